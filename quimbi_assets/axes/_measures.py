@@ -1,0 +1,172 @@
+"""Formulas that more than one axis uses, each written once as an Ibis expression.
+
+Belongs here: engine-independent building blocks (ratios, exact medians, trends, clock angles, most common value).
+Does not: anything only one axis needs.
+"""
+
+import math
+
+import ibis
+import ibis.expr.types as ir
+
+from quimbi_assets.axes._tables import DAYS_PER_MONTH, BusinessHours
+
+
+def number(value: float) -> ir.FloatingScalar:
+    """A float64 literal (a bare ``86400.0`` is a DECIMAL on Spark)."""
+    return ibis.literal(float(value), "float64")
+
+
+def ratio(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
+    """``part / whole`` as float64; NULL where the whole is 0 or NULL."""
+    return part.cast("float64") / whole.cast("float64").nullif(number(0))
+
+
+def share(part: ir.NumericValue, whole: ir.NumericValue) -> ir.FloatingValue:
+    """``ratio`` held to [0, 1] against rounding in its last digits."""
+    return clip(ratio(part, whole), 0, 1)
+
+
+def clip(value: ir.NumericValue, low: float, high: float) -> ir.FloatingValue:
+    """``value`` limited to [low, high]; NULL stays NULL (``least`` and ``greatest`` skip NULLs on some engines)."""
+    limited = ibis.greatest(ibis.least(value, number(high)), number(low))
+    return value.isnull().ifelse(ibis.null("float64"), limited)
+
+
+def where(condition: ir.BooleanValue, value: ir.Value) -> ir.Value:
+    """``value`` where the condition holds, NULL elsewhere."""
+    return condition.ifelse(value, ibis.null(value.type()))
+
+
+def count_if(condition: ir.BooleanValue) -> ir.IntegerScalar:
+    """Number of rows on which the condition holds (NULL counts as no)."""
+    return condition.ifelse(ibis.literal(1, "int64"), ibis.literal(0, "int64")).sum().fill_null(0).cast("int64")
+
+
+def months(days: ir.FloatingValue, at_least: float = 0.0) -> ir.FloatingValue:
+    """Days as months of 30.4375 days; ``at_least`` is a floor in days."""
+    return ibis.greatest(days, number(at_least)) / number(DAYS_PER_MONTH)
+
+
+def consistency(sd: ir.FloatingValue, mean: ir.FloatingValue) -> ir.FloatingValue:
+    """``1 / (1 + sd / mean)`` in (0, 1]; NULL where the mean is 0 or the sample sd is undefined."""
+    return number(1) / (number(1) + ratio(sd, mean))
+
+
+def value_trend(orders: ir.Table) -> ir.FloatingScalar:
+    """Least-squares slope of ``log1p(net_value)`` on ``order_index``, for use in an aggregation by customer.
+
+    Notes
+    -----
+    ``slope = (n Σxy - Σx Σy) / (n Σx² - (Σx)²)``, per order; NULL below 3 orders.
+    """
+    x = orders.order_index.cast("float64")
+    y = (orders.net_value + number(1)).ln()
+    n = orders.order_id.count().cast("float64")
+    slope = ratio(n * (x * y).sum() - x.sum() * y.sum(), n * (x * x).sum() - x.sum() * x.sum())
+    return where(orders.order_id.count() >= 3, slope)
+
+
+def medians(table: ir.Table, value: str, name: str) -> ir.Table:
+    """Exact median of ``value`` per customer, NULLs left out (engines' own medians differ or approximate).
+
+    Returns
+    -------
+    ibis Table
+        ``customer_id``, ``name``; customers without a value are absent.
+    """
+    known = table.filter(table[value].notnull()).select("customer_id", value=table[value].cast("float64"))
+    sorted_ = ibis.window(group_by="customer_id", order_by="value")
+    whole = ibis.window(group_by="customer_id")
+    ranked = known.mutate(
+        position=ibis.row_number().over(sorted_).cast("int64") * 2,
+        size=known.value.count().over(whole).cast("int64"),
+    )
+    middle = ranked.filter((ranked.position >= ranked.size - 2) & (ranked.position <= ranked.size))
+    return middle.group_by("customer_id").agg(middle.value.mean().name(name))
+
+
+def most_common(counts: ir.Table, value: str, n: str, name: str) -> ir.Table:
+    """Value with the highest count per customer; ties go to the smaller value.
+
+    Parameters
+    ----------
+    counts : ibis Table
+        One row per customer and value.
+    value, n : str
+        Columns with the value and its count.
+    name : str
+        Name of the resulting column; its count is ``<name>_count``.
+
+    Returns
+    -------
+    ibis Table
+        ``customer_id``, ``name``, ``<name>_count``.
+    """
+    order = ibis.window(group_by="customer_id", order_by=[ibis.desc(counts[n]), ibis.asc(counts[value])])
+    ranked = counts.mutate(position=ibis.row_number().over(order))
+    top = ranked.filter(ranked.position == 0)
+    return top.select("customer_id", top[value].name(name), top[n].name(f"{name}_count"))
+
+
+def join(first: ir.Table, *others: ir.Table) -> ir.Table:
+    """Left-join tables keyed by ``customer_id`` to the first, dropping the repeated key."""
+    for other in others:
+        first = first.left_join(other, "customer_id").drop("customer_id_right")
+    return first
+
+
+def is_weekend(local_time: ir.TimestampValue) -> ir.BooleanValue:
+    """Saturday or Sunday on the store's own calendar."""
+    return local_time.day_of_week.index() >= 5
+
+
+def is_business_time(local_time: ir.TimestampValue, hours: BusinessHours) -> ir.BooleanValue:
+    """Monday to Friday within the store's opening hours."""
+    hour = local_time.hour()
+    return (~is_weekend(local_time)) & (hour >= hours.opens) & (hour < hours.closes)
+
+
+def clock_angle(local_time: ir.TimestampValue) -> ir.FloatingValue:
+    """Local time of day as an angle in radians, midnight 0, noon pi."""
+    minutes = local_time.hour().cast("float64") * number(60) + local_time.minute().cast("float64")
+    return minutes * number(2 * math.pi / 1440)
+
+
+def month_angle(local_time: ir.TimestampValue) -> ir.FloatingValue:
+    """Calendar month as an angle in radians, January 0, July pi."""
+    return (local_time.month().cast("float64") - number(1)) * number(2 * math.pi / 12)
+
+
+def resultant(mean_sin: ir.FloatingValue, mean_cos: ir.FloatingValue) -> ir.FloatingValue:
+    """Mean resultant length of angles, 0 (spread evenly) to 1 (all alike).
+
+    References
+    ----------
+    Mardia & Jupp (2000), Directional Statistics, section 2.3.
+    """
+    return clip((mean_sin * mean_sin + mean_cos * mean_cos).sqrt(), 0, 1)
+
+
+def part_of_day(local_time: ir.TimestampValue) -> ir.StringValue:
+    """``morning`` 6-12, ``afternoon`` 12-17, ``evening`` 17-22, ``night`` otherwise, store-local."""
+    hour = local_time.hour()
+    return ibis.cases(
+        ((hour >= 6) & (hour < 12), "morning"),
+        ((hour >= 12) & (hour < 17), "afternoon"),
+        ((hour >= 17) & (hour < 22), "evening"),
+        else_="night",
+    )
+
+
+def repeat_rates(products: ir.Table) -> ir.Table:
+    """Products bought in two or more different orders, as a share of the products bought.
+
+    Returns
+    -------
+    ibis Table
+        ``customer_id``, ``n_products``, ``repeat_rate`` in [0, 1].
+    """
+    again = count_if(products.n_orders >= 2)
+    n_products = products.product_id.count().cast("int64")
+    return products.group_by("customer_id").agg(n_products=n_products, repeat_rate=share(again, n_products))

@@ -1,0 +1,95 @@
+"""Where is a customer in their life with the store: how long, how much of it active, speeding up or slowing?
+
+Acceleration compares the last 90 days with the whole life, so it is defined only for customers known for longer
+than 90 days; before that there is nothing to compare with.
+"""
+
+import ibis
+import ibis.expr.types as ir
+
+from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._measures import count_if, join, months, number, ratio, share, where
+from quimbi_assets.axes._tables import Tables
+
+RECENT_DAYS = 90
+
+
+def measure(tables: Tables) -> ir.Table:
+    """Tenure, active share of it, recent rate against the lifetime rate, stage and score."""
+    orders, customers = tables.orders, tables.customers
+    recent = orders.group_by("customer_id").agg(
+        n_recent=count_if(orders.days_ago <= number(RECENT_DAYS)),
+    )
+    t = join(customers.select("customer_id", "n_orders", "tenure_days", "days_since_last_order"), recent)
+    recent_rate = t.n_recent.cast("float64") / number(RECENT_DAYS)
+    lifetime_rate = ratio(t.n_orders, t.tenure_days)
+    tenure_months = months(t.tenure_days)
+    return t.select(
+        "customer_id",
+        tenure_months=tenure_months,
+        active_span_ratio=share(t.tenure_days - t.days_since_last_order, t.tenure_days),
+        acceleration=where(
+            t.tenure_days > number(RECENT_DAYS),
+            ratio(recent_rate - lifetime_rate, recent_rate + lifetime_rate),
+        ),
+        lifecycle_stage=_lifecycle_stage(t, tenure_months),
+        maturity_score=_maturity_score(t, tenure_months),
+    )
+
+
+def _lifecycle_stage(t: ir.Table, tenure_months: ir.FloatingValue) -> ir.StringValue:
+    # Assumption: half a year of silence is "dormant"; stages are for people to read and never cluster.
+    return ibis.cases(
+        (t.days_since_last_order > number(182.5), "dormant"),
+        (tenure_months < number(3), "new"),
+        (tenure_months < number(12), "developing"),
+        else_="established",
+    )
+
+
+def _maturity_score(t: ir.Table, tenure_months: ir.FloatingValue) -> ir.IntegerValue:
+    by_tenure = ibis.cases((tenure_months >= number(24), 2), (tenure_months >= number(12), 1), else_=0)
+    by_orders = ibis.cases((t.n_orders >= 20, 3), (t.n_orders >= 10, 2), (t.n_orders >= 5, 1), else_=0)
+    return (by_tenure + by_orders).cast("int64")
+
+
+AXIS = Axis(
+    name="customer_maturity",
+    question="Where are they in their life with the store?",
+    kind="marketing",
+    people="customers",
+    measure=measure,
+    description=__doc__,
+    features=(
+        Feature(
+            "tenure_months",
+            "months",
+            "Months since the first order",
+            low=0,
+            transform="log1p",
+            few="new",
+            many="long_standing",
+        ),
+        Feature(
+            "active_span_ratio",
+            "share",
+            "Share of their time with the store between first and last order",
+            low=0,
+            high=1,
+            few="dormant",
+            many="active",
+        ),
+        Feature(
+            "acceleration",
+            "index",
+            "Pace of the last 90 days against the lifetime pace (-1 stopped, 0 unchanged)",
+            low=-1,
+            high=1,
+            few="slowing",
+            many="accelerating",
+            neutral=0,
+        ),
+        Feature("lifecycle_stage", "text", "Stage of life with the store", clusters=False, kind="text"),
+        Feature("maturity_score", "points", "Maturity score from tenure and orders", low=0, high=5, clusters=False),
+    ),
+)

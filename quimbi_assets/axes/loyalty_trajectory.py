@@ -1,0 +1,141 @@
+"""Is a customer warming or cooling?
+
+Trends run to the instant of observation, so that silence counts against them. The time from the first order to
+``observation_end`` is cut into equal bins as near to 30 days as it allows, which leaves no half-filled last bin to
+look like a decline. A single order has no trend.
+"""
+
+import ibis
+import ibis.expr.types as ir
+
+from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._measures import join, medians, number, ratio, value_trend, where
+from quimbi_assets.axes._tables import SECONDS_PER_DAY, Tables
+
+BIN_DAYS = 30
+#: Relative slope beyond which a customer is called accelerating or decelerating (for people to read).
+NOTABLE_TREND = 0.05
+
+
+def measure(tables: Tables) -> ir.Table:
+    """Order-rate trend, value trend, overdue ratio and the momentum of the gaps."""
+    orders, customers = tables.orders, tables.customers
+    trends = orders.group_by("customer_id").agg(
+        value_trend=value_trend(orders), last_local_time=orders.local_time.max()
+    )
+    t = join(
+        customers.select("customer_id", "n_orders", "days_since_last_order"),
+        trends,
+        _frequency_trend(tables),
+        _recency_momentum(orders),
+        medians(orders, "gap_days", "median_gap_days"),
+    ).cross_join(tables.store_gaps.select(store_gap_days="median_gap_days"))
+    usual_gap = (t.n_orders == 1).ifelse(t.store_gap_days, t.median_gap_days)
+    # Assumption: a purchase split into orders minutes apart has no "usual gap" of minutes; a day is the least.
+    overdue = ratio(t.days_since_last_order, where(usual_gap.notnull(), ibis.greatest(usual_gap, number(1))))
+    return t.select(
+        "customer_id",
+        "frequency_trend",
+        "value_trend",
+        "recency_momentum",
+        overdue_ratio=overdue,
+        is_accelerating=(t.frequency_trend > number(NOTABLE_TREND)).cast("boolean"),
+        is_decelerating=(t.frequency_trend < number(-NOTABLE_TREND)).cast("boolean"),
+        expected_next_order_date=_days_after(t.last_local_time, usual_gap),
+    )
+
+
+def _days_after(time: ir.TimestampValue, days: ir.FloatingValue) -> ir.StringValue:
+    """ISO date of ``time`` plus ``days``; NULL where the days are unknown."""
+    seconds = time.truncate("s").epoch_seconds().cast("float64") + days * number(SECONDS_PER_DAY)
+    return seconds.round().cast("int64").as_timestamp("s").date().cast("string")
+
+
+def _frequency_trend(tables: Tables) -> ir.Table:
+    """Slope of orders per bin on the bin's number, over the mean; empty bins need no rows of their own.
+
+    With bins 0..b-1: ``slope = (Σ_orders bin - N (b-1)/2) / (b (b²-1) / 12)``, divided by ``N / b``.
+    """
+    customers = tables.customers.select("customer_id", "tenure_days", n="n_orders")
+    n_bins = ibis.greatest((customers.tenure_days / number(BIN_DAYS)).round().cast("int64"), 1)
+    customers = customers.mutate(n_bins=n_bins)
+    orders = tables.orders.select("customer_id", "days_ago").join(customers, "customer_id")
+    b = orders.n_bins.cast("float64")
+    # Multiplied before it is divided, so that an order on a boundary of whole days falls where it should.
+    elapsed_bins = ratio((orders.tenure_days - orders.days_ago) * b, orders.tenure_days)
+    bin_ = ibis.least(elapsed_bins.floor(), b - number(1))
+    sums = orders.mutate(bin=bin_).group_by("customer_id", "n_bins", "n").agg(bins=ibis._.bin.sum())
+    b, n = sums.n_bins.cast("float64"), sums.n.cast("float64")
+    slope = (sums.bins - n * (b - number(1)) / number(2)) / (b * (b * b - number(1)) / number(12)).nullif(number(0))
+    trend = where((sums.n >= 2) & (sums.n_bins >= 3), ratio(slope * b, n))
+    return sums.select("customer_id", frequency_trend=trend)
+
+
+def _recency_momentum(orders: ir.Table) -> ir.Table:
+    """Minus the slope of ``log(gap)`` on the gap's number; 3 gaps at least, gaps shorter than an hour as an hour."""
+    gaps = orders.filter(orders.gap_days.notnull())
+    x = (gaps.order_index - 1).cast("float64")
+    y = ibis.greatest(gaps.gap_days, number(1 / 24)).ln()
+    n = gaps.order_id.count().cast("float64")
+    slope = ratio(n * (x * y).sum() - x.sum() * y.sum(), n * (x * x).sum() - x.sum() * x.sum())
+    return gaps.group_by("customer_id").agg(recency_momentum=where(gaps.order_id.count() >= 3, slope * number(-1)))
+
+
+AXIS = Axis(
+    name="loyalty_trajectory",
+    question="Are they warming or cooling?",
+    kind="support",
+    people="customers",
+    measure=measure,
+    description=__doc__,
+    min_orders=3,
+    reference=True,
+    features=(
+        Feature(
+            "frequency_trend",
+            "index",
+            "Change in monthly orders, month over month, relative to the average month",
+            transform="signed_log1p",
+            few="slowing",
+            many="quickening",
+            neutral=0,
+        ),
+        Feature(
+            "value_trend",
+            "index",
+            "How fast order values grow or shrink from one order to the next",
+            transform="signed_log1p",
+            few="shrinking",
+            many="growing",
+            neutral=0,
+        ),
+        Feature(
+            "overdue_ratio",
+            "times",
+            "Days since the last order in multiples of the usual gap",
+            low=0,
+            transform="log1p",
+            few="on_time",
+            many="overdue",
+            neutral=1,
+        ),
+        Feature(
+            "recency_momentum",
+            "index",
+            "How fast the gaps between orders shorten (negative: lengthen)",
+            transform="signed_log1p",
+            few="stretching",
+            many="tightening",
+            neutral=0,
+        ),
+        Feature("is_accelerating", "yes/no", "Orders clearly more often than before", clusters=False, kind="flag"),
+        Feature("is_decelerating", "yes/no", "Orders clearly less often than before", clusters=False, kind="flag"),
+        Feature(
+            "expected_next_order_date",
+            "date",
+            "When the next order would come at the usual gap",
+            clusters=False,
+            kind="date",
+        ),
+    ),
+)

@@ -1,0 +1,95 @@
+"""Does a customer need a discount to buy: how often, how deep, and how much is bought without one?
+
+Gross value is what the customer paid plus the discount given. A store that records no discounts at all has no
+such axis; one where nobody uses them has it, with zeros.
+"""
+
+import ibis.expr.types as ir
+
+from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._measures import number, ratio, share, where
+from quimbi_assets.axes._tables import Tables
+
+
+def measure(tables: Tables) -> ir.Table:
+    """Share of orders with a discount, depth of discounts, share of value bought at full price."""
+    orders, customers = tables.orders, tables.customers
+    undiscounted = (orders.discount > 0).ifelse(number(0), orders.gross_value)
+    full_price = orders.group_by("customer_id").agg(full_price_value=undiscounted.sum())
+    t = customers.join(full_price, "customer_id")
+    discount_rate = share(t.n_discounted_orders, t.n_orders)
+    return t.select(
+        "customer_id",
+        discount_rate=discount_rate,
+        discount_depth=share(t.discount, t.gross_value),
+        full_price_value_share=share(t.full_price_value, t.gross_value),
+        full_price_ratio=number(1) - discount_rate,
+        avg_discount_amount=where(t.n_discounted_orders > 0, ratio(t.discount, t.n_discounted_orders)),
+    )
+
+
+_NEEDS = ("orders.discount_amount",)
+
+AXIS = Axis(
+    name="price_sensitivity",
+    question="Do they need a discount?",
+    kind="marketing",
+    people="buyers",
+    measure=measure,
+    description=__doc__,
+    essential=_NEEDS,
+    min_orders=2,
+    structural=(Structural("discount_rate", 0, "full_price_buyers", "never used a discount"),),
+    features=(
+        Feature(
+            "discount_rate",
+            "share",
+            "Share of orders with a discount",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="rarely_discounted",
+            many="often_discounted",
+            needs=_NEEDS,
+        ),
+        Feature(
+            "discount_depth",
+            "share",
+            "Discount as a share of the value before discount",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="shallow_discount",
+            many="deep_discount",
+            needs=_NEEDS,
+        ),
+        Feature(
+            "full_price_value_share",
+            "share",
+            "Share of value bought in orders without any discount",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="deal_led",
+            many="full_price",
+            needs=_NEEDS,
+        ),
+        Feature(
+            "full_price_ratio",
+            "share",
+            "Share of orders without a discount",
+            low=0,
+            high=1,
+            clusters=False,
+            needs=_NEEDS,
+        ),
+        Feature(
+            "avg_discount_amount",
+            "money",
+            "Average discount of a discounted order",
+            low=0,
+            clusters=False,
+            needs=_NEEDS,
+        ),
+    ),
+)

@@ -1,0 +1,121 @@
+"""How much trouble do a customer's orders bring: refunds, changes of mind, dependence on discounts, big baskets?
+
+``product_switching`` counts two signs of a purchase that did not fit: a category bought for the first time within
+30 days after a refund, and an order of a single line whose product was never bought again; per order.
+"""
+
+import ibis
+import ibis.expr.types as ir
+
+from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._measures import join, months, number, ratio, share
+from quimbi_assets.axes._tables import Tables
+
+SWITCH_DAYS = 30
+
+
+def measure(tables: Tables) -> ir.Table:
+    """Refunds by value and by month, product switching, discount dependency, lines an order."""
+    customers, lines = tables.customers, tables.lines
+    n_lines = lines.group_by("customer_id").agg(n_lines=lines.order_id.count().cast("int64"))
+    t = join(customers, n_lines, _switched_categories(tables), _single_tries(tables))
+    zero = ibis.literal(0, "int64")
+    switches = t.n_switched.fill_null(zero) + t.n_single_tries.fill_null(zero)
+    known = t.n_lines.notnull().ifelse(switches, ibis.null("int64"))
+    return t.select(
+        "customer_id",
+        refund_rate=share(t.refund, t.gross_value),
+        returns_per_month=t.n_refunded_orders.cast("float64") / months(t.tenure_days, at_least=30),
+        product_switching=ratio(known, t.n_orders),
+        discount_dependency=share(t.discount, t.gross_value),
+        avg_lines_per_order=ratio(t.n_lines, t.n_orders),
+    )
+
+
+def _switched_categories(tables: Tables) -> ir.Table:
+    """Categories first bought within 30 days after a refund; an undated refund counts from its order."""
+    lines, orders, categories = tables.lines, tables.orders, tables.categories
+    dated = lines.filter((lines.refund > 0) & lines.refund_days_ago.notnull())
+    dated = dated.select("customer_id", refund_days_ago=dated.refund_days_ago)
+    with_date = lines.filter(lines.refund_days_ago.notnull()).select("order_id").distinct()
+    undated = orders.filter(orders.refund > 0).anti_join(with_date, "order_id")
+    undated = undated.select("customer_id", refund_days_ago=undated.days_ago)
+    joined = categories.join(dated.union(undated), "customer_id")
+    elapsed = joined.refund_days_ago - joined.first_days_ago
+    after = joined.filter((elapsed > 0) & (elapsed <= number(SWITCH_DAYS)))
+    return after.group_by("customer_id").agg(n_switched=after.category.nunique().cast("int64"))
+
+
+def _single_tries(tables: Tables) -> ir.Table:
+    lines, products = tables.lines, tables.products
+    per_order = lines.group_by("customer_id", "order_id").agg(
+        n=lines.order_id.count().cast("int64"), product_id=lines.product_id.min()
+    )
+    once = products.filter(products.n_orders == 1).select("customer_id", "product_id")
+    tries = per_order.filter(per_order.n == 1).semi_join(once, ["customer_id", "product_id"])
+    return tries.group_by("customer_id").agg(n_single_tries=tries.order_id.count().cast("int64"))
+
+
+AXIS = Axis(
+    name="problem_complexity_profile",
+    question="How much trouble do their orders bring?",
+    kind="support",
+    people="customers",
+    measure=measure,
+    description=__doc__,
+    min_orders=2,
+    features=(
+        Feature(
+            "refund_rate",
+            "share",
+            "Refunded share of the value bought",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="low_refund",
+            many="high_refund",
+            needs=("orders.refund",),
+        ),
+        Feature(
+            "returns_per_month",
+            "returns a month",
+            "Orders with a refund, a month",
+            low=0,
+            transform="log1p",
+            few="seldom_returning",
+            many="often_returning",
+            needs=("orders.refund",),
+        ),
+        Feature(
+            "product_switching",
+            "per order",
+            "Purchases that look like a change of mind, per order",
+            low=0,
+            transform="log1p",
+            few="settled",
+            many="switching",
+            needs=("items.product_id",),
+        ),
+        Feature(
+            "discount_dependency",
+            "share",
+            "Discount as a share of the value before discount",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="full_price",
+            many="discount_led",
+            needs=("orders.discount_amount",),
+        ),
+        Feature(
+            "avg_lines_per_order",
+            "lines an order",
+            "Order lines in an average order",
+            low=0,
+            transform="log1p",
+            few="simple_order",
+            many="complex_order",
+            needs=("items.product_id",),
+        ),
+    ),
+)

@@ -1,0 +1,152 @@
+"""When does a customer buy: weekday or weekend, office hours or evenings, all year or in one season?
+
+Clock times are the store's own. An hour of day is an angle, so that 23:00 and 01:00 are close; its concentration
+is the mean resultant length. One order has an hour but no concentration.
+"""
+
+import ibis
+import ibis.expr.types as ir
+
+from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._measures import (
+    clip,
+    clock_angle,
+    count_if,
+    is_business_time,
+    is_weekend,
+    join,
+    month_angle,
+    most_common,
+    number,
+    part_of_day,
+    resultant,
+    share,
+    where,
+)
+from quimbi_assets.axes._tables import Tables
+
+#: Below this resultant length the orders point to no hour at all.
+NO_DIRECTION = 1e-6
+
+
+def measure(tables: Tables) -> ir.Table:
+    """Weekend and office-hour shares, mean clock angle and its concentration, seasonal concentration."""
+    orders = tables.orders
+    hour, month = clock_angle(orders.local_time), month_angle(orders.local_time)
+    n_orders = orders.order_id.count()
+    means = orders.group_by("customer_id").agg(
+        n=n_orders,
+        weekend_ratio=share(count_if(is_weekend(orders.local_time)), n_orders),
+        business_hours_ratio=share(count_if(is_business_time(orders.local_time, tables.business_hours)), n_orders),
+        mean_sin=hour.sin().mean(),
+        mean_cos=hour.cos().mean(),
+        season=resultant(month.sin().mean(), month.cos().mean()),
+    )
+    length = resultant(means.mean_sin, means.mean_cos)
+    means = means.mutate(length=where(length > number(NO_DIRECTION), length))
+    times = orders.select("customer_id", value=part_of_day(orders.local_time))
+    weekdays = orders.select("customer_id", value=orders.local_time.day_of_week.full_name())
+    t = join(
+        means,
+        *(_favourite(table, name) for table, name in ((times, "preferred_time"), (weekdays, "preferred_weekday"))),
+    )
+    return t.select(
+        "customer_id",
+        "weekend_ratio",
+        "business_hours_ratio",
+        "preferred_time",
+        "preferred_weekday",
+        hour_sin=clip(t.mean_sin / t.length, -1, 1),
+        hour_cos=clip(t.mean_cos / t.length, -1, 1),
+        hour_concentration=where(t.n >= 2, resultant(t.mean_sin, t.mean_cos)),
+        season_concentration=where(t.n >= 4, t.season),
+    )
+
+
+def _favourite(values: ir.Table, name: str) -> ir.Table:
+    counts = values.group_by("customer_id", "value").agg(n=ibis._.count())
+    return most_common(counts, "value", "n", name).drop(f"{name}_count")
+
+
+_CLOCK = ("orders.time_of_day",)
+
+AXIS = Axis(
+    name="purchase_cadence",
+    question="When do they buy?",
+    kind="marketing",
+    people="shoppers",
+    measure=measure,
+    description=__doc__,
+    min_orders=3,
+    features=(
+        Feature(
+            "weekend_ratio",
+            "share",
+            "Share of orders placed on a Saturday or Sunday",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="weekday",
+            many="weekend",
+        ),
+        Feature(
+            "business_hours_ratio",
+            "share",
+            "Share of orders placed Monday to Friday within opening hours",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="off_hours",
+            many="office_hours",
+            needs=_CLOCK,
+        ),
+        Feature(
+            "hour_sin",
+            "index",
+            "Average time of day as the sine of the clock angle (1 = 6:00, -1 = 18:00)",
+            low=-1,
+            high=1,
+            few="evening",
+            many="morning",
+            needs=_CLOCK,
+        ),
+        Feature(
+            "hour_cos",
+            "index",
+            "Average time of day as the cosine of the clock angle (1 = midnight, -1 = noon)",
+            low=-1,
+            high=1,
+            few="midday",
+            many="night",
+            needs=_CLOCK,
+        ),
+        Feature(
+            "hour_concentration",
+            "index",
+            "How tightly orders gather around one time of day (1 = always the same)",
+            low=0,
+            high=1,
+            few="any_hour",
+            many="same_hour",
+            needs=_CLOCK,
+        ),
+        Feature(
+            "season_concentration",
+            "index",
+            "How tightly orders gather around one time of year (1 = one month only)",
+            low=0,
+            high=1,
+            few="all_year",
+            many="seasonal",
+        ),
+        Feature(
+            "preferred_time",
+            "text",
+            "Part of the day with most orders",
+            clusters=False,
+            kind="text",
+            needs=_CLOCK,
+        ),
+        Feature("preferred_weekday", "text", "Weekday with most orders", clusters=False, kind="text"),
+    ),
+)

@@ -1,0 +1,88 @@
+"""Does a customer send things back: how much of the value, how many of the lines, in how many orders?
+
+A refund counts from its own date; where the store records none, from the order's. Refunds are measured against
+gross value (paid plus discount).
+"""
+
+import ibis.expr.types as ir
+
+from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._measures import count_if, join, share, where
+from quimbi_assets.axes._tables import Tables
+
+
+def measure(tables: Tables) -> ir.Table:
+    """Refunded share of value, lines and orders; total refunded and days until it happened."""
+    lines, customers = tables.lines, tables.customers
+    n_lines = lines.order_id.count()
+    days = where(lines.refund > 0, lines.days_ago - lines.refund_days_ago)
+    by_line = lines.group_by("customer_id").agg(
+        items_returned_pct=share(count_if(lines.refund > 0), n_lines), days_to_refund=days.mean()
+    )
+    t = join(customers, by_line)
+    return t.select(
+        "customer_id",
+        "items_returned_pct",
+        "days_to_refund",
+        refund_rate=share(t.refund, t.gross_value),
+        return_order_ratio=share(t.n_refunded_orders, t.n_orders),
+        total_refunds=t.refund,
+    )
+
+
+_NEEDS = ("orders.refund",)
+
+AXIS = Axis(
+    name="return_behavior",
+    question="Do they send things back?",
+    kind="marketing",
+    people="buyers",
+    measure=measure,
+    description=__doc__,
+    essential=_NEEDS,
+    min_orders=2,
+    structural=(Structural("return_order_ratio", 0, "never_returners", "never sent anything back"),),
+    features=(
+        Feature(
+            "refund_rate",
+            "share",
+            "Refunded share of the value bought",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="low_refund",
+            many="high_refund",
+            needs=_NEEDS,
+        ),
+        Feature(
+            "items_returned_pct",
+            "share",
+            "Share of lines refunded",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="few_items_back",
+            many="many_items_back",
+            needs=("items.refund_amount",),
+        ),
+        Feature(
+            "return_order_ratio",
+            "share",
+            "Share of orders with a refund",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="seldom_returning",
+            many="often_returning",
+            needs=_NEEDS,
+        ),
+        Feature("total_refunds", "money", "Refunded in all", low=0, clusters=False, needs=_NEEDS),
+        Feature(
+            "days_to_refund",
+            "days",
+            "Average days from an order to its refund",
+            clusters=False,
+            needs=("items.refunded_at",),
+        ),
+    ),
+)

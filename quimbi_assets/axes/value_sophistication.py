@@ -1,0 +1,143 @@
+"""At what price point does a customer buy, and how steadily?
+
+Unit prices, weighted by quantity. What is cheap for a product and what is luxury within a category are store-wide
+quantities: they are fitted once with the model (``StoreReference``) and NULL without it, so that no customer's
+feature depends on who else is present.
+"""
+
+import ibis.expr.types as ir
+
+from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._measures import consistency, count_if, join, medians, ratio, share, where
+from quimbi_assets.axes._tables import Tables
+
+#: A line is a splurge when its order is worth more than this many of the customer's median orders.
+SPLURGE = 2.0
+
+
+def measure(tables: Tables) -> ir.Table:
+    """Average unit price, its spread, bargain and luxury lines, steadiness of order values."""
+    orders, lines, customers = tables.orders, tables.lines, tables.customers
+    priced = lines.filter((lines.price > 0) & (lines.quantity > 0))
+    prices = priced.group_by("customer_id").agg(
+        avg_item_price=ratio((priced.price * priced.quantity).sum(), priced.quantity.sum()),
+        price_dispersion=priced.price.ln().std(how="sample"),
+    )
+    values = orders.group_by("customer_id").agg(
+        spend_consistency=where(
+            orders.order_id.count() >= 2,
+            consistency(orders.net_value.std(how="sample"), orders.net_value.mean()),
+        )
+    )
+    t = join(
+        customers.select("customer_id", "discount", "gross_value"),
+        prices,
+        values,
+        _bargains(tables, priced),
+        _luxuries(tables, priced),
+        _splurges(orders),
+    )
+    hunt = where(t.n_judged * 2 >= t.n_priced, share(t.n_bargains, t.n_judged))
+    if "orders.discount_amount" in tables.recorded:
+        hunt = hunt.fill_null(share(t.discount, t.gross_value))
+    return t.mutate(discount_hunt_score=hunt)
+
+
+def _bargains(tables: Tables, priced: ir.Table) -> ir.Table:
+    judged = priced.left_join(tables.product_prices, "product_id")
+    return judged.group_by("customer_id").agg(
+        n_priced=judged.price.count().cast("int64"),
+        n_judged=judged.cheap_price.count().cast("int64"),
+        n_bargains=count_if(judged.price <= judged.cheap_price),
+    )
+
+
+def _luxuries(tables: Tables, priced: ir.Table) -> ir.Table:
+    judged = priced.join(tables.category_prices, "category")
+    return judged.group_by("customer_id").agg(
+        luxury_item_rate=share(count_if(judged.price > judged.luxury_price), judged.price.count())
+    )
+
+
+def _splurges(orders: ir.Table) -> ir.Table:
+    usual = medians(orders, "net_value", "median_order_value")
+    joined = orders.join(usual, "customer_id")
+    n_orders = joined.order_id.count()
+    big = count_if(joined.net_value > joined.median_order_value * SPLURGE)
+    return joined.group_by("customer_id").agg(big_splurge_rate=where(n_orders >= 3, share(big, n_orders)))
+
+
+_NEEDS = ("items.price",)
+
+AXIS = Axis(
+    name="value_sophistication",
+    question="At what price point do they buy, and how steadily?",
+    kind="support",
+    people="buyers",
+    measure=measure,
+    description=__doc__,
+    essential=_NEEDS,
+    min_orders=2,
+    reference=True,
+    features=(
+        Feature(
+            "avg_item_price",
+            "money",
+            "Average price of a unit bought",
+            low=0,
+            transform="log1p",
+            few="low_price",
+            many="premium",
+            needs=_NEEDS,
+        ),
+        Feature(
+            "price_dispersion",
+            "index",
+            "How widely unit prices spread (0 = always the same price)",
+            low=0,
+            transform="log1p",
+            few="one_price",
+            many="mixed_price",
+            needs=_NEEDS,
+        ),
+        Feature(
+            "discount_hunt_score",
+            "share",
+            "Share of lines bought at the product's cheapest prices",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="price_relaxed",
+            many="bargain_hunting",
+            needs=_NEEDS,
+        ),
+        Feature(
+            "spend_consistency",
+            "index",
+            "How alike the order values are (1 = always the same)",
+            low=0,
+            high=1,
+            few="uneven",
+            many="steady",
+        ),
+        Feature(
+            "luxury_item_rate",
+            "share",
+            "Share of lines priced above four fifths of their category",
+            low=0,
+            high=1,
+            transform="logit_shrunk",
+            few="everyday",
+            many="luxury",
+            needs=("items.price", "items.category"),
+        ),
+        Feature(
+            "big_splurge_rate",
+            "share",
+            "Share of orders worth more than twice their usual order",
+            low=0,
+            high=1,
+            clusters=False,
+        ),
+    ),
+)

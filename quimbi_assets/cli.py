@@ -1,0 +1,180 @@
+"""The ``quimbi`` command: options in, exit code out.
+
+Belongs here: reading options and turning errors into one line. Does not: what the commands do (``commands``).
+Exit 0: done. 2: bad input, nothing lost. 1: anything else. 130: interrupted.
+"""
+
+import os
+import sys
+import traceback
+import warnings
+from pathlib import Path
+
+import click
+
+from quimbi_assets.orders.errors import BadInputError
+
+STORE = click.option("--store-id", required=True, metavar="S", help="Name of the store.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+FILE = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="quimbi_assets")
+def cli() -> None:
+    """Behavioural segments and customer profiles from a store's orders."""
+
+
+@cli.command()
+@click.option("--customers", default=3_000, show_default=True, help="Customers of the simulated store.")
+def demo(customers: int) -> None:
+    """Load a real store and a simulated one, run the whole graph and show what was found."""
+    from quimbi_assets.commands.demo import run_demo
+
+    run_demo(customers)
+
+
+@cli.command()
+@STORE
+@click.option("--orders", required=True, type=FILE, metavar="F", help="Orders, CSV or Parquet.")
+@click.option("--items", type=FILE, metavar="F", help="Order lines, CSV or Parquet.")
+@click.option("--tickets", type=FILE, metavar="F", help="Support tickets, CSV or Parquet.")
+@click.option("--time-zone", metavar="TZ", help="IANA name, e.g. Europe/London; times without offset are in it.")
+@click.option("--currency", metavar="C", help="ISO code; orders in other currencies are left out of runs.")
+def load(
+    store_id: str,
+    orders: Path,
+    items: Path | None,
+    tickets: Path | None,
+    time_zone: str | None,
+    currency: str | None,
+) -> None:
+    """Load a store's files; the same file twice changes nothing, bad rows go to quarantine with their reason."""
+    from quimbi_assets.commands.loading import load_files
+
+    load_files(store_id, orders, items, tickets, time_zone, currency)
+
+
+@cli.command()
+@STORE
+@click.option("--axes", metavar="A,B", help="Axes to compute, comma-separated; all by default.")
+@click.option("--as-of", metavar="T", help="Compute as of this instant, blind to anything later.")
+@click.option("--dry-run", is_flag=True, help="Say what would be computed; write nothing.")
+@click.option("--no-ai-naming", is_flag=True, help="Name segments by rule (the only way in this version).")
+@click.option("--min-population", default=100, show_default=True, help="Fewest customers worth segmenting.")
+@click.option("--min-k", default=2, show_default=True, help="Fewest segments of an axis.")
+@click.option("--max-k", default=6, show_default=True, help="Most segments of an axis.")
+@click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True)
+def run(
+    store_id: str,
+    axes: str | None,
+    as_of: str | None,
+    dry_run: bool,
+    no_ai_naming: bool,
+    min_population: int,
+    min_k: int,
+    max_k: int,
+    engine: str,
+) -> None:
+    """Compute features, models, segments and profiles of a loaded store."""
+    from quimbi_assets.commands.running import RunOptions
+    from quimbi_assets.commands.summary import print_plan, run_and_summarise
+
+    names = None if axes is None else [name.strip() for name in axes.split(",") if name.strip()]
+    options = RunOptions(names, as_of, min_population, min_k, max_k, engine)
+    if dry_run:
+        print_plan(store_id, options)
+    else:
+        run_and_summarise(store_id, options)
+
+
+@cli.command()
+@STORE
+@JSON
+def segments(store_id: str, as_json: bool) -> None:
+    """Show the segments of every axis."""
+    from quimbi_assets.commands import showing
+
+    found = showing.segments_of(store_id)
+    if as_json:
+        showing.print_json(found)
+    else:
+        showing.print_segments(found)
+
+
+@cli.command()
+@STORE
+@click.option("--customer-ids", required=True, metavar="A,B", help="Customers, comma-separated.")
+@JSON
+def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
+    """Show customers' profiles."""
+    from quimbi_assets.commands import showing
+
+    ids = [customer.strip() for customer in customer_ids.split(",") if customer.strip()]
+    if not ids:
+        raise BadInputError("--customer-ids names no customer")
+    found = showing.profiles_of(store_id, list(dict.fromkeys(ids)))
+    if as_json:
+        showing.print_json(found)
+    else:
+        showing.print_profiles(store_id, found)
+
+
+@cli.command()
+@click.option("--customers", required=True, type=click.IntRange(1), metavar="N", help="How many customers.")
+@click.option("--out", "out_dir", required=True, type=FILE, metavar="DIR", help="Folder for the four files.")
+@click.option("--seed", default=0, show_default=True, help="Same seed, same store.")
+def simulate(customers: int, out_dir: Path, seed: int) -> None:
+    """Make a store whose true segments are known."""
+    from quimbi_assets.commands.simulating import simulate_files
+
+    simulate_files(customers, out_dir, seed)
+
+
+@cli.command()
+@click.option("--dagster-port", default=3000, show_default=True)
+@click.option("--mlflow-port", default=5000, show_default=True)
+def ui(dagster_port: int, mlflow_port: int) -> None:
+    """Serve Dagster and MLflow until Ctrl-C."""
+    from quimbi_assets.commands.services import serve
+
+    serve(dagster_port, mlflow_port)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    warnings.filterwarnings("ignore")
+    sys.exit(_code(arguments))
+
+
+def _code(arguments: list[str] | None) -> int:
+    try:
+        cli.main(arguments, prog_name="quimbi", standalone_mode=False)
+    except BadInputError as error:
+        return _fail(str(error), 2)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "quimbi"
+        return _fail(f"{error.format_message()} (see {command} --help)", 2)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted; what was published before stays as it is", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if os.environ.get("QUIMBI_DEBUG"):
+            traceback.print_exc()
+        line = " ".join(str(error).split())[:500] or type(error).__name__
+        return _fail(f"{line} (QUIMBI_DEBUG=1 shows where)", 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"quimbi: {' '.join(message.split())}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

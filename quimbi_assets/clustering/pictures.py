@@ -1,0 +1,192 @@
+"""Pictures of a fitted axis, as PNG bytes: why this number of segments, where they lie, how large they are.
+
+Belongs here: drawing what a model knows. Does not: any figure that is not drawn, the look (``canvas``), where
+pictures are kept.
+"""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_words, plain_axes, short_number, to_png
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.sampling import customer_order
+
+MOST_POINTS = 3000
+"""Customers in the scatter: more only hide each other."""
+
+
+def silhouette_by_k(model: AxisModel) -> bytes:
+    """Draw separation and stability of every candidate, and the sizes of its largest and smallest segment.
+
+    Parameters
+    ----------
+    model : AxisModel
+        Fitted.
+
+    Returns
+    -------
+    bytes
+        PNG, 880 x 500 pixels.
+    """
+    table = model.selection_
+    chosen = table[table["chosen"]].iloc[0]
+    figure = canvas(8.0, 4.55, f"{in_words(model.axis)}: {chosen['k']} segments", str(chosen["reason"]))
+    top, bottom = figure.add_axes((0.09, 0.42, 0.88, 0.38)), figure.add_axes((0.09, 0.12, 0.88, 0.2))
+    k = table["k"].to_numpy()
+    top.axvspan(chosen["k"] - 0.3, chosen["k"] + 0.3, color="#fdf1d6", zorder=0)
+    for name, colour, label in (
+        ("silhouette", COLOURS[0], "silhouette"),
+        ("stability_ari", COLOURS[2], "stability (ARI)"),
+    ):
+        top.plot(k, table[name], "o-", color=colour, linewidth=2, markersize=6, label=label)
+        for x, y in zip(k, table[name], strict=True):
+            top.annotate(f"{y:.2f}", (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8, color=colour)
+    top.set_ylim(min(0.0, table["silhouette"].min()) - 0.02, 1.15)
+    top.legend(loc="upper right", bbox_to_anchor=(1.0, 1.17), ncols=2, frameon=False, fontsize=8.5)
+    bottom.bar(k - 0.18, 100 * table["largest_share"], 0.34, color=COLOURS[7], label="largest segment, %")
+    bottom.bar(k + 0.18, 100 * table["smallest_share"], 0.34, color=COLOURS[6], label="smallest segment, %")
+    bottom.set_ylim(0, 100)
+    bottom.legend(loc="upper right", bbox_to_anchor=(1.0, 1.36), ncols=2, frameon=False, fontsize=8.5)
+    bottom.set_xlabel("number of segments", fontsize=9, color=QUIET)
+    for axes in (top, bottom):
+        plain_axes(axes, grid="y")
+        axes.set_xlim(k.min() - 0.6, k.max() + 0.6)
+        axes.set_xticks(k)
+    return to_png(figure)
+
+
+def centre_heat_map(model: AxisModel, names: Sequence[str] | None = None) -> bytes:
+    """Draw segments by features: colour says how far above or below the others, text the mean in shop units.
+
+    Parameters
+    ----------
+    model : AxisModel
+        Fitted, k segments over d features.
+    names : sequence of str of length k, optional
+        What to call the segments; their ids by default.
+
+    Returns
+    -------
+    bytes
+        PNG; height grows with k, width with d.
+    """
+    k, d = model.centers_shop_.shape
+    width, height = 2.6 + 1.35 * d + 0.3, 1.5 + 0.52 * k
+    subtitle = "Mean in the store's units; red: above average, blue: below (of those outside structural segments)"
+    figure = canvas(width, height, f"{in_words(model.axis)}: segment centres", subtitle)
+    axes = figure.add_axes((2.6 / width, 0.12 / height, 1.35 * d / width, 0.52 * k / height))
+    scores = np.where(_clustering(model), model.cluster_centers_, 0.0)
+    axes.imshow(np.clip(scores, -2, 2), cmap="RdBu_r", vmin=-2.6, vmax=2.6, aspect="auto")
+    means, undefined = model.centers_shop_.to_numpy(), model.coverage_.to_numpy() == 0
+    for i, j in np.ndindex(k, d):
+        text = "n/a" if undefined[i, j] else short_number(float(means[i, j]))
+        colour = "white" if abs(scores[i, j]) > 1.7 else INK
+        axes.text(j, i, text, ha="center", va="center", fontsize=9.5, color=colour)
+    axes.set_xticks(range(d), [textwrap.fill(in_words(f), 15) for f in model.features_], fontsize=8.5)
+    labels = [in_words(name) for name in (names or _segment_labels(model))]
+    axes.set_yticks(range(k), [f"{n}  {s:.0%}" for n, s in zip(labels, model.shares_, strict=True)], fontsize=9)
+    axes.set_xticks(np.arange(d + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=2)
+    axes.tick_params(which="both", length=0, labeltop=True, labelbottom=False, colors=INK)
+    axes.spines[:].set_visible(False)
+    return to_png(figure)
+
+
+def segment_shares(names: Sequence[str], percentages: Sequence[float], title: str = "Segments") -> bytes:
+    """Draw the size of each segment as a bar.
+
+    Parameters
+    ----------
+    names : sequence of str of length k
+        Segment names or ids.
+    percentages : sequence of float of length k
+        Share of customers, 0-100.
+    title : str
+        Heading.
+
+    Returns
+    -------
+    bytes
+        PNG, 770 pixels wide.
+    """
+    k, height = len(names), 1.0 + 0.42 * max(len(names), 1)
+    figure = canvas(7.0, height, title, "Share of customers whose dominant segment it is")
+    axes = figure.add_axes((0.36, 0.12 / height, 0.54, 0.42 * max(k, 1) / height))
+    axes.barh(range(k), percentages, 0.66, color=[COLOURS[i % len(COLOURS)] for i in range(k)])
+    for i, share in enumerate(percentages):
+        axes.text(share, i, f" {share:.1f} %", va="center", fontsize=9.5, color=INK)
+    axes.set_yticks(range(k), [in_words(name) for name in names], fontsize=9.5)
+    axes.set_ylim(k - 0.5, -0.5)
+    axes.set_xlim(0, max([*percentages, 1.0]) * 1.12)
+    plain_axes(axes)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    return to_png(figure)
+
+
+def customer_scatter(model: AxisModel, features: pd.DataFrame, names: Sequence[str] | None = None) -> bytes:
+    """Draw a sample of customers on the two features that separate the segments best.
+
+    Parameters
+    ----------
+    model : AxisModel
+        Fitted.
+    features : DataFrame of n rows indexed by customer
+        The axis's frame.
+    names : sequence of str of length k, optional
+        What to call the segments; their ids by default.
+
+    Returns
+    -------
+    bytes
+        PNG, 880 x 605 pixels. Points carry no id.
+    """
+    rows = features.iloc[customer_order(features.index, 0)[:MOST_POINTS]]
+    scaled = model.scaled(rows[model.features_].to_numpy(dtype=np.float64, na_value=np.nan))
+    labels = np.argmin(model.transform(rows), axis=1)
+    x, y = _most_separating(model)
+    subtitle = f"{len(rows):,} customers on the two most telling features; scaled, 0 is the average"
+    figure = canvas(8.0, 5.5, f"{in_words(model.axis)}: customers by segment", subtitle)
+    axes = figure.add_axes((0.09, 0.11, 0.62, 0.72))
+    jitter = np.random.default_rng(0).normal(0, 0.03, (len(rows), 2))
+    for i, name in enumerate(names or _segment_labels(model)):
+        here, colour = labels == i, COLOURS[i % len(COLOURS)]
+        points = (scaled[:, [x, y]] + jitter)[here]
+        axes.scatter(points[:, 0], points[:, 1], s=9, color=colour, alpha=0.45, linewidths=0)
+        center = model.cluster_centers_[i]
+        axes.scatter(
+            center[x],
+            center[y],
+            s=110,
+            color=colour,
+            edgecolors="white",
+            linewidths=1.8,
+            zorder=3,
+            label=in_words(name),
+        )
+    axes.set_xlabel(in_words(model.features_[x]), fontsize=9.5, color=INK)
+    axes.set_ylabel(in_words(model.features_[y]), fontsize=9.5, color=INK)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, fontsize=9)
+    plain_axes(axes, grid="both")
+    return to_png(figure)
+
+
+def _most_separating(model: AxisModel) -> list[int]:
+    """Positions of the two features along which centres, weighted by share, vary most."""
+    centers, shares = model.cluster_centers_, model.shares_
+    spread = np.where(_clustering(model), shares @ (centers - shares @ centers) ** 2, 0.0)
+    return sorted(np.argsort(-spread, kind="stable")[:2].tolist())
+
+
+def _clustering(model: AxisModel) -> NDArray[np.bool_]:
+    """Which columns are features: the others only tell a structural state; shape (d,)."""
+    return np.asarray(model.winsor_low_ < model.winsor_high_)
+
+
+def _segment_labels(model: AxisModel) -> list[str]:
+    return [state or segment for state, segment in zip(model.structural_, model.segment_ids_, strict=True)]

@@ -1,0 +1,45 @@
+"""One seeded order of customers, from which every sample is a prefix.
+
+Belongs here: which customers a bounded fit looks at. A customer's place depends on their id and the seed
+alone, so the same customers are drawn whatever the order of the rows, and a growing store keeps its sample.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+def customer_order(customer_ids: pd.Index, seed: int) -> NDArray[np.intp]:
+    """Order customers by a hash of their id.
+
+    Parameters
+    ----------
+    customer_ids : Index of length n
+        Ids of any hashable kind; usually str.
+    seed : int
+        A different seed gives an unrelated order.
+
+    Returns
+    -------
+    ndarray of int of shape (n,)
+        Positions into ``customer_ids``. Equal ids keep their relative order.
+
+    Notes
+    -----
+    pandas' 64-bit hash of the id (SipHash for text), mixed with the seed by the finaliser of splitmix64.
+
+    References
+    ----------
+    Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
+
+    Examples
+    --------
+    >>> ids = pd.Index(["a", "b", "c"])
+    >>> list(ids[customer_order(ids, 0)]) == list(ids[::-1][customer_order(ids[::-1], 0)])
+    True
+    """
+    hashes = pd.util.hash_pandas_object(customer_ids, index=False).to_numpy(np.uint64)
+    mixed = hashes ^ (np.array([seed], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.argsort(mixed ^ (mixed >> np.uint64(31)), kind="stable")

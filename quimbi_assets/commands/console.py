@@ -1,0 +1,48 @@
+"""What a person sees while and after a command works: progress on stderr, results on stdout.
+
+Belongs here: progress lines and tables. Does not: what is done.
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Steps:
+    """Receives steps of a long task; a bar on a terminal, dated lines elsewhere."""
+
+    def __init__(self, bar: Progress | None, title: str) -> None:
+        self._bar = bar
+        self._title = title
+        self._started = time.monotonic()
+        self._task = None if bar is None else bar.add_task(title, total=1.0)
+
+    def step(self, message: str, done: float | None = None) -> None:
+        """Show that ``message`` is under way; ``done`` is the share of the whole already finished, 0-1."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, description=f"{self._title}: {message}", completed=done)
+        else:
+            err.print(f"{time.monotonic() - self._started:6.1f} s  {self._title}: {message}", markup=False)
+
+
+@contextmanager
+def steps(title: str) -> Iterator[Steps]:
+    """Show progress of a task for as long as the block runs."""
+    if not sys.stderr.isatty():
+        yield Steps(None, title)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        yield Steps(bar, title)

@@ -1,0 +1,92 @@
+"""Serves the two UIs people look at: Dagster and MLflow, on the store's own database.
+
+Belongs here: starting, watching and ending the two servers. Does not: what they show.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from quimbi_assets.commands.console import err, out
+from quimbi_assets.orders.errors import BadInputError
+
+HOST = "127.0.0.1"
+READY_SECONDS = 120
+
+
+def serve(dagster_port: int, mlflow_port: int) -> None:
+    """Serve both UIs until interrupted.
+
+    Raises
+    ------
+    BadInputError
+        If a port is taken.
+    """
+    for flag, port in (("--dagster-port", dagster_port), ("--mlflow-port", mlflow_port)):
+        if _open(port):
+            raise BadInputError(f"port {port} is in use; choose another with {flag}")
+    err.print("starting the database, Dagster and MLflow ...")
+    from quimbi_assets.resources.instance import dagster_home
+    from quimbi_assets.resources.model_tracking import MlflowTracking
+
+    mlflow_command, mlflow_env = MlflowTracking().serve_command(HOST, mlflow_port)
+    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home()), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+    environment["QUIMBI_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
+    dagster_command = [
+        str(Path(sys.executable).with_name("dagster")),
+        "dev",
+        "-m",
+        "quimbi_assets.definitions",
+        "-h",
+        HOST,
+        "-p",
+        str(dagster_port),
+        "--log-level",
+        "warning",
+    ]
+    servers = [
+        subprocess.Popen(dagster_command, env=environment, start_new_session=True),
+        subprocess.Popen(mlflow_command, env={**environment, **mlflow_env}, start_new_session=True),
+    ]
+    try:
+        _announce(servers, dagster_port, mlflow_port)
+        while all(server.poll() is None for server in servers):
+            time.sleep(0.5)
+        err.print("one of the servers ended; stopping the other")
+    except KeyboardInterrupt:
+        err.print("stopping")
+    finally:
+        _stop(servers)
+
+
+def _announce(servers: list[subprocess.Popen[bytes]], dagster_port: int, mlflow_port: int) -> None:
+    waiting = {"Dagster": dagster_port, "MLflow": mlflow_port}
+    deadline = time.monotonic() + READY_SECONDS
+    while waiting and time.monotonic() < deadline and all(server.poll() is None for server in servers):
+        for name, port in list(waiting.items()):
+            if _open(port):
+                out.print(f"{name:8} http://{HOST}:{port}")
+                del waiting[name]
+        time.sleep(0.2)
+    out.print("Ctrl-C stops both.")
+
+
+def _open(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _stop(servers: list[subprocess.Popen[bytes]]) -> None:
+    for server in servers:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGINT)
+    for server in servers:
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)

@@ -1,0 +1,92 @@
+"""Stage 3, applied: every customer's membership in every segment of every active axis.
+
+Belongs here: scoring with the registered champion. Does not: the formula (``clustering.membership``).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.axes import AXES, Axis
+from quimbi_assets.defs.checks import rule_check
+from quimbi_assets.defs.partitions import FRAMES, OWNERS, STORES, axis_key, out_name
+from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, inactive_reason
+from quimbi_assets.profiles.scores import score_axis, scores_to_frame
+from quimbi_assets.resources.frames import FrameIOManager
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.progress import Progress
+
+CHECK = "memberships_sum_to_1"
+TOLERANCE = 1e-9
+
+
+def _out(axis: Axis) -> dg.AssetOut:
+    return dg.AssetOut(
+        key=axis_key("memberships", axis.name),
+        is_required=False,
+        description=f"How much each customer belongs to each segment of {axis.name.replace('_', ' ')}: "
+        "0 to 1, summing to 1 per customer (`m:` columns), distances to the centres (`d:`) and evidence.",
+        group_name="memberships",
+        owners=OWNERS,
+        kinds={"numpy", "mlflow"},
+        io_manager_key=FRAMES,
+    )
+
+
+@dg.multi_asset(
+    name="memberships",
+    outs={out_name(axis_key("memberships", a.name)): _out(a) for a in AXES.values()},
+    deps=[*(axis_key("features", name) for name in AXES), *(axis_key("models", name) for name in AXES)],
+    can_subset=True,
+    partitions_def=STORES,
+    check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("memberships", name), blocking=True) for name in AXES],
+)
+def memberships(
+    context: dg.AssetExecutionContext,
+    frames: dg.ResourceParam[FrameIOManager],
+    tracking: MlflowTracking,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.Output | dg.AssetCheckResult]:
+    """Score every customer of the partition's store on the selected axes."""
+    store_id = context.partition_key
+    selected = [name for name in AXES if axis_key("memberships", name) in context.selected_asset_keys]
+    fitted = {name: frames.read(axis_key("models", name), store_id) for name in selected}
+    reasons = {name: inactive_reason(frame) for name, frame in fitted.items()}
+    progress.step("scoring customers", 0.68)
+    champions = tracking.champions(store_id, [name for name in selected if reasons[name] is None])
+    for name in selected:
+        key, table = axis_key("memberships", name), frames.read(axis_key("features", name), store_id)
+        reason = reasons[name] or inactive_reason(table)
+        if reason or table is None:
+            yield dg.Output(inactive_frame(str(reason)), out_name(key), metadata={"status": INACTIVE})
+            yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
+            continue
+        scored = scores_to_frame(score_axis(champions[name].model, table))
+        scored.attrs = {**table.attrs, "model_version": str(champions[name].version)}
+        yield dg.Output(scored, out_name(key), metadata=_metadata(scored))
+        yield _sum_check(key, scored)
+
+
+def _of_members(scored: pd.DataFrame) -> pd.DataFrame:
+    return scored[[column for column in scored if column.startswith("m:")]]
+
+
+def _metadata(scored: pd.DataFrame) -> dict[str, dg.MetadataValue]:
+    members = _of_members(scored)
+    top = members.idxmax(axis=1).str.removeprefix("m:").value_counts(normalize=True)
+    return facts(
+        len(scored),
+        model_version=scored.attrs["model_version"],
+        median_top_membership=float(members.max(axis=1).median()),
+        low_evidence_share=float((scored["evidence"] == "low").mean()),
+        dominant=pd.DataFrame({"segment": top.index, "share of customers": [f"{s:.1%}" for s in top]}),
+    )
+
+
+def _sum_check(key: dg.AssetKey, scored: pd.DataFrame) -> dg.AssetCheckResult:
+    values = _of_members(scored).to_numpy()
+    worst = float(np.abs(values.sum(axis=1) - 1).max()) if len(values) else 0.0
+    passed = bool(worst <= TOLERANCE and np.isfinite(values).all() and (values >= 0).all())
+    return rule_check(key, CHECK, passed, "Memberships of every customer sum to 1 within 1e-9.", largest_error=worst)

@@ -1,0 +1,114 @@
+"""Stage 4: clusters → named segments, in the table that people query.
+
+Belongs here: describing, naming and publishing each selected axis's segments. Does not: words (``segments``).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from quimbi_assets.axes import AXES, Axis
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.pictures import segment_shares
+from quimbi_assets.defs.checks import rule_check
+from quimbi_assets.defs.partitions import FRAMES, ORDERS_KEY, OWNERS, STORES, axis_key, out_name
+from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, inactive_reason
+from quimbi_assets.resources.frames import FrameIOManager
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.segments.describe import describe_segments
+from quimbi_assets.segments.naming import name_segments
+from quimbi_assets.segments.rows import segment_rows
+
+CHECK = "names_unique_and_counts_whole"
+
+
+def _out(axis: Axis) -> dg.AssetOut:
+    return dg.AssetOut(
+        key=axis_key("segments", axis.name),
+        is_required=False,
+        description=f"{axis.question} Named segments with their sizes and centres, published to "
+        "`quimbi.dim_segment_master`.",
+        group_name="segments",
+        owners=OWNERS,
+        kinds={"postgres"},
+        io_manager_key=FRAMES,
+    )
+
+
+@dg.multi_asset(
+    name="segments",
+    outs={out_name(axis_key("segments", a.name)): _out(a) for a in AXES.values()},
+    deps=[axis_key("memberships", name) for name in AXES],
+    can_subset=True,
+    partitions_def=STORES,
+    check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("segments", name)) for name in AXES],
+)
+def segments(
+    context: dg.AssetExecutionContext,
+    frames: dg.ResourceParam[FrameIOManager],
+    store: StoreDatabase,
+    tracking: MlflowTracking,
+    progress: dg.ResourceParam[Progress],
+) -> Iterator[dg.Output | dg.AssetCheckResult]:
+    """Name and publish the selected axes' segments of the partition's store."""
+    store_id = context.partition_key
+    selected = [name for name in AXES if axis_key("segments", name) in context.selected_asset_keys]
+    scored = {name: frames.read(axis_key("memberships", name), store_id) for name in selected}
+    active = [name for name in selected if inactive_reason(scored[name]) is None]
+    champions = tracking.champions(store_id, active)
+    orders = frames.read(ORDERS_KEY, store_id)
+    currency = "" if orders is None else orders.attrs.get("currency") or ""
+    progress.step("naming segments", 0.75)
+    published = {}
+    for name in selected:
+        key = axis_key("segments", name)
+        if name not in active:
+            reason = str(inactive_reason(scored[name]))
+            yield dg.Output(inactive_frame(reason), out_name(key), metadata={"status": INACTIVE, "reason": reason})
+            yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
+            continue
+        table = frames.read(axis_key("features", name), store_id)
+        champion = champions[name]
+        rows = _rows(store_id, AXES[name], champion.model, str(champion.version), table, currency)
+        published[name] = rows
+        rows.attrs = dict(table.attrs)
+        yield dg.Output(rows, out_name(key), metadata=_metadata(rows))
+        yield _check(key, rows, len(table))
+    store.publish_segments(store_id, published, retired=[name for name in selected if name not in active])
+
+
+def _rows(
+    store_id: str, axis: Axis, model: AxisModel, version: str, table: pd.DataFrame, currency: str
+) -> pd.DataFrame:
+    description = describe_segments(axis, model, table)
+    names = name_segments(axis, description, currency)
+    now = pd.Timestamp.now("UTC").to_pydatetime()
+    return segment_rows(store_id, axis, description, names, model, valid_from=now, model_version=version)
+
+
+def _metadata(rows: pd.DataFrame) -> dict[str, dg.MetadataValue]:
+    shown = rows.sort_values("customer_count", ascending=False)
+    table = pd.DataFrame(
+        {
+            "segment": shown["segment_name"],
+            "customers": shown["customer_count"],
+            "share": [f"{p:.1f} %" for p in shown["population_percentage"]],
+            "who they are": shown["interpretation"],
+        }
+    )
+    picture = segment_shares(list(shown["segment_name"]), list(shown["population_percentage"]))
+    return facts(len(rows), segments=table, shares=picture)
+
+
+def _check(key: dg.AssetKey, rows: pd.DataFrame, n_customers: int) -> dg.AssetCheckResult:
+    passed = rows["segment_name"].is_unique and int(rows["customer_count"].sum()) == n_customers
+    return rule_check(
+        key,
+        CHECK,
+        bool(passed),
+        "Names are unique in the axis; every customer is counted once.",
+        customers=n_customers,
+    )

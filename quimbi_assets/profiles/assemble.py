@@ -1,0 +1,171 @@
+"""Rows of ``customer_profiles`` from scores and features.
+
+Belongs here: the columns of that table, each made by the module of its name. Does not: scoring (``scores``),
+writing tables.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from quimbi_assets.profiles.archetypes import archetype_ids
+from quimbi_assets.profiles.context import ProfileContext
+from quimbi_assets.profiles.feature_vectors import feature_vectors
+from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
+from quimbi_assets.profiles.interpretation import Standing, figure, interpretations
+from quimbi_assets.profiles.json_text import flat_objects, nested_objects, number_texts, quoted
+from quimbi_assets.profiles.scores import AxisScores, scores_from_frame
+from quimbi_assets.profiles.strength import STRENGTHS, strengths
+from quimbi_assets.segments.rows import to_json
+
+MOST_ROWS = 50_000
+"""Rows built at a time: keeps the JSON text of a batch far under Arrow's 2 GB for one array of strings."""
+
+
+def assemble(
+    memberships: Mapping[str, pd.DataFrame], features: Mapping[str, pd.DataFrame], context: ProfileContext
+) -> pd.DataFrame:
+    """Build profiles from frames of the assets ``memberships/<axis>`` and ``features/<axis>``.
+
+    Parameters
+    ----------
+    memberships : mapping of axis to DataFrame
+        As ``scores.scores_to_frame`` writes them.
+    features : mapping of axis to DataFrame
+        Feature frames of the same axes and customers.
+    context : ProfileContext
+        What all rows share.
+
+    Returns
+    -------
+    DataFrame of n rows
+        As ``assemble_scores``.
+
+    Raises
+    ------
+    ValueError
+        If a frame is malformed or the frames are not of the same customers.
+    """
+    return assemble_scores({a: scores_from_frame(f) for a, f in memberships.items()}, features, context)
+
+
+def assemble_scores(
+    scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], context: ProfileContext
+) -> pd.DataFrame:
+    """Build profiles from scores.
+
+    Parameters
+    ----------
+    scores : mapping of axis to AxisScores
+        One or more axes, of n customers in one order.
+    features : mapping of axis to DataFrame of n rows
+        Indexed by the same customers.
+    context : ProfileContext
+        What all rows share.
+
+    Returns
+    -------
+    DataFrame of n rows
+        The columns of ``customer_profiles``, Arrow-backed, JSON as text. ``lifetime_value`` is null where its
+        axis was not measured; ``churn_risk_score`` is null: nothing here estimates it.
+
+    Raises
+    ------
+    ValueError
+        If there is no axis, or the frames are not of the same customers.
+    """
+    axes = axis_order(scores)
+    if not axes:
+        raise ValueError("no active axis: there is nothing to profile")
+    customers = scores[axes[0]].customers
+    _check_customers(customers, axes, scores, features)
+    ordered = {axis: scores[axis] for axis in axes}
+    tables = [_table(*batch, context) for batch in _batches(ordered, features, len(customers))]
+    return pa.concat_tables(tables).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _batches(
+    scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], n: int
+) -> Iterator[tuple[Mapping[str, AxisScores], Mapping[str, pd.DataFrame]]]:
+    """Cut scores and features into parts of at most ``MOST_ROWS`` customers; a single part is not copied."""
+    if n <= MOST_ROWS:
+        yield scores, features
+        return
+    for start in range(0, n, MOST_ROWS):
+        rows = slice(start, start + MOST_ROWS)
+        yield {a: score.part(rows) for a, score in scores.items()}, {a: f.iloc[rows] for a, f in features.items()}
+
+
+def _check_customers(
+    customers: pd.Index,
+    axes: Sequence[str],
+    scores: Mapping[str, AxisScores],
+    features: Mapping[str, pd.DataFrame],
+) -> None:
+    """Refuse frames that are not about the same customers in the same order."""
+    missing = [axis for axis in axes if axis not in features]
+    if missing:
+        raise ValueError(f"no features of axis {', '.join(missing)}")
+    indexes = [(axis, scores[axis].customers) for axis in axes] + [(a, f.index) for a, f in features.items()]
+    for axis, index in indexes:
+        if not (index is customers or index.equals(customers)):
+            raise ValueError(f"axis {axis}: its frame is not of the same customers in the same order")
+
+
+def _table(scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], context: ProfileContext) -> pa.Table:
+    """Build the rows of one batch of customers; axes in their final order."""
+    axes, own = list(scores), list(scores.values())
+    ids = [score.segment_ids for score in own]
+    n = len(own[0].customers)
+    standing = _standing(own)
+    versions = to_json({axis: str(context.versions[axis]) for axis in axes})
+    memberships = number_texts(np.hstack([score.memberships for score in own]))
+    lifetime = figure(features, "lifetime_value", n)
+    names = [context.names(axis, segment_ids) for axis, segment_ids in zip(axes, ids, strict=True)]
+    return pa.table(
+        {
+            "store_id": _constant(context.store_id, n),
+            "customer_id": pa.array(own[0].customers.astype(str), pa.string()),
+            "archetype_id": pa.array(archetype_ids(standing.dominant, axes, ids), pa.string()),
+            "segment_memberships": nested_objects(dict(zip(axes, ids, strict=True)), memberships),
+            "dominant_segments": flat_objects(axes, _words([quoted(s) for s in ids], standing.dominant)),
+            "feature_vectors": feature_vectors(features, axes),
+            "membership_strength": flat_objects(axes, _words([quoted(STRENGTHS)] * len(axes), standing.strength)),
+            "evidence": flat_objects(axes, _words([quoted(["ok", "low"])] * len(axes), standing.low_evidence)),
+            "fingerprint": fingerprints([score.distances for score in own]),
+            "lifetime_value": pa.array(lifetime, mask=np.isnan(lifetime)),
+            "churn_risk_score": pa.nulls(n, pa.float64()),
+            "interpretation": interpretations(standing, names, features, context.currency),
+            "model_versions": _constant(versions, n),
+            "as_of": pa.repeat(pa.scalar(_utc(context.as_of), pa.timestamp("us", "UTC")), n),
+        }
+    )
+
+
+def _standing(scores: Sequence[AxisScores]) -> Standing:
+    """Collect where the customers stand, one column an axis."""
+    return Standing(
+        dominant=np.column_stack([score.dominant for score in scores]),
+        top=np.column_stack([score.memberships.max(axis=1) for score in scores]),
+        strength=np.column_stack([strengths(score.memberships) for score in scores]),
+        low_evidence=np.column_stack([score.low_evidence for score in scores]),
+    )
+
+
+def _words(vocabularies: Sequence[pa.StringArray], codes: np.ndarray) -> pa.StringArray:
+    """Look up codes, shape (n, m), each column in its own vocabulary; row by row."""
+    starts = np.cumsum([0, *map(len, vocabularies)])[:-1]
+    return pc.take(pa.concat_arrays(vocabularies), pa.array((codes + starts).ravel()))
+
+
+def _constant(text: str, n: int) -> pa.StringArray:
+    return pa.repeat(pa.scalar(text, pa.string()), n)
+
+
+def _utc(instant: datetime) -> pd.Timestamp:
+    stamp = pd.Timestamp(instant)
+    return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")

@@ -1,0 +1,124 @@
+"""A profile as a person or a program reads it: lines of text, or one plain record.
+
+Belongs here: ``quimbi profile`` and ``quimbi profile --json``. Does not: colours and tables of the terminal
+(``cli``).
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from quimbi_assets.axes._axis import Axis
+from quimbi_assets.segments.values import format_percent, format_value
+
+JSON_COLUMNS = (
+    "segment_memberships",
+    "dominant_segments",
+    "feature_vectors",
+    "membership_strength",
+    "evidence",
+    "model_versions",
+)
+MENTIONED = 0.1
+"""Membership from which a second segment is worth a mention."""
+
+
+def profile_record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a profile row into plain Python values.
+
+    Parameters
+    ----------
+    row : mapping
+        A row of ``Profiler.profile`` or of the table ``customer_profiles``; nested columns as JSON text or as
+        dicts.
+
+    Returns
+    -------
+    dict
+        The same columns; nested ones as dicts, instants as ISO texts, undefined values as None.
+        ``json.dumps`` takes it.
+    """
+    record = {key: _plain(value) for key, value in dict(row).items()}
+    for column in JSON_COLUMNS:
+        if isinstance(record.get(column), str):
+            record[column] = json.loads(record[column])
+    return record
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict | str) or value is None:
+        return value
+    if hasattr(value, "isoformat"):
+        return None if pd.isna(value) else value.isoformat()
+    if hasattr(value, "__len__"):
+        return [float(item) for item in value]
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def render_profile(
+    row: Mapping[str, Any],
+    axes: Mapping[str, Axis],
+    segments: Mapping[str, pd.DataFrame],
+    currency: str = "",
+) -> str:
+    """Write one profile as text.
+
+    Parameters
+    ----------
+    row : mapping
+        As for ``profile_record``.
+    axes : mapping of axis to Axis
+        Declarations; supply questions, meanings and units.
+    segments : mapping of axis to DataFrame
+        ``segment_id`` and ``segment_name``.
+    currency : str, default ""
+        ISO code or sign.
+
+    Returns
+    -------
+    str
+        A heading, the interpretation, and per axis its question, where the customer belongs and the values
+        behind it.
+    """
+    record = profile_record(row)
+    lines = [
+        f"Customer {record['customer_id']} of store {record['store_id']}, archetype {record['archetype_id']}",
+        record["interpretation"],
+    ]
+    for name, memberships in record["segment_memberships"].items():
+        known = dict(zip(segments[name]["segment_id"], segments[name]["segment_name"], strict=True))
+        lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}"]
+        lines.append(f"  {_place(record, name, memberships, known)}")
+        lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
+    return "\n".join(lines)
+
+
+def _place(record: Mapping[str, Any], axis: str, memberships: Mapping[str, float], names: Mapping[str, str]) -> str:
+    """Say which segment of an axis it is, how strongly, and which one comes next."""
+    ranked = sorted(memberships.items(), key=lambda item: -item[1])
+    said = [
+        f"{names[segment].replace('_', ' ')} {format_percent(share)}"
+        for place, (segment, share) in enumerate(ranked[:2])
+        if place == 0 or share >= MENTIONED
+    ]
+    doubt = ", too few orders to judge" if record["evidence"][axis] == "low" else ""
+    return f"{', then '.join(said)} ({record['membership_strength'][axis]}{doubt})"
+
+
+def _values(axis: Axis, values: Mapping[str, Any], currency: str) -> list[str]:
+    """Write the defined features of an axis, one a line."""
+    lines = []
+    for feature in axis.features:
+        value = values.get(feature.name)
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            text = "yes" if value else "no"
+        else:
+            text = value if isinstance(value, str) else format_value(feature, float(value), currency)
+        lines.append(f"{feature.meaning}: {text}")
+    return lines

@@ -1,0 +1,54 @@
+"""Where a project keeps its files: ``$QUIMBI_HOME``, or ``.quimbi`` in the working directory.
+
+Belongs here: paths. Does not: what is stored under them.
+"""
+
+import os
+from pathlib import Path
+
+from quimbi_assets.orders.errors import BadInputError
+
+
+def quimbi_home() -> Path:
+    """Return the project's home directory, created if missing.
+
+    Returns
+    -------
+    pathlib.Path
+        Absolute path of ``$QUIMBI_HOME``, by default ``.quimbi`` in the working directory.
+
+    Raises
+    ------
+    BadInputError
+        If it cannot be created or is not a writable directory.
+    """
+    chosen = os.environ.get("QUIMBI_HOME") or ".quimbi"
+    return directory(Path(chosen).expanduser().absolute())
+
+
+def storage_dir(home: Path | None = None) -> Path:
+    """Return the directory of the Parquet files that assets hand to each other, created if missing."""
+    return directory((home or quimbi_home()) / "storage")
+
+
+def artifacts_dir(home: Path | None = None) -> Path:
+    """Return the directory of MLflow's artifacts (models, plots), created if missing."""
+    return directory((home or quimbi_home()) / "mlartifacts")
+
+
+def directory(path: Path) -> Path:
+    """Return `path`, created with its parents if missing.
+
+    Raises
+    ------
+    BadInputError
+        If it cannot be created or is not a writable directory.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
+        raise BadInputError(f"cannot create {path}: {reason}; point QUIMBI_HOME at a directory you own") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise BadInputError(f"cannot write to {path}; point QUIMBI_HOME at a directory you own")
+    return path

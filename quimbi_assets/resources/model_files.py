@@ -1,0 +1,90 @@
+"""Models as files: MLflow's layout, written with skops, read without running any code of the file's.
+
+Belongs here: saving and reading one model. Does not: which model, and where (``model_registry``).
+
+A pickle can run anything while it loads. skops holds data, and a file that names any type but numbers, text, lists,
+arrays and ``AxisModel`` is refused, whatever its own list of trusted types says.
+"""
+
+import tempfile
+import warnings
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.resources import model_record
+
+TRUSTED = ["quimbi_assets.clustering.model.AxisModel"]
+FILE = "model.skops"
+
+
+def save(model: AxisModel, path: Path) -> None:
+    """Save a model as an MLflow model with signature and input example.
+
+    Parameters
+    ----------
+    model : AxisModel
+        Fitted.
+    path : Path
+        New directory.
+
+    Notes
+    -----
+    Requirements are given: inferring them takes MLflow seconds. The example is made of population deciles; as an MLflow
+    ``pyfunc`` the model answers with memberships.
+    """
+    from mlflow import sklearn as flavour
+    from mlflow.models import infer_signature
+
+    example = model_record.input_example(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        flavour.save_model(
+            model,
+            path,
+            signature=infer_signature(example, model.predict_proba(example)),
+            input_example=example,
+            pip_requirements=requirements(),
+            serialization_format="skops",
+            skops_trusted_types=TRUSTED,
+            pyfunc_predict_fn="predict_proba",
+        )
+
+
+def read(place: str, tracking_uri: str) -> AxisModel:
+    """Read a saved model.
+
+    Parameters
+    ----------
+    place : str
+        URI of its directory.
+    tracking_uri : str
+        Backend, for artifacts that it serves.
+
+    Returns
+    -------
+    AxisModel
+
+    Raises
+    ------
+    skops.io.exceptions.UntrustedTypesFoundException
+        If the file holds anything but an ``AxisModel`` of plain data.
+    """
+    import skops.io
+
+    if urlsplit(place).scheme in ("", "file"):
+        return skops.io.load(Path(unquote(urlsplit(place).path)) / FILE, trusted=TRUSTED)
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = download_artifacts(f"{place}/{FILE}", dst_path=folder, tracking_uri=tracking_uri)
+        return skops.io.load(path, trusted=TRUSTED)
+
+
+@cache
+def requirements() -> list[str]:
+    """Distributions that loading a model needs, at the versions it was made with."""
+    names = ("quimbi_assets", "scikit-learn", "skops", "numpy", "pandas")
+    return [f"{name}=={metadata.version(name)}" for name in names]

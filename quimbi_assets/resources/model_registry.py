@@ -1,0 +1,179 @@
+"""Registered models: one per store and axis, of which the version called ``champion`` serves.
+
+Belongs here: registering, aliases, loading what an alias names. Does not: files (``model_files``), runs
+(``tracking``), which version should be champion.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.resources.model_files import read, save
+
+CHAMPION = "champion"
+STORE_TAG, AXIS_TAG = "store", "axis"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A registered model, loaded.
+
+    Parameters
+    ----------
+    model : AxisModel
+        Fitted.
+    version : str
+        Its version in the registry.
+    run_id : str
+        The run that logged it.
+    """
+
+    model: AxisModel
+    version: str
+    run_id: str
+
+
+class ModelRegistry:
+    """The registered models of all stores.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        On the backend that holds the registry.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._loaded: dict[str, AxisModel] = {}
+
+    def register(self, experiment_id: str, run_id: str, store_id: str, axis_name: str, model: AxisModel) -> str:
+        """Save a model, register it as ``<store_id>.<axis_name>`` and make it champion.
+
+        Parameters
+        ----------
+        experiment_id, run_id : str
+            Where it was fitted.
+        store_id, axis_name : str
+            What it is for.
+        model : AxisModel
+            Fitted.
+
+        Returns
+        -------
+        str
+            Its version.
+        """
+        from mlflow.entities import LoggedModelOutput
+
+        tags = {STORE_TAG: store_id, AXIS_TAG: axis_name}
+        logged = self.client.create_logged_model(experiment_id, "model", source_run_id=run_id, tags=tags)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model"
+            save(model, path)
+            self.client.log_model_artifacts(logged.model_id, str(path))
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        return self._new_champion(logged, run_id, tags, model)
+
+    def _new_champion(self, logged: Any, run_id: str, tags: dict[str, str], model: AxisModel) -> str:
+        name = registered_name(tags[STORE_TAG], tags[AXIS_TAG])
+        self._ensure_registered(name, tags)
+        facts = {
+            **tags,
+            "segment_ids": json.dumps(model.segment_ids_),
+            "k": str(model.k_),
+            "silhouette": f"{model.silhouette_:.4f}",
+            "stability_ari": f"{model.stability_ari_:.4f}",
+        }
+        version = self.client.create_model_version(
+            name, logged.artifact_location, run_id=run_id, tags=facts, model_id=logged.model_id
+        )
+        link = json.dumps([{"name": name, "version": version.version}])
+        self.client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": link})
+        self.client.set_registered_model_alias(name, CHAMPION, version.version)
+        return str(version.version)
+
+    def _ensure_registered(self, name: str, tags: dict[str, str]) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(name, tags=tags)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def champion_versions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, str]:
+        """Return the version of each of a store's champions.
+
+        Parameters
+        ----------
+        store_id : str
+            Store.
+        axes : iterable of str, optional
+            Axes of interest, all by default.
+
+        Returns
+        -------
+        dict of str to str
+            By axis; axes without a champion are left out.
+        """
+        quoted = quote(store_id, safe="")
+        wanted = None if axes is None else set(axes)
+        found: dict[str, str] = {}
+        token = None
+        while True:
+            page = self.client.search_registered_models(f"name LIKE '{_like(quoted)}.%'", 1000, page_token=token)
+            for model in page:
+                if model.tags.get(STORE_TAG) == store_id and CHAMPION in model.aliases:
+                    found[model.tags[AXIS_TAG]] = str(model.aliases[CHAMPION])
+            token = page.token
+            if not token:
+                return {axis: version for axis, version in found.items() if wanted is None or axis in wanted}
+
+    def load_champions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, LoadedModel]:
+        """Load a store's champions.
+
+        Parameters
+        ----------
+        store_id : str
+            Store.
+        axes : iterable of str, optional
+            Axes of interest, all by default.
+
+        Returns
+        -------
+        dict of str to LoadedModel
+            By axis; axes without a champion are left out. A file is read once in the life of this object.
+        """
+        versions = self.champion_versions(store_id, axes)
+        with ThreadPoolExecutor(8) as pool:
+            loaded = pool.map(lambda axis: self._load(registered_name(store_id, axis), versions[axis]), versions)
+            return dict(zip(versions, loaded, strict=True))
+
+    def _load(self, name: str, version: str) -> LoadedModel:
+        found = self.client.get_model_version(name, version)
+        place = found.source
+        if place not in self._loaded:
+            self._loaded[place] = read(place, self.client.tracking_uri)
+        return LoadedModel(self._loaded[place], version, str(found.run_id))
+
+
+def registered_name(store_id: str, axis_name: str) -> str:
+    """Name of a registered model; characters that MLflow refuses (``/``, ``:``) are percent-encoded.
+
+    Examples
+    --------
+    >>> registered_name("shop_1", "purchase_value"), registered_name("eu/1", "x")
+    ('shop_1.purchase_value', 'eu%2F1.x')
+    """
+    return f"{quote(store_id, safe='')}.{axis_name}"
+
+
+def _like(text: str) -> str:
+    return text.replace("'", "''")

@@ -1,0 +1,130 @@
+"""MLflow tracking as a Dagster resource: one parent run a materialization, one child run an axis.
+
+Belongs here: the resource and how assets use it. Does not: MLflow calls (``tracking``).
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+from dagster import ConfigurableResource
+
+from quimbi_assets.axes import Axis
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.resources.database import open_database
+from quimbi_assets.resources.home import artifacts_dir
+from quimbi_assets.resources.tracking import LoadedModel, Tracking
+
+#: Where links in Dagster's pages find MLflow's.
+UI_VARIABLE = "QUIMBI_MLFLOW_UI"
+DEFAULT_UI = "http://127.0.0.1:5000"
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that was just logged: its run, version in the registry, and page."""
+
+    run_id: str
+    version: str
+    url: str
+
+
+@dataclass(frozen=True)
+class MaterializationLog:
+    """Logs the axes of one materialization under its parent run."""
+
+    tracking: Tracking
+    store_id: str
+    run_id: str
+    tags: Mapping[str, str]
+
+    def axis(
+        self, axis: Axis, model: AxisModel, features: pd.DataFrame, reference: pd.DataFrame | None = None
+    ) -> LoggedModel:
+        """Log a fitted axis and make it champion.
+
+        Parameters
+        ----------
+        axis : Axis
+            The declaration.
+        model : AxisModel
+            Fitted.
+        features : DataFrame
+            What it was fitted on; leaves a digest only.
+        reference : DataFrame, optional
+            The store reference its features were measured against, kept beside the model where the axis uses it.
+        """
+        tags = {**self.tags, "as_of": str(features.attrs.get("observation_end", ""))}
+        files = (
+            {"store_reference.csv": reference.to_csv(index=False)} if axis.reference and reference is not None else {}
+        )
+        logged = self.tracking.log_axis_model(
+            self.store_id, axis.name, model, self.run_id, features, tags, extra_files=files
+        )
+        base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
+        return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base))
+
+    def inactive(self, axis_name: str, reason: str) -> None:
+        """Note that an axis is inactive, and why."""
+        self.tracking.log_inactive(self.run_id, axis_name, reason)
+
+
+class MlflowTracking(ConfigurableResource):
+    """Experiments, runs and registered models on the store's own database server.
+
+    Artifacts rest under ``QUIMBI_HOME`` unless an artifact root is configured.
+
+    Parameters
+    ----------
+    artifact_root : str, optional
+        Folder or URI for artifacts of new experiments.
+    """
+
+    artifact_root: str | None = None
+
+    def tracking(self) -> Tracking:
+        """Return the tracking client, one per process and database."""
+        return _tracking(open_database().mlflow_url, self.artifact_root or str(artifacts_dir()))
+
+    @contextmanager
+    def materialization(
+        self, store_id: str, dagster_run_id: str, parameters: Mapping[str, Any]
+    ) -> Iterator[MaterializationLog]:
+        """Open the parent run of one materialization; it ends as finished or failed with the block.
+
+        Parameters
+        ----------
+        store_id : str
+            The store.
+        dagster_run_id : str
+            Tagged on every run, so that the two UIs can be matched.
+        parameters : mapping
+            Options of the run, tagged on the parent.
+        """
+        tracking = self.tracking()
+        tags = {"dagster_run_id": dagster_run_id}
+        options = {f"option.{name}": str(value) for name, value in parameters.items()}
+        run_id = tracking.start_parent(store_id, {**tags, **options})
+        try:
+            yield MaterializationLog(tracking, store_id, run_id, tags)
+        except BaseException:
+            tracking.finish(run_id, "FAILED")
+            raise
+        tracking.finish(run_id)
+
+    def champions(self, store_id: str, axes: Iterable[str]) -> dict[str, LoadedModel]:
+        """Load the models that serve the axes now, from the registry by alias."""
+        return self.tracking().load_champions(store_id, axes)
+
+    def serve_command(self, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+        """Return command and extra environment that serve MLflow's pages."""
+        return self.tracking().serve_command(host, port)
+
+
+@lru_cache(maxsize=4)
+def _tracking(url: str, artifact_root: str) -> Tracking:
+    return Tracking(url, artifact_root)

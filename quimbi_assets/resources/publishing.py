@@ -1,0 +1,176 @@
+"""Writes what people query: axis status, named segments and profiles, each in one transaction.
+
+Belongs here: the SQL of the out-tables, and reading them back for the command line. Does not: what is in them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.resources.bulk import replace_rows
+from quimbi_assets.resources.database import Database
+
+SEGMENT_COLUMNS = (
+    "store_id",
+    "axis_name",
+    "segment_id",
+    "segment_name",
+    "interpretation",
+    "cluster_center",
+    "scaler_params",
+    "population_percentage",
+    "customer_count",
+    "valid_from",
+    "valid_to",
+    "model_version",
+    "stability",
+)
+AXIS_COLUMNS = (
+    "store_id",
+    "axis_name",
+    "status",
+    "reason",
+    "k",
+    "silhouette",
+    "stability_ari",
+    "mlflow_run_id",
+    "model_version",
+    "as_of",
+)
+
+
+def publish_axis_models(database: Database, store_id: str, summaries: Mapping[str, pd.DataFrame | None]) -> None:
+    """Insert or update one row per axis in ``quimbi.axis_models``.
+
+    Parameters
+    ----------
+    database : Database
+        Where to write.
+    store_id : str
+        The store.
+    summaries : mapping of axis name to frame
+        The tables of ``models/<axis>``: one row, or an empty one with the reason in ``attrs``.
+    """
+    rows = [_axis_row(store_id, name, frame) for name, frame in summaries.items() if frame is not None]
+    columns = ", ".join(AXIS_COLUMNS)
+    updates = ", ".join(f"{c} = EXCLUDED.{c}" for c in AXIS_COLUMNS[2:])
+    marks = ", ".join(["%s"] * len(AXIS_COLUMNS))
+    with database.transaction() as cursor:
+        cursor.executemany(
+            f"INSERT INTO quimbi.axis_models ({columns}) VALUES ({marks}) "
+            f"ON CONFLICT (store_id, axis_name) DO UPDATE SET {updates}",
+            rows,
+        )
+
+
+def _axis_row(store_id: str, axis_name: str, frame: pd.DataFrame) -> tuple[Any, ...]:
+    as_of = frame.attrs.get("observation_end")
+    stamp = None if as_of is None else pd.Timestamp(as_of, tz="UTC").to_pydatetime()
+    if frame.empty:
+        return (store_id, axis_name, "inactive", frame.attrs["reason"], None, None, None, None, None, stamp)
+    row = frame.iloc[0]
+    return (
+        store_id,
+        axis_name,
+        row["status"],
+        row["reason"],
+        int(row["k"]),
+        float(row["silhouette"]),
+        float(row["stability_ari"]),
+        row["mlflow_run_id"],
+        row["model_version"],
+        stamp,
+    )
+
+
+def publish_segments(
+    database: Database, store_id: str, rows: Mapping[str, pd.DataFrame], retired: Sequence[str] = ()
+) -> None:
+    """Make these the current segments of their axes; what was current until now ends (``valid_to``).
+
+    Parameters
+    ----------
+    database : Database
+        Where to write.
+    store_id : str
+        The store.
+    rows : mapping of axis name to DataFrame
+        Rows of ``dim_segment_master``.
+    retired : sequence of str
+        Axes that have no segments any more.
+    """
+    columns = ", ".join(SEGMENT_COLUMNS)
+    marks = ", ".join(["%s"] * len(SEGMENT_COLUMNS))
+    records = [
+        tuple(None if pd.isna(value) else value for value in record)
+        for frame in rows.values()
+        for record in frame[list(SEGMENT_COLUMNS)].itertuples(index=False, name=None)
+    ]
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE quimbi.dim_segment_master SET valid_to = now() "
+            "WHERE store_id = %s AND axis_name = ANY(%s) AND valid_to IS NULL",
+            (store_id, [*rows, *retired]),
+        )
+        cursor.executemany(f"INSERT INTO quimbi.dim_segment_master ({columns}) VALUES ({marks})", records)
+
+
+def publish_profiles(database: Database, store_id: str, profiles: pd.DataFrame) -> None:
+    """Replace all profiles of a store: readers see the old ones or the new ones, never a mixture."""
+    replace_rows(database, "customer_profiles", store_id, profiles)
+
+
+def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read what a run found.
+
+    Returns
+    -------
+    axes : DataFrame
+        Rows of ``axis_models``, by axis name.
+    segments : DataFrame
+        Current rows of ``dim_segment_master``.
+
+    Raises
+    ------
+    BadInputError
+        If the store was never run.
+    """
+    axes = _query(database, "SELECT * FROM quimbi.axis_models WHERE store_id = %s ORDER BY axis_name", store_id)
+    if axes.empty:
+        raise BadInputError(f"store {store_id} has no segments yet; compute them: quimbi run --store-id {store_id}")
+    segments = _query(
+        database,
+        "SELECT * FROM quimbi.dim_segment_master WHERE store_id = %s AND valid_to IS NULL "
+        "ORDER BY axis_name, segment_id",
+        store_id,
+    )
+    return axes, segments
+
+
+def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]) -> pd.DataFrame:
+    """Read profiles in the order asked for.
+
+    Raises
+    ------
+    BadInputError
+        If any customer has no profile; the message names them.
+    """
+    found = _query(
+        database,
+        "SELECT * FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)",
+        store_id,
+        list(customer_ids),
+    ).set_index("customer_id", drop=False)
+    unknown = [customer for customer in customer_ids if customer not in found.index]
+    if unknown:
+        raise BadInputError(f"store {store_id} has no profile of customer {', '.join(unknown)}")
+    return found.loc[list(customer_ids)]
+
+
+def _query(database: Database, sql: str, *parameters: Any) -> pd.DataFrame:
+    with database.transaction() as cursor:
+        cursor.execute(sql, parameters)
+        names = [column.name for column in cursor.description]
+        return pd.DataFrame(cursor.fetchall(), columns=names)

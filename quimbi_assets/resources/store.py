@@ -1,0 +1,57 @@
+"""The store database as a Dagster resource: what assets read from it and publish to it.
+
+Belongs here: the resource. Does not: SQL (``reading``, ``publishing``), loading files (``loading``).
+"""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+from dagster import ConfigurableResource
+
+from quimbi_assets.resources import publishing, reading, stores
+from quimbi_assets.resources.database import Database, open_database
+
+
+class StoreDatabase(ConfigurableResource):
+    """Reads a store's rows and publishes what was found, each publication in one transaction.
+
+    The server is that of ``DATABASE_URL``, or the embedded one under ``QUIMBI_HOME``.
+    """
+
+    def database(self) -> Database:
+        """Return the database, started and migrated if need be."""
+        return open_database()
+
+    def settings(self, store_id: str) -> stores.Store:
+        """Return how the store's orders are to be read.
+
+        Raises
+        ------
+        UnknownStoreError
+            If no such store was loaded.
+        """
+        return stores.read_store(self.database(), store_id)
+
+    def orders(self, store_id: str) -> pd.DataFrame:
+        """Return all orders of the store as loaded."""
+        return reading.read_orders(self.database(), store_id)
+
+    def items(self, store_id: str) -> pd.DataFrame:
+        """Return all order lines of the store as loaded."""
+        return reading.read_items(self.database(), store_id)
+
+    def tickets(self, store_id: str) -> pd.DataFrame:
+        """Return all support tickets of the store as loaded."""
+        return reading.read_tickets(self.database(), store_id)
+
+    def publish_axis_models(self, store_id: str, summaries: Mapping[str, pd.DataFrame | None]) -> None:
+        """Publish the status and figures of axes."""
+        publishing.publish_axis_models(self.database(), store_id, summaries)
+
+    def publish_segments(self, store_id: str, rows: Mapping[str, pd.DataFrame], retired: Iterable[str] = ()) -> None:
+        """Publish the current segments of axes; segments of ``retired`` axes end."""
+        publishing.publish_segments(self.database(), store_id, rows, list(retired))
+
+    def publish_profiles(self, store_id: str, profiles: pd.DataFrame) -> None:
+        """Replace all profiles of the store."""
+        publishing.publish_profiles(self.database(), store_id, profiles)

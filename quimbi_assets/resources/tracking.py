@@ -1,0 +1,215 @@
+"""Experiment tracking: an experiment per store, a run per materialization, a child run per axis.
+
+Belongs here: runs, metrics and artifacts in MLflow. Does not: what is recorded of a model (``model_record``), the
+registry of models (``model_registry``), any decision about models.
+
+Everything goes through ``MlflowClient`` with an explicit address: nothing global is set, and two stores, or two
+threads, do not meet. MLflow is imported on first use.
+"""
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.resources import model_record
+from quimbi_assets.resources import tracking_pages as pages
+from quimbi_assets.resources.code_version import code_version
+from quimbi_assets.resources.model_registry import LoadedModel, ModelRegistry
+
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Opens MLflow's pages on training runs; without it they ask, or show pages for language models."""
+
+
+class Tracking:
+    """Runs and registered models of all stores.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        MLflow's backend: ``postgresql+psycopg2://...``, or an ``http(s)://`` server.
+    artifact_root : str or Path
+        Where artifacts of new experiments go: a directory or a URI.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: str | Path) -> None:
+        self.tracking_uri = tracking_uri
+        root = str(artifact_root)
+        self.artifact_root = root if "://" in root else Path(root).absolute().as_uri()
+
+    @cached_property
+    def client(self) -> Any:
+        """``MlflowClient`` on the backend; the first use creates MLflow's tables if there are none."""
+        for name, value in pages.QUIET_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
+        for name in ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """Registered models on the same backend."""
+        return ModelRegistry(self.client)
+
+    def experiment(self, store_id: str) -> str:
+        """Return the id of the store's experiment ``quimbi/<store_id>``, created or restored if need be."""
+        from mlflow.exceptions import MlflowException
+
+        name = f"quimbi/{store_id}"
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(self.client.create_experiment(name, self._place(store_id), tags=EXPERIMENT_TAGS))
+            except MlflowException:
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def start_parent(self, store_id: str, tags: Mapping[str, str] | None = None) -> str:
+        """Start the run of one materialization, parent of its axes' runs.
+
+        Parameters
+        ----------
+        store_id : str
+            Store.
+        tags : mapping of str to str
+            Such as ``dagster_run_id`` and ``as_of``.
+
+        Returns
+        -------
+        str
+            Run id.
+        """
+        return self._start(store_id, f"{store_id} {time.strftime('%Y-%m-%d %H:%M', time.gmtime())}", tags)
+
+    def finish(self, run_id: str, status: str = "FINISHED") -> None:
+        """End a run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        self.client.set_terminated(run_id, status)
+
+    def log_inactive(self, run_id: str, axis_name: str, reason: str) -> None:
+        """Note on the parent run that an axis is inactive, and why."""
+        self.client.set_tag(run_id, f"inactive.{axis_name}", reason)
+
+    def log_axis_model(
+        self,
+        store_id: str,
+        axis_name: str,
+        model: AxisModel,
+        parent_run_id: str,
+        features: pd.DataFrame,
+        tags: Mapping[str, str] | None = None,
+        *,
+        segments_table: pd.DataFrame | None = None,
+        extra_files: Mapping[str, str] | None = None,
+    ) -> LoadedModel:
+        """Log one fitted axis as a child run, and register its model as champion.
+
+        Parameters
+        ----------
+        store_id, axis_name : str
+            Store and axis; the registered model is ``<store_id>.<axis_name>``.
+        model : AxisModel
+            Fitted.
+        parent_run_id : str
+            Run of the materialization.
+        features : DataFrame of n rows indexed by customer
+            What it was fitted on; leaves a digest and counts only.
+        tags : mapping of str to str
+            Such as ``dagster_run_id`` and ``as_of``.
+        segments_table : DataFrame, optional
+            Named segments, logged as a table.
+        extra_files : mapping of str to str, optional
+            Further text artifacts by name.
+
+        Returns
+        -------
+        LoadedModel
+            The model with its new version and run id.
+        """
+        all_tags = {**(tags or {}), "axis": axis_name, "mlflow.parentRunId": parent_run_id}
+        name = f"{axis_name} {all_tags.get('as_of', '')[:10]}".strip()
+        run_id = self._start(store_id, name, all_tags)
+        try:
+            self._log_figures(run_id, model)
+            self._log_dataset(run_id, store_id, axis_name, features)
+            with tempfile.TemporaryDirectory() as folder:
+                model_record.write_files(model, Path(folder), segments_table)
+                for name, text in (extra_files or {}).items():
+                    (Path(folder) / name).write_text(text)
+                self.client.log_artifacts(run_id, folder)
+            version = self.registry.register(self.experiment(store_id), run_id, store_id, axis_name, model)
+        except BaseException:
+            self.finish(run_id, "FAILED")
+            raise
+        self.finish(run_id)
+        return LoadedModel(model, version, run_id)
+
+    def champion_versions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, str]:
+        """Return the version of each of the store's champions, by axis; axes without one are left out."""
+        return self.registry.champion_versions(store_id, axes)
+
+    def load_champions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, LoadedModel]:
+        """Load the store's champions, by axis; axes without one are left out."""
+        return self.registry.load_champions(store_id, axes)
+
+    def run_url(self, run_id: str, ui_base: str) -> str:
+        """Return the address of a run in MLflow's pages at ``ui_base``."""
+        return pages.run_address(ui_base, self.client.get_run(run_id).info.experiment_id, run_id)
+
+    def comparison_url(self, run_ids: Sequence[str], ui_base: str) -> str:
+        """Return the address of the page that draws the candidates' figures of several runs over one another."""
+        experiment_id = self.client.get_run(run_ids[0]).info.experiment_id
+        return pages.comparison_address(ui_base, experiment_id, run_ids)
+
+    def serve_command(self, host: str = "127.0.0.1", port: int = 5000) -> tuple[list[str], dict[str, str]]:
+        """Return the command, and the environment to add to the process's, that serve MLflow's pages."""
+        return pages.server_command(self.tracking_uri, self.artifact_root, host, port)
+
+    def _place(self, store_id: str) -> str:
+        """Directory of a store's artifacts."""
+        return f"{self.artifact_root}/{quote(store_id, safe='')}"
+
+    def _start(self, store_id: str, name: str, tags: Mapping[str, str] | None) -> str:
+        """Start a run with the tags that every run has."""
+        every = {"store": store_id, "mlflow.source.name": "quimbi", "mlflow.source.git.commit": code_version()}
+        run = self.client.create_run(
+            self.experiment(store_id), tags={**every, **{k: str(v) for k, v in (tags or {}).items()}}, run_name=name
+        )
+        return str(run.info.run_id)
+
+    def _log_figures(self, run_id: str, model: AxisModel) -> None:
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, step) for name, value, step in model_record.metrics(model)]
+        parameters = [Param(name, value) for name, value in model_record.params(model).items()]
+        self.client.log_batch(run_id, metrics=metrics, params=parameters)
+
+    def _log_dataset(self, run_id: str, store_id: str, axis_name: str, features: pd.DataFrame) -> None:
+        """Note which customers' features were used: a digest and counts, never a row."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = {"store": store_id, "asset": f"features/{axis_name}"}
+        profile = json.dumps(model_record.dataset_profile(features))
+        dataset = Dataset(
+            name=f"{store_id}.{axis_name}",
+            digest=model_record.digest(features),
+            source_type="quimbi",
+            source=json.dumps(source),
+            profile=profile,
+        )
+        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])

@@ -1,0 +1,142 @@
+"""What the simulated store sells: products, their popularity and their price history.
+
+Belongs here: everything about products. Does not: who buys them (``baskets``).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from quimbi_assets.simulation.archetypes import BASE_PRICE
+
+CATEGORIES: dict[str, tuple[str, ...]] = {
+    "Kitchen": ("Cookware", "Knives", "Bakeware", "Storage"),
+    "Clothing": ("Shirts", "Trousers", "Knitwear", "Socks"),
+    "Bedding": ("Duvets", "Pillows", "Sheets", "Throws"),
+    "Garden": ("Tools", "Seeds", "Planters", "Lighting"),
+    "Beauty": ("Skincare", "Haircare", "Fragrance", "Bath"),
+    "Toys": ("Puzzles", "Building sets", "Plush", "Board games"),
+    "Books": ("Fiction", "Cookery", "Travel", "Children's"),
+    "Sports": ("Yoga", "Cycling", "Running", "Camping"),
+    "Stationery": ("Notebooks", "Pens", "Cards", "Wrapping"),
+    "Electronics": ("Audio", "Cables", "Lamps", "Chargers"),
+    "Pets": ("Food", "Leads", "Beds", "Treats"),
+    "Coffee & Tea": ("Beans", "Leaf tea", "Brewers", "Mugs"),
+}
+"""Categories, most popular first, each with its product types."""
+
+PRODUCTS_PER_POOL = 84
+"""Products of one category and price tier; 12 x 2 x 84 = 2,016 in all."""
+N_TIERS = len(BASE_PRICE)
+POPULARITY_EXPONENT = 1.0
+"""Zipf exponent of popularity within a pool."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Products of one store; product p belongs to pool ``p // PRODUCTS_PER_POOL`` = category x tier.
+
+    Parameters
+    ----------
+    product_type : ndarray of int, shape (n_products,)
+        Position in `product_type_names`.
+    category_popularity : ndarray, shape (n_categories,)
+        Cumulated popularity, ends at 1.
+    popularity : ndarray, shape (n_products,)
+        Pool number plus the cumulated popularity within the pool: increasing over the whole array.
+    price_cents : ndarray of int, shape (n_products, n_weeks)
+        Unit price in every week of the window.
+    """
+
+    product_type: np.ndarray
+    category_popularity: np.ndarray
+    popularity: np.ndarray
+    price_cents: np.ndarray
+
+    @property
+    def n_products(self) -> int:
+        """Number of products."""
+        return len(self.popularity)
+
+    def draw_category(self, position: np.ndarray) -> np.ndarray:
+        """Return the category at a 0-1 position on the scale of popularity, shape as given."""
+        return np.searchsorted(self.category_popularity, position, side="right")
+
+    def draw_product(
+        self, category: np.ndarray, tier: np.ndarray, position: np.ndarray, further: np.ndarray
+    ) -> np.ndarray:
+        """Return products of pools by popularity.
+
+        Parameters
+        ----------
+        category, tier : ndarray of int, shape (n,)
+            The pool.
+        position : ndarray of float, shape (n,)
+            0-1, on the pool's scale of popularity.
+        further : ndarray of int, shape (n,)
+            Ranks to go on from there (past the last, from the first again): different numbers give different
+            products until the pool is through.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+        """
+        first = (category * N_TIERS + tier) * PRODUCTS_PER_POOL
+        rank = np.searchsorted(self.popularity, first // PRODUCTS_PER_POOL + position, side="right") - first
+        return first + (rank + further) % PRODUCTS_PER_POOL
+
+    def category_of(self, product: np.ndarray) -> np.ndarray:
+        """Return the category code of products, shape as given."""
+        return product // (PRODUCTS_PER_POOL * N_TIERS)
+
+
+def product_type_names() -> list[str]:
+    """Return all product types, in the order of their codes.
+
+    Examples
+    --------
+    >>> product_type_names()[:2]
+    ['Cookware', 'Knives']
+    """
+    return [name for types in CATEGORIES.values() for name in types]
+
+
+def build_catalogue(rng: np.random.Generator, n_days: int) -> Catalogue:
+    """Draw a catalogue with a price history over `n_days`.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    n_days : int
+        Length of the window in days.
+
+    Notes
+    -----
+    A product's price drifts by about 3 % a year in steps every 13 weeks, and about one week in thirty it is on
+    sale at 15-30 % off. Sales change the unit price; they are no recorded discount.
+    """
+    n_pools = len(CATEGORIES) * N_TIERS
+    rank_weight = np.arange(1.0, PRODUCTS_PER_POOL + 1) ** -POPULARITY_EXPONENT
+    within = np.cumsum(rank_weight) / rank_weight.sum()
+    category_weight = np.arange(1.0, len(CATEGORIES) + 1) ** -0.5
+    n_products = n_pools * PRODUCTS_PER_POOL
+    pool = np.arange(n_products) // PRODUCTS_PER_POOL
+    types_each = len(next(iter(CATEGORIES.values())))
+    return Catalogue(
+        product_type=pool // N_TIERS * types_each + rng.integers(0, types_each, n_products),
+        category_popularity=np.cumsum(category_weight) / category_weight.sum(),
+        popularity=pool + np.tile(within, n_pools),
+        price_cents=_price_history(rng, BASE_PRICE[pool % N_TIERS], n_days // 7 + 1),
+    )
+
+
+def _price_history(rng: np.random.Generator, base: np.ndarray, n_weeks: int) -> np.ndarray:
+    """Return unit prices in cents, shape (n_products, n_weeks), all at least 50."""
+    n_products = len(base)
+    level = base * rng.lognormal(0.0, 0.2, n_products)
+    quarter = np.arange(n_weeks) // 13
+    steps = rng.normal(0.0075, 0.012, (n_products, quarter[-1] + 1))
+    drift = np.exp(np.cumsum(steps, axis=1))[:, quarter]
+    on_sale = rng.random((n_products, n_weeks)) < 1 / 30
+    sale = np.where(on_sale, 1 - rng.uniform(0.15, 0.30, (n_products, n_weeks)), 1.0)
+    return np.maximum(np.rint(level[:, None] * drift * sale * 10).astype(np.int64) * 10 - 1, 50)

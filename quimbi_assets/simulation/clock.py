@@ -1,0 +1,137 @@
+"""Time in the simulated store: its window, its seasons, its local clock.
+
+Belongs here: turning a day into a store-local and a UTC instant. Does not: deciding who buys when (``orders``).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+DAY_US = 86_400_000_000
+"""Microseconds in a day."""
+
+MONTH_WEIGHT = np.array([0.85, 0.80, 0.90, 0.92, 0.98, 0.95, 0.90, 0.90, 0.95, 1.00, 1.45, 1.75])
+"""Relative demand, January to December. Assumption: a gift-season retailer."""
+
+WEEKDAYS_UP_TO = np.array([0.25, 0.45, 0.63, 0.80])
+"""Share of weekday orders up to Monday, Tuesday, Wednesday and Thursday."""
+SATURDAY_SHARE = 0.45
+"""Share of weekend orders on the Saturday."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The window of the simulation and the store's calendar.
+
+    Parameters
+    ----------
+    start : numpy.datetime64
+        First store-local day.
+    n_days : int
+        Length of the window in days.
+    time_zone : str
+        IANA name of the store's time zone.
+    warp : ndarray, shape (n_days + 1,)
+        Cumulated demand at each day's start, from 0 to ``n_days``.
+    """
+
+    start: np.datetime64
+    n_days: int
+    time_zone: str
+    warp: np.ndarray
+
+    @classmethod
+    def ending(cls, end_date: date | str, n_years: float, time_zone: str) -> "Clock":
+        """Build the clock of a window whose last store-local day is `end_date`.
+
+        Raises
+        ------
+        ValueError
+            If `n_years` is under 2 (the lapsed need the room) or the time zone is unknown.
+        """
+        if not 2 <= n_years <= 50:
+            raise ValueError(f"n_years must be from 2 to 50, not {n_years}")
+        try:
+            ZoneInfo(time_zone)
+        except (KeyError, OSError, ValueError) as error:
+            raise ValueError(f"unknown time zone {time_zone!r}") from error
+        stop = np.datetime64(str(end_date), "D") + 1
+        n_days = round(n_years * 365.25)
+        days = stop - n_days + np.arange(n_days)
+        month = days.astype("datetime64[M]").astype(int) % 12
+        demand = np.concatenate([[0.0], np.cumsum(MONTH_WEIGHT[month])])
+        return cls(stop - n_days, n_days, time_zone, demand * (n_days / demand[-1]))
+
+    @property
+    def end_us(self) -> int:
+        """Instant at which the window closes: microseconds since 1970, UTC (exclusive)."""
+        return int(self.to_utc(np.array([self.n_days * DAY_US]))[0])
+
+    def calendar_day(self, demand_day: np.ndarray) -> np.ndarray:
+        """Return the calendar day by which a share ``demand_day / n_days`` of all demand has come.
+
+        Equally spaced demand days crowd into November and December.
+
+        Parameters
+        ----------
+        demand_day : ndarray of float, shape (n,)
+            From 0 to ``n_days``.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+            Day of the window, 0 to ``n_days - 1``.
+        """
+        day = np.interp(demand_day, self.warp, np.arange(self.n_days + 1.0))
+        return np.minimum(day.astype(np.int64), self.n_days - 1)
+
+    def within_week(self, day: np.ndarray, is_weekend: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Move days to a weekday or a weekend day of their week (Monday to Sunday).
+
+        Parameters
+        ----------
+        day : ndarray of int, shape (n,)
+        is_weekend : ndarray of bool, shape (n,)
+        position : ndarray of float, shape (n,)
+            0-1, on the scale of how busy the five weekdays or two weekend days are.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+            Day of the window; a day that would fall outside moves by a week.
+        """
+        first_weekday = int(self.start.astype(int) + 3) % 7  # 1970-01-01 was a Thursday
+        weekday = (day + first_weekday) % 7
+        on_weekday = np.searchsorted(WEEKDAYS_UP_TO, position, side="right")
+        target = np.where(is_weekend, 5 + (position >= SATURDAY_SHARE), on_weekday)
+        moved = day - weekday + target
+        moved = np.where(moved >= self.n_days, moved - 7, moved)
+        return np.where(moved < 0, moved + 7, moved)
+
+    @staticmethod
+    def at_hour(day: np.ndarray, hour: np.ndarray) -> np.ndarray:
+        """Return microseconds since the window's start (store-local) of an hour of a day.
+
+        Hours outside 0-24 are reflected into the day, so nobody buys on the wrong date.
+        """
+        hour = np.abs(hour)
+        hour = np.where(hour >= 24, 47.999 - hour, hour)
+        second = np.clip(hour * 3600, 0, 86_399).astype(np.int64)
+        return day * DAY_US + second * 1_000_000
+
+    def to_utc(self, local_us: np.ndarray) -> np.ndarray:
+        """Convert store-local microseconds since the window's start to microseconds since 1970, UTC.
+
+        Notes
+        -----
+        A time skipped in spring moves forward to the first that exists; a time that occurs twice in autumn is
+        read as its second occurrence (standard time).
+        """
+        naive = pd.DatetimeIndex(self.start.astype("datetime64[us]") + local_us.astype("timedelta64[us]"))
+        local = naive.tz_localize(
+            self.time_zone, ambiguous=np.zeros(len(naive), dtype=bool), nonexistent="shift_forward"
+        )
+        return local.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)

@@ -1,0 +1,168 @@
+"""Who buys: the customers of one block, their archetype, states and personal constants.
+
+Belongs here: what is fixed for a customer. Does not: anything that varies from order to order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from quimbi_assets.simulation.archetypes import (
+    ARCHETYPES,
+    BORROWED_RATE,
+    GAP_DAYS,
+    GROUPS,
+    STATES,
+    state_codes,
+)
+
+GUEST_RATE = 0.06
+"""Guest buyers (one order, no customer id) per identified customer: about 1 % of all orders."""
+SMALL_ONCE_RATE = 0.5
+"""Share of one-time buyers whose only basket is small, whomever they resemble otherwise."""
+ONE_TIME = next(i for i, a in enumerate(ARCHETYPES) if not a.states)
+
+
+@dataclass(frozen=True)
+class Customers:
+    """The customers of one block, guests last.
+
+    Parameters
+    ----------
+    number : ndarray of int, shape (n,)
+        Number of the customer in the store, from 1. A guest carries the number of the customer it came with.
+    is_guest : ndarray of bool, shape (n,)
+    archetype : ndarray of int, shape (n,)
+        Position in `ARCHETYPES`.
+    states : dict of str to ndarray of int, shape (n,)
+        State of every axis; one-time buyers and guests have one too, though nobody can see it.
+    first_day, last_day : ndarray of float, shape (n,)
+        Window of activity in demand days; no order after `last_day`.
+    gap_days : ndarray of float, shape (n,)
+        Mean days between orders.
+    offsets : ndarray of float, shape (n_sequences, n)
+        Starting points of the customer's sequences (`phase`), 0-1.
+    """
+
+    number: np.ndarray
+    is_guest: np.ndarray
+    archetype: np.ndarray
+    states: dict[str, np.ndarray]
+    first_day: np.ndarray
+    last_day: np.ndarray
+    gap_days: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of customers, guests included."""
+        return len(self.number)
+
+
+SEQUENCES = {
+    "discount": 0.6180339887,
+    "return": 0.4142135624,
+    "weekend": 0.7320508076,
+    "ticket": 0.2360679775,
+    "category": 0.7548776662,
+    "product": 0.5698402910,
+    "favourite": 0.6457513111,
+    "rotation": 0.2426406871,
+    "channel": 0.3027756377,
+}
+"""Irrational step of each sequence; no two share one, so that no two choices of a customer move in step."""
+
+
+def phase(customers: Customers, sequence: str, customer: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Return the `position`-th value of a customer's low-discrepancy sequence.
+
+    Parameters
+    ----------
+    customers : Customers
+    sequence : str
+        Key of `SEQUENCES`.
+    customer, position : ndarray of int, shape (n,)
+        Row in `customers`, and which of their events (0, 1, ...).
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+        0-1, uniform over customers.
+
+    Notes
+    -----
+    ``frac(offset + position * step)``. A customer's share of values under p is p within about ``1 / n`` after n
+    events, against ``sqrt(p (1 - p) / n)`` for independent draws: a habit shows after few orders.
+    """
+    row = list(SEQUENCES).index(sequence)
+    return (customers.offsets[row, customer] + position * SEQUENCES[sequence]) % 1.0
+
+
+def draw_customers(rng: np.random.Generator, first_number: int, n_customers: int, n_days: int) -> Customers:
+    """Draw a block of customers and its guests.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    first_number : int
+        Number of the block's first customer.
+    n_customers : int
+        Identified customers in the block.
+    n_days : int
+        Length of the window in days.
+    """
+    n_guests = int(n_customers * GUEST_RATE)
+    n = n_customers + n_guests
+    is_guest = np.arange(n) >= n_customers
+    host = np.arange(n_guests) * n_customers // max(n_guests, 1)
+    shares = np.array([a.share for a in ARCHETYPES])
+    archetype = rng.choice(len(ARCHETYPES), n, p=shares / shares.sum())
+    archetype[is_guest] = ONE_TIME
+    states = _draw_states(rng, archetype)
+    first_day, last_day, gap_days = _draw_activity(rng, states["purchase_frequency"], archetype == ONE_TIME, n_days)
+    return Customers(
+        number=first_number + np.concatenate([np.arange(n_customers), host]),
+        is_guest=is_guest,
+        archetype=archetype,
+        states=states,
+        first_day=first_day,
+        last_day=last_day,
+        gap_days=gap_days,
+        offsets=rng.random((len(SEQUENCES), n)),
+    )
+
+
+def _draw_states(rng: np.random.Generator, archetype: np.ndarray) -> dict[str, np.ndarray]:
+    """Return every customer's state on every axis: the archetype's, now and then a borrowed one."""
+    table = state_codes()
+    n, n_repeat = len(archetype), len(ARCHETYPES) - 1
+    base = np.where(archetype == ONE_TIME, rng.integers(0, n_repeat, n), archetype)
+    states: dict[str, np.ndarray] = {}
+    for group in GROUPS:
+        borrowed = rng.random(n) < BORROWED_RATE
+        source = np.where(borrowed, rng.integers(0, n_repeat, n), base)
+        states |= {axis: table[axis][source] for axis in group}
+    buys_small = (archetype == ONE_TIME) & (rng.random(n) < SMALL_ONCE_RATE)
+    states["purchase_value"] = np.where(buys_small, 0, states["purchase_value"])
+    return {axis: states[axis] for axis in STATES}
+
+
+def _draw_activity(
+    rng: np.random.Generator, frequency: np.ndarray, is_one_time: np.ndarray, n_days: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return first day, last day and mean gap of every customer, in demand days.
+
+    The frequent joined within the last year or so (a growing store), the occasional over the whole window,
+    the lapsed long ago and fell silent at least a quarter of the window before its end.
+    """
+    n = len(frequency)
+    gap = GAP_DAYS[frequency] * rng.lognormal(0.0, 0.15, n)
+    frequent_first = n_days - np.minimum(rng.uniform(30, 380, n), n_days)
+    occasional_first = n_days * rng.uniform(0.0, 0.75, n) ** 1.3
+    lapsed_last = n_days * rng.uniform(0.30, 0.75, n)
+    lapsed_first = np.maximum(lapsed_last - gap * rng.uniform(4.5, 8.5, n), 0)
+    first = np.choose(frequency, [frequent_first, occasional_first, lapsed_first])
+    last = np.where(frequency == 2, lapsed_last, float(n_days))
+    once = n_days * rng.random(n) ** 0.8
+    first = np.where(is_one_time, once, first)
+    last = np.where(is_one_time, once, last)
+    return first, last, gap

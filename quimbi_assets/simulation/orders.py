@@ -1,0 +1,182 @@
+"""When customers order, and through which channel.
+
+Belongs here: order times, channel, status and the decisions taken once an order. Does not: what is in the basket
+(``baskets``).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from quimbi_assets.simulation.archetypes import (
+    DISCOUNT_DEPTH,
+    DISCOUNT_RATE,
+    GAP_VARIATION,
+    HOUR_OF_DAY,
+    HOUR_SPREAD,
+    RETURN_RATE,
+    WEEKEND_RATE,
+)
+from quimbi_assets.simulation.clock import Clock
+from quimbi_assets.simulation.customers import ONE_TIME, Customers, phase
+
+SOURCES = ("web", "pos", "draft_order", "other")
+STATUSES = ("paid", "cancelled", "test")
+MAX_ORDERS = 150
+"""Orders of one customer at most."""
+STRAY_CHANNEL_RATE = 0.02
+"""Share of orders of one-channel customers that come through another one."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Orders of one block, by customer and time. Every array has shape (n_orders,).
+
+    Parameters
+    ----------
+    customer : ndarray of int
+        Row in the block's `Customers`.
+    index : ndarray of int
+        0 for the customer's first order.
+    day : ndarray of int
+        Store-local day of the window.
+    utc_us : ndarray of int
+        Microseconds since 1970, UTC.
+    source, status : ndarray of int
+        Position in `SOURCES`, `STATUSES`.
+    discount_rate : ndarray of float
+        Share taken off the order's gross value; 0 without a discount.
+    is_returned : ndarray of bool
+        Whether something of it is meant to go back.
+    """
+
+    customer: np.ndarray
+    index: np.ndarray
+    day: np.ndarray
+    utc_us: np.ndarray
+    source: np.ndarray
+    status: np.ndarray
+    discount_rate: np.ndarray
+    is_returned: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of orders."""
+        return len(self.customer)
+
+
+def draw_orders(rng: np.random.Generator, customers: Customers, clock: Clock) -> Orders:
+    """Draw all orders of a block of customers.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    customers : Customers
+    clock : Clock
+
+    Returns
+    -------
+    Orders
+        At least one order a customer; a customer's first order is always a paid one.
+    """
+    customer, demand_day = _renewals(rng, customers, clock.n_days)
+    sequence = position_in_run(customer)
+    day, local_us = place_in_week(rng, customers, clock, customer, clock.calendar_day(demand_day), sequence)
+    order = np.argsort(customer * (clock.n_days + 1) * 86_400 + local_us // 1_000_000, kind="stable")
+    customer, day, local_us = customer[order], day[order], local_us[order]
+    index = position_in_run(customer)
+    status = _draw_status(rng, index)
+    price_state = customers.states["price_sensitivity"][customer]
+    has_discount = phase(customers, "discount", customer, index) < DISCOUNT_RATE[price_state]
+    depth = DISCOUNT_DEPTH[price_state] * rng.uniform(0.8, 1.2, len(customer))
+    returns = phase(customers, "return", customer, index) < RETURN_RATE[customers.states["return_behavior"][customer]]
+    return Orders(
+        customer=customer,
+        index=index,
+        day=day,
+        utc_us=clock.to_utc(local_us),
+        source=_draw_source(rng, customers, customer, index),
+        status=status,
+        discount_rate=np.where(has_discount, depth, 0.0),
+        is_returned=returns & (status == 0),
+    )
+
+
+def position_in_run(key: np.ndarray) -> np.ndarray:
+    """Return how many equal keys stand directly before each element, shape (n,).
+
+    Examples
+    --------
+    >>> position_in_run(np.array([4, 4, 7, 9, 9, 9])).tolist()
+    [0, 1, 0, 0, 1, 2]
+    """
+    rows = np.arange(len(key))
+    is_first = np.ones(len(key), dtype=bool)
+    is_first[1:] = key[1:] != key[:-1]
+    return rows - np.maximum.accumulate(np.where(is_first, rows, 0))
+
+
+def place_in_week(
+    rng: np.random.Generator,
+    customers: Customers,
+    clock: Clock,
+    customer: np.ndarray,
+    day: np.ndarray,
+    sequence: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move events to the weekday and hour of the customer's ``purchase_cadence``.
+
+    Parameters
+    ----------
+    customer, day, sequence : ndarray of int, shape (n,)
+        Row in `customers`, day of the window, and number of the event among the customer's.
+
+    Returns
+    -------
+    day : ndarray of int, shape (n,)
+        Day of the same week (of the week beside it at the window's edges).
+    local_us : ndarray of int, shape (n,)
+        Store-local microseconds since the window's start.
+    """
+    cadence = customers.states["purchase_cadence"][customer]
+    is_weekend = phase(customers, "weekend", customer, sequence) < WEEKEND_RATE[cadence]
+    moved = clock.within_week(day, is_weekend, rng.random(len(day)))
+    hour = HOUR_OF_DAY[cadence] + HOUR_SPREAD[cadence] * rng.standard_normal(len(day))
+    return moved, clock.at_hour(moved, hour)
+
+
+def _renewals(rng: np.random.Generator, customers: Customers, n_days: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return customer and demand day of every order: gamma-distributed gaps until the last day.
+
+    Notes
+    -----
+    Enough gaps are drawn to pass the last day with near certainty; what lies behind it is dropped.
+    """
+    span = customers.last_day - customers.first_day
+    room = np.ceil(span / customers.gap_days * 1.5).astype(np.int64) + 3
+    room = np.where(customers.archetype == ONE_TIME, 1, np.minimum(room, MAX_ORDERS))
+    customer = np.repeat(np.arange(len(customers)), room)
+    shape = GAP_VARIATION[customers.states["purchase_frequency"][customer]] ** -2.0
+    gap = rng.standard_gamma(shape) / shape * customers.gap_days[customer]
+    first = np.cumsum(room) - room
+    gap[first] = 0.0
+    passed = np.cumsum(gap)
+    demand_day = customers.first_day[customer] + passed - passed[first][customer]
+    is_kept = demand_day <= customers.last_day[customer]
+    is_kept[first] = True
+    return customer[is_kept], np.minimum(demand_day[is_kept], n_days)
+
+
+def _draw_status(rng: np.random.Generator, index: np.ndarray) -> np.ndarray:
+    """Return status codes: about 1.5 % cancelled and 0.2 % test, never a customer's first order."""
+    draw = rng.random(len(index))
+    return np.where(index == 0, 0, np.select([draw < 0.002, draw < 0.017], [2, 1], 0))
+
+
+def _draw_source(rng: np.random.Generator, customers: Customers, customer: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return channel codes: the customer's own channel, or web, pos and other in turn for the switching."""
+    preference = customers.states["communication_preference"][customer]
+    start = (phase(customers, "channel", customer, np.zeros_like(index)) * 3).astype(np.int64)
+    in_turn = np.array([0, 1, 3])[(start + index) % 3]
+    stray = rng.random(len(index)) < STRAY_CHANNEL_RATE
+    own = np.where(stray, np.array([1, 0, 0, 0])[preference], preference)
+    return np.where(preference == 3, in_turn, own)

@@ -1,0 +1,131 @@
+"""What support hears: tickets after orders.
+
+Belongs here: tickets, their topics, times and ratings. Does not: the orders they are about.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from quimbi_assets.simulation.archetypes import FIRST_RESPONSE_HOURS, RESOLUTION_HOURS, TICKET_RATE
+from quimbi_assets.simulation.clock import Clock
+from quimbi_assets.simulation.customers import Customers, phase
+from quimbi_assets.simulation.orders import Orders, place_in_week, position_in_run
+
+HOUR_US = 3_600_000_000
+CHANNELS = ("email", "phone", "chat")
+TICKET_STATUSES = ("open", "pending", "closed")
+PRIORITIES = ("low", "normal", "high", "urgent")
+TOPICS: dict[str, tuple[str, str]] = {
+    "product_question": ("Question about a product", "product_question"),
+    "shipping": ("Where is my order?", "shipping,delivery"),
+    "return_request": ("I would like to return an item", "return_request,refund"),
+    "complaint": ("Not happy with my order", "complaint"),
+}
+"""Topic: subject and tags."""
+
+TOPIC_SHARES = np.array([[0.60, 0.40, 0.00, 0.00], [0.00, 0.10, 0.30, 0.60]])
+"""Share of topics (order of `TOPICS`), by support_history."""
+CHANNEL_SHARES = np.array([[0.1, 0.0, 0.9], [0.1, 0.9, 0.0], [0.9, 0.1, 0.0], [0.34, 0.33, 0.33]])
+"""Share of ticket channels, by communication_preference."""
+PRIORITY_SHARES = np.array([[0.3, 0.6, 0.1, 0.0], [0.0, 0.4, 0.4, 0.2]])
+"""Share of priorities, by support_history."""
+REOPENED = np.array([0.02, 0.7])
+"""Mean number of times a ticket is reopened, by support_history."""
+SATISFACTION = np.array([4.6, 1.8])
+"""Typical rating 1-5, by support_history."""
+RATED_RATE = 0.7
+"""Share of resolved tickets that are rated."""
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """Tickets of one block; every array has shape (n_tickets,), times are microseconds since 1970, UTC.
+
+    Parameters
+    ----------
+    customer : ndarray of int
+        Row in the block's `Customers`.
+    created_us, first_response_us, resolved_us : ndarray of int
+        A time at or after the window's end has not come yet.
+    channel, status, priority, topic : ndarray of int
+        Position in `CHANNELS`, `TICKET_STATUSES`, `PRIORITIES`, `TOPICS`.
+    satisfaction : ndarray of int
+        1-5, 0 where not rated.
+    reopen_count : ndarray of int
+    """
+
+    customer: np.ndarray
+    created_us: np.ndarray
+    first_response_us: np.ndarray
+    resolved_us: np.ndarray
+    channel: np.ndarray
+    status: np.ndarray
+    priority: np.ndarray
+    topic: np.ndarray
+    satisfaction: np.ndarray
+    reopen_count: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of tickets."""
+        return len(self.customer)
+
+
+def draw_tickets(rng: np.random.Generator, customers: Customers, orders: Orders, clock: Clock) -> Tickets:
+    """Draw the tickets that follow a block's paid orders; guests write none.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    customers : Customers
+    orders : Orders
+    clock : Clock
+    """
+    history = customers.states["support_history"]
+    asks = phase(customers, "ticket", orders.customer, orders.index) < TICKET_RATE[history[orders.customer]]
+    asks &= (orders.status == 0) & ~customers.is_guest[orders.customer]
+    customer, order_day = orders.customer[asks], orders.day[asks]
+    wanted_day = order_day + 7 + (rng.exponential(3.0, len(customer))).astype(np.int64)
+    day, local_us = place_in_week(
+        rng, customers, clock, customer, np.minimum(wanted_day, clock.n_days - 1), position_in_run(customer)
+    )
+    created_us = clock.to_utc(local_us)
+    known = (wanted_day < clock.n_days) & (day > order_day)
+    return _follow_up(rng, customers, customer[known], created_us[known], clock.end_us)
+
+
+def _follow_up(
+    rng: np.random.Generator, customers: Customers, customer: np.ndarray, created_us: np.ndarray, end_us: int
+) -> Tickets:
+    """Draw how each ticket went."""
+    n = len(customer)
+    history = customers.states["support_history"][customer]
+    response = FIRST_RESPONSE_HOURS[history] * rng.lognormal(0.0, 0.6, n)
+    resolution = RESOLUTION_HOURS[history] * rng.lognormal(0.0, 0.6, n)
+    first_response_us = created_us + _whole_seconds(response)
+    resolved_us = first_response_us + _whole_seconds(resolution)
+    is_resolved = resolved_us < end_us
+    rating = np.clip(np.rint(SATISFACTION[history] + rng.normal(0.0, 0.6, n)), 1, 5).astype(np.int64)
+    return Tickets(
+        customer=customer,
+        created_us=created_us,
+        first_response_us=first_response_us,
+        resolved_us=resolved_us,
+        channel=_pick(rng, CHANNEL_SHARES[customers.states["communication_preference"][customer]]),
+        status=np.where(is_resolved, 2, np.where(first_response_us < end_us, 1, 0)),
+        priority=_pick(rng, PRIORITY_SHARES[history]),
+        topic=_pick(rng, TOPIC_SHARES[history]),
+        satisfaction=np.where(is_resolved & (rng.random(n) < RATED_RATE), rating, 0),
+        reopen_count=np.where(is_resolved, rng.poisson(REOPENED[history]), 0),
+    )
+
+
+def _whole_seconds(hours: np.ndarray) -> np.ndarray:
+    """Return hours as microseconds, cut to whole seconds."""
+    return (hours * HOUR_US).astype(np.int64) // 1_000_000 * 1_000_000
+
+
+def _pick(rng: np.random.Generator, shares: np.ndarray) -> np.ndarray:
+    """Return one column a row of `shares` (shape (n, k), rows sum to 1), shape (n,)."""
+    draw = rng.random(len(shares))[:, None]
+    return np.minimum((draw >= np.cumsum(shares, axis=1)).sum(axis=1), shares.shape[1] - 1)

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from quimbi_assets.clustering.candidates import Candidate, measure_candidates
+from quimbi_assets.clustering.selection import choose, selection_table
+from quimbi_assets.clustering.stability import Stability
+
+
+def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, clusters=None):
+    n = clusters or k
+    return Candidate(
+        k=k,
+        centers=np.zeros((n, 2)),
+        silhouette=silhouette,
+        calinski_harabasz=1.0,
+        davies_bouldin=1.0,
+        largest_share=largest,
+        smallest_share=smallest,
+        stability=Stability(ari, np.full(n, jaccard)),
+    )
+
+
+def chosen(*candidates):
+    picked = [c for c in choose(list(candidates)) if c.chosen]
+    assert len(picked) == 1
+    return picked[0].k
+
+
+def test_the_best_silhouette_wins_among_the_admissible():
+    assert chosen(candidate(2, 0.30), candidate(3, 0.45), candidate(4, 0.35)) == 3
+
+
+def test_more_segments_win_within_the_tolerance():
+    assert chosen(candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.37)) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"largest": 0.95}, "largest segment holds 95%"),
+        ({"smallest": 0.005}, "smallest segment holds 0.5%"),
+        ({"ari": 0.3}, "bootstrap ARI 0.30"),
+        ({"jaccard": 0.4}, "Jaccard 0.40"),
+        ({"clusters": 1}, "undivided"),
+    ],
+)
+def test_separation_alone_does_not_win(fault, words):
+    first, second = choose([candidate(2, 0.9, **fault), candidate(3, 0.2)])
+    assert second.chosen
+    assert words in first.reason
+
+
+def test_none_admissible_takes_the_least_bad_and_says_so():
+    giant, nearly, unstable = choose(
+        [candidate(2, 0.9, largest=0.95), candidate(3, 0.2, largest=0.67), candidate(4, 0.3, ari=0.4)]
+    )
+    assert nearly.chosen
+    assert nearly.reason.startswith("chosen as the least bad")
+    assert not giant.chosen
+    assert not unstable.chosen
+
+
+def test_every_candidate_is_in_the_table_with_a_reason():
+    table = selection_table(choose([candidate(2, 0.4), candidate(3, 0.2), candidate(4, 0.39, ari=0.1)]))
+    assert table["k"].tolist() == [2, 3, 4]
+    assert table["chosen"].tolist() == [True, False, False]
+    assert table["reason"].str.len().gt(10).all()
+
+
+def test_measured_shares_count_structural_customers_where_they_should():
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(0, 1, (300, 2)), rng.normal(12, 1, (100, 2))])
+    given, labels = np.full((400, 2), -9.0), np.zeros(400, dtype=np.intp)
+    one, two = measure_candidates(points, given, labels, range(1, 3), 0)
+    assert (one.k, two.k) == (2, 3)
+    assert two.largest_share == pytest.approx(0.75)
+    assert two.smallest_share == pytest.approx(0.125)
+    assert np.isnan(one.davies_bouldin)
+    assert two.silhouette > one.silhouette

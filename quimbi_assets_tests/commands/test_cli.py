@@ -1,0 +1,87 @@
+"""The contract of the command line: names, exit codes, JSON, one line per error."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("graph")
+
+
+@pytest.mark.parametrize("command", ["demo", "load", "run", "segments", "profile", "simulate", "ui"])
+def test_every_command_helps(quimbi, command):
+    code, out, _ = quimbi(command, "--help")
+    assert code == 0
+    assert "Usage: quimbi" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["segments", "--store-id", "nowhere"], "unknown store 'nowhere'"),
+        (["profile", "--store-id", "nowhere", "--customer-ids", "1"], "unknown store 'nowhere'"),
+        (["run", "--store-id", "nowhere"], "unknown store 'nowhere'"),
+        (["run", "--store-id", "nowhere", "--axes", "shoe_size"], "unknown axis shoe_size"),
+        (["run", "--store-id", "x", "--min-k", "5", "--max-k", "3"], "min-k"),
+        (["run", "--store-id", "x", "--as-of", "yesteryear"], "yesteryear"),
+        (["run", "--store-id", "x", "--engine", "abacus"], "abacus"),
+        (["run"], "--store-id"),
+        (["fly"], "fly"),
+        (["simulate", "--customers", "0", "--out", "x"], "--customers"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_exit_2(quimbi, arguments, word):
+    code, out, err = quimbi(*arguments)
+    assert (code, out) == (2, "")
+    assert word in err.splitlines()[-1]
+    assert sum(line.startswith("quimbi:") for line in err.splitlines()) == 1
+
+
+def test_segments_as_json(quimbi, two_stores):
+    code, out, _ = quimbi("segments", "--store-id", "north", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert set(found) == {"store_id", "as_of", "axes"}
+    for axis in found["axes"]:
+        assert set(axis) == {
+            "axis", "status", "reason", "k", "silhouette", "stability_ari", "mlflow_run_id", "segments",
+        }  # fmt: skip
+        assert isinstance(axis["k"], int)
+        assert len(axis["segments"]) == axis["k"]
+
+
+def test_profiles_as_json_in_the_order_asked_for(quimbi, two_stores):
+    code, out, _ = quimbi("profile", "--store-id", "north", "--customer-ids", "c0000009,c0000002", "--json")
+    assert code == 0
+    first, second = json.loads(out)
+    assert [first["customer_id"], second["customer_id"]] == ["c0000009", "c0000002"]
+    assert set(first) == {
+        "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
+        "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "interpretation",
+        "model_versions", "as_of",
+    }  # fmt: skip
+
+
+def test_an_unknown_customer_prints_nothing_on_stdout(quimbi, two_stores):
+    code, out, err = quimbi("profile", "--store-id", "north", "--customer-ids", "c0000002,nobody")
+    assert (code, out) == (2, "")
+    assert "nobody" in err
+
+
+def test_tables_for_people(quimbi, two_stores):
+    code, out, _ = quimbi("segments", "--store-id", "north")
+    assert code == 0
+    assert "13 of 13 axes active" in out
+    code, out, _ = quimbi("profile", "--store-id", "north", "--customer-ids", "c0000002")
+    assert code == 0
+    assert "Customer c0000002 of store north" in out
+
+
+def test_simulate_writes_four_files_and_the_same_ones_again(quimbi, tmp_path):
+    for folder in ("one", "two"):
+        code, out, _ = quimbi("simulate", "--customers", "50", "--out", tmp_path / folder, "--seed", "3")
+        assert code == 0
+    names = {"orders.parquet", "order_items.parquet", "support_tickets.parquet", "labels.parquet"}
+    assert {path.name for path in (tmp_path / "one").iterdir()} == names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert "orders.parquet" in out

@@ -1,0 +1,120 @@
+"""What ``quimbi load`` says and does with good and bad files."""
+
+import pandas as pd
+import pytest
+
+
+def cell(row, column, value):
+    def change(frame):
+        frame = frame.copy()
+        frame.loc[row, column] = value
+        return frame
+
+    return change
+
+
+def count(database, table, store_id):
+    with database.transaction() as cursor:
+        cursor.execute(f'SELECT count(*) FROM quimbi."{table}" WHERE store_id = %s', (store_id,))
+        return cursor.fetchone()[0]
+
+
+def load(quimbi, store_id, paths):
+    return quimbi("load", "--store-id", store_id, "--orders", paths[0], "--items", paths[1])
+
+
+def test_loads_and_says_what_it_took(quimbi, files, database):
+    code, out, _ = load(quimbi, "tiny", files())
+    assert code == 0
+    assert "orders: 30 rows read: 30 new" in out
+    assert "not recorded: " in out
+    assert count(database, "orders", "tiny") == count(database, "order_items", "tiny") == 30
+
+
+def test_the_same_file_twice_changes_nothing(quimbi, files, database):
+    paths = files(orders=cell(3, "order_date", "someday"))
+    load(quimbi, "twice", paths)
+    quarantined = count(database, "quarantined_rows", "twice")
+    code, out, _ = load(quimbi, "twice", paths)
+    assert code == 0
+    assert "0 new, 0 changed, 29 unchanged, 1 refused" in out
+    assert count(database, "quarantined_rows", "twice") == quarantined > 0
+
+
+ROW_FAULTS = {
+    "unparsable date": (cell(3, "order_date", "31 Febtober"), None),
+    "future date": (cell(3, "order_date", "2199-01-01T00:00:00+00:00"), None),
+    "mixed time zones": (cell(3, "order_date", "2025-01-10 10:00:00"), None),
+    "duplicate order id": (cell(3, "order_id", "4"), None),
+    "negative amount": (cell(3, "total_price", -5.0), None),
+    "absurd amount": (cell(3, "total_price", 1e15), None),
+    "NaN amount": (cell(3, "total_price", "NaN"), None),
+    "items without order": (None, cell(3, "order_id", "no such order")),
+    "negative price": (None, cell(3, "price", -1.0)),
+}
+
+
+@pytest.mark.parametrize("fault", ROW_FAULTS)
+def test_a_bad_row_is_kept_with_its_reason_and_the_rest_is_loaded(quimbi, files, database, fault):
+    store_id = "fault-" + fault.replace(" ", "-")
+    code, out, err = load(quimbi, store_id, files(*ROW_FAULTS[fault]))
+    assert code == 0
+    assert "refused 1" in out
+    (line,) = [line for line in err.splitlines() if line.startswith("quimbi:")]
+    assert "quarantined_rows" in line
+    assert count(database, "orders", store_id) >= 29
+    with database.transaction() as cursor:
+        cursor.execute('SELECT reason, "row" FROM quimbi.quarantined_rows WHERE store_id = %s', (store_id,))
+        found = cursor.fetchall()
+    assert found
+    assert all(reason and row for reason, row in found)
+
+
+FILE_FAULTS = {
+    "missing column": (lambda f: f.drop(columns="total_price"), "total_price"),
+    "empty": (lambda f: f.head(0), "no rows"),
+    "nothing usable": (lambda f: f.assign(order_date="soon"), "refused"),
+}
+
+
+@pytest.mark.parametrize("fault", FILE_FAULTS)
+def test_a_bad_file_is_one_line_and_exit_2_and_loses_nothing(quimbi, files, database, fault):
+    store_id = "file-" + fault.replace(" ", "-")
+    load(quimbi, store_id, files())
+    change, word = FILE_FAULTS[fault]
+    code, out, err = load(quimbi, store_id, files(orders=change))
+    assert code == 2
+    assert out == ""
+    (line,) = [line for line in err.splitlines() if line.startswith("quimbi:")]
+    assert word in line
+    assert count(database, "orders", store_id) == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--orders", "nowhere.csv"], "nowhere.csv"),
+        (["--orders", "{orders}", "--time-zone", "Mars/Olympus"], "Mars/Olympus"),
+        (["--orders", "{orders}", "--currency", "pounds"], "pounds"),
+        ([], "--orders"),
+    ],
+)
+def test_bad_options(quimbi, files, arguments, word):
+    orders, _ = files()
+    code, out, err = quimbi("load", "--store-id", "options", *[a.format(orders=orders) for a in arguments])
+    assert (code, out) == (2, "")
+    assert word in err.splitlines()[-1]
+
+
+def test_extra_columns_are_named_and_ignored(quimbi, files):
+    paths = files(orders=lambda f: f.assign(store_id="another meaning", mood="fine"))
+    code, out, _ = load(quimbi, "extra", paths)
+    assert code == 0
+    assert "ignored columns: store_id, mood" in out
+
+
+def test_a_column_wholly_null_counts_as_absent(quimbi, files):
+    paths = files(orders=lambda f: f.assign(discount_amount=pd.NA))
+    code, out, _ = load(quimbi, "nulls", paths)
+    assert code == 0
+    assert "not recorded: discount_amount" in out

@@ -1,0 +1,71 @@
+"""One embedded PostgreSQL a session (and pytest-xdist worker), stopped and removed at its end.
+
+Tests share its tables: each uses store ids of its own.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.running import RunOptions, run_store
+from quimbi_assets.resources.database import Database, open_database, stop_database
+from quimbi_assets.resources.loading import load_store
+from quimbi_assets.simulation import write_store
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A fresh QUIMBI_HOME, exported for subprocesses too; DATABASE_URL unset."""
+    path = Path(tempfile.mkdtemp(prefix="quimbi-test-")) / "home"
+    path.mkdir()
+    before = {name: os.environ.get(name) for name in ("QUIMBI_HOME", "DATABASE_URL")}
+    os.environ["QUIMBI_HOME"] = str(path)
+    os.environ.pop("DATABASE_URL", None)
+    yield path
+    stop_database(path)
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    shutil.rmtree(path.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def database(home: Path) -> Database:
+    """The database of that home, migrated."""
+    return open_database(home)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real stores kept beside the repository; tests that use them are skipped where they are absent."""
+    path = Path(__file__).parents[2] / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("no shared data beside the repository")
+    return path
+
+
+def _load(database, folder: Path, store_id: str, n_customers: int, seed: int) -> None:
+    write_store(n_customers, folder, seed=seed)
+    load_store(
+        database,
+        store_id,
+        folder / "orders.parquet",
+        folder / "order_items.parquet",
+        folder / "support_tickets.parquet",
+        time_zone="America/New_York",
+    )
+
+
+@pytest.fixture(scope="session")
+def two_stores(database, tmp_path_factory):
+    """Store ids of two loaded and run stores."""
+    for store_id, n_customers, seed in (("north", 600, 1), ("south", 400, 2)):
+        _load(database, tmp_path_factory.mktemp(store_id), store_id, n_customers, seed)
+        run_store(store_id, RunOptions(), Steps(None, store_id))
+    return "north", "south"

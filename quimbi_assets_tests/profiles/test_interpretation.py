@@ -1,0 +1,66 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.profiles.interpretation import Standing, interpretations
+from quimbi_assets.profiles.strength import BALANCED, STRONG, WEAK
+
+NAMES = [["rare_buyers", "frequent_buyers"], ["small_spenders", "big_spenders"], ["day_shoppers", "night_shoppers"]]
+FEATURES = {
+    "f": pd.DataFrame({"n_orders": [12], "days_since_last_order": [9.7]}),
+    "v": pd.DataFrame({"n_orders": [12], "lifetime_value": [1240.4]}),
+}
+
+
+def tell(top, strength, low=(False, False, False), features=None):
+    standing = Standing(
+        dominant=np.array([[1, 0, 1]]), top=np.array([top]), strength=np.array([strength], dtype=np.int8),
+        low_evidence=np.array([low]),
+    )  # fmt: skip
+    return interpretations(standing, NAMES, FEATURES if features is None else features, "GBP").to_pylist()[0]
+
+
+@pytest.mark.parametrize(
+    ("top", "strength", "low", "text"),
+    [
+        (
+            (0.8, 0.91, 0.6), (STRONG, STRONG, BALANCED), (False, False, False),
+            "Belongs with the small spenders (91 %), the frequent buyers (80 %) and partly the night shoppers (60 %). ",
+        ),
+        (
+            (0.8, 0.5, 0.6), (STRONG, WEAK, BALANCED), (False, False, False),
+            "Belongs with the frequent buyers (80 %) and partly the night shoppers (60 %). ",
+        ),
+        (
+            (0.8, 0.9, 0.6), (STRONG, STRONG, WEAK), (False, True, False),
+            "Belongs with the frequent buyers (80 %). ",
+        ),
+        ((0.5, 0.5, 0.5), (WEAK, WEAK, WEAK), (False, False, False), "No clear pattern yet. "),
+    ],
+)  # fmt: skip
+def test_what_a_customer_clearly_is(top, strength, low, text):
+    assert tell(top, strength, low).startswith(text + "Spent £1,240 in 12 orders, the last 9 days ago.")
+
+
+def test_too_few_orders_are_admitted():
+    text = tell((0.8, 0.9, 0.6), (STRONG, STRONG, WEAK), (False, True, True))
+    assert text.endswith("the last 9 days ago. Too few orders to judge 2 of 3 axes.")
+
+
+def test_a_single_order_of_today():
+    once = {"f": pd.DataFrame({"n_orders": [1], "days_since_last_order": [0.3], "lifetime_value": [8.5]})}
+    assert tell((0.5,) * 3, (WEAK,) * 3, features=once) == "No clear pattern yet. Spent £8.50 in 1 order, today."
+
+
+def test_what_was_not_measured_is_not_told():
+    text = tell((0.5,) * 3, (WEAK,) * 3, features={"f": pd.DataFrame({"n_orders": [2]})})
+    assert text == "No clear pattern yet. 2 orders."
+
+
+def test_three_strongest_at_most():
+    standing = Standing(
+        dominant=np.zeros((1, 4), dtype=int), top=np.array([[0.8, 0.75, 0.9, 0.85]]),
+        strength=np.full((1, 4), STRONG, dtype=np.int8), low_evidence=np.zeros((1, 4), dtype=bool),
+    )  # fmt: skip
+    [text] = interpretations(standing, [["a"], ["b"], ["c"], ["d"]], FEATURES, "").to_pylist()
+    assert text.startswith("Belongs with the c (90 %), the d (85 %) and the a (80 %). ")

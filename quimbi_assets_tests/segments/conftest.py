@@ -1,0 +1,123 @@
+"""A small axis, and descriptions written by hand."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.clustering.model import AxisModel
+
+
+def measure(tables):
+    raise NotImplementedError
+
+
+@pytest.fixture(scope="session")
+def axis() -> Axis:
+    return Axis(
+        name="rhythm",
+        question="How often do they buy?",
+        kind="marketing",
+        people="buyers",
+        measure=measure,
+        min_orders=2,
+        structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+        features=(
+            Feature(
+                "orders_per_month",
+                "orders a month",
+                "Orders a month since the first order",
+                low=0,
+                few="rare",
+                many="frequent",
+            ),
+            Feature("days_since_last_order", "days", "Days since the last order", low=0, few="recent", many="lapsed"),
+            Feature("value_trend", "slope", "How order values change", few="shrinking", many="growing"),
+            Feature(
+                "discount_rate",
+                "share",
+                "Share of orders with a discount",
+                low=0,
+                high=1,
+                few="rarely_discounted",
+                many="often_discounted",
+            ),
+            Feature(
+                "avg_order_value",
+                "money",
+                "Average value of an order",
+                low=0,
+                few="small_basket",
+                many="big_basket",
+                transform="log1p",
+            ),
+            Feature("max_order_value", "money", "Largest order value", low=0, clusters=False),
+            Feature("favourite", "text", "Favourite product", clusters=False, kind="text"),
+            Feature("is_new", "yes/no", "New this month", clusters=False, kind="flag"),
+        ),
+    )
+
+
+def describe_by_hand(centres: dict[str, list[float]], counts: list[int], sd: dict[str, float] | None = None):
+    """Write a description: means and medians are the centres, the population is their weighted mean."""
+    share = np.array(counts) / sum(counts)
+    k = len(counts)
+    data: dict[str, object] = {
+        "segment_id": [f"rhythm_{i + 1}" for i in range(k)],
+        "structural": pd.Series([None] * k, dtype=object),
+        "customer_count": counts,
+        "population_percentage": 100 * share,
+        "low_evidence_count": [0] * k,
+    }
+    for name, values in centres.items():
+        centre = np.array(values, dtype=float)
+        population = float(share @ centre)
+        scale = (sd or {}).get(name, 1.0)
+        data |= {
+            f"centre:{name}": centre,
+            f"q10:{name}": centre - 0.1 * scale,
+            f"q50:{name}": centre,
+            f"q90:{name}": centre + 0.1 * scale,
+            f"population:{name}": [population] * k,
+            f"population_q50:{name}": [population] * k,
+            f"z:{name}": (centre - population) / scale,
+            f"rank:{name}": pd.Series(centre).rank(ascending=False, method="min"),
+        }
+    return pd.DataFrame(data)
+
+
+@pytest.fixture(scope="session")
+def by_hand() -> Callable:
+    return describe_by_hand
+
+
+@pytest.fixture(scope="session")
+def features() -> pd.DataFrame:
+    """Two tight groups of 100 customers around known means, and 30 with a single order."""
+    step = np.linspace(-0.1, 0.1, 100)
+    n = 230
+    frame = pd.DataFrame(
+        {
+            "orders_per_month": [*(1 + step), *(4 + step), *[0.5] * 30],
+            "days_since_last_order": [*(100 + step[::-1]), *(10 + 5 * step), *[200.0] * 30],
+            "avg_order_value": [*(20 + step), *(50 + step), *[np.nan] * 30],
+            "n_orders": [5] * 200 + [1] * 30,
+            "max_order_value": np.arange(n, dtype=float),
+            "favourite": pd.Series(["tea", "tea", "milk", None] * 25 + ["milk"] * 130, dtype="str"),
+            "is_new": pd.Series([True, False] * 115, dtype="boolean"),
+        }
+    )
+    return frame.set_axis(pd.Index([f"c{i}" for i in range(n)], name="customer_id"))
+
+
+@pytest.fixture(scope="session")
+def model(axis: Axis, features: pd.DataFrame) -> AxisModel:
+    return AxisModel(
+        axis="rhythm",
+        transforms=dict.fromkeys(("orders_per_month", "days_since_last_order", "avg_order_value"), "identity"),
+        structural=(("n_orders", 1, "one_time_buyers"),),
+        min_orders=2,
+        max_k=3,
+    ).fit(features)
