@@ -117,8 +117,9 @@ def customers(orders: pd.DataFrame, items: pd.DataFrame, end: pd.Timestamp) -> I
     lines["refunded_at"] = lines["refunded_at"].where(~later)
     by_order = lines.groupby("order_id")[["refund", "hidden"]].sum()
     known = orders[["order_id"]].merge(by_order, left_on="order_id", right_index=True, how="left").fillna(0.0)
-    recorded = orders["refund_amount"].notna().any()
-    refund = orders["refund_amount"].fillna(0.0) - known["hidden"].to_numpy() if recorded else known["refund"]
+    own = orders["refund_amount"].to_numpy(dtype=float)
+    on_lines = (known["refund"] + known["hidden"]).to_numpy()
+    refund = np.where(np.isnan(own), on_lines, own) - known["hidden"].to_numpy()
     refund = np.asarray(refund, dtype=float).round(6)
     orders = orders.assign(
         refund=np.clip(refund, 0.0, orders["total_price"].to_numpy()),

@@ -12,7 +12,8 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from quimbi_assets.axes._tables import INPUT_SCHEMAS, PREPARED_SCHEMAS, BusinessHours, Tables, prepare
+from quimbi_assets.axes._prepared import prepare
+from quimbi_assets.axes._tables import INPUT_SCHEMAS, PREPARED_SCHEMAS, BusinessHours, Tables
 
 
 class Engine(Protocol):
@@ -67,9 +68,9 @@ class DuckEngine:
 
 
 @lru_cache(maxsize=64)
-def prepared_sql(recorded: frozenset[str], dialect: str) -> Mapping[str, str]:
+def prepared_sql(dialect: str) -> Mapping[str, str]:
     """Compiled SQL of the prepared relations, in order of materialisation."""
-    return {name: _compile(expression, dialect) for name, expression in prepare(recorded).items()}
+    return {name: _compile(expression, dialect) for name, expression in prepare().items()}
 
 
 @lru_cache(maxsize=512)
@@ -110,8 +111,8 @@ def register_inputs(engine: Engine, frames: Mapping[str, pa.Table]) -> None:
         engine.register(name, frames[name])
 
 
-def materialise_prepared(engine: Engine, recorded: frozenset[str]) -> None:
+def materialise_prepared(engine: Engine) -> None:
     """Compute the relations of ``PREPARED_SCHEMAS`` on registered inputs."""
-    sql = prepared_sql(recorded, engine.dialect)
+    sql = prepared_sql(engine.dialect)
     for name in PREPARED_SCHEMAS:
         engine.materialise(name, sql[name])

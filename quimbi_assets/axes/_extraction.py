@@ -191,7 +191,7 @@ def _fill(
     result: Features, active: list[str], engine: Engine, frames: Mapping[str, pa.Table], hours: BusinessHours
 ) -> None:
     register_inputs(engine, frames)
-    materialise_prepared(engine, result.recorded)
+    materialise_prepared(engine)
     for name in active:
         frame = engine.fetch(axis_sql(name, result.recorded, hours, engine.dialect))
         result[name] = _typed(frame.set_index("customer_id"), AXES[name])

@@ -27,7 +27,7 @@ CHANNEL_WORDS = (
         "web",
         r"(^|[^a-z])(web|web ?shop|web ?site|online|online ?store|e-?shop|e-?commerce|internet)([^a-z]|$)",
     ),
-    ("pos", r"(^|[^a-z])(pos|store|shop|retail|in-?store|branch)([^a-z]|$)"),
+    ("pos", r"(^|[^a-z])(pos|store|retail|in-?store|branch)([^a-z]|$)"),
 )
 
 

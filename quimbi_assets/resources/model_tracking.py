@@ -17,6 +17,7 @@ from quimbi_assets.axes import Axis
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.home import artifacts_dir
+from quimbi_assets.resources.model_record import draw
 from quimbi_assets.resources.tracking import LoadedModel, Tracking
 
 #: Where links in Dagster's pages find MLflow's.
@@ -26,11 +27,12 @@ DEFAULT_UI = "http://127.0.0.1:5000"
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model that was just logged: its run, version in the registry, and page."""
+    """A model that was just logged: its run, version in the registry, page, and pictures (PNG by file name)."""
 
     run_id: str
     version: str
     url: str
+    pictures: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,12 @@ class MaterializationLog:
         files = (
             {"store_reference.csv": reference.to_csv(index=False)} if axis.reference and reference is not None else {}
         )
+        pictures = draw(model)
         logged = self.tracking.log_axis_model(
-            self.store_id, axis.name, model, self.run_id, features, tags, extra_files=files
+            self.store_id, axis.name, model, self.run_id, features, tags, pictures=pictures, extra_files=files
         )
         base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
-        return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base))
+        return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base), pictures)
 
     def inactive(self, axis_name: str, reason: str) -> None:
         """Note that an axis is inactive, and why."""

@@ -114,6 +114,7 @@ class Tracking:
         tags: Mapping[str, str] | None = None,
         *,
         segments_table: pd.DataFrame | None = None,
+        pictures: Mapping[str, bytes] | None = None,
         extra_files: Mapping[str, str] | None = None,
     ) -> LoadedModel:
         """Log one fitted axis as a child run, and register its model as champion.
@@ -132,6 +133,8 @@ class Tracking:
             Such as ``dagster_run_id`` and ``as_of``.
         segments_table : DataFrame, optional
             Named segments, logged as a table.
+        pictures : mapping of str to bytes, optional
+            PNG by file name, where they are drawn already (``model_record.draw``).
         extra_files : mapping of str to str, optional
             Further text artifacts by name.
 
@@ -148,6 +151,8 @@ class Tracking:
             self._log_dataset(run_id, store_id, axis_name, features)
             with tempfile.TemporaryDirectory() as folder:
                 model_record.write_files(model, Path(folder), segments_table)
+                for name, picture in (pictures or model_record.draw(model)).items():
+                    (Path(folder) / name).write_bytes(picture)
                 for name, text in (extra_files or {}).items():
                     (Path(folder) / name).write_text(text)
                 self.client.log_artifacts(run_id, folder)
