@@ -7,13 +7,18 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from quimbi_assets.commands.console import out
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.publishing import read_profiles, read_segments
+from quimbi_assets.resources.reading import common_currency
 from quimbi_assets.resources.stores import read_store
+
+#: Columns that a segment's sentence is moved in, below its name.
+INDENT = 20
 
 
 def segments_of(store_id: str) -> dict[str, Any]:
@@ -37,24 +42,22 @@ def segments_of(store_id: str) -> dict[str, Any]:
 
 def print_segments(found: dict[str, Any]) -> None:
     """Print every axis with its segments, largest first, then the inactive ones with their reasons."""
+    from quimbi_assets.axes import AXES
+
     active = [axis for axis in found["axes"] if axis["segments"]]
-    out.print(
-        f"[bold]{found['store_id']}[/bold]  as of {found['as_of']}  {len(active)} of {len(found['axes'])} axes active"
-    )
+    count = f"{len(active)} of {len(found['axes'])} axes active"
+    out.print(f"[bold]store {found['store_id']}[/bold], as of {found['as_of']}: {count}")
     for axis in active:
-        title = f"{axis['axis']}  (silhouette {axis['silhouette']:.2f}, stability {axis['stability_ari']:.2f})"
-        table = Table(title=title, title_justify="left", title_style="bold", expand=True)
-        table.add_column("segment", no_wrap=True)
-        table.add_column("customers", justify="right")
-        table.add_column("share", justify="right")
-        table.add_column("who they are", ratio=1)
+        figures = f"silhouette {axis['silhouette']:.2f}, stability {axis['stability_ari']:.2f}"
+        out.print(f"\n[bold]{axis['axis']}[/bold]  {AXES[axis['axis']].question}  [dim]({figures})[/dim]")
         for segment in axis["segments"]:
-            share = f"{segment['population_percentage']:.1f} %"
-            table.add_row(segment["segment_name"], f"{segment['customer_count']:,}", share, segment["interpretation"])
-        out.print(table)
+            share, customers = f"{segment['population_percentage']:.1f} %", f"{segment['customer_count']:,}"
+            out.print(f"  {share:>7} {customers:>9}  [bold cyan]{segment['segment_name']}[/bold cyan]")
+            out.print(Padding(Text(segment["interpretation"]), (0, 0, 0, INDENT)), soft_wrap=False)
+    out.print()
     for axis in found["axes"]:
         if not axis["segments"]:
-            out.print(f"[dim]{axis['axis']}: {axis['status']}, {axis['reason']}[/dim]")
+            out.print(f"{axis['axis']}: {axis['status']}, {axis['reason']}", style="dim", markup=False)
 
 
 def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -76,7 +79,7 @@ def print_profiles(store_id: str, profiles: list[dict[str, Any]]) -> None:
     from quimbi_assets.axes import AXES
 
     database = open_database()
-    currency = read_store(database, store_id).currency or ""
+    currency = read_store(database, store_id).currency or common_currency(database, store_id) or ""
     _, segments = read_segments(database, store_id)
     by_axis = {str(name): frame for name, frame in segments.groupby("axis_name")}
     for profile in profiles:

@@ -89,7 +89,9 @@ def render_profile(
         f"Customer {record['customer_id']} of store {record['store_id']}, archetype {record['archetype_id']}",
         record["interpretation"],
     ]
-    for name, memberships in record["segment_memberships"].items():
+    measured = record["segment_memberships"]
+    for name in [*(axis for axis in axes if axis in measured), *(axis for axis in measured if axis not in axes)]:
+        memberships = measured[name]
         known = dict(zip(segments[name]["segment_id"], segments[name]["segment_name"], strict=True))
         lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}"]
         lines.append(f"  {_place(record, name, memberships, known)}")

@@ -91,3 +91,15 @@ def _query(database: Database, statement: str, parameters: Sequence[str]) -> pd.
         cursor.execute(statement, list(parameters))
         frame: pd.DataFrame = cursor.fetch_arrow_table().to_pandas()
     return frame
+
+
+def common_currency(database: Database, store_id: str) -> str | None:
+    """Return the currency of most of the store's orders, or None where none is recorded."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT currency FROM quimbi.orders WHERE store_id = %s AND currency IS NOT NULL "
+            "GROUP BY currency ORDER BY count(*) DESC, currency LIMIT 1",
+            (store_id,),
+        )
+        row = cursor.fetchone()
+    return None if row is None else str(row[0])

@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.axes import AXES, extract_features
+from quimbi_assets.axes import AXES
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, plan_store, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.defs.partitions import AXIS_STAGES, PROFILES_KEY, axis_key
 from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.profiles.profiler import Profiler
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.instance import open_instance
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.profiling import open_profiler
 from quimbi_assets.resources.stores import UnknownStoreError
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -114,38 +113,18 @@ def test_the_ui_finds_pictures_tables_and_the_mlflow_run(two_stores):
     assert "| segment |" in segments
 
 
-def test_scoring_in_python_gives_what_the_table_holds(database, two_stores):
-    store_id = two_stores[0]
+def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(two_stores):
     frames = frame_io_manager()
-    orders = frames.read(dg.AssetKey(["raw", "orders"]), store_id)
-    items = frames.read(dg.AssetKey(["raw", "order_items"]), store_id)
-    champions = MlflowTracking().champions(store_id, AXES)
-    features = {name: frames.read(axis_key("features", name), store_id) for name in AXES}
-    segments = {name: frames.read(axis_key("segments", name), store_id) for name in AXES}
-    profiler = Profiler(
-        {name: loaded.model for name, loaded in champions.items()},
-        segments,
-        {name: loaded.version for name, loaded in champions.items()},
-        store_id=store_id,
-        as_of=pd.Timestamp(features["purchase_value"].attrs["observation_end"]).to_pydatetime(),
-        currency=orders.attrs["currency"],
-    )
-    customer = orders["customer_id"].iloc[0]
-    own = orders[orders["customer_id"] == customer]
-    from quimbi_assets.axes import StoreReference
-
-    alone = extract_features(
-        own,
-        items[items["order_id"].isin(own["order_id"])],
-        observation_end=features["purchase_value"].attrs["observation_end"],
-        recorded=frozenset(features["purchase_value"].attrs["recorded"]),
-        reference=StoreReference.from_frame(frames.read(axis_key("features", "store_reference"), store_id)),
-    )
-    row = profiler.profile(alone).iloc[0]
-    (stored,) = profiles_of(store_id, [customer])
-    for axis, scores in json.loads(row["segment_memberships"]).items():
-        assert scores == pytest.approx(stored["segment_memberships"][axis], abs=1e-9)
-    assert row["archetype_id"] == stored["archetype_id"]
+    orders, items = (frames.read(dg.AssetKey(["raw", table]), "north") for table in ("orders", "order_items"))
+    profiler = open_profiler("north")
+    for customer in orders["customer_id"].drop_duplicates().head(3):
+        own = orders[orders["customer_id"] == customer]
+        (row,) = profiler.profile(own, items[items["order_id"].isin(own["order_id"])]).to_dict("records")
+        (stored,) = profiles_of("north", [customer])
+        for axis, scores in json.loads(row["segment_memberships"]).items():
+            assert scores == pytest.approx(stored["segment_memberships"][axis], abs=1e-9)
+        for same in ("archetype_id", "interpretation", "lifetime_value"):
+            assert row[same] == stored[same]
 
 
 def test_a_run_as_of_the_past_is_blind_to_later_rows(database, two_stores):

@@ -1,0 +1,112 @@
+"""A store's profiler with everything loaded: champions, segment names, reference and clock.
+
+Belongs here: gathering what a ``Profiler`` needs from registry, database and storage. Does not: profiling
+(``profiles``).
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from dagster import AssetKey
+
+from quimbi_assets.axes import BusinessHours, Features, StoreReference, extract_features
+from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.profiles.profiler import Profiler
+from quimbi_assets.resources.database import open_database
+from quimbi_assets.resources.frames import frame_io_manager
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.publishing import read_segments
+from quimbi_assets.resources.reading import common_currency
+from quimbi_assets.resources.stores import Store, read_store
+
+REFERENCE_KEY = AssetKey(["features", "store_reference"])
+
+
+@dataclass(frozen=True)
+class StoreProfiler:
+    """Profiles customers of one store with the models that serve it now.
+
+    Parameters
+    ----------
+    store : Store
+        How its orders are to be read.
+    profiler : Profiler
+        Models, names and versions.
+    reference : StoreReference
+        Store-wide quantities fitted with the models.
+    recorded : frozenset of str
+        Columns the store records.
+    observation_end : Timestamp
+        Instant of the last run, naive UTC; the default of ``profile``.
+    """
+
+    store: Store
+    profiler: Profiler
+    reference: StoreReference
+    recorded: frozenset[str]
+    observation_end: pd.Timestamp
+
+    def features(self, orders: pd.DataFrame, items: pd.DataFrame | None = None) -> Features:
+        """Compute the features that the models need, of any of the store's customers.
+
+        Parameters
+        ----------
+        orders, items : DataFrame
+            Canonical rows of those customers, as ``extract_features`` takes them.
+        """
+        hours = self.store.business_hours or {}
+        return extract_features(
+            orders,
+            items,
+            axes=list(self.profiler.models),
+            observation_end=self.observation_end,
+            time_zone=self.store.time_zone,
+            business_hours=BusinessHours(**{k: int(hours[k]) for k in ("opens", "closes") if k in hours}),
+            recorded=self.recorded,
+            reference=self.reference,
+        )
+
+    def profile(self, orders: pd.DataFrame, items: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Profile customers from their orders; rows as in ``customer_profiles``."""
+        return self.profiler.profile(self.features(orders, items))
+
+
+def open_profiler(store_id: str) -> StoreProfiler:
+    """Load what profiling a store's customers takes; do this once, then profile as often as needed.
+
+    Parameters
+    ----------
+    store_id : str
+        A store that was run.
+
+    Returns
+    -------
+    StoreProfiler
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If the store is unknown or was never run.
+    """
+    database = open_database()
+    store = read_store(database, store_id)
+    _, segments = read_segments(database, store_id)
+    by_axis = {str(name): frame for name, frame in segments.groupby("axis_name")}
+    frames = frame_io_manager()
+    tables = {name: frames.read(AssetKey(["features", name]), store_id) for name in by_axis}
+    reference = frames.read(REFERENCE_KEY, store_id)
+    known = [table for table in tables.values() if table is not None]
+    if not known or reference is None:
+        raise BadInputError(f"store {store_id} has no stored features; compute them: quimbi run --store-id {store_id}")
+    champions = MlflowTracking().champions(store_id, by_axis)
+    end = pd.Timestamp(known[0].attrs["observation_end"])
+    profiler = Profiler(
+        {name: loaded.model for name, loaded in champions.items()},
+        by_axis,
+        {name: str(loaded.version) for name, loaded in champions.items()},
+        store_id=store_id,
+        as_of=end.to_pydatetime(),
+        currency=store.currency or common_currency(database, store_id) or "",
+    )
+    recorded = frozenset(known[0].attrs["recorded"])
+    return StoreProfiler(store, profiler, StoreReference.from_frame(reference), recorded, end)
