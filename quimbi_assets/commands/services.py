@@ -13,6 +13,7 @@ from pathlib import Path
 
 from quimbi_assets.commands.console import err, out
 from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.resources.home import directory, quimbi_home
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
@@ -35,6 +36,7 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
 
     mlflow_command, mlflow_env = MlflowTracking().serve_command(HOST, mlflow_port)
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home()), "DAGSTER_DISABLE_TELEMETRY": "yes"}
+    environment["PYTHONWARNINGS"] = "ignore"
     environment["QUIMBI_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
     dagster_command = [
         str(Path(sys.executable).with_name("dagster")),
@@ -48,9 +50,10 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
         "--log-level",
         "warning",
     ]
+    home = dagster_home()
     servers = [
-        subprocess.Popen(dagster_command, env=environment, start_new_session=True),
-        subprocess.Popen(mlflow_command, env={**environment, **mlflow_env}, start_new_session=True),
+        _start("dagster", dagster_command, environment, home),
+        _start("mlflow", mlflow_command, {**environment, **mlflow_env}, home),
     ]
     try:
         _announce(servers, dagster_port, mlflow_port)
@@ -63,6 +66,16 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
         _stop(servers)
 
 
+def _start(name: str, command: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start a server in a session of its own, so that Ctrl-C reaches it only through ``_stop``; log beside it."""
+    with _log(name).open("ab") as log:
+        return subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def _log(name: str) -> Path:
+    return directory(quimbi_home() / "logs") / f"{name}.log"
+
+
 def _announce(servers: list[subprocess.Popen[bytes]], dagster_port: int, mlflow_port: int) -> None:
     waiting = {"Dagster": dagster_port, "MLflow": mlflow_port}
     deadline = time.monotonic() + READY_SECONDS
@@ -72,7 +85,9 @@ def _announce(servers: list[subprocess.Popen[bytes]], dagster_port: int, mlflow_
                 out.print(f"{name:8} http://{HOST}:{port}")
                 del waiting[name]
         time.sleep(0.2)
-    out.print("Ctrl-C stops both.")
+    for name in waiting:
+        err.print(f"{name} does not answer; see {_log(name.lower())}", markup=False)
+    out.print(f"Ctrl-C stops both. Logs: {_log('dagster').parent}", markup=False)
 
 
 def _open(port: int) -> bool:

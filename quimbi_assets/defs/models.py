@@ -24,6 +24,8 @@ from quimbi_assets.resources.store import StoreDatabase
 CHECK = "no_giant_segment"
 #: A share of customers beyond which a segment that no declared state explains says little about anybody.
 GIANT = 0.85
+#: Columns of the candidates' table that the UI shows; MLflow holds all.
+SHOWN = ("k", "silhouette", "stability_ari", "largest_share", "smallest_share", "chosen", "reason")
 
 
 class ModelOptions(dg.Config):
@@ -136,7 +138,7 @@ def _metadata(model: AxisModel, run: Any) -> dict[str, dg.MetadataValue]:
         features_dropped=dict(model.dropped_) or None,
         registered_version=str(run.version),
         mlflow_run=run.url,
-        choice_of_k=model.selection_,
+        choice_of_k=model.selection_[[column for column in SHOWN if column in model.selection_]],
         silhouette_by_k=run.pictures["silhouette_by_k.png"],
         centres=run.pictures["centres.png"],
     )

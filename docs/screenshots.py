@@ -1,0 +1,142 @@
+"""Takes the pictures of the README: Dagster's and MLflow's pages of the demo's stores, in headless Chromium.
+
+Run after ``make demo``: ``make screenshots``. Needs Chromium (Debian: ``apt-get install chromium``) or another
+one named by ``CHROMIUM``.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from playwright.sync_api import Page, sync_playwright
+
+from quimbi_assets.commands.running import RunOptions, run_store
+from quimbi_assets.resources.model_tracking import MlflowTracking
+
+PICTURES = Path(__file__).parent / "pictures"
+STORE, AXIS = "grocery", "purchase_frequency"
+DAGSTER, MLFLOW = 3210, 5210
+GROUPS = ("raw", "features", "models", "memberships", "segments", "profiles")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def main() -> None:
+    """Serve both pages, take every picture, stop."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.exit("no Chromium found; install it (Debian: apt-get install chromium) or set CHROMIUM")
+    PICTURES.mkdir(exist_ok=True)
+    compared = two_runs()
+    command = [sys.executable, "-m", "quimbi_assets.cli", "ui"]
+    ports = ["--dagster-port", str(DAGSTER), "--mlflow-port", str(MLFLOW)]
+    server = subprocess.Popen([*command, *ports], start_new_session=True)
+    try:
+        for port in (DAGSTER, MLFLOW):
+            wait_for(f"http://127.0.0.1:{port}")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            page = browser.new_page(viewport={"width": 1600, "height": 1000})
+            dagster_pages(page)
+            mlflow_pages(page, compared)
+            browser.close()
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(60)
+
+
+def two_runs() -> list[str]:
+    """Make sure the axis has two runs to compare, the older one as of half a year before; newest first."""
+    tracking = MlflowTracking().tracking()
+    found = axis_runs(tracking)
+    if len(found) < 2:
+        quiet = type("Quiet", (), {"step": staticmethod(lambda message, done=None: None)})()
+        run_store(STORE, RunOptions(axes=[AXIS], as_of="2017-07-01"), quiet)
+        run_store(STORE, RunOptions(), quiet)
+        found = axis_runs(tracking)
+    return found[:2]
+
+
+def axis_runs(tracking: object) -> list[str]:
+    """Run ids of the axis's models, newest first."""
+    client = tracking.client  # type: ignore[attr-defined]
+    experiment = client.get_experiment_by_name(f"quimbi/{STORE}")
+    runs = client.search_runs([experiment.experiment_id], f"tags.axis = '{AXIS}'", order_by=["start_time DESC"])
+    return [run.info.run_id for run in runs]
+
+
+def wait_for(url: str) -> None:
+    """Wait up to two minutes for a page."""
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(url, timeout=1)
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    sys.exit(f"{url} did not answer")
+
+
+def dagster_pages(page: Page) -> None:
+    """Take the asset graph, the model page of an axis, and its segments."""
+    base = f"http://127.0.0.1:{DAGSTER}"
+    selection = f'key:"*/{AXIS}" or key:"raw/order*" or key:"profiles/*"'
+    expanded = ",".join(f"global@global:{group}" for group in GROUPS)
+    for name, query in (("graph", {}), ("axis_graph", {"asset-selection": selection, "expanded": expanded})):
+        page.goto(f"{base}/asset-groups?{urlencode(query)}", wait_until="networkidle")
+        dismiss(page)
+        page.wait_for_timeout(6000)
+        page.screenshot(path=PICTURES / f"dagster_{name}.png")
+    for name, key in (("axis_model", f"models/{AXIS}"), ("segments", f"segments/{AXIS}")):
+        page.goto(f"{base}/assets/{key}?view=partitions&partition={STORE}", wait_until="networkidle")
+        dismiss(page)
+        page.wait_for_timeout(4000)
+        page.screenshot(path=PICTURES / f"dagster_{name}.png")
+    page.goto(f"{base}/assets/models/{AXIS}?view=partitions&partition={STORE}", wait_until="networkidle")
+    dismiss(page)
+    page.get_by_text("[Show Markdown]").nth(1).click()
+    page.wait_for_timeout(3000)
+    page.screenshot(path=PICTURES / "dagster_axis_picture.png")
+
+
+def dismiss(page: Page) -> None:
+    """Close the community dialog of a fresh profile."""
+    for label in ("Close", "No thanks", "Skip", "Dismiss"):
+        button = page.get_by_role("button", name=label)
+        if button.count():
+            button.first.click()
+    page.keyboard.press("Escape")
+
+
+def mlflow_pages(page: Page, run_ids: list[str]) -> None:
+    """Take the comparison of two runs."""
+    tracking = MlflowTracking().tracking()
+    base = f"http://127.0.0.1:{MLFLOW}"
+    experiment = tracking.client.get_run(run_ids[0]).info.experiment_id
+    runs, experiments = json.dumps(run_ids), json.dumps([experiment])
+    for name, address in (
+        ("comparison", f"{base}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}"),
+        ("metric_by_k", tracking.comparison_url(run_ids, base)),
+        ("run", tracking.run_url(run_ids[0], base)),
+    ):
+        page.goto(address, wait_until="load")
+        page.wait_for_timeout(12000)
+        page.screenshot(path=PICTURES / f"mlflow_{name}.png")
+
+
+if __name__ == "__main__":
+    main()
