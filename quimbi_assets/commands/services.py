@@ -30,6 +30,9 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
     for flag, port in (("--dagster-port", dagster_port), ("--mlflow-port", mlflow_port)):
         if _open(port):
             raise BadInputError(f"port {port} is in use; choose another with {flag}")
+    # Started in the background of a script, a process inherits "ignore" for Ctrl-C; a supervisor sends SIGTERM.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     err.print("starting the database, Dagster and MLflow ...")
     from quimbi_assets.resources.instance import dagster_home
     from quimbi_assets.resources.model_tracking import MlflowTracking
@@ -64,6 +67,10 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
         err.print("stopping")
     finally:
         _stop(servers)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _start(name: str, command: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
