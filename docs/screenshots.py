@@ -103,14 +103,12 @@ def dagster_pages(page: Page) -> None:
         page.screenshot(path=PICTURES / f"dagster_{name}.png")
     for name, key in (("axis_model", f"models/{AXIS}"), ("segments", f"segments/{AXIS}")):
         page.goto(f"{base}/assets/{key}?view=partitions&partition={STORE}", wait_until="networkidle")
+        page.get_by_text("[Show Markdown]").first.wait_for(timeout=60_000)
         dismiss(page)
-        page.wait_for_timeout(4000)
         page.screenshot(path=PICTURES / f"dagster_{name}.png")
-    page.goto(f"{base}/assets/models/{AXIS}?view=partitions&partition={STORE}", wait_until="networkidle")
-    dismiss(page)
-    page.get_by_text("[Show Markdown]").nth(1).click()
-    page.wait_for_timeout(3000)
-    page.screenshot(path=PICTURES / "dagster_axis_picture.png")
+        page.get_by_text("[Show Markdown]").last.click()
+        page.wait_for_timeout(3000)
+        page.screenshot(path=PICTURES / f"dagster_{name}_picture.png")
 
 
 def dismiss(page: Page) -> None:

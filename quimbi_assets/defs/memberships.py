@@ -11,8 +11,8 @@ import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.partitions import FRAMES, OWNERS, STORES, axis_key, out_name
-from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, inactive_reason
+from quimbi_assets.defs.partitions import axis_key, axis_spec
+from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
 from quimbi_assets.profiles.scores import score_axis, scores_to_frame
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_tracking import MlflowTracking
@@ -22,25 +22,21 @@ CHECK = "memberships_sum_to_1"
 TOLERANCE = 1e-9
 
 
-def _out(axis: Axis) -> dg.AssetOut:
-    return dg.AssetOut(
-        key=axis_key("memberships", axis.name),
-        is_required=False,
-        description=f"How much each customer belongs to each segment of {axis.name.replace('_', ' ')}: "
+def _spec(axis: Axis) -> dg.AssetSpec:
+    return axis_spec(
+        "memberships",
+        axis.name,
+        [axis_key("features", axis.name), axis_key("models", axis.name)],
+        f"How much each customer belongs to each segment of {axis.name.replace('_', ' ')}: "
         "0 to 1, summing to 1 per customer (`m:` columns), distances to the centres (`d:`) and evidence.",
-        group_name="memberships",
-        owners=OWNERS,
-        kinds={"numpy", "mlflow"},
-        io_manager_key=FRAMES,
+        {"numpy", "mlflow"},
     )
 
 
 @dg.multi_asset(
     name="memberships",
-    outs={out_name(axis_key("memberships", a.name)): _out(a) for a in AXES.values()},
-    deps=[*(axis_key("features", name) for name in AXES), *(axis_key("models", name) for name in AXES)],
+    specs=[_spec(axis) for axis in AXES.values()],
     can_subset=True,
-    partitions_def=STORES,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("memberships", name), blocking=True) for name in AXES],
 )
 def memberships(
@@ -48,7 +44,7 @@ def memberships(
     frames: dg.ResourceParam[FrameIOManager],
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.Output | dg.AssetCheckResult]:
+) -> Iterator[StageEvent]:
     """Score every customer of the partition's store on the selected axes."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("memberships", name) in context.selected_asset_keys]
@@ -60,12 +56,12 @@ def memberships(
         key, table = axis_key("memberships", name), frames.read(axis_key("features", name), store_id)
         reason = reasons[name] or inactive_reason(table)
         if reason or table is None:
-            yield dg.Output(inactive_frame(str(reason)), out_name(key), metadata={"status": INACTIVE})
+            yield inactive_result(key, str(reason))
             yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
             continue
         scored = scores_to_frame(score_axis(champions[name].model, table))
         scored.attrs = {**table.attrs, "model_version": str(champions[name].version)}
-        yield dg.Output(scored, out_name(key), metadata=_metadata(scored))
+        yield dg.MaterializeResult(asset_key=key, value=scored, metadata=_metadata(scored))
         yield _sum_check(key, scored)
 
 

@@ -14,8 +14,8 @@ from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.partitions import FRAMES, OWNERS, REFERENCE_KEY, STORES, axis_key, out_name
-from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, inactive_reason
+from quimbi_assets.defs.partitions import REFERENCE_KEY, axis_key, axis_spec
+from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
@@ -37,25 +37,21 @@ class ModelOptions(dg.Config):
     random_state: int = 0
 
 
-def _out(axis: Axis) -> dg.AssetOut:
-    return dg.AssetOut(
-        key=axis_key("models", axis.name),
-        is_required=False,
-        description=f"Segments of customers by {axis.name.replace('_', ' ')}: {axis.question} "
+def _spec(axis: Axis) -> dg.AssetSpec:
+    return axis_spec(
+        "models",
+        axis.name,
+        [axis_key("features", axis.name), *([REFERENCE_KEY] if axis.reference else [])],
+        f"Segments of customers by {axis.name.replace('_', ' ')}: {axis.question} "
         "Fitted on a bounded sample, tracked in MLflow, served under the alias `champion`.",
-        group_name="models",
-        owners=OWNERS,
-        kinds={"scikitlearn", "mlflow"},
-        io_manager_key=FRAMES,
+        {"scikitlearn", "mlflow"},
     )
 
 
 @dg.multi_asset(
     name="models",
-    outs={out_name(axis_key("models", a.name)): _out(a) for a in AXES.values()},
-    deps=[*(axis_key("features", name) for name in AXES), REFERENCE_KEY],
+    specs=[_spec(axis) for axis in AXES.values()],
     can_subset=True,
-    partitions_def=STORES,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("models", name)) for name in AXES],
 )
 def models(
@@ -65,7 +61,7 @@ def models(
     store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.Output | dg.AssetCheckResult]:
+) -> Iterator[StageEvent]:
     """Fit, log and register the selected axes' models of the partition's store."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("models", name) in context.selected_asset_keys]
@@ -80,7 +76,9 @@ def models(
                 continue
             reference = frames.read(REFERENCE_KEY, store_id)
             run = log.axis(AXES[name], fitted, table, reference)
-            yield dg.Output(_summary(fitted, run, table), out_name(key), metadata=_metadata(fitted, run))
+            yield dg.MaterializeResult(
+                asset_key=key, value=_summary(fitted, run, table), metadata=_metadata(fitted, run)
+            )
             yield _giant_check(key, fitted)
     store.publish_axis_models(store_id, {name: frames.read(axis_key("models", name), store_id) for name in selected})
     progress.step("models registered", 0.65)
@@ -104,9 +102,9 @@ def _fit(axis: Axis, config: ModelOptions, table: pd.DataFrame) -> AxisModel | s
         return str(error)
 
 
-def _inactive(key: dg.AssetKey, name: str, reason: str, log: Any) -> Iterator[dg.Output | dg.AssetCheckResult]:
+def _inactive(key: dg.AssetKey, name: str, reason: str, log: Any) -> Iterator[StageEvent]:
     log.inactive(name, reason)
-    yield dg.Output(inactive_frame(reason), out_name(key), metadata={"status": INACTIVE, "reason": reason})
+    yield inactive_result(key, reason)
     yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
 
 

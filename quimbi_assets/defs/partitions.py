@@ -3,6 +3,8 @@
 Belongs here: the partitions definition, asset keys, owners. Does not: any asset.
 """
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 STORES = dg.DynamicPartitionsDefinition(name="stores")
@@ -25,6 +27,22 @@ REFERENCE_KEY = dg.AssetKey(["features", "store_reference"])
 #: Stages that have one asset an axis, in order.
 AXIS_STAGES = ("features", "models", "memberships", "segments")
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
+
+
+def axis_spec(
+    stage: str, axis_name: str, deps: Sequence[dg.AssetKey], description: str, kinds: set[str]
+) -> dg.AssetSpec:
+    """Specify an axis's asset: skippable within its stage's multi_asset, with dependencies of its own axis only."""
+    return dg.AssetSpec(
+        axis_key(stage, axis_name),
+        deps=deps,
+        skippable=True,
+        description=description,
+        group_name=stage,
+        owners=OWNERS,
+        kinds=kinds,
+        partitions_def=STORES,
+    ).with_io_manager_key(FRAMES)
 
 
 def out_name(key: dg.AssetKey) -> str:

@@ -12,8 +12,8 @@ from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import segment_shares
 from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.partitions import FRAMES, ORDERS_KEY, OWNERS, STORES, axis_key, out_name
-from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, inactive_reason
+from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
+from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
@@ -25,25 +25,20 @@ from quimbi_assets.segments.rows import segment_rows
 CHECK = "names_unique_and_counts_whole"
 
 
-def _out(axis: Axis) -> dg.AssetOut:
-    return dg.AssetOut(
-        key=axis_key("segments", axis.name),
-        is_required=False,
-        description=f"{axis.question} Named segments with their sizes and centres, published to "
-        "`quimbi.dim_segment_master`.",
-        group_name="segments",
-        owners=OWNERS,
-        kinds={"postgres"},
-        io_manager_key=FRAMES,
+def _spec(axis: Axis) -> dg.AssetSpec:
+    return axis_spec(
+        "segments",
+        axis.name,
+        [axis_key("features", axis.name), axis_key("memberships", axis.name)],
+        f"{axis.question} Named segments with their sizes and centres, published to `quimbi.dim_segment_master`.",
+        {"postgres"},
     )
 
 
 @dg.multi_asset(
     name="segments",
-    outs={out_name(axis_key("segments", a.name)): _out(a) for a in AXES.values()},
-    deps=[axis_key("memberships", name) for name in AXES],
+    specs=[_spec(axis) for axis in AXES.values()],
     can_subset=True,
-    partitions_def=STORES,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("segments", name)) for name in AXES],
 )
 def segments(
@@ -52,7 +47,7 @@ def segments(
     store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.Output | dg.AssetCheckResult]:
+) -> Iterator[StageEvent]:
     """Name and publish the selected axes' segments of the partition's store."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("segments", name) in context.selected_asset_keys]
@@ -67,7 +62,7 @@ def segments(
         key = axis_key("segments", name)
         if name not in active:
             reason = str(inactive_reason(scored[name]))
-            yield dg.Output(inactive_frame(reason), out_name(key), metadata={"status": INACTIVE, "reason": reason})
+            yield inactive_result(key, reason)
             yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
             continue
         table = frames.read(axis_key("features", name), store_id)
@@ -75,7 +70,7 @@ def segments(
         rows = _rows(store_id, AXES[name], champion.model, str(champion.version), table, currency)
         published[name] = rows
         rows.attrs = dict(table.attrs)
-        yield dg.Output(rows, out_name(key), metadata=_metadata(rows))
+        yield dg.MaterializeResult(asset_key=key, value=rows, metadata=_metadata(rows))
         yield _check(key, rows, len(table))
     store.publish_segments(store_id, published, retired=[name for name in selected if name not in active])
 

@@ -11,12 +11,22 @@ import pandas as pd
 
 INACTIVE = "inactive"
 
+#: What the assets of a stage yield.
+StageEvent = dg.MaterializeResult | dg.AssetCheckResult
+
 
 def inactive_frame(reason: str) -> pd.DataFrame:
     """Return the empty table of an inactive axis, its reason in ``attrs``."""
     frame = pd.DataFrame()
     frame.attrs = {"status": INACTIVE, "reason": reason}
     return frame
+
+
+def inactive_result(key: dg.AssetKey, reason: str) -> dg.MaterializeResult:
+    """Materialize an inactive axis: the empty table, and the reason where the UI shows it."""
+    return dg.MaterializeResult(
+        asset_key=key, value=inactive_frame(reason), metadata={"status": INACTIVE, "reason": reason}
+    )
 
 
 def inactive_reason(frame: pd.DataFrame | None) -> str | None:

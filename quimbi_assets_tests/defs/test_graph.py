@@ -1,10 +1,8 @@
 """The whole graph on real parts: what a store's data team would find after a run."""
 
 import json
-from itertools import pairwise
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,7 +10,15 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, plan_store, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
-from quimbi_assets.defs.partitions import AXIS_STAGES, PROFILES_KEY, axis_key
+from quimbi_assets.definitions import defs
+from quimbi_assets.defs.partitions import (
+    AXIS_STAGES,
+    ITEMS_KEY,
+    ORDERS_KEY,
+    PROFILES_KEY,
+    REFERENCE_KEY,
+    axis_key,
+)
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.instance import open_instance
@@ -174,11 +180,23 @@ def test_a_plan_computes_nothing(database, two_stores):
     assert rows(database, runs) == before
 
 
-def test_stages_depend_on_each_other_axis_by_axis():
-    from quimbi_assets.definitions import defs
-
+def test_an_axis_depends_on_its_own_earlier_stages_only():
     graph = defs.resolve_asset_graph()
-    for name in AXES:
-        for earlier, later in pairwise(AXIS_STAGES):
-            assert axis_key(earlier, name) in graph.get(axis_key(later, name)).parent_keys
-    assert np.all([graph.get(key).owners for key in graph.materializable_asset_keys])
+    for name, axis in AXES.items():
+        own = {stage: axis_key(stage, name) for stage in AXIS_STAGES}
+        parents = {stage: graph.get(key).parent_keys for stage, key in own.items()}
+        assert parents["features"] == {ORDERS_KEY, ITEMS_KEY}
+        assert parents["models"] == {own["features"]} | ({REFERENCE_KEY} if axis.reference else set())
+        assert parents["memberships"] == {own["features"], own["models"]}
+        assert parents["segments"] == {own["features"], own["memberships"]}
+        assert set(own.values()) - {own["models"]} <= graph.get(PROFILES_KEY).parent_keys
+
+
+def test_every_asset_has_an_owner_a_group_and_a_description():
+    graph = defs.resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        assert node.owners
+        assert node.group_name == key.path[0]
+        assert len(node.description or "") > 30
+        assert node.kinds
