@@ -51,6 +51,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
             page = browser.new_page(viewport={"width": 1600, "height": 1000})
+            page.set_default_timeout(180_000)
             dagster_pages(page)
             mlflow_pages(page, compared)
             browser.close()
@@ -99,11 +100,11 @@ def dagster_pages(page: Page) -> None:
     for name, query in (("graph", {}), ("axis_graph", {"asset-selection": selection, "expanded": expanded})):
         page.goto(f"{base}/asset-groups?{urlencode(query)}", wait_until="networkidle")
         dismiss(page)
-        page.wait_for_timeout(6000)
+        page.wait_for_timeout(10000)
         page.screenshot(path=PICTURES / f"dagster_{name}.png")
     for name, key in (("axis_model", f"models/{AXIS}"), ("segments", f"segments/{AXIS}")):
         page.goto(f"{base}/assets/{key}?view=partitions&partition={STORE}", wait_until="networkidle")
-        page.get_by_text("[Show Markdown]").first.wait_for(timeout=60_000)
+        page.get_by_text("[Show Markdown]").first.wait_for()
         dismiss(page)
         page.screenshot(path=PICTURES / f"dagster_{name}.png")
         page.get_by_text("[Show Markdown]").last.click()
@@ -132,7 +133,7 @@ def mlflow_pages(page: Page, run_ids: list[str]) -> None:
         ("run", tracking.run_url(run_ids[0], base)),
     ):
         page.goto(address, wait_until="load")
-        page.wait_for_timeout(12000)
+        page.wait_for_timeout(20000)
         page.screenshot(path=PICTURES / f"mlflow_{name}.png")
 
 
