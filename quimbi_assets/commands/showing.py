@@ -36,14 +36,22 @@ def segments_of(store_id: str) -> dict[str, Any]:
 
 
 def print_segments(found: dict[str, Any]) -> None:
-    """Print every axis with its segments, largest first, then the inactive ones with their reasons."""
-    active = [axis for axis in found["axes"] if axis["segments"]]
+    """Print every axis with its segments, largest first, weak ones as such, then the inactive ones with reasons."""
+    shown = [axis for axis in found["axes"] if axis["segments"]]
+    n_weak = sum(axis["status"] == "weak" for axis in shown)
+    weak = f", {n_weak} weak: their segments may be chance" if n_weak else ""
     out.print(
-        f"[bold]{found['store_id']}[/bold]  as of {found['as_of']}  {len(active)} of {len(found['axes'])} axes active"
+        f"[bold]{found['store_id']}[/bold]  as of {found['as_of']}  "
+        f"{len(shown) - n_weak} of {len(found['axes'])} axes active{weak}"
     )
-    for axis in active:
+    for axis in shown:
+        is_weak = axis["status"] == "weak"
         title = f"{axis['axis']}  (silhouette {axis['silhouette']:.2f}, stability {axis['stability_ari']:.2f})"
-        table = Table(title=title, title_justify="left", title_style="bold", expand=True)
+        title = f"{title}  WEAK" if is_weak else title
+        style = "dim" if is_weak else "none"
+        table = Table(
+            title=title, title_justify="left", title_style="bold", expand=True, style=style, row_styles=[style]
+        )
         table.add_column("segment", no_wrap=True)
         table.add_column("customers", justify="right")
         table.add_column("share", justify="right")
@@ -52,6 +60,8 @@ def print_segments(found: dict[str, Any]) -> None:
             share = f"{segment['population_percentage']:.1f} %"
             table.add_row(segment["segment_name"], f"{segment['customer_count']:,}", share, segment["interpretation"])
         out.print(table)
+        if axis["reason"]:
+            out.print(f"[dim]{axis['status']}: {axis['reason']}[/dim]")
     for axis in found["axes"]:
         if not axis["segments"]:
             out.print(f"[dim]{axis['axis']}: {axis['status']}, {axis['reason']}[/dim]")
