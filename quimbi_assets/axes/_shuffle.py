@@ -21,6 +21,8 @@ _WEEK = 7 * 86_400_000_000
 _MONDAY = -3 * 86_400_000_000
 #: Steps towards the calendar's rate; the tenth moves no value by more than 1e-4.
 N_ITERATIONS = 10
+#: Stands in for a sum of nothing.
+TINY = 1e-300
 #: Marks the half of a customer in ``halve_customers``; no id contains it.
 HALF = "\x1f"
 
@@ -155,7 +157,7 @@ def _redraw(customers: pd.Series, dates: Instants, rng: np.random.Generator) -> 
     low = integral[start]
     drawn = low + rng.random(len(later)) * (integral[-1] - low)
     position = np.clip(np.searchsorted(integral, drawn, side="right") - 1, 0, len(times) - 1)
-    possible = start < len(times)  # else no order came after this customer's first: all are at that instant
+    possible = low < integral[-1]  # else no order came after this customer's first: all are at that instant
     source[later[possible]] = later_in_time[position[possible]]
     redrawn[later[possible]] = times[position[possible]]
     return source, redrawn
@@ -181,9 +183,9 @@ def _calendar_rate(start: NDArray[np.intp], n_begun: NDArray[np.intp]) -> NDArra
     for _ in range(N_ITERATIONS):
         ahead = 1.0 - integral[begun]
         level = np.cumsum(1.0 / np.where(ahead > 0, ahead, np.inf))
-        jumps = 1.0 / level[np.maximum(n_begun, 1) - 1]
-        integral = np.concatenate([[0.0], np.cumsum(jumps)])
-        integral /= integral[-1]
+        common = np.where(n_begun > 0, level[np.maximum(n_begun, 1) - 1], 0.0)
+        jumps = np.divide(1.0, common, out=np.zeros_like(common), where=common > 0)
+        integral = np.concatenate([[0.0], np.cumsum(jumps) / max(jumps.sum(), TINY)])
     return integral
 
 
