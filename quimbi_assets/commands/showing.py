@@ -41,18 +41,25 @@ def segments_of(store_id: str) -> dict[str, Any]:
 
 
 def print_segments(found: dict[str, Any]) -> None:
-    """Print every axis with its segments, largest first, then the inactive ones with their reasons."""
+    """Print every axis with its segments, largest first, weak ones as such, then the inactive ones with reasons."""
     from quimbi_assets.axes import AXES
 
-    active = [axis for axis in found["axes"] if axis["segments"]]
-    count = f"{len(active)} of {len(found['axes'])} axes active"
+    shown = [axis for axis in found["axes"] if axis["segments"]]
+    n_weak = sum(axis["status"] == "weak" for axis in shown)
+    weak = f", {n_weak} of them weak: their segments may be chance" if n_weak else ""
+    count = f"{len(shown)} of {len(found['axes'])} axes active{weak}"
     out.print(f"[bold]store {found['store_id']}[/bold], as of {found['as_of']}: {count}")
-    for axis in active:
+    for axis in shown:
+        is_weak = axis["status"] == "weak"
         figures = f"silhouette {axis['silhouette']:.2f}, stability {axis['stability_ari']:.2f}"
-        out.print(f"\n[bold]{axis['axis']}[/bold]  {AXES[axis['axis']].question}  [dim]({figures})[/dim]")
+        mark = "  WEAK" if is_weak else ""
+        out.print(f"\n[bold]{axis['axis']}[/bold]{mark}  {AXES[axis['axis']].question}  [dim]({figures})[/dim]")
+        if axis["reason"]:
+            out.print(Padding(Text(f"{axis['status']}: {axis['reason']}", style="dim"), (0, 0, 0, 2)), soft_wrap=False)
+        style = "dim" if is_weak else "bold cyan"
         for segment in axis["segments"]:
             share, customers = f"{segment['population_percentage']:.1f} %", f"{segment['customer_count']:,}"
-            out.print(f"  {share:>7} {customers:>9}  [bold cyan]{segment['segment_name']}[/bold cyan]")
+            out.print(f"  {share:>7} {customers:>9}  [{style}]{segment['segment_name']}[/{style}]")
             out.print(Padding(Text(segment["interpretation"]), (0, 0, 0, INDENT)), soft_wrap=False)
     out.print()
     for axis in found["axes"]:

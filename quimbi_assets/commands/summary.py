@@ -21,7 +21,8 @@ def run_and_summarise(store_id: str, options: RunOptions) -> None:
     for axis in shown:
         if axis["segments"]:
             names = ", ".join(segment["segment_name"] for segment in axis["segments"])
-            out.print(f"{axis['axis']:28} {axis['k']} segments: {names}", markup=False)
+            weak = f"weak ({axis['reason']}), " if axis["status"] == "weak" else ""
+            out.print(f"{axis['axis']:28} {weak}{axis['k']} segments: {names}", markup=False)
         else:
             out.print(f"{axis['axis']:28} {axis['status']}: {axis['reason']}", markup=False)
     out.print(

@@ -12,7 +12,6 @@ import pandas as pd
 from quimbi_assets.axes import (
     AXES,
     Axis,
-    BusinessHours,
     Features,
     default_observation_end,
     extract_features,
@@ -30,7 +29,7 @@ from quimbi_assets.defs.partitions import (
     axis_key,
     out_name,
 )
-from quimbi_assets.defs.stage_tables import facts, inactive_frame
+from quimbi_assets.defs.stage_tables import business_hours, facts, inactive_frame
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.engine import open_engine
 from quimbi_assets.resources.progress import Progress
@@ -98,7 +97,7 @@ def features(
             items,
             axes=selected,
             observation_end=end,
-            business_hours=_business_hours(orders),
+            business_hours=business_hours(orders),
             reference=reference,
             engine=engine,
         )
@@ -121,11 +120,6 @@ def _instant(as_of: str | None, orders: pd.DataFrame) -> pd.Timestamp:
         return default_observation_end(orders, orders.attrs.get("time_zone", "UTC"))
     stamp = pd.Timestamp(as_of)
     return stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None)
-
-
-def _business_hours(orders: pd.DataFrame) -> BusinessHours:
-    given = orders.attrs.get("business_hours") or {}
-    return BusinessHours(**{key: int(given[key]) for key in ("opens", "closes") if key in given})
 
 
 def _require_population(store_id: str, orders: pd.DataFrame, end: pd.Timestamp, at_least: int) -> None:

@@ -13,8 +13,11 @@ import pandas as pd
 from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.verdict import Differences
 from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.partitions import REFERENCE_KEY, axis_key, axis_spec
+from quimbi_assets.defs.differences import CHECK as DIFFERENCES_CHECK
+from quimbi_assets.defs.differences import axis_differences, differences_check, differences_facts
+from quimbi_assets.defs.partitions import ITEMS_KEY, ORDERS_KEY, REFERENCE_KEY, axis_key, axis_spec
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_tracking import MlflowTracking
@@ -22,6 +25,7 @@ from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
 
 CHECK = "no_giant_segment"
+CHECKS = (CHECK, DIFFERENCES_CHECK)
 #: A share of customers beyond which a segment that no declared state explains says little about anybody.
 GIANT = 0.85
 #: Columns of the candidates' table that the UI shows; MLflow holds all.
@@ -41,7 +45,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     return axis_spec(
         "models",
         axis.name,
-        [axis_key("features", axis.name), *([REFERENCE_KEY] if axis.reference else [])],
+        [ORDERS_KEY, ITEMS_KEY, axis_key("features", axis.name), *([REFERENCE_KEY] if axis.reference else [])],
         f"Segments of customers by {axis.name.replace('_', ' ')}: {axis.question} "
         "Fitted on a bounded sample, tracked in MLflow, served under the alias `champion`.",
         {"scikitlearn", "mlflow"},
@@ -52,7 +56,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     name="models",
     specs=[_spec(axis) for axis in AXES.values()],
     can_subset=True,
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("models", name)) for name in AXES],
+    check_specs=[dg.AssetCheckSpec(c, asset=axis_key("models", name)) for name in AXES for c in CHECKS],
 )
 def models(
     context: dg.AssetExecutionContext,
@@ -65,6 +69,8 @@ def models(
     """Fit, log and register the selected axes' models of the partition's store."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("models", name) in context.selected_asset_keys]
+    progress.step("comparing customers with chance", 0.12)
+    differences = axis_differences(frames, store_id, selected, config.random_state)
     with tracking.materialization(store_id, context.run_id, parameters=dict(config)) as log:
         for position, name in enumerate(selected):
             progress.step(f"fitting {name}", 0.15 + 0.5 * position / len(selected))
@@ -76,10 +82,12 @@ def models(
                 continue
             reference = frames.read(REFERENCE_KEY, store_id)
             run = log.axis(AXES[name], fitted, table, reference)
-            yield dg.MaterializeResult(
-                asset_key=key, value=_summary(fitted, run, table), metadata=_metadata(fitted, run)
-            )
+            found = differences[name]
+            log.differences(run, found)
+            summary = _summary(fitted, run, table, found)
+            yield dg.MaterializeResult(asset_key=key, value=summary, metadata=_metadata(fitted, run, found))
             yield _giant_check(key, fitted)
+            yield differences_check(key, found)
     store.publish_axis_models(store_id, {name: frames.read(axis_key("models", name), store_id) for name in selected})
     progress.step("models registered", 0.65)
 
@@ -105,15 +113,16 @@ def _fit(axis: Axis, config: ModelOptions, table: pd.DataFrame) -> AxisModel | s
 def _inactive(key: dg.AssetKey, name: str, reason: str, log: Any) -> Iterator[StageEvent]:
     log.inactive(name, reason)
     yield inactive_result(key, reason)
-    yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
+    for check in CHECKS:
+        yield dg.AssetCheckResult(asset_key=key, check_name=check, passed=True, metadata={"status": INACTIVE})
 
 
-def _summary(model: AxisModel, run: Any, table: pd.DataFrame) -> pd.DataFrame:
+def _summary(model: AxisModel, run: Any, table: pd.DataFrame, differences: Differences) -> pd.DataFrame:
     """One row about the model, as the next stages and ``quimbi segments`` read it."""
     frame = pd.DataFrame(
         {
-            "status": ["active"],
-            "reason": [None],
+            "status": [differences.status],
+            "reason": [differences.reason],
             "k": [model.k_],
             "silhouette": [model.silhouette_],
             "stability_ari": [model.stability_ari_],
@@ -125,8 +134,9 @@ def _summary(model: AxisModel, run: Any, table: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _metadata(model: AxisModel, run: Any) -> dict[str, dg.MetadataValue]:
+def _metadata(model: AxisModel, run: Any, differences: Differences) -> dict[str, dg.MetadataValue]:
     return facts(
+        **differences_facts(differences),
         segments=model.k_,
         silhouette=float(model.silhouette_),
         stability_ari=float(model.stability_ari_),

@@ -1,6 +1,7 @@
-"""What stages hand each other besides rows: an axis's status, and facts as Dagster metadata.
+"""What stages hand each other besides rows: an axis's status, opening hours, and facts as Dagster metadata.
 
-Belongs here: the empty table of an inactive axis and turning Python values into metadata. Does not: any asset.
+Belongs here: the empty table of an inactive axis, what rides on a table's ``attrs``, and turning Python values into
+metadata. Does not: any asset.
 """
 
 import base64
@@ -8,6 +9,8 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+
+from quimbi_assets.axes import BusinessHours
 
 INACTIVE = "inactive"
 
@@ -34,6 +37,12 @@ def inactive_reason(frame: pd.DataFrame | None) -> str | None:
     if frame is None:
         return "not computed yet: run the axis's features first"
     return frame.attrs["reason"] if frame.attrs.get("status") == INACTIVE else None
+
+
+def business_hours(orders: pd.DataFrame) -> BusinessHours:
+    """Return the store's opening hours, as the orders carry them in ``attrs``; the usual ones where they do not."""
+    given = orders.attrs.get("business_hours") or {}
+    return BusinessHours(**{key: int(given[key]) for key in ("opens", "closes") if key in given})
 
 
 def facts(row_count: int | None = None, **values: Any) -> dict[str, dg.MetadataValue]:

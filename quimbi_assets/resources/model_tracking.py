@@ -15,6 +15,7 @@ from dagster import ConfigurableResource
 
 from quimbi_assets.axes import Axis
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.verdict import Differences
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.home import artifacts_dir
 from quimbi_assets.resources.model_record import draw
@@ -70,6 +71,11 @@ class MaterializationLog:
         )
         base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
         return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base), pictures)
+
+    def differences(self, logged: LoggedModel, found: Differences) -> None:
+        """Add to an axis's run whether its customers really differ: tags ``status`` and ``reason``, and figures."""
+        tags = {"status": found.status} | ({"reason": found.reason} if found.reason else {})
+        self.tracking.log_verdict(logged.run_id, tags, found.metrics())
 
     def inactive(self, axis_name: str, reason: str) -> None:
         """Note that an axis is inactive, and why."""

@@ -104,6 +104,17 @@ class Tracking:
         """Note on the parent run that an axis is inactive, and why."""
         self.client.set_tag(run_id, f"inactive.{axis_name}", reason)
 
+    def log_verdict(self, run_id: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+        """Add tags and finite metrics to a run, ended or not."""
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+
     def log_axis_model(
         self,
         store_id: str,

@@ -1,0 +1,199 @@
+"""Stores in which customers do not differ: the same orders dealt anew among the same customers.
+
+Belongs here: making such a store, and a store in which every customer is split in two. Does not: any feature, any
+statistic (``clustering.abstention``).
+
+A customer keeps their number of orders and the instant of their first one. What an order holds (value, lines,
+discount, refund, channel, weekday and time of day) is dealt; when later orders happen is redrawn.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quimbi_assets.axes._inputs import naive_utc
+
+Instants = NDArray[np.int64]
+"""Microseconds since 1970."""
+
+_WEEK = 7 * 86_400_000_000
+#: 1970-01-01 was a Thursday: weeks begin on the Monday before it.
+_MONDAY = -3 * 86_400_000_000
+#: Steps towards the calendar's rate; the tenth moves no value by more than 1e-4.
+N_ITERATIONS = 10
+#: Stands in for a sum of nothing.
+TINY = 1e-300
+#: Marks the half of a customer in ``halve_customers``; no id contains it.
+HALF = "\x1f"
+
+
+def visible_store(
+    orders: pd.DataFrame, items: pd.DataFrame | None, observation_end: pd.Timestamp, time_zone: str = "UTC"
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return orders before an instant in order of customer and time, with their local dates, and their lines.
+
+    Parameters
+    ----------
+    orders, items : DataFrame
+        As for ``extract_features``; not modified.
+    observation_end : Timestamp
+        Naive UTC, exclusive.
+    time_zone : str
+        Used where ``order_date_local`` is absent.
+
+    Returns
+    -------
+    orders : DataFrame
+        Every order has a customer, a date and ``order_date_local``.
+    items : DataFrame or None
+        Lines of these orders.
+    """
+    frame = orders.assign(order_date=naive_utc(orders["order_date"]))
+    frame = frame[frame["customer_id"].notna() & (frame["order_date"] < observation_end)]
+    local = frame["order_date"].dt.tz_localize("UTC").dt.tz_convert(time_zone).dt.tz_localize(None)
+    if "order_date_local" in frame:
+        local = naive_utc(frame["order_date_local"]).fillna(local)
+    frame = frame.assign(order_date_local=local).sort_values(["customer_id", "order_date", "order_id"])
+    frame = frame.reset_index(drop=True)
+    return frame, None if items is None else items[items["order_id"].isin(frame["order_id"])]
+
+
+def shuffle_orders(
+    orders: pd.DataFrame, items: pd.DataFrame | None, observation_end: pd.Timestamp, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Deal the orders of a store anew among its customers.
+
+    Parameters
+    ----------
+    orders, items : DataFrame
+        As from ``visible_store``; not modified.
+    observation_end : Timestamp
+        Naive UTC, exclusive: no order and no refund is dealt beyond it.
+    seed : int
+        Of the deal and the dates.
+
+    Returns
+    -------
+    orders : DataFrame
+        The same orders with other ``customer_id``, ``order_date`` and ``order_date_local``. Each customer has as
+        many as before, the first at the same instant.
+    items : DataFrame or None
+        The same lines; ``refunded_at`` moves with the order, at most to the last second.
+
+    Notes
+    -----
+    Each customer's later orders are taken for a Poisson process whose rate is the customer's own level times one
+    rate of the calendar, common to all; ``H(t)`` is its integral. Given how many orders follow a customer's first at
+    ``f``, they are independent and uniform on ``(H(f), H(end)]``: so they are drawn there and mapped back to instants
+    of the store's orders. The jump of ``H`` at a later order at ``s`` is one over the sum of the levels of customers
+    who came before ``s``, a level being later orders over ``H(end) - H(f)``: a fixed point, found by iterating. (With
+    equal levels for all, a store shuffled twice differed from one shuffled once: 1.07 in the variance of
+    ``acceleration``, 0.81 in ``overdue_ratio``.)
+
+    The local clock is the week of the slot and the weekday and time of day of the dealt order: seasons belong to the
+    slot, habits of the week and the day to what is dealt.
+
+    References
+    ----------
+    Lawless, Nadeau: Some simple robust methods for the analysis of recurrent events, Technometrics 37 (1995).
+    """
+    rng = np.random.default_rng(seed)
+    dealt = rng.permutation(len(orders))
+    dates = _microseconds(orders["order_date"])
+    source, redrawn = _redraw(orders["customer_id"], dates, rng)
+    local = _microseconds(orders["order_date_local"])
+    slot, held = local[source], local[dealt]
+    local = (slot - _MONDAY) // _WEEK * _WEEK + _MONDAY + (held - _MONDAY) % _WEEK
+    shuffled = orders.take(dealt).assign(
+        customer_id=orders["customer_id"].array,
+        order_date=redrawn.astype("datetime64[us]"),
+        order_date_local=local.astype("datetime64[us]"),
+    )
+    moved = pd.Series(redrawn - dates[dealt], index=shuffled["order_id"].array)
+    return shuffled.reset_index(drop=True), _move_refunds(items, moved, observation_end)
+
+
+def halve_customers(orders: pd.DataFrame) -> pd.DataFrame:
+    """Split every customer in two: their first, third ... orders, and their second, fourth ...
+
+    Parameters
+    ----------
+    orders : DataFrame
+        As from ``visible_store``.
+
+    Returns
+    -------
+    DataFrame
+        The same orders; ``customer_id`` ends in ``HALF`` and ``0`` or ``1``.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"customer_id": ["a", "a", "a"], "order_id": ["1", "2", "3"],
+    ...                        "order_date": pd.to_datetime(["2025-01-01", "2025-01-03", "2025-01-02"])})
+    >>> halve_customers(orders).customer_id.str[-1].to_list()
+    ['0', '1', '0']
+    """
+    ordered = orders.sort_values(["customer_id", "order_date", "order_id"])
+    half = (ordered.groupby("customer_id").cumcount() % 2).astype("str")
+    return ordered.assign(customer_id=ordered["customer_id"].astype("str") + HALF + half)
+
+
+def _microseconds(dates: pd.Series) -> Instants:
+    return dates.to_numpy("datetime64[us]").astype(np.int64)
+
+
+def _redraw(customers: pd.Series, dates: Instants, rng: np.random.Generator) -> tuple[NDArray[np.intp], Instants]:
+    """Return, per slot, the order whose instant it gets, and that instant; first orders keep theirs."""
+    is_first = ~customers.duplicated().to_numpy()
+    first = dates[is_first][np.cumsum(is_first) - 1]
+    later = np.flatnonzero(~is_first)
+    source, redrawn = np.arange(len(dates)), first.copy()
+    if not len(later):
+        return source, redrawn
+    later_in_time = later[np.argsort(dates[later], kind="stable")]
+    times = dates[later_in_time]
+    start = np.searchsorted(times, first[later], side="right")
+    integral = _calendar_rate(start, np.searchsorted(np.sort(first[later]), times, side="left"))
+    low = integral[start]
+    drawn = low + rng.random(len(later)) * (integral[-1] - low)
+    position = np.clip(np.searchsorted(integral, drawn, side="right") - 1, 0, len(times) - 1)
+    possible = low < integral[-1]  # else no order came after this customer's first: all are at that instant
+    source[later[possible]] = later_in_time[position[possible]]
+    redrawn[later[possible]] = times[position[possible]]
+    return source, redrawn
+
+
+def _calendar_rate(start: NDArray[np.intp], n_begun: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Integral of the calendar's rate, up to a factor.
+
+    Parameters
+    ----------
+    start : ndarray of int of shape (m,)
+        Per later order, how many later orders of the store are not after its customer's first.
+    n_begun : ndarray of int of shape (m,)
+        Per later order in time, how many later orders belong to customers whose first was before it.
+
+    Returns
+    -------
+    ndarray of shape (m + 1,)
+        From 0, rising to 1; entry i before the i-th later order in time.
+    """
+    begun = np.sort(start)
+    integral = np.linspace(0.0, 1.0, len(start) + 1)
+    for _ in range(N_ITERATIONS):
+        ahead = 1.0 - integral[begun]
+        level = np.cumsum(1.0 / np.where(ahead > 0, ahead, np.inf))
+        common = np.where(n_begun > 0, level[np.maximum(n_begun, 1) - 1], 0.0)
+        jumps = np.divide(1.0, common, out=np.zeros_like(common), where=common > 0)
+        integral = np.concatenate([[0.0], np.cumsum(jumps) / max(jumps.sum(), TINY)])
+    return integral
+
+
+def _move_refunds(items: pd.DataFrame | None, moved: pd.Series, observation_end: pd.Timestamp) -> pd.DataFrame | None:
+    if items is None or "refunded_at" not in items or items["refunded_at"].isna().all():
+        return items
+    refunded = naive_utc(items["refunded_at"])
+    by = pd.to_timedelta(items["order_id"].map(moved), unit="us")
+    last = observation_end - pd.Timedelta(seconds=1)
+    moved_to = (refunded + by).where(refunded + by <= last, last)
+    return items.assign(refunded_at=moved_to.where(refunded <= last, refunded))

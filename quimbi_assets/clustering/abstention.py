@@ -1,0 +1,158 @@
+"""Which axes tell customers apart, and which only cut chance into segments.
+
+Belongs here: testing a store's axes against the same store with its orders dealt anew, and the verdict. Does not: the
+statistics (``differences``), the wording (``verdict``), the dealing (``axes._shuffle``), what is done with a weak axis
+(``defs``).
+"""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.axes import AXES, Axis, BusinessHours, Features, StoreReference, extract_features
+from quimbi_assets.axes._shuffle import HALF, halve_customers, shuffle_orders, visible_store
+from quimbi_assets.clustering.differences import against_reference, log_variances, reliabilities, winsorise
+from quimbi_assets.clustering.reading import N_ORDERS, numbers
+from quimbi_assets.clustering.sampling import customer_order
+from quimbi_assets.clustering.transforms import Array, apply_transforms
+from quimbi_assets.clustering.verdict import Differences, with_verdicts
+
+MAX_CUSTOMERS = 3_000
+"""Most customers compared. More would find smaller differences than are worth acting on."""
+
+MAX_ROWS = 300_000
+"""Most orders and lines of those customers together, which is what a comparison costs."""
+
+N_SHUFFLES = 3
+"""Reference stores. Their own chance adds a third to the variance of what is compared."""
+
+
+TINY = 1e-9
+"""Agreement by chance this near to 1 leaves nothing to gain."""
+
+
+class _Measured(NamedTuple):
+    """Features of a store, and of the same store with every customer split in two."""
+
+    whole: Features
+    halves: Features
+
+
+def measure_differences(
+    orders: pd.DataFrame,
+    items: pd.DataFrame | None,
+    axes: Iterable[str],
+    observation_end: pd.Timestamp,
+    *,
+    time_zone: str = "UTC",
+    business_hours: BusinessHours | None = None,
+    recorded: frozenset[str] | None = None,
+    reference: StoreReference | None = None,
+    max_customers: int = MAX_CUSTOMERS,
+    max_rows: int = MAX_ROWS,
+    random_state: int = 0,
+) -> dict[str, Differences]:
+    """Test the axes of a store for real differences between customers.
+
+    Parameters
+    ----------
+    orders, items, observation_end, time_zone, business_hours, recorded, reference
+        As for ``extract_features``.
+    axes : iterable of str
+        Axes to test; those that the store's columns leave inactive are left out.
+    max_customers, max_rows : int
+        Bounds of the seeded sample that is compared.
+    random_state : int
+        Seed of sample and shuffles.
+
+    Returns
+    -------
+    dict of str to Differences
+        By axis. The verdict on one axis does not depend on which others are tested.
+    """
+    names = list(axes)
+    if not names:
+        return {}
+    bounded = _sample(*visible_store(orders, items, observation_end, time_zone), max_customers, max_rows, random_state)
+    measure = partial(
+        extract_features,
+        axes=names,
+        observation_end=observation_end,
+        business_hours=business_hours,
+        recorded=recorded,
+        reference=reference,
+    )
+    seeds = np.random.SeedSequence(random_state).generate_state(N_SHUFFLES)
+    stores = [bounded, *(shuffle_orders(*bounded, observation_end, int(seed)) for seed in seeds)]
+    measured = [_Measured(measure(o, i), measure(halve_customers(o), i)) for o, i in stores]
+    return {name: _judge(AXES[name], measured) for name in measured[0].whole}
+
+
+def _sample(
+    orders: pd.DataFrame, items: pd.DataFrame | None, max_customers: int, max_rows: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Keep the first customers of the seeded order, as many as the bounds allow."""
+    n_rows = orders.groupby("customer_id").size()
+    if items is not None:
+        customer = pd.Series(orders["customer_id"].array, index=orders["order_id"].array)
+        n_rows = n_rows.add(items["order_id"].map(customer).value_counts(), fill_value=0)
+    ranked = n_rows.iloc[customer_order(n_rows.index, seed)]
+    kept = ranked.index[: max(int((ranked.cumsum() <= max_rows).sum()), 2)][:max_customers]
+    orders = orders[orders["customer_id"].isin(kept)].reset_index(drop=True)
+    return orders, None if items is None else items[items["order_id"].isin(orders["order_id"])]
+
+
+def _judge(axis: Axis, measured: list[_Measured]) -> Differences:
+    """Compare one axis's features, of customers who are evidence for it."""
+    table = measured[0].whole[axis.name]
+    evident = table.index[numbers(table, [N_ORDERS])[:, 0] >= axis.min_orders]
+    whole = winsorise(np.stack([_values(axis, store.whole[axis.name], evident) for store in measured]))
+    first, second = np.split(
+        winsorise(
+            np.stack([_values(axis, s.halves[axis.name], evident + HALF + half) for half in "01" for s in measured])
+        ),
+        2,
+    )
+    # What a shuffle leaves as it is (the time since the first order) was not put to the test.
+    is_tested = ~np.asarray(np.isclose(whole[1:], whole[:1], equal_nan=True).all(axis=(0, 1)))
+    figures = _figures(whole, first, second).assign(is_tested=is_tested)
+    figures.insert(0, "feature", [f.name for f in axis.clustering_features])
+    measurable = figures["variance_ratio"].notna() | figures["reliability"].notna()
+    return Differences(
+        axis=axis.name,
+        figures=with_verdicts(figures[measurable].reset_index(drop=True)),
+        n_customers=len(evident),
+        ordered_once=float((table[N_ORDERS] == 1).mean()),
+    )
+
+
+def _figures(whole: Array, first: Array, second: Array) -> pd.DataFrame:
+    """Compare every feature of the real store with the dealt ones; one row a feature."""
+    log_ratio, variance_z = against_reference(log_variances(whole))
+    agreement = reliabilities(first, second)
+    excess, agreement_z = against_reference(agreement)
+    by_chance = agreement[0][0] - excess
+    return pd.DataFrame(
+        {
+            "n_customers": (~np.isnan(whole[0])).sum(axis=0),
+            "variance_ratio": np.exp(log_ratio),
+            "variance_z": variance_z,
+            "reliability": agreement[0][0],
+            "reliability_by_chance": by_chance,
+            "reliability_gain": np.divide(
+                excess, 1 - by_chance, out=np.full_like(excess, np.nan), where=by_chance < 1 - TINY
+            ),
+            "reliability_z": agreement_z,
+        }
+    )
+
+
+def _values(axis: Axis, table: pd.DataFrame, customers: pd.Index) -> Array:
+    """Transformed values of the clustering features; shape (n, d)."""
+    features = axis.clustering_features
+    values = numbers(table.reindex(customers), [f.name for f in features])
+    values[~np.isfinite(values)] = np.nan
+    return apply_transforms(values, [f.transform for f in features])

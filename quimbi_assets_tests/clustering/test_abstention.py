@@ -1,0 +1,166 @@
+"""A store without traits is found weak, one with planted traits is not, and the same store dealt anew is weak again."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.axes import AXES, default_observation_end
+from quimbi_assets.axes._shuffle import shuffle_orders, visible_store
+from quimbi_assets.clustering.abstention import measure_differences
+from quimbi_assets.clustering.verdict import LEVEL, Differences, with_verdicts
+from quimbi_assets.simulation import simulate_store
+
+
+def chance_store(n_customers=500, seed=0):
+    """A store in which every order is drawn alike, whoever places it."""
+    rng = np.random.default_rng(seed)
+    customer = np.repeat(np.arange(n_customers), 1 + rng.poisson(4, n_customers))
+    n = len(customer)
+    date = pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 730 * 86_400, n), unit="s")
+    price = rng.gamma(2, 20, n).round(2)
+    orders = pd.DataFrame(
+        {
+            "order_id": [f"o{i}" for i in range(n)],
+            "customer_id": [f"c{c:04d}" for c in customer],
+            "order_date": date.as_unit("us"),
+            "total_price": price,
+            "discount_amount": np.where(rng.random(n) < 0.4, 0.1 * price, 0.0),
+            "source": rng.choice(["web", "pos"], n),
+            "refund_amount": np.where(rng.random(n) < 0.2, price, 0.0),
+        }
+    )
+    line = np.repeat(np.arange(n), 1 + rng.poisson(1, n))
+    product = rng.integers(0, 30, len(line))
+    items = pd.DataFrame(
+        {
+            "order_id": orders["order_id"].to_numpy()[line],
+            "product_id": [f"p{p}" for p in product],
+            "category": [f"k{p % 6}" for p in product],
+            "quantity": 1,
+            "price": rng.gamma(2, 10, len(line)).round(2),
+        }
+    )
+    return orders, items, pd.Timestamp("2025-01-01")
+
+
+@pytest.fixture(scope="module")
+def planted():
+    store = simulate_store(400, seed=3)
+    orders = store.orders[store.orders["status"] == "paid"]
+    end = default_observation_end(orders)
+    return *visible_store(orders, store.order_items, end), end
+
+
+def n_weak(found):
+    return sum(differences.is_weak for differences in found.values())
+
+
+def test_a_store_without_traits_is_weak_on_every_axis():
+    found = measure_differences(*chance_store()[:2], AXES, chance_store()[2])
+    assert len(found) == 13
+    assert n_weak(found) == 13
+    assert all("really differ in" in differences.reason for differences in found.values())
+
+
+def test_a_store_with_planted_traits_is_not_and_is_once_it_is_dealt(planted):
+    orders, items, end = planted
+    real = measure_differences(orders, items, AXES, end)
+    assert n_weak(real) == 0
+    assert real["price_sensitivity"].figures["variance_ratio"].min() > 2
+    assert real["price_sensitivity"].figures["reliability"].min() > 0.7
+    dealt = measure_differences(*shuffle_orders(orders, items, end, 17), AXES, end)
+    assert n_weak(dealt) >= 12
+    assert dealt["price_sensitivity"].figures["reliability"].max() < 0.3
+
+
+def test_a_verdict_depends_on_the_seed_alone(planted):
+    orders, items, end = planted
+    alone = measure_differences(orders, items, ["purchase_value"], end)
+    again = measure_differences(orders[::-1], items[::-1], ["purchase_value", "return_behavior"], end)
+    pd.testing.assert_frame_equal(alone["purchase_value"].figures, again["purchase_value"].figures, rtol=1e-6)
+    other = measure_differences(orders, items, ["purchase_value"], end, random_state=1)
+    assert not other["purchase_value"].figures.equals(alone["purchase_value"].figures)
+
+
+def test_the_sample_keeps_its_bounds(planted):
+    orders, items, end = planted
+    few = measure_differences(orders, items, ["purchase_value"], end, max_customers=50)
+    assert few["purchase_value"].n_customers == 50
+    cheap = measure_differences(orders, items, ["purchase_value"], end, max_rows=500)
+    assert 5 < cheap["purchase_value"].n_customers < 100
+
+
+def test_what_dealing_leaves_as_it_is_is_not_tested(planted):
+    orders, items, end = planted
+    figures = measure_differences(orders, items, ["customer_maturity"], end)["customer_maturity"].figures
+    assert figures.set_index("feature")["is_tested"].to_dict() == {
+        "tenure_months": False,
+        "active_span_ratio": True,
+        "acceleration": True,
+    }
+
+
+def test_axes_the_store_cannot_have_are_left_out():
+    orders, _, end = chance_store(60)
+    found = measure_differences(orders.drop(columns="discount_amount"), None, ["price_sensitivity"], end)
+    assert found == {}
+    assert measure_differences(orders, None, [], end) == {}
+
+
+def test_a_store_of_single_orders_is_told_so():
+    orders, items, end = chance_store(300)
+    orders = orders[~orders["customer_id"].duplicated() | (orders["customer_id"] < "c0050")]
+    found = measure_differences(orders, items, ["purchase_value"], end)["purchase_value"]
+    assert found.ordered_once > 0.5
+    assert "describes what happened once" in found.reason
+
+
+def figures(variance_z, agreement_z, ratio=2.0, gain=0.5, is_tested=True):
+    n = len(variance_z)
+    return pd.DataFrame(
+        {
+            "feature": [f"f{i}" for i in range(n)],
+            "n_customers": 1000,
+            "variance_ratio": ratio,
+            "variance_z": variance_z,
+            "reliability": 0.6,
+            "reliability_by_chance": 0.2,
+            "reliability_gain": gain,
+            "reliability_z": agreement_z,
+            "is_tested": is_tested,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (figures([5.0, 0.0], [0.0, 0.0]), [True, False]),
+        (figures([-5.0, 0.0], [0.0, 0.0], ratio=0.5), [True, False]),
+        (figures([5.0, 0.0], [0.0, 0.0], ratio=1.05), [False, False]),
+        (figures([0.0, 0.0], [5.0, -5.0]), [True, False]),
+        (figures([0.0, 0.0], [5.0, 5.0], gain=0.05), [False, False]),
+        (figures([2.7, 0.0], [0.0, 0.0]), [False, False]),
+        (figures([np.nan, 5.0], [np.nan, np.nan]), [False, True]),
+        (figures([5.0, 5.0], [5.0, 5.0], is_tested=[False, True]), [False, True]),
+    ],
+)
+def test_the_rule(given, expected):
+    assert LEVEL == 0.01  # z = 2.7 is significant for one test, not for the axis's four
+    assert with_verdicts(given)["is_real"].tolist() == expected
+
+
+@pytest.mark.parametrize(("z", "status"), [([5, 5, 0, 0], "active"), ([5, 0, 0], "weak"), ([], "weak")])
+def test_half_of_the_features_must_be_real(z, status):
+    found = Differences("an_axis", with_verdicts(figures(z, [0.0] * len(z))), 1000, ordered_once=0.1)
+    assert found.status == status
+    assert (found.reason is None) == (status == "active")
+
+
+def test_metrics_are_finite_and_named_by_feature():
+    given = with_verdicts(figures([5.0, np.nan], [1.0, np.nan], ratio=[2.0, np.nan]))
+    metrics = Differences("an_axis", given, 1000, 0.1).metrics()
+    assert metrics["variance_ratio.f0"] == 2.0
+    assert metrics["reliability.f1"] == 0.6
+    assert "variance_ratio.f1" not in metrics
+    assert np.isfinite(list(metrics.values())).all()
