@@ -7,7 +7,7 @@ people only, so that no fact counts twice.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Structural
 from quimbi_assets.axes._measures import (
     count_if,
     is_business_time,
@@ -89,6 +89,7 @@ AXIS = Axis(
     description=__doc__,
     essential=_CHANNEL,
     min_orders=2,
+    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
     features=(
         _channel_share("web", "the web shop", "offline", "web"),
         _channel_share("pos", "a physical shop", "remote", "in_store"),

@@ -7,7 +7,7 @@ than 90 days; before that there is nothing to compare with.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Structural
 from quimbi_assets.axes._measures import count_if, join, months, number, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -60,6 +60,7 @@ AXIS = Axis(
     people="customers",
     measure=measure,
     description=__doc__,
+    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
     features=(
         Feature(
             "tenure_months",

@@ -8,7 +8,7 @@ look like a decline. A single order has no trend.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Structural
 from quimbi_assets.axes._measures import join, medians, number, ratio, value_trend, where
 from quimbi_assets.axes._tables import SECONDS_PER_DAY, Tables
 
@@ -89,6 +89,10 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     min_orders=3,
+    structural=(
+        Structural("n_orders", 1, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
+        Structural("n_orders", 2, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
+    ),
     reference=True,
     features=(
         Feature(

@@ -39,7 +39,10 @@ AXIS = Axis(
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
-    structural=(Structural("discount_rate", 0, "full_price_buyers", "never used a discount"),),
+    structural=(
+        Structural("discount_rate", 0, "full_price_buyers", "never used a discount"),
+        Structural("n_orders", 1, "one_time_deal_buyers", "bought exactly once, with a discount"),
+    ),
     features=(
         Feature(
             "discount_rate",

@@ -7,7 +7,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Structural
 from quimbi_assets.axes._measures import join, months, number, ratio, share
 from quimbi_assets.axes._tables import Tables
 
@@ -64,6 +64,7 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     min_orders=2,
+    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
     features=(
         Feature(
             "refund_rate",

@@ -10,7 +10,7 @@ Simpson (1949), Measurement of diversity: ``Σ n (n - 1) / (L (L - 1))``.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Structural
 from quimbi_assets.axes._measures import count_if, join, number, ratio, repeat_rates, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -64,6 +64,7 @@ AXIS = Axis(
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
+    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
     features=(
         Feature(
             "product_concentration",

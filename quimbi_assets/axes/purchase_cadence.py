@@ -7,7 +7,7 @@ is the mean resultant length. One order has an hour but no concentration.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Structural
 from quimbi_assets.axes._measures import (
     clip,
     clock_angle,
@@ -78,6 +78,10 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     min_orders=3,
+    structural=(
+        Structural("n_orders", 1, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
+        Structural("n_orders", 2, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
+    ),
     features=(
         Feature(
             "weekend_ratio",

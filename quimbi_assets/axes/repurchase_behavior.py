@@ -73,7 +73,10 @@ AXIS = Axis(
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
-    structural=(Structural("repeat_order_ratio", 0, "never_rebuyers", "never bought the same product twice"),),
+    structural=(
+        Structural("repeat_order_ratio", 0, "never_rebuyers", "never bought the same product twice"),
+        Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),
+    ),
     features=(
         Feature(
             "repeat_rate",

@@ -7,7 +7,7 @@ feature depends on who else is present.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Structural
 from quimbi_assets.axes._measures import consistency, count_if, join, medians, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -78,6 +78,7 @@ AXIS = Axis(
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
+    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
     reference=True,
     features=(
         Feature(

@@ -10,11 +10,12 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
-from quimbi_assets.clustering.fitting import Fit, Limits, fit_axis
+from quimbi_assets.clustering.fitting import Fit, fit_axis
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.reading import N_ORDERS, evident, numbers, read_training
 from quimbi_assets.clustering.scoring import FittedAxis
 from quimbi_assets.clustering.selection import selection_table
+from quimbi_assets.clustering.setting import Limits
 from quimbi_assets.clustering.summary import (
     population_figures,
     segment_coverage,
@@ -59,7 +60,7 @@ class AxisModel(TransformerMixin, FittedAxis):
         The d columns a customer is scored by: the clustering features used, in declared order, then columns
         of structural states that are no clustering feature.
     dropped_ : dict of str to str
-        Features not used, with the reason.
+        Features not used, with the reason: not recorded, constant, a twin of another, or better left out.
     segment_ids_ : list of str
         ``<axis>_1`` ... ``<axis>_k``: structural segments first, then by the first feature's centre.
     structural_ : list of (str or None)
@@ -82,7 +83,7 @@ class AxisModel(TransformerMixin, FittedAxis):
     shares_ : ndarray of shape (k,)
         Share of the fit population whose dominant segment it is.
     selection_ : DataFrame
-        One row per candidate: ``k``, figures, ``chosen``, ``reason``.
+        One row per candidate: ``k``, ``features``, ``structural``, figures, ``chosen``, ``reason``.
     k_ : int
         Number of segments.
     silhouette_, stability_ari_ : float

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_words, plain_axes, short_number, to_png
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.sampling import customer_order
+from quimbi_assets.clustering.selection import chosen_view
 
 MOST_POINTS = 3000
 """Customers in the scatter: more only hide each other."""
@@ -32,7 +33,7 @@ def silhouette_by_k(model: AxisModel) -> bytes:
     bytes
         PNG, 880 x 500 pixels.
     """
-    table = model.selection_
+    table = chosen_view(model.selection_)
     chosen = table[table["chosen"]].iloc[0]
     figure = canvas(8.0, 4.55, f"{in_words(model.axis)}: {chosen['k']} segments", str(chosen["reason"]))
     top, bottom = figure.add_axes((0.09, 0.42, 0.88, 0.38)), figure.add_axes((0.09, 0.12, 0.88, 0.2))
@@ -43,7 +44,7 @@ def silhouette_by_k(model: AxisModel) -> bytes:
         ("stability_ari", COLOURS[2], "stability (ARI)"),
     ):
         top.plot(k, table[name], "o-", color=colour, linewidth=2, markersize=6, label=label)
-        for x, y in zip(k, table[name], strict=True):
+        for x, y in table.loc[table[name].notna(), ["k", name]].to_numpy():
             top.annotate(f"{y:.2f}", (x, y), (0, 7), textcoords="offset points", ha="center", fontsize=8, color=colour)
     top.set_ylim(min(0.0, table["silhouette"].min()) - 0.02, 1.15)
     top.legend(loc="upper right", bbox_to_anchor=(1.0, 1.17), ncols=2, frameon=False, fontsize=8.5)

@@ -39,7 +39,7 @@ class Scaler:
     mean, scale : ndarray of shape (d,)
         Mean and standard deviation after winsorising, in transformed units; ``scale`` is above 0.
     states : list of State
-        Raw values with a score of their own.
+        Raw values with a score of their own; of several that a customer has, the first counts.
     """
 
     transforms: list[str]
@@ -67,8 +67,11 @@ class Scaler:
         scaled -= self.mean
         scaled /= self.scale
         scaled[np.isnan(scaled)] = 0.0
+        stateless = np.ones(len(scaled), dtype=np.bool_)
         for column, equals, score in self.states:
-            scaled[values[:, column] == equals, column] = score
+            inside = stateless & (values[:, column] == equals)
+            scaled[inside, column] = score
+            stateless &= ~inside
         return scaled
 
     def shop_values(self, scaled: Array) -> Array:
@@ -89,7 +92,9 @@ class Scaler:
     def take(self, columns: NDArray[np.bool_]) -> "Scaler":
         """Return the scaler of some of the features; ``columns`` is a mask of shape (d,)."""
         names = [name for name, kept in zip(self.transforms, columns, strict=True) if kept]
-        return Scaler(names, self.low[columns], self.high[columns], self.mean[columns], self.scale[columns], [])
+        place = np.cumsum(columns) - 1
+        states = [(int(place[i]), equals, score) for i, equals, score in self.states if columns[i]]
+        return Scaler(names, self.low[columns], self.high[columns], self.mean[columns], self.scale[columns], states)
 
     def params(self, names: list[str]) -> dict[str, dict[str, Any]]:
         """Return the figures by feature name, ready for JSON."""

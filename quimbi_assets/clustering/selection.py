@@ -1,4 +1,4 @@
-"""Which number of segments: one candidate chosen, the reason said for every one.
+"""Which number of segments: what is admissible, what is best, and the reason said for every candidate.
 
 Belongs here: the rule. It reads figures only, so it is tested without data. Does not: how they are measured
 (``candidates``).
@@ -6,14 +6,17 @@ Belongs here: the rule. It reads figures only, so it is tested without data. Doe
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from quimbi_assets.clustering.candidates import Candidate
 
 MIN_SHARE = 0.02
-"""Smallest segment admitted, as a share of the customers that shape the fit."""
+"""Smallest segment admitted, as a share of all customers as assigned."""
 MAX_SHARE = 0.65
-"""Largest segment admitted, as a share of the customers that are divided."""
+"""Largest segment admitted, as a share of all customers (see ``Candidate.largest_share``)."""
+MIN_SILHOUETTE = 0.25
+"""Separation from which segments count as more than a cut through one cloud."""
 MIN_STABILITY = 0.80
 """Bootstrap ARI from which a partition counts as repeatable."""
 MIN_JACCARD = 0.75
@@ -26,14 +29,14 @@ On the same 27 axes 0.02 and 0.03 choose alike; 0.05 changes five, and two seeds
 
 
 def faults(candidate: Candidate) -> list[str]:
-    """What makes a candidate inadmissible, in words; empty if it is admissible."""
+    """What makes a candidate inadmissible, in words; empty if it is admissible. Unknown stability is none."""
     found = []
-    if candidate.undivided:
-        found.append("leaves everyone outside the structural segments undivided")
-    elif candidate.largest_share > MAX_SHARE:
+    if candidate.largest_share > MAX_SHARE:
         found.append(f"largest segment holds {candidate.largest_share:.0%}, over {MAX_SHARE:.0%}")
     if candidate.smallest_share < MIN_SHARE:
         found.append(f"smallest segment holds {candidate.smallest_share:.1%}, under {MIN_SHARE:.0%}")
+    if not candidate.silhouette >= MIN_SILHOUETTE:
+        found.append(f"silhouette {candidate.silhouette:.2f}, under {MIN_SILHOUETTE:.2f}")
     if candidate.stability.ari < MIN_STABILITY:
         found.append(f"bootstrap ARI {candidate.stability.ari:.2f}, under {MIN_STABILITY:.2f}")
     if candidate.smallest_jaccard < MIN_JACCARD:
@@ -43,54 +46,69 @@ def faults(candidate: Candidate) -> list[str]:
 
 
 def shortfall(candidate: Candidate) -> float:
-    """How far a candidate misses the limits: the sum of relative shortfalls, 0 if it meets all."""
-    large = 0.0 if candidate.undivided else max(0.0, (candidate.largest_share - MAX_SHARE) / (1 - MAX_SHARE))
+    """Sum of how far a candidate misses each limit, relative to it; 0 if it meets all, 1 for what is not known."""
+    large = max(0.0, (candidate.largest_share - MAX_SHARE) / (1 - MAX_SHARE))
     small = max(0.0, 1 - candidate.smallest_share / MIN_SHARE)
-    unstable = max(0.0, 1 - candidate.stability.ari / MIN_STABILITY)
-    fleeting = max(0.0, 1 - candidate.smallest_jaccard / MIN_JACCARD)
-    return large + small + unstable + fleeting + float(candidate.undivided)
+    unstable = 1.0 if np.isnan(candidate.stability.ari) else max(0.0, 1 - candidate.stability.ari / MIN_STABILITY)
+    jaccard = candidate.smallest_jaccard
+    fleeting = 1.0 if np.isnan(jaccard) else max(0.0, 1 - jaccard / MIN_JACCARD)
+    blurred = 0.0 if candidate.silhouette >= MIN_SILHOUETTE else min(1.0, 1 - candidate.silhouette / MIN_SILHOUETTE)
+    return large + small + blurred + unstable + fleeting
 
 
-def choose(candidates: list[Candidate]) -> list[Candidate]:
-    """Choose one candidate and give every one its reason.
+def best_division(candidates: list[Candidate]) -> Candidate | None:
+    """Return the best admissible partition of customers on one set of features, if any.
 
     Parameters
     ----------
     candidates : list of Candidate
-        At least one, by increasing k.
+        By increasing k.
+
+    Returns
+    -------
+    Candidate or None
+        Of those that meet every limit and divide, the largest k whose silhouette is within 0.02 of the best: the
+        difference is sampling noise, and a shop can treat more segments differently.
+    """
+    admissible = [c for c in candidates if not c.undivided and not faults(c)]
+    if not admissible:
+        return None
+    best = max(c.silhouette for c in admissible)
+    return next(c for c in reversed(admissible) if c.silhouette >= best - NEAR_BEST)
+
+
+def explain(candidates: list[Candidate], chosen: Candidate) -> list[Candidate]:
+    """Give every candidate its reason.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+        All that were measured.
+    chosen : Candidate
+        The one of them that is used.
 
     Returns
     -------
     list of Candidate
-        The same candidates with ``chosen`` (true once) and ``reason``.
-
-    Notes
-    -----
-    Admissible: largest cluster at most 65 %, smallest at least 2 %, bootstrap ARI at least 0.80 and no
-    cluster's Jaccard under 0.75. Among these, the largest k whose silhouette is within 0.02 of the best: the
-    difference is sampling noise, and a shop can treat more segments differently. If none is admissible, the
-    one that misses the limits least (sum of relative shortfalls), the smaller k of equals.
+        The same with ``chosen`` (true once) and ``reason``.
     """
-    problems = [faults(c) for c in candidates]
-    admissible = [i for i, found in enumerate(problems) if not found]
-    if admissible:
-        best = max(candidates[i].silhouette for i in admissible)
-        chosen = max(i for i in admissible if candidates[i].silhouette >= best - NEAR_BEST)
-    else:
-        chosen = min(range(len(candidates)), key=lambda i: (round(shortfall(candidates[i]), 6), i))
-    return [
-        replace(c, chosen=i == chosen, reason=_reason(c, candidates[chosen], found, bool(admissible)))
-        for i, (c, found) in enumerate(zip(candidates, problems, strict=True))
-    ]
+    return [replace(c, chosen=c is chosen, reason=_reason(c, chosen)) for c in candidates]
 
 
-def _reason(candidate: Candidate, chosen: Candidate, found: list[str], any_admissible: bool) -> str:
-    if candidate is chosen and not any_admissible:
+def _reason(candidate: Candidate, chosen: Candidate) -> str:
+    found = faults(candidate)
+    if candidate is chosen and found:
         return "chosen as the least bad, none being admissible: " + "; ".join(found)
+    if candidate is chosen and candidate.undivided:
+        return "chosen: nothing divides the customers outside the structural segments acceptably"
     if candidate is chosen:
         return f"chosen: balanced, repeatable, silhouette {candidate.silhouette:.2f} best or within {NEAR_BEST}"
     if found:
         return "not admissible: " + "; ".join(found)
+    if candidate.undivided:
+        return "leaves everyone outside the structural segments undivided"
+    if (candidate.features, candidate.states) != (chosen.features, chosen.states):
+        return f"silhouette {candidate.silhouette:.2f}, but other features or states divide customers as well or better"
     if candidate.silhouette > chosen.silhouette - NEAR_BEST:
         return f"silhouette {candidate.silhouette:.2f} as good, but fewer segments to act on"
     return f"silhouette {candidate.silhouette:.2f}, below {chosen.silhouette:.2f}"
@@ -102,17 +120,21 @@ def selection_table(candidates: list[Candidate]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns ``k``, ``silhouette``, ``calinski_harabasz``, ``davies_bouldin``, ``largest_share``,
-        ``smallest_share``, ``stability_ari``, ``smallest_jaccard``, ``chosen``, ``reason``.
+        Columns ``k``, ``features``, ``structural``, ``silhouette``, ``calinski_harabasz``, ``davies_bouldin``,
+        ``largest_share``, ``smallest_share``, ``effective_segments``, ``stability_ari``, ``smallest_jaccard``,
+        ``chosen``, ``reason``.
     """
     rows = [
         {
             "k": c.k,
+            "features": ", ".join(map(str, c.features)),
+            "structural": ", ".join(c.states),
             "silhouette": c.silhouette,
             "calinski_harabasz": c.calinski_harabasz,
             "davies_bouldin": c.davies_bouldin,
             "largest_share": c.largest_share,
             "smallest_share": c.smallest_share,
+            "effective_segments": c.effective,
             "stability_ari": c.stability.ari,
             "smallest_jaccard": c.smallest_jaccard,
             "chosen": c.chosen,
@@ -121,3 +143,9 @@ def selection_table(candidates: list[Candidate]) -> pd.DataFrame:
         for c in candidates
     ]
     return pd.DataFrame(rows)
+
+
+def chosen_view(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of :func:`selection_table` on the features and states of the chosen one: one row per k."""
+    chosen = table[table["chosen"]].iloc[0]
+    return table[(table["features"] == chosen["features"]) & (table["structural"] == chosen["structural"])]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from quimbi_assets.clustering.reading import N_ORDERS, numbers
 from quimbi_assets.clustering.scaling import Scaler
 from quimbi_assets.clustering.transforms import apply_transforms
 
@@ -20,6 +21,10 @@ MIN_CUSTOMERS = 20
 
 MIN_REST = 0.02
 """Fewest customers left to divide, as a share of all: where 98 % share a state, that state *is* the store."""
+
+KNOWN_SHARE = 0.5
+"""Share of an axis's values that must be defined for customers in a state told by their number of orders, to be judged
+by these values. Assumption: with half of them at the population's mean, half of the distance is made up."""
 
 STATE_GAP = 3.0
 """Standard deviations between a structural state and the nearest customer outside it (see ``place_states``)."""
@@ -33,8 +38,8 @@ class States:
     ----------
     names : list of str of length s
         Their segment names, in declared order.
-    conditions : list of (str, float) of length s
-        Feature and value of each.
+    conditions : list of (str, float)
+        Features and values that tell them, in declared order.
     member : ndarray of int of shape (n,)
         Index of each customer's state, -1 for customers in none.
     """
@@ -54,7 +59,8 @@ def find_states(
     frame : DataFrame of n rows
         Features and ``n_orders``, whichever the declarations name; an absent column holds for nobody.
     declared : tuple of (feature, equals, name)
-        States in order of precedence: a customer belongs to the first that applies.
+        States in order of precedence: a customer belongs to the first that applies. Declarations of one name are
+        one state, told by any of them.
     evident : ndarray of bool of shape (n,)
         Customers with enough evidence to be clustered otherwise.
     most : int
@@ -70,18 +76,70 @@ def find_states(
     member = np.full(n, -1, dtype=np.intp)
     names: list[str] = []
     conditions: list[tuple[str, float]] = []
-    for feature, equals, name in declared:
-        if feature not in frame or len(names) >= most:
+    for name, told_by in _by_name(declared).items():
+        known = [(feature, equals) for feature, equals in told_by if feature in frame]
+        if not known or len(names) >= most:
             continue
-        column = frame[feature].to_numpy(dtype=np.float64, na_value=np.nan)
-        inside = (column == equals) & (member < 0)
+        inside = np.any([numbers(frame, [feature])[:, 0] == equals for feature, equals in known], axis=0)
+        inside &= member < 0
         rest = evident & ~inside & (member < 0)
         mass = inside.sum() >= max(MIN_SHARE * n, MIN_CUSTOMERS)
         if mass and rest.sum() >= max(MIN_REST * n, MIN_CUSTOMERS):
             member[inside] = len(names)
             names.append(name)
-            conditions.append((feature, float(equals)))
+            conditions += known
     return States(names, conditions, member)
+
+
+def _by_name(declared: tuple[tuple[str, float, str], ...]) -> dict[str, list[tuple[str, float]]]:
+    """Gather the conditions of each state, in declared order."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for feature, equals, name in declared:
+        found.setdefault(name, []).append((feature, float(equals)))
+    return found
+
+
+def state_settings(
+    frame: pd.DataFrame,
+    declared: tuple[tuple[str, float, str], ...],
+    features: list[str],
+    evident: NDArray[np.bool_],
+) -> list[tuple[tuple[str, float, str], ...]]:
+    """Order the sets of declared states in which customers are to be looked at.
+
+    Parameters
+    ----------
+    frame : DataFrame of n rows
+        As for :func:`find_states`.
+    declared : tuple of (feature, equals, name)
+        All states.
+    features : list of str
+        Clustering features of the axis.
+    evident : ndarray of bool of shape (n,)
+        Customers with enough evidence.
+
+    Returns
+    -------
+    list of tuple of (feature, equals, name)
+        One or two sets, without a difference in whom they set apart left out.
+
+    Notes
+    -----
+    "Bought once" is a state of its own at once where it leaves half of an axis's features undefined: at the middle of
+    the scale such customers would pile up in a segment that says something of them which nobody knows. Where most
+    features are defined (a single order has an hour and a channel, if no habit), they are assigned by what is known,
+    with low evidence, and set apart only if nobody divides acceptably otherwise.
+    """
+    present = [feature for feature in features if feature in frame]
+    optional = set()
+    for feature, equals, name in declared:
+        if feature == N_ORDERS and feature in frame and present:
+            inside = frame[numbers(frame, [feature])[:, 0] == equals]
+            if float(inside[present].notna().to_numpy().mean() if len(inside) else 1.0) > KNOWN_SHARE:
+                optional.add(name)
+    first = tuple(state for state in declared if state[2] not in optional)
+    states = [find_states(frame, setting, evident, most=len(declared)) for setting in (first, declared)]
+    return [first, declared] if states[0].names != states[1].names else [declared]
 
 
 def place_states(scaler: Scaler, features: list[str], conditions: list[tuple[str, float]]) -> tuple[Scaler, list[str]]:
@@ -93,8 +151,8 @@ def place_states(scaler: Scaler, features: list[str], conditions: list[tuple[str
         Over ``features``.
     features : list of str of length d
         Names.
-    conditions : list of (str, float) of length s
-        Column and value of each state. Columns that are no feature are appended, with score 0 outside the
+    conditions : list of (str, float)
+        Columns and values that tell the states. Columns that are no feature are appended, with score 0 outside the
         state.
 
     Returns
@@ -114,6 +172,7 @@ def place_states(scaler: Scaler, features: list[str], conditions: list[tuple[str
     wrong side in either shop. The formula of distances stays the same for everyone.
     """
     names = list(features)
+    gap = STATE_GAP * float(np.sqrt(len(features)))
     for column, equals in conditions:
         if column not in names:
             names.append(column)
@@ -122,7 +181,7 @@ def place_states(scaler: Scaler, features: list[str], conditions: list[tuple[str
         value = apply_transforms(np.array([[equals]]), [scaler.transforms[i]])[0, 0]
         below = value - scaler.low[i] <= scaler.high[i] - value
         limit = float(((scaler.low if below else scaler.high)[i] - scaler.mean[i]) / scaler.scale[i])
-        score = limit - STATE_GAP if below else limit + STATE_GAP
+        score = limit - gap if below else limit + gap
         scaler = replace(scaler, states=[*scaler.states, (i, equals, score)])
     return scaler, names
 

@@ -18,6 +18,7 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import centre_heat_map, segment_shares, silhouette_by_k
 from quimbi_assets.clustering.quality import effective_segments
 from quimbi_assets.clustering.scaling import WINSOR
+from quimbi_assets.clustering.selection import chosen_view
 
 BY_K = (
     "silhouette",
@@ -74,7 +75,7 @@ def metrics(model: AxisModel) -> Iterator[tuple[str, float, int]]:
         "customers_fitted": model.n_fit_,
         "customers_low_evidence": model.n_low_evidence_,
     }
-    stepped = [(name, row[name], int(row["k"])) for _, row in model.selection_.iterrows() for name in BY_K]
+    stepped = [(name, row[name], int(row["k"])) for _, row in chosen_view(model.selection_).iterrows() for name in BY_K]
     segments = [("segment_share", share, i + 1) for i, share in enumerate(model.shares_)]
     segments += [("segment_stability", value, i + 1) for i, value in enumerate(model.segment_stability_)]
     for name, value, step in [*((n, v, 0) for n, v in final.items()), *stepped, *segments]:

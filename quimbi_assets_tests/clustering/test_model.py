@@ -199,6 +199,41 @@ def test_absent_null_and_constant_features_are_dropped_with_a_reason(blobs):
     assert "same" in model.dropped_["almost"]
 
 
+def test_no_feature_counts_twice_not_even_as_its_complement():
+    rng = np.random.default_rng(0)
+    pos = np.round(np.where(rng.random(900) < 0.5, rng.beta(8, 2, 900), rng.beta(2, 8, 900)), 2)
+    frame = pd.DataFrame({"pos": pos, "web": 1 - pos, "again": pos, "other": rng.normal(0, 0.3, 900) + (pos > 0.5)})
+    transforms = {**dict.fromkeys(["pos", "web", "again"], "logit_shrunk"), "other": "identity"}
+    model = AxisModel(transforms=transforms).fit(frame)
+    assert model.features_ == ["pos", "other"]
+    assert model.dropped_["web"] == "is the complement of pos (correlation -1.000)"
+    assert model.dropped_["again"] == "says the same as pos (correlation 1.000)"
+
+
+def test_declarations_of_one_name_are_one_state_and_the_first_state_counts():
+    frame = skewed(3000)
+    frame["gap"] = frame["gap"].where(frame["n_orders"] > 2)
+    frame["value"] = frame["value"].where(np.arange(3000) % 4 > 0, 0.0)
+    structural = (("value", 0, "free"), ("n_orders", 1, "seldom"), ("n_orders", 2, "seldom"))
+    model = AxisModel(axis="f", transforms=LOGS, structural=structural, min_orders=3).fit(frame)
+    assert model.structural_[:2] == ["free", "seldom"]
+    free = (frame["value"] == 0).to_numpy()
+    seldom = ~free & (frame["n_orders"] < 3).to_numpy()
+    np.testing.assert_array_equal(model.predict(frame) == 0, free)
+    np.testing.assert_array_equal(model.predict(frame) == 1, seldom)
+
+
+def test_customers_of_one_order_are_set_apart_only_if_little_is_known_of_them():
+    rng = np.random.default_rng(0)
+    n_orders = rng.choice([1, 2, 3, 4], 2000)
+    frame = pd.DataFrame({"a": rng.normal(0, 1, 2000), "b": rng.normal(0, 1, 2000), "n_orders": n_orders})
+    frame["a"] += 6 * (np.arange(2000) % 2)
+    once = (("n_orders", 1, "once"),)
+    assert AxisModel(structural=once, min_orders=2).fit(frame).structural_[0] is None
+    frame["b"] = frame["b"].where(n_orders > 1)
+    assert AxisModel(structural=once, min_orders=2).fit(frame).structural_[0] == "once"
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from quimbi_assets.clustering.candidates import Candidate, measure_candidates
-from quimbi_assets.clustering.selection import choose, selection_table
+from quimbi_assets.clustering.selection import selection_table
 from quimbi_assets.clustering.stability import Stability
+from quimbi_assets.clustering.views import View, search_views
 
 
 def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, clusters=None):
@@ -16,12 +17,17 @@ def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, cl
         davies_bouldin=1.0,
         largest_share=largest,
         smallest_share=smallest,
+        effective=float(n),
         stability=Stability(ari, np.full(n, jaccard)),
     )
 
 
+def settle(*candidates):
+    return search_views([View((), frozenset(), lambda names: list(candidates))])
+
+
 def chosen(*candidates):
-    picked = [c for c in choose(list(candidates)) if c.chosen]
+    picked = [c for c in settle(*candidates) if c.chosen]
     assert len(picked) == 1
     return picked[0].k
 
@@ -42,17 +48,18 @@ def test_more_segments_win_within_the_tolerance():
         ({"ari": 0.3}, "bootstrap ARI 0.30"),
         ({"jaccard": 0.4}, "Jaccard 0.40"),
         ({"clusters": 1}, "undivided"),
+        ({"largest": 0.66}, "largest segment holds 66%"),
     ],
 )
 def test_separation_alone_does_not_win(fault, words):
-    first, second = choose([candidate(2, 0.9, **fault), candidate(3, 0.2)])
+    first, second = settle(candidate(2, 0.9, **fault), candidate(3, 0.3))
     assert second.chosen
     assert words in first.reason
 
 
 def test_none_admissible_takes_the_least_bad_and_says_so():
-    giant, nearly, unstable = choose(
-        [candidate(2, 0.9, largest=0.95), candidate(3, 0.2, largest=0.67), candidate(4, 0.3, ari=0.4)]
+    giant, nearly, unstable = settle(
+        candidate(2, 0.9, largest=0.95), candidate(3, 0.26, largest=0.67), candidate(4, 0.3, ari=0.4)
     )
     assert nearly.chosen
     assert nearly.reason.startswith("chosen as the least bad")
@@ -61,7 +68,7 @@ def test_none_admissible_takes_the_least_bad_and_says_so():
 
 
 def test_every_candidate_is_in_the_table_with_a_reason():
-    table = selection_table(choose([candidate(2, 0.4), candidate(3, 0.2), candidate(4, 0.39, ari=0.1)]))
+    table = selection_table(settle(candidate(2, 0.4), candidate(3, 0.2), candidate(4, 0.39, ari=0.1)))
     assert table["k"].tolist() == [2, 3, 4]
     assert table["chosen"].tolist() == [True, False, False]
     assert table["reason"].str.len().gt(10).all()
@@ -71,9 +78,29 @@ def test_measured_shares_count_structural_customers_where_they_should():
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.normal(0, 1, (300, 2)), rng.normal(12, 1, (100, 2))])
     given, labels = np.full((400, 2), -9.0), np.zeros(400, dtype=np.intp)
-    one, two = measure_candidates(points, given, labels, range(1, 3), 0)
+    everyone = np.concatenate([points, given, np.full((200, 2), 12.0)])
+    one, two = measure_candidates(points, given, labels, everyone, range(1, 3), 0)
     assert (one.k, two.k) == (2, 3)
-    assert two.largest_share == pytest.approx(0.75)
-    assert two.smallest_share == pytest.approx(0.125)
+    assert two.largest_share == pytest.approx(0.3)
+    assert two.smallest_share == pytest.approx(0.3)
+    assert two.effective == pytest.approx(np.exp(-2 * 0.3 * np.log(0.3) - 0.4 * np.log(0.4)))
     assert np.isnan(one.davies_bouldin)
     assert two.silhouette > one.silhouette
+
+
+def test_beside_an_overwhelming_state_the_rest_is_balanced_in_itself():
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(0, 1, (300, 2)), rng.normal(12, 1, (100, 2))])
+    given, labels = np.full((1600, 2), -9.0), np.zeros(1600, dtype=np.intp)
+    one, two = measure_candidates(points, given, labels, np.concatenate([points, given]), range(1, 3), 0)
+    assert two.largest_share == pytest.approx(0.75)
+    assert two.smallest_share == pytest.approx(0.05)
+    assert one.largest_share == pytest.approx(0.2)
+
+
+def test_stability_is_not_measured_without_hope():
+    points = np.random.default_rng(0).normal(0, 1, (300, 2))
+    none, no_labels = np.zeros((0, 2)), np.zeros(0, dtype=np.intp)
+    (two,) = measure_candidates(points, none, no_labels, points, range(2, 3), 0, is_hopeful=lambda c: False)
+    assert np.isnan(two.stability.ari)
+    assert np.isnan(two.smallest_jaccard)

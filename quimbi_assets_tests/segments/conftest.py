@@ -101,8 +101,8 @@ def features() -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "orders_per_month": [*(1 + step), *(4 + step), *[0.5] * 30],
-            "days_since_last_order": [*(100 + step[::-1]), *(10 + 5 * step), *[200.0] * 30],
-            "avg_order_value": [*(20 + step), *(50 + step), *[np.nan] * 30],
+            "days_since_last_order": [*(100 + 50 * step[::-1]), *(10 + 50 * step), *[np.nan] * 30],
+            "avg_order_value": [*(20 + 30 * step[::-1]), *(50 + 30 * step), *[np.nan] * 30],
             "n_orders": [5] * 200 + [1] * 30,
             "max_order_value": np.arange(n, dtype=float),
             "favourite": pd.Series(["tea", "tea", "milk", None] * 25 + ["milk"] * 130, dtype="str"),

@@ -1,0 +1,70 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.views import View, search_views
+from quimbi_assets_tests.clustering.test_selection import candidate
+
+
+def view(silhouettes, features=("a", "b", "c"), fixed=()):
+    """A view whose candidate on some features has the silhouette given for them, 0.1 if none is."""
+
+    def measure(names):
+        return [replace(candidate(2, silhouettes.get("".join(names), 0.1)), features=names)]
+
+    return View(features, frozenset(fixed), measure)
+
+
+def used(*views):
+    (chosen,) = [c for c in search_views(list(views)) if c.chosen]
+    return "".join(chosen.features)
+
+
+def test_all_features_are_used_where_they_divide():
+    assert used(view({"abc": 0.3, "ab": 0.9})) == "abc"
+
+
+def test_the_feature_without_which_customers_divide_best_is_left_out():
+    assert used(view({"ab": 0.3, "bc": 0.5})) == "bc"
+
+
+def test_of_nearly_equals_the_later_declared_is_left_out():
+    assert used(view({"ab": 0.49, "bc": 0.5})) == "ab"
+
+
+def test_a_feature_that_tells_a_state_stays():
+    assert used(view({"ab": 0.3, "bc": 0.5}, fixed=("a",))) == "ab"
+
+
+def test_a_second_feature_is_left_out_if_need_be():
+    assert used(view({"ab": 0.4, "acd": 0.2}, features=("a", "b", "c", "d"))) != "ab"
+    assert used(view({"ac": 0.4, "acd": 0.2}, features=("a", "b", "c", "d"))) == "ac"
+
+
+def test_another_view_with_all_features_comes_before_fewer_features():
+    assert used(view({"ab": 0.9}), view({"abc": 0.3})) == "abc"
+
+
+def test_nothing_divides_keeps_the_rest_together():
+    together = replace(candidate(2, 0.5, clusters=1), features=("a", "b"))
+    divided = replace(candidate(3, 0.1), features=("a", "b"))
+    first, second = search_views([View(("a", "b"), frozenset(), lambda names: [together, divided])])
+    assert first.chosen
+    assert first.reason.startswith("chosen: nothing divides")
+    assert second.reason.startswith("not admissible")
+
+
+def test_a_feature_of_noise_is_left_out_of_the_model_with_a_reason():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(0, 1, (900, 5)), columns=list("abcde"))
+    frame["a"] += np.repeat([0.0, 4.0, 8.0], 300)
+    model = AxisModel().fit(frame)
+    assert "a" in model.features_
+    assert len(model.features_) < 5
+    assert set(model.dropped_) == set("abcde") - set(model.features_)
+    assert set(model.dropped_.values()) == {"customers divide better without it"}
+    assert model.cluster_centers_.shape == (model.k_, len(model.features_))
+    assert model.silhouette_ >= 0.25
+    assert model.selection_["features"].nunique() > 1
