@@ -8,7 +8,7 @@ import pytest
 pytestmark = pytest.mark.xdist_group("graph")
 
 
-@pytest.mark.parametrize("command", ["demo", "load", "run", "segments", "profile", "simulate", "ui"])
+@pytest.mark.parametrize("command", ["demo", "load", "run", "segments", "profile", "backtest", "simulate", "ui"])
 def test_every_command_helps(quimbi, command):
     code, out, _ = quimbi(command, "--help")
     assert code == 0
