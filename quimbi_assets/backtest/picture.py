@@ -27,7 +27,7 @@ def draw_backtest(found: Backtest) -> bytes:
     n_better = int((table["verdict"] == BETTER).sum())
     subtitle = (
         f"Share of variance of the next {found.horizon_days} days' outcomes that segments explain, and as many "
-        f"RFM groups; mean of {len(found.cuts)} cuts"
+        f"RFM groups; mean of {len(found.cuts)} cuts; orange: no better than RFM"
     )
     title = f"Segments tell more than RFM on {n_better} of {len(table)} axes"
     figure = canvas(9.0, height, title, subtitle)
