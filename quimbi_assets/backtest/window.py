@@ -21,8 +21,8 @@ class Window:
         Everybody who had ordered before the cut.
     features : mapping of axis to DataFrame
         Features of the window alone, of those who ordered in it.
-    n_orders, n_orders_before : Series of n rows
-        Orders in the window, and in as many days before the cut.
+    n_orders : Series of n rows
+        Orders in the window.
     lines : DataFrame or None
         ``customer_id``, ``order_id`` and ``is_known``: whether the customer had bought the product before the cut.
         None where the store records no lines.
@@ -31,7 +31,6 @@ class Window:
     customers: pd.Index
     features: Mapping[str, pd.DataFrame]
     n_orders: pd.Series
-    n_orders_before: pd.Series
     lines: pd.DataFrame | None
 
 
@@ -69,7 +68,6 @@ def measure_window(
     end = cut + pd.Timedelta(days=days)
     own = orders[orders["customer_id"].astype("str").isin(customers)]
     after = own[(own["order_date"] >= cut) & (own["order_date"] < end)]
-    before = own[(own["order_date"] < cut) & (own["order_date"] >= cut - pd.Timedelta(days=days))]
     lines = None if items is None else items[items["order_id"].isin(after["order_id"])]
     features = (
         {}
@@ -88,7 +86,6 @@ def measure_window(
         customers,
         features,
         _n_orders(after, customers),
-        _n_orders(before, customers),
         None if lines is None or lines.empty else _known_lines(own[own["order_date"] < cut], after, items, lines),
     )
 
