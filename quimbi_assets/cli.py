@@ -121,6 +121,20 @@ def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
 
 
 @cli.command()
+@STORE
+@JSON
+def backtest(store_id: str, as_json: bool) -> None:
+    """Hold segments of past instants against what customers did next, beside RFM."""
+    from quimbi_assets.commands import backtesting, showing
+
+    found = backtesting.backtest_of(store_id)
+    if as_json:
+        showing.print_json(found)
+    else:
+        backtesting.print_backtest(found)
+
+
+@cli.command()
 @click.option("--customers", required=True, type=click.IntRange(1), metavar="N", help="How many customers.")
 @click.option("--out", "out_dir", required=True, type=FILE, metavar="DIR", help="Folder for the four files.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same store.")

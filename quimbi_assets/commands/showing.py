@@ -19,6 +19,8 @@ from quimbi_assets.resources.stores import read_store
 
 #: Columns that a segment's sentence is moved in, below its name.
 INDENT = 20
+NEIGHBOURS = 3
+"""Most similar customers that a printed profile names."""
 
 
 def segments_of(store_id: str) -> dict[str, Any]:
@@ -82,15 +84,22 @@ def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, An
 
 
 def print_profiles(store_id: str, profiles: list[dict[str, Any]]) -> None:
-    """Print profiles one below the other, in words."""
+    """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
     from quimbi_assets.axes import AXES
+    from quimbi_assets.profiles.neighbours import nearest_customers
+    from quimbi_assets.resources.archetype_table import read_archetypes, read_fingerprints
 
     database = open_database()
     currency = read_store(database, store_id).currency or common_currency(database, store_id) or ""
     _, segments = read_segments(database, store_id)
     by_axis = {str(name): frame for name, frame in segments.groupby("axis_name")}
+    names = read_archetypes(database, store_id).set_index("archetype_id")["name"]
+    near = nearest_customers(read_fingerprints(database, store_id), [p["customer_id"] for p in profiles], NEIGHBOURS)
+    alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}
     for profile in profiles:
-        out.print(render_profile(profile, AXES, by_axis, currency), markup=False)
+        name = names.get(profile["archetype_id"], "")
+        text = render_profile(profile, AXES, by_axis, currency, name, alike.get(profile["customer_id"], ()))
+        out.print(text, markup=False)
         out.print()
 
 

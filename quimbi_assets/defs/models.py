@@ -11,6 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis
+from quimbi_assets.clustering.axis_model import axis_model
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.verdict import Differences
@@ -94,11 +95,8 @@ def models(
 
 def _fit(axis: Axis, config: ModelOptions, table: pd.DataFrame) -> AxisModel | str:
     """Fit one axis; a reason in words where its customers give nothing to tell apart."""
-    model = AxisModel(
-        axis=axis.name,
-        transforms={f.name: f.transform for f in axis.clustering_features},
-        structural=tuple((s.feature, s.equals, s.name) for s in axis.structural),
-        min_orders=axis.min_orders,
+    model = axis_model(
+        axis,
         min_k=config.min_k,
         max_k=config.max_k,
         max_sample=config.max_sample,

@@ -10,30 +10,35 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.defs.checks import schema_check
+from quimbi_assets.defs.checks import rule_check, schema_check
+from quimbi_assets.defs.one_instant import STAGES, active_tables, axes_not_weak, of_one_instant
 from quimbi_assets.defs.partitions import FRAMES, ORDERS_KEY, OWNERS, PROFILES_KEY, STORES, axis_key
-from quimbi_assets.defs.stage_tables import facts, inactive_reason
-from quimbi_assets.profiles.assemble import ProfileContext, assemble
+from quimbi_assets.defs.stage_tables import facts
+from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
+from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
+from quimbi_assets.profiles.assemble import ProfileContext, assemble_scores
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
+from quimbi_assets.profiles.scores import scores_from_frame
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
 
 CHECK = "profile_schema"
-STAGES = ("features", "memberships", "segments")
+ARCHETYPE_CHECK = "archetypes_few_populous_and_true"
+SHOWN = 10
 
 
 @dg.asset(
     key=PROFILES_KEY,
-    deps=[axis_key(stage, name) for stage in STAGES for name in AXES],
+    deps=[axis_key(stage, name) for stage in ("models", *STAGES) for name in AXES],
     partitions_def=STORES,
     group_name="profiles",
     owners=OWNERS,
     kinds={"postgres"},
     io_manager_key=FRAMES,
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=PROFILES_KEY)],
+    check_specs=[dg.AssetCheckSpec(name, asset=PROFILES_KEY) for name in (CHECK, ARCHETYPE_CHECK)],
     description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint and value, "
-    "published to `quimbi.customer_profiles` in one transaction.",
+    "published to `quimbi.customer_profiles`; the archetypes themselves to `quimbi.archetypes`.",
 )
 def customer_profiles(
     context: dg.AssetExecutionContext,
@@ -44,60 +49,54 @@ def customer_profiles(
     """Assemble and publish the profiles of the partition's store."""
     store_id = context.partition_key
     progress.step("assembling profiles", 0.8)
-    tables = {stage: _active(frames, stage, store_id) for stage in STAGES}
-    axes, as_of, left_out = _of_one_instant(tables, context.run_id)
+    tables = active_tables(frames, store_id)
+    axes, as_of, left_out = of_one_instant(tables, context.run_id)
     orders = frames.read(ORDERS_KEY, store_id)
+    named = {name: tables["segments"][name] for name in axes}
+    scores = {name: scores_from_frame(tables["memberships"][name]) for name in axes}
+    before = store.archetypes(store_id)
+    choice = choose_archetypes(scores, kept_archetypes(before), axes_not_weak(frames, store_id, axes))
+    archetypes = archetype_rows(store_id, choice, named, pd.Timestamp.now("UTC").to_pydatetime(), before)
     profile_context = ProfileContext(
         store_id=store_id,
         as_of=pd.Timestamp(as_of).to_pydatetime(),
-        segments={name: tables["segments"][name] for name in axes},
+        segments=named,
         versions={name: tables["memberships"][name].attrs["model_version"] for name in axes},
         currency="" if orders is None else orders.attrs.get("currency") or "",
+        archetypes=choice.kept,
     )
-    profiles = assemble(
-        {name: tables["memberships"][name] for name in axes},
-        {name: tables["features"][name] for name in axes},
-        profile_context,
-    )
+    profiles = assemble_scores(scores, {name: tables["features"][name] for name in axes}, profile_context)
     check = schema_check(PROFILES_KEY, CHECK, profiles, PROFILE_SCHEMA)
     if not check.passed:
         yield check
         raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=check.metadata)
     progress.step("publishing profiles", 0.9)
+    store.publish_archetypes(store_id, archetypes)
     store.publish_profiles(store_id, profiles)
-    yield dg.Output(profiles, metadata=_metadata(profiles, axes, as_of, left_out))
+    yield dg.Output(profiles, metadata=_metadata(profiles, axes, as_of, left_out, archetypes))
     yield check
+    yield _archetype_check(choice)
 
 
-def _active(frames: FrameIOManager, stage: str, store_id: str) -> dict[str, pd.DataFrame]:
-    found = {name: frames.read(axis_key(stage, name), store_id) for name in AXES}
-    return {name: table for name, table in found.items() if table is not None and inactive_reason(table) is None}
-
-
-def _of_one_instant(tables: dict[str, dict[str, pd.DataFrame]], run_id: str) -> tuple[list[str], str, dict[str, str]]:
-    """Choose the axes that describe the same customers as of the same instant.
-
-    The instant is that of the axes computed by this run, or the latest one when profiles run alone.
-    """
-    complete = [name for name in AXES if all(name in tables[stage] for stage in STAGES)]
-    if not complete:
-        raise dg.Failure("no axis is active for this store: there is nothing to profile")
-    instants = {name: tables["memberships"][name].attrs["observation_end"] for name in complete}
-    own = [name for name in complete if tables["memberships"][name].attrs.get("run_id") == run_id]
-    leader = own[0] if own else max(complete, key=lambda name: instants[name])
-    customers = tables["memberships"][leader].index
-    left_out = {
-        name: f"computed as of {instants[name]} or for other customers"
-        for name in complete
-        if instants[name] != instants[leader] or not all(tables[s][name].index.equals(customers) for s in STAGES[:2])
-    }
-    return [name for name in complete if name not in left_out], instants[leader], left_out
+def _archetype_check(choice: ArchetypeChoice) -> dg.AssetCheckResult:
+    return rule_check(
+        PROFILES_KEY,
+        ARCHETYPE_CHECK,
+        choice.within_bounds,
+        "At most 250 archetypes, each of max(30, 0.1 %) customers or more; joining rare combinations to the nearest "
+        "kept one costs at most 20 % of the median product of memberships.",
+        archetypes=len(choice.counts),
+        smallest=int(choice.counts.min()),
+        floor=choice.floor,
+        product_retained=float(choice.retained),
+        bits_about_all_axes=float(choice.information),
+        axes=", ".join(choice.kept.axes) or "none",
+    )
 
 
 def _metadata(
-    profiles: pd.DataFrame, axes: list[str], as_of: str, left_out: dict[str, str]
+    profiles: pd.DataFrame, axes: list[str], as_of: str, left_out: dict[str, str], archetypes: pd.DataFrame
 ) -> dict[str, dg.MetadataValue]:
-    archetypes = profiles["archetype_id"].value_counts()
     sample = profiles[["customer_id", "archetype_id", "lifetime_value", "interpretation"]].head(5)
     return facts(
         len(profiles),
@@ -105,7 +104,7 @@ def _metadata(
         active_axes=", ".join(axes),
         axes_left_out=left_out or None,
         archetypes=len(archetypes),
-        largest_archetype_share=float(archetypes.iloc[0] / len(profiles)),
+        largest_archetypes=archetypes[["name", "customer_count", "population_percentage"]].head(SHOWN),
         total_lifetime_value=float(profiles["lifetime_value"].sum()),
         examples=sample,
     )

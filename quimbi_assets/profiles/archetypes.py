@@ -1,18 +1,27 @@
-"""Archetypes: customers who are alike on every axis at once.
+"""Archetypes: customers who are alike on several axes at once.
 
-Level 1 is the dominant segment of each axis (the column ``dominant_segments``); level 2 the combination of
-all of them, under one id; level 3 the fingerprint (``fingerprint``), which no longer rounds to segments.
+Level 1 is the dominant segment of each axis (the column ``dominant_segments``); level 2 a combination of dominant
+segments that carries people, under one id; level 3 the fingerprint (``fingerprint``), which no longer rounds to
+segments.
 
-Belongs here: the id of a combination. Does not: names or counts of archetypes.
+Belongs here: the id of a combination, and which of the kept combinations a customer belongs to. Does not: which
+combinations are kept (``archetype_choice``), their names (``archetype_rows``).
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quimbi_assets.profiles.scores import AxisScores
+
 ID_BYTES = 6
+TINY = 1e-300
+"""Least membership that is told from none: keeps its logarithm finite."""
+MOST_ROWS = 20_000
+"""Customers compared with all archetypes at a time."""
 
 
 def archetype_id(dominant: Mapping[str, str]) -> str:
@@ -21,7 +30,7 @@ def archetype_id(dominant: Mapping[str, str]) -> str:
     Parameters
     ----------
     dominant : mapping of axis to segment id
-        The active axes, in any order.
+        In any order.
 
     Returns
     -------
@@ -38,32 +47,146 @@ def archetype_id(dominant: Mapping[str, str]) -> str:
     return "a" + hashlib.blake2b(pairs.encode(), digest_size=ID_BYTES).hexdigest()
 
 
-def archetype_ids(
-    dominant: NDArray[np.intp], axes: Sequence[str], segment_ids: Sequence[Sequence[str]]
-) -> NDArray[np.object_]:
-    """Return the archetype of every customer.
+@dataclass(frozen=True)
+class ArchetypeSet:
+    """The combinations of segments that are kept as archetypes.
 
     Parameters
     ----------
-    dominant : ndarray of int, shape (n, n_axes)
-        Position of the dominant segment on each axis.
-    axes : sequence of n_axes str
-        Axis names.
-    segment_ids : sequence of n_axes sequences of str
-        Segment ids of each axis, by position.
+    axes : tuple of str
+        The axes whose segments they combine; none: everybody is of one archetype.
+    segments : tuple of tuples of str
+        Per archetype one segment id an axis; one archetype or more, no two alike.
+
+    Raises
+    ------
+    ValueError
+        If a combination does not name one segment an axis, there is none, or one occurs twice.
+    """
+
+    axes: tuple[str, ...]
+    segments: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what is no set of combinations over the axes."""
+        if not self.segments or any(len(row) != len(self.axes) for row in self.segments):
+            raise ValueError("every archetype names one segment of each of its axes")
+        if len(set(self.segments)) < len(self.segments):
+            raise ValueError("two archetypes are the same combination")
+
+    def traits(self) -> list[dict[str, str]]:
+        """Return the segment id by axis of every archetype."""
+        return [dict(zip(self.axes, row, strict=True)) for row in self.segments]
+
+    def ids(self) -> list[str]:
+        """Return the id of every archetype."""
+        return [archetype_id(traits) for traits in self.traits()]
+
+    def assign(self, scores: Mapping[str, AxisScores]) -> NDArray[np.intp]:
+        """Return the archetype of every customer.
+
+        Parameters
+        ----------
+        scores : mapping of axis to AxisScores
+            Of n customers. An axis of the set that was not scored is not looked at.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+            Position in ``segments``.
+
+        Raises
+        ------
+        ValueError
+            If an archetype names a segment that the scores do not have, or there are no scores.
+
+        Notes
+        -----
+        The distance of a customer to an archetype is ``sum_axes log(m_top / m_archetype)``: 0 for their own
+        combination, and the more an axis adds the surer they are of another segment. The nearest archetype is
+        the one with the highest product of memberships; of equals, the first.
+        """
+        if not scores:
+            raise ValueError("no active axis: there is nothing to profile")
+        known = [axis for axis in self.axes if axis in scores]
+        places = {axis: {segment: i for i, segment in enumerate(scores[axis].segment_ids)} for axis in known}
+        kept = [self.axes.index(axis) for axis in known]
+        unknown = {row[j] for row in self.segments for j in kept if row[j] not in places[self.axes[j]]}
+        if unknown:
+            raise ValueError(f"archetypes name segments that no model has: {', '.join(sorted(unknown))}")
+        codes = np.array([[places[self.axes[j]][row[j]] for j in kept] for row in self.segments], dtype=np.intp)
+        n = len(next(iter(scores.values())).customers)
+        return nearest([log_memberships(scores[axis]) for axis in known], codes, n)[0]
+
+
+def log_memberships(scores: AxisScores) -> NDArray[np.float64]:
+    """Return the logarithms of memberships, shape (n, k), finite and at most 0."""
+    return np.asarray(np.log(np.maximum(scores.memberships, TINY)), dtype=np.float64)
+
+
+def nearest(
+    logs: Sequence[NDArray[np.float64]], codes: NDArray[np.intp], n: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return for each customer the combination with the highest product of memberships, and its logarithm.
+
+    Parameters
+    ----------
+    logs : sequence of n_axes ndarrays, shapes (n, k_axis)
+        Logarithms of memberships.
+    codes : ndarray of int, shape (n_combinations, n_axes)
+        Position of the segment on each axis; at least one combination.
+    n : int
+        Customers; needed where there is no axis.
+
+    Returns
+    -------
+    position : ndarray of int, shape (n,)
+    log_product : ndarray, shape (n,)
+
+    Notes
+    -----
+    Axis by axis rather than as a matrix product: a customer's result then does not depend, even in its last bit, on
+    who else is scored with them.
+    """
+    position, best = np.zeros(n, dtype=np.intp), np.zeros(n)
+    for start in range(0, n if logs else 0, MOST_ROWS):
+        rows = slice(start, min(start + MOST_ROWS, n))
+        total = np.zeros((rows.stop - start, len(codes)))
+        for j, log in enumerate(logs):
+            total += log[rows][:, codes[:, j]]
+        position[rows] = np.argmax(total, axis=1)
+        best[rows] = total[np.arange(len(total)), position[rows]]
+    return position, best
+
+
+def archetype_ids(scores: Mapping[str, AxisScores], kept: ArchetypeSet | None = None) -> NDArray[np.object_]:
+    """Return the archetype id of every customer.
+
+    Parameters
+    ----------
+    scores : mapping of axis to AxisScores
+        Of n customers.
+    kept : ArchetypeSet, optional
+        The store's archetypes; without, every combination that occurs is its own.
 
     Returns
     -------
     ndarray of str, shape (n,)
-        As ``archetype_id``; each combination that occurs is hashed once.
     """
-    code = np.zeros(len(dominant), dtype=np.int64)
-    for j, ids in enumerate(segment_ids):
-        # Renumbered after every axis, so that no number of axes can overflow.
-        code = np.unique(code * len(ids) + dominant[:, j], return_inverse=True)[1]
+    if kept is not None:
+        return np.array(kept.ids(), dtype=object)[kept.assign(scores)]
+    axes = list(scores)
+    code = combination_codes([scores[axis].dominant for axis in axes], [len(scores[axis].segment_ids) for axis in axes])
     _, first, combination = np.unique(code, return_index=True, return_inverse=True)
-    hashed = [
-        archetype_id({axis: ids[i] for axis, ids, i in zip(axes, segment_ids, row, strict=True)})
-        for row in dominant[first].tolist()
-    ]
+    rows = [[scores[axis].segment_ids[i] for i in scores[axis].dominant[first]] for axis in axes]
+    hashed = [archetype_id(dict(zip(axes, row, strict=True))) for row in zip(*rows, strict=True)]
     return np.array(hashed, dtype=object)[combination]
+
+
+def combination_codes(dominant: Sequence[NDArray[np.intp]], sizes: Sequence[int]) -> NDArray[np.intp]:
+    """Number the combinations of positions on several axes: equal customers get equal numbers, shape (n,)."""
+    code = np.zeros(len(dominant[0]), dtype=np.intp)
+    for own, size in zip(dominant, sizes, strict=True):
+        # Renumbered after every axis, so that no number of axes can overflow.
+        code = np.unique(code * size + own, return_inverse=True)[1]
+    return code

@@ -130,7 +130,7 @@ def _table(scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame
         {
             "store_id": _constant(context.store_id, n),
             "customer_id": pa.array(own[0].customers.astype(str), pa.string()),
-            "archetype_id": pa.array(archetype_ids(standing.dominant, axes, ids), pa.string()),
+            "archetype_id": pa.array(archetype_ids(scores, context.archetypes), pa.string()),
             "segment_memberships": nested_objects(dict(zip(axes, ids, strict=True)), memberships),
             "dominant_segments": flat_objects(axes, _words([quoted(s) for s in ids], standing.dominant)),
             "feature_vectors": feature_vectors(features, axes),

@@ -1,6 +1,6 @@
 """What all profiles of one run have in common.
 
-Belongs here: store, instant, segment names, model versions, currency. Does not: anything about a customer.
+Belongs here: store, instant, segment names, model versions, currency, archetypes. Does not: anything about a customer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ from datetime import datetime
 from functools import cached_property
 
 import pandas as pd
+
+from quimbi_assets.profiles.archetypes import ArchetypeSet
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class ProfileContext:
         Version of the registered model.
     currency : str
         ISO code or sign.
+    archetypes : ArchetypeSet, optional
+        The store's kept archetypes; without, every combination of dominant segments is one.
     """
 
     store_id: str
@@ -34,6 +38,7 @@ class ProfileContext:
     segments: Mapping[str, pd.DataFrame]
     versions: Mapping[str, str]
     currency: str = ""
+    archetypes: ArchetypeSet | None = None
 
     @cached_property
     def _names(self) -> dict[str, dict[str, str]]:

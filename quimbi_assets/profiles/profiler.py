@@ -9,6 +9,7 @@ from datetime import datetime
 import pandas as pd
 
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.assemble import assemble_scores
 from quimbi_assets.profiles.context import ProfileContext
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprint_positions
@@ -32,6 +33,9 @@ class Profiler:
         Instant the features are measured at; naive is UTC.
     currency : str, default ""
         ISO code or sign.
+    archetypes : ArchetypeSet, optional
+        The store's kept archetypes (``archetype_rows.kept_archetypes`` reads them from the table), so that a
+        customer alone is of the archetype they are of in the crowd.
 
     Raises
     ------
@@ -48,9 +52,10 @@ class Profiler:
         store_id: str,
         as_of: datetime,
         currency: str = "",
+        archetypes: ArchetypeSet | None = None,
     ) -> None:
         self.models = {axis: models[axis] for axis in axis_order(models)}
-        self.context = ProfileContext(store_id, as_of, segments, versions, currency)
+        self.context = ProfileContext(store_id, as_of, segments, versions, currency, archetypes)
         for axis, model in self.models.items():
             self.context.names(axis, model.segment_ids_)
             if axis not in versions:

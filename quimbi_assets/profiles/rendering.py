@@ -5,7 +5,7 @@ Belongs here: ``quimbi profile`` and ``quimbi profile --json``. Does not: colour
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -64,6 +64,8 @@ def render_profile(
     axes: Mapping[str, Axis],
     segments: Mapping[str, pd.DataFrame],
     currency: str = "",
+    archetype_name: str = "",
+    neighbours: Sequence[str] = (),
 ) -> str:
     """Write one profile as text.
 
@@ -77,18 +79,24 @@ def render_profile(
         ``segment_id`` and ``segment_name``.
     currency : str, default ""
         ISO code or sign.
+    archetype_name : str, default ""
+        What the customer's archetype is called.
+    neighbours : sequence of str
+        Ids of the customers most like this one, nearest first.
 
     Returns
     -------
     str
-        A heading, the interpretation, and per axis its question, where the customer belongs and the values
-        behind it.
+        A heading, the interpretation, the neighbours, and per axis its question, where the customer belongs and
+        the values behind it.
     """
     record = profile_record(row)
+    called = f" ({archetype_name})" if archetype_name else ""
     lines = [
-        f"Customer {record['customer_id']} of store {record['store_id']}, archetype {record['archetype_id']}",
+        f"Customer {record['customer_id']} of store {record['store_id']}, archetype {record['archetype_id']}{called}",
         record["interpretation"],
     ]
+    lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
     measured = record["segment_memberships"]
     for name in [*(axis for axis in axes if axis in measured), *(axis for axis in measured if axis not in axes)]:
         memberships = measured[name]

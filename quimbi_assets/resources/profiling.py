@@ -11,7 +11,9 @@ from dagster import AssetKey
 
 from quimbi_assets.axes import BusinessHours, Features, StoreReference, extract_features
 from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.profiler import Profiler
+from quimbi_assets.resources.archetype_table import read_archetypes
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.model_tracking import MlflowTracking
@@ -107,6 +109,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
         store_id=store_id,
         as_of=end.to_pydatetime(),
         currency=store.currency or common_currency(database, store_id) or "",
+        archetypes=kept_archetypes(read_archetypes(database, store_id)),
     )
     recorded = frozenset(known[0].attrs["recorded"])
     return StoreProfiler(store, profiler, StoreReference.from_frame(reference), recorded, end)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from dagster import ConfigurableResource
 
-from quimbi_assets.resources import publishing, reading, stores
+from quimbi_assets.resources import archetype_table, publishing, reading, stores
 from quimbi_assets.resources.database import Database, open_database
 
 
@@ -55,3 +55,11 @@ class StoreDatabase(ConfigurableResource):
     def publish_profiles(self, store_id: str, profiles: pd.DataFrame) -> None:
         """Replace all profiles of the store."""
         publishing.publish_profiles(self.database(), store_id, profiles)
+
+    def publish_archetypes(self, store_id: str, rows: pd.DataFrame) -> None:
+        """Publish the current archetypes of the store; those until now end."""
+        archetype_table.publish_archetypes(self.database(), store_id, rows)
+
+    def archetypes(self, store_id: str) -> pd.DataFrame:
+        """Return the current archetypes of the store; no row before its first run."""
+        return archetype_table.read_archetypes(self.database(), store_id)

@@ -96,6 +96,10 @@ class Tracking:
         """
         return self._start(store_id, f"{store_id} {time.strftime('%Y-%m-%d %H:%M', time.gmtime())}", tags)
 
+    def start_run(self, store_id: str, name: str, tags: Mapping[str, str] | None = None) -> str:
+        """Start a run of that name that is no materialization, and return its id."""
+        return self._start(store_id, name, tags)
+
     def finish(self, run_id: str, status: str = "FINISHED") -> None:
         """End a run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
         self.client.set_terminated(run_id, status)

@@ -1,13 +1,14 @@
 """The contract of the command line: names, exit codes, JSON, one line per error."""
 
 import json
+import re
 
 import pytest
 
 pytestmark = pytest.mark.xdist_group("graph")
 
 
-@pytest.mark.parametrize("command", ["demo", "load", "run", "segments", "profile", "simulate", "ui"])
+@pytest.mark.parametrize("command", ["demo", "load", "run", "segments", "profile", "backtest", "simulate", "ui"])
 def test_every_command_helps(quimbi, command):
     code, out, _ = quimbi(command, "--help")
     assert code == 0
@@ -74,6 +75,7 @@ def test_tables_for_people(quimbi, two_stores):
     code, out, _ = quimbi("profile", "--store-id", "north", "--customer-ids", "c0000002")
     assert code == 0
     assert "Customer c0000002 of store north" in out
+    assert len(re.search(r"Most alike: customers (.+)\.", out).group(1).split(", ")) == 3
 
 
 def test_simulate_writes_four_files_and_the_same_ones_again(quimbi, tmp_path):

@@ -20,6 +20,8 @@ from quimbi_assets.defs.partitions import (
     axis_key,
 )
 from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.profiles.archetypes import archetype_id
+from quimbi_assets.resources.archetype_table import read_archetypes
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.instance import open_instance
 from quimbi_assets.resources.profiling import open_profiler
@@ -65,6 +67,30 @@ def test_memberships_in_the_table_sum_to_one(database, two_stores):
             assert scores[dominant[axis]] == max(scores.values())
 
 
+def test_archetypes_are_few_populous_and_hold_every_customer_once(database, two_stores):
+    for store_id in two_stores:
+        found = rows(
+            database,
+            "SELECT a.archetype_id, a.name, a.traits, a.customer_count, a.population_percentage, count(p.customer_id) "
+            "FROM quimbi.archetypes a LEFT JOIN quimbi.customer_profiles p USING (store_id, archetype_id) "
+            "WHERE a.store_id = %s AND a.valid_to IS NULL GROUP BY 1, 2, 3, 4, 5",
+            store_id,
+        )
+        (profiled,) = rows(database, "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", store_id)[0]
+        assert 2 <= len(found) <= 250
+        assert sum(held for *_, held in found) == profiled
+        assert len({name for _, name, *_ in found}) == len(found)
+        for archetype, name, traits, count, percentage, held in found:
+            assert count == held >= 30
+            assert percentage == pytest.approx(100 * count / profiled)
+            assert archetype == archetype_id({axis: own["segment_id"] for axis, own in traits.items()})
+            assert name
+    with open_instance() as instance:
+        check = dg.AssetCheckKey(PROFILES_KEY, "archetypes_few_populous_and_true")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+        assert record.event.asset_check_evaluation.passed
+
+
 def test_stores_do_not_mix(database, two_stores):
     north, south = (segments_of(store_id) for store_id in two_stores)
     assert north["axes"] != south["axes"]
@@ -75,6 +101,7 @@ def test_stores_do_not_mix(database, two_stores):
 def test_a_second_run_with_the_same_data_changes_nothing_but_versions(database, two_stores):
     before = segments_of("south")
     profiles = profiles_of("south", ["c0000001", "c0000002"])
+    archetypes = read_archetypes(database, "south")
     run_store("south", RunOptions(), Steps(None, "south"))
     after = segments_of("south")
     for one, two in zip(before["axes"], after["axes"], strict=True):
@@ -84,6 +111,8 @@ def test_a_second_run_with_the_same_data_changes_nothing_but_versions(database, 
         assert {k: v for k, v in one.items() if k != "model_versions"} == {
             k: v for k, v in two.items() if k != "model_versions"
         }
+    kept = [column for column in archetypes if column != "valid_from"]
+    pd.testing.assert_frame_equal(read_archetypes(database, "south")[kept], archetypes[kept])
     current = rows(
         database,
         "SELECT axis_name, count(*) FROM quimbi.dim_segment_master "

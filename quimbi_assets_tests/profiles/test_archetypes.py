@@ -1,8 +1,18 @@
 import hashlib
 
 import numpy as np
+import pandas as pd
+import pytest
 
-from quimbi_assets.profiles.archetypes import archetype_id, archetype_ids
+from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_id, archetype_ids, combination_codes
+from quimbi_assets.profiles.scores import AxisScores
+
+
+def scores(axis, memberships, ids=None):
+    memberships = np.asarray(memberships, dtype=float)
+    index = pd.Index([f"c{i}" for i in range(len(memberships))])
+    ids = ids or [f"{axis}_{i + 1}" for i in range(memberships.shape[1])]
+    return AxisScores(index, ids, memberships, -np.log(memberships), np.zeros(len(index), dtype=bool))
 
 
 def test_the_id_is_the_hash_of_the_sorted_pairs():
@@ -10,23 +20,70 @@ def test_the_id_is_the_hash_of_the_sorted_pairs():
     assert archetype_id({"b": "b_1", "a": "a_2"}) == archetype_id({"a": "a_2", "b": "b_1"}) == f"a{digest}"
 
 
-def test_every_customer_has_the_id_of_their_combination():
+def test_without_a_kept_set_every_combination_is_its_own():
     rng = np.random.default_rng(0)
-    dominant = rng.integers(0, 3, (200, 2))
-    ids = archetype_ids(dominant, ["a", "b"], [["a_1", "a_2", "a_3"], ["b_1", "b_2", "b_3"]])
-    for row, own in zip(dominant, ids, strict=True):
-        assert own == archetype_id({"a": f"a_{row[0] + 1}", "b": f"b_{row[1] + 1}"})
+    two = {axis: scores(axis, rng.dirichlet(np.ones(3), 200)) for axis in "ab"}
+    ids = archetype_ids(two)
+    for row, own in enumerate(ids):
+        assert own == archetype_id({axis: s.segment_ids[s.dominant[row]] for axis, s in two.items()})
     assert len(set(ids)) == 9
 
 
 def test_many_axes_do_not_overflow():
-    dominant = np.zeros((2, 60), dtype=int)
-    dominant[1, 0] = 1
-    axes = [f"x{i}" for i in range(60)]
-    ids = archetype_ids(dominant, axes, [["p", "q", "r", "s"]] * 60)
-    assert ids[0] != ids[1]
-    assert ids[0] == archetype_id(dict.fromkeys(axes, "p"))
+    dominant = [np.array([0, 1])] + [np.array([0, 0])] * 60
+    assert combination_codes(dominant, [4] * 61).tolist() == [0, 1]
 
 
 def test_nobody_has_no_archetype():
-    assert archetype_ids(np.empty((0, 2), dtype=int), ["a", "b"], [["a_1"], ["b_1"]]).tolist() == []
+    nobody = {"a": scores("a", np.empty((0, 2)))}
+    assert archetype_ids(nobody).tolist() == []
+    assert archetype_ids(nobody, ArchetypeSet(("a",), (("a_1",),))).tolist() == []
+
+
+def test_a_rare_combination_joins_where_the_product_of_memberships_is_highest():
+    """(0.6, 0.55): own combination is not kept; products with the kept ones are 0.6 x 0.45 and 0.4 x 0.55."""
+    shop = {"a": scores("a", [[0.6, 0.4], [0.9, 0.1]]), "b": scores("b", [[0.45, 0.55], [0.8, 0.2]])}
+    kept = ArchetypeSet(("a", "b"), (("a_2", "b_2"), ("a_1", "b_1")))
+    assert kept.assign(shop).tolist() == [1, 1]
+    shop["a"] = scores("a", [[0.51, 0.49], [0.9, 0.1]])
+    # 0.51 x 0.45 = 0.2295 against 0.49 x 0.55 = 0.2695
+    assert kept.assign(shop).tolist() == [0, 1]
+    assert archetype_ids(shop, kept).tolist() == [kept.ids()[0], kept.ids()[1]]
+
+
+def test_one_alone_is_of_the_archetype_they_are_of_in_the_crowd():
+    rng = np.random.default_rng(1)
+    shop = {axis: scores(axis, rng.dirichlet(np.ones(4), 300)) for axis in "abc"}
+    segments = tuple((f"a_{i}", f"b_{j}", f"c_{i}") for i in range(1, 5) for j in range(1, 4))
+    kept = ArchetypeSet(("a", "b", "c"), segments)
+    crowd = kept.assign(shop)
+    alone = [kept.assign({a: s.part(slice(i, i + 1)) for a, s in shop.items()})[0] for i in range(300)]
+    assert crowd.tolist() == alone
+    assert len(set(alone)) == len(segments)
+
+
+def test_an_axis_that_was_not_scored_is_not_looked_at():
+    kept = ArchetypeSet(("a", "b"), (("a_1", "b_1"), ("a_2", "b_2")))
+    assert kept.assign({"b": scores("b", [[0.1, 0.9]])}).tolist() == [1]
+
+
+def test_everybody_may_be_one():
+    everybody = ArchetypeSet((), ((),))
+    assert everybody.assign({"a": scores("a", [[0.1, 0.9], [0.5, 0.5]])}).tolist() == [0, 0]
+    assert everybody.ids() == [archetype_id({})]
+
+
+def test_vanishing_memberships_still_tell_near_from_far():
+    shop = {"a": scores("a", [[1.0, 1e-200, 1e-250]])}
+    assert ArchetypeSet(("a",), (("a_3",), ("a_2",))).assign(shop).tolist() == [1]
+
+
+def test_what_is_no_set_is_refused():
+    with pytest.raises(ValueError, match="one segment of each"):
+        ArchetypeSet(("a", "b"), (("a_1",),))
+    with pytest.raises(ValueError, match="one segment of each"):
+        ArchetypeSet(("a",), ())
+    with pytest.raises(ValueError, match="same combination"):
+        ArchetypeSet(("a",), (("a_1",), ("a_1",)))
+    with pytest.raises(ValueError, match="no model has: a_7"):
+        ArchetypeSet(("a",), (("a_7",),)).assign({"a": scores("a", [[0.5, 0.5]])})

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import quimbi_assets.profiles.assemble as assembling
+from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.profiles.assemble import assemble
 from quimbi_assets.profiles.profiler import Profiler
@@ -133,3 +134,15 @@ def test_models_need_names_and_versions(models, segments):
         Profiler(models, nameless, dict.fromkeys(models, "1"), store_id="s", as_of=pd.Timestamp(0))
     with pytest.raises(ValueError, match="no version"):
         Profiler(models, segments, {}, store_id="s", as_of=pd.Timestamp(0))
+
+
+def test_one_alone_is_of_the_kept_archetype_of_the_crowd(models, segments, features, profiler):
+    choice = choose_archetypes(profiler.scores(features))
+    assert len(choice.kept.segments) > 1
+    versions = dict.fromkeys(models, "7")
+    kept = Profiler(models, segments, versions, store_id="shop", as_of=pd.Timestamp(0), archetypes=choice.kept)
+    crowd = kept.profile(features)["archetype_id"]
+    assert crowd.value_counts().min() >= choice.floor
+    assert crowd.tolist() == [choice.kept.ids()[i] for i in choice.position]
+    alone = [kept.profile(some(features, [row]))["archetype_id"].iloc[0] for row in range(0, 300, 11)]
+    assert alone == crowd.iloc[::11].tolist()

@@ -47,3 +47,10 @@ def test_low_evidence_is_said(profiles, segments, features):
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_undefined_features_are_not_listed(profiles, segments, row):
     assert "not known" not in render_profile(profiles.iloc[row], AXES, segments)
+
+
+def test_the_archetype_is_called_by_name_and_the_most_alike_are_listed(profiles, segments):
+    row = profiles.iloc[0]
+    lines = render_profile(row, AXES, segments, "GBP", "rare buyers, big baskets", ["c007", "c009"]).splitlines()
+    assert lines[0].endswith(f"archetype {row['archetype_id']} (rare buyers, big baskets)")
+    assert lines[2] == "Most alike: customers c007, c009."

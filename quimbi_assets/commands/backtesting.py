@@ -1,0 +1,96 @@
+"""Holds a store's segments against its own past and shows the verdict.
+
+Belongs here: ``quimbi backtest``. Does not: the statistics (``backtest``), what is logged (``resources``).
+"""
+
+import os
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from quimbi_assets.commands.console import out, steps
+
+
+def backtest_of(store_id: str) -> dict[str, Any]:
+    """Backtest a loaded store, log it to MLflow, and return the structure of ``quimbi backtest --json``.
+
+    Returns
+    -------
+    dict
+        ``store_id``, ``cuts`` (ISO instants), ``horizon_days``, ``mlflow_run_id``, ``mlflow_url``, ``axes``: per axis
+        ``axis`` and the columns of ``Backtest.axes``, undefined ones None.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store, or its history is too short.
+    """
+    from quimbi_assets.resources.database import open_database
+    from quimbi_assets.resources.stores import read_store
+
+    with steps(f"backtest of {store_id}") as progress:
+        progress.step("reading orders", 0.0)
+        database = open_database()
+        store = read_store(database, store_id)
+        from quimbi_assets.axes import BusinessHours
+        from quimbi_assets.backtest.verdict import backtest
+        from quimbi_assets.orders.policy import apply_policy
+        from quimbi_assets.resources import reading
+        from quimbi_assets.resources.backtest_tracking import log_backtest
+        from quimbi_assets.resources.model_tracking import DEFAULT_UI, UI_VARIABLE, MlflowTracking
+
+        sent = reading.read_orders(database, store_id), reading.read_items(database, store_id)
+        orders, items, _ = apply_policy(*sent, store.policy, store.time_zone, store.currency)
+        hours = {key: int(value) for key, value in (store.business_hours or {}).items() if key in ("opens", "closes")}
+        found = backtest(
+            orders,
+            items,
+            time_zone=store.time_zone,
+            business_hours=BusinessHours(**hours),
+            progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done),
+        )
+        progress.step("logging to MLflow", 0.97)
+        tracking = MlflowTracking().tracking()
+        run_id = log_backtest(tracking, store_id, found)
+    return {
+        "store_id": store_id,
+        "cuts": [cut.isoformat() for cut in found.cuts],
+        "horizon_days": found.horizon_days,
+        "mlflow_run_id": run_id,
+        "mlflow_url": tracking.run_url(run_id, os.environ.get(UI_VARIABLE, DEFAULT_UI)),
+        "axes": [_plain(row) for row in found.axes.reset_index().to_dict("records")],
+    }
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with integers where they count and None where nothing is known."""
+    known = {name: None if pd.isna(value) else value for name, value in row.items()}
+    return {name: int(v) if v is not None and name.startswith("n_") else v for name, v in known.items()}
+
+
+def print_backtest(found: dict[str, Any]) -> None:
+    """Print the verdict on every axis, best first, and say plainly where RFM tells as much or more."""
+    measured = sorted((a for a in found["axes"] if a["segments"] is not None), key=lambda axis: -axis["difference"])
+    cuts = ", ".join(cut[:10] for cut in found["cuts"])
+    out.print(f"[bold]{found['store_id']}[/bold]  cut at {cuts}; {found['horizon_days']} days after each")
+    table = Table(title="variance explained by segments and by as many RFM groups", title_justify="left", expand=True)
+    table.add_column("axis", no_wrap=True)
+    for name in ("segments", "RFM", "difference (90 %)"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    table.add_column("outcome", ratio=1)
+    for axis in measured:
+        shares = [f"{100 * axis[name]:.1f} %" for name in ("segments", "rfm")]
+        spread = f"{100 * axis['difference']:+.1f} ({100 * axis['low']:+.1f} to {100 * axis['high']:+.1f})"
+        table.add_row(axis["axis"], *shares, spread, axis["verdict"], axis["outcomes"].replace("_", " "))
+    out.print(table)
+    for axis in found["axes"]:
+        if axis["segments"] is None:
+            out.print(f"[dim]{axis['axis']}: not measured, {axis['reason']}[/dim]")
+    better = sum(axis["verdict"] == "better" for axis in measured)
+    beaten = [axis["axis"] for axis in measured if axis["verdict"] != "better"]
+    out.print(f"Segments tell more than RFM on {better} of {len(measured)} axes.")
+    if beaten:
+        out.print(f"Not on: {', '.join(beaten)}. For these questions RFM groups do as well or better.")
+    out.print(f"MLflow: {found['mlflow_url']}", markup=False)

@@ -1,0 +1,192 @@
+"""Which combinations of segments are kept as archetypes: as many as carry people, on the axes that tell most.
+
+Over all active axes nearly every customer is a combination of their own (measured: 1,979 combinations of 4,266
+customers), and moving them to the few common ones would misplace most. So axes are taken in one after another, as long
+as the archetypes stay few, populous and true; ``docs/adr/0007-archetypes.md`` has the figures.
+
+Belongs here: the choice, and its bounds. Does not: assigning customers (``archetypes``), names (``archetype_rows``).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quimbi_assets.profiles.archetypes import ArchetypeSet, combination_codes, log_memberships, nearest
+from quimbi_assets.profiles.fingerprint import axis_order
+from quimbi_assets.profiles.information import shared_bits
+from quimbi_assets.profiles.scores import AxisScores
+
+Array = NDArray[np.float64]
+Positions = NDArray[np.intp]
+
+MOST_ARCHETYPES = 250
+FEWEST_CUSTOMERS = 30
+FEWEST_SHARE = 0.001
+MOST_LOSS = 0.2
+"""Part of the median product of top memberships that moving rare combinations may cost."""
+# Assumption: a new archetype enters a quarter above the floor and one that was kept before leaves below the floor only;
+# the axes stay while they tell at least nine tenths of what the best choice of this week would.
+ENTRY = 1.25
+LOYALTY = 0.9
+
+
+@dataclass(frozen=True)
+class ArchetypeChoice:
+    """The kept archetypes, who is of which, and whether the bounds hold.
+
+    Parameters
+    ----------
+    kept : ArchetypeSet
+        The archetypes.
+    position : ndarray of int, shape (n,)
+        Archetype of every customer.
+    floor : int
+        Fewest customers of an archetype.
+    retained : float
+        Median product of memberships in the archetype's segments, over the same with everybody in their own
+        combination; at most 1.
+    information : float
+        Bits the archetype tells about the segments of all eligible axes.
+    """
+
+    kept: ArchetypeSet
+    position: Positions
+    floor: int
+    retained: float
+    information: float
+    counts: Positions = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Count the customers of each archetype."""
+        object.__setattr__(self, "counts", np.bincount(self.position, minlength=len(self.kept.segments)))
+
+    @property
+    def within_bounds(self) -> bool:
+        """Whether archetypes are few, each at or above its floor, and true to their customers."""
+        alone = len(self.counts) == 1
+        populous = alone or bool(self.counts.min() >= self.floor)
+        return len(self.counts) <= MOST_ARCHETYPES and populous and self.retained >= 1 - MOST_LOSS
+
+
+def population_floor(n: int) -> int:
+    """Return the fewest customers that make an archetype of a store with ``n`` customers.
+
+    Examples
+    --------
+    >>> population_floor(4_266), population_floor(94_686)
+    (30, 95)
+    """
+    return max(FEWEST_CUSTOMERS, int(np.ceil(FEWEST_SHARE * n)))
+
+
+def choose_archetypes(
+    scores: Mapping[str, AxisScores],
+    previous: ArchetypeSet | None = None,
+    eligible: Iterable[str] | None = None,
+) -> ArchetypeChoice:
+    """Choose the archetypes of a store.
+
+    Parameters
+    ----------
+    scores : mapping of axis to AxisScores
+        Active axes, of the same n customers.
+    previous : ArchetypeSet, optional
+        What was kept until now: it changes only where it must.
+    eligible : iterable of str, optional
+        Axes that may shape archetypes, such as those whose segments are not weak; all by default, and where fewer
+        than two are.
+
+    Returns
+    -------
+    ArchetypeChoice
+        Within its bounds; one archetype of everybody where no combination is.
+
+    Notes
+    -----
+    Greedy: of the axes that keep the bounds, the one whose archetypes share most information with the segments of
+    all eligible axes (mutual information, corrected for small counts) comes next, until none adds any. An axis that
+    another one implies is thereby left out: it is known already.
+    """
+    usable = set(scores if eligible is None else eligible)
+    names = [axis for axis in scores if axis in usable]
+    crowd = _Crowd({axis: scores[axis] for axis in (names if len(names) > 1 else scores)})
+    best = crowd.everybody()
+    while grown := [c for axis in crowd.axes if axis not in best.kept.axes if (c := crowd.extended(best, axis))]:
+        candidate = max(grown, key=lambda choice: choice.information)
+        if candidate.information <= best.information:
+            break
+        best = candidate
+    # Chosen as if for the first time, then compared with what there was: the axes do not change for a trifle.
+    if previous is None or not set(previous.axes) <= set(crowd.axes):
+        return best
+    same = crowd.choice(previous.axes, previous)
+    stay = same is not None and same.within_bounds and same.information >= LOYALTY * best.information
+    return same if stay and same is not None else best
+
+
+class _Crowd:
+    """The customers of a store on several axes."""
+
+    def __init__(self, scores: Mapping[str, AxisScores]) -> None:
+        self.scores = scores
+        self.axes = list(scores)
+        self.dominant = {axis: score.dominant for axis, score in scores.items()}
+        self.logs = {axis: log_memberships(score) for axis, score in scores.items()}
+        self.n = len(next(iter(self.dominant.values())))
+        self.floor = population_floor(self.n)
+
+    def everybody(self) -> ArchetypeChoice:
+        """Return one archetype for all."""
+        return ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(self.n, dtype=np.intp), self.floor, 1.0, 0.0)
+
+    def extended(self, base: ArchetypeChoice, axis: str) -> ArchetypeChoice | None:
+        """Return the archetypes over one more axis, if they keep the bounds."""
+        found = self.choice((*base.kept.axes, axis))
+        return found if found is not None and found.within_bounds else None
+
+    def choice(self, axes: Sequence[str], previous: ArchetypeSet | None = None) -> ArchetypeChoice | None:
+        """Keep the combinations over some axes that carry people; None if none does."""
+        if not axes:
+            return self.everybody()
+        axes = axis_order(axes)
+        sizes = [len(self.scores[axis].segment_ids) for axis in axes]
+        own = combination_codes([self.dominant[axis] for axis in axes], sizes)
+        _, first, counts = np.unique(own, return_index=True, return_counts=True)
+        codes = np.column_stack([self.dominant[axis][first] for axis in axes])
+        was = self._were_kept(axes, codes, previous)
+        candidates = np.flatnonzero(was | (counts >= (self.floor if previous is None else ENTRY * self.floor)))
+        largest = np.argsort(-counts[candidates] * np.where(was[candidates], ENTRY, 1), kind="stable")
+        codes = codes[candidates[largest[:MOST_ARCHETYPES]]]
+        # In the order of their ids, which does not depend on the model's: of equally near ones the first is taken.
+        ids = self._segments(axes, codes)
+        codes = codes[sorted(range(len(ids)), key=ids.__getitem__)]
+        return self._populated(tuple(axes), codes) if len(codes) else None
+
+    def _were_kept(self, axes: Sequence[str], codes: Positions, previous: ArchetypeSet | None) -> NDArray[np.bool_]:
+        """Say which combinations were archetypes until now, shape (n_combinations,)."""
+        if previous is None:
+            return np.zeros(len(codes), dtype=bool)
+        known = set(previous.segments)
+        return np.array([row in known for row in self._segments(axes, codes)], dtype=bool)
+
+    def _segments(self, axes: Sequence[str], codes: Positions) -> list[tuple[str, ...]]:
+        ids = [self.scores[axis].segment_ids for axis in axes]
+        return [tuple(own[i] for own, i in zip(ids, row, strict=True)) for row in codes.tolist()]
+
+    def _populated(self, axes: tuple[str, ...], codes: Positions) -> ArchetypeChoice:
+        """Assign everybody; while an archetype is below the floor, its smallest gives its customers to the others."""
+        logs = [self.logs[axis] for axis in axes]
+        position, best = nearest(logs, codes, self.n)
+        while (counts := np.bincount(position, minlength=len(codes))).min() < self.floor and len(codes) > 1:
+            smallest = int(np.argmin(counts))
+            codes = np.delete(codes, smallest, axis=0)
+            moved = position == smallest
+            position = position - (position > smallest)
+            position[moved], best[moved] = nearest([log[moved] for log in logs], codes, int(moved.sum()))
+        before = np.sum([log.max(axis=1) for log in logs], axis=0)
+        retained = float(np.median(np.exp(best)) / np.median(np.exp(before)))
+        told = sum(shared_bits(position, self.dominant[axis]) for axis in self.axes)
+        kept = ArchetypeSet(axes, tuple(self._segments(axes, codes)))
+        return ArchetypeChoice(kept, position, self.floor, retained, told)

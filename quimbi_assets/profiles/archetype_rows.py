@@ -1,0 +1,146 @@
+"""Rows of the table ``archetypes``: what each kept archetype is called, what makes it, how many it holds.
+
+Belongs here: names, traits and sizes; reading the kept set back from rows. Does not: which are kept
+(``archetype_choice``), SQL.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.profiles.archetype_choice import ArchetypeChoice
+from quimbi_assets.profiles.archetypes import ArchetypeSet
+from quimbi_assets.profiles.fingerprint import axis_order
+
+COLUMNS = (
+    "store_id",
+    "archetype_id",
+    "name",
+    "traits",
+    "customer_count",
+    "population_percentage",
+    "valid_from",
+    "valid_to",
+)
+FEWEST_WORDS = 2
+"""Segments that a name consists of, where that is enough to tell it from the others."""
+EVERYBODY = "all customers"
+
+
+def archetype_rows(
+    store_id: str,
+    choice: ArchetypeChoice,
+    segments: Mapping[str, pd.DataFrame],
+    valid_from: datetime,
+    previous: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Describe the archetypes of a store.
+
+    Parameters
+    ----------
+    store_id : str
+        Store.
+    choice : ArchetypeChoice
+        The kept archetypes and who is of which.
+    segments : mapping of axis to DataFrame
+        ``segment_id`` and ``segment_name``.
+    valid_from : datetime
+        When these rows begin to hold.
+    previous : DataFrame, optional
+        Rows that held until now. An archetype that is in them, made of segments of the same names, keeps its name.
+
+    Returns
+    -------
+    DataFrame of n_archetypes rows
+        ``COLUMNS``, largest archetype first; ``traits`` as JSON text
+        ``{axis: {"segment_id": ..., "segment_name": ...}}``; ``population_percentage`` 0-100; names are unique.
+
+    Raises
+    ------
+    KeyError
+        If a segment has no name.
+    """
+    words = {axis: dict(zip(t["segment_id"], t["segment_name"], strict=True)) for axis, t in segments.items()}
+    traits = [
+        {axis: {"segment_id": s, "segment_name": str(words[axis][s])} for axis, s in own.items()}
+        for own in choice.kept.traits()
+    ]
+    ids, share = choice.kept.ids(), 100 * choice.counts / len(choice.position)
+    frame = pd.DataFrame(
+        {
+            "store_id": store_id,
+            "archetype_id": ids,
+            "name": _names(ids, traits, choice.counts.tolist(), _kept_names(previous)),
+            "traits": [json.dumps(own) for own in traits],
+            "customer_count": choice.counts.astype(np.int64),
+            "population_percentage": share,
+            "valid_from": valid_from,
+            "valid_to": None,
+        }
+    )
+    return frame.sort_values(["customer_count", "archetype_id"], ascending=[False, True], ignore_index=True)
+
+
+def kept_archetypes(rows: pd.DataFrame | None) -> ArchetypeSet | None:
+    """Read the kept archetypes back from rows of the table; None from none.
+
+    Parameters
+    ----------
+    rows : DataFrame, optional
+        ``traits`` as JSON text or dicts, of rows that hold at one time.
+    """
+    if rows is None or rows.empty:
+        return None
+    traits = [_traits(value) for value in rows["traits"]]
+    axes = tuple(axis_order(traits[0]))
+    return ArchetypeSet(axes, tuple(sorted(tuple(own[axis]["segment_id"] for axis in axes) for own in traits)))
+
+
+def _traits(value: Any) -> dict[str, dict[str, str]]:
+    return dict(json.loads(value) if isinstance(value, str) else value)
+
+
+def _kept_names(previous: pd.DataFrame | None) -> dict[tuple[str, str], str]:
+    """Names until now, by id and by the names of the segments, which a name must still be true of."""
+    if previous is None:
+        return {}
+    rows = zip(previous["archetype_id"], previous["traits"], previous["name"], strict=True)
+    return {(i, _key(_traits(traits))): name for i, traits, name in rows}
+
+
+def _key(traits: Mapping[str, Mapping[str, str]]) -> str:
+    return json.dumps({axis: own["segment_name"] for axis, own in traits.items()}, sort_keys=True)
+
+
+def _names(
+    ids: Sequence[str],
+    traits: Sequence[Mapping[str, Mapping[str, str]]],
+    counts: Sequence[int],
+    known: Mapping[tuple[str, str], str],
+) -> list[str]:
+    """Name archetypes by their rarest segments, as many as it takes to tell them apart."""
+    held: Counter[tuple[str, str]] = Counter()
+    for own, count in zip(traits, counts, strict=True):
+        held.update({(axis, trait["segment_id"]): count for axis, trait in own.items()})
+    telling = [_rarest_first(own, held) for own in traits]
+    names = [known.get((i, _key(own))) for i, own in zip(ids, traits, strict=True)]
+    for n_words in range(FEWEST_WORDS, max(FEWEST_WORDS, *map(len, traits)) + 1):
+        drafts = [_joined(own, axes[:n_words]) for own, axes in zip(traits, telling, strict=True)]
+        taken = Counter(name or draft for name, draft in zip(names, drafts, strict=True))
+        names = [name or (d if taken[d] == 1 else None) for name, d in zip(names, drafts, strict=True)]
+    # Two segments of different axes may share a name; then only the id tells.
+    return [name or f"{_joined(own, list(own))} ({i})" for i, own, name in zip(ids, traits, names, strict=True)]
+
+
+def _rarest_first(traits: Mapping[str, Mapping[str, str]], held: Mapping[tuple[str, str], int]) -> list[str]:
+    """Order an archetype's axes by how few customers share its segment there."""
+    return [axis for _, axis in sorted((held[axis, own["segment_id"]], axis) for axis, own in traits.items())]
+
+
+def _joined(traits: Mapping[str, Mapping[str, str]], axes: Sequence[str]) -> str:
+    return ", ".join(traits[axis]["segment_name"].replace("_", " ") for axis in axes) or EVERYBODY

@@ -1,0 +1,59 @@
+"""The table ``archetypes``: writing a store's kept archetypes, reading them and customers' fingerprints back.
+
+Belongs here: its SQL. Does not: what is in it (``profiles.archetype_rows``).
+"""
+
+import pandas as pd
+
+from quimbi_assets.profiles.archetype_rows import COLUMNS
+from quimbi_assets.resources.database import Database
+
+
+def publish_archetypes(database: Database, store_id: str, rows: pd.DataFrame) -> None:
+    """Make these the store's current archetypes, in one transaction; those until now end (``valid_to``).
+
+    Parameters
+    ----------
+    database : Database
+        Where to write.
+    store_id : str
+        The store.
+    rows : DataFrame
+        As ``archetype_rows`` makes them.
+    """
+    columns, marks = ", ".join(COLUMNS), ", ".join(["%s"] * len(COLUMNS))
+    records = [
+        tuple(None if pd.isna(value) else value for value in record)
+        for record in rows[list(COLUMNS)].astype(object).itertuples(index=False, name=None)
+    ]
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE quimbi.archetypes SET valid_to = now() WHERE store_id = %s AND valid_to IS NULL", (store_id,)
+        )
+        cursor.executemany(f"INSERT INTO quimbi.archetypes ({columns}) VALUES ({marks})", records)
+
+
+def read_archetypes(database: Database, store_id: str) -> pd.DataFrame:
+    """Return the store's current archetypes, largest first; no row before its first run. ``traits`` as dicts."""
+    return _query(
+        database,
+        f"SELECT {', '.join(COLUMNS)} FROM quimbi.archetypes WHERE store_id = %s AND valid_to IS NULL "
+        "ORDER BY customer_count DESC, archetype_id",
+        store_id,
+    )
+
+
+def read_fingerprints(database: Database, store_id: str) -> pd.DataFrame:
+    """Return ``customer_id`` and ``fingerprint`` of every profiled customer of a store, by customer id."""
+    return _query(
+        database,
+        "SELECT customer_id, fingerprint FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id",
+        store_id,
+    )
+
+
+def _query(database: Database, sql: str, store_id: str) -> pd.DataFrame:
+    with database.transaction() as cursor:
+        cursor.execute(sql, (store_id,))
+        names = [column.name for column in cursor.description]
+        return pd.DataFrame(cursor.fetchall(), columns=names)

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from quimbi_assets.backtest.explained import explained_share, resample_weights
+
+
+def test_worked_out_by_hand():
+    """Groups (0, 2), (4, 6): SSB = 16, SST = 20; 1 - 0.2 x 3 / 2 = 0.7."""
+    share = explained_share(np.array([0.0, 2.0, 4.0, 6.0]), np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(share, [0.7])
+
+
+def test_groups_that_settle_everything_explain_everything():
+    np.testing.assert_allclose(explained_share(np.array([1.0, 1, 7, 7]), np.array([0, 0, 1, 1])), [1])
+
+
+def test_random_groups_explain_nothing_on_average_however_many():
+    rng = np.random.default_rng(0)
+    shares = [explained_share(rng.normal(size=200), rng.integers(0, 8, 200))[0] for _ in range(400)]
+    assert abs(np.mean(shares)) < 0.005
+
+
+def test_an_outcome_that_never_varies_is_undefined():
+    assert np.isnan(explained_share(np.full(6, 3.3), np.array([0, 0, 0, 1, 1, 1]))).all()
+
+
+def test_a_customer_who_counts_twice_is_two_customers():
+    outcome, groups = np.array([0.0, 2.0, 4.0, 9.0]), np.array([0, 0, 1, 1])
+    weights = np.array([[1.0, 2.0, 0.0, 3.0]])
+    again = explained_share(outcome[[0, 1, 1, 3, 3, 3]], groups[[0, 1, 1, 3, 3, 3]])
+    np.testing.assert_allclose(explained_share(outcome, groups, weights), again)
+
+
+def test_units_do_not_matter():
+    rng = np.random.default_rng(1)
+    groups = rng.integers(0, 3, 300)
+    outcome = groups + rng.normal(size=300)
+    np.testing.assert_allclose(explained_share(outcome, groups), explained_share(1e6 + 100 * outcome, groups))
+    assert 0.3 < explained_share(outcome, groups)[0] < 0.5
+
+
+def test_resamples_are_seeded():
+    weights = resample_weights(50, 20, 7)
+    np.testing.assert_array_equal(weights, resample_weights(50, 20, 7))
+    assert weights.mean() == pytest.approx(1, abs=0.1)

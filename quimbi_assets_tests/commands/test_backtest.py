@@ -1,0 +1,37 @@
+"""`quimbi backtest`: what it prints and what it leaves in MLflow."""
+
+import json
+
+import pytest
+
+from quimbi_assets.resources.model_tracking import MlflowTracking
+
+pytestmark = pytest.mark.xdist_group("graph")
+
+
+def test_json_text_and_mlflow(quimbi, two_stores):
+    code, out, _ = quimbi("backtest", "--store-id", "north", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert set(found) == {"store_id", "cuts", "horizon_days", "mlflow_run_id", "mlflow_url", "axes"}
+    client = MlflowTracking().tracking().client
+    run = client.get_run(found["mlflow_run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "backtest"
+    for axis in found["axes"]:
+        if axis["segments"] is not None:
+            assert run.data.metrics[f"{axis['axis']}.segments"] == pytest.approx(axis["segments"])
+            assert run.data.metrics[f"{axis['axis']}.rfm"] == pytest.approx(axis["rfm"])
+    assert {file.path for file in client.list_artifacts(found["mlflow_run_id"])} == {
+        "backtest.csv", "backtest_by_cut.csv", "backtest.png",
+    }  # fmt: skip
+    code, out, _ = quimbi("backtest", "--store-id", "north")
+    assert code == 0
+    better = sum(axis["verdict"] == "better" for axis in found["axes"])
+    assert f"Segments tell more than RFM on {better} of" in out
+
+
+def test_an_unknown_store_is_bad_input(quimbi):
+    code, out, err = quimbi("backtest", "--store-id", "nowhere")
+    assert (code, out) == (2, "")
+    assert "unknown store 'nowhere'" in err.splitlines()[-1]
