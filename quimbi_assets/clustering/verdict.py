@@ -16,8 +16,8 @@ LEVEL = 0.01
 the axis's features and both tests)."""
 
 SMALLEST_RATIO = 1.1
-"""Variance between customers, over (or under) chance, from which a difference is worth acting on. Assumption; the
-shuffled real stores stay within 1.1 on nearly every feature."""
+"""Variance between customers, over (or under) chance, from which a difference is worth acting on. Assumption; real
+stores dealt anew stay within it on nearly every feature where a thousand customers or more are compared."""
 
 SMALLEST_GAIN = 0.1
 """Share of the disagreement between a customer's two halves, as chance leaves it, that must be missing in the real

@@ -96,16 +96,10 @@ def test_the_same_seed_deals_the_same(dealt):
 
 
 def test_a_customer_after_whom_nobody_ordered_keeps_the_instant():
-    orders = pd.DataFrame(
-        {
-            "order_id": ["1", "2"],
-            "customer_id": ["a", "a"],
-            "total_price": 1.0,
-            "order_date": pd.Timestamp("2024-05-05"),
-        }
-    )
+    once = pd.Timestamp("2024-05-05")
+    orders = pd.DataFrame({"order_id": ["1", "2"], "customer_id": "a", "total_price": 1.0, "order_date": once})
     shuffled, _ = shuffle_orders(*visible_store(orders, None, END), END, 0)
-    assert (shuffled["order_date"] == pd.Timestamp("2024-05-05")).all()
+    assert (shuffled["order_date"] == once).all()
 
 
 def test_orders_after_the_instant_are_out_of_sight():

@@ -170,10 +170,32 @@ def test_a_run_as_of_the_past_is_blind_to_later_rows(database, two_stores):
         assert pd.Timestamp(latest) == pd.Timestamp("2024-12-31", tz="UTC")
         then = frame_io_manager().read(axis_key("features", "purchase_frequency"), "south")
         assert then["days_since_last_order"].min() >= 0
+        assert_shown_as_weak("south", "customer_maturity")  # too little has happened yet
     finally:
         run_store("south", RunOptions(), Steps(None, "south"))
     after = profiles_of("south", ["c0000001"])
     assert before[0]["feature_vectors"] == after[0]["feature_vectors"]
+
+
+def assert_shown_as_weak(store_id, name):
+    (axis,) = [axis for axis in segments_of(store_id)["axes"] if axis["axis"] == name]
+    assert axis["status"] == "weak"
+    assert "really differ in" in axis["reason"]
+    assert len(axis["segments"]) == axis["k"]
+    with open_instance() as instance:
+        check = dg.AssetCheckKey(axis_key("models", name), "real_differences")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+        evaluation = record.event.asset_check_evaluation
+        assert not evaluation.passed
+        assert evaluation.severity == dg.AssetCheckSeverity.WARN
+        assert "| acceleration |" in evaluation.metadata["figures"].value
+        metadata = instance.get_latest_materialization_event(axis_key("models", name)).asset_materialization.metadata
+        assert metadata["status"].value == "weak"
+        assert "variance ratio" in metadata["real_differences"].value
+    run = MlflowTracking().tracking().client.get_run(axis["mlflow_run_id"])
+    assert run.data.tags["status"] == "weak"
+    assert run.data.tags["reason"] == axis["reason"]
+    assert {"variance_ratio.acceleration", "reliability.acceleration"} <= set(run.data.metrics)
 
 
 def test_one_axis_alone(database, two_stores):
