@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -23,7 +23,6 @@ from quimbi_assets.resources.model_tracking import MlflowTracking
 PICTURES = Path(__file__).parent / "pictures"
 STORE, AXIS = "grocery", "purchase_frequency"
 DAGSTER, MLFLOW = 3210, 5210
-GROUPS = ("raw", "features", "models", "memberships", "segments", "profiles")
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -95,10 +94,9 @@ def wait_for(url: str) -> None:
 def dagster_pages(page: Page) -> None:
     """Take the asset graph, the model page of an axis, and its segments."""
     base = f"http://127.0.0.1:{DAGSTER}"
-    selection = f'key:"*/{AXIS}" or key:"raw/order*" or key:"profiles/*"'
-    expanded = ",".join(f"global@global:{group}" for group in GROUPS)
-    for name, query in (("graph", {}), ("axis_graph", {"asset-selection": selection, "expanded": expanded})):
-        page.goto(f"{base}/asset-groups?{urlencode(query)}", wait_until="networkidle")
+    lineage = f"assets/segments/{AXIS}?view=lineage&lineageScope=upstream"
+    for name, address in (("graph", "asset-groups"), ("axis_graph", lineage)):
+        page.goto(f"{base}/{address}", wait_until="networkidle")
         dismiss(page)
         page.wait_for_timeout(10000)
         page.screenshot(path=PICTURES / f"dagster_{name}.png")
@@ -133,7 +131,11 @@ def mlflow_pages(page: Page, run_ids: list[str]) -> None:
         ("run", tracking.run_url(run_ids[0], base)),
     ):
         page.goto(address, wait_until="load")
-        page.wait_for_timeout(20000)
+        page.wait_for_timeout(15000)
+        assistant = page.get_by_role("button", name="Close")
+        if assistant.count():
+            assistant.first.click()
+            page.wait_for_timeout(2000)
         page.screenshot(path=PICTURES / f"mlflow_{name}.png")
 
 

@@ -105,6 +105,8 @@ def run_store(store_id: str, options: RunOptions, progress: Steps) -> str:
     read_store(open_database(), store_id)
     progress.step("starting Dagster and MLflow", 0.01)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+    from dagster import DagsterExecutionInterruptedError
+
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORES
     from quimbi_assets.resources.instance import open_instance
@@ -113,13 +115,16 @@ def run_store(store_id: str, options: RunOptions, progress: Steps) -> str:
     job = build_defs(progress=Progress(progress.step)).resolve_job_def("store")
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), [store_id])
-        result = job.execute_in_process(
-            instance=instance,
-            partition_key=store_id,
-            asset_selection=_selection(options.axes),
-            run_config=_run_config(options),
-            tags={"quimbi/store": store_id},
-        )
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=store_id,
+                asset_selection=_selection(options.axes),
+                run_config=_run_config(options),
+                tags={"quimbi/store": store_id},
+            )
+        except DagsterExecutionInterruptedError as error:
+            raise KeyboardInterrupt from error
     progress.step("done", 1.0)
     return result.run_id
 

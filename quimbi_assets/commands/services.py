@@ -40,6 +40,8 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
     mlflow_command, mlflow_env = MlflowTracking().serve_command(HOST, mlflow_port)
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home()), "DAGSTER_DISABLE_TELEMETRY": "yes"}
     environment["PYTHONWARNINGS"] = "ignore"
+    # The servers work in a folder of their own; a home relative to this one would become another.
+    environment["QUIMBI_HOME"] = str(quimbi_home())
     environment["QUIMBI_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
     dagster_command = [
         str(Path(sys.executable).with_name("dagster")),

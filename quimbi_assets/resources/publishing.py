@@ -12,6 +12,9 @@ from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.bulk import replace_rows
 from quimbi_assets.resources.database import Database
 
+#: PostgreSQL's type codes of smallint, integer and bigint.
+INTEGER_TYPES = (21, 23, 20)
+
 SEGMENT_COLUMNS = (
     "store_id",
     "axis_name",
@@ -173,4 +176,7 @@ def _query(database: Database, sql: str, *parameters: Any) -> pd.DataFrame:
     with database.transaction() as cursor:
         cursor.execute(sql, parameters)
         names = [column.name for column in cursor.description]
-        return pd.DataFrame(cursor.fetchall(), columns=names)
+        integers = [column.name for column in cursor.description if column.type_code in INTEGER_TYPES]
+        rows = pd.DataFrame(cursor.fetchall(), columns=names)
+        # A NULL among them would turn counts into floats ("4.0 segments").
+        return rows.astype(dict.fromkeys(integers, "Int64")).astype(dict.fromkeys(integers, object))

@@ -78,4 +78,4 @@ def _rows(segments: pd.DataFrame, axis: str) -> list[dict[str, Any]]:
 def _native(value: Any) -> Any:
     """Return plain Python values, None for what is undefined."""
     plain = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(plain, float) and not np.isfinite(plain) else plain
+    return None if plain is pd.NA or (isinstance(plain, float) and not np.isfinite(plain)) else plain

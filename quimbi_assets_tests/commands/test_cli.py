@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -87,3 +90,21 @@ def test_simulate_writes_four_files_and_the_same_ones_again(quimbi, tmp_path):
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert "orders.parquet" in out
+
+
+def test_ctrl_c_is_one_line_and_leaves_everything_usable(two_stores, quimbi):
+    command = [sys.executable, "-m", "quimbi_assets.cli", "run", "--store-id", "south"]
+    said = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            said.append(line)
+            if "features of" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in "".join(said) + rest
+    assert rest.splitlines()[-1].startswith("quimbi: interrupted")
+    code, out, _ = quimbi("segments", "--store-id", "south", "--json")
+    assert code == 0
+    assert json.loads(out)["store_id"] == "south"

@@ -1,0 +1,77 @@
+"""The two servers as a person meets them: started, asked, stopped."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("graph")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def servers(two_stores, home, tmp_path):
+    """``quimbi ui`` as a process, its home given relative to its working directory."""
+    dagster, mlflow = free_port(), free_port()
+    command = [sys.executable, "-m", "quimbi_assets.cli", "ui"]
+    ports = ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow)]
+    process = subprocess.Popen(
+        [*command, *ports],
+        cwd=home.parent,
+        env={**os.environ, "QUIMBI_HOME": home.name},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    yield process, dagster, mlflow
+    if process.poll() is None:
+        process.kill()
+
+
+def ask(url, payload=None):
+    data = None if payload is None else json.dumps(payload).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return answer.read().decode()
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer")
+
+
+def test_both_uis_show_the_stores_and_stop_on_a_signal(servers):
+    process, dagster, mlflow = servers
+    node = '{assetNodeOrError(assetKey: {path: ["models", "purchase_value"]}) {... on AssetNode {partitionKeys}}}'
+    answer = json.loads(ask(f"http://127.0.0.1:{dagster}/graphql", {"query": node}))
+    assert set(answer["data"]["assetNodeOrError"]["partitionKeys"]) >= {"north", "south"}
+    listed = ask(f"http://127.0.0.1:{mlflow}/ajax-api/2.0/mlflow/experiments/search", {"max_results": 50})
+    assert {"quimbi/north", "quimbi/south"} <= {e["name"] for e in json.loads(listed)["experiments"]}
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert f"http://127.0.0.1:{dagster}" in said
+    assert f"http://127.0.0.1:{mlflow}" in said
+    for port in (dagster, mlflow):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_taken_port_is_named(quimbi):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, out, err = quimbi("ui", "--dagster-port", port)
+    assert (code, out) == (2, "")
+    assert f"port {port} is in use; choose another with --dagster-port" in err
