@@ -15,9 +15,11 @@ from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.membership import distances_to
 from quimbi_assets.clustering.sampling import customer_order
 from quimbi_assets.clustering.scaling import Scaler, clean, fit_scaler
+from quimbi_assets.clustering.scoring import FittedAxis
 from quimbi_assets.clustering.selection import choose
 from quimbi_assets.clustering.structural import MIN_REST, States, find_states, place_states
 from quimbi_assets.clustering.transforms import Array
+from quimbi_assets.clustering.warm_start import champion_centers
 
 MIN_DIVIDED = 10
 """Fewest customers to divide. Only what arithmetic needs: how many make a store is the caller's to say."""
@@ -81,6 +83,7 @@ def fit_axis(
     structural: tuple[tuple[str, float, str], ...],
     evident: NDArray[np.bool_],
     limits: Limits,
+    champion: FittedAxis | None = None,
 ) -> Fit:
     """Fit one axis.
 
@@ -96,6 +99,8 @@ def fit_axis(
         Customers with enough evidence.
     limits : Limits
         Bounds.
+    champion : FittedAxis, optional
+        The model that serves; its partition is carried on where it still is as good as any.
 
     Returns
     -------
@@ -123,7 +128,9 @@ def fit_axis(
         scaler, features, dropped = _scale(sampled[member < 0], transforms, states)
         raw = pd.DataFrame(clean(sampled[features].to_numpy(dtype=np.float64)), columns=features)
         scaled = scaler.scale_values(raw.to_numpy())
-        candidates = choose(_candidates(scaled, member, limits))
+        start = None if champion is None else champion_centers(champion, scaler, features, states.names)
+        preferred = None if start is None else len(start) + len(states.names)
+        candidates = choose(_candidates(scaled, member, limits, start), preferred)
         chosen = next(c for c in candidates if c.chosen)
         rank = np.lexsort(chosen.centers.T[::-1])
         centers = np.vstack(
@@ -177,7 +184,7 @@ def _scale(
     return scaler, features, {name: why for name, why in dropped.items() if name not in features}
 
 
-def _candidates(scaled: Array, member: NDArray[np.intp], limits: Limits) -> list[Candidate]:
+def _candidates(scaled: Array, member: NDArray[np.intp], limits: Limits, start: Array | None) -> list[Candidate]:
     """Measure every admissible number of clusters of the customers in no state."""
     n_states = int(member.max()) + 1
     points, inside = scaled[member < 0], member >= 0
@@ -185,4 +192,4 @@ def _candidates(scaled: Array, member: NDArray[np.intp], limits: Limits) -> list
     least = max(1, limits.min_k - n_states)
     if most < least:
         raise InactiveAxisError(f"customers show only {most} different patterns; {least} segments need as many")
-    return measure_candidates(points, scaled[inside], member[inside], range(least, most + 1), limits.seed)
+    return measure_candidates(points, scaled[inside], member[inside], range(least, most + 1), limits.seed, start)

@@ -1,7 +1,7 @@
-"""Stage 3: features → one fitted model per axis, tracked in MLflow and registered as champion.
+"""Stage 3: features → one fitted model per axis, tracked in MLflow, champion if it passes.
 
 Belongs here: fitting each selected axis, logging it, and the pictures in the UI. Does not: how a model is fitted
-(``clustering``), any MLflow call (``resources.tracking``).
+(``clustering``), any MLflow call (``resources.tracking``), what is said about a refit (``promotions``).
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,17 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis
+from quimbi_assets.clustering.comparison import consider
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.defs.checks import rule_check
 from quimbi_assets.defs.partitions import FRAMES, OWNERS, REFERENCE_KEY, STORES, axis_key, out_name
+from quimbi_assets.defs.promotions import CHECK as PROMOTION_CHECK
+from quimbi_assets.defs.promotions import promotion_check
 from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, inactive_reason
 from quimbi_assets.resources.frames import FrameIOManager
+from quimbi_assets.resources.model_registry import LoadedModel
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
@@ -27,12 +32,13 @@ GIANT = 0.85
 
 
 class ModelOptions(dg.Config):
-    """How many segments to consider, and the seed of everything random."""
+    """How many segments to consider, the seed of everything random, and whether refits serve without checks."""
 
     min_k: int = 2
     max_k: int = 6
     max_sample: int = 50_000
     random_state: int = 0
+    promote: bool = False
 
 
 def _out(axis: Axis) -> dg.AssetOut:
@@ -54,7 +60,9 @@ def _out(axis: Axis) -> dg.AssetOut:
     deps=[*(axis_key("features", name) for name in AXES), REFERENCE_KEY],
     can_subset=True,
     partitions_def=STORES,
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("models", name)) for name in AXES],
+    check_specs=[
+        dg.AssetCheckSpec(check, asset=axis_key("models", name)) for name in AXES for check in (CHECK, PROMOTION_CHECK)
+    ],
 )
 def models(
     context: dg.AssetExecutionContext,
@@ -67,24 +75,37 @@ def models(
     """Fit, log and register the selected axes' models of the partition's store."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("models", name) in context.selected_asset_keys]
+    champions, named = tracking.champions(store_id, selected), tracking.segments_named(store_id)
+    lineages: dict[str, tuple[str, pd.DataFrame]] = {}
     with tracking.materialization(store_id, context.run_id, parameters=dict(config)) as log:
         for position, name in enumerate(selected):
             progress.step(f"fitting {name}", 0.15 + 0.5 * position / len(selected))
             key, table = axis_key("models", name), frames.read(axis_key("features", name), store_id)
             reason = inactive_reason(table)
-            fitted = None if reason else _fit(AXES[name], config, table)
+            champion = champions.get(name)
+            fitted = None if reason else _fit(AXES[name], config, table, champion, named.get(name, 0))
             if fitted is None or isinstance(fitted, str):
                 yield from _inactive(key, name, reason or str(fitted), log)
                 continue
             reference = frames.read(REFERENCE_KEY, store_id)
-            run = log.axis(AXES[name], fitted, table, reference)
-            yield dg.Output(_summary(fitted, run, table), out_name(key), metadata=_metadata(fitted, run))
-            yield _giant_check(key, fitted)
+            decision = consider(champion and champion.model, fitted, table, by_hand=config.promote)
+            run = log.axis(AXES[name], fitted, table, reference, decision)
+            lineages[name] = (run.version, fitted.lineage_)
+            held = champion if champion and not decision.promoted else None
+            serving = held or LoadedModel(fitted, run.version, run.run_id)
+            yield dg.Output(
+                _summary(serving, decision, table), out_name(key), metadata=_metadata(fitted, run, decision)
+            )
+            yield _giant_check(key, serving.model)
+            yield promotion_check(key, decision)
+    store.publish_lineage(store_id, lineages)
     store.publish_axis_models(store_id, {name: frames.read(axis_key("models", name), store_id) for name in selected})
     progress.step("models registered", 0.65)
 
 
-def _fit(axis: Axis, config: ModelOptions, table: pd.DataFrame) -> AxisModel | str:
+def _fit(
+    axis: Axis, config: ModelOptions, table: pd.DataFrame, champion: LoadedModel | None, named: int
+) -> AxisModel | str:
     """Fit one axis; a reason in words where its customers give nothing to tell apart."""
     model = AxisModel(
         axis=axis.name,
@@ -97,7 +118,7 @@ def _fit(axis: Axis, config: ModelOptions, table: pd.DataFrame) -> AxisModel | s
         random_state=config.random_state,
     )
     try:
-        return model.fit(table)
+        return model.fit(table, champion=champion.model if champion else None, named=named)
     except InactiveAxisError as error:
         return str(error)
 
@@ -106,10 +127,12 @@ def _inactive(key: dg.AssetKey, name: str, reason: str, log: Any) -> Iterator[dg
     log.inactive(name, reason)
     yield dg.Output(inactive_frame(reason), out_name(key), metadata={"status": INACTIVE, "reason": reason})
     yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
+    yield promotion_check(key, None)
 
 
-def _summary(model: AxisModel, run: Any, table: pd.DataFrame) -> pd.DataFrame:
-    """One row about the model, as the next stages and ``quimbi segments`` read it."""
+def _summary(serving: LoadedModel, decision: Decision, table: pd.DataFrame) -> pd.DataFrame:
+    """One row about the model that serves, as the next stages and ``quimbi segments`` read it."""
+    model = serving.model
     frame = pd.DataFrame(
         {
             "status": ["active"],
@@ -117,15 +140,16 @@ def _summary(model: AxisModel, run: Any, table: pd.DataFrame) -> pd.DataFrame:
             "k": [model.k_],
             "silhouette": [model.silhouette_],
             "stability_ari": [model.stability_ari_],
-            "mlflow_run_id": [run.run_id],
-            "model_version": [str(run.version)],
+            "mlflow_run_id": [serving.run_id],
+            "model_version": [str(serving.version)],
+            "held_reason": [None if decision.promoted else decision.reason],
         }
     )
     frame.attrs = {key: table.attrs[key] for key in ("observation_end", "recorded")}
     return frame
 
 
-def _metadata(model: AxisModel, run: Any) -> dict[str, dg.MetadataValue]:
+def _metadata(model: AxisModel, run: Any, decision: Decision) -> dict[str, dg.MetadataValue]:
     return facts(
         segments=model.k_,
         silhouette=float(model.silhouette_),
@@ -135,6 +159,8 @@ def _metadata(model: AxisModel, run: Any) -> dict[str, dg.MetadataValue]:
         customers_of_low_evidence=int(model.n_low_evidence_),
         features_dropped=dict(model.dropped_) or None,
         registered_version=str(run.version),
+        promotion=("promoted: " if decision.promoted else "held, the champion keeps serving: ") + decision.reason,
+        lineage=model.lineage_,
         mlflow_run=run.url,
         choice_of_k=model.selection_,
         silhouette_by_k=run.pictures["silhouette_by_k.png"],

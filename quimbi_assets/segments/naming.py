@@ -5,7 +5,7 @@ ranges are written (``wording``), sentences (``interpretation``).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,9 @@ MOST_ADJECTIVES = 3
 Drafts = list[Draft]
 
 
-def name_segments(axis: Axis, description: pd.DataFrame, currency: str = "") -> pd.DataFrame:
+def name_segments(
+    axis: Axis, description: pd.DataFrame, currency: str = "", given: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Name and interpret every segment of an axis by rule.
 
     Parameters
@@ -37,6 +39,8 @@ def name_segments(axis: Axis, description: pd.DataFrame, currency: str = "") -> 
         From ``describe_segments``.
     currency : str, default ""
         Of the store; printed with amounts in the interpretation.
+    given : mapping of segment id to str, optional
+        Names that segments have already and keep; they are unique. The others are named around them.
 
     Returns
     -------
@@ -52,6 +56,8 @@ def name_segments(axis: Axis, description: pd.DataFrame, currency: str = "") -> 
     """
     traits = segment_traits(axis, description)
     drafts = [_first_draft(axis, description, row, own) for row, own in enumerate(traits)]
+    names = [(given or {}).get(segment, "") for segment in description["segment_id"]]
+    drafts = [draft if draft.fixed else replace(draft, fixed=name) for draft, name in zip(drafts, names, strict=True)]
     resolvers: tuple[Callable[[Drafts], Drafts], ...] = (
         lambda group: _add_feature(group, traits),
         level_words,
