@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.clustering.alignment import Relation, closeness, relate, similarity
-from quimbi_assets.clustering.scaling import Scaler
 from quimbi_assets.clustering.scoring import FittedAxis
 from quimbi_assets.clustering.stability import contingency
 from quimbi_assets.clustering.transforms import Array
@@ -117,6 +116,5 @@ def _places(champion: FittedAxis, fitted: FittedAxis) -> tuple[Array, Array]:
         if name in champion.features_ and champion.transforms_[champion.features_.index(name)] == fitted.transforms_[i]
     ]
     old, new = (np.array([pair[side] for pair in shared], dtype=np.intp) for side in (0, 1))
-    scaler = Scaler([], champion.winsor_low_, champion.winsor_high_, champion.mean_, champion.scale_, [])
     places = fitted.cluster_centers_[:, new] * fitted.scale_[new] + fitted.mean_[new]
-    return champion.cluster_centers_[:, old], (places - scaler.mean[old]) / scaler.scale[old]
+    return champion.cluster_centers_[:, old], (places - champion.mean_[old]) / champion.scale_[old]
