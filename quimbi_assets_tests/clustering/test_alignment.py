@@ -62,7 +62,7 @@ def test_a_small_segment_merges_into_a_kept_one():
 
 def test_a_segment_of_everybody_s_customers_is_born():
     found = aligned(
-        [[0, 0], [9, 9], [0, 9]], [[0, 0], [9, 9], [0, 9], [5, 5]], [[70, 0, 0, 9]] + [[0, 70, 0, 9]] + [[0, 0, 70, 9]]
+        [[0, 0], [9, 9], [0, 9]], [[0, 0], [9, 9], [0, 9], [5, 5]], [[70, 0, 0, 9], [0, 70, 0, 9], [0, 0, 70, 9]]
     )
     assert told(found)[3] == (3, None, "born")
     assert found[3].score == pytest.approx((np.exp(-np.hypot(4, 4)) + 9 / 97) / 2)
