@@ -80,7 +80,9 @@ def inherited_identity(champion: FittedAxis, fitted: FittedAxis, X: Any, named: 
     table = _shared_customers(champion, fitted, X)
     near = closeness(*_places(champion, fitted))
     relations = relate(similarity(near, table, champion.structural_, fitted.structural_), table)
-    old_ids, last = champion.segment_ids_, max(named, champion.segments_named_)
+    old_ids = champion.segment_ids_
+    # A model saved before ids were counted had numbered its segments from 1.
+    last = max(named, getattr(champion, "segments_named_", len(old_ids)))
     ids = {r.new: old_ids[r.old] for r in relations if r.relation == "kept" and r.old is not None}
     fresh = [j for j in range(len(fitted.structural_)) if j not in ids]
     prefix = fitted.axis or "segment"
