@@ -65,6 +65,7 @@ def load(
 @click.option("--min-k", default=2, show_default=True, help="Fewest segments of an axis.")
 @click.option("--max-k", default=6, show_default=True, help="Most segments of an axis.")
 @click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True)
+@click.option("--promote", is_flag=True, help="Let new models serve whatever the promotion checks say.")
 def run(
     store_id: str,
     axes: str | None,
@@ -75,17 +76,29 @@ def run(
     min_k: int,
     max_k: int,
     engine: str,
+    promote: bool,
 ) -> None:
     """Compute features, models, segments and profiles of a loaded store."""
     from quimbi_assets.commands.running import RunOptions
     from quimbi_assets.commands.summary import print_plan, run_and_summarise
 
     names = None if axes is None else [name.strip() for name in axes.split(",") if name.strip()]
-    options = RunOptions(names, as_of, min_population, min_k, max_k, engine)
+    options = RunOptions(names, as_of, min_population, min_k, max_k, engine, promote)
     if dry_run:
         print_plan(store_id, options)
     else:
         run_and_summarise(store_id, options)
+
+
+@cli.command()
+@STORE
+@click.option("--axis", "axis_name", required=True, metavar="A", help="The axis.")
+@click.option("--version", required=True, metavar="N", help="Version of its registered model.")
+def promote(store_id: str, axis_name: str, version: str) -> None:
+    """Choose by hand the model version that serves an axis: accept a held refit, or roll back."""
+    from quimbi_assets.commands.promoting import promote_version
+
+    promote_version(store_id, axis_name, version)
 
 
 @cli.command()

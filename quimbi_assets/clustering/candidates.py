@@ -27,6 +27,8 @@ COMMON_STATE = 0.65
 
 Method = Callable[[Array, int, int, int], Array]
 """``(points (n, d), k, n_init, seed) -> centres (k, d)``."""
+Refinement = Callable[[Array, Array], Array]
+"""``(points (n, d), centres (k, d)) -> centres (k, d)``."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def measure_candidates(
     *,
     is_hopeful: Callable[[Candidate], bool] = lambda candidate: True,
     method: Method = fit_centers,
+    refine: Refinement = lambda points, centers: centers,
 ) -> list[Candidate]:
     """Fit and measure a partition for every number of segments.
 
@@ -127,6 +130,8 @@ def measure_candidates(
         Whether the stability of a candidate, measured but for that, is worth its nine tenths of the time.
     method : callable
         ``(points, k, n_init, seed) -> centres``.
+    refine : callable
+        ``(points, centres) -> centres``: the last step of a fit, which bootstrap refits go without.
 
     Returns
     -------
@@ -139,7 +144,7 @@ def measure_candidates(
     shared = SharedDistances.between(sample, given[others], given_labels[others])
     candidates = []
     for k in ks:
-        centers = method(points, k, N_INIT, seed)
+        centers = refine(points, method(points, k, N_INIT, seed))
         assigned = nearest(everyone, np.vstack([states, centers]))
         shares = np.bincount(assigned, minlength=n_given + len(centers)) / len(everyone)
         labels = nearest(sample, centers)

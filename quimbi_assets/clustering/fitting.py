@@ -4,6 +4,7 @@ Belongs here: the order of the steps. Does not: any step's formula, and nothing 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,14 @@ from quimbi_assets.clustering.candidates import Candidate
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.membership import distances_to
 from quimbi_assets.clustering.scaling import Scaler
+from quimbi_assets.clustering.scoring import FittedAxis
 from quimbi_assets.clustering.setting import Limits, Setting, measure_setting, prepare_setting
 from quimbi_assets.clustering.structural import MIN_REST, state_settings
 from quimbi_assets.clustering.transforms import Array
-from quimbi_assets.clustering.views import View, search_views
+from quimbi_assets.clustering.views import Incumbent, View, search_views
+
+LEFT_OUT = "customers divide better without it"
+"""Why a usable feature is not used."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ def fit_axis(
     structural: tuple[tuple[str, float, str], ...],
     evident: NDArray[np.bool_],
     limits: Limits,
+    champion: FittedAxis | None = None,
 ) -> Fit:
     """Fit one axis.
 
@@ -83,6 +89,9 @@ def fit_axis(
         Customers with enough evidence.
     limits : Limits
         Bounds.
+    champion : FittedAxis, optional
+        The model that serves; its features, number of segments and partition are carried on where they still divide
+        customers as well as any.
 
     Returns
     -------
@@ -105,12 +114,13 @@ def fit_axis(
             prepare_setting(frame, transforms, states, evident, limits)
             for states in state_settings(frame, structural, list(transforms), evident)
         ]
-        candidates = search_views([_view(setting, limits) for setting in settings])
+        views = [_view(setting, limits, champion) for setting in settings]
+        candidates = search_views(views, _incumbent(champion, settings, views))
         chosen = next(c for c in candidates if c.chosen)
         setting = next(s for s in settings if s.states == chosen.states)
         used = setting.uses(chosen.features)
         features = [name for name, use in zip(setting.columns, used, strict=True) if use]
-        left_out = {name: "customers divide better without it" for name in setting.usable if name not in features}
+        left_out = {name: LEFT_OUT for name in setting.usable if name not in features}
         scaled, member = setting.scaled[:, used], setting.member
         rank = np.lexsort(chosen.centers.T[::-1])
         n_states = len(setting.states)
@@ -135,5 +145,20 @@ def _check_not_alike(evident: pd.DataFrame, declared: list[tuple[str, float, str
             raise InactiveAxisError(f"{alike:.1%} of customers are in one state ({name}): {feature} is {equals:g}")
 
 
-def _view(setting: Setting, limits: Limits) -> View:
-    return View(tuple(setting.usable), setting.fixed, lambda names: measure_setting(setting, names, limits))
+def _view(setting: Setting, limits: Limits, champion: FittedAxis | None) -> View:
+    measure = partial(measure_setting, setting, limits=limits, champion=champion)
+    return View(tuple(setting.usable), setting.fixed, measure)
+
+
+def _incumbent(champion: FittedAxis | None, settings: list[Setting], views: list[View]) -> Incumbent | None:
+    """Return the champion's way; None where it cannot be gone any more, or a feature has become usable since."""
+    if champion is None:
+        return None
+    states = tuple(state for state in champion.structural_ if state is not None)
+    for setting, view in zip(settings, views, strict=True):
+        names = tuple(name for name in setting.usable if name in champion.features_)
+        new = [name for name in setting.usable if name not in names and champion.dropped_.get(name) != LEFT_OUT]
+        columns = [name for name, use in zip(setting.columns, setting.uses(names), strict=True) if use]
+        if setting.states == states and columns == champion.features_ and not new:
+            return Incumbent(view, names, champion.k_)
+    return None

@@ -11,6 +11,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
 from quimbi_assets.clustering.fitting import Fit, fit_axis
+from quimbi_assets.clustering.identity import identify
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.reading import N_ORDERS, evident, numbers, read_training
 from quimbi_assets.clustering.scoring import FittedAxis
@@ -62,7 +63,13 @@ class AxisModel(TransformerMixin, FittedAxis):
     dropped_ : dict of str to str
         Features not used, with the reason: not recorded, constant, a twin of another, or better left out.
     segment_ids_ : list of str
-        ``<axis>_1`` ... ``<axis>_k``: structural segments first, then by the first feature's centre.
+        ``<axis>_<number>``; segments lie in the order structural ones first, then by the first feature's centre,
+        and a first fit numbers them so from 1. A refit's kept segments have the champion's ids.
+    segments_named_ : int
+        Largest number given so far.
+    lineage_ : DataFrame
+        ``segment_id``, ``previous_segment_id``, ``relation`` and ``score``: what became of the champion's segments
+        and where these come from (:class:`quimbi_assets.clustering.identity.Identity`).
     structural_ : list of (str or None)
         Per segment, the name of its state, or None.
     cluster_centers_ : ndarray of shape (k, d)
@@ -88,6 +95,8 @@ class AxisModel(TransformerMixin, FittedAxis):
         Number of segments.
     silhouette_, stability_ari_ : float
         Figures of the chosen candidate.
+    stability_spread_ : float
+        Standard deviation of the adjusted Rand index over bootstrap refits.
     segment_stability_ : ndarray of shape (k,)
         Jaccard stability, 0-1; 1 for structural segments, which a rule defines.
     n_fit_ : int
@@ -125,7 +134,7 @@ class AxisModel(TransformerMixin, FittedAxis):
         tags.input_tags.allow_nan = True
         return tags
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, champion: FittedAxis | None = None, named: int = 0) -> Self:
         """Learn limits, scaling, number of segments and centres.
 
         Parameters
@@ -135,6 +144,11 @@ class AxisModel(TransformerMixin, FittedAxis):
             there are. In an array the features are called ``x0``, ``x1`` ...
         y : None
             Ignored.
+        champion : FittedAxis, optional
+            The axis's model that serves: the fit may start at its centres, and segments that are kept take its ids.
+        named : int
+            Largest number of a segment id given so far on this axis, where other versions gave more than the
+            champion knows.
 
         Returns
         -------
@@ -155,7 +169,11 @@ class AxisModel(TransformerMixin, FittedAxis):
         transforms = self.transforms or dict.fromkeys((c for c in frame.columns.tolist() if c != N_ORDERS), "identity")
         known = evident(frame, numbers(frame, [f for f in transforms if f in frame]), self.min_orders)
         limits = Limits(self.min_k, self.max_k, self.max_sample, self.random_state)
-        self._remember(fit_axis(frame, transforms, tuple(self.structural), known, limits))
+        fit = fit_axis(frame, transforms, tuple(self.structural), known, limits, champion)
+        self._remember(fit)
+        found = identify(self, X, champion, named)
+        self.segment_ids_, self.segments_named_, self.lineage_ = found.segment_ids, found.named, found.lineage
+        self._summarise(fit)
         self.n_low_evidence_ = int(len(frame) - known.sum())
         return self
 
@@ -166,12 +184,15 @@ class AxisModel(TransformerMixin, FittedAxis):
         self.mean_, self.scale_, self.states_ = fit.scaler.mean, fit.scaler.scale, fit.scaler.states
         self.cluster_centers_, self.structural_ = fit.centers, fit.structural
         self.k_ = len(fit.centers)
-        self.segment_ids_ = [f"{self.axis or 'segment'}_{i + 1}" for i in range(self.k_)]
         self.selection_ = selection_table(fit.candidates)
         self.silhouette_, self.stability_ari_ = fit.chosen.silhouette, fit.chosen.stability.ari
+        self.stability_spread_ = fit.chosen.stability.ari_spread
         self.segment_stability_ = fit.stability
         self.n_fit_ = len(fit.labels)
         self.shares_ = np.bincount(fit.labels, minlength=self.k_) / self.n_fit_
+
+    def _summarise(self, fit: Fit) -> None:
+        """Describe the segments in shop units."""
         segments = (fit.raw, fit.labels, self.segment_ids_)
         self.centers_shop_ = segment_means(*segments, fit.scaler.shop_values(fit.centers))
         self.coverage_ = segment_coverage(*segments)

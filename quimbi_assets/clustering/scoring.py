@@ -7,6 +7,7 @@ formulas (``scaling``, ``membership``).
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -22,6 +23,7 @@ class FittedAxis(BaseEstimator):
     """Scoring half of :class:`quimbi_assets.clustering.model.AxisModel`, which documents the attributes."""
 
     features_: list[str]
+    dropped_: dict[str, str]
     transforms_: list[str]
     winsor_low_: Array
     winsor_high_: Array
@@ -29,6 +31,17 @@ class FittedAxis(BaseEstimator):
     scale_: Array
     states_: list[State]
     cluster_centers_: Array
+    structural_: list[str | None]
+    segment_ids_: list[str]
+    segments_named_: int
+    k_: int
+    stability_ari_: float
+    stability_spread_: float
+    lineage_: pd.DataFrame
+    axis: str
+    min_k: int
+    max_k: int
+    random_state: int
     min_orders: int
     temperature: float
 

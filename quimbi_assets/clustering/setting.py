@@ -4,6 +4,7 @@ Belongs here: preparing and measuring it. Does not: which way is used (``views``
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,12 @@ from quimbi_assets.clustering.candidates import Candidate, measure_candidates
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.sampling import customer_order
 from quimbi_assets.clustering.scaling import Scaler, clean
+from quimbi_assets.clustering.scoring import FittedAxis
 from quimbi_assets.clustering.selection import faults
 from quimbi_assets.clustering.structural import find_states, place_states
 from quimbi_assets.clustering.transforms import Array
 from quimbi_assets.clustering.usable import usable_features
+from quimbi_assets.clustering.warm_start import champion_centers, settle_near
 
 MIN_DIVIDED = 10
 """Fewest customers to divide. Only what arithmetic needs: how many make a store is the caller's to say."""
@@ -131,7 +134,9 @@ def _check_enough(n_divided: int, n_customers: int) -> None:
         )
 
 
-def measure_setting(setting: Setting, names: tuple[str, ...], limits: Limits) -> list[Candidate]:
+def measure_setting(
+    setting: Setting, names: tuple[str, ...], limits: Limits, champion: FittedAxis | None = None
+) -> list[Candidate]:
     """Measure every number of clusters of the customers in no state, on some of the features.
 
     Parameters
@@ -139,10 +144,12 @@ def measure_setting(setting: Setting, names: tuple[str, ...], limits: Limits) ->
     setting : Setting
         The customers.
     names : tuple of str
-        Features to use, of ``setting.usable``. On fewer than all, stability is measured only where nothing else
-        speaks against a candidate.
+        Features to use, of ``setting.usable``. On others than all or the champion's, stability is measured only where
+        nothing else speaks against a candidate.
     limits : Limits
         Numbers of segments and seed.
+    champion : FittedAxis, optional
+        The model that serves: on its features its partition is carried on where it is as good.
 
     Returns
     -------
@@ -161,7 +168,9 @@ def measure_setting(setting: Setting, names: tuple[str, ...], limits: Limits) ->
     least = max(1, limits.min_k - n_states)
     if most < least:
         raise InactiveAxisError(f"customers show only {most} different patterns; {least} segments need as many")
-    whole = len(names) == len(setting.usable)
+    columns = [column for column, use in zip(setting.columns, used, strict=True) if use]
+    start = champion and champion_centers(champion, setting.scaler.take(used), columns, list(setting.states))
+    whole = len(names) == len(setting.usable) or start is not None
     candidates = measure_candidates(
         divided,
         scaled[inside],
@@ -170,5 +179,6 @@ def measure_setting(setting: Setting, names: tuple[str, ...], limits: Limits) ->
         range(least, most + 1),
         limits.seed,
         is_hopeful=lambda candidate: whole or not faults(candidate),
+        refine=partial(settle_near, start=start),
     )
     return [replace(candidate, features=names, states=setting.states) for candidate in candidates]

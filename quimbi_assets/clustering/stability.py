@@ -25,10 +25,13 @@ class Stability:
         Mean adjusted Rand index, 1 for identical partitions, about 0 for unrelated ones.
     jaccard : ndarray of shape (k,)
         Per cluster, the mean over refits of its largest Jaccard similarity with a refitted cluster, 0-1.
+    ari_spread : float
+        Standard deviation of the index over refits.
     """
 
     ari: float
     jaccard: Array
+    ari_spread: float = 0.0
 
 
 def bootstrap_stability(
@@ -72,7 +75,7 @@ def bootstrap_stability(
         table = contingency(labels, nearest(common, centers), k, len(centers))
         aris[i] = adjusted_rand(table)
         jaccards[i] = largest_jaccard(table)
-    return Stability(float(aris.mean()), jaccards.mean(axis=0))
+    return Stability(float(aris.mean()), jaccards.mean(axis=0), float(aris.std(ddof=1)) if n_bootstraps > 1 else 0.0)
 
 
 def nearest(points: Array, centers: Array) -> Labels:

@@ -30,6 +30,8 @@ class RunOptions:
         Fewest and most segments of an axis.
     engine : str
         ``duckdb`` or ``spark``.
+    promote : bool
+        Let the refits serve whatever the promotion checks say.
     """
 
     axes: Sequence[str] | None = None
@@ -38,6 +40,7 @@ class RunOptions:
     min_k: int = 2
     max_k: int = 6
     engine: str = "duckdb"
+    promote: bool = False
 
     def checked(self) -> "RunOptions":
         """Return itself.
@@ -150,7 +153,7 @@ def _run_config(options: RunOptions) -> dict[str, Any]:
                     "engine": options.engine,
                 }
             },
-            "models": {"config": {"min_k": options.min_k, "max_k": options.max_k}},
+            "models": {"config": {"min_k": options.min_k, "max_k": options.max_k, "promote": options.promote}},
         },
     }
 

@@ -16,6 +16,7 @@ from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.publishing import read_profiles, read_segments
 from quimbi_assets.resources.reading import common_currency
 from quimbi_assets.resources.stores import read_store
+from quimbi_assets.resources.succession import read_held_reasons
 
 #: Columns that a segment's sentence is moved in, below its name.
 INDENT = 20
@@ -40,6 +41,11 @@ def segments_of(store_id: str) -> dict[str, Any]:
     by_name = axes.set_index("axis_name").to_dict("index")
     ordered = {name: by_name[name] for name in AXES if name in by_name}
     return segments_table(store_id, axes["as_of"].max(), ordered, segments)
+
+
+def held_reasons_of(store_id: str) -> dict[str, str]:
+    """Return why the last refits of a store's axes do not serve, by axis; those that serve are left out."""
+    return read_held_reasons(open_database(), store_id)
 
 
 def print_segments(found: dict[str, Any]) -> None:

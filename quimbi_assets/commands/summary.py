@@ -14,15 +14,20 @@ def run_and_summarise(store_id: str, options: RunOptions) -> None:
     started = time.monotonic()
     with steps(store_id) as progress:
         run_id = run_store(store_id, options, progress)
-    from quimbi_assets.commands.showing import segments_of
+    from quimbi_assets.commands.showing import held_reasons_of, segments_of
 
     found = segments_of(store_id)
+    held = held_reasons_of(store_id)
     shown = [axis for axis in found["axes"] if options.axes is None or axis["axis"] in options.axes]
     for axis in shown:
         if axis["segments"]:
             names = ", ".join(segment["segment_name"] for segment in axis["segments"])
             weak = f"weak ({axis['reason']}), " if axis["status"] == "weak" else ""
             out.print(f"{axis['axis']:28} {weak}{axis['k']} segments: {names}", markup=False)
+            if reason := held.get(axis["axis"]):
+                out.print(
+                    f"{'':28} refit held, the earlier model serves: {reason} (--promote accepts it)", markup=False
+                )
         else:
             out.print(f"{axis['axis']:28} {axis['status']}: {axis['reason']}", markup=False)
     out.print(

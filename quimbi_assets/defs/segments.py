@@ -20,6 +20,7 @@ from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
 from quimbi_assets.segments.describe import describe_segments
 from quimbi_assets.segments.naming import name_segments
+from quimbi_assets.segments.persistence import GivenNames
 from quimbi_assets.segments.rows import segment_rows
 
 CHECK = "names_unique_and_counts_whole"
@@ -56,6 +57,7 @@ def segments(
     champions = tracking.champions(store_id, active)
     orders = frames.read(ORDERS_KEY, store_id)
     currency = "" if orders is None else orders.attrs.get("currency") or ""
+    given = store.given_names(store_id, active)
     progress.step("naming segments", 0.75)
     published = {}
     for name in selected:
@@ -67,7 +69,7 @@ def segments(
             continue
         table = frames.read(axis_key("features", name), store_id)
         champion = champions[name]
-        rows = _rows(store_id, AXES[name], champion.model, str(champion.version), table, currency)
+        rows = _rows(store_id, AXES[name], champion.model, str(champion.version), table, currency, given.get(name))
         published[name] = rows
         rows.attrs = dict(table.attrs)
         yield dg.MaterializeResult(asset_key=key, value=rows, metadata=_metadata(rows))
@@ -76,10 +78,16 @@ def segments(
 
 
 def _rows(
-    store_id: str, axis: Axis, model: AxisModel, version: str, table: pd.DataFrame, currency: str
+    store_id: str,
+    axis: Axis,
+    model: AxisModel,
+    version: str,
+    table: pd.DataFrame,
+    currency: str,
+    given: GivenNames | None,
 ) -> pd.DataFrame:
     description = describe_segments(axis, model, table)
-    names = name_segments(axis, description, currency)
+    names = name_segments(axis, description, currency, given.still_fitting(model, description) if given else None)
     now = pd.Timestamp.now("UTC").to_pydatetime()
     return segment_rows(store_id, axis, description, names, model, valid_from=now, model_version=version)
 

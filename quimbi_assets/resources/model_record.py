@@ -16,6 +16,7 @@ import pandas as pd
 from quimbi_assets.clustering.candidates import BOOTSTRAP_SIZE, N_BOOTSTRAPS, N_INIT, SILHOUETTE_SAMPLE
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import centre_heat_map, segment_shares, silhouette_by_k
+from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.clustering.quality import effective_segments
 from quimbi_assets.clustering.scaling import WINSOR
 from quimbi_assets.clustering.selection import chosen_view
@@ -30,6 +31,8 @@ BY_K = (
     "smallest_jaccard",
 )
 """Metrics of every candidate, logged with the number of segments as step."""
+COMPARED = ("churn", "silhouette_change", "stability_change")
+"""Metrics of a refit against the champion."""
 
 
 def params(model: AxisModel) -> dict[str, str]:
@@ -54,8 +57,8 @@ def params(model: AxisModel) -> dict[str, str]:
     }
 
 
-def metrics(model: AxisModel) -> Iterator[tuple[str, float, int]]:
-    """Yield metrics of the fit.
+def metrics(model: AxisModel, decision: Decision | None = None) -> Iterator[tuple[str, float, int]]:
+    """Yield metrics of the fit and of its comparison with the champion.
 
     Yields
     ------
@@ -74,6 +77,7 @@ def metrics(model: AxisModel) -> Iterator[tuple[str, float, int]]:
         "smallest_segment_share": model.shares_.min(),
         "customers_fitted": model.n_fit_,
         "customers_low_evidence": model.n_low_evidence_,
+        **_compared(decision),
     }
     stepped = [(name, row[name], int(row["k"])) for _, row in chosen_view(model.selection_).iterrows() for name in BY_K]
     segments = [("segment_share", share, i + 1) for i, share in enumerate(model.shares_)]
@@ -81,6 +85,23 @@ def metrics(model: AxisModel) -> Iterator[tuple[str, float, int]]:
     for name, value, step in [*((n, v, 0) for n, v in final.items()), *stepped, *segments]:
         if np.isfinite(value):
             yield name, float(value), step
+
+
+def decision_tags(decision: Decision | None) -> dict[str, str]:
+    """Return whether and why a fit serves, as tags of its run; none where nothing was decided."""
+    if decision is None:
+        return {}
+    return {
+        "promotion": "promoted" if decision.promoted else "held",
+        "promotion.reason": decision.reason,
+        "promotion.failed": ", ".join(decision.failed),
+    }
+
+
+def _compared(decision: Decision | None) -> dict[str, float]:
+    """Return the figures a promotion was decided on; none where there was nothing to compare with."""
+    found = decision and decision.comparison
+    return {} if found is None else {name: getattr(found, name) for name in COMPARED}
 
 
 def draw(model: AxisModel) -> dict[str, bytes]:
@@ -102,7 +123,7 @@ def write_files(model: AxisModel, folder: Path, segments: pd.DataFrame | None = 
         Fitted.
     folder : Path
         Receives ``centres.csv``, ``centres.json``, ``quantiles.csv``, ``population.csv``, ``selection.csv``,
-        ``scaler.json`` and, if given, ``segments.csv``.
+        ``lineage.csv``, ``scaler.json`` and, if given, ``segments.csv``.
     segments : DataFrame, optional
         Named segments.
     """
@@ -113,6 +134,7 @@ def write_files(model: AxisModel, folder: Path, segments: pd.DataFrame | None = 
     model.quantiles_.to_csv(folder / "quantiles.csv")
     model.population_.rename_axis("feature").to_csv(folder / "population.csv")
     model.selection_.to_csv(folder / "selection.csv", index=False)
+    model.lineage_.to_csv(folder / "lineage.csv", index=False)
     (folder / "scaler.json").write_text(json.dumps(model.scaler_params(), indent=1))
     if segments is not None:
         segments.to_csv(folder / "segments.csv", index=False)

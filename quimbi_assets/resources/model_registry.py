@@ -1,12 +1,14 @@
 """Registered models: one per store and axis, of which the version called ``champion`` serves.
 
 Belongs here: registering, aliases, loading what an alias names. Does not: files (``model_files``), runs
-(``tracking``), which version should be champion.
+(``tracking``), which version should be champion (``clustering.promotion``).
+
+A new version is ``candidate`` until it is promoted (``model_promotion``).
 """
 
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,9 @@ from urllib.parse import quote
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.resources.model_files import read, save
 
-CHAMPION = "champion"
+CHAMPION, CANDIDATE = "champion", "candidate"
+NAMED_TAG = "segments_named"
+"""Tag of a registered model: the largest number of a segment id that any of its versions gave."""
 STORE_TAG, AXIS_TAG = "store", "axis"
 
 
@@ -53,7 +57,7 @@ class ModelRegistry:
         self._loaded: dict[str, AxisModel] = {}
 
     def register(self, experiment_id: str, run_id: str, store_id: str, axis_name: str, model: AxisModel) -> str:
-        """Save a model, register it as ``<store_id>.<axis_name>`` and make it champion.
+        """Save a model and register it as ``<store_id>.<axis_name>``, a candidate.
 
         Parameters
         ----------
@@ -79,9 +83,9 @@ class ModelRegistry:
             self.client.log_model_artifacts(logged.model_id, str(path))
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        return self._new_champion(logged, run_id, tags, model)
+        return self._new_candidate(logged, run_id, tags, model)
 
-    def _new_champion(self, logged: Any, run_id: str, tags: dict[str, str], model: AxisModel) -> str:
+    def _new_candidate(self, logged: Any, run_id: str, tags: dict[str, str], model: AxisModel) -> str:
         name = registered_name(tags[STORE_TAG], tags[AXIS_TAG])
         self._ensure_registered(name, tags)
         facts = {
@@ -96,7 +100,9 @@ class ModelRegistry:
         )
         link = json.dumps([{"name": name, "version": version.version}])
         self.client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": link})
-        self.client.set_registered_model_alias(name, CHAMPION, version.version)
+        named = max(model.segments_named_, int(self.client.get_registered_model(name).tags.get(NAMED_TAG, 0)))
+        self.client.set_registered_model_tag(name, NAMED_TAG, str(named))
+        self.client.set_registered_model_alias(name, CANDIDATE, version.version)
         return str(version.version)
 
     def _ensure_registered(self, name: str, tags: dict[str, str]) -> None:
@@ -107,6 +113,10 @@ class ModelRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+    def segments_named(self, store_id: str) -> dict[str, int]:
+        """Return, by axis, the largest number that a segment id of any version has."""
+        return {m.tags[AXIS_TAG]: int(m.tags.get(NAMED_TAG, 0)) for m in self._registered(store_id)}
 
     def champion_versions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, str]:
         """Return the version of each of a store's champions.
@@ -123,18 +133,22 @@ class ModelRegistry:
         dict of str to str
             By axis; axes without a champion are left out.
         """
+        serving = {
+            m.tags[AXIS_TAG]: str(m.aliases[CHAMPION]) for m in self._registered(store_id) if CHAMPION in m.aliases
+        }
+        wanted = set(serving if axes is None else axes)
+        return {axis: version for axis, version in serving.items() if axis in wanted}
+
+    def _registered(self, store_id: str) -> Iterator[Any]:
+        """Yield the registered models of a store."""
         quoted = quote(store_id, safe="")
-        wanted = None if axes is None else set(axes)
-        found: dict[str, str] = {}
         token = None
         while True:
             page = self.client.search_registered_models(f"name LIKE '{_like(quoted)}.%'", 1000, page_token=token)
-            for model in page:
-                if model.tags.get(STORE_TAG) == store_id and CHAMPION in model.aliases:
-                    found[model.tags[AXIS_TAG]] = str(model.aliases[CHAMPION])
+            yield from (model for model in page if model.tags.get(STORE_TAG) == store_id)
             token = page.token
             if not token:
-                return {axis: version for axis, version in found.items() if wanted is None or axis in wanted}
+                return
 
     def load_champions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, LoadedModel]:
         """Load a store's champions.

@@ -15,6 +15,7 @@ from dagster import ConfigurableResource
 
 from quimbi_assets.axes import Axis
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.clustering.verdict import Differences
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.home import artifacts_dir
@@ -46,9 +47,14 @@ class MaterializationLog:
     tags: Mapping[str, str]
 
     def axis(
-        self, axis: Axis, model: AxisModel, features: pd.DataFrame, reference: pd.DataFrame | None = None
+        self,
+        axis: Axis,
+        model: AxisModel,
+        features: pd.DataFrame,
+        reference: pd.DataFrame | None = None,
+        decision: Decision | None = None,
     ) -> LoggedModel:
-        """Log a fitted axis and make it champion.
+        """Log a fitted axis, and make it champion if so decided.
 
         Parameters
         ----------
@@ -60,6 +66,8 @@ class MaterializationLog:
             What it was fitted on; leaves a digest only.
         reference : DataFrame, optional
             The store reference its features were measured against, kept beside the model where the axis uses it.
+        decision : Decision, optional
+            Whether it serves from now on; it does if nothing was decided.
         """
         tags = {**self.tags, "as_of": str(features.attrs.get("observation_end", ""))}
         files = (
@@ -67,7 +75,15 @@ class MaterializationLog:
         )
         pictures = draw(model)
         logged = self.tracking.log_axis_model(
-            self.store_id, axis.name, model, self.run_id, features, tags, pictures=pictures, extra_files=files
+            self.store_id,
+            axis.name,
+            model,
+            self.run_id,
+            features,
+            tags,
+            pictures=pictures,
+            extra_files=files,
+            decision=decision,
         )
         base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
         return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base), pictures)
@@ -128,6 +144,10 @@ class MlflowTracking(ConfigurableResource):
     def champions(self, store_id: str, axes: Iterable[str]) -> dict[str, LoadedModel]:
         """Load the models that serve the axes now, from the registry by alias."""
         return self.tracking().load_champions(store_id, axes)
+
+    def segments_named(self, store_id: str) -> dict[str, int]:
+        """Return, by axis, the largest number of a segment id given so far."""
+        return self.tracking().registry.segments_named(store_id)
 
     def serve_command(self, host: str, port: int) -> tuple[list[str], dict[str, str]]:
         """Return command and extra environment that serve MLflow's pages."""

@@ -41,6 +41,7 @@ AXIS_COLUMNS = (
     "mlflow_run_id",
     "model_version",
     "as_of",
+    "held_reason",
 )
 
 
@@ -72,7 +73,7 @@ def _axis_row(store_id: str, axis_name: str, frame: pd.DataFrame) -> tuple[Any, 
     as_of = frame.attrs.get("observation_end")
     stamp = None if as_of is None else pd.Timestamp(as_of, tz="UTC").to_pydatetime()
     if frame.empty:
-        return (store_id, axis_name, "inactive", frame.attrs["reason"], None, None, None, None, None, stamp)
+        return (store_id, axis_name, "inactive", frame.attrs["reason"], *[None] * 5, stamp, None)
     row = frame.iloc[0]
     return (
         store_id,
@@ -85,6 +86,7 @@ def _axis_row(store_id: str, axis_name: str, frame: pd.DataFrame) -> tuple[Any, 
         row["mlflow_run_id"],
         row["model_version"],
         stamp,
+        row["held_reason"],
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 from dagster import ConfigurableResource
 
-from quimbi_assets.resources import archetype_table, publishing, reading, stores
+from quimbi_assets.resources import archetype_table, publishing, reading, stores, succession
 from quimbi_assets.resources.database import Database, open_database
+from quimbi_assets.segments.persistence import GivenNames
 
 
 class StoreDatabase(ConfigurableResource):
@@ -47,6 +48,14 @@ class StoreDatabase(ConfigurableResource):
     def publish_axis_models(self, store_id: str, summaries: Mapping[str, pd.DataFrame | None]) -> None:
         """Publish the status and figures of axes."""
         publishing.publish_axis_models(self.database(), store_id, summaries)
+
+    def publish_lineage(self, store_id: str, versions: Mapping[str, tuple[str, pd.DataFrame]]) -> None:
+        """Publish what became of the segments in newly registered versions."""
+        succession.publish_lineage(self.database(), store_id, versions)
+
+    def given_names(self, store_id: str, axes: Iterable[str]) -> dict[str, GivenNames]:
+        """Return the names that segments have, by axis."""
+        return succession.read_given_names(self.database(), store_id, axes)
 
     def publish_segments(self, store_id: str, rows: Mapping[str, pd.DataFrame], retired: Iterable[str] = ()) -> None:
         """Publish the current segments of axes; segments of ``retired`` axes end."""

@@ -21,9 +21,11 @@ from urllib.parse import quote
 import pandas as pd
 
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.resources import model_record
 from quimbi_assets.resources import tracking_pages as pages
 from quimbi_assets.resources.code_version import code_version
+from quimbi_assets.resources.model_promotion import hold, promote
 from quimbi_assets.resources.model_registry import LoadedModel, ModelRegistry
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -131,8 +133,9 @@ class Tracking:
         segments_table: pd.DataFrame | None = None,
         pictures: Mapping[str, bytes] | None = None,
         extra_files: Mapping[str, str] | None = None,
+        decision: Decision | None = None,
     ) -> LoadedModel:
-        """Log one fitted axis as a child run, and register its model as champion.
+        """Log one fitted axis as a child run, register its model as candidate, and promote it if so decided.
 
         Parameters
         ----------
@@ -152,6 +155,8 @@ class Tracking:
             PNG by file name, where they are drawn already (``model_record.draw``).
         extra_files : mapping of str to str, optional
             Further text artifacts by name.
+        decision : Decision, optional
+            Whether the model serves from now on; it does if nothing was decided.
 
         Returns
         -------
@@ -162,7 +167,7 @@ class Tracking:
         name = f"{axis_name} {all_tags.get('as_of', '')[:10]}".strip()
         run_id = self._start(store_id, name, all_tags)
         try:
-            self._log_figures(run_id, model)
+            self._log_figures(run_id, model, decision)
             self._log_dataset(run_id, store_id, axis_name, features)
             with tempfile.TemporaryDirectory() as folder:
                 model_record.write_files(model, Path(folder), segments_table)
@@ -172,11 +177,37 @@ class Tracking:
                     (Path(folder) / name).write_text(text)
                 self.client.log_artifacts(run_id, folder)
             version = self.registry.register(self.experiment(store_id), run_id, store_id, axis_name, model)
+            if decision is None or decision.promoted:
+                promote(self.client, store_id, axis_name, version, decision.reason if decision else "logged")
+            else:
+                hold(self.client, store_id, axis_name, version, decision.reason)
         except BaseException:
             self.finish(run_id, "FAILED")
             raise
         self.finish(run_id)
         return LoadedModel(model, version, run_id)
+
+    def promote(self, store_id: str, axis_name: str, version: str) -> None:
+        """Let a version serve from now on: a candidate that was held, or an older version to roll back.
+
+        Parameters
+        ----------
+        store_id, axis_name : str
+            Store and axis.
+        version : str
+            A registered version.
+
+        Raises
+        ------
+        BadInputError
+            If there is no such version.
+
+        Notes
+        -----
+        Moves the alias and nothing else: published segments and profiles are the new champion's from the next time
+        ``memberships``, ``segments`` and ``profiles`` run. Segments that come back have their old ids and names.
+        """
+        promote(self.client, store_id, axis_name, str(version), "by hand")
 
     def champion_versions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, str]:
         """Return the version of each of the store's champions, by axis; axes without one are left out."""
@@ -211,13 +242,14 @@ class Tracking:
         )
         return str(run.info.run_id)
 
-    def _log_figures(self, run_id: str, model: AxisModel) -> None:
-        from mlflow.entities import Metric, Param
+    def _log_figures(self, run_id: str, model: AxisModel, decision: Decision | None) -> None:
+        from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, step) for name, value, step in model_record.metrics(model)]
+        metrics = [Metric(name, value, now, step) for name, value, step in model_record.metrics(model, decision)]
         parameters = [Param(name, value) for name, value in model_record.params(model).items()]
-        self.client.log_batch(run_id, metrics=metrics, params=parameters)
+        tags = [RunTag(name, value) for name, value in model_record.decision_tags(decision).items()]
+        self.client.log_batch(run_id, metrics=metrics, params=parameters, tags=tags)
 
     def _log_dataset(self, run_id: str, store_id: str, axis_name: str, features: pd.DataFrame) -> None:
         """Note which customers' features were used: a digest and counts, never a row."""

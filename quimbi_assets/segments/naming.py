@@ -5,7 +5,7 @@ ranges are written (``wording``), sentences (``interpretation``).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,9 @@ MOST_ADJECTIVES = 3
 Drafts = list[Draft]
 
 
-def name_segments(axis: Axis, description: pd.DataFrame, currency: str = "") -> pd.DataFrame:
+def name_segments(
+    axis: Axis, description: pd.DataFrame, currency: str = "", given: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Name and interpret every segment of an axis by rule.
 
     Parameters
@@ -37,6 +39,8 @@ def name_segments(axis: Axis, description: pd.DataFrame, currency: str = "") -> 
         From ``describe_segments``.
     currency : str, default ""
         Of the store; printed with amounts in the interpretation.
+    given : mapping of segment id to str, optional
+        Names that segments have already and keep; they are unique. The others are named around them.
 
     Returns
     -------
@@ -48,10 +52,30 @@ def name_segments(axis: Axis, description: pd.DataFrame, currency: str = "") -> 
     -----
     A structural segment keeps its declared name. Others get the adjective of the feature that tells them from
     their siblings best, and a second one if it says something new. Segments that end up with the same words
-    get, in this order: the next separating feature, a level ("most", "fairly"), a range of values, a number.
+    get, in this order: the next separating feature, a level ("most", "fairly"), a range of values, a number. The
+    sentences of a segment with a given name are those it would have without: they say what is so now.
     """
     traits = segment_traits(axis, description)
-    drafts = [_first_draft(axis, description, row, own) for row, own in enumerate(traits)]
+    first = [_first_draft(axis, description, row, own) for row, own in enumerate(traits)]
+    names = [(given or {}).get(segment, "") for segment in description["segment_id"]]
+    kept = [draft if draft.fixed else replace(draft, fixed=name) for draft, name in zip(first, names, strict=True)]
+    drafts = _settle(kept, traits, axis, description)
+    free = _settle(first, traits, axis, description) if given else drafts
+    said = [anew if name else draft for draft, anew, name in zip(drafts, free, names, strict=True)]
+    return pd.DataFrame(
+        {
+            "segment_id": description["segment_id"].to_list(),
+            "segment_name": [draft.name for draft in drafts],
+            "interpretation": [
+                interpret(axis, description, d.row, [t.features for t in d.traits], currency) for d in said
+            ],
+        }
+    )
+
+
+def _settle(drafts: Drafts, traits: list[list[Trait]], axis: Axis, description: pd.DataFrame) -> Drafts:
+    """Tell apart drafts of one name."""
+    drafts = list(drafts)
     resolvers: tuple[Callable[[Drafts], Drafts], ...] = (
         lambda group: _add_feature(group, traits),
         level_words,
@@ -62,15 +86,7 @@ def name_segments(axis: Axis, description: pd.DataFrame, currency: str = "") -> 
         for group in list(_clashes(drafts)):
             for draft in resolver(group):
                 drafts[draft.row] = draft
-    return pd.DataFrame(
-        {
-            "segment_id": description["segment_id"].to_list(),
-            "segment_name": [draft.name for draft in drafts],
-            "interpretation": [
-                interpret(axis, description, d.row, [t.features for t in d.traits], currency) for d in drafts
-            ],
-        }
-    )
+    return drafts
 
 
 def _first_draft(axis: Axis, description: pd.DataFrame, row: int, traits: list[Trait]) -> Draft:

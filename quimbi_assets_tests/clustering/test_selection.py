@@ -4,7 +4,7 @@ import pytest
 from quimbi_assets.clustering.candidates import Candidate, measure_candidates
 from quimbi_assets.clustering.selection import selection_table
 from quimbi_assets.clustering.stability import Stability
-from quimbi_assets.clustering.views import View, search_views
+from quimbi_assets.clustering.views import Incumbent, View, search_views
 
 
 def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, clusters=None):
@@ -22,12 +22,13 @@ def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, cl
     )
 
 
-def settle(*candidates):
-    return search_views([View((), frozenset(), lambda names: list(candidates))])
+def settle(*candidates, preferred=None):
+    view = View((), frozenset(), lambda names: list(candidates))
+    return search_views([view], None if preferred is None else Incumbent(view, (), preferred))
 
 
-def chosen(*candidates):
-    picked = [c for c in settle(*candidates) if c.chosen]
+def chosen(*candidates, preferred=None):
+    picked = [c for c in settle(*candidates, preferred=preferred) if c.chosen]
     assert len(picked) == 1
     return picked[0].k
 
@@ -38,6 +39,18 @@ def test_the_best_silhouette_wins_among_the_admissible():
 
 def test_more_segments_win_within_the_tolerance():
     assert chosen(candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.37)) == 3
+
+
+def test_the_champion_s_number_wins_where_noise_alone_decides():
+    near = (candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.37))
+    assert chosen(*near, preferred=2) == 2
+    assert chosen(*near, preferred=4) == 3
+    assert chosen(*near, preferred=6) == 3
+    assert chosen(candidate(2, 0.400, ari=0.79), candidate(3, 0.385), preferred=2) == 3
+    bad = (candidate(2, 0.4, ari=0.70), candidate(3, 0.4, ari=0.75), candidate(4, 0.4, ari=0.30))
+    assert chosen(*bad) == 3
+    assert chosen(*bad, preferred=2) == 2
+    assert chosen(*bad, preferred=4) == 3
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.views import View, search_views
+from quimbi_assets.clustering.views import Incumbent, View, search_views
 from quimbi_assets_tests.clustering.test_selection import candidate
 
 
@@ -17,8 +17,8 @@ def view(silhouettes, features=("a", "b", "c"), fixed=()):
     return View(features, frozenset(fixed), measure)
 
 
-def used(*views):
-    (chosen,) = [c for c in search_views(list(views)) if c.chosen]
+def used(*views, incumbent=None):
+    (chosen,) = [c for c in search_views(list(views), incumbent) if c.chosen]
     return "".join(chosen.features)
 
 
@@ -47,6 +47,33 @@ def test_another_view_with_all_features_comes_before_fewer_features():
     assert used(view({"ab": 0.9}), view({"abc": 0.3})) == "abc"
 
 
+def test_the_champion_s_features_come_first_while_they_divide():
+    all_divide, narrow_only = view({"abc": 0.5, "ab": 0.3, "bc": 0.9}), view({"ab": 0.3, "bc": 0.5})
+    assert used(all_divide, incumbent=Incumbent(all_divide, ("a", "b"), 2)) == "ab"
+    assert used(narrow_only, incumbent=Incumbent(narrow_only, ("a", "b"), 2)) == "ab"
+    assert used(narrow_only, incumbent=Incumbent(narrow_only, ("a", "c"), 2)) == "bc"
+
+
+def test_the_champion_s_view_comes_before_one_preferred_otherwise():
+    first, second = view({"abc": 0.9}), view({"abc": 0.3})
+    (chosen,) = [c for c in search_views([first, second], Incumbent(second, second.features, 2)) if c.chosen]
+    assert chosen.silhouette == 0.3
+
+
+def test_nothing_is_measured_twice_for_the_champion():
+    measured = []
+    inner = view({})
+
+    def measure(names):
+        measured.append(names)
+        return inner.measure(names)
+
+    whole = View(inner.features, inner.fixed, measure)
+    candidates = search_views([whole], Incumbent(whole, ("a", "b", "c"), 2))
+    assert sorted(measured) == [("a", "b"), ("a", "b", "c"), ("a", "c"), ("b", "c")]
+    assert len(candidates) == len(measured)
+
+
 def test_nothing_divides_keeps_the_rest_together():
     together = replace(candidate(2, 0.5, clusters=1), features=("a", "b"))
     divided = replace(candidate(3, 0.1), features=("a", "b"))
@@ -54,6 +81,25 @@ def test_nothing_divides_keeps_the_rest_together():
     assert first.chosen
     assert first.reason.startswith("chosen: nothing divides")
     assert second.reason.startswith("not admissible")
+
+
+def test_a_refit_keeps_to_the_champion_s_features_until_another_is_recorded():
+    """Four features of noise beside two that tell: one too many for 600 customers, just bearable for half of them."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(0, 1, (600, 5)), columns=list("abcde"))
+    frame["a"] += np.tile([0.0, 7.0, 14.0], 200)
+    frame["b"] += np.tile([0.0, 7.0, 0.0], 200)
+    frame["f"] = rng.normal(0, 1, 600)
+    champion = AxisModel().fit(frame)
+    (noise,) = set(frame) - set(champion.features_)
+    fewer = frame.iloc[:300]
+    assert AxisModel().fit(fewer).features_ != champion.features_
+    refit = AxisModel().fit(fewer, champion=champion)
+    assert (refit.features_, refit.k_) == (champion.features_, champion.k_)
+    assert set(refit.selection_["features"]) == {", ".join(champion.features_)}
+    assert refit.dropped_ == {noise: "customers divide better without it"}
+    looked_again = AxisModel().fit(fewer.assign(g=fewer["a"] + rng.normal(0, 1, len(fewer))), champion=champion)
+    assert any(features.endswith("g") for features in looked_again.selection_["features"])
 
 
 def test_a_feature_of_noise_is_left_out_of_the_model_with_a_reason():

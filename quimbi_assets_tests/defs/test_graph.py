@@ -24,6 +24,7 @@ from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.resources.archetype_table import read_archetypes
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.instance import open_instance
+from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.profiling import open_profiler
 from quimbi_assets.resources.stores import UnknownStoreError
 
@@ -192,7 +193,8 @@ def assert_shown_as_weak(store_id, name):
         metadata = instance.get_latest_materialization_event(axis_key("models", name)).asset_materialization.metadata
         assert metadata["status"].value == "weak"
         assert "variance ratio" in metadata["real_differences"].value
-    run = MlflowTracking().tracking().client.get_run(axis["mlflow_run_id"])
+    fit = metadata["mlflow_run"].value.rsplit("/", 1)[-1]  # of this fit, whether or not it serves
+    run = MlflowTracking().tracking().client.get_run(fit)
     assert run.data.tags["status"] == "weak"
     assert run.data.tags["reason"] == axis["reason"]
     assert {"variance_ratio.acceleration", "reliability.acceleration"} <= set(run.data.metrics)
@@ -237,7 +239,9 @@ def test_an_axis_depends_on_its_own_earlier_stages_only():
         own = {stage: axis_key(stage, name) for stage in AXIS_STAGES}
         parents = {stage: graph.get(key).parent_keys for stage, key in own.items()}
         assert parents["features"] == {ORDERS_KEY, ITEMS_KEY}
-        assert parents["models"] == {own["features"]} | ({REFERENCE_KEY} if axis.reference else set())
+        assert parents["models"] == {ORDERS_KEY, ITEMS_KEY, own["features"]} | (
+            {REFERENCE_KEY} if axis.reference else set()
+        )
         assert parents["memberships"] == {own["features"], own["models"]}
         assert parents["segments"] == {own["features"], own["memberships"]}
         assert set(own.values()) - {own["models"]} <= graph.get(PROFILES_KEY).parent_keys

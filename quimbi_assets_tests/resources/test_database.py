@@ -23,7 +23,7 @@ def test_tables_of_the_schema(database):
         )
         first = dict(cursor.fetchall())
     expected = {"stores", "orders", "order_items", "support_tickets", "quarantined_rows"}
-    assert expected | {"customer_profiles", "dim_segment_master"} <= tables
+    assert expected | {"customer_profiles", "dim_segment_master", "segment_lineage"} <= tables
     assert {first[table] for table in tables - {"alembic_version"}} == {"store_id"}
 
 

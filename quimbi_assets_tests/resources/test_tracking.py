@@ -10,6 +10,8 @@ import pytest
 import skops.io
 
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.promotion import Comparison, decide
+from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources import model_record
 from quimbi_assets.resources.code_version import code_version
 from quimbi_assets.resources.model_files import read
@@ -140,6 +142,42 @@ def test_moving_the_alias_changes_what_serves(tracking, logged):
     tracking.client.set_registered_model_alias(name, "champion", "1")
     assert tracking.load_champions("tracked_shop", ["frequency"])["frequency"].run_id == logged["runs"][0].run_id
     tracking.client.set_registered_model_alias(name, "champion", "2")
+
+
+def aliases(tracking, name):
+    return {alias: str(version) for alias, version in tracking.client.get_registered_model(name).aliases.items()}
+
+
+def test_a_held_version_waits_as_candidate_until_promoted(tracking, logged):
+    model, features = logged["models"]["frequency"], logged["features"]
+    parent = tracking.start_parent("held_shop")
+    first = tracking.log_axis_model("held_shop", "frequency", model, parent, features)
+    decision = decide(Comparison(0.3, 0.0, 0.0, 0.0, 0.0))
+    held = tracking.log_axis_model("held_shop", "frequency", model, parent, features, decision=decision)
+    name = registered_name("held_shop", "frequency")
+    assert tracking.champion_versions("held_shop") == {"frequency": first.version}
+    assert aliases(tracking, name) == {"champion": first.version, "candidate": held.version}
+    run = tracking.client.get_run(held.run_id).data
+    assert run.tags["promotion"] == "held"
+    assert run.tags["promotion.failed"] == "label_churn"
+    assert run.metrics["churn"] == 0.3
+    tracking.promote("held_shop", "frequency", held.version)
+    assert aliases(tracking, name) == {"champion": held.version}
+    tracking.promote("held_shop", "frequency", first.version)
+    assert tracking.champion_versions("held_shop") == {"frequency": first.version}
+    with pytest.raises(BadInputError, match="axis frequency of store held_shop has no model version 9"):
+        tracking.promote("held_shop", "frequency", "9")
+
+
+def test_the_largest_id_of_any_version_is_remembered(tracking, logged):
+    features = logged["features"]
+    more = toy_model("value", features)
+    parent = tracking.start_parent("counting_shop")
+    for named in (7, 3):
+        more.segments_named_ = named
+        tracking.log_axis_model("counting_shop", "value", more, parent, features)
+    assert tracking.registry.segments_named("counting_shop") == {"value": 7}
+    assert tracking.registry.segments_named("nowhere") == {}
 
 
 def test_stores_do_not_see_each_other(tracking, logged):

@@ -1,0 +1,33 @@
+"""Chooses by hand which model version serves an axis: accepting a held refit, or rolling back.
+
+Belongs here: checking the names and moving the alias. Does not: the automatic rule (``clustering.promotion``).
+"""
+
+from quimbi_assets.commands.console import out
+from quimbi_assets.orders.errors import BadInputError
+
+
+def promote_version(store_id: str, axis_name: str, version: str) -> None:
+    """Make a registered version the champion of an axis.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store, axis or version.
+    """
+    from quimbi_assets.axes import AXES
+    from quimbi_assets.resources.database import open_database
+    from quimbi_assets.resources.model_tracking import MlflowTracking
+    from quimbi_assets.resources.stores import read_store
+
+    read_store(open_database(), store_id)
+    if axis_name not in AXES:
+        raise BadInputError(f"unknown axis {axis_name}; there are: {', '.join(AXES)}")
+    tracking = MlflowTracking().tracking()
+    before = tracking.champion_versions(store_id, [axis_name]).get(axis_name, "none")
+    tracking.promote(store_id, axis_name, version)
+    out.print(
+        f"axis {axis_name} of store {store_id}: version {version} serves instead of {before}. Segments and profiles "
+        "follow when memberships, segments and profiles are materialized: quimbi ui",
+        markup=False,
+    )

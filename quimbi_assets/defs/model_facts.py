@@ -1,0 +1,93 @@
+"""What is said about an axis's model: the row that later stages read, the UI's figures, the check of its balance.
+
+Belongs here: turning a fitted model into these. Does not: fitting (``models``), a refit's promotion (``promotions``),
+differences against chance (``differences``).
+"""
+
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.promotion import Decision
+from quimbi_assets.clustering.verdict import Differences
+from quimbi_assets.defs.checks import rule_check
+from quimbi_assets.defs.differences import differences_facts
+from quimbi_assets.defs.stage_tables import facts
+from quimbi_assets.resources.model_registry import LoadedModel
+
+CHECK = "no_giant_segment"
+#: A share of customers beyond which a segment that no declared state explains says little about anybody.
+GIANT = 0.85
+#: Columns of the candidates' table that the UI shows; MLflow holds all.
+SHOWN = ("k", "silhouette", "stability_ari", "largest_share", "smallest_share", "chosen", "reason")
+
+
+def model_summary(
+    serving: LoadedModel, decision: Decision, table: pd.DataFrame, differences: Differences
+) -> pd.DataFrame:
+    """Return one row about the model that serves, as the next stages and ``quimbi segments`` read it.
+
+    Parameters
+    ----------
+    serving : LoadedModel
+        The new fit, or the champion where the fit is held.
+    decision : Decision
+        On the new fit.
+    table : DataFrame
+        The axis's features, whose instant and recorded columns ride on.
+    differences : Differences
+        Whether customers really differ on the axis.
+    """
+    model = serving.model
+    frame = pd.DataFrame(
+        {
+            "status": [differences.status],
+            "reason": [differences.reason],
+            "k": [model.k_],
+            "silhouette": [model.silhouette_],
+            "stability_ari": [model.stability_ari_],
+            "mlflow_run_id": [serving.run_id],
+            "model_version": [str(serving.version)],
+            "held_reason": [None if decision.promoted else decision.reason],
+        }
+    )
+    frame.attrs = {key: table.attrs[key] for key in ("observation_end", "recorded")}
+    return frame
+
+
+def model_metadata(
+    model: AxisModel, run: Any, differences: Differences, decision: Decision
+) -> dict[str, dg.MetadataValue]:
+    """Return the figures and pictures of a new fit, whether it serves or not."""
+    return facts(
+        **differences_facts(differences),
+        segments=model.k_,
+        silhouette=float(model.silhouette_),
+        stability_ari=float(model.stability_ari_),
+        largest_share=float(model.shares_.max()),
+        customers_fitted=int(model.n_fit_),
+        customers_of_low_evidence=int(model.n_low_evidence_),
+        features_dropped=dict(model.dropped_) or None,
+        registered_version=str(run.version),
+        promotion=("promoted: " if decision.promoted else "held, the champion keeps serving: ") + decision.reason,
+        lineage=model.lineage_,
+        mlflow_run=run.url,
+        choice_of_k=model.selection_[[column for column in SHOWN if column in model.selection_]],
+        silhouette_by_k=run.pictures["silhouette_by_k.png"],
+        centres=run.pictures["centres.png"],
+    )
+
+
+def giant_check(key: dg.AssetKey, model: AxisModel) -> dg.AssetCheckResult:
+    """Check that no segment without a declared state holds nearly everybody."""
+    free = [share for share, state in zip(model.shares_, model.structural_, strict=True) if state is None]
+    largest = max(free)
+    return rule_check(
+        key,
+        CHECK,
+        bool(largest <= GIANT),
+        f"No segment without a declared state holds more than {GIANT:.0%} of the customers fitted.",
+        largest_share=float(largest),
+    )

@@ -1,0 +1,148 @@
+"""Refits through the real graph: what serves, what is held, what comes back."""
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.promoting import promote_version
+from quimbi_assets.commands.running import RunOptions, run_store
+from quimbi_assets.commands.showing import held_reasons_of, segments_of
+from quimbi_assets.commands.summary import run_and_summarise
+from quimbi_assets.defs.partitions import axis_key
+from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.resources.instance import open_instance
+from quimbi_assets.resources.loading import load_store
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.simulation import write_store
+
+pytestmark = pytest.mark.xdist_group("graph")
+
+STORE, AXIS = "refitted", "purchase_value"
+
+
+def rows(database, sql, *parameters):
+    with database.transaction() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+
+
+def run(**options):
+    run_store(STORE, RunOptions(axes=[AXIS], **options), Steps(None, STORE))
+
+
+def axis_now():
+    (axis,) = [axis for axis in segments_of(STORE)["axes"] if axis["axis"] == AXIS]
+    return axis
+
+
+def names(axis):
+    return {segment["segment_id"]: segment["segment_name"] for segment in axis["segments"]}
+
+
+def last_check():
+    with open_instance() as instance:
+        check = dg.AssetCheckKey(axis_key("models", AXIS), "refit_promoted")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+        return record.event.asset_check_evaluation
+
+
+@pytest.fixture(scope="module")
+def store(database, tmp_path_factory):
+    """One axis of a small store, fitted once."""
+    folder = tmp_path_factory.mktemp(STORE)
+    write_store(400, folder, seed=5)
+    load_store(database, STORE, folder / "orders.parquet", folder / "order_items.parquet")
+    run()
+    return database
+
+
+def serving():
+    return MlflowTracking().tracking().champion_versions(STORE, [AXIS])[AXIS]
+
+
+def relations_of(database, version):
+    sql = "SELECT relation FROM quimbi.segment_lineage WHERE store_id = %s AND model_version = %s"
+    return {relation for (relation,) in rows(database, sql, STORE, version)}
+
+
+def test_a_first_fit_serves_and_the_same_data_change_nothing(store):
+    first = axis_now()
+    assert last_check().passed
+    assert relations_of(store, "1") == {"born"}
+    run()
+    assert axis_now()["segments"] == first["segments"]
+    assert relations_of(store, "2") == {"kept"}
+    assert serving() == "2"
+
+
+def test_a_held_refit_leaves_the_champion_serving_and_says_why(store, monkeypatch, capsys):
+    before, version = axis_now(), serving()
+    with monkeypatch.context() as patch:
+        patch.setattr("quimbi_assets.clustering.promotion.MAX_CHURN", 0.0)
+        run_and_summarise(STORE, RunOptions(axes=[AXIS]))
+    after = axis_now()
+    assert serving() == version
+    assert after["mlflow_run_id"] == before["mlflow_run_id"]
+    assert names(after) == names(before)
+    reason = held_reasons_of(STORE)[AXIS]
+    assert "of customers would change segment" in reason
+    assert "refit held, the earlier model serves: " + reason in capsys.readouterr().out
+    check = last_check()
+    assert not check.passed
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert check.metadata["reason"].value == reason
+    client = MlflowTracking().tracking().client
+    held = str(client.get_registered_model(f"{STORE}.{AXIS}").aliases["candidate"])
+    assert held == str(int(version) + 1)
+    found = client.get_model_version(f"{STORE}.{AXIS}", held)
+    assert found.tags["promotion"] == f"held: {reason}"
+    assert client.get_run(found.run_id).data.tags["promotion"] == "held"
+    assert relations_of(store, held) == {"kept"}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("quimbi_assets.clustering.promotion.MAX_CHURN", 0.0)
+        run(promote=True)
+    assert serving() != version
+    assert AXIS not in held_reasons_of(STORE)
+    assert last_check().passed
+
+
+def test_rolling_back_is_moving_an_alias_and_names_return(store):
+    run()
+    before = axis_now()
+    run(max_k=2)
+    assert axis_now()["k"] == 2
+    assert last_check().passed
+    two = serving()
+    ids = {i for (i,) in rows(store, "SELECT segment_id FROM quimbi.segment_lineage WHERE store_id = %s", STORE)}
+    promote_version(STORE, AXIS, "1")
+    assert serving() == "1"
+    run()
+    back = axis_now()
+    assert names(back) == names(before)
+    promote_version(STORE, AXIS, two)
+    run(min_k=4)
+    numbers = [int(i.rsplit("_", 1)[1]) for i in set(names(axis_now())) - ids]
+    assert all(number > max(int(i.rsplit("_", 1)[1]) for i in ids) for number in numbers)
+
+
+def test_promoting_what_is_not_there(store):
+    with pytest.raises(BadInputError, match="no model version 999"):
+        promote_version(STORE, AXIS, "999")
+    with pytest.raises(BadInputError, match="unknown axis shoe_size"):
+        promote_version(STORE, "shoe_size", "1")
+
+
+def test_lineage_is_a_table_of_similarities(store):
+    frame = pd.DataFrame(
+        rows(
+            store,
+            "SELECT relation, score, segment_id, previous_segment_id FROM quimbi.segment_lineage WHERE store_id = %s",
+            STORE,
+        ),
+        columns=["relation", "score", "segment_id", "previous"],
+    )
+    assert frame.loc[frame["relation"] == "kept", "score"].between(0.5, 1).all()
+    same = frame["segment_id"] == frame["previous"]
+    assert (same == frame["relation"].isin(["kept", "retired"])).all()
