@@ -23,7 +23,7 @@ from quimbi_assets.clustering.verdict import Differences, with_verdicts
 MAX_CUSTOMERS = 3_000
 """Most customers compared. More would find smaller differences than are worth acting on."""
 
-MAX_ROWS = 1_500_000
+MAX_ROWS = 700_000
 """Most orders and lines of those customers together, which is what a comparison costs."""
 
 N_SHUFFLES = 3

@@ -77,7 +77,8 @@ def models(
         for position, name in enumerate(selected):
             progress.step(f"fitting {name}", 0.15 + 0.5 * position / len(selected))
             key, table = axis_key("models", name), frames.read(axis_key("features", name), store_id)
-            reason, champion = inactive_reason(table), champions.get(name)
+            reason = inactive_reason(table)
+            champion = None if _looks_back(frames.read(key, store_id), table) else champions.get(name)
             fitted = None if reason else _fit(AXES[name], config, table, champion, named.get(name, 0))
             if fitted is None or isinstance(fitted, str):
                 yield from _inactive(key, name, reason or str(fitted), log)
@@ -99,6 +100,13 @@ def models(
     store.publish_lineage(store_id, lineages)
     store.publish_axis_models(store_id, {name: frames.read(axis_key("models", name), store_id) for name in selected})
     progress.step("models registered", 0.65)
+
+
+def _looks_back(before: pd.DataFrame | None, table: pd.DataFrame | None) -> bool:
+    """Whether the last model saw more than this run may: a run as of the past is blind to what came later."""
+    if before is None or table is None:
+        return False
+    return pd.Timestamp(before.attrs.get("observation_end")) > pd.Timestamp(table.attrs["observation_end"])
 
 
 def _fit(
