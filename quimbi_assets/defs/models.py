@@ -4,11 +4,14 @@ Belongs here: fitting each selected axis, deciding whether it serves, logging it
 (``clustering``), any MLflow call (``resources.tracking``), what is said about a model (``model_facts``).
 """
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dagster as dg
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.clustering.axis_model import axis_model
@@ -69,17 +72,29 @@ def models(
     """Fit, log and register the selected axes' models of the partition's store; those that pass serve from now on."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("models", name) in context.selected_asset_keys]
-    progress.step("comparing customers with chance", 0.12)
-    differences = axis_differences(frames, store_id, selected, config.random_state)
     champions, named = tracking.champions(store_id, selected), tracking.segments_named(store_id)
     lineages: dict[str, tuple[str, pd.DataFrame]] = {}
-    with tracking.materialization(store_id, context.run_id, parameters=dict(config)) as log:
+    tables = {name: frames.read(axis_key("features", name), store_id) for name in selected}
+    for name in selected:
+        if _looks_back(frames.read(axis_key("models", name), store_id), tables[name]):
+            champions.pop(name, None)
+    with (
+        tracking.materialization(store_id, context.run_id, parameters=dict(config)) as log,
+        threadpool_limits(1),
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+    ):
+        # Fits release the interpreter and run on a thread each; one within another would change their last digits.
+        fits = {
+            name: pool.submit(_fit, AXES[name], config, tables[name], champions.get(name), named.get(name, 0))
+            for name in selected
+            if inactive_reason(tables[name]) is None
+        }
+        progress.step("comparing customers with chance", 0.12)
+        differences = axis_differences(frames, store_id, selected, config.random_state)
         for position, name in enumerate(selected):
-            progress.step(f"fitting {name}", 0.15 + 0.5 * position / len(selected))
-            key, table = axis_key("models", name), frames.read(axis_key("features", name), store_id)
-            reason = inactive_reason(table)
-            champion = None if _looks_back(frames.read(key, store_id), table) else champions.get(name)
-            fitted = None if reason else _fit(AXES[name], config, table, champion, named.get(name, 0))
+            progress.step(f"fitting {name}", 0.3 + 0.35 * position / len(selected))
+            key, table, champion = axis_key("models", name), tables[name], champions.get(name)
+            reason, fitted = inactive_reason(table), fits[name].result() if name in fits else None
             if fitted is None or isinstance(fitted, str):
                 yield from _inactive(key, name, reason or str(fitted), log)
                 continue

@@ -20,7 +20,7 @@ from quimbi_assets.profiles.scores import AxisScores
 ID_BYTES = 6
 TINY = 1e-300
 """Least membership that is told from none: keeps its logarithm finite."""
-MOST_ROWS = 20_000
+MOST_ROWS = 2_048
 """Customers compared with all archetypes at a time."""
 
 
@@ -151,11 +151,12 @@ def nearest(
     position, best = np.zeros(n, dtype=np.intp), np.zeros(n)
     for start in range(0, n if logs else 0, MOST_ROWS):
         rows = slice(start, min(start + MOST_ROWS, n))
-        total = np.zeros((rows.stop - start, len(codes)))
+        # Combinations by customers, so that every addition runs along memory; with blocks that fit a cache, half the time.
+        total = np.zeros((len(codes), rows.stop - start))
         for j, log in enumerate(logs):
-            total += log[rows][:, codes[:, j]]
-        position[rows] = np.argmax(total, axis=1)
-        best[rows] = total[np.arange(len(total)), position[rows]]
+            total += np.ascontiguousarray(log[rows].T)[codes[:, j]]
+        position[rows] = np.argmax(total, axis=0)
+        best[rows] = total[position[rows], np.arange(total.shape[1])]
     return position, best
 
 

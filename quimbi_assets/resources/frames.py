@@ -81,6 +81,10 @@ def read_frame(path: UPath) -> pd.DataFrame:
     with path.open("rb") as file:
         table = pq.read_table(file)
     attrs = json.loads((table.schema.metadata or {}).get(ATTRS_KEY, b"{}"))
-    frame = table.to_pandas()
+    try:
+        frame = table.to_pandas()
+    except TypeError:
+        # pandas cannot parse its own name of an Arrow list type; such frames have no index to restore.
+        frame = table.replace_schema_metadata(None).to_pandas()
     frame.attrs = attrs
     return frame
