@@ -151,7 +151,7 @@ def nearest(
     position, best = np.zeros(n, dtype=np.intp), np.zeros(n)
     for start in range(0, n if logs else 0, MOST_ROWS):
         rows = slice(start, min(start + MOST_ROWS, n))
-        # Combinations by customers, so that every addition runs along memory; with blocks that fit a cache, half the time.
+        # Combinations by customers: every addition runs along memory, in blocks that fit a cache (half the time).
         total = np.zeros((len(codes), rows.stop - start))
         for j, log in enumerate(logs):
             total += np.ascontiguousarray(log[rows].T)[codes[:, j]]
