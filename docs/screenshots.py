@@ -94,7 +94,7 @@ def wait_for(url: str) -> None:
 def dagster_pages(page: Page) -> None:
     """Take the asset graph, the model page of an axis, and its segments."""
     base = f"http://127.0.0.1:{DAGSTER}"
-    lineage = f"assets/segments/{AXIS}?view=lineage&lineageScope=upstream"
+    lineage = f"assets/segments/{AXIS}?view=lineage&lineageScope=upstream&lineageDepth=5"
     for name, address in (("graph", "asset-groups"), ("axis_graph", lineage)):
         page.goto(f"{base}/{address}", wait_until="networkidle")
         dismiss(page)
