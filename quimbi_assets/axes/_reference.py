@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from quimbi_assets.axes._inputs import naive_utc
 from quimbi_assets.axes._tables import CATEGORY_PRICES_SCHEMA, PRODUCT_PRICES_SCHEMA, STORE_GAPS_SCHEMA
+from quimbi_assets.orders.keys import among
 
 #: Sales from which a product's own price history is long enough to call a price cheap.
 MIN_PRICE_HISTORY = 10
@@ -112,7 +113,7 @@ def fit_reference(orders: pd.DataFrame, items: pd.DataFrame | None, observation_
     median_gap = float(gaps.median()) if len(gaps) else None
     if items is None or items.empty:
         return StoreReference(*_empty_frames(), median_gap)
-    lines = items.loc[items["order_id"].isin(visible["order_id"]) & (items["price"] > 0) & (items["quantity"] > 0)]
+    lines = items.loc[among(items["order_id"], visible["order_id"]) & (items["price"] > 0) & (items["quantity"] > 0)]
     return StoreReference(_cheap_prices(lines), _luxury_prices(lines), median_gap)
 
 

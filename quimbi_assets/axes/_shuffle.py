@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes._inputs import naive_utc
+from quimbi_assets.orders.keys import among
 
 Instants = NDArray[np.int64]
 """Microseconds since 1970."""
@@ -55,7 +56,7 @@ def visible_store(
         local = naive_utc(frame["order_date_local"]).fillna(local)
     frame = frame.assign(order_date_local=local).sort_values(["customer_id", "order_date", "order_id"])
     frame = frame.reset_index(drop=True)
-    return frame, None if items is None else items[items["order_id"].isin(frame["order_id"])]
+    return frame, None if items is None else items[among(items["order_id"], frame["order_id"])]
 
 
 def shuffle_orders(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from quimbi_assets.axes import BusinessHours, StoreReference, extract_features
+from quimbi_assets.orders.keys import among
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def measure_window(
     end = cut + pd.Timedelta(days=days)
     own = orders[orders["customer_id"].astype("str").isin(customers)]
     after = own[(own["order_date"] >= cut) & (own["order_date"] < end)]
-    lines = None if items is None else items[items["order_id"].isin(after["order_id"])]
+    lines = None if items is None else items[among(items["order_id"], after["order_id"])]
     features = (
         {}
         if after.empty

@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.axes import AXES, Axis, BusinessHours, Features, StoreReference, extract_features
+from quimbi_assets.axes import AXES, Axis, BusinessHours, StoreReference, extract_features
 from quimbi_assets.axes._shuffle import HALF, halve_customers, shuffle_orders, visible_store
+from quimbi_assets.axes._together import extract_together
 from quimbi_assets.clustering.differences import against_reference, log_variances, reliabilities, winsorise
 from quimbi_assets.clustering.reading import N_ORDERS, numbers
 from quimbi_assets.clustering.sampling import customer_order
 from quimbi_assets.clustering.transforms import Array, apply_transforms
 from quimbi_assets.clustering.verdict import Differences, with_verdicts
+from quimbi_assets.orders.keys import among
 
 MAX_CUSTOMERS = 3_000
 """Most customers compared. More would find smaller differences than are worth acting on."""
@@ -37,8 +39,8 @@ TINY = 1e-9
 class _Measured(NamedTuple):
     """Features of a store, and of the same store with every customer split in two."""
 
-    whole: Features
-    halves: Features
+    whole: dict[str, pd.DataFrame]
+    halves: dict[str, pd.DataFrame]
 
 
 def measure_differences(
@@ -87,7 +89,8 @@ def measure_differences(
     )
     seeds = np.random.SeedSequence(random_state).generate_state(N_SHUFFLES)
     stores = [bounded, *(shuffle_orders(*bounded, observation_end, int(seed)) for seed in seeds)]
-    measured = [_Measured(measure(o, i), measure(halve_customers(o), i)) for o, i in stores]
+    found = extract_together([*stores, *((halve_customers(o), i) for o, i in stores)], measure)
+    measured = [_Measured(*pair) for pair in zip(found[: len(stores)], found[len(stores) :], strict=True)]
     return {name: _judge(AXES[name], measured) for name in measured[0].whole}
 
 
@@ -101,8 +104,8 @@ def _sample(
         n_rows = n_rows.add(items["order_id"].map(customer).value_counts(), fill_value=0)
     ranked = n_rows.iloc[customer_order(n_rows.index, seed)]
     kept = ranked.index[: max(int((ranked.cumsum() <= max_rows).sum()), 2)][:max_customers]
-    orders = orders[orders["customer_id"].isin(kept)].reset_index(drop=True)
-    return orders, None if items is None else items[items["order_id"].isin(orders["order_id"])]
+    orders = orders[among(orders["customer_id"], kept)].reset_index(drop=True)
+    return orders, None if items is None else items[among(items["order_id"], orders["order_id"])]
 
 
 def _judge(axis: Axis, measured: list[_Measured]) -> Differences:

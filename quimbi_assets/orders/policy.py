@@ -12,6 +12,7 @@ import pandas as pd
 
 from quimbi_assets.orders.canonical import ITEM_COLUMNS, ORDER_COLUMNS, empty_items, naive_utc
 from quimbi_assets.orders.dates import zone
+from quimbi_assets.orders.keys import among
 
 Report = dict[str, int]
 """What happened, in words, and to how many rows; in the order it happened."""
@@ -105,7 +106,7 @@ def apply_policy(
         if gone.any():
             report[f"orders dropped: {reason}"] = int(gone.sum())
             orders = orders[~gone]
-    items = items[items["order_id"].isin(orders["order_id"])]
+    items = items[among(items["order_id"], orders["order_id"])]
     orders, items = _without_gift_cards(orders, items, policy, report)
     orders, items = _with_capped_refunds(orders, items, report)
     report |= {"orders kept": len(orders), "lines kept": len(items)}
@@ -140,7 +141,7 @@ def _without_gift_cards(
     if not is_card.any():
         return orders, items
     cards, items = items[is_card], items[~is_card]
-    only_cards = orders["order_id"].isin(cards["order_id"]) & ~orders["order_id"].isin(items["order_id"])
+    only_cards = among(orders["order_id"], cards["order_id"]) & ~among(orders["order_id"], items["order_id"])
     report["gift card lines dropped"] = len(cards)
     report["orders dropped: only gift cards"] = int(only_cards.sum())
     orders = orders[~only_cards]

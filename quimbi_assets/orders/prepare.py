@@ -12,6 +12,7 @@ import pandas as pd
 
 from quimbi_assets.orders import aliases, schemas, tables
 from quimbi_assets.orders.amounts import largest_amount
+from quimbi_assets.orders.keys import among
 from quimbi_assets.orders.refusals import refused_rows, split_broken
 from quimbi_assets.orders.rows import apply_schema, read_rows
 from quimbi_assets.orders.text import as_text
@@ -143,7 +144,7 @@ def prepare_order_items(
         reasons = reasons.mask(reasons.isna() & broken_number, "line_no is not a whole number")
         typed["line_no"] = typed["line_no"].mask(broken_number | (typed["line_no"].abs() > 2**31), -1).astype("int64")
     reasons = apply_schema(typed, reasons, schemas.stored_order_items(largest_amount(currency)))
-    orphans = ~typed["order_id"].isin(known_orders)
+    orphans = ~among(typed["order_id"], pd.Series(list(known_orders), dtype="str"))
     reasons = reasons.mask(reasons.isna() & orphans, NO_ORDER)
     return _sorted(spec, frame, typed, reasons, _ignored(frame, spec, list(found.values()), exported), broken)
 
