@@ -47,7 +47,7 @@ def visible_store(
     orders : DataFrame
         Every order has a customer, a date and ``order_date_local``.
     items : DataFrame or None
-        Lines of these orders.
+        Lines of these orders; ``refunded_at`` naive UTC, as ``order_date``.
     """
     frame = orders.assign(order_date=naive_utc(orders["order_date"]))
     frame = frame[frame["customer_id"].notna() & (frame["order_date"] < observation_end)]
@@ -56,7 +56,10 @@ def visible_store(
         local = naive_utc(frame["order_date_local"]).fillna(local)
     frame = frame.assign(order_date_local=local).sort_values(["customer_id", "order_date", "order_id"])
     frame = frame.reset_index(drop=True)
-    return frame, None if items is None else items[among(items["order_id"], frame["order_id"])]
+    if items is None:
+        return frame, None
+    lines = items[among(items["order_id"], frame["order_id"])]
+    return frame, lines.assign(refunded_at=naive_utc(lines["refunded_at"])) if "refunded_at" in lines else lines
 
 
 def shuffle_orders(

@@ -6,6 +6,7 @@ pictures are kept.
 
 import textwrap
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,20 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.sampling import customer_order
 from quimbi_assets.clustering.selection import chosen_view
 
+_DRAWING = Lock()
 MOST_POINTS = 3000
 """Customers in the scatter: more only hide each other."""
+
+
+def draw(model: AxisModel) -> dict[str, bytes]:
+    """Draw the pictures of a fit, PNG by file name; one fit at a time in a process, as matplotlib wants it."""
+    shares = list(100 * model.shares_)
+    with _DRAWING:
+        return {
+            "silhouette_by_k.png": silhouette_by_k(model),
+            "centres.png": centre_heat_map(model),
+            "segment_shares.png": segment_shares(_segment_labels(model), shares, f"{model.axis}: segments"),
+        }
 
 
 def silhouette_by_k(model: AxisModel) -> bytes:

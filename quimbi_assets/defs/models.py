@@ -4,20 +4,14 @@ Belongs here: fitting each selected axis, deciding whether it serves, logging it
 (``clustering``), any MLflow call (``resources.tracking``), what is said about a model (``model_facts``).
 """
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import dagster as dg
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from quimbi_assets.axes import AXES, Axis
-from quimbi_assets.clustering.axis_model import axis_model
-from quimbi_assets.clustering.comparison import consider
-from quimbi_assets.clustering.inactive import InactiveAxisError
-from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model
 from quimbi_assets.defs.differences import CHECK as DIFFERENCES_CHECK
 from quimbi_assets.defs.differences import axis_differences, differences_check
 from quimbi_assets.defs.model_facts import CHECK, giant_check, model_metadata, model_summary
@@ -27,11 +21,14 @@ from quimbi_assets.defs.promotions import promotion_check
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, inactive_reason, inactive_result
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_registry import LoadedModel
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.model_tracking import LoggedModel, MaterializationLog, MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.workers import workers
 
 CHECKS = (CHECK, DIFFERENCES_CHECK, PROMOTION_CHECK)
+RECORDERS = 2
+"""Threads that record fits: they mostly wait for the tracker's database."""
 
 
 class ModelOptions(dg.Config):
@@ -78,34 +75,36 @@ def models(
     for name in selected:
         if _looks_back(frames.read(axis_key("models", name), store_id), tables[name]):
             champions.pop(name, None)
+    options = FitOptions(**dict(config))
+    reference = frames.read(REFERENCE_KEY, store_id)
+    active = {name: table for name, table in tables.items() if table is not None and inactive_reason(table) is None}
     with (
         tracking.materialization(store_id, context.run_id, parameters=dict(config)) as log,
-        threadpool_limits(1),
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        workers(max(map(len, active.values()), default=0)) as pool,
+        ThreadPoolExecutor(RECORDERS) as recorders,
     ):
-        # Fits release the interpreter and run on a thread each; one within another would change their last digits.
-        fits = {
-            name: pool.submit(_fit, AXES[name], config, tables[name], champions.get(name), named.get(name, 0))
-            for name in selected
-            if inactive_reason(tables[name]) is None
-        }
+        fits = {}
+        for name, table in active.items():
+            champion = champions.get(name)
+            before = champion.model if champion else None
+            fit = pool.submit(fit_axis_model, name, options, table, before, named.get(name, 0))
+            fits[name] = recorders.submit(_recorded, fit, AXES[name], table, reference, log)
         progress.step("comparing customers with chance", 0.12)
         differences = axis_differences(frames, store_id, selected, config.random_state)
         for position, name in enumerate(selected):
             progress.step(f"fitting {name}", 0.3 + 0.35 * position / len(selected))
             key, table, champion = axis_key("models", name), tables[name], champions.get(name)
-            reason, fitted = inactive_reason(table), fits[name].result() if name in fits else None
-            if fitted is None or isinstance(fitted, str):
-                yield from _inactive(key, name, reason or str(fitted), log)
+            reason, fit = inactive_reason(table), fits[name].result() if name in fits else None
+            if fit is None or isinstance(fit, str):
+                yield from _inactive(key, name, reason or str(fit), log)
                 continue
-            decision = consider(champion and champion.model, fitted, table, by_hand=config.promote)
-            run = log.axis(AXES[name], fitted, table, frames.read(REFERENCE_KEY, store_id), decision)
+            (model, decision, _), run = fit
             found = differences[name]
             log.differences(run, found)
-            lineages[name] = (run.version, fitted.lineage_)
+            lineages[name] = (run.version, model.lineage_)
             held = champion if champion and not decision.promoted else None
-            serving = held or LoadedModel(fitted, run.version, run.run_id)
-            metadata = model_metadata(fitted, run, found, decision)
+            serving = held or LoadedModel(model, run.version, run.run_id)
+            metadata = model_metadata(model, run, found, decision)
             yield dg.MaterializeResult(
                 asset_key=key, value=model_summary(serving, decision, table, found), metadata=metadata
             )
@@ -124,24 +123,19 @@ def _looks_back(before: pd.DataFrame | None, table: pd.DataFrame | None) -> bool
     return pd.Timestamp(before.attrs.get("observation_end")) > pd.Timestamp(table.attrs["observation_end"])
 
 
-def _fit(
-    axis: Axis, config: ModelOptions, table: pd.DataFrame, champion: LoadedModel | None, named: int
-) -> AxisModel | str:
-    """Fit one axis; a reason in words where its customers give nothing to tell apart."""
-    model = axis_model(
-        axis,
-        min_k=config.min_k,
-        max_k=config.max_k,
-        max_sample=config.max_sample,
-        random_state=config.random_state,
-    )
-    try:
-        return model.fit(table, champion=champion.model if champion else None, named=named)
-    except InactiveAxisError as error:
-        return str(error)
+def _recorded(
+    fit: "Future[AxisFit | str]",
+    axis: Axis,
+    table: pd.DataFrame,
+    reference: pd.DataFrame | None,
+    log: MaterializationLog,
+) -> tuple[AxisFit, LoggedModel] | str:
+    """Wait for a fit and record it; a reason in words where there is none."""
+    found = fit.result()
+    return found if isinstance(found, str) else (found, log.axis(axis, found, table, reference))
 
 
-def _inactive(key: dg.AssetKey, name: str, reason: str, log: Any) -> Iterator[StageEvent]:
+def _inactive(key: dg.AssetKey, name: str, reason: str, log: MaterializationLog) -> Iterator[StageEvent]:
     log.inactive(name, reason)
     yield inactive_result(key, reason)
     for check in CHECKS:

@@ -16,7 +16,7 @@ from quimbi_assets.defs.partitions import FRAMES, ORDERS_KEY, OWNERS, PROFILES_K
 from quimbi_assets.defs.stage_tables import facts
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
-from quimbi_assets.profiles.assemble import ProfileContext, assemble_scores
+from quimbi_assets.profiles.assemble import ProfileContext, profile_batches
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
 from quimbi_assets.profiles.scores import scores_from_frame
 from quimbi_assets.resources.frames import FrameIOManager
@@ -65,14 +65,19 @@ def customer_profiles(
         currency="" if orders is None else orders.attrs.get("currency") or "",
         archetypes=choice.kept,
     )
-    profiles = assemble_scores(scores, {name: tables["features"][name] for name in axes}, profile_context)
-    check = schema_check(PROFILES_KEY, CHECK, profiles, PROFILE_SCHEMA)
-    if not check.passed:
-        yield check
-        raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=check.metadata)
-    progress.step("publishing profiles", 0.9)
-    store.publish_archetypes(store_id, archetypes)
-    store.publish_profiles(store_id, profiles)
+    own_features = {name: tables["features"][name] for name in axes}
+    batches = []
+    with store.replacing_profiles(store_id) as append:
+        for batch in profile_batches(scores, own_features, profile_context):
+            append(batch)
+            batches.append(batch)
+        progress.step("publishing profiles", 0.9)
+        profiles = pd.concat(batches, ignore_index=True)
+        check = schema_check(PROFILES_KEY, CHECK, profiles, PROFILE_SCHEMA)
+        if not check.passed:
+            yield check
+            raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=check.metadata)
+        store.publish_archetypes(store_id, archetypes)
     yield dg.Output(profiles, metadata=_metadata(profiles, axes, as_of, left_out, archetypes))
     yield check
     yield _archetype_check(choice)

@@ -15,8 +15,10 @@ from quimbi_assets.defs.stage_tables import facts
 from quimbi_assets.orders.canonical import canonical_tickets
 from quimbi_assets.orders.policy import apply_policy
 from quimbi_assets.orders.schemas import CANONICAL_ITEMS, CANONICAL_ORDERS
+from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.workers import warm_up
 
 CHECK = "canonical_schema"
 
@@ -46,12 +48,18 @@ def _out(key: dg.AssetKey, description: str) -> dg.AssetOut:
     check_specs=[dg.AssetCheckSpec(CHECK, asset=ORDERS_KEY), dg.AssetCheckSpec(CHECK, asset=ITEMS_KEY)],
 )
 def raw_orders(
-    context: dg.AssetExecutionContext, store: StoreDatabase, progress: dg.ResourceParam[Progress]
+    context: dg.AssetExecutionContext,
+    store: StoreDatabase,
+    tracking: MlflowTracking,
+    progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:
-    """Read the partition's store and apply its order policy."""
+    """Read the partition's store and apply its order policy; while the database answers, what comes later starts."""
     progress.step("reading orders", 0.02)
     settings = store.settings(context.partition_key)
-    sent_orders, sent_items = store.orders(context.partition_key), store.items(context.partition_key)
+    tracking.begin_imports()
+    sent_orders = store.orders(context.partition_key)
+    warm_up(sent_orders["customer_id"].nunique())
+    sent_items = store.items(context.partition_key)
     orders, items, report = apply_policy(
         sent_orders, sent_items, settings.policy, settings.time_zone, settings.currency
     )

@@ -22,8 +22,9 @@ from quimbi_assets.profiles.scores import AxisScores, scores_from_frame
 from quimbi_assets.profiles.strength import STRENGTHS, strengths
 from quimbi_assets.segments.rows import to_json
 
-MOST_ROWS = 50_000
-"""Rows built at a time: keeps the JSON text of a batch far under Arrow's 2 GB for one array of strings."""
+MOST_ROWS = 5_000
+"""Rows built at a time: far under Arrow's 2 GB of text for one array, and a batch can be written while the next is
+built."""
 
 
 def assemble(
@@ -78,14 +79,27 @@ def assemble_scores(
     ValueError
         If there is no axis, or the frames are not of the same customers.
     """
+    return pd.concat(list(profile_batches(scores, features, context)), ignore_index=True)
+
+
+def profile_batches(
+    scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], context: ProfileContext
+) -> Iterator[pd.DataFrame]:
+    """Build profiles as ``assemble_scores`` does, yielding them some thousand rows at a time, in order.
+
+    Raises
+    ------
+    ValueError
+        If there is no axis, or the frames are not of the same customers.
+    """
     axes = axis_order(scores)
     if not axes:
         raise ValueError("no active axis: there is nothing to profile")
     customers = scores[axes[0]].customers
     _check_customers(customers, axes, scores, features)
     ordered = {axis: scores[axis] for axis in axes}
-    tables = [_table(*batch, context) for batch in _batches(ordered, features, len(customers))]
-    return pa.concat_tables(tables).to_pandas(types_mapper=pd.ArrowDtype)
+    for batch in _batches(ordered, features, len(customers)):
+        yield _table(*batch, context).to_pandas(types_mapper=pd.ArrowDtype)
 
 
 def _batches(

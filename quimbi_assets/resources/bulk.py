@@ -7,7 +7,10 @@ shares psycopg2's transaction.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -21,11 +24,15 @@ from quimbi_assets.resources.database import Database
 CHUNK = 250_000
 """Rows a COPY, so that a large frame is never twice in memory as text."""
 
+Append = Callable[[pd.DataFrame], None]
 REPLACEABLE = {"customer_profiles", "dim_segment_master"}
 
 
-def replace_rows(database: Database, table: str, store_id: str, frame: pd.DataFrame) -> int:
-    """Replace a store's rows of an output table; readers see the old state or the new one, never a mixture.
+@contextmanager
+def replacing_rows(database: Database, table: str, store_id: str) -> Iterator[Append]:
+    """Replace a store's rows of an output table by those appended in the block.
+
+    Readers see the old state until the block ends well, then the new one, never a mixture; if it fails, the old one.
 
     Parameters
     ----------
@@ -33,15 +40,14 @@ def replace_rows(database: Database, table: str, store_id: str, frame: pd.DataFr
     table : str
         ``customer_profiles`` or ``dim_segment_master``.
     store_id : str
-        Store whose rows are replaced; written into ``store_id`` whatever the frame has there.
-    frame : pandas.DataFrame
-        (n_rows, n_columns) columns of the table; missing ones become NULL. JSONB columns as JSON text, array
-        columns as lists or arrays of numbers.
+        Store whose rows are replaced; written into ``store_id`` whatever the frames have there.
 
-    Returns
-    -------
-    int
-        Rows written.
+    Yields
+    ------
+    callable
+        ``append(frame)``, (n_rows, n_columns) columns of the table; missing ones become NULL. JSONB columns as JSON
+        text, array columns as lists or arrays of numbers. Returns before the server has the rows, so that the caller
+        can make the next ones; an error of the server comes out of a later call or of the block's end.
 
     Raises
     ------
@@ -50,11 +56,19 @@ def replace_rows(database: Database, table: str, store_id: str, frame: pd.DataFr
     """
     if table not in REPLACEABLE:
         raise ValueError(f"{table} cannot be replaced: one of {sorted(REPLACEABLE)}")
-    with database.transaction() as cursor:
+    copies: deque[Future[None]] = deque()
+    with database.transaction() as cursor, ThreadPoolExecutor(1) as copier:
         lock(cursor, f"{table}:{store_id}")
         cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s", (store_id,))
-        copy_frame(cursor, f"quimbi.{table}", frame.assign(store_id=store_id))
-    return len(frame)
+
+        def append(frame: pd.DataFrame) -> None:
+            copies.append(copier.submit(copy_frame, cursor, f"quimbi.{table}", frame.assign(store_id=store_id)))
+            while copies and copies[0].done():
+                copies.popleft().result()
+
+        yield append
+        for copy in copies:
+            copy.result()
 
 
 def lock(cursor: Any, name: str) -> None:

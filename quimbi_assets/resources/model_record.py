@@ -15,7 +15,6 @@ import pandas as pd
 
 from quimbi_assets.clustering.candidates import BOOTSTRAP_SIZE, N_BOOTSTRAPS, N_INIT, SILHOUETTE_SAMPLE
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.pictures import centre_heat_map, segment_shares, silhouette_by_k
 from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.clustering.quality import effective_segments
 from quimbi_assets.clustering.scaling import WINSOR
@@ -102,16 +101,6 @@ def _compared(decision: Decision | None) -> dict[str, float]:
     """Return the figures a promotion was decided on; none where there was nothing to compare with."""
     found = decision and decision.comparison
     return {} if found is None else {name: getattr(found, name) for name in COMPARED}
-
-
-def draw(model: AxisModel) -> dict[str, bytes]:
-    """Draw the pictures of a fit, PNG by file name."""
-    labels = [state or segment for state, segment in zip(model.structural_, model.segment_ids_, strict=True)]
-    return {
-        "silhouette_by_k.png": silhouette_by_k(model),
-        "centres.png": centre_heat_map(model),
-        "segment_shares.png": segment_shares(labels, list(100 * model.shares_), f"{model.axis}: segments"),
-    }
 
 
 def write_files(model: AxisModel, folder: Path, segments: pd.DataFrame | None = None) -> None:

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 import pandas as pd
 from dagster import ConfigurableResource
 
 from quimbi_assets.axes import Axis
-from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.promotion import Decision
+from quimbi_assets.clustering.axis_fit import AxisFit
 from quimbi_assets.clustering.verdict import Differences
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.home import artifacts_dir
-from quimbi_assets.resources.model_record import draw
 from quimbi_assets.resources.tracking import LoadedModel, Tracking
 
 #: Where links in Dagster's pages find MLflow's.
@@ -47,12 +47,7 @@ class MaterializationLog:
     tags: Mapping[str, str]
 
     def axis(
-        self,
-        axis: Axis,
-        model: AxisModel,
-        features: pd.DataFrame,
-        reference: pd.DataFrame | None = None,
-        decision: Decision | None = None,
+        self, axis: Axis, fit: AxisFit, features: pd.DataFrame, reference: pd.DataFrame | None = None
     ) -> LoggedModel:
         """Log a fitted axis, and make it champion if so decided.
 
@@ -60,33 +55,30 @@ class MaterializationLog:
         ----------
         axis : Axis
             The declaration.
-        model : AxisModel
-            Fitted.
+        fit : AxisFit
+            Its model, the decision and pictures.
         features : DataFrame
             What it was fitted on; leaves a digest only.
         reference : DataFrame, optional
             The store reference its features were measured against, kept beside the model where the axis uses it.
-        decision : Decision, optional
-            Whether it serves from now on; it does if nothing was decided.
         """
         tags = {**self.tags, "as_of": str(features.attrs.get("observation_end", ""))}
         files = (
             {"store_reference.csv": reference.to_csv(index=False)} if axis.reference and reference is not None else {}
         )
-        pictures = draw(model)
         logged = self.tracking.log_axis_model(
             self.store_id,
             axis.name,
-            model,
+            fit.model,
             self.run_id,
             features,
             tags,
-            pictures=pictures,
+            pictures=fit.pictures,
             extra_files=files,
-            decision=decision,
+            decision=fit.decision,
         )
         base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
-        return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base), pictures)
+        return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base), fit.pictures)
 
     def differences(self, logged: LoggedModel, found: Differences) -> None:
         """Add to an axis's run whether its customers really differ: tags ``status`` and ``reason``, and figures."""
@@ -110,6 +102,10 @@ class MlflowTracking(ConfigurableResource):
     """
 
     artifact_root: str | None = None
+
+    def begin_imports(self) -> None:
+        """Begin to import MLflow and skops, 3 s, on a thread of their own; returns at once."""
+        Thread(target=_import_all, name="imports", daemon=True).start()
 
     def tracking(self) -> Tracking:
         """Return the tracking client, one per process and database."""
@@ -152,6 +148,11 @@ class MlflowTracking(ConfigurableResource):
     def serve_command(self, host: str, port: int) -> tuple[list[str], dict[str, str]]:
         """Return command and extra environment that serve MLflow's pages."""
         return self.tracking().serve_command(host, port)
+
+
+def _import_all() -> None:
+    for name in ("mlflow", "skops.io", "mlflow.sklearn"):
+        import_module(name)
 
 
 @lru_cache(maxsize=4)

@@ -1,6 +1,7 @@
-"""Writes what people query: axis status, named segments and profiles, each in one transaction.
+"""Writes what people query: axis status, and named segments, each in one transaction.
 
-Belongs here: the SQL of the out-tables, and reading them back for the command line. Does not: what is in them.
+Belongs here: the SQL of the out-tables, and reading them back for the command line. Does not: what is in them, bulk
+transfer (``bulk``), which writes profiles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.resources.bulk import replace_rows
 from quimbi_assets.resources.database import Database
 
 #: PostgreSQL's type codes of smallint, integer and bigint.
@@ -120,11 +120,6 @@ def publish_segments(
             (store_id, [*rows, *retired]),
         )
         cursor.executemany(f"INSERT INTO quimbi.dim_segment_master ({columns}) VALUES ({marks})", records)
-
-
-def publish_profiles(database: Database, store_id: str, profiles: pd.DataFrame) -> None:
-    """Replace all profiles of a store: readers see the old ones or the new ones, never a mixture."""
-    replace_rows(database, "customer_profiles", store_id, profiles)
 
 
 def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -4,11 +4,12 @@ Belongs here: the resource. Does not: SQL (``reading``, ``publishing``), loading
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 
 import pandas as pd
 from dagster import ConfigurableResource
 
-from quimbi_assets.resources import archetype_table, publishing, reading, stores, succession
+from quimbi_assets.resources import archetype_table, bulk, publishing, reading, stores, succession
 from quimbi_assets.resources.database import Database, open_database
 from quimbi_assets.segments.persistence import GivenNames
 
@@ -61,9 +62,9 @@ class StoreDatabase(ConfigurableResource):
         """Publish the current segments of axes; segments of ``retired`` axes end."""
         publishing.publish_segments(self.database(), store_id, rows, list(retired))
 
-    def publish_profiles(self, store_id: str, profiles: pd.DataFrame) -> None:
-        """Replace all profiles of the store."""
-        publishing.publish_profiles(self.database(), store_id, profiles)
+    def replacing_profiles(self, store_id: str) -> AbstractContextManager[bulk.Append]:
+        """Replace all profiles of the store by those appended in the block; see ``bulk.replacing_rows``."""
+        return bulk.replacing_rows(self.database(), "customer_profiles", store_id)
 
     def publish_archetypes(self, store_id: str, rows: pd.DataFrame) -> None:
         """Publish the current archetypes of the store; those until now end."""

@@ -21,6 +21,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.pictures import draw
 from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.resources import model_record
 from quimbi_assets.resources import tracking_pages as pages
@@ -152,7 +153,7 @@ class Tracking:
         segments_table : DataFrame, optional
             Named segments, logged as a table.
         pictures : mapping of str to bytes, optional
-            PNG by file name, where they are drawn already (``model_record.draw``).
+            PNG by file name, where they are drawn already (``clustering.pictures.draw``).
         extra_files : mapping of str to str, optional
             Further text artifacts by name.
         decision : Decision, optional
@@ -171,7 +172,7 @@ class Tracking:
             self._log_dataset(run_id, store_id, axis_name, features)
             with tempfile.TemporaryDirectory() as folder:
                 model_record.write_files(model, Path(folder), segments_table)
-                for name, picture in (pictures or model_record.draw(model)).items():
+                for name, picture in (pictures or draw(model)).items():
                     (Path(folder) / name).write_bytes(picture)
                 for name, text in (extra_files or {}).items():
                     (Path(folder) / name).write_text(text)

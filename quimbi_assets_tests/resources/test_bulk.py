@@ -6,8 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.resources.bulk import replace_rows
+from quimbi_assets.resources.bulk import replacing_rows
 from quimbi_assets.resources.reading import read_rows
+
+
+def replace_rows(database, table, store_id, *frames):
+    """Replace a store's rows by those of some frames; return how many."""
+    with replacing_rows(database, table, store_id) as append:
+        for frame in frames:
+            append(frame)
+    return sum(map(len, frames))
 
 
 def profiles(n, mark):
@@ -65,13 +73,41 @@ def test_failed_replacement_keeps_the_old(database):
     assert read_rows(database, "customer_profiles", "bulk-fails")["archetype_id"].tolist() == ["old", "old"]
 
 
+def append_until(database, stop, *frames):
+    with replacing_rows(database, "customer_profiles", "bulk-late") as append:
+        for frame in frames:
+            append(frame)
+        raise stop
+
+
+def test_a_failure_after_some_rows_keeps_the_old(database):
+    replace_rows(database, "customer_profiles", "bulk-late", profiles(2, "old"))
+    good, other = profiles(3, "new"), profiles(3, "new").assign(customer_id=["x", "y", "z"])
+    with pytest.raises(Exception, match="json"):
+        replace_rows(
+            database, "customer_profiles", "bulk-late", good, other.assign(evidence="not json"), profiles(1, "c")
+        )
+    with pytest.raises(KeyError, match="enough"):
+        append_until(database, KeyError("enough"), good, other)
+    assert read_rows(database, "customer_profiles", "bulk-late")["archetype_id"].tolist() == ["old", "old"]
+    assert replace_rows(database, "customer_profiles", "bulk-late", good) == 3
+
+
+def test_rows_in_parts_are_all_there(database):
+    parts = [profiles(4, "a").assign(customer_id=[f"{i}-{j}" for j in range(4)]) for i in range(6)]
+    assert replace_rows(database, "customer_profiles", "bulk-parts", *parts) == 24
+    found = read_rows(database, "customer_profiles", "bulk-parts")["customer_id"]
+    assert sorted(found) == sorted(customer for part in parts for customer in part["customer_id"])
+
+
 def test_readers_see_one_state(database):
     replace_rows(database, "customer_profiles", "bulk-states", profiles(200, "0"))
     done = threading.Event()
 
     def write():
         for round_ in range(1, 15):
-            replace_rows(database, "customer_profiles", "bulk-states", profiles(200 + round_, str(round_)))
+            rows = profiles(200 + round_, str(round_))
+            replace_rows(database, "customer_profiles", "bulk-states", rows.iloc[:90], rows.iloc[90:])
         done.set()
 
     writer = threading.Thread(target=write)

@@ -1,0 +1,97 @@
+"""All that is computed to fit one axis of one store: the model, whether it serves, its pictures.
+
+Belongs here: the one function that threads and processes run, on plain data, so that they can. Does not: how many of
+them (``resources.workers``), what becomes of the result (``defs.models``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pandas as pd
+
+from quimbi_assets.axes import AXES
+from quimbi_assets.clustering.axis_model import axis_model
+from quimbi_assets.clustering.comparison import consider
+from quimbi_assets.clustering.inactive import InactiveAxisError
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.pictures import draw
+from quimbi_assets.clustering.promotion import Decision
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Bounds of all fits of a run, and whether they serve without checks.
+
+    Parameters
+    ----------
+    min_k, max_k : int
+        Fewest and most segments.
+    max_sample : int
+        Most customers that shape a fit.
+    random_state : int
+        Seed.
+    promote : bool
+        Let a fit serve whatever the promotion checks say.
+    """
+
+    min_k: int
+    max_k: int
+    max_sample: int
+    random_state: int
+    promote: bool
+
+
+class AxisFit(NamedTuple):
+    """A fitted axis.
+
+    Parameters
+    ----------
+    model : AxisModel
+        Fitted.
+    decision : Decision
+        Whether it serves from now on.
+    pictures : mapping of str to bytes
+        PNG by file name.
+    """
+
+    model: AxisModel
+    decision: Decision
+    pictures: Mapping[str, bytes]
+
+
+def fit_axis_model(
+    axis_name: str, options: FitOptions, features: pd.DataFrame, champion: AxisModel | None, named: int
+) -> AxisFit | str:
+    """Fit an axis, compare it with the champion, draw it.
+
+    Parameters
+    ----------
+    axis_name : str
+        A declared axis.
+    options : FitOptions
+        Bounds.
+    features : DataFrame of n rows indexed by customer
+        The axis's frame.
+    champion : AxisModel or None
+        The model that serves.
+    named : int
+        Largest number of a segment id given so far.
+
+    Returns
+    -------
+    AxisFit or str
+        A reason in words where customers give nothing to tell apart.
+    """
+    model = axis_model(
+        AXES[axis_name],
+        min_k=options.min_k,
+        max_k=options.max_k,
+        max_sample=options.max_sample,
+        random_state=options.random_state,
+    )
+    try:
+        model.fit(features, champion=champion, named=named)
+    except InactiveAxisError as error:
+        return str(error)
+    return AxisFit(model, consider(champion, model, features, by_hand=options.promote), draw(model))

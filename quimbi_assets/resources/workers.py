@@ -1,0 +1,89 @@
+"""Who does the work of many independent pieces: threads for a small store, processes for a large one.
+
+Belongs here: when which, starting and stopping them. Does not: the work.
+
+Fits and pictures are Python between short calls of numpy, so threads take turns at them: 13 axes of 27,415 customers
+took as long on two threads as on one. A process costs its imports, 2-3 s, once for all (they are forked from one that
+has imported); it pays from a few thousand customers on.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import forkserver
+
+from threadpoolctl import threadpool_limits
+
+WORTH_PROCESSES = 5_000
+"""Customers from which processes start."""
+IMPORTED = ["quimbi_assets.clustering.axis_fit", "matplotlib.figure", "matplotlib.backends.backend_agg"]
+"""What the process that others are forked from imports."""
+METHOD = "forkserver"
+
+
+class WorkersKilledError(RuntimeError):
+    """A process died without a word, as when the machine runs out of memory."""
+
+
+def warm_up(n_customers: int) -> None:
+    """Begin the imports of processes that ``workers`` will want for a store of this size; returns at once."""
+    if _by_processes(n_customers):
+        multiprocessing.get_context(METHOD).set_forkserver_preload(IMPORTED)
+        forkserver.ensure_running()
+
+
+@contextmanager
+def workers(n_customers: int) -> Iterator[Executor]:
+    """Open as many workers as there are cores; what is not begun when the block fails is dropped.
+
+    Parameters
+    ----------
+    n_customers : int
+        Size of the store.
+
+    Yields
+    ------
+    Executor
+        Each piece of work sees one thread of numpy: with several, sums are taken in another order, and the last
+        digits of a fit would depend on the machine.
+
+    Raises
+    ------
+    WorkersKilledError
+        If a process was killed.
+    """
+    pool = _processes() if _by_processes(n_customers) else ThreadPoolExecutor(_cores())
+    with threadpool_limits(1):
+        try:
+            yield pool
+        except BrokenExecutor as error:
+            raise WorkersKilledError(
+                "a process that fits axes was killed, most likely because the machine ran out of memory; free some, or "
+                "run fewer axes at once (--axes)"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _by_processes(n_customers: int) -> bool:
+    possible = METHOD in multiprocessing.get_all_start_methods() and not multiprocessing.current_process().daemon
+    return possible and _cores() > 1 and n_customers >= WORTH_PROCESSES
+
+
+def _processes() -> ProcessPoolExecutor:
+    context = multiprocessing.get_context(METHOD)
+    context.set_forkserver_preload(IMPORTED)
+    return ProcessPoolExecutor(_cores(), mp_context=context, initializer=_begin)
+
+
+def _begin() -> None:
+    """Prepare a process: one thread of numpy; the keyboard's interrupt is for the process that waits."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
