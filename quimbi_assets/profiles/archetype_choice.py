@@ -7,7 +7,9 @@ as the archetypes stay few, populous and true; ``docs/adr/0007-archetypes.md`` h
 Belongs here: the choice, and its bounds. Does not: assigning customers (``archetypes``), names (``archetype_rows``).
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,11 +115,12 @@ def choose_archetypes(
     names = [axis for axis in scores if axis in usable]
     crowd = _Crowd({axis: scores[axis] for axis in (names if len(names) > 1 else scores)})
     best = crowd.everybody()
-    while grown := [c for axis in crowd.axes if axis not in best.kept.axes if (c := crowd.extended(best, axis))]:
-        candidate = max(grown, key=lambda choice: choice.information)
-        if candidate.information <= best.information:
-            break
-        best = candidate
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while grown := crowd.grown(best, pool):
+            candidate = max(grown, key=lambda choice: choice.information)
+            if candidate.information <= best.information:
+                break
+            best = candidate
     # Chosen as if for the first time, then compared with what there was: the axes do not change for a trifle.
     if previous is None or not set(previous.axes) <= set(crowd.axes):
         return best
@@ -140,6 +143,11 @@ class _Crowd:
     def everybody(self) -> ArchetypeChoice:
         """Return one archetype for all."""
         return ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(self.n, dtype=np.intp), self.floor, 1.0, 0.0)
+
+    def grown(self, base: ArchetypeChoice, pool: Executor) -> list[ArchetypeChoice]:
+        """Return, axis by axis, the archetypes over one more axis that keep the bounds."""
+        more = [axis for axis in self.axes if axis not in base.kept.axes]
+        return [choice for choice in pool.map(lambda axis: self.extended(base, axis), more) if choice is not None]
 
     def extended(self, base: ArchetypeChoice, axis: str) -> ArchetypeChoice | None:
         """Return the archetypes over one more axis, if they keep the bounds."""
