@@ -69,15 +69,13 @@ def models(
     """Fit, log and register the selected axes' models of the partition's store; those that pass serve from now on."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("models", name) in context.selected_asset_keys]
-    champions, named = tracking.champions(store_id, selected), tracking.segments_named(store_id)
     lineages: dict[str, tuple[str, pd.DataFrame]] = {}
     tables = {name: frames.read(axis_key("features", name), store_id) for name in selected}
-    for name in selected:
-        if _looks_back(frames.read(axis_key("models", name), store_id), tables[name]):
-            champions.pop(name, None)
     options = FitOptions(**dict(config))
     reference = frames.read(REFERENCE_KEY, store_id)
     active = {name: table for name, table in tables.items() if table is not None and inactive_reason(table) is None}
+    before = tracking.predecessors(store_id, {name: table.attrs["observation_end"] for name, table in active.items()})
+    named = tracking.segments_named(store_id)
     with (
         tracking.materialization(store_id, context.run_id, parameters=dict(config)) as log,
         workers(max(map(len, active.values()), default=0)) as pool,
@@ -85,15 +83,14 @@ def models(
     ):
         fits = {}
         for name, table in active.items():
-            champion = champions.get(name)
-            before = champion.model if champion else None
-            fit = pool.submit(fit_axis_model, name, options, table, before, named.get(name, 0))
-            fits[name] = recorders.submit(_recorded, fit, AXES[name], table, reference, log)
+            old = before.get(name)
+            fit = pool.submit(fit_axis_model, name, options, table, old and old.model, named.get(name, 0))
+            fits[name] = recorders.submit(_recorded, fit, AXES[name], table, reference, old and old.version, log)
         progress.step("comparing customers with chance", 0.12)
         differences = axis_differences(frames, store_id, selected, config.random_state)
         for position, name in enumerate(selected):
             progress.step(f"fitting {name}", 0.3 + 0.35 * position / len(selected))
-            key, table, champion = axis_key("models", name), tables[name], champions.get(name)
+            key, table = axis_key("models", name), tables[name]
             reason, fit = inactive_reason(table), fits[name].result() if name in fits else None
             if fit is None or isinstance(fit, str):
                 yield from _inactive(key, name, reason or str(fit), log)
@@ -102,8 +99,7 @@ def models(
             found = differences[name]
             log.differences(run, found)
             lineages[name] = (run.version, model.lineage_)
-            held = champion if champion and not decision.promoted else None
-            serving = held or LoadedModel(model, run.version, run.run_id)
+            serving = LoadedModel(model, run.version, run.run_id) if decision.promoted else before[name]
             metadata = model_metadata(model, run, found, decision)
             yield dg.MaterializeResult(
                 asset_key=key, value=model_summary(serving, decision, table, found), metadata=metadata
@@ -116,23 +112,17 @@ def models(
     progress.step("models registered", 0.65)
 
 
-def _looks_back(before: pd.DataFrame | None, table: pd.DataFrame | None) -> bool:
-    """Whether the last model saw more than this run may: a run as of the past is blind to what came later."""
-    if before is None or table is None:
-        return False
-    return pd.Timestamp(before.attrs.get("observation_end")) > pd.Timestamp(table.attrs["observation_end"])
-
-
 def _recorded(
     fit: "Future[AxisFit | str]",
     axis: Axis,
     table: pd.DataFrame,
     reference: pd.DataFrame | None,
+    predecessor: str | None,
     log: MaterializationLog,
 ) -> tuple[AxisFit, LoggedModel] | str:
     """Wait for a fit and record it; a reason in words where there is none."""
     found = fit.result()
-    return found if isinstance(found, str) else (found, log.axis(axis, found, table, reference))
+    return found if isinstance(found, str) else (found, log.axis(axis, found, table, reference, predecessor))
 
 
 def _inactive(key: dg.AssetKey, name: str, reason: str, log: MaterializationLog) -> Iterator[StageEvent]:

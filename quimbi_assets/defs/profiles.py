@@ -54,12 +54,13 @@ def customer_profiles(
     orders = frames.read(ORDERS_KEY, store_id)
     named = {name: tables["segments"][name] for name in axes}
     scores = {name: scores_from_frame(tables["memberships"][name]) for name in axes}
-    before = store.archetypes(store_id)
+    instant = pd.Timestamp(as_of, tz="UTC").to_pydatetime()
+    before = store.archetypes(store_id, pd.Timestamp(instant))
     choice = choose_archetypes(scores, kept_archetypes(before), axes_not_weak(frames, store_id, axes))
-    archetypes = archetype_rows(store_id, choice, named, pd.Timestamp.now("UTC").to_pydatetime(), before)
+    archetypes = archetype_rows(store_id, choice, named, pd.Timestamp.now("UTC").to_pydatetime(), instant, before)
     profile_context = ProfileContext(
         store_id=store_id,
-        as_of=pd.Timestamp(as_of).to_pydatetime(),
+        as_of=instant,
         segments=named,
         versions={name: tables["memberships"][name].attrs["model_version"] for name in axes},
         currency="" if orders is None else orders.attrs.get("currency") or "",

@@ -26,6 +26,7 @@ COLUMNS = (
     "population_percentage",
     "valid_from",
     "valid_to",
+    "as_of",
 )
 FEWEST_WORDS = 2
 """Segments that a name consists of, where that is enough to tell it from the others."""
@@ -37,6 +38,7 @@ def archetype_rows(
     choice: ArchetypeChoice,
     segments: Mapping[str, pd.DataFrame],
     valid_from: datetime,
+    as_of: datetime,
     previous: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Describe the archetypes of a store.
@@ -51,6 +53,8 @@ def archetype_rows(
         ``segment_id`` and ``segment_name``.
     valid_from : datetime
         When these rows begin to hold.
+    as_of : datetime
+        Where the data end that they are made from.
     previous : DataFrame, optional
         Rows that held until now. An archetype that is in them, made of segments of the same names, keeps its name.
 
@@ -81,6 +85,7 @@ def archetype_rows(
             "population_percentage": share,
             "valid_from": valid_from,
             "valid_to": None,
+            "as_of": as_of,
         }
     )
     return frame.sort_values(["customer_count", "archetype_id"], ascending=[False, True], ignore_index=True)

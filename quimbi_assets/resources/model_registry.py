@@ -1,27 +1,38 @@
 """Registered models: one per store and axis, of which the version called ``champion`` serves.
 
-Belongs here: registering, aliases, loading what an alias names. Does not: files (``model_files``), runs
-(``tracking``), which version should be champion (``clustering.promotion``).
+Belongs here: registering, loading what an alias names. Does not: files (``model_files``), runs (``tracking``), moving
+aliases (``model_promotion``), which version should be champion (``clustering.promotion``).
 
-A new version is ``candidate`` until it is promoted (``model_promotion``).
+A new version is ``candidate`` until it is promoted. ``present`` is the promoted version whose data reach furthest:
+mostly the champion, but not after a run as of the past.
 """
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
+
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.resources.model_files import read, save
 
-CHAMPION, CANDIDATE = "champion", "candidate"
+CHAMPION, CANDIDATE, PRESENT = "champion", "candidate", "present"
 NAMED_TAG = "segments_named"
 """Tag of a registered model: the largest number of a segment id that any of its versions gave."""
 STORE_TAG, AXIS_TAG = "store", "axis"
+AS_OF_TAG = "as_of"
+"""Tag of a version: the instant (naive UTC, exclusive) its data end at."""
+PROMOTION_TAG, PROMOTED = "promotion", "promoted"
+"""Tag of a version: why it serves, or served, or does not; it begins with ``promoted`` if it ever did."""
+
+
+MOST_VERSIONS = 10_000
+"""Versions of one axis looked through for those of the past."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,9 @@ class ModelRegistry:
         self.client = client
         self._loaded: dict[str, AxisModel] = {}
 
-    def register(self, experiment_id: str, run_id: str, store_id: str, axis_name: str, model: AxisModel) -> str:
+    def register(
+        self, experiment_id: str, run_id: str, store_id: str, axis_name: str, model: AxisModel, as_of: str = ""
+    ) -> str:
         """Save a model and register it as ``<store_id>.<axis_name>``, a candidate.
 
         Parameters
@@ -67,6 +80,8 @@ class ModelRegistry:
             What it is for.
         model : AxisModel
             Fitted.
+        as_of : str
+            Instant its data end at, naive UTC.
 
         Returns
         -------
@@ -83,9 +98,9 @@ class ModelRegistry:
             self.client.log_model_artifacts(logged.model_id, str(path))
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        return self._new_candidate(logged, run_id, tags, model)
+        return self._new_candidate(logged, run_id, tags, model, as_of)
 
-    def _new_candidate(self, logged: Any, run_id: str, tags: dict[str, str], model: AxisModel) -> str:
+    def _new_candidate(self, logged: Any, run_id: str, tags: dict[str, str], model: AxisModel, as_of: str) -> str:
         name = registered_name(tags[STORE_TAG], tags[AXIS_TAG])
         self._ensure_registered(name, tags)
         facts = {
@@ -94,6 +109,7 @@ class ModelRegistry:
             "k": str(model.k_),
             "silhouette": f"{model.silhouette_:.4f}",
             "stability_ari": f"{model.stability_ari_:.4f}",
+            AS_OF_TAG: as_of,
         }
         version = self.client.create_model_version(
             name, logged.artifact_location, run_id=run_id, tags=facts, model_id=logged.model_id
@@ -165,7 +181,42 @@ class ModelRegistry:
         dict of str to LoadedModel
             By axis; axes without a champion are left out. A file is read once in the life of this object.
         """
-        versions = self.champion_versions(store_id, axes)
+        return self._load_all(store_id, self.champion_versions(store_id, axes))
+
+    def load_predecessors(self, store_id: str, instants: Mapping[str, str]) -> dict[str, LoadedModel]:
+        """Load what new fits are compared with: of each axis, the last version of those promoted that saw no more.
+
+        Parameters
+        ----------
+        store_id : str
+            Store.
+        instants : mapping of axis name to str
+            Where the data of the new fits end, naive UTC, exclusive.
+
+        Returns
+        -------
+        dict of str to LoadedModel
+            By axis; axes of which no promoted version's data end by then are left out. It is the champion, but for
+            runs as of the past, which must not know what came later, and for the first run after these.
+        """
+        found = {}
+        for registered in self._registered(store_id):
+            axis = registered.tags[AXIS_TAG]
+            if axis in instants and (version := self._predecessor(registered, pd.Timestamp(instants[axis]))):
+                found[axis] = version
+        return self._load_all(store_id, found)
+
+    def _predecessor(self, registered: Any, instant: pd.Timestamp) -> str | None:
+        name, present = registered.name, registered.aliases.get(PRESENT, registered.aliases.get(CHAMPION))
+        if present is None:
+            return None
+        if ends(self.client.get_model_version(name, str(present))) <= instant:
+            return str(present)
+        every = self.client.search_model_versions(f"name = '{_like(name)}'", max_results=MOST_VERSIONS)
+        served = [v for v in every if v.tags.get(PROMOTION_TAG, "").startswith(PROMOTED) and ends(v) <= instant]
+        return str(max(served, key=lambda v: (ends(v), int(v.version))).version) if served else None
+
+    def _load_all(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
         with ThreadPoolExecutor(8) as pool:
             loaded = pool.map(lambda axis: self._load(registered_name(store_id, axis), versions[axis]), versions)
             return dict(zip(versions, loaded, strict=True))
@@ -176,6 +227,11 @@ class ModelRegistry:
         if place not in self._loaded:
             self._loaded[place] = read(place, self.client.tracking_uri)
         return LoadedModel(self._loaded[place], version, str(found.run_id))
+
+
+def ends(version: Any) -> pd.Timestamp:
+    """Return the instant a version's data end at; the earliest there is where it was not recorded."""
+    return pd.Timestamp(version.tags.get(AS_OF_TAG) or pd.Timestamp.min)
 
 
 def registered_name(store_id: str, axis_name: str) -> str:

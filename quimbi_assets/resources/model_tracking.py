@@ -47,7 +47,12 @@ class MaterializationLog:
     tags: Mapping[str, str]
 
     def axis(
-        self, axis: Axis, fit: AxisFit, features: pd.DataFrame, reference: pd.DataFrame | None = None
+        self,
+        axis: Axis,
+        fit: AxisFit,
+        features: pd.DataFrame,
+        reference: pd.DataFrame | None = None,
+        predecessor: str | None = None,
     ) -> LoggedModel:
         """Log a fitted axis, and make it champion if so decided.
 
@@ -61,6 +66,8 @@ class MaterializationLog:
             What it was fitted on; leaves a digest only.
         reference : DataFrame, optional
             The store reference its features were measured against, kept beside the model where the axis uses it.
+        predecessor : str, optional
+            Version it was compared with, which serves if the fit does not.
         """
         tags = {**self.tags, "as_of": str(features.attrs.get("observation_end", ""))}
         files = (
@@ -76,6 +83,7 @@ class MaterializationLog:
             pictures=fit.pictures,
             extra_files=files,
             decision=fit.decision,
+            predecessor=predecessor,
         )
         base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
         return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base), fit.pictures)
@@ -140,6 +148,10 @@ class MlflowTracking(ConfigurableResource):
     def champions(self, store_id: str, axes: Iterable[str]) -> dict[str, LoadedModel]:
         """Load the models that serve the axes now, from the registry by alias."""
         return self.tracking().load_champions(store_id, axes)
+
+    def predecessors(self, store_id: str, instants: Mapping[str, str]) -> dict[str, LoadedModel]:
+        """Load what new fits of axes are compared with; ``instants`` say where each one's data end, naive UTC."""
+        return self.tracking().load_predecessors(store_id, instants)
 
     def segments_named(self, store_id: str) -> dict[str, int]:
         """Return, by axis, the largest number of a segment id given so far."""

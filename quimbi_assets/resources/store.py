@@ -70,6 +70,6 @@ class StoreDatabase(ConfigurableResource):
         """Publish the current archetypes of the store; those until now end."""
         archetype_table.publish_archetypes(self.database(), store_id, rows)
 
-    def archetypes(self, store_id: str) -> pd.DataFrame:
-        """Return the current archetypes of the store; no row before its first run."""
-        return archetype_table.read_archetypes(self.database(), store_id)
+    def archetypes(self, store_id: str, until: pd.Timestamp) -> pd.DataFrame:
+        """Return the last archetypes of the store made from data up to an instant (UTC); no row if there are none."""
+        return archetype_table.read_archetypes(self.database(), store_id, until)

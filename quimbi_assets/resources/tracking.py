@@ -135,6 +135,7 @@ class Tracking:
         pictures: Mapping[str, bytes] | None = None,
         extra_files: Mapping[str, str] | None = None,
         decision: Decision | None = None,
+        predecessor: str | None = None,
     ) -> LoadedModel:
         """Log one fitted axis as a child run, register its model as candidate, and promote it if so decided.
 
@@ -158,6 +159,8 @@ class Tracking:
             Further text artifacts by name.
         decision : Decision, optional
             Whether the model serves from now on; it does if nothing was decided.
+        predecessor : str, optional
+            Version that serves if the model does not.
 
         Returns
         -------
@@ -177,11 +180,13 @@ class Tracking:
                 for name, text in (extra_files or {}).items():
                     (Path(folder) / name).write_text(text)
                 self.client.log_artifacts(run_id, folder)
-            version = self.registry.register(self.experiment(store_id), run_id, store_id, axis_name, model)
+            version = self.registry.register(
+                self.experiment(store_id), run_id, store_id, axis_name, model, all_tags.get("as_of", "")
+            )
             if decision is None or decision.promoted:
                 promote(self.client, store_id, axis_name, version, decision.reason if decision else "logged")
             else:
-                hold(self.client, store_id, axis_name, version, decision.reason)
+                hold(self.client, store_id, axis_name, version, decision.reason, predecessor)
         except BaseException:
             self.finish(run_id, "FAILED")
             raise
@@ -208,7 +213,7 @@ class Tracking:
         Moves the alias and nothing else: published segments and profiles are the new champion's from the next time
         ``memberships``, ``segments`` and ``profiles`` run. Segments that come back have their old ids and names.
         """
-        promote(self.client, store_id, axis_name, str(version), "by hand")
+        promote(self.client, store_id, axis_name, str(version), "by hand", by_hand=True)
 
     def champion_versions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, str]:
         """Return the version of each of the store's champions, by axis; axes without one are left out."""
@@ -217,6 +222,10 @@ class Tracking:
     def load_champions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, LoadedModel]:
         """Load the store's champions, by axis; axes without one are left out."""
         return self.registry.load_champions(store_id, axes)
+
+    def load_predecessors(self, store_id: str, instants: Mapping[str, str]) -> dict[str, LoadedModel]:
+        """Load what new fits are compared with, by axis; ``instants`` say where each one's data end."""
+        return self.registry.load_predecessors(store_id, instants)
 
     def run_url(self, run_id: str, ui_base: str) -> str:
         """Return the address of a run in MLflow's pages at ``ui_base``."""

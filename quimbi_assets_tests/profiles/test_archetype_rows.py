@@ -26,7 +26,7 @@ def choice(counts=(50, 30, 20, 10)):
 
 
 def test_rows_say_who_they_are_and_how_many():
-    rows = archetype_rows("shop", choice(), SEGMENTS, NOW)
+    rows = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW)
     assert rows["customer_count"].tolist() == [50, 30, 20, 10]
     assert rows["population_percentage"].sum() == pytest.approx(100)
     assert rows["population_percentage"].iloc[0] == pytest.approx(100 * 50 / 110)
@@ -37,7 +37,7 @@ def test_rows_say_who_they_are_and_how_many():
 
 
 def test_names_begin_with_the_rarest_traits_and_tell_all_apart():
-    names = archetype_rows("shop", choice(), SEGMENTS, NOW)["name"].tolist()
+    names = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW)["name"].tolist()
     # Held by: weekly 10, big baskets 20, returners 30, keepers 80, small baskets 90, rare 100.
     assert names == [
         "keepers, small baskets",
@@ -54,26 +54,26 @@ def test_names_grow_until_they_differ():
         **SEGMENTS,
         "purchase_frequency": pd.DataFrame({"segment_id": ["f_1", "f_2"], "segment_name": ["x", "x"]}),
     }
-    names = archetype_rows("shop", alike, frames, NOW).set_index("archetype_id")["name"]
+    names = archetype_rows("shop", alike, frames, NOW, NOW).set_index("archetype_id")["name"]
     assert names.is_unique
     assert names[kept.ids()[0]] == f"x, small baskets, keepers ({kept.ids()[0]})"
 
 
 def test_a_name_stays_while_it_is_true():
-    before = archetype_rows("shop", choice(), SEGMENTS, NOW)
-    shifted = archetype_rows("shop", choice((10, 20, 30, 50)), SEGMENTS, NOW, before)
-    fresh = archetype_rows("shop", choice((10, 20, 30, 50)), SEGMENTS, NOW)
+    before = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW)
+    shifted = archetype_rows("shop", choice((10, 20, 30, 50)), SEGMENTS, NOW, NOW, before)
+    fresh = archetype_rows("shop", choice((10, 20, 30, 50)), SEGMENTS, NOW, NOW)
     by_id = before.set_index("archetype_id")["name"].to_dict()
     assert shifted.set_index("archetype_id")["name"].to_dict() == by_id
     assert fresh.set_index("archetype_id")["name"].to_dict() != by_id
     renamed = {**SEGMENTS, "return_behavior": SEGMENTS["return_behavior"].replace("returners", "senders_back")}
-    names = archetype_rows("shop", choice(), renamed, NOW, before).set_index("archetype_id")["name"]
+    names = archetype_rows("shop", choice(), renamed, NOW, NOW, before).set_index("archetype_id")["name"]
     assert names[KEPT.ids()[1]] == "senders back, small baskets"
     assert names[KEPT.ids()[0]] == by_id[KEPT.ids()[0]]
 
 
 def test_the_kept_set_comes_back_from_rows_in_any_order():
-    rows = archetype_rows("shop", choice(), SEGMENTS, NOW)
+    rows = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW)
     assert kept_archetypes(rows.sample(frac=1, random_state=0)) == KEPT
     as_dicts = rows.assign(traits=[dict(reversed(json.loads(t).items())) for t in rows["traits"]])
     assert kept_archetypes(as_dicts) == KEPT
@@ -83,6 +83,6 @@ def test_the_kept_set_comes_back_from_rows_in_any_order():
 
 def test_everybody_in_one():
     all_in_one = ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(7, dtype=int), 30, 1.0, 0.0)
-    rows = archetype_rows("shop", all_in_one, SEGMENTS, NOW)
+    rows = archetype_rows("shop", all_in_one, SEGMENTS, NOW, NOW)
     assert rows[["name", "customer_count", "traits"]].to_numpy().tolist() == [["all customers", 7, "{}"]]
     assert kept_archetypes(rows) == all_in_one.kept

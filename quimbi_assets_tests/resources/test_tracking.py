@@ -156,13 +156,17 @@ def test_a_held_version_waits_as_candidate_until_promoted(tracking, logged):
     held = tracking.log_axis_model("held_shop", "frequency", model, parent, features, decision=decision)
     name = registered_name("held_shop", "frequency")
     assert tracking.champion_versions("held_shop") == {"frequency": first.version}
-    assert aliases(tracking, name) == {"champion": first.version, "candidate": held.version}
+    assert aliases(tracking, name) == {
+        "champion": first.version,
+        "present": first.version,
+        "candidate": held.version,
+    }
     run = tracking.client.get_run(held.run_id).data
     assert run.tags["promotion"] == "held"
     assert run.tags["promotion.failed"] == "label_churn"
     assert run.metrics["churn"] == 0.3
     tracking.promote("held_shop", "frequency", held.version)
-    assert aliases(tracking, name) == {"champion": held.version}
+    assert aliases(tracking, name) == {"champion": held.version, "present": held.version}
     tracking.promote("held_shop", "frequency", first.version)
     assert tracking.champion_versions("held_shop") == {"frequency": first.version}
     with pytest.raises(BadInputError, match="axis frequency of store held_shop has no model version 9"):

@@ -11,7 +11,8 @@ from quimbi_assets.clustering.model import AxisModel
 
 
 def measure(tables):
-    raise NotImplementedError
+    """No test here computes features: all are written by hand."""
+    pytest.fail("features are written by hand here")
 
 
 @pytest.fixture(scope="session")
