@@ -88,8 +88,10 @@ def test_archetypes_are_few_populous_and_hold_every_customer_once(database, two_
             assert name
     with open_instance() as instance:
         check = dg.AssetCheckKey(PROFILES_KEY, "archetypes_few_populous_and_true")
-        (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
-        assert record.event.asset_check_evaluation.passed
+        # Runs that other tests let fail have planned the check and never come to it.
+        history = instance.event_log_storage.get_asset_check_execution_history(check, limit=20)
+        evaluated = [record.event.asset_check_evaluation for record in history]
+        assert [evaluation.passed for evaluation in evaluated if evaluation][:2] == [True, True]
 
 
 def test_stores_do_not_mix(database, two_stores):
