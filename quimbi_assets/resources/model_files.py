@@ -11,6 +11,7 @@ import warnings
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from threading import Lock
 from urllib.parse import unquote, urlsplit
 
 from quimbi_assets.clustering.model import AxisModel
@@ -18,6 +19,9 @@ from quimbi_assets.resources import model_record
 
 TRUSTED = ["quimbi_assets.clustering.model.AxisModel"]
 FILE = "model.skops"
+ONE_AT_A_TIME = Lock()
+"""Held while skops writes (it reads back) or reads: numpy parses an array's header with ``ast``, and on Python 3.11 two
+threads that do so at once can fail with "AST constructor recursion depth mismatch" (CPython issue 106905)."""
 
 
 def save(model: AxisModel, path: Path) -> None:
@@ -39,7 +43,7 @@ def save(model: AxisModel, path: Path) -> None:
     from mlflow.models import infer_signature
 
     example = model_record.input_example(model)
-    with warnings.catch_warnings():
+    with ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         flavour.save_model(
             model,
@@ -72,14 +76,19 @@ def read(place: str, tracking_uri: str) -> AxisModel:
     skops.io.exceptions.UntrustedTypesFoundException
         If the file holds anything but an ``AxisModel`` of plain data.
     """
-    import skops.io
-
     if urlsplit(place).scheme in ("", "file"):
-        return skops.io.load(Path(unquote(urlsplit(place).path)) / FILE, trusted=TRUSTED)
+        return _load(Path(unquote(urlsplit(place).path)) / FILE)
     from mlflow.artifacts import download_artifacts
 
     with tempfile.TemporaryDirectory() as folder:
         path = download_artifacts(f"{place}/{FILE}", dst_path=folder, tracking_uri=tracking_uri)
+        return _load(Path(path))
+
+
+def _load(path: Path) -> AxisModel:
+    import skops.io
+
+    with ONE_AT_A_TIME:
         return skops.io.load(path, trusted=TRUSTED)
 
 
