@@ -15,6 +15,9 @@ import pyarrow as pa
 from quimbi_assets.axes._prepared import prepare
 from quimbi_assets.axes._tables import INPUT_SCHEMAS, PREPARED_SCHEMAS, BusinessHours, Tables
 
+INTERRUPTED = "Query interrupted"
+"""What DuckDB's ``RuntimeError`` says where Ctrl-C ended a query."""
+
 
 class Engine(Protocol):
     """What extraction needs of an engine; ``dialect`` is its Ibis backend's name."""
@@ -51,8 +54,11 @@ class DuckEngine:
     def __enter__(self) -> "DuckEngine":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Close; Ctrl-C while DuckDB computes is Ctrl-C, not a failed query."""
         self._connection.close()
+        if isinstance(error, RuntimeError) and str(error) == INTERRUPTED:
+            raise KeyboardInterrupt from error
 
     def register(self, name: str, frame: pa.Table) -> None:
         """Make ``frame`` readable as table ``name``, without a copy."""

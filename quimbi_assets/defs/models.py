@@ -78,8 +78,8 @@ def models(
     named = tracking.segments_named(store_id)
     with (
         tracking.materialization(store_id, context.run_id, parameters=dict(config)) as log,
+        ThreadPoolExecutor(RECORDERS) as recorders,  # outside of workers: what these drop need not be waited for
         workers(max(map(len, active.values()), default=0)) as pool,
-        ThreadPoolExecutor(RECORDERS) as recorders,
     ):
         fits = {}
         for name, table in active.items():
