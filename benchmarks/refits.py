@@ -6,16 +6,20 @@ Twelve weekly refits of every axis, each as of a week later. For each week and a
 - *refit*: the same, this week's features scored by this week's champion;
 - *same features*: share that last week's and this week's champion place differently by this week's features.
 
+Then, a line a week, what becomes of the archetypes: how many stay, leave and enter, and whether the axes they combine
+change. An archetype's id is made of its segments' ids, so that it persists as long as its segments do.
+
 Usage::
 
     python benchmarks/refits.py FOLDER [--weeks 12] [--no-champion]
 
 FOLDER holds ``orders.parquet`` and ``order_items.parquet`` in canonical columns. ``--no-champion`` fits afresh every
-week and only matches ids, to show what the warm start and the promotion rule are worth.
+week and only matches ids, to show what the warm start and the promotion rule are worth. ``--weak a,b`` names axes
+whose customers do not really differ (ADR 5): they shape no archetype, as in a run.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +32,8 @@ from quimbi_assets.clustering.comparison import consider
 from quimbi_assets.clustering.identity import inherited_identity
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
+from quimbi_assets.profiles.scores import score_axis
 from quimbi_assets.segments.describe import describe_segments
 from quimbi_assets.segments.naming import name_segments
 from quimbi_assets.segments.persistence import GivenNames, remember_names
@@ -110,10 +116,32 @@ def week(axis_name: str, table: pd.DataFrame, served: Served, fresh: bool) -> tu
     return row, Served(model, table, names, fitted.segments_named_)
 
 
-def measure(folder: Path, n_weeks: int, fresh: bool) -> pd.DataFrame:
-    """Run all weeks; one row a week and axis."""
+def archetypes(
+    served: dict[str, Served], before: ArchetypeChoice | None, weak: Collection[str]
+) -> tuple[dict[str, object], ArchetypeChoice]:
+    """Choose a week's archetypes as a run does, and compare them with those of the week before."""
+    scores = {axis: score_axis(own.model, own.table) for axis, own in served.items()}
+    now = choose_archetypes(scores, before and before.kept, [axis for axis in scores if axis not in weak])
+    ids, old = set(now.kept.ids()), set(before.kept.ids()) if before else set()
+    row = {
+        "archetypes": len(ids),
+        "stayed": len(ids & old),
+        "left": len(old - ids),
+        "entered": len(ids - old) if before else 0,
+        "smallest": int(now.counts.min()),
+        "floor": now.floor,
+        "product": f"{now.retained:.3f}",
+        "bounds": "held" if now.within_bounds else "BROKEN",
+        "axes": "same" if before and before.kept.axes == now.kept.axes else ", ".join(now.kept.axes),
+    }
+    return row, now
+
+
+def measure(folder: Path, n_weeks: int, fresh: bool, weak: Collection[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Run all weeks; one row a week and axis, and one a week for the archetypes."""
     served: dict[str, Served] = {}
-    rows = []
+    chosen: ArchetypeChoice | None = None
+    rows, combined = [], []
     for end, tables in weeks_of(folder, n_weeks):
         for axis_name, table in tables.items():
             try:
@@ -126,7 +154,15 @@ def measure(folder: Path, n_weeks: int, fresh: bool) -> pd.DataFrame:
                     served[axis_name] = Served(model, table, names, model.segments_named_)
             except InactiveAxisError:
                 continue
-    return pd.DataFrame(rows)
+        row, chosen = archetypes(served, chosen, weak)
+        combined.append({"week": f"{end:%Y-%m-%d}", **row})
+    return pd.DataFrame(rows), pd.DataFrame(combined)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write a table with its index in Markdown."""
+    head = f"| {table.index.name or ''} | " + " | ".join(table.columns) + " |\n|" + "---|" * (len(table.columns) + 1)
+    return "\n".join([head, *(f"| {index} | " + " | ".join(map(str, row)) + " |" for index, row in table.iterrows())])
 
 
 def main() -> None:
@@ -135,8 +171,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--weeks", type=int, default=12)
     parser.add_argument("--no-champion", action="store_true", help="fit afresh every week, only match ids")
+    parser.add_argument("--weak", default="", help="axes that shape no archetype, separated by commas")
     options = parser.parse_args()
-    rows = measure(options.folder, options.weeks, options.no_champion)
+    rows, combined = measure(options.folder, options.weeks, options.no_champion, options.weak.split(","))
     rows["excess"] = rows["refit"] - rows["frozen"]
     table = rows.groupby("axis", sort=False).agg(
         weeks=("held", "size"),
@@ -157,9 +194,8 @@ def main() -> None:
         table[column] = [f"{100 * value:.2f} %" for value in table[column]]
     counts = ["weeks", "held", "kept", "renamed", "born"]
     table[counts] = table[counts].astype(int)
-    print("| axis | " + " | ".join(table.columns) + " |\n|" + "---|" * (len(table.columns) + 1))
-    for axis_name, row in table.iterrows():
-        print(f"| {axis_name} | " + " | ".join(map(str, row)) + " |")
+    print(markdown(table))
+    print(markdown(combined.set_index("week")))
     for _, row in rows[rows["held"]].iterrows():
         print(f"held: {row['axis']} {row['as_of']:%Y-%m-%d}: {row['reason']}")
 

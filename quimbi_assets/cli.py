@@ -96,9 +96,9 @@ def run(
 @click.option("--version", required=True, metavar="N", help="Version of its registered model.")
 def promote(store_id: str, axis_name: str, version: str) -> None:
     """Choose by hand the model version that serves an axis: accept a held refit, or roll back."""
-    from quimbi_assets.commands.promoting import promote_version
+    from quimbi_assets.commands.promoting import promote_and_publish
 
-    promote_version(store_id, axis_name, version)
+    promote_and_publish(store_id, axis_name, version)
 
 
 @cli.command()

@@ -85,6 +85,7 @@ def compare(champion: FittedAxis, candidate: FittedAxis, X: pd.DataFrame) -> Com
         vanished=tuple(
             (name, float(share)) for name, share in zip(champion.segment_ids_, shares, strict=True) if name in retired
         ),
+        n_segments=(champion.k_, candidate.k_),
     )
 
 

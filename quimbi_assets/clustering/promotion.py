@@ -32,6 +32,8 @@ class Comparison:
         Difference of bootstrap ARI, and its standard deviation over refits.
     vanished : tuple of (str, float)
         Retired segments with the share of customers they would hold today.
+    n_segments : tuple of (int, int), optional
+        Of the champion and of the candidate.
     """
 
     churn: float
@@ -40,6 +42,7 @@ class Comparison:
     stability_change: float
     stability_spread: float
     vanished: tuple[tuple[str, float], ...] = ()
+    n_segments: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +85,14 @@ def decide(comparison: Comparison, *, by_hand: bool = False) -> Decision:
     --------
     >>> decide(Comparison(0.031, 0.0, 0.002, 0.0, 0.01)).reason
     '3.1% of customers would change segment though nothing about them changed (limit 2%)'
+    >>> decide(Comparison(0.2, 0.0, 0.002, 0.0, 0.01, n_segments=(5, 4))).reason
+    '4 segments instead of 5; 20.0% of customers would change segment though nothing about them changed (limit 2%)'
     >>> decide(Comparison(0.004, 0.01, 0.002, 0.0, 0.01)).reason
     'all checks passed: 0.4% of customers change segment, silhouette +0.010, stability +0.000'
     """
     faults = dict(zip(CHECKS, _faults(comparison), strict=True))
     failed = {name: text for name, text in faults.items() if text}
-    words = "; ".join(failed.values())
+    words = "; ".join([*_other_number(comparison), *failed.values()] if failed else [])
     if by_hand:
         return Decision(True, f"accepted by hand: {words or 'all checks passed'}", tuple(failed), comparison)
     if failed:
@@ -97,6 +102,12 @@ def decide(comparison: Comparison, *, by_hand: bool = False) -> Decision:
         f"silhouette {comparison.silhouette_change:+.3f}, stability {comparison.stability_change:+.3f}"
     )
     return Decision(True, passed, (), comparison)
+
+
+def _other_number(c: Comparison) -> list[str]:
+    """Say that the number of segments differs, which nobody who reads shares alone would guess."""
+    old, new = c.n_segments or (0, 0)
+    return [f"{new} segments instead of {old}"] if old != new else []
 
 
 def _faults(c: Comparison) -> tuple[str, str, str, str]:

@@ -3,17 +3,17 @@
 Belongs here: ``quimbi backtest``. Does not: the statistics (``backtest``), what is logged (``resources``).
 """
 
-import os
 from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
 from quimbi_assets.commands.console import out, steps
+from quimbi_assets.orders.errors import BadInputError
 
 
 def backtest_of(store_id: str) -> dict[str, Any]:
-    """Backtest a loaded store, log it to MLflow, and return the structure of ``quimbi backtest --json``.
+    """Materialize the backtest of a loaded store and return the structure of ``quimbi backtest --json``.
 
     Returns
     -------
@@ -26,40 +26,21 @@ def backtest_of(store_id: str) -> dict[str, Any]:
     UnknownStoreError, BadInputError
         If there is no such store, or its history is too short.
     """
-    from quimbi_assets.resources.database import open_database
-    from quimbi_assets.resources.stores import read_store
+    from quimbi_assets.commands.running import materialize
 
     with steps(f"backtest of {store_id}") as progress:
-        progress.step("reading orders", 0.0)
-        database = open_database()
-        store = read_store(database, store_id)
-        from quimbi_assets.axes import BusinessHours
-        from quimbi_assets.backtest.verdict import backtest
-        from quimbi_assets.orders.policy import apply_policy
-        from quimbi_assets.resources import reading
-        from quimbi_assets.resources.backtest_tracking import log_backtest
-        from quimbi_assets.resources.model_tracking import DEFAULT_UI, UI_VARIABLE, MlflowTracking
+        materialize(store_id, "backtest", progress)
+    from quimbi_assets.defs.backtest import BACKTEST_KEY
+    from quimbi_assets.resources.frames import frame_io_manager
 
-        sent = reading.read_orders(database, store_id), reading.read_items(database, store_id)
-        orders, items, _ = apply_policy(*sent, store.policy, store.time_zone, store.currency)
-        hours = {key: int(value) for key, value in (store.business_hours or {}).items() if key in ("opens", "closes")}
-        found = backtest(
-            orders,
-            items,
-            time_zone=store.time_zone,
-            business_hours=BusinessHours(**hours),
-            progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done),
-        )
-        progress.step("logging to MLflow", 0.97)
-        tracking = MlflowTracking().tracking()
-        run_id = log_backtest(tracking, store_id, found)
+    table = frame_io_manager().read(BACKTEST_KEY, store_id)
+    if table is None:
+        raise BadInputError(f"store {store_id} has no backtest")
+    facts = ("cuts", "horizon_days", "mlflow_run_id", "mlflow_url")
     return {
         "store_id": store_id,
-        "cuts": [cut.isoformat() for cut in found.cuts],
-        "horizon_days": found.horizon_days,
-        "mlflow_run_id": run_id,
-        "mlflow_url": tracking.run_url(run_id, os.environ.get(UI_VARIABLE, DEFAULT_UI)),
-        "axes": [_plain(row) for row in found.axes.reset_index().to_dict("records")],
+        **{name: table.attrs[name] for name in facts},
+        "axes": [_plain(row) for row in table.to_dict("records")],
     }
 
 

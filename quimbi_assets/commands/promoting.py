@@ -1,14 +1,35 @@
 """Chooses by hand which model version serves an axis: accepting a held refit, or rolling back.
 
-Belongs here: checking the names and moving the alias. Does not: the automatic rule (``clustering.promotion``).
+Belongs here: checking the names, moving the alias, publishing what follows from it. Does not: the automatic rule
+(``clustering.promotion``).
 """
 
-from quimbi_assets.commands.console import out
+from quimbi_assets.commands.console import out, steps
 from quimbi_assets.orders.errors import BadInputError
 
 
+def promote_and_publish(store_id: str, axis_name: str, version: str) -> None:
+    """Make a registered version the champion of an axis, score the store's customers with it, publish the result.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store, axis or version.
+    """
+    promote_version(store_id, axis_name, version)
+    from quimbi_assets.commands.running import materialize
+    from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
+
+    with steps(store_id) as progress:
+        keys = [axis_key("memberships", axis_name), axis_key("segments", axis_name), PROFILES_KEY]
+        materialize(store_id, "store", progress, keys)
+    out.print(
+        f"published: quimbi segments --store-id {store_id}. The next run refits, from this version on.", markup=False
+    )
+
+
 def promote_version(store_id: str, axis_name: str, version: str) -> None:
-    """Make a registered version the champion of an axis.
+    """Make a registered version the champion of an axis; published tables stay as they are.
 
     Raises
     ------
@@ -26,8 +47,4 @@ def promote_version(store_id: str, axis_name: str, version: str) -> None:
     tracking = MlflowTracking().tracking()
     before = tracking.champion_versions(store_id, [axis_name]).get(axis_name, "none")
     tracking.promote(store_id, axis_name, version)
-    out.print(
-        f"axis {axis_name} of store {store_id}: version {version} serves instead of {before}. Segments and profiles "
-        "follow when memberships, segments and profiles are materialized: quimbi ui",
-        markup=False,
-    )
+    out.print(f"axis {axis_name} of store {store_id}: version {version} serves instead of {before}", markup=False)

@@ -13,6 +13,9 @@ import pandas as pd
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.orders.errors import BadInputError
 
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""Dagster's events are in the instance; on the terminal stands our own progress."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -101,6 +104,41 @@ def run_store(store_id: str, options: RunOptions, progress: Steps) -> str:
         If an option cannot be, or there are too few customers.
     """
     options = options.checked()
+    return materialize(store_id, "store", progress, _selection(options.axes), _run_config(options))
+
+
+def materialize(
+    store_id: str,
+    job_name: str,
+    progress: Steps,
+    selection: Sequence[Any] | None = None,
+    run_config: dict[str, Any] | None = None,
+) -> str:
+    """Run a job for one store in this process.
+
+    Parameters
+    ----------
+    store_id : str
+        A loaded store.
+    job_name : str
+        One of ``defs.jobs``.
+    progress : Steps
+        Hears every step.
+    selection : sequence of AssetKey, optional
+        Those of the job's assets to materialize; all by default.
+    run_config : dict, optional
+        Of the assets.
+
+    Returns
+    -------
+    str
+        Dagster run id.
+
+    Raises
+    ------
+    UnknownStoreError
+        If the store was never loaded.
+    """
     progress.step("starting the database", 0.0)
     from quimbi_assets.resources.database import open_database
     from quimbi_assets.resources.stores import read_store
@@ -115,15 +153,15 @@ def run_store(store_id: str, options: RunOptions, progress: Steps) -> str:
     from quimbi_assets.resources.instance import open_instance
     from quimbi_assets.resources.progress import Progress
 
-    job = build_defs(progress=Progress(progress.step)).resolve_job_def("store")
+    job = build_defs(progress=Progress(progress.step)).resolve_job_def(job_name)
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), [store_id])
         try:
             result = job.execute_in_process(
                 instance=instance,
                 partition_key=store_id,
-                asset_selection=_selection(options.axes),
-                run_config=_run_config(options),
+                asset_selection=selection,
+                run_config={**(run_config or {}), **QUIET},
                 tags={"quimbi/store": store_id},
             )
         except DagsterExecutionInterruptedError as error:
@@ -144,7 +182,6 @@ def _selection(axes: Sequence[str] | None) -> Any:
 
 def _run_config(options: RunOptions) -> dict[str, Any]:
     return {
-        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         "ops": {
             "features": {
                 "config": {

@@ -97,14 +97,15 @@ def print_profiles(store_id: str, profiles: list[dict[str, Any]]) -> None:
 
     database = open_database()
     currency = read_store(database, store_id).currency or common_currency(database, store_id) or ""
-    _, segments = read_segments(database, store_id)
+    axes, segments = read_segments(database, store_id)
+    weak = set(axes.loc[axes["status"] == "weak", "axis_name"])
     by_axis = {str(name): frame for name, frame in segments.groupby("axis_name")}
     names = read_archetypes(database, store_id).set_index("archetype_id")["name"]
     near = nearest_customers(read_fingerprints(database, store_id), [p["customer_id"] for p in profiles], NEIGHBOURS)
     alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}
     for profile in profiles:
         name = names.get(profile["archetype_id"], "")
-        text = render_profile(profile, AXES, by_axis, currency, name, alike.get(profile["customer_id"], ()))
+        text = render_profile(profile, AXES, by_axis, currency, name, alike.get(profile["customer_id"], ()), weak)
         out.print(text, markup=False)
         out.print()
 

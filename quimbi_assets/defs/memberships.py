@@ -17,6 +17,7 @@ from quimbi_assets.profiles.scores import score_axis, scores_to_frame
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.store import StoreDatabase
 
 CHECK = "memberships_sum_to_1"
 TOLERANCE = 1e-9
@@ -42,6 +43,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
 def memberships(
     context: dg.AssetExecutionContext,
     frames: dg.ResourceParam[FrameIOManager],
+    store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
@@ -63,6 +65,7 @@ def memberships(
         scored.attrs = {**table.attrs, "model_version": str(champions[name].version)}
         yield dg.MaterializeResult(asset_key=key, value=scored, metadata=_metadata(scored))
         yield _sum_check(key, scored)
+    store.publish_serving(store_id, champions)
 
 
 def _of_members(scored: pd.DataFrame) -> pd.DataFrame:

@@ -104,7 +104,7 @@ def models(
             yield dg.MaterializeResult(
                 asset_key=key, value=model_summary(serving, decision, table, found), metadata=metadata
             )
-            yield giant_check(key, serving.model)
+            yield giant_check(key, serving.model, table)
             yield differences_check(key, found)
             yield promotion_check(key, decision)
     store.publish_lineage(store_id, lineages)

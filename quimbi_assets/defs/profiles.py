@@ -56,7 +56,8 @@ def customer_profiles(
     scores = {name: scores_from_frame(tables["memberships"][name]) for name in axes}
     instant = pd.Timestamp(as_of, tz="UTC").to_pydatetime()
     before = store.archetypes(store_id, pd.Timestamp(instant))
-    choice = choose_archetypes(scores, kept_archetypes(before), axes_not_weak(frames, store_id, axes))
+    not_weak = axes_not_weak(frames, store_id, axes)
+    choice = choose_archetypes(scores, kept_archetypes(before), not_weak)
     archetypes = archetype_rows(store_id, choice, named, pd.Timestamp.now("UTC").to_pydatetime(), instant, before)
     profile_context = ProfileContext(
         store_id=store_id,
@@ -65,6 +66,7 @@ def customer_profiles(
         versions={name: tables["memberships"][name].attrs["model_version"] for name in axes},
         currency="" if orders is None else orders.attrs.get("currency") or "",
         archetypes=choice.kept,
+        weak=frozenset(axes) - frozenset(not_weak),
     )
     own_features = {name: tables["features"][name] for name in axes}
     batches = []

@@ -153,7 +153,9 @@ def _table(scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame
             "fingerprint": fingerprints([score.distances for score in own]),
             "lifetime_value": pa.array(lifetime, mask=np.isnan(lifetime)),
             "churn_risk_score": pa.nulls(n, pa.float64()),
-            "interpretation": interpretations(standing, names, features, context.currency),
+            "interpretation": interpretations(
+                standing, names, features, context.currency, [axis in context.weak for axis in axes]
+            ),
             "model_versions": _constant(versions, n),
             "as_of": pa.repeat(pa.scalar(_utc(context.as_of), pa.timestamp("us", "UTC")), n),
         }

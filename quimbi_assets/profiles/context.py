@@ -31,6 +31,8 @@ class ProfileContext:
         ISO code or sign.
     archetypes : ArchetypeSet, optional
         The store's kept archetypes; without, every combination of dominant segments is one.
+    weak : frozenset of str
+        Axes on which the store's customers do not really differ: no sentence says a customer belongs anywhere there.
     """
 
     store_id: str
@@ -39,6 +41,7 @@ class ProfileContext:
     versions: Mapping[str, str]
     currency: str = ""
     archetypes: ArchetypeSet | None = None
+    weak: frozenset[str] = frozenset()
 
     @cached_property
     def _names(self) -> dict[str, dict[str, str]]:

@@ -48,6 +48,7 @@ def interpretations(
     segment_names: Sequence[Sequence[str]],
     features: Mapping[str, pd.DataFrame],
     currency: str,
+    weak: Sequence[bool] = (),
 ) -> pa.StringArray:
     """Describe every customer.
 
@@ -61,6 +62,8 @@ def interpretations(
         Net spend, orders and days since the last order are read from it where they are.
     currency : str
         Of the store.
+    weak : sequence of n_axes bool, optional
+        Axes whose segments may be chance; none by default.
 
     Returns
     -------
@@ -68,21 +71,21 @@ def interpretations(
 
     Notes
     -----
-    Up to three segments are named: strong before balanced ("partly"), then by membership; weak ones and those
-    on low evidence never. The percentage is the membership, rounded.
+    Up to three segments are named: strong before balanced ("partly"), then by membership; weak memberships, those
+    on low evidence and those on weak axes never. The percentage is the membership, rounded.
     """
     sentences = [
-        _belonging(standing, segment_names),
+        _belonging(standing, segment_names, np.array(weak or [False] * len(segment_names), dtype=bool)),
         _purchases(features, len(standing.top), currency),
         _unjudged(standing.low_evidence),
     ]
     return pc.binary_join_element_wise(*sentences, " ", null_handling="skip")
 
 
-def _belonging(standing: Standing, segment_names: Sequence[Sequence[str]]) -> pa.StringArray:
+def _belonging(standing: Standing, segment_names: Sequence[Sequence[str]], weak: NDArray[np.bool_]) -> pa.StringArray:
     """Name the segments a customer clearly belongs to."""
     rank = np.where(standing.strength == STRONG, 2.0, np.where(standing.strength == BALANCED, 1.0, -np.inf))
-    rank = np.where(standing.low_evidence, -np.inf, rank + standing.top)
+    rank = np.where(standing.low_evidence | weak, -np.inf, rank + standing.top)
     chosen = np.argsort(-rank, axis=1, kind="stable")[:, :MOST_SEGMENTS]
     n_chosen = np.minimum(np.isfinite(rank).sum(axis=1), MOST_SEGMENTS)
     starts = np.cumsum([0, *map(len, segment_names)])[:-1]

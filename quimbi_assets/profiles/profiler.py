@@ -3,7 +3,7 @@
 Belongs here: ``Profiler``. Does not: loading models, writing tables.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import pandas as pd
@@ -36,6 +36,8 @@ class Profiler:
     archetypes : ArchetypeSet, optional
         The store's kept archetypes (``archetype_rows.kept_archetypes`` reads them from the table), so that a
         customer alone is of the archetype they are of in the crowd.
+    weak : iterable of str
+        Axes on which the store's customers do not really differ.
 
     Raises
     ------
@@ -53,9 +55,10 @@ class Profiler:
         as_of: datetime,
         currency: str = "",
         archetypes: ArchetypeSet | None = None,
+        weak: Iterable[str] = (),
     ) -> None:
         self.models = {axis: models[axis] for axis in axis_order(models)}
-        self.context = ProfileContext(store_id, as_of, segments, versions, currency, archetypes)
+        self.context = ProfileContext(store_id, as_of, segments, versions, currency, archetypes, frozenset(weak))
         for axis, model in self.models.items():
             self.context.names(axis, model.segment_ids_)
             if axis not in versions:

@@ -5,7 +5,7 @@ Belongs here: ``quimbi profile`` and ``quimbi profile --json``. Does not: colour
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,6 +21,7 @@ JSON_COLUMNS = (
     "evidence",
     "model_versions",
 )
+WEAK = " (weak axis: its segments may be chance)"
 MENTIONED = 0.1
 """Membership from which a second segment is worth a mention."""
 
@@ -66,6 +67,7 @@ def render_profile(
     currency: str = "",
     archetype_name: str = "",
     neighbours: Sequence[str] = (),
+    weak: Collection[str] = (),
 ) -> str:
     """Write one profile as text.
 
@@ -83,6 +85,8 @@ def render_profile(
         What the customer's archetype is called.
     neighbours : sequence of str
         Ids of the customers most like this one, nearest first.
+    weak : collection of str
+        Axes on which the store's customers do not really differ, marked as such.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def render_profile(
     for name in [*(axis for axis in axes if axis in measured), *(axis for axis in measured if axis not in axes)]:
         memberships = measured[name]
         known = dict(zip(segments[name]["segment_id"], segments[name]["segment_name"], strict=True))
-        lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}"]
+        lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{WEAK if name in weak else ''}"]
         lines.append(f"  {_place(record, name, memberships, known)}")
         lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
     return "\n".join(lines)

@@ -5,6 +5,7 @@ Belongs here: what is logged of it, and under which names. Does not: the backtes
 
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from quimbi_assets.backtest.picture import draw_backtest
@@ -15,7 +16,7 @@ RUN = "backtest"
 FIGURES = ("segments", "rfm", "difference", "low", "high")
 
 
-def log_backtest(tracking: Tracking, store_id: str, found: Backtest) -> str:
+def log_backtest(tracking: Tracking, store_id: str, found: Backtest, tags: Mapping[str, str] | None = None) -> str:
     """Log a backtest as a finished run and return the run's id.
 
     Parameters
@@ -26,10 +27,12 @@ def log_backtest(tracking: Tracking, store_id: str, found: Backtest) -> str:
         The store.
     found : Backtest
         Its backtest; figures of groups only, never a customer.
+    tags : mapping of str to str
+        Such as ``dagster_run_id``.
     """
     from mlflow.entities import Metric, Param
 
-    run_id = tracking.start_run(store_id, RUN, {"as_of": str(found.cuts[-1]), "kind": RUN})
+    run_id = tracking.start_run(store_id, RUN, {**(tags or {}), "as_of": str(found.cuts[-1]), "kind": RUN})
     try:
         now = int(time.time() * 1000)
         measured = found.axes[found.axes["verdict"] != UNKNOWN]

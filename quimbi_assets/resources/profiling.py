@@ -92,7 +92,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
     """
     database = open_database()
     store = read_store(database, store_id)
-    _, segments = read_segments(database, store_id)
+    axes, segments = read_segments(database, store_id)
     by_axis = {str(name): frame for name, frame in segments.groupby("axis_name")}
     frames = frame_io_manager()
     tables = {name: frames.read(AssetKey(["features", name]), store_id) for name in by_axis}
@@ -110,6 +110,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
         as_of=end.to_pydatetime(),
         currency=store.currency or common_currency(database, store_id) or "",
         archetypes=kept_archetypes(read_archetypes(database, store_id)),
+        weak=axes.loc[axes["status"] == "weak", "axis_name"],
     )
     recorded = frozenset(known[0].attrs["recorded"])
     return StoreProfiler(store, profiler, StoreReference.from_frame(reference), recorded, end)

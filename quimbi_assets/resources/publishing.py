@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.database import Database
 
@@ -88,6 +89,31 @@ def _axis_row(store_id: str, axis_name: str, frame: pd.DataFrame) -> tuple[Any, 
         stamp,
         row["held_reason"],
     )
+
+
+def publish_serving(database: Database, store_id: str, serving: Mapping[str, tuple[AxisModel, str, str]]) -> None:
+    """Bring ``quimbi.axis_models`` in line with the models that score, where another version was chosen by hand.
+
+    Parameters
+    ----------
+    database : Database
+        Where to write.
+    store_id : str
+        The store.
+    serving : mapping of axis name to (model, version, run id)
+        Axes whose row names this version already are left alone.
+    """
+    rows = [
+        (model.k_, float(model.silhouette_), float(model.stability_ari_), run_id, version, store_id, axis, version)
+        for axis, (model, version, run_id) in serving.items()
+    ]
+    with database.transaction() as cursor:
+        cursor.executemany(
+            "UPDATE quimbi.axis_models SET k = %s, silhouette = %s, stability_ari = %s, mlflow_run_id = %s, "
+            "model_version = %s, held_reason = NULL "
+            "WHERE store_id = %s AND axis_name = %s AND model_version IS DISTINCT FROM %s",
+            rows,
+        )
 
 
 def publish_segments(

@@ -11,6 +11,7 @@ from dagster import ConfigurableResource
 
 from quimbi_assets.resources import archetype_table, bulk, publishing, reading, stores, succession
 from quimbi_assets.resources.database import Database, open_database
+from quimbi_assets.resources.model_registry import LoadedModel
 from quimbi_assets.segments.persistence import GivenNames
 
 
@@ -49,6 +50,11 @@ class StoreDatabase(ConfigurableResource):
     def publish_axis_models(self, store_id: str, summaries: Mapping[str, pd.DataFrame | None]) -> None:
         """Publish the status and figures of axes."""
         publishing.publish_axis_models(self.database(), store_id, summaries)
+
+    def publish_serving(self, store_id: str, serving: Mapping[str, LoadedModel]) -> None:
+        """Publish the figures of the models that score, where they are others than the last run's."""
+        facts = {name: (m.model, str(m.version), m.run_id) for name, m in serving.items()}
+        publishing.publish_serving(self.database(), store_id, facts)
 
     def publish_lineage(self, store_id: str, versions: Mapping[str, tuple[str, pd.DataFrame]]) -> None:
         """Publish what became of the segments in newly registered versions."""

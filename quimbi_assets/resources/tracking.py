@@ -48,6 +48,7 @@ class Tracking:
         self.tracking_uri = tracking_uri
         root = str(artifact_root)
         self.artifact_root = root if "://" in root else Path(root).absolute().as_uri()
+        self._experiments: dict[str, str] = {}
 
     @cached_property
     def client(self) -> Any:
@@ -67,6 +68,10 @@ class Tracking:
 
     def experiment(self, store_id: str) -> str:
         """Return the id of the store's experiment ``quimbi/<store_id>``, created or restored if need be."""
+        self._experiments[store_id] = found = self._find_experiment(store_id)
+        return found
+
+    def _find_experiment(self, store_id: str) -> str:
         from mlflow.exceptions import MlflowException
 
         name = f"quimbi/{store_id}"
@@ -169,7 +174,7 @@ class Tracking:
         """
         all_tags = {**(tags or {}), "axis": axis_name, "mlflow.parentRunId": parent_run_id}
         name = f"{axis_name} {all_tags.get('as_of', '')[:10]}".strip()
-        run_id = self._start(store_id, name, all_tags)
+        run_id = self._start(store_id, name, all_tags, experiment_id=self._experiments.get(store_id))
         try:
             self._log_figures(run_id, model, decision)
             self._log_dataset(run_id, store_id, axis_name, features)
@@ -181,7 +186,7 @@ class Tracking:
                     (Path(folder) / name).write_text(text)
                 self.client.log_artifacts(run_id, folder)
             version = self.registry.register(
-                self.experiment(store_id), run_id, store_id, axis_name, model, all_tags.get("as_of", "")
+                self._experiments[store_id], run_id, store_id, axis_name, model, all_tags.get("as_of", "")
             )
             if decision is None or decision.promoted:
                 promote(self.client, store_id, axis_name, version, decision.reason if decision else "logged")
@@ -244,11 +249,13 @@ class Tracking:
         """Directory of a store's artifacts."""
         return f"{self.artifact_root}/{quote(store_id, safe='')}"
 
-    def _start(self, store_id: str, name: str, tags: Mapping[str, str] | None) -> str:
-        """Start a run with the tags that every run has."""
+    def _start(self, store_id: str, name: str, tags: Mapping[str, str] | None, experiment_id: str | None = None) -> str:
+        """Start a run with the tags that every run has; the experiment is looked for if it is not given."""
         every = {"store": store_id, "mlflow.source.name": "quimbi", "mlflow.source.git.commit": code_version()}
         run = self.client.create_run(
-            self.experiment(store_id), tags={**every, **{k: str(v) for k, v in (tags or {}).items()}}, run_name=name
+            experiment_id or self.experiment(store_id),
+            tags={**every, **{k: str(v) for k, v in (tags or {}).items()}},
+            run_name=name,
         )
         return str(run.info.run_id)
 

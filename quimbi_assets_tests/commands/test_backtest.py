@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from quimbi_assets.resources.model_tracking import MlflowTracking
@@ -35,3 +36,16 @@ def test_an_unknown_store_is_bad_input(quimbi):
     code, out, err = quimbi("backtest", "--store-id", "nowhere")
     assert (code, out) == (2, "")
     assert "unknown store 'nowhere'" in err.splitlines()[-1]
+
+
+def test_a_history_too_short_is_bad_input(quimbi, tmp_path):
+    days = pd.date_range("2025-01-01", periods=40, freq="D")
+    orders = pd.DataFrame({"order_id": range(40), "customer_id": [i % 9 for i in range(40)], "order_date": days})
+    orders.assign(total_price=10.0).to_csv(tmp_path / "orders.csv", index=False)
+    items = pd.DataFrame({"order_id": range(40), "product_id": "p", "quantity": 1, "price": 10.0})
+    items.to_csv(tmp_path / "items.csv", index=False)
+    files = ["--orders", str(tmp_path / "orders.csv"), "--items", str(tmp_path / "items.csv")]
+    assert quimbi("load", "--store-id", "young", *files)[0] == 0
+    code, out, err = quimbi("backtest", "--store-id", "young")
+    assert (code, out) == (2, "")
+    assert "a backtest needs 180 days of orders; this store has fewer" in err.splitlines()[-1]

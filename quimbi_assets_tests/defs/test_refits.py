@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.commands.console import Steps
-from quimbi_assets.commands.promoting import promote_version
+from quimbi_assets.commands.promoting import promote_and_publish, promote_version
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import held_reasons_of, segments_of
 from quimbi_assets.commands.summary import run_and_summarise
@@ -116,8 +116,13 @@ def test_rolling_back_is_moving_an_alias_and_names_return(store):
     assert last_check().passed
     two = serving()
     ids = {i for (i,) in rows(store, "SELECT segment_id FROM quimbi.segment_lineage WHERE store_id = %s", STORE)}
-    promote_version(STORE, AXIS, "1")
+    promote_and_publish(STORE, AXIS, "1")
     assert serving() == "1"
+    first = MlflowTracking().tracking().client.get_model_version(f"{STORE}.{AXIS}", "1")
+    assert (axis_now()["mlflow_run_id"], axis_now()["k"]) == (first.run_id, before["k"])
+    assert names(axis_now()) == names(before)
+    profiled = rows(store, "SELECT model_versions FROM quimbi.customer_profiles WHERE store_id = %s", STORE)
+    assert {versions[AXIS] for (versions,) in profiled} == {"1"}
     run()
     back = axis_now()
     assert names(back) == names(before)

@@ -64,3 +64,12 @@ def test_three_strongest_at_most():
     )  # fmt: skip
     [text] = interpretations(standing, [["a"], ["b"], ["c"], ["d"]], FEATURES, "").to_pylist()
     assert text.startswith("Belongs with the c (90 %), the d (85 %) and the a (80 %). ")
+
+
+def test_segments_of_weak_axes_are_not_named():
+    standing = Standing(
+        dominant=np.zeros((1, 2), dtype=int), top=np.array([[0.9, 0.8]]),
+        strength=np.full((1, 2), STRONG, dtype=np.int8), low_evidence=np.zeros((1, 2), dtype=bool),
+    )  # fmt: skip
+    [text] = interpretations(standing, [["a"], ["b"]], FEATURES, "", [True, False]).to_pylist()
+    assert text.startswith("Belongs with the b (80 %). ")

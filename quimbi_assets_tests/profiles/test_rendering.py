@@ -54,3 +54,9 @@ def test_the_archetype_is_called_by_name_and_the_most_alike_are_listed(profiles,
     lines = render_profile(row, AXES, segments, "GBP", "rare buyers, big baskets", ["c007", "c009"]).splitlines()
     assert lines[0].endswith(f"archetype {row['archetype_id']} (rare buyers, big baskets)")
     assert lines[2] == "Most alike: customers c007, c009."
+
+
+def test_a_weak_axis_is_marked(profiles, segments):
+    text = render_profile(profiles.iloc[0], AXES, segments, weak={"purchase_value"})
+    assert text.count("weak axis: its segments may be chance") == 1
+    assert "How much do they spend? (weak axis" in text
