@@ -17,6 +17,8 @@ from quimbi_assets.orders.errors import BadInputError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
+
 
 class SparkEngine:
     """Spark, as ``extract_features(..., engine=SparkEngine(session))`` wants it; use as a context manager.
@@ -38,6 +40,10 @@ class SparkEngine:
         self.dialect: str = ibis.pyspark.name
         self._session = session.newSession()
         self._session.conf.set("spark.sql.session.timeZone", "UTC")
+        context = session.sparkContext
+        if context.master.startswith("local") and not context.getConf().contains(SHUFFLE_PARTITIONS):
+            # Spark's 200 are for a cluster; on one machine each is a task of a few rows.
+            self._session.conf.set(SHUFFLE_PARTITIONS, str(2 * context.defaultParallelism))
         self._kept: list[DataFrame] = []
 
     def __enter__(self) -> "SparkEngine":
@@ -93,7 +99,7 @@ def open_engine(name: str) -> Iterator[SparkEngine | None]:
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise BadInputError("Spark is not installed; install it: pip install 'quimbi_assets[spark]'") from error
-    session = SparkSession.builder.appName("quimbi").getOrCreate()
+    session = SparkSession.builder.appName("quimbi").config("spark.ui.showConsoleProgress", "false").getOrCreate()
     try:
         with SparkEngine(session) as engine:
             yield engine
