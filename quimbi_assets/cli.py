@@ -148,6 +148,25 @@ def backtest(store_id: str, as_json: bool) -> None:
 
 
 @cli.command()
+@STORE
+@click.option("--weekday", help="Day of the weekly work: monday to sunday.")
+@click.option("--hour", type=int, help="Hour of that day by the store's clock, 0 to 23.")
+@click.option("--refit", help="Fit models anew: weekly, monthly or never.")
+@click.option("--snapshot", help="Record the week that ended: weekly or never.")
+@click.option("--stale-after-days", type=int, help="Days after which orders and profiles count as stale.")
+@JSON
+def plan(store_id: str, as_json: bool, **changes: str | int | None) -> None:
+    """Show or set what the schedules do for a store, and when."""
+    from quimbi_assets.commands import planning, showing
+
+    found = planning.plan_of(store_id, {name: value for name, value in changes.items() if value is not None})
+    if as_json:
+        showing.print_json(found)
+    else:
+        planning.print_plan_of(found)
+
+
+@cli.command()
 @click.option("--customers", required=True, type=click.IntRange(1), metavar="N", help="How many customers.")
 @click.option("--out", "out_dir", required=True, type=FILE, metavar="DIR", help="Folder for the four files.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same store.")

@@ -7,10 +7,23 @@ from typing import Any
 
 import dagster as dg
 
-from quimbi_assets.defs import backtest, features, jobs, memberships, models, profiles, raw, segments
+from quimbi_assets.defs import (
+    backtest,
+    features,
+    freshness,
+    jobs,
+    memberships,
+    models,
+    profiles,
+    raw,
+    schedules,
+    segments,
+    sensors,
+)
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.slack import Slack
 from quimbi_assets.resources.store import StoreDatabase
 
 
@@ -20,12 +33,12 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     Parameters
     ----------
     **resource_overrides
-        Resources that replace those of the same name: ``store``, ``frames``, ``tracking``, ``progress``.
+        Resources that replace those of the same name: ``store``, ``frames``, ``tracking``, ``progress``, ``slack``.
 
     Returns
     -------
     Definitions
-        All assets, checks, jobs and resources.
+        All assets, checks, jobs, schedules, sensors and resources.
     """
 
     @dg.io_manager(description="One Parquet file an asset and store.")
@@ -37,6 +50,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         "frames": frames,
         "tracking": MlflowTracking(),
         "progress": Progress(),
+        "slack": Slack(),
     }
     return dg.Definitions(
         assets=[
@@ -49,7 +63,10 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             profiles.customer_profiles,
             backtest.backtest_report,
         ],
-        jobs=[jobs.STORE_JOB, jobs.BACKTEST_JOB],
+        asset_checks=[freshness.every_store_is_fresh],
+        jobs=[*jobs.JOBS, freshness.FRESHNESS_JOB],
+        schedules=[*schedules.SCHEDULES, freshness.freshness],
+        sensors=sensors.SENSORS,
         resources={**resources, **resource_overrides},
         executor=dg.in_process_executor,
     )

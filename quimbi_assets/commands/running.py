@@ -149,7 +149,7 @@ def materialize(
     from dagster import DagsterExecutionInterruptedError
 
     from quimbi_assets.definitions import build_defs
-    from quimbi_assets.defs.partitions import STORES
+    from quimbi_assets.defs.partitions import STORE_TAG, STORES
     from quimbi_assets.resources.instance import open_instance
     from quimbi_assets.resources.progress import Progress
 
@@ -162,7 +162,7 @@ def materialize(
                 partition_key=store_id,
                 asset_selection=selection,
                 run_config={**(run_config or {}), **QUIET},
-                tags={"quimbi/store": store_id},
+                tags={STORE_TAG: store_id},
             )
         except DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error

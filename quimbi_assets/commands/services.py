@@ -42,6 +42,7 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
     environment["PYTHONWARNINGS"] = "ignore"
     # The servers work in a folder of their own; a home relative to this one would become another.
     environment["QUIMBI_HOME"] = str(quimbi_home())
+    environment["QUIMBI_DAGSTER_UI"] = f"http://{HOST}:{dagster_port}"
     environment["QUIMBI_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
     dagster_command = [
         str(Path(sys.executable).with_name("dagster")),

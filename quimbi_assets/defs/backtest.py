@@ -12,6 +12,7 @@ import pandas as pd
 from quimbi_assets.backtest.picture import draw_backtest
 from quimbi_assets.backtest.verdict import BETTER, UNKNOWN, Backtest, backtest
 from quimbi_assets.defs.partitions import FRAMES, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES
+from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import business_hours, facts
 from quimbi_assets.resources.backtest_tracking import log_backtest
 from quimbi_assets.resources.frames import FrameIOManager
@@ -33,6 +34,7 @@ SHOWN = ("verdict", "segments", "rfm", "difference", "outcomes", "reason")
     description="History is cut at several instants and every axis fitted there: what share of the variance of the "
     "next 90 days its segments explain, beside as many RFM groups. One row an axis; run it before you act on them.",
 )
+@retried
 def backtest_report(
     context: dg.AssetExecutionContext,
     frames: dg.ResourceParam[FrameIOManager],

@@ -29,6 +29,7 @@ from quimbi_assets.defs.partitions import (
     axis_key,
     out_name,
 )
+from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import business_hours, facts, inactive_frame
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.engine import open_engine
@@ -78,6 +79,7 @@ _REFERENCE_OUT = dg.AssetOut(
     partitions_def=STORES,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("features", name)) for name in AXES],
 )
+@retried
 def features(
     context: dg.AssetExecutionContext,
     config: FeatureOptions,

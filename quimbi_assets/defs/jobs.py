@@ -4,22 +4,31 @@ Belongs here: job definitions. Does not: assets, schedules.
 """
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from quimbi_assets.defs.backtest import BACKTEST_KEY
-from quimbi_assets.defs.partitions import ITEMS_KEY, ORDERS_KEY, STORES
+from quimbi_assets.defs.partitions import FRESHNESS_CHECK, ITEMS_KEY, ORDERS_KEY, STORES
 
-STORE_JOB = dg.define_asset_job(
-    "store",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("backtest"),
-    partitions_def=STORES,
-    description="Everything for one store: raw orders to published profiles.",
-    executor_def=dg.in_process_executor,
+APART = dg.AssetSelection.groups("backtest")
+"""What no store's usual run includes."""
+
+
+def _job(name: str, selection: dg.AssetSelection, description: str) -> UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        name, selection, partitions_def=STORES, description=description, executor_def=dg.in_process_executor
+    )
+
+
+EVERYTHING = dg.AssetSelection.all() - APART - dg.AssetSelection.checks(FRESHNESS_CHECK)
+
+STORE_JOB = _job("store", EVERYTHING, "Everything for one store: raw orders to published profiles.")
+RESCORE_JOB = _job(
+    "rescore",
+    EVERYTHING - dg.AssetSelection.groups("models"),
+    "One store's customers scored and published anew with the models that serve; nothing is fitted.",
 )
-
-BACKTEST_JOB = dg.define_asset_job(
+BACKTEST_JOB = _job(
     "backtest",
-    selection=dg.AssetSelection.assets(ORDERS_KEY, ITEMS_KEY, BACKTEST_KEY),
-    partitions_def=STORES,
-    description="Hold one store's segments of past instants against what customers did next.",
-    executor_def=dg.in_process_executor,
+    dg.AssetSelection.assets(ORDERS_KEY, ITEMS_KEY, ["backtest", "report"]),
+    "Hold one store's segments of past instants against what customers did next.",
 )
+JOBS = (STORE_JOB, RESCORE_JOB, BACKTEST_JOB)

@@ -12,6 +12,7 @@ import pandas as pd
 from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.defs.checks import rule_check
 from quimbi_assets.defs.partitions import axis_key, axis_spec
+from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
 from quimbi_assets.profiles.scores import score_axis, scores_to_frame
 from quimbi_assets.resources.frames import FrameIOManager
@@ -40,6 +41,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     can_subset=True,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("memberships", name), blocking=True) for name in AXES],
 )
+@retried
 def memberships(
     context: dg.AssetExecutionContext,
     frames: dg.ResourceParam[FrameIOManager],

@@ -18,6 +18,7 @@ from quimbi_assets.defs.model_facts import CHECK, giant_check, model_metadata, m
 from quimbi_assets.defs.partitions import ITEMS_KEY, ORDERS_KEY, REFERENCE_KEY, axis_key, axis_spec
 from quimbi_assets.defs.promotions import CHECK as PROMOTION_CHECK
 from quimbi_assets.defs.promotions import promotion_check
+from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, inactive_reason, inactive_result
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_registry import LoadedModel
@@ -58,6 +59,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     can_subset=True,
     check_specs=[dg.AssetCheckSpec(c, asset=axis_key("models", name)) for name in AXES for c in CHECKS],
 )
+@retried
 def models(
     context: dg.AssetExecutionContext,
     config: ModelOptions,

@@ -11,6 +11,9 @@ STORES = dg.DynamicPartitionsDefinition(name="stores")
 
 OWNERS = ["team:data"]
 
+#: Tag of runs of one store, whatever their partitions: the queue lets one of them run at a time.
+STORE_TAG = "quimbi/store"
+
 #: Resource keys used across the definitions.
 FRAMES = "frames"
 
@@ -27,6 +30,8 @@ REFERENCE_KEY = dg.AssetKey(["features", "store_reference"])
 #: Stages that have one asset an axis, in order.
 AXIS_STAGES = ("features", "models", "memberships", "segments")
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
+#: The check that looks at all stores at once; no store's run includes it.
+FRESHNESS_CHECK = dg.AssetCheckKey(PROFILES_KEY, "every_store_is_fresh")
 
 
 def axis_spec(

@@ -13,6 +13,7 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.defs.checks import rule_check, schema_check
 from quimbi_assets.defs.one_instant import STAGES, active_tables, axes_not_weak, of_one_instant
 from quimbi_assets.defs.partitions import FRAMES, ORDERS_KEY, OWNERS, PROFILES_KEY, STORES, axis_key
+from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import facts
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
@@ -40,6 +41,7 @@ SHOWN = 10
     description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint and value, "
     "published to `quimbi.customer_profiles`; the archetypes themselves to `quimbi.archetypes`.",
 )
+@retried
 def customer_profiles(
     context: dg.AssetExecutionContext,
     frames: dg.ResourceParam[FrameIOManager],

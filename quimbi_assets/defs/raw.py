@@ -11,6 +11,7 @@ import pandas as pd
 
 from quimbi_assets.defs.checks import schema_check
 from quimbi_assets.defs.partitions import FRAMES, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES, TICKETS_KEY, out_name
+from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import facts
 from quimbi_assets.orders.canonical import canonical_tickets
 from quimbi_assets.orders.policy import apply_policy
@@ -47,6 +48,7 @@ def _out(key: dg.AssetKey, description: str) -> dg.AssetOut:
     partitions_def=STORES,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=ORDERS_KEY), dg.AssetCheckSpec(CHECK, asset=ITEMS_KEY)],
 )
+@retried
 def raw_orders(
     context: dg.AssetExecutionContext,
     store: StoreDatabase,
@@ -107,6 +109,7 @@ def _not_recorded(frame: pd.DataFrame) -> str:
     io_manager_key=FRAMES,
     description="Support tickets as the store sent them; an empty table where it sent none.",
 )
+@retried
 def support_tickets(context: dg.AssetExecutionContext, store: StoreDatabase) -> dg.MaterializeResult:
     """Read the partition's tickets."""
     tickets = canonical_tickets(store.tickets(context.partition_key))

@@ -13,6 +13,7 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import segment_shares
 from quimbi_assets.defs.checks import rule_check
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
+from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_tracking import MlflowTracking
@@ -42,6 +43,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     can_subset=True,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("segments", name)) for name in AXES],
 )
+@retried
 def segments(
     context: dg.AssetExecutionContext,
     frames: dg.ResourceParam[FrameIOManager],

@@ -17,7 +17,7 @@ from quimbi_assets.orders import tables as specs
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.orders.files import read_table
 from quimbi_assets.orders.prepare import Prepared, prepare_order_items, prepare_orders, prepare_support_tickets
-from quimbi_assets.resources import bulk, stores
+from quimbi_assets.resources import bulk, store_plans, stores
 from quimbi_assets.resources.database import Database
 from quimbi_assets.resources.load_report import LoadReport, TableReport, table_report
 from quimbi_assets.resources.quarantine import write_quarantine
@@ -90,6 +90,8 @@ def load_store(
         tables, failure = _load_tables(cursor, store, frames, paths, now, say)
         if failure is None:
             stores.write_store(cursor, store)
+            if any(table.inserted or table.updated or table.deleted for table in tables):
+                store_plans.note_change(cursor, store_id)
     if failure is not None:
         raise BadInputError(failure)
     return LoadReport(store, before is None, tables, time.monotonic() - began, _store_notes(store, before))

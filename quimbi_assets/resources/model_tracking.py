@@ -149,6 +149,10 @@ class MlflowTracking(ConfigurableResource):
         """Load the models that serve the axes now, from the registry by alias."""
         return self.tracking().load_champions(store_id, axes)
 
+    def has_models(self, store_id: str) -> bool:
+        """Whether any axis of the store has a model that serves."""
+        return bool(self.tracking().champion_versions(store_id))
+
     def predecessors(self, store_id: str, instants: Mapping[str, str]) -> dict[str, LoadedModel]:
         """Load what new fits of axes are compared with; ``instants`` say where each one's data end, naive UTC."""
         return self.tracking().load_predecessors(store_id, instants)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import pandas as pd
 from dagster import ConfigurableResource
 
-from quimbi_assets.resources import archetype_table, bulk, publishing, reading, stores, succession
+from quimbi_assets.resources import archetype_table, bulk, publishing, reading, store_plans, stores, succession
 from quimbi_assets.resources.database import Database, open_database
 from quimbi_assets.resources.model_registry import LoadedModel
 from quimbi_assets.segments.persistence import GivenNames
@@ -34,6 +34,14 @@ class StoreDatabase(ConfigurableResource):
             If no such store was loaded.
         """
         return stores.read_store(self.database(), store_id)
+
+    def planned_stores(self) -> list[store_plans.PlannedStore]:
+        """Return all stores with what is due for them."""
+        return store_plans.planned_stores(self.database())
+
+    def newest_orders(self) -> dict[str, pd.Timestamp]:
+        """Return when each store's newest order was placed, UTC."""
+        return store_plans.newest_orders(self.database())
 
     def orders(self, store_id: str) -> pd.DataFrame:
         """Return all orders of the store as loaded."""

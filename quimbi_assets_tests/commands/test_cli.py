@@ -108,3 +108,20 @@ def test_ctrl_c_is_one_line_and_leaves_everything_usable(two_stores, quimbi):
     code, out, _ = quimbi("segments", "--store-id", "south", "--json")
     assert code == 0
     assert json.loads(out)["store_id"] == "south"
+
+
+def test_a_plan_is_shown_and_set(quimbi, two_stores):
+    code, out, _ = quimbi("plan", "--store-id", "north", "--json")
+    assert code == 0
+    before = json.loads(out)
+    assert (before["weekday"], before["refit"], before["time_zone"]) == ("monday", "monthly", "America/New_York")
+    code, out, _ = quimbi("plan", "--store-id", "north", "--weekday", "friday", "--hour", "23", "--refit", "never")
+    assert code == 0
+    assert "weekly work on friday at 23:00 (America/New_York)" in out
+    assert "models are fitted anew never" in out
+    code, out, err = quimbi("plan", "--store-id", "north", "--weekday", "someday")
+    assert (code, out) == (2, "")
+    assert "there are: monday" in err.splitlines()[-1]
+    back = [f"--{name}={before[name]}" for name in ("weekday", "hour", "refit")]
+    code, out, _ = quimbi("plan", "--store-id", "north", *back, "--json")
+    assert json.loads(out) == before

@@ -1,0 +1,111 @@
+"""What begins or is said because something happened: stores come and go, orders arrive, runs fail.
+
+Belongs here: sensors. Does not: what is due by the clock (``schedules``), how messages are sent (``resources``).
+"""
+
+import json
+import os
+from collections.abc import Iterator
+
+import dagster as dg
+import pandas as pd
+
+from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
+from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.slack import Slack, escaped
+from quimbi_assets.resources.store import StoreDatabase
+
+UI_VARIABLE = "QUIMBI_DAGSTER_UI"
+DEFAULT_UI = "http://127.0.0.1:3000"
+MOST_CHARACTERS = 300
+"""Of an error's text in a message."""
+PAUSE_SECONDS = 60
+
+
+@dg.sensor(
+    minimum_interval_seconds=PAUSE_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Adds a partition for every store that was loaded, and removes those of stores that are gone.",
+)
+def stores_known(context: dg.SensorEvaluationContext, store: StoreDatabase) -> dg.SensorResult | dg.SkipReason:
+    """Bring partitions in line with the table of stores."""
+    loaded = {planned.store_id for planned in store.planned_stores()}
+    known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
+    new, gone = sorted(loaded - known), sorted(known - loaded)
+    if not new and not gone:
+        return dg.SkipReason(f"all {len(known)} stores are known")
+    requests = [STORES.build_add_request(new)] if new else []
+    return dg.SensorResult(
+        dynamic_partitions_requests=[*requests, *([STORES.build_delete_request(gone)] if gone else [])]
+    )
+
+
+@dg.sensor(
+    jobs=[STORE_JOB, RESCORE_JOB],
+    minimum_interval_seconds=PAUSE_SECONDS,
+    description="When a load changed a store's rows: scores and publishes its customers anew with the models that "
+    "serve, or fits models if it has none.",
+)
+def orders_arrived(
+    context: dg.SensorEvaluationContext, store: StoreDatabase, tracking: MlflowTracking
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Launch runs for stores that changed after their profiles were published."""
+    seen: dict[str, str] = json.loads(context.cursor or "{}")
+    known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
+    launched = 0
+    for planned in store.planned_stores():
+        changed = planned.changed_at
+        if changed is None or planned.store_id not in known or seen.get(planned.store_id) == changed.isoformat():
+            continue
+        seen[planned.store_id] = changed.isoformat()
+        published = last_published(context.instance, planned.store_id)
+        if published is not None and published > changed:
+            continue
+        launched += 1
+        job = RESCORE_JOB if tracking.has_models(planned.store_id) else STORE_JOB
+        yield dg.RunRequest(
+            run_key=f"{planned.store_id} {changed.isoformat()}",
+            job_name=job.name,
+            partition_key=planned.store_id,
+            tags={STORE_TAG: planned.store_id},
+        )
+    context.update_cursor(json.dumps(seen, sort_keys=True))
+    if not launched:
+        yield dg.SkipReason("no store changed since its profiles were published")
+
+
+def last_published(instance: dg.DagsterInstance, store_id: str) -> pd.Timestamp | None:
+    """Return when a store's profiles were last published, UTC; None: never."""
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=PROFILES_KEY, asset_partitions=[store_id]), limit=1
+    )
+    return pd.Timestamp(found.records[0].timestamp, unit="s", tz="UTC") if found.records else None
+
+
+@dg.run_failure_sensor(
+    monitor_all_code_locations=False,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Says in Slack that a run failed, for which store, where, and where to look. Nothing without "
+    "`SLACK_WEBHOOK_URL`.",
+)
+def run_failed(context: dg.RunFailureSensorContext, slack: Slack) -> None:
+    """Send one message a failed run."""
+    context.log.info(f"run {context.dagster_run.run_id}: Slack message {slack.send(failure_text(context))}")
+
+
+def failure_text(context: dg.RunFailureSensorContext) -> str:
+    """Return the message about a failed run: job, partition, step, the first line of the error, the run's page."""
+    run, steps = context.dagster_run, context.get_step_failure_events()
+    where = run.tags.get("dagster/partition") or "no partition"
+    said, step = context.failure_event.message or "", ""
+    if steps:
+        step = f", step {steps[0].step_key}"
+        error = steps[0].step_failure_data.error
+        said = "" if error is None else (error.cause or error).message
+    line = next((part.strip() for part in said.splitlines() if part.strip()), "no message")[:MOST_CHARACTERS]
+    page = f"{os.environ.get(UI_VARIABLE, DEFAULT_UI)}/runs/{run.run_id}"
+    return f":warning: quimbi: {run.job_name} failed for {escaped(where)}{step}\n{escaped(line)}\n<{page}|open the run>"
+
+
+SENSORS = (stores_known, orders_arrived, run_failed)

@@ -1,0 +1,72 @@
+"""Messages to a Slack channel, through an incoming webhook.
+
+Belongs here: sending. Does not: what is said, and to whom not (``drift``, ``defs``). A message that cannot be sent is
+reported, never raised: no run fails because of Slack.
+"""
+
+import logging
+import os
+from urllib.parse import urlsplit
+
+from dagster import ConfigurableResource
+
+WEBHOOK_VARIABLE = "SLACK_WEBHOOK_URL"
+TIMEOUT_SECONDS = 10
+MOST_RETRIES = 2
+LOG = logging.getLogger(__name__)
+
+
+class Slack(ConfigurableResource):
+    """Sends messages if there is a webhook.
+
+    Parameters
+    ----------
+    webhook_url : str, optional
+        By default that of ``SLACK_WEBHOOK_URL``; empty: nothing is sent.
+    """
+
+    webhook_url: str | None = None
+
+    def send(self, text: str) -> str:
+        """Send a message and return what became of it: ``sent``, ``not configured`` or why it was not sent.
+
+        Parameters
+        ----------
+        text : str
+            In Slack's mark-up; ids and numbers only, nothing personal.
+        """
+        url = os.environ.get(WEBHOOK_VARIABLE, "") if self.webhook_url is None else self.webhook_url
+        if not url:
+            return "not configured"
+        from slack_sdk.http_retry.builtin_handlers import (
+            ConnectionErrorRetryHandler,
+            RateLimitErrorRetryHandler,
+            ServerErrorRetryHandler,
+        )
+        from slack_sdk.webhook import WebhookClient
+
+        handlers = [
+            handler(max_retry_count=MOST_RETRIES)
+            for handler in (ConnectionErrorRetryHandler, RateLimitErrorRetryHandler, ServerErrorRetryHandler)
+        ]
+        try:
+            answer = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=handlers).send(text=text)
+        except Exception as error:
+            # The address holds a secret; errors may hold the address.
+            LOG.warning("Slack could not be reached at %s: %s", urlsplit(url).hostname, type(error).__name__)
+            return f"not sent: {type(error).__name__}"
+        if answer.status_code != 200:
+            LOG.warning("Slack refused a message: status %s", answer.status_code)
+            return f"not sent: Slack answered {answer.status_code}"
+        return "sent"
+
+
+def escaped(text: str) -> str:
+    """Return text that Slack shows as it is, whatever it holds.
+
+    Examples
+    --------
+    >>> escaped("<!channel> & co")
+    '&lt;!channel&gt; &amp; co'
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

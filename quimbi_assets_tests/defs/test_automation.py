@@ -1,0 +1,203 @@
+"""Schedules, sensors and the freshness check, evaluated by Dagster itself on a real database."""
+
+import dagster as dg
+import pandas as pd
+import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
+
+from quimbi_assets.definitions import build_defs
+from quimbi_assets.defs.freshness import every_store_is_fresh
+from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
+from quimbi_assets.defs.schedules import DUE_TAG, refits
+from quimbi_assets.defs.sensors import failure_text, orders_arrived, stores_known
+from quimbi_assets.orders.plan import StorePlan
+from quimbi_assets.resources import store_plans
+from quimbi_assets.resources.instance import open_instance
+from quimbi_assets.resources.loading import load_store
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.stores import Store
+from quimbi_assets.simulation import write_store
+
+pytestmark = pytest.mark.xdist_group("automation")
+ZONES = {"plan-berlin": "Europe/Berlin", "plan-york": "America/New_York"}
+NAME = str(STORES.name)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planned")
+    write_store(20, folder, seed=3)
+    return folder / "orders.parquet", folder / "order_items.parquet"
+
+
+@pytest.fixture(scope="module")
+def planned(database, files):
+    """Two loaded stores in two time zones; other tests' stores keep no plan."""
+    for store_id, zone in ZONES.items():
+        load_store(database, store_id, *files, time_zone=zone)
+    return database
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as found, partition_loading_context(None, found):
+        found.add_dynamic_partitions(NAME, list(ZONES))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def repository():
+    return build_defs().get_repository_def()
+
+
+def tick(instance, repository, at):
+    with dg.build_schedule_context(
+        instance=instance,
+        repository_def=repository,
+        scheduled_execution_time=pd.Timestamp(at).to_pydatetime(),
+        resources={"store": StoreDatabase()},
+    ) as context:
+        requests = refits.evaluate_tick(context).run_requests
+    own = [request for request in requests if request.partition_key in ZONES]
+    for request in own:
+        instance.add_run(dg.DagsterRun(job_name="store", tags=dict(request.tags)))
+    return {request.partition_key: request.tags[DUE_TAG].split()[-1] for request in own}
+
+
+def test_each_store_is_refitted_at_its_own_time_across_a_change_of_clocks(planned, instance, repository):
+    for store_id in ZONES:
+        store_plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
+    hours = pd.date_range("2026-10-19T00:00Z", "2026-11-02T23:00Z", freq="h")
+    mornings = hours[(hours.dayofweek == 0) & (hours.hour >= 2) & (hours.hour <= 11)]
+    launched = {at.isoformat(): found for at in mornings if (found := tick(instance, repository, at))}
+    assert launched == {
+        "2026-10-19T03:00:00+00:00": {"plan-berlin": "2026-10-19T05:00:00+02:00"},
+        "2026-10-19T09:00:00+00:00": {"plan-york": "2026-10-19T05:00:00-04:00"},
+        "2026-10-26T04:00:00+00:00": {"plan-berlin": "2026-10-26T05:00:00+01:00"},
+        "2026-10-26T09:00:00+00:00": {"plan-york": "2026-10-26T05:00:00-04:00"},
+        "2026-11-02T04:00:00+00:00": {"plan-berlin": "2026-11-02T05:00:00+01:00"},
+        "2026-11-02T10:00:00+00:00": {"plan-york": "2026-11-02T05:00:00-05:00"},
+    }
+
+
+def test_what_was_missed_is_made_up_for_once_and_not_too_late(planned, instance, repository):
+    for store_id in ZONES:
+        store_plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
+    assert set(tick(instance, repository, "2026-11-03T20:00Z")) == set(ZONES)
+    assert tick(instance, repository, "2026-11-03T20:15Z") == {}
+    assert tick(instance, repository, "2026-11-12T20:00Z") == {}
+
+
+def test_by_default_once_a_month_and_never_if_so_planned(planned, instance, repository):
+    store_plans.write_plan(planned, "plan-berlin", StorePlan())
+    store_plans.write_plan(planned, "plan-york", StorePlan(refit="never"))
+    mondays = pd.date_range("2026-10-05T23:00Z", "2026-12-28T23:00Z", freq="7D")
+    found = {f"{at:%m-%d}": tick(instance, repository, at) for at in mondays}
+    assert {day for day, stores in found.items() if stores} == {"10-05", "11-02", "12-07"}
+    assert all(set(stores) == {"plan-berlin"} for stores in found.values() if stores)
+
+
+def test_partitions_follow_the_stores(planned, instance):
+    def sense():
+        with dg.build_sensor_context(instance=instance, resources={"store": StoreDatabase()}) as context:
+            return stores_known.evaluate_tick(context)
+
+    instance.add_dynamic_partitions(NAME, ["plan-gone"])
+    instance.delete_dynamic_partition(NAME, "plan-york")
+    for request in sense().dynamic_partitions_requests:
+        if isinstance(request, dg.AddDynamicPartitionsRequest):
+            instance.add_dynamic_partitions(NAME, request.partition_keys)
+        else:
+            assert request.partition_keys == ["plan-gone"]
+            instance.delete_dynamic_partition(NAME, "plan-gone")
+    assert set(ZONES) <= set(instance.get_dynamic_partitions(NAME))
+    again = sense()
+    assert not again.dynamic_partitions_requests
+    assert "are known" in again.skip_message
+
+
+def test_orders_that_arrive_launch_a_run_once(planned, instance, repository, files, database):
+    cursor = None
+
+    def sense():
+        nonlocal cursor
+        resources = {"store": StoreDatabase(), "tracking": MlflowTracking()}
+        with dg.build_sensor_context(
+            instance=instance, cursor=cursor, repository_def=repository, resources=resources
+        ) as context:
+            found = orders_arrived.evaluate_tick(context)
+        cursor = found.cursor
+        return {r.partition_key: r.job_name for r in found.run_requests if r.partition_key in ZONES}
+
+    assert sense() == dict.fromkeys(ZONES, "store")
+    assert sense() == {}
+    load_store(database, "plan-york", *files)  # the same file: nothing changes
+    assert sense() == {}
+    orders = pd.read_parquet(files[0])
+    later = orders.assign(total_price=orders["total_price"] + 1)
+    changed = files[0].with_name("changed.parquet")
+    later.to_parquet(changed)
+    load_store(database, "plan-york", changed)
+    instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition="plan-berlin"))
+    assert sense() == {"plan-york": "store"}
+    # Published since the load: nothing to do, though the sensor never saw the change.
+    instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition="plan-york"))
+    cursor = None
+    assert sense() == {}
+
+
+def test_one_fresh_store_does_not_hide_a_stale_one(planned, instance, monkeypatch):
+    now = pd.Timestamp.now("UTC")
+    stores = [store_plans.PlannedStore(name, "UTC", StorePlan(stale_after_days=9), None) for name in ("new", "old")]
+    monkeypatch.setattr(store_plans, "planned_stores", lambda database: stores)
+    ages = {"new": now - pd.Timedelta(days=8), "old": now - pd.Timedelta(days=10)}
+    monkeypatch.setattr(store_plans, "newest_orders", lambda database: ages)
+    for name in ("new", "old"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition=name))
+
+    def check():
+        return every_store_is_fresh(dg.build_asset_check_context(instance=instance), store=StoreDatabase())
+
+    found = check()
+    assert not found.passed
+    assert found.metadata["stale_stores"].value == 1
+    assert "| old | orders |" in found.metadata["by_store"].value
+    ages["old"] = now
+    assert check().passed
+
+
+def test_a_store_without_a_plan_has_the_default_one():
+    assert store_plans.PlannedStore("s", Store("s").time_zone, StorePlan.from_json(None), None).plan == StorePlan()
+
+
+def test_a_failed_run_is_told_without_marking_up_what_it_says(tmp_path):
+    @dg.op
+    def breaks():
+        raise ValueError("customers <!channel> were lost\nsecond line")
+
+    @dg.job
+    def store():
+        breaks()
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        result = store.execute_in_process(
+            instance=instance, raise_on_error=False, tags={"dagster/partition": "plan-york"}
+        )
+        context = dg.build_run_status_sensor_context(
+            "run_failed", dagster_instance=instance, dagster_run=result.dagster_run,
+            dagster_event=result.get_run_failure_event(),
+        ).for_run_failure()  # fmt: skip
+        text = failure_text(context)
+    assert text.splitlines()[0] == ":warning: quimbi: store failed for plan-york, step breaks"
+    assert text.splitlines()[1] == "ValueError: customers &lt;!channel&gt; were lost"
+    assert f"/runs/{result.run_id}|open the run>" in text
+
+
+def test_one_run_of_a_store_at_a_time_is_what_the_instance_is_told(database):
+    with open_instance() as instance:
+        limits = instance.get_concurrency_config()
+    by_key = {limit["key"]: limit for limit in limits.run_queue_config.tag_concurrency_limits}
+    assert set(by_key) == {"dagster/partition", "dagster/partition/store", STORE_TAG}
+    assert all(limit["limit"] == 1 and limit["value"]["applyLimitPerUniqueValue"] for limit in by_key.values())
+    assert limits.pool_config.default_pool_limit == 2

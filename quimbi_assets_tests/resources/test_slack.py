@@ -1,0 +1,73 @@
+"""The real client against a local server that answers as Slack does, and does not."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from quimbi_assets.resources import slack
+from quimbi_assets.resources.slack import Slack
+
+
+@pytest.fixture
+def channel():
+    """A webhook that answers with the statuses it is given, the last one for ever; keeps what it was sent."""
+    statuses, received = [200], []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+            body = b"ok"
+            self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/services/secret", statuses, received
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_message_arrives(channel, monkeypatch):
+    url, _, received = channel
+    assert Slack(webhook_url=url).send("ten customers") == "sent"
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", url)
+    assert Slack().send("again") == "sent"
+    assert [message["text"] for message in received] == ["ten customers", "again"]
+
+
+def test_a_busy_channel_is_asked_again(channel):
+    url, statuses, received = channel
+    statuses[:] = [429, 200]
+    assert Slack(webhook_url=url).send("busy") == "sent"
+    assert len(received) == 2
+
+
+def test_a_refusal_is_said_and_keeps_the_secret(channel, caplog):
+    url, statuses, received = channel
+    statuses[:] = [403]
+    assert Slack(webhook_url=url).send("no") == "not sent: Slack answered 403"
+    assert len(received) == 1
+    assert "secret" not in caplog.text
+
+
+def test_nobody_there_raises_nothing(caplog, monkeypatch):
+    monkeypatch.setattr(slack, "MOST_RETRIES", 0)
+    assert Slack(webhook_url="http://127.0.0.1:1/services/secret").send("hello").startswith("not sent: ")
+    assert "secret" not in caplog.text
+
+
+def test_without_a_webhook_nothing_is_sent(monkeypatch):
+    monkeypatch.delenv("SLACK_WEBHOOK_URL", raising=False)
+    assert Slack().send("hello") == "not configured"
