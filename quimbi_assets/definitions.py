@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from quimbi_assets.defs import features, jobs, memberships, models, profiles, raw, segments
+from quimbi_assets.defs import churn, features, jobs, memberships, models, profiles, raw, segments
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
@@ -46,6 +46,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             models.models,
             memberships.memberships,
             segments.segments,
+            churn.churn_model,
             profiles.customer_profiles,
         ],
         jobs=[jobs.STORE_JOB],

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from quimbi_assets.resources import churn_tracking
+
 STORES = dg.DynamicPartitionsDefinition(name="stores")
 
 OWNERS = ["team:data"]
@@ -26,6 +28,7 @@ TICKETS_KEY = dg.AssetKey(["raw", "support_tickets"])
 REFERENCE_KEY = dg.AssetKey(["features", "store_reference"])
 #: Stages that have one asset an axis, in order.
 AXIS_STAGES = ("features", "models", "memberships", "segments")
+CHURN_KEY = churn_tracking.CHURN_KEY
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
 
 
