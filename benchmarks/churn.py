@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from mbg_nbd import fit as fit_mbg_nbd
 from mbg_nbd import summarise
+from selection import load as load_orders
 
 from quimbi_assets.axes import default_observation_end
 from quimbi_assets.churn.history import measure, read_history, stayed_away
 from quimbi_assets.churn.measures import auc, auc_difference, brier, calibration_error, lift
 from quimbi_assets.churn.picture import draw_calibration
 from quimbi_assets.churn.training import train_churn
-from quimbi_assets.orders.policy import OrderPolicy, apply_policy
 
 STORES = ("cdnow", "online_retail_2009_2010", "completejourney", "simulated", "retail_case_study")
 CONTROL = "retail_case_study"
@@ -38,27 +38,14 @@ class Row:
 
 
 def load(name, data, n_customers):
-    """Orders after the default order policy and the store's time zone; None where the data are absent."""
-    if name == "simulated":
-        from quimbi_assets.simulation import simulate_store
-
-        store = simulate_store(n_customers)
-        return _kept(store.orders, store.order_items, "America/New_York"), "America/New_York"
-    if name == "completejourney":
-        from quimbi_assets.orders.completejourney import TIME_ZONE, completejourney_store
-
-        orders, items = completejourney_store()
-        return _kept(orders, items[items["quantity"] > 0], TIME_ZONE), TIME_ZONE
+    """Orders that count and the store's time zone; None where the data are absent."""
     folder = data / name
-    if not folder.is_dir():
+    if name not in {"simulated", "completejourney"} and not folder.is_dir():
         return None
-    tables = [pd.read_parquet(folder / f"{table}.parquet") for table in ("orders", "order_items")]
-    return _kept(*tables, "UTC"), "UTC"
-
-
-def _kept(orders, items, time_zone):
-    dates = pd.to_datetime(orders["order_date"], utc=True)
-    return apply_policy(orders.assign(order_date=dates), items, OrderPolicy(), time_zone, None)[0]
+    place = {"simulated": f"simulated:{n_customers}", "completejourney": name}.get(name, folder)
+    orders = load_orders(str(place))[0]
+    kept = orders[orders["customer_id"].notna()].assign(order_date=lambda t: pd.to_datetime(t["order_date"], utc=True))
+    return kept, "America/New_York" if name in {"simulated", "completejourney"} else "UTC"
 
 
 def compare(orders, end):
@@ -118,8 +105,8 @@ def section(name, fitted, rows, seconds, picture):
     lines = [
         f"## {name}",
         "",
-        f"H = {trial.horizon_days} days. Tested on {trial.n_customers:,} customers in the {trial.horizon_days} days from "
-        f"{trial.cut:%Y-%m-%d} on, of whom {trial.away_share:.1%} stayed away; learnt from "
+        f"H = {trial.horizon_days} days. Tested on {trial.n_customers:,} customers in the {trial.horizon_days} "
+        f"days from {trial.cut:%Y-%m-%d} on, of whom {trial.away_share:.1%} stayed away; learnt from "
         f"{len(trial.training)} cuts, {trial.training[-1]:%Y-%m-%d} to {trial.training[0]:%Y-%m-%d}. "
         f"What serves: {serves}.{weak} Training and test: {seconds:.1f} s.",
         "",

@@ -9,13 +9,13 @@ from typing import Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from quimbi_assets.churn.additive import AdditiveLogistic
 from quimbi_assets.churn.design import FACTS, SILENCE, TERMS, design_matrix
+from quimbi_assets.churn.season import Season, level, season_shift
 from quimbi_assets.churn.silence import fit_silence
 
 Array = NDArray[np.float64]
@@ -25,6 +25,7 @@ LINES, CURVES, SILENCE_ALONE = "lines", "curves", "silence"
 KINDS = (LINES, CURVES, SILENCE_ALONE)
 """Additive logistic regression of straight lines, of curves; days since the last order alone."""
 STRENGTHS = {LINES: 1.0, CURVES: 0.1}
+CALIBRATION_STRENGTH = 1.0
 CERTAIN = 1e-4
 """No risk is nearer than this to 0 or 1: nothing a store's past shows is surer."""
 
@@ -47,8 +48,13 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         ``[False, True]``; True: stays away.
     additive_ : AdditiveLogistic or None
         Of the kinds that have one.
+    calibration_ : AdditiveLogistic or None
+        A curve of its log odds: where the sum of terms is too timid or too bold in the middle, it says so.
     shift_ : float
-        Added to its log odds, so that the mean risk of the latest customers trained on is what happened to them.
+        Added to the log odds: sets the mean risk of the latest customers trained on to what happened to them, and adds
+        ``season_shift_``.
+    season_shift_ : float
+        How the season scored differs from theirs, read off the year before; 0 where the store has none.
     curve_ : (ndarray, ndarray)
         Days since the last order and risk (:func:`quimbi_assets.churn.silence.fit_silence`).
     base_rate_ : float
@@ -63,7 +69,7 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         self.kind = kind
         self.horizon_days = horizon_days
 
-    def fit(self, X: pd.DataFrame, y: Flags, latest: Flags | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: Flags, latest: Flags | None = None, season: Season | None = None) -> Self:
         """Learn from customers at past instants.
 
         Parameters
@@ -74,6 +80,8 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
             Whether they stayed away.
         latest : ndarray of bool, shape (n,), optional
             Rows of the latest instant, which set the level: how many stay away drifts as a store ages. All by default.
+        season : Season, optional
+            The year before.
         """
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind {self.kind!r}; there are {', '.join(KINDS)}")
@@ -82,21 +90,29 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         self.weak_reason_: str | None = None
         self.n_fit_, self.base_rate_ = len(y), float(np.mean(y[latest]))
         self.curve_ = fit_silence(X["days_since_last_order"].to_numpy(np.float64)[latest], y[latest])
-        self.additive_, self.shift_ = None, 0.0
+        self.additive_, self.calibration_, self.shift_ = None, None, 0.0
         if self.kind != SILENCE_ALONE:
             terms = design_matrix(X, self.horizon_days)
             self.additive_ = AdditiveLogistic(self.kind == CURVES, STRENGTHS[self.kind]).fit(terms, y)
-            self.shift_ = _shift(self.additive_.decision_function(terms[latest]), self.base_rate_)
+            summed = self.additive_.decision_function(terms)[:, None]
+            self.calibration_ = AdditiveLogistic(strength=CALIBRATION_STRENGTH).fit(summed, y)
+            self.shift_ = level(self.calibration_.decision_function(summed[latest]), self.base_rate_)
+        self.season_shift_ = 0.0 if season is None else season_shift(season, self._log_odds)
+        self.shift_ += self.season_shift_
         return self
+
+    def _log_odds(self, X: pd.DataFrame) -> Array:
+        """Return the log odds of staying away before their level is set, shape (n,)."""
+        if self.additive_ is not None and self.calibration_ is not None:
+            summed = self.additive_.decision_function(design_matrix(X, self.horizon_days))
+            return self.calibration_.decision_function(summed[:, None])
+        share = np.interp(X["days_since_last_order"].to_numpy(np.float64), *self.curve_)
+        return np.asarray(logit(np.clip(share, CERTAIN, 1 - CERTAIN)))
 
     def risk(self, X: pd.DataFrame) -> Array:
         """Return the probability of staying away, shape (n,), 0.0001 to 0.9999."""
         check_is_fitted(self)
-        if self.additive_ is None:
-            found = np.interp(X["days_since_last_order"].to_numpy(np.float64), *self.curve_)
-        else:
-            found = expit(self.additive_.decision_function(design_matrix(X, self.horizon_days)) + self.shift_)
-        return np.clip(found, CERTAIN, 1 - CERTAIN)
+        return np.clip(expit(self._log_odds(X) + self.shift_), CERTAIN, 1 - CERTAIN)
 
     def predict_proba(self, X: pd.DataFrame) -> Array:
         """Return the probabilities of coming and of staying away, shape (n, 2)."""
@@ -108,7 +124,7 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         return self.risk(X) > 0.5
 
     def contributions(self, X: pd.DataFrame) -> Array:
-        """Return what each fact adds to the log odds of staying away, beside an average customer.
+        """Return what each fact adds to the log odds of staying away before calibration, beside an average customer.
 
         Returns
         -------
@@ -118,16 +134,9 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         found = np.zeros((len(X), len(FACTS)))
         if self.additive_ is None:
             average = logit(np.clip(self.base_rate_, CERTAIN, 1 - CERTAIN))
-            found[:, FACTS.index(SILENCE)] = logit(self.risk(X)) - average
+            found[:, FACTS.index(SILENCE)] = self._log_odds(X) - average
             return found
         terms = self.additive_.contributions(design_matrix(X, self.horizon_days))
         for column, fact in zip(terms.T, TERMS.values(), strict=True):
             found[:, FACTS.index(fact)] += column
         return found
-
-
-def _shift(log_odds: Array, rate: float) -> float:
-    """Return what to add to log odds so that their mean probability is ``rate``."""
-    rate = float(np.clip(rate, CERTAIN, 1 - CERTAIN))
-    span = 20 + float(np.abs(log_odds).max())
-    return float(brentq(lambda by: expit(log_odds + by).mean() - rate, -span, span))

@@ -21,6 +21,7 @@ from quimbi_assets.churn.measures import (
     lift,
 )
 from quimbi_assets.churn.model import CURVES, LINES, SILENCE_ALONE, ChurnModel
+from quimbi_assets.churn.season import YEAR_DAYS, Season
 from quimbi_assets.churn.untrainable import UntrainableError
 
 Array = NDArray[np.float64]
@@ -46,12 +47,15 @@ class Examples:
         Rows of the latest cut.
     cuts : list of Timestamp
         Latest first.
+    season : Season, optional
+        The year before, where the history reaches.
     """
 
     features: pd.DataFrame
     away: Flags
     latest: Flags
     cuts: list[pd.Timestamp]
+    season: Season | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,20 @@ def gather(history: History, outcomes_known: pd.Timestamp, horizon_days: int) ->
     away = [stayed_away(history, cut, horizon_days) for cut in cuts]
     require_both(away[0], cuts[0], horizon_days)
     latest = np.repeat(np.arange(len(cuts)) == 0, [len(frame) for frame in frames])
-    return Examples(pd.concat(frames), np.concatenate(away), latest, cuts)
+    season = _season(history, outcomes_known, cuts[0], horizon_days)
+    return Examples(pd.concat(frames), np.concatenate(away), latest, cuts, season)
+
+
+def _season(history: History, scored: pd.Timestamp, latest: pd.Timestamp, horizon_days: int) -> Season | None:
+    """Measure the year before; None where the store had no orders then, or nearly everybody did the same."""
+    cuts = [cut - pd.Timedelta(days=YEAR_DAYS) for cut in (scored, latest)]
+    if history.days_of_history(cuts[1]) < horizon_days / 2:
+        return None
+    frames = [measure(history, cut, horizon_days) for cut in cuts]
+    away = [stayed_away(history, cut, horizon_days) for cut in cuts]
+    if min(min(a.sum(), (~a).sum()) for a in away) < FEWEST_OF_EACH:
+        return None
+    return Season(frames[0], away[0], frames[1], away[1])
 
 
 def require_both(away: Flags, cut: pd.Timestamp, horizon_days: int) -> None:
@@ -154,7 +171,7 @@ def require_both(away: Flags, cut: pd.Timestamp, horizon_days: int) -> None:
 
 def fit_kind(kind: str, examples: Examples, horizon_days: int) -> ChurnModel:
     """Fit one kind of model on examples."""
-    return ChurnModel(kind, horizon_days).fit(examples.features, examples.away, examples.latest)
+    return ChurnModel(kind, horizon_days).fit(examples.features, examples.away, examples.latest, examples.season)
 
 
 def run_trial(history: History, sample: History, observation_end: pd.Timestamp, horizon_days: int) -> Trial:
