@@ -5,8 +5,8 @@ the ``H`` days that followed. A small logistic model learns that from what was v
 on the last stretch of history, which it has not seen, and is compared there with days since the last order alone,
 calibrated. Where that simple rule wins, it is what serves.
 
-Reading order: ``horizon`` chooses ``H``; ``cuts`` the instants; ``history`` measures customers at any of them;
-``design`` says what the model reads; ``additive`` and ``silence`` are the two kinds of model, ``model`` what is saved;
-``measures`` are the statistics; ``trial`` is the test on unseen history, ``training`` the whole of it, ``picture``
-draws it.
+Reading order: ``horizon`` chooses ``H``; ``cuts`` the instants; ``history`` measures customers at any of them and
+``examples`` gathers them; ``design`` says what the model reads; ``additive`` and ``silence`` are the kinds of model,
+``season`` and ``trend`` set their level, ``model`` is what is saved; ``measures`` are the statistics; ``trial`` is the
+test on unseen history, ``training`` the whole of it, ``picture`` draws it.
 """

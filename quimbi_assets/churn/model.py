@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from quimbi_assets.churn.additive import AdditiveLogistic
 from quimbi_assets.churn.design import FACTS, SILENCE, TERMS, design_matrix
-from quimbi_assets.churn.season import Season, level, season_shift
+from quimbi_assets.churn.season import Season, level
 from quimbi_assets.churn.silence import fit_silence
+from quimbi_assets.churn.trend import Trend
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -52,9 +53,9 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         A curve of its log odds: where the sum of terms is too timid or too bold in the middle, it says so.
     shift_ : float
         Added to the log odds: sets the mean risk of the latest customers trained on to what happened to them, and adds
-        ``season_shift_``.
-    season_shift_ : float
-        How the season scored differs from theirs, read off the year before; 0 where the store has none.
+        ``drift_``.
+    drift_ : float
+        How the level is expected to have moved since: by the season, or, without a year before, as it moves now.
     curve_ : (ndarray, ndarray)
         Days since the last order and risk (:func:`quimbi_assets.churn.silence.fit_silence`).
     base_rate_ : float
@@ -69,7 +70,7 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         self.kind = kind
         self.horizon_days = horizon_days
 
-    def fit(self, X: pd.DataFrame, y: Flags, latest: Flags | None = None, season: Season | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: Flags, latest: Flags | None = None, drift: Season | Trend | None = None) -> Self:
         """Learn from customers at past instants.
 
         Parameters
@@ -80,8 +81,8 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
             Whether they stayed away.
         latest : ndarray of bool, shape (n,), optional
             Rows of the latest instant, which set the level: how many stay away drifts as a store ages. All by default.
-        season : Season, optional
-            The year before.
+        drift : Season or Trend, optional
+            What tells how the level has moved since.
         """
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind {self.kind!r}; there are {', '.join(KINDS)}")
@@ -97,8 +98,8 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
             summed = self.additive_.decision_function(terms)[:, None]
             self.calibration_ = AdditiveLogistic(strength=CALIBRATION_STRENGTH).fit(summed, y)
             self.shift_ = level(self.calibration_.decision_function(summed[latest]), self.base_rate_)
-        self.season_shift_ = 0.0 if season is None else season_shift(season, self._log_odds)
-        self.shift_ += self.season_shift_
+        self.drift_ = 0.0 if drift is None else drift.shift(self._log_odds)
+        self.shift_ += self.drift_
         return self
 
     def _log_odds(self, X: pd.DataFrame) -> Array:

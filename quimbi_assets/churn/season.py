@@ -41,6 +41,16 @@ class Season:
     before: pd.DataFrame
     away_before: Flags
 
+    def shift(self, log_odds: Callable[[pd.DataFrame], Array]) -> float:
+        """Return how much higher the log odds of staying away were than in the season before, beyond what a model says.
+
+        Parameters
+        ----------
+        log_odds : callable
+            The model's, without its level.
+        """
+        return moved((log_odds(self.features), self.away), (log_odds(self.before), self.away_before))
+
 
 def level(log_odds: Array, rate: float) -> float:
     """Return what to add to log odds so that their mean probability is ``rate``.
@@ -55,25 +65,20 @@ def level(log_odds: Array, rate: float) -> float:
     return float(brentq(lambda by: expit(log_odds + by).mean() - rate, -span, span))
 
 
-def season_shift(season: Season, log_odds: Callable[[pd.DataFrame], Array]) -> float:
-    """Return how much higher the log odds of staying away were than in the season before, beyond what a model says.
+def moved(now: tuple[Array, Flags], then: tuple[Array, Flags]) -> float:
+    """Return how far the level of staying away moved between two instants, as far as chance does not explain it.
 
     Parameters
     ----------
-    season : Season
-        Of the year before.
-    log_odds : callable
-        The model's, without its level.
+    now, then : (ndarray, ndarray of bool)
+        Log odds that a model gives to the customers of each, and whether they stayed away.
 
     Notes
     -----
     The difference ``d`` of the two levels, shrunk to ``d max(0, 1 - v / d^2)`` with ``v`` the variance that chance
     gives it (James and Stein's positive part), so that a small store does not follow noise.
     """
-    found = [
-        _level_and_variance(log_odds(features), away)
-        for features, away in ((season.features, season.away), (season.before, season.away_before))
-    ]
+    found = [_level_and_variance(*one) for one in (now, then)]
     difference, variance = found[0][0] - found[1][0], found[0][1] + found[1][1]
     if difference**2 <= variance:
         return 0.0

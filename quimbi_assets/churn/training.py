@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from quimbi_assets.churn.examples import gather
 from quimbi_assets.churn.history import read_history
 from quimbi_assets.churn.horizon import choose_horizon
 from quimbi_assets.churn.model import ChurnModel
-from quimbi_assets.churn.trial import Trial, fit_kind, gather, run_trial
+from quimbi_assets.churn.trial import Trial, fit_kind, run_trial
 from quimbi_assets.churn.untrainable import UntrainableError
 
 MOST_CUSTOMERS = 8_000
