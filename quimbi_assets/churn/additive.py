@@ -124,7 +124,8 @@ class AdditiveLogistic(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the likelier class, shape (n,)."""
-        return self.classes_[(self.decision_function(X) > 0).astype(np.intp)]
+        log_odds = self.decision_function(X)
+        return self.classes_[(log_odds > 0).astype(np.intp)]
 
     def _scaled(self, X: Array) -> Array:
         return np.where(np.isnan(X), 0.0, (X - self.center_) / self.spread_)

@@ -3,8 +3,8 @@
 Belongs here: measuring. Does not: which instants (``cuts``), what a model makes of the numbers (``design``).
 
 The axes' extraction takes seconds a cut on a large store, and a model needs a dozen cuts. These few features are sums
-over each customer's own stretch of sorted arrays: 0.02 s a cut for 175,000 orders, and a customer's numbers are the
-same to the last bit whoever else is there. Where an axis has the same name it means the same (a test holds them so).
+over sorted arrays: 0.01 s a cut for 175,000 orders, and a customer's numbers are the same to the last bit whoever else
+is there. Where an axis has the same name it means the same (a test holds them so).
 """
 
 from dataclasses import dataclass
@@ -126,30 +126,36 @@ def measure(history: History, cut: pd.Timestamp, horizon_days: int) -> pd.DataFr
     end, starts = micros(cut), history.starts
     if not len(starts):
         return pd.DataFrame(columns=["n_orders", *WINDOWS], index=history.customers, dtype=np.float64)
-    visible = history.times < end
-    n_orders = np.add.reduceat(visible.astype(np.int64), starts)
-    last = np.where(n_orders > 0, starts + n_orders - 1, starts)
+    n, visible = len(starts), history.times < end
+    times, gap = history.times[visible], history.gap_days[visible]
+    customer = np.repeat(np.arange(n), np.diff(np.append(starts, len(history.times))))[visible]
+
+    def total(values: Array, of: NDArray[np.intp] = customer) -> Array:
+        # Added up one after the other, so that neither other customers nor later orders change the last digit.
+        return np.asarray(np.bincount(of, values, n), dtype=np.float64)
+
+    n_orders = np.bincount(customer, minlength=n)
+    last = starts + np.maximum(n_orders, 1) - 1
+    paired = ~np.isnan(gap)
     n_gaps = np.where(n_orders > 1, n_orders - 1, np.nan)
-    gaps = np.where(visible, np.nan_to_num(history.gap_days), 0.0)
-    mean = np.add.reduceat(gaps, starts) / n_gaps
-    off = np.where(visible & ~np.isnan(history.gap_days), history.gap_days - np.repeat(mean, _sizes(history)), 0.0)
-    spread = np.sqrt(np.add.reduceat(off**2, starts) / np.where(n_gaps > 1, n_gaps - 1, np.nan))
-    recent = {
-        name: np.add.reduceat((visible & (history.times >= end - part * horizon_days * DAY)).astype(np.float64), starts)
-        for name, part in WINDOWS.items()
-    }
+    mean = total(gap[paired], customer[paired]) / n_gaps
+    off = (gap[paired] - mean[customer[paired]]) ** 2
+    longest = np.full(n, np.nan)
+    np.fmax.at(longest, customer[paired], gap[paired])
     frame = pd.DataFrame(
         {
             "n_orders": n_orders.astype(np.float64),
             "days_since_last_order": (end - history.times[last]) / DAY,
             "tenure_days": (end - history.times[starts]) / DAY,
-            **recent,
+            **{
+                name: total((times >= end - part * horizon_days * DAY).astype(np.float64))
+                for name, part in WINDOWS.items()
+            },
             "avg_days_between_orders": mean,
-            "gap_sd_days": spread,
-            "longest_gap_days": np.where(n_orders > 1, np.maximum.reduceat(gaps, starts), np.nan),
+            "gap_sd_days": np.sqrt(total(off, customer[paired]) / np.where(n_gaps > 1, n_gaps - 1, np.nan)),
+            "longest_gap_days": longest,
             "last_gap_days": np.where(n_orders > 1, history.gap_days[last], np.nan),
-            "avg_order_value": np.add.reduceat(np.where(visible, history.values, 0.0), starts)
-            / np.maximum(n_orders, 1),
+            "avg_order_value": total(history.values[visible]) / np.maximum(n_orders, 1),
         },
         index=history.customers,
     )
@@ -162,7 +168,3 @@ def stayed_away(history: History, cut: pd.Timestamp, horizon_days: int) -> NDArr
     known = np.minimum.reduceat(history.times, history.starts) < begin
     within = (history.times >= begin) & (history.times < end)
     return ~np.logical_or.reduceat(within, history.starts)[known]
-
-
-def _sizes(history: History) -> NDArray[np.intp]:
-    return np.diff(np.append(history.starts, len(history.times)))

@@ -120,9 +120,10 @@ def _drivers(weights: NDArray[np.float64], features: pd.DataFrame, horizon_days:
         effect = pc.if_else(pa.array(weight > 0), 'raises", "log_odds": ', 'lowers", "log_odds": ')
         number = number_texts(np.round(weight, 3)[:, None])
         clause = pc.take(said, pa.array(fact * n + rows))
-        part = join(pc.take(names, pa.array(fact)), effect, number, ', "words": ', clause, "}")
-        parts.append(pc.if_else(pa.array(strength[rows, fact] >= NOTABLE), part, pa.scalar(None, pa.string())))
-    return pc.binary_join_element_wise(*parts, ", ", null_handling="skip")
+        # Commas by hand: Arrow leaves out rows whose parts are all null when it joins with null_handling="skip".
+        part = join(", " if parts else "", pc.take(names, pa.array(fact)), effect, number, ', "words": ', clause, "}")
+        parts.append(pc.if_else(pa.array(strength[rows, fact] >= NOTABLE), part, ""))
+    return join(*parts)
 
 
 def _sentence(risk: NDArray[np.float64], horizon_days: int) -> pa.StringArray:
