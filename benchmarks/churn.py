@@ -5,7 +5,6 @@ into the page and one picture a store beside it. Stores whose data are absent ar
 """
 
 import argparse
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +51,7 @@ def load(name, data, n_customers):
 
 def compare(orders, end):
     """Train as a run does, test on the last H days, and hold MBG/NBD to the same customers."""
-    began = time.perf_counter()
     fitted = train_churn(orders, end)
-    seconds = time.perf_counter() - began
     trial, history = fitted.trial, read_history(orders, end)
     seen = measure(history, trial.cut, trial.horizon_days)
     truth = stayed_away(history, trial.cut, trial.horizon_days)
@@ -75,7 +72,7 @@ def compare(orders, end):
     model = fit_kind(
         trial.kind, gather(history.sampled(MOST_CUSTOMERS, 0), trial.cut, trial.horizon_days), trial.horizon_days
     )
-    return fitted, rows, seconds, _brier_difference(truth, model.risk(seen), gone)
+    return fitted, rows, _brier_difference(truth, model.risk(seen), gone)
 
 
 def _brier_difference(truth, risk, other):
@@ -109,7 +106,7 @@ def _signed(found, digits=3):
     return f"{found.value:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
 
 
-def section(name, fitted, rows, seconds, less_brier, picture):
+def section(name, fitted, rows, less_brier, picture):
     """One store's part of the page."""
     trial = fitted.trial
     serves = "days since the last order alone" if trial.serves == "silence" else f"the model ({trial.serves})"
@@ -121,13 +118,26 @@ def section(name, fitted, rows, seconds, less_brier, picture):
         f"days from {trial.cut:%Y-%m-%d} on, of whom {trial.away_share:.1%} stayed away; learnt from "
         f"{len(trial.training)} cuts, {trial.training[-1]:%Y-%m-%d} to {trial.training[0]:%Y-%m-%d}. "
         f"What serves: {serves}.{weak} The model's Brier "
-        f"score less that of MBG/NBD (no order in H): {less_brier}. Training and test: {seconds:.1f} s.",
+        f"score less that of MBG/NBD (no order in H): {less_brier}.",
         "",
         "| | AUC (95 % interval) | less last order alone | Brier | calibration error | lift, top tenth |",
         "|---|---|---|---:|---:|---:|",
     ]
     lines += [f"| {r.name} | {r.auc} | {r.difference} | {r.brier:.4f} | {r.error:.3f} | {r.lift:.2f} |" for r in rows]
     return [*lines, "", f"![Calibration on {name}]({picture})", ""]
+
+
+SUMMARY = [
+    "| store | AUC: model | last order alone | model less alone | Brier: model | MBG/NBD | calibration error |",
+    "|---|---:|---:|---|---:|---:|---:|",
+]
+
+
+def summary(name, rows):
+    """One store's line of the table at the top."""
+    model, alone, reference = rows[:3]
+    figures = [model.auc.split()[0], alone.auc.split()[0], model.difference]
+    return f"| {name} | {' | '.join(figures)} | {model.brier:.4f} | {reference.brier:.4f} | {model.error:.3f} |"
 
 
 def main():
@@ -138,7 +148,7 @@ def main():
     parser.add_argument("--customers", type=int, default=4_000, help="of the simulated store")
     parser.add_argument("--stores", default=",".join(STORES))
     options = parser.parse_args()
-    parts, absent = [], []
+    parts, lines, absent = [], [], []
     for name in options.stores.split(","):
         found = load(name, options.data, options.customers)
         if found is None:
@@ -151,11 +161,12 @@ def main():
         (options.out.parent / picture).write_bytes(draw_calibration(found[0].trial))
         title = f"{name}, {options.customers:,} customers" if name == "simulated" else name
         title += " (generated at random: nothing to be found)" if name == CONTROL else ""
+        lines.append(summary(title, found[1]))
         parts += section(title, *found, picture)
         print("\n".join(parts[-len(found[1]) - 9 :]))
     head = (Path(__file__).parent / "churn_page.md").read_text()
     left_out = [f"Left out, their data being absent: {', '.join(absent)}.", ""] if absent else []
-    options.out.write_text("\n".join([head, *left_out, *parts]).rstrip() + "\n")
+    options.out.write_text("\n".join([head.rstrip(), "", *SUMMARY, *lines, "", *left_out, *parts]).rstrip() + "\n")
 
 
 if __name__ == "__main__":

@@ -21,13 +21,11 @@ def draw_calibration(trial: Trial) -> bytes:
     bytes
         PNG.
     """
-    served = trial.served
     alone = trial.serves == SILENCE_ALONE
     title = "Churn risk: days since the last order serve alone" if alone else "Churn risk, beside the last order alone"
     subtitle = (
-        f"No order in the {trial.horizon_days} days from {trial.cut:%Y-%m-%d} on, which the model had not seen; "
-        f"{trial.n_customers:,} customers in tenths by risk; AUC {served.auc.value:.3f}, silence alone "
-        f"{trial.silence.auc.value:.3f}"
+        f"No order in the {trial.horizon_days} days from {trial.cut:%Y-%m-%d} on, not seen by either; "
+        f"{trial.n_customers:,} customers in tenths by risk"
     )
     figure = canvas(8.0, 5.0, title, subtitle)
     axes = figure.add_axes((0.1, 0.12, 0.86, 0.7))
@@ -35,7 +33,7 @@ def draw_calibration(trial: Trial) -> bytes:
     shown = [(trial.silence_bins, COLOURS[7], "days since the last order alone", trial.silence)]
     shown += [] if alone else [(trial.bins, COLOURS[0], f"model ({trial.kind})", trial.model)]
     for bins, colour, label, figures in shown:
-        text = f"{label}, calibration error {100 * figures.calibration_error:.1f} points"
+        text = f"{label}: AUC {figures.auc.value:.3f}, calibration error {100 * figures.calibration_error:.1f} points"
         axes.plot(100 * bins[:, 0], 100 * bins[:, 1], "o-", color=colour, markersize=5, linewidth=1.4, label=text)
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 100)

@@ -96,9 +96,10 @@ def churn_risks(
     features = features.reindex(customers.astype("str"))
     known = features["n_orders"].notna().to_numpy()
     risk = np.full(len(features), np.nan)
-    risk[known] = np.round(model.risk(features[known]), DECIMALS)
     weights = np.zeros((len(features), len(FACTS)))
-    if model.weak_reason_ is None:
+    if known.any():
+        risk[known] = np.round(model.risk(features[known]), DECIMALS)
+    if known.any() and model.weak_reason_ is None:
         weights[known] = model.contributions(features[known])
     drivers = _drivers(weights, features, model.horizon_days, currency)
     rest = f'], "reason": {json.dumps(model.weak_reason_, ensure_ascii=False)}}}'
@@ -114,7 +115,7 @@ def _drivers(weights: NDArray[np.float64], features: pd.DataFrame, horizon_days:
     ranked = np.argsort(-strength, axis=1, kind="stable")[:, :MOST_DRIVERS]
     n, rows = len(features), np.arange(len(features))
     names = pa.array([f'{{"fact": "{fact}", "effect": "' for fact in FACTS])
-    parts = []
+    parts: list[pa.StringArray] = []
     for fact in ranked.T:
         weight = weights[rows, fact]
         effect = pc.if_else(pa.array(weight > 0), 'raises", "log_odds": ', 'lowers", "log_odds": ')

@@ -79,6 +79,7 @@ def test_a_customer_without_orders_then_has_no_risk(crowd):
     assert np.isnan(found.risk).tolist() == [False, True]
     assert found.sentence[1].as_py() is None
     assert json.loads(found.drivers[1].as_py())["drivers"] == []
+    assert np.isnan(churn_risks(model, orders, END, pd.Index(["nobody"]), version="3").risk).all()
 
 
 def test_a_weak_model_names_no_drivers(crowd):
