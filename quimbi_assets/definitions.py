@@ -9,6 +9,7 @@ import dagster as dg
 
 from quimbi_assets.defs import (
     backtest,
+    churn,
     features,
     freshness,
     jobs,
@@ -60,6 +61,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             models.models,
             memberships.memberships,
             segments.segments,
+            churn.churn_model,
             profiles.customer_profiles,
             backtest.backtest_report,
         ],

@@ -173,11 +173,11 @@ def materialize(
 def _selection(axes: Sequence[str] | None) -> Any:
     if axes is None:
         return None
-    from quimbi_assets.defs.partitions import ITEMS_KEY, ORDERS_KEY, PROFILES_KEY, REFERENCE_KEY, axis_key
+    from quimbi_assets.defs.partitions import CHURN_KEY, ITEMS_KEY, ORDERS_KEY, PROFILES_KEY, REFERENCE_KEY, axis_key
 
     stages = ("features", "models", "memberships", "segments")
     chosen = [axis_key(stage, name) for stage in stages for name in axes]
-    return [ORDERS_KEY, ITEMS_KEY, REFERENCE_KEY, *chosen, PROFILES_KEY]
+    return [ORDERS_KEY, ITEMS_KEY, REFERENCE_KEY, *chosen, CHURN_KEY, PROFILES_KEY]
 
 
 def _run_config(options: RunOptions) -> dict[str, Any]:
@@ -190,6 +190,7 @@ def _run_config(options: RunOptions) -> dict[str, Any]:
                     "engine": options.engine,
                 }
             },
+            "churn__model": {"config": {"as_of": options.as_of}},
             "models": {"config": {"min_k": options.min_k, "max_k": options.max_k, "promote": options.promote}},
         },
     }

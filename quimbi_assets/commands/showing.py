@@ -48,6 +48,26 @@ def held_reasons_of(store_id: str) -> dict[str, str]:
     return read_held_reasons(open_database(), store_id)
 
 
+def churn_of(store_id: str) -> str:
+    """Say which churn model serves a store and how it did on unseen history, or why there is none."""
+    from quimbi_assets.resources.churn_tracking import CHURN_KEY
+    from quimbi_assets.resources.frames import frame_io_manager
+
+    found = frame_io_manager().read(CHURN_KEY, store_id)
+    if found is None or found.empty:
+        return f"inactive: {'not computed yet' if found is None else found.attrs['reason']}"
+    row = found.iloc[0]
+    weak = f"weak ({row['reason']}), " if row["status"] == "weak" else ""
+    serves = (
+        "days since the last order alone serve" if row["serves"] == "silence" else f"a model of {row['serves']} serves"
+    )
+    return (
+        f"{weak}no order in {row['horizon_days']} days: {serves}; on the last {row['horizon_days']}, unseen, AUC "
+        f"{row['auc_of_chosen']:.3f} against {row['auc_of_silence']:.3f} of days since the last order alone, "
+        f"calibration error {100 * row['calibration_error']:.1f} points"
+    )
+
+
 def print_segments(found: dict[str, Any]) -> None:
     """Print every axis with its segments, largest first, weak ones as such, then the inactive ones with reasons."""
     from quimbi_assets.axes import AXES

@@ -14,7 +14,7 @@ def run_and_summarise(store_id: str, options: RunOptions) -> None:
     started = time.monotonic()
     with steps(store_id) as progress:
         run_id = run_store(store_id, options, progress)
-    from quimbi_assets.commands.showing import held_reasons_of, segments_of
+    from quimbi_assets.commands.showing import churn_of, held_reasons_of, segments_of
 
     found = segments_of(store_id)
     held = held_reasons_of(store_id)
@@ -30,6 +30,7 @@ def run_and_summarise(store_id: str, options: RunOptions) -> None:
                 )
         else:
             out.print(f"{axis['axis']:28} {axis['status']}: {axis['reason']}", markup=False)
+    out.print(f"{'churn risk':28} {churn_of(store_id)}", markup=False)
     out.print(
         f"store {store_id} as of {found['as_of']}: run {run_id} took {time.monotonic() - started:.1f} s. "
         f"Details: quimbi segments --store-id {store_id}; in the browser: quimbi ui",

@@ -13,7 +13,6 @@ from quimbi_assets.axes import (
     AXES,
     Axis,
     Features,
-    default_observation_end,
     extract_features,
     feature_schema,
     fit_reference,
@@ -30,7 +29,7 @@ from quimbi_assets.defs.partitions import (
     out_name,
 )
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import business_hours, facts, inactive_frame
+from quimbi_assets.defs.stage_tables import business_hours, facts, inactive_frame, instant_of
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.engine import open_engine
 from quimbi_assets.resources.progress import Progress
@@ -89,7 +88,7 @@ def features(
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:
     """Compute the selected axes' features of every customer of the partition's store."""
     selected = [name for name in AXES if axis_key("features", name) in context.selected_asset_keys]
-    end = _instant(config.as_of, orders)
+    end = instant_of(config.as_of, orders)
     _require_population(context.partition_key, orders, end, config.min_population)
     progress.step(f"features of {len(selected)} axes", 0.1)
     reference = fit_reference(orders, items, end)
@@ -115,13 +114,6 @@ def features(
         frame = _stamped(found[name], found, context.run_id)
         yield dg.Output(frame, out_name(key), metadata=_metadata(AXES[name], frame, found))
         yield schema_check(key, CHECK, frame, feature_schema(AXES[name]))
-
-
-def _instant(as_of: str | None, orders: pd.DataFrame) -> pd.Timestamp:
-    if as_of is None:
-        return default_observation_end(orders, orders.attrs.get("time_zone", "UTC"))
-    stamp = pd.Timestamp(as_of)
-    return stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
 def _require_population(store_id: str, orders: pd.DataFrame, end: pd.Timestamp, at_least: int) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from quimbi_assets.resources import churn_tracking
+
 STORES = dg.DynamicPartitionsDefinition(name="stores")
 
 OWNERS = ["team:data"]
@@ -29,6 +31,7 @@ TICKETS_KEY = dg.AssetKey(["raw", "support_tickets"])
 REFERENCE_KEY = dg.AssetKey(["features", "store_reference"])
 #: Stages that have one asset an axis, in order.
 AXIS_STAGES = ("features", "models", "memberships", "segments")
+CHURN_KEY = churn_tracking.CHURN_KEY
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
 #: The check that looks at all stores at once; no store's run includes it.
 FRESHNESS_CHECK = dg.AssetCheckKey(PROFILES_KEY, "every_store_is_fresh")

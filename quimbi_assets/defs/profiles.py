@@ -12,15 +12,17 @@ import pandas as pd
 from quimbi_assets.axes import AXES
 from quimbi_assets.defs.checks import rule_check, schema_check
 from quimbi_assets.defs.one_instant import STAGES, active_tables, axes_not_weak, of_one_instant
-from quimbi_assets.defs.partitions import FRAMES, ORDERS_KEY, OWNERS, PROFILES_KEY, STORES, axis_key
+from quimbi_assets.defs.partitions import CHURN_KEY, FRAMES, ORDERS_KEY, OWNERS, PROFILES_KEY, STORES, axis_key
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import facts
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
 from quimbi_assets.profiles.assemble import ProfileContext, profile_batches
+from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
 from quimbi_assets.profiles.scores import scores_from_frame
 from quimbi_assets.resources.frames import FrameIOManager
+from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
 
@@ -31,21 +33,22 @@ SHOWN = 10
 
 @dg.asset(
     key=PROFILES_KEY,
-    deps=[axis_key(stage, name) for stage in ("models", *STAGES) for name in AXES],
+    deps=[*(axis_key(stage, name) for stage in ("models", *STAGES) for name in AXES), CHURN_KEY],
     partitions_def=STORES,
     group_name="profiles",
     owners=OWNERS,
     kinds={"postgres"},
     io_manager_key=FRAMES,
     check_specs=[dg.AssetCheckSpec(name, asset=PROFILES_KEY) for name in (CHECK, ARCHETYPE_CHECK)],
-    description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint and value, "
-    "published to `quimbi.customer_profiles`; the archetypes themselves to `quimbi.archetypes`.",
+    description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint, value, churn "
+    "risk, published to `quimbi.customer_profiles`; the archetypes themselves to `quimbi.archetypes`.",
 )
 @retried
 def customer_profiles(
     context: dg.AssetExecutionContext,
     frames: dg.ResourceParam[FrameIOManager],
     store: StoreDatabase,
+    tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:
     """Assemble and publish the profiles of the partition's store."""
@@ -70,10 +73,11 @@ def customer_profiles(
         archetypes=choice.kept,
         weak=frozenset(axes) - frozenset(not_weak),
     )
+    churn = _churn(frames, tracking, profile_context, orders, scores[axes[0]].customers)
     own_features = {name: tables["features"][name] for name in axes}
     batches = []
     with store.replacing_profiles(store_id) as append:
-        for batch in profile_batches(scores, own_features, profile_context):
+        for batch in profile_batches(scores, own_features, profile_context, churn):
             append(batch)
             batches.append(batch)
         progress.step("publishing profiles", 0.9)
@@ -86,6 +90,22 @@ def customer_profiles(
     yield dg.Output(profiles, metadata=_metadata(profiles, axes, as_of, left_out, archetypes))
     yield check
     yield _archetype_check(choice)
+
+
+def _churn(
+    frames: FrameIOManager,
+    tracking: MlflowTracking,
+    context: ProfileContext,
+    orders: pd.DataFrame | None,
+    customers: pd.Index,
+) -> ChurnRisks:
+    """Score customers with the churn model that serves as of the profiles' instant."""
+    instant = pd.Timestamp(context.as_of).tz_convert("UTC").tz_localize(None)
+    serving = tracking.serving_churn(frames, context.store_id, str(instant))
+    if isinstance(serving, str) or orders is None:
+        return no_risks(len(customers), str(serving))
+    version = str(serving.version)
+    return churn_risks(serving.model, orders, instant, customers, version=version, currency=context.currency)
 
 
 def _archetype_check(choice: ArchetypeChoice) -> dg.AssetCheckResult:
@@ -115,6 +135,7 @@ def _metadata(
         axes_left_out=left_out or None,
         archetypes=len(archetypes),
         largest_archetypes=archetypes[["name", "customer_count", "population_percentage"]].head(SHOWN),
+        churn_risk_known_share=float(profiles["churn_risk_score"].notna().mean()),
         total_lifetime_value=float(profiles["lifetime_value"].sum()),
         examples=sample,
     )

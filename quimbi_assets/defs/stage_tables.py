@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.axes import BusinessHours
+from quimbi_assets.axes import BusinessHours, default_observation_end
 
 INACTIVE = "inactive"
 
@@ -43,6 +43,14 @@ def business_hours(orders: pd.DataFrame) -> BusinessHours:
     """Return the store's opening hours, as the orders carry them in ``attrs``; the usual ones where they do not."""
     given = orders.attrs.get("business_hours") or {}
     return BusinessHours(**{key: int(given[key]) for key in ("opens", "closes") if key in given})
+
+
+def instant_of(as_of: str | None, orders: pd.DataFrame) -> pd.Timestamp:
+    """Return the instant everything is computed as of, naive UTC: the one given, or the end of the last order's day."""
+    if as_of is None:
+        return default_observation_end(orders, orders.attrs.get("time_zone", "UTC"))
+    stamp = pd.Timestamp(as_of)
+    return stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None)
 
 
 def facts(row_count: int | None = None, **values: Any) -> dict[str, dg.MetadataValue]:

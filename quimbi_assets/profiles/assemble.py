@@ -18,6 +18,7 @@ from quimbi_assets.profiles.feature_vectors import feature_vectors
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
 from quimbi_assets.profiles.interpretation import Standing, figure, interpretations
 from quimbi_assets.profiles.json_text import flat_objects, nested_objects, number_texts, quoted
+from quimbi_assets.profiles.risk import ChurnRisks
 from quimbi_assets.profiles.scores import AxisScores, scores_from_frame
 from quimbi_assets.profiles.strength import STRENGTHS, strengths
 from quimbi_assets.segments.rows import to_json
@@ -25,6 +26,8 @@ from quimbi_assets.segments.rows import to_json
 MOST_ROWS = 5_000
 """Rows built at a time: far under Arrow's 2 GB of text for one array, and a batch can be written while the next is
 built."""
+RISK_AXIS = "loyalty_trajectory"
+"""Its features in a profile hold the churn risk too, which no clustering ever reads."""
 
 
 def assemble(
@@ -55,7 +58,10 @@ def assemble(
 
 
 def assemble_scores(
-    scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], context: ProfileContext
+    scores: Mapping[str, AxisScores],
+    features: Mapping[str, pd.DataFrame],
+    context: ProfileContext,
+    churn: ChurnRisks | None = None,
 ) -> pd.DataFrame:
     """Build profiles from scores.
 
@@ -67,23 +73,28 @@ def assemble_scores(
         Indexed by the same customers.
     context : ProfileContext
         What all rows share.
+    churn : ChurnRisks, optional
+        Of the same customers in the same order.
 
     Returns
     -------
     DataFrame of n rows
         The columns of ``customer_profiles``, Arrow-backed, JSON as text. ``lifetime_value`` is null where its
-        axis was not measured; ``churn_risk_score`` is null: nothing here estimates it.
+        axis was not measured; ``churn_risk_score`` and ``churn_drivers`` are null without ``churn``.
 
     Raises
     ------
     ValueError
         If there is no axis, or the frames are not of the same customers.
     """
-    return pd.concat(list(profile_batches(scores, features, context)), ignore_index=True)
+    return pd.concat(list(profile_batches(scores, features, context, churn)), ignore_index=True)
 
 
 def profile_batches(
-    scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], context: ProfileContext
+    scores: Mapping[str, AxisScores],
+    features: Mapping[str, pd.DataFrame],
+    context: ProfileContext,
+    churn: ChurnRisks | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Build profiles as ``assemble_scores`` does, yielding them some thousand rows at a time, in order.
 
@@ -98,20 +109,31 @@ def profile_batches(
     customers = scores[axes[0]].customers
     _check_customers(customers, axes, scores, features)
     ordered = {axis: scores[axis] for axis in axes}
-    for batch in _batches(ordered, features, len(customers)):
-        yield _table(*batch, context).to_pandas(types_mapper=pd.ArrowDtype)
+    if churn is not None:
+        features = _with_risk(features, churn)
+    for rows, batch in _batches(ordered, features, len(customers)):
+        part = None if churn is None else churn.part(rows)
+        yield _table(*batch, context, part).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _with_risk(features: Mapping[str, pd.DataFrame], churn: ChurnRisks) -> Mapping[str, pd.DataFrame]:
+    """Store the risk where people look for it: with what tells whether a customer is warming or cooling."""
+    if RISK_AXIS not in features:
+        return features
+    return {**features, RISK_AXIS: features[RISK_AXIS].assign(churn_risk_score=churn.risk)}
 
 
 def _batches(
     scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], n: int
-) -> Iterator[tuple[Mapping[str, AxisScores], Mapping[str, pd.DataFrame]]]:
+) -> Iterator[tuple[slice, tuple[Mapping[str, AxisScores], Mapping[str, pd.DataFrame]]]]:
     """Cut scores and features into parts of at most ``MOST_ROWS`` customers; a single part is not copied."""
     if n <= MOST_ROWS:
-        yield scores, features
+        yield slice(0, n), (scores, features)
         return
     for start in range(0, n, MOST_ROWS):
         rows = slice(start, start + MOST_ROWS)
-        yield {a: score.part(rows) for a, score in scores.items()}, {a: f.iloc[rows] for a, f in features.items()}
+        own = {a: score.part(rows) for a, score in scores.items()}
+        yield rows, (own, {a: f.iloc[rows] for a, f in features.items()})
 
 
 def _check_customers(
@@ -130,13 +152,20 @@ def _check_customers(
             raise ValueError(f"axis {axis}: its frame is not of the same customers in the same order")
 
 
-def _table(scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], context: ProfileContext) -> pa.Table:
+def _table(
+    scores: Mapping[str, AxisScores],
+    features: Mapping[str, pd.DataFrame],
+    context: ProfileContext,
+    churn: ChurnRisks | None,
+) -> pa.Table:
     """Build the rows of one batch of customers; axes in their final order."""
     axes, own = list(scores), list(scores.values())
     ids = [score.segment_ids for score in own]
     n = len(own[0].customers)
     standing = _standing(own)
-    versions = to_json({axis: str(context.versions[axis]) for axis in axes})
+    served = {} if churn is None or churn.version is None else {"churn_risk": churn.version}
+    versions = to_json({axis: str(context.versions[axis]) for axis in axes} | served)
+    risk = np.full(n, np.nan) if churn is None else churn.risk
     memberships = number_texts(np.hstack([score.memberships for score in own]))
     lifetime = figure(features, "lifetime_value", n)
     names = [context.names(axis, segment_ids) for axis, segment_ids in zip(axes, ids, strict=True)]
@@ -152,14 +181,21 @@ def _table(scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame
             "evidence": flat_objects(axes, _words([quoted(["ok", "low"])] * len(axes), standing.low_evidence)),
             "fingerprint": fingerprints([score.distances for score in own]),
             "lifetime_value": pa.array(lifetime, mask=np.isnan(lifetime)),
-            "churn_risk_score": pa.nulls(n, pa.float64()),
-            "interpretation": interpretations(
-                standing, names, features, context.currency, [axis in context.weak for axis in axes]
+            "churn_risk_score": pa.array(risk, mask=np.isnan(risk)),
+            "churn_drivers": pa.nulls(n, pa.string()) if churn is None else churn.drivers,
+            "interpretation": _interpretation(
+                interpretations(standing, names, features, context.currency, [axis in context.weak for axis in axes]),
+                churn,
             ),
             "model_versions": _constant(versions, n),
             "as_of": pa.repeat(pa.scalar(_utc(context.as_of), pa.timestamp("us", "UTC")), n),
         }
     )
+
+
+def _interpretation(said: pa.StringArray, churn: ChurnRisks | None) -> pa.StringArray:
+    """Add the sentence about churn risk where there is one."""
+    return said if churn is None else pc.binary_join_element_wise(said, churn.sentence, " ", null_handling="skip")
 
 
 def _standing(scores: Sequence[AxisScores]) -> Standing:

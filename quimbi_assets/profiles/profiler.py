@@ -13,6 +13,7 @@ from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.assemble import assemble_scores
 from quimbi_assets.profiles.context import ProfileContext
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprint_positions
+from quimbi_assets.profiles.risk import ChurnRisks
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_to_frame
 
 
@@ -83,15 +84,22 @@ class Profiler:
         """Return the frames of the assets ``memberships/<axis>``; see ``scores.scores_to_frame``."""
         return {axis: scores_to_frame(scores) for axis, scores in self.scores(features).items()}
 
-    def profile(self, features: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    def profile(self, features: Mapping[str, pd.DataFrame], churn: ChurnRisks | None = None) -> pd.DataFrame:
         """Return the rows of ``customer_profiles``; see ``assemble.assemble_scores``.
+
+        Parameters
+        ----------
+        features : mapping of axis to DataFrame of n rows
+            As for ``scores``.
+        churn : ChurnRisks, optional
+            Of the same customers in the same order (``risk.churn_risks``).
 
         Raises
         ------
         ValueError
             If no axis has both a model and features.
         """
-        return assemble_scores(self.scores(features), features, self.context)
+        return assemble_scores(self.scores(features), features, self.context, churn)
 
     def fingerprint_positions(self) -> pd.DataFrame:
         """List what each position of a fingerprint measures; see ``fingerprint.fingerprint_positions``."""

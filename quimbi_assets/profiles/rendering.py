@@ -19,6 +19,7 @@ JSON_COLUMNS = (
     "feature_vectors",
     "membership_strength",
     "evidence",
+    "churn_drivers",
     "model_versions",
 )
 WEAK = " (weak axis: its segments may be chance)"
@@ -100,6 +101,7 @@ def render_profile(
         f"Customer {record['customer_id']} of store {record['store_id']}, archetype {record['archetype_id']}{called}",
         record["interpretation"],
     ]
+    lines += _risk(record)
     lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
     measured = record["segment_memberships"]
     for name in [*(axis for axis in axes if axis in measured), *(axis for axis in measured if axis not in axes)]:
@@ -109,6 +111,19 @@ def render_profile(
         lines.append(f"  {_place(record, name, memberships, known)}")
         lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
     return "\n".join(lines)
+
+
+def _risk(record: Mapping[str, Any]) -> list[str]:
+    """Say what the churn risk rests on, or why there is none; nothing where it was never asked for."""
+    known = record.get("churn_drivers")
+    if not known:
+        return []
+    if record["churn_risk_score"] is None:
+        return [f"Churn risk not known: {known['reason']}."]
+    doubt = f", which says little: it {known['reason']}" if known["reason"] else ""
+    head = f"Churn risk {format_percent(record['churn_risk_score'])} in {known['horizon_days']} days{doubt}"
+    drivers = [f"  {driver['effect']} it: {driver['words']}" for driver in known["drivers"]]
+    return [head + (":" if drivers else ""), *drivers]
 
 
 def _place(record: Mapping[str, Any], axis: str, memberships: Mapping[str, float], names: Mapping[str, str]) -> str:

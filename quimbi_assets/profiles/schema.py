@@ -18,6 +18,7 @@ PROFILE_SCHEMA = pandera.DataFrameSchema(
         "fingerprint": pandera.Column(nullable=False),
         "lifetime_value": pandera.Column(checks=pandera.Check.ge(0), nullable=True),
         "churn_risk_score": pandera.Column(checks=pandera.Check.in_range(0, 1), nullable=True),
+        "churn_drivers": pandera.Column(nullable=True),
         "interpretation": pandera.Column(nullable=False),
         "model_versions": pandera.Column(nullable=False),
         "as_of": pandera.Column(nullable=False),

@@ -3,7 +3,7 @@
 Belongs here: saving and reading one model. Does not: which model, and where (``model_registry``).
 
 A pickle can run anything while it loads. skops holds data, and a file that names any type but numbers, text, lists,
-arrays and ``AxisModel`` is refused, whatever its own list of trusted types says.
+arrays and the models of this package is refused, whatever its own list of trusted types says.
 """
 
 import tempfile
@@ -14,17 +14,23 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
-from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.resources import model_record
+import pandas as pd
 
-TRUSTED = ["quimbi_assets.clustering.model.AxisModel"]
+from quimbi_assets.churn.model import ChurnModel
+from quimbi_assets.clustering.model import AxisModel
+
+TRUSTED = [
+    "quimbi_assets.clustering.model.AxisModel",
+    "quimbi_assets.churn.model.ChurnModel",
+    "quimbi_assets.churn.additive.AdditiveLogistic",
+]
 FILE = "model.skops"
 ONE_AT_A_TIME = Lock()
 """Held while skops writes (it reads back) or reads: numpy parses an array's header with ``ast``, and on Python 3.11 two
 threads that do so at once can fail with "AST constructor recursion depth mismatch" (CPython issue 106905)."""
 
 
-def save(model: AxisModel, path: Path) -> None:
+def save(model: AxisModel | ChurnModel, path: Path, example: pd.DataFrame) -> None:
     """Save a model as an MLflow model with signature and input example.
 
     Parameters
@@ -33,16 +39,17 @@ def save(model: AxisModel, path: Path) -> None:
         Fitted.
     path : Path
         New directory.
+    example : DataFrame
+        Input that the model takes, of no customer.
 
     Notes
     -----
-    Requirements are given: inferring them takes MLflow seconds. The example is made of population deciles; as an MLflow
-    ``pyfunc`` the model answers with memberships.
+    Requirements are given: inferring them takes MLflow seconds. As an MLflow ``pyfunc`` the model answers with
+    memberships, or with the probabilities of coming and of staying away.
     """
     from mlflow import sklearn as flavour
     from mlflow.models import infer_signature
 
-    example = model_record.input_example(model)
     with ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         flavour.save_model(
@@ -57,7 +64,7 @@ def save(model: AxisModel, path: Path) -> None:
         )
 
 
-def read(place: str, tracking_uri: str) -> AxisModel:
+def read(place: str, tracking_uri: str) -> AxisModel | ChurnModel:
     """Read a saved model.
 
     Parameters
@@ -69,12 +76,12 @@ def read(place: str, tracking_uri: str) -> AxisModel:
 
     Returns
     -------
-    AxisModel
+    AxisModel or ChurnModel
 
     Raises
     ------
     skops.io.exceptions.UntrustedTypesFoundException
-        If the file holds anything but an ``AxisModel`` of plain data.
+        If the file holds anything but one of these, of plain data.
     """
     if urlsplit(place).scheme in ("", "file"):
         return _load(Path(unquote(urlsplit(place).path)) / FILE)
@@ -85,7 +92,7 @@ def read(place: str, tracking_uri: str) -> AxisModel:
         return _load(Path(path))
 
 
-def _load(path: Path) -> AxisModel:
+def _load(path: Path) -> AxisModel | ChurnModel:
     import skops.io
 
     with ONE_AT_A_TIME:

@@ -1,4 +1,4 @@
-"""Registered models: one per store and axis, of which the version called ``champion`` serves.
+"""Registered models: one per store and axis, one of a store's churn risk; the version called ``champion`` serves.
 
 Belongs here: registering, loading what an alias names. Does not: files (``model_files``), runs (``tracking``), moving
 aliases (``model_promotion``), which version should be champion (``clustering.promotion``).
@@ -18,13 +18,17 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.resources import model_record
 from quimbi_assets.resources.model_files import read, save
 
 CHAMPION, CANDIDATE, PRESENT = "champion", "candidate", "present"
 NAMED_TAG = "segments_named"
 """Tag of a registered model: the largest number of a segment id that any of its versions gave."""
 STORE_TAG, AXIS_TAG = "store", "axis"
+CHURN = "churn_risk"
+"""Stands where an axis's name would for a store's churn model."""
 AS_OF_TAG = "as_of"
 """Tag of a version: the instant (naive UTC, exclusive) its data end at."""
 PROMOTION_TAG, PROMOTED = "promotion", "promoted"
@@ -41,7 +45,7 @@ class LoadedModel:
 
     Parameters
     ----------
-    model : AxisModel
+    model : AxisModel or ChurnModel
         Fitted.
     version : str
         Its version in the registry.
@@ -49,7 +53,7 @@ class LoadedModel:
         The run that logged it.
     """
 
-    model: AxisModel
+    model: Any
     version: str
     run_id: str
 
@@ -65,7 +69,7 @@ class ModelRegistry:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self._loaded: dict[str, AxisModel] = {}
+        self._loaded: dict[str, AxisModel | ChurnModel] = {}
 
     def register(
         self, experiment_id: str, run_id: str, store_id: str, axis_name: str, model: AxisModel, as_of: str = ""
@@ -88,36 +92,56 @@ class ModelRegistry:
         str
             Its version.
         """
-        from mlflow.entities import LoggedModelOutput
-
         tags = {STORE_TAG: store_id, AXIS_TAG: axis_name}
-        logged = self.client.create_logged_model(experiment_id, "model", source_run_id=run_id, tags=tags)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model"
-            save(model, path)
-            self.client.log_model_artifacts(logged.model_id, str(path))
-        self.client.finalize_logged_model(logged.model_id, "READY")
-        self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        return self._new_candidate(logged, run_id, tags, model, as_of)
-
-    def _new_candidate(self, logged: Any, run_id: str, tags: dict[str, str], model: AxisModel, as_of: str) -> str:
-        name = registered_name(tags[STORE_TAG], tags[AXIS_TAG])
-        self._ensure_registered(name, tags)
         facts = {
-            **tags,
             "segment_ids": json.dumps(model.segment_ids_),
             "k": str(model.k_),
             "silhouette": f"{model.silhouette_:.4f}",
             "stability_ari": f"{model.stability_ari_:.4f}",
             AS_OF_TAG: as_of,
         }
+        version = self._register(experiment_id, run_id, tags, model, model_record.input_example(model), facts)
+        name = registered_name(store_id, axis_name)
+        named = max(model.segments_named_, int(self.client.get_registered_model(name).tags.get(NAMED_TAG, 0)))
+        self.client.set_registered_model_tag(name, NAMED_TAG, str(named))
+        return version
+
+    def register_churn(
+        self, experiment_id: str, run_id: str, store_id: str, model: ChurnModel, example: pd.DataFrame, as_of: str
+    ) -> str:
+        """Save a churn model and register it as ``<store_id>.churn_risk``, a candidate; returns its version."""
+        tags = {STORE_TAG: store_id, AXIS_TAG: CHURN}
+        facts = {"kind": model.kind, "horizon_days": str(model.horizon_days), AS_OF_TAG: as_of}
+        return self._register(experiment_id, run_id, tags, model, example, facts)
+
+    def _register(
+        self,
+        experiment_id: str,
+        run_id: str,
+        tags: dict[str, str],
+        model: AxisModel | ChurnModel,
+        example: pd.DataFrame,
+        facts: Mapping[str, str],
+    ) -> str:
+        from mlflow.entities import LoggedModelOutput
+
+        logged = self.client.create_logged_model(experiment_id, "model", source_run_id=run_id, tags=tags)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model"
+            save(model, path, example)
+            self.client.log_model_artifacts(logged.model_id, str(path))
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        return self._new_candidate(logged, run_id, tags, facts)
+
+    def _new_candidate(self, logged: Any, run_id: str, tags: dict[str, str], facts: Mapping[str, str]) -> str:
+        name = registered_name(tags[STORE_TAG], tags[AXIS_TAG])
+        self._ensure_registered(name, tags)
         version = self.client.create_model_version(
-            name, logged.artifact_location, run_id=run_id, tags=facts, model_id=logged.model_id
+            name, logged.artifact_location, run_id=run_id, tags={**tags, **facts}, model_id=logged.model_id
         )
         link = json.dumps([{"name": name, "version": version.version}])
         self.client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": link})
-        named = max(model.segments_named_, int(self.client.get_registered_model(name).tags.get(NAMED_TAG, 0)))
-        self.client.set_registered_model_tag(name, NAMED_TAG, str(named))
         self.client.set_registered_model_alias(name, CANDIDATE, version.version)
         return str(version.version)
 

@@ -16,9 +16,12 @@ import pandas as pd
 from dagster import ConfigurableResource
 
 from quimbi_assets.axes import Axis
+from quimbi_assets.churn.training import ChurnFit
 from quimbi_assets.clustering.axis_fit import AxisFit
 from quimbi_assets.clustering.verdict import Differences
+from quimbi_assets.resources import churn_tracking
 from quimbi_assets.resources.database import open_database
+from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.home import artifacts_dir
 from quimbi_assets.resources.tracking import LoadedModel, Tracking
 
@@ -144,6 +147,19 @@ class MlflowTracking(ConfigurableResource):
             tracking.finish(run_id, "FAILED")
             raise
         tracking.finish(run_id)
+
+    def log_churn(self, store_id: str, fit: ChurnFit, as_of: str, dagster_run_id: str, picture: bytes) -> LoadedModel:
+        """Log, register and serve a churn model fitted on data up to ``as_of``; see ``churn_tracking.log_churn``."""
+        tags = {"dagster_run_id": dagster_run_id}
+        return churn_tracking.log_churn(self.tracking(), store_id, fit, as_of, tags, picture)
+
+    def serving_churn(self, frames: FrameIOManager, store_id: str, as_of: str) -> LoadedModel | str:
+        """Return the churn model that serves as of an instant, or why there is none."""
+        return churn_tracking.serving_churn(frames, self.tracking(), store_id, as_of)
+
+    def run_url(self, run_id: str) -> str:
+        """Return the address of a run in MLflow's pages."""
+        return self.tracking().run_url(run_id, os.environ.get(UI_VARIABLE, DEFAULT_UI))
 
     def champions(self, store_id: str, axes: Iterable[str]) -> dict[str, LoadedModel]:
         """Load the models that serve the axes now, from the registry by alias."""

@@ -13,9 +13,11 @@ from quimbi_assets.axes import BusinessHours, Features, StoreReference, extract_
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.profiler import Profiler
+from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
 from quimbi_assets.resources.archetype_table import read_archetypes
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.frames import frame_io_manager
+from quimbi_assets.resources.model_registry import LoadedModel
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.publishing import read_segments
 from quimbi_assets.resources.reading import common_currency
@@ -40,6 +42,8 @@ class StoreProfiler:
         Columns the store records.
     observation_end : Timestamp
         Instant of the last run, naive UTC; the default of ``profile``.
+    churn : LoadedModel or str
+        The churn model that serves as of that instant, or why there is none.
     """
 
     store: Store
@@ -47,6 +51,7 @@ class StoreProfiler:
     reference: StoreReference
     recorded: frozenset[str]
     observation_end: pd.Timestamp
+    churn: LoadedModel | str
 
     def features(self, orders: pd.DataFrame, items: pd.DataFrame | None = None) -> Features:
         """Compute the features that the models need, of any of the store's customers.
@@ -70,7 +75,17 @@ class StoreProfiler:
 
     def profile(self, orders: pd.DataFrame, items: pd.DataFrame | None = None) -> pd.DataFrame:
         """Profile customers from their orders; rows as in ``customer_profiles``."""
-        return self.profiler.profile(self.features(orders, items))
+        features = self.features(orders, items)
+        customers = next(iter(features.values())).index
+        return self.profiler.profile(features, self.risks(orders, customers))
+
+    def risks(self, orders: pd.DataFrame, customers: pd.Index) -> ChurnRisks:
+        """Return the churn risks of customers, as a run would give them; ``orders`` are all of theirs."""
+        if isinstance(self.churn, str):
+            return no_risks(len(customers), self.churn)
+        currency, version = self.profiler.context.currency, str(self.churn.version)
+        end = self.observation_end
+        return churn_risks(self.churn.model, orders, end, customers, version=version, currency=currency)
 
 
 def open_profiler(store_id: str) -> StoreProfiler:
@@ -100,7 +115,8 @@ def open_profiler(store_id: str) -> StoreProfiler:
     known = [table for table in tables.values() if table is not None]
     if not known or reference is None:
         raise BadInputError(f"store {store_id} has no stored features; compute them: quimbi run --store-id {store_id}")
-    champions = MlflowTracking().champions(store_id, by_axis)
+    tracking = MlflowTracking()
+    champions = tracking.champions(store_id, by_axis)
     end = pd.Timestamp(known[0].attrs["observation_end"])
     profiler = Profiler(
         {name: loaded.model for name, loaded in champions.items()},
@@ -113,4 +129,5 @@ def open_profiler(store_id: str) -> StoreProfiler:
         weak=axes.loc[axes["status"] == "weak", "axis_name"],
     )
     recorded = frozenset(known[0].attrs["recorded"])
-    return StoreProfiler(store, profiler, StoreReference.from_frame(reference), recorded, end)
+    churn = tracking.serving_churn(frames, store_id, str(end))
+    return StoreProfiler(store, profiler, StoreReference.from_frame(reference), recorded, end, churn)

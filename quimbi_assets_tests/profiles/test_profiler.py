@@ -14,8 +14,8 @@ from quimbi_assets.profiles.strength import STRENGTHS, strengths
 
 COLUMNS = [
     "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
-    "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "interpretation",
-    "model_versions", "as_of",
+    "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "churn_drivers",
+    "interpretation", "model_versions", "as_of",
 ]  # fmt: skip
 
 

@@ -1,0 +1,161 @@
+"""A logistic regression that is a sum of curves, one a term, so that every risk says where it comes from.
+
+Belongs here: the estimator. Does not: which terms (``design``), calibration in time (``model``).
+"""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
+
+Array = NDArray[np.float64]
+
+KNOTS_AT = (0.05, 0.35, 0.65, 0.95)
+LEAST_APART = 1e-6
+"""Standard deviations between knots."""
+
+
+class AdditiveLogistic(ClassifierMixin, BaseEstimator):
+    """Logistic regression on standardised terms, each a straight line or a restricted cubic spline.
+
+    Parameters
+    ----------
+    curved : bool
+        Splines with knots at the 5, 35, 65 and 95 % quantiles (fewer where these coincide); False: lines.
+    strength : float
+        Inverse of the ridge penalty on the standardised columns.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (2,)
+    center_, spread_ : ndarray, shape (m,)
+        Mean and standard deviation of each term where it is known.
+    knots_ : list of m lists of float
+        In standard deviations; empty for a line.
+    offset_, weight_ : list of m ndarrays
+        Mean of each column of a term's basis, and its coefficient.
+    intercept_ : float
+
+    Notes
+    -----
+    A term that is not known contributes 0, that is, what an average customer's does. Lines go on beyond the outer
+    knots, where a cubic would run away.
+
+    References
+    ----------
+    F. E. Harrell, Regression Modeling Strategies (2nd ed. 2015), section 2.4.5: restricted cubic splines, knots.
+    """
+
+    def __init__(self, curved: bool = True, strength: float = 0.1) -> None:
+        self.curved = curved
+        self.strength = strength
+
+    def __sklearn_tags__(self) -> Tags:
+        """Declare that NULL is allowed, and that there are two outcomes."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn scales, knots and coefficients.
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, m)
+            Terms, NaN where undefined.
+        y : ndarray, shape (n,)
+            Two classes.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) != 2:
+            if len(self.classes_) > 2:
+                raise ValueError(f"Only binary classification is supported. There are {len(self.classes_)} classes.")
+            raise ValueError("Classifier can't train when only one class is present.")
+        known = ~np.isnan(X)
+        count = np.maximum(known.sum(axis=0), 1)
+        self.center_ = np.where(known, X, 0.0).sum(axis=0) / count
+        spread = np.sqrt((np.where(known, X - self.center_, 0.0) ** 2).sum(axis=0) / count)
+        self.spread_ = np.where(spread > 0, spread, 1.0)
+        scaled = self._scaled(X)
+        self.knots_ = [_knots(scaled[known[:, j], j]) if self.curved else [] for j in range(X.shape[1])]
+        bases = [_basis(scaled[:, j], knots) for j, knots in enumerate(self.knots_)]
+        self.offset_ = [b[known[:, j]].sum(axis=0) / count[j] for j, b in enumerate(bases)]
+        columns = [np.where(known[:, [j]], b - self.offset_[j], 0.0) for j, b in enumerate(bases)]
+        with threadpool_limits(1):
+            fitted = LogisticRegression(C=self.strength, solver="newton-cholesky").fit(np.hstack(columns), codes)
+        self.weight_ = np.split(fitted.coef_[0], np.cumsum([b.shape[1] for b in bases])[:-1])
+        self.intercept_ = float(fitted.intercept_[0])
+        return self
+
+    def contributions(self, X: Any) -> Array:
+        """Return what each term adds to the log odds of the second class, beside an average customer: (n, m)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        scaled, known = self._scaled(X), ~np.isnan(X)
+        found = np.zeros_like(scaled)
+        for j, knots in enumerate(self.knots_):
+            basis = _basis(scaled[:, j], knots) - self.offset_[j]
+            # Column by column, not by a matrix product, whose last digits depend on how many rows there are.
+            for column, weight in zip(basis.T, self.weight_[j], strict=True):
+                found[:, j] += column * weight
+        return np.where(known, found, 0.0)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return the log odds of the second class, shape (n,)."""
+        total = np.zeros(len(found := self.contributions(X)))
+        for column in found.T:
+            total += column
+        return total + self.intercept_
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probabilities of both classes, shape (n, 2)."""
+        second = expit(self.decision_function(X))
+        return np.column_stack([1 - second, second])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the likelier class, shape (n,)."""
+        log_odds = self.decision_function(X)
+        return self.classes_[(log_odds > 0).astype(np.intp)]
+
+    def _scaled(self, X: Array) -> Array:
+        return np.where(np.isnan(X), 0.0, (X - self.center_) / self.spread_)
+
+
+def _knots(values: Array) -> list[float]:
+    """Return knots, at least three; none where the values are too few to bend between."""
+    if not len(values):
+        return []
+    found = np.unique(np.quantile(values, KNOTS_AT))
+    kept = found[np.append(True, np.diff(found) > LEAST_APART)]
+    return [float(knot) for knot in kept] if len(kept) > 2 else []
+
+
+def _basis(values: Array, knots: list[float]) -> Array:
+    """Return a line, and what bends it between the knots: shape (n, max(1, n_knots - 1))."""
+    if not knots:
+        return values[:, None]
+    last, before, first = knots[-1], knots[-2], knots[0]
+
+    def cubed(at: float) -> Array:
+        return np.maximum(values - at, 0.0) ** 3
+
+    bends = [
+        (
+            cubed(knot)
+            - cubed(before) * (last - knot) / (last - before)
+            + cubed(last) * (before - knot) / (last - before)
+        )
+        / (last - first) ** 2
+        for knot in knots[:-2]
+    ]
+    return np.column_stack([values, *bends])

@@ -1,0 +1,135 @@
+"""Churn risk as profiles carry it: the score, its two or three drivers, and a sentence; or why there is none.
+
+Belongs here: the columns ``churn_risk_score`` and ``churn_drivers``. Does not: the model (``churn``), the words of each
+fact (``risk_words``).
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from quimbi_assets.churn.design import FACTS
+from quimbi_assets.churn.history import measure, read_history
+from quimbi_assets.churn.model import ChurnModel
+from quimbi_assets.profiles.json_text import column_texts, number_texts
+from quimbi_assets.profiles.phrases import join
+from quimbi_assets.profiles.risk_words import fact_words
+
+MOST_DRIVERS = 3
+NOTABLE = 0.1
+"""Log odds from which a fact is called a driver: it moves a risk of 50 % by 2.5 points."""
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class ChurnRisks:
+    """Churn risk of n customers.
+
+    Parameters
+    ----------
+    risk : ndarray, shape (n,)
+        0-1; NaN where it cannot be had.
+    drivers : StringArray of length n
+        JSON: ``{"horizon_days", "drivers": [{"fact", "effect": "raises" | "lowers", "log_odds", "words"}], "reason"}``,
+        strongest driver first, at most three; ``reason`` says why there is no risk, or why it means little.
+    sentence : StringArray of length n
+        For the interpretation; null where there is no risk.
+    version : str or None
+        Of the registered model.
+    """
+
+    risk: NDArray[np.float64]
+    drivers: pa.StringArray
+    sentence: pa.StringArray
+    version: str | None = None
+
+    def part(self, rows: slice) -> "ChurnRisks":
+        """Return the risks of some of the customers."""
+        return ChurnRisks(self.risk[rows], self.drivers[rows], self.sentence[rows], self.version)
+
+
+def no_risks(n: int, reason: str) -> ChurnRisks:
+    """Say of n customers why they have no risk."""
+    text = json.dumps({"horizon_days": None, "drivers": [], "reason": reason}, ensure_ascii=False)
+    return ChurnRisks(
+        np.full(n, np.nan), pa.repeat(pa.scalar(text, pa.string()), n), pa.nulls(n, pa.string()), version=None
+    )
+
+
+def churn_risks(
+    model: ChurnModel,
+    orders: pd.DataFrame,
+    observation_end: pd.Timestamp,
+    customers: pd.Index,
+    *,
+    version: str,
+    currency: str = "",
+) -> ChurnRisks:
+    """Score customers with a fitted model; nothing is learnt here.
+
+    Parameters
+    ----------
+    model : ChurnModel
+        Fitted.
+    orders : DataFrame
+        All orders of these customers, others' do not matter.
+    observation_end : Timestamp
+        Naive UTC, exclusive.
+    customers : Index of length n
+        Whom to score, in this order.
+    version : str
+        Of the model.
+    currency : str
+        Of the store.
+
+    Returns
+    -------
+    ChurnRisks
+        Without drivers where the model's risk says little about anybody.
+    """
+    features = measure(read_history(orders, observation_end), observation_end, model.horizon_days)
+    features = features.reindex(customers.astype("str"))
+    known = features["n_orders"].notna().to_numpy()
+    risk = np.full(len(features), np.nan)
+    weights = np.zeros((len(features), len(FACTS)))
+    if known.any():
+        risk[known] = np.round(model.risk(features[known]), DECIMALS)
+    if known.any() and model.weak_reason_ is None:
+        weights[known] = model.contributions(features[known])
+    drivers = _drivers(weights, features, model.horizon_days, currency)
+    rest = f'], "reason": {json.dumps(model.weak_reason_, ensure_ascii=False)}}}'
+    text = join(f'{{"horizon_days": {model.horizon_days}, "drivers": [', drivers, rest)
+    return ChurnRisks(risk, text, _sentence(risk, model.horizon_days), version)
+
+
+def _drivers(weights: NDArray[np.float64], features: pd.DataFrame, horizon_days: int, currency: str) -> pa.StringArray:
+    """Write the strongest facts of each customer as JSON objects, joined by commas; empty where none is strong."""
+    words = fact_words(features, horizon_days, currency)
+    said = pa.concat_arrays([column_texts(pd.Series(words[fact].to_pandas())) for fact in FACTS])
+    strength = np.where(np.column_stack([words[fact].is_valid() for fact in FACTS]), np.abs(weights), 0.0)
+    ranked = np.argsort(-strength, axis=1, kind="stable")[:, :MOST_DRIVERS]
+    n, rows = len(features), np.arange(len(features))
+    names = pa.array([f'{{"fact": "{fact}", "effect": "' for fact in FACTS])
+    parts: list[pa.StringArray] = []
+    for fact in ranked.T:
+        weight = weights[rows, fact]
+        effect = pc.if_else(pa.array(weight > 0), 'raises", "log_odds": ', 'lowers", "log_odds": ')
+        number = number_texts(np.round(weight, 3)[:, None])
+        clause = pc.take(said, pa.array(fact * n + rows))
+        # Commas by hand: Arrow leaves out rows whose parts are all null when it joins with null_handling="skip".
+        part = join(", " if parts else "", pc.take(names, pa.array(fact)), effect, number, ', "words": ', clause, "}")
+        parts.append(pc.if_else(pa.array(strength[rows, fact] >= NOTABLE), part, ""))
+    return join(*parts)
+
+
+def _sentence(risk: NDArray[np.float64], horizon_days: int) -> pa.StringArray:
+    """Write the risk in a sentence; null where there is none."""
+    percents = [f"{i} %" for i in range(101)]
+    percents[0], percents[100] = "under 1 %", "over 99 %"
+    places = pa.array(np.rint(100 * np.nan_to_num(risk)).astype(np.int64), mask=np.isnan(risk))
+    return join(f"Risk of no order in the next {horizon_days} days: ", pc.take(pa.array(percents), places), ".")

@@ -1,0 +1,69 @@
+"""A churn model: calibrated on the latest, every kind, follows drift, alone as in a crowd."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.churn.design import FACTS, SILENCE
+from quimbi_assets.churn.examples import gather
+from quimbi_assets.churn.history import read_history
+from quimbi_assets.churn.model import KINDS, SILENCE_ALONE, ChurnModel
+from quimbi_assets.churn.season import Season
+from quimbi_assets.churn.silence import fit_silence
+
+H = 56
+
+
+@pytest.fixture(scope="module")
+def examples(orders, end):
+    return gather(read_history(orders, end), end, H)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_mean_risk_of_the_latest_is_what_happened_to_them(kind, examples):
+    model = ChurnModel(kind, H).fit(examples.features, examples.away, examples.latest)
+    risk = model.risk(examples.features)
+    assert risk.min() >= 0.0001
+    assert risk.max() <= 0.9999
+    assert risk[examples.latest].mean() == pytest.approx(examples.away[examples.latest].mean(), abs=0.01)
+    alone = [model.risk(examples.features.iloc[[row]])[0] for row in range(0, len(risk), 301)]
+    assert alone == risk[::301].tolist()
+    assert model.contributions(examples.features).shape == (len(risk), len(FACTS))
+
+
+def test_silence_alone_ranks_by_days_and_has_one_driver(examples):
+    model = ChurnModel(SILENCE_ALONE, H).fit(examples.features, examples.away, examples.latest)
+    days = examples.features["days_since_last_order"].to_numpy()
+    assert (np.diff(model.risk(examples.features)[np.argsort(days)]) >= 0).all()
+    others = [i for i, fact in enumerate(FACTS) if fact != SILENCE]
+    assert (model.contributions(examples.features)[:, others] == 0).all()
+
+
+def test_the_curve_of_silence_rises():
+    rng = np.random.default_rng(0)
+    days = rng.exponential(40, 3000)
+    at, risk = fit_silence(days, rng.random(3000) < 1 - np.exp(-days / 30))
+    assert (np.diff(at) > 0).all()
+    assert (np.diff(risk) > 0).all()
+    assert np.interp(30, at, risk) == pytest.approx(1 - np.exp(-1), abs=0.07)
+
+
+def test_a_season_moves_the_level_as_the_year_before_says(examples):
+    plain = ChurnModel("lines", H).fit(examples.features, examples.away, examples.latest)
+    then, before = examples.features[examples.latest], examples.features[examples.latest]
+    rng = np.random.default_rng(0)
+    risk = plain.risk(then)
+    quiet = rng.random(len(risk)) < risk
+    season = Season(then, quiet | (rng.random(len(risk)) < 0.3), before, quiet)
+    moved = ChurnModel("lines", H).fit(examples.features, examples.away, examples.latest, season)
+    assert moved.drift_ > 0.3
+    assert moved.risk(then).mean() > risk.mean() + 0.03
+    same = ChurnModel("lines", H).fit(
+        examples.features, examples.away, examples.latest, Season(then, quiet, before, quiet)
+    )
+    assert same.drift_ == 0
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="unknown kind 'magic'"):
+        ChurnModel("magic").fit(pd.DataFrame({"days_since_last_order": [1.0]}), np.array([True]))

@@ -1,0 +1,133 @@
+"""A store's churn model from its orders: better than silence where there is more to know, blind, and never an error."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.churn.cuts import training_cuts
+from quimbi_assets.churn.examples import gather
+from quimbi_assets.churn.history import measure, read_history
+from quimbi_assets.churn.measures import Interval
+from quimbi_assets.churn.model import SILENCE_ALONE
+from quimbi_assets.churn.picture import draw_calibration
+from quimbi_assets.churn.training import train_churn
+from quimbi_assets.churn.trial import Figures, Trial
+from quimbi_assets.churn.untrainable import UntrainableError
+from quimbi_assets_tests.churn.conftest import make_orders
+
+
+@pytest.fixture(scope="module")
+def fit(orders, end):
+    return train_churn(orders, end)
+
+
+def test_the_model_beats_days_since_the_last_order_where_rates_differ(fit):
+    trial = fit.trial
+    assert trial.difference.low > 0
+    assert trial.model.brier < trial.silence.brier < trial.base_brier
+    assert trial.serves == trial.kind == fit.model.kind
+    assert trial.weak_reason is None
+    assert trial.model.auc.low < trial.model.auc.value < trial.model.auc.high
+
+
+def test_no_outcome_of_training_reaches_into_the_test(fit, end):
+    trial = fit.trial
+    assert trial.cut == end - pd.Timedelta(days=trial.horizon_days)
+    assert max(trial.training) + pd.Timedelta(days=trial.horizon_days) <= trial.cut
+    assert len(trial.training) > 1
+
+
+def test_what_is_learnt_before_the_test_does_not_change_with_the_test(orders, end, fit):
+    cut, h = fit.trial.cut, fit.trial.horizon_days
+    whole = gather(read_history(orders, end), cut, h)
+    then = gather(read_history(orders[orders["order_date"] < cut], cut), cut, h)
+    pd.testing.assert_frame_equal(whole.features, then.features, check_exact=True)
+    assert (whole.away == then.away).all()
+    assert (whole.drift is None) == (then.drift is None)
+    assert (whole.drift.away == then.drift.away).all()
+
+
+def test_as_of_the_past_is_blind_to_what_came_later(orders, end):
+    past = end - pd.Timedelta(days=150)
+    one, two = train_churn(orders, past), train_churn(orders[orders["order_date"] < past], past)
+    seen = measure(read_history(orders, past), past, one.model.horizon_days)
+    np.testing.assert_array_equal(one.model.risk(seen), two.model.risk(seen))
+    assert one.trial.model == two.trial.model
+
+
+def test_same_orders_same_model_whatever_the_order_of_rows(orders, end, fit):
+    again = train_churn(orders.sample(frac=1, random_state=5), end)
+    seen = measure(read_history(orders, end), end, fit.model.horizon_days)
+    np.testing.assert_array_equal(again.model.risk(seen), fit.model.risk(seen))
+
+
+def test_a_sample_is_enough(orders, end):
+    some = train_churn(orders, end, most_customers=300)
+    assert some.trial.n_customers > 300
+    assert some.trial.model.auc.value > 0.6
+
+
+def test_orders_at_random_are_called_weak(end):
+    rng = np.random.default_rng(0)
+    ids = [f"c{i:03d}" for i in rng.integers(0, 400, 3200)]
+    dates = end - pd.to_timedelta(rng.uniform(0, 700, len(ids)), unit="D")
+    orders = pd.DataFrame({"customer_id": ids, "order_date": dates.astype("datetime64[us]"), "total_price": 1.0})
+    found = train_churn(orders, end).trial
+    assert found.served.auc.value < 0.6
+    assert found.model.brier > found.base_brier - 0.005
+
+
+@pytest.mark.parametrize(
+    ("orders", "why"),
+    [
+        (make_orders(1), "no customer has ordered twice|fewer than 25|only 0 customers"),
+        (make_orders(300).drop_duplicates("customer_id"), "no customer has ordered twice"),
+        (make_orders(300, days=21), "21 days of orders"),
+        (make_orders(20), "fewer than 25"),
+        (make_orders(50).iloc[:0], "no orders"),
+        (make_orders(50).assign(customer_id=None), "no orders"),
+    ],
+    ids=["one customer", "everybody once", "three weeks", "twenty customers", "no orders", "guests only"],
+)
+def test_too_little_to_learn_from_is_said_and_no_crash(orders, why, end):
+    with pytest.raises(UntrainableError, match=why):
+        train_churn(orders, end)
+
+
+def test_as_of_before_the_first_order(orders):
+    with pytest.raises(UntrainableError, match="no orders before"):
+        train_churn(orders, pd.Timestamp("2001-01-01"))
+
+
+def test_unknown_prices_and_equal_instants_do_no_harm(orders, end):
+    fit = train_churn(orders.assign(total_price=np.nan, order_date=orders["order_date"].dt.normalize()), end)
+    seen = measure(read_history(orders.drop(columns="total_price"), end), end, fit.model.horizon_days)
+    assert np.isfinite(fit.model.risk(seen)).all()
+
+
+def trial(difference, model_brier, silence_brier):
+    area = Interval(0.7, 0.65, 0.75)
+    model, silence = (Figures(area, value, 0.01, 1.5) for value in (model_brier, silence_brier))
+    bins = np.array([[0.2, 0.2, 10], [0.8, 0.7, 10]])
+    span = Interval(difference, difference - 0.01, difference + 0.01)
+    cut = pd.Timestamp("2025-01-01")
+    return Trial(cut, 28, "curves", model, silence, 0.25, span, bins, bins, 20, 0.5, [cut])
+
+
+def test_silence_serves_where_it_ranks_or_tells_better():
+    assert trial(0.02, 0.18, 0.2).serves == "curves"
+    assert trial(-0.001, 0.18, 0.2).serves == SILENCE_ALONE
+    assert trial(0.02, 0.21, 0.2).serves == SILENCE_ALONE
+
+
+def test_the_picture_is_a_picture_either_way():
+    for found in (trial(0.02, 0.18, 0.2), trial(-0.02, 0.18, 0.2)):
+        assert draw_calibration(found).startswith(b"\x89PNG")
+
+
+def test_cuts_are_half_a_horizon_apart_and_end_in_time():
+    cuts = training_cuts(pd.Timestamp("2024-01-01"), pd.Timestamp("2025-01-01"), 60)
+    assert len(cuts) == 6
+    assert set(np.diff(cuts)) == {pd.Timedelta(days=-30)}
+    assert cuts[0] == pd.Timestamp("2025-01-01") - pd.Timedelta(days=60)
+    assert training_cuts(pd.Timestamp("2024-01-01"), pd.Timestamp("2024-02-01"), 60) == []

@@ -1,0 +1,145 @@
+"""Churn in the graph: a model in MLflow, scores in the profiles, blind as of the past, and reasons for young stores."""
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.running import RunOptions, run_store
+from quimbi_assets.commands.showing import churn_of
+from quimbi_assets.defs.partitions import CHURN_KEY
+from quimbi_assets.resources.frames import frame_io_manager
+from quimbi_assets.resources.instance import open_instance
+from quimbi_assets.resources.loading import load_store
+from quimbi_assets.resources.model_registry import CHURN
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.profiling import open_profiler
+from quimbi_assets.resources.reading import read_orders
+from quimbi_assets.simulation import write_store
+
+pytestmark = pytest.mark.xdist_group("churn")
+
+AXES = ["purchase_value", "loyalty_trajectory"]
+PAST, PRESENT = "2024-10-01", "2026-01-01"
+
+
+def run(store_id, as_of=None, **options):
+    run_store(store_id, RunOptions(axes=AXES, as_of=as_of, **options), Steps(None, store_id))
+
+
+def published(database, store_id):
+    columns = "customer_id, churn_risk_score, churn_drivers, model_versions, feature_vectors, interpretation"
+    with database.transaction() as cursor:
+        cursor.execute(
+            f"SELECT {columns} FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id", (store_id,)
+        )
+        return pd.DataFrame(cursor.fetchall(), columns=columns.split(", ")).set_index("customer_id")
+
+
+def summary(store_id):
+    return frame_io_manager().read(CHURN_KEY, store_id)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("churn")
+    write_store(700, path, seed=11)
+    orders, items = (pd.read_parquet(path / f"{table}.parquet") for table in ("orders", "order_items"))
+    dates = pd.to_datetime(orders["order_date"], utc=True)
+
+    def part(name, kept):
+        kept.to_parquet(path / f"{name}.parquet")
+        items[items["order_id"].isin(kept["order_id"])].to_parquet(path / f"{name}_items.parquet")
+
+    part("then", orders[dates < pd.Timestamp(PAST, tz="UTC")])
+    part("young", orders[(dates >= "2025-06-01") & (dates < "2025-06-22")])
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(database, folder):
+    load_store(database, "churn_whole", folder / "orders.parquet", folder / "order_items.parquet")
+    run("churn_whole", PRESENT)
+    return "churn_whole"
+
+
+def test_every_profile_has_a_risk_its_drivers_and_the_version(database, whole):
+    row = summary(whole).iloc[0]
+    found = published(database, whole)
+    assert found["churn_risk_score"].between(0, 1).all()
+    assert found["churn_risk_score"].nunique() > 100
+    for profile in found.iloc[::50].to_dict("records"):
+        assert profile["churn_drivers"]["horizon_days"] == row["horizon_days"]
+        assert profile["churn_drivers"]["reason"] is None
+        assert 1 <= len(profile["churn_drivers"]["drivers"]) <= 3
+        assert profile["model_versions"][CHURN] == row["model_version"]
+        stored = profile["feature_vectors"]["loyalty_trajectory"]["churn_risk_score"]
+        assert stored == pytest.approx(profile["churn_risk_score"], abs=1e-6)
+        assert f"in the next {row['horizon_days']} days" in profile["interpretation"]
+    assert "serves" in churn_of(whole) or "serve;" in churn_of(whole)
+
+
+def test_mlflow_and_the_ui_hold_the_test_and_its_picture(whole):
+    row = summary(whole).iloc[0]
+    tracking = MlflowTracking().tracking()
+    logged = tracking.client.get_run(row["mlflow_run_id"])
+    assert logged.data.metrics["model.auc"] == pytest.approx(row["auc_of_chosen"])
+    assert {"silence.auc", "base_rate.brier", "model.lift_top_decile", "auc_difference.low"} <= set(logged.data.metrics)
+    assert logged.data.params["kind_served"] == row["serves"]
+    files = {file.path for file in tracking.client.list_artifacts(row["mlflow_run_id"])}
+    assert {"calibration.png", "calibration.csv"} <= files
+    version = tracking.client.get_model_version_by_alias(f"{whole}.{CHURN}", "champion")
+    assert version.tags["as_of"] == "2026-01-01 00:00:00"
+    with open_instance() as instance:
+        event = instance.get_latest_materialization_event(CHURN_KEY).asset_materialization
+        check = dg.AssetCheckKey(CHURN_KEY, "risk_is_calibrated")
+        assert instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert event.metadata["calibration"].value.startswith("![picture](data:image/png;base64,")
+
+
+def test_from_python_one_customer_has_the_risk_of_the_batch(database, whole):
+    found = published(database, whole)
+    profiler = open_profiler(whole)
+    orders = read_orders(database, whole)
+    orders = orders[orders["status"] == "paid"]
+    for customer in found.index[::150]:
+        own = orders[orders["customer_id"] == customer]
+        alone = profiler.risks(own, pd.Index([customer]))
+        assert alone.risk[0] == found.loc[customer, "churn_risk_score"]
+
+
+def test_as_of_the_past_nothing_later_is_known_and_the_present_comes_back(database, folder, whole):
+    present = published(database, whole)
+    load_store(database, "churn_then", folder / "then.parquet", folder / "then_items.parquet")
+    run("churn_then", PAST)
+    run(whole, PAST)
+    past, then = published(database, whole), published(database, "churn_then")
+    np.testing.assert_array_equal(past["churn_risk_score"], then["churn_risk_score"])
+    assert past["churn_drivers"].tolist() == then["churn_drivers"].tolist()
+    serving = MlflowTracking().predecessors(whole, {CHURN: "2026-01-01 00:00:00"})[CHURN]
+    assert serving.version == present["model_versions"].iloc[0][CHURN]
+    run(whole, PRESENT)
+    again = published(database, whole)
+    np.testing.assert_array_equal(again["churn_risk_score"], present["churn_risk_score"])
+
+
+def test_a_young_store_has_profiles_and_a_reason(database, folder):
+    load_store(database, "churn_young", folder / "young.parquet", folder / "young_items.parquet")
+    run("churn_young", min_population=2)
+    found = published(database, "churn_young")
+    assert len(found)
+    assert found["churn_risk_score"].isna().all()
+    reasons = {drivers["reason"] for drivers in found["churn_drivers"]}
+    assert len(reasons) == 1
+    (reason,) = reasons
+    assert "days of orders, fewer than the 70" in reason or "no customer has ordered twice" in reason
+    assert summary("churn_young").empty
+    assert churn_of("churn_young") == f"inactive: {reason}"
+    profiler = open_profiler("churn_young")
+    assert profiler.churn == reason
+
+
+def test_no_model_of_a_later_time_serves_the_past(database, whole):
+    frames = frame_io_manager()
+    assert isinstance(MlflowTracking().serving_churn(frames, whole, "2023-06-01 00:00:00"), str)

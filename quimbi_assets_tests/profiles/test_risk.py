@@ -1,0 +1,126 @@
+"""Churn risk in profiles: true words, JSON that parses, one alone as in a crowd, reasons where there is none."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.churn.design import FACTS, PACE, SILENCE, SPEND, STANDING
+from quimbi_assets.churn.history import measure, read_history
+from quimbi_assets.churn.training import train_churn
+from quimbi_assets.profiles.rendering import render_profile
+from quimbi_assets.profiles.risk import churn_risks, no_risks
+from quimbi_assets.profiles.risk_words import fact_words
+from quimbi_assets_tests.churn.conftest import END, make_orders
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    orders = make_orders()
+    model = train_churn(orders, END).model
+    customers = measure(read_history(orders, END), END, model.horizon_days).index
+    return orders, model, customers, churn_risks(model, orders, END, customers, version="3", currency="GBP")
+
+
+def test_drivers_are_the_strongest_facts_strongest_first(crowd):
+    orders, model, customers, found = crowd
+    weights = model.contributions(measure(read_history(orders, END), END, model.horizon_days))
+    for row in range(0, len(customers), 41):
+        said = json.loads(found.drivers[row].as_py())
+        assert said["reason"] is None
+        assert said["horizon_days"] == model.horizon_days
+        drivers = said["drivers"]
+        assert 1 <= len(drivers) <= 3
+        strongest = [FACTS[i] for i in np.argsort(-np.abs(weights[row]), kind="stable")]
+        assert [driver["fact"] for driver in drivers] == strongest[: len(drivers)]
+        for driver in drivers:
+            weight = weights[row, FACTS.index(driver["fact"])]
+            assert driver["effect"] == ("raises" if weight > 0 else "lowers")
+            assert driver["log_odds"] == pytest.approx(weight, abs=0.0006)
+            assert abs(weight) >= 0.1
+            assert driver["words"]
+
+
+def test_one_alone_is_one_in_a_crowd(crowd):
+    orders, model, customers, found = crowd
+    for row in range(0, len(customers), 67):
+        own = orders[orders["customer_id"] == customers[row]]
+        alone = churn_risks(model, own, END, customers[[row]], version="3", currency="GBP")
+        assert alone.risk[0] == found.risk[row]
+        assert alone.drivers[0] == found.drivers[row]
+        assert alone.sentence[0] == found.sentence[row]
+
+
+def test_words_worked_out_by_hand():
+    cut = pd.Timestamp("2025-03-01")
+    rows = [("ann", ago, 20.0) for ago in (100, 60, 40)] + [("bob", 0.5, 1500.0), ("cat", 300, np.nan)]
+    orders = pd.DataFrame(rows, columns=["customer_id", "ago", "total_price"])
+    orders["order_date"] = cut - pd.to_timedelta(orders["ago"], unit="D")
+    features = measure(read_history(orders, cut), cut, 70)
+    words = {fact: said.to_pylist() for fact, said in fact_words(features, 70, "GBP").items()}
+    assert words[SILENCE] == [
+        "last order 40 days ago, 1.3 times the usual gap",
+        "last order less than a day ago",
+        "last order 300 days ago",
+    ]
+    assert words[PACE] == [
+        "2 orders in the last 70 days, usually 30 days apart",
+        "1 order in the last 70 days",
+        "no order in the last 70 days",
+    ]
+    assert words[STANDING] == ["3 orders in 3 months", "bought once", "bought once"]
+    assert words[SPEND] == ["£20.00 an order on average", "£1,500 an order on average", None]
+
+
+def test_a_customer_without_orders_then_has_no_risk(crowd):
+    orders, model, _, _ = crowd
+    found = churn_risks(model, orders, END, pd.Index(["c0001", "nobody"]), version="3")
+    assert np.isnan(found.risk).tolist() == [False, True]
+    assert found.sentence[1].as_py() is None
+    assert json.loads(found.drivers[1].as_py())["drivers"] == []
+    assert np.isnan(churn_risks(model, orders, END, pd.Index(["nobody"]), version="3").risk).all()
+
+
+def test_a_weak_model_names_no_drivers(crowd):
+    orders, model, customers, _ = crowd
+    model.weak_reason_ = "ranks customers no better than chance"
+    try:
+        found = churn_risks(model, orders, END, customers[:3], version="3")
+    finally:
+        model.weak_reason_ = None
+    said = json.loads(found.drivers[0].as_py())
+    assert said["drivers"] == []
+    assert said["reason"] == "ranks customers no better than chance"
+    assert np.isfinite(found.risk).all()
+
+
+def test_profiles_carry_risk_and_say_it(profiler, features, crowd):
+    model, orders = crowd[1], crowd[0]
+    customers = features["purchase_value"].index
+    renamed = orders.assign(customer_id=orders["customer_id"].map(lambda c: f"c{int(c[1:]):03d}"))
+    churn = churn_risks(model, renamed, END, customers, version="3", currency="GBP")
+    profiles = profiler.profile(features, churn)
+    np.testing.assert_array_equal(profiles["churn_risk_score"].astype(float), churn.risk)
+    row = profiles.iloc[int(np.flatnonzero(np.isfinite(churn.risk))[0])]
+    assert f"Risk of no order in the next {model.horizon_days} days: " in row["interpretation"]
+    assert json.loads(row["model_versions"])["churn_risk"] == "3"
+    text = "\n".join(render_profile_of(row, profiler))
+    assert f"in {model.horizon_days} days:" in text
+    assert "raises it: " in text or "lowers it: " in text
+
+
+def test_profiles_without_risk_say_why(profiler, features):
+    reason = "21 days of orders, fewer than the 70 that learning who stays away takes"
+    profiles = profiler.profile(features, no_risks(300, reason))
+    assert profiles["churn_risk_score"].isna().all()
+    assert json.loads(profiles["churn_drivers"].iloc[0]) == {"horizon_days": None, "drivers": [], "reason": reason}
+    assert "Risk of no order" not in profiles["interpretation"].iloc[0]
+    assert "churn_risk" not in json.loads(profiles["model_versions"].iloc[0])
+    assert f"Churn risk not known: {reason}." in render_profile_of(profiles.iloc[0], profiler)
+
+
+def render_profile_of(row, profiler):
+    from quimbi_assets.axes import AXES
+
+    return render_profile(row.to_dict(), AXES, profiler.context.segments, "GBP").split("\n")
