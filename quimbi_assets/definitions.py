@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from quimbi_assets.defs import features, jobs, memberships, models, profiles, raw, segments
+from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
@@ -20,7 +21,8 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     Parameters
     ----------
     **resource_overrides
-        Resources that replace those of the same name: ``store``, ``frames``, ``tracking``, ``progress``.
+        Resources that replace those of the same name: ``store``, ``frames``, ``tracking``,
+        ``claude``, ``progress``.
 
     Returns
     -------
@@ -36,6 +38,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         "store": StoreDatabase(),
         "frames": frames,
         "tracking": MlflowTracking(),
+        "claude": Claude(),
         "progress": Progress(),
     }
     return dg.Definitions(

@@ -32,6 +32,8 @@ class RunOptions:
         ``duckdb`` or ``spark``.
     promote : bool
         Let the refits serve whatever the promotion checks say.
+    ai_naming : bool
+        Let Claude name segments, where a key for it is set.
     """
 
     axes: Sequence[str] | None = None
@@ -41,6 +43,7 @@ class RunOptions:
     max_k: int = 6
     engine: str = "duckdb"
     promote: bool = False
+    ai_naming: bool = True
 
     def checked(self) -> "RunOptions":
         """Return itself.
@@ -106,30 +109,49 @@ def run_store(store_id: str, options: RunOptions, progress: Steps) -> str:
     from quimbi_assets.resources.stores import read_store
 
     read_store(open_database(), store_id)
+    return _materialize(store_id, options, _selection(options.axes), progress)
+
+
+def republish(store_id: str, axis_name: str, progress: Steps) -> str:
+    """Publish an axis's segments and the profiles anew, from what the last run computed; asks Claude nothing."""
+    from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
+
+    selection = [axis_key("memberships", axis_name), axis_key("segments", axis_name), PROFILES_KEY]
+    return _materialize(store_id, RunOptions(ai_naming=False), selection, progress, is_quiet=True)
+
+
+def _materialize(store_id: str, options: RunOptions, selection: Any, progress: Steps, *, is_quiet: bool = False) -> str:
+    """Run the selected assets of a store in this process; None selects all. Returns Dagster's run id."""
     progress.step("starting Dagster and MLflow", 0.01)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
     from dagster import DagsterExecutionInterruptedError
+    from dagster._core.utils import make_new_run_id
 
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORES
-    from quimbi_assets.resources.instance import open_instance
+    from quimbi_assets.resources.instance import PROCESS_TAG, open_instance, release_slots, this_process
     from quimbi_assets.resources.progress import Progress
 
-    job = build_defs(progress=Progress(progress.step)).resolve_job_def("store")
+    run_id = make_new_run_id()
+    job = build_defs(progress=Progress(progress.step, None if is_quiet else progress.warn)).resolve_job_def("store")
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), [store_id])
+        release_slots(instance)
         try:
-            result = job.execute_in_process(
+            job.execute_in_process(
                 instance=instance,
+                run_id=run_id,
                 partition_key=store_id,
-                asset_selection=_selection(options.axes),
+                asset_selection=selection,
                 run_config=_run_config(options),
-                tags={"quimbi/store": store_id},
+                tags={"quimbi/store": store_id, PROCESS_TAG: this_process()},
             )
         except DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error
+        finally:
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     progress.step("done", 1.0)
-    return result.run_id
+    return run_id
 
 
 def _selection(axes: Sequence[str] | None) -> Any:
@@ -154,6 +176,7 @@ def _run_config(options: RunOptions) -> dict[str, Any]:
                 }
             },
             "models": {"config": {"min_k": options.min_k, "max_k": options.max_k, "promote": options.promote}},
+            "segments": {"config": {"ai_naming": options.ai_naming}},
         },
     }
 
