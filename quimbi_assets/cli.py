@@ -60,7 +60,11 @@ def load(
 @click.option("--axes", metavar="A,B", help="Axes to compute, comma-separated; all by default.")
 @click.option("--as-of", metavar="T", help="Compute as of this instant, blind to anything later.")
 @click.option("--dry-run", is_flag=True, help="Say what would be computed; write nothing.")
-@click.option("--no-ai-naming", is_flag=True, help="Name segments by rule (the only way in this version).")
+@click.option(
+    "--no-ai-naming",
+    is_flag=True,
+    help="Ask Claude nothing: new segments are named by rule; names that were given stay.",
+)
 @click.option("--min-population", default=100, show_default=True, help="Fewest customers worth segmenting.")
 @click.option("--min-k", default=2, show_default=True, help="Fewest segments of an axis.")
 @click.option("--max-k", default=6, show_default=True, help="Most segments of an axis.")
@@ -83,7 +87,7 @@ def run(
     from quimbi_assets.commands.summary import print_plan, run_and_summarise
 
     names = None if axes is None else [name.strip() for name in axes.split(",") if name.strip()]
-    options = RunOptions(names, as_of, min_population, min_k, max_k, engine, promote)
+    options = RunOptions(names, as_of, min_population, min_k, max_k, engine, promote, not no_ai_naming)
     if dry_run:
         print_plan(store_id, options)
     else:
@@ -99,6 +103,18 @@ def promote(store_id: str, axis_name: str, version: str) -> None:
     from quimbi_assets.commands.promoting import promote_and_publish
 
     promote_and_publish(store_id, axis_name, version)
+
+
+@cli.command()
+@STORE
+@click.option("--axis", "axis_name", required=True, metavar="A", help="The axis.")
+@click.option("--segment", required=True, metavar="ID_OR_NAME", help="The segment's id or present name.")
+@click.option("--to", "name", required=True, metavar="NAME", help="Its name from now on, in snake_case.")
+def rename(store_id: str, axis_name: str, segment: str, name: str) -> None:
+    """Name a segment yourself; no run or refit overwrites that name."""
+    from quimbi_assets.commands.renaming import rename_segment
+
+    rename_segment(store_id, axis_name, segment, name)
 
 
 @cli.command()

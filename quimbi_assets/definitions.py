@@ -21,6 +21,7 @@ from quimbi_assets.defs import (
     segments,
     sensors,
 )
+from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
@@ -34,7 +35,8 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     Parameters
     ----------
     **resource_overrides
-        Resources that replace those of the same name: ``store``, ``frames``, ``tracking``, ``progress``, ``slack``.
+        Resources that replace those of the same name: ``store``, ``frames``, ``tracking``, ``claude``,
+        ``progress``, ``slack``.
 
     Returns
     -------
@@ -50,6 +52,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         "store": StoreDatabase(),
         "frames": frames,
         "tracking": MlflowTracking(),
+        "claude": Claude(),
         "progress": Progress(),
         "slack": Slack(),
     }

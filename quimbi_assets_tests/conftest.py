@@ -16,6 +16,7 @@ from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.resources.database import Database, open_database, stop_database
 from quimbi_assets.resources.loading import load_store
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.messages_api import MessagesApi
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +40,25 @@ def home() -> Iterator[Path]:
 def database(home: Path) -> Database:
     """The database of that home, migrated."""
     return open_database(home)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_key() -> Iterator[None]:
+    """No test asks the real service, whatever the shell's environment holds."""
+    names = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "QUIMBI_NAMING_MODEL")
+    before = {name: os.environ.pop(name, None) for name in names}
+    yield
+    os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+@pytest.fixture
+def messages_api(monkeypatch) -> Iterator[MessagesApi]:
+    """A local Messages API, which the environment points to."""
+    api = MessagesApi()
+    with api.serving() as address:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-test")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", address)
+        yield api
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,10 @@ class Steps:
         else:
             err.print(f"{time.monotonic() - self._started:6.1f} s  {self._title}: {message}", markup=False)
 
+    def warn(self, message: str) -> None:
+        """Show a line that stays: what did not go as it could have, and what to do."""
+        err.print(f"{self._title}: {message}", markup=False)
+
 
 @contextmanager
 def steps(title: str) -> Iterator[Steps]:

@@ -17,12 +17,10 @@ def promote_and_publish(store_id: str, axis_name: str, version: str) -> None:
         If there is no such store, axis or version.
     """
     promote_version(store_id, axis_name, version)
-    from quimbi_assets.commands.running import materialize
-    from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
+    from quimbi_assets.commands.running import republish
 
     with steps(store_id) as progress:
-        keys = [axis_key("memberships", axis_name), axis_key("segments", axis_name), PROFILES_KEY]
-        materialize(store_id, "store", progress, keys)
+        republish(store_id, axis_name, progress, ai_naming=True)
     out.print(
         f"published: quimbi segments --store-id {store_id}. The next run refits, from this version on.", markup=False
     )

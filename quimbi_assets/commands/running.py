@@ -35,6 +35,8 @@ class RunOptions:
         ``duckdb`` or ``spark``.
     promote : bool
         Let the refits serve whatever the promotion checks say.
+    ai_naming : bool
+        Let Claude name segments, where a key for it is set.
     """
 
     axes: Sequence[str] | None = None
@@ -44,6 +46,7 @@ class RunOptions:
     max_k: int = 6
     engine: str = "duckdb"
     promote: bool = False
+    ai_naming: bool = True
 
     def checked(self) -> "RunOptions":
         """Return itself.
@@ -147,27 +150,57 @@ def materialize(
     progress.step("starting Dagster and MLflow", 0.01)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
     from dagster import DagsterExecutionInterruptedError
+    from dagster._core.utils import make_new_run_id
 
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORE_TAG, STORES
-    from quimbi_assets.resources.instance import open_instance
+    from quimbi_assets.resources.instance import PROCESS_TAG, open_instance, release_slots, this_process
     from quimbi_assets.resources.progress import Progress
 
-    job = build_defs(progress=Progress(progress.step)).resolve_job_def(job_name)
+    run_id = make_new_run_id()
+    job = build_defs(progress=Progress(progress.step, progress.warn)).resolve_job_def(job_name)
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), [store_id])
+        release_slots(instance)
         try:
-            result = job.execute_in_process(
+            job.execute_in_process(
                 instance=instance,
+                run_id=run_id,
                 partition_key=store_id,
                 asset_selection=selection,
                 run_config={**(run_config or {}), **QUIET},
-                tags={STORE_TAG: store_id},
+                tags={STORE_TAG: store_id, PROCESS_TAG: this_process()},
             )
         except DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error
+        finally:
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     progress.step("done", 1.0)
-    return result.run_id
+    return run_id
+
+
+def republish(store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool) -> str:
+    """Score with the axis's champion, and publish its segments and the profiles anew; features stay as they are.
+
+    Parameters
+    ----------
+    store_id, axis_name : str
+        Store and axis.
+    progress : Steps
+        Hears every step.
+    ai_naming : bool
+        Let Claude name segments that have no name yet, where a key for it is set.
+
+    Returns
+    -------
+    str
+        Dagster run id.
+    """
+    from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
+
+    selection = [axis_key("memberships", axis_name), axis_key("segments", axis_name), PROFILES_KEY]
+    config = {"ops": {"segments": {"config": {"ai_naming": ai_naming}}}}
+    return materialize(store_id, "store", progress, selection, config)
 
 
 def _selection(axes: Sequence[str] | None) -> Any:
@@ -192,6 +225,7 @@ def _run_config(options: RunOptions) -> dict[str, Any]:
             },
             "churn__model": {"config": {"as_of": options.as_of}},
             "models": {"config": {"min_k": options.min_k, "max_k": options.max_k, "promote": options.promote}},
+            "segments": {"config": {"ai_naming": options.ai_naming}},
         },
     }
 

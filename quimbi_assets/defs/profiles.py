@@ -38,6 +38,7 @@ SHOWN = 10
     group_name="profiles",
     owners=OWNERS,
     kinds={"postgres"},
+    pool="database",
     io_manager_key=FRAMES,
     check_specs=[dg.AssetCheckSpec(name, asset=PROFILES_KEY) for name in (CHECK, ARCHETYPE_CHECK)],
     description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint, value, churn "

@@ -9,19 +9,19 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis
-from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import segment_shares
 from quimbi_assets.defs.checks import rule_check
+from quimbi_assets.defs.naming import POOL, NamingOptions, name_store
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
+from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.segments.asking.decision import standing
 from quimbi_assets.segments.describe import describe_segments
-from quimbi_assets.segments.naming import name_segments
-from quimbi_assets.segments.persistence import GivenNames
 from quimbi_assets.segments.rows import segment_rows
 
 CHECK = "names_unique_and_counts_whole"
@@ -41,14 +41,17 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     name="segments",
     specs=[_spec(axis) for axis in AXES.values()],
     can_subset=True,
+    pool=POOL,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("segments", name)) for name in AXES],
 )
 @retried
 def segments(
     context: dg.AssetExecutionContext,
+    config: NamingOptions,
     frames: dg.ResourceParam[FrameIOManager],
     store: StoreDatabase,
     tracking: MlflowTracking,
+    claude: Claude,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
     """Name and publish the selected axes' segments of the partition's store."""
@@ -61,7 +64,16 @@ def segments(
     currency = "" if orders is None else orders.attrs.get("currency") or ""
     given = store.given_names(store_id, active)
     progress.step("naming segments", 0.75)
-    published = {}
+    tables = {name: frames.read(axis_key("features", name), store_id) for name in active}
+    standings = {
+        name: standing(AXES[name], model, describe_segments(AXES[name], model, tables[name]), currency, given.get(name))
+        for name, model in ((name, champions[name].model) for name in active)
+    }
+    naming = name_store(store_id, context.run_id, standings, config, claude, store, tracking)
+    if naming.warning:
+        context.log.warning(naming.warning)
+        progress.warn(naming.warning)
+    published, now = {}, pd.Timestamp.now("UTC").to_pydatetime()
     for name in selected:
         key = axis_key("segments", name)
         if name not in active:
@@ -69,29 +81,21 @@ def segments(
             yield inactive_result(key, reason)
             yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
             continue
-        table = frames.read(axis_key("features", name), store_id)
-        champion = champions[name]
-        rows = _rows(store_id, AXES[name], champion.model, str(champion.version), table, currency, given.get(name))
+        table, champion = tables[name], champions[name]
+        rows = segment_rows(
+            store_id,
+            AXES[name],
+            standings[name].brief.description,
+            naming.names[name],
+            champion.model,
+            valid_from=now,
+            model_version=str(champion.version),
+        )
         published[name] = rows
         rows.attrs = dict(table.attrs)
-        yield dg.MaterializeResult(asset_key=key, value=rows, metadata=_metadata(rows))
+        yield dg.MaterializeResult(asset_key=key, value=rows, metadata=_metadata(rows) | naming.metadata(name))
         yield _check(key, rows, len(table))
     store.publish_segments(store_id, published, retired=[name for name in selected if name not in active])
-
-
-def _rows(
-    store_id: str,
-    axis: Axis,
-    model: AxisModel,
-    version: str,
-    table: pd.DataFrame,
-    currency: str,
-    given: GivenNames | None,
-) -> pd.DataFrame:
-    description = describe_segments(axis, model, table)
-    names = name_segments(axis, description, currency, given.still_fitting(model, description) if given else None)
-    now = pd.Timestamp.now("UTC").to_pydatetime()
-    return segment_rows(store_id, axis, description, names, model, valid_from=now, model_version=version)
 
 
 def _metadata(rows: pd.DataFrame) -> dict[str, dg.MetadataValue]:
@@ -101,6 +105,7 @@ def _metadata(rows: pd.DataFrame) -> dict[str, dg.MetadataValue]:
             "segment": shown["segment_name"],
             "customers": shown["customer_count"],
             "share": [f"{p:.1f} %" for p in shown["population_percentage"]],
+            "named by": shown["name_source"],
             "who they are": shown["interpretation"],
         }
     )

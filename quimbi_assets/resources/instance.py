@@ -6,11 +6,12 @@ Does not: any asset.
 
 import os
 import shutil
+import socket
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRun
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.storage import DagsterPostgresStorage
 
@@ -19,6 +20,8 @@ from quimbi_assets.resources.home import quimbi_home
 
 STATEMENT_TIMEOUT_MS = 600_000
 POOL_RECYCLE_SECONDS = 3600
+#: On a run: which process executes it.
+PROCESS_TAG = "quimbi/process"
 
 
 class StorePostgresStorage(DagsterPostgresStorage):
@@ -60,3 +63,41 @@ def open_instance() -> DagsterInstance:
     instance = DagsterInstance.from_config(str(home))
     instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, max_overflow=20)
     return instance
+
+
+def this_process() -> str:
+    """Name this process: host and number."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def release_slots(instance: DagsterInstance) -> None:
+    """Give back the places in pools of runs that have ended, or whose process has.
+
+    A run that is killed keeps its place until somebody frees it, and a later one would wait for ever.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+        Where runs are recorded.
+    """
+    storage = instance.event_log_storage
+    for key in storage.get_concurrency_keys():
+        pool = storage.get_concurrency_info(key)
+        for run_id in pool.active_run_ids | {step.run_id for step in pool.pending_steps}:
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished or _is_dead(run):
+                storage.free_concurrency_slots_for_run(run_id)
+
+
+def _is_dead(run: DagsterRun) -> bool:
+    """Whether the process that a run says it is executed by is gone; of another host's nothing is known."""
+    host, _, number = run.tags.get(PROCESS_TAG, "").rpartition(":")
+    if host != socket.gethostname() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

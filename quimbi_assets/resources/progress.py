@@ -18,10 +18,13 @@ class Progress:
     ----------
     listener : callable, optional
         Called with the message and the share of the whole run finished (0-1) or None.
+    warner : callable, optional
+        Called with a line that a person should act on.
     """
 
-    def __init__(self, listener: Listener | None = None) -> None:
+    def __init__(self, listener: Listener | None = None, warner: Callable[[str], None] | None = None) -> None:
         self._listener = listener
+        self._warner = warner
 
     def step(self, message: str, done: float | None = None) -> None:
         """Report a step.
@@ -35,3 +38,8 @@ class Progress:
         """
         if self._listener is not None:
             self._listener(message, done)
+
+    def warn(self, message: str) -> None:
+        """Tell something that did not fail the run, and what to do about it, in one line."""
+        if self._warner is not None:
+            self._warner(message)

@@ -30,7 +30,17 @@ SEGMENT_COLUMNS = (
     "valid_to",
     "model_version",
     "stability",
+    "name_source",
+    "text_source",
 )
+PERSONS_NAMES = """
+    UPDATE quimbi.dim_segment_master AS current SET segment_name = renamed.segment_name, name_source = 'person'
+    FROM quimbi.segment_renames AS renamed
+    WHERE current.store_id = %s AND current.axis_name = ANY(%s) AND current.valid_to IS NULL
+        AND renamed.store_id = current.store_id AND renamed.axis_name = current.axis_name
+        AND renamed.segment_id = current.segment_id AND renamed.segment_name <> current.segment_name
+"""
+"""Lets names stand that people set while a run was under way."""
 AXIS_COLUMNS = (
     "store_id",
     "axis_name",
@@ -146,6 +156,7 @@ def publish_segments(
             (store_id, [*rows, *retired]),
         )
         cursor.executemany(f"INSERT INTO quimbi.dim_segment_master ({columns}) VALUES ({marks})", records)
+        cursor.execute(PERSONS_NAMES, (store_id, list(rows)))
 
 
 def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:

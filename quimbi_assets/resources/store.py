@@ -9,9 +9,20 @@ from contextlib import AbstractContextManager
 import pandas as pd
 from dagster import ConfigurableResource
 
-from quimbi_assets.resources import archetype_table, bulk, publishing, reading, store_plans, stores, succession
+from quimbi_assets.resources import (
+    archetype_table,
+    bulk,
+    naming_table,
+    publishing,
+    reading,
+    store_plans,
+    stores,
+    succession,
+)
+from quimbi_assets.resources.claude import AxisAnswer
 from quimbi_assets.resources.database import Database, open_database
 from quimbi_assets.resources.model_registry import LoadedModel
+from quimbi_assets.segments.asking.conversation import Named
 from quimbi_assets.segments.persistence import GivenNames
 
 
@@ -71,6 +82,16 @@ class StoreDatabase(ConfigurableResource):
     def given_names(self, store_id: str, axes: Iterable[str]) -> dict[str, GivenNames]:
         """Return the names that segments have, by axis."""
         return succession.read_given_names(self.database(), store_id, axes)
+
+    def naming_answers(self, store_id: str, digests: Iterable[str]) -> dict[str, Named]:
+        """Return what Claude answered before, by digest of what was described."""
+        return naming_table.read_answers(self.database(), store_id, digests)
+
+    def keep_naming_answer(
+        self, store_id: str, digest: str, axis_name: str, model: str, answer: AxisAnswer, run_id: str
+    ) -> None:
+        """Keep what Claude answered about an axis, with its tests and cost."""
+        naming_table.write_answer(self.database(), store_id, digest, axis_name, model, answer, run_id)
 
     def publish_segments(self, store_id: str, rows: Mapping[str, pd.DataFrame], retired: Iterable[str] = ()) -> None:
         """Publish the current segments of axes; segments of ``retired`` axes end."""

@@ -14,16 +14,23 @@ from quimbi_assets.segments.persistence import GivenNames
 
 GIVEN_NAMES = """
     WITH last AS (
-        SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id, segment_name
+        SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id, segment_name,
+            name_source AS source, CASE text_source WHEN 'claude' THEN interpretation END AS text
         FROM quimbi.dim_segment_master WHERE store_id = %(store)s AND axis_name = ANY(%(axes)s)
         ORDER BY axis_name, segment_id, valid_to DESC NULLS FIRST, valid_from DESC
     )
-    SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id, segment_name, cluster_center
-    FROM quimbi.dim_segment_master JOIN last USING (axis_name, segment_id, segment_name)
-    WHERE store_id = %(store)s
+    SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id,
+        coalesce(renamed.by_person, segment_name), cluster_center,
+        CASE WHEN renamed.by_person IS NULL THEN last.source ELSE 'person' END, last.text
+    FROM quimbi.dim_segment_master AS named JOIN last USING (axis_name, segment_id, segment_name)
+    LEFT JOIN (
+        SELECT axis_name, segment_id, segment_name FROM quimbi.segment_renames WHERE store_id = %(store)s
+    ) AS renamed (axis_name, segment_id, by_person) USING (axis_name, segment_id)
+    WHERE named.store_id = %(store)s
     ORDER BY axis_name, segment_id, valid_from
 """
-"""Per segment, current or not: its last name, and its centre when it first had that name."""
+"""Per segment, current or not: its last name (a person's before any other), its centre when it first had that name,
+who gave it, and the last text if Claude wrote it."""
 
 
 def publish_lineage(database: Database, store_id: str, versions: Mapping[str, tuple[str, pd.DataFrame]]) -> None:
@@ -57,9 +64,14 @@ def read_given_names(database: Database, store_id: str, axes: Iterable[str]) -> 
         cursor.execute(GIVEN_NAMES, {"store": store_id, "axes": list(axes)})
         found = cursor.fetchall()
     given: dict[str, GivenNames] = {}
-    for axis_name, segment, name, centre in found:
+    for axis_name, segment, name, centre, source, text in found:
         names = given.setdefault(axis_name, GivenNames({}, {}))
-        given[axis_name] = GivenNames({**names.name, segment: name}, {**names.centre, segment: centre})
+        given[axis_name] = GivenNames(
+            {**names.name, segment: name},
+            {**names.centre, segment: centre},
+            {**names.source, segment: source},
+            {**names.text, **({segment: text} if text else {})},
+        )
     return given
 
 

@@ -40,7 +40,8 @@ def name_segments(
     currency : str, default ""
         Of the store; printed with amounts in the interpretation.
     given : mapping of segment id to str, optional
-        Names that segments have already and keep; they are unique. The others are named around them.
+        Names that segments have already and keep, also instead of a declared one; they are unique. The others are
+        named around them.
 
     Returns
     -------
@@ -58,7 +59,7 @@ def name_segments(
     traits = segment_traits(axis, description)
     first = [_first_draft(axis, description, row, own) for row, own in enumerate(traits)]
     names = [(given or {}).get(segment, "") for segment in description["segment_id"]]
-    kept = [draft if draft.fixed else replace(draft, fixed=name) for draft, name in zip(first, names, strict=True)]
+    kept = [replace(draft, fixed=name) if name else draft for draft, name in zip(first, names, strict=True)]
     drafts = _settle(kept, traits, axis, description)
     free = _settle(first, traits, axis, description) if given else drafts
     said = [anew if name else draft for draft, anew, name in zip(drafts, free, names, strict=True)]

@@ -4,7 +4,7 @@ Belongs here: which names still fit. Does not: making names (``naming``), where 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -28,10 +28,16 @@ class GivenNames:
         Names.
     centre : mapping of segment id to mapping of feature to float
         Means in shop units when the name was given; NaN where undefined.
+    source : mapping of segment id to str
+        Who gave the name: ``claude``, ``person`` or ``rules``; missing: rules.
+    text : mapping of segment id to str
+        The last interpretation, where Claude wrote it.
     """
 
     name: Mapping[str, str]
     centre: Mapping[str, Mapping[str, float]]
+    source: Mapping[str, str] = field(default_factory=dict)
+    text: Mapping[str, str] = field(default_factory=dict)
 
     def still_fitting(self, model: AxisModel, description: pd.DataFrame) -> dict[str, str]:
         """Choose the names that still fit.

@@ -35,7 +35,8 @@ def segment_rows(
     description : DataFrame, shape (k, n_statistics)
         From ``describe_segments``.
     names : DataFrame, shape (k, 3)
-        ``segment_id``, ``segment_name``, ``interpretation``, in any order of rows.
+        ``segment_id``, ``segment_name``, ``interpretation``, and who made them (``name_source``, ``text_source``;
+        rules where that is not said), in any order of rows.
     model : AxisModel
         Fitted model.
     valid_from : datetime
@@ -45,7 +46,7 @@ def segment_rows(
 
     Returns
     -------
-    DataFrame, shape (k, 13)
+    DataFrame, shape (k, 15)
         ``cluster_center``: JSON of feature to mean in shop units, null where undefined; ``scaler_params``:
         JSON; ``stability``: 0-1; ``valid_to``: NaT, the rows being current.
 
@@ -74,6 +75,7 @@ def segment_rows(
             "valid_to": pd.Series([pd.NaT] * k, dtype=pd.Series([pd.Timestamp(valid_from)]).dtype),
             "model_version": [str(model_version)] * k,
             "stability": np.asarray(model.segment_stability_, dtype=float),
+            **{column: list(named.get(column, ["rules"] * k)) for column in ("name_source", "text_source")},
         }
     )
 

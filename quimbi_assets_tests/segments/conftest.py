@@ -8,6 +8,7 @@ import pytest
 
 from quimbi_assets.axes._axis import Axis, Feature, Structural
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets_tests.descriptions import describe_by_hand
 
 
 def measure(tables):
@@ -59,34 +60,6 @@ def axis() -> Axis:
             Feature("is_new", "yes/no", "New this month", clusters=False, kind="flag"),
         ),
     )
-
-
-def describe_by_hand(centres: dict[str, list[float]], counts: list[int], sd: dict[str, float] | None = None):
-    """Write a description: means and medians are the centres, the population is their weighted mean."""
-    share = np.array(counts) / sum(counts)
-    k = len(counts)
-    data: dict[str, object] = {
-        "segment_id": [f"rhythm_{i + 1}" for i in range(k)],
-        "structural": pd.Series([None] * k, dtype=object),
-        "customer_count": counts,
-        "population_percentage": 100 * share,
-        "low_evidence_count": [0] * k,
-    }
-    for name, values in centres.items():
-        centre = np.array(values, dtype=float)
-        population = float(share @ centre)
-        scale = (sd or {}).get(name, 1.0)
-        data |= {
-            f"centre:{name}": centre,
-            f"q10:{name}": centre - 0.1 * scale,
-            f"q50:{name}": centre,
-            f"q90:{name}": centre + 0.1 * scale,
-            f"population:{name}": [population] * k,
-            f"population_q50:{name}": [population] * k,
-            f"z:{name}": (centre - population) / scale,
-            f"rank:{name}": pd.Series(centre).rank(ascending=False, method="min"),
-        }
-    return pd.DataFrame(data)
 
 
 @pytest.fixture(scope="session")

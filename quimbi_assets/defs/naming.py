@@ -1,0 +1,112 @@
+"""Stage 4, naming: asks Claude about the axes that need it, and says what came of it.
+
+Belongs here: when to ask, keeping and logging answers, the warning. Does not: requests (``resources.claude``), tests
+and decisions (``segments.asking``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+import pandas as pd
+
+from quimbi_assets.defs.stage_tables import facts
+from quimbi_assets.resources.claude import AxisAnswer, Claude
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.naming_tracking import checks_table, log_naming
+from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.segments.asking.answers import UnavailableError
+from quimbi_assets.segments.asking.conversation import Named
+from quimbi_assets.segments.asking.decision import Standing, decide_names
+from quimbi_assets.segments.asking.prompt import PROMPT_VERSION
+
+POOL = "claude"
+"""Runs that may name segments at the same time: the pool's limit, see ``dagster.yaml``."""
+BY_CHOICE = "new segments are named by rule, as asked; run without --no-ai-naming to have Claude name them"
+
+
+class NamingOptions(dg.Config):
+    """Whether Claude names segments, and which model (else ``QUIMBI_NAMING_MODEL``, else the default)."""
+
+    ai_naming: bool = True
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class StoreNaming:
+    """The names of a store's axes, what was asked for them, and what a person should know."""
+
+    model: str
+    names: Mapping[str, pd.DataFrame]
+    answers: Mapping[str, AxisAnswer] = field(default_factory=dict)
+    warning: str | None = None
+
+    def metadata(self, axis_name: str) -> dict[str, dg.MetadataValue]:
+        """Return what the UI shows of an axis's naming."""
+        sources = {str(who): int(n) for who, n in self.names[axis_name]["name_source"].value_counts().items()}
+        answer = self.answers.get(axis_name)
+        if answer is None:
+            return facts(names_by=sources, naming_calls=0)
+        failure = answer.conversation.failure
+        return facts(
+            names_by=sources,
+            naming_model=self.model,
+            **{"naming_calls" if name == "calls" else f"naming_{name}": n for name, n in answer.usage.counts().items()},
+            naming_cost_usd=answer.usage.cost_usd(self.model),
+            naming_checks=checks_table({axis_name: answer}).drop(columns="axis"),
+            naming_failure=None if failure is None else str(failure),
+        )
+
+
+def name_store(
+    store_id: str,
+    run_id: str,
+    standings: Mapping[str, Standing],
+    options: NamingOptions,
+    claude: Claude,
+    store: StoreDatabase,
+    tracking: MlflowTracking,
+) -> StoreNaming:
+    """Settle the names of a store's axes; asks only about axes that want it and were not described so before."""
+    model = claude.model(options.model)
+    if not options.ai_naming:
+        return StoreNaming(model, {n: decide_names(s, {}) for n, s in standings.items()}, warning=BY_CHOICE)
+    wanted = {name: one.brief for name, one in standings.items() if one.wants_claude}
+    digests = {name: brief.digest(model, PROMPT_VERSION) for name, brief in wanted.items()}
+    before = store.naming_answers(store_id, digests.values())
+    unknown = {name: brief for name, brief in wanted.items() if digests[name] not in before}
+    missing = claude.missing() if unknown else None
+    answers = {} if missing else claude.name_axes(unknown, model)
+    answers = {name: answer for name, answer in answers.items() if answer.conversation.failure or answer.usage.calls}
+    for name, answer in answers.items():
+        if answer.usage.calls:
+            store.keep_naming_answer(store_id, digests[name], name, model, answer, run_id)
+    if any(answer.usage.calls for answer in answers.values()):
+        log_naming(tracking.tracking(), store_id, run_id, model, answers)
+    said: dict[str, Named] = {name: before[digest] for name, digest in digests.items() if digest in before}
+    said |= {name: answer.conversation.passed for name, answer in answers.items()}
+    names = {name: decide_names(one, said.get(name, {})) for name, one in standings.items()}
+    return StoreNaming(model, names, answers, _warning(missing, len(unknown), answers))
+
+
+def _warning(missing: UnavailableError | None, n_unknown: int, answers: Mapping[str, AxisAnswer]) -> str | None:
+    """Say in one line why segments have rule-made names, and what to do; None if all is well."""
+    if missing is not None:
+        return f"{n_unknown} axes are named by rule: {missing}; {missing.remedy} (or --no-ai-naming)"
+    parts = []
+    failures = [answer.conversation.failure for answer in answers.values() if answer.conversation.failure]
+    if failures:
+        first = next((one for one in failures if isinstance(one, UnavailableError)), failures[0])
+        remedy = first.remedy if isinstance(first, UnavailableError) else "the next run asks again"
+        parts.append(f"{len(failures)} of {n_unknown} axes are not all named by Claude: {first}; {remedy}")
+    untrue = sum(
+        len({o.segment_id for o in answer.conversation.outcomes} - set(answer.conversation.passed))
+        for answer in answers.values()
+        if answer.conversation.failure is None
+    )
+    if untrue:
+        parts.append(
+            f"{untrue} segments keep rule-made words, Claude's having failed a test: see naming_checks of the segments "
+            "in quimbi ui, or name them with quimbi rename"
+        )
+    return ". ".join(parts) or None

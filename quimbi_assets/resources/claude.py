@@ -1,0 +1,183 @@
+"""Claude, through the official SDK: the only code that talks to it.
+
+Belongs here: requests, how many at once, what they cost, and errors in words of our own. Does not: what is asked or
+believed (``segments.asking``). Retries and time limits of a request are the SDK's. What the service says in an error is
+never repeated: it could be anything.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import ConfigurableResource
+from pydantic import ValidationError
+
+from quimbi_assets.segments.asking.answers import A, MalformedError, RefusedError, Turn, UnavailableError
+from quimbi_assets.segments.asking.brief import AxisBrief
+from quimbi_assets.segments.asking.conversation import Conversation, ask_names
+from quimbi_assets.segments.asking.prompt import PROMPT_VERSION
+from quimbi_assets.segments.asking.usage import Usage
+
+DEFAULT_MODEL = "claude-sonnet-5-5"
+MODEL_VARIABLE = "QUIMBI_NAMING_MODEL"
+KEY_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+#: Room for six segments' names and the thinking before them; an answer of names takes about 1,000.
+MAX_TOKENS = 16_000
+#: Seconds a request may take beyond the limits of its attempts, for the waits between them.
+GRACE_SECONDS = 60.0
+LATER = "names given before stay; run again later"
+REMEDIES = {
+    400: f"check that the model of {MODEL_VARIABLE} takes structured output",
+    401: "check ANTHROPIC_API_KEY",
+    402: "check the account's credit",
+    403: "check what ANTHROPIC_API_KEY may do",
+    404: f"check {MODEL_VARIABLE} and ANTHROPIC_BASE_URL",
+}
+
+
+@dataclass(frozen=True)
+class AxisAnswer:
+    """What came of asking about one axis, and what it cost."""
+
+    conversation: Conversation
+    usage: Usage
+
+
+class Claude(ConfigurableResource):
+    """Names axes; the key is that of ``ANTHROPIC_API_KEY``, the address the SDK's or ``ANTHROPIC_BASE_URL``.
+
+    Parameters
+    ----------
+    timeout_seconds : float
+        Limit of one attempt at a request.
+    max_retries : int
+        The SDK's further attempts after 408, 409, 429, 5xx, and connections that failed.
+    at_once : int
+        Axes asked about at the same time.
+    """
+
+    timeout_seconds: float = 90.0
+    max_retries: int = 2
+    at_once: int = 4
+
+    def model(self, chosen: str | None = None) -> str:
+        """Return the model: the one chosen, else that of ``QUIMBI_NAMING_MODEL``, else the default."""
+        return chosen or os.environ.get(MODEL_VARIABLE) or DEFAULT_MODEL
+
+    def missing(self) -> UnavailableError | None:
+        """Return why nothing can be asked, found without importing the SDK; None if it can."""
+        if any(os.environ.get(name) for name in KEY_VARIABLES):
+            return None
+        return UnavailableError("no ANTHROPIC_API_KEY is set", "set it to have Claude name them")
+
+    def name_axes(self, briefs: Mapping[str, AxisBrief], model: str) -> dict[str, AxisAnswer]:
+        """Ask for the names of axes.
+
+        Parameters
+        ----------
+        briefs : mapping of axis name to AxisBrief
+            What to ask about.
+        model : str
+            Which model to ask.
+
+        Returns
+        -------
+        dict of axis name to AxisAnswer
+            Never an error: see ``Conversation.failure``. Once the service cannot be used, no further axis is asked
+            about.
+
+        Notes
+        -----
+        The first axis is asked about alone: it leaves the fixed part of the prompt in the service's cache for the
+        others, and finds an outage before all run into it.
+        """
+        return asyncio.run(self._name_axes(briefs, model)) if briefs else {}
+
+    async def _name_axes(self, briefs: Mapping[str, AxisBrief], model: str) -> dict[str, AxisAnswer]:
+        from anthropic import AsyncAnthropic
+
+        found: dict[str, AxisAnswer] = {}
+        gate = asyncio.Semaphore(self.at_once)
+
+        async def name_one(name: str) -> None:
+            async with gate:
+                failures = [answer.conversation.failure for answer in found.values()]
+                outage = next((one for one in failures if isinstance(one, UnavailableError)), None)
+                if outage is not None:
+                    found[name] = AxisAnswer(Conversation(failure=outage), Usage())
+                    return
+                asker = _Asker(client, model, self.timeout_seconds * (self.max_retries + 1) + GRACE_SECONDS)
+                seed = briefs[name].digest(model, PROMPT_VERSION)
+                found[name] = AxisAnswer(await ask_names(asker, briefs[name], seed), asker.usage)
+
+        async with AsyncAnthropic(timeout=self.timeout_seconds, max_retries=self.max_retries) as client:
+            first, *others = briefs
+            await name_one(first)
+            await asyncio.gather(*map(name_one, others))
+        return {name: found[name] for name in briefs}
+
+
+class _Asker:
+    """Puts the requests of one axis, and adds up what they cost."""
+
+    def __init__(self, client: Any, model: str, seconds: float) -> None:
+        self.usage = Usage()
+        self._client, self._model, self._seconds = client, model, seconds
+        self._stop_reason: str | None = None
+
+    async def __call__(self, system: str, turns: list[Turn], answer: type[A]) -> A:
+        """Ask; see ``segments.asking.answers.Ask``."""
+        import anthropic
+
+        self.usage += Usage(calls=1)
+        self._stop_reason = None
+        try:
+            # The SDK obeys any wait the service asks for, an hour even.
+            async with asyncio.timeout(self._seconds):
+                message = await self._client.with_middleware(self._note).messages.parse(
+                    model=self._model,
+                    max_tokens=MAX_TOKENS,
+                    system=[{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],
+                    messages=turns,
+                    output_format=answer,
+                )
+                parsed = message.parsed_output
+        except anthropic.APIStatusError as error:
+            code = error.status_code
+            reason = "is overloaded or failing" if code >= 500 else "asks for patience" if code == 429 else "refuses"
+            raise UnavailableError(f"Claude {reason} (HTTP {code})", REMEDIES.get(code, LATER)) from error
+        except (anthropic.APITimeoutError, TimeoutError) as error:
+            raise UnavailableError("Claude did not answer in time", LATER) from error
+        except anthropic.APIConnectionError as error:
+            raise UnavailableError("Claude cannot be reached", "check the network and ANTHROPIC_BASE_URL") from error
+        except ValidationError as error:
+            raise self._unreadable() from error
+        except Exception as error:  # an answer of no known shape must not end a run
+            raise MalformedError(f"the answer cannot be read ({type(error).__name__})") from error
+        if self._stop_reason == "refusal" or not isinstance(parsed, answer):
+            raise self._unreadable()
+        return parsed
+
+    def _unreadable(self) -> MalformedError | RefusedError:
+        if self._stop_reason == "refusal":
+            return RefusedError("Claude declined to answer")
+        return MalformedError("the answer is not of the shape that was asked for")
+
+    async def _note(self, request: Any, call_next: Any) -> Any:
+        """Note why an answer ended and what it cost, also of one that then cannot be parsed (the SDK's middleware)."""
+        response = await call_next(request)
+        if response.status_code == 200:
+            try:
+                body = await response.json()
+                self._stop_reason = str(body["stop_reason"])
+                self.usage += _usage(body["usage"])
+            except (ValueError, TypeError, KeyError):
+                return response
+        return response
+
+
+def _usage(counts: Mapping[str, Any]) -> Usage:
+    names = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    return Usage(0, *(max(0, int(counts.get(name) or 0)) for name in names))
