@@ -83,8 +83,8 @@ AXIS = Axis(
             "Orders with a refund, a month",
             low=0,
             transform="log1p",
-            few="seldom_returning",
-            many="often_returning",
+            few="seldom_refunded",
+            many="often_refunded",
             needs=("orders.refund",),
         ),
         Feature(
@@ -104,8 +104,8 @@ AXIS = Axis(
             low=0,
             high=1,
             transform="logit_shrunk",
-            few="full_price",
-            many="discount_led",
+            few="low_discount",
+            many="high_discount",
             needs=("orders.discount_amount",),
         ),
         Feature(

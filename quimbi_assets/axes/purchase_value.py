@@ -40,8 +40,8 @@ AXIS = Axis(
             "Spent in all, net of refunds",
             low=0,
             transform="log1p",
-            few="small_total",
-            many="high_total",
+            few="light",
+            many="heavy",
         ),
         Feature(
             "avg_order_value",

@@ -106,7 +106,7 @@ AXIS = Axis(
             "Share of lines taken by the favourite fifth of products",
             low=0,
             high=1,
-            few="spread_out",
+            few="varied_basket",
             many="favourite_led",
             needs=_NEEDS,
         ),

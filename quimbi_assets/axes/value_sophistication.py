@@ -129,7 +129,7 @@ AXIS = Axis(
             high=1,
             transform="logit_shrunk",
             few="everyday",
-            many="luxury",
+            many="top_shelf",
             needs=("items.price", "items.category"),
         ),
         Feature(

@@ -9,13 +9,11 @@ import pandas as pd
 
 from quimbi_assets.axes._axis import Axis, Feature
 from quimbi_assets.segments.clock import clock_hour, clock_pairs, format_hour
-from quimbi_assets.segments.values import format_number, format_percent, format_value, singular
+from quimbi_assets.segments.values import SKEWED, format_number, format_percent, format_value, singular
 
 FEWEST_FACTS = 2
 MOST_FACTS = 3
 SAME = "(as the "
-SKEWED = ("log1p", "signed_log1p")
-"""Transforms of features whose mean a few customers can carry far away: their medians are reported instead."""
 
 
 def interpret(axis: Axis, description: pd.DataFrame, row: int, said: list[tuple[str, ...]], currency: str = "") -> str:

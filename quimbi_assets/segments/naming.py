@@ -13,7 +13,8 @@ import pandas as pd
 
 from quimbi_assets.axes._axis import Axis
 from quimbi_assets.segments.interpretation import interpret
-from quimbi_assets.segments.traits import Trait, segment_traits, slug
+from quimbi_assets.segments.traits import Trait, segment_traits
+from quimbi_assets.segments.truth import slug
 from quimbi_assets.segments.wording import SAYABLE, Draft, level_words, value_range
 
 # Assumption: a second adjective earns its place from half a standard deviation, half the first one's
@@ -78,8 +79,9 @@ def _settle(drafts: Drafts, traits: list[list[Trait]], axis: Axis, description: 
     """Tell apart drafts of one name."""
     drafts = list(drafts)
     resolvers: tuple[Callable[[Drafts], Drafts], ...] = (
-        lambda group: _add_feature(group, traits),
+        lambda group: _add_feature(group, [[t for t in own if t.z >= SAYABLE] for own in traits]),
         level_words,
+        lambda group: _add_feature(group, traits),
         lambda group: [value_range(draft, group, axis, description) for draft in group],
         _add_number,
     )
@@ -96,20 +98,23 @@ def _first_draft(axis: Axis, description: pd.DataFrame, row: int, traits: list[T
     if isinstance(declared, str):
         return Draft(row, slug(axis.people), fixed=slug(declared))
     sayable = [trait for trait in traits if trait.z >= SAYABLE]
-    quiet = bool((description.filter(regex="^z:").iloc[row].abs() < SAYABLE).all())
+    quiet = bool((description.filter(regex="^z:").iloc[row].abs() < SECOND_Z).all())
     draft = Draft(row, slug(axis.people), tuple(sayable[:1]), neutral="typical" if quiet else "moderate")
     for trait in sayable[1:]:
         first = sayable[0]
-        telling = trait.z >= SECOND_Z and trait.contrast >= SECOND_CONTRAST * first.contrast
+        stands = not trait.word.startswith("less_")
+        telling = stands and trait.z >= SECOND_Z and trait.contrast >= SECOND_CONTRAST * first.contrast
         if telling and draft.admits(trait) and not _follows(trait, first, description):
             return replace(draft, traits=(first, trait))
     return draft
 
 
 def _follows(trait: Trait, first: Trait, description: pd.DataFrame) -> bool:
-    """Whether one trait's feature moves with another's over three or more segments."""
+    """Whether one trait's feature moves with another's; over two segments, one word tells all there is to tell."""
     columns = [f"z:{t.features[0]}" for t in (first, trait)]
     values = description[columns].dropna().to_numpy(dtype=float)
+    if len(description) == 2:
+        return True
     if len(values) < 3 or (values.std(axis=0) < 1e-9).any():
         return False
     return bool(abs(np.corrcoef(values.T)[0, 1]) >= REDUNDANT)

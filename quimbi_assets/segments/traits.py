@@ -3,7 +3,6 @@
 Belongs here: the rule that lets a word be used at all. Does not: choosing among the words (``naming``).
 """
 
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +10,13 @@ import pandas as pd
 
 from quimbi_assets.axes._axis import Axis, Feature
 from quimbi_assets.segments.clock import clock_hour, clock_pairs, part_of_day, segment_hours
+from quimbi_assets.segments.truth import both_words, reads_alike, slug, true_word
 
 # Assumption: a hundredth of a standard deviation is noise, and half of one a difference that people see.
 NOISE = 0.01
 BUCKET = 0.5
+#: A word that is true only beside the others has to tell more than one that stands alone.
+LESS = 0.7
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def segment_traits(axis: Axis, description: pd.DataFrame) -> list[list[Trait]]:
     -----
     A word for many (few) is offered only where mean, median and scaled centre all agree that the segment lies
     above (below) the population; on skewed features they can disagree, and then nothing is said. Where a word
-    is true only beside the others (see ``_holds``), its opposite is said with "less".
+    is true only beside the others (see ``truth``), its opposite is said with "less".
     """
     names = _features(axis, description)
     pairs = clock_pairs(names)
@@ -85,19 +87,9 @@ def segment_traits(axis: Axis, description: pd.DataFrame) -> list[list[Trait]]:
     return [sorted(own, key=_telling) for own in traits]
 
 
-def slug(words: str) -> str:
-    """Write words as snake_case.
-
-    Examples
-    --------
-    >>> slug("High-value  buyers!")
-    'high_value_buyers'
-    """
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
-
-
 def _telling(trait: Trait) -> tuple[float, int]:
-    return -round(trait.contrast / BUCKET), trait.order
+    weight = LESS if trait.word.startswith("less_") else 1.0
+    return -round(weight * trait.contrast / BUCKET), trait.order
 
 
 def _features(axis: Axis, description: pd.DataFrame) -> list[str]:
@@ -130,38 +122,19 @@ def _number_traits(
         - description[f"population_q50:{feature.name}"].to_numpy(dtype=float)
     )
     agree = (np.abs(z) > NOISE) & (np.sign(z) == above) & ((middle == above) | (middle == 0))
+    agree &= ~(reads_alike(feature, description) & (np.abs(z) < BUCKET))
     contrast = contrasts(z)
-    words = (_word(feature, feature.few), _word(feature, feature.many))
+    words = both_words(feature)
     excludes = frozenset(words) | {stem for stem in pairs if feature.name.startswith(f"{stem}_")}
     found = []
     for row in np.flatnonzero(agree):
         side = int(above[row])
         extreme = bool(side * centre[row] >= np.nanmax(side * centre) and side * z[row] >= np.nanmax(side * z))
-        own, opposite = words if side < 0 else words[::-1]
-        word = own if _holds(feature, side, centre[row]) else f"less_{opposite}"
+        deviation = abs(centre[row] - description[f"population:{feature.name}"].iloc[row]) / abs(z[row])
+        word = true_word(feature, side, float(centre[row]), float(deviation))
         trait = Trait((feature.name,), word, excludes, side * z[row], side * contrast[row], extreme, order)
         found.append((int(row), trait))
     return found
-
-
-def _holds(feature: Feature, side: int, centre: float) -> bool:
-    """Whether a word is true as it stands, and not only beside the others.
-
-    A trend must have the word's sign (shrinking less than others is not growing), and a share of which a word
-    says that it is small must not be the larger half.
-    """
-    if feature.neutral is not None:
-        return bool(np.sign(centre - feature.neutral) == side)
-    if feature.low is None or feature.low < 0:
-        return bool(np.sign(centre) == side)
-    return not (feature.unit == "share" and side < 0 and centre > 0.5)
-
-
-def _word(feature: Feature, word: str) -> str:
-    """Return the declared adjective, or for a bare "low" or "high" the feature it is about as well."""
-    if word not in ("low", "high"):
-        return slug(word)
-    return slug(f"{word} {re.sub('^(avg|n)_|_(days|per_month|ratio|rate|share|pct|index)$', '', feature.name)}")
 
 
 def _clock_traits(

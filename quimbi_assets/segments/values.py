@@ -10,6 +10,8 @@ from quimbi_assets.axes._axis import Feature
 
 CURRENCY_SIGNS = {"GBP": "£", "USD": "$", "EUR": "€", "JPY": "¥", "INR": "₹", "CAD": "CA$", "AUD": "A$"}
 UNKNOWN = "not known"
+SKEWED = ("log1p", "signed_log1p")
+"""Transforms of features whose mean a few customers can carry far away: their medians are reported instead."""
 
 
 def format_value(feature: Feature, value: float, currency: str = "") -> str:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.axes._axis import Axis
-from quimbi_assets.segments.traits import Trait, slug
+from quimbi_assets.segments.traits import Trait
+from quimbi_assets.segments.truth import same_fact, slug
 from quimbi_assets.segments.values import format_number
 
 # Assumption: under 0.3 standard deviations a segment is like everybody, and a word for it needs a "slightly".
@@ -31,6 +32,12 @@ SUPERLATIVES = {
     "wide": "widest",
     "steady": "steadiest",
     "loyal": "most_loyal",
+    "light": "lightest",
+    "heavy": "heaviest",
+    "slowing": "fastest_slowing",
+    "growing": "fastest_growing",
+    "shrinking": "fastest_shrinking",
+    "lapsed": "longest_lapsed",
 }
 
 
@@ -96,7 +103,9 @@ class Draft:
     def admits(self, trait: Trait) -> bool:
         """Whether a word can stand beside those already said, without repeating or contradicting them."""
         said = set(self.people.split("_")).union(*(t.word.split("_") for t in self.traits))
-        clear = all(not (trait.excludes & t.excludes) for t in self.traits)
+        clear = all(
+            not (trait.excludes & t.excludes) and not same_fact(trait.features[0], t.features[0]) for t in self.traits
+        )
         return clear and not said & set(trait.word.split("_"))
 
 

@@ -11,7 +11,9 @@ import pytest
 pytestmark = pytest.mark.xdist_group("graph")
 
 
-@pytest.mark.parametrize("command", ["demo", "load", "run", "segments", "profile", "backtest", "simulate", "ui"])
+@pytest.mark.parametrize(
+    "command", ["demo", "load", "run", "rename", "segments", "profile", "backtest", "simulate", "ui"]
+)
 def test_every_command_helps(quimbi, command):
     code, out, _ = quimbi(command, "--help")
     assert code == 0
@@ -28,6 +30,11 @@ def test_every_command_helps(quimbi, command):
         (["run", "--store-id", "x", "--min-k", "5", "--max-k", "3"], "min-k"),
         (["run", "--store-id", "x", "--as-of", "yesteryear"], "yesteryear"),
         (["run", "--store-id", "x", "--engine", "abacus"], "abacus"),
+        (
+            ["rename", "--store-id", "nowhere", "--axis", "a", "--segment", "b", "--to", "abc"],
+            "unknown store 'nowhere'",
+        ),
+        (["rename", "--store-id", "x", "--axis", "a", "--segment", "b"], "--to"),
         (["run"], "--store-id"),
         (["fly"], "fly"),
         (["simulate", "--customers", "0", "--out", "x"], "--customers"),

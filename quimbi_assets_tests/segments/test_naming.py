@@ -7,7 +7,7 @@ import pytest
 
 from quimbi_assets.axes import AXES
 from quimbi_assets.segments.naming import name_segments
-from quimbi_assets.segments.traits import slug
+from quimbi_assets.segments.truth import slug
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,39}")
 BASE = {"days_since_last_order": 30.0, "value_trend": 0.5, "discount_rate": 0.1, "avg_order_value": 10.0}

@@ -12,6 +12,7 @@ from quimbi_assets.segments.table import segments_table
 COLUMNS = [
     "store_id", "axis_name", "segment_id", "segment_name", "interpretation", "cluster_center", "scaler_params",
     "population_percentage", "customer_count", "valid_from", "valid_to", "model_version", "stability",
+    "name_source", "text_source",
 ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ ADDRESSED = re.compile(
     r"output|pretend|act as|dear|attention|urgent|must)\b",
     re.IGNORECASE,
 )
-WORD_AND_DIGIT = re.compile(r"[A-Za-z]\d")
+WORD_AND_DIGIT = re.compile(r"[A-Za-z]\d|\d(?!(?:st|nd|rd|th)\b)[A-Za-z]")
 
 
 def unsafe_name(name: str) -> str | None:
