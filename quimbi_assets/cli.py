@@ -151,11 +151,13 @@ def backtest(store_id: str, as_json: bool) -> None:
 @click.option("--customers", required=True, type=click.IntRange(1), metavar="N", help="How many customers.")
 @click.option("--out", "out_dir", required=True, type=FILE, metavar="DIR", help="Folder for the four files.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same store.")
-def simulate(customers: int, out_dir: Path, seed: int) -> None:
+@click.option("--slow-down-share", default=0.0, metavar="P", help="Share of customers who slow down, e.g. 0.1.")
+@click.option("--slow-down-from", metavar="DATE", help="Day from which they do.")
+def simulate(customers: int, out_dir: Path, seed: int, slow_down_share: float, slow_down_from: str | None) -> None:
     """Make a store whose true segments are known."""
     from quimbi_assets.commands.simulating import simulate_files
 
-    simulate_files(customers, out_dir, seed)
+    simulate_files(customers, out_dir, seed, slow_down_share, slow_down_from)
 
 
 @cli.command()
