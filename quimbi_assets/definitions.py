@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from quimbi_assets.defs import features, jobs, memberships, models, profiles, raw, segments
+from quimbi_assets.defs import features, jobs, memberships, migrations, models, profiles, raw, segments, snapshots
 from quimbi_assets.resources.frames import frame_io_manager
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
@@ -47,8 +47,10 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             memberships.memberships,
             segments.segments,
             profiles.customer_profiles,
+            snapshots.snapshots,
+            migrations.migrations,
         ],
-        jobs=[jobs.STORE_JOB],
+        jobs=[jobs.STORE_JOB, jobs.WEEK_JOB],
         resources={**resources, **resource_overrides},
         executor=dg.in_process_executor,
     )

@@ -102,9 +102,7 @@ def settle_before(older: Side, state: pd.DataFrame | None, own: pd.DataFrame) ->
     return pd.DataFrame(columns, index=older.customers)
 
 
-def settle(
-    newer: Side, week: pd.DataFrame, before: pd.DataFrame, floors: Floors
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def settle(newer: Side, week: pd.DataFrame, before: pd.DataFrame, floors: Floors) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Decide who migrated.
 
     Parameters
@@ -144,7 +142,9 @@ def settle(
             drift = week[DRIFT + axis].to_numpy() if DRIFT + axis in week else np.full(len(week), np.nan)
             moved |= goes
         columns[SETTLED + axis] = np.where(goes | pd.isna(settled), now, settled)
-        moves.append(_rows(newer.customers, axis, by_model, settled, np.full(len(week), MODEL), None, ~pd.isna(by_model)))
+        moves.append(
+            _rows(newer.customers, axis, by_model, settled, np.full(len(week), MODEL), None, ~pd.isna(by_model))
+        )
         moves.append(_rows(newer.customers, axis, settled, now, cause, drift, goes))
     return pd.DataFrame(columns, index=newer.customers), pd.concat(moves, ignore_index=True)
 

@@ -108,4 +108,3 @@ def _acted(weeks: Sequence[pd.DataFrame]) -> float:
         or [np.empty(0)]
     )
     return max(float(np.quantile(scores, 1.0 - ACTED_RATE)), LEAST_MOVE) if len(scores) else LEAST_MOVE
-
