@@ -48,7 +48,7 @@ def print_drift(found: dict[str, Any]) -> None:
         start, end = flow["from_name"] or flow["from_segment"], flow["to_name"] or flow["to_segment"]
         out.print(f"  {flow['customers']:>7,}  {flow['axis']}: {start} -> {end}  ({flow['cause']})", markup=False)
     if by_model := sum(flow["customers"] for flow in found["migrations"] if flow["cause"] == "model"):
-        out.print(f"  {by_model:>7,}  segments are others because a model changed, not because anybody did", markup=False)
+        out.print(f"  {by_model:>7,}  segments became others with a changed model", markup=False)
     at_risk = [alert for alert in found["alerts"] if alert["alert"] == "newly_at_risk"]
     out.print(f"\n[bold]alerts[/bold]: {len(at_risk):,} newly at risk, {len(found['alerts']) - len(at_risk):,} moved")
     for alert in found["alerts"][:SHOWN]:

@@ -14,6 +14,7 @@ import pandas as pd
 from quimbi_assets.defs.checks import rule_check
 from quimbi_assets.defs.partitions import (
     ITEMS_KEY,
+    MIGRATIONS_KEY,
     ORDERS_KEY,
     OWNERS,
     SNAPSHOTS_KEY,
@@ -87,7 +88,7 @@ def snapshots(
             frames.write_week(SNAPSHOTS_KEY, store_id, week, kept)
             context.add_asset_metadata(_metadata(rows, kept, changed), SNAPSHOTS_KEY, store_week_key(store_id, week))
             counts, customers = counts + len(rows), customers + rows["customer_id"].nunique()
-        _thin(store_id, Retention(config.keep_weekly_weeks, config.keep_monthly_months), frames, store)
+        _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), frames, store)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)
     yield rule_check(SNAPSHOTS_KEY, CHECK, counts == customers, "Every customer has one row a week.", rows=counts)
 
@@ -136,13 +137,14 @@ def _snapshot(
     return rows, kept
 
 
-def _thin(store_id: str, retention: Retention, frames: FrameIOManager, store: StoreDatabase) -> None:
-    """Drop the snapshots that are not kept any more."""
-    old = weeks_to_drop(store.snapshot_weeks(store_id), retention)
+def _thin(store_id: str, made: list[date], retention: Retention, frames: FrameIOManager, store: StoreDatabase) -> None:
+    """Drop the snapshots that are not kept any more; what was asked for just now stays until the next time."""
+    old = [week for week in weeks_to_drop(store.snapshot_weeks(store_id), retention) if week not in made]
     if old:
         store.drop_weeks(store_id, old)
         for week in old:
-            frames.drop_week(SNAPSHOTS_KEY, store_id, week)
+            for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
+                frames.drop_week(key, store_id, week)
 
 
 def _metadata(rows: pd.DataFrame, kept: pd.DataFrame, changed: int) -> dict[str, dg.MetadataValue]:
