@@ -9,9 +9,11 @@ from concurrent.futures import Future
 import pandas as pd
 
 from quimbi_assets.axes import AXES, extract_features, fit_reference
+from quimbi_assets.axes._engine import DuckEngine
 from quimbi_assets.clustering.abstention import measure_differences
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model
 from quimbi_assets.defs.stage_tables import business_hours
+from quimbi_assets.drift.measuring import ONE_THREAD
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows
 from quimbi_assets.profiles.scores import AxisScores, score_axis
@@ -51,9 +53,16 @@ def fit_past_models(
     visible = orders[orders["order_date"] < end]
     reference = fit_reference(visible, items, end)
     hours, time_zone = business_hours(orders), orders.attrs.get("time_zone", "UTC")
-    found = extract_features(
-        visible, items, observation_end=end, time_zone=time_zone, business_hours=hours, reference=reference
-    )
+    with DuckEngine(ONE_THREAD) as engine:
+        found = extract_features(
+            visible,
+            items,
+            observation_end=end,
+            time_zone=time_zone,
+            business_hours=hours,
+            reference=reference,
+            engine=engine,
+        )
     named = tracking.segments_named(store_id)
     with (
         tracking.materialization(store_id, run_id, {"for_snapshots_as_of": str(end)}, for_past=True) as log,

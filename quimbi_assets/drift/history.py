@@ -18,6 +18,8 @@ from quimbi_assets.segments.rows import to_json
 
 FIGURES = ("drift", "velocity_per_day", "acceleration", "severity", "cause")
 DECIMALS = 6
+MEMBERSHIP_DECIMALS = 12
+"""Far more than means anything, and fewer than two machines agree to."""
 
 
 def history_rows(
@@ -62,7 +64,7 @@ def history_rows(
             "archetype_id": pa.nulls(n, pa.string()) if archetypes is None else pa.array(archetypes, pa.string()),
             "segment_memberships": nested_objects(
                 {axis: score.segment_ids for axis, score in scores.items()},
-                number_texts(np.hstack([score.memberships for score in own])),
+                number_texts(np.round(np.hstack([score.memberships for score in own]), MEMBERSHIP_DECIMALS)),
             ),
             "dominant_segments": flat_objects(axes, _looked_up([quoted(s.segment_ids) for s in own], dominant)),
             "lifetime_value": _numbers(lifetime_value, n),

@@ -9,6 +9,10 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.axes import AXES, BusinessHours, StoreReference, extract_features
+from quimbi_assets.axes._engine import DuckEngine
+
+ONE_THREAD = 1
+"""With several, sums are taken in another order every time, and a week made again would differ in its last digits."""
 
 
 def measure_week(
@@ -51,15 +55,17 @@ def measure_week(
     inactive: dict[str, str] = {}
     for axes in groups.values():
         if axes:
-            measured = extract_features(
-                orders,
-                items,
-                axes=axes,
-                observation_end=observation_end,
-                time_zone=time_zone,
-                business_hours=business_hours,
-                reference=references[axes[0]],
-            )
+            with DuckEngine(ONE_THREAD) as engine:
+                measured = extract_features(
+                    orders,
+                    items,
+                    axes=axes,
+                    observation_end=observation_end,
+                    time_zone=time_zone,
+                    business_hours=business_hours,
+                    reference=references[axes[0]],
+                    engine=engine,
+                )
             found |= measured
             inactive |= measured.inactive
     return {axis: found[axis] for axis in references if axis in found}, inactive

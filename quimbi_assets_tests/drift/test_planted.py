@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import extract_features
-from quimbi_assets.drift.comparison import SETTLED, Side, settle, settle_before
+from quimbi_assets.drift.comparison import SETTLED, Side, measure_drift, settle, settle_before
 from quimbi_assets.drift.floors import learn_floors
 from quimbi_assets.orders.policy import apply_policy
 from quimbi_assets.profiles.scores import score_axis
@@ -42,12 +42,6 @@ def test_a_slow_down_is_found_within_two_weeks_and_hardly_anybody_else(slowing):
     assert alerts[truth["slows_down"]].mean() >= 0.8
     assert alerts[~truth["slows_down"]].mean() <= 0.05
     assert alerts[truth["is_brisk"] & ~truth["slows_down"]].mean() <= 0.05
-    assert set(
-        found[-1].week.loc[truth["slows_down"][lambda s: s].index.intersection(found[-1].week.index), "cause"]
-    ) <= {
-        "silent",
-        "acted",
-    }
 
 
 def test_before_it_alerts_are_rare(slowing):
@@ -65,10 +59,8 @@ def test_seven_days_without_any_order_move_hardly_anybody(weeks_before):
     store = simulate_store(2_000, seed=3)
     weeks = mondays("2025-08-04", weeks_before + 2)
     orders, items = canonical(store)
-    orders = orders[orders["order_date"] < weeks[-2]]
-    items = items.assign(refunded_at=items["refunded_at"].where(items["refunded_at"] < weeks[-2]))
-    items["refund_amount"] = items["refund_amount"].where(items["refunded_at"].notna(), 0.0)
-    orders = orders.assign(refund_amount=0.0)
+    # Nor is anything sent back: that would be the customers' doing.
+    orders = orders[orders["order_date"] < weeks[-2]].assign(refund_amount=0.0)
     items = items.assign(refund_amount=0.0, refunded_at=pd.NaT)
     watched = Weeks(orders, items, *fitted(orders, items, weeks[0], AXES))
     silent = [watched.next(week) for week in weeks][-1]
@@ -87,8 +79,6 @@ def test_retraining_alone_moves_nobody_by_behaviour():
     sides = [Side({a: score_axis(m[a], features[a]) for a in features}) for m in (old, new)]
     own = {SETTLED + a: np.array(s.segment_ids, dtype=object)[s.dominant] for a, s in sides[0].scores.items()}
     own = pd.DataFrame(own, index=sides[0].customers)
-    from quimbi_assets.drift.comparison import measure_drift
-
     week = measure_drift(sides[1], sides[1]).assign(cause="silent", surprise_before=9.0, surprise=9.0, fallen=True)
     assert (week.filter(like="drift:").to_numpy() == 0).all()
     floors = learn_floors([week], AXES)
