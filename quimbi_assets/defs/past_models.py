@@ -4,6 +4,7 @@ Belongs here: fitting, naming and keeping them. Does not: which week needs them 
 serves today goes on serving (docs/adr/0010).
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import pandas as pd
@@ -29,6 +30,7 @@ OPTIONS = FitOptions(min_k=2, max_k=6, max_sample=50_000, random_state=0, promot
 
 def fit_past_models(
     store_id: str,
+    axes: Sequence[str],
     orders: pd.DataFrame,
     items: pd.DataFrame,
     end: pd.Timestamp,
@@ -36,11 +38,13 @@ def fit_past_models(
     store: StoreDatabase,
     tracking: MlflowTracking,
 ) -> None:
-    """Fit every axis of a store as of an instant; keep models, names of their segments, and archetypes.
+    """Fit axes of a store as of an instant; keep models, names of their segments, and archetypes.
 
     Parameters
     ----------
     store_id : str
+    axes : sequence of str
+        Those that have a model today.
     orders, items : DataFrame
         Canonical rows; later ones do not count.
     end : Timestamp
@@ -57,6 +61,7 @@ def fit_past_models(
         found = extract_features(
             visible,
             items,
+            axes=axes,
             observation_end=end,
             time_zone=time_zone,
             business_hours=hours,

@@ -79,9 +79,10 @@ def models_of_week(
     scored_by = None if renew else store.week_versions(store_id, week)
     loaded = tracking.versions(store_id, scored_by) if scored_by else _serving(store_id, end, tracking)
     if not loaded:
-        if not tracking.champions(store_id, AXES):
+        axes = list(tracking.champions(store_id, AXES))
+        if not axes:
             raise BadInputError(f"store {store_id} has no models yet; fit them first: quimbi run --store-id {store_id}")
-        fit_past_models(store_id, orders, items, end, run_id, store, tracking)
+        fit_past_models(store_id, axes, orders, items, end, run_id, store, tracking)
         loaded = _serving(store_id, end, tracking)
     references = references_of(loaded, orders, items, end, tracking)
     rows = store.archetypes(store_id, end.tz_localize("UTC"))
