@@ -7,7 +7,8 @@ Reading order, which is also the order of the pipeline:
 3. ``clustering``  features → fitted axis model, memberships
 4. ``segments``    clusters → named segments
 5. ``profiles``    memberships × segments → customer profiles
-6. ``backtest``    segments of past instants against what customers did next
+6. ``drift``       two weekly snapshots → what changed, for whom and why
+7. ``backtest``    segments of past instants against what customers did next
 
 ``resources`` is the only code that touches the outside (database, MLflow, files), ``defs`` is the thin
 Dagster layer over all of it, ``cli`` the ``quimbi`` command over the same assets, and ``simulation``

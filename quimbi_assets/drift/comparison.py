@@ -98,7 +98,7 @@ def settle_before(older: Side, state: pd.DataFrame | None, own: pd.DataFrame) ->
         became = np.where(held, settled, now)
         by_model = ~pd.isna(settled) & ~pd.isna(became) & (settled != became)
         columns[SETTLED + axis] = became
-        columns[f"model:{axis}"] = np.where(by_model, settled, None)
+        columns[f"model:{axis}"] = _where(by_model, settled)
     return pd.DataFrame(columns, index=older.customers)
 
 
@@ -179,7 +179,14 @@ def _aligned(table: pd.DataFrame, column: str, customers: pd.Index) -> Ids:
     if column not in table:
         return np.full(len(customers), None, dtype=object)
     found = table[column].astype(object).reindex(customers).to_numpy(dtype=object)
-    return np.where(pd.isna(found), None, found)
+    return _where(~pd.isna(found), found)
+
+
+def _where(rows: NDArray[np.bool_], values: Ids) -> Ids:
+    """Return the values of those rows, None elsewhere."""
+    kept = np.full(len(values), None, dtype=object)
+    kept[rows] = values[rows]
+    return kept
 
 
 def _rows(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from quimbi_assets.drift.change import SEVERITIES, severity
 from quimbi_assets.profiles.json_text import NULL, flat_objects, nested_objects, number_texts, quoted
@@ -64,7 +65,7 @@ def history_rows(
             "archetype_id": pa.nulls(n, pa.string()) if archetypes is None else pa.array(archetypes, pa.string()),
             "segment_memberships": nested_objects(
                 {axis: score.segment_ids for axis, score in scores.items()},
-                number_texts(np.round(np.hstack([score.memberships for score in own]), MEMBERSHIP_DECIMALS)),
+                number_texts(_rounded([score.memberships for score in own])),
             ),
             "dominant_segments": flat_objects(axes, _looked_up([quoted(s.segment_ids) for s in own], dominant)),
             "lifetime_value": _numbers(lifetime_value, n),
@@ -109,6 +110,10 @@ def drift_texts(
         places[:, j, 3] = np.where(known, start + in_order, last)
         places[:, j, 4] = np.where(known, start + len(words) + position, last)
     return nested_objects(dict.fromkeys(axes, FIGURES), pc.take(pool, pa.array(places.ravel())))
+
+
+def _rounded(memberships: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.asarray(np.round(np.hstack(memberships), MEMBERSHIP_DECIMALS), dtype=np.float64)
 
 
 def _looked_up(vocabularies: list[pa.StringArray], codes: np.ndarray) -> pa.StringArray:

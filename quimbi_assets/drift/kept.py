@@ -38,7 +38,7 @@ def kept_table(features: Mapping[str, pd.DataFrame], digests: pd.Series, surpris
 
 def kept_features(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the kept features by axis, as models read them."""
-    names = [column for column in table if SEPARATOR in column]
+    names = [str(column) for column in table.columns if SEPARATOR in str(column)]
     by_axis: dict[str, list[str]] = {}
     for name in names:
         by_axis.setdefault(name.split(SEPARATOR)[0], []).append(name)
