@@ -8,7 +8,8 @@ Reading order, which is also the order of the pipeline:
 4. ``segments``    clusters → named segments
 5. ``profiles``    memberships × segments → customer profiles
 6. ``churn``       features at past instants → calibrated risk that a customer stays away
-7. ``backtest``    segments of past instants against what customers did next
+7. ``drift``       two weekly snapshots → what changed, for whom and why
+8. ``backtest``    segments of past instants against what customers did next
 
 ``resources`` is the only code that touches the outside (database, MLflow, files), ``defs`` is the thin
 Dagster layer over all of it, ``cli`` the ``quimbi`` command over the same assets, and ``simulation``

@@ -183,14 +183,40 @@ def plan(store_id: str, as_json: bool, **changes: str | int | None) -> None:
 
 
 @cli.command()
+@STORE
+@click.option("--week", required=True, metavar="MONDAY", help="The Monday that opens the week, e.g. 2010-06-07.")
+def snapshot(store_id: str, week: str) -> None:
+    """Keep where every customer stood at the end of a week, and compare with the week before."""
+    from quimbi_assets.commands.snapshotting import snapshot_and_summarise
+
+    snapshot_and_summarise(store_id, week)
+
+
+@cli.command()
+@STORE
+@JSON
+def drift(store_id: str, as_json: bool) -> None:
+    """Show who moved since the last snapshot and why, and who is newly at risk."""
+    from quimbi_assets.commands import drifting, showing
+
+    found = drifting.drift_of(store_id)
+    if as_json:
+        showing.print_json(found)
+    else:
+        drifting.print_drift(found)
+
+
+@cli.command()
 @click.option("--customers", required=True, type=click.IntRange(1), metavar="N", help="How many customers.")
 @click.option("--out", "out_dir", required=True, type=FILE, metavar="DIR", help="Folder for the four files.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same store.")
-def simulate(customers: int, out_dir: Path, seed: int) -> None:
+@click.option("--slow-down-share", default=0.0, metavar="P", help="Share of customers who slow down, e.g. 0.1.")
+@click.option("--slow-down-from", metavar="DATE", help="Day from which they do.")
+def simulate(customers: int, out_dir: Path, seed: int, slow_down_share: float, slow_down_from: str | None) -> None:
     """Make a store whose true segments are known."""
     from quimbi_assets.commands.simulating import simulate_files
 
-    simulate_files(customers, out_dir, seed)
+    simulate_files(customers, out_dir, seed, slow_down_share, slow_down_from)
 
 
 @cli.command()

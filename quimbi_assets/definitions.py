@@ -14,12 +14,14 @@ from quimbi_assets.defs import (
     freshness,
     jobs,
     memberships,
+    migrations,
     models,
     profiles,
     raw,
     schedules,
     segments,
     sensors,
+    snapshots,
 )
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.frames import frame_io_manager
@@ -66,6 +68,8 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             segments.segments,
             churn.churn_model,
             profiles.customer_profiles,
+            snapshots.snapshots,
+            migrations.migrations,
             backtest.backtest_report,
         ],
         asset_checks=[freshness.every_store_is_fresh],

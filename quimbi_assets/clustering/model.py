@@ -14,6 +14,7 @@ from quimbi_assets.clustering.fitting import Fit, fit_axis
 from quimbi_assets.clustering.identity import identify
 from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.reading import N_ORDERS, evident, numbers, read_training
+from quimbi_assets.clustering.reference_bins import learn_bins
 from quimbi_assets.clustering.scoring import FittedAxis
 from quimbi_assets.clustering.selection import selection_table
 from quimbi_assets.clustering.setting import Limits
@@ -103,6 +104,8 @@ class AxisModel(TransformerMixin, FittedAxis):
         Customers that shaped the fit.
     n_low_evidence_ : int
         Customers given to ``fit`` whose evidence is low.
+    reference_bins_ : dict
+        How features and segments were distributed among all customers given to ``fit`` (``reference_bins``).
     """
 
     def __init__(
@@ -175,6 +178,8 @@ class AxisModel(TransformerMixin, FittedAxis):
         self.segment_ids_, self.segments_named_, self.lineage_ = found.segment_ids, found.named, found.lineage
         self._summarise(fit)
         self.n_low_evidence_ = int(len(frame) - known.sum())
+        everyone = np.bincount(self.predict(X), minlength=self.k_) / len(frame)
+        self.reference_bins_ = learn_bins(self._values(X), self.features_, everyone)
         return self
 
     def _remember(self, fit: Fit) -> None:

@@ -116,6 +116,7 @@ def materialize(
     progress: Steps,
     selection: Sequence[Any] | None = None,
     run_config: dict[str, Any] | None = None,
+    partition: str | None = None,
 ) -> str:
     """Run a job for one store in this process.
 
@@ -131,6 +132,8 @@ def materialize(
         Those of the job's assets to materialize; all by default.
     run_config : dict, optional
         Of the assets.
+    partition : str, optional
+        Of the job, where it is not the store's.
 
     Returns
     -------
@@ -166,7 +169,7 @@ def materialize(
             job.execute_in_process(
                 instance=instance,
                 run_id=run_id,
-                partition_key=store_id,
+                partition_key=partition or store_id,
                 asset_selection=selection,
                 run_config={**(run_config or {}), **QUIET},
                 tags={STORE_TAG: store_id, PROCESS_TAG: this_process()},

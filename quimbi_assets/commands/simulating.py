@@ -10,13 +10,15 @@ from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.home import directory
 
 
-def simulate_files(n_customers: int, out_dir: Path, seed: int) -> None:
+def simulate_files(
+    n_customers: int, out_dir: Path, seed: int, slow_down_share: float = 0.0, slow_down_from: str | None = None
+) -> None:
     """Simulate a store into ``out_dir``.
 
     Raises
     ------
     BadInputError
-        If the folder cannot be written.
+        If the folder cannot be written or the slow-down cannot be.
     """
     from quimbi_assets.simulation import write_store
 
@@ -30,6 +32,8 @@ def simulate_files(n_customers: int, out_dir: Path, seed: int) -> None:
                 folder,
                 seed,
                 progress=lambda done, total: progress.step(f"{done:,} customers", done / total),
+                slow_down_share=slow_down_share,
+                slow_down_from=slow_down_from,
             )
         except ValueError as error:
             raise BadInputError(str(error)) from error

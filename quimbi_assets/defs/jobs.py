@@ -6,15 +6,17 @@ Belongs here: job definitions. Does not: assets, schedules.
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from quimbi_assets.defs.partitions import FRESHNESS_CHECK, ITEMS_KEY, ORDERS_KEY, STORES
+from quimbi_assets.defs.partitions import FRESHNESS_CHECK, ITEMS_KEY, ORDERS_KEY, STORE_WEEKS, STORES
 
-APART = dg.AssetSelection.groups("backtest")
+APART = dg.AssetSelection.groups("backtest", "drift")
 """What no store's usual run includes."""
 
 
-def _job(name: str, selection: dg.AssetSelection, description: str) -> UnresolvedAssetJobDefinition:
+def _job(
+    name: str, selection: dg.AssetSelection, description: str, partitions: dg.PartitionsDefinition = STORES
+) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
-        name, selection, partitions_def=STORES, description=description, executor_def=dg.in_process_executor
+        name, selection, partitions_def=partitions, description=description, executor_def=dg.in_process_executor
     )
 
 
@@ -31,4 +33,10 @@ BACKTEST_JOB = _job(
     dg.AssetSelection.assets(ORDERS_KEY, ITEMS_KEY, ["backtest", "report"]),
     "Hold one store's segments of past instants against what customers did next.",
 )
-JOBS = (STORE_JOB, RESCORE_JOB, BACKTEST_JOB)
+WEEK_JOB = _job(
+    "week",
+    dg.AssetSelection.groups("drift"),
+    "A store's week: the snapshot of all customers at its end, and what changed since the one before.",
+    STORE_WEEKS,
+)
+JOBS = (STORE_JOB, RESCORE_JOB, BACKTEST_JOB, WEEK_JOB)

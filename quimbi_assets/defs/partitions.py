@@ -3,13 +3,23 @@
 Belongs here: the partitions definition, asset keys, owners. Does not: any asset.
 """
 
+import os
 from collections.abc import Sequence
+from datetime import date
 
 import dagster as dg
 
 from quimbi_assets.resources import churn_tracking
 
 STORES = dg.DynamicPartitionsDefinition(name="stores")
+
+#: The first week of snapshots that can be asked for, a Monday; earlier ones only make Dagster's pages longer.
+FIRST_WEEK = os.environ.get("QUIMBI_FIRST_WEEK", "1996-12-30")
+
+#: Weeks, named by their Monday. The clock is the earliest on earth, so that a week is there for every store as soon as
+#: it is over for it; a store further west waits for its own Monday (``drift.weeks.week_end``).
+WEEKS = dg.WeeklyPartitionsDefinition(start_date=FIRST_WEEK, day_offset=1, timezone="Pacific/Kiritimati")
+STORE_WEEKS = dg.MultiPartitionsDefinition({"store": STORES, "week": WEEKS})
 
 OWNERS = ["team:data"]
 
@@ -35,6 +45,22 @@ CHURN_KEY = churn_tracking.CHURN_KEY
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
 #: The check that looks at all stores at once; no store's run includes it.
 FRESHNESS_CHECK = dg.AssetCheckKey(PROFILES_KEY, "every_store_is_fresh")
+SNAPSHOTS_KEY = dg.AssetKey(["drift", "snapshots"])
+MIGRATIONS_KEY = dg.AssetKey(["drift", "migrations"])
+
+
+def weeks_by_store(context: dg.AssetExecutionContext) -> dict[str, list[date]]:
+    """Return the weeks that a run is to make, oldest first, by store."""
+    found: dict[str, list[date]] = {}
+    for key in context.partition_keys:
+        parts = STORE_WEEKS.get_partition_key_from_str(key).keys_by_dimension
+        found.setdefault(parts["store"], []).append(date.fromisoformat(parts["week"]))
+    return {store: sorted(weeks) for store, weeks in found.items()}
+
+
+def store_week_key(store_id: str, week: date) -> dg.MultiPartitionKey:
+    """Return the partition of a store's week."""
+    return dg.MultiPartitionKey({"store": store_id, "week": week.isoformat()})
 
 
 def axis_spec(

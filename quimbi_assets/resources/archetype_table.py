@@ -26,16 +26,26 @@ def publish_archetypes(database: Database, store_id: str, rows: pd.DataFrame) ->
     rows : DataFrame
         As ``archetype_rows`` makes them.
     """
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE quimbi.archetypes SET valid_to = now() WHERE store_id = %s AND valid_to IS NULL", (store_id,)
+        )
+        _insert(cursor, rows)
+
+
+def keep_past_archetypes(database: Database, rows: pd.DataFrame) -> None:
+    """Add archetypes for snapshots of the past only: they end where they begin, and none becomes current."""
+    with database.transaction() as cursor:
+        _insert(cursor, rows.assign(valid_to=rows["valid_from"]))
+
+
+def _insert(cursor: Any, rows: pd.DataFrame) -> None:
     columns, marks = ", ".join(COLUMNS), ", ".join(["%s"] * len(COLUMNS))
     records = [
         tuple(None if pd.isna(value) else value for value in record)
         for record in rows[list(COLUMNS)].astype(object).itertuples(index=False, name=None)
     ]
-    with database.transaction() as cursor:
-        cursor.execute(
-            "UPDATE quimbi.archetypes SET valid_to = now() WHERE store_id = %s AND valid_to IS NULL", (store_id,)
-        )
-        cursor.executemany(f"INSERT INTO quimbi.archetypes ({columns}) VALUES ({marks})", records)
+    cursor.executemany(f"INSERT INTO quimbi.archetypes ({columns}) VALUES ({marks})", records)
 
 
 def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | None = None) -> pd.DataFrame:

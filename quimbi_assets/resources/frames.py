@@ -5,6 +5,7 @@ Belongs here: the IO manager and reading an asset's table from outside a run. Do
 
 import json
 import os
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -48,6 +49,22 @@ class FrameIOManager(UPathIOManager):
         """Return the last table of an asset for a store, or None if there is none yet."""
         path = self._base_path.joinpath(*key.path, f"{store_id}{self.extension}")
         return read_frame(path) if path.exists() else None
+
+    def read_week(self, key: AssetKey, store_id: str, week: date) -> pd.DataFrame | None:
+        """Return the table of an asset for a store and week, or None if there is none."""
+        path = self._week(key, store_id, week)
+        return read_frame(path) if path.exists() else None
+
+    def write_week(self, key: AssetKey, store_id: str, week: date, frame: pd.DataFrame) -> None:
+        """Write the table of an asset for a store and week, where the IO manager would."""
+        write_frame(frame, self._week(key, store_id, week))
+
+    def drop_week(self, key: AssetKey, store_id: str, week: date) -> None:
+        """Remove the table of an asset for a store and week; no error if there is none."""
+        self._week(key, store_id, week).unlink(missing_ok=True)
+
+    def _week(self, key: AssetKey, store_id: str, week: date) -> UPath:
+        return self._base_path.joinpath(*key.path, store_id, f"{week.isoformat()}{self.extension}")
 
 
 def frame_io_manager(base_url: str | None = None) -> FrameIOManager:

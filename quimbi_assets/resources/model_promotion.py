@@ -62,6 +62,19 @@ def promote(client: Any, store_id: str, axis_name: str, version: str, reason: st
         client.delete_registered_model_alias(name, CANDIDATE)
 
 
+def keep_for_past(client: Any, store_id: str, axis_name: str, version: str, candidate: str | None) -> None:
+    """Let a version score snapshots of its time and nothing else: no alias moves, and a waiting candidate waits on.
+
+    ``candidate`` is the version that was candidate before this one was registered, None if there was none.
+    """
+    name = registered_name(store_id, axis_name)
+    client.set_model_version_tag(name, version, PROMOTION_TAG, f"{PROMOTED}: for snapshots of the past")
+    if candidate is not None:
+        client.set_registered_model_alias(name, CANDIDATE, candidate)
+    elif CANDIDATE in client.get_registered_model(name).aliases:
+        client.delete_registered_model_alias(name, CANDIDATE)
+
+
 def hold(client: Any, store_id: str, axis_name: str, version: str, reason: str, serving: str | None = None) -> None:
     """Leave a version a candidate, and note why; ``serving`` is the version it was compared with, which serves."""
     name = registered_name(store_id, axis_name)

@@ -17,6 +17,7 @@ from quimbi_assets.clustering.candidates import BOOTSTRAP_SIZE, N_BOOTSTRAPS, N_
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.clustering.quality import effective_segments
+from quimbi_assets.clustering.reference_bins import bins_table
 from quimbi_assets.clustering.scaling import WINSOR
 from quimbi_assets.clustering.selection import chosen_view
 
@@ -112,7 +113,7 @@ def write_files(model: AxisModel, folder: Path, segments: pd.DataFrame | None = 
         Fitted.
     folder : Path
         Receives ``centres.csv``, ``centres.json``, ``quantiles.csv``, ``population.csv``, ``selection.csv``,
-        ``lineage.csv``, ``scaler.json`` and, if given, ``segments.csv``.
+        ``lineage.csv``, ``reference_bins.csv``, ``scaler.json`` and, if given, ``segments.csv``.
     segments : DataFrame, optional
         Named segments.
     """
@@ -124,6 +125,7 @@ def write_files(model: AxisModel, folder: Path, segments: pd.DataFrame | None = 
     model.population_.rename_axis("feature").to_csv(folder / "population.csv")
     model.selection_.to_csv(folder / "selection.csv", index=False)
     model.lineage_.to_csv(folder / "lineage.csv", index=False)
+    bins_table(model.reference_bins_).to_csv(folder / "reference_bins.csv", index=False)
     (folder / "scaler.json").write_text(json.dumps(model.scaler_params(), indent=1))
     if segments is not None:
         segments.to_csv(folder / "segments.csv", index=False)

@@ -33,6 +33,8 @@ AS_OF_TAG = "as_of"
 """Tag of a version: the instant (naive UTC, exclusive) its data end at."""
 PROMOTION_TAG, PROMOTED = "promotion", "promoted"
 """Tag of a version: why it serves, or served, or does not; it begins with ``promoted`` if it ever did."""
+STATUS_TAG, WEAK = "status", "weak"
+"""Tag of a run: whether the axis's customers really differ."""
 
 
 MOST_VERSIONS = 10_000
@@ -158,6 +160,14 @@ class ModelRegistry:
         """Return, by axis, the largest number that a segment id of any version has."""
         return {m.tags[AXIS_TAG]: int(m.tags.get(NAMED_TAG, 0)) for m in self._registered(store_id)}
 
+    def candidate(self, store_id: str, axis_name: str) -> str | None:
+        """Return the version of an axis that waits to serve, None if none does."""
+        for registered in self._registered(store_id):
+            if registered.tags[AXIS_TAG] == axis_name:
+                found = registered.aliases.get(CANDIDATE)
+                return None if found is None else str(found)
+        return None
+
     def champion_versions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, str]:
         """Return the version of each of a store's champions.
 
@@ -229,6 +239,23 @@ class ModelRegistry:
             if axis in instants and (version := self._predecessor(registered, pd.Timestamp(instants[axis]))):
                 found[axis] = version
         return self._load_all(store_id, found)
+
+    def load_versions(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
+        """Load these versions of a store's models, by axis."""
+        return self._load_all(store_id, versions)
+
+    def weak_axes(self, store_id: str, axes: Iterable[str], instant: pd.Timestamp) -> frozenset[str]:
+        """Return the axes that the last fit on data up to an instant (naive UTC), served or held, called weak."""
+        weak = set()
+        for axis in axes:
+            name = _like(registered_name(store_id, axis))
+            every = self.client.search_model_versions(f"name = '{name}'", max_results=MOST_VERSIONS)
+            known = [version for version in every if ends(version) <= instant]
+            if known:
+                last = max(known, key=lambda v: (ends(v), int(v.version)))
+                if self.client.get_run(last.run_id).data.tags.get(STATUS_TAG) == WEAK:
+                    weak.add(axis)
+        return frozenset(weak)
 
     def _predecessor(self, registered: Any, instant: pd.Timestamp) -> str | None:
         name, present = registered.name, registered.aliases.get(PRESENT, registered.aliases.get(CHAMPION))

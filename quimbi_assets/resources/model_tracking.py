@@ -23,7 +23,7 @@ from quimbi_assets.resources import churn_tracking
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.home import artifacts_dir
-from quimbi_assets.resources.tracking import LoadedModel, Tracking
+from quimbi_assets.resources.tracking import STORE_REFERENCE, LoadedModel, Tracking
 
 #: Where links in Dagster's pages find MLflow's.
 UI_VARIABLE = "QUIMBI_MLFLOW_UI"
@@ -42,12 +42,13 @@ class LoggedModel:
 
 @dataclass(frozen=True)
 class MaterializationLog:
-    """Logs the axes of one materialization under its parent run."""
+    """Logs the axes of one materialization under its parent run; ``for_past``: for snapshots of their time only."""
 
     tracking: Tracking
     store_id: str
     run_id: str
     tags: Mapping[str, str]
+    for_past: bool = False
 
     def axis(
         self,
@@ -73,9 +74,7 @@ class MaterializationLog:
             Version it was compared with, which serves if the fit does not.
         """
         tags = {**self.tags, "as_of": str(features.attrs.get("observation_end", ""))}
-        files = (
-            {"store_reference.csv": reference.to_csv(index=False)} if axis.reference and reference is not None else {}
-        )
+        files = {STORE_REFERENCE: reference.to_csv(index=False)} if axis.reference and reference is not None else {}
         logged = self.tracking.log_axis_model(
             self.store_id,
             axis.name,
@@ -87,6 +86,7 @@ class MaterializationLog:
             extra_files=files,
             decision=fit.decision,
             predecessor=predecessor,
+            for_past=self.for_past,
         )
         base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
         return LoggedModel(logged.run_id, str(logged.version), self.tracking.run_url(logged.run_id, base), fit.pictures)
@@ -124,7 +124,7 @@ class MlflowTracking(ConfigurableResource):
 
     @contextmanager
     def materialization(
-        self, store_id: str, dagster_run_id: str, parameters: Mapping[str, Any]
+        self, store_id: str, dagster_run_id: str, parameters: Mapping[str, Any], for_past: bool = False
     ) -> Iterator[MaterializationLog]:
         """Open the parent run of one materialization; it ends as finished or failed with the block.
 
@@ -136,13 +136,15 @@ class MlflowTracking(ConfigurableResource):
             Tagged on every run, so that the two UIs can be matched.
         parameters : mapping
             Options of the run, tagged on the parent.
+        for_past : bool
+            Whether what is fitted scores snapshots of its time only.
         """
         tracking = self.tracking()
         tags = {"dagster_run_id": dagster_run_id}
         options = {f"option.{name}": str(value) for name, value in parameters.items()}
         run_id = tracking.start_parent(store_id, {**tags, **options})
         try:
-            yield MaterializationLog(tracking, store_id, run_id, tags)
+            yield MaterializationLog(tracking, store_id, run_id, tags, for_past)
         except BaseException:
             tracking.finish(run_id, "FAILED")
             raise
@@ -172,6 +174,24 @@ class MlflowTracking(ConfigurableResource):
     def predecessors(self, store_id: str, instants: Mapping[str, str]) -> dict[str, LoadedModel]:
         """Load what new fits of axes are compared with; ``instants`` say where each one's data end, naive UTC."""
         return self.tracking().load_predecessors(store_id, instants)
+
+    def versions(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
+        """Load these versions, by axis."""
+        return self.tracking().registry.load_versions(store_id, versions)
+
+    def store_reference(self, run_id: str) -> pd.DataFrame | None:
+        """Return the store reference that a run's features were measured against, None if the axis has none."""
+        return self.tracking().store_reference(run_id)
+
+    def weak_axes(self, store_id: str, axes: Iterable[str], instant: pd.Timestamp) -> frozenset[str]:
+        """Return the axes that the last fit on data up to an instant called weak."""
+        return self.tracking().registry.weak_axes(store_id, axes, instant)
+
+    def log_pictures(self, store_id: str, name: str, pictures: Mapping[str, bytes], tags: Mapping[str, str]) -> str:
+        """Log pictures as a run of their own; return its page."""
+        tracking = self.tracking()
+        run_id = tracking.log_pictures(store_id, name, pictures, tags)
+        return tracking.run_url(run_id, os.environ.get(UI_VARIABLE, DEFAULT_UI))
 
     def segments_named(self, store_id: str) -> dict[str, int]:
         """Return, by axis, the largest number of a segment id given so far."""

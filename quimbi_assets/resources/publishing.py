@@ -142,21 +142,30 @@ def publish_segments(
     retired : sequence of str
         Axes that have no segments any more.
     """
-    columns = ", ".join(SEGMENT_COLUMNS)
-    marks = ", ".join(["%s"] * len(SEGMENT_COLUMNS))
-    records = [
-        tuple(None if pd.isna(value) else value for value in record)
-        for frame in rows.values()
-        for record in frame[list(SEGMENT_COLUMNS)].itertuples(index=False, name=None)
-    ]
     with database.transaction() as cursor:
         cursor.execute(
             "UPDATE quimbi.dim_segment_master SET valid_to = now() "
             "WHERE store_id = %s AND axis_name = ANY(%s) AND valid_to IS NULL",
             (store_id, [*rows, *retired]),
         )
-        cursor.executemany(f"INSERT INTO quimbi.dim_segment_master ({columns}) VALUES ({marks})", records)
+        _insert_segments(cursor, rows)
         cursor.execute(PERSONS_NAMES, (store_id, list(rows)))
+
+
+def keep_past_segments(database: Database, rows: Mapping[str, pd.DataFrame]) -> None:
+    """Add segments that score snapshots of the past only: they end where they begin, and none becomes current."""
+    with database.transaction() as cursor:
+        _insert_segments(cursor, {axis: frame.assign(valid_to=frame["valid_from"]) for axis, frame in rows.items()})
+
+
+def _insert_segments(cursor: Any, rows: Mapping[str, pd.DataFrame]) -> None:
+    columns, marks = ", ".join(SEGMENT_COLUMNS), ", ".join(["%s"] * len(SEGMENT_COLUMNS))
+    records = [
+        tuple(None if pd.isna(value) else value for value in record)
+        for frame in rows.values()
+        for record in frame[list(SEGMENT_COLUMNS)].itertuples(index=False, name=None)
+    ]
+    cursor.executemany(f"INSERT INTO quimbi.dim_segment_master ({columns}) VALUES ({marks})", records)
 
 
 def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -3,8 +3,9 @@
 Belongs here: the resource. Does not: SQL (``reading``, ``publishing``), loading files (``loading``).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import date
 
 import pandas as pd
 from dagster import ConfigurableResource
@@ -12,6 +13,7 @@ from dagster import ConfigurableResource
 from quimbi_assets.resources import (
     archetype_table,
     bulk,
+    history_table,
     naming_table,
     publishing,
     reading,
@@ -108,3 +110,39 @@ class StoreDatabase(ConfigurableResource):
     def archetypes(self, store_id: str, until: pd.Timestamp) -> pd.DataFrame:
         """Return the last archetypes of the store made from data up to an instant (UTC); no row if there are none."""
         return archetype_table.read_archetypes(self.database(), store_id, until)
+
+    def keep_past_segments(self, rows: Mapping[str, pd.DataFrame]) -> None:
+        """Keep the names of segments that score snapshots of the past; none of them becomes current."""
+        publishing.keep_past_segments(self.database(), rows)
+
+    def keep_past_archetypes(self, rows: pd.DataFrame) -> None:
+        """Keep archetypes for snapshots of the past; none of them becomes current."""
+        archetype_table.keep_past_archetypes(self.database(), rows)
+
+    def publish_week(self, store_id: str, week: date, rows: pd.DataFrame) -> int:
+        """Make these the rows of a week's snapshot; return how many changed."""
+        return history_table.publish_week(self.database(), store_id, week, rows)
+
+    def publish_drift(self, store_id: str, week: date, found: history_table.WeekDrift) -> None:
+        """Publish what a week's comparison with the one before found."""
+        history_table.publish_drift(self.database(), store_id, week, found)
+
+    def snapshot_weeks(self, store_id: str) -> list[date]:
+        """Return the weeks of which there is a snapshot, oldest first."""
+        return history_table.read_weeks(self.database(), store_id)
+
+    def week_versions(self, store_id: str, week: date) -> dict[str, str] | None:
+        """Return which model versions scored a week, None if there is no snapshot of it."""
+        return history_table.read_versions(self.database(), store_id, week)
+
+    def week_standing(self, store_id: str, week: date) -> pd.DataFrame:
+        """Return the dominant segments and archetypes of a week's customers, by the models of then."""
+        return history_table.read_standing(self.database(), store_id, week)
+
+    def segment_shares(self, store_id: str, week: date) -> pd.DataFrame:
+        """Return the shares of segments over the half year up to a week, with the segments' names."""
+        return history_table.read_shares(self.database(), store_id, week)
+
+    def drop_weeks(self, store_id: str, weeks: Sequence[date]) -> None:
+        """Delete the snapshots of some weeks."""
+        history_table.drop_weeks(self.database(), store_id, weeks)

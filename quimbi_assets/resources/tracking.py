@@ -26,9 +26,11 @@ from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.resources import model_record
 from quimbi_assets.resources import tracking_pages as pages
 from quimbi_assets.resources.code_version import code_version
-from quimbi_assets.resources.model_promotion import hold, promote
+from quimbi_assets.resources.model_promotion import hold, keep_for_past, promote
 from quimbi_assets.resources.model_registry import LoadedModel, ModelRegistry
 
+STORE_REFERENCE = "store_reference.csv"
+"""Artifact of a run: what its axis's features were measured against."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Opens MLflow's pages on training runs; without it they ask, or show pages for language models."""
 
@@ -47,6 +49,7 @@ class Tracking:
     def __init__(self, tracking_uri: str, artifact_root: str | Path) -> None:
         self.tracking_uri = tracking_uri
         root = str(artifact_root)
+        self._references: dict[str, pd.DataFrame | None] = {}
         self.artifact_root = root if "://" in root else Path(root).absolute().as_uri()
         self._experiments: dict[str, str] = {}
 
@@ -141,6 +144,7 @@ class Tracking:
         extra_files: Mapping[str, str] | None = None,
         decision: Decision | None = None,
         predecessor: str | None = None,
+        for_past: bool = False,
     ) -> LoadedModel:
         """Log one fitted axis as a child run, register its model as candidate, and promote it if so decided.
 
@@ -166,6 +170,8 @@ class Tracking:
             Whether the model serves from now on; it does if nothing was decided.
         predecessor : str, optional
             Version that serves if the model does not.
+        for_past : bool
+            Whether it is to score snapshots of its time only: then no alias moves, whatever was decided.
 
         Returns
         -------
@@ -185,10 +191,13 @@ class Tracking:
                 for name, text in (extra_files or {}).items():
                     (Path(folder) / name).write_text(text)
                 self.client.log_artifacts(run_id, folder)
+            waiting = self.registry.candidate(store_id, axis_name) if for_past else None
             version = self.registry.register(
                 self._experiments[store_id], run_id, store_id, axis_name, model, all_tags.get("as_of", "")
             )
-            if decision is None or decision.promoted:
+            if for_past:
+                keep_for_past(self.client, store_id, axis_name, version, waiting)
+            elif decision is None or decision.promoted:
                 promote(self.client, store_id, axis_name, version, decision.reason if decision else "logged")
             else:
                 hold(self.client, store_id, axis_name, version, decision.reason, predecessor)
@@ -231,6 +240,35 @@ class Tracking:
     def load_predecessors(self, store_id: str, instants: Mapping[str, str]) -> dict[str, LoadedModel]:
         """Load what new fits are compared with, by axis; ``instants`` say where each one's data end."""
         return self.registry.load_predecessors(store_id, instants)
+
+    def store_reference(self, run_id: str) -> pd.DataFrame | None:
+        """Return the store reference kept beside a model, by the run that logged it; None if none was."""
+        if run_id not in self._references:
+            self._references[run_id] = self._read_reference(run_id)
+        return self._references[run_id]
+
+    def _read_reference(self, run_id: str) -> pd.DataFrame | None:
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = self.client.download_artifacts(run_id, STORE_REFERENCE, folder)
+            except (MlflowException, OSError):
+                return None
+            kinds = {"kind": "str", "key": "str", "value": "float64"}
+            return pd.read_csv(
+                path, dtype=kinds, keep_default_na=False, na_values={"value": [""]}, float_precision="round_trip"
+            )
+
+    def log_pictures(self, store_id: str, name: str, pictures: Mapping[str, bytes], tags: Mapping[str, str]) -> str:
+        """Log pictures (PNG by file name) as a run of their own, and return its id."""
+        run_id = self._start(store_id, name, tags)
+        with tempfile.TemporaryDirectory() as folder:
+            for file, picture in pictures.items():
+                (Path(folder) / file).write_bytes(picture)
+            self.client.log_artifacts(run_id, folder)
+        self.finish(run_id)
+        return run_id
 
     def run_url(self, run_id: str, ui_base: str) -> str:
         """Return the address of a run in MLflow's pages at ``ui_base``."""

@@ -16,6 +16,7 @@ from quimbi_assets.simulation.catalogue import Catalogue, build_catalogue
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import draw_customers
 from quimbi_assets.simulation.orders import draw_orders
+from quimbi_assets.simulation.slow_down import SlowDown, plant_slow_down
 from quimbi_assets.simulation.tables import items_table, labels_table, orders_table, tickets_table
 from quimbi_assets.simulation.tickets import draw_tickets
 
@@ -26,13 +27,23 @@ NUMBERS_PER_BLOCK = 1_000_000
 MAX_CUSTOMERS = 9_999_999
 """Customer ids have seven digits."""
 
+PLANTED = 1
+"""Stream, beside a block's own, of what is planted on request."""
+
 Progress = Callable[[int, int], None]
 """Called with customers done and customers wanted."""
 Block = dict[str, pa.Table]
 """The four tables of one block, by name."""
 
 
-def draw_blocks(n_customers: int, seed: int, clock: Clock, currency: str, progress: Progress | None) -> Iterator[Block]:
+def draw_blocks(
+    n_customers: int,
+    seed: int,
+    clock: Clock,
+    currency: str,
+    progress: Progress | None,
+    slow_down: SlowDown | None = None,
+) -> Iterator[Block]:
     """Check the arguments and return the store's blocks, drawn one by one."""
     if not 1 <= n_customers <= MAX_CUSTOMERS:
         raise ValueError(f"the number of customers must be from 1 to {MAX_CUSTOMERS:,}, not {n_customers}")
@@ -42,17 +53,27 @@ def draw_blocks(n_customers: int, seed: int, clock: Clock, currency: str, progre
 
     def drawn() -> Iterator[Block]:
         for first in range(0, n_customers, BLOCK_CUSTOMERS):
-            yield _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, currency)
+            yield _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, currency, slow_down)
             if progress is not None:
                 progress(min(first + BLOCK_CUSTOMERS, n_customers), n_customers)
 
     return drawn()
 
 
-def _draw_block(seed: int, block: int, last_number: int, clock: Clock, catalogue: Catalogue, currency: str) -> Block:
+def _draw_block(
+    seed: int,
+    block: int,
+    last_number: int,
+    clock: Clock,
+    catalogue: Catalogue,
+    currency: str,
+    slow_down: SlowDown | None,
+) -> Block:
     """Draw one block and drop the customers numbered above `last_number`."""
     rng = _generator(seed, 1 + block)
     customers = draw_customers(rng, block * BLOCK_CUSTOMERS + 1, BLOCK_CUSTOMERS, clock.n_days)
+    if slow_down is not None:
+        customers = plant_slow_down(_generator(seed, 1 + block, PLANTED), customers, slow_down, clock.n_days)
     orders = draw_orders(rng, customers, clock)
     baskets = fill_baskets(rng, customers, orders, catalogue, clock.end_us)
     tickets = draw_tickets(rng, customers, orders, clock)
@@ -64,7 +85,7 @@ def _draw_block(seed: int, block: int, last_number: int, clock: Clock, catalogue
         "orders": orders_table(order_number, customers, orders, baskets, currency),
         "order_items": items_table(order_number, baskets, catalogue),
         "support_tickets": tickets_table(ticket_number, customers, tickets, clock.end_us),
-        "labels": labels_table(customers, orders, tickets),
+        "labels": labels_table(customers, orders, tickets, slow_down is not None),
     }
     wanted = customers.number <= last_number
     if wanted.all():
@@ -78,6 +99,6 @@ def _draw_block(seed: int, block: int, last_number: int, clock: Clock, catalogue
     return {name: table.filter(pa.array(rows[name])) for name, table in tables.items()}
 
 
-def _generator(seed: int, stream: int) -> np.random.Generator:
+def _generator(seed: int, *stream: int) -> np.random.Generator:
     """Return the generator of one independent stream of a seed."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream,)))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))

@@ -42,6 +42,10 @@ class Customers:
         Mean days between orders.
     offsets : ndarray of float, shape (n_sequences, n)
         Starting points of the customer's sequences (`phase`), 0-1.
+    slows_on : ndarray of float, shape (n,)
+        Demand day from which the gaps of those who slow down are longer; infinite for all others.
+    is_brisk : ndarray of bool, shape (n,)
+        Whether they were made to buy every few days (``slow_down``).
     """
 
     number: np.ndarray
@@ -52,6 +56,8 @@ class Customers:
     last_day: np.ndarray
     gap_days: np.ndarray
     offsets: np.ndarray
+    slows_on: np.ndarray
+    is_brisk: np.ndarray
 
     def __len__(self) -> int:
         """Return the number of customers, guests included."""
@@ -128,6 +134,8 @@ def draw_customers(rng: np.random.Generator, first_number: int, n_customers: int
         last_day=last_day,
         gap_days=gap_days,
         offsets=rng.random((len(SEQUENCES), n)),
+        slows_on=np.full(n, np.inf),
+        is_brisk=np.zeros(n, dtype=bool),
     )
 
 

@@ -19,6 +19,7 @@ from quimbi_assets.simulation.archetypes import (
 )
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import ONE_TIME, Customers, phase
+from quimbi_assets.simulation.slow_down import SLOWER
 
 SOURCES = ("web", "pos", "draft_order", "other")
 STATUSES = ("paid", "cancelled", "test")
@@ -159,11 +160,20 @@ def _renewals(rng: np.random.Generator, customers: Customers, n_days: int) -> tu
     gap = rng.standard_gamma(shape) / shape * customers.gap_days[customer]
     first = np.cumsum(room) - room
     gap[first] = 0.0
-    passed = np.cumsum(gap)
-    demand_day = customers.first_day[customer] + passed - passed[first][customer]
+    demand_day = _arrivals(customers, customer, gap, first)
+    late = demand_day > customers.slows_on[customer]
+    if late.any():
+        # The gap under way is a long one already: it began with the last order of the old rhythm.
+        demand_day = _arrivals(customers, customer, np.where(late, gap * SLOWER, gap), first)
     is_kept = demand_day <= customers.last_day[customer]
     is_kept[first] = True
     return customer[is_kept], np.minimum(demand_day[is_kept], n_days)
+
+
+def _arrivals(customers: Customers, customer: np.ndarray, gap: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return the demand day of every order: the first day and the gaps since, added up."""
+    passed = np.cumsum(gap)
+    return customers.first_day[customer] + passed - passed[first][customer]
 
 
 def _draw_status(rng: np.random.Generator, index: np.ndarray) -> np.ndarray:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from quimbi_assets.simulation.blocks import Block, Progress, draw_blocks
 from quimbi_assets.simulation.clock import Clock
+from quimbi_assets.simulation.slow_down import MAX_SHARE, SlowDown
 from quimbi_assets.simulation.tables import plain_schema
 
 BLOCKS_PER_ROW_GROUP = 8
@@ -53,6 +55,8 @@ def simulate_store(
     end_date: date | str = "2025-12-31",
     time_zone: str = "America/New_York",
     currency: str = "USD",
+    slow_down_share: float = 0.0,
+    slow_down_from: date | str | None = None,
 ) -> SimulatedStore:
     """Simulate a store in memory.
 
@@ -72,11 +76,16 @@ def simulate_store(
         IANA time zone that weekdays and hours are drawn in.
     currency : str
         Written on every order.
+    slow_down_share : float
+        Share of customers, 0 to 0.25, who slow down; twice as many are made to buy every few days
+        (``slow_down``), and `labels` has ``slows_down`` and ``is_brisk``.
+    slow_down_from : date or str, optional
+        First store-local day of the slow-down.
 
     Raises
     ------
     ValueError
-        If `n_customers`, `n_years`, `end_date`, `time_zone` or `seed` is out of range.
+        If `n_customers`, `n_years`, `end_date`, `time_zone`, `seed` or the slow-down is out of range.
 
     Examples
     --------
@@ -85,7 +94,8 @@ def simulate_store(
     (50, True)
     """
     clock = Clock.ending(end_date, n_years, time_zone)
-    blocks = list(draw_blocks(n_customers, seed, clock, currency, progress))
+    planted = _slow_down(clock, slow_down_share, slow_down_from)
+    blocks = list(draw_blocks(n_customers, seed, clock, currency, progress, planted))
     return SimulatedStore(**{name: _frame(blocks, name) for name in TABLES})
 
 
@@ -99,6 +109,8 @@ def write_store(
     end_date: date | str = "2025-12-31",
     time_zone: str = "America/New_York",
     currency: str = "USD",
+    slow_down_share: float = 0.0,
+    slow_down_from: date | str | None = None,
 ) -> dict[str, int]:
     """Write a store as ``orders``, ``order_items``, ``support_tickets`` and ``labels`` ``.parquet``.
 
@@ -108,7 +120,7 @@ def write_store(
         A store in memory, or a number of customers to simulate and write block by block in bounded memory.
     out_dir : str or Path
         Created if absent. Files of these names are replaced, each only once all are complete.
-    seed, n_years, progress, end_date, time_zone, currency
+    seed, n_years, progress, end_date, time_zone, currency, slow_down_share, slow_down_from
         As for `simulate_store`; not used for a store in memory.
 
     Returns
@@ -125,7 +137,20 @@ def write_store(
         whole = {name: pa.Table.from_pandas(getattr(store, name), preserve_index=False) for name in TABLES}
         return _write_blocks(iter([whole]), Path(out_dir))
     clock = Clock.ending(end_date, n_years, time_zone)
-    return _write_blocks(draw_blocks(store, seed, clock, currency, progress), Path(out_dir))
+    planted = _slow_down(clock, slow_down_share, slow_down_from)
+    return _write_blocks(draw_blocks(store, seed, clock, currency, progress, planted), Path(out_dir))
+
+
+def _slow_down(clock: Clock, share: float, day: date | str | None) -> SlowDown | None:
+    """Check what is to be planted; None where nothing is."""
+    if not share and day is None:
+        return None
+    if not 0 < share <= MAX_SHARE or day is None:
+        raise ValueError(f"a slow-down needs a share above 0, at most {MAX_SHARE}, and a date; got {share} and {day}")
+    n = int((np.datetime64(str(day), "D") - clock.start).astype(int))
+    if not 365 <= n < clock.n_days:
+        raise ValueError(f"a slow-down must begin after the first year of the window and before its end, not on {day}")
+    return SlowDown(share, float(clock.warp[n]))
 
 
 def _frame(blocks: list[Block], name: str) -> pd.DataFrame:

@@ -116,9 +116,10 @@ def tickets_table(ticket_number: np.ndarray, customers: Customers, tickets: Tick
     )
 
 
-def labels_table(customers: Customers, orders: Orders, tickets: Tickets) -> pa.Table:
+def labels_table(customers: Customers, orders: Orders, tickets: Tickets, with_rhythm: bool = False) -> pa.Table:
     """Return the planted truth of a block: one row an identified customer.
 
+    With a planted slow-down there are ``slows_down`` and ``is_brisk``, whether they bought every few days before.
     A state is null where the customer has too few valid orders (tickets, for ``support_history``) to show it.
     """
     known = np.flatnonzero(~customers.is_guest)
@@ -133,6 +134,9 @@ def labels_table(customers: Customers, orders: Orders, tickets: Tickets) -> pa.T
         if axis == "support_history":
             hidden = n_tickets < MIN_TICKETS
         columns[axis] = _named(customers.states[axis][known], names, hidden)
+    if with_rhythm:
+        columns["slows_down"] = pa.array(np.isfinite(customers.slows_on[known]))
+        columns["is_brisk"] = pa.array(customers.is_brisk[known])
     return pa.table(columns)
 
 

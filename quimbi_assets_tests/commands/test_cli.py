@@ -12,7 +12,22 @@ pytestmark = pytest.mark.xdist_group("graph")
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "load", "run", "rename", "segments", "profile", "backtest", "simulate", "ui"]
+    "command",
+    [
+        "demo",
+        "load",
+        "run",
+        "promote",
+        "rename",
+        "segments",
+        "profile",
+        "backtest",
+        "plan",
+        "snapshot",
+        "drift",
+        "simulate",
+        "ui",
+    ],
 )
 def test_every_command_helps(quimbi, command):
     code, out, _ = quimbi(command, "--help")
@@ -36,6 +51,11 @@ def test_every_command_helps(quimbi, command):
         ),
         (["rename", "--store-id", "x", "--axis", "a", "--segment", "b"], "--to"),
         (["run"], "--store-id"),
+        (["drift", "--store-id", "nowhere"], "unknown store 'nowhere'"),
+        (["snapshot", "--store-id", "nowhere", "--week", "2025-06-02"], "unknown store 'nowhere'"),
+        (["snapshot", "--store-id", "nowhere", "--week", "2025-06-03"], "2025-06-02"),
+        (["snapshot", "--store-id", "nowhere", "--week", "monday"], "'monday' is not a date"),
+        (["simulate", "--customers", "5", "--out", "x", "--slow-down-share", "0.1"], "and a date"),
         (["fly"], "fly"),
         (["simulate", "--customers", "0", "--out", "x"], "--customers"),
     ],
@@ -97,6 +117,27 @@ def test_simulate_writes_four_files_and_the_same_ones_again(quimbi, tmp_path):
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert "orders.parquet" in out
+
+
+def test_snapshots_and_drift(quimbi, two_stores):
+    code, out, err = quimbi("drift", "--store-id", "south")
+    assert (code, out) == (2, "")
+    assert "has no snapshot yet" in err
+    for week, words in (("2025-12-29", "the first snapshot"), ("2026-01-05", "since the snapshot of 2025-12-29")):
+        code, out, _ = quimbi("snapshot", "--store-id", "south", "--week", week)
+        assert code == 0
+        assert words in out
+    code, out, _ = quimbi("drift", "--store-id", "south", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert set(found) == {
+        "store_id", "week", "as_of", "compared_with", "customers", "causes", "migrations", "alerts", "floors",
+        "feature_psi", "segment_psi", "large_psi",
+    }  # fmt: skip
+    assert set(found["causes"]) <= {"acted", "silent"}
+    code, out, _ = quimbi("drift", "--store-id", "south")
+    assert code == 0
+    assert "newly at risk" in out
 
 
 def test_ctrl_c_is_one_line_and_leaves_everything_usable(two_stores, quimbi):

@@ -232,3 +232,36 @@ def test_knobs():
     local = store.orders["order_date"].dt.tz_convert("Europe/Berlin")
     assert local.max() < pd.Timestamp("2024-07-01", tz="Europe/Berlin")
     assert np.isclose((local.max() - local.min()).days, 730, atol=60)
+
+
+def test_a_planted_slow_down_slows_those_it_names_and_changes_nobody_else():
+    plain = simulate_store(600, seed=2)
+    store = simulate_store(600, seed=2, slow_down_share=0.1, slow_down_from="2025-06-02")
+    labels = store.labels.set_index("customer_id")
+    assert labels["slows_down"].mean() == pytest.approx(0.1, abs=0.03)
+    assert (labels["is_brisk"].sum() / labels["slows_down"].sum()) == pytest.approx(2, abs=0.3)
+    assert labels.loc[labels["slows_down"], "is_brisk"].all()
+    orders = store.orders.dropna(subset="customer_id").join(labels[["slows_down", "is_brisk"]], on="customer_id")
+    later = orders["order_date"] >= pd.Timestamp("2025-06-02", tz="America/New_York")
+    days = np.where(later, 213, 90)
+    recent = later | (orders["order_date"] >= pd.Timestamp("2025-03-04", tz="America/New_York"))
+    rate = (1 / pd.Series(days, orders.index))[recent & orders["is_brisk"]].groupby([orders["slows_down"], later]).sum()
+    rate /= (
+        labels[labels["is_brisk"]]
+        .groupby("slows_down")
+        .size()
+        .rename_axis("slows_down")
+        .reindex(rate.index.get_level_values(0))
+        .to_numpy()
+    )
+    assert 1 / rate[False, False] == pytest.approx(1 / rate[True, False], rel=0.15)
+    assert rate[True, False] / rate[True, True] > 3
+    assert rate[False, False] / rate[False, True] < 1.5
+    others = labels.index[~labels["is_brisk"]]
+    assert (labels.loc[others, "archetype"] == plain.labels.set_index("customer_id").loc[others, "archetype"]).all()
+
+
+@pytest.mark.parametrize(("share", "day"), [(0.3, "2025-06-02"), (0.1, None), (0.1, "2023-02-01"), (0.1, "2030-01-01")])
+def test_a_slow_down_that_cannot_be_is_refused(share, day):
+    with pytest.raises(ValueError, match="slow-down"):
+        simulate_store(10, slow_down_share=share, slow_down_from=day)

@@ -1,0 +1,60 @@
+"""Prints how customers moved: who migrated and why, who is newly at risk, whether a refit is due.
+
+Belongs here: reading the tables of snapshots and laying them out. Does not: computing anything.
+"""
+
+from datetime import date
+from typing import Any
+
+from quimbi_assets.commands.console import out
+from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.resources.database import open_database
+from quimbi_assets.resources.drift_reading import read_drift
+from quimbi_assets.resources.stores import read_store
+
+SHOWN = 10
+
+
+def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
+    """Return the structure of ``quimbi drift --json``: of one week, by default the newest.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store or it has no snapshot.
+    """
+    database = open_database()
+    read_store(database, store_id)
+    found = read_drift(database, store_id, week)
+    if found is None:
+        raise BadInputError(
+            f"store {store_id} has no snapshot yet; make one: quimbi snapshot --store-id {store_id} --week MONDAY"
+        )
+    return found
+
+
+def print_drift(found: dict[str, Any]) -> None:
+    """Print a week: causes, largest migrations, alerts, drift of the population."""
+    out.print(f"[bold]store {found['store_id']}[/bold], week {found['week']}: {found['customers']:,} customers")
+    if found["compared_with"] is None:
+        out.print("the first snapshot: there is nothing to compare it with yet")
+        return
+    causes = ", ".join(f"{count:,} {cause}" for cause, count in found["causes"].items())
+    out.print(f"since the snapshot of {found['compared_with']}: {causes}", markup=False)
+    behaviour = [flow for flow in found["migrations"] if flow["cause"] != "model"]
+    if behaviour:
+        out.print("\n[bold]largest migrations[/bold]")
+    for flow in behaviour[:SHOWN]:
+        start, end = flow["from_name"] or flow["from_segment"], flow["to_name"] or flow["to_segment"]
+        out.print(f"  {flow['customers']:>7,}  {flow['axis']}: {start} -> {end}  ({flow['cause']})", markup=False)
+    if by_model := sum(flow["customers"] for flow in found["migrations"] if flow["cause"] == "model"):
+        out.print(f"  {by_model:>7,}  segments became others with a changed model", markup=False)
+    at_risk = [alert for alert in found["alerts"] if alert["alert"] == "newly_at_risk"]
+    out.print(f"\n[bold]alerts[/bold]: {len(at_risk):,} newly at risk, {len(found['alerts']) - len(at_risk):,} moved")
+    for alert in found["alerts"][:SHOWN]:
+        value = "" if alert["lifetime_value"] is None else f"  worth {alert['lifetime_value']:,.0f} so far"
+        kind = alert["alert"].replace("_", " ")
+        out.print(f"  {alert['customer_id']}  {kind} (cause: {alert['cause']}){value}", markup=False)
+    for axis, psi in found["segment_psi"].items():
+        if psi >= found["large_psi"]:
+            out.print(f"the sizes of the segments of {axis} are not those of the fit (PSI {psi:.2f}): quimbi run")

@@ -1,0 +1,40 @@
+"""Makes a store's weekly snapshot through the asset graph, and says what changed.
+
+Belongs here: ``quimbi snapshot``. Does not: any work of the assets.
+"""
+
+import time
+from datetime import date
+
+from quimbi_assets.commands.console import Steps, out, steps
+from quimbi_assets.drift.weeks import parse_week
+from quimbi_assets.orders.errors import BadInputError
+
+
+def snapshot_and_summarise(store_id: str, week: str) -> None:
+    """Make the snapshot of a week, compare it with the one before, and print one line of each.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store or week, or the store was never run.
+    """
+    monday = parse_week(week)
+    started = time.monotonic()
+    with steps(store_id) as progress:
+        snapshot_week(store_id, monday, progress)
+    from quimbi_assets.commands.drifting import drift_of, print_drift
+
+    print_drift(drift_of(store_id, monday))
+    out.print(f"took {time.monotonic() - started:.1f} s", style="dim")
+
+
+def snapshot_week(store_id: str, week: date, progress: Steps) -> str:
+    """Materialize the store's orders, and the week's snapshot and comparison; return the run's id."""
+    from quimbi_assets.commands.running import materialize
+    from quimbi_assets.defs.partitions import FIRST_WEEK, ITEMS_KEY, ORDERS_KEY, WEEKS, store_week_key
+
+    if not WEEKS.has_partition_key(week.isoformat()):
+        raise BadInputError(f"week {week} is not over yet, or lies before {FIRST_WEEK} (QUIMBI_FIRST_WEEK)")
+    materialize(store_id, "store", progress, [ORDERS_KEY, ITEMS_KEY])
+    return materialize(store_id, "week", progress, partition=store_week_key(store_id, week))

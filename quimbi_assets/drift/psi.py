@@ -1,0 +1,106 @@
+"""Has the population moved away from what the models were fitted on?
+
+Belongs here: the population stability index against the fit's bins, and when to recommend a refit. Does not: learning
+the bins (``clustering.reference_bins``).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LARGE, MODERATE = 0.25, 0.1
+LEAST_SHARE = 1e-4
+"""Share that an empty bin counts as, so that one customer in it is no infinite change."""
+LARGE_FEATURES = 1 / 3
+"""Share of all features with a large index from which a refit is recommended."""
+
+
+def population_stability(reference: Array, current: Array, n_reference: int, n_current: int) -> float:
+    """Return the population stability index of two distributions over the same bins, less what chance makes it.
+
+    Parameters
+    ----------
+    reference, current : ndarray of shape (n_bins,)
+        Shares, 0-1, summing to 1.
+    n_reference, n_current : int
+        Customers behind each; a small store's index is above 0 by chance alone, a large one's is not.
+
+    Returns
+    -------
+    float
+        At least 0. Below 0.1 hardly anything, above 0.25 large; a size of effect, which a store's size does not raise.
+
+    Notes
+    -----
+    ``sum (c - r) ln(c / r)``; its expectation with nothing changed, ``(n_bins - 1)(1 / n_r + 1 / n_c)``, is taken off.
+
+    References
+    ----------
+    B. Yurdakul, Statistical properties of the population stability index (2018).
+
+    Examples
+    --------
+    >>> round(population_stability(np.array([0.5, 0.5]), np.array([0.8, 0.2]), 10**9, 10**9), 3)
+    0.416
+    """
+    r, c = np.maximum(reference, LEAST_SHARE), np.maximum(current, LEAST_SHARE)
+    used = np.count_nonzero((reference > 0) | (current > 0))
+    chance = (used - 1) * (1 / max(n_reference, 1) + 1 / max(n_current, 1))
+    return max(float(np.sum((c - r) * np.log(c / r)) - chance), 0.0)
+
+
+def bin_shares(values: Array, edges: Array) -> Array:
+    """Return the share of values in each bin, the last bin being that of undefined ones; shape (n_edges + 2,)."""
+    defined = values[np.isfinite(values)]
+    counts = np.bincount(np.searchsorted(edges, defined, side="left"), minlength=len(edges) + 1)
+    return np.concatenate([counts, [len(values) - len(defined)]]) / max(len(values), 1)
+
+
+def feature_drift(bins: Mapping[str, Any], features: pd.DataFrame) -> pd.DataFrame:
+    """Compare the features of today's customers with those of the fit.
+
+    Parameters
+    ----------
+    bins : mapping
+        As ``clustering.reference_bins.learn_bins`` returns them.
+    features : DataFrame of n rows
+        Today's, of all customers.
+
+    Returns
+    -------
+    DataFrame
+        ``feature``, ``psi``; features that the frame lacks are left out.
+    """
+    rows = []
+    for name, learnt in bins["features"].items():
+        if name in features:
+            edges = np.asarray(learnt["edges"], dtype=np.float64)
+            current = bin_shares(features[name].to_numpy(dtype=np.float64, na_value=np.nan), edges)
+            reference = np.asarray(learnt["shares"], dtype=np.float64)
+            rows.append((name, population_stability(reference, current, int(bins["n"]), len(features))))
+    return pd.DataFrame(rows, columns=["feature", "psi"])
+
+
+def recommend_refit(feature_psi: pd.DataFrame, share_psi: Mapping[str, float]) -> str | None:
+    """Return why a refit is recommended, in words; None where it is not.
+
+    Parameters
+    ----------
+    feature_psi : DataFrame
+        ``axis``, ``feature``, ``psi``.
+    share_psi : mapping of axis to float
+        Index of the shares of the axis's segments.
+    """
+    moved = sorted(axis for axis, psi in share_psi.items() if psi >= LARGE)
+    if moved:
+        return f"the sizes of the segments of {', '.join(moved)} are no longer those of the fit"
+    large = feature_psi[feature_psi["psi"] >= LARGE]
+    if len(feature_psi) and len(large) >= LARGE_FEATURES * len(feature_psi):
+        names = ", ".join(large.sort_values("psi", ascending=False)["feature"].head(5))
+        return f"{len(large)} of {len(feature_psi)} features are distributed otherwise than at the fit: {names} ..."
+    return None

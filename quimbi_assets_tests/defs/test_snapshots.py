@@ -1,0 +1,244 @@
+"""Weekly snapshots through the real graph: point in time, made again, backfilled, thinned, retrained, corrected."""
+
+import json
+from datetime import date, timedelta
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.drifting import drift_of
+from quimbi_assets.commands.running import RunOptions, run_store
+from quimbi_assets.commands.snapshotting import snapshot_week
+from quimbi_assets.definitions import build_defs
+from quimbi_assets.defs.partitions import MIGRATIONS_KEY, ORDERS_KEY, SNAPSHOTS_KEY, STORES, store_week_key
+from quimbi_assets.drift.kept import DIGEST
+from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.resources.frames import frame_io_manager
+from quimbi_assets.resources.instance import open_instance
+from quimbi_assets.resources.loading import load_store
+from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.simulation import write_store
+
+pytestmark = pytest.mark.xdist_group("snapshots")
+
+STORE, ZONE = "weekly", "America/New_York"
+AXES = ["purchase_frequency", "purchase_value", "loyalty_trajectory"]
+FIRST = date(2025, 9, 1)
+HISTORY = "customer_history"
+
+
+def weeks(n, first=FIRST):
+    return [first + timedelta(days=7 * i) for i in range(n)]
+
+
+def table(database, name, store_id, week=None):
+    sql = f"SELECT to_jsonb(t) - 'store_id' FROM quimbi.{name} t WHERE store_id = %s"
+    with database.transaction() as cursor:
+        cursor.execute(sql + (" AND week = %s" if week else ""), (store_id, week) if week else (store_id,))
+        return sorted(json.dumps(row, sort_keys=True) for (row,) in cursor.fetchall())
+
+
+def run(store_id, as_of=None, **options):
+    run_store(store_id, RunOptions(axes=AXES, as_of=as_of, **options), Steps(None, store_id))
+
+
+def snapshot(store_id, week):
+    snapshot_week(store_id, week, Steps(None, store_id))
+
+
+def backfill(store_id, chosen):
+    """Materialize weeks in one run, with the tags that Dagster's backfill daemon gives such a run."""
+    first, last = (store_week_key(store_id, week) for week in (chosen[0], chosen[-1]))
+    tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    with open_instance() as instance:
+        return build_defs().resolve_job_def("week").execute_in_process(instance=instance, tags=tags)
+
+
+@pytest.fixture(scope="module")
+def store(database, tmp_path_factory):
+    """A store fitted as of 1 September, watched for the weeks after it; its files."""
+    folder = tmp_path_factory.mktemp(STORE)
+    write_store(500, folder, seed=6, end_date="2025-10-31")
+    load_store(database, STORE, folder / "orders.parquet", folder / "order_items.parquet", time_zone=ZONE)
+    run(STORE, as_of="2025-09-01T04:00Z")
+    for week in weeks(3):
+        snapshot(STORE, week)
+    return folder
+
+
+def load_part(database, folder, name, keep):
+    """Load those of the store's orders that ``keep`` says."""
+    orders = pd.read_parquet(folder / "orders.parquet")
+    orders = keep(orders)
+    items = pd.read_parquet(folder / "order_items.parquet")
+    orders.to_parquet(folder / f"{name}.parquet")
+    items[items["order_id"].isin(orders["order_id"])].to_parquet(folder / f"{name}_items.parquet")
+    load_store(database, name, folder / f"{name}.parquet", folder / f"{name}_items.parquet", time_zone=ZONE)
+
+
+def test_rows_are_of_every_customer_at_the_end_of_the_week(store, database):
+    rows = [json.loads(row) for row in table(database, HISTORY, STORE, FIRST)]
+    orders = frame_io_manager().read(ORDERS_KEY, STORE)
+    end = pd.Timestamp("2025-09-08 04:00")
+    assert {row["customer_id"] for row in rows} == set(orders.loc[orders["order_date"] < end, "customer_id"])
+    for row in rows:
+        assert pd.Timestamp(row["as_of"]) == end.tz_localize("UTC")
+        assert set(row["model_versions"]) == set(row["dominant_segments"]) == set(AXES)
+        assert row["churn_risk_score"] is None
+        assert row["lifetime_value"] >= 0
+        for axis, memberships in row["segment_memberships"].items():
+            assert sum(memberships.values()) == pytest.approx(1, abs=1e-9)
+            assert row["dominant_segments"][axis] in memberships
+    assert any(row["archetype_id"] for row in rows)
+
+
+def test_drift_says_how_far_how_fast_and_why(store, database):
+    rows = [json.loads(row) for row in table(database, HISTORY, STORE, weeks(3)[-1])]
+    moved = [row["drift"]["purchase_frequency"] for row in rows if row["drift"]]
+    assert set(moved[0]) == {"drift", "velocity_per_day", "acceleration", "severity", "cause"}
+    assert {found["cause"] for found in moved} == {"acted", "silent"}
+    assert all(found["velocity_per_day"] == pytest.approx(found["drift"] / 7, abs=1e-6) for found in moved)
+    found = drift_of(STORE)
+    assert found["week"] == weeks(3)[-1].isoformat()
+    assert found["compared_with"] == weeks(3)[-2].isoformat()
+    assert set(found["causes"]) == {"acted", "silent"}
+    assert all(flow["cause"] in ("acted", "silent") for flow in found["migrations"])
+    assert all(alert["cause"] in ("acted", "silent") for alert in found["alerts"])
+    assert found["floors"]["silence"] >= 1.3
+
+
+def test_a_week_made_again_changes_no_row(store, database):
+    names = (HISTORY, "segment_migrations", "drift_floors", "population_drift")
+    before = {name: table(database, name, STORE) for name in names}
+    snapshot(STORE, weeks(3)[1])
+    backfill(STORE, weeks(3))
+    assert {name: table(database, name, STORE) for name in names} == before
+
+
+def test_a_backfill_is_one_run_and_the_same_as_week_by_week(store, database):
+    load_part(database, store, "backfilled", lambda orders: orders)
+    run("backfilled", as_of="2025-09-01T04:00Z")
+    with open_instance() as instance:
+        instance.add_dynamic_partitions(str(STORES.name), ["backfilled"])
+    result = backfill("backfilled", weeks(3))
+    assert result.success
+    assert table(database, HISTORY, "backfilled") == table(database, HISTORY, STORE)
+    with open_instance() as instance:
+        for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
+            made = instance.get_materialized_partitions(key)
+            assert {store_week_key("backfilled", week) for week in weeks(3)} <= set(made)
+
+
+def test_a_snapshot_of_the_past_is_blind_to_what_came_later(store, database):
+    end = pd.Timestamp("2025-09-22 04:00", tz="UTC")
+    load_part(database, store, "then", lambda orders: orders[pd.to_datetime(orders["order_date"], utc=True) < end])
+    run("then", as_of="2025-09-01T04:00Z")
+    for week in weeks(3):
+        snapshot("then", week)
+    assert table(database, HISTORY, "then") == table(database, HISTORY, STORE)
+
+
+def test_before_the_first_fit_models_of_then_are_fitted_and_nothing_else_changes(store, database):
+    tracking = MlflowTracking()
+    serving = tracking.tracking().champion_versions(STORE, AXES)
+    segments = table(database, "axis_models", STORE)
+    past = date(2025, 6, 2)
+    snapshot(STORE, past)
+    rows = [json.loads(row) for row in table(database, HISTORY, STORE, past)]
+    assert all(row["model_versions"][axis] != serving[axis] for row in rows for axis in AXES)
+    assert tracking.tracking().champion_versions(STORE, AXES) == serving
+    assert table(database, "axis_models", STORE) == segments
+    registered = tracking.tracking().client.get_registered_model(f"{STORE}.purchase_value")
+    aliases = {name: str(version) for name, version in registered.aliases.items()}
+    assert aliases == dict.fromkeys(("champion", "present"), serving["purchase_value"])
+    assert any(row["archetype_id"] for row in rows)
+    end = pd.Timestamp("2025-06-09 04:00")
+    assert set(tracking.predecessors(STORE, dict.fromkeys(AXES, str(end)))) >= set(AXES)
+    before = table(database, HISTORY, STORE, past)
+    snapshot(STORE, past)
+    assert table(database, HISTORY, STORE, past) == before
+    load_part(database, store, "past", lambda o: o[pd.to_datetime(o["order_date"], utc=True) < end.tz_localize("UTC")])
+    run("past", as_of=str(end), promote=True)
+    snapshot("past", past)
+    alone = [json.loads(row) for row in table(database, HISTORY, "past", past)]
+    for one, other in zip(rows, alone, strict=True):
+        for axis in AXES:
+            same = [list(side["segment_memberships"][axis].values()) for side in (one, other)]
+            assert sorted(same[0]) == pytest.approx(sorted(same[1]), abs=1e-9)
+
+
+def test_retraining_alone_is_nobody_s_behaviour(store, database):
+    load_part(database, store, "refitted_weekly", lambda orders: orders)
+    run("refitted_weekly", as_of="2025-09-01T04:00Z")
+    for week in weeks(2):
+        snapshot("refitted_weekly", week)
+    unchanged = [json.loads(row) for row in table(database, "segment_migrations", "refitted_weekly", weeks(2)[1])]
+    run("refitted_weekly", as_of="2025-09-15T04:00Z", max_k=2, promote=True)
+    snapshot("refitted_weekly", weeks(3)[2])
+    moves = [json.loads(row) for row in table(database, "segment_migrations", "refitted_weekly", weeks(3)[2])]
+    rows = [json.loads(row) for row in table(database, HISTORY, "refitted_weekly", weeks(3)[2])]
+    causes = {row["customer_id"]: row["drift"]["purchase_value"]["cause"] for row in rows if row["drift"]}
+    acted = {customer for customer, cause in causes.items() if cause == "acted"}
+    by_cause = {cause: {m["customer_id"] for m in moves if m["cause"] == cause} for cause in ("acted", "model")}
+    assert by_cause["acted"] <= acted
+    assert by_cause["model"] - acted
+    assert {move["cause"] for move in unchanged} <= {"acted", "silent"}
+    assert {row["alert_cause"] for row in rows} <= {None, "acted", "silent"}
+
+
+def test_corrected_data_are_told_from_what_customers_did(store, database):
+    frames = frame_io_manager()
+    before = frames.read_week(SNAPSHOTS_KEY, STORE, weeks(3)[-1])
+    orders = pd.read_parquet(store / "orders.parquet")
+    someone = before.index[0]
+    mine = (orders["customer_id"] == someone) & (orders["status"] == "paid")
+    orders.loc[mine.idxmax(), "total_price"] *= 100
+    orders.to_parquet(store / "corrected.parquet")
+    load_store(database, STORE, store / "corrected.parquet", store / "order_items.parquet", time_zone=ZONE)
+    snapshot(STORE, weeks(4)[-1])
+    rows = [json.loads(row) for row in table(database, HISTORY, STORE, weeks(4)[-1])]
+    causes = {row["customer_id"]: row["drift"]["purchase_value"]["cause"] for row in rows if row["drift"]}
+    assert [customer for customer, cause in causes.items() if cause == "corrected"] == [someone]
+    (own,) = [row for row in rows if row["customer_id"] == someone]
+    assert own["alert"] is None
+    after = frames.read_week(SNAPSHOTS_KEY, STORE, weeks(4)[-1])
+    assert before.loc[someone, DIGEST] != after.loc[someone, DIGEST]
+
+
+def test_old_weeks_are_thinned_rows_and_files(store, database):
+    config = {"ops": {"drift__snapshots": {"config": {"keep_weekly_weeks": 2}}}}
+    last = weeks(5)[-1]
+    with open_instance() as instance:
+        build_defs().resolve_job_def("week").execute_in_process(
+            instance=instance, partition_key=store_week_key(STORE, last), run_config=config
+        )
+    with database.transaction() as cursor:
+        cursor.execute("SELECT DISTINCT week FROM quimbi.customer_history WHERE store_id = %s ORDER BY 1", (STORE,))
+        kept = [week for (week,) in cursor.fetchall()]
+    assert kept == [date(2025, 6, 2), FIRST, *weeks(5)[-2:]]
+    frames = frame_io_manager()
+    assert frames.read_week(SNAPSHOTS_KEY, STORE, weeks(3)[1]) is None
+    assert frames.read_week(SNAPSHOTS_KEY, STORE, FIRST) is not None
+
+
+def test_the_ui_has_pictures_and_the_check(store):
+    with open_instance() as instance:
+        event = instance.get_latest_materialization_event(MIGRATIONS_KEY)
+        metadata = event.asset_materialization.metadata
+        assert metadata["segment_shares_over_weeks"].value.startswith("![picture](data:image/png;base64,")
+        assert metadata["mlflow_run"].value.startswith("http://")
+        check = dg.AssetCheckKey(MIGRATIONS_KEY, "population_as_at_the_fit")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+        assert record.event.asset_check_evaluation.severity == dg.AssetCheckSeverity.WARN
+
+
+def test_bad_weeks_are_bad_input(store, database):
+    with pytest.raises(BadInputError, match="not over yet"):
+        snapshot(STORE, date(2100, 1, 4))
+    with pytest.raises(BadInputError, match="customers by the end of week"):
+        snapshot(STORE, date(2010, 1, 4))
+    load_part(database, store, "never_run", lambda orders: orders)
+    with pytest.raises(BadInputError, match="no models yet"):
+        snapshot("never_run", FIRST)
