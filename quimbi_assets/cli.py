@@ -170,8 +170,10 @@ def backtest(store_id: str, as_json: bool) -> None:
 @click.option("--refit", help="Fit models anew: weekly, monthly or never.")
 @click.option("--snapshot", help="Record the week that ended: weekly or never.")
 @click.option("--stale-after-days", type=int, help="Days after which orders and profiles count as stale.")
+@click.option("--repeat-after-weeks", type=int, help="Weeks in which a customer is not named again in messages.")
+@click.option("--holdout-share", type=float, help="Share of customers never named, to measure what acting brings.")
 @JSON
-def plan(store_id: str, as_json: bool, **changes: str | int | None) -> None:
+def plan(store_id: str, as_json: bool, **changes: str | float | None) -> None:
     """Show or set what the schedules do for a store, and when."""
     from quimbi_assets.commands import planning, showing
 

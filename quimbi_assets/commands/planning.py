@@ -62,4 +62,9 @@ def print_plan_of(plan: dict[str, Any]) -> None:
     out.print(f"  models are fitted anew {when[plan['refit']]}", markup=False)
     out.print(f"  the week that ended is recorded {when[plan['snapshot']]}", markup=False)
     out.print(f"  stale when older than {plan['stale_after_days']} days", markup=False)
+    out.print(
+        f"  messages name nobody twice in {plan['repeat_after_weeks']} weeks, and {plan['holdout_share']:.0%} of "
+        "customers never, to compare with",
+        markup=False,
+    )
     out.print("Schedules run while `quimbi ui` does, once they are switched on there under Automation.", markup=False)

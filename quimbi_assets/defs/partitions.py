@@ -47,6 +47,7 @@ PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
 FRESHNESS_CHECK = dg.AssetCheckKey(PROFILES_KEY, "every_store_is_fresh")
 SNAPSHOTS_KEY = dg.AssetKey(["drift", "snapshots"])
 MIGRATIONS_KEY = dg.AssetKey(["drift", "migrations"])
+NOTICES_KEY = dg.AssetKey(["drift", "notices"])
 
 
 def weeks_by_store(context: dg.AssetExecutionContext) -> dict[str, list[date]]:

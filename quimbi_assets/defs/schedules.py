@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.jobs import STORE_JOB
-from quimbi_assets.defs.partitions import STORE_TAG, STORES
-from quimbi_assets.orders.plan import StorePlan
+from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
+from quimbi_assets.defs.partitions import STORE_TAG, STORES, store_week_key
+from quimbi_assets.orders.plan import StorePlan, closed_week
 from quimbi_assets.resources.store import StoreDatabase
 from quimbi_assets.resources.store_plans import PlannedStore
 
@@ -79,4 +79,21 @@ def refits(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Itera
         yield dg.SkipReason("no store is due")
 
 
-SCHEDULES = (refits,)
+@dg.schedule(
+    cron_schedule=CRON,
+    job=WEEK_JOB,
+    description="Records each store's week that ended, who moved and why, and tells the store who is newly at risk: by "
+    "default on Mondays at five in the morning, by the store's clock (`quimbi plan`).",
+)
+def weeks(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Launch the snapshots that are due, of the week that ended by the store's clock."""
+    launched = 0
+    for planned, due, tag in due_stores(context, store, "week", lambda plan, _: plan.snapshot == "weekly"):
+        launched += 1
+        partition = store_week_key(planned.store_id, closed_week(due).date())
+        yield dg.RunRequest(run_key=tag, partition_key=partition, tags={DUE_TAG: tag, STORE_TAG: planned.store_id})
+    if not launched:
+        yield dg.SkipReason("no store is due")
+
+
+SCHEDULES = (refits, weeks)

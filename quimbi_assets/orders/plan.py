@@ -35,6 +35,11 @@ class StorePlan:
     stale_after_days : int
         Days since the newest order, and since the last profiles, after which the store counts as stale.
 
+    repeat_after_weeks : int
+        Weeks in which a customer the store was told of is not named again.
+    holdout_share : float
+        Share of customers, 0 to below 1, the store is never told of, so that what acting brings can be measured.
+
     Raises
     ------
     BadInputError
@@ -46,6 +51,8 @@ class StorePlan:
     refit: str = "monthly"
     snapshot: str = "weekly"
     stale_after_days: int = 9
+    repeat_after_weeks: int = 8
+    holdout_share: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -56,6 +63,10 @@ class StorePlan:
             raise BadInputError(f"hour {self.hour} cannot be used: give 0 to 23")
         if self.stale_after_days < 1:
             raise BadInputError(f"stale_after_days {self.stale_after_days} cannot be used: give 1 or more")
+        if self.repeat_after_weeks < 0:
+            raise BadInputError(f"repeat_after_weeks {self.repeat_after_weeks} cannot be used: give 0 or more")
+        if not 0 <= self.holdout_share < 1:
+            raise BadInputError(f"holdout_share {self.holdout_share} cannot be used: give 0 to below 1")
 
     def to_json(self) -> str:
         """Return the plan as JSON text, as ``stores.plan`` keeps it."""

@@ -82,6 +82,12 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     }
 
 
+def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Return a week's alerted customers (``customer_id``, ``alert``, value, risk), and its migrations by size."""
+    given = {"s": store_id, "w": week}
+    return read_frame(database, ALERTS, given), _records(read_frame(database, FLOWS, given))
+
+
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     plain = frame.astype(object).where(frame.notna(), None)
     return [

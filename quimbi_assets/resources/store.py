@@ -6,6 +6,7 @@ Belongs here: the resource. Does not: SQL (``reading``, ``publishing``), loading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
+from typing import Any
 
 import pandas as pd
 from dagster import ConfigurableResource
@@ -13,8 +14,10 @@ from dagster import ConfigurableResource
 from quimbi_assets.resources import (
     archetype_table,
     bulk,
+    drift_reading,
     history_table,
     naming_table,
+    notice_table,
     publishing,
     reading,
     store_plans,
@@ -146,3 +149,23 @@ class StoreDatabase(ConfigurableResource):
     def drop_weeks(self, store_id: str, weeks: Sequence[date]) -> None:
         """Delete the snapshots of some weeks."""
         history_table.drop_weeks(self.database(), store_id, weeks)
+
+    def alerts(self, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+        """Return a week's alerted customers, and its migrations by size."""
+        return drift_reading.read_alerts(self.database(), store_id, week)
+
+    def named_before(self, store_id: str, week: date) -> dict[str, date]:
+        """Return the last week before this one in which each customer was named to the store."""
+        return notice_table.named_before(self.database(), store_id, week)
+
+    def was_told(self, store_id: str, week: date) -> bool:
+        """Whether the store was told of that week."""
+        return notice_table.was_told(self.database(), store_id, week)
+
+    def publish_notices(self, store_id: str, week: date, notices: pd.DataFrame) -> None:
+        """Replace a week's notices."""
+        notice_table.publish_notices(self.database(), store_id, week, notices)
+
+    def mark_told(self, store_id: str, week: date) -> None:
+        """Note that the store was told of a week."""
+        notice_table.mark_told(self.database(), store_id, week)
