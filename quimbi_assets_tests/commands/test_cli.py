@@ -87,8 +87,8 @@ def test_profiles_as_json_in_the_order_asked_for(quimbi, two_stores):
     assert [first["customer_id"], second["customer_id"]] == ["c0000009", "c0000002"]
     assert set(first) == {
         "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
-        "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "interpretation",
-        "model_versions", "as_of",
+        "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "churn_drivers",
+        "interpretation", "model_versions", "as_of",
     }  # fmt: skip
 
 
