@@ -38,7 +38,7 @@ NOBODY = "not sent: nobody is newly at risk"
     owners=OWNERS,
     kinds={"postgres", "slack"},
     description="Which alerted customers the store is told of: the ten most valuable newly at risk, nobody twice "
-    "within the weeks its plan says, nobody of the hold-out share. To `quimbi.alert_notices`; the last week also to Slack.",
+    "within the weeks of its plan, nobody of the hold-out share. `quimbi.alert_notices`, and Slack for the last week.",
 )
 @retried
 def notices(

@@ -35,8 +35,10 @@ from quimbi_assets.drift.silence import closed_days, surprise
 from quimbi_assets.drift.weeks import week_end
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.profiles.archetypes import archetype_ids
+from quimbi_assets.profiles.risk import risk_scores
 from quimbi_assets.profiles.scores import score_axis
 from quimbi_assets.resources.frames import FrameIOManager
+from quimbi_assets.resources.model_registry import CHURN
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
@@ -123,15 +125,17 @@ def _snapshot(
     scores = {axis: score_axis(models.loaded[axis].model, table) for axis, table in features.items()}
     known = fitting_archetypes(models.archetypes, scores)
     value = features.get("purchase_value")
+    index = next(iter(features.values())).index
+    risk_by = {} if models.churn is None else {CHURN: str(models.churn.version)}
     rows = history_rows(
         week,
         end,
         scores,
-        {axis: version for axis, version in models.versions.items() if axis in scores},
+        {axis: version for axis, version in models.versions.items() if axis in scores} | risk_by,
         None if known is None else archetype_ids(scores, known),
         None if value is None else value["lifetime_value"].to_numpy(dtype=np.float64),
+        None if models.churn is None else risk_scores(models.churn.model, visible, end, index),
     )
-    index = next(iter(features.values())).index
     rhythm, closed = features.get(RHYTHM_AXIS), closed_days(orders["order_date"], end)
     silence = np.zeros(len(index)) if rhythm is None else surprise(rhythm, closed)
     kept = kept_table(features, customer_digests(visible, items, end), pd.Series(silence, index=index))

@@ -10,12 +10,13 @@ from datetime import date
 import pandas as pd
 
 from quimbi_assets.axes import AXES, StoreReference, fit_reference
+from quimbi_assets.defs.past_churn import churn_of_week
 from quimbi_assets.defs.past_models import fit_past_models
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.scores import AxisScores
-from quimbi_assets.resources.model_registry import LoadedModel
+from quimbi_assets.resources.model_registry import CHURN, LoadedModel
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.store import StoreDatabase
 
@@ -32,11 +33,14 @@ class WeekModels:
         What the features of each are measured against.
     archetypes : ArchetypeSet or None
         The archetypes of then.
+    churn : LoadedModel or None
+        The churn model of then.
     """
 
     loaded: Mapping[str, LoadedModel]
     references: Mapping[str, StoreReference]
     archetypes: ArchetypeSet | None
+    churn: LoadedModel | None = None
 
     @property
     def versions(self) -> dict[str, str]:
@@ -76,8 +80,14 @@ def models_of_week(
     BadInputError
         If the store was never run.
     """
-    scored_by = None if renew else store.week_versions(store_id, week)
+    scored_by = {} if renew else dict(store.week_versions(store_id, week) or {})
+    risk_by = {CHURN: scored_by.pop(CHURN)} if CHURN in scored_by else {}
     loaded = tracking.versions(store_id, scored_by) if scored_by else _serving(store_id, end, tracking)
+    churn = (
+        tracking.versions(store_id, risk_by).get(CHURN)
+        if scored_by
+        else churn_of_week(store_id, end, orders, run_id, tracking)
+    )
     if not loaded:
         axes = list(tracking.champions(store_id, AXES))
         if not axes:
@@ -86,7 +96,7 @@ def models_of_week(
         loaded = _serving(store_id, end, tracking)
     references = references_of(loaded, orders, items, end, tracking)
     rows = store.archetypes(store_id, end.tz_localize("UTC"))
-    return WeekModels({a: loaded[a] for a in AXES if a in loaded}, references, kept_archetypes(rows))
+    return WeekModels({a: loaded[a] for a in AXES if a in loaded}, references, kept_archetypes(rows), churn)
 
 
 def fitting_archetypes(archetypes: ArchetypeSet | None, scores: Mapping[str, AxisScores]) -> ArchetypeSet | None:

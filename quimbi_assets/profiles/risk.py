@@ -61,6 +61,28 @@ def no_risks(n: int, reason: str) -> ChurnRisks:
     )
 
 
+def risk_scores(
+    model: ChurnModel, orders: pd.DataFrame, observation_end: pd.Timestamp, customers: pd.Index
+) -> NDArray[np.float64]:
+    """Return the risks alone, as ``churn_risks`` does; NaN of customers without orders by then."""
+    return _risk(model, _features(model, orders, observation_end, customers))
+
+
+def _features(
+    model: ChurnModel, orders: pd.DataFrame, observation_end: pd.Timestamp, customers: pd.Index
+) -> pd.DataFrame:
+    measured = measure(read_history(orders, observation_end), observation_end, model.horizon_days)
+    return measured.reindex(customers.astype("str"))
+
+
+def _risk(model: ChurnModel, features: pd.DataFrame) -> NDArray[np.float64]:
+    known = features["n_orders"].notna().to_numpy()
+    risk = np.full(len(features), np.nan)
+    if known.any():
+        risk[known] = np.round(model.risk(features[known]), DECIMALS)
+    return risk
+
+
 def churn_risks(
     model: ChurnModel,
     orders: pd.DataFrame,
@@ -92,13 +114,10 @@ def churn_risks(
     ChurnRisks
         Without drivers where the model's risk says little about anybody.
     """
-    features = measure(read_history(orders, observation_end), observation_end, model.horizon_days)
-    features = features.reindex(customers.astype("str"))
+    features = _features(model, orders, observation_end, customers)
     known = features["n_orders"].notna().to_numpy()
-    risk = np.full(len(features), np.nan)
+    risk = _risk(model, features)
     weights = np.zeros((len(features), len(FACTS)))
-    if known.any():
-        risk[known] = np.round(model.risk(features[known]), DECIMALS)
     if known.any() and model.weak_reason_ is None:
         weights[known] = model.contributions(features[known])
     drivers = _drivers(weights, features, model.horizon_days, currency)

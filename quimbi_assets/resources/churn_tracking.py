@@ -18,7 +18,7 @@ from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.training import ChurnFit
 from quimbi_assets.churn.trial import Figures
 from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_promotion import promote
+from quimbi_assets.resources.model_promotion import keep_for_past, promote
 from quimbi_assets.resources.model_registry import CHURN, LoadedModel
 from quimbi_assets.resources.tracking import Tracking
 
@@ -27,7 +27,14 @@ INSTANT = "observation_end"
 
 
 def log_churn(
-    tracking: Tracking, store_id: str, fit: ChurnFit, as_of: str, tags: dict[str, str], picture: bytes
+    tracking: Tracking,
+    store_id: str,
+    fit: ChurnFit,
+    as_of: str,
+    tags: dict[str, str],
+    picture: bytes,
+    *,
+    for_past: bool = False,
 ) -> LoadedModel:
     """Log a churn model as a finished run, register it and let it serve.
 
@@ -45,6 +52,8 @@ def log_churn(
         Such as ``dagster_run_id``.
     picture : bytes
         Its calibration, PNG.
+    for_past : bool
+        Whether it is to score snapshots of its time only: then no alias moves.
     """
     from mlflow.entities import Metric, Param
 
@@ -64,7 +73,10 @@ def log_churn(
         experiment_id = tracking.experiment(store_id)
         example = _example(fit.model.horizon_days)
         version = tracking.registry.register_churn(experiment_id, run_id, store_id, fit.model, example, as_of)
-        promote(tracking.client, store_id, CHURN, version, fit.trial.serves)
+        if for_past:
+            keep_for_past(tracking.client, store_id, CHURN, version, None)
+        else:
+            promote(tracking.client, store_id, CHURN, version, fit.trial.serves)
     except BaseException:
         tracking.finish(run_id, "FAILED")
         raise

@@ -150,10 +150,12 @@ class MlflowTracking(ConfigurableResource):
             raise
         tracking.finish(run_id)
 
-    def log_churn(self, store_id: str, fit: ChurnFit, as_of: str, dagster_run_id: str, picture: bytes) -> LoadedModel:
+    def log_churn(
+        self, store_id: str, fit: ChurnFit, as_of: str, dagster_run_id: str, picture: bytes, *, for_past: bool = False
+    ) -> LoadedModel:
         """Log, register and serve a churn model fitted on data up to ``as_of``; see ``churn_tracking.log_churn``."""
         tags = {"dagster_run_id": dagster_run_id}
-        return churn_tracking.log_churn(self.tracking(), store_id, fit, as_of, tags, picture)
+        return churn_tracking.log_churn(self.tracking(), store_id, fit, as_of, tags, picture, for_past=for_past)
 
     def serving_churn(self, frames: FrameIOManager, store_id: str, as_of: str) -> LoadedModel | str:
         """Return the churn model that serves as of an instant, or why there is none."""
