@@ -39,7 +39,7 @@ def learn_bins(values: Array, names: Sequence[str], shares: Array) -> dict[str, 
 def _bins(values: Array) -> dict[str, list[float]]:
     defined = values[np.isfinite(values)]
     levels = np.linspace(0, 1, N_BINS + 1)[1:-1]
-    edges = np.unique(np.quantile(defined, levels, method="lower")) if len(defined) else np.empty(0)
+    edges = np.unique(np.quantile(defined, levels)) if len(defined) else np.empty(0)
     counts = np.bincount(np.searchsorted(edges, defined, side="left"), minlength=len(edges) + 1)
     shares = np.concatenate([counts, [len(values) - len(defined)]]) / max(len(values), 1)
     return {"edges": edges.tolist(), "shares": shares.tolist()}

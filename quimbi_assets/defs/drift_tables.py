@@ -12,10 +12,10 @@ from quimbi_assets.defs.week_models import WeekModels
 from quimbi_assets.drift.alerts import alert_causes
 from quimbi_assets.drift.causes import NEW, SILENT
 from quimbi_assets.drift.change import acceleration, severity, velocity
-from quimbi_assets.drift.comparison import Side
 from quimbi_assets.drift.floors import DRIFT
 from quimbi_assets.drift.history import drift_texts
 from quimbi_assets.drift.psi import feature_drift, population_stability
+from quimbi_assets.drift.sides import Side
 from quimbi_assets.resources.history_table import MIGRATION_COLUMNS
 
 

@@ -9,8 +9,9 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.checks import rule_check
+from quimbi_assets.defs.drift_facts import CHECK, comparison_facts, comparison_pictures, refit_check
 from quimbi_assets.defs.drift_tables import customer_rows, migration_rows, population_rows
+from quimbi_assets.defs.older_side import side_of
 from quimbi_assets.defs.partitions import (
     ITEMS_KEY,
     MIGRATIONS_KEY,
@@ -22,11 +23,9 @@ from quimbi_assets.defs.partitions import (
     weeks_by_store,
 )
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import facts
-from quimbi_assets.defs.week_comparison import Compared, compare_week, side_of
+from quimbi_assets.defs.week_comparison import Compared, compare_week
 from quimbi_assets.defs.week_models import models_of_week
 from quimbi_assets.drift.kept import kept_features
-from quimbi_assets.drift.pictures import migration_heat_map, shares_over_weeks
 from quimbi_assets.drift.psi import recommend_refit
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.frames import FrameIOManager
@@ -34,8 +33,6 @@ from quimbi_assets.resources.history_table import WeekDrift
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
-
-CHECK = "population_as_at_the_fit"
 
 
 @dg.asset(
@@ -68,12 +65,12 @@ def migrations(
             reasons.pop(store_id, None)
             if reason:
                 reasons[store_id] = reason
-            metadata = _metadata(found, drift)
+            metadata = comparison_facts(found, drift)
             if week == weeks[-1]:
-                metadata |= _pictures(store_id, week, drift, store, tracking, context.run_id)
+                metadata |= comparison_pictures(store_id, week, drift, store, tracking, context.run_id)
             context.add_asset_metadata(metadata, MIGRATIONS_KEY, store_week_key(store_id, week))
     yield dg.MaterializeResult(asset_key=MIGRATIONS_KEY)
-    yield _check(reasons)
+    yield refit_check(reasons)
 
 
 def _week(
@@ -106,41 +103,3 @@ def _week(
     psi = population[population["figure"] == "feature_psi"].rename(columns={"axis_name": "axis", "value": "psi"})
     sizes = population[population["figure"] == "segment_psi"].set_index("axis_name")["value"].to_dict()
     return found, drift, recommend_refit(psi.rename(columns={"name": "feature"}), sizes)
-
-
-def _check(reasons: dict[str, str]) -> dg.AssetCheckResult:
-    result = rule_check(
-        MIGRATIONS_KEY,
-        CHECK,
-        not reasons,
-        "Customers and segments are distributed as when the models were fitted; else refit: quimbi run.",
-        **reasons,
-    )
-    return result._replace(severity=dg.AssetCheckSeverity.WARN)
-
-
-def _metadata(found: Compared, drift: WeekDrift) -> dict[str, dg.MetadataValue]:
-    moves = drift.migrations
-    by_cause = moves.groupby("cause")["customer_id"].nunique() if len(moves) else pd.Series(dtype="int64")
-    flows = moves.groupby(["axis_name", "from_segment", "to_segment", "cause"]).size() if len(moves) else by_cause
-    return facts(
-        len(moves),
-        compared_with="nothing: the first snapshot" if found.older is None else str(found.older),
-        customers_migrated_by_cause=pd.DataFrame({"cause": by_cause.index, "customers": by_cause.to_numpy()}),
-        causes=found.week["cause"].value_counts().to_dict(),
-        alerts=found.week["alert"].value_counts().to_dict(),
-        largest_migrations=flows.rename("customers").reset_index().nlargest(10, "customers") if len(moves) else None,
-        silence_floor=None if found.floors is None else found.floors.silence,
-    )
-
-
-def _pictures(
-    store_id: str, week: date, drift: WeekDrift, store: StoreDatabase, tracking: MlflowTracking, run_id: str
-) -> dict[str, dg.MetadataValue]:
-    shares = store.segment_shares(store_id, week)
-    names = dict(zip(shares["segment_id"], shares["segment_name"], strict=True))
-    pictures = {"segment_shares_over_weeks.png": shares_over_weeks(shares)}
-    if len(drift.migrations):
-        pictures["migrations.png"] = migration_heat_map(drift.migrations, names)
-    page = tracking.log_pictures(store_id, f"drift {week}", pictures, {"dagster_run_id": run_id, "week": str(week)})
-    return facts(None, mlflow_run=page, **{name.removesuffix(".png"): png for name, png in pictures.items()})

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 
 from quimbi_assets.defs.checks import rule_check
+from quimbi_assets.defs.drift_facts import snapshot_facts
 from quimbi_assets.defs.partitions import (
     ITEMS_KEY,
     MIGRATIONS_KEY,
@@ -23,22 +23,12 @@ from quimbi_assets.defs.partitions import (
     weeks_by_store,
 )
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import business_hours, facts
-from quimbi_assets.defs.week_models import WeekModels, fitting_archetypes, models_of_week
-from quimbi_assets.drift.digest import customer_digests
-from quimbi_assets.drift.history import history_rows
-from quimbi_assets.drift.kept import kept_table
-from quimbi_assets.drift.measuring import measure_week
+from quimbi_assets.defs.week_models import models_of_week
+from quimbi_assets.defs.week_rows import snapshot_rows
 from quimbi_assets.drift.retention import Retention, weeks_to_drop
-from quimbi_assets.drift.silence import AXIS as RHYTHM_AXIS
-from quimbi_assets.drift.silence import closed_days, surprise
 from quimbi_assets.drift.weeks import week_end
 from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.profiles.archetypes import archetype_ids
-from quimbi_assets.profiles.risk import risk_scores
-from quimbi_assets.profiles.scores import score_axis
 from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_registry import CHURN
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
@@ -87,10 +77,12 @@ def snapshots(
             models = models_of_week(
                 store_id, week, end, orders, items, context.run_id, store, tracking, renew=config.renew_models
             )
-            rows, kept = _snapshot(week, end, orders, items, models)
+            rows, kept = snapshot_rows(week, end, orders, items, models)
             changed = store.publish_week(store_id, week, rows)
             frames.write_week(SNAPSHOTS_KEY, store_id, week, kept)
-            context.add_asset_metadata(_metadata(rows, kept, changed), SNAPSHOTS_KEY, store_week_key(store_id, week))
+            context.add_asset_metadata(
+                snapshot_facts(rows, kept, changed), SNAPSHOTS_KEY, store_week_key(store_id, week)
+            )
             counts, customers = counts + len(rows), customers + rows["customer_id"].nunique()
         _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), frames, store)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)
@@ -115,34 +107,6 @@ def _end(store_id: str, week: date, orders: pd.DataFrame, at_least: int) -> pd.T
     return end
 
 
-def _snapshot(
-    week: date, end: pd.Timestamp, orders: pd.DataFrame, items: pd.DataFrame, models: WeekModels
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of a week, and what is kept to score it again."""
-    visible = orders[orders["order_date"] < end]
-    hours, time_zone = business_hours(orders), orders.attrs.get("time_zone", "UTC")
-    features, inactive = measure_week(visible, items, end, models.references, hours, time_zone)
-    scores = {axis: score_axis(models.loaded[axis].model, table) for axis, table in features.items()}
-    known = fitting_archetypes(models.archetypes, scores)
-    value = features.get("purchase_value")
-    index = next(iter(features.values())).index
-    risk_by = {} if models.churn is None else {CHURN: str(models.churn.version)}
-    rows = history_rows(
-        week,
-        end,
-        scores,
-        {axis: version for axis, version in models.versions.items() if axis in scores} | risk_by,
-        None if known is None else archetype_ids(scores, known),
-        None if value is None else value["lifetime_value"].to_numpy(dtype=np.float64),
-        None if models.churn is None else risk_scores(models.churn.model, visible, end, index),
-    )
-    rhythm, closed = features.get(RHYTHM_AXIS), closed_days(orders["order_date"], end)
-    silence = np.zeros(len(index)) if rhythm is None else surprise(rhythm, closed)
-    kept = kept_table(features, customer_digests(visible, items, end), pd.Series(silence, index=index))
-    kept.attrs = {"as_of": str(end), "model_versions": models.versions, "inactive": inactive}
-    return rows, kept
-
-
 def _thin(store_id: str, made: list[date], retention: Retention, frames: FrameIOManager, store: StoreDatabase) -> None:
     """Drop the snapshots that are not kept any more; what was asked for just now stays until the next time."""
     old = [week for week in weeks_to_drop(store.snapshot_weeks(store_id), retention) if week not in made]
@@ -151,15 +115,3 @@ def _thin(store_id: str, made: list[date], retention: Retention, frames: FrameIO
         for week in old:
             for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
                 frames.drop_week(key, store_id, week)
-
-
-def _metadata(rows: pd.DataFrame, kept: pd.DataFrame, changed: int) -> dict[str, dg.MetadataValue]:
-    versions = kept.attrs["model_versions"]
-    return facts(
-        len(rows),
-        as_of=kept.attrs["as_of"],
-        rows_changed=changed,
-        axes=", ".join(versions),
-        models=pd.DataFrame({"axis": list(versions), "version": list(versions.values())}),
-        without_archetype=int(rows["archetype_id"].isna().sum()),
-    )

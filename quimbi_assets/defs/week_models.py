@@ -9,7 +9,8 @@ from datetime import date
 
 import pandas as pd
 
-from quimbi_assets.axes import AXES, StoreReference, fit_reference
+from quimbi_assets.axes import AXES, StoreReference
+from quimbi_assets.defs.model_references import references_of
 from quimbi_assets.defs.past_churn import churn_of_week
 from quimbi_assets.defs.past_models import fit_past_models
 from quimbi_assets.orders.errors import BadInputError
@@ -113,25 +114,3 @@ def fitting_archetypes(archetypes: ArchetypeSet | None, scores: Mapping[str, Axi
 
 def _serving(store_id: str, end: pd.Timestamp, tracking: MlflowTracking) -> dict[str, LoadedModel]:
     return tracking.predecessors(store_id, dict.fromkeys(AXES, str(end)))
-
-
-def references_of(
-    loaded: Mapping[str, LoadedModel],
-    orders: pd.DataFrame,
-    items: pd.DataFrame,
-    end: pd.Timestamp,
-    tracking: MlflowTracking,
-) -> dict[str, StoreReference]:
-    """Return what each model's features are measured against; that of the instant itself where none was kept."""
-    found: dict[str, StoreReference] = {}
-    now: StoreReference | None = None
-    for axis in (axis for axis in AXES if axis in loaded):
-        kept = tracking.store_reference(loaded[axis].run_id) if AXES[axis].reference else None
-        if kept is not None:
-            found[axis] = StoreReference.from_frame(kept)
-        elif AXES[axis].reference:
-            now = now or fit_reference(orders, items, end)
-            found[axis] = now
-        else:
-            found[axis] = StoreReference.empty()
-    return found

@@ -7,9 +7,6 @@ A customer stays *settled* in a segment until they have moved clearly out of it:
 unusual for them. Time that merely passes moves memberships, and their rows say so, but settles nobody elsewhere.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -17,32 +14,9 @@ from numpy.typing import NDArray
 from quimbi_assets.drift.causes import ACTED, CORRECTED, MODEL, NEW, SILENT
 from quimbi_assets.drift.change import axis_drift
 from quimbi_assets.drift.floors import DRIFT, Floors
-from quimbi_assets.profiles.scores import AxisScores
+from quimbi_assets.drift.sides import ARCHETYPE, Ids, Side, lead_over, segments_of
 
 SETTLED = "settled:"
-ARCHETYPE = "archetype"
-Ids = NDArray[np.object_]
-
-
-@dataclass(frozen=True)
-class Side:
-    """One snapshot, scored by the newer one's models.
-
-    Parameters
-    ----------
-    scores : mapping of axis to AxisScores
-        Of n customers in one order.
-    archetypes : ndarray of str of shape (n,), optional
-        Their archetypes among the newer one's.
-    """
-
-    scores: Mapping[str, AxisScores]
-    archetypes: Ids | None = None
-
-    @property
-    def customers(self) -> pd.Index:
-        """Customer ids, shape (n,)."""
-        return next(iter(self.scores.values())).customers
 
 
 def measure_drift(older: Side, newer: Side) -> pd.DataFrame:
@@ -89,7 +63,7 @@ def settle_before(older: Side, state: pd.DataFrame | None, own: pd.DataFrame) ->
     the new model has it.
     """
     columns: dict[str, Ids] = {}
-    for axis, ids in _segments(older).items():
+    for axis, ids in segments_of(older).items():
         now, known = ids
         own_then = _aligned(own, SETTLED + axis, older.customers)
         settled = own_then if state is None else _aligned(state, SETTLED + axis, older.customers)
@@ -130,14 +104,14 @@ def settle(newer: Side, week: pd.DataFrame, before: pd.DataFrame, floors: Floors
     columns: dict[str, Ids] = {}
     moves = []
     moved = np.zeros(len(week), dtype=np.bool_)
-    for axis, (now, _) in _segments(newer).items():
+    for axis, (now, _) in segments_of(newer).items():
         settled, by_model = (_aligned(before, kind + axis, newer.customers) for kind in (SETTLED, "model:"))
         is_elsewhere = ~pd.isna(settled) & ~pd.isna(now) & (settled != now)
         if axis == ARCHETYPE:
             goes = is_elsewhere & moved & free
             drift = np.full(len(week), np.nan)
         else:
-            lead = _lead(newer.scores[axis], settled)
+            lead = lead_over(newer.scores[axis], settled)
             goes = is_elsewhere & free & ((lead > floors.lead.get(axis, 0.0)) | (cause == CORRECTED))
             drift = week[DRIFT + axis].to_numpy() if DRIFT + axis in week else np.full(len(week), np.nan)
             moved |= goes
@@ -154,25 +128,6 @@ def acted_scores(moves: pd.DataFrame, customers: pd.Index, weak: frozenset[str])
     telling = moves[(moves["cause"] == ACTED) & ~moves["axis_name"].isin([*weak, ARCHETYPE])]
     farthest = telling.groupby("customer_id")["drift"].max()
     return farthest.reindex(customers).fillna(0.0).to_numpy(dtype=np.float64)
-
-
-def _segments(side: Side) -> dict[str, tuple[Ids, list[str]]]:
-    """Return by axis the dominant segment of every customer and all segment ids; archetypes last."""
-    found = {
-        axis: (np.array(score.segment_ids, dtype=object)[score.dominant], list(score.segment_ids))
-        for axis, score in side.scores.items()
-    }
-    if side.archetypes is not None:
-        found[ARCHETYPE] = (side.archetypes, sorted(set(side.archetypes[~pd.isna(side.archetypes)])))
-    return found
-
-
-def _lead(score: AxisScores, settled: Ids) -> NDArray[np.float64]:
-    """How much more each customer belongs to their dominant segment than to the one they are settled in."""
-    place = pd.Index(score.segment_ids).get_indexer(pd.Index(settled, dtype=object))
-    rows = np.arange(len(settled))
-    own = np.where(place >= 0, score.memberships[rows, np.maximum(place, 0)], 0.0)
-    return score.memberships.max(axis=1) - own
 
 
 def _aligned(table: pd.DataFrame, column: str, customers: pd.Index) -> Ids:

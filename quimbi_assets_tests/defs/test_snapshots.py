@@ -85,8 +85,9 @@ def test_rows_are_of_every_customer_at_the_end_of_the_week(store, database):
     assert {row["customer_id"] for row in rows} == set(orders.loc[orders["order_date"] < end, "customer_id"])
     for row in rows:
         assert pd.Timestamp(row["as_of"]) == end.tz_localize("UTC")
-        assert set(row["model_versions"]) == set(row["dominant_segments"]) == set(AXES)
-        assert row["churn_risk_score"] is None
+        assert set(row["model_versions"]) == {*AXES, "churn_risk"}
+        assert set(row["dominant_segments"]) == set(AXES)
+        assert 0 <= row["churn_risk_score"] <= 1
         assert row["lifetime_value"] >= 0
         for axis, memberships in row["segment_memberships"].items():
             assert sum(memberships.values()) == pytest.approx(1, abs=1e-9)

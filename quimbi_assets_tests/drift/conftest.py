@@ -7,9 +7,10 @@ import pytest
 from quimbi_assets.axes import AXES, extract_features, fit_reference
 from quimbi_assets.clustering.axis_model import axis_model
 from quimbi_assets.clustering.inactive import InactiveAxisError
-from quimbi_assets.drift.comparison import SETTLED, Side, acted_scores, measure_drift, settle, settle_before
+from quimbi_assets.drift.comparison import SETTLED, acted_scores, measure_drift, settle, settle_before
 from quimbi_assets.drift.digest import customer_digests
 from quimbi_assets.drift.floors import learn_floors, learnt_from
+from quimbi_assets.drift.sides import Side
 from quimbi_assets.drift.silence import AXIS, closed_days, fallen_silent, surprise
 from quimbi_assets.profiles.scores import AxisScores, score_axis
 

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.drift.alerts import alert_causes, decide_alerts
-from quimbi_assets.drift.comparison import SETTLED, Side, acted_scores, measure_drift, settle, settle_before
+from quimbi_assets.drift.comparison import SETTLED, acted_scores, measure_drift, settle, settle_before
 from quimbi_assets.drift.floors import Floors
+from quimbi_assets.drift.sides import Side
 
 FLOORS = Floors(lead={"a": 0.1}, silence=1.3, acted=0.5, n_weeks=4, n_quiet=100)
 IDS = ("a_1", "a_2")

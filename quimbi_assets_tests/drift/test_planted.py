@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import extract_features
-from quimbi_assets.drift.comparison import SETTLED, Side, measure_drift, settle, settle_before
+from quimbi_assets.drift.comparison import SETTLED, measure_drift, settle, settle_before
 from quimbi_assets.drift.floors import learn_floors
+from quimbi_assets.drift.sides import Side
 from quimbi_assets.orders.policy import apply_policy
 from quimbi_assets.profiles.scores import score_axis
 from quimbi_assets.simulation import simulate_store
