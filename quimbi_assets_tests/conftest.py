@@ -3,10 +3,13 @@
 Tests share its tables: each uses store ids of its own.
 """
 
+import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -89,3 +92,32 @@ def two_stores(database, tmp_path_factory):
         _load(database, tmp_path_factory.mktemp(store_id), store_id, n_customers, seed)
         run_store(store_id, RunOptions(), Steps(None, store_id))
     return "north", "south"
+
+
+@pytest.fixture
+def channel():
+    """A webhook that answers with the statuses it is given, the last one for ever; keeps what it was sent."""
+    statuses, received = [200], []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+            body = b"ok"
+            self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/services/secret", statuses, received
+    server.shutdown()
+    thread.join()
+    server.server_close()

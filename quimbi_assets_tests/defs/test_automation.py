@@ -8,7 +8,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs.freshness import every_store_is_fresh
 from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, refits
+from quimbi_assets.defs.schedules import DUE_TAG, refits, weeks
 from quimbi_assets.defs.sensors import failure_text, orders_arrived, stores_known
 from quimbi_assets.orders.plan import StorePlan
 from quimbi_assets.resources import store_plans
@@ -78,6 +78,28 @@ def test_each_store_is_refitted_at_its_own_time_across_a_change_of_clocks(planne
         "2026-10-26T09:00:00+00:00": {"plan-york": "2026-10-26T05:00:00-04:00"},
         "2026-11-02T04:00:00+00:00": {"plan-berlin": "2026-11-02T05:00:00+01:00"},
         "2026-11-02T10:00:00+00:00": {"plan-york": "2026-11-02T05:00:00-05:00"},
+    }
+
+
+def test_the_week_that_ended_is_recorded_by_each_stores_clock(planned, instance, repository):
+    for store_id in ZONES:
+        store_plans.write_plan(planned, store_id, StorePlan(weekday="sunday", hour=23))
+    launched = {}
+    for at in pd.date_range("2026-10-25T20:00Z", "2026-10-26T06:00Z", freq="h"):
+        with dg.build_schedule_context(
+            instance=instance,
+            repository_def=repository,
+            scheduled_execution_time=at.to_pydatetime(),
+            resources={"store": StoreDatabase()},
+        ) as context:
+            for request in weeks.evaluate_tick(context).run_requests:
+                instance.add_run(dg.DagsterRun(job_name="week", tags=dict(request.tags)))
+                launched[str(request.partition_key)] = at.isoformat()
+    own = {key: at for key, at in launched.items() if key.split("|")[0] in ZONES}
+    # The 26th is a Monday: on Sunday evening the week before it is not over yet.
+    assert own == {
+        "plan-berlin|2026-10-12": "2026-10-25T22:00:00+00:00",
+        "plan-york|2026-10-12": "2026-10-26T03:00:00+00:00",
     }
 
 

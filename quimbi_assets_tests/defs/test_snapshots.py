@@ -12,7 +12,7 @@ from quimbi_assets.commands.drifting import drift_of
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.snapshotting import snapshot_week
 from quimbi_assets.definitions import build_defs
-from quimbi_assets.defs.partitions import MIGRATIONS_KEY, ORDERS_KEY, SNAPSHOTS_KEY, STORES, store_week_key
+from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, ORDERS_KEY, SNAPSHOTS_KEY, STORES, store_week_key
 from quimbi_assets.drift.kept import DIGEST
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.frames import frame_io_manager
@@ -163,8 +163,11 @@ def test_before_the_first_fit_models_of_then_are_fitted_and_nothing_else_changes
     load_part(database, store, "past", lambda o: o[pd.to_datetime(o["order_date"], utc=True) < end.tz_localize("UTC")])
     run("past", as_of=str(end), promote=True)
     snapshot("past", past)
-    alone = [json.loads(row) for row in table(database, HISTORY, "past", past)]
-    for one, other in zip(rows, alone, strict=True):
+    alone = {row["customer_id"]: row for row in map(json.loads, table(database, HISTORY, "past", past))}
+    assert set(alone) == {row["customer_id"] for row in rows}
+    for one in rows:
+        other = alone[one["customer_id"]]
+        assert one["churn_risk_score"] == pytest.approx(other["churn_risk_score"], abs=1e-9)
         for axis in AXES:
             same = [list(side["segment_memberships"][axis].values()) for side in (one, other)]
             assert sorted(same[0]) == pytest.approx(sorted(same[1]), abs=1e-9)
@@ -233,6 +236,53 @@ def test_the_ui_has_pictures_and_the_check(store):
         check = dg.AssetCheckKey(MIGRATIONS_KEY, "population_as_at_the_fit")
         (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
         assert record.event.asset_check_evaluation.severity == dg.AssetCheckSeverity.WARN
+
+
+def test_the_store_is_told_of_its_last_week_once(store, database, channel, monkeypatch):
+    url, statuses, received = channel
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", url)
+    last = weeks(5)[-1]
+
+    def notices():
+        with open_instance() as instance:
+            job = build_defs().resolve_job_def("week")
+            key = store_week_key(STORE, last)
+            result = job.execute_in_process(instance=instance, partition_key=key, asset_selection=[NOTICES_KEY])
+            assert result.success
+            (event,) = instance.fetch_materializations(
+                dg.AssetRecordsFilter(asset_key=NOTICES_KEY, asset_partitions=[key]), limit=1
+            ).records
+        rows = [json.loads(row) for row in table(database, "alert_notices", STORE, last)]
+        return event.asset_materialization.metadata, rows
+
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE quimbi.customer_history SET alert = 'newly_at_risk', alert_cause = 'silent' "
+            "WHERE store_id = %s AND week = %s AND customer_id IN "
+            "(SELECT customer_id FROM quimbi.customer_history WHERE store_id = %s AND week = %s LIMIT 60)",
+            (STORE, last, STORE, last),
+        )
+    metadata, rows = notices()
+    assert metadata["slack"].value == "not sent: a week of the past"
+    assert not received
+    named = [row["customer_id"] for row in rows if row["named"]]
+    assert len(named) == 10
+    assert any(row["held_out"] for row in rows)
+    assert not any(row["held_out"] and row["named"] for row in rows)
+    monkeypatch.setattr("quimbi_assets.defs.notices.closed_week", lambda instant: pd.Timestamp(last))
+    statuses[:] = [404]
+    metadata, rows = notices()  # Slack is away: the run goes on, and the week can be told later
+    assert metadata["slack"].value == "not sent: Slack answered 404"
+    statuses[:] = [200]
+    received.clear()
+    metadata, rows = notices()
+    assert metadata["slack"].value == "sent"
+    (message,) = received
+    assert all(f"  {customer}: " in message["text"] for customer in named)
+    assert {row["customer_id"] for row in rows if row["told_at"]} == set(named)
+    metadata, _ = notices()
+    assert metadata["slack"].value == "not sent: this week was told already"
+    assert len(received) == 1
 
 
 def test_bad_weeks_are_bad_input(store, database):

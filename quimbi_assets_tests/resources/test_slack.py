@@ -1,42 +1,7 @@
 """The real client against a local server that answers as Slack does, and does not."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-import pytest
-
 from quimbi_assets.resources import slack
 from quimbi_assets.resources.slack import Slack
-
-
-@pytest.fixture
-def channel():
-    """A webhook that answers with the statuses it is given, the last one for ever; keeps what it was sent."""
-    statuses, received = [200], []
-
-    class Webhook(BaseHTTPRequestHandler):
-        def do_POST(self):
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
-            body = b"ok"
-            self.send_response(status)
-            if status == 429:
-                self.send_header("Retry-After", "0")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/services/secret", statuses, received
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_a_message_arrives(channel, monkeypatch):
