@@ -17,11 +17,11 @@ from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.frames import FrameIOManager
+from quimbi_assets.resources.model_registry import LoadedModel
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.store import StoreDatabase
-from quimbi_assets.segments.asking.decision import standing
-from quimbi_assets.segments.describe import describe_segments
+from quimbi_assets.segments.asking.decision import Standing, standing
 from quimbi_assets.segments.rows import segment_rows
 
 CHECK = "names_unique_and_counts_whole"
@@ -66,14 +66,13 @@ def segments(
     progress.step("naming segments", 0.75)
     tables = {name: frames.read(axis_key("features", name), store_id) for name in active}
     standings = {
-        name: standing(AXES[name], model, describe_segments(AXES[name], model, tables[name]), currency, given.get(name))
-        for name, model in ((name, champions[name].model) for name in active)
+        name: standing(AXES[name], champions[name].model, tables[name], currency, given.get(name)) for name in active
     }
     naming = name_store(store_id, context.run_id, standings, config, claude, store, tracking)
     if naming.warning:
         context.log.warning(naming.warning)
         progress.warn(naming.warning)
-    published, now = {}, pd.Timestamp.now("UTC").to_pydatetime()
+    published, now = {}, pd.Timestamp.now("UTC")
     for name in selected:
         key = axis_key("segments", name)
         if name not in active:
@@ -81,21 +80,20 @@ def segments(
             yield inactive_result(key, reason)
             yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
             continue
-        table, champion = tables[name], champions[name]
-        rows = segment_rows(
-            store_id,
-            AXES[name],
-            standings[name].brief.description,
-            naming.names[name],
-            champion.model,
-            valid_from=now,
-            model_version=str(champion.version),
-        )
-        published[name] = rows
-        rows.attrs = dict(table.attrs)
+        rows = published[name] = _rows(store_id, standings[name], naming.names[name], champions[name], now)
+        rows.attrs = dict(tables[name].attrs)
         yield dg.MaterializeResult(asset_key=key, value=rows, metadata=_metadata(rows) | naming.metadata(name))
-        yield _check(key, rows, len(table))
+        yield _check(key, rows, len(tables[name]))
     store.publish_segments(store_id, published, retired=[name for name in selected if name not in active])
+
+
+def _rows(
+    store_id: str, standing: Standing, names: pd.DataFrame, champion: LoadedModel, now: pd.Timestamp
+) -> pd.DataFrame:
+    brief, version = standing.brief, str(champion.version)
+    return segment_rows(
+        store_id, brief.axis, brief.description, names, champion.model, valid_from=now, model_version=version
+    )
 
 
 def _metadata(rows: pd.DataFrame) -> dict[str, dg.MetadataValue]:

@@ -1,6 +1,9 @@
 """Segments named by Claude through the real graph, over HTTP to a local server; and names that people set."""
 
 import json
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from threading import Timer
 
@@ -17,7 +20,7 @@ from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.archetype_table import read_archetypes
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.instance import PROCESS_TAG, open_instance, release_slots
+from quimbi_assets.resources.instance import PROCESS_TAG, open_instance, release_slots, this_process
 from quimbi_assets.resources.loading import load_store
 from quimbi_assets.resources.model_tracking import MlflowTracking
 from quimbi_assets.resources.progress import Progress
@@ -281,7 +284,17 @@ def test_runs_that_name_are_bounded_by_the_pool(store):
         pool = instance.event_log_storage.get_concurrency_info(POOL)
         assert (pool.slot_count, pool.claimed_slots) == (2, [])
         storage = instance.event_log_storage
-        gone = instance.create_run_for_job(build_defs().resolve_job_def("store"), tags={PROCESS_TAG: "elsewhere:1"})
+        job = build_defs().resolve_job_def("store")
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        killed = instance.create_run_for_job(job, tags={PROCESS_TAG: f"{socket.gethostname()}:{ended.pid}"})
+        alive = instance.create_run_for_job(job, tags={PROCESS_TAG: this_process()})
+        for run in (killed, alive):
+            assert storage.claim_concurrency_slot(POOL, run.run_id, "segments").is_claimed
+        release_slots(instance)
+        assert storage.get_concurrency_info(POOL).active_run_ids == {alive.run_id}
+        storage.free_concurrency_slots_for_run(alive.run_id)
+        gone = instance.create_run_for_job(job, tags={PROCESS_TAG: "elsewhere:1"})
         assert storage.claim_concurrency_slot(POOL, gone.run_id, "segments").is_claimed
         release_slots(instance)
         assert storage.get_concurrency_info(POOL).active_run_ids == {gone.run_id}  # another host's is left alone

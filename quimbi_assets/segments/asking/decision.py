@@ -13,6 +13,7 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.segments.asking.brief import AxisBrief
 from quimbi_assets.segments.asking.conversation import Named
 from quimbi_assets.segments.asking.house_tests import check_named
+from quimbi_assets.segments.describe import describe_segments
 from quimbi_assets.segments.naming import name_segments
 from quimbi_assets.segments.persistence import GivenNames
 
@@ -49,7 +50,7 @@ class Standing:
 def standing(
     axis: Axis,
     model: AxisModel,
-    description: pd.DataFrame,
+    features: pd.DataFrame,
     currency: str,
     given: GivenNames | None,
 ) -> Standing:
@@ -61,13 +62,14 @@ def standing(
         Its declaration.
     model : AxisModel
         The model that serves.
-    description : DataFrame, shape (k, n_statistics)
-        From ``describe_segments``.
+    features : DataFrame, shape (n_customers, n_columns)
+        The axis's feature frame.
     currency : str
         Of the store.
     given : GivenNames, optional
         Names that segments have.
     """
+    description = describe_segments(axis, model, features)
     here = list(description["segment_id"])
     fitting = given.still_fitting(model, description) if given else {}
     source = given.source if given else {}

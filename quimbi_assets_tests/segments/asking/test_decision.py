@@ -58,16 +58,16 @@ def given(centre, source, text=None):
     return GivenNames(names, centre, dict.fromkeys(centre, source), text or {})
 
 
-def test_a_kept_name_of_claude_with_a_true_text_needs_no_request(axis, model, described):
+def test_a_kept_name_of_claude_with_a_true_text_needs_no_request(axis, model, features, described):
     description, centre = described
     shares = dict(zip(description["segment_id"], description["population_percentage"], strict=True))
     texts = {segment: f"They are {share:.1f} % of customers of this shop." for segment, share in shares.items()}
-    stands = standing(axis, model, description, "USD", given(centre, "claude", texts))
+    stands = standing(axis, model, features, "USD", given(centre, "claude", texts))
     assert not stands.wants_claude
     table = decide_names(stands, {})
     assert set(table["text_source"]) == {"claude"}
     stale = dict.fromkeys(texts, "They are 99.9 % of customers of this shop.")
-    stands = standing(axis, model, description, "USD", given(centre, "claude", stale))
+    stands = standing(axis, model, features, "USD", given(centre, "claude", stale))
     assert stands.wants_claude  # the names stay, their texts are not true any more
     table = decide_names(stands, {})
     assert set(table["text_source"]) == {"rules"}
@@ -75,22 +75,22 @@ def test_a_kept_name_of_claude_with_a_true_text_needs_no_request(axis, model, de
     assert {names_of(table)[s] for s in free} == {given(centre, "claude").name[s] for s in free}
 
 
-def test_a_rule_made_name_stays_and_claude_may_replace_it(axis, model, described):
+def test_a_rule_made_name_stays_and_claude_may_replace_it(axis, model, features, described):
     description, centre = described
-    stands = standing(axis, model, description, "USD", given(centre, "rules"))
+    stands = standing(axis, model, features, "USD", given(centre, "rules"))
     assert stands.wants_claude
     free = [s for s, d in zip(description["segment_id"], description["structural"], strict=True) if d is None]
     assert names_of(decide_names(stands, {}))[free[0]] == given(centre, "rules").name[free[0]]
     assert names_of(decide_names(stands, {free[0]: ("old_souls", TEXT)}))[free[0]] == "old_souls"
 
 
-def test_a_persons_name_stays_wherever_the_segment_goes(axis, model, described):
-    description, centre = described
+def test_a_persons_name_stays_wherever_the_segment_goes(axis, model, features, described):
+    _, centre = described
     far = {segment: {f: v + 100 for f, v in own.items()} for segment, own in centre.items()}
     by_person = given(far, "person")
-    stands = standing(axis, model, description, "USD", by_person)
+    stands = standing(axis, model, features, "USD", by_person)
     assert names_of(decide_names(stands, {})) == dict(by_person.name)
     by_claude = replace(by_person, source=dict.fromkeys(far, "claude"))
-    moved = standing(axis, model, description, "USD", by_claude)
+    moved = standing(axis, model, features, "USD", by_claude)
     assert moved.wants_claude
     assert moved.by_claude == {}
