@@ -9,7 +9,7 @@ from typing import Any
 from quimbi_assets.commands.console import out
 from quimbi_assets.orders.errors import BadInputError
 from quimbi_assets.resources.database import open_database
-from quimbi_assets.resources.drift_reading import read_drift
+from quimbi_assets.resources.drift_reading import AT_RISK_WEEKS, read_drift
 from quimbi_assets.resources.stores import read_store
 
 SHOWN = 10
@@ -55,6 +55,15 @@ def print_drift(found: dict[str, Any]) -> None:
         value = "" if alert["lifetime_value"] is None else f"  worth {alert['lifetime_value']:,.0f} so far"
         kind = alert["alert"].replace("_", " ")
         out.print(f"  {alert['customer_id']}  {kind} (cause: {alert['cause']}){value}", markup=False)
+    if found["at_risk"]:
+        out.print(
+            f"\n[bold]at risk[/bold]: {len(found['at_risk']):,} fell silent within {AT_RISK_WEEKS} weeks and have not "
+            "ordered since; newest first, by risk times value"
+        )
+    for one in found["at_risk"][:SHOWN]:
+        risk = "" if one["risk"] is None else f"  risk {one['risk']:.0%}"
+        value = "" if one["lifetime_value"] is None else f"  worth {one['lifetime_value']:,.0f} so far"
+        out.print(f"  {one['week']}  {one['customer_id']}{risk}{value}", markup=False)
     for axis, psi in found["segment_psi"].items():
         if psi >= found["large_psi"]:
             out.print(f"the sizes of the segments of {axis} are not those of the fit (PSI {psi:.2f}): quimbi run")

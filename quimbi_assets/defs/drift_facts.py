@@ -40,7 +40,7 @@ def refit_check(reasons: dict[str, str]) -> dg.AssetCheckResult:
         CHECK,
         not reasons,
         "Customers and segments are distributed as when the models were fitted; else refit: quimbi run.",
-        **reasons,
+        reasons="; ".join(f"{store_id}: {reason}" for store_id, reason in reasons.items()) or "none",
     )
     return result._replace(severity=dg.AssetCheckSeverity.WARN)
 

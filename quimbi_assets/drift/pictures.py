@@ -3,12 +3,14 @@
 Belongs here: drawing. Does not: any figure that is not drawn, the look (``clustering.canvas``).
 """
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from quimbi_assets.clustering.canvas import COLOURS, INK, canvas, in_words, plain_axes, to_png
+from quimbi_assets.drift.causes import MODEL
 
 MOST_PANELS = 6
 ARCHETYPE = "archetype"
@@ -20,7 +22,8 @@ def migration_heat_map(migrations: pd.DataFrame, names: Mapping[str, str]) -> by
     Parameters
     ----------
     migrations : DataFrame
-        ``axis_name``, ``from_segment``, ``to_segment``; archetypes are left out, being too many to draw.
+        ``axis_name``, ``from_segment``, ``to_segment``, ``cause``; archetypes are left out, being too many to draw, and
+        what a changed model moved, being nobody's move.
     names : mapping of segment id to str
         What to call the segments; their ids where there is no name.
 
@@ -29,7 +32,7 @@ def migration_heat_map(migrations: pd.DataFrame, names: Mapping[str, str]) -> by
     bytes
         PNG; up to six panels, two in a row.
     """
-    moves = migrations[migrations["axis_name"] != ARCHETYPE]
+    moves = migrations[(migrations["axis_name"] != ARCHETYPE) & (migrations["cause"] != MODEL)]
     axes_ = list(moves["axis_name"].value_counts().head(MOST_PANELS).index)
     n_rows = max((len(axes_) + 1) // 2, 1)
     height = 1.0 + 3.1 * n_rows
@@ -45,7 +48,7 @@ def migration_heat_map(migrations: pd.DataFrame, names: Mapping[str, str]) -> by
         panel.imshow(counts, cmap="Blues", aspect="auto", vmax=max(counts.max() * 1.3, 1.0))
         for i, j in np.argwhere(counts > 0):
             panel.text(j, i, f"{int(counts[i, j]):,}", ha="center", va="center", fontsize=8, color=INK)
-        labels = [in_words(names.get(segment, segment))[:28] for segment in segments]
+        labels = [_short(names.get(segment, segment)) for segment in segments]
         panel.set_xticks(range(len(segments)), labels, fontsize=6.5, rotation=18, ha="right")
         panel.set_yticks(range(len(segments)), labels, fontsize=7)
         panel.set_title(in_words(axis), fontsize=9.5, color=INK, loc="left")
@@ -82,7 +85,7 @@ def shares_over_weeks(shares: pd.DataFrame) -> bytes:
         x = np.arange(len(table))
         for i, segment in enumerate(table.columns):
             top = base + 100 * table[segment].to_numpy()
-            label = in_words(str(names[segment]))[:30]
+            label = _short(str(names[segment]))
             panel.fill_between(x, base, top, color=COLOURS[i % len(COLOURS)], label=label, linewidth=0, step="mid")
             base = top
         shown = np.unique(np.linspace(0, len(x) - 1, min(len(x), 4)).astype(int))
@@ -94,3 +97,7 @@ def shares_over_weeks(shares: pd.DataFrame) -> bytes:
         plain_axes(panel)
         panel.tick_params(labelsize=7)
     return to_png(figure)
+
+
+def _short(name: str) -> str:
+    return textwrap.shorten(in_words(name), 30, placeholder=" …")

@@ -12,6 +12,8 @@ from quimbi_assets.drift.psi import LARGE
 from quimbi_assets.resources.database import Database
 from quimbi_assets.resources.history_table import read_frame, read_weeks
 
+AT_RISK_WEEKS = 8
+"""How far the list of customers at risk reaches back."""
 HEAD = """
     SELECT as_of, count(*) AS customers FROM quimbi.customer_history
     WHERE store_id = %(s)s AND week = %(w)s GROUP BY as_of
@@ -44,6 +46,20 @@ ALERTS = """
     WHERE store_id = %(s)s AND week = %(w)s AND alert IS NOT NULL
     ORDER BY alert = 'moved', coalesce(churn_risk_score, 1) * lifetime_value DESC NULLS LAST, customer_id
 """
+AT_RISK = """
+    SELECT h.week, h.customer_id, h.lifetime_value, coalesce(now.churn_risk_score, h.churn_risk_score) AS risk,
+           coalesce(now.churn_risk_score, h.churn_risk_score, 1) * h.lifetime_value AS priority
+    FROM quimbi.customer_history h
+    LEFT JOIN quimbi.customer_history now
+        ON now.store_id = h.store_id AND now.customer_id = h.customer_id AND now.week = %(w)s
+    WHERE h.store_id = %(s)s AND h.alert = 'newly_at_risk' AND h.week <= %(w)s AND h.week > %(w)s - 7 * %(n)s
+      AND NOT EXISTS (
+          SELECT FROM quimbi.orders o WHERE o.store_id = h.store_id AND o.customer_id = h.customer_id
+          AND o.order_date >= h.as_of
+      )
+    ORDER BY h.week DESC, priority DESC NULLS LAST, h.customer_id
+"""
+"""Customers who fell silent in the last weeks and have not ordered since: newest first, risk times value."""
 POPULATION = """
     SELECT axis_name AS axis, figure, name, value FROM quimbi.population_drift
     WHERE store_id = %(s)s AND week = %(w)s AND figure <> 'segment_share' ORDER BY axis_name, value DESC
@@ -75,6 +91,7 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
         "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
         "migrations": _records(read_frame(database, FLOWS, given)),
         "alerts": _records(read_frame(database, ALERTS, given)),
+        "at_risk": _records(read_frame(database, AT_RISK, {**given, "n": AT_RISK_WEEKS})),
         "floors": _records(floors)[0] if len(floors) else None,
         "feature_psi": _records(psi[["axis", "name", "value"]]),
         "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),

@@ -131,10 +131,14 @@ def test_snapshots_and_drift(quimbi, two_stores):
     assert code == 0
     found = json.loads(out)
     assert set(found) == {
-        "store_id", "week", "as_of", "compared_with", "customers", "causes", "migrations", "alerts", "floors",
+        "store_id", "week", "as_of", "compared_with", "customers", "causes", "migrations", "alerts", "at_risk", "floors",
         "feature_psi", "segment_psi", "large_psi",
     }  # fmt: skip
     assert set(found["causes"]) <= {"acted", "silent"}
+    assert {alert["customer_id"] for alert in found["alerts"] if alert["alert"] == "newly_at_risk"} <= {
+        one["customer_id"] for one in found["at_risk"]
+    }
+    assert found["at_risk"] == sorted(found["at_risk"], key=lambda one: (one["week"], one["priority"]), reverse=True)
     code, out, _ = quimbi("drift", "--store-id", "south")
     assert code == 0
     assert "newly at risk" in out
