@@ -131,7 +131,8 @@ def test_snapshots_and_drift(quimbi, two_stores):
     assert code == 0
     found = json.loads(out)
     assert set(found) == {
-        "store_id", "week", "as_of", "compared_with", "customers", "causes", "migrations", "alerts", "at_risk", "floors",
+        "store_id", "week", "as_of", "compared_with", "customers", "causes", "migrations", "alerts", "at_risk",
+        "floors",
         "feature_psi", "segment_psi", "large_psi",
     }  # fmt: skip
     assert set(found["causes"]) <= {"acted", "silent"}
