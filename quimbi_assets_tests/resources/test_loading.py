@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.resources import bulk
 from quimbi_assets.resources.loading import load_store
 from quimbi_assets.resources.reading import read_items, read_orders, read_rows, read_tickets
 from quimbi_assets.resources.stores import UnknownStoreError, list_stores, read_store
+from quimbi_assets.simulation import write_store
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
 
@@ -263,3 +265,20 @@ def test_two_loads_at_once(database, load, file, home):
     ]
     inserted = sorted(int(process.communicate(timeout=120)[0]) for process in started)
     assert inserted == [0, 7]
+
+
+def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tmp_path):
+    write_store(40, tmp_path, seed=8)
+    files = tmp_path / "orders.parquet", tmp_path / "order_items.parquet"
+    load_store(database, "just-filled", *files)
+    with database.transaction() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'quimbi.order_items'::regclass")
+        assert cursor.fetchone()[0] > 0
+        bulk.lock(cursor, "load:just-filled")
+        staged = bulk.stage(cursor, "order_items", ["order_id", "line_no"], pd.read_parquet(files[1]))
+        assert bulk.delete_vanished_lines(cursor, "just-filled", staged, pd.Series(dtype="str")) == 0
+        cursor.execute("SHOW enable_nestloop")
+        assert cursor.fetchone() == ("off",)
+    with database.transaction() as cursor:
+        cursor.execute("SHOW enable_nestloop")
+        assert cursor.fetchone() == ("on",)
