@@ -26,6 +26,10 @@ MOST_ERROR = 0.05
 """Calibration error from which risks are not what happens."""
 
 
+LATER = {"dagster/priority": "-1"}
+"""Of the steps that could be next, this one comes last: MLflow is imported by then, while the database answered."""
+
+
 class ChurnOptions(dg.Config):
     """As of when, how many customers to learn from, and the seed that draws them."""
 
@@ -39,6 +43,7 @@ class ChurnOptions(dg.Config):
     ins={"orders": dg.AssetIn(ORDERS_KEY)},
     partitions_def=STORES,
     group_name="churn",
+    op_tags=LATER,
     owners=OWNERS,
     kinds={"scikitlearn", "mlflow"},
     io_manager_key=FRAMES,
