@@ -78,6 +78,11 @@ def load_part(database, folder, name, keep):
     load_store(database, name, folder / f"{name}.parquet", folder / f"{name}_items.parquet", time_zone=ZONE)
 
 
+def before(end):
+    """Keeps the orders before an instant."""
+    return lambda orders: orders[pd.to_datetime(orders["order_date"], utc=True) < end]
+
+
 def test_rows_are_of_every_customer_at_the_end_of_the_week(store, database):
     rows = [json.loads(row) for row in table(database, HISTORY, STORE, FIRST)]
     orders = frame_io_manager().read(ORDERS_KEY, STORE)
@@ -119,26 +124,28 @@ def test_a_week_made_again_changes_no_row(store, database):
 
 
 def test_a_backfill_is_one_run_and_the_same_as_week_by_week(store, database):
-    load_part(database, store, "backfilled", lambda orders: orders)
-    run("backfilled", as_of="2025-09-01T04:00Z")
+    load_part(database, store, "weekly_backfilled", lambda orders: orders)
+    run("weekly_backfilled", as_of="2025-09-01T04:00Z")
     with open_instance() as instance:
-        instance.add_dynamic_partitions(str(STORES.name), ["backfilled"])
-    result = backfill("backfilled", weeks(3))
+        instance.add_dynamic_partitions(str(STORES.name), ["weekly_backfilled"])
+    result = backfill("weekly_backfilled", weeks(3))
     assert result.success
-    assert table(database, HISTORY, "backfilled") == table(database, HISTORY, STORE)
+    assert table(database, HISTORY, "weekly_backfilled") == table(database, HISTORY, STORE)
     with open_instance() as instance:
         for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
             made = instance.get_materialized_partitions(key)
-            assert {store_week_key("backfilled", week) for week in weeks(3)} <= set(made)
+            assert {store_week_key("weekly_backfilled", week) for week in weeks(3)} <= set(made)
 
 
 def test_a_snapshot_of_the_past_is_blind_to_what_came_later(store, database):
     end = pd.Timestamp("2025-09-22 04:00", tz="UTC")
-    load_part(database, store, "then", lambda orders: orders[pd.to_datetime(orders["order_date"], utc=True) < end])
-    run("then", as_of="2025-09-01T04:00Z")
+    load_part(
+        database, store, "weekly_then", lambda orders: orders[pd.to_datetime(orders["order_date"], utc=True) < end]
+    )
+    run("weekly_then", as_of="2025-09-01T04:00Z")
     for week in weeks(3):
-        snapshot("then", week)
-    assert table(database, HISTORY, "then") == table(database, HISTORY, STORE)
+        snapshot("weekly_then", week)
+    assert table(database, HISTORY, "weekly_then") == table(database, HISTORY, STORE)
 
 
 def test_before_the_first_fit_models_of_then_are_fitted_and_nothing_else_changes(store, database):
@@ -157,13 +164,15 @@ def test_before_the_first_fit_models_of_then_are_fitted_and_nothing_else_changes
     assert any(row["archetype_id"] for row in rows)
     end = pd.Timestamp("2025-06-09 04:00")
     assert set(tracking.predecessors(STORE, dict.fromkeys(AXES, str(end)))) >= set(AXES)
-    before = table(database, HISTORY, STORE, past)
+    made = table(database, HISTORY, STORE, past)
     snapshot(STORE, past)
-    assert table(database, HISTORY, STORE, past) == before
-    load_part(database, store, "past", lambda o: o[pd.to_datetime(o["order_date"], utc=True) < end.tz_localize("UTC")])
-    run("past", as_of=str(end), promote=True)
-    snapshot("past", past)
-    alone = {row["customer_id"]: row for row in map(json.loads, table(database, HISTORY, "past", past))}
+    assert table(database, HISTORY, STORE, past) == made
+    load_part(
+        database, store, "weekly_past", lambda o: o[pd.to_datetime(o["order_date"], utc=True) < end.tz_localize("UTC")]
+    )
+    run("weekly_past", as_of=str(end), promote=True)
+    snapshot("weekly_past", past)
+    alone = {row["customer_id"]: row for row in map(json.loads, table(database, HISTORY, "weekly_past", past))}
     assert set(alone) == {row["customer_id"] for row in rows}
     for row in rows:
         assert row["churn_risk_score"] == pytest.approx(alone[row["customer_id"]]["churn_risk_score"], abs=1e-9)
@@ -174,15 +183,15 @@ def test_before_the_first_fit_models_of_then_are_fitted_and_nothing_else_changes
 
 
 def test_retraining_alone_is_nobody_s_behaviour(store, database):
-    load_part(database, store, "refitted_weekly", lambda orders: orders)
-    run("refitted_weekly", as_of="2025-09-01T04:00Z")
+    load_part(database, store, "weekly_refitted", lambda orders: orders)
+    run("weekly_refitted", as_of="2025-09-01T04:00Z")
     for week in weeks(2):
-        snapshot("refitted_weekly", week)
-    unchanged = [json.loads(row) for row in table(database, "segment_migrations", "refitted_weekly", weeks(2)[1])]
-    run("refitted_weekly", as_of="2025-09-15T04:00Z", max_k=2, promote=True)
-    snapshot("refitted_weekly", weeks(3)[2])
-    moves = [json.loads(row) for row in table(database, "segment_migrations", "refitted_weekly", weeks(3)[2])]
-    rows = [json.loads(row) for row in table(database, HISTORY, "refitted_weekly", weeks(3)[2])]
+        snapshot("weekly_refitted", week)
+    unchanged = [json.loads(row) for row in table(database, "segment_migrations", "weekly_refitted", weeks(2)[1])]
+    run("weekly_refitted", as_of="2025-09-15T04:00Z", max_k=2, promote=True)
+    snapshot("weekly_refitted", weeks(3)[2])
+    moves = [json.loads(row) for row in table(database, "segment_migrations", "weekly_refitted", weeks(3)[2])]
+    rows = [json.loads(row) for row in table(database, HISTORY, "weekly_refitted", weeks(3)[2])]
     causes = {row["customer_id"]: row["drift"]["purchase_value"]["cause"] for row in rows if row["drift"]}
     acted = {customer for customer, cause in causes.items() if cause == "acted"}
     by_cause = {cause: {m["customer_id"] for m in moves if m["cause"] == cause} for cause in ("acted", "model")}
@@ -290,6 +299,6 @@ def test_bad_weeks_are_bad_input(store, database):
         snapshot(STORE, date(2100, 1, 4))
     with pytest.raises(BadInputError, match="customers by the end of week"):
         snapshot(STORE, date(2010, 1, 4))
-    load_part(database, store, "never_run", lambda orders: orders)
+    load_part(database, store, "weekly_never_run", lambda orders: orders)
     with pytest.raises(BadInputError, match="no models yet"):
-        snapshot("never_run", FIRST)
+        snapshot("weekly_never_run", FIRST)
