@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page, sync_playwright
 
+from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.resources.model_tracking import MlflowTracking
 
@@ -64,9 +65,9 @@ def two_runs() -> list[str]:
     tracking = MlflowTracking().tracking()
     found = axis_runs(tracking)
     if len(found) < 2:
-        quiet = type("Quiet", (), {"step": staticmethod(lambda message, done=None: None)})()
-        run_store(STORE, RunOptions(axes=[AXIS], as_of="2017-07-01"), quiet)
-        run_store(STORE, RunOptions(), quiet)
+        progress = Steps(None, STORE)
+        run_store(STORE, RunOptions(axes=[AXIS], as_of="2017-07-01"), progress)
+        run_store(STORE, RunOptions(), progress)
         found = axis_runs(tracking)
     return found[:2]
 
