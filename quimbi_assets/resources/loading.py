@@ -171,7 +171,7 @@ def _write(cursor: Any, spec: specs.TableSpec, store_id: str, prepared: Prepared
     if not cursor.fetchone()[0]:  # nothing to compare with: 1.47 M lines in 11 s instead of 16 s
         rows = prepared.accepted.assign(store_id=store_id)
         bulk.copy_frame(cursor, f"quimbi.{spec.name}", rows)
-        # Else the next load may be planned as if the store had hardly a row: seen to run for six minutes instead of 2 s.
+        # Else the next load may be planned as if the store had hardly a row: once it ran for six minutes, not 2 s.
         cursor.execute(f"ANALYZE quimbi.{spec.name}")
         return {"inserted": len(rows), "updated": 0, "deleted": 0}
     recorded = [column for column in spec.columns if column not in prepared.absent_columns]
