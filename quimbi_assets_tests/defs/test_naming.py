@@ -278,7 +278,7 @@ def test_a_name_that_another_segment_has_cannot_be_set(store):
 def test_runs_that_name_are_bounded_by_the_pool(store):
     segments = build_defs().resolve_asset_graph().get(axis_key("segments", "purchase_value"))
     assert segments.pools == {POOL}
-    assert build_defs().resolve_asset_graph().get(PROFILES_KEY).pools == set()
+    assert build_defs().resolve_asset_graph().get(PROFILES_KEY).pools == {"database"}
     with open_instance() as instance:
         assert instance.global_op_concurrency_default_limit == 2
         pool = instance.event_log_storage.get_concurrency_info(POOL)
