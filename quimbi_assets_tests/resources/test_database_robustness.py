@@ -33,6 +33,8 @@ for line in sys.stdin:
     ask()
 """
 """Opens the database, asks it a question, and one more for every line on stdin; ends with stdin."""
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""Whatever the tests were started by: a shell's background job would be deaf to it."""
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def start(fresh):
         environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
         environment.pop("XDG_RUNTIME_DIR", None)
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", USER, str(home)],
+            [sys.executable, "-W", "error", "-c", HEARS_CTRL_C + USER, str(home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
