@@ -109,6 +109,10 @@ def dagster_pages(page: Page) -> None:
         page.get_by_text("[Show Markdown]").last.click()
         page.wait_for_timeout(3000)
         page.screenshot(path=PICTURES / f"dagster_{name}_picture.png")
+    page.goto(f"{base}/automation", wait_until="networkidle")
+    dismiss(page)
+    page.wait_for_timeout(3000)
+    page.screenshot(path=PICTURES / "dagster_automation.png")
 
 
 def dismiss(page: Page) -> None:
