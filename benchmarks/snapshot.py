@@ -20,6 +20,9 @@ class Stages:
     def __init__(self) -> None:
         self.begun: list[tuple[str, float, float]] = []
 
+    def warn(self, message: str) -> None:
+        """Nothing that a timing needs."""
+
     def step(self, message: str, done: float | None = None) -> None:
         """Note a step."""
         self.begun.append((message, time.perf_counter(), time.process_time()))
