@@ -6,7 +6,7 @@ One schedule serves all stores, whatever their time zones: it looks four times a
 their own clocks. What was missed while nothing ran is made up for within two days; nothing is launched twice.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 import pandas as pd
@@ -15,7 +15,6 @@ from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
 from quimbi_assets.defs.partitions import STORE_TAG, STORES, store_week_key
 from quimbi_assets.orders.plan import StorePlan, closed_week
 from quimbi_assets.resources.store import StoreDatabase
-from quimbi_assets.resources.store_plans import PlannedStore
 
 DUE_TAG = "quimbi/due"
 """Tag of a run that a schedule launched: what, for which store, and the local instant it was due at."""
@@ -26,17 +25,16 @@ LATEST = pd.Timedelta(days=2)
 SOONER = {"dagster/priority": "1"}
 """Of a store's runs that wait together, refits go first."""
 
-Due = tuple[PlannedStore, pd.Timestamp, str]
-"""A store, the local instant its work was due at, and the tag that says so."""
 
-
-def due_stores(
+def due_runs(
     context: dg.ScheduleEvaluationContext,
     store: StoreDatabase,
     what: str,
     is_wanted: Callable[[StorePlan, pd.Timestamp], bool],
-) -> Iterator[Due]:
-    """Yield the stores whose weekly work has become due and was not launched yet.
+    partition_of: Callable[[str, pd.Timestamp], str],
+    tags: Mapping[str, str],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Ask for a run of every store whose weekly work has become due and was not launched yet.
 
     Parameters
     ----------
@@ -45,21 +43,30 @@ def due_stores(
     store : StoreDatabase
         Where stores and plans are.
     what : str
-        Kind of work, for the tag.
+        Kind of work, for the tag that keeps it from being launched twice.
     is_wanted : callable
         ``(plan, local instant) -> bool``.
+    partition_of : callable
+        ``(store id, local instant) -> partition``.
+    tags : mapping of str to str
+        Of the runs, beside the store's and the one that says what was due.
     """
     now = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC")
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
+    launched = 0
     for planned in store.planned_stores():
-        if planned.store_id not in known:  # loaded this minute: the sensor adds it
+        name, due = planned.store_id, planned.plan.last_due(now, planned.time_zone)
+        # One that is not known was loaded this minute: the sensor adds it.
+        if name not in known or now - due > LATEST or not is_wanted(planned.plan, due):
             continue
-        due = planned.plan.last_due(now, planned.time_zone)
-        if now - due > LATEST or not is_wanted(planned.plan, due):
+        tag = f"{what} {name} {due.isoformat()}"
+        if context.instance.get_runs(dg.RunsFilter(tags={DUE_TAG: tag}), limit=1):
             continue
-        tag = f"{what} {planned.store_id} {due.isoformat()}"
-        if not context.instance.get_runs(dg.RunsFilter(tags={DUE_TAG: tag}), limit=1):
-            yield planned, due, tag
+        launched += 1
+        own = {DUE_TAG: tag, STORE_TAG: name, **tags}
+        yield dg.RunRequest(run_key=tag, partition_key=partition_of(name, due), tags=own)
+    if not launched:
+        yield dg.SkipReason("no store is due")
 
 
 @dg.schedule(
@@ -70,13 +77,7 @@ def due_stores(
 )
 def refits(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch the refits that are due."""
-    launched = 0
-    for planned, _, tag in due_stores(context, store, "refit", StorePlan.refits_at):
-        launched += 1
-        tags = {DUE_TAG: tag, STORE_TAG: planned.store_id, **SOONER}
-        yield dg.RunRequest(run_key=tag, partition_key=planned.store_id, tags=tags)
-    if not launched:
-        yield dg.SkipReason("no store is due")
+    yield from due_runs(context, store, "refit", StorePlan.refits_at, lambda name, _: name, SOONER)
 
 
 @dg.schedule(
@@ -87,13 +88,14 @@ def refits(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Itera
 )
 def weeks(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch the snapshots that are due, of the week that ended by the store's clock."""
-    launched = 0
-    for planned, due, tag in due_stores(context, store, "week", lambda plan, _: plan.snapshot == "weekly"):
-        launched += 1
-        partition = store_week_key(planned.store_id, closed_week(due).date())
-        yield dg.RunRequest(run_key=tag, partition_key=partition, tags={DUE_TAG: tag, STORE_TAG: planned.store_id})
-    if not launched:
-        yield dg.SkipReason("no store is due")
+    yield from due_runs(
+        context,
+        store,
+        "week",
+        lambda plan, _: plan.snapshot == "weekly",
+        lambda name, due: store_week_key(name, closed_week(due).date()),
+        {},
+    )
 
 
 SCHEDULES = (refits, weeks)
