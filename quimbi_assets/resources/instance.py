@@ -17,6 +17,7 @@ from dagster_postgres.storage import DagsterPostgresStorage
 
 from quimbi_assets.resources.database import open_database
 from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.pool_queue import PoolQueueEventLogStorage
 
 STATEMENT_TIMEOUT_MS = 600_000
 POOL_RECYCLE_SECONDS = 3600
@@ -28,7 +29,12 @@ class StorePostgresStorage(DagsterPostgresStorage):
     """dagster-postgres storage that finds its server itself, so that ``dagster dev`` needs no settings.
 
     The server is that of ``DATABASE_URL``, or the embedded PostgreSQL under ``QUIMBI_HOME``, started if need be.
+    Its event log queues for pools without losing anybody.
     """
+
+    def __init__(self, postgres_url: str, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(postgres_url, *arguments, **keywords)
+        self._event_log_storage = PoolQueueEventLogStorage(postgres_url, self.should_autocreate_tables)
 
     @classmethod
     def config_type(cls) -> Any:

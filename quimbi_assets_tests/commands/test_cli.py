@@ -149,12 +149,15 @@ def test_ctrl_c_is_one_line_and_leaves_everything_usable(two_stores, quimbi):
     command = [sys.executable, "-m", "quimbi_assets.cli", "run", "--store-id", "south"]
     said = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            said.append(line)
-            if "features of" in line:
-                process.send_signal(signal.SIGINT)
-                break
-        _, rest = process.communicate(timeout=60)
+        try:
+            for line in process.stderr:
+                said.append(line)
+                if "features of" in line:
+                    process.send_signal(signal.SIGINT)
+                    break
+            _, rest = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "Traceback" not in "".join(said) + rest
     assert rest.splitlines()[-1].startswith("quimbi: interrupted")

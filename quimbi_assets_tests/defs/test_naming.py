@@ -4,8 +4,9 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
-from threading import Timer
+from threading import Thread
 
 import pytest
 
@@ -312,15 +313,21 @@ def test_a_run_waits_for_its_place_in_the_pool(fresh, messages_api):
             assert storage.claim_concurrency_slot(POOL, holder, "segments").is_claimed
 
         def leave():
-            asked.append(len(messages_api.requests))
-            storage.free_concurrency_slots_for_run("first")
+            try:
+                deadline = time.monotonic() + 120
+                while len(storage.get_concurrency_info(POOL).pending_steps) < 3 and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                time.sleep(1.5)
+                asked.append(len(messages_api.requests))
+            finally:
+                storage.free_concurrency_slots_for_run("first")
 
-        timer = Timer(1.5, leave)
-        timer.start()
+        leaver = Thread(target=leave)
+        leaver.start()
         try:
             name_again()
         finally:
-            timer.join()
+            leaver.join()
             storage.free_concurrency_slots_for_run("second")
     assert asked == [0]
     assert len(messages_api.requests) == 26
