@@ -15,12 +15,11 @@ from mbg_nbd import summarise
 from selection import load as load_orders
 
 from quimbi_assets.axes import default_observation_end
-from quimbi_assets.churn.examples import gather
-from quimbi_assets.churn.history import measure, read_history, stayed_away
-from quimbi_assets.churn.measures import Interval, auc, auc_difference, brier, calibration_error, lift
+from quimbi_assets.churn.history import measure, read_history
+from quimbi_assets.churn.measures import Interval, auc_difference, brier, calibration_error
 from quimbi_assets.churn.picture import draw_calibration
-from quimbi_assets.churn.training import MOST_CUSTOMERS, train_churn
-from quimbi_assets.churn.trial import fit_kind
+from quimbi_assets.churn.training import train_churn
+from quimbi_assets.churn.trial import figures, mean_interval
 
 STORES = ("cdnow", "online_retail_2009_2010", "completejourney", "simulated", "retail_case_study")
 CONTROL = "retail_case_study"
@@ -50,51 +49,70 @@ def load(name, data, n_customers):
 
 
 def compare(orders, end):
-    """Train as a run does, test on the last H days, and hold MBG/NBD to the same customers."""
+    """Train as a run does, test on the last windows of H days, and hold MBG/NBD to the same customers."""
     fitted = train_churn(orders, end)
     trial, history = fitted.trial, read_history(orders, end)
-    seen = measure(history, trial.cut, trial.horizon_days)
-    truth = stayed_away(history, trial.cut, trial.horizon_days)
-    known = summarise(seen)
-    reference = fit_mbg_nbd(*known)
-    gone, dead = reference.no_order(*known, trial.horizon_days), 1 - reference.alive(*known)
-    days = seen["days_since_last_order"].to_numpy()
+    gone, dead = {}, {}
+    for window in trial.windows:
+        known = summarise(measure(history, window.cut, trial.horizon_days))
+        reference = fit_mbg_nbd(*known)
+        gone[window.cut] = reference.no_order(*known, trial.horizon_days)
+        dead[window.cut] = 1 - reference.alive(*known)
     rows = [
         _row(f"model ({trial.kind})", trial.model, trial.difference),
         _row("last order alone", trial.silence, None),
         *(
-            Row(name, _span(auc(truth, risk)), _signed(auc_difference(truth, risk, days)), brier(truth, risk),
-                calibration_error(truth, risk), lift(truth, risk))
-            for name, risk in (("MBG/NBD, no order in H", gone), ("MBG/NBD, not alive", dead))
+            _row(
+                name,
+                figures(trial.windows, lambda window, told=told: told[window.cut]),
+                mean_interval([auc_difference(w.truth, told[w.cut], w.days) for w in trial.windows]),
+            )
+            for name, told in (("MBG/NBD, no order in H", gone), ("MBG/NBD, not alive", dead))
         ),
-        Row("base rate", "0.500", "", trial.base_brier, abs(trial.away_share - _base(fitted, history)), 1.0),
-    ]  # fmt: skip
-    model = fit_kind(
-        trial.kind, gather(history.sampled(MOST_CUSTOMERS, 0), trial.cut, trial.horizon_days), trial.horizon_days
-    )
-    return fitted, rows, _brier_difference(truth, model.risk(seen), gone)
+        Row("base rate", "0.500", "", trial.base_brier, _base_error(trial), 1.0),
+    ]
+    return fitted, rows, _brier_difference(trial.windows, gone), _by_window(trial, gone)
 
 
-def _brier_difference(truth, risk, other):
+def _brier_difference(windows, other):
     """Mean difference of squared distances from the truth, paired, with its 95 % interval."""
-    each = (risk - truth) ** 2 - (other - truth) ** 2
-    half = 1.96 * each.std() / np.sqrt(len(each))
-    return _signed(Interval(each.mean(), each.mean() - half, each.mean() + half), digits=4)
+    found = []
+    for w in windows:
+        each = (w.risk - w.truth) ** 2 - (other[w.cut] - w.truth) ** 2
+        half = 1.96 * each.std() / np.sqrt(len(each))
+        found.append(Interval(each.mean(), each.mean() - half, each.mean() + half))
+    return _signed(mean_interval(found), digits=4)
 
 
-def _base(fitted, history):
-    cut = fitted.trial.training[0]
-    return float(np.mean(stayed_away(history, cut, fitted.trial.horizon_days)))
+def _base_error(trial):
+    told = np.concatenate([np.full(len(w.truth), w.base_rate) for w in trial.windows])
+    return calibration_error(np.concatenate([w.truth for w in trial.windows]), told)
 
 
-def _row(name, figures, difference):
+def _by_window(trial, gone):
+    """The windows one by one: what a look at the last alone would have said."""
+    lines = [
+        "| H days from | customers | stayed away | mean risk | AUC | Brier | MBG/NBD | calibration error | MBG/NBD |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row, w in zip(trial.by_window().to_dict("records"), trial.windows, strict=True):
+        other = gone[w.cut]
+        lines.append(
+            f"| {row['from']} | {row['customers']:,} | {row['stayed_away']:.1%} | {row['mean_risk']:.1%} | "
+            f"{row['auc']:.3f} | {row['brier']:.4f} | {brier(w.truth, other):.4f} | {row['calibration_error']:.3f} | "
+            f"{calibration_error(w.truth, other):.3f} |"
+        )
+    return lines
+
+
+def _row(name, found, difference):
     return Row(
         name,
-        _span(figures.auc),
+        _span(found.auc),
         "" if difference is None else _signed(difference),
-        figures.brier,
-        figures.calibration_error,
-        figures.lift,
+        found.brier,
+        found.calibration_error,
+        found.lift,
     )
 
 
@@ -106,17 +124,17 @@ def _signed(found, digits=3):
     return f"{found.value:+.{digits}f} ({found.low:+.{digits}f} to {found.high:+.{digits}f})"
 
 
-def section(name, fitted, rows, less_brier, picture):
+def section(name, fitted, rows, less_brier, by_window, picture):
     """One store's part of the page."""
     trial = fitted.trial
     serves = "days since the last order alone" if trial.serves == "silence" else f"the model ({trial.serves})"
     weak = f" It is reported as weak: it {trial.weak_reason}." if trial.weak_reason else ""
+    learnt = ", ".join(str(len(window.training)) for window in trial.windows)
     lines = [
         f"## {name}",
         "",
-        f"H = {trial.horizon_days} days. Tested on {trial.n_customers:,} customers in the {trial.horizon_days} "
-        f"days from {trial.cut:%Y-%m-%d} on, of whom {trial.away_share:.1%} stayed away; learnt from "
-        f"{len(trial.training)} cuts, {trial.training[-1]:%Y-%m-%d} to {trial.training[0]:%Y-%m-%d}. "
+        f"H = {trial.horizon_days} days; {len(trial.windows)} windows, learnt from {learnt} cuts before each. "
+        f"{trial.away_share:.1%} stayed away. "
         f"What serves: {serves}.{weak} The model's Brier "
         f"score less that of MBG/NBD (no order in H): {less_brier}.",
         "",
@@ -124,20 +142,33 @@ def section(name, fitted, rows, less_brier, picture):
         "|---|---|---|---:|---:|---:|",
     ]
     lines += [f"| {r.name} | {r.auc} | {r.difference} | {r.brier:.4f} | {r.error:.3f} | {r.lift:.2f} |" for r in rows]
-    return [*lines, "", f"![Calibration on {name}]({picture})", ""]
+    return [
+        *lines,
+        "",
+        "What serves, window by window:",
+        "",
+        *by_window,
+        "",
+        f"![Calibration on {name}]({picture})",
+        "",
+    ]
 
 
 SUMMARY = [
-    "| store | AUC: model | last order alone | model less alone | Brier: model | MBG/NBD | calibration error |",
-    "|---|---:|---:|---|---:|---:|---:|",
+    "| store | AUC: model | last order alone | model less alone | Brier: model | MBG/NBD | calibration error | of the "
+    "worst window |",
+    "|---|---:|---:|---|---:|---:|---:|---:|",
 ]
 
 
-def summary(name, rows):
+def summary(name, rows, trial):
     """One store's line of the table at the top."""
     model, alone, reference = rows[:3]
-    figures = [model.auc.split()[0], alone.auc.split()[0], model.difference]
-    return f"| {name} | {' | '.join(figures)} | {model.brier:.4f} | {reference.brier:.4f} | {model.error:.3f} |"
+    worst = max(calibration_error(window.truth, window.risk) for window in trial.windows)
+    return (
+        f"| {name} | {model.auc.split()[0]} | {alone.auc.split()[0]} | {model.difference} | {model.brier:.4f} | "
+        f"{reference.brier:.4f} | {model.error:.3f} | {worst:.3f} |"
+    )
 
 
 def main():
@@ -161,9 +192,9 @@ def main():
         (options.out.parent / picture).write_bytes(draw_calibration(found[0].trial))
         title = f"{name}, {options.customers:,} customers" if name == "simulated" else name
         title += " (generated at random: nothing to be found)" if name == CONTROL else ""
-        lines.append(summary(title, found[1]))
+        lines.append(summary(title, found[1], found[0].trial))
         parts += section(title, *found, picture)
-        print("\n".join(parts[-len(found[1]) - 9 :]))
+        print("\n".join(section(title, *found, picture)), flush=True)
     head = (Path(__file__).parent / "churn_page.md").read_text()
     left_out = [f"Left out, their data being absent: {', '.join(absent)}.", ""] if absent else []
     options.out.write_text("\n".join([head.rstrip(), "", *SUMMARY, *lines, "", *left_out, *parts]).rstrip() + "\n")

@@ -3,8 +3,9 @@
 Belongs here: drawing. Does not: any figure that is not drawn.
 """
 
+from quimbi_assets.churn.measures import calibration_bins
 from quimbi_assets.churn.model import SILENCE_ALONE
-from quimbi_assets.churn.trial import Trial
+from quimbi_assets.churn.trial import Trial, bins_of
 from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, to_png
 
 
@@ -14,7 +15,7 @@ def draw_calibration(trial: Trial) -> bytes:
     Parameters
     ----------
     trial : Trial
-        With ten bins of customers or fewer.
+        Its windows together as thick lines; each on its own, of what serves, as a thin one.
 
     Returns
     -------
@@ -23,15 +24,25 @@ def draw_calibration(trial: Trial) -> bytes:
     """
     alone = trial.serves == SILENCE_ALONE
     title = "Churn risk: days since the last order serve alone" if alone else "Churn risk, beside the last order alone"
+    starts = ", ".join(f"{window.cut:%Y-%m-%d}" for window in reversed(trial.windows))
     subtitle = (
-        f"No order in the {trial.horizon_days} days from {trial.cut:%Y-%m-%d} on, not seen by either; "
+        f"No order in the {trial.horizon_days} days from {starts} on, foretold before; up to "
         f"{trial.n_customers:,} customers in tenths by risk"
     )
     figure = canvas(8.0, 5.0, title, subtitle)
     axes = figure.add_axes((0.1, 0.12, 0.86, 0.7))
     axes.plot([0, 100], [0, 100], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)), label="as it should be")
-    shown = [(trial.silence_bins, COLOURS[7], "days since the last order alone", trial.silence)]
-    shown += [] if alone else [(trial.bins, COLOURS[0], f"model ({trial.kind})", trial.model)]
+    if len(trial.windows) > 1:
+        for i, window in enumerate(trial.windows):
+            thin = calibration_bins(window.truth, trial.told(window))
+            label = "thin: each window on its own" if i == 0 else None
+            colour = COLOURS[7] if alone else COLOURS[0]
+            axes.plot(100 * thin[:, 0], 100 * thin[:, 1], color=colour, linewidth=0.7, alpha=0.45, label=label)
+    silence_bins = bins_of(trial.windows, lambda window: window.alone)
+    shown = [(silence_bins, COLOURS[7], "days since the last order alone", trial.silence)]
+    if not alone:
+        bins = bins_of(trial.windows, lambda window: window.risk)
+        shown.append((bins, COLOURS[0], f"model ({trial.kind})", trial.model))
     for bins, colour, label, figures in shown:
         text = f"{label}: AUC {figures.auc.value:.3f}, calibration error {100 * figures.calibration_error:.1f} points"
         axes.plot(100 * bins[:, 0], 100 * bins[:, 1], "o-", color=colour, markersize=5, linewidth=1.4, label=text)

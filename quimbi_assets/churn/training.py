@@ -12,8 +12,9 @@ from quimbi_assets.churn.examples import gather
 from quimbi_assets.churn.history import read_history
 from quimbi_assets.churn.horizon import choose_horizon
 from quimbi_assets.churn.model import ChurnModel
-from quimbi_assets.churn.trial import Trial, fit_kind, run_trial
+from quimbi_assets.churn.trial import Trial, run_trial
 from quimbi_assets.churn.untrainable import UntrainableError
+from quimbi_assets.churn.window import fit_kind
 
 MOST_CUSTOMERS = 8_000
 """Customers learnt from, each at up to six cuts."""
@@ -28,7 +29,7 @@ class ChurnFit:
     model : ChurnModel
         Of the kind that serves, fitted on all outcomes known.
     trial : Trial
-        The kind chosen and silence alone, on the last H days.
+        The kind chosen and silence alone, on the last windows of H days.
     """
 
     model: ChurnModel

@@ -1,16 +1,20 @@
-"""The test on unseen history: learn from earlier cuts, choose between kinds on one, judge on the last.
+"""The test on unseen history: the last windows of H days, each foretold from what was known before it.
 
-Belongs here: the split in time, the choice and the verdict. Does not: the model that serves (``training``).
+Belongs here: several windows put together, and the verdict. Does not: one window (``window``), the model that serves
+(``training``).
+
+One window is one season: a gift shop's first run-up to Christmas says as little about next spring as a quiet spring
+would about it. So the origin rolls back, a window at a time, for as long as the history before it is enough.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.churn.examples import Examples, gather, require_both
-from quimbi_assets.churn.history import History, measure, stayed_away
+from quimbi_assets.churn.history import History
 from quimbi_assets.churn.measures import (
     Interval,
     auc,
@@ -20,19 +24,21 @@ from quimbi_assets.churn.measures import (
     calibration_error,
     lift,
 )
-from quimbi_assets.churn.model import CURVES, LINES, SILENCE_ALONE, ChurnModel
+from quimbi_assets.churn.model import SILENCE_ALONE
 from quimbi_assets.churn.untrainable import UntrainableError
+from quimbi_assets.churn.window import Window, try_window
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-CANDIDATES = (LINES, CURVES)
+MOST_WINDOWS = 3
+"""Windows at most; before the third last, few stores have enough to learn from (``horizon.PARTS_OF_HISTORY``)."""
 CHANCE = 0.5
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How one way to tell risk did on the test."""
+    """How one way to tell risk did: AUC, Brier score, lift as means over windows; calibration of all customers."""
 
     auc: Interval
     brier: float
@@ -42,43 +48,48 @@ class Figures:
 
 @dataclass(frozen=True)
 class Trial:
-    """What the last stretch of history says about a store's churn risk.
+    """What the last windows of history say about a store's churn risk.
 
     Parameters
     ----------
-    cut : Timestamp
-        Naive UTC; the H days from it on were seen by no model here.
+    windows : list of Window
+        Latest first, one to three, not overlapping.
     horizon_days : int
-        H.
-    kind : str
-        The kind chosen on earlier cuts.
+        H, length of each.
     model, silence : Figures
-        The chosen kind, and days since the last order alone, calibrated.
+        The kind chosen before each window, and days since the last order alone, calibrated.
     base_brier : float
-        Of everybody at the base rate of the latest training cut.
+        Of everybody at the base rate before each window.
     difference : Interval
         AUC of the model less that of silence, on the same customers.
-    bins, silence_bins : ndarray, shape (n_bins, 3)
-        Mean risk, share that stayed away, customers.
-    n_customers : int
-    away_share : float
-        Who stayed away.
-    training : list of Timestamp
-        Cuts learnt from, latest first.
+
+    References
+    ----------
+    L. J. Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International Journal of
+    Forecasting 16 (2000): rolling origins.
     """
 
-    cut: pd.Timestamp
+    windows: list[Window]
     horizon_days: int
-    kind: str
     model: Figures
     silence: Figures
     base_brier: float
     difference: Interval
-    bins: Array
-    silence_bins: Array
-    n_customers: int
-    away_share: float
-    training: list[pd.Timestamp] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """The kind chosen before the latest window, which is fitted to serve."""
+        return self.windows[0].kind
+
+    @property
+    def n_customers(self) -> int:
+        """Customers of the latest window; earlier ones hold fewer."""
+        return len(self.windows[0].truth)
+
+    @property
+    def away_share(self) -> float:
+        """Share of the customers of all windows who stayed away."""
+        return float(np.concatenate([window.truth for window in self.windows]).mean())
 
     @property
     def serves(self) -> str:
@@ -99,14 +110,34 @@ class Trial:
         """Figures of the kind that serves."""
         return self.silence if self.serves == SILENCE_ALONE else self.model
 
+    def told(self, window: Window) -> Array:
+        """Return the risks that the way which serves gave before a window."""
+        return window.alone if self.serves == SILENCE_ALONE else window.risk
 
-def fit_kind(kind: str, examples: Examples, horizon_days: int) -> ChurnModel:
-    """Fit one kind of model on examples."""
-    return ChurnModel(kind, horizon_days).fit(examples.features, examples.away, examples.latest, examples.drift)
+    @property
+    def worst_calibration_error(self) -> float:
+        """Of what serves, the calibration error in the window where it was largest."""
+        return max(calibration_error(window.truth, self.told(window)) for window in self.windows)
+
+    def by_window(self) -> pd.DataFrame:
+        """Return one row a window, of what serves: instants, customers, who stayed away, and how it did."""
+        rows = [
+            {
+                "from": f"{window.cut:%Y-%m-%d}",
+                "customers": len(window.truth),
+                "stayed_away": float(window.truth.mean()),
+                "mean_risk": float(self.told(window).mean()),
+                "auc": auc(window.truth, _rank(window, self.told(window))).value,
+                "brier": brier(window.truth, self.told(window)),
+                "calibration_error": calibration_error(window.truth, self.told(window)),
+            }
+            for window in self.windows
+        ]
+        return pd.DataFrame(rows)
 
 
 def run_trial(history: History, sample: History, observation_end: pd.Timestamp, horizon_days: int) -> Trial:
-    """Test on the last H days of history what was learnt before.
+    """Test on the last windows of history what was learnt before each.
 
     Parameters
     ----------
@@ -122,49 +153,75 @@ def run_trial(history: History, sample: History, observation_end: pd.Timestamp, 
     Raises
     ------
     UntrainableError
-        If the history does not reach, or nearly everybody did the same.
+        If the history does not reach for one window, or nearly everybody did the same in it.
     """
-    cut = observation_end - pd.Timedelta(days=horizon_days)
-    examples = gather(sample, cut, horizon_days)
-    if examples is None:
-        raise UntrainableError(f"no instant of the past has {horizon_days} days of outcomes before the test")
-    truth = stayed_away(history, cut, horizon_days)
-    require_both(truth, cut, horizon_days)
-    seen = measure(history, cut, horizon_days)
-    kind = _chosen(sample, examples, horizon_days)
-    risk, alone = (fit_kind(k, examples, horizon_days).risk(seen) for k in (kind, SILENCE_ALONE))
-    # Silence ranks by the days themselves: its calibrated curve is flat at both ends and would rank worse.
-    days = seen["days_since_last_order"].to_numpy(np.float64)
-    base = np.full(len(truth), examples.away[examples.latest].mean())
+    windows = [try_window(history, sample, observation_end, horizon_days)]
+    try:
+        while len(windows) < MOST_WINDOWS:
+            windows.append(try_window(history, sample, windows[-1].cut, horizon_days))
+    except UntrainableError:
+        pass  # the history reaches no further back
+    return judge(windows, horizon_days)
+
+
+def judge(windows: list[Window], horizon_days: int) -> Trial:
+    """Put windows together.
+
+    Parameters
+    ----------
+    windows : list of Window
+        Latest first, at least one.
+    horizon_days : int
+        H.
+    """
     return Trial(
-        cut=cut,
+        windows=windows,
         horizon_days=horizon_days,
-        kind=kind,
-        model=figures(truth, risk, risk),
-        silence=figures(truth, alone, days),
-        base_brier=brier(truth, base),
-        difference=auc_difference(truth, risk, days),
-        bins=calibration_bins(truth, risk),
-        silence_bins=calibration_bins(truth, alone),
-        n_customers=len(truth),
-        away_share=float(truth.mean()),
-        training=examples.cuts,
+        model=figures(windows, lambda window: window.risk),
+        silence=figures(windows, lambda window: window.alone),
+        base_brier=float(np.mean([brier(w.truth, np.full(len(w.truth), w.base_rate)) for w in windows])),
+        difference=mean_interval([auc_difference(w.truth, w.risk, w.days) for w in windows]),
     )
 
 
-def figures(truth: Flags, risk: Array, rank: Array) -> Figures:
-    """Judge risks; ``rank`` orders customers as they do, or more finely."""
-    return Figures(auc(truth, rank), brier(truth, risk), calibration_error(truth, risk), lift(truth, rank))
+def figures(windows: list[Window], told: Callable[[Window], Array]) -> Figures:
+    """Judge one way to tell risk; ``told`` returns what it said before a window, shape (n,)."""
+    pairs = [(window, told(window)) for window in windows]
+    truth, risk = np.concatenate([w.truth for w in windows]), np.concatenate([r for _, r in pairs])
+    return Figures(
+        auc=mean_interval([auc(w.truth, _rank(w, r)) for w, r in pairs]),
+        brier=float(np.mean([brier(w.truth, r) for w, r in pairs])),
+        calibration_error=calibration_error(truth, risk),
+        lift=float(np.mean([lift(w.truth, _rank(w, r)) for w, r in pairs])),
+    )
 
 
-def _chosen(sample: History, examples: Examples, horizon_days: int) -> str:
-    """Choose the kind on the latest training cut, from what was known before its outcomes; straight lines if none."""
-    try:
-        earlier = gather(sample, examples.cuts[0], horizon_days)
-    except UntrainableError:
-        earlier = None
-    if earlier is None:
-        return LINES
-    features, truth = examples.features[examples.latest], examples.away[examples.latest]
-    scores = {kind: brier(truth, fit_kind(kind, earlier, horizon_days).risk(features)) for kind in CANDIDATES}
-    return min(scores, key=lambda kind: scores[kind])
+def bins_of(windows: list[Window], told: Callable[[Window], Array]) -> Array:
+    """Return :func:`calibration_bins` of the customers of all windows together."""
+    risk = np.concatenate([told(window) for window in windows])
+    return calibration_bins(np.concatenate([window.truth for window in windows]), risk)
+
+
+def mean_interval(intervals: list[Interval]) -> Interval:
+    """Return the mean of estimates from several windows, its interval as wide as theirs on average.
+
+    Notes
+    -----
+    Most customers are in all windows, so the estimates are not independent. An interval of their mean that is right
+    whatever their correlation is that of full correlation; with independent ones it would be narrower.
+
+    Examples
+    --------
+    >>> mean_interval([Interval(0.8, 0.7, 0.9), Interval(0.6, 0.4, 0.8)])
+    Interval(value=0.7, low=0.55, high=0.85)
+    """
+    values = np.array([[each.value, each.low, each.high] for each in intervals]).mean(axis=0).round(12)
+    return Interval(*values.tolist())
+
+
+def _rank(window: Window, risk: Array) -> Array:
+    """Return what orders customers as a risk does, or more finely: silence ranks by the days themselves.
+
+    Its calibrated curve is flat at both ends and would rank worse.
+    """
+    return window.days if risk is window.alone else risk

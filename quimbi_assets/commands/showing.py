@@ -61,8 +61,14 @@ def churn_of(store_id: str) -> str:
     serves = (
         "days since the last order alone serve" if row["serves"] == "silence" else f"a model of {row['serves']} serves"
     )
+    n_windows = int(row.get("windows_tested", 1))
+    tested = (
+        f"on the last {n_windows} times {row['horizon_days']}"
+        if n_windows > 1
+        else f"on the last {row['horizon_days']}"
+    )
     return (
-        f"{weak}no order in {row['horizon_days']} days: {serves}; on the last {row['horizon_days']}, unseen, AUC "
+        f"{weak}no order in {row['horizon_days']} days: {serves}; {tested}, unseen, AUC "
         f"{row['auc_of_chosen']:.3f} against {row['auc_of_silence']:.3f} of days since the last order alone, "
         f"calibration error {100 * row['calibration_error']:.1f} points"
     )

@@ -48,7 +48,7 @@ class ChurnOptions(dg.Config):
     kinds={"scikitlearn", "mlflow"},
     io_manager_key=FRAMES,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=CHURN_KEY)],
-    description="Who is about to stay away: learnt from the store's own past, tested on its last stretch beside days "
+    description="Who is about to stay away: learnt from the store's own past, tested on its last stretches beside days "
     "since the last order alone, which serve instead where they tell better. Registered in MLflow as "
     "`<store>.churn_risk`.",
 )
@@ -76,7 +76,8 @@ def churn_model(
     frame = _summary(fit, logged)
     frame.attrs = {INSTANT: str(end), "run_id": context.run_id}
     url = tracking.run_url(logged.run_id)
-    yield dg.Output(frame, metadata=facts(**frame.iloc[0].to_dict(), mlflow_run=url, calibration=picture))
+    tested = {"test_windows": fit.trial.by_window(), "calibration": picture}
+    yield dg.Output(frame, metadata=facts(**frame.iloc[0].to_dict(), mlflow_run=url, **tested))
     yield _check(fit.trial)
 
 
@@ -99,8 +100,10 @@ def _summary(fit: ChurnFit, logged: LoadedModel) -> pd.DataFrame:
         "brier_of_silence": trial.silence.brier,
         "brier_of_base_rate": trial.base_brier,
         "calibration_error": trial.served.calibration_error,
+        "worst_calibration_error": trial.worst_calibration_error,
         "lift_top_decile": trial.served.lift,
-        "tested_from": str(trial.cut),
+        "tested_from": str(trial.windows[-1].cut),
+        "windows_tested": len(trial.windows),
         "customers_tested": trial.n_customers,
         "stayed_away": trial.away_share,
         "mlflow_run_id": logged.run_id,
@@ -115,10 +118,12 @@ def _check(trial: Trial) -> dg.AssetCheckResult:
         check_name=CHECK,
         passed=bool(trial.served.calibration_error <= MOST_ERROR),
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"On the last {trial.horizon_days} days, unseen, risk and what happened differ by at most "
-        f"{100 * MOST_ERROR:.0f} points on average over tenths of customers.",
+        description=f"Over the last windows of {trial.horizon_days} days, each unseen, risk and what happened differ "
+        f"by at most {100 * MOST_ERROR:.0f} points on average over tenths of customers.",
         metadata=facts(
             calibration_error=float(trial.served.calibration_error),
+            windows=len(trial.windows),
+            calibration_error_of_the_worst_window=float(trial.worst_calibration_error),
             brier=float(trial.served.brier),
             auc=float(trial.served.auc.value),
             serves=trial.serves,

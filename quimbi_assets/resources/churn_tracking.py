@@ -16,7 +16,7 @@ from dagster import AssetKey
 
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.training import ChurnFit
-from quimbi_assets.churn.trial import Figures
+from quimbi_assets.churn.trial import Figures, bins_of
 from quimbi_assets.resources.frames import FrameIOManager
 from quimbi_assets.resources.model_promotion import keep_for_past, promote
 from quimbi_assets.resources.model_registry import CHURN, LoadedModel
@@ -67,8 +67,11 @@ def log_churn(
         )
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "calibration.png").write_bytes(picture)
-            bins = pd.DataFrame(fit.trial.bins, columns=["risk", "stayed_away", "customers"])
+            bins = pd.DataFrame(
+                bins_of(fit.trial.windows, fit.trial.told), columns=["risk", "stayed_away", "customers"]
+            )
             bins.to_csv(Path(folder) / "calibration.csv", index=False)
+            fit.trial.by_window().to_csv(Path(folder) / "test_windows.csv", index=False)
             tracking.client.log_artifacts(run_id, folder)
         experiment_id = tracking.experiment(store_id)
         example = _example(fit.model.horizon_days)
@@ -116,6 +119,7 @@ def trial_metrics(fit: ChurnFit) -> dict[str, float]:
         "auc_difference": difference.value,
         "auc_difference.low": difference.low,
         "auc_difference.high": difference.high,
+        "worst_window.calibration_error": trial.worst_calibration_error,
         "test_customers": float(trial.n_customers),
         "test_stayed_away": trial.away_share,
         "examples_fitted": float(fit.model.n_fit_),
@@ -138,8 +142,8 @@ def _params(fit: ChurnFit) -> dict[str, object]:
         "kind_chosen": fit.trial.kind,
         "kind_served": fit.trial.serves,
         "horizon_days": fit.trial.horizon_days,
-        "test_from": fit.trial.cut,
-        "training_cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in fit.trial.training),
+        "test_windows_from": ", ".join(f"{window.cut:%Y-%m-%d}" for window in fit.trial.windows),
+        "training_cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in fit.trial.windows[0].training),
     }
 
 

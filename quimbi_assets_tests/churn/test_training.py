@@ -11,8 +11,9 @@ from quimbi_assets.churn.measures import Interval
 from quimbi_assets.churn.model import SILENCE_ALONE
 from quimbi_assets.churn.picture import draw_calibration
 from quimbi_assets.churn.training import train_churn
-from quimbi_assets.churn.trial import Figures, Trial
+from quimbi_assets.churn.trial import MOST_WINDOWS, Figures, Trial, judge
 from quimbi_assets.churn.untrainable import UntrainableError
+from quimbi_assets.churn.window import Window, try_window
 from quimbi_assets_tests.churn.conftest import make_orders
 
 
@@ -30,15 +31,27 @@ def test_the_model_beats_days_since_the_last_order_where_rates_differ(fit):
     assert trial.model.auc.low < trial.model.auc.value < trial.model.auc.high
 
 
-def test_no_outcome_of_training_reaches_into_the_test(fit, end):
-    trial = fit.trial
-    assert trial.cut == end - pd.Timedelta(days=trial.horizon_days)
-    assert max(trial.training) + pd.Timedelta(days=trial.horizon_days) <= trial.cut
-    assert len(trial.training) > 1
+def test_no_outcome_of_training_reaches_into_a_test_window_and_windows_do_not_overlap(fit, end):
+    horizon = pd.Timedelta(days=fit.trial.horizon_days)
+    assert len(fit.trial.windows) == MOST_WINDOWS
+    for i, window in enumerate(fit.trial.windows):
+        assert window.cut == end - (i + 1) * horizon
+        assert max(window.training) + horizon <= window.cut
+    assert len(fit.trial.windows[0].training) > 1
+
+
+def test_an_earlier_window_is_what_a_test_at_its_end_would_have_been(orders, end, fit):
+    h, second = fit.trial.horizon_days, fit.trial.windows[1]
+    until = end - pd.Timedelta(days=h)
+    history = read_history(orders[orders["order_date"] < until], until)
+    then = try_window(history, history, until, h)
+    assert (then.cut, then.kind, then.training) == (second.cut, second.kind, second.training)
+    for one, other in ((then.risk, second.risk), (then.alone, second.alone), (then.truth, second.truth)):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_what_is_learnt_before_the_test_does_not_change_with_the_test(orders, end, fit):
-    cut, h = fit.trial.cut, fit.trial.horizon_days
+    cut, h = fit.trial.windows[0].cut, fit.trial.horizon_days
     whole = gather(read_history(orders, end), cut, h)
     then = gather(read_history(orders[orders["order_date"] < cut], cut), cut, h)
     pd.testing.assert_frame_equal(whole.features, then.features, check_exact=True)
@@ -108,10 +121,32 @@ def test_unknown_prices_and_equal_instants_do_no_harm(orders, end):
 def trial(difference, model_brier, silence_brier):
     area = Interval(0.7, 0.65, 0.75)
     model, silence = (Figures(area, value, 0.01, 1.5) for value in (model_brier, silence_brier))
-    bins = np.array([[0.2, 0.2, 10], [0.8, 0.7, 10]])
     span = Interval(difference, difference - 0.01, difference + 0.01)
+    return Trial([window(0.2), window(0.4)], 28, model, silence, 0.25, span)
+
+
+def window(away, n=200):
+    """A window of n customers, all told a risk of 0.3, of whom a share stayed away: those who ordered longest ago."""
+    days = np.arange(n, 0, -1.0)
     cut = pd.Timestamp("2025-01-01")
-    return Trial(cut, 28, "curves", model, silence, 0.25, span, bins, bins, 20, 0.5, [cut])
+    return Window(cut, "curves", days > n - away * n, np.full(n, 0.3), np.full(n, 0.3), days, away, [cut])
+
+
+def test_windows_are_put_together_by_hand():
+    """In one season 10 points fewer stay away than was told, in the other 10 more: the risk is right over both."""
+    found = judge([window(0.2), window(0.4)], 28)
+    assert found.model.calibration_error == pytest.approx(0.0)
+    assert found.worst_calibration_error == pytest.approx(0.1)
+    assert found.away_share == pytest.approx(0.3)
+    assert (found.model.auc.value, found.silence.auc.value) == (0.5, 1.0)
+    assert found.difference.value == -0.5
+    assert found.model.brier == pytest.approx(((0.2 * 0.49 + 0.8 * 0.09) + (0.4 * 0.49 + 0.6 * 0.09)) / 2)
+    assert found.base_brier == pytest.approx((0.2 * 0.8 + 0.4 * 0.6) / 2)
+    assert found.serves == SILENCE_ALONE
+    table = found.by_window()
+    assert table["stayed_away"].tolist() == pytest.approx([0.2, 0.4])
+    assert table["calibration_error"].tolist() == pytest.approx([0.1, 0.1])
+    assert table["auc"].tolist() == [1.0, 1.0]
 
 
 def test_silence_serves_where_it_ranks_or_tells_better():
