@@ -33,6 +33,10 @@ NEAR_LEAST_BAD = 0.2
 standard errors; over eight refits the ARI of such candidates has one of 0.05-0.07 (measured spreads of 0.14-0.2)."""
 
 
+LEAST_BAD = "chosen as the least bad, none being admissible: "
+"""Begins the reason of a choice that meets not every limit; its faults follow."""
+
+
 def faults(candidate: Candidate) -> list[str]:
     """What makes a candidate inadmissible, in words; empty if it is admissible. Unknown stability is none."""
     found = []
@@ -107,7 +111,7 @@ def explain(candidates: list[Candidate], chosen: Candidate) -> list[Candidate]:
 def _reason(candidate: Candidate, chosen: Candidate) -> str:
     found = faults(candidate)
     if candidate is chosen and found:
-        return "chosen as the least bad, none being admissible: " + "; ".join(found)
+        return LEAST_BAD + "; ".join(found)
     if candidate is chosen and candidate.undivided:
         return "chosen: nothing divides the customers outside the structural segments acceptably"
     if candidate is chosen:
@@ -153,6 +157,12 @@ def selection_table(candidates: list[Candidate]) -> pd.DataFrame:
         for c in candidates
     ]
     return pd.DataFrame(rows)
+
+
+def chosen_faults(table: pd.DataFrame) -> str | None:
+    """Return which limits the chosen one of :func:`selection_table` misses, in words; None if it meets all."""
+    reason = str(table.loc[table["chosen"], "reason"].iloc[0])
+    return reason.removeprefix(LEAST_BAD) if reason.startswith(LEAST_BAD) else None
 
 
 def chosen_view(table: pd.DataFrame) -> pd.DataFrame:

@@ -81,12 +81,16 @@ class Differences:
         Customers compared: the sample's, with enough orders for the axis.
     ordered_once : float
         Share of the sample's customers with a single order, 0-1.
+    division_faults : str, optional
+        Which limits of ``selection`` the segments that serve do not meet, in words: customers may differ without
+        falling into segments that another sample of them would show again. None where they meet all.
     """
 
     axis: str
     figures: pd.DataFrame
     n_customers: int
     ordered_once: float
+    division_faults: str | None = None
 
     @property
     def n_tested(self) -> int:
@@ -99,9 +103,14 @@ class Differences:
         return float(self.figures["is_real"].sum() / self.n_tested) if self.n_tested else 0.0
 
     @property
-    def is_weak(self) -> bool:
-        """Whether the axis's segments are shown as weak."""
+    def is_chance(self) -> bool:
+        """Whether customers differ no more than orders dealt anew would make them, in most features."""
         return self.real_share < REAL_SHARE
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the axis's segments are shown as weak: they follow chance, or no division of customers holds."""
+        return self.is_chance or self.division_faults is not None
 
     @property
     def status(self) -> str:
@@ -111,7 +120,9 @@ class Differences:
     @property
     def reason(self) -> str | None:
         """Why the axis is weak, or what to keep in mind about it, in one sentence or two; None: nothing."""
-        parts = [self._why()] if self.is_weak else []
+        parts = [self._why()] if self.is_chance else []
+        if self.division_faults is not None:
+            parts.append(f"no division into segments is balanced, separate and repeatable: {self.division_faults}")
         if self.ordered_once > MOSTLY:
             parts.append(
                 f"{self.ordered_once:.0%} of customers ordered once: for them this describes what happened once, "

@@ -61,7 +61,7 @@ def differences_check(key: dg.AssetKey, differences: Differences) -> dg.AssetChe
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=CHECK,
-        passed=not differences.is_weak,
+        passed=not differences.is_chance,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"Customers differ more than orders dealt anew would make them in at least {REAL_SHARE:.0%} of "
         "the features.",

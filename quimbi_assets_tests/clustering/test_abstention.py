@@ -157,6 +157,15 @@ def test_half_of_the_features_must_be_real(z, status):
     assert (found.reason is None) == (status == "active")
 
 
+def test_segments_that_another_sample_would_not_show_again_are_weak_though_customers_differ():
+    found = Differences("an_axis", with_verdicts(figures([5.0], [5.0])), 1000, 0.1, "bootstrap ARI 0.73, under 0.80")
+    assert not found.is_chance
+    assert found.status == "weak"
+    assert "no division into segments" in found.reason
+    assert "bootstrap ARI 0.73" in found.reason
+    assert "dealt anew" not in found.reason
+
+
 def test_metrics_are_finite_and_named_by_feature():
     given = with_verdicts(figures([5.0, np.nan], [1.0, np.nan], ratio=[2.0, np.nan]))
     metrics = Differences("an_axis", given, 1000, 0.1).metrics()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from quimbi_assets.clustering.candidates import Candidate, measure_candidates
-from quimbi_assets.clustering.selection import selection_table
+from quimbi_assets.clustering.selection import chosen_faults, selection_table
 from quimbi_assets.clustering.stability import Stability
 from quimbi_assets.clustering.views import Incumbent, View, search_views
 
@@ -78,6 +78,11 @@ def test_none_admissible_takes_the_least_bad_and_says_so():
     assert nearly.reason.startswith("chosen as the least bad")
     assert not giant.chosen
     assert not unstable.chosen
+    assert chosen_faults(selection_table([giant, nearly, unstable])) == "largest segment holds 67%, over 65%"
+
+
+def test_an_admissible_choice_has_no_faults():
+    assert chosen_faults(selection_table(settle(candidate(2, 0.4), candidate(3, 0.2)))) is None
 
 
 def test_every_candidate_is_in_the_table_with_a_reason():

@@ -151,3 +151,18 @@ def test_lineage_is_a_table_of_similarities(store):
     assert frame.loc[frame["relation"] == "kept", "score"].between(0.5, 1).all()
     same = frame["segment_id"] == frame["previous"]
     assert (same == frame["relation"].isin(["kept", "retired"])).all()
+
+
+def test_segments_that_meet_no_limit_are_weak_and_say_which(store, monkeypatch):
+    run(promote=True)
+    assert axis_now()["status"] == "active"
+    with monkeypatch.context() as patch:
+        patch.setattr("quimbi_assets.clustering.selection.MIN_SILHOUETTE", 0.99)
+        run(promote=True)
+    axis = axis_now()
+    assert axis["status"] == "weak"
+    assert "no division into segments is balanced, separate and repeatable: silhouette 0." in axis["reason"]
+    with open_instance() as instance:
+        check = dg.AssetCheckKey(axis_key("models", AXIS), "real_differences")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert record.event.asset_check_evaluation.passed  # customers do differ
