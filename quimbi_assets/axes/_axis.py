@@ -41,6 +41,8 @@ class Feature:
     neutral : float, optional
         Value on whose two sides the words ``few`` and ``many`` are true: a trend of +0.01 is not "shrinking", however
         fast others grow. None: low and high are relative to the other customers.
+    unmoved : (float, str), optional
+        How far from ``neutral`` a value is neither, and the word for it: a trend of 1 % a month is ``"steady"``.
     needs : tuple of str
         Columns without which the feature is not recorded, as ``"orders.discount_amount"``;
         ``"orders.time_of_day"`` stands for order dates that carry a clock time, ``"orders.refund"`` for
@@ -59,6 +61,7 @@ class Feature:
     few: str = "low"
     many: str = "high"
     neutral: float | None = None
+    unmoved: tuple[float, str] | None = None
     needs: tuple[str, ...] = ()
     kind: Kind = "number"
 

@@ -103,6 +103,7 @@ AXIS = Axis(
             few="slowing",
             many="quickening",
             neutral=0,
+            unmoved=(NOTABLE_TREND, "steady"),
         ),
         Feature(
             "value_trend",

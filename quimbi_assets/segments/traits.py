@@ -10,7 +10,7 @@ import pandas as pd
 
 from quimbi_assets.axes._axis import Axis, Feature
 from quimbi_assets.segments.clock import clock_hour, clock_pairs, part_of_day, segment_hours
-from quimbi_assets.segments.truth import both_words, reads_alike, slug, true_word
+from quimbi_assets.segments.truth import both_words, is_near, reads_alike, slug, true_word
 
 # Assumption: a hundredth of a standard deviation is noise, and half of one a difference that people see.
 NOISE = 0.01
@@ -123,8 +123,9 @@ def _number_traits(
     )
     agree = (np.abs(z) > NOISE) & (np.sign(z) == above) & ((middle == above) | (middle == 0))
     agree &= ~(reads_alike(feature, description) & (np.abs(z) < BUCKET))
+    agree &= ~is_near(feature, description)
     contrast = contrasts(z)
-    words = both_words(feature)
+    words = both_words(feature) + ((slug(feature.unmoved[1]),) if feature.unmoved else ())
     excludes = frozenset(words) | {stem for stem in pairs if feature.name.startswith(f"{stem}_")}
     found = []
     for row in np.flatnonzero(agree):

@@ -13,6 +13,8 @@ from quimbi_assets.segments.values import SKEWED, format_value
 
 # Assumption: a trend within a tenth of a standard deviation of standing still is neither up nor down.
 STILL = 0.1
+# Assumption: $10.57 where the typical customer pays $11.09 is not a low price, whatever the logarithms' means say.
+ALIKE = 0.1
 #: Words for a value at the very end of a feature's range, where the word for little would say too little.
 AT_THE_END = {"acceleration": "stopped"}
 NEAR_THE_END = 0.1
@@ -55,6 +57,8 @@ def true_word(feature: Feature, side: int, centre: float, deviation: float) -> s
     """
     if side < 0 and feature.low is not None and centre <= feature.low + NEAR_THE_END and feature.name in AT_THE_END:
         return AT_THE_END[feature.name]
+    if feature.unmoved and abs(centre - (feature.neutral or 0.0)) <= feature.unmoved[0]:
+        return slug(feature.unmoved[1])
     own, opposite = both_words(feature) if side < 0 else both_words(feature)[::-1]
     return own if _holds(feature, side, centre, STILL * deviation) else f"less_{opposite}"
 
@@ -71,6 +75,17 @@ def reads_alike(feature: Feature, description: pd.DataFrame) -> np.ndarray:
     stats = (description[f"{stat}:{feature.name}"] for stat in ("q50", "population_q50"))
     own, all_ = ([format_value(feature, value) for value in values] for values in stats)
     return np.array([a == b for a, b in zip(own, all_, strict=True)])
+
+
+def is_near(feature: Feature, description: pd.DataFrame) -> np.ndarray:
+    """Tell where the median of an amount or a count is within a tenth of everybody's; shape (k,).
+
+    Only where values have a zero to be a tenth of: not trends, shares or indices.
+    """
+    if feature.transform not in SKEWED or feature.low != 0 or feature.neutral is not None:
+        return np.zeros(len(description), dtype=bool)
+    own, all_ = (description[f"{stat}:{feature.name}"].to_numpy(dtype=float) for stat in ("q50", "population_q50"))
+    return (all_ > 0) & (np.abs(own - all_) < ALIKE * all_)
 
 
 def _holds(feature: Feature, side: int, centre: float, still: float) -> bool:

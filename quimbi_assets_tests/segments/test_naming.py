@@ -168,3 +168,19 @@ def test_the_part_of_the_day_is_read_off_the_clock(by_hand):
     assert named["segment_name"][0] == "evening_shoppers"
     assert "Average time of day: 18:00" in named["interpretation"][0]
     assert "Average time of day: 09:00" in named["interpretation"][1]
+
+
+def test_a_trend_of_one_percent_a_month_is_steady(by_hand):
+    axis = AXES["loyalty_trajectory"]
+    description = by_hand({"frequency_trend": [-0.15, 0.014, 0.12]}, [30, 60, 10], {"frequency_trend": 0.05})
+    assert names(axis, description) == ["slowing_customers", "steady_customers", "quickening_customers"]
+
+
+def test_an_amount_within_a_tenth_of_everybody_s_is_neither_low_nor_high(by_hand):
+    axis = AXES["value_sophistication"]
+    description = by_hand({"avg_item_price": [10.57, 167.0], "spend_consistency": [0.73, 0.4]}, [60, 40])
+    near = description.assign(**{"population_q50:avg_item_price": 11.09})
+    assert "low_price" not in names(axis, near)[0]
+    far = description.assign(**{"population_q50:avg_item_price": 14.0})
+    assert "low_price" in names(axis, far)[0]
+    assert names(axis, near)[1] == "premium_buyers"
