@@ -24,6 +24,7 @@ from quimbi_assets.resources.model_tracking import MlflowTracking
 PICTURES = Path(__file__).parent / "pictures"
 STORE, AXIS = "grocery", "purchase_frequency"
 DAGSTER, MLFLOW = 3210, 5210
+METRICS = ("silhouette_best", "stability_ari_best", "effective_segments", "largest_segment_share")
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -109,6 +110,12 @@ def dagster_pages(page: Page) -> None:
         page.get_by_text("[Show Markdown]").last.click()
         page.wait_for_timeout(3000)
         page.screenshot(path=PICTURES / f"dagster_{name}_picture.png")
+    page.goto(f"{base}/assets/churn/model?view=partitions&partition={STORE}", wait_until="networkidle")
+    page.get_by_text("[Show Markdown]").first.wait_for()
+    dismiss(page)
+    page.get_by_text("[Show Markdown]").last.click()
+    page.wait_for_timeout(3000)
+    page.screenshot(path=PICTURES / "dagster_churn.png")
     page.goto(f"{base}/automation", wait_until="networkidle")
     dismiss(page)
     page.wait_for_timeout(3000)
@@ -133,7 +140,6 @@ def mlflow_pages(page: Page, run_ids: list[str]) -> None:
     for name, address in (
         ("comparison", f"{base}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}"),
         ("metric_by_k", tracking.comparison_url(run_ids, base)),
-        ("run", tracking.run_url(run_ids[0], base)),
     ):
         page.goto(address, wait_until="load")
         page.wait_for_timeout(15000)
@@ -141,7 +147,21 @@ def mlflow_pages(page: Page, run_ids: list[str]) -> None:
         if assistant.count():
             assistant.first.click()
             page.wait_for_timeout(2000)
+        if name == "comparison":
+            draw_metrics(page)
         page.screenshot(path=PICTURES / f"mlflow_{name}.png")
+
+
+def draw_metrics(page: Page) -> None:
+    """Add to the plot of two runs, which starts with one metric, those that say how good a division is."""
+    box = page.get_by_role("combobox").nth(1)
+    for metric in METRICS:
+        box.click()
+        box.fill(metric)
+        page.wait_for_timeout(500)
+        page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(3000)
 
 
 if __name__ == "__main__":

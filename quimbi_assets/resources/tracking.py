@@ -182,7 +182,7 @@ class Tracking:
         name = f"{axis_name} {all_tags.get('as_of', '')[:10]}".strip()
         run_id = self._start(store_id, name, all_tags, experiment_id=self._experiments.get(store_id))
         try:
-            self._log_figures(run_id, model, decision)
+            self._log_figures(run_id, model, decision, all_tags.get("as_of", ""))
             self._log_dataset(run_id, store_id, axis_name, features)
             with tempfile.TemporaryDirectory() as folder:
                 model_record.write_files(model, Path(folder), segments_table)
@@ -297,12 +297,14 @@ class Tracking:
         )
         return str(run.info.run_id)
 
-    def _log_figures(self, run_id: str, model: AxisModel, decision: Decision | None) -> None:
+    def _log_figures(self, run_id: str, model: AxisModel, decision: Decision | None, as_of: str) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, step) for name, value, step in model_record.metrics(model, decision)]
-        parameters = [Param(name, value) for name, value in model_record.params(model).items()]
+        # MLflow's page of two runs draws the parameters in which they differ, and can compare nothing else by default.
+        own = {"as_of": as_of[:10], **model_record.params(model)} if as_of else model_record.params(model)
+        parameters = [Param(name, value) for name, value in own.items()]
         tags = [RunTag(name, value) for name, value in model_record.decision_tags(decision).items()]
         self.client.log_batch(run_id, metrics=metrics, params=parameters, tags=tags)
 
