@@ -92,7 +92,8 @@ def _content(path: Path) -> bytes:
 
 def _read_parquet(content: bytes, path: str | Path) -> pd.DataFrame:
     try:
-        return pq.read_table(pa.BufferReader(content)).to_pandas()
+        # Not pq.read_table, which may leave a thread of Arrow's with a buffer of Python's when the process ends.
+        return pq.ParquetFile(pa.BufferReader(content)).read().to_pandas()
     except (pa.ArrowException, OSError) as error:
         raise BadInputError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}") from error
 
