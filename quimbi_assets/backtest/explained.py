@@ -1,4 +1,4 @@
-"""The share of an outcome's variance that a grouping of customers explains.
+"""The share of an outcome's variance that a grouping of customers, sharp or fuzzy, explains.
 
 Belongs here: the statistic, and how far chance moves it. Does not: outcomes or groups.
 """
@@ -51,6 +51,53 @@ def explained_share(outcome: Array, groups: NDArray[np.intp], weights: Array | N
     varies = squares > 1e-12 * np.maximum(1.0, n)
     share = np.divide(between, squares, out=np.full_like(squares, np.nan), where=varies)
     return np.asarray(1 - (1 - share) * (n - 1) / np.maximum(n - n_groups, 1), dtype=np.float64)
+
+
+def explained_by_memberships(outcome: Array, memberships: Array, weights: Array | None = None) -> Array:
+    """Return the share of variance that memberships explain, less what chance explains.
+
+    Parameters
+    ----------
+    outcome : ndarray of shape (n,)
+        Finite.
+    memberships : ndarray of shape (n, k)
+        Of each customer in each segment, rows sum to 1.
+    weights : ndarray of shape (n_resamples, n), optional
+        How often each customer counts, at least 0; once by default.
+
+    Returns
+    -------
+    ndarray of shape (n_resamples,)
+        At most 1; about 0, also just below, where memberships do not matter; NaN where the outcome does not vary.
+
+    Notes
+    -----
+    ``1 - (1 - R^2) (n - 1) / (n - k)`` of the least squares of the outcome on the memberships. Because rows sum to 1
+    that has k - 1 degrees of freedom beside the mean, as many as k groups have; for sharp memberships (0 or 1) it is
+    :func:`explained_share`.
+
+    Examples
+    --------
+    >>> outcome = np.array([1.0, 2.0, 5.0, 6.0])
+    >>> explained_by_memberships(outcome, np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]])).round(4)
+    array([0.9118])
+    """
+    counted = np.ones((1, len(outcome))) if weights is None else weights
+    k = memberships.shape[1]
+    centred = outcome - outcome.mean()
+    n, total = counted.sum(axis=1), counted @ centred
+    squares = counted @ (centred * centred)
+    products = (memberships[:, :, None] * memberships[:, None, :]).reshape(len(outcome), k * k)
+    crossed = (counted @ products).reshape(-1, k, k)
+    sums = counted @ (memberships * centred[:, None])
+    # Without a customer in it a segment has no coefficient: the pseudo-inverse leaves it out.
+    inverse = np.linalg.pinv(crossed, rcond=1e-10, hermitian=True)
+    fitted = np.einsum("ri,rij,rj->r", sums, inverse, sums)
+    around_mean = squares - total**2 / n
+    varies = around_mean > 1e-12 * np.maximum(1.0, n)
+    rest = np.divide(squares - fitted, around_mean, out=np.full_like(squares, np.nan), where=varies)
+    n_segments = (counted @ memberships > 0).sum(axis=1)
+    return np.asarray(1 - rest * (n - 1) / np.maximum(n - n_segments, 1), dtype=np.float64)
 
 
 def resample_weights(n: int, n_resamples: int, random_state: int) -> Array:

@@ -3,15 +3,16 @@
 Belongs here: a single cut. Does not: the choice of cuts, the verdict over them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, BusinessHours, extract_features, fit_reference
-from quimbi_assets.backtest.explained import explained_share, resample_weights
+from quimbi_assets.backtest.explained import explained_by_memberships, explained_share, resample_weights
 from quimbi_assets.backtest.outcomes import Outcome, outcomes_of
 from quimbi_assets.backtest.rfm import rfm_groupings, rfm_scores
 from quimbi_assets.backtest.window import Window, measure_window
@@ -40,10 +41,11 @@ class Finding:
         Customers with a defined outcome; of several outcomes the fewest.
     outcomes : tuple of str
         What was explained.
-    segments, rfm : float
-        Explained share of variance, mean over the outcomes; of the two RFM groupings the one that explains more.
-    differences : ndarray of shape (n_resamples,)
-        Segments less RFM over resampled customers.
+    segments, memberships, rfm : float
+        Explained share of variance, mean over the outcomes: by each customer's dominant segment, by the memberships in
+        all of them, and by the one of the two RFM groupings that explains more.
+    differences, membership_differences : ndarray of shape (n_resamples,)
+        Segments less RFM, and memberships less RFM, over resampled customers.
     """
 
     axis: str
@@ -52,8 +54,10 @@ class Finding:
     n_customers: int
     outcomes: tuple[str, ...]
     segments: float
+    memberships: float
     rfm: float
     differences: Array
+    membership_differences: Array
 
 
 def try_cut(
@@ -118,8 +122,8 @@ def try_cut(
         except InactiveAxisError as error:
             reasons[name] = str(error)
             continue
-        groups = model.predict(table)
-        finding = _finding(name, cut, window, groups, rfm_groupings(scores, model.k_, random_state), random_state)
+        memberships = model.predict_proba(table)
+        finding = _finding(name, cut, window, memberships, rfm_groupings(scores, model.k_, random_state), random_state)
         if finding is None:
             reasons[name] = "its outcome is not recorded, the same for everyone, or defined for too few customers"
         else:
@@ -131,34 +135,53 @@ def _finding(
     name: str,
     cut: pd.Timestamp,
     window: Window,
-    groups: NDArray[np.intp],
+    memberships: Array,
     yardsticks: Sequence[NDArray[np.intp]],
     random_state: int,
 ) -> Finding | None:
     """Explain an axis's outcomes by its segments and by the better yardstick; None where there is none to explain."""
+    groups = np.argmax(memberships, axis=1)
     found = [(o, v) for o in outcomes_of(name) if (v := _values(o, window)) is not None]
     if not found:
         return None
     weights = resample_weights(len(groups), N_RESAMPLES, random_state)
-    own = _explained([v for _, v in found], groups, weights)
-    rfm = max((_explained([v for _, v in found], other, weights) for other in yardsticks), key=lambda shares: shares[0])
+    values = [v for _, v in found]
+    own = _explained(values, partial(_by_group, groups=groups), weights)
+    fuzzy = _explained(values, partial(_by_membership, memberships=memberships), weights)
+    by_yardstick = [_explained(values, partial(_by_group, groups=other), weights) for other in yardsticks]
+    rfm = max(by_yardstick, key=lambda shares: shares[0])
     return Finding(
         axis=name,
         cut=cut,
-        n_segments=int(groups.max()) + 1,
+        n_segments=memberships.shape[1],
         n_customers=min(int(np.isfinite(values).sum()) for _, values in found),
         outcomes=tuple(outcome.name for outcome, _ in found),
         segments=float(own[0]),
+        memberships=float(fuzzy[0]),
         rfm=float(rfm[0]),
         differences=own[1:] - rfm[1:],
+        membership_differences=fuzzy[1:] - rfm[1:],
     )
 
 
-def _explained(outcomes: Sequence[Array], groups: NDArray[np.intp], weights: Array) -> Array:
-    """Mean share of variance explained over the outcomes: of the customers, then of every resample of them."""
-    counted = np.vstack([np.ones(len(groups)), weights])
+def _by_group(values: Array, defined: NDArray[np.bool_], weights: Array, groups: NDArray[np.intp]) -> Array:
+    return explained_share(values, groups[defined], weights)
+
+
+def _by_membership(values: Array, defined: NDArray[np.bool_], weights: Array, memberships: Array) -> Array:
+    return explained_by_memberships(values, memberships[defined], weights)
+
+
+def _explained(
+    outcomes: Sequence[Array], explain: Callable[[Array, NDArray[np.bool_], Array], Array], weights: Array
+) -> Array:
+    """Mean share of variance explained over the outcomes: of the customers, then of every resample of them.
+
+    ``explain`` is told the defined values, where they are defined, and how often each of those customers counts.
+    """
+    counted = np.vstack([np.ones(weights.shape[1]), weights])
     defined = [np.isfinite(values) for values in outcomes]
-    shares = [explained_share(v[d], groups[d], counted[:, d]) for v, d in zip(outcomes, defined, strict=True)]
+    shares = [explain(v[d], d, counted[:, d]) for v, d in zip(outcomes, defined, strict=True)]
     # In a resample where a rare outcome never occurs there is nothing to explain.
     return np.asarray(np.mean(np.nan_to_num(shares), axis=0), dtype=np.float64)
 

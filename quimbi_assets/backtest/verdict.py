@@ -31,9 +31,11 @@ class Backtest:
     axes : DataFrame of n_axes rows
         By ``axis``: ``verdict`` (``better`` or ``worse`` than RFM where the 90 % interval of the difference leaves out
         0, ``level`` between, ``not measured``), ``segments`` and ``rfm`` (share of variance explained, mean over cuts),
-        ``difference`` with ``low`` and ``high``, ``outcomes``, ``n_segments``, ``n_customers``, ``n_cuts``, ``reason``.
+        ``difference`` with ``low`` and ``high``; the same for memberships: ``memberships``, ``memberships_difference``,
+        ``memberships_low``, ``memberships_high``, ``memberships_verdict``; ``outcomes``, ``n_segments``,
+        ``n_customers``, ``n_cuts``, ``reason``.
     by_cut : DataFrame
-        ``axis``, ``cut``, ``n_segments``, ``n_customers``, ``segments``, ``rfm``.
+        ``axis``, ``cut``, ``n_segments``, ``n_customers``, ``segments``, ``memberships``, ``rfm``.
     """
 
     cuts: list[pd.Timestamp]
@@ -97,7 +99,7 @@ def backtest(
 
 
 def _by_cut(findings: list[Finding]) -> pd.DataFrame:
-    columns = ["axis", "cut", "n_segments", "n_customers", "segments", "rfm"]
+    columns = ["axis", "cut", "n_segments", "n_customers", "segments", "memberships", "rfm"]
     return pd.DataFrame([[getattr(finding, column) for column in columns] for finding in findings], columns=columns)
 
 
@@ -105,25 +107,38 @@ def _axes(findings: list[Finding], reasons: dict[str, str]) -> pd.DataFrame:
     rows = []
     for name in AXES:
         own = [finding for finding in findings if finding.axis == name]
-        rows.append(_verdict(name, own) if own else {"axis": name, "verdict": UNKNOWN, "reason": reasons.get(name)})
+        unknown = {"verdict": UNKNOWN, "memberships_verdict": UNKNOWN, "reason": reasons.get(name)}
+        rows.append(_verdict(name, own) if own else {"axis": name, **unknown})
     return pd.DataFrame(rows).set_index("axis")
 
 
 def _verdict(name: str, own: list[Finding]) -> dict[str, object]:
     """Put the cuts of one axis together; customers are resampled within each cut."""
     low, high = np.quantile(np.mean([finding.differences for finding in own], axis=0), CONFIDENCE)
-    segments, rfm = (float(np.mean([getattr(f, column) for f in own])) for column in ("segments", "rfm"))
+    lowest, highest = np.quantile(np.mean([f.membership_differences for f in own], axis=0), CONFIDENCE)
+    columns = ("segments", "memberships", "rfm")
+    segments, memberships, rfm = (float(np.mean([getattr(f, column) for f in own])) for column in columns)
     return {
         "axis": name,
-        "verdict": BETTER if low > 0 else WORSE if high < 0 else LEVEL,
+        "verdict": _against(low, high),
         "segments": segments,
         "rfm": rfm,
         "difference": segments - rfm,
         "low": float(low),
         "high": float(high),
+        "memberships_verdict": _against(lowest, highest),
+        "memberships": memberships,
+        "memberships_difference": memberships - rfm,
+        "memberships_low": float(lowest),
+        "memberships_high": float(highest),
         "outcomes": ", ".join(dict.fromkeys(outcome for finding in own for outcome in finding.outcomes)),
         "n_segments": max(finding.n_segments for finding in own),
         "n_customers": min(finding.n_customers for finding in own),
         "n_cuts": len(own),
         "reason": None,
     }
+
+
+def _against(low: float, high: float) -> str:
+    """Return the verdict of a difference whose interval is known."""
+    return BETTER if low > 0 else WORSE if high < 0 else LEVEL

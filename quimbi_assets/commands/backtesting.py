@@ -55,23 +55,30 @@ def print_backtest(found: dict[str, Any]) -> None:
     measured = sorted((a for a in found["axes"] if a["segments"] is not None), key=lambda axis: -axis["difference"])
     cuts = ", ".join(cut[:10] for cut in found["cuts"])
     out.print(f"[bold]{found['store_id']}[/bold]  cut at {cuts}; {found['horizon_days']} days after each")
-    table = Table(title="variance explained by segments and by as many RFM groups", title_justify="left", expand=True)
+    title = "variance explained by RFM groups, by as many segments, and by memberships in them"
+    table = Table(title=title, title_justify="left", expand=True)
     table.add_column("axis", no_wrap=True)
-    for name in ("segments", "RFM", "difference (90 %)"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
+    for name in ("RFM", "segments", "memberships"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("outcome", ratio=1)
     for axis in measured:
-        shares = [f"{100 * axis[name]:.1f} %" for name in ("segments", "rfm")]
-        spread = f"{100 * axis['difference']:+.1f} ({100 * axis['low']:+.1f} to {100 * axis['high']:+.1f})"
-        table.add_row(axis["axis"], *shares, spread, axis["verdict"], axis["outcomes"].replace("_", " "))
+        table.add_row(
+            axis["axis"],
+            f"{100 * axis['rfm']:.1f} %",
+            f"{100 * axis['segments']:.1f} % {axis['verdict']:6}",
+            f"{100 * axis['memberships']:.1f} % {axis['memberships_verdict']:6}",
+            axis["outcomes"].replace("_", " "),
+        )
     out.print(table)
     for axis in found["axes"]:
         if axis["segments"] is None:
             out.print(f"[dim]{axis['axis']}: not measured, {axis['reason']}[/dim]")
     better = sum(axis["verdict"] == "better" for axis in measured)
     beaten = [axis["axis"] for axis in measured if axis["verdict"] != "better"]
-    out.print(f"Segments tell more than RFM on {better} of {len(measured)} axes.")
+    fuzzy = sum(axis["memberships_verdict"] == "better" for axis in measured)
+    out.print(
+        f"Segments tell more than RFM on {better} of {len(measured)} axes, memberships on {fuzzy} (90 % intervals)."
+    )
     if beaten:
         out.print(f"Not on: {', '.join(beaten)}. For these questions RFM groups do as well or better.")
     out.print(f"MLflow: {found['mlflow_url']}", markup=False)

@@ -20,7 +20,7 @@ from quimbi_assets.resources.model_tracking import DEFAULT_UI, UI_VARIABLE, Mlfl
 from quimbi_assets.resources.progress import Progress
 
 BACKTEST_KEY = dg.AssetKey(["backtest", "report"])
-SHOWN = ("verdict", "segments", "rfm", "difference", "outcomes", "reason")
+SHOWN = ("verdict", "segments", "memberships", "rfm", "difference", "memberships_verdict", "outcomes", "reason")
 
 
 @dg.asset(
@@ -32,7 +32,8 @@ SHOWN = ("verdict", "segments", "rfm", "difference", "outcomes", "reason")
     kinds={"scikitlearn", "mlflow"},
     io_manager_key=FRAMES,
     description="History is cut at several instants and every axis fitted there: what share of the variance of the "
-    "next 90 days its segments explain, beside as many RFM groups. One row an axis; run it before you act on them.",
+    "next 90 days its segments explain, and memberships in them, beside as many RFM groups. One row an axis; run it "
+    "before you act on them.",
 )
 @retried
 def backtest_report(
@@ -73,6 +74,7 @@ def _metadata(found: Backtest, url: str) -> dict[str, dg.MetadataValue]:
         len(found.axes),
         axes_measured=len(measured),
         axes_better_than_rfm=int((measured["verdict"] == BETTER).sum()),
+        axes_with_memberships_better_than_rfm=int((measured["memberships_verdict"] == BETTER).sum()),
         cuts=", ".join(f"{cut:%Y-%m-%d}" for cut in found.cuts),
         mlflow_run=url,
         axes=found.axes[columns].reset_index(),

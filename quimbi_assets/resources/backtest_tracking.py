@@ -13,7 +13,7 @@ from quimbi_assets.backtest.verdict import BETTER, UNKNOWN, WORSE, Backtest
 from quimbi_assets.resources.tracking import Tracking
 
 RUN = "backtest"
-FIGURES = ("segments", "rfm", "difference", "low", "high")
+FIGURES = ("segments", "memberships", "rfm", "difference", "low", "high", "memberships_difference")
 
 
 def log_backtest(tracking: Tracking, store_id: str, found: Backtest, tags: Mapping[str, str] | None = None) -> str:
@@ -38,10 +38,11 @@ def log_backtest(tracking: Tracking, store_id: str, found: Backtest, tags: Mappi
         measured = found.axes[found.axes["verdict"] != UNKNOWN]
         values = {f"{axis}.{name}": row[name] for axis, row in measured.iterrows() for name in FIGURES}
         counts = {f"axes_{verdict}": int((found.axes["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE)}
+        counts["axes_memberships_better"] = int((found.axes["memberships_verdict"] == BETTER).sum())
         metrics = [Metric(name, float(value), now, 0) for name, value in {**values, **counts}.items()]
         for i, cut in enumerate(found.cuts):
             rows = found.by_cut[found.by_cut["cut"] == cut]
-            for name in ("segments", "rfm"):
+            for name in ("segments", "memberships", "rfm"):
                 metrics += [
                     Metric(f"{axis}.{name}.by_cut", float(value), now, i)
                     for axis, value in zip(rows["axis"], rows[name], strict=True)

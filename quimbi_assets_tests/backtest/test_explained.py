@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from quimbi_assets.backtest.explained import explained_share, resample_weights
+from quimbi_assets.backtest.explained import explained_by_memberships, explained_share, resample_weights
 
 
 def test_worked_out_by_hand():
@@ -43,3 +43,31 @@ def test_resamples_are_seeded():
     weights = resample_weights(50, 20, 7)
     np.testing.assert_array_equal(weights, resample_weights(50, 20, 7))
     assert weights.mean() == pytest.approx(1, abs=0.1)
+
+
+def test_sharp_memberships_explain_what_groups_do():
+    rng = np.random.default_rng(3)
+    groups = rng.integers(0, 4, 300)
+    outcome = groups + rng.normal(size=300)
+    weights = resample_weights(300, 5, 0)
+    sharp = explained_by_memberships(outcome, np.eye(4)[groups], weights)
+    np.testing.assert_allclose(sharp, explained_share(outcome, groups, weights))
+
+
+def test_memberships_worked_out_by_hand():
+    """The outcome is 4 times the first membership. By the larger one alone SSB = 1.96, SST = 2.32."""
+    first = np.array([0.25, 0.4, 0.6, 0.75])
+    memberships = np.column_stack([first, 1 - first])
+    np.testing.assert_allclose(explained_by_memberships(4 * first, memberships), [1.0])
+    sharp = explained_share(4 * first, np.argmax(memberships, axis=1))
+    np.testing.assert_allclose(sharp, [1 - 0.36 / 2.32 * 3 / 2])
+
+
+def test_memberships_that_do_not_matter_explain_nothing_on_average():
+    rng = np.random.default_rng(0)
+    shares = [explained_by_memberships(rng.normal(size=200), rng.dirichlet(np.ones(6), 200))[0] for _ in range(400)]
+    assert abs(np.mean(shares)) < 0.005
+
+
+def test_memberships_and_an_outcome_that_never_varies():
+    assert np.isnan(explained_by_memberships(np.full(6, 3.3), np.full((6, 2), 0.5))).all()

@@ -42,8 +42,10 @@ def test_planted_traits_go_on_and_rfm_does_not_see_them(found):
 def test_the_table_agrees_with_the_cuts_and_with_itself(found):
     assert found.axes.index.tolist() == list(AXES)
     measured = found.axes[found.axes["verdict"] != "not measured"]
-    means = found.by_cut.groupby("axis")[["segments", "rfm"]].mean()
-    pd.testing.assert_frame_equal(measured[["segments", "rfm"]].sort_index(), means, check_names=False)
+    figures = ["segments", "memberships", "rfm"]
+    means = found.by_cut.groupby("axis")[figures].mean()
+    pd.testing.assert_frame_equal(measured[figures].sort_index(), means, check_names=False)
+    np.testing.assert_array_equal(measured["memberships_verdict"] == "better", measured["memberships_low"] > 0)
     assert (measured["low"] <= measured["high"]).all()
     np.testing.assert_array_equal(measured["verdict"] == "better", measured["low"] > 0)
     np.testing.assert_array_equal(measured["verdict"] == "worse", measured["high"] < 0)

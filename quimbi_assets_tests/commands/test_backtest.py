@@ -22,6 +22,7 @@ def test_json_text_and_mlflow(quimbi, two_stores):
     for axis in found["axes"]:
         if axis["segments"] is not None:
             assert run.data.metrics[f"{axis['axis']}.segments"] == pytest.approx(axis["segments"])
+            assert run.data.metrics[f"{axis['axis']}.memberships"] == pytest.approx(axis["memberships"])
             assert run.data.metrics[f"{axis['axis']}.rfm"] == pytest.approx(axis["rfm"])
     assert {file.path for file in client.list_artifacts(found["mlflow_run_id"])} == {
         "backtest.csv", "backtest_by_cut.csv", "backtest.png",
@@ -30,6 +31,8 @@ def test_json_text_and_mlflow(quimbi, two_stores):
     assert code == 0
     better = sum(axis["verdict"] == "better" for axis in found["axes"])
     assert f"Segments tell more than RFM on {better} of" in out
+    fuzzy = sum(axis["memberships_verdict"] == "better" for axis in found["axes"])
+    assert f"memberships on {fuzzy} (90 % intervals)" in out
 
 
 def test_an_unknown_store_is_bad_input(quimbi):
