@@ -1,10 +1,11 @@
-"""Who does the work of many independent pieces: threads for a small store, processes for a large one.
+"""Who does the work of many independent pieces: processes, or threads for a handful of customers.
 
 Belongs here: when which, starting and stopping them. Does not: the work.
 
 Fits and pictures are Python between short calls of numpy, so threads take turns at them: 13 axes of 27,415 customers
-took as long on two threads as on one. A process costs its imports, 2-3 s, once for all (they are forked from one that
-has imported) and while the database answers. A refit of 3,000 customers took 36 s by processes, 50 s by threads.
+took as long on two threads as on one, and kept the main thread waiting. A process costs its imports, 2-3 s, once for
+all (they are forked from one that has imported) and while the database answers. On two cores a run of 300 customers
+took 18 s by processes and 25 s by threads, one of 800 took 20 and 28 s, one of 3,000 took 36 and 50 s.
 """
 
 import multiprocessing
@@ -17,8 +18,8 @@ from multiprocessing import forkserver
 
 from threadpoolctl import threadpool_limits
 
-WORTH_PROCESSES = 1_500
-"""Customers from which processes start."""
+WORTH_PROCESSES = 250
+"""Customers from which processes start; fewer were not measured."""
 IMPORTED = ["quimbi_assets.clustering.axis_fit", "matplotlib.figure", "matplotlib.backends.backend_agg"]
 """What the process that others are forked from imports."""
 METHOD = "forkserver"

@@ -47,6 +47,12 @@ def last_check():
         return record.event.asset_check_evaluation
 
 
+@pytest.fixture(autouse=True)
+def threads(monkeypatch):
+    """Fits in this process, where limits can be set for a test."""
+    monkeypatch.setattr("quimbi_assets.resources.workers.WORTH_PROCESSES", 10**9)
+
+
 @pytest.fixture(scope="module")
 def store(database, tmp_path_factory):
     """One axis of a small store, fitted once."""
