@@ -157,7 +157,13 @@ def materialize(
 
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORE_TAG, STORES
-    from quimbi_assets.resources.instance import PROCESS_TAG, open_instance, release_slots, this_process
+    from quimbi_assets.resources.instance import (
+        PROCESS_TAG,
+        open_instance,
+        release_slots,
+        tell_when_waiting,
+        this_process,
+    )
     from quimbi_assets.resources.progress import Progress
 
     run_id = make_new_run_id()
@@ -165,6 +171,7 @@ def materialize(
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), [store_id])
         release_slots(instance)
+        tell_when_waiting(instance, progress.warn)
         try:
             job.execute_in_process(
                 instance=instance,

@@ -7,6 +7,7 @@ Does not: any asset.
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,28 @@ def open_instance() -> DagsterInstance:
     instance = DagsterInstance.from_config(str(home))
     instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, max_overflow=20)
     return instance
+
+
+def tell_when_waiting(instance: DagsterInstance, tell: Callable[[str], None]) -> None:
+    """Let somebody be told, once a pool, that a step of this process waits for a place in it.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+        From :func:`open_instance`.
+    tell : callable
+        Hears a line for people.
+    """
+    told: set[str] = set()
+
+    def on_wait(pool: str) -> None:
+        if pool not in told:
+            told.add(pool)
+            tell(f"waiting for a place in the pool {pool!r}, which other runs have taken; goes on when one is done")
+
+    storage = instance.event_log_storage
+    if isinstance(storage, PoolQueueEventLogStorage):
+        storage.on_wait = on_wait
 
 
 def this_process() -> str:

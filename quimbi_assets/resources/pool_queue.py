@@ -7,13 +7,22 @@ Dagster 1.13 looks whether a pool has room, and then queues the step, in two tra
 back between the two, nobody is told of the step in the queue: it waits although the pool is empty, for ever.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from dagster_postgres.event_log import PostgresEventLogStorage
 
 
 class PoolQueueEventLogStorage(PostgresEventLogStorage):
-    """An event log in which a step that waits looks again for room each time it asks."""
+    """An event log in which a step that waits looks again for room each time it asks.
+
+    Attributes
+    ----------
+    on_wait : callable, optional
+        Told the pool's name whenever a step asked and has to wait.
+    """
+
+    on_wait: Callable[[str], None] | None = None
 
     def claim_concurrency_slot(
         self, concurrency_key: str, run_id: str, step_key: str, priority: int | None = None
@@ -34,7 +43,9 @@ class PoolQueueEventLogStorage(PostgresEventLogStorage):
         ConcurrencyClaimStatus
         """
         status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
-        if status.is_claimed or status.is_assigned or not self.has_unassigned_slots(concurrency_key):
-            return status
-        self.assign_pending_steps([concurrency_key])  # to the first of the queue, which need not be this step
-        return super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+        if not status.is_claimed and not status.is_assigned and self.has_unassigned_slots(concurrency_key):
+            self.assign_pending_steps([concurrency_key])  # to the first of the queue, which need not be this step
+            status = super().claim_concurrency_slot(concurrency_key, run_id, step_key, priority)
+        if not status.is_claimed and self.on_wait is not None:
+            self.on_wait(concurrency_key)
+        return status

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quimbi_assets.resources.instance import open_instance
+from quimbi_assets.resources.instance import open_instance, tell_when_waiting
 
 
 @pytest.fixture
@@ -45,3 +45,18 @@ def test_a_full_pool_lets_nobody_in_and_the_first_to_come_goes_first(full_pool):
     storage.free_concurrency_slots_for_run(f"{pool}-second")
     assert not ask("fourth")
     assert ask("third")
+
+
+def test_who_waits_says_so_once(full_pool):
+    storage, pool = full_pool
+    said = []
+    with open_instance() as instance:
+        tell_when_waiting(instance, said.append)
+        own = instance.event_log_storage
+        for _ in range(3):
+            assert not own.claim_concurrency_slot(pool, f"{pool}-third", "step").is_claimed
+        assert len(said) == 1
+        assert repr(pool) in said[0]
+        storage.free_concurrency_slots_for_run(f"{pool}-first")
+        assert own.claim_concurrency_slot(pool, f"{pool}-third", "step").is_claimed
+    assert len(said) == 1
