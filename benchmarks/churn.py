@@ -95,7 +95,7 @@ def _by_window(trial, gone):
         "| H days from | customers | stayed away | mean risk | AUC | Brier | MBG/NBD | calibration error | MBG/NBD |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for row, w in zip(trial.by_window().to_dict("records"), trial.windows, strict=True):
+    for row, w in zip(trial.by_window.to_dict("records"), trial.windows, strict=True):
         other = gone[w.cut]
         lines.append(
             f"| {row['from']} | {row['customers']:,} | {row['stayed_away']:.1%} | {row['mean_risk']:.1%} | "

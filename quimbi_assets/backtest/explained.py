@@ -9,52 +9,13 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def explained_share(outcome: Array, groups: NDArray[np.intp], weights: Array | None = None) -> Array:
-    """Return epsilon squared of a grouping: the explained share of variance, less what chance explains.
-
-    Parameters
-    ----------
-    outcome : ndarray of shape (n,)
-        Finite.
-    groups : ndarray of int, shape (n,)
-        Group of each customer, from 0.
-    weights : ndarray of shape (n_resamples, n), optional
-        How often each customer counts, at least 0; once by default.
-
-    Returns
-    -------
-    ndarray of shape (n_resamples,)
-        At most 1; about 0, also just below, where groups do not matter; NaN where the outcome does not vary.
-
-    Notes
-    -----
-    ``1 - (1 - SSB / SST) (n - 1) / (n - k)`` for k groups that occur.
-
-    References
-    ----------
-    T. L. Kelley, An unbiased correlation ratio measure, PNAS 21 (1935).
-
-    Examples
-    --------
-    >>> outcome = np.array([1.0, 2.0, 5.0, 6.0])
-    >>> explained_share(outcome, np.array([0, 0, 1, 1])).round(4)  # SSB / SST = 16 / 17
-    array([0.9118])
-    """
-    counted = np.ones((1, len(outcome))) if weights is None else weights
-    centred = outcome - outcome.mean()
-    member = np.eye(groups.max() + 1)[groups]
-    sizes, sums = counted @ member, (counted * centred) @ member
-    n, total = sizes.sum(axis=1), sums.sum(axis=1)
-    squares = counted @ (centred * centred) - total**2 / n
-    between = np.divide(sums**2, sizes, out=np.zeros_like(sums), where=sizes > 0).sum(axis=1) - total**2 / n
-    n_groups = (sizes > 0).sum(axis=1)
-    varies = squares > 1e-12 * np.maximum(1.0, n)
-    share = np.divide(between, squares, out=np.full_like(squares, np.nan), where=varies)
-    return np.asarray(1 - (1 - share) * (n - 1) / np.maximum(n - n_groups, 1), dtype=np.float64)
+def sharp(groups: NDArray[np.intp]) -> Array:
+    """Return groups (from 0, shape (n,)) as memberships of 0 or 1, shape (n, k)."""
+    return np.eye(groups.max() + 1)[groups]
 
 
-def explained_by_memberships(outcome: Array, memberships: Array, weights: Array | None = None) -> Array:
-    """Return the share of variance that memberships explain, less what chance explains.
+def explained_share(outcome: Array, memberships: Array, weights: Array | None = None) -> Array:
+    """Return the share of an outcome's variance that memberships explain, less what chance explains.
 
     Parameters
     ----------
@@ -73,13 +34,17 @@ def explained_by_memberships(outcome: Array, memberships: Array, weights: Array 
     Notes
     -----
     ``1 - (1 - R^2) (n - 1) / (n - k)`` of the least squares of the outcome on the memberships. Because rows sum to 1
-    that has k - 1 degrees of freedom beside the mean, as many as k groups have; for sharp memberships (0 or 1) it is
-    :func:`explained_share`.
+    that has k - 1 degrees of freedom beside the mean, as many as k groups have; k counts the segments that occur. For
+    groups it is epsilon squared, ``1 - (1 - SSB / SST) (n - 1) / (n - k)``.
+
+    References
+    ----------
+    T. L. Kelley, An unbiased correlation ratio measure, PNAS 21 (1935).
 
     Examples
     --------
     >>> outcome = np.array([1.0, 2.0, 5.0, 6.0])
-    >>> explained_by_memberships(outcome, np.array([[1.0, 0], [1, 0], [0, 1], [0, 1]])).round(4)
+    >>> explained_share(outcome, sharp(np.array([0, 0, 1, 1]))).round(4)  # SSB / SST = 16 / 17
     array([0.9118])
     """
     counted = np.ones((1, len(outcome))) if weights is None else weights

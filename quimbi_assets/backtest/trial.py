@@ -3,16 +3,15 @@
 Belongs here: a single cut. Does not: the choice of cuts, the verdict over them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, BusinessHours, extract_features, fit_reference
-from quimbi_assets.backtest.explained import explained_by_memberships, explained_share, resample_weights
+from quimbi_assets.backtest.explained import explained_share, resample_weights, sharp
 from quimbi_assets.backtest.outcomes import Outcome, outcomes_of
 from quimbi_assets.backtest.rfm import rfm_groupings, rfm_scores
 from quimbi_assets.backtest.window import Window, measure_window
@@ -140,16 +139,14 @@ def _finding(
     random_state: int,
 ) -> Finding | None:
     """Explain an axis's outcomes by its segments and by the better yardstick; None where there is none to explain."""
-    groups = np.argmax(memberships, axis=1)
     found = [(o, v) for o in outcomes_of(name) if (v := _values(o, window)) is not None]
     if not found:
         return None
-    weights = resample_weights(len(groups), N_RESAMPLES, random_state)
+    weights = resample_weights(len(memberships), N_RESAMPLES, random_state)
     values = [v for _, v in found]
-    own = _explained(values, partial(_by_group, groups=groups), weights)
-    fuzzy = _explained(values, partial(_by_membership, memberships=memberships), weights)
-    by_yardstick = [_explained(values, partial(_by_group, groups=other), weights) for other in yardsticks]
-    rfm = max(by_yardstick, key=lambda shares: shares[0])
+    own = _explained(values, sharp(np.argmax(memberships, axis=1)), weights)
+    fuzzy = _explained(values, memberships, weights)
+    rfm = max((_explained(values, sharp(other), weights) for other in yardsticks), key=lambda shares: shares[0])
     return Finding(
         axis=name,
         cut=cut,
@@ -164,24 +161,11 @@ def _finding(
     )
 
 
-def _by_group(values: Array, defined: NDArray[np.bool_], weights: Array, groups: NDArray[np.intp]) -> Array:
-    return explained_share(values, groups[defined], weights)
-
-
-def _by_membership(values: Array, defined: NDArray[np.bool_], weights: Array, memberships: Array) -> Array:
-    return explained_by_memberships(values, memberships[defined], weights)
-
-
-def _explained(
-    outcomes: Sequence[Array], explain: Callable[[Array, NDArray[np.bool_], Array], Array], weights: Array
-) -> Array:
-    """Mean share of variance explained over the outcomes: of the customers, then of every resample of them.
-
-    ``explain`` is told the defined values, where they are defined, and how often each of those customers counts.
-    """
-    counted = np.vstack([np.ones(weights.shape[1]), weights])
+def _explained(outcomes: Sequence[Array], memberships: Array, weights: Array) -> Array:
+    """Mean share of variance explained over the outcomes: of the customers, then of every resample of them."""
+    counted = np.vstack([np.ones(len(memberships)), weights])
     defined = [np.isfinite(values) for values in outcomes]
-    shares = [explain(v[d], d, counted[:, d]) for v, d in zip(outcomes, defined, strict=True)]
+    shares = [explained_share(v[d], memberships[d], counted[:, d]) for v, d in zip(outcomes, defined, strict=True)]
     # In a resample where a rare outcome never occurs there is nothing to explain.
     return np.asarray(np.mean(np.nan_to_num(shares), axis=0), dtype=np.float64)
 

@@ -9,6 +9,7 @@ would about it. So the origin rolls back, a window at a time, for as long as the
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,6 @@ from quimbi_assets.churn.untrainable import UntrainableError
 from quimbi_assets.churn.window import Window, try_window
 
 Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 MOST_WINDOWS = 3
 """Windows at most; before the third last, few stores have enough to learn from (``horizon.PARTS_OF_HISTORY``)."""
@@ -117,17 +117,23 @@ class Trial:
     @property
     def worst_calibration_error(self) -> float:
         """Of what serves, the calibration error in the window where it was largest."""
-        return max(calibration_error(window.truth, self.told(window)) for window in self.windows)
+        return float(self.by_window["calibration_error"].max())
 
+    @cached_property
     def by_window(self) -> pd.DataFrame:
-        """Return one row a window, of what serves: instants, customers, who stayed away, and how it did."""
+        """What serves, window by window.
+
+        One row a window, latest first: ``from`` (ISO date), ``customers``, ``stayed_away``, ``mean_risk`` and ``auc``
+        (0-1), ``brier``, ``calibration_error``.
+        """
+        rank = by_days if self.serves == SILENCE_ALONE else self.told
         rows = [
             {
                 "from": f"{window.cut:%Y-%m-%d}",
                 "customers": len(window.truth),
                 "stayed_away": float(window.truth.mean()),
                 "mean_risk": float(self.told(window).mean()),
-                "auc": auc(window.truth, _rank(window, self.told(window))).value,
+                "auc": auc(window.truth, rank(window)).value,
                 "brier": brier(window.truth, self.told(window)),
                 "calibration_error": calibration_error(window.truth, self.told(window)),
             }
@@ -178,28 +184,48 @@ def judge(windows: list[Window], horizon_days: int) -> Trial:
         windows=windows,
         horizon_days=horizon_days,
         model=figures(windows, lambda window: window.risk),
-        silence=figures(windows, lambda window: window.alone),
+        silence=figures(windows, lambda window: window.alone, by_days),
         base_brier=float(np.mean([brier(w.truth, np.full(len(w.truth), w.base_rate)) for w in windows])),
         difference=mean_interval([auc_difference(w.truth, w.risk, w.days) for w in windows]),
     )
 
 
-def figures(windows: list[Window], told: Callable[[Window], Array]) -> Figures:
-    """Judge one way to tell risk; ``told`` returns what it said before a window, shape (n,)."""
-    pairs = [(window, told(window)) for window in windows]
-    truth, risk = np.concatenate([w.truth for w in windows]), np.concatenate([r for _, r in pairs])
+def figures(
+    windows: list[Window], told: Callable[[Window], Array], rank: Callable[[Window], Array] | None = None
+) -> Figures:
+    """Judge one way to tell risk.
+
+    Parameters
+    ----------
+    windows : list of Window
+        At least one.
+    told : callable
+        Risks that it gave before a window, shape (n,), 0-1.
+    rank : callable, optional
+        What orders customers as these risks do, or more finely, shape (n,), any scale; the risks by default.
+    """
+    rank = rank or told
     return Figures(
-        auc=mean_interval([auc(w.truth, _rank(w, r)) for w, r in pairs]),
-        brier=float(np.mean([brier(w.truth, r) for w, r in pairs])),
-        calibration_error=calibration_error(truth, risk),
-        lift=float(np.mean([lift(w.truth, _rank(w, r)) for w, r in pairs])),
+        auc=mean_interval([auc(w.truth, rank(w)) for w in windows]),
+        brier=float(np.mean([brier(w.truth, told(w)) for w in windows])),
+        calibration_error=calibration_error(*_together(windows, told)),
+        lift=float(np.mean([lift(w.truth, rank(w)) for w in windows])),
     )
 
 
 def bins_of(windows: list[Window], told: Callable[[Window], Array]) -> Array:
-    """Return :func:`calibration_bins` of the customers of all windows together."""
-    risk = np.concatenate([told(window) for window in windows])
-    return calibration_bins(np.concatenate([window.truth for window in windows]), risk)
+    """Return :func:`calibration_bins` of the customers of all windows together, shape (n_bins, 3)."""
+    return calibration_bins(*_together(windows, told))
+
+
+def by_days(window: Window) -> Array:
+    """Rank by days since the last order themselves, shape (n,): their calibrated curve is flat at both ends."""
+    return window.days
+
+
+def _together(windows: list[Window], told: Callable[[Window], Array]) -> tuple[NDArray[np.bool_], Array]:
+    """Return who stayed away and the risk told, of the customers of all windows."""
+    return np.concatenate([window.truth for window in windows]), np.concatenate([told(window) for window in windows])
 
 
 def mean_interval(intervals: list[Interval]) -> Interval:
@@ -217,11 +243,3 @@ def mean_interval(intervals: list[Interval]) -> Interval:
     """
     values = np.array([[each.value, each.low, each.high] for each in intervals]).mean(axis=0).round(12)
     return Interval(*values.tolist())
-
-
-def _rank(window: Window, risk: Array) -> Array:
-    """Return what orders customers as a risk does, or more finely: silence ranks by the days themselves.
-
-    Its calibrated curve is flat at both ends and would rank worse.
-    """
-    return window.days if risk is window.alone else risk

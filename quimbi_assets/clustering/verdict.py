@@ -4,12 +4,13 @@ Belongs here: the rule, its constants, the sentence that people read. Does not: 
 (``abstention``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from quimbi_assets.clustering.differences import holm, one_sided, two_sided
+from quimbi_assets.clustering.selection import chosen_faults
 
 LEVEL = 0.01
 """Chance that an axis in which customers do not differ at all shows any real feature (adjusted by Holm's method over
@@ -91,6 +92,16 @@ class Differences:
     n_customers: int
     ordered_once: float
     division_faults: str | None = None
+
+    def with_division(self, selection: pd.DataFrame) -> "Differences":
+        """Return the same with the faults of the segments that serve.
+
+        Parameters
+        ----------
+        selection : DataFrame
+            Their model's ``selection_`` (``selection.selection_table``).
+        """
+        return replace(self, division_faults=chosen_faults(selection))
 
     @property
     def n_tested(self) -> int:

@@ -76,7 +76,7 @@ def churn_model(
     frame = _summary(fit, logged)
     frame.attrs = {INSTANT: str(end), "run_id": context.run_id}
     url = tracking.run_url(logged.run_id)
-    tested = {"test_windows": fit.trial.by_window(), "calibration": picture}
+    tested = {"test_windows": fit.trial.by_window, "calibration": picture}
     yield dg.Output(frame, metadata=facts(**frame.iloc[0].to_dict(), mlflow_run=url, **tested))
     yield _check(fit.trial)
 

@@ -6,14 +6,12 @@ Belongs here: fitting each selected axis, deciding whether it serves, logging it
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 
 import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model
-from quimbi_assets.clustering.selection import chosen_faults
 from quimbi_assets.defs.differences import CHECK as DIFFERENCES_CHECK
 from quimbi_assets.defs.differences import axis_differences, differences_check
 from quimbi_assets.defs.model_facts import CHECK, giant_check, model_metadata, model_summary
@@ -102,7 +100,7 @@ def models(
             (model, decision, _), run = fit
             lineages[name] = (run.version, model.lineage_)
             serving = LoadedModel(model, run.version, run.run_id) if decision.promoted else before[name]
-            found = replace(differences[name], division_faults=chosen_faults(serving.model.selection_))
+            found = differences[name].with_division(serving.model.selection_)
             log.differences(run, found)
             metadata = model_metadata(model, run, found, decision)
             yield dg.MaterializeResult(

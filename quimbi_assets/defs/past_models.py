@@ -6,7 +6,6 @@ serves today goes on serving (docs/adr/0010).
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 
 import pandas as pd
 
@@ -14,7 +13,6 @@ from quimbi_assets.axes import AXES, extract_features, fit_reference
 from quimbi_assets.axes._engine import DuckEngine
 from quimbi_assets.clustering.abstention import measure_differences
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model
-from quimbi_assets.clustering.selection import chosen_faults
 from quimbi_assets.defs.stage_tables import business_hours
 from quimbi_assets.drift.measuring import ONE_THREAD
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
@@ -97,9 +95,10 @@ def fit_past_models(
                 continue
             table.attrs = {"observation_end": str(end)}
             logged = log.axis(AXES[name], fit, table, reference.to_frame())
-            found_out = replace(differences[name], division_faults=chosen_faults(fit.model.selection_))
-            log.differences(logged, found_out)
-            weak += [name] if found_out.is_weak else []
+            verdict = differences[name].with_division(fit.model.selection_)
+            log.differences(logged, verdict)
+            if verdict.is_weak:
+                weak.append(name)
             scores[name] = score_axis(fit.model, table)
             rows[name] = _segments(store_id, name, fit, table, logged.version, orders.attrs.get("currency") or "")
     store.keep_past_segments(rows)

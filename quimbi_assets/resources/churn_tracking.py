@@ -71,7 +71,7 @@ def log_churn(
                 bins_of(fit.trial.windows, fit.trial.told), columns=["risk", "stayed_away", "customers"]
             )
             bins.to_csv(Path(folder) / "calibration.csv", index=False)
-            fit.trial.by_window().to_csv(Path(folder) / "test_windows.csv", index=False)
+            fit.trial.by_window.to_csv(Path(folder) / "test_windows.csv", index=False)
             tracking.client.log_artifacts(run_id, folder)
         experiment_id = tracking.experiment(store_id)
         example = _example(fit.model.horizon_days)

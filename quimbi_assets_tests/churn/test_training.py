@@ -143,7 +143,7 @@ def test_windows_are_put_together_by_hand():
     assert found.model.brier == pytest.approx(((0.2 * 0.49 + 0.8 * 0.09) + (0.4 * 0.49 + 0.6 * 0.09)) / 2)
     assert found.base_brier == pytest.approx((0.2 * 0.8 + 0.4 * 0.6) / 2)
     assert found.serves == SILENCE_ALONE
-    table = found.by_window()
+    table = found.by_window
     assert table["stayed_away"].tolist() == pytest.approx([0.2, 0.4])
     assert table["calibration_error"].tolist() == pytest.approx([0.1, 0.1])
     assert table["auc"].tolist() == [1.0, 1.0]
