@@ -30,13 +30,13 @@ from quimbi_assets.axes import AXES, default_observation_end, extract_features, 
 from quimbi_assets.clustering.axis_model import axis_model
 from quimbi_assets.clustering.comparison import consider
 from quimbi_assets.clustering.identity import inherited_identity
-from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.errors import InactiveAxisError
+from quimbi_assets.naming.describe import describe_segments
+from quimbi_assets.naming.naming import name_segments
+from quimbi_assets.naming.persistence import GivenNames, remember_names
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.scores import score_axis
-from quimbi_assets.segments.describe import describe_segments
-from quimbi_assets.segments.naming import name_segments
-from quimbi_assets.segments.persistence import GivenNames, remember_names
 
 
 def weeks_of(folder: Path, n_weeks: int) -> Iterator[tuple[pd.Timestamp, dict[str, pd.DataFrame]]]:

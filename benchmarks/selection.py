@@ -85,7 +85,7 @@ def load(name):
         orders = store.orders[(store.orders["status"] == "paid") & store.orders["customer_id"].notna()]
         return orders, store.order_items, store.labels.set_index("customer_id")
     if name == "completejourney":
-        from quimbi_assets.orders.completejourney import completejourney_store
+        from quimbi_assets.ingest.completejourney import completejourney_store
 
         orders, items = completejourney_store()
         return orders, items[items["quantity"] > 0], None

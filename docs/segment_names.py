@@ -13,10 +13,10 @@ import pandas as pd
 from quimbi_assets.axes import AXES
 from quimbi_assets.commands.demo import REAL, SIMULATED
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key
-from quimbi_assets.resources.frames import FrameIOManager, frame_io_manager
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.segments.describe import describe_segments
-from quimbi_assets.segments.naming import name_segments
+from quimbi_assets.naming.describe import describe_segments
+from quimbi_assets.naming.naming import name_segments
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager, frame_io_manager
 
 PAGE = Path(__file__).with_name("segment-names.md")
 BEGIN, END = "<!-- names: begin -->", "<!-- names: end -->"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 
 STORE = click.option("--store-id", required=True, metavar="S", help="Name of the store.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

@@ -25,11 +25,11 @@ from quimbi_assets.defs import (
     snapshots,
 )
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.frames import frame_io_manager
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.slack import Slack
-from quimbi_assets.resources.store import StoreDatabase
 
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:

@@ -16,8 +16,8 @@ import pytest
 
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.resources.database import Database, open_database, stop_database
-from quimbi_assets.resources.loading import load_store
+from quimbi_assets.resources.postgres.database import Database, open_database, stop_database
+from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.messages_api import MessagesApi
 

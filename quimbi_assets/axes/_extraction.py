@@ -16,6 +16,7 @@ from quimbi_assets.axes._engine import DuckEngine, Engine, axis_sql, materialise
 from quimbi_assets.axes._inputs import canonical_inputs, default_observation_end, recorded_columns
 from quimbi_assets.axes._reference import StoreReference, fit_reference
 from quimbi_assets.axes._tables import BusinessHours
+from quimbi_assets.errors import UnknownAxisError
 
 __all__ = [
     "Features",
@@ -30,10 +31,6 @@ __all__ = [
 
 #: Below this many orders one DuckDB thread is faster than several.
 SMALL_INPUT_ORDERS = 5_000
-
-
-class UnknownAxisError(ValueError):
-    """An axis was asked for that does not exist; the message lists those that do."""
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from quimbi_assets.axes._inputs import naive_utc
 from quimbi_assets.axes._tables import CATEGORY_PRICES_SCHEMA, PRODUCT_PRICES_SCHEMA, STORE_GAPS_SCHEMA
-from quimbi_assets.orders.keys import among
+from quimbi_assets.ingest.keys import among
 
 #: Sales from which a product's own price history is long enough to call a price cheap.
 MIN_PRICE_HISTORY = 10

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes._inputs import naive_utc
-from quimbi_assets.orders.keys import among
+from quimbi_assets.ingest.keys import among
 
 Instants = NDArray[np.int64]
 """Microseconds since 1970."""

@@ -16,7 +16,7 @@ from quimbi_assets.backtest.outcomes import Outcome, outcomes_of
 from quimbi_assets.backtest.rfm import rfm_groupings, rfm_scores
 from quimbi_assets.backtest.window import Window, measure_window
 from quimbi_assets.clustering.axis_model import axis_model
-from quimbi_assets.clustering.inactive import InactiveAxisError
+from quimbi_assets.errors import InactiveAxisError
 
 Array = NDArray[np.float64]
 N_RESAMPLES = 200

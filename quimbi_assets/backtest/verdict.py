@@ -12,7 +12,7 @@ import pandas as pd
 from quimbi_assets.axes import AXES, BusinessHours, default_observation_end
 from quimbi_assets.backtest.cuts import HORIZON_DAYS, SHORTEST_HISTORY_DAYS, cut_instants
 from quimbi_assets.backtest.trial import Finding, try_cut
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 
 CONFIDENCE = (0.05, 0.95)
 BETTER, LEVEL, WORSE, UNKNOWN = "better", "level", "worse", "not measured"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from quimbi_assets.axes import BusinessHours, StoreReference, extract_features
-from quimbi_assets.orders.keys import among
+from quimbi_assets.ingest.keys import among
 
 
 @dataclass(frozen=True)

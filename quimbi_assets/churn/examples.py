@@ -14,7 +14,7 @@ from quimbi_assets.churn.cuts import training_cuts
 from quimbi_assets.churn.history import History, measure, stayed_away
 from quimbi_assets.churn.season import YEAR_DAYS, Season
 from quimbi_assets.churn.trend import Trend
-from quimbi_assets.churn.untrainable import UntrainableError
+from quimbi_assets.errors import InsufficientHistoryError
 
 Flags = NDArray[np.bool_]
 
@@ -52,7 +52,7 @@ def gather(history: History, outcomes_known: pd.Timestamp, horizon_days: int) ->
 
     Raises
     ------
-    UntrainableError
+    InsufficientHistoryError
         If too few came back, or stayed away, to learn anything.
     """
     cuts = training_cuts(history.first_order, outcomes_known, horizon_days)
@@ -99,6 +99,6 @@ def require_both(away: Flags, cut: pd.Timestamp, horizon_days: int) -> None:
     counts = {"stayed away": int(away.sum()), "ordered again": int((~away).sum())}
     what, n = min(counts.items(), key=lambda item: item[1])
     if n < FEWEST_OF_EACH:
-        raise UntrainableError(
+        raise InsufficientHistoryError(
             f"in the {horizon_days} days from {cut:%Y-%m-%d} on only {n} customers {what}, fewer than {FEWEST_OF_EACH}"
         )

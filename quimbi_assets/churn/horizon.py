@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.churn.history import History
-from quimbi_assets.churn.untrainable import UntrainableError
+from quimbi_assets.errors import InsufficientHistoryError
 
 GAP_QUANTILE = 0.9
 SHORTEST_DAYS, LONGEST_DAYS = 28, 182
@@ -35,7 +35,7 @@ def choose_horizon(history: History, observation_end: pd.Timestamp) -> int:
 
     Raises
     ------
-    UntrainableError
+    InsufficientHistoryError
         If nobody ever ordered twice, or the history is shorter than 70 days.
 
     Notes
@@ -46,10 +46,12 @@ def choose_horizon(history: History, observation_end: pd.Timestamp) -> int:
     """
     gaps = history.gap_days[~np.isnan(history.gap_days)]
     if not len(gaps):
-        raise UntrainableError("no customer has ordered twice: who comes back cannot be learnt")
+        raise InsufficientHistoryError("no customer has ordered twice: who comes back cannot be learnt")
     days = history.days_of_history(observation_end)
     needed = LEAST_DAYS * PARTS_OF_HISTORY
     if days < needed:
-        raise UntrainableError(f"{days:.0f} days of orders, fewer than the {needed} that learning who stays away takes")
+        raise InsufficientHistoryError(
+            f"{days:.0f} days of orders, fewer than the {needed} that learning who stays away takes"
+        )
     usual = min(max(float(np.quantile(gaps, GAP_QUANTILE)), SHORTEST_DAYS), LONGEST_DAYS)
     return int(min(usual, days / PARTS_OF_HISTORY) // 7 * 7)

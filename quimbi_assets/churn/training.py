@@ -13,8 +13,8 @@ from quimbi_assets.churn.history import read_history
 from quimbi_assets.churn.horizon import choose_horizon
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.churn.trial import Trial, run_trial
-from quimbi_assets.churn.untrainable import UntrainableError
 from quimbi_assets.churn.window import fit_kind
+from quimbi_assets.errors import InsufficientHistoryError
 
 MOST_CUSTOMERS = 8_000
 """Customers learnt from, each at up to six cuts."""
@@ -62,12 +62,12 @@ def train_churn(
 
     Raises
     ------
-    UntrainableError
+    InsufficientHistoryError
         If the past is not enough to learn from, with the reason.
     """
     history = read_history(orders, observation_end)
     if not len(history.customers):
-        raise UntrainableError("no orders before that instant")
+        raise InsufficientHistoryError("no orders before that instant")
     horizon_days = choose_horizon(history, observation_end)
     sample = history.sampled(most_customers, random_state)
     trial = run_trial(history, sample, observation_end, horizon_days)

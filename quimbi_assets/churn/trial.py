@@ -26,8 +26,8 @@ from quimbi_assets.churn.measures import (
     lift,
 )
 from quimbi_assets.churn.model import SILENCE_ALONE
-from quimbi_assets.churn.untrainable import UntrainableError
 from quimbi_assets.churn.window import Window, try_window
+from quimbi_assets.errors import InsufficientHistoryError
 
 Array = NDArray[np.float64]
 
@@ -158,14 +158,14 @@ def run_trial(history: History, sample: History, observation_end: pd.Timestamp, 
 
     Raises
     ------
-    UntrainableError
+    InsufficientHistoryError
         If the history does not reach for one window, or nearly everybody did the same in it.
     """
     windows = [try_window(history, sample, observation_end, horizon_days)]
     try:
         while len(windows) < MOST_WINDOWS:
             windows.append(try_window(history, sample, windows[-1].cut, horizon_days))
-    except UntrainableError:
+    except InsufficientHistoryError:
         pass  # the history reaches no further back
     return judge(windows, horizon_days)
 

@@ -13,7 +13,7 @@ from quimbi_assets.churn.examples import Examples, gather, require_both
 from quimbi_assets.churn.history import History, measure, stayed_away
 from quimbi_assets.churn.measures import brier
 from quimbi_assets.churn.model import CURVES, LINES, SILENCE_ALONE, ChurnModel
-from quimbi_assets.churn.untrainable import UntrainableError
+from quimbi_assets.errors import InsufficientHistoryError
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -74,13 +74,13 @@ def try_window(history: History, sample: History, end: pd.Timestamp, horizon_day
 
     Raises
     ------
-    UntrainableError
+    InsufficientHistoryError
         If the history does not reach, or nearly everybody did the same.
     """
     cut = end - pd.Timedelta(days=horizon_days)
     examples = gather(sample, cut, horizon_days)
     if examples is None:
-        raise UntrainableError(f"no instant of the past has {horizon_days} days of outcomes before the test")
+        raise InsufficientHistoryError(f"no instant of the past has {horizon_days} days of outcomes before the test")
     truth = stayed_away(history, cut, horizon_days)
     require_both(truth, cut, horizon_days)
     seen = measure(history, cut, horizon_days)
@@ -102,7 +102,7 @@ def _chosen(sample: History, examples: Examples, horizon_days: int) -> str:
     """Choose the kind on the latest training cut, from what was known before its outcomes; straight lines if none."""
     try:
         earlier = gather(sample, examples.cuts[0], horizon_days)
-    except UntrainableError:
+    except InsufficientHistoryError:
         earlier = None
     if earlier is None:
         return LINES

@@ -20,7 +20,7 @@ from quimbi_assets.clustering.reading import N_ORDERS, numbers
 from quimbi_assets.clustering.sampling import customer_order
 from quimbi_assets.clustering.transforms import Array, apply_transforms
 from quimbi_assets.clustering.verdict import Differences, with_verdicts
-from quimbi_assets.orders.keys import among
+from quimbi_assets.ingest.keys import among
 
 MAX_CUSTOMERS = 3_000
 """Most customers compared. More would find smaller differences than are worth acting on."""

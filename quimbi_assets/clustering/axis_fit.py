@@ -13,10 +13,10 @@ import pandas as pd
 from quimbi_assets.axes import AXES
 from quimbi_assets.clustering.axis_model import axis_model
 from quimbi_assets.clustering.comparison import consider
-from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import draw
 from quimbi_assets.clustering.promotion import Decision
+from quimbi_assets.errors import InactiveAxisError
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from quimbi_assets.clustering.candidates import Candidate
-from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.membership import distances_to
 from quimbi_assets.clustering.scaling import Scaler
 from quimbi_assets.clustering.scoring import FittedAxis
@@ -20,6 +19,7 @@ from quimbi_assets.clustering.setting import Limits, Setting, measure_setting, p
 from quimbi_assets.clustering.structural import MIN_REST, state_settings
 from quimbi_assets.clustering.transforms import Array
 from quimbi_assets.clustering.views import Incumbent, View, search_views
+from quimbi_assets.errors import InactiveAxisError
 
 LEFT_OUT = "customers divide better without it"
 """Why a usable feature is not used."""

@@ -12,7 +12,6 @@ from sklearn.utils import Tags
 
 from quimbi_assets.clustering.fitting import Fit, fit_axis
 from quimbi_assets.clustering.identity import identify
-from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.reading import N_ORDERS, evident, numbers, read_training
 from quimbi_assets.clustering.reference_bins import learn_bins
 from quimbi_assets.clustering.scoring import FittedAxis
@@ -24,6 +23,7 @@ from quimbi_assets.clustering.summary import (
     segment_means,
     segment_quantiles,
 )
+from quimbi_assets.errors import InactiveAxisError
 
 __all__ = ["AxisModel", "InactiveAxisError"]
 

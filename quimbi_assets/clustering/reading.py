@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.transforms import Array
+from quimbi_assets.errors import InactiveAxisError
 
 N_ORDERS = "n_orders"
 

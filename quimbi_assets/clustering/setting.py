@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.clustering.candidates import Candidate, measure_candidates
-from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.sampling import customer_order
 from quimbi_assets.clustering.scaling import Scaler, clean
 from quimbi_assets.clustering.scoring import FittedAxis
@@ -20,6 +19,7 @@ from quimbi_assets.clustering.structural import find_states, place_states
 from quimbi_assets.clustering.transforms import Array
 from quimbi_assets.clustering.usable import usable_features
 from quimbi_assets.clustering.warm_start import champion_centers, settle_near
+from quimbi_assets.errors import InactiveAxisError
 
 MIN_DIVIDED = 10
 """Fewest customers to divide. Only what arithmetic needs: how many make a store is the caller's to say."""

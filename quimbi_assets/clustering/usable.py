@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.clustering.inactive import InactiveAxisError
 from quimbi_assets.clustering.scaling import Scaler, fit_scaler
 from quimbi_assets.clustering.transforms import Array
+from quimbi_assets.errors import InactiveAxisError
 
 TWIN = 0.999
 """Size of a correlation from which two features are one fact: a share and its complement, or the same counted twice."""

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 
 from quimbi_assets.commands.console import out, steps
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 
 
 def backtest_of(store_id: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def backtest_of(store_id: str) -> dict[str, Any]:
     with steps(f"backtest of {store_id}") as progress:
         materialize(store_id, "backtest", progress)
     from quimbi_assets.defs.backtest import BACKTEST_KEY
-    from quimbi_assets.resources.frames import frame_io_manager
+    from quimbi_assets.resources.parquet_io import frame_io_manager
 
     table = frame_io_manager().read(BACKTEST_KEY, store_id)
     if table is None:

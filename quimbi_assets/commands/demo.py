@@ -42,8 +42,8 @@ def run_demo(n_customers: int) -> None:
 
 
 def _load(store_id: str, folder: Path, time_zone: str, tickets: bool) -> None:
-    from quimbi_assets.resources.database import open_database
-    from quimbi_assets.resources.loading import load_store
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.loading import load_store
 
     with steps(store_id) as progress:
         progress.step("starting the database", 0.0)
@@ -61,7 +61,7 @@ def _load(store_id: str, folder: Path, time_zone: str, tickets: bool) -> None:
 
 
 def _load_grocery(folder: Path) -> None:
-    from quimbi_assets.orders.completejourney import TIME_ZONE, completejourney_store
+    from quimbi_assets.ingest.completejourney import TIME_ZONE, completejourney_store
 
     target = folder / REAL
     target.mkdir()

@@ -7,10 +7,10 @@ from datetime import date
 from typing import Any
 
 from quimbi_assets.commands.console import out
-from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.resources.database import open_database
-from quimbi_assets.resources.drift_reading import AT_RISK_WEEKS, read_drift
-from quimbi_assets.resources.stores import read_store
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
+from quimbi_assets.resources.postgres.tables.stores import read_store
 
 SHOWN = 10
 

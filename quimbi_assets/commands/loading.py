@@ -25,8 +25,8 @@ def load_files(
     """
     with steps(store_id) as progress:
         progress.step("starting the database")
-        from quimbi_assets.resources.database import open_database
-        from quimbi_assets.resources.loading import load_store
+        from quimbi_assets.resources.postgres.database import open_database
+        from quimbi_assets.resources.postgres.loading import load_store
 
         report = load_store(
             open_database(), store_id, orders, items, tickets, time_zone, currency, progress=progress.step

@@ -31,9 +31,9 @@ def plan_of(store_id: str, changes: dict[str, Any]) -> dict[str, Any]:
     UnknownStoreError, BadInputError
         If there is no such store, or a value cannot be.
     """
-    from quimbi_assets.resources import store_plans
-    from quimbi_assets.resources.database import open_database
-    from quimbi_assets.resources.stores import read_store
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables import store_plans
+    from quimbi_assets.resources.postgres.tables.stores import read_store
 
     database = open_database()
     read_store(database, store_id)

@@ -5,7 +5,7 @@ Belongs here: checking the names, moving the alias, publishing what follows from
 """
 
 from quimbi_assets.commands.console import out, steps
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 
 
 def promote_and_publish(store_id: str, axis_name: str, version: str) -> None:
@@ -35,9 +35,9 @@ def promote_version(store_id: str, axis_name: str, version: str) -> None:
         If there is no such store, axis or version.
     """
     from quimbi_assets.axes import AXES
-    from quimbi_assets.resources.database import open_database
-    from quimbi_assets.resources.model_tracking import MlflowTracking
-    from quimbi_assets.resources.stores import read_store
+    from quimbi_assets.resources.mlflow.resource import MlflowTracking
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.stores import read_store
 
     read_store(open_database(), store_id)
     if axis_name not in AXES:

@@ -4,7 +4,7 @@ Belongs here: finding the segment, checking the name, publishing anew. Does not:
 """
 
 from quimbi_assets.commands.console import out, steps
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 
 
 def rename_segment(store_id: str, axis_name: str, segment: str, name: str) -> None:
@@ -25,8 +25,8 @@ def rename_segment(store_id: str, axis_name: str, segment: str, name: str) -> No
         If there is no such store, axis or segment, or the name cannot be used; nothing is changed.
     """
     from quimbi_assets.commands.running import republish
-    from quimbi_assets.resources.database import open_database
-    from quimbi_assets.resources.naming_table import write_rename
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.naming import write_rename
 
     segment_id, before = find_segment(store_id, axis_name, segment, name)
     write_rename(open_database(), store_id, axis_name, segment_id, name)
@@ -48,10 +48,10 @@ def find_segment(store_id: str, axis_name: str, segment: str, name: str) -> tupl
         If there is no such store, axis or segment, or the name cannot be used.
     """
     from quimbi_assets.axes import AXES
-    from quimbi_assets.resources.database import open_database
-    from quimbi_assets.resources.publishing import read_segments
-    from quimbi_assets.resources.stores import read_store
-    from quimbi_assets.segments.asking.name_form import FORM_RULE, bad_form, taken
+    from quimbi_assets.naming.asking.name_form import FORM_RULE, bad_form, taken
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.segments import read_segments
+    from quimbi_assets.resources.postgres.tables.stores import read_store
 
     database = open_database()
     read_store(database, store_id)

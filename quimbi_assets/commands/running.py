@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.commands.console import Steps
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's events are in the instance; on the terminal stands our own progress."""
@@ -146,8 +146,8 @@ def materialize(
         If the store was never loaded.
     """
     progress.step("starting the database", 0.0)
-    from quimbi_assets.resources.database import open_database
-    from quimbi_assets.resources.stores import read_store
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.stores import read_store
 
     read_store(open_database(), store_id)
     progress.step("starting Dagster and MLflow", 0.01)
@@ -157,7 +157,7 @@ def materialize(
 
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORE_TAG, STORES
-    from quimbi_assets.resources.instance import (
+    from quimbi_assets.resources.dagster_instance import (
         PROCESS_TAG,
         open_instance,
         release_slots,
@@ -251,10 +251,10 @@ def plan_store(store_id: str, options: RunOptions) -> dict[str, Any]:
     """
     from quimbi_assets.axes import AXES, axis_activity, default_observation_end, recorded_columns
     from quimbi_assets.axes._inputs import canonical_inputs
-    from quimbi_assets.orders.policy import apply_policy
-    from quimbi_assets.resources import reading
-    from quimbi_assets.resources.database import open_database
-    from quimbi_assets.resources.stores import read_store
+    from quimbi_assets.ingest.policy import apply_policy
+    from quimbi_assets.resources.postgres import reading
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.stores import read_store
 
     options = options.checked()
     database = open_database()

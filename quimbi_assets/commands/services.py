@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from quimbi_assets.commands.console import err, out
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import directory, quimbi_home
 
 HOST = "127.0.0.1"
@@ -34,8 +34,8 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     err.print("starting the database, Dagster and MLflow ...")
-    from quimbi_assets.resources.instance import dagster_home
-    from quimbi_assets.resources.model_tracking import MlflowTracking
+    from quimbi_assets.resources.dagster_instance import dagster_home
+    from quimbi_assets.resources.mlflow.resource import MlflowTracking
 
     mlflow_command, mlflow_env = MlflowTracking().serve_command(HOST, mlflow_port)
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home()), "DAGSTER_DISABLE_TELEMETRY": "yes"}

@@ -12,11 +12,11 @@ from rich.text import Text
 
 from quimbi_assets.commands.console import out
 from quimbi_assets.profiles.rendering import profile_record, render_profile
-from quimbi_assets.resources.database import open_database
-from quimbi_assets.resources.publishing import read_profiles, read_segments
-from quimbi_assets.resources.reading import common_currency
-from quimbi_assets.resources.stores import read_store
-from quimbi_assets.resources.succession import read_held_reasons
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.reading import common_currency
+from quimbi_assets.resources.postgres.tables.lineage import read_held_reasons
+from quimbi_assets.resources.postgres.tables.segments import read_profiles, read_segments
+from quimbi_assets.resources.postgres.tables.stores import read_store
 
 #: Columns that a segment's sentence is moved in, below its name.
 INDENT = 20
@@ -33,7 +33,7 @@ def segments_of(store_id: str) -> dict[str, Any]:
         If there is no such store or it was never run.
     """
     from quimbi_assets.axes import AXES
-    from quimbi_assets.segments.table import segments_table
+    from quimbi_assets.naming.table import segments_table
 
     database = open_database()
     read_store(database, store_id)
@@ -50,8 +50,8 @@ def held_reasons_of(store_id: str) -> dict[str, str]:
 
 def churn_of(store_id: str) -> str:
     """Say which churn model serves a store and how it did on unseen history, or why there is none."""
-    from quimbi_assets.resources.churn_tracking import CHURN_KEY
-    from quimbi_assets.resources.frames import frame_io_manager
+    from quimbi_assets.resources.mlflow.churn import CHURN_KEY
+    from quimbi_assets.resources.parquet_io import frame_io_manager
 
     found = frame_io_manager().read(CHURN_KEY, store_id)
     if found is None or found.empty:
@@ -119,7 +119,7 @@ def print_profiles(store_id: str, profiles: list[dict[str, Any]]) -> None:
     """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
     from quimbi_assets.axes import AXES
     from quimbi_assets.profiles.neighbours import nearest_customers
-    from quimbi_assets.resources.archetype_table import read_archetypes, read_fingerprints
+    from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes, read_fingerprints
 
     database = open_database()
     currency = read_store(database, store_id).currency or common_currency(database, store_id) or ""

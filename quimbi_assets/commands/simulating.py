@@ -6,7 +6,7 @@ Belongs here: ``quimbi simulate``. Does not: the simulation (``simulation``).
 from pathlib import Path
 
 from quimbi_assets.commands.console import out, steps
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import directory
 
 

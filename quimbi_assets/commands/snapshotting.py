@@ -7,8 +7,8 @@ import time
 from datetime import date
 
 from quimbi_assets.commands.console import Steps, out, steps
-from quimbi_assets.drift.weeks import parse_week
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.weekly.weeks import parse_week
 
 
 def snapshot_and_summarise(store_id: str, week: str) -> None:

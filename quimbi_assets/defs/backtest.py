@@ -14,9 +14,9 @@ from quimbi_assets.backtest.verdict import BETTER, UNKNOWN, Backtest, backtest
 from quimbi_assets.defs.partitions import FRAMES, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import business_hours, facts
-from quimbi_assets.resources.backtest_tracking import log_backtest
-from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_tracking import DEFAULT_UI, UI_VARIABLE, MlflowTracking
+from quimbi_assets.resources.mlflow.backtest import log_backtest
+from quimbi_assets.resources.mlflow.resource import DEFAULT_UI, UI_VARIABLE, MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager
 from quimbi_assets.resources.progress import Progress
 
 BACKTEST_KEY = dg.AssetKey(["backtest", "report"])

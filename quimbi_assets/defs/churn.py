@@ -12,13 +12,13 @@ import pandas as pd
 from quimbi_assets.churn.picture import draw_calibration
 from quimbi_assets.churn.training import MOST_CUSTOMERS, ChurnFit, train_churn
 from quimbi_assets.churn.trial import Trial
-from quimbi_assets.churn.untrainable import UntrainableError
 from quimbi_assets.defs.partitions import CHURN_KEY, FRAMES, ORDERS_KEY, OWNERS, STORES
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, instant_of
-from quimbi_assets.resources.churn_tracking import INSTANT
-from quimbi_assets.resources.model_registry import LoadedModel
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.errors import InsufficientHistoryError
+from quimbi_assets.resources.mlflow.churn import INSTANT
+from quimbi_assets.resources.mlflow.registry import LoadedModel
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.progress import Progress
 
 CHECK = "risk_is_calibrated"
@@ -65,7 +65,7 @@ def churn_model(
     end = instant_of(config.as_of, orders)
     try:
         fit = train_churn(orders, end, most_customers=config.most_customers, random_state=config.random_state)
-    except UntrainableError as why:
+    except InsufficientHistoryError as why:
         frame = inactive_frame(str(why))
         frame.attrs[INSTANT] = str(end)
         yield dg.Output(frame, metadata={"status": INACTIVE, "reason": str(why)})

@@ -15,7 +15,7 @@ from quimbi_assets.clustering.abstention import measure_differences
 from quimbi_assets.clustering.verdict import REAL_SHARE, Differences
 from quimbi_assets.defs.partitions import ITEMS_KEY, ORDERS_KEY, REFERENCE_KEY, axis_key
 from quimbi_assets.defs.stage_tables import business_hours, facts, inactive_reason
-from quimbi_assets.resources.frames import FrameIOManager
+from quimbi_assets.resources.parquet_io import FrameIOManager
 
 CHECK = "real_differences"
 

@@ -12,10 +12,10 @@ from quimbi_assets.defs.checks import rule_check
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY
 from quimbi_assets.defs.stage_tables import facts
 from quimbi_assets.defs.week_comparison import Compared
-from quimbi_assets.drift.pictures import migration_heat_map, shares_over_weeks
-from quimbi_assets.resources.history_table import WeekDrift
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.history import WeekDrift
+from quimbi_assets.weekly.pictures import migration_heat_map, shares_over_weeks
 
 CHECK = "population_as_at_the_fit"
 

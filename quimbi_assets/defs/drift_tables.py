@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from quimbi_assets.defs.week_comparison import Compared
 from quimbi_assets.defs.week_models import WeekModels
-from quimbi_assets.drift.alerts import alert_causes
-from quimbi_assets.drift.causes import NEW, SILENT
-from quimbi_assets.drift.change import acceleration, severity, velocity
-from quimbi_assets.drift.floors import DRIFT
-from quimbi_assets.drift.history import drift_texts
-from quimbi_assets.drift.psi import feature_drift, population_stability
-from quimbi_assets.drift.sides import Side
-from quimbi_assets.resources.history_table import MIGRATION_COLUMNS
+from quimbi_assets.resources.postgres.tables.history import MIGRATION_COLUMNS
+from quimbi_assets.weekly.alerts import alert_causes
+from quimbi_assets.weekly.causes import NEW, SILENT
+from quimbi_assets.weekly.change import acceleration, severity, velocity
+from quimbi_assets.weekly.floors import DRIFT
+from quimbi_assets.weekly.history import drift_texts
+from quimbi_assets.weekly.psi import feature_drift, population_stability
+from quimbi_assets.weekly.sides import Side
 
 
 def customer_rows(found: Compared) -> pd.DataFrame:

@@ -30,9 +30,9 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import business_hours, facts, inactive_frame, instant_of
-from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.resources.engine import open_engine
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.spark import open_engine
 
 CHECK = "declared_types_and_ranges"
 

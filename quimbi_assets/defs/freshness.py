@@ -10,7 +10,7 @@ import pandas as pd
 from quimbi_assets.defs.partitions import FRESHNESS_CHECK, PROFILES_KEY
 from quimbi_assets.defs.sensors import last_published
 from quimbi_assets.defs.stage_tables import facts
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 
 
 @dg.asset_check(

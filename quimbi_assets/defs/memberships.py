@@ -15,10 +15,10 @@ from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
 from quimbi_assets.profiles.scores import score_axis, scores_to_frame
-from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.resources.store import StoreDatabase
 
 CHECK = "memberships_sum_to_1"
 TOLERANCE = 1e-9

@@ -25,14 +25,14 @@ from quimbi_assets.defs.partitions import (
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.week_comparison import Compared, compare_week
 from quimbi_assets.defs.week_models import models_of_week
-from quimbi_assets.drift.kept import kept_features
-from quimbi_assets.drift.psi import recommend_refit
-from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.history_table import WeekDrift
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.history import WeekDrift
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.weekly.kept import kept_features
+from quimbi_assets.weekly.psi import recommend_refit
 
 
 @dg.asset(

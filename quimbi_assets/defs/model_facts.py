@@ -16,7 +16,7 @@ from quimbi_assets.clustering.verdict import Differences
 from quimbi_assets.defs.checks import rule_check
 from quimbi_assets.defs.differences import differences_facts
 from quimbi_assets.defs.stage_tables import facts
-from quimbi_assets.resources.model_registry import LoadedModel
+from quimbi_assets.resources.mlflow.registry import LoadedModel
 
 CHECK = "no_giant_segment"
 #: A share of customers beyond which a segment that no declared state explains says little about anybody.

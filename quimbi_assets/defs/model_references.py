@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from quimbi_assets.axes import AXES, StoreReference, fit_reference
-from quimbi_assets.resources.model_registry import LoadedModel
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.mlflow.registry import LoadedModel
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
 
 
 def references_of(

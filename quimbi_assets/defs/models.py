@@ -20,11 +20,11 @@ from quimbi_assets.defs.promotions import CHECK as PROMOTION_CHECK
 from quimbi_assets.defs.promotions import promotion_check
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, inactive_reason, inactive_result
-from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_registry import LoadedModel
-from quimbi_assets.resources.model_tracking import LoggedModel, MaterializationLog, MlflowTracking
+from quimbi_assets.resources.mlflow.registry import LoadedModel
+from quimbi_assets.resources.mlflow.resource import LoggedModel, MaterializationLog, MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.resources.store import StoreDatabase
 from quimbi_assets.resources.workers import workers
 
 CHECKS = (CHECK, DIFFERENCES_CHECK, PROMOTION_CHECK)

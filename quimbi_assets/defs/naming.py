@@ -11,14 +11,14 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.defs.stage_tables import facts
+from quimbi_assets.naming.asking.answers import UnavailableError
+from quimbi_assets.naming.asking.conversation import Named
+from quimbi_assets.naming.asking.decision import Standing, decide_names
+from quimbi_assets.naming.asking.prompt import PROMPT_VERSION
 from quimbi_assets.resources.claude import AxisAnswer, Claude
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.resources.naming_tracking import checks_table, log_naming
-from quimbi_assets.resources.store import StoreDatabase
-from quimbi_assets.segments.asking.answers import UnavailableError
-from quimbi_assets.segments.asking.conversation import Named
-from quimbi_assets.segments.asking.decision import Standing, decide_names
-from quimbi_assets.segments.asking.prompt import PROMPT_VERSION
+from quimbi_assets.resources.mlflow.naming import checks_table, log_naming
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 
 POOL = "claude"
 """Runs that may name segments at the same time: the pool's limit, see ``dagster.yaml``."""

@@ -18,11 +18,11 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import facts
-from quimbi_assets.drift.notices import NoticePolicy, choose_notices, digest_text
-from quimbi_assets.orders.plan import closed_week
+from quimbi_assets.ingest.plan import closed_week
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.slack import Slack, escaped
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.weekly.notices import NoticePolicy, choose_notices, digest_text
 
 PAST = "not sent: a week of the past"
 AGAIN = "not sent: this week was told already"

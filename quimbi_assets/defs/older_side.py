@@ -12,14 +12,14 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.defs.model_references import references_of
 from quimbi_assets.defs.stage_tables import business_hours
 from quimbi_assets.defs.week_models import WeekModels, fitting_archetypes
-from quimbi_assets.drift.comparison import SETTLED
-from quimbi_assets.drift.kept import kept_features
-from quimbi_assets.drift.measuring import measure_week, same_reference
-from quimbi_assets.drift.sides import ARCHETYPE, Side
 from quimbi_assets.profiles.archetypes import archetype_ids
 from quimbi_assets.profiles.scores import score_axis
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.weekly.comparison import SETTLED
+from quimbi_assets.weekly.kept import kept_features
+from quimbi_assets.weekly.measuring import measure_week, same_reference
+from quimbi_assets.weekly.sides import ARCHETYPE, Side
 
 
 def side_of(features: dict[str, pd.DataFrame], models: WeekModels) -> Side:

@@ -9,7 +9,7 @@ import pandas as pd
 from quimbi_assets.axes import AXES
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.defs.stage_tables import inactive_reason
-from quimbi_assets.resources.frames import FrameIOManager
+from quimbi_assets.resources.parquet_io import FrameIOManager
 
 STAGES = ("features", "memberships", "segments")
 ACTIVE = "active"

@@ -9,7 +9,7 @@ from datetime import date
 
 import dagster as dg
 
-from quimbi_assets.resources import churn_tracking
+from quimbi_assets.resources.mlflow import churn as churn_tracking
 
 STORES = dg.DynamicPartitionsDefinition(name="stores")
 

@@ -8,9 +8,9 @@ import pandas as pd
 
 from quimbi_assets.churn.picture import draw_calibration
 from quimbi_assets.churn.training import train_churn
-from quimbi_assets.churn.untrainable import UntrainableError
-from quimbi_assets.resources.model_registry import CHURN, LoadedModel
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.errors import InsufficientHistoryError
+from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
 
 
 def churn_of_week(
@@ -35,6 +35,6 @@ def churn_of_week(
         return serving
     try:
         fit = train_churn(orders[orders["order_date"] < end], end)
-    except UntrainableError:
+    except InsufficientHistoryError:
         return None
     return tracking.log_churn(store_id, fit, str(end), run_id, draw_calibration(fit.trial), for_past=True)

@@ -14,16 +14,16 @@ from quimbi_assets.axes._engine import DuckEngine
 from quimbi_assets.clustering.abstention import measure_differences
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model
 from quimbi_assets.defs.stage_tables import business_hours
-from quimbi_assets.drift.measuring import ONE_THREAD
+from quimbi_assets.naming.describe import describe_segments
+from quimbi_assets.naming.naming import name_segments
+from quimbi_assets.naming.rows import segment_rows
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows
 from quimbi_assets.profiles.scores import AxisScores, score_axis
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.workers import workers
-from quimbi_assets.segments.describe import describe_segments
-from quimbi_assets.segments.naming import name_segments
-from quimbi_assets.segments.rows import segment_rows
+from quimbi_assets.weekly.measuring import ONE_THREAD
 
 OPTIONS = FitOptions(min_k=2, max_k=6, max_sample=50_000, random_state=0, promote=False)
 

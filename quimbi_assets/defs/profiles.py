@@ -21,10 +21,10 @@ from quimbi_assets.profiles.assemble import ProfileContext, profile_batches
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
 from quimbi_assets.profiles.scores import scores_from_frame
-from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.resources.store import StoreDatabase
 
 CHECK = "profile_schema"
 ARCHETYPE_CHECK = "archetypes_few_populous_and_true"

@@ -13,12 +13,12 @@ from quimbi_assets.defs.checks import schema_check
 from quimbi_assets.defs.partitions import FRAMES, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES, TICKETS_KEY, out_name
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import facts
-from quimbi_assets.orders.canonical import canonical_tickets
-from quimbi_assets.orders.policy import apply_policy
-from quimbi_assets.orders.schemas import CANONICAL_ITEMS, CANONICAL_ORDERS
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.ingest.canonical import canonical_tickets
+from quimbi_assets.ingest.policy import apply_policy
+from quimbi_assets.ingest.schemas import CANONICAL_ITEMS, CANONICAL_ORDERS
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.resources.store import StoreDatabase
 from quimbi_assets.resources.workers import warm_up
 
 CHECK = "canonical_schema"

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from quimbi_assets.resources.transient import is_transient
+from quimbi_assets.resources.postgres.transient import is_transient
 
 MOST_RETRIES = 3
 FIRST_PAUSE_SECONDS = 2

@@ -13,8 +13,8 @@ import pandas as pd
 
 from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
 from quimbi_assets.defs.partitions import STORE_TAG, STORES, store_week_key
-from quimbi_assets.orders.plan import StorePlan, closed_week
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.ingest.plan import StorePlan, closed_week
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 
 DUE_TAG = "quimbi/due"
 """Tag of a run that a schedule launched: what, for which store, and the local instant it was due at."""

@@ -15,14 +15,14 @@ from quimbi_assets.defs.naming import POOL, NamingOptions, name_store
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
+from quimbi_assets.naming.asking.decision import Standing, standing
+from quimbi_assets.naming.rows import segment_rows
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_registry import LoadedModel
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.mlflow.registry import LoadedModel
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.resources.store import StoreDatabase
-from quimbi_assets.segments.asking.decision import Standing, standing
-from quimbi_assets.segments.rows import segment_rows
 
 CHECK = "names_unique_and_counts_whole"
 

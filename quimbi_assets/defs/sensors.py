@@ -12,9 +12,9 @@ import pandas as pd
 
 from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
 from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.slack import Slack, escaped
-from quimbi_assets.resources.store import StoreDatabase
 
 UI_VARIABLE = "QUIMBI_DAGSTER_UI"
 DEFAULT_UI = "http://127.0.0.1:3000"

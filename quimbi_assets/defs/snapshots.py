@@ -25,13 +25,13 @@ from quimbi_assets.defs.partitions import (
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.defs.week_models import models_of_week
 from quimbi_assets.defs.week_rows import snapshot_rows
-from quimbi_assets.drift.retention import Retention, weeks_to_drop
-from quimbi_assets.drift.weeks import week_end
-from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.weekly.retention import Retention, weeks_to_drop
+from quimbi_assets.weekly.weeks import week_end
 
 CHECK = "every_customer_once"
 OF_STORE = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="store")

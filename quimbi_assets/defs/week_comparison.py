@@ -12,18 +12,18 @@ import pandas as pd
 from quimbi_assets.defs.older_side import days_between, older_features, side_of, standing_of, standing_of_week
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, SNAPSHOTS_KEY
 from quimbi_assets.defs.week_models import WeekModels
-from quimbi_assets.drift import comparison
-from quimbi_assets.drift.alerts import decide_alerts
-from quimbi_assets.drift.causes import causes
-from quimbi_assets.drift.comparison import SETTLED
-from quimbi_assets.drift.digest import customer_digests
-from quimbi_assets.drift.floors import Floors, learn_floors, learnt_from
-from quimbi_assets.drift.kept import DIGEST, SURPRISE
-from quimbi_assets.drift.sides import Side
-from quimbi_assets.drift.silence import fallen_silent
-from quimbi_assets.resources.frames import FrameIOManager
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.weekly import comparison
+from quimbi_assets.weekly.alerts import decide_alerts
+from quimbi_assets.weekly.causes import causes
+from quimbi_assets.weekly.comparison import SETTLED
+from quimbi_assets.weekly.digest import customer_digests
+from quimbi_assets.weekly.floors import Floors, learn_floors, learnt_from
+from quimbi_assets.weekly.kept import DIGEST, SURPRISE
+from quimbi_assets.weekly.sides import Side
+from quimbi_assets.weekly.silence import fallen_silent
 
 LEARNING_WEEKS = 26
 """Weeks before this one that floors are learnt from, at most."""

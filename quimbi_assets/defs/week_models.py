@@ -13,13 +13,13 @@ from quimbi_assets.axes import AXES, StoreReference
 from quimbi_assets.defs.model_references import references_of
 from quimbi_assets.defs.past_churn import churn_of_week
 from quimbi_assets.defs.past_models import fit_past_models
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.scores import AxisScores
-from quimbi_assets.resources.model_registry import CHURN, LoadedModel
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.resources.store import StoreDatabase
+from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ import pandas as pd
 
 from quimbi_assets.defs.stage_tables import business_hours
 from quimbi_assets.defs.week_models import WeekModels, fitting_archetypes
-from quimbi_assets.drift.digest import customer_digests
-from quimbi_assets.drift.history import history_rows
-from quimbi_assets.drift.kept import kept_table
-from quimbi_assets.drift.measuring import measure_week
-from quimbi_assets.drift.silence import AXIS as RHYTHM_AXIS
-from quimbi_assets.drift.silence import closed_days, surprise
 from quimbi_assets.profiles.archetypes import archetype_ids
 from quimbi_assets.profiles.risk import risk_scores
 from quimbi_assets.profiles.scores import score_axis
-from quimbi_assets.resources.model_registry import CHURN
+from quimbi_assets.resources.mlflow.registry import CHURN
+from quimbi_assets.weekly.digest import customer_digests
+from quimbi_assets.weekly.history import history_rows
+from quimbi_assets.weekly.kept import kept_table
+from quimbi_assets.weekly.measuring import measure_week
+from quimbi_assets.weekly.silence import AXIS as RHYTHM_AXIS
+from quimbi_assets.weekly.silence import closed_days, surprise
 
 
 def snapshot_rows(

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.archetypes import archetype_ids
 from quimbi_assets.profiles.context import ProfileContext
 from quimbi_assets.profiles.feature_vectors import feature_vectors
@@ -21,7 +22,6 @@ from quimbi_assets.profiles.json_text import flat_objects, nested_objects, numbe
 from quimbi_assets.profiles.risk import ChurnRisks
 from quimbi_assets.profiles.scores import AxisScores, scores_from_frame
 from quimbi_assets.profiles.strength import STRENGTHS, strengths
-from quimbi_assets.segments.rows import to_json
 
 MOST_ROWS = 5_000
 """Rows built at a time: far under Arrow's 2 GB of text for one array, and a batch can be written while the next is

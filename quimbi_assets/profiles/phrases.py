@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from quimbi_assets.segments.values import CURRENCY_SIGNS
+from quimbi_assets.naming.values import CURRENCY_SIGNS
 
 THREE_DIGITS = pa.array([f"{i:03d}" for i in range(1000)])
 LARGEST = 9e15

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.axes._axis import Axis
-from quimbi_assets.segments.values import format_percent, format_value
+from quimbi_assets.naming.values import format_percent, format_value
 
 JSON_COLUMNS = (
     "segment_memberships",

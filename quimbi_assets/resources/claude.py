@@ -14,11 +14,11 @@ from typing import Any
 from dagster import ConfigurableResource
 from pydantic import ValidationError
 
-from quimbi_assets.segments.asking.answers import A, MalformedError, RefusedError, Turn, UnavailableError
-from quimbi_assets.segments.asking.brief import AxisBrief
-from quimbi_assets.segments.asking.conversation import Conversation, ask_names
-from quimbi_assets.segments.asking.prompt import PROMPT_VERSION
-from quimbi_assets.segments.asking.usage import Usage
+from quimbi_assets.naming.asking.answers import A, MalformedError, RefusedError, Turn, UnavailableError
+from quimbi_assets.naming.asking.brief import AxisBrief
+from quimbi_assets.naming.asking.conversation import Conversation, ask_names
+from quimbi_assets.naming.asking.prompt import PROMPT_VERSION
+from quimbi_assets.naming.asking.usage import Usage
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 MODEL_VARIABLE = "QUIMBI_NAMING_MODEL"

@@ -6,7 +6,7 @@ Belongs here: paths. Does not: what is stored under them.
 import os
 from pathlib import Path
 
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 
 
 def quimbi_home() -> Path:

@@ -10,18 +10,18 @@ import pandas as pd
 from dagster import AssetKey
 
 from quimbi_assets.axes import BusinessHours, Features, StoreReference, extract_features
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.profiler import Profiler
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
-from quimbi_assets.resources.archetype_table import read_archetypes
-from quimbi_assets.resources.database import open_database
-from quimbi_assets.resources.frames import frame_io_manager
-from quimbi_assets.resources.model_registry import LoadedModel
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.resources.publishing import read_segments
-from quimbi_assets.resources.reading import common_currency
-from quimbi_assets.resources.stores import Store, read_store
+from quimbi_assets.resources.mlflow.registry import LoadedModel
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.reading import common_currency
+from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
+from quimbi_assets.resources.postgres.tables.segments import read_segments
+from quimbi_assets.resources.postgres.tables.stores import Store, read_store
 
 REFERENCE_KEY = AssetKey(["features", "store_reference"])
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.resources.engine import SparkEngine
+from quimbi_assets.resources.spark import SparkEngine
 
 pytestmark = [
     pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed (the `spark` extra)"),

@@ -7,7 +7,7 @@ from quimbi_assets.backtest.cuts import cut_instants
 from quimbi_assets.backtest.picture import draw_backtest
 from quimbi_assets.backtest.trial import try_cut
 from quimbi_assets.backtest.verdict import backtest
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.simulation import simulate_store
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from quimbi_assets.churn.history import read_history
 from quimbi_assets.churn.horizon import choose_horizon
-from quimbi_assets.churn.untrainable import UntrainableError
+from quimbi_assets.errors import InsufficientHistoryError
 
 
 def store(gap_days, n_days):
@@ -30,11 +30,11 @@ def test_horizon(gap, days, horizon):
 
 def test_three_weeks_are_too_few():
     orders, end = store(2, 21)
-    with pytest.raises(UntrainableError, match="21 days of orders, fewer than the 70"):
+    with pytest.raises(InsufficientHistoryError, match="21 days of orders, fewer than the 70"):
         choose_horizon(read_history(orders, end + pd.Timedelta(days=1)), end)
 
 
 def test_nobody_came_back():
     orders = pd.DataFrame({"customer_id": ["a", "b"], "order_date": pd.to_datetime(["2024-01-01", "2024-06-01"])})
-    with pytest.raises(UntrainableError, match="no customer has ordered twice"):
+    with pytest.raises(InsufficientHistoryError, match="no customer has ordered twice"):
         choose_horizon(read_history(orders, pd.Timestamp("2025-01-01")), pd.Timestamp("2025-01-01"))

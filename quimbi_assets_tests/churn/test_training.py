@@ -12,8 +12,8 @@ from quimbi_assets.churn.model import SILENCE_ALONE
 from quimbi_assets.churn.picture import draw_calibration
 from quimbi_assets.churn.training import train_churn
 from quimbi_assets.churn.trial import MOST_WINDOWS, Figures, Trial, judge
-from quimbi_assets.churn.untrainable import UntrainableError
 from quimbi_assets.churn.window import Window, try_window
+from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets_tests.churn.conftest import make_orders
 
 
@@ -103,12 +103,12 @@ def test_orders_at_random_are_called_weak(end):
     ids=["one customer", "everybody once", "three weeks", "twenty customers", "no orders", "guests only"],
 )
 def test_too_little_to_learn_from_is_said_and_no_crash(orders, why, end):
-    with pytest.raises(UntrainableError, match=why):
+    with pytest.raises(InsufficientHistoryError, match=why):
         train_churn(orders, end)
 
 
 def test_as_of_before_the_first_order(orders):
-    with pytest.raises(UntrainableError, match="no orders before"):
+    with pytest.raises(InsufficientHistoryError, match="no orders before"):
         train_churn(orders, pd.Timestamp("2001-01-01"))
 
 

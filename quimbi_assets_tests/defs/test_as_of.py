@@ -8,10 +8,10 @@ from quimbi_assets.commands.promoting import promote_version
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import held_reasons_of, segments_of
 from quimbi_assets.defs.partitions import axis_key
-from quimbi_assets.resources.archetype_table import read_archetypes
-from quimbi_assets.resources.frames import frame_io_manager
-from quimbi_assets.resources.loading import load_store
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("as-of")

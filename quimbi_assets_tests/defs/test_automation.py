@@ -10,13 +10,13 @@ from quimbi_assets.defs.freshness import every_store_is_fresh
 from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
 from quimbi_assets.defs.schedules import DUE_TAG, refits, weeks
 from quimbi_assets.defs.sensors import failure_text, orders_arrived, stores_known
-from quimbi_assets.orders.plan import StorePlan
-from quimbi_assets.resources import store_plans
-from quimbi_assets.resources.instance import open_instance
-from quimbi_assets.resources.loading import load_store
-from quimbi_assets.resources.model_tracking import MlflowTracking
-from quimbi_assets.resources.store import StoreDatabase
-from quimbi_assets.resources.stores import Store
+from quimbi_assets.ingest.plan import StorePlan
+from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables import store_plans
+from quimbi_assets.resources.postgres.tables.stores import Store
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("automation")

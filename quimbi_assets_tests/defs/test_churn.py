@@ -9,13 +9,13 @@ from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import churn_of
 from quimbi_assets.defs.partitions import CHURN_KEY
-from quimbi_assets.resources.frames import frame_io_manager
-from quimbi_assets.resources.instance import open_instance
-from quimbi_assets.resources.loading import load_store
-from quimbi_assets.resources.model_registry import CHURN
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.mlflow.registry import CHURN
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.reading import read_orders
 from quimbi_assets.resources.profiling import open_profiler
-from quimbi_assets.resources.reading import read_orders
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("churn")

@@ -19,14 +19,13 @@ from quimbi_assets.defs.partitions import (
     REFERENCE_KEY,
     axis_key,
 )
-from quimbi_assets.orders.errors import BadInputError
+from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
-from quimbi_assets.resources.archetype_table import read_archetypes
-from quimbi_assets.resources.frames import frame_io_manager
-from quimbi_assets.resources.instance import open_instance
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler
-from quimbi_assets.resources.stores import UnknownStoreError
 
 pytestmark = pytest.mark.xdist_group("graph")
 

@@ -18,12 +18,12 @@ from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs.naming import POOL
 from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
-from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.resources.archetype_table import read_archetypes
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.instance import PROCESS_TAG, open_instance, release_slots, this_process
-from quimbi_assets.resources.loading import load_store
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, release_slots, this_process
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests import messages_api as api

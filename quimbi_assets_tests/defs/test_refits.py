@@ -10,10 +10,10 @@ from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import held_reasons_of, segments_of
 from quimbi_assets.commands.summary import run_and_summarise
 from quimbi_assets.defs.partitions import axis_key
-from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.resources.instance import open_instance
-from quimbi_assets.resources.loading import load_store
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("graph")

@@ -13,13 +13,13 @@ from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.snapshotting import snapshot_week
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, ORDERS_KEY, SNAPSHOTS_KEY, STORES, store_week_key
-from quimbi_assets.drift.kept import DIGEST
-from quimbi_assets.orders.errors import BadInputError
-from quimbi_assets.resources.frames import frame_io_manager
-from quimbi_assets.resources.instance import open_instance
-from quimbi_assets.resources.loading import load_store
-from quimbi_assets.resources.model_tracking import MlflowTracking
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.simulation import write_store
+from quimbi_assets.weekly.kept import DIGEST
 
 pytestmark = pytest.mark.xdist_group("snapshots")
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from quimbi_assets.naming.values import format_money
 from quimbi_assets.profiles.phrases import amounts, counted, whole_numbers
-from quimbi_assets.segments.values import format_money
 
 
 def test_whole_numbers_have_thousands_separated():

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from quimbi_assets.naming.asking.answers import MalformedError, RefusedError, UnavailableError
+from quimbi_assets.naming.asking.decision import Standing, decide_names
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.segments.asking.answers import MalformedError, RefusedError, UnavailableError
-from quimbi_assets.segments.asking.decision import Standing, decide_names
 from quimbi_assets_tests import messages_api as api
 from quimbi_assets_tests.descriptions import brief_by_hand
 

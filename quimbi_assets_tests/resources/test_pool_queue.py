@@ -2,7 +2,7 @@
 
 import pytest
 
-from quimbi_assets.resources.instance import open_instance, tell_when_waiting
+from quimbi_assets.resources.dagster_instance import open_instance, tell_when_waiting
 
 
 @pytest.fixture

@@ -1,0 +1,135 @@
+"""Dates as files write them become instants in UTC, or a reason why not.
+
+Belongs here: date formats, offsets, the store's clock. Does not: which columns hold dates (``prepare``).
+"""
+
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.errors import BadInputError
+
+EARLIEST = pd.Timestamp("1980-01-01", tz="UTC")
+"""Assumption: no store on file is older; 1970-01-01 and 1900-01-01 are what broken exports write."""
+
+UNREADABLE = "is not a date (write it as 2024-12-31 or 2024-12-31 23:59:59)"
+AMBIGUOUS = "is ambiguous: day or month first? (write it as 2024-12-31)"
+MIXED = "has no UTC offset although others in the column have one"
+FUTURE = "lies in the future"
+TOO_EARLY = "lies before 1980"
+
+_ISO = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?"
+_HAS_OFFSET = r":\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+_WRITTEN = (
+    r"^(?:(?P<y1>\d{4})[-/.](?P<m1>\d{1,2})[-/.](?P<d1>\d{1,2})|(?P<y3>\d{4})(?P<m3>\d{2})(?P<d3>\d{2})"
+    r"|(?P<a>\d{1,2})(?P<separator>[-/.])(?P<b>\d{1,2})[-/.](?P<y2>\d{4}))"
+    r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?P<second>:\d{2}(?:\.\d+)?)?\s*(?P<half>[AaPp][Mm])?)?"
+    r"\s*(?P<offset>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?$"
+)
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone by its IANA name.
+
+    Raises
+    ------
+    BadInputError
+        If there is none of that name.
+    """
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError, TypeError):
+        raise BadInputError(f"unknown time zone {name!r}: give an IANA name such as Europe/Berlin or UTC") from None
+
+
+def parse_dates(values: pd.Series, time_zone: str) -> tuple[pd.Series, pd.Series]:
+    """Read instants.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        (n,) timestamps, dates or text; NULL allowed.
+    time_zone : str
+        IANA zone of the values that carry no offset.
+
+    Returns
+    -------
+    instants : pandas.Series
+        (n,) ``datetime64[us, UTC]``, NaT where NULL or unreadable.
+    reasons : pandas.Series
+        (n,) text: why a value could not be read; NULL where it could or where `values` is NULL.
+
+    Notes
+    -----
+    A clock time that daylight saving skips moves to the moment after the gap; one that occurs twice is the first.
+
+    Examples
+    --------
+    >>> instants, reasons = parse_dates(pd.Series(["2024-01-05 10:00", "31/12/2023", "soon"]), "Europe/Berlin")
+    >>> instants.dt.strftime("%Y-%m-%d %H:%M").tolist()
+    ['2024-01-05 09:00', '2023-12-30 23:00', nan]
+    """
+    reasons: pd.Series = pd.Series(np.nan, index=values.index, dtype="str")
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_convert("UTC").astype("datetime64[us, UTC]"), reasons
+    if pd.api.types.is_datetime64_dtype(values.dtype):
+        return _from_store_clock(values, time_zone), reasons
+    if pd.api.types.is_numeric_dtype(values.dtype) and not values.isna().all():
+        nowhere = pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
+        return nowhere, reasons.mask(values.notna(), UNREADABLE)
+    codes, distinct = pd.factorize(values.astype("str").str.strip())
+    instants, why = _parse_text(pd.Series(distinct, dtype="str"), time_zone)
+    result = instants.reindex(codes).set_axis(values.index)  # code -1 is NULL and finds nothing
+    return result, why.reindex(codes).set_axis(values.index)
+
+
+def _parse_text(text: pd.Series, time_zone: str) -> tuple[pd.Series, pd.Series]:
+    """Read distinct texts, none of them NULL; same returns as `parse_dates`."""
+    reasons: pd.Series = pd.Series(np.nan, index=text.index, dtype="str")
+    other = ~text.str.fullmatch(_ISO)
+    text = text.copy()
+    if other.any():
+        text[other], ambiguous = _as_iso(text[other])
+        reasons = reasons.mask(ambiguous.reindex(text.index, fill_value=False), AMBIGUOUS)
+    offset = text.str.contains(_HAS_OFFSET).fillna(value=False).astype(bool)
+    result = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
+    if offset.any():
+        parsed = pd.to_datetime(text[offset], format="ISO8601", errors="coerce", utc=True)
+        result[offset] = parsed.astype("datetime64[us, UTC]")
+        reasons = reasons.mask(~offset & text.notna(), MIXED)
+    else:
+        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
+        result = _from_store_clock(parsed, time_zone)
+    return result, reasons.mask(result.isna() & reasons.isna(), UNREADABLE)
+
+
+def _as_iso(text: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Rewrite dates in ISO form, NULL where unreadable; and tell which are ambiguous."""
+    part = text.str.extract(_WRITTEN)
+    a, b = (part[name].astype("Float64").fillna(0) for name in "ab")
+    numeric = part["separator"].isin(["/", "-"])
+    day_first, month_first = bool((numeric & (a > 12)).any()), bool((numeric & (b > 12)).any())
+    unclear = numeric & (a <= 12) & (b <= 12) & (a != b)
+    ambiguous = (unclear & (day_first == month_first)).astype(bool)
+    reads_day_first = (part["separator"] == ".") | (a > 12) | (unclear & day_first)
+    year = part["y1"].fillna(part["y3"]).fillna(part["y2"])
+    month = part["m1"].fillna(part["m3"]).fillna(part["b"].where(reads_day_first, part["a"]))
+    day = part["d1"].fillna(part["d3"]).fillna(part["a"].where(reads_day_first, part["b"]))
+    hour = part["hour"].astype("Float64")
+    half = part["half"].str.lower()
+    twelve = half.notna() & ((hour < 1) | (hour > 12)).fillna(value=False)
+    hour = hour.mask(half.notna(), hour % 12 + 12 * (half == "pm").astype("Float64"))
+    clock = "T" + hour.astype("Int64").astype("str").str.zfill(2) + ":" + part["minute"] + part["second"].fillna(":00")
+    offset = part["offset"].replace({"UTC": "Z", "GMT": "Z"}).fillna("")
+    written = year + "-" + month.str.zfill(2) + "-" + day.str.zfill(2)
+    written += (clock + offset).where(part["hour"].notna(), "")
+    return written.mask(ambiguous | twelve), ambiguous
+
+
+def _from_store_clock(naive: pd.Series, time_zone: str) -> pd.Series:
+    """Read naive timestamps as the store's clock showed them."""
+    clock = pd.DatetimeIndex(naive.astype("datetime64[us]"))
+    first = np.ones(len(clock), dtype=bool)
+    local = clock.tz_localize(zone(time_zone), ambiguous=first, nonexistent="shift_forward")
+    return pd.Series(local.tz_convert("UTC"), index=naive.index, dtype="datetime64[us, UTC]")

@@ -1,0 +1,197 @@
+"""The project's PostgreSQL: which server, which databases on it, and the store schema at its current version.
+
+Belongs here: finding and preparing databases, connections. Does not: the embedded server's life (``embedded``),
+reading and writing tables (``loading``, ``reading``).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+
+from quimbi_assets.errors import DatabaseUnavailableError
+from quimbi_assets.resources.home import directory, quimbi_home
+from quimbi_assets.resources.postgres import migrations
+from quimbi_assets.resources.postgres.addresses import database_name, for_sqlalchemy, with_name
+
+if TYPE_CHECKING:
+    import sqlalchemy
+
+_LOCK = 0x71756D6269
+"""Advisory lock for creating databases and migrating: one process at a time ("qumbi" in ASCII)."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """Addresses of the three databases on one server.
+
+    Parameters
+    ----------
+    libpq_url : str
+        Store database, ``postgresql://...``, as libpq, psycopg2 and ADBC take it.
+    dagster_libpq_url, mlflow_libpq_url : str
+        The same for Dagster's storage and MLflow's backend.
+    home : Path or None
+        Home of the embedded server; None for a server given by ``DATABASE_URL``.
+    """
+
+    libpq_url: str
+    dagster_libpq_url: str
+    mlflow_libpq_url: str
+    home: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """Store database for SQLAlchemy, the psycopg2 driver named (SQLAlchemy 2.1 would pick another)."""
+        return for_sqlalchemy(self.libpq_url)
+
+    @property
+    def dagster_url(self) -> str:
+        """Dagster's database for SQLAlchemy."""
+        return for_sqlalchemy(self.dagster_libpq_url)
+
+    @property
+    def mlflow_url(self) -> str:
+        """MLflow's database for SQLAlchemy."""
+        return for_sqlalchemy(self.mlflow_libpq_url)
+
+    def engine(self) -> "sqlalchemy.Engine":
+        """Return a SQLAlchemy engine on the store database; unpooled, so it survives forks and restarts."""
+        import sqlalchemy
+
+        return sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Yield a psycopg2 cursor inside one transaction: committed at the end, rolled back on any error."""
+        connection = psycopg2.connect(self.libpq_url)
+        try:
+            with connection, connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+
+
+def open_database(home: Path | None = None) -> Database:
+    """Return the project's database, started, created and migrated as needed.
+
+    Parameters
+    ----------
+    home : Path, optional
+        Home of the embedded server, by default ``quimbi_home()``; not used with ``DATABASE_URL``.
+
+    Returns
+    -------
+    Database
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        If the server cannot be started or reached, or lacks databases that the role may not create.
+    BadInputError
+        If the home cannot be used.
+
+    Notes
+    -----
+    When everything is in place the cost is one query (no Alembic import). Call it in every process that uses the
+    embedded server: the call counts the process among the server's users.
+    """
+    given = os.environ.get("DATABASE_URL", "").strip()
+    if given:
+        admin, database = given, _external(given)
+    else:
+        from quimbi_assets.resources.postgres.server.embedded import start_server
+
+        home = directory(home.absolute()) if home else quimbi_home()
+        admin = start_server(home)
+        names = ("quimbi", "dagster", "mlflow")
+        database = Database(*(with_name(admin, name) for name in names), home=home)
+    if not _is_current(database):
+        _create_missing(database, admin)
+        migrations.upgrade(database.url, _LOCK)
+    return database
+
+
+def stop_database(home: Path | None = None) -> None:
+    """Stop the embedded server of `home` (default ``quimbi_home()``), whoever uses it; no error if none runs."""
+    from quimbi_assets.resources.postgres.server.embedded import stop_server
+
+    stop_server((home or quimbi_home()).absolute())
+
+
+def _external(given: str) -> Database:
+    parts = urlsplit(given)
+    if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):
+        raise DatabaseUnavailableError(
+            "DATABASE_URL must read postgresql://user:password@host:port/database; only PostgreSQL is supported"
+        )
+    store = parts.path.strip("/")
+    plain = urlunsplit(parts._replace(scheme="postgresql"))
+    return Database(*(with_name(plain, name) for name in (store, f"{store}_dagster", f"{store}_mlflow")))
+
+
+def _is_current(database: Database) -> bool:
+    """Tell whether all databases exist and the schema is at the version this code wants: one query."""
+    names = [database_name(url) for url in (database.dagster_libpq_url, database.mlflow_libpq_url)]
+    question = """
+        SELECT (SELECT version_num FROM quimbi.alembic_version),
+               (SELECT count(*) FROM pg_database WHERE datname = ANY(%s))
+    """
+    try:
+        with database.transaction() as cursor:
+            cursor.execute(question, (names,))
+            version, present = cursor.fetchone()
+    except (psycopg2.OperationalError, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+        return False
+    return version == migrations.HEAD and present == len(names)
+
+
+def _create_missing(database: Database, admin: str) -> None:
+    """Create the databases that do not exist, one process at a time.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        If the server cannot be reached or the role may not create databases.
+    """
+    urls = (database.libpq_url, database.dagster_libpq_url, database.mlflow_libpq_url)
+    connection = _connect_for_creation(admin)
+    connection.autocommit = True
+    denied = []
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            cursor.execute("SELECT datname FROM pg_database")
+            present = {row[0] for row in cursor.fetchall()}
+            for name in (database_name(url) for url in urls if database_name(url) not in present):
+                quoted = '"' + name.replace('"', '""') + '"'
+                try:
+                    cursor.execute(f"CREATE DATABASE {quoted} TEMPLATE template0 ENCODING 'UTF8'")
+                except (psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
+                    continue
+                except psycopg2.errors.InsufficientPrivilege:
+                    denied.append(f"CREATE DATABASE {quoted};")
+    finally:
+        connection.close()
+    if denied:
+        raise DatabaseUnavailableError(
+            f"the role of DATABASE_URL may not create databases; have run: {' '.join(denied)}"
+        )
+
+
+def _connect_for_creation(admin: str) -> Any:
+    """Connect to `admin`'s database, or to ``postgres`` on the same server if that one does not exist yet."""
+    plain = with_name(admin, database_name(admin))
+    try:
+        return psycopg2.connect(plain)
+    except psycopg2.OperationalError as error:
+        try:
+            return psycopg2.connect(with_name(admin, "postgres"))
+        except psycopg2.OperationalError:
+            reason = str(error).strip().splitlines()[0]
+            raise DatabaseUnavailableError(f"cannot reach the database of DATABASE_URL: {reason}") from error

@@ -1,0 +1,1 @@
+"""One module a table, or a few that are written together: its SQL, writing and reading."""

@@ -1,0 +1,113 @@
+"""What a week's comparison found, read back for people.
+
+Belongs here: its queries. Does not: writing (``history_table``), layout (``commands.drifting``).
+"""
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.history import read_frame, read_weeks
+from quimbi_assets.weekly.psi import LARGE
+
+AT_RISK_WEEKS = 8
+"""How far the list of customers at risk reaches back."""
+HEAD = """
+    SELECT as_of, count(*) AS customers FROM quimbi.customer_history
+    WHERE store_id = %(s)s AND week = %(w)s GROUP BY as_of
+"""
+CAUSES = """
+    SELECT cause, count(*) AS customers FROM (
+        SELECT (SELECT value ->> 'cause' FROM jsonb_each(drift) LIMIT 1) AS cause FROM quimbi.customer_history
+        WHERE store_id = %(s)s AND week = %(w)s AND drift IS NOT NULL
+    ) moved WHERE cause IS NOT NULL GROUP BY cause ORDER BY cause
+"""
+FLOWS = """
+    WITH names AS (
+        SELECT DISTINCT ON (axis_name, id) axis_name, id, name FROM (
+            SELECT axis_name, segment_id AS id, segment_name AS name, valid_to, valid_from
+            FROM quimbi.dim_segment_master WHERE store_id = %(s)s
+            UNION ALL SELECT 'archetype', archetype_id, name, valid_to, valid_from
+            FROM quimbi.archetypes WHERE store_id = %(s)s
+        ) every ORDER BY axis_name, id, valid_to DESC NULLS FIRST, valid_from DESC
+    )
+    SELECT m.axis_name AS axis, from_segment, f.name AS from_name, to_segment, t.name AS to_name, cause,
+           count(*) AS customers, max(from_week) AS from_week
+    FROM quimbi.segment_migrations m
+    LEFT JOIN names f ON f.axis_name = m.axis_name AND f.id = m.from_segment
+    LEFT JOIN names t ON t.axis_name = m.axis_name AND t.id = m.to_segment
+    WHERE store_id = %(s)s AND week = %(w)s
+    GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY m.axis_name = 'archetype', customers DESC, 1, 2, 4, 6
+"""
+ALERTS = """
+    SELECT customer_id, alert, alert_cause AS cause, lifetime_value, churn_risk_score FROM quimbi.customer_history
+    WHERE store_id = %(s)s AND week = %(w)s AND alert IS NOT NULL
+    ORDER BY alert = 'moved', coalesce(churn_risk_score, 1) * lifetime_value DESC NULLS LAST, customer_id
+"""
+AT_RISK = """
+    SELECT h.week, h.customer_id, h.lifetime_value, coalesce(now.churn_risk_score, h.churn_risk_score) AS risk,
+           coalesce(now.churn_risk_score, h.churn_risk_score, 1) * h.lifetime_value AS priority
+    FROM quimbi.customer_history h
+    LEFT JOIN quimbi.customer_history now
+        ON now.store_id = h.store_id AND now.customer_id = h.customer_id AND now.week = %(w)s
+    WHERE h.store_id = %(s)s AND h.alert = 'newly_at_risk' AND h.week <= %(w)s AND h.week > %(w)s - 7 * %(n)s
+      AND NOT EXISTS (
+          SELECT FROM quimbi.orders o WHERE o.store_id = h.store_id AND o.customer_id = h.customer_id
+          AND o.order_date >= h.as_of
+      )
+    ORDER BY h.week DESC, priority DESC NULLS LAST, h.customer_id
+"""
+"""Customers who fell silent in the last weeks and have not ordered since: newest first, risk times value."""
+POPULATION = """
+    SELECT axis_name AS axis, figure, name, value FROM quimbi.population_drift
+    WHERE store_id = %(s)s AND week = %(w)s AND figure <> 'segment_share' ORDER BY axis_name, value DESC
+"""
+FLOORS = """
+    SELECT lead, silence, acted, n_weeks, n_quiet FROM quimbi.drift_floors WHERE store_id = %(s)s AND week = %(w)s
+"""
+
+
+def read_drift(database: Database, store_id: str, week: date | None = None) -> dict[str, Any] | None:
+    """Return what is known of a week, by default the newest; None if there is no snapshot of it."""
+    weeks = read_weeks(database, store_id)
+    week = week or (weeks[-1] if weeks else None)
+    if week not in weeks or week is None:
+        return None
+    given = {"s": store_id, "w": week}
+    head = read_frame(database, HEAD, given).iloc[0]
+    population, floors = read_frame(database, POPULATION, given), read_frame(database, FLOORS, given)
+    psi = population[population["figure"] == "feature_psi"]
+    sizes = population[population["figure"] == "segment_psi"]
+    causes = read_frame(database, CAUSES, given)
+    earlier = [other for other in weeks if other < week]
+    return {
+        "store_id": store_id,
+        "week": week.isoformat(),
+        "as_of": head["as_of"].isoformat(),
+        "compared_with": earlier[-1].isoformat() if earlier and len(floors) else None,
+        "customers": int(head["customers"]),
+        "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
+        "migrations": _records(read_frame(database, FLOWS, given)),
+        "alerts": _records(read_frame(database, ALERTS, given)),
+        "at_risk": _records(read_frame(database, AT_RISK, {**given, "n": AT_RISK_WEEKS})),
+        "floors": _records(floors)[0] if len(floors) else None,
+        "feature_psi": _records(psi[["axis", "name", "value"]]),
+        "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),
+        "large_psi": LARGE,
+    }
+
+
+def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Return a week's alerted customers (``customer_id``, ``alert``, value, risk), and its migrations by size."""
+    given = {"s": store_id, "w": week}
+    return read_frame(database, ALERTS, given), _records(read_frame(database, FLOWS, given))
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [
+        {str(k): v.isoformat() if isinstance(v, date) else v for k, v in row.items()}
+        for row in plain.to_dict("records")
+    ]

@@ -1,0 +1,160 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.ingest.canonical import ITEM_COLUMNS, canonical_tickets
+from quimbi_assets.ingest.policy import OrderPolicy, apply_policy
+from quimbi_assets.ingest.schemas import CANONICAL_ITEMS, CANONICAL_ORDERS, CANONICAL_TICKETS
+
+NAN = float("nan")
+
+
+def orders_of(**columns):
+    n = len(next(iter(columns.values())))
+    base = {
+        "order_id": [f"o{i}" for i in range(n)],
+        "customer_id": [f"c{i}" for i in range(n)],
+        "order_date": pd.to_datetime(["2024-07-01 16:00"] * n, utc=True).as_unit("us"),
+        "total_price": [10.0] * n,
+        "discount_amount": [NAN] * n,
+        "source": [None] * n,
+        "status": [None] * n,
+        "currency": [None] * n,
+        "refund_amount": [NAN] * n,
+    }
+    text = dict.fromkeys(("order_id", "customer_id", "source", "status", "currency"), "str")
+    return pd.DataFrame(base | columns).astype(text)
+
+
+def items_of(**columns):
+    n = len(next(iter(columns.values())))
+    base = {
+        "order_id": ["o0"] * n,
+        "line_no": range(1, n + 1),
+        "product_id": ["p"] * n,
+        "category": [None] * n,
+        "product_type": [None] * n,
+        "quantity": [1.0] * n,
+        "price": [4.0] * n,
+        "refund_amount": [NAN] * n,
+        "refunded_at": pd.Series([pd.NaT] * n, dtype="datetime64[us, UTC]"),
+    }
+    text = dict.fromkeys(("order_id", "product_id", "category", "product_type"), "str")
+    return pd.DataFrame(base | columns).astype(text)
+
+
+def test_output_is_canonical():
+    refunded_at = pd.Series(pd.to_datetime(["2024-07-03 01:00", None], utc=True).as_unit("us"))
+    sent = items_of(product_id=["p", "q"], refunded_at=refunded_at)
+    orders, items, _ = apply_policy(orders_of(order_id=["o0"]), sent, time_zone="America/New_York")
+    CANONICAL_ORDERS.validate(orders)
+    CANONICAL_ITEMS.validate(items)
+    assert orders["order_date"].tolist() == [pd.Timestamp("2024-07-01 16:00")]
+    assert orders["order_date_local"].tolist() == [pd.Timestamp("2024-07-01 12:00")]
+    assert items["refunded_at"].tolist() == [pd.Timestamp("2024-07-03 01:00"), pd.NaT]
+
+
+@pytest.mark.parametrize("status", ["test", "Cancelled", "canceled", "VOIDED", " draft "])
+def test_orders_that_are_no_purchases_go_with_their_lines(status):
+    orders, items, report = apply_policy(
+        orders_of(status=[status, "paid", None]), items_of(order_id=["o0", "o1", "o2"])
+    )
+    assert orders["order_id"].tolist() == ["o1", "o2"]
+    assert items["order_id"].tolist() == ["o1", "o2"]
+    assert report[f"orders dropped: status {status.strip().lower()}"] == 1
+    assert (report["orders read"], report["orders kept"], report["lines kept"]) == (3, 2, 2)
+
+
+def test_guests_go_unless_the_policy_keeps_them():
+    orders = orders_of(customer_id=["c", None])
+    assert len(apply_policy(orders)[0]) == 1
+    assert len(apply_policy(orders, policy=OrderPolicy(drop_guests=False))[0]) == 2
+
+
+def test_foreign_currencies_go_and_unrecorded_ones_stay():
+    orders = orders_of(currency=["EUR", "EUR", "USD", None])
+    kept, _, report = apply_policy(orders)
+    assert kept["order_id"].tolist() == ["o0", "o1", "o3"]
+    assert report["orders dropped: currency other than EUR"] == 1
+    assert apply_policy(orders, currency="USD")[0]["order_id"].tolist() == ["o2", "o3"]
+    assert apply_policy(orders, policy=OrderPolicy(currency="USD"), currency="EUR")[0]["order_id"].tolist() == [
+        "o2",
+        "o3",
+    ]
+
+
+def test_an_order_with_two_flaws_is_counted_once():
+    _, _, report = apply_policy(orders_of(status=["test", "paid"], customer_id=[None, "c"]))
+    assert report["orders dropped: status test"] == 1
+    assert "orders dropped: guest without customer" not in report
+
+
+def test_gift_cards_leave_the_order_and_its_value():
+    items = items_of(
+        order_id=["o0", "o0", "o1"],
+        line_no=[1, 2, 1],
+        product_type=["Gift Card", "Mug", None],
+        category=[None, None, "gift cards"],
+        quantity=[2.0, 1.0, 1.0],
+        price=[3.0, 4.0, 10.0],
+        refund_amount=[1.0, 0.0, 0.0],
+    )
+    orders, kept, report = apply_policy(orders_of(total_price=[10.0, 10.0, 5.0], refund_amount=[3.0, 0.0, 0.0]), items)
+    assert orders["order_id"].tolist() == ["o0", "o2"]  # o1 was gift cards only; o2 has no recorded lines
+    assert orders["total_price"].tolist() == [4.0, 5.0]
+    assert orders["refund_amount"].tolist() == [2.0, 0.0]
+    assert kept["product_type"].tolist() == ["Mug"]
+    assert report["gift card lines dropped"] == 2
+
+
+def test_refunds_never_exceed_what_was_paid():
+    orders, items, report = apply_policy(
+        orders_of(total_price=[10.0, 10.0], refund_amount=[15.0, 10.0]), items_of(price=[4.0], refund_amount=[5.0])
+    )
+    assert orders["refund_amount"].tolist() == [10.0, 10.0]
+    assert items["refund_amount"].tolist() == [4.0]
+    assert report["refunds cut to what was paid"] == 1
+
+
+def test_refunds_recorded_on_lines_only_reach_the_order():
+    items = items_of(order_id=["o0", "o0", "o1"], refund_amount=[1.0, 2.0, NAN])
+    orders, _, _ = apply_policy(orders_of(order_id=["o0", "o1", "o2"]), items)
+    assert orders["refund_amount"].tolist() == [3.0, 0.0, 0.0]
+
+
+def test_what_is_not_recorded_stays_null():
+    orders, items, _ = apply_policy(orders_of(order_id=["o0"]), items_of(product_id=["p"]))
+    assert orders[["discount_amount", "refund_amount", "source"]].isna().all(axis=None)
+    assert items[["category", "product_type", "refund_amount", "refunded_at"]].isna().all(axis=None)
+
+
+def test_no_lines_and_no_orders_keep_columns_and_types():
+    orders, items, _ = apply_policy(orders_of(order_id=["o0"]).iloc[:0])
+    CANONICAL_ORDERS.validate(orders)
+    CANONICAL_ITEMS.validate(items)
+    assert list(items.columns) == ITEM_COLUMNS
+
+
+def test_arguments_are_not_changed():
+    orders, items = orders_of(refund_amount=[99.0]), items_of(refund_amount=[99.0], product_type=["gift card"])
+    before = orders.copy(), items.copy()
+    apply_policy(orders, items)
+    pd.testing.assert_frame_equal(orders, before[0])
+    pd.testing.assert_frame_equal(items, before[1])
+
+
+def test_policy_survives_json_and_fills_in_defaults():
+    policy = OrderPolicy(dropped_statuses=("x",), currency="EUR")
+    assert OrderPolicy.from_json(policy.to_json()) == policy
+    assert OrderPolicy.from_json({"drop_guests": False, "of_a_later_version": 1}) == OrderPolicy(drop_guests=False)
+
+
+def test_tickets_in_canonical_form():
+    at = pd.to_datetime(["2024-07-01 16:00"], utc=True).as_unit("us")
+    text = {name: pd.Series(["x"], dtype="str") for name in ("ticket_id", "customer_id", "channel", "status")}
+    text |= {name: pd.Series([np.nan], dtype="str") for name in ("priority", "subject", "tags")}
+    late = pd.Series([pd.NaT], dtype="datetime64[us, UTC]")
+    tickets = pd.DataFrame(
+        {**text, "created_at": at, "first_response_at": late, "resolved_at": late, "satisfaction_score": 4.0}
+    ).assign(reopen_count=NAN)
+    CANONICAL_TICKETS.validate(canonical_tickets(tickets))

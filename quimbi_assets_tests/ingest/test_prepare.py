@@ -1,0 +1,200 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest import schemas
+from quimbi_assets.ingest.files import read_table
+from quimbi_assets.ingest.prepare import prepare_order_items, prepare_orders, prepare_support_tickets
+
+NOW = pd.Timestamp("2024-06-01", tz="UTC")
+
+
+def orders_of(**columns):
+    n = len(next(iter(columns.values())))
+    base = {
+        "order_id": [f"o{i}" for i in range(n)],
+        "customer_id": ["c"] * n,
+        "order_date": ["2024-01-05"] * n,
+        "total_price": ["10.00"] * n,
+    }
+    return pd.DataFrame(base | columns).astype("str").where(pd.DataFrame(base | columns).notna())
+
+
+def items_of(**columns):
+    n = len(next(iter(columns.values())))
+    base = {"order_id": ["o0"] * n, "product_id": ["p"] * n, "quantity": ["1"] * n, "price": ["2.00"] * n}
+    return pd.DataFrame(base | columns)
+
+
+def reasons(prepared):
+    return prepared.refused["reason"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("order_id", None, "order_id is missing"),
+        ("order_date", None, "order_date is missing"),
+        ("order_date", "yesterday", "order_date is not a date"),
+        ("order_date", "2024-06-03", "order_date lies in the future"),
+        ("order_date", "1970-01-01", "order_date lies before 1980"),
+        ("total_price", None, "total_price is missing"),
+        ("total_price", "nan", "total_price is missing"),
+        ("total_price", "ten", "total_price is not a number"),
+        ("total_price", "inf", "total_price is absurd"),
+        ("total_price", "-inf", "total_price is negative"),
+        ("total_price", "-0.01", "total_price is negative"),
+        ("total_price", "99999999.99", "total_price is absurd"),
+        ("discount_amount", "-1", "discount_amount is negative"),
+        ("discount_amount", "some", "discount_amount is not a number"),
+        ("refund_amount", "-1", "refund_amount is negative"),
+        ("currency", "dollars", "currency is not a three-letter code"),
+    ],
+)
+def test_a_bad_order_is_refused_with_its_reason_and_the_good_one_taken(column, value, reason):
+    good = {"discount_amount": "1", "refund_amount": "0", "currency": "USD"}.get(column)
+    good = {"order_id": "good", "order_date": "2024-06-01", "total_price": "5"}.get(column, good)
+    prepared = prepare_orders(orders_of(**{column: [value, good]}), "UTC", NOW)
+    assert len(prepared.accepted) == 1
+    assert len(prepared.refused) == 1
+    assert reasons(prepared)[0].startswith(reason)
+    assert json.loads(prepared.refused["row"][0])[column] == value
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("order_id", "unknown", "no accepted order has this order_id"),
+        ("order_id", None, "order_id is missing"),
+        ("product_id", None, "product_id is missing"),
+        ("quantity", "0", "quantity is not above 0"),
+        ("quantity", "-1", "quantity is not above 0"),
+        ("quantity", "x", "quantity is not a number"),
+        ("price", "-1", "price is negative"),
+        ("price", "1e12", "price is absurd"),
+        ("line_no", "1.5", "line_no is not a whole number"),
+        ("line_no", "1e30", "line_no"),
+        ("refunded_at", "2030-01-01", "refunded_at lies in the future"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_reason_and_the_good_one_taken(column, value, reason):
+    good = {"order_id": "o0", "product_id": "p", "line_no": "7", "refunded_at": "2024-01-09"}.get(column, "1")
+    prepared = prepare_order_items(items_of(**{column: [value, good]}), "UTC", NOW, {"o0"})
+    assert len(prepared.accepted) == 1
+    assert len(prepared.refused) == 1
+    assert reasons(prepared)[0].startswith(reason)
+
+
+def test_canonical_form_of_accepted_orders():
+    prepared = prepare_orders(orders_of(total_price=["10", "12,50"]), "Europe/Berlin", NOW)
+    schemas.stored_orders(1e7).validate(prepared.accepted)
+    assert prepared.accepted["order_date"][0] == pd.Timestamp("2024-01-04 23:00", tz="UTC")
+    assert prepared.absent_columns == ["discount_amount", "source", "status", "currency", "refund_amount"]
+
+
+def test_the_schema_refuses_wrong_types_instead_of_passing_them():
+    accepted = prepare_orders(orders_of(total_price=["10"]), "UTC", NOW).accepted
+    with pytest.raises(pa.errors.SchemaError):
+        schemas.stored_orders(1e7).validate(accepted.astype({"order_date": "datetime64[ns, UTC]"}))
+
+
+def test_identical_rows_collapse_and_contradictions_keep_the_first():
+    frame = orders_of(order_id=["a", "a", "b", "b", "a"], total_price=["1", "1.00", "2", "3", "4"])
+    prepared = prepare_orders(frame, "UTC", NOW)
+    assert prepared.accepted[["order_id", "total_price"]].to_numpy().tolist() == [["a", 1.0], ["b", 2.0]]
+    assert reasons(prepared) == ["order_id occurs twice with different contents; the first was kept"] * 2
+    assert prepared.notes == ["1 rows repeat an earlier row exactly and were taken once"]
+    assert prepared.contested.tolist() == ["b", "a"]
+
+
+def test_a_refused_row_does_not_take_the_place_of_a_good_one():
+    prepared = prepare_orders(orders_of(order_id=["a", "a"], total_price=["-1", "3"]), "UTC", NOW)
+    assert prepared.accepted["total_price"].tolist() == [3.0]
+
+
+def test_null_columns_are_absent_and_foreign_ones_named():
+    frame = orders_of(total_price=["1"]).assign(discount=[None], store_id=["7"], note=["x"])
+    prepared = prepare_orders(frame, "UTC", NOW)
+    assert prepared.ignored_columns == ["store_id", "note"]
+    assert "discount_amount" in prepared.absent_columns
+    assert prepared.accepted["discount_amount"].isna().all()
+
+
+@pytest.mark.parametrize("change", [lambda f: f.drop(columns="total_price"), lambda f: f.assign(total_price=None)])
+def test_missing_column_names_it_what_is_there_and_what_would_do(change):
+    with pytest.raises(BadInputError) as raised:
+        prepare_orders(change(orders_of(order_id=["a"])), "UTC", NOW, where="orders.csv")
+    for part in ("orders.csv", "no column total_price", "order_id, customer_id", "grand_total"):
+        assert part in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_guests_are_accepted_the_policy_decides_about_them():
+    prepared = prepare_orders(orders_of(customer_id=["c", None]), "UTC", NOW)
+    assert prepared.accepted["customer_id"].isna().tolist() == [False, True]
+
+
+def test_line_numbers_follow_appearance():
+    frame = items_of(order_id=["a", "b", "a", "a", "b"], quantity=["1", "1", "0", "1", "1"])
+    prepared = prepare_order_items(frame, "UTC", NOW, {"a", "b"})
+    assert prepared.accepted["line_no"].tolist() == [1, 1, 3, 2]  # a refused line keeps its number
+    assert prepared.accepted["line_no"].dtype == "int64"
+
+
+def test_identifiers_of_any_type_meet():
+    orders = orders_of(order_id=["1001"]).assign(order_id=[1001.0], customer_id=[7.0])
+    accepted = prepare_orders(orders, "UTC", NOW).accepted
+    assert accepted[["order_id", "customer_id"]].to_numpy().tolist() == [["1001", "7"]]
+    lines = prepare_order_items(items_of(order_id=[1001]), "UTC", NOW, accepted["order_id"])
+    assert len(lines.accepted) == 1
+
+
+def test_infinity_and_nul_survive_as_json():
+    frame = pd.DataFrame({"order_id": ["a\0", "b"], "customer_id": ["c", "c"], "order_date": ["2024-01-05"] * 2})
+    prepared = prepare_orders(frame.assign(total_price=[np.inf, 1.0]), "UTC", NOW)
+    assert json.loads(prepared.refused["row"][0])["total_price"] == "inf"
+    assert "\\u0000" not in prepared.refused["row"][0]
+
+
+def test_amount_limit_follows_the_currency():
+    frame = orders_of(total_price=["25000000"], currency=["VND"])
+    assert len(prepare_orders(frame, "UTC", NOW).accepted) == 1
+    assert reasons(prepare_orders(frame, "UTC", NOW, currency="USD")) == ["total_price is absurd (above 10,000,000)"]
+
+
+def test_broken_csv_lines_are_refused(tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text("order_id,customer_id,order_date,total_price\na,c,2024-01-05,1\nb,c,2024-01-05,1,000.00\n")
+    prepared = prepare_orders(read_table(path), "UTC", NOW)
+    assert prepared.accepted["order_id"].tolist() == ["a"]
+    assert json.loads(prepared.refused["row"][0]) == {"line": "b,c,2024-01-05,1,000.00"}
+    assert prepared.n_read == 2
+
+
+def test_the_argument_is_not_changed(tmp_path):
+    frame = orders_of(total_price=["1", "x"])
+    frame.attrs["broken_lines"] = ["z"]
+    before = frame.copy()
+    prepare_orders(frame, "UTC", NOW)
+    pd.testing.assert_frame_equal(frame, before)
+    assert frame.attrs == {"broken_lines": ["z"]}
+
+
+def test_tickets():
+    frame = pd.DataFrame(
+        {
+            "Ticket ID": [1, 2, 3],
+            "requester_email": ["a@x", None, "b@x"],
+            "created_at": ["2024-01-05 10:00", "2024-01-05", "2024-01-05"],
+            "tags": [["late", "shipping"], None, None],
+            "csat": [5, 3, 9],
+        }
+    )
+    prepared = prepare_support_tickets(frame, "UTC", NOW)
+    assert prepared.accepted["ticket_id"].tolist() == ["1", "2"]
+    assert prepared.accepted["tags"][0] == "late, shipping"
+    assert reasons(prepared) == ["satisfaction_score is not between 1 and 5"]

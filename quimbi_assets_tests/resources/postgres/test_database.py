@@ -1,0 +1,145 @@
+"""Databases, migrations and the errors of a server that cannot be used."""
+
+import psycopg2
+import pytest
+
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
+from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.postgres import database as module
+from quimbi_assets.resources.postgres import migrations
+from quimbi_assets.resources.postgres.addresses import database_name
+from quimbi_assets.resources.postgres.database import Database, open_database
+
+
+def test_tables_of_the_schema(database):
+    with database.transaction() as cursor:
+        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'quimbi'")
+        tables = {row[0] for row in cursor.fetchall()}
+        cursor.execute(
+            """SELECT tc.table_name, kcu.column_name FROM information_schema.table_constraints tc
+               JOIN information_schema.key_column_usage kcu USING (constraint_name, table_schema)
+               WHERE tc.table_schema = 'quimbi' AND kcu.ordinal_position = 1 AND constraint_type = 'PRIMARY KEY'"""
+        )
+        first = dict(cursor.fetchall())
+    expected = {"stores", "orders", "order_items", "support_tickets", "quarantined_rows"}
+    assert expected | {"customer_profiles", "dim_segment_master", "segment_lineage"} <= tables
+    assert {first[table] for table in tables - {"alembic_version"}} == {"store_id"}
+
+
+def test_head_is_the_newest_migration():
+    assert migrations.scripts().get_current_head() == migrations.HEAD
+
+
+def test_engine_and_urls_name_the_driver(database):
+    with database.engine().connect() as connection:
+        assert connection.exec_driver_sql("SELECT current_database()").scalar() == "quimbi"
+    assert all(
+        url.startswith("postgresql+psycopg2://") for url in (database.url, database.dagster_url, database.mlflow_url)
+    )
+
+
+def test_dagster_and_mlflow_have_databases_of_their_own(database):
+    for url, name in ((database.dagster_libpq_url, "dagster"), (database.mlflow_libpq_url, "mlflow")):
+        connection = psycopg2.connect(url)
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT current_database()")
+            assert cursor.fetchone() == (name,)
+        connection.close()
+
+
+def test_up_to_date_needs_no_migration(database, home, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("migrated although up to date")
+
+    monkeypatch.setattr(migrations, "upgrade", refuse)
+    assert open_database(home) == database
+
+
+def test_transaction_rolls_back_on_error(database):
+    def fail(cursor):
+        cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('rolled-back')")
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError), database.transaction() as cursor:
+        fail(cursor)
+    with database.transaction() as cursor:
+        cursor.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'rolled-back'")
+        assert cursor.fetchone() == (0,)
+
+
+def given_server(database: Database, monkeypatch, role: str, name: str) -> str:
+    url = database.libpq_url.replace("postgres@/quimbi", f"{role}@/{name}")
+    monkeypatch.setenv("DATABASE_URL", url)
+    return url
+
+
+def run(database: Database, *statements: str) -> None:
+    connection = psycopg2.connect(database.libpq_url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    connection.close()
+
+
+def test_given_server_gets_three_databases(database, monkeypatch):
+    url = given_server(database, monkeypatch, "postgres", "shop")
+    monkeypatch.setenv("DATABASE_URL", url.replace("postgresql://", "postgres://"))
+    opened = open_database()
+    assert opened.libpq_url == url
+    assert [database_name(one) for one in (opened.url, opened.dagster_url, opened.mlflow_url)] == [
+        "shop",
+        "shop_dagster",
+        "shop_mlflow",
+    ]
+    assert module._is_current(opened)
+    assert open_database() == opened
+
+
+def test_role_that_may_not_create_databases_is_told_which(database, monkeypatch):
+    run(database, "CREATE ROLE limited LOGIN", "CREATE DATABASE small OWNER limited")
+    given_server(database, monkeypatch, "limited", "small")
+    with pytest.raises(DatabaseUnavailableError) as raised:
+        open_database()
+    statements = str(raised.value).split("have run: ")[1]
+    assert statements == 'CREATE DATABASE "small_dagster"; CREATE DATABASE "small_mlflow";'
+    run(database, *(f"{statement.strip()} OWNER limited" for statement in statements.split(";") if statement.strip()))
+    assert module._is_current(open_database())
+
+
+def test_schema_newer_than_the_code_is_refused(database, monkeypatch):
+    given_server(database, monkeypatch, "postgres", "newer")
+    opened = open_database()
+    with opened.transaction() as cursor:
+        cursor.execute("UPDATE quimbi.alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseUnavailableError, match="upgrade quimbi_assets"):
+        open_database()
+
+
+@pytest.mark.parametrize("url", ["mysql://u@h/d", "postgresql://host-without-database"])
+def test_url_of_another_kind_is_refused(monkeypatch, url):
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(DatabaseUnavailableError, match="DATABASE_URL must read"):
+        open_database()
+
+
+def test_unreachable_server_is_one_line_without_the_password(monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@127.0.0.1:1/shop")
+    with pytest.raises(DatabaseUnavailableError, match="cannot reach") as raised:
+        open_database()
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_home_that_is_a_file_is_bad_input(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("QUIMBI_HOME", str(tmp_path / "file"))
+    with pytest.raises(BadInputError, match="QUIMBI_HOME"):
+        quimbi_home()
+
+
+def test_home_defaults_to_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.delenv("QUIMBI_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert quimbi_home() == tmp_path / ".quimbi"
+    assert quimbi_home().is_dir()

@@ -1,0 +1,284 @@
+"""Files into the database: what is written, what is refused, and that nothing is lost or done twice."""
+
+import subprocess
+import sys
+import textwrap
+
+import pandas as pd
+import pytest
+
+from quimbi_assets.errors import BadInputError, UnknownStoreError
+from quimbi_assets.resources.postgres import copy as bulk
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.reading import read_items, read_orders, read_rows, read_tickets
+from quimbi_assets.resources.postgres.tables.stores import list_stores, read_store
+from quimbi_assets.simulation import write_store
+
+NOW = pd.Timestamp("2024-06-01", tz="UTC")
+
+ORDERS = """\
+order_id,customer_id,order_date,total_price,source,currency
+1,ann,2024-01-05 10:00,10.00,web,EUR
+2,ben,2024-01-06 11:00,20.00,pos,EUR
+3,ann,2024-01-07 12:00,30.00,web,EUR
+4,ann,someday,40.00,web,EUR
+"""
+
+ITEMS = """\
+order_id,product_id,quantity,price
+1,mug,1,10.00
+2,mug,2,10.00
+3,mug,1,10.00
+3,plate,1,20.00
+3,bowl,0,5.00
+4,mug,4,10.00
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(name, text):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def load(database, file, request):
+    """Load texts into a store named after the test."""
+    store = request.node.name.replace("[", "-").replace("]", "")[-60:].strip("_-")
+
+    def run(orders=ORDERS, items=ITEMS, store_id=store, **options):
+        paths = [file("orders.csv", orders), file("items.csv", items) if items else None]
+        return load_store(database, store_id, *paths, now=NOW, **options)
+
+    run.store = store
+    return run
+
+
+def counts(report, table):
+    one = report.table(table)
+    return one.read, one.inserted, one.updated, one.unchanged, one.deleted, one.refused
+
+
+def test_takes_the_good_and_keeps_the_bad(database, load):
+    report = load(time_zone="Europe/Berlin", currency="eur")
+    assert counts(report, "orders") == (4, 3, 0, 0, 0, 1)
+    assert counts(report, "order_items") == (6, 4, 0, 0, 0, 2)
+    assert report.is_new
+    assert report.changed
+    orders, items = read_orders(database, load.store), read_items(database, load.store)
+    assert orders["order_id"].tolist() == ["1", "2", "3"]
+    assert orders["order_date"][0] == pd.Timestamp("2024-01-05 09:00", tz="UTC")
+    assert orders["discount_amount"].isna().all()
+    assert items[["order_id", "line_no"]].to_numpy().tolist() == [["1", 1], ["2", 1], ["3", 1], ["3", 2]]
+    kept = read_rows(database, "quarantined_rows", load.store)
+    assert kept.groupby("table")["reason"].apply(list).to_dict() == {
+        "order_items": ["no accepted order has this order_id", "quantity is not above 0"],
+        "orders": ["order_date is not a date (write it as 2024-12-31 or 2024-12-31 23:59:59)"],
+    }
+    store = read_store(database, load.store)
+    assert (store.time_zone, store.currency) == ("Europe/Berlin", "EUR")
+
+
+def test_same_file_twice_changes_nothing(database, load):
+    load()
+    frames = [read_orders(database, load.store), read_items(database, load.store)]
+    kept = read_rows(database, "quarantined_rows", load.store)
+    report = load()
+    assert counts(report, "orders") == (4, 0, 0, 3, 0, 1)
+    assert counts(report, "order_items") == (6, 0, 0, 4, 0, 2)
+    assert not report.changed
+    frames_again = [read_orders(database, load.store), read_items(database, load.store)]
+    for before, after in zip(frames, frames_again, strict=True):
+        pd.testing.assert_frame_equal(before, after)
+    pd.testing.assert_frame_equal(kept, read_rows(database, "quarantined_rows", load.store))
+
+
+def test_changed_new_and_vanished_rows(database, load):
+    load()
+    report = load(
+        ORDERS.replace("20.00,pos", "25.00,pos") + "5,cat,2024-02-01,7.00,web,EUR\n",
+        "order_id,product_id,quantity,price\n1,mug,1,11.00\n3,plate,1,20.00\n2,mug,2,10.00\n2,cup,1,5.00\n5,mug,1,7\n",
+    )
+    assert counts(report, "orders") == (5, 1, 1, 2, 0, 1)
+    # order 1's line changed; 2's line is the same and a second new; 3 lost its second line, its first changed
+    assert counts(report, "order_items") == (5, 2, 2, 1, 1, 0)
+    items = read_items(database, load.store)
+    assert items[["order_id", "product_id"]].to_numpy().tolist() == [
+        ["1", "mug"],
+        ["2", "mug"],
+        ["2", "cup"],
+        ["3", "plate"],
+        ["5", "mug"],
+    ]
+
+
+def test_a_refused_line_deletes_nothing(database, load):
+    load()
+    report = load(ORDERS, "order_id,product_id,quantity,price\n1,mug,1,10.00\n3,mug,1,10.00\n3,plate,-1,20.00\n")
+    assert counts(report, "order_items") == (3, 0, 0, 2, 0, 1)
+    assert read_items(database, load.store).query("order_id == '3'")["product_id"].tolist() == ["mug", "plate"]
+
+
+def test_columns_that_a_later_file_lacks_stay(database, load):
+    load()
+    load(ORDERS.replace(",source", ",other"), items=None)
+    assert read_orders(database, load.store)["source"].tolist() == ["web", "pos", "web"]
+
+
+def test_items_may_belong_to_orders_loaded_before(database, load):
+    load(items=None)
+    later = "order_id,customer_id,order_date,total_price\n9,dan,2024-03-01,1\n"
+    report = load(later, "order_id,product_id,quantity,price\n1,mug,1,10\n9,mug,1,1\nnever,mug,1,1\n")
+    assert counts(report, "order_items") == (3, 2, 0, 0, 0, 1)
+
+
+def test_stores_are_apart(database, load):
+    load(store_id="apart-a")
+    load(store_id="apart-b", orders=ORDERS.replace("ann", "zoe"))
+    assert set(read_orders(database, "apart-a")["customer_id"]) == {"ann", "ben"}
+    assert set(read_orders(database, "apart-b")["customer_id"]) == {"zoe", "ben"}
+
+
+def test_mostly_bad_file_loads_nothing_but_keeps_the_rows(database, load):
+    bad = ORDERS.replace("2024-01-05 10:00", "x").replace("2024-01-06 11:00", "y")
+    with pytest.raises(BadInputError, match="3 of 4 rows refused, so nothing was loaded: order_date") as e:
+        load(bad)
+    assert "\n" not in str(e.value)
+    assert read_orders(database, load.store).empty
+    assert load.store not in list_stores(database)
+    assert len(read_rows(database, "quarantined_rows", load.store)) == 3
+
+
+def test_mostly_bad_items_leave_the_orders_out_too(database, load):
+    with pytest.raises(BadInputError, match=r"items\.csv: 3 of 4 rows refused"):
+        load(items="order_id,product_id,quantity,price\n1,mug,1,10\n7,mug,1,1\n8,mug,1,1\n9,mug,1,1\n")
+    assert read_orders(database, load.store).empty
+
+
+def test_failing_load_leaves_what_was_there(database, load):
+    load()
+    before = read_orders(database, load.store)
+    with pytest.raises(BadInputError):
+        load(ORDERS.replace("10.00,web", "11.00,web"), "order_id,product_id,quantity,price\n7,mug,1,1\n")
+    pd.testing.assert_frame_equal(before, read_orders(database, load.store))
+
+
+def test_identical_refused_rows_are_counted_not_lost(database, load):
+    bad = "order_id,product_id,quantity,price\n" + "1,mug,1,10\n" * 4 + "1,mug,0,10\n" * 3
+    load(items=bad)
+    kept = read_rows(database, "quarantined_rows", load.store).query("table == 'order_items'")
+    assert kept["occurrences"].tolist() == [3]
+
+
+def test_tickets(database, load, file):
+    tickets = file("tickets.csv", "ticket_id,customer_id,created_at,tags\nt1,ann,2024-01-09 08:00,late\nt2,ann,x,\n")
+    report = load(tickets_path=tickets)
+    assert counts(report, "support_tickets") == (2, 1, 0, 0, 0, 1)
+    frame = read_tickets(database, load.store)
+    assert frame["ticket_id"].tolist() == ["t1"]
+    assert frame["satisfaction_score"].isna().all()
+    assert counts(load(tickets_path=tickets), "support_tickets") == (2, 0, 0, 1, 0, 1)
+
+
+def test_line_export_is_orders_and_items_in_one(database, load):
+    text = (
+        "Name,Email,Total,Created at,Lineitem quantity,Lineitem name,Lineitem price\n"
+        "#1,a@x,30,2024-01-05 10:00:00 +0100,1,Mug,10\n#1,a@x,,,2,Cup,10\n#2,b@x,5,2024-01-06 10:00:00 +0100,1,Mug,5\n"
+    )
+    report = load(text, items=None)
+    assert counts(report, "orders") == (2, 2, 0, 0, 0, 0)
+    assert counts(report, "order_items") == (3, 3, 0, 0, 0, 0)
+    assert counts(load(text, items=None), "order_items") == (3, 0, 0, 3, 0, 0)
+
+
+def test_time_zone_is_remembered(database, load):
+    load(time_zone="America/New_York")
+    report = load(ORDERS.replace("2024-01-05", "2024-01-04"))
+    assert report.store.time_zone == "America/New_York"
+    assert read_orders(database, load.store)["order_date"][0] == pd.Timestamp("2024-01-04 15:00", tz="UTC")
+    assert "was America/New_York" in " ".join(load(time_zone="UTC").lines())
+
+
+def test_report_names_what_was_ignored(load):
+    text = "\n".join(load(ORDERS.replace("source", "store_id")).lines())
+    assert "ignored columns: store_id" in text
+    assert "refused 1: order_date is not a date" in text
+    assert "not recorded: discount_amount, source, status, refund_amount" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"store_id": ""}, "store id"),
+        ({"store_id": "../up"}, "store id"),
+        ({"store_id": "a" * 64}, "store id"),
+        ({"time_zone": "Mars/Olympus"}, "unknown time zone"),
+        ({"currency": "EURO"}, "currency 'EURO'"),
+    ],
+)
+def test_bad_options(load, options, message):
+    with pytest.raises(BadInputError, match=message):
+        load(**options)
+
+
+def test_unknown_store_lists_the_known(database, load):
+    load(store_id="known-store")
+    with pytest.raises(UnknownStoreError, match="known-store"):
+        read_store(database, "no-such-store")
+
+
+def test_a_policy_of_the_store_survives_a_load(database, load):
+    load()
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE quimbi.stores SET order_policy = '{\"drop_guests\": false}' WHERE store_id = %s", (load.store,)
+        )
+    load()
+    assert not read_store(database, load.store).policy.drop_guests
+
+
+def test_progress_is_told(load):
+    said = []
+    load(progress=said.append)
+    assert [line.split()[0] for line in said] == ["reading", "reading", "checking", "checking", "writing", "writing"]
+
+
+def test_two_loads_at_once(database, load, file, home):
+    orders, items = file("orders.csv", ORDERS), file("items.csv", ITEMS)
+    code = textwrap.dedent(
+        """
+        import sys
+        import pandas as pd
+        from quimbi_assets.resources.postgres.database import open_database
+        from quimbi_assets.resources.postgres.loading import load_store
+        report = load_store(open_database(), "at-once", *sys.argv[1:], now=pd.Timestamp("2024-06-01", tz="UTC"))
+        print(sum(table.inserted for table in report.tables))
+        """
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(orders), str(items)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    inserted = sorted(int(process.communicate(timeout=120)[0]) for process in started)
+    assert inserted == [0, 7]
+
+
+def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tmp_path):
+    write_store(40, tmp_path, seed=8)
+    files = tmp_path / "orders.parquet", tmp_path / "order_items.parquet"
+    load_store(database, "just-filled", *files)
+    with database.transaction() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'quimbi.order_items'::regclass")
+        assert cursor.fetchone()[0] > 0
+        bulk.lock(cursor, "load:just-filled")
+        staged = bulk.stage(cursor, "order_items", ["order_id", "line_no"], pd.read_parquet(files[1]))
+        assert bulk.delete_vanished_lines(cursor, "just-filled", staged, pd.Series(dtype="str")) == 0
+        cursor.execute("SHOW enable_nestloop")
+        assert cursor.fetchone() == ("off",)
+    with database.transaction() as cursor:
+        cursor.execute("SHOW enable_nestloop")
+        assert cursor.fetchone() == ("on",)
