@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from quimbi_assets_tests.drift.conftest import Weeks, fitted
+from quimbi_assets_tests.weekly.conftest import Weeks, fitted
 
 from quimbi_assets.clustering.abstention import measure_differences
 from quimbi_assets.ingest.policy import apply_policy

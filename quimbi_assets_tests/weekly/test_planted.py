@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from quimbi_assets_tests.drift.conftest import Weeks, fitted
+from quimbi_assets_tests.weekly.conftest import Weeks, fitted
 
 from quimbi_assets.axes import extract_features
 from quimbi_assets.ingest.policy import apply_policy
