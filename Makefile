@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: setup demo test lint ui lock screenshots clean
+.PHONY: setup demo test lint ui lock screenshots structure clean
 
 setup: $(VENV)/.installed
 
@@ -32,6 +32,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/mypy
+
+# What there is of the package beside what there may be at most.
+structure: setup
+	@$(BIN)/python benchmarks/structure.py
 
 # Pictures of the Dagster and MLflow pages for docs/; needs Chromium (Debian: apt-get install chromium).
 screenshots: setup

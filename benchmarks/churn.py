@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from mbg_nbd import fit as fit_mbg_nbd
 from mbg_nbd import summarise
-from selection import load as load_orders
+from selection import load as load_rows
 
-from quimbi_assets.axes import default_observation_end
+from quimbi_assets.churn.evaluation import draw_calibration, figures, mean_interval
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.measures import Interval, auc_difference, brier, calibration_error
-from quimbi_assets.churn.picture import draw_calibration
 from quimbi_assets.churn.training import train_churn
-from quimbi_assets.churn.trial import figures, mean_interval
+from quimbi_assets.history import History
+from quimbi_assets.store import Store
 
 STORES = ("cdnow", "online_retail_2009_2010", "completejourney", "simulated", "retail_case_study")
 CONTROL = "retail_case_study"
@@ -38,55 +37,54 @@ class Row:
 
 
 def load(name, data, n_customers):
-    """Orders that count and the store's time zone; None where the data are absent."""
+    """The store's history; None where the data are absent."""
     folder = data / name
     if name not in {"simulated", "completejourney"} and not folder.is_dir():
         return None
     place = {"simulated": f"simulated:{n_customers}", "completejourney": name}.get(name, folder)
-    orders = load_orders(str(place))[0]
-    kept = orders[orders["customer_id"].notna()].assign(order_date=lambda t: pd.to_datetime(t["order_date"], utc=True))
-    return kept, "America/New_York" if name in {"simulated", "completejourney"} else "UTC"
+    time_zone = "America/New_York" if name in {"simulated", "completejourney"} else "UTC"
+    return History.from_frames(load_rows(str(place))[0].orders, store=Store(name, time_zone))
 
 
-def compare(orders, end):
+def compare(store):
     """Train as a run does, test on the last windows of H days, and hold MBG/NBD to the same customers."""
-    fitted = train_churn(orders, end)
-    trial, history = fitted.trial, read_history(orders, end)
+    fitted = train_churn(store)
+    trial, history = fitted.evaluation, read_history(store)
     gone, dead = {}, {}
-    for window in trial.windows:
-        known = summarise(measure(history, window.cut, trial.horizon_days))
+    for window in trial.hold_outs:
+        known = summarise(measure(history, window.cut_off, trial.horizon_days))
         reference = fit_mbg_nbd(*known)
-        gone[window.cut] = reference.no_order(*known, trial.horizon_days)
-        dead[window.cut] = 1 - reference.alive(*known)
+        gone[window.cut_off] = reference.no_order(*known, trial.horizon_days)
+        dead[window.cut_off] = 1 - reference.alive(*known)
     rows = [
         _row(f"model ({trial.kind})", trial.model, trial.difference),
-        _row("last order alone", trial.silence, None),
+        _row("last order alone", trial.baseline, None),
         *(
             _row(
                 name,
-                figures(trial.windows, lambda window, told=told: told[window.cut]),
-                mean_interval([auc_difference(w.truth, told[w.cut], w.days) for w in trial.windows]),
+                figures(trial.hold_outs, lambda window, told=told: told[window.cut_off]),
+                mean_interval([auc_difference(w.truth, told[w.cut_off], w.days) for w in trial.hold_outs]),
             )
             for name, told in (("MBG/NBD, no order in H", gone), ("MBG/NBD, not alive", dead))
         ),
         Row("base rate", "0.500", "", trial.base_brier, _base_error(trial), 1.0),
     ]
-    return fitted, rows, _brier_difference(trial.windows, gone), _by_window(trial, gone)
+    return fitted, rows, _brier_difference(trial.hold_outs, gone), _by_window(trial, gone)
 
 
 def _brier_difference(windows, other):
     """Mean difference of squared distances from the truth, paired, with its 95 % interval."""
     found = []
     for w in windows:
-        each = (w.risk - w.truth) ** 2 - (other[w.cut] - w.truth) ** 2
+        each = (w.risk - w.truth) ** 2 - (other[w.cut_off] - w.truth) ** 2
         half = 1.96 * each.std() / np.sqrt(len(each))
         found.append(Interval(each.mean(), each.mean() - half, each.mean() + half))
     return _signed(mean_interval(found), digits=4)
 
 
 def _base_error(trial):
-    told = np.concatenate([np.full(len(w.truth), w.base_rate) for w in trial.windows])
-    return calibration_error(np.concatenate([w.truth for w in trial.windows]), told)
+    told = np.concatenate([np.full(len(w.truth), w.base_rate) for w in trial.hold_outs])
+    return calibration_error(np.concatenate([w.truth for w in trial.hold_outs]), told)
 
 
 def _by_window(trial, gone):
@@ -95,8 +93,8 @@ def _by_window(trial, gone):
         "| H days from | customers | stayed away | mean risk | AUC | Brier | MBG/NBD | calibration error | MBG/NBD |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for row, w in zip(trial.by_window.to_dict("records"), trial.windows, strict=True):
-        other = gone[w.cut]
+    for row, w in zip(trial.by_hold_out.to_dict("records"), trial.hold_outs, strict=True):
+        other = gone[w.cut_off]
         lines.append(
             f"| {row['from']} | {row['customers']:,} | {row['stayed_away']:.1%} | {row['mean_risk']:.1%} | "
             f"{row['auc']:.3f} | {row['brier']:.4f} | {brier(w.truth, other):.4f} | {row['calibration_error']:.3f} | "
@@ -126,14 +124,14 @@ def _signed(found, digits=3):
 
 def section(name, fitted, rows, less_brier, by_window, picture):
     """One store's part of the page."""
-    trial = fitted.trial
+    trial = fitted.evaluation
     serves = "days since the last order alone" if trial.serves == "silence" else f"the model ({trial.serves})"
     weak = f" It is reported as weak: it {trial.weak_reason}." if trial.weak_reason else ""
-    learnt = ", ".join(str(len(window.training)) for window in trial.windows)
+    learnt = ", ".join(str(len(window.training)) for window in trial.hold_outs)
     lines = [
         f"## {name}",
         "",
-        f"H = {trial.horizon_days} days; {len(trial.windows)} windows, learnt from {learnt} cuts before each. "
+        f"H = {trial.horizon_days} days; {len(trial.hold_outs)} windows, learnt from {learnt} cuts before each. "
         f"{trial.away_share:.1%} stayed away. "
         f"What serves: {serves}.{weak} The model's Brier "
         f"score less that of MBG/NBD (no order in H): {less_brier}.",
@@ -164,7 +162,7 @@ SUMMARY = [
 def summary(name, rows, trial):
     """One store's line of the table at the top."""
     model, alone, reference = rows[:3]
-    worst = max(calibration_error(window.truth, window.risk) for window in trial.windows)
+    worst = max(calibration_error(window.truth, window.risk) for window in trial.hold_outs)
     return (
         f"| {name} | {model.auc.split()[0]} | {alone.auc.split()[0]} | {model.difference} | {model.brier:.4f} | "
         f"{reference.brier:.4f} | {model.error:.3f} | {worst:.3f} |"
@@ -181,18 +179,17 @@ def main():
     options = parser.parse_args()
     parts, lines, absent = [], [], []
     for name in options.stores.split(","):
-        found = load(name, options.data, options.customers)
-        if found is None:
+        store = load(name, options.data, options.customers)
+        if store is None:
             absent.append(name)
             continue
-        orders, time_zone = found
-        found = compare(orders, default_observation_end(orders, time_zone))
+        found = compare(store)
         picture = Path("pictures") / f"churn_{name}.png"
         (options.out.parent / picture).parent.mkdir(parents=True, exist_ok=True)
-        (options.out.parent / picture).write_bytes(draw_calibration(found[0].trial))
+        (options.out.parent / picture).write_bytes(draw_calibration(found[0].evaluation))
         title = f"{name}, {options.customers:,} customers" if name == "simulated" else name
         title += " (generated at random: nothing to be found)" if name == CONTROL else ""
-        lines.append(summary(title, found[1], found[0].trial))
+        lines.append(summary(title, found[1], found[0].evaluation))
         parts += section(title, *found, picture)
         print("\n".join(section(title, *found, picture)), flush=True)
     head = (Path(__file__).parent / "churn_page.md").read_text()

@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 from selection import load
 
-from quimbi_assets.axes import AXES, default_observation_end, extract_features, fit_reference
-from quimbi_assets.axes._shuffle import shuffle_orders, visible_store
+from quimbi_assets.axes import AXES, Features, fit_reference, measure
+from quimbi_assets.axes._shuffle import shuffle_orders
 from quimbi_assets.clustering.abstention import measure_differences
+from quimbi_assets.history import History
 
 STORES = "../shared/data/online_retail_2009_2010,../shared/data/cdnow,completejourney,simulated:3000"
 
@@ -27,14 +28,11 @@ def usable_axes(features):
     return [name for name, counts in differing.items() if (counts > 1).sum() > 1]
 
 
-def judged(orders, items, seed):
+def judged(history, seed):
     """Verdicts by axis, as a run finds them."""
-    end = default_observation_end(orders)
-    reference = fit_reference(orders, items, end)
-    features = extract_features(orders, items, reference=reference, observation_end=end)
-    return measure_differences(
-        orders, items, usable_axes(features), end, recorded=features.recorded, reference=reference, random_state=seed
-    )
+    reference = fit_reference(history)
+    features = Features(measure(history, reference=reference))
+    return measure_differences(history, usable_axes(features), features.recorded, reference, random_state=seed)
 
 
 def cell(found):
@@ -57,17 +55,15 @@ def main():
     cells, controls = {}, []
     for store in options.stores.split(","):
         name = Path(store).name
-        orders, items, _ = load(store)
-        if orders["order_date"].dt.tz is not None:
-            orders = orders.assign(order_date=orders["order_date"].dt.tz_convert("UTC").dt.tz_localize(None))
+        history = History.from_frames(*load(store)[0])
         start = time.process_time()
-        found = [judged(orders, items, seed) for seed in range(options.seeds)]
+        found = [judged(history, seed) for seed in range(options.seeds)]
         seconds = (time.process_time() - start) / options.seeds
         cells[name] = {axis: cell(differences) for axis, differences in found[0].items()}
         controls.append([name, len(found[0]), *(sum(d.is_weak for d in f.values()) for f in found), f"{seconds:.1f}"])
-        end = default_observation_end(orders)
-        dealt = [shuffle_orders(*visible_store(orders, items, end), end, 100 + seed) for seed in range(options.seeds)]
-        found = [judged(o.drop(columns="order_date_local"), i, seed) for seed, (o, i) in enumerate(dealt)]
+        rows, end = history.frames(), history.end
+        dealt = [shuffle_orders(rows, end, 100 + seed) for seed in range(options.seeds)]
+        found = [judged(History.from_frames(*own).until(end), seed) for seed, own in enumerate(dealt)]
         weak = [sum(d.is_weak for d in f.values()) for f in found]
         controls.append([f"{name}, dealt", len(found[0]), *weak, ""])
         print(controls[-2:], flush=True)

@@ -15,29 +15,33 @@ import numpy as np
 import pandas as pd
 import pandas_yardstick
 
-from quimbi_assets.axes import AXES, StoreReference, default_observation_end, extract_features, fit_reference
+from quimbi_assets.axes import AXES, extract_features, fit_reference
+from quimbi_assets.history import Frames, History
 from quimbi_assets.simulation import simulate_store
+from quimbi_assets.store import Store
 
 TIME_ZONE = "America/New_York"
 
 
-class Store:
+class Simulated:
     """A simulated store in canonical form, with what was fitted on all of it."""
 
     def __init__(self, n_customers: int, seed: int) -> None:
         simulated = simulate_store(n_customers, seed=seed, time_zone=TIME_ZONE)
         known = simulated.orders[simulated.orders["customer_id"].notna()]
-        self.orders, self.items = pandas_yardstick.canonical(known, simulated.order_items, TIME_ZONE)
-        self.items = self.items[self.items["order_id"].isin(self.orders["order_id"])]
-        self.end = default_observation_end(self.orders, TIME_ZONE)
-        self.reference: StoreReference = fit_reference(self.orders, self.items, self.end)
-        self.recorded = extract_features(self.orders, self.items, axes=[], observation_end=self.end).recorded
-        self.customer_ids = np.sort(self.orders["customer_id"].unique())
+        orders, items = pandas_yardstick.canonical(known, simulated.order_items, TIME_ZONE)
+        tickets = pandas_yardstick.canonical_tickets(simulated.support_tickets, TIME_ZONE)
+        self.rows = Frames(orders, items[items["order_id"].isin(orders["order_id"])], tickets)
+        history = History.from_frames(*self.rows, Store(time_zone=TIME_ZONE))
+        self.end, self.recorded, self.reference = history.end, history.recorded, fit_reference(history)
+        self.customer_ids = history.customers.to_numpy(zero_copy_only=False)
 
-    def of(self, customer_ids: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Orders and lines of some customers."""
-        orders = self.orders[self.orders["customer_id"].isin(customer_ids)]
-        return orders, self.items[self.items["order_id"].isin(orders["order_id"])]
+    def of(self, customer_ids: np.ndarray) -> Frames:
+        """Rows of some customers."""
+        orders, items, tickets = self.rows
+        own = orders[orders["customer_id"].isin(customer_ids)]
+        lines = items[items["order_id"].isin(own["order_id"])]
+        return Frames(own, lines, tickets[tickets["customer_id"].isin(customer_ids)])
 
 
 def seconds(run: Callable[[], Any], repeats: int) -> tuple[float, Any]:
@@ -50,9 +54,9 @@ def seconds(run: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return float(np.median(taken)), result
 
 
-def differences(store: Store, orders: pd.DataFrame, items: pd.DataFrame, expected: dict[str, pd.DataFrame]) -> int:
+def differences(store: Simulated, rows: Frames, expected: dict[str, pd.DataFrame]) -> int:
     """Count the numbers on which the two implementations disagree by more than 1e-9."""
-    found = _extract(store, orders, items)
+    found = _extract(store, rows)
     n_different = 0
     for axis, table in expected.items():
         numbers = [f.name for f in AXES[axis].features if f.kind == "number"]
@@ -62,18 +66,24 @@ def differences(store: Store, orders: pd.DataFrame, items: pd.DataFrame, expecte
     return n_different
 
 
-def _extract(store: Store, orders: pd.DataFrame, items: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _extract(store: Simulated, rows: Frames) -> dict[str, pd.DataFrame]:
     return extract_features(
-        orders, items, observation_end=store.end, recorded=store.recorded, reference=store.reference
+        rows.orders,
+        rows.items,
+        tickets=rows.tickets,
+        observation_end=store.end,
+        recorded=store.recorded,
+        reference=store.reference,
     )
 
 
-def _plain(store: Store, orders: pd.DataFrame, items: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _plain(store: Simulated, rows: Frames) -> dict[str, pd.DataFrame]:
     fitted = store.reference
     return pandas_yardstick.extract(
-        orders,
-        items,
+        rows.orders,
+        rows.items,
         store.end,
+        tickets=rows.tickets,
         cheap_prices=dict(fitted.product_prices.to_numpy().tolist()),
         luxury_prices=dict(fitted.category_prices.to_numpy().tolist()),
         store_gap_days=fitted.median_gap_days,
@@ -88,20 +98,21 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.1, help="customers the plain implementation runs on")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
-    store = Store(given.customers, given.seed)
+    store = Simulated(given.customers, given.seed)
     drawn = np.random.default_rng(given.seed).permutation(store.customer_ids)
     n_all, n_sample = len(drawn), max(int(len(drawn) * given.share), 1)
-    print(f"{len(AXES)} axes, {n_all:,} customers, {len(store.orders):,} orders, {len(store.items):,} lines,")
+    counts = ", ".join(f"{len(rows):,} {name}" for name, rows in store.rows._asdict().items())
+    print(f"{len(AXES)} axes, {n_all:,} customers, {counts},")
     print(f"{os.cpu_count()} cores; median of {given.repeats} runs, the plain implementation once\n")
 
-    first, _ = seconds(lambda: _extract(store, *store.of(drawn[:1])), 1)
-    whole, _ = seconds(lambda: _extract(store, store.orders, store.items), given.repeats)
+    first, _ = seconds(lambda: _extract(store, store.of(drawn[:1])), 1)
+    whole, _ = seconds(lambda: _extract(store, store.rows), given.repeats)
     some, one = store.of(drawn[:1_000]), store.of(drawn[:1])
-    thousand, _ = seconds(lambda: _extract(store, *some), given.repeats)
-    single, _ = seconds(lambda: _extract(store, *one), 10 * given.repeats)
+    thousand, _ = seconds(lambda: _extract(store, some), given.repeats)
+    single, _ = seconds(lambda: _extract(store, one), 10 * given.repeats)
     sample = store.of(drawn[:n_sample])
-    plain, expected = seconds(lambda: _plain(store, *sample), 1)
-    n_different = differences(store, *sample, expected)
+    plain, expected = seconds(lambda: _plain(store, sample), 1)
+    n_different = differences(store, sample, expected)
 
     _report(n_all, n_sample, whole, plain)
     print(f"\n1,000 customers: {thousand:.3f} s   one customer: {1000 * single:.0f} ms")

@@ -22,10 +22,11 @@ Row = dict[str, Any]
 
 @dataclass
 class Customer:
-    """What is visible of one customer: orders in time (``at`` in whole seconds) and their lines."""
+    """What is visible of one customer: orders in time (``at`` in whole seconds), their lines, tickets in time."""
 
     orders: pd.DataFrame
     lines: pd.DataFrame
+    tickets: pd.DataFrame
     end: int
     discounts_recorded: bool
 
@@ -71,11 +72,19 @@ def canonical(orders: pd.DataFrame, items: pd.DataFrame, time_zone: str) -> tupl
     return orders, items.assign(refunded_at=pd.to_datetime(items["refunded_at"], utc=True).dt.tz_localize(None))
 
 
+def canonical_tickets(tickets: pd.DataFrame, time_zone: str) -> pd.DataFrame:
+    """Bring tickets with UTC instants into canonical form: naive UTC times and ``created_at_local``."""
+    instants = {n: pd.to_datetime(tickets[n], utc=True) for n in ("created_at", "first_response_at", "resolved_at")}
+    local = instants["created_at"].dt.tz_convert(time_zone).dt.tz_localize(None)
+    return tickets.assign(created_at_local=local, **{n: times.dt.tz_localize(None) for n, times in instants.items()})
+
+
 def extract(
     orders: pd.DataFrame,
     items: pd.DataFrame,
     observation_end: pd.Timestamp,
     *,
+    tickets: pd.DataFrame | None = None,
     cheap_prices: dict[str, float] | None = None,
     luxury_prices: dict[str, float] | None = None,
     store_gap_days: float | None = None,
@@ -88,6 +97,8 @@ def extract(
         Canonical frames with all their columns.
     observation_end : Timestamp
         Naive UTC, exclusive.
+    tickets : DataFrame, optional
+        Canonical, with all their columns; without it there is no ``support_history``.
     cheap_prices, luxury_prices : dict of str to float, optional
         Cheapest-decile price by product, 80th percentile of prices by category.
     store_gap_days : float, optional
@@ -99,14 +110,18 @@ def extract(
         By axis, (n_customers, n_features), indexed by ``customer_id``; NaN or None where undefined.
     """
     fitted = (cheap_prices or {}, luxury_prices or {}, store_gap_days)
-    rows: dict[str, dict[Hashable, Row]] = {axis: {} for axis in AXES}
-    for customer_id, customer in customers(orders, items, observation_end):
-        for axis, measure in AXES.items():
+    axes = {axis: measure for axis, measure in AXES.items() if axis != "support_history" or tickets is not None}
+    rows: dict[str, dict[Hashable, Row]] = {axis: {} for axis in axes}
+    seen = orders.assign(**dict.fromkeys(TICKET_COLUMNS)).iloc[:0] if tickets is None else tickets
+    for customer_id, customer in customers(orders, items, seen, observation_end):
+        for axis, measure in axes.items():
             rows[axis][customer_id] = measure(customer, *fitted) if axis in FITTED else measure(customer)
     return {axis: pd.DataFrame.from_dict(found, orient="index") for axis, found in rows.items()}
 
 
-def customers(orders: pd.DataFrame, items: pd.DataFrame, end: pd.Timestamp) -> Iterable[tuple[Hashable, Customer]]:
+def customers(
+    orders: pd.DataFrame, items: pd.DataFrame, tickets: pd.DataFrame, end: pd.Timestamp
+) -> Iterable[tuple[Hashable, Customer]]:
     """Cut to what was visible at ``end``, net the refunds, and hand out one customer at a time."""
     orders = orders[(orders["order_date"] < end) & orders["customer_id"].notna()]
     owner = orders[["order_id", "customer_id", "order_date"]]
@@ -129,8 +144,22 @@ def customers(orders: pd.DataFrame, items: pd.DataFrame, end: pd.Timestamp) -> I
     lines = lines.merge(orders[["order_id", "index", "at"]], on="order_id")
     discounts = bool(orders["discount_amount"].notna().any())
     lines_of = dict(list(lines.groupby("customer_id")))
+    tickets = _visible_tickets(tickets, end)
+    tickets_of = dict(list(tickets.groupby("customer_id")))
     for customer_id, own in orders.groupby("customer_id"):
-        yield customer_id, Customer(own, lines_of.get(customer_id, lines.iloc[:0]), int(end.timestamp()), discounts)
+        bought, written = lines_of.get(customer_id, lines.iloc[:0]), tickets_of.get(customer_id, tickets.iloc[:0])
+        yield customer_id, Customer(own, bought, written, int(end.timestamp()), discounts)
+
+
+def _visible_tickets(tickets: pd.DataFrame, end: pd.Timestamp) -> pd.DataFrame:
+    tickets = tickets[pd.to_datetime(tickets["created_at"]) < end]
+    answered, resolved = pd.to_datetime(tickets["first_response_at"]), pd.to_datetime(tickets["resolved_at"])
+    hidden = resolved.fillna(answered).fillna(pd.to_datetime(tickets["created_at"])) >= end
+    return tickets.assign(
+        first_response_at=answered.where(answered < end),
+        resolved_at=resolved.where(resolved < end),
+        **{name: tickets[name].astype(float).mask(hidden) for name in ("satisfaction_score", "reopen_count")},
+    )
 
 
 def _seconds(times: pd.Series) -> np.ndarray:
@@ -166,9 +195,9 @@ def _office(c: Customer) -> np.ndarray:
     return ~_weekend(c) & (c.local.hour >= 9).to_numpy() & (c.local.hour < 17).to_numpy()
 
 
-def _parts_of_day(c: Customer) -> list[str]:
+def _parts_of_day(local: pd.Series) -> list[str]:
     cuts = ["night"] * 6 + ["morning"] * 6 + ["afternoon"] * 5 + ["evening"] * 5 + ["night"] * 2
-    return [cuts[hour] for hour in c.local.hour]
+    return [cuts[when.hour] for when in local]
 
 
 def _repeat_rate(c: Customer) -> float:
@@ -239,7 +268,7 @@ def purchase_cadence(c: Customer) -> Row:
         "hour_cos": direction.real,
         "hour_concentration": abs(clock) if c.n >= 2 else np.nan,
         "season_concentration": abs(season) if c.n >= 4 else np.nan,
-        "preferred_time": _top(_parts_of_day(c)),
+        "preferred_time": _top(_parts_of_day(c.orders["order_date_local"])),
         "preferred_weekday": _top(c.local.day_name()),
     }
 
@@ -309,13 +338,15 @@ def communication_preference(c: Customer) -> Row:
     channels = np.array([_channel(s) if isinstance(s, str) else None for s in sources], dtype=object)
     known = channels != None  # noqa: E711  (element by element)
     pairs = known[1:] & known[:-1]
+    written = c.tickets["channel"].dropna().str.lower()
+    at = c.tickets["created_at_local"] if len(c.tickets) else c.orders["order_date_local"]
     row = {f"channel_{k}": _per((channels == k).sum(), known.sum()) for k in ("web", "pos", "draft_order", "other")}
     return row | {
         "channel_switching_rate": _per((channels[1:] != channels[:-1])[pairs].sum(), pairs.sum()),
         "weekend_ratio": _weekend(c).mean(),
         "business_hours_ratio": _office(c).mean(),
-        "primary_channel": _top(channels[known]),
-        "preferred_contact_time": _top(_parts_of_day(c)),
+        "primary_channel": _top(written) if len(written) else _top(channels[known]),
+        "preferred_contact_time": _top(_parts_of_day(at)),
     }
 
 
@@ -399,12 +430,54 @@ def value_sophistication(c: Customer, cheap: Row, luxury: Row, _store_gap: float
     }
 
 
+def _hours(tickets: pd.DataFrame, event: str) -> float:
+    seconds = _seconds(tickets[event]) - _seconds(tickets["created_at"])
+    known = seconds[(tickets[event].notna() & (seconds >= 0)).to_numpy()]
+    return known.mean() / 3_600 if len(known) else np.nan
+
+
+def support_history(c: Customer) -> Row:
+    """How tickets went and what they were about; understands the plain tags and subjects of ``TOPIC_OF`` only."""
+    rated = c.tickets["satisfaction_score"].dropna()
+    reopened = c.tickets["reopen_count"].dropna()
+    told = c.tickets[c.tickets["tags"].notna() | c.tickets["subject"].notna()]
+    topics = [
+        [TOPIC_OF[tag] for tag in str(tags).split(",") if tag in TOPIC_OF] or [TOPIC_OF.get(subject)]
+        for tags, subject in zip(told["tags"], told["subject"], strict=True)
+    ]
+    last = c.tickets["created_at_local"].max()
+    return {
+        "tickets_per_order": len(c.tickets) / c.n,
+        "avg_resolution_hours": _hours(c.tickets, "resolved_at"),
+        "reopen_rate": _per((reopened > 0).sum(), len(reopened)),
+        "satisfaction_avg": rated.mean() if len(rated) else np.nan,
+        "avg_first_response_hours": _hours(c.tickets, "first_response_at"),
+        "negative_rate": _per((rated <= 2).sum(), len(rated)),
+        "n_tickets": len(c.tickets),
+        "last_ticket_at": str(last.date()) if len(c.tickets) else None,
+        "primary_ticket_channel": _top(c.tickets["channel"].dropna()),
+    } | {
+        f"topic_{topic}": _per(sum(topic in own for own in topics), len(topics))
+        for topic in ("shipping", "product_question", "return_request", "complaint")
+    }
+
+
+TICKET_COLUMNS = (
+    "created_at", "created_at_local", "channel", "subject", "tags", "first_response_at", "resolved_at",
+    "satisfaction_score", "reopen_count",
+)  # fmt: skip
+TOPIC_OF = {
+    "product_question": "product_question", "shipping": "shipping", "delivery": "shipping", "complaint": "complaint",
+    "return_request": "return_request", "refund": "return_request", "Where is my order?": "shipping",
+    "Question about a product": "product_question", "I would like to return an item": "return_request",
+    "Not happy with my order": "complaint",
+}  # fmt: skip
 FITTED = {"loyalty_trajectory", "value_sophistication"}
 AXES = {
     function.__name__: function
     for function in (
         purchase_frequency, purchase_value, category_exploration, price_sensitivity, purchase_cadence,
         customer_maturity, repurchase_behavior, return_behavior, communication_preference,
-        problem_complexity_profile, loyalty_trajectory, product_knowledge, value_sophistication,
+        problem_complexity_profile, loyalty_trajectory, product_knowledge, value_sophistication, support_history,
     )
 }  # fmt: skip

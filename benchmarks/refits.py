@@ -13,9 +13,10 @@ Usage::
 
     python benchmarks/refits.py FOLDER [--weeks 12] [--no-champion]
 
-FOLDER holds ``orders.parquet`` and ``order_items.parquet`` in canonical columns. ``--no-champion`` fits afresh every
-week and only matches ids, to show what the warm start and the promotion rule are worth. ``--weak a,b`` names axes
-whose customers do not really differ (ADR 5): they shape no archetype, as in a run.
+FOLDER holds ``orders.parquet``, ``order_items.parquet`` and, where there are any, ``support_tickets.parquet`` in
+canonical columns. ``--no-champion`` fits afresh every week and only matches ids, to show what the warm start and the
+promotion rule are worth. ``--weak a,b`` names axes whose customers do not really differ (ADR 5): they shape no
+archetype, as in a run.
 """
 
 import argparse
@@ -26,31 +27,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.axes import AXES, default_observation_end, extract_features, fit_reference
-from quimbi_assets.clustering.axis_model import axis_model
-from quimbi_assets.clustering.comparison import consider
-from quimbi_assets.clustering.identity import inherited_identity
-from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.axes import AXES, Features, fit_reference
+from quimbi_assets.axes import measure as measure_axes
+from quimbi_assets.clustering.model import AxisModel, axis_model
+from quimbi_assets.clustering.promotion import consider
+from quimbi_assets.clustering.segment_ids import give_ids
 from quimbi_assets.errors import InactiveAxisError
-from quimbi_assets.naming.describe import describe_segments
-from quimbi_assets.naming.naming import name_segments
-from quimbi_assets.naming.persistence import GivenNames, remember_names
+from quimbi_assets.history import History
+from quimbi_assets.naming.plan import CurrentNames
+from quimbi_assets.naming.rule_names import name_segments
+from quimbi_assets.naming.segment_statistics import describe_segments
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.scores import score_axis
 
 
 def weeks_of(folder: Path, n_weeks: int) -> Iterator[tuple[pd.Timestamp, dict[str, pd.DataFrame]]]:
     """Yield every week's instant and features, the earliest first."""
-    orders = pd.read_parquet(folder / "orders.parquet")
-    items = pd.read_parquet(folder / "order_items.parquet")
-    dates = orders["order_date"]
-    naive = dates if dates.dt.tz is None else dates.dt.tz_convert("UTC").dt.tz_localize(None)
-    orders["order_date"] = naive.dt.as_unit("us")
-    last = pd.Timestamp(default_observation_end(orders))
+    paths = [folder / f"{table}.parquet" for table in ("orders", "order_items", "support_tickets")]
+    whole = History.from_frames(*(pd.read_parquet(path) for path in paths if path.is_file()))
     for back in range(n_weeks, -1, -1):
-        end = last - pd.Timedelta(weeks=back)
-        reference = fit_reference(orders, items, end)
-        yield end, dict(extract_features(orders, items, reference=reference, observation_end=end).items())
+        history = whole.until(whole.end - pd.Timedelta(weeks=back))
+        yield history.end, dict(Features(measure_axes(history, reference=fit_reference(history))))
 
 
 @dataclass
@@ -59,7 +56,7 @@ class Served:
 
     model: AxisModel
     table: pd.DataFrame
-    names: GivenNames
+    names: CurrentNames
     named: int
 
 
@@ -74,23 +71,26 @@ def differ(one: pd.Series, two: pd.Series) -> float:
     return float((one[shared] != two[shared]).mean())
 
 
-def name(axis_name: str, model: AxisModel, table: pd.DataFrame, given: GivenNames | None) -> GivenNames:
+def name(axis_name: str, model: AxisModel, table: pd.DataFrame, given: CurrentNames | None) -> CurrentNames:
     """Name a champion's segments."""
     description = describe_segments(AXES[axis_name], model, table)
     keeping = {} if given is None else given.still_fitting(model, description)
-    names = name_segments(AXES[axis_name], description, given=keeping)
-    return remember_names(description, names, given)
+    names = name_segments(AXES[axis_name], description, current=keeping)
+    centres = description.set_index("segment_id").filter(regex="^centre:").rename(columns=lambda c: c[len("centre:") :])
+    name, centre = ({}, {}) if given is None else (dict(given.name), dict(given.centre))
+    for segment, new in zip(names["segment_id"], names["segment_name"], strict=True):
+        if name.get(segment) != new:
+            centre[segment] = centres.loc[segment].to_dict()
+        name[segment] = new
+    return CurrentNames(name, centre)
 
 
 def week(axis_name: str, table: pd.DataFrame, served: Served, fresh: bool) -> tuple[dict[str, object], Served]:
     """Refit one axis and compare."""
     if fresh:
         fitted = axis_model(AXES[axis_name]).fit(table)
-        identity = inherited_identity(served.model, fitted, table, served.named)
-        fitted.segment_ids_, fitted.segments_named_, fitted.lineage_ = (
-            identity.segment_ids,
-            identity.named,
-            identity.lineage,
+        fitted.segment_ids_, fitted.segments_named_, fitted.lineage_ = give_ids(
+            fitted, table, served.model, served.named
         )
         promoted, reason = True, "always"
     else:

@@ -16,12 +16,14 @@ from sklearn.cluster import BisectingKMeans, KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from quimbi_assets.axes import AXES, default_observation_end, extract_features, fit_reference
-from quimbi_assets.clustering import setting as settings
+from quimbi_assets.axes import AXES, Features, fit_reference, measure
 from quimbi_assets.clustering.candidates import fit_centers, measure_candidates
 from quimbi_assets.clustering.membership import distances_to
-from quimbi_assets.clustering.model import AxisModel, InactiveAxisError
+from quimbi_assets.clustering.model import AxisModel, axis_model
+from quimbi_assets.clustering.prepared_sample import prepare_sample
 from quimbi_assets.clustering.selection import best_division, faults, shortfall
+from quimbi_assets.errors import InactiveAxisError
+from quimbi_assets.history import Frames, History
 from quimbi_assets.simulation import simulate_store
 
 KEPT_ORDERS, KEPT_SHARES = [1, 2, 3, 4, 8], [0.78, 0.12, 0.05, 0.04, 0.01]
@@ -79,49 +81,41 @@ METHODS = {
 
 
 def load(name):
-    """Orders, lines and planted labels (or None) of ``simulated:N``, ``completejourney`` or a folder of Parquet."""
+    """Rows and planted labels (or None) of ``simulated:N``, ``completejourney`` or a folder of Parquet."""
     if name.startswith("simulated:"):
         store = simulate_store(int(name.partition(":")[2]))
         orders = store.orders[(store.orders["status"] == "paid") & store.orders["customer_id"].notna()]
-        return orders, store.order_items, store.labels.set_index("customer_id")
+        return Frames(orders, store.order_items, store.support_tickets), store.labels.set_index("customer_id")
     if name == "completejourney":
         from quimbi_assets.ingest.completejourney import completejourney_store
 
         orders, items = completejourney_store()
-        return orders, items[items["quantity"] > 0], None
-    return *(pd.read_parquet(Path(name) / f"{table}.parquet") for table in ("orders", "order_items")), None
+        return Frames(orders, items[items["quantity"] > 0]), None
+    paths = [Path(name) / f"{table}.parquet" for table in ("orders", "order_items", "support_tickets")]
+    return Frames(*(pd.read_parquet(path) for path in paths if path.is_file())), None
 
 
-def first_orders(orders, items):
+def first_orders(rows):
     """Only the first one to eight orders of every customer, mostly one."""
+    orders = rows.orders
     ids = orders["customer_id"].unique()
     kept = pd.Series(np.random.default_rng(0).choice(KEPT_ORDERS, len(ids), p=KEPT_SHARES), index=ids)
     orders = orders.sort_values("order_date")
     orders = orders[orders.groupby("customer_id").cumcount() < orders["customer_id"].map(kept)]
-    return orders, items[items["order_id"].isin(orders["order_id"])]
+    return rows._replace(orders=orders)
 
 
 def features_of(name, sparse):
     """Feature tables by axis, and planted labels."""
-    orders, items, labels = load(name)
-    if orders["order_date"].dt.tz is not None:
-        orders = orders.assign(order_date=orders["order_date"].dt.tz_convert("UTC").dt.tz_localize(None))
-    if sparse:
-        orders, items = first_orders(orders, items)
-    end = default_observation_end(orders)
-    reference = fit_reference(orders, items, end)
-    return extract_features(orders, items, reference=reference, observation_end=end), labels
+    rows, labels = load(name)
+    history = History.from_frames(*(first_orders(rows) if sparse else rows))
+    return Features(measure(history, reference=fit_reference(history))), labels
 
 
 def fitted(axis, table):
     """The package's own fit, timed."""
     start = time.perf_counter()
-    model = AxisModel(
-        axis=axis.name,
-        transforms={f.name: f.transform for f in axis.clustering_features},
-        structural=tuple((s.feature, s.equals, s.name) for s in axis.structural),
-        min_orders=axis.min_orders,
-    ).fit(table)
+    model = axis_model(axis).fit(table)
     return model, time.perf_counter() - start
 
 
@@ -130,20 +124,14 @@ def by_method(axis, table, model):
     states = tuple((s.feature, s.equals, s.name) for s in axis.structural if s.name in model.structural_)
     transforms = {f.name: f.transform for f in axis.clustering_features}
     frame = table[[c for c in dict.fromkeys([*transforms, "n_orders"]) if c in table]].astype("float64")
-    prepared = settings.prepare_setting(
-        frame,
-        transforms,
-        states,
-        (model.evidence(table) == "ok"),
-        settings.Limits(2, 6, 50_000, 0),
-    )
+    prepared = prepare_sample(AxisModel(), frame, transforms, states, (model.evidence(table) == "ok"))
     inside, n_states = prepared.member >= 0, len(prepared.states)
     for name, method in METHODS.items():
         candidates = measure_candidates(
             prepared.scaled[~inside],
             prepared.scaled[inside],
             prepared.member[inside],
-            prepared.everyone,
+            prepared.population,
             range(max(2 - n_states, 2), 7 - n_states),
             0,
             method=method,

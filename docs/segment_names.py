@@ -10,25 +10,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from quimbi_assets.axes import AXES
+from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.commands.demo import REAL, SIMULATED
-from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key
-from quimbi_assets.naming.describe import describe_segments
-from quimbi_assets.naming.naming import name_segments
+from quimbi_assets.defs.partitions import axis_key
+from quimbi_assets.naming.rule_names import name_segments
+from quimbi_assets.naming.segment_statistics import describe_segments
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import FrameIOManager, frame_io_manager
+from quimbi_assets.resources.parquet_io import ParquetTables, parquet_tables
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 
 PAGE = Path(__file__).with_name("segment-names.md")
 BEGIN, END = "<!-- names: begin -->", "<!-- names: end -->"
 
 
-def store_tables(frames: FrameIOManager, store_id: str) -> str:
+def store_tables(tables: ParquetTables, store_id: str, currency: str) -> str:
     """Return a store's axes as Markdown: a table each of name, share and the numbers beside it."""
-    orders = frames.read(ORDERS_KEY, store_id)
-    currency = "" if orders is None else orders.attrs.get("currency") or ""
     parts = [f"### {store_id}\n"]
-    for name, champion in MlflowTracking().champions(store_id, list(AXES)).items():
-        table = frames.read(axis_key("features", name), store_id)
+    versions = read_promotions(open_database(), store_id).serving()
+    axes = {name: versions[name] for name in AXES if name in versions}
+    for name, champion in MlflowTracking().tracking().registry.load_versions(store_id, axes).items():
+        table = feature_frame(tables.required(axis_key("features", name), store_id).read())
         description = describe_segments(AXES[name], champion.model, table)
         named = name_segments(AXES[name], description, currency)
         rows = pd.concat([named, description["population_percentage"]], axis=1)
@@ -44,15 +46,16 @@ def store_tables(frames: FrameIOManager, store_id: str) -> str:
 def main() -> int:
     """Write the tables between the page's marks."""
     warnings.filterwarnings("ignore")
-    frames = frame_io_manager()
-    if frames.read(ORDERS_KEY, REAL) is None or frames.read(ORDERS_KEY, SIMULATED) is None:
+    tables = parquet_tables()
+    histories = {store_id: tables.history(store_id) for store_id in (REAL, SIMULATED)}
+    if None in histories.values():
         print("the demo's stores are not in this home: make demo", file=sys.stderr)
         return 2
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    tables = "\n".join(store_tables(frames, store_id) for store_id in (REAL, SIMULATED))
-    PAGE.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
-    print(f"{PAGE}: {tables.count('| `')} names")
+    page = "\n".join(store_tables(tables, name, history.store.currency or "") for name, history in histories.items())
+    PAGE.write_text(f"{before}{BEGIN}\n{page}\n{END}{after}")
+    print(f"{PAGE}: {page.count('| `')} names")
     return 0
 
 

@@ -2,16 +2,19 @@
 
 Reading order, which is also the order of the pipeline:
 
-1. ``orders``      what a store sends → canonical orders: schemas, quarantine, order policy
-2. ``axes``        canonical orders → one feature table per axis, as of any instant
-3. ``clustering``  features → fitted axis model, memberships
-4. ``segments``    clusters → named segments
-5. ``profiles``    memberships × segments → customer profiles
-6. ``churn``       features at past instants → calibrated risk that a customer stays away
-7. ``drift``       two weekly snapshots → what changed, for whom and why
-8. ``backtest``    segments of past instants against what customers did next
+1. ``store``, ``instants``, ``engines``  a store's clock, currency and order policy; instants; where relations run
+2. ``ingest``      what a store sends → canonical orders, lines and tickets: schemas, quarantine, order policy
+3. ``history``     what a store recorded, cut at an instant: the only place that knows what was visible then
+4. ``axes``        history → one table of features per axis (``axis_table``)
+5. ``clustering``  features → fitted axis model, memberships
+6. ``naming``      clusters → named segments
+7. ``profiles``    memberships × segments → customer profiles
+8. ``churn``       history at past instants → calibrated risk that a customer stays away
+9. ``pipeline``    fit a store, score a store: what assets, weeks, backtest, profiler and notebooks all call
+10. ``weekly``     two weekly snapshots → what changed, for whom and why
+11. ``backtest``   segments of past instants against what customers did next
 
-``resources`` is the only code that touches the outside (database, MLflow, files), ``defs`` is the thin
-Dagster layer over all of it, ``cli`` the ``quimbi`` command over the same assets, and ``simulation``
-makes stores whose true segments are known.
+``resources`` is the only code that touches the outside (database, MLflow, files), ``defs`` is the thin Dagster layer
+over all of it, ``cli`` the ``quimbi`` command over the same assets, ``analysis`` the same for a notebook, and
+``simulation`` makes stores whose true segments are known.
 """

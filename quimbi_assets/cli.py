@@ -16,6 +16,7 @@ from quimbi_assets.errors import BadInputError
 
 STORE = click.option("--store-id", required=True, metavar="S", help="Name of the store.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+WAIT = click.option("--wait", is_flag=True, help="Wait while somebody else runs the store, instead of giving up.")
 FILE = click.Path(path_type=Path)
 
 
@@ -36,23 +37,27 @@ def demo(customers: int) -> None:
 
 @cli.command()
 @STORE
-@click.option("--orders", required=True, type=FILE, metavar="F", help="Orders, CSV or Parquet.")
+@click.option("--orders", type=FILE, metavar="F", help="Orders, CSV or Parquet; needed the first time.")
 @click.option("--items", type=FILE, metavar="F", help="Order lines, CSV or Parquet.")
 @click.option("--tickets", type=FILE, metavar="F", help="Support tickets, CSV or Parquet.")
+@click.option(
+    "--customers", type=FILE, metavar="F", help="Customers with their e-mails or other keys, to know them by."
+)
 @click.option("--time-zone", metavar="TZ", help="IANA name, e.g. Europe/London; times without offset are in it.")
 @click.option("--currency", metavar="C", help="ISO code; orders in other currencies are left out of runs.")
 def load(
     store_id: str,
-    orders: Path,
+    orders: Path | None,
     items: Path | None,
     tickets: Path | None,
+    customers: Path | None,
     time_zone: str | None,
     currency: str | None,
 ) -> None:
     """Load a store's files; the same file twice changes nothing, bad rows go to quarantine with their reason."""
     from quimbi_assets.commands.loading import load_files
 
-    load_files(store_id, orders, items, tickets, time_zone, currency)
+    load_files(store_id, orders, items, tickets, customers, time_zone, currency)
 
 
 @cli.command()
@@ -70,6 +75,7 @@ def load(
 @click.option("--max-k", default=6, show_default=True, help="Most segments of an axis.")
 @click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True)
 @click.option("--promote", is_flag=True, help="Let new models serve whatever the promotion checks say.")
+@WAIT
 def run(
     store_id: str,
     axes: str | None,
@@ -81,6 +87,7 @@ def run(
     max_k: int,
     engine: str,
     promote: bool,
+    wait: bool,
 ) -> None:
     """Compute features, models, segments and profiles of a loaded store."""
     from quimbi_assets.commands.running import RunOptions
@@ -91,18 +98,19 @@ def run(
     if dry_run:
         print_plan(store_id, options)
     else:
-        run_and_summarise(store_id, options)
+        run_and_summarise(store_id, options, wait=wait)
 
 
 @cli.command()
 @STORE
 @click.option("--axis", "axis_name", required=True, metavar="A", help="The axis.")
 @click.option("--version", required=True, metavar="N", help="Version of its registered model.")
-def promote(store_id: str, axis_name: str, version: str) -> None:
+@WAIT
+def promote(store_id: str, axis_name: str, version: str, wait: bool) -> None:
     """Choose by hand the model version that serves an axis: accept a held refit, or roll back."""
     from quimbi_assets.commands.promoting import promote_and_publish
 
-    promote_and_publish(store_id, axis_name, version)
+    promote_and_publish(store_id, axis_name, version, wait=wait)
 
 
 @cli.command()
@@ -110,11 +118,12 @@ def promote(store_id: str, axis_name: str, version: str) -> None:
 @click.option("--axis", "axis_name", required=True, metavar="A", help="The axis.")
 @click.option("--segment", required=True, metavar="ID_OR_NAME", help="The segment's id or present name.")
 @click.option("--to", "name", required=True, metavar="NAME", help="Its name from now on, in snake_case.")
-def rename(store_id: str, axis_name: str, segment: str, name: str) -> None:
+@WAIT
+def rename(store_id: str, axis_name: str, segment: str, name: str, wait: bool) -> None:
     """Name a segment yourself; no run or refit overwrites that name."""
     from quimbi_assets.commands.renaming import rename_segment
 
-    rename_segment(store_id, axis_name, segment, name)
+    rename_segment(store_id, axis_name, segment, name, wait=wait)
 
 
 @cli.command()
@@ -142,21 +151,22 @@ def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
     ids = [customer.strip() for customer in customer_ids.split(",") if customer.strip()]
     if not ids:
         raise BadInputError("--customer-ids names no customer")
-    found = showing.profiles_of(store_id, list(dict.fromkeys(ids)))
+    asked = list(dict.fromkeys(ids))
     if as_json:
-        showing.print_json(found)
+        showing.print_json(showing.profiles_of(store_id, asked))
     else:
-        showing.print_profiles(store_id, found)
+        showing.print_profiles(store_id, asked)
 
 
 @cli.command()
 @STORE
+@WAIT
 @JSON
-def backtest(store_id: str, as_json: bool) -> None:
+def backtest(store_id: str, wait: bool, as_json: bool) -> None:
     """Hold segments of past instants against what customers did next, beside RFM."""
     from quimbi_assets.commands import backtesting, showing
 
-    found = backtesting.backtest_of(store_id)
+    found = backtesting.backtest_of(store_id, wait=wait)
     if as_json:
         showing.print_json(found)
     else:
@@ -187,11 +197,12 @@ def plan(store_id: str, as_json: bool, **changes: str | float | None) -> None:
 @cli.command()
 @STORE
 @click.option("--week", required=True, metavar="MONDAY", help="The Monday that opens the week, e.g. 2010-06-07.")
-def snapshot(store_id: str, week: str) -> None:
+@WAIT
+def snapshot(store_id: str, week: str, wait: bool) -> None:
     """Keep where every customer stood at the end of a week, and compare with the week before."""
     from quimbi_assets.commands.snapshotting import snapshot_and_summarise
 
-    snapshot_and_summarise(store_id, week)
+    snapshot_and_summarise(store_id, week, wait=wait)
 
 
 @cli.command()

@@ -16,17 +16,19 @@ from quimbi_assets.defs import (
     memberships,
     migrations,
     models,
-    notices,
+    notifications,
     profiles,
     raw,
+    run_lock,
     schedules,
     segments,
     sensors,
     snapshots,
 )
+from quimbi_assets.defs.partitions import RUN_LOCK
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.parquet_io import ParquetTables, parquet_tables
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.slack import Slack
@@ -38,8 +40,8 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     Parameters
     ----------
     **resource_overrides
-        Resources that replace those of the same name: ``store``, ``frames``, ``tracking``, ``claude``,
-        ``progress``, ``slack``.
+        Resources that replace those of the same name: ``store``, ``tables``, ``tracking``, ``claude``,
+        ``progress``, ``slack``, ``run_lock``.
 
     Returns
     -------
@@ -47,17 +49,21 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         All assets, checks, jobs, schedules, sensors and resources.
     """
 
-    @dg.io_manager(description="One Parquet file an asset and store.")
-    def frames(_: dg.InitResourceContext) -> Any:
-        return frame_io_manager()
+    # Assets reach a store's tables through this, so that no run does without the right to run the store.
+    @dg.resource(
+        description="Tables between assets: Parquet, one an asset and store.", required_resource_keys={RUN_LOCK}
+    )
+    def tables(_: dg.InitResourceContext) -> ParquetTables:
+        return parquet_tables()
 
     resources = {
         "store": StoreDatabase(),
-        "frames": frames,
+        "tables": tables,
         "tracking": MlflowTracking(),
         "claude": Claude(),
         "progress": Progress(),
         "slack": Slack(),
+        RUN_LOCK: run_lock.run_lock,
     }
     return dg.Definitions(
         assets=[
@@ -71,7 +77,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             profiles.customer_profiles,
             snapshots.snapshots,
             migrations.migrations,
-            notices.notices,
+            notifications.notifications,
             backtest.backtest_report,
         ],
         asset_checks=[freshness.every_store_is_fresh],

@@ -20,6 +20,10 @@ class UnknownStoreError(BadInputError):
     """No orders were ever loaded for a store of that name."""
 
 
+class StoreBusyError(BadInputError):
+    """Somebody else runs the store; the message says who and since when."""
+
+
 class UnknownAxisError(BadInputError):
     """An axis was asked for that does not exist; the message lists those that do."""
 
@@ -34,3 +38,7 @@ class InsufficientHistoryError(ValueError):
 
 class DatabaseUnavailableError(RuntimeError):
     """The database cannot be reached or prepared; the message is one line: what, where, how to mend it."""
+
+
+class EngineFailedError(RuntimeError):
+    """An engine outside this process gave up; the message is one line: its reason."""

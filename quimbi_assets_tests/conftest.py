@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,11 @@ from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.resources.postgres.database import Database, open_database, stop_database
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.spark import has_java
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.messages_api import MessagesApi
+
+NO_SPARK = "Spark needs Java 17 or newer and pyspark: apt-get install default-jre-headless, make setup"
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +47,44 @@ def home() -> Iterator[Path]:
 def database(home: Path) -> Database:
     """The database of that home, migrated."""
     return open_database(home)
+
+
+@pytest.fixture(scope="session")
+def can_spark() -> None:
+    """What Spark needs is there; else the tests are skipped, and the last lines of the report say so."""
+    if find_spec("pyspark") is None or not has_java():
+        pytest.skip(NO_SPARK)
+
+
+@pytest.fixture(scope="session")
+def spark_session(can_spark):
+    """Spark on this machine, one a test process; tests that use it belong to the xdist group ``spark``."""
+    from pyspark.sql import SparkSession
+
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.memory": "1g",
+        # The tests end before a better compiler pays.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.ui.showConsoleProgress": "false",
+        # Several files a table, however few its rows.
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+        # Not UTC on purpose: the engine must not read clock times in the session's zone.
+        "spark.sql.session.timeZone": "America/New_York",
+    }
+    session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter):
+    """Say loudly what a machine without Java leaves untested."""
+    without = [report for report in terminalreporter.stats.get("skipped", ()) if NO_SPARK in str(report.longrepr)]
+    if without:
+        terminalreporter.section(f"NOT RUN: Spark, {len(without)} tests", sep="!", red=True, bold=True)
+        terminalreporter.line(NO_SPARK)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.naming.asking.brief import AxisBrief
-from quimbi_assets.naming.naming import name_segments
+from quimbi_assets.naming.brief import AxisBrief
+from quimbi_assets.naming.rule_names import name_segments
 
 
 def describe_by_hand(centres, counts, sd=None, axis_name="rhythm"):

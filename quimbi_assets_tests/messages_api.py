@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from quimbi_assets.naming.asking.matching import blanked
+from quimbi_assets.naming.conversation import blanked
 
 USAGE = {
     "input_tokens": 1000,

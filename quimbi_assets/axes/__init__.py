@@ -4,36 +4,22 @@ Every module of this package whose name does not start with ``_`` is an axis: it
 looking. ``extract_features`` computes any of them for one customer or millions, with or without Dagster.
 """
 
-import importlib
-import pkgutil
-
-from quimbi_assets.axes._axis import Axis, Feature, Structural
-from quimbi_assets.axes._tables import BusinessHours
-
-
-def _discover() -> dict[str, Axis]:
-    found = [
-        importlib.import_module(f"{__name__}.{module.name}").AXIS
-        for module in pkgutil.iter_modules(__path__)
-        if not module.name.startswith("_")
-    ]
-    return {axis.name: axis for axis in sorted(found, key=lambda axis: (axis.kind, axis.name))}
-
-
-#: Every axis by name: the marketing axes, then the support axes, each alphabetically.
-AXES: dict[str, Axis] = _discover()
-
-from quimbi_assets.axes._extraction import (  # noqa: E402  (it reads AXES)
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._extraction import (
     Features,
+    Measurement,
     StoreReference,
-    UnknownAxisError,
     axis_activity,
-    default_observation_end,
+    axis_schema,
+    checked_axes,
     extract_features,
+    feature_frame,
     fit_reference,
-    recorded_columns,
+    measure,
 )
-from quimbi_assets.axes._schema import feature_schema  # noqa: E402
+from quimbi_assets.axes._registry import AXES
+from quimbi_assets.axes._schema import feature_schema
+from quimbi_assets.store import BusinessHours
 
 __all__ = [
     "AXES",
@@ -41,13 +27,16 @@ __all__ = [
     "BusinessHours",
     "Feature",
     "Features",
+    "Measurement",
+    "Outcome",
     "StoreReference",
     "Structural",
-    "UnknownAxisError",
     "axis_activity",
-    "default_observation_end",
+    "axis_schema",
+    "checked_axes",
     "extract_features",
+    "feature_frame",
     "feature_schema",
     "fit_reference",
-    "recorded_columns",
+    "measure",
 ]

@@ -38,6 +38,15 @@ class Feature:
         (``sign(x) log1p(|x|)``) or ``logit_shrunk`` (``log((x + 0.05) / (1 - x + 0.05))``).
     few, many : str
         Words for a low and a high value in a segment's name: ``"rare"`` / ``"frequent"``.
+    synonyms : (str, str)
+        Further words for a low and for a high value, by which names that are not the rules' are held to the numbers:
+        phrases joined by ``_``, between blanks.
+    fact : str
+        Features of an axis with the same fact show it from several sides: a name says one of them.
+    at_end : str
+        Word for a value at the low end of the range, where ``few`` would say too little.
+    of_most : bool
+        Whether ``many`` is true of the larger half of the whole only: 20 % at full price is not a full-price buyer.
     neutral : float, optional
         Value on whose two sides the words ``few`` and ``many`` are true: a trend of +0.01 is not "shrinking", however
         fast others grow. None: low and high are relative to the other customers.
@@ -60,10 +69,33 @@ class Feature:
     transform: Transform = "identity"
     few: str = "low"
     many: str = "high"
+    synonyms: tuple[str, str] = ("", "")
+    fact: str = ""
+    at_end: str = ""
+    of_most: bool = False
     neutral: float | None = None
     unmoved: tuple[float, str] | None = None
     needs: tuple[str, ...] = ()
     kind: Kind = "number"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an axis claims to tell of the days to come, and is held to by the backtest.
+
+    Parameters
+    ----------
+    name : str
+        One of the axis's features, measured on those days alone, or a quantity of ``backtest.outcomes``.
+    absent : float or None
+        Value of a customer who did not order in those days; None: only those who did are looked at.
+    log : bool
+        Whether ``log1p`` of it is explained: money and counts, whose few largest would be all the variance.
+    """
+
+    name: str
+    absent: float | None = None
+    log: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +145,8 @@ class Axis:
         Orders from which a customer's values are evidence; below it ``evidence`` is ``"low"``.
     structural : tuple of Structural
         States offered to the model as segments of their own.
+    outcomes : tuple of Outcome
+        What it is held to; empty: its own clustering features.
     reference : bool
         Whether features are measured against the store reference, which is then kept with the model.
     description : str
@@ -128,6 +162,7 @@ class Axis:
     essential: tuple[str, ...] = ()
     min_orders: int = 1
     structural: tuple[Structural, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
     reference: bool = False
     description: str = ""
 

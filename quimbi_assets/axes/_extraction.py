@@ -1,78 +1,64 @@
 """Features of any axes for any customers, as of any instant: the one door into this package.
 
-Belongs here: which columns a store records, which axes that makes active, store-wide references, extraction.
-Does not: formulas (the axis modules), how an engine runs (``_engine``).
+Belongs here: which axes a store's columns make active, and running the axes' expressions by parts of the customers or
+on an engine that spreads them itself. Does not: formulas (the axis modules), what is visible (``history``).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import InitVar, dataclass, field
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
 
+import ibis
 import pandas as pd
 import pyarrow as pa
 
-from quimbi_assets.axes import AXES
 from quimbi_assets.axes._axis import Axis
-from quimbi_assets.axes._engine import DuckEngine, Engine, axis_sql, materialise_prepared, register_inputs
-from quimbi_assets.axes._inputs import canonical_inputs, default_observation_end, recorded_columns
+from quimbi_assets.axes._prepared import prepare
 from quimbi_assets.axes._reference import StoreReference, fit_reference
-from quimbi_assets.axes._tables import BusinessHours
+from quimbi_assets.axes._registry import AXES
+from quimbi_assets.axes._tables import Tables
+from quimbi_assets.axis_table import Facts, written_in_parts
+from quimbi_assets.engines import DuckEngine, Engine
 from quimbi_assets.errors import UnknownAxisError
+from quimbi_assets.history import History
+from quimbi_assets.instants import Instant, to_instant
+from quimbi_assets.store import BusinessHours, Store
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 __all__ = [
     "Features",
+    "Measurement",
     "StoreReference",
-    "UnknownAxisError",
     "axis_activity",
-    "default_observation_end",
+    "axis_schema",
+    "checked_axes",
     "extract_features",
     "fit_reference",
-    "recorded_columns",
+    "measure",
 ]
 
-#: Below this many orders one DuckDB thread is faster than several.
-SMALL_INPUT_ORDERS = 5_000
+COMPILING = Lock()
+"""Held while an expression is compiled: parts that want the same one wait for it instead of compiling it too."""
+_ARROW_TYPES = {"number": pa.float64(), "text": pa.string(), "flag": pa.bool_(), "date": pa.string()}
+_IBIS_TYPES = {"number": "float64", "text": "string", "flag": "boolean", "date": "string"}
 
 
-@dataclass(eq=False)
-class Features(dict[str, pd.DataFrame]):
-    """Feature tables by axis, and why the axes that are missing are missing.
-
-    Each table is indexed by ``customer_id`` (str, sorted; the same index in every table) and holds every declared
-    feature of its axis (NULL where undefined or not recorded) and ``n_orders``.
-
-    Parameters
-    ----------
-    tables : dict of str to DataFrame
-        Feature tables of the active axes; they become the items of this dict.
-    inactive : dict of str to str
-        Reason for each axis that was asked for and is inactive.
-    unrecorded : dict of str to list of str
-        Clustering features of active axes that the store cannot have, by axis.
-    observation_end : Timestamp
-        Instant (naive UTC, exclusive) as of which everything was computed.
-    recorded : frozenset of str
-        Columns that the store records.
-    """
-
-    tables: InitVar[dict[str, pd.DataFrame]]
-    inactive: dict[str, str] = field(default_factory=dict)
-    unrecorded: dict[str, list[str]] = field(default_factory=dict)
-    observation_end: pd.Timestamp | None = None
-    recorded: frozenset[str] = frozenset()
-
-    def __post_init__(self, tables: dict[str, pd.DataFrame]) -> None:
-        super().__init__(tables)
+def axis_schema(axis: Axis) -> pa.Schema:
+    """Return the columns of an axis's features: ``customer_id``, every declared feature, ``n_orders``."""
+    features = [(feature.name, _ARROW_TYPES[feature.kind]) for feature in axis.features]
+    return pa.schema([("customer_id", pa.string()), *features, ("n_orders", pa.int64())])
 
 
 def axis_activity(axis: Axis, recorded: frozenset[str]) -> tuple[str | None, list[str]]:
     """Tell whether a store's columns are enough for an axis.
-
-    Parameters
-    ----------
-    axis : Axis
-        The axis.
-    recorded : frozenset of str
-        Columns that the store records.
 
     Returns
     -------
@@ -94,54 +80,195 @@ def axis_activity(axis: Axis, recorded: frozenset[str]) -> tuple[str | None, lis
 
 
 def _in_words(column: str) -> str:
-    special = {"orders.time_of_day": "time of day of orders", "orders.refund": "refunds"}
+    special = {
+        "orders.time_of_day": "time of day of orders",
+        "orders.refund": "refunds",
+        "tickets.ticket_id": "support tickets",
+        "tickets.topic": "tags or subjects of tickets",
+    }
     table, _, name = column.partition(".")
     return special.get(column, f"{table}.{name}")
+
+
+def checked_axes(axes: Iterable[str] | None) -> list[str]:
+    """Return the names of axes, each once; all of them for None.
+
+    Raises
+    ------
+    UnknownAxisError
+        If one does not exist.
+    """
+    if axes is None:
+        return list(AXES)
+    names = [axes] if isinstance(axes, str) else list(dict.fromkeys(axes))
+    unknown = [name for name in names if name not in AXES]
+    if unknown:
+        raise UnknownAxisError(f"unknown axis {', '.join(unknown)}; there are: {', '.join(AXES)}")
+    return names
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The features of some axes of a history: what will be measured, before a row of it is.
+
+    Parameters
+    ----------
+    history : History
+        Of one instant.
+    recorded : frozenset of str
+        Columns the store records.
+    reference : StoreReference
+        What a few features are measured against.
+    axes : list of str
+        The active axes.
+    inactive : dict of str to str
+        Reason of each axis that is not.
+    unrecorded : dict of str to list of str
+        Clustering features of active axes that the store cannot have.
+    """
+
+    history: History
+    recorded: frozenset[str]
+    reference: StoreReference
+    axes: list[str]
+    inactive: dict[str, str] = field(default_factory=dict)
+    unrecorded: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def at(self) -> Instant:
+        """The instant, exclusive, as of which everything is measured."""
+        return self.history.end
+
+    def parts(self) -> Iterator[dict[str, pa.Table]]:
+        """Yield the features by axis (``axis_schema``) of one part of the customers after the other, in order of ids.
+
+        Each part runs on one thread of an engine of its own, as many at a time as there are cores: the same data give
+        the same bytes however many these are, and no more than a few parts are in memory.
+        """
+        waiting = deque(self.history.parts())
+        if len(waiting) == 1:
+            yield self._part(waiting[0])
+            return
+        with ThreadPoolExecutor(_cores()) as pool:
+            running = deque(pool.submit(self._part, waiting.popleft()) for _ in range(min(_cores() + 1, len(waiting))))
+            while running:
+                done = running.popleft().result()
+                if waiting:
+                    running.append(pool.submit(self._part, waiting.popleft()))
+                yield done
+
+    def write(self, targets: "Mapping[str, UPath]", engine: Engine, facts: Facts) -> None:
+        """Have an engine that spreads the work itself write each axis's features as a table, in order of ids.
+
+        All axes' tables take their places when the last is written; none does after an error.
+        """
+        self._prepare(self.history, engine)
+        with ExitStack() as whole:
+            for name in self.axes:
+                folder = whole.enter_context(written_in_parts(targets[name], facts))
+                engine.write(self._sql(name, engine.dialect), folder, axis_schema(AXES[name]))
+
+    def _part(self, part: History) -> dict[str, pa.Table]:
+        with DuckEngine(threads=1) as engine:
+            self._prepare(part, engine)
+            return {
+                name: engine.arrow(self._sql(name, engine.dialect)).cast(axis_schema(AXES[name])) for name in self.axes
+            }
+
+    def _prepare(self, part: History, engine: Engine) -> None:
+        part.register(engine)
+        for name, table in self.reference.tables().items():
+            engine.view(name, table)
+        for name, sql in _prepared_sql(engine.dialect).items():
+            engine.materialise(name, sql)
+
+    def _sql(self, axis_name: str, dialect: str) -> str:
+        with COMPILING:
+            return _axis_sql(axis_name, self.recorded, self.history.store.hours, dialect)
+
+
+def measure(
+    history: History,
+    axes: Iterable[str] | None = None,
+    *,
+    reference: StoreReference | None = None,
+    recorded: frozenset[str] | None = None,
+) -> Measurement:
+    """Say what can be measured of a history.
+
+    Parameters
+    ----------
+    history : History
+        As of its end.
+    axes : iterable of str, optional
+        All by default.
+    reference : StoreReference, optional
+        Features that need it are NULL without.
+    recorded : frozenset of str, optional
+        Columns the store records; by default read off the visible rows. Give the store's own when a few of its
+        customers are measured, whose rows may not show every column.
+
+    Raises
+    ------
+    UnknownAxisError
+        If an axis does not exist.
+    """
+    names = checked_axes(axes)
+    columns = history.recorded if recorded is None else recorded
+    activity = {name: axis_activity(AXES[name], columns) for name in names}
+    return Measurement(
+        history.until(history.end),
+        columns,
+        reference or StoreReference.empty(),
+        [name for name in names if activity[name][0] is None],
+        {name: reason for name, (reason, _) in activity.items() if reason is not None},
+        {name: lost for name, (reason, lost) in activity.items() if reason is None and lost},
+    )
+
+
+class Features(dict[str, pd.DataFrame]):
+    """Feature tables by axis, of a bounded number of customers, with the measurement they come from.
+
+    Each is indexed by ``customer_id`` (str, sorted; the same index in every table) and holds every declared feature of
+    its axis (NULL where undefined or not recorded) and ``n_orders``.
+    """
+
+    def __init__(self, measurement: Measurement) -> None:
+        parts = list(measurement.parts())
+        super().__init__(
+            {name: feature_frame(pa.concat_tables([part[name] for part in parts])) for name in measurement.axes}
+        )
+        self.inactive, self.unrecorded = measurement.inactive, measurement.unrecorded
+        self.recorded, self.reference, self.at = measurement.recorded, measurement.reference, measurement.at
+
+
+def feature_frame(table: pa.Table) -> pd.DataFrame:
+    """Return a table of features as models read it, indexed by ``customer_id``."""
+    frame = table.to_pandas().set_index("customer_id")
+    flags = [column.name for column in table.schema if pa.types.is_boolean(column.type)]
+    frame.index = frame.index.astype("str")
+    texts = [column.name for column in table.schema if pa.types.is_string(column.type) and column.name in frame]
+    return frame.astype({**dict.fromkeys(flags, "boolean"), **dict.fromkeys(texts, "str")})
 
 
 def extract_features(
     orders: pd.DataFrame,
     items: pd.DataFrame | None = None,
     axes: Iterable[str] | None = None,
-    observation_end: pd.Timestamp | str | None = None,
+    observation_end: Instant | str | None = None,
     *,
+    tickets: pd.DataFrame | None = None,
     time_zone: str = "UTC",
     business_hours: BusinessHours | None = None,
     recorded: frozenset[str] | None = None,
     reference: StoreReference | None = None,
-    engine: Engine | None = None,
 ) -> Features:
-    """Compute feature tables of customers from their orders.
+    """Compute feature tables of customers from frames of their orders; see ``measure`` and ``canonical_tables``.
 
     Parameters
     ----------
-    orders : DataFrame
-        One row an order: ``order_id``, ``customer_id``, ``order_date``, ``total_price`` (paid) and, where
-        recorded, ``discount_amount``, ``refund_amount``, ``source``, ``order_date_local``. Dates with an offset
-        are converted to UTC; naive ones are UTC. Rows without a customer are left out.
-    items : DataFrame, optional
-        One row an order line: ``order_id``, ``product_id``, ``quantity``, ``price`` and, where recorded,
-        ``line_no``, ``category``, ``product_type``, ``refund_amount``, ``refunded_at``.
-    axes : iterable of str, optional
-        Axes to compute; all by default.
-    observation_end : Timestamp or str, optional
-        Instant, exclusive; a naive one is UTC. Default: the end of the local day of the last order.
-    time_zone : str
-        IANA name of the store's time zone, used where ``order_date_local`` is absent.
-    business_hours : BusinessHours, optional
-        Store-local opening hours; 9 to 17 by default.
-    recorded : frozenset of str, optional
-        Columns the store records; by default read off the visible rows. Pass the store's own when scoring a few
-        of its customers, whose rows may not show every column.
-    reference : StoreReference, optional
-        Store-wide quantities fitted with the models; features that need them are NULL without.
-    engine : Engine, optional
-        Where to run; DuckDB in process by default.
-
-    Returns
-    -------
-    Features
-        Tables by axis, with the reasons of inactive axes.
+    observation_end : Instant or str, optional
+        Exclusive; a naive one is UTC. Default: the end of the local day of the last order.
 
     Raises
     ------
@@ -160,58 +287,33 @@ def extract_features(
     customer_id
     ann                    50.0             25.0          NaN
     """
-    names = _checked_axes(axes)
-    end = default_observation_end(orders, time_zone) if observation_end is None else _naive_utc(observation_end)
-    inputs = canonical_inputs(orders, items, end, time_zone)
-    columns = recorded_columns(inputs) if recorded is None else recorded
-    hours = business_hours or BusinessHours()
-    activity = {name: axis_activity(AXES[name], columns) for name in names}
-    result = Features(
-        {},
-        inactive={name: reason for name, (reason, _) in activity.items() if reason is not None},
-        unrecorded={n: lost for n, (reason, lost) in activity.items() if reason is None and lost},
-        observation_end=end,
-        recorded=columns,
-    )
-    frames = {**inputs, **(reference or StoreReference.empty()).tables()}
-    active = [name for name in names if name not in result.inactive]
-    if engine is not None:
-        _fill(result, active, engine, frames, hours)
-        return result
-    threads = 1 if inputs["raw_orders"].num_rows < SMALL_INPUT_ORDERS else None
-    with DuckEngine(threads) as duck:
-        _fill(result, active, duck, frames, hours)
-    return result
+    names = checked_axes(axes)
+    hours = None if business_hours is None else vars(business_hours)
+    history = History.from_frames(orders, items, tickets, Store(time_zone=time_zone, business_hours=hours))
+    at = None if observation_end is None else to_instant(observation_end, "observation_end")
+    return Features(measure(history.until(at), names, reference=reference, recorded=recorded))
 
 
-def _fill(
-    result: Features, active: list[str], engine: Engine, frames: Mapping[str, pa.Table], hours: BusinessHours
-) -> None:
-    register_inputs(engine, frames)
-    materialise_prepared(engine)
-    for name in active:
-        frame = engine.fetch(axis_sql(name, result.recorded, hours, engine.dialect))
-        result[name] = _typed(frame.set_index("customer_id"), AXES[name])
+@lru_cache(maxsize=8)
+def _prepared_sql(dialect: str) -> Mapping[str, str]:
+    """Compiled SQL of the prepared relations, in order of materialisation."""
+    return {name: str(ibis.to_sql(expression, dialect=dialect)) for name, expression in prepare().items()}
 
 
-def _typed(frame: pd.DataFrame, axis: Axis) -> pd.DataFrame:
-    frame.index = frame.index.astype("str")
-    types = {f.name: {"number": "float64", "flag": "boolean"}.get(f.kind, "str") for f in axis.features}
-    return frame.astype({**types, "n_orders": "int64"})
+@lru_cache(maxsize=512)
+def _axis_sql(axis_name: str, recorded: frozenset[str], business_hours: BusinessHours, dialect: str) -> str:
+    """Compiled SQL of one axis: every customer once, in order, with all declared features."""
+    axis = AXES[axis_name]
+    tables = Tables(recorded, business_hours)
+    measured = axis.measure(tables)
+    kept = {f.name: measured[f.name] for f in axis.features if set(f.needs) <= recorded}
+    measured = measured.select("customer_id", **kept)
+    everyone = tables.customers.select("customer_id", all_orders="n_orders")
+    joined = everyone.left_join(measured, "customer_id").drop("customer_id_right")
+    columns = {f.name: joined[f.name] if f.name in kept else ibis.null(_IBIS_TYPES[f.kind]) for f in axis.features}
+    columns["n_orders"] = joined.all_orders
+    return str(ibis.to_sql(joined.select("customer_id", **columns).order_by("customer_id"), dialect=dialect))
 
 
-def _checked_axes(axes: Iterable[str] | None) -> list[str]:
-    if axes is None:
-        return list(AXES)
-    names = [axes] if isinstance(axes, str) else list(dict.fromkeys(axes))
-    unknown = [name for name in names if name not in AXES]
-    if unknown:
-        raise UnknownAxisError(f"unknown axis {', '.join(unknown)}; there are: {', '.join(AXES)}")
-    return names
-
-
-def _naive_utc(instant: pd.Timestamp | str) -> pd.Timestamp:
-    stamp = pd.Timestamp(instant)
-    if pd.isna(stamp):
-        raise ValueError("observation_end is no instant")
-    return stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None)
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

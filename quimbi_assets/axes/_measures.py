@@ -9,7 +9,8 @@ import math
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._tables import DAYS_PER_MONTH, BusinessHours
+from quimbi_assets.axes._tables import DAYS_PER_MONTH
+from quimbi_assets.store import BusinessHours
 
 
 def number(value: float) -> ir.FloatingScalar:

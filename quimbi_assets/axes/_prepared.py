@@ -1,16 +1,14 @@
 """What was visible as of an instant, prepared once and shared by all axes.
 
-Belongs here: the point-in-time cut, money net of visible refunds, order indices, gaps, and the per-product and
-per-category counts that several axes read. Does not: any single axis's formula.
+Belongs here: order indices, gaps, money net of refunds, and the per-product and per-category counts that several axes
+read. Does not: what is visible (``history``), any single axis's formula.
 """
 
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._tables import CLOCK_SCHEMA, ITEMS_SCHEMA, ORDERS_SCHEMA, SECONDS_PER_DAY, Tables
-
-#: Money below this is a rest of adding up binary fractions, not a refund.
-SMALLEST_REFUND = 1e-6
+from quimbi_assets.axes._tables import Tables
+from quimbi_assets.history import ZERO, days_between, visible_items, visible_orders, visible_tickets
 
 
 def prepare() -> dict[str, ir.Table]:
@@ -28,63 +26,14 @@ def prepare() -> dict[str, ir.Table]:
         "customers": _customers(tables.orders),
         "products": _products(tables.lines),
         "categories": _categories(tables.lines),
+        "tickets": _tickets(),
     }
-
-
-def days_between(earlier: ir.TimestampValue, later: ir.TimestampValue) -> ir.FloatingValue:
-    """Elapsed days as float64, from whole seconds.
-
-    Notes
-    -----
-    Differences of epoch seconds, because engines count day boundaries differently; cut to whole seconds first,
-    because DuckDB keeps their fraction and Spark does not.
-    """
-    seconds = later.truncate("s").epoch_seconds() - earlier.truncate("s").epoch_seconds()
-    return seconds.cast("float64") / ibis.literal(SECONDS_PER_DAY, "float64")
-
-
-def visible_orders() -> ir.Table:
-    """Raw orders before ``observation_end``, with that instant as a column."""
-    raw = ibis.table(ORDERS_SCHEMA, name="raw_orders")
-    clock = ibis.table(CLOCK_SCHEMA, name="clock")
-    return raw.cross_join(clock).filter(lambda t: t.order_date < t.observation_end)
-
-
-def visible_items() -> ir.Table:
-    """Raw lines of visible orders; refunds at or after ``observation_end`` are undone."""
-    raw = ibis.table(ITEMS_SCHEMA, name="raw_items")
-    orders = visible_orders().select("order_id", "customer_id", "order_date", "observation_end")
-    joined = raw.join(orders, "order_id")
-    hidden = joined.refunded_at.notnull() & (joined.refunded_at >= joined.observation_end)
-    zero = ibis.literal(0, "float64")
-    return joined.mutate(
-        hidden_refund=hidden.ifelse(joined.refund_amount.fill_null(zero), zero),
-        refund_amount=hidden.ifelse(joined.refund_amount * zero, joined.refund_amount),
-        refunded_at=hidden.ifelse(ibis.null("timestamp(6)"), joined.refunded_at),
-    )
 
 
 def _orders() -> ir.Table:
     orders = visible_orders()
-    zero = ibis.literal(0, "float64")
-    by_order = (
-        visible_items()
-        .group_by("order_id")
-        .agg(item_refund=lambda t: t.refund_amount.sum(), hidden_refund=lambda t: t.hidden_refund.sum())
-    )
-    orders = orders.left_join(by_order, "order_id").drop("order_id_right")
-    # The order's own refund carries no date: what its lines show to be refunded later is taken back off it. An order
-    # without one of its own has that of its lines.
-    hidden = orders.hidden_refund.fill_null(zero)
-    refund = orders.refund_amount.fill_null(orders.item_refund.fill_null(zero) + hidden) - hidden
-    # Line refunds rarely add up to the last binary digit: a rest of a millionth is no refund.
-    refund = (refund < ibis.literal(SMALLEST_REFUND, "float64")).ifelse(zero, refund)
-    discount = orders.discount_amount.fill_null(zero)
-    orders = orders.mutate(
-        refund=ibis.greatest(ibis.least(refund, orders.total_price), zero),
-        discount=discount,
-        gross_value=orders.total_price + discount,
-    )
+    discount = orders.discount_amount.fill_null(ZERO)
+    orders = orders.mutate(discount=discount, gross_value=orders.total_price + discount)
     in_time = ibis.window(group_by="customer_id", order_by=["order_date", "order_id"])
     whole = ibis.window(group_by="customer_id")
     return orders.select(
@@ -118,7 +67,7 @@ def _lines(orders: ir.Table) -> ir.Table:
         "category",
         "quantity",
         "price",
-        refund=joined.refund_amount.fill_null(ibis.literal(0, "float64")),
+        refund=joined.refund_amount.fill_null(ZERO),
         refund_days_ago=joined.refund_days_ago,
     )
 
@@ -153,4 +102,29 @@ def _categories(lines: ir.Table) -> ir.Table:
         n_lines=known.order_id.count().cast("int64"),
         n_orders=known.order_id.nunique().cast("int64"),
         first_days_ago=known.days_ago.max(),
+    )
+
+
+def _tickets() -> ir.Table:
+    tickets = visible_tickets()
+    in_time = ibis.window(group_by="customer_id", order_by=["created_at", "ticket_id"])
+
+    def hours_until(instant: ir.TimestampValue) -> ir.FloatingValue:
+        hours = days_between(tickets.created_at, instant) * ibis.literal(24, "float64")
+        # Assumption: an answer before the question is a slip of the helpdesk's clock, and how long it took not known.
+        return (hours >= 0).ifelse(hours, ibis.null("float64"))
+
+    return tickets.select(
+        "customer_id",
+        "ticket_id",
+        ticket_index=(ibis.row_number().over(in_time) + 1).cast("int64"),
+        days_ago=days_between(tickets.created_at, tickets.observation_end),
+        local_time=tickets.created_at_local,
+        channel=tickets.channel,
+        subject=tickets.subject,
+        tags=tickets.tags,
+        response_hours=hours_until(tickets.first_response_at),
+        resolution_hours=hours_until(tickets.resolved_at),
+        satisfaction_score=tickets.satisfaction_score,
+        reopen_count=tickets.reopen_count,
     )

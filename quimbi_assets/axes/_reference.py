@@ -6,12 +6,13 @@ anything measured on one customer.
 
 from dataclasses import dataclass
 
+import ibis
+import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from quimbi_assets.axes._inputs import naive_utc
 from quimbi_assets.axes._tables import CATEGORY_PRICES_SCHEMA, PRODUCT_PRICES_SCHEMA, STORE_GAPS_SCHEMA
-from quimbi_assets.ingest.keys import among
+from quimbi_assets.history import History, days_between, orders_before, visible_items
 
 #: Sales from which a product's own price history is long enough to call a price cheap.
 MIN_PRICE_HISTORY = 10
@@ -64,7 +65,8 @@ class StoreReference:
 
         Examples
         --------
-        >>> reference = StoreReference(*_empty_frames(), median_gap_days=30.0)
+        >>> empty = StoreReference.empty()
+        >>> reference = StoreReference(empty.product_prices, empty.category_prices, median_gap_days=30.0)
         >>> StoreReference.from_frame(reference.to_frame()).median_gap_days
         30.0
         """
@@ -75,6 +77,11 @@ class StoreReference:
             by_kind["category"][["key", "value"]].set_axis(list(CATEGORY_PRICES_SCHEMA), axis=1),
             None if pd.isna(gap) else float(gap),
         )
+
+    def content(self) -> int:
+        """Return a number that is the same for references that features come out the same against."""
+        frame = self.to_frame().sort_values(["kind", "key"])
+        return hash(tuple(pd.util.hash_pandas_object(frame, index=False)))
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the input tables ``product_prices``, ``category_prices`` and ``store_gaps``."""
@@ -92,52 +99,44 @@ class StoreReference:
         }
 
 
-def fit_reference(orders: pd.DataFrame, items: pd.DataFrame | None, observation_end: pd.Timestamp) -> StoreReference:
-    """Fit the store-wide quantities on orders before ``observation_end``.
-
-    Parameters
-    ----------
-    orders, items : DataFrame
-        As for ``extract_features``.
-    observation_end : Timestamp
-        Naive UTC, exclusive.
-
-    Returns
-    -------
-    StoreReference
-    """
-    orders = orders[["order_id", "customer_id"]].assign(order_date=naive_utc(orders["order_date"]))
-    visible = orders[orders["order_date"] < observation_end]
-    ordered = visible.sort_values(["customer_id", "order_date"])
-    gaps = ordered.groupby("customer_id")["order_date"].diff().dropna().dt.total_seconds() / 86_400
-    median_gap = float(gaps.median()) if len(gaps) else None
-    if items is None or items.empty:
-        return StoreReference(*_empty_frames(), median_gap)
-    lines = items.loc[among(items["order_id"], visible["order_id"]) & (items["price"] > 0) & (items["quantity"] > 0)]
-    return StoreReference(_cheap_prices(lines), _luxury_prices(lines), median_gap)
+def fit_reference(history: History) -> StoreReference:
+    """Fit the store-wide quantities on what was visible at the history's end."""
+    with history.open() as engine:
+        gap, products, categories = (
+            engine.arrow(str(ibis.to_sql(question, dialect="duckdb"))).to_pandas()
+            for question in (_median_gap(), _cheap_prices(), _luxury_prices())
+        )
+    median = gap["median_gap_days"].iloc[0]
+    return StoreReference(
+        products.astype({"product_id": "str"}),
+        categories.astype({"category": "str"}),
+        None if pd.isna(median) else float(median),
+    )
 
 
-def _empty_frames() -> tuple[pd.DataFrame, pd.DataFrame]:
-    empty = StoreReference.empty()
-    return empty.product_prices, empty.category_prices
+def _median_gap() -> ir.Table:
+    orders = orders_before()
+    in_time = ibis.window(group_by="customer_id", order_by="order_date")
+    gaps = orders.select(gap_days=days_between(orders.order_date.lag().over(in_time), orders.order_date))
+    return gaps.aggregate(median_gap_days=gaps.gap_days.quantile(0.5))
 
 
-def _cheap_prices(lines: pd.DataFrame) -> pd.DataFrame:
-    by_product = lines.groupby("product_id")["price"]
-    history = by_product.agg(n="size", median="median")
-    history["cheap_price"] = by_product.quantile(CHEAP_QUANTILE)
+def _sold() -> ir.Table:
+    lines = visible_items(guests=True)
+    return lines.filter((lines.price > 0) & (lines.quantity > 0))
+
+
+def _cheap_prices() -> ir.Table:
+    lines = _sold()
+    history = lines.group_by("product_id").agg(
+        n=lines.count(), median=lines.price.quantile(0.5), cheap_price=lines.price.quantile(CHEAP_QUANTILE)
+    )
     # A product that hardly ever changes price has no cheapest decile to hunt for.
-    kept = history[(history["n"] >= MIN_PRICE_HISTORY) & (history["cheap_price"] < history["median"])]
-    return _keyed(kept["cheap_price"])
+    kept = history.filter((history.n >= MIN_PRICE_HISTORY) & (history.cheap_price < history["median"]))
+    return kept.filter(kept.product_id.notnull()).select("product_id", "cheap_price").order_by("product_id")
 
 
-def _luxury_prices(lines: pd.DataFrame) -> pd.DataFrame:
-    if "category" not in lines or lines["category"].isna().all():
-        return _empty_frames()[1]
-    by_category = lines.groupby("category")["price"].quantile(LUXURY_QUANTILE)
-    return _keyed(by_category.rename("luxury_price"))
-
-
-def _keyed(prices: pd.Series) -> pd.DataFrame:
-    """Prices with their key as a text column, as the engine joins it."""
-    return prices.set_axis(prices.index.astype("str")).reset_index()
+def _luxury_prices() -> ir.Table:
+    lines = _sold()
+    known = lines.filter(lines.category.notnull())
+    return known.group_by("category").agg(luxury_price=known.price.quantile(LUXURY_QUANTILE)).order_by("category")

@@ -1,18 +1,19 @@
-"""Stores in which customers do not differ: the same orders dealt anew among the same customers.
+"""Stores in which customers do not differ: the same orders and tickets dealt anew among the same customers.
 
 Belongs here: making such a store, and a store in which every customer is split in two. Does not: any feature, any
 statistic (``clustering.abstention``).
 
 A customer keeps their number of orders and the instant of their first one. What an order holds (value, lines,
-discount, refund, channel, weekday and time of day) is dealt; when later orders happen is redrawn.
+discount, refund, channel, weekday and time of day) is dealt; when later orders happen is redrawn. A customer keeps
+the instants of their support tickets too; what a ticket holds and how it went is dealt.
 """
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.axes._inputs import naive_utc
-from quimbi_assets.ingest.keys import among
+from quimbi_assets.history import Frames
+from quimbi_assets.instants import naive_utc
 
 Instants = NDArray[np.int64]
 """Microseconds since 1970."""
@@ -24,65 +25,31 @@ _MONDAY = -3 * 86_400_000_000
 N_ITERATIONS = 10
 #: Stands in for a sum of nothing.
 TINY = 1e-300
+#: What happens to a ticket after its creation.
+_TICKET_INSTANTS = ("first_response_at", "resolved_at")
 #: Marks the half of a customer in ``halve_customers``; no id contains it.
 HALF = "\x1f"
 
 
-def visible_store(
-    orders: pd.DataFrame, items: pd.DataFrame | None, observation_end: pd.Timestamp, time_zone: str = "UTC"
-) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Return orders before an instant in order of customer and time, with their local dates, and their lines.
+def shuffle_orders(store: Frames, observation_end: pd.Timestamp, seed: int) -> Frames:
+    """Deal the orders and tickets of a store anew among its customers.
 
     Parameters
     ----------
-    orders, items : DataFrame
-        As for ``extract_features``; not modified.
+    store : Frames
+        As from ``History.frames``; not modified.
     observation_end : Timestamp
-        Naive UTC, exclusive.
-    time_zone : str
-        Used where ``order_date_local`` is absent.
-
-    Returns
-    -------
-    orders : DataFrame
-        Every order has a customer, a date and ``order_date_local``.
-    items : DataFrame or None
-        Lines of these orders; ``refunded_at`` naive UTC, as ``order_date``.
-    """
-    frame = orders.assign(order_date=naive_utc(orders["order_date"]))
-    frame = frame[frame["customer_id"].notna() & (frame["order_date"] < observation_end)]
-    local = frame["order_date"].dt.tz_localize("UTC").dt.tz_convert(time_zone).dt.tz_localize(None)
-    if "order_date_local" in frame:
-        local = naive_utc(frame["order_date_local"]).fillna(local)
-    frame = frame.assign(order_date_local=local).sort_values(["customer_id", "order_date", "order_id"])
-    frame = frame.reset_index(drop=True)
-    if items is None:
-        return frame, None
-    lines = items[among(items["order_id"], frame["order_id"])]
-    return frame, lines.assign(refunded_at=naive_utc(lines["refunded_at"])) if "refunded_at" in lines else lines
-
-
-def shuffle_orders(
-    orders: pd.DataFrame, items: pd.DataFrame | None, observation_end: pd.Timestamp, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Deal the orders of a store anew among its customers.
-
-    Parameters
-    ----------
-    orders, items : DataFrame
-        As from ``visible_store``; not modified.
-    observation_end : Timestamp
-        Naive UTC, exclusive: no order and no refund is dealt beyond it.
+        Naive UTC, exclusive: no order, refund, response or resolution is dealt beyond it.
     seed : int
         Of the deal and the dates.
 
     Returns
     -------
-    orders : DataFrame
-        The same orders with other ``customer_id``, ``order_date`` and ``order_date_local``. Each customer has as
-        many as before, the first at the same instant.
-    items : DataFrame or None
-        The same lines; ``refunded_at`` moves with the order, at most to the last second.
+    Frames
+        The same orders with other ``customer_id``, ``order_date`` and ``order_date_local``: each customer has as
+        many as before, the first at the same instant. The same lines; ``refunded_at`` moves with the order, at most
+        to the last second. The same tickets with other ``customer_id``, ``created_at`` and ``created_at_local``:
+        each customer wrote as many as before, at the same instants; a response and a resolution move likewise.
 
     Notes
     -----
@@ -94,50 +61,75 @@ def shuffle_orders(
     equal levels for all, a store shuffled twice differed from one shuffled once: 1.07 in the variance of
     ``acceleration``, 0.81 in ``overdue_ratio``.)
 
-    The local clock is the week of the slot and the weekday and time of day of the dealt order: seasons belong to the
-    slot, habits of the week and the day to what is dealt.
+    The local clock is the week of the slot and the weekday and time of day of the dealt order or ticket: seasons
+    belong to the slot, habits of the week and the day to what is dealt.
 
     References
     ----------
     Lawless, Nadeau: Some simple robust methods for the analysis of recurrent events, Technometrics 37 (1995).
     """
+    orders, items, tickets = store
     rng = np.random.default_rng(seed)
     dealt = rng.permutation(len(orders))
     dates = _microseconds(orders["order_date"])
     source, redrawn = _redraw(orders["customer_id"], dates, rng)
     local = _microseconds(orders["order_date_local"])
-    slot, held = local[source], local[dealt]
-    local = (slot - _MONDAY) // _WEEK * _WEEK + _MONDAY + (held - _MONDAY) % _WEEK
     shuffled = orders.take(dealt).assign(
         customer_id=orders["customer_id"].array,
         order_date=redrawn.astype("datetime64[us]"),
-        order_date_local=local.astype("datetime64[us]"),
+        order_date_local=_week_of(local[source], local[dealt]),
     )
     moved = pd.Series(redrawn - dates[dealt], index=shuffled["order_id"].array)
-    return shuffled.reset_index(drop=True), _move_refunds(items, moved, observation_end)
+    shuffled = shuffled.reset_index(drop=True)
+    lines = _move_refunds(items, moved, observation_end)
+    return Frames(shuffled, lines, None if tickets is None else _shuffle_tickets(tickets, observation_end, rng))
 
 
-def halve_customers(orders: pd.DataFrame) -> pd.DataFrame:
-    """Split every customer in two: their first, third ... orders, and their second, fourth ...
+def _shuffle_tickets(tickets: pd.DataFrame, end: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
+    dealt = rng.permutation(len(tickets))
+    slot, held = (_microseconds(tickets["created_at"]), _microseconds(tickets["created_at_local"]))
+    shuffled = tickets.take(dealt).assign(
+        customer_id=tickets["customer_id"].array,
+        created_at=slot.astype("datetime64[us]"),
+        created_at_local=_week_of(held, held[dealt]),
+    )
+    by = pd.Series(pd.to_timedelta(slot - slot[dealt], unit="us"), index=shuffled.index)
+    moved = {name: _moved(shuffled[name], by, end) for name in _TICKET_INSTANTS if name in shuffled}
+    return shuffled.assign(**moved).reset_index(drop=True)
+
+
+def _week_of(slot: Instants, held: Instants) -> NDArray[np.datetime64]:
+    """Local times in the week of the slot, on the weekday and at the time of day of what is dealt to it."""
+    return ((slot - _MONDAY) // _WEEK * _WEEK + _MONDAY + (held - _MONDAY) % _WEEK).astype("datetime64[us]")
+
+
+def halve_customers(store: Frames) -> Frames:
+    """Split every customer in two: their first, third ... orders and tickets, and their second, fourth ...
 
     Parameters
     ----------
-    orders : DataFrame
-        As from ``visible_store``.
+    store : Frames
+        As from ``History.frames``.
 
     Returns
     -------
-    DataFrame
-        The same orders; ``customer_id`` ends in ``HALF`` and ``0`` or ``1``.
+    Frames
+        The same rows; ``customer_id`` of orders and tickets ends in ``HALF`` and ``0`` or ``1``.
 
     Examples
     --------
     >>> orders = pd.DataFrame({"customer_id": ["a", "a", "a"], "order_id": ["1", "2", "3"],
     ...                        "order_date": pd.to_datetime(["2025-01-01", "2025-01-03", "2025-01-02"])})
-    >>> halve_customers(orders).customer_id.str[-1].to_list()
+    >>> halve_customers(Frames(orders, None)).orders.customer_id.str[-1].to_list()
     ['0', '1', '0']
     """
-    ordered = orders.sort_values(["customer_id", "order_date", "order_id"])
+    orders, items, tickets = store
+    tickets = None if tickets is None else _halved(tickets, ["created_at", "ticket_id"])
+    return Frames(_halved(orders, ["order_date", "order_id"]), items, tickets)
+
+
+def _halved(rows: pd.DataFrame, in_time: list[str]) -> pd.DataFrame:
+    ordered = rows.sort_values(["customer_id", *in_time])
     half = (ordered.groupby("customer_id").cumcount() % 2).astype("str")
     return ordered.assign(customer_id=ordered["customer_id"].astype("str") + HALF + half)
 
@@ -196,8 +188,12 @@ def _calendar_rate(start: NDArray[np.intp], n_begun: NDArray[np.intp]) -> NDArra
 def _move_refunds(items: pd.DataFrame | None, moved: pd.Series, observation_end: pd.Timestamp) -> pd.DataFrame | None:
     if items is None or "refunded_at" not in items or items["refunded_at"].isna().all():
         return items
-    refunded = naive_utc(items["refunded_at"])
     by = pd.to_timedelta(items["order_id"].map(moved), unit="us")
-    last = observation_end - pd.Timedelta(seconds=1)
-    moved_to = (refunded + by).where(refunded + by <= last, last)
-    return items.assign(refunded_at=moved_to.where(refunded <= last, refunded))
+    return items.assign(refunded_at=_moved(naive_utc(items["refunded_at"]), by, observation_end))
+
+
+def _moved(instants: pd.Series, by: pd.Series, end: pd.Timestamp) -> pd.Series:
+    """Move what happened before ``end`` by some time, at most to the last second before it."""
+    last = end - pd.Timedelta(seconds=1)
+    moved_to = (instants + by).where(instants + by <= last, last)
+    return moved_to.where(instants <= last, instants)

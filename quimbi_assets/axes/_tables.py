@@ -1,52 +1,27 @@
 """The relations that axes are written on: their columns, and what every axis is handed.
 
-Belongs here: schemas of the inputs, of the prepared relations, and ``Tables``. Does not: how the relations are
+Belongs here: schemas of the fitted and of the prepared relations, and ``Tables``. Does not: how the relations are
 prepared (``_prepared``), any axis's formula.
 
 All relations are unbound Ibis expressions, so that they are compiled once for a set of recorded columns and run
 on any engine.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import ibis
 import ibis.expr.types as ir
 
-DAYS_PER_MONTH = 30.4375
-SECONDS_PER_DAY = 86_400
+from quimbi_assets.store import BusinessHours
 
-ORDERS_SCHEMA = {
-    "order_id": "string",
-    "customer_id": "string",
-    "order_date": "timestamp(6)",
-    "order_date_local": "timestamp(6)",
-    "total_price": "float64",
-    "discount_amount": "float64",
-    "refund_amount": "float64",
-    "source": "string",
-}
-ITEMS_SCHEMA = {
-    "order_id": "string",
-    "line_no": "int64",
-    "product_id": "string",
-    "category": "string",
-    "product_type": "string",
-    "quantity": "float64",
-    "price": "float64",
-    "refund_amount": "float64",
-    "refunded_at": "timestamp(6)",
-}
-CLOCK_SCHEMA = {"observation_end": "timestamp(6)"}
+DAYS_PER_MONTH = 30.4375
 PRODUCT_PRICES_SCHEMA = {"product_id": "string", "cheap_price": "float64"}
 CATEGORY_PRICES_SCHEMA = {"category": "string", "luxury_price": "float64"}
 STORE_GAPS_SCHEMA = {"median_gap_days": "float64"}
 
-#: Tables every engine must hold before the prepared relations can be built.
-INPUT_SCHEMAS = {
-    "raw_orders": ORDERS_SCHEMA,
-    "raw_items": ITEMS_SCHEMA,
-    "clock": CLOCK_SCHEMA,
+#: Fitted tables that an engine must hold beside a history's own.
+REFERENCE_SCHEMAS = {
     "product_prices": PRODUCT_PRICES_SCHEMA,
     "category_prices": CATEGORY_PRICES_SCHEMA,
     "store_gaps": STORE_GAPS_SCHEMA,
@@ -104,6 +79,20 @@ CATEGORIES_PREPARED = {
     "n_orders": "int64",
     "first_days_ago": "float64",
 }
+TICKETS_PREPARED = {
+    "customer_id": "string",
+    "ticket_id": "string",
+    "ticket_index": "int64",
+    "days_ago": "float64",
+    "local_time": "timestamp(6)",
+    "channel": "string",
+    "subject": "string",
+    "tags": "string",
+    "response_hours": "float64",
+    "resolution_hours": "float64",
+    "satisfaction_score": "float64",
+    "reopen_count": "float64",
+}
 #: Relations prepared from the inputs, in the order in which an engine must materialise them.
 PREPARED_SCHEMAS = {
     "orders": ORDERS_PREPARED,
@@ -111,21 +100,8 @@ PREPARED_SCHEMAS = {
     "customers": CUSTOMERS_PREPARED,
     "products": PRODUCTS_PREPARED,
     "categories": CATEGORIES_PREPARED,
+    "tickets": TICKETS_PREPARED,
 }
-
-
-@dataclass(frozen=True)
-class BusinessHours:
-    """Opening hours in the store's local time, Monday to Friday.
-
-    Parameters
-    ----------
-    opens, closes : int
-        Hours 0-24; an order at ``opens`` counts, one at ``closes`` does not.
-    """
-
-    opens: int = 9
-    closes: int = 17
 
 
 @dataclass(frozen=True)
@@ -135,7 +111,7 @@ class Tables:
     Parameters
     ----------
     recorded : frozenset of str
-        Columns that the store records, as ``"orders.discount_amount"``; see ``axes.recorded_columns``.
+        Columns that the store records, as ``"orders.discount_amount"``; see ``History.recorded``.
     business_hours : BusinessHours
         Opening hours in store-local time.
 
@@ -146,10 +122,13 @@ class Tables:
     refunds (>= 0); ``gross_value`` = paid + discount; ``refund`` capped at what was paid.
     ``lines``: one row a visible order line. ``customers``: one row a customer with at least one visible order.
     ``products`` / ``categories``: one row per customer and product / category bought.
+    ``tickets``: one row a visible support ticket that names a customer, who need not have ordered; ``ticket_index``
+    1..n in time; ``response_hours`` and ``resolution_hours`` from its creation (>= 0), they, ``satisfaction_score``
+    (1-5) and ``reopen_count`` NULL where not known yet.
     """
 
     recorded: frozenset[str]
-    business_hours: BusinessHours = BusinessHours()
+    business_hours: BusinessHours = field(default_factory=BusinessHours)
 
     @cached_property
     def orders(self) -> ir.Table:
@@ -175,6 +154,11 @@ class Tables:
     def categories(self) -> ir.Table:
         """Categories each customer bought from."""
         return ibis.table(CATEGORIES_PREPARED, name="categories")
+
+    @cached_property
+    def tickets(self) -> ir.Table:
+        """Visible support tickets."""
+        return ibis.table(TICKETS_PREPARED, name="tickets")
 
     @cached_property
     def product_prices(self) -> ir.Table:

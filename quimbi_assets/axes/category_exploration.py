@@ -10,7 +10,7 @@ Miller (1955), Note on the bias of information estimates: ``H + (C - 1) / (2 L)`
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Outcome
 from quimbi_assets.axes._measures import clip, join, most_common, number, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -51,6 +51,7 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     essential=("items.category",),
+    outcomes=(Outcome("unique_categories", log=True), Outcome("category_diversity"), Outcome("exploration_breadth")),
     features=(
         Feature(
             "unique_categories",
@@ -60,6 +61,8 @@ AXIS = Axis(
             transform="log1p",
             few="few_category",
             many="many_category",
+            synonyms=("narrow single_category", "broad wide varied wide_ranging"),
+            fact="breadth",
             needs=("items.category",),
         ),
         Feature(
@@ -70,6 +73,8 @@ AXIS = Axis(
             high=1,
             few="focused",
             many="varied",
+            synonyms=("narrow concentrated", "diverse broad balanced"),
+            fact="breadth",
             needs=("items.category",),
         ),
         Feature(
@@ -80,6 +85,7 @@ AXIS = Axis(
             high=1,
             few="habitual",
             many="exploring",
+            synonyms=("repetitive", "adventurous curious exploratory"),
             needs=("items.product_id",),
         ),
         Feature(

@@ -2,12 +2,17 @@
 
 A channel is a share, never a code. The fourth share is the complement of the other three and is stored for
 people only, so that no fact counts twice.
+
+Whoever wrote to support is reached where and when they wrote: their tickets decide ``primary_channel`` and
+``preferred_contact_time``. The shares that make segments are those of orders for everybody. Taken from tickets where
+there are some, they would tell who ever wrote, not who is reached where (docs/adr/0014-support-history.md).
 """
 
 import ibis
 import ibis.expr.types as ir
+from ibis import _
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import (
     count_if,
     is_business_time,
@@ -48,14 +53,21 @@ def measure(tables: Tables) -> ir.Table:
             for name in ("web", "pos", "draft_order", "other")
         },
     )
-    channels = orders.filter(orders.channel.notnull()).group_by("customer_id", "channel").agg(n=ibis._.count())
-    times = orders.mutate(time=part_of_day(orders.local_time)).group_by("customer_id", "time").agg(n=ibis._.count())
+    orders = orders.mutate(time=part_of_day(orders.local_time))
+    tickets = tables.tickets.mutate(channel=_.channel.lower(), time=part_of_day(_.local_time))
     t = join(
         shares,
-        most_common(channels, "channel", "n", "primary_channel"),
-        most_common(times, "time", "n", "preferred_contact_time"),
+        _of_tickets_first(orders, tickets, "channel", "primary_channel"),
+        _of_tickets_first(orders, tickets, "time", "preferred_contact_time"),
     )
     return t.mutate(channel_switching_rate=share(t.n_switches, t.n_pairs))
+
+
+def _of_tickets_first(orders: ir.Table, tickets: ir.Table, value: str, name: str) -> ir.Table:
+    """Most common value among a customer's tickets; among their orders where no ticket has one."""
+    own, ordered = (rows.filter(rows[value].notnull()).select("customer_id", value) for rows in (tickets, orders))
+    contacts = ordered.anti_join(own, "customer_id").union(own)
+    return most_common(contacts.group_by("customer_id", value).agg(n=_.count()), value, "n", name)
 
 
 def _channel(source: ir.StringValue) -> ir.StringValue:
@@ -65,7 +77,7 @@ def _channel(source: ir.StringValue) -> ir.StringValue:
 _CHANNEL = ("orders.source",)
 
 
-def _channel_share(name: str, words: str, few: str, many: str, clusters: bool = True) -> Feature:
+def _channel_share(name: str, words: str, few: str, many: str, synonym: str = "", clusters: bool = True) -> Feature:
     return Feature(
         f"channel_{name}",
         "share",
@@ -76,6 +88,8 @@ def _channel_share(name: str, words: str, few: str, many: str, clusters: bool = 
         clusters=clusters,
         few=few,
         many=many,
+        synonyms=("", synonym),
+        fact="channel",
         needs=_CHANNEL,
     )
 
@@ -90,9 +104,17 @@ AXIS = Axis(
     essential=_CHANNEL,
     min_orders=2,
     structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    outcomes=(
+        Outcome("channel_web"),
+        Outcome("channel_pos"),
+        Outcome("channel_draft_order"),
+        Outcome("channel_other"),
+        Outcome("weekend_ratio"),
+        Outcome("business_hours_ratio"),
+    ),
     features=(
-        _channel_share("web", "the web shop", "offline", "web"),
-        _channel_share("pos", "a physical shop", "remote", "in_store"),
+        _channel_share("web", "the web shop", "offline", "web", "online"),
+        _channel_share("pos", "a physical shop", "remote", "in_store", "in_shop"),
         _channel_share("draft_order", "orders written by staff", "self_serve", "staff_served"),
         Feature(
             "channel_switching_rate",
@@ -114,6 +136,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="weekday",
             many="weekend",
+            synonyms=("weekdays", "weekends"),
         ),
         Feature(
             "business_hours_ratio",
@@ -124,14 +147,22 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="off_hours",
             many="office_hours",
+            synonyms=("after_hours", "business_hours working_hours daytime"),
             needs=("orders.time_of_day",),
         ),
         _channel_share("other", "any other channel", "main_channel", "other_channel", clusters=False),
-        Feature("primary_channel", "text", "Channel of most orders", clusters=False, kind="text", needs=_CHANNEL),
+        Feature(
+            "primary_channel",
+            "text",
+            "Channel of most support tickets, or of most orders where there are none",
+            clusters=False,
+            kind="text",
+            needs=_CHANNEL,
+        ),
         Feature(
             "preferred_contact_time",
             "text",
-            "Part of the day with most orders",
+            "Part of the day with most support tickets, or with most orders where there are none",
             clusters=False,
             kind="text",
             needs=("orders.time_of_day",),

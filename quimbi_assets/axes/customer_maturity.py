@@ -7,7 +7,7 @@ than 90 days; before that there is nothing to compare with.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import count_if, join, months, number, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -61,6 +61,7 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    outcomes=(Outcome("bought_at_all"),),
     features=(
         Feature(
             "tenure_months",
@@ -70,6 +71,7 @@ AXIS = Axis(
             transform="log1p",
             few="new",
             many="long_standing",
+            synonyms=("newcomer newcomers newly recent young", "veteran veterans established longtime long_time old"),
         ),
         Feature(
             "active_span_ratio",
@@ -88,6 +90,8 @@ AXIS = Axis(
             high=1,
             few="slowing",
             many="accelerating",
+            synonyms=("cooling fading declining waning stopped", "warming quickening speeding_up"),
+            at_end="stopped",
             neutral=0,
         ),
         Feature("lifecycle_stage", "text", "Stage of life with the store", clusters=False, kind="text"),

@@ -6,7 +6,7 @@ such axis; one where nobody uses them has it, with zeros.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import number, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -43,6 +43,7 @@ AXIS = Axis(
         Structural("discount_rate", 0, "full_price_buyers", "never used a discount"),
         Structural("n_orders", 1, "one_time_deal_buyers", "bought exactly once, with a discount"),
     ),
+    outcomes=(Outcome("discount_rate"), Outcome("discount_depth")),
     features=(
         Feature(
             "discount_rate",
@@ -53,6 +54,8 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="rarely_discounted",
             many="often_discounted",
+            synonyms=("", "discount_driven bargain deal_seeking discount_hunting coupon"),
+            fact="discounts",
             needs=_NEEDS,
         ),
         Feature(
@@ -64,6 +67,8 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="shallow_discount",
             many="deep_discount",
+            synonyms=("", "discount_driven bargain deal_seeking discount_hunting"),
+            fact="discounts",
             needs=_NEEDS,
         ),
         Feature(
@@ -75,6 +80,8 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="deal_led",
             many="full_price",
+            of_most=True,
+            fact="discounts",
             needs=_NEEDS,
         ),
         Feature(

@@ -7,7 +7,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import join, months, number, ratio, share
 from quimbi_assets.axes._tables import Tables
 
@@ -65,6 +65,7 @@ AXIS = Axis(
     description=__doc__,
     min_orders=2,
     structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    outcomes=(Outcome("refund_rate"), Outcome("discount_dependency"), Outcome("avg_lines_per_order", log=True)),
     features=(
         Feature(
             "refund_rate",
@@ -75,6 +76,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="low_refund",
             many="high_refund",
+            fact="refunds",
             needs=("orders.refund",),
         ),
         Feature(
@@ -85,6 +87,7 @@ AXIS = Axis(
             transform="log1p",
             few="seldom_refunded",
             many="often_refunded",
+            fact="refunds",
             needs=("orders.refund",),
         ),
         Feature(
@@ -106,6 +109,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="low_discount",
             many="high_discount",
+            synonyms=("", "discount_driven bargain deal_seeking discount_hunting"),
             needs=("orders.discount_amount",),
         ),
         Feature(
@@ -116,6 +120,7 @@ AXIS = Axis(
             transform="log1p",
             few="simple_order",
             many="complex_order",
+            synonyms=("small_basket single_item", "large_basket big_basket full_basket"),
             needs=("items.product_id",),
         ),
     ),

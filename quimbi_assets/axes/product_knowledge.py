@@ -10,7 +10,7 @@ Simpson (1949), Measurement of diversity: ``Σ n (n - 1) / (L (L - 1))``.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import count_if, join, number, ratio, repeat_rates, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -65,6 +65,7 @@ AXIS = Axis(
     essential=_NEEDS,
     min_orders=2,
     structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    outcomes=(Outcome("lines_of_new_products"), Outcome("product_concentration")),
     features=(
         Feature(
             "product_concentration",
@@ -86,6 +87,8 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="sampling",
             many="rebuying",
+            synonyms=("variety_seeking", "loyal repeating"),
+            fact="repetition",
             needs=_NEEDS,
         ),
         Feature(

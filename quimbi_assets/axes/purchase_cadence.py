@@ -7,7 +7,7 @@ is the mean resultant length. One order has an hour but no concentration.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import (
     clip,
     clock_angle,
@@ -82,6 +82,7 @@ AXIS = Axis(
         Structural("n_orders", 1, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
         Structural("n_orders", 2, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
     ),
+    outcomes=(Outcome("weekend_ratio"), Outcome("business_hours_ratio"), Outcome("hour_sin"), Outcome("hour_cos")),
     features=(
         Feature(
             "weekend_ratio",
@@ -92,6 +93,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="weekday",
             many="weekend",
+            synonyms=("weekdays", "weekends"),
         ),
         Feature(
             "business_hours_ratio",
@@ -102,6 +104,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="off_hours",
             many="office_hours",
+            synonyms=("after_hours", "business_hours working_hours daytime"),
             needs=_CLOCK,
         ),
         Feature(

@@ -6,7 +6,7 @@ customer of yesterday from reading thirty orders a month.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import consistency, count_if, join, months, number, where
 from quimbi_assets.axes._tables import Tables
 
@@ -39,6 +39,7 @@ AXIS = Axis(
     description=__doc__,
     min_orders=2,
     structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    outcomes=(Outcome("orders", absent=0, log=True),),
     features=(
         Feature(
             "orders_per_month",
@@ -48,6 +49,11 @@ AXIS = Axis(
             transform="log1p",
             few="rare",
             many="frequent",
+            synonyms=(
+                "infrequent infrequently rarely seldom occasional occasionally sporadic sporadically",
+                "frequently often constant",
+            ),
+            fact="rate",
         ),
         Feature(
             "avg_days_between_orders",
@@ -57,6 +63,8 @@ AXIS = Axis(
             transform="log1p",
             few="quickly_returning",
             many="slowly_returning",
+            synonyms=("fast quick rapid", "slow"),
+            fact="rate",
         ),
         Feature(
             "purchase_consistency",
@@ -66,6 +74,7 @@ AXIS = Axis(
             high=1,
             few="irregular",
             many="regular",
+            synonyms=("erratic unpredictable", "steady predictable clockwork"),
         ),
         Feature(
             "days_since_last_order",
@@ -75,6 +84,7 @@ AXIS = Axis(
             transform="log1p",
             few="recent",
             many="lapsed",
+            synonyms=("recently fresh current", "dormant inactive lost silent gone absent departed"),
         ),
         Feature("recent_orders_90d", "count", "Orders in the last 90 days", low=0, clusters=False),
     ),

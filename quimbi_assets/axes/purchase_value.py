@@ -5,7 +5,7 @@ Money is net of refunds; a fully refunded order counts as an order of value 0.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Outcome
 from quimbi_assets.axes._measures import consistency, join, medians, value_trend, where
 from quimbi_assets.axes._tables import Tables
 
@@ -33,6 +33,7 @@ AXIS = Axis(
     people="spenders",
     measure=measure,
     description=__doc__,
+    outcomes=(Outcome("lifetime_value", absent=0, log=True), Outcome("avg_order_value", log=True)),
     features=(
         Feature(
             "lifetime_value",
@@ -42,6 +43,7 @@ AXIS = Axis(
             transform="log1p",
             few="light",
             many="heavy",
+            synonyms=("low_value light modest budget", "high_value big heavy top vip premium"),
         ),
         Feature(
             "avg_order_value",
@@ -51,6 +53,7 @@ AXIS = Axis(
             transform="log1p",
             few="small_basket",
             many="big_basket",
+            synonyms=("small small_ticket low_value", "large big big_ticket high_ticket"),
         ),
         Feature(
             "value_trend",
@@ -59,6 +62,7 @@ AXIS = Axis(
             transform="signed_log1p",
             few="shrinking",
             many="growing",
+            synonyms=("declining falling decreasing", "rising increasing climbing"),
             neutral=0,
         ),
         Feature("median_order_value", "money", "Typical (median) order value", low=0, clusters=False),

@@ -6,7 +6,7 @@ Only a second order can repeat anything: with one order every feature here is NU
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import (
     join,
     most_common,
@@ -77,6 +77,7 @@ AXIS = Axis(
         Structural("repeat_order_ratio", 0, "never_rebuyers", "never bought the same product twice"),
         Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),
     ),
+    outcomes=(Outcome("orders_with_a_known_product"), Outcome("repeat_rate")),
     features=(
         Feature(
             "repeat_rate",
@@ -87,6 +88,8 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="novelty_seeking",
             many="rebuying",
+            synonyms=("variety_seeking", "loyal repeating"),
+            fact="repetition",
             needs=_NEEDS,
         ),
         Feature(
@@ -98,6 +101,8 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="seldom_repeating",
             many="often_repeating",
+            synonyms=("variety_seeking", "loyal repeating"),
+            fact="repetition",
             needs=_NEEDS,
         ),
         Feature(
@@ -108,6 +113,7 @@ AXIS = Axis(
             high=1,
             few="varied_basket",
             many="favourite_led",
+            fact="repetition",
             needs=_NEEDS,
         ),
         Feature(

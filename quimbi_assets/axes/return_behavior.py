@@ -6,7 +6,7 @@ gross value (paid plus discount).
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import count_if, join, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -45,6 +45,7 @@ AXIS = Axis(
         Structural("return_order_ratio", 0, "never_returners", "never sent anything back"),
         Structural("n_orders", 1, "one_time_returners", "bought exactly once and sent something back"),
     ),
+    outcomes=(Outcome("refund_rate"), Outcome("return_order_ratio")),
     features=(
         Feature(
             "refund_rate",
@@ -55,6 +56,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="low_refund",
             many="high_refund",
+            fact="refunds",
             needs=_NEEDS,
         ),
         Feature(
@@ -66,6 +68,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="few_items_back",
             many="many_items_back",
+            fact="refunds",
             needs=("items.refund_amount",),
         ),
         Feature(
@@ -77,6 +80,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="seldom_refunded",
             many="often_refunded",
+            fact="refunds",
             needs=_NEEDS,
         ),
         Feature("total_refunds", "money", "Refunded in all", low=0, clusters=False, needs=_NEEDS),

@@ -7,7 +7,7 @@ feature depends on who else is present.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import consistency, count_if, join, medians, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -80,6 +80,7 @@ AXIS = Axis(
     min_orders=2,
     structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
     reference=True,
+    outcomes=(Outcome("avg_item_price", log=True), Outcome("luxury_item_rate")),
     features=(
         Feature(
             "avg_item_price",
@@ -89,6 +90,7 @@ AXIS = Axis(
             transform="log1p",
             few="low_price",
             many="premium",
+            synonyms=("cheap inexpensive budget", "expensive pricey high_price upscale luxury"),
             needs=_NEEDS,
         ),
         Feature(
@@ -99,6 +101,7 @@ AXIS = Axis(
             transform="log1p",
             few="one_price",
             many="mixed_price",
+            synonyms=("uniform", "varied"),
             needs=_NEEDS,
         ),
         Feature(
@@ -130,6 +133,7 @@ AXIS = Axis(
             transform="logit_shrunk",
             few="everyday",
             many="top_shelf",
+            synonyms=("", "premium upscale high_end"),
             needs=("items.price", "items.category"),
         ),
         Feature(

@@ -2,9 +2,8 @@
 
 History is cut at several past instants; axes are fitted on what was known then, by the path that every run takes, and
 their segments, and the memberships in them, are held against what the same customers did in the next 90 days. Groups by
-RFM quintiles, as many as an axis has segments, are the yardstick.
+RFM quintiles, as many as an axis has segments, are the baseline.
 
-Reading order: ``cuts`` chooses the instants; ``window`` and ``outcomes`` measure what each axis claims; ``rfm`` makes
-the yardstick; ``explained`` is the statistic; ``trial`` is one cut; ``verdict`` puts the cuts together; ``picture``
-draws them.
+Reading order: ``hold_out`` and ``outcomes`` measure what each axis claims; ``baseline`` makes the RFM groups and the
+statistic; ``cut_off`` evaluates one cut-off, ``evaluation`` puts them together and draws them.
 """

@@ -1,11 +1,17 @@
 """A logistic regression that is a sum of curves, one a term, so that every risk says where it comes from.
 
-Belongs here: the estimator. Does not: which terms (``design``), calibration in time (``model``).
+Belongs here: its terms (a customer's numbers on scales where differences matter), the fact each term belongs to, and
+the estimator. Does not: measuring (``history``), calibration in time (``model``), words (``profiles.phrases``).
+
+Not a pipeline of scikit-learn's ``SimpleImputer``, ``StandardScaler``, ``SplineTransformer`` and
+``LogisticRegression``: measured on two stores, imputing before scaling moves the risks of straight lines by up to
+0.0014, and other splines than Harrell's move those of curves by up to 0.03 and 0.5.
 """
 
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -15,11 +21,60 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from quimbi_assets.churn.history import WINDOWS
+
 Array = NDArray[np.float64]
 
 KNOTS_AT = (0.05, 0.35, 0.65, 0.95)
 LEAST_APART = 1e-6
 """Standard deviations between knots."""
+
+RECENCY, PACE, TENURE, SPEND = "silence", "pace", "standing", "spend"
+FACTS = (RECENCY, PACE, TENURE, SPEND)
+"""Time since the last order; orders of late and the gaps between them; orders in all and since when; money an order.
+
+Orders of late and usual gaps tell the same twice: apart, one of them often "raised" what the other "lowered"."""
+
+TERMS: dict[str, str] = {
+    "days_since_last_order": RECENCY,
+    "overdue_ratio": RECENCY,
+    "orders_missed": RECENCY,
+    "once_and_days": RECENCY,
+    **dict.fromkeys(WINDOWS, PACE),
+    "avg_days_between_orders": PACE,
+    "gap_sd_days": PACE,
+    "longest_gap_days": PACE,
+    "last_gap_days": PACE,
+    "orders_per_day": PACE,
+    "n_orders": TENURE,
+    "tenure_days": TENURE,
+    "bought_once": TENURE,
+    "avg_order_value": SPEND,
+}
+"""Fact of each term, in the order of the design's columns."""
+
+
+def design_matrix(features: pd.DataFrame, horizon_days: int) -> Array:
+    """Turn features from ``history.measure`` into the model's terms, shape (n, 17), NaN where undefined.
+
+    Columns of :data:`TERMS`: counts, days and money as ``log1p``; ``overdue_ratio`` is days since the last order in
+    average gaps (of a day at least), ``orders_missed`` the orders that the customer's own rate would have brought
+    since, ``orders_per_day`` the log of that rate over the whole tenure (of a quarter horizon at least);
+    ``bought_once`` 0 or 1, and times the days since.
+    """
+    raw = {name: features[name].to_numpy(np.float64) for name in features}
+    days, n, gap = (raw[name] for name in ("days_since_last_order", "n_orders", "avg_days_between_orders"))
+    rate = n / np.maximum(raw["tenure_days"], horizon_days / 4)
+    once = (n == 1).astype(np.float64)
+    made = {
+        "overdue_ratio": np.log1p(days / np.maximum(gap, 1.0)),
+        "orders_missed": np.log1p(days * rate),
+        "once_and_days": once * np.log1p(days),
+        "orders_per_day": np.log(rate),
+        "bought_once": once,
+        "avg_order_value": np.log1p(np.maximum(raw["avg_order_value"], 0.0)),
+    }
+    return np.column_stack([made[name] if name in made else np.log1p(raw[name]) for name in TERMS])
 
 
 class AdditiveLogistic(ClassifierMixin, BaseEstimator):
@@ -34,14 +89,12 @@ class AdditiveLogistic(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : ndarray, shape (2,)
     center_, spread_ : ndarray, shape (m,)
         Mean and standard deviation of each term where it is known.
     knots_ : list of m lists of float
         In standard deviations; empty for a line.
     offset_, weight_ : list of m ndarrays
         Mean of each column of a term's basis, and its coefficient.
-    intercept_ : float
 
     Notes
     -----
@@ -65,15 +118,7 @@ class AdditiveLogistic(ClassifierMixin, BaseEstimator):
         return tags
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn scales, knots and coefficients.
-
-        Parameters
-        ----------
-        X : ndarray, shape (n, m)
-            Terms, NaN where undefined.
-        y : ndarray, shape (n,)
-            Two classes.
-        """
+        """Learn scales, knots and coefficients from terms of shape (n, m), NaN where undefined, and two classes."""
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -102,18 +147,19 @@ class AdditiveLogistic(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         scaled, known = self._scaled(X), ~np.isnan(X)
-        found = np.zeros_like(scaled)
+        total = np.zeros_like(scaled)
         for j, knots in enumerate(self.knots_):
             basis = _basis(scaled[:, j], knots) - self.offset_[j]
             # Column by column, not by a matrix product, whose last digits depend on how many rows there are.
             for column, weight in zip(basis.T, self.weight_[j], strict=True):
-                found[:, j] += column * weight
-        return np.where(known, found, 0.0)
+                total[:, j] += column * weight
+        return np.where(known, total, 0.0)
 
     def decision_function(self, X: Any) -> Array:
         """Return the log odds of the second class, shape (n,)."""
-        total = np.zeros(len(found := self.contributions(X)))
-        for column in found.T:
+        contributions = self.contributions(X)
+        total = np.zeros(len(contributions))
+        for column in contributions.T:
             total += column
         return total + self.intercept_
 
@@ -135,9 +181,9 @@ def _knots(values: Array) -> list[float]:
     """Return knots, at least three; none where the values are too few to bend between."""
     if not len(values):
         return []
-    found = np.unique(np.quantile(values, KNOTS_AT))
-    kept = found[np.append(True, np.diff(found) > LEAST_APART)]
-    return [float(knot) for knot in kept] if len(kept) > 2 else []
+    knots = np.unique(np.quantile(values, KNOTS_AT))
+    knots = knots[np.append(True, np.diff(knots) > LEAST_APART)]
+    return [float(knot) for knot in knots] if len(knots) > 2 else []
 
 
 def _basis(values: Array, knots: list[float]) -> Array:

@@ -1,20 +1,22 @@
 """A store's orders, sorted once, and its customers as of any instant: what was visible then, and who came back after.
 
-Belongs here: measuring. Does not: which instants (``cuts``), what a model makes of the numbers (``design``).
+Belongs here: measuring. Does not: which instants (``cut_offs``), what a model makes of the numbers (``additive``).
 
-The axes' extraction takes seconds a cut on a large store, and a model needs a dozen cuts. These few features are sums
-over sorted arrays: 0.01 s a cut for 175,000 orders, and a customer's numbers are the same to the last bit whoever else
-is there. Where an axis has the same name it means the same (a test holds them so).
+The axes' extraction takes seconds a cut-off on a large store, and a model needs a dozen. These few features are sums
+over sorted arrays: 0.01 s for 175,000 orders, and a customer's numbers are the same to the last bit whoever else is
+there. Where an axis has the same name it means the same (a test holds them so).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from quimbi_assets.axes._inputs import naive_utc
-from quimbi_assets.clustering.sampling import customer_order
+from quimbi_assets.history import History as StoreHistory
+from quimbi_assets.instants import microseconds as micros
+from quimbi_assets.sampling import customer_order
 
 Array = NDArray[np.float64]
 
@@ -68,50 +70,38 @@ class History:
             return self
         chosen = np.sort(customer_order(self.customers, seed)[:most])
         sizes = np.diff(np.append(self.starts, len(self.times)))
-        kept = np.zeros(len(self.customers), dtype=bool)
-        kept[chosen] = True
-        rows = np.repeat(kept, sizes)
+        is_chosen = np.zeros(len(self.customers), dtype=bool)
+        is_chosen[chosen] = True
+        rows = np.repeat(is_chosen, sizes)
         starts = np.append(0, np.cumsum(sizes[chosen])[:-1]).astype(np.intp)
         return History(self.customers[chosen], starts, self.times[rows], self.values[rows], self.gap_days[rows])
 
 
-def micros(instant: pd.Timestamp) -> int:
-    """Return microseconds since 1970 of a naive instant."""
-    return int(instant.to_datetime64().astype("datetime64[us]").astype(np.int64))
-
-
-def read_history(orders: pd.DataFrame, observation_end: pd.Timestamp) -> History:
-    """Sort the orders before an instant.
-
-    Parameters
-    ----------
-    orders : DataFrame
-        ``customer_id``, ``order_date`` (naive is UTC) and, where known, ``total_price``; guests are left out.
-    observation_end : Timestamp
-        Naive UTC, exclusive: orders at or after it do not exist.
-    """
-    dates = naive_utc(orders["order_date"])
-    seen = (orders["customer_id"].notna() & dates.notna() & (dates < observation_end)).to_numpy()
-    codes, ids = pd.factorize(orders["customer_id"][seen].astype("str"), sort=True)
-    times = dates[seen].to_numpy().astype("datetime64[us]").astype(np.int64)
-    paid = orders["total_price"][seen].to_numpy(np.float64, na_value=np.nan) if "total_price" in orders else None
-    values = np.full(len(times), np.nan) if paid is None else paid
-    order = np.lexsort((values, times, codes))
-    codes, times, values = codes[order], times[order], values[order]
-    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1])) if len(codes) else np.zeros(0, dtype=np.intp)
+def read_history(history: StoreHistory) -> History:
+    """Read the visible orders of customers into arrays."""
+    batches = list(history.events())
+    if not sum(map(len, batches)):
+        nobody, none = pd.Index([], dtype="str", name="customer_id"), np.zeros(0)
+        return History(nobody, none.astype(np.intp), none.astype(np.int64), none, none)
+    rows = pa.Table.from_batches(batches)
+    encoded = rows["customer_id"].combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    times = rows["order_date"].cast(pa.int64()).to_numpy()
+    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
     gaps = np.diff(times, prepend=times[:1]) / DAY
     gaps[starts] = np.nan
-    return History(pd.Index(ids, dtype="str", name="customer_id"), starts, times, values, gaps)
+    ids = pd.Index(encoded.dictionary.to_pandas(), dtype="str", name="customer_id")
+    return History(ids, starts, times, rows["total_price"].to_numpy(), gaps)
 
 
-def measure(history: History, cut: pd.Timestamp, horizon_days: int) -> pd.DataFrame:
+def measure(history: History, cut_off: pd.Timestamp, horizon_days: int) -> pd.DataFrame:
     """Measure everybody who had ordered before an instant, on what was visible then.
 
     Parameters
     ----------
     history : History
-        May reach beyond the cut, which changes nothing.
-    cut : Timestamp
+        May reach beyond the cut-off, which changes nothing.
+    cut_off : Timestamp
         Naive UTC, exclusive.
     horizon_days : int
         H, the unit of the windows.
@@ -123,7 +113,7 @@ def measure(history: History, cut: pd.Timestamp, horizon_days: int) -> pd.DataFr
         ``avg_days_between_orders``, ``longest_gap_days``, ``last_gap_days`` >= 0, NaN with one order; ``gap_sd_days``
         >= 0, NaN with fewer than three; ``avg_order_value``, paid, NaN where not known.
     """
-    end, starts = micros(cut), history.starts
+    end, starts = micros(cut_off), history.starts
     if not len(starts):
         return pd.DataFrame(columns=["n_orders", *WINDOWS], index=history.customers, dtype=np.float64)
     n, visible = len(starts), history.times < end
@@ -162,9 +152,9 @@ def measure(history: History, cut: pd.Timestamp, horizon_days: int) -> pd.DataFr
     return frame[n_orders > 0]
 
 
-def stayed_away(history: History, cut: pd.Timestamp, horizon_days: int) -> NDArray[np.bool_]:
-    """Return who of the customers known at a cut did not order in the H days from it on, shape (n_known,)."""
-    begin, end = micros(cut), micros(cut) + horizon_days * DAY
+def stayed_away(history: History, cut_off: pd.Timestamp, horizon_days: int) -> NDArray[np.bool_]:
+    """Return who of the customers known at a cut-off did not order in the H days from it on, shape (n_known,)."""
+    begin, end = micros(cut_off), micros(cut_off) + horizon_days * DAY
     known = np.minimum.reduceat(history.times, history.starts) < begin
     within = (history.times >= begin) & (history.times < end)
     return ~np.logical_or.reduceat(within, history.starts)[known]

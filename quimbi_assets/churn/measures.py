@@ -28,12 +28,7 @@ class Interval:
 def auc(truth: Flags, risk: Array) -> Interval:
     """Return the area under the ROC curve: how often one who stayed away had a higher risk than one who came.
 
-    Parameters
-    ----------
-    truth : ndarray of bool, shape (n,)
-        Both values occur.
-    risk : ndarray, shape (n,)
-        Any scale.
+    Both outcomes occur; risks may be on any scale.
 
     References
     ----------
@@ -68,8 +63,8 @@ def calibration_bins(truth: Flags, risk: Array, n_bins: int = N_BINS) -> Array:
     place = np.minimum((rankdata(risk, "average") - 0.5) / len(risk) * n_bins, n_bins - 1e-9).astype(np.intp)
     counts = np.bincount(place, minlength=n_bins)
     sums = [np.bincount(place, values, n_bins) for values in (risk, truth.astype(np.float64))]
-    kept = counts > 0
-    return np.column_stack([sums[0][kept] / counts[kept], sums[1][kept] / counts[kept], counts[kept]])
+    filled = counts > 0
+    return np.column_stack([sums[0][filled] / counts[filled], sums[1][filled] / counts[filled], counts[filled]])
 
 
 def calibration_error(truth: Flags, risk: Array, n_bins: int = N_BINS) -> float:
@@ -89,8 +84,8 @@ def lift(truth: Flags, risk: Array, share: float = 0.1) -> float:
     n = max(1, round(share * len(risk)))
     edge = np.sort(risk)[-n]
     above, at = risk > edge, risk == edge
-    found = truth[above].sum() + (n - above.sum()) * truth[at].mean()
-    return float(found / n / truth.mean())
+    away = truth[above].sum() + (n - above.sum()) * truth[at].mean()
+    return float(away / n / truth.mean())
 
 
 def _delong(truth: Flags, risks: list[Array]) -> tuple[Array, Array]:

@@ -1,34 +1,126 @@
 """The churn model of a store: from what is visible of a customer to the risk that they stay away for H days.
 
-Belongs here: the estimator that is saved whole, and its calibration in time. Does not: choosing between kinds
-(``trial``), words for people (``profiles.risk_words``).
+Belongs here: the estimator that is saved whole, the recency baseline, and how the level of risk is set in time. Does
+not: choosing between kinds (``examples``, ``evaluation``), words for people (``profiles.phrases``).
+
+A model's level is set on the latest customers whose outcomes are known, who lived through another season than the ones
+that are scored. Where the store has a year of orders and some more, the same two seasons of the year before say what
+lies between them (:class:`Season`); else the freshest half outcomes say how it moves right now (:class:`Trend`).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from quimbi_assets.churn.additive import AdditiveLogistic
-from quimbi_assets.churn.design import FACTS, SILENCE, TERMS, design_matrix
-from quimbi_assets.churn.season import Season, level
-from quimbi_assets.churn.silence import fit_silence
-from quimbi_assets.churn.trend import Trend
+from quimbi_assets.churn.additive import FACTS, RECENCY, TERMS, AdditiveLogistic, design_matrix
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-LINES, CURVES, SILENCE_ALONE = "lines", "curves", "silence"
-KINDS = (LINES, CURVES, SILENCE_ALONE)
+LINES, CURVES, RECENCY_BASELINE = "lines", "curves", "silence"
+KINDS = (LINES, CURVES, RECENCY_BASELINE)
 """Additive logistic regression of straight lines, of curves; days since the last order alone."""
 STRENGTHS = {LINES: 1.0, CURVES: 0.1}
 CALIBRATION_STRENGTH = 1.0
 CERTAIN = 1e-4
-"""No risk is nearer than this to 0 or 1: nothing a store's past shows is surer."""
+"""No risk or rate is nearer than this to 0 or 1: nothing a store's past shows is surer."""
+
+
+@dataclass(frozen=True)
+class Season:
+    """Customers a year before those that are scored, and a year before the latest ones trained on.
+
+    Parameters
+    ----------
+    features, before : DataFrame
+        From ``history.measure``.
+    away, away_before : ndarray of bool
+        Whether they stayed away.
+    """
+
+    features: pd.DataFrame
+    away: Flags
+    before: pd.DataFrame
+    away_before: Flags
+
+    def shift(self, log_odds: Callable[[pd.DataFrame], Array]) -> float:
+        """Return how much the log odds of staying away rose from the season before, beyond what a model says."""
+        return moved((log_odds(self.features), self.away), (log_odds(self.before), self.away_before))
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Customers at several cut-offs and the first half of what they did next.
+
+    The latest customers whose H days are over were known H days ago. Half of H ago there were customers of whom half an
+    outcome is known: whether they ordered since. A small model of that half outcome says whether they stay away more,
+    or less, than those before them did in theirs.
+
+    Parameters
+    ----------
+    features : DataFrame of n rows
+        From ``history.measure``.
+    away : ndarray of bool, shape (n,)
+        Whether they stayed away for half a horizon.
+    newest, latest : ndarray of bool, shape (n,)
+        Rows of half a horizon ago, and of a whole one.
+    """
+
+    features: pd.DataFrame
+    away: Flags
+    newest: Flags
+    latest: Flags
+    horizon_days: int
+
+    def shift(self, log_odds: Callable[[pd.DataFrame], Array]) -> float:
+        """Return how far the log odds of staying away moved in half a horizon; ``log_odds`` is of no use here."""
+        terms = design_matrix(self.features, self.horizon_days)
+        half = AdditiveLogistic().fit(terms, self.away).decision_function(terms)
+        return moved((half[self.newest], self.away[self.newest]), (half[self.latest], self.away[self.latest]))
+
+
+def level(log_odds: Array, rate: float) -> float:
+    """Return what to add to log odds so that their mean probability is ``rate``.
+
+    Examples
+    --------
+    >>> round(level(np.zeros(3), 0.75), 4)  # log(3)
+    1.0986
+    """
+    rate = float(np.clip(rate, CERTAIN, 1 - CERTAIN))
+    span = 20 + float(np.abs(log_odds).max())
+    return float(brentq(lambda by: expit(log_odds + by).mean() - rate, -span, span))
+
+
+def moved(now: tuple[Array, Flags], then: tuple[Array, Flags]) -> float:
+    """Return how far the level of staying away moved between two instants, as far as chance does not explain it.
+
+    Of each: log odds that a model gives to its customers, and whether they stayed away.
+
+    Notes
+    -----
+    The difference ``d`` of the two levels, shrunk to ``d max(0, 1 - v / d^2)`` with ``v`` the variance that chance
+    gives it (James and Stein's positive part), so that a small store does not follow noise.
+    """
+    (level_now, variance_now), (level_then, variance_then) = (_level_and_variance(*one) for one in (now, then))
+    difference, variance = level_now - level_then, variance_now + variance_then
+    if difference**2 <= variance:
+        return 0.0
+    return float(difference * (1 - variance / difference**2))
+
+
+def _level_and_variance(log_odds: Array, away: Flags) -> tuple[float, float]:
+    at = level(log_odds, float(away.mean()))
+    risk = expit(log_odds + at)
+    return at, 1 / max(float((risk * (1 - risk)).sum()), 1e-9)
 
 
 class ChurnModel(ClassifierMixin, BaseEstimator):
@@ -57,7 +149,7 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
     drift_ : float
         How the level is expected to have moved since: by the season, or, without a year before, as it moves now.
     curve_ : (ndarray, ndarray)
-        Days since the last order and risk (:func:`quimbi_assets.churn.silence.fit_silence`).
+        Days since the last order and risk (:func:`quimbi_assets.churn.model.fit_recency_baseline`).
     base_rate_ : float
         Share of the latest customers trained on who stayed away.
     n_fit_ : int
@@ -71,14 +163,10 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         self.horizon_days = horizon_days
 
     def fit(self, X: pd.DataFrame, y: Flags, latest: Flags | None = None, drift: Season | Trend | None = None) -> Self:
-        """Learn from customers at past instants.
+        """Learn from features (``history.measure``) of n customers at past instants, and whether they stayed away.
 
         Parameters
         ----------
-        X : DataFrame of n rows
-            From ``history.measure``.
-        y : ndarray of bool, shape (n,)
-            Whether they stayed away.
         latest : ndarray of bool, shape (n,), optional
             Rows of the latest instant, which set the level: how many stay away drifts as a store ages. All by default.
         drift : Season or Trend, optional
@@ -90,9 +178,9 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         self.classes_ = np.array([False, True])
         self.weak_reason_: str | None = None
         self.n_fit_, self.base_rate_ = len(y), float(np.mean(y[latest]))
-        self.curve_ = fit_silence(X["days_since_last_order"].to_numpy(np.float64)[latest], y[latest])
+        self.curve_ = fit_recency_baseline(X["days_since_last_order"].to_numpy(np.float64)[latest], y[latest])
         self.additive_, self.calibration_, self.shift_ = None, None, 0.0
-        if self.kind != SILENCE_ALONE:
+        if self.kind != RECENCY_BASELINE:
             terms = design_matrix(X, self.horizon_days)
             self.additive_ = AdditiveLogistic(self.kind == CURVES, STRENGTHS[self.kind]).fit(terms, y)
             summed = self.additive_.decision_function(terms)[:, None]
@@ -127,17 +215,44 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
     def contributions(self, X: pd.DataFrame) -> Array:
         """Return what each fact adds to the log odds of staying away before calibration, beside an average customer.
 
-        Returns
-        -------
-        ndarray, shape (n, 4)
-            Columns of :data:`quimbi_assets.churn.design.FACTS`.
+        Shape (n, 4): columns of :data:`quimbi_assets.churn.additive.FACTS`.
         """
-        found = np.zeros((len(X), len(FACTS)))
+        total = np.zeros((len(X), len(FACTS)))
         if self.additive_ is None:
             average = logit(np.clip(self.base_rate_, CERTAIN, 1 - CERTAIN))
-            found[:, FACTS.index(SILENCE)] = self._log_odds(X) - average
-            return found
+            total[:, FACTS.index(RECENCY)] = self._log_odds(X) - average
+            return total
         terms = self.additive_.contributions(design_matrix(X, self.horizon_days))
         for column, fact in zip(terms.T, TERMS.values(), strict=True):
-            found[:, FACTS.index(fact)] += column
-        return found
+            total[:, FACTS.index(fact)] += column
+        return total
+
+
+def fit_recency_baseline(days: Array, away: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Fit the recency baseline: the share that stayed away as a rising curve of days since the last order.
+
+    Returns
+    -------
+    at, risk : ndarray, shape (n_blocks,)
+        Points that are joined by straight lines (``numpy.interp``), both rising.
+
+    Notes
+    -----
+    Isotonic regression; each of its steps stands at its customers' mean days, so that the curve rises between steps and
+    ranks as days do.
+
+    References
+    ----------
+    Oron and Flournoy, Centered isotonic regression, Statistics in Biopharmaceutical Research 9 (2017).
+
+    Examples
+    --------
+    >>> at, risk = fit_recency_baseline(np.array([1.0, 3, 10, 20]), np.array([False, True, False, True]))
+    >>> at.tolist(), risk.tolist()
+    ([1.0, 6.5, 20.0], [0.0, 0.5, 1.0])
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    level = IsotonicRegression(out_of_bounds="clip").fit(days, away.astype(np.float64)).predict(days)
+    risk, block = np.unique(level, return_inverse=True)
+    return np.bincount(block, days) / np.bincount(block), risk

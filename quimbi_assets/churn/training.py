@@ -6,18 +6,18 @@ Belongs here: the whole of it, for one store as of one instant. Does not: regist
 
 from dataclasses import dataclass
 
-import pandas as pd
-
-from quimbi_assets.churn.examples import gather
+from quimbi_assets.churn.cut_offs import choose_horizon
+from quimbi_assets.churn.evaluation import Evaluation, evaluate
+from quimbi_assets.churn.examples import fit_kind, gather
 from quimbi_assets.churn.history import read_history
-from quimbi_assets.churn.horizon import choose_horizon
 from quimbi_assets.churn.model import ChurnModel
-from quimbi_assets.churn.trial import Trial, run_trial
-from quimbi_assets.churn.window import fit_kind
 from quimbi_assets.errors import InsufficientHistoryError
+from quimbi_assets.history import History as StoreHistory
 
 MOST_CUSTOMERS = 8_000
-"""Customers learnt from, each at up to six cuts."""
+"""Customers learnt from, each at up to six cut-offs."""
+MOST_TESTED = 50_000
+"""Customers the evaluation is run on."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,16 @@ class ChurnFit:
     ----------
     model : ChurnModel
         Of the kind that serves, fitted on all outcomes known.
-    trial : Trial
-        The kind chosen and silence alone, on the last windows of H days.
+    evaluation : Evaluation
+        The kind chosen and the recency baseline, on the last hold-outs.
     """
 
     model: ChurnModel
-    trial: Trial
+    evaluation: Evaluation
 
 
 def train_churn(
-    orders: pd.DataFrame,
-    observation_end: pd.Timestamp,
+    store_history: StoreHistory,
     *,
     most_customers: int = MOST_CUSTOMERS,
     random_state: int = 0,
@@ -47,10 +46,8 @@ def train_churn(
 
     Parameters
     ----------
-    orders : DataFrame
-        As for ``read_history``.
-    observation_end : Timestamp
-        Naive UTC, exclusive: nothing later is looked at.
+    store_history : History
+        Nothing beyond its end is looked at; of a large store, :data:`MOST_TESTED` customers.
     most_customers : int
         Customers learnt from, drawn by a seeded hash of their ids.
     random_state : int
@@ -65,14 +62,15 @@ def train_churn(
     InsufficientHistoryError
         If the past is not enough to learn from, with the reason.
     """
-    history = read_history(orders, observation_end)
+    observation_end = store_history.end
+    history = read_history(store_history.sample(MOST_TESTED, random_state))
     if not len(history.customers):
         raise InsufficientHistoryError("no orders before that instant")
     horizon_days = choose_horizon(history, observation_end)
     sample = history.sampled(most_customers, random_state)
-    trial = run_trial(history, sample, observation_end, horizon_days)
+    evaluation = evaluate(history, sample, observation_end, horizon_days)
     examples = gather(sample, observation_end, horizon_days)
-    assert examples is not None  # the trial's own cuts end earlier
-    model = fit_kind(trial.serves, examples, horizon_days)
-    model.weak_reason_ = trial.weak_reason
-    return ChurnFit(model, trial)
+    assert examples is not None  # the evaluation's own cut-offs end earlier
+    model = fit_kind(evaluation.serves, examples, horizon_days)
+    model.weak_reason_ = evaluation.weak_reason
+    return ChurnFit(model, evaluation)

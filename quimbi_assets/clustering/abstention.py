@@ -1,26 +1,29 @@
 """Which axes tell customers apart, and which only cut chance into segments.
 
-Belongs here: testing a store's axes against the same store with its orders dealt anew, and the verdict. Does not: the
-statistics (``differences``), the wording (``verdict``), the dealing (``axes._shuffle``), what is done with a weak axis
-(``defs``).
+Belongs here: testing a store's axes against the same store with its orders dealt anew. Does not: statistics, decision
+(``noise_test``), the dealing (``axes._shuffle``), what is done with a weak axis (``defs``).
 """
 
 from collections.abc import Iterable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.axes import AXES, Axis, BusinessHours, StoreReference, extract_features
-from quimbi_assets.axes._shuffle import HALF, halve_customers, shuffle_orders, visible_store
+from quimbi_assets.axes import AXES, Axis, Features, StoreReference, measure
+from quimbi_assets.axes._shuffle import HALF, halve_customers, shuffle_orders
 from quimbi_assets.axes._together import extract_together
-from quimbi_assets.clustering.differences import against_reference, log_variances, reliabilities, winsorise
-from quimbi_assets.clustering.reading import N_ORDERS, numbers
-from quimbi_assets.clustering.sampling import customer_order
-from quimbi_assets.clustering.transforms import Array, apply_transforms
-from quimbi_assets.clustering.verdict import Differences, with_verdicts
-from quimbi_assets.ingest.keys import among
+from quimbi_assets.clustering.noise_test import (
+    NoiseTest,
+    against_reference,
+    decide_features,
+    log_variances,
+    reliabilities,
+    winsorise,
+)
+from quimbi_assets.clustering.scaling import Array, apply_transforms
+from quimbi_assets.clustering.scoring import N_ORDERS, numbers
+from quimbi_assets.history import Frames, History
 
 MAX_CUSTOMERS = 3_000
 """Most customers compared. More would find smaller differences than are worth acting on."""
@@ -44,27 +47,25 @@ class _Measured(NamedTuple):
 
 
 def measure_differences(
-    orders: pd.DataFrame,
-    items: pd.DataFrame | None,
+    history: History,
     axes: Iterable[str],
-    observation_end: pd.Timestamp,
-    *,
-    time_zone: str = "UTC",
-    business_hours: BusinessHours | None = None,
     recorded: frozenset[str] | None = None,
     reference: StoreReference | None = None,
+    *,
     max_customers: int = MAX_CUSTOMERS,
     max_rows: int = MAX_ROWS,
     random_state: int = 0,
-) -> dict[str, Differences]:
+) -> dict[str, NoiseTest]:
     """Test the axes of a store for real differences between customers.
 
     Parameters
     ----------
-    orders, items, observation_end, time_zone, business_hours, recorded, reference
-        As for ``extract_features``.
+    history : History
+        Of the store; a sample of its customers is looked at.
     axes : iterable of str
         Axes to test; those that the store's columns leave inactive are left out.
+    recorded, reference
+        As for ``measure``.
     max_customers, max_rows : int
         Bounds of the seeded sample that is compared.
     random_state : int
@@ -72,43 +73,27 @@ def measure_differences(
 
     Returns
     -------
-    dict of str to Differences
+    dict of str to NoiseTest
         By axis. The verdict on one axis does not depend on which others are tested.
     """
     names = list(axes)
     if not names:
         return {}
-    bounded = _sample(*visible_store(orders, items, observation_end, time_zone), max_customers, max_rows, random_state)
-    measure = partial(
-        extract_features,
-        axes=names,
-        observation_end=observation_end,
-        business_hours=business_hours,
-        recorded=recorded,
-        reference=reference,
-    )
+    end, columns = history.end, history.recorded if recorded is None else recorded
+
+    def features(rows: Frames) -> Features:
+        dealt = History.from_frames(*rows, history.store).until(end)
+        return Features(measure(dealt, names, recorded=columns, reference=reference))
+
+    bounded = history.sample(max_customers, random_state, max_rows).frames()
     seeds = np.random.SeedSequence(random_state).generate_state(N_SHUFFLES)
-    stores = [bounded, *(shuffle_orders(*bounded, observation_end, int(seed)) for seed in seeds)]
-    found = extract_together([*stores, *((halve_customers(o), i) for o, i in stores)], measure)
+    stores = [bounded, *(shuffle_orders(bounded, end, int(seed)) for seed in seeds)]
+    found = extract_together([*stores, *map(halve_customers, stores)], features)
     measured = [_Measured(*pair) for pair in zip(found[: len(stores)], found[len(stores) :], strict=True)]
     return {name: _judge(AXES[name], measured) for name in measured[0].whole}
 
 
-def _sample(
-    orders: pd.DataFrame, items: pd.DataFrame | None, max_customers: int, max_rows: int, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """Keep the first customers of the seeded order, as many as the bounds allow."""
-    n_rows = orders.groupby("customer_id").size()
-    if items is not None:
-        customer = pd.Series(orders["customer_id"].array, index=orders["order_id"].array)
-        n_rows = n_rows.add(items["order_id"].map(customer).value_counts(), fill_value=0)
-    ranked = n_rows.iloc[customer_order(n_rows.index, seed)]
-    kept = ranked.index[: max(int((ranked.cumsum() <= max_rows).sum()), 2)][:max_customers]
-    orders = orders[among(orders["customer_id"], kept)].reset_index(drop=True)
-    return orders, None if items is None else items[among(items["order_id"], orders["order_id"])]
-
-
-def _judge(axis: Axis, measured: list[_Measured]) -> Differences:
+def _judge(axis: Axis, measured: list[_Measured]) -> NoiseTest:
     """Compare one axis's features, of customers who are evidence for it."""
     table = measured[0].whole[axis.name]
     evident = table.index[numbers(table, [N_ORDERS])[:, 0] >= axis.min_orders]
@@ -124,9 +109,9 @@ def _judge(axis: Axis, measured: list[_Measured]) -> Differences:
     figures = _figures(whole, first, second).assign(is_tested=is_tested)
     figures.insert(0, "feature", [f.name for f in axis.clustering_features])
     measurable = figures["variance_ratio"].notna() | figures["reliability"].notna()
-    return Differences(
+    return NoiseTest(
         axis=axis.name,
-        figures=with_verdicts(figures[measurable].reset_index(drop=True)),
+        figures=decide_features(figures[measurable].reset_index(drop=True)),
         n_customers=len(evident),
         ordered_once=float((table[N_ORDERS] == 1).mean()),
     )

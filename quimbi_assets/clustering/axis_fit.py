@@ -11,11 +11,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.clustering.axis_model import axis_model
-from quimbi_assets.clustering.comparison import consider
-from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.model import AxisModel, axis_model
 from quimbi_assets.clustering.pictures import draw
-from quimbi_assets.clustering.promotion import Decision
+from quimbi_assets.clustering.promotion import Decision, consider
 from quimbi_assets.errors import InactiveAxisError
 
 
@@ -33,13 +31,16 @@ class FitOptions:
         Seed.
     promote : bool
         Let a fit serve whatever the promotion checks say.
+    pictures : bool
+        Whether to draw the fit, which takes about as long as fitting it.
     """
 
-    min_k: int
-    max_k: int
-    max_sample: int
-    random_state: int
-    promote: bool
+    min_k: int = 2
+    max_k: int = 6
+    max_sample: int = 50_000
+    random_state: int = 0
+    promote: bool = False
+    pictures: bool = True
 
 
 class AxisFit(NamedTuple):
@@ -94,4 +95,5 @@ def fit_axis_model(
         model.fit(features, champion=champion, named=named)
     except InactiveAxisError as error:
         return str(error)
-    return AxisFit(model, consider(champion, model, features, by_hand=options.promote), draw(model))
+    decision = consider(champion, model, features, by_hand=options.promote)
+    return AxisFit(model, decision, draw(model) if options.pictures else {})

@@ -1,7 +1,7 @@
 """Candidate partitions: one for every number of segments, each measured in the same way.
 
-Belongs here: fitting and measuring on scaled points. Does not: which candidate is good enough
-(``selection``), customers, shop units.
+Belongs here: fitting from free starts or from the champion's centres, and measuring, on scaled points. Does not: which
+candidate is good enough (``selection``), customers, original units.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sklearn.cluster import KMeans
 
-from quimbi_assets.clustering.quality import Labels, SharedDistances, effective_segments, variance_ratios
-from quimbi_assets.clustering.stability import Stability, bootstrap_stability, nearest
-from quimbi_assets.clustering.transforms import Array
+from quimbi_assets.clustering.quality import (
+    Labels,
+    SharedDistances,
+    Stability,
+    bootstrap_stability,
+    effective_segments,
+    nearest,
+    variance_ratios,
+)
+from quimbi_assets.clustering.scaling import Array, Scaler
+from quimbi_assets.clustering.scoring import FittedAxis
 
 SILHOUETTE_SAMPLE = 5000
 """Points whose silhouette is measured: within 0.002 of all 27,000 at a twentieth of the time."""
@@ -24,6 +32,10 @@ BOOTSTRAP_SIZE = 10_000
 """Most customers drawn per refit; stability is then that of a store of this size, which is the cautious side."""
 COMMON_STATE = 0.65
 """Share from which a structural segment is so common that the balance of the others is judged among themselves."""
+
+WORSE = 0.02
+"""Sum of squares, relative to the best of the free starts, up to which the champion's partition is carried on. Many
+partitions of a cloud without gaps are equally good; which one free starts find is luck, and luck relabels people."""
 
 Method = Callable[[Array, int, int, int], Array]
 """``(points (n, d), k, n_init, seed) -> centres (k, d)``."""
@@ -45,23 +57,9 @@ class Candidate:
         Mean silhouette of the divided customers (a sample), structural segments counting as neighbours.
     calinski_harabasz, davies_bouldin : float
         Of the divided customers (the same sample); NaN where they are one cluster.
-    largest_share : float
-        Largest cluster as a share of all customers as assigned, 0-1; where a structural segment holds more than
-        :data:`COMMON_STATE`, as a share of the rest.
-    smallest_share : float
-        Smallest segment as a share of all customers as assigned, 0-1.
-    effective : float
-        Effective number of segments (see ``quality.effective_segments``).
-    stability : Stability
-        Bootstrap agreement, per cluster too.
-    features : tuple of str
-        Features it was fitted on.
-    states : tuple of str
-        Structural segments set apart.
-    chosen : bool
-        Whether the axis uses it.
-    reason : str
-        Why or why not, for people.
+    largest_share, smallest_share : float
+        Largest cluster and smallest segment as shares of all customers as assigned, 0-1; the largest, where a
+        structural segment holds more than :data:`COMMON_STATE`, as a share of the rest.
     """
 
     k: int
@@ -99,9 +97,9 @@ def fit_centers(points: Array, k: int, n_init: int, seed: int) -> Array:
 
 def measure_candidates(
     points: Array,
-    given: Array,
-    given_labels: Labels,
-    everyone: Array,
+    stated: Array,
+    stated_labels: Labels,
+    population: Array,
     ks: range,
     seed: int,
     *,
@@ -115,21 +113,15 @@ def measure_candidates(
     ----------
     points : ndarray of shape (n, d)
         Customers to divide, scaled, in seeded order: samples are prefixes.
-    given : ndarray of shape (m, d)
+    stated : ndarray of shape (m, d)
         Customers in structural segments, scaled, in seeded order.
-    given_labels : ndarray of int of shape (m,)
+    stated_labels : ndarray of int of shape (m,)
         Their structural segment, 0 ... s-1.
-    everyone : ndarray of shape (n_customers, d)
+    population : ndarray of shape (n_customers, d)
         Every customer of the store, scaled: shares are those of customers as they are assigned, and customers of
         low evidence, whom nothing was fitted to, are assigned too.
-    ks : range
-        Numbers of clusters to try on ``points``.
-    seed : int
-        Seed of every fit and resampling.
     is_hopeful : callable
         Whether the stability of a candidate, measured but for that, is worth its nine tenths of the time.
-    method : callable
-        ``(points, k, n_init, seed) -> centres``.
     refine : callable
         ``(points, centres) -> centres``: the last step of a fit, which bootstrap refits go without.
 
@@ -138,24 +130,25 @@ def measure_candidates(
     list of Candidate
         One per number of clusters, unchosen; stability is NaN where it was not measured.
     """
-    n_given = int(given_labels.max()) + 1 if len(given_labels) else 0
-    states = np.array([given[given_labels == i].mean(axis=0) for i in range(n_given)]).reshape(n_given, points.shape[1])
+    n_stated = int(stated_labels.max()) + 1 if len(stated_labels) else 0
+    means = [stated[stated_labels == i].mean(axis=0) for i in range(n_stated)]
+    states = np.array(means).reshape(n_stated, points.shape[1])
     sample, others = points[:SILHOUETTE_SAMPLE], slice(0, SILHOUETTE_SAMPLE // 2)
-    shared = SharedDistances.between(sample, given[others], given_labels[others])
+    shared = SharedDistances.between(sample, stated[others], stated_labels[others])
     candidates = []
     for k in ks:
         centers = refine(points, method(points, k, N_INIT, seed))
-        assigned = nearest(everyone, np.vstack([states, centers]))
-        shares = np.bincount(assigned, minlength=n_given + len(centers)) / len(everyone)
+        assigned = nearest(population, np.vstack([states, centers]))
+        shares = np.bincount(assigned, minlength=n_stated + len(centers)) / len(population)
         labels = nearest(sample, centers)
         calinski_harabasz, davies_bouldin = variance_ratios(sample, labels)
         candidate = Candidate(
-            k=k + n_given,
+            k=k + n_stated,
             centers=centers,
             silhouette=float(shared.silhouettes(labels).mean()),
             calinski_harabasz=calinski_harabasz,
             davies_bouldin=davies_bouldin,
-            largest_share=_largest(shares[:n_given], shares[n_given:]),
+            largest_share=_largest(shares[:n_stated], shares[n_stated:]),
             smallest_share=float(shares.min()),
             effective=effective_segments(shares),
             stability=Stability(float("nan"), np.full(k, np.nan)),
@@ -179,3 +172,49 @@ def _stability(points: Array, sample: Array, labels: Labels, k: int, seed: int, 
         return method(drawn, k, N_INIT, refit_seed)
 
     return bootstrap_stability(points, sample, labels, refit, n_bootstraps=N_BOOTSTRAPS, size=BOOTSTRAP_SIZE, seed=seed)
+
+
+def champion_centers(champion: FittedAxis, scaler: Scaler, features: list[str], states: list[str]) -> Array | None:
+    """Bring the champion's centres to a new scale.
+
+    Shape (k, d), of the segments that stand for no state; None where the champion reads other features than the new
+    fit, transforms them otherwise or knows other states, so that its centres mean something else.
+    """
+    known = [state for state in champion.structural_ if state is not None]
+    if champion.features_ != features or champion.transforms_ != scaler.transforms or known != states:
+        return None
+    free = champion.cluster_centers_[[state is None for state in champion.structural_]]
+    return np.asarray((free * champion.scale_ + champion.mean_ - scaler.mean) / scaler.scale, dtype=np.float64)
+
+
+def settle(points: Array, start: Array) -> Array:
+    """Move centres until no customer changes sides; shape (k, d).
+
+    A second call from the result returns it unchanged, to the last bit: without that, fitting the same data again
+    would move somebody.
+    """
+    if len(start) == 1:
+        return np.asarray(points.mean(axis=0, keepdims=True), dtype=np.float64)
+    model = KMeans(n_clusters=len(start), init=start, n_init=1, tol=0.0).fit(points)
+    return np.asarray(model.cluster_centers_, dtype=np.float64)
+
+
+def settle_near(points: Array, centers: Array, start: Array | None) -> Array:
+    """Settle centres; carry the champion's partition on instead where it has as many segments and is as good."""
+    settled = settle(points, centers)
+    return settled if start is None or len(start) != len(settled) else carry_on(points, settled, start)
+
+
+def carry_on(points: Array, best: Array, start: Array) -> Array:
+    """Settle from the champion's centres, unless free starts found clearly better ones; shape (k, d).
+
+    The champion's successor if its sum of squares is within 2 % of that of ``best``, else these.
+    """
+    successor = settle(points, start)
+    return successor if _squares(points, successor) <= (1 + WORSE) * _squares(points, best) else best
+
+
+def _squares(points: Array, centers: Array) -> float:
+    """Sum of squared distances to the nearest centre."""
+    squared = (centers * centers).sum(axis=1) - 2.0 * (points @ centers.T)
+    return float(squared.min(axis=1).sum() + (points * points).sum())

@@ -10,7 +10,7 @@ Array = NDArray[np.float64]
 
 
 def distances_to(points: Array, centers: Array) -> Array:
-    """Euclidean distance of every point to every centre.
+    """Euclidean distance of every point to every centre; shape (n, k), at least 0.
 
     Parameters
     ----------
@@ -18,11 +18,6 @@ def distances_to(points: Array, centers: Array) -> Array:
         Customers in scaled space, finite.
     centers : ndarray of shape (k, d)
         Segment centres in scaled space.
-
-    Returns
-    -------
-    ndarray of shape (n, k)
-        Distances, at least 0.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""The fitted model of one axis: from feature values in shop units to memberships.
+"""The fitted model of one axis: from feature values in original units to memberships.
 
 Belongs here: the scikit-learn estimator that ties scaling, structural segments and selection together and is
 saved whole. Does not: how a partition is measured or chosen, what segments are called, where models are kept.
@@ -10,39 +10,33 @@ import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
+from quimbi_assets.axes._axis import Axis
 from quimbi_assets.clustering.fitting import Fit, fit_axis
-from quimbi_assets.clustering.identity import identify
-from quimbi_assets.clustering.reading import N_ORDERS, evident, numbers, read_training
-from quimbi_assets.clustering.reference_bins import learn_bins
-from quimbi_assets.clustering.scoring import FittedAxis
+from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, evident, numbers, read_training
+from quimbi_assets.clustering.segment_ids import give_ids
 from quimbi_assets.clustering.selection import selection_table
-from quimbi_assets.clustering.setting import Limits
 from quimbi_assets.clustering.summary import (
+    learn_bins,
     population_figures,
     segment_coverage,
     segment_means,
     segment_quantiles,
 )
-from quimbi_assets.errors import InactiveAxisError
-
-__all__ = ["AxisModel", "InactiveAxisError"]
 
 
 class AxisModel(TransformerMixin, FittedAxis):
     """Segments of one axis: transform, winsorise, standardise, distance to centres, memberships.
 
-    Fitting chooses the number of segments; scoring applies the fitted figures to any customer and refits
-    nothing.
-    The fitted object holds aggregates only, no row of a customer (so there is no ``labels_``).
+    Fitting chooses the number of segments; scoring applies the fitted figures to any customer and refits nothing. The
+    fitted object holds aggregates only, no row of a customer (so there is no ``labels_``).
 
     Parameters
     ----------
     axis : str
         Name of the axis; prefix of segment ids.
     transforms : dict of str to str, optional
-        The clustering features, in order, with the name of each one's transform
-        (:data:`quimbi_assets.clustering.transforms.TRANSFORMS`). None: every numeric column except
-        ``n_orders``, untransformed.
+        The clustering features, in order, with the name of each one's transform (``scaling.TRANSFORMS``). None: every
+        numeric column except ``n_orders``, untransformed.
     structural : tuple of (feature, equals, name)
         States that may be segments of their own. The feature may be any column of the frame.
     min_orders : int
@@ -51,10 +45,6 @@ class AxisModel(TransformerMixin, FittedAxis):
         Fewest and most segments, structural ones included.
     max_sample : int
         Most customers that shape the fit, drawn by a seeded hash of the index.
-    temperature : float
-        Softness of memberships.
-    random_state : int
-        Seed of sample, fits and bootstraps.
 
     Attributes
     ----------
@@ -69,8 +59,7 @@ class AxisModel(TransformerMixin, FittedAxis):
     segments_named_ : int
         Largest number given so far.
     lineage_ : DataFrame
-        ``segment_id``, ``previous_segment_id``, ``relation`` and ``score``: what became of the champion's segments
-        and where these come from (:class:`quimbi_assets.clustering.identity.Identity`).
+        What became of the champion's segments and where these come from (``segment_ids.SegmentIds``).
     structural_ : list of (str or None)
         Per segment, the name of its state, or None.
     cluster_centers_ : ndarray of shape (k, d)
@@ -80,8 +69,7 @@ class AxisModel(TransformerMixin, FittedAxis):
     states_ : list of (int, float, float)
         Structural states: column, raw value, scaled score.
     centers_shop_ : DataFrame of shape (k, d)
-        Mean of raw values per segment; where nobody has a value (see ``coverage_``), that of the scaled
-        centre.
+        Mean of raw values per segment; where nobody has a value (see ``coverage_``), that of the scaled centre.
     coverage_ : DataFrame of shape (k, d)
         Share of the segment's customers with a value, 0-1.
     quantiles_ : DataFrame of shape (3 k, d)
@@ -92,20 +80,14 @@ class AxisModel(TransformerMixin, FittedAxis):
         Share of the fit population whose dominant segment it is.
     selection_ : DataFrame
         One row per candidate: ``k``, ``features``, ``structural``, figures, ``chosen``, ``reason``.
-    k_ : int
-        Number of segments.
-    silhouette_, stability_ari_ : float
-        Figures of the chosen candidate.
-    stability_spread_ : float
-        Standard deviation of the adjusted Rand index over bootstrap refits.
+    silhouette_, stability_ari_, stability_spread_ : float
+        Figures of the chosen candidate; the last is the standard deviation of the ARI over bootstrap refits.
     segment_stability_ : ndarray of shape (k,)
         Jaccard stability, 0-1; 1 for structural segments, which a rule defines.
-    n_fit_ : int
-        Customers that shaped the fit.
-    n_low_evidence_ : int
-        Customers given to ``fit`` whose evidence is low.
+    n_fit_, n_low_evidence_ : int
+        Customers that shaped the fit, and those given to ``fit`` whose evidence is low.
     reference_bins_ : dict
-        How features and segments were distributed among all customers given to ``fit`` (``reference_bins``).
+        How features and segments were distributed among all customers given to ``fit`` (``summary.learn_bins``).
     """
 
     def __init__(
@@ -143,20 +125,13 @@ class AxisModel(TransformerMixin, FittedAxis):
         Parameters
         ----------
         X : DataFrame of n rows indexed by customer, or array of shape (n, d)
-            Clustering features in shop units, NULL where undefined; ``n_orders`` and structural columns where
+            Clustering features in original units, NULL where undefined; ``n_orders`` and structural columns where
             there are. In an array the features are called ``x0``, ``x1`` ...
-        y : None
-            Ignored.
         champion : FittedAxis, optional
             The axis's model that serves: the fit may start at its centres, and segments that are kept take its ids.
         named : int
             Largest number of a segment id given so far on this axis, where other versions gave more than the
             champion knows.
-
-        Returns
-        -------
-        AxisModel
-            Itself.
 
         Raises
         ------
@@ -171,15 +146,13 @@ class AxisModel(TransformerMixin, FittedAxis):
         frame = read_training(self, X, declared, [state[0] for state in self.structural])
         transforms = self.transforms or dict.fromkeys((c for c in frame.columns.tolist() if c != N_ORDERS), "identity")
         known = evident(frame, numbers(frame, [f for f in transforms if f in frame]), self.min_orders)
-        limits = Limits(self.min_k, self.max_k, self.max_sample, self.random_state)
-        fit = fit_axis(frame, transforms, tuple(self.structural), known, limits, champion)
+        fit = fit_axis(self, frame, transforms, known, champion)
         self._remember(fit)
-        found = identify(self, X, champion, named)
-        self.segment_ids_, self.segments_named_, self.lineage_ = found.segment_ids, found.named, found.lineage
+        self.segment_ids_, self.segments_named_, self.lineage_ = give_ids(self, X, champion, named)
         self._summarise(fit)
         self.n_low_evidence_ = int(len(frame) - known.sum())
-        everyone = np.bincount(self.predict(X), minlength=self.k_) / len(frame)
-        self.reference_bins_ = learn_bins(self._values(X), self.features_, everyone)
+        shares = np.bincount(self.predict(X), minlength=self.k_) / len(frame)
+        self.reference_bins_ = learn_bins(self._values(X), self.features_, shares)
         return self
 
     def _remember(self, fit: Fit) -> None:
@@ -197,9 +170,20 @@ class AxisModel(TransformerMixin, FittedAxis):
         self.shares_ = np.bincount(fit.labels, minlength=self.k_) / self.n_fit_
 
     def _summarise(self, fit: Fit) -> None:
-        """Describe the segments in shop units."""
+        """Describe the segments in original units."""
         segments = (fit.raw, fit.labels, self.segment_ids_)
-        self.centers_shop_ = segment_means(*segments, fit.scaler.shop_values(fit.centers))
+        self.centers_shop_ = segment_means(*segments, fit.scaler.original_values(fit.centers))
         self.coverage_ = segment_coverage(*segments)
         self.quantiles_ = segment_quantiles(*segments)
         self.population_ = population_figures(fit.raw)
+
+
+def axis_model(axis: Axis, **options: Any) -> AxisModel:
+    """Return the unfitted model of an axis."""
+    return AxisModel(
+        axis=axis.name,
+        transforms={f.name: f.transform for f in axis.clustering_features},
+        structural=tuple((s.feature, s.equals, s.name) for s in axis.structural),
+        min_orders=axis.min_orders,
+        **options,
+    )

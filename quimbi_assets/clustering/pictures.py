@@ -9,17 +9,13 @@ from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_words, plain_axes, short_number, to_png
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.sampling import customer_order
-from quimbi_assets.clustering.selection import chosen_view
+from quimbi_assets.clustering.selection import chosen_subset
 
 _DRAWING = Lock()
-MOST_POINTS = 3000
-"""Customers in the scatter: more only hide each other."""
 
 
 def draw(model: AxisModel) -> dict[str, bytes]:
@@ -36,17 +32,12 @@ def draw(model: AxisModel) -> dict[str, bytes]:
 def silhouette_by_k(model: AxisModel) -> bytes:
     """Draw separation and stability of every candidate, and the sizes of its largest and smallest segment.
 
-    Parameters
-    ----------
-    model : AxisModel
-        Fitted.
-
     Returns
     -------
     bytes
         PNG, 880 x 500 pixels.
     """
-    table = chosen_view(model.selection_)
+    table = chosen_subset(model.selection_)
     chosen = table[table["chosen"]].iloc[0]
     figure = canvas(8.0, 4.55, f"{in_words(model.axis)}: {chosen['k']} segments", str(chosen["reason"]))
     top, bottom = figure.add_axes((0.09, 0.42, 0.88, 0.38)), figure.add_axes((0.09, 0.12, 0.88, 0.2))
@@ -73,13 +64,11 @@ def silhouette_by_k(model: AxisModel) -> bytes:
     return to_png(figure)
 
 
-def centre_heat_map(model: AxisModel, names: Sequence[str] | None = None) -> bytes:
-    """Draw segments by features: colour says how far above or below the others, text the mean in shop units.
+def centre_heat_map(model: AxisModel) -> bytes:
+    """Draw segments by features: colour says how far above or below the others, text the mean in original units.
 
     Parameters
     ----------
-    model : AxisModel
-        Fitted, k segments over d features.
     names : sequence of str of length k, optional
         What to call the segments; their ids by default.
 
@@ -101,7 +90,7 @@ def centre_heat_map(model: AxisModel, names: Sequence[str] | None = None) -> byt
         colour = "white" if abs(scores[i, j]) > 1.7 else INK
         axes.text(j, i, text, ha="center", va="center", fontsize=9.5, color=colour)
     axes.set_xticks(range(d), [textwrap.fill(in_words(f), 15) for f in model.features_], fontsize=8.5)
-    labels = [in_words(name) for name in (names or _segment_labels(model))]
+    labels = [in_words(name) for name in _segment_labels(model)]
     axes.set_yticks(range(k), [f"{n}  {s:.0%}" for n, s in zip(labels, model.shares_, strict=True)], fontsize=9)
     axes.set_xticks(np.arange(d + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
@@ -112,21 +101,12 @@ def centre_heat_map(model: AxisModel, names: Sequence[str] | None = None) -> byt
 
 
 def segment_shares(names: Sequence[str], percentages: Sequence[float], title: str = "Segments") -> bytes:
-    """Draw the size of each segment as a bar.
+    """Draw the size of each segment as a bar; PNG, 770 pixels wide.
 
     Parameters
     ----------
-    names : sequence of str of length k
-        Segment names or ids.
     percentages : sequence of float of length k
         Share of customers, 0-100.
-    title : str
-        Heading.
-
-    Returns
-    -------
-    bytes
-        PNG, 770 pixels wide.
     """
     k, height = len(names), 1.0 + 0.42 * max(len(names), 1)
     figure = canvas(7.0, height, title, "Share of customers whose dominant segment it is")
@@ -141,60 +121,6 @@ def segment_shares(names: Sequence[str], percentages: Sequence[float], title: st
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     return to_png(figure)
-
-
-def customer_scatter(model: AxisModel, features: pd.DataFrame, names: Sequence[str] | None = None) -> bytes:
-    """Draw a sample of customers on the two features that separate the segments best.
-
-    Parameters
-    ----------
-    model : AxisModel
-        Fitted.
-    features : DataFrame of n rows indexed by customer
-        The axis's frame.
-    names : sequence of str of length k, optional
-        What to call the segments; their ids by default.
-
-    Returns
-    -------
-    bytes
-        PNG, 880 x 605 pixels. Points carry no id.
-    """
-    rows = features.iloc[customer_order(features.index, 0)[:MOST_POINTS]]
-    scaled = model.scaled(rows[model.features_].to_numpy(dtype=np.float64, na_value=np.nan))
-    labels = np.argmin(model.transform(rows), axis=1)
-    x, y = _most_separating(model)
-    subtitle = f"{len(rows):,} customers on the two most telling features; scaled, 0 is the average"
-    figure = canvas(8.0, 5.5, f"{in_words(model.axis)}: customers by segment", subtitle)
-    axes = figure.add_axes((0.09, 0.11, 0.62, 0.72))
-    jitter = np.random.default_rng(0).normal(0, 0.03, (len(rows), 2))
-    for i, name in enumerate(names or _segment_labels(model)):
-        here, colour = labels == i, COLOURS[i % len(COLOURS)]
-        points = (scaled[:, [x, y]] + jitter)[here]
-        axes.scatter(points[:, 0], points[:, 1], s=9, color=colour, alpha=0.45, linewidths=0)
-        center = model.cluster_centers_[i]
-        axes.scatter(
-            center[x],
-            center[y],
-            s=110,
-            color=colour,
-            edgecolors="white",
-            linewidths=1.8,
-            zorder=3,
-            label=in_words(name),
-        )
-    axes.set_xlabel(in_words(model.features_[x]), fontsize=9.5, color=INK)
-    axes.set_ylabel(in_words(model.features_[y]), fontsize=9.5, color=INK)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), frameon=False, fontsize=9)
-    plain_axes(axes, grid="both")
-    return to_png(figure)
-
-
-def _most_separating(model: AxisModel) -> list[int]:
-    """Positions of the two features along which centres, weighted by share, vary most."""
-    centers, shares = model.cluster_centers_, model.shares_
-    spread = np.where(_clustering(model), shares @ (centers - shares @ centers) ** 2, 0.0)
-    return sorted(np.argsort(-spread, kind="stable")[:2].tolist())
 
 
 def _clustering(model: AxisModel) -> NDArray[np.bool_]:

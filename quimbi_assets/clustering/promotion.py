@@ -1,9 +1,18 @@
-"""Whether a new fit may take the champion's place: a rule on figures.
+"""Whether a new fit may take the champion's place: both measured by the same customers, a rule, its words.
 
-Belongs here: the rule and its words. Does not: measuring (``comparison``), moving aliases.
+Does not belong here: moving aliases.
 """
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.clustering.quality import SharedDistances
+from quimbi_assets.clustering.scoring import FittedAxis, read_values
+from quimbi_assets.clustering.segment_ids import can_score
+from quimbi_assets.sampling import customer_order
 
 MAX_CHURN = 0.02
 """Share of customers that may change segment though nothing about them changed."""
@@ -16,6 +25,8 @@ POPULATED = 0.02
 
 CHECKS = ("label_churn", "silhouette", "stability", "no_segment_vanished")
 """What blocks promotion, in the order reasons are given."""
+SAMPLE = 3000
+"""Customers whose silhouettes are compared: the difference of means is then known to about 0.003."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +62,6 @@ class Decision:
 
     Parameters
     ----------
-    promoted : bool
-        Whether it becomes champion.
-    reason : str
-        Why or why not, in words.
     failed : tuple of str
         Those of :data:`CHECKS` that it fails.
     comparison : Comparison, optional
@@ -67,19 +74,70 @@ class Decision:
     comparison: Comparison | None = None
 
 
+def consider(champion: FittedAxis | None, candidate: FittedAxis, X: pd.DataFrame, *, by_hand: bool = False) -> Decision:
+    """Decide whether a candidate takes the champion's place, as of today's features.
+
+    Notes
+    -----
+    Promoted without checks: an axis's first fit; a fit whose champion cannot serve, a feature it reads being no
+    longer recorded; a fit whose champion has a number of segments that was ruled out by whoever started the run.
+    """
+    if champion is None:
+        return Decision(True, "first model of this axis")
+    if not can_score(champion, X):
+        lost = ", ".join(name for name in champion.features_ if name not in X)
+        return Decision(True, f"the champion cannot serve: {lost} is not recorded any more")
+    least, most = candidate.min_k, candidate.max_k
+    if not least <= champion.k_ <= most:
+        return Decision(True, f"the champion has {champion.k_} segments, {least} to {most} were asked for")
+    return decide(compare(champion, candidate, X), by_hand=by_hand)
+
+
+def compare(champion: FittedAxis, candidate: FittedAxis, X: pd.DataFrame) -> Comparison:
+    """Measure a candidate against the champion; the same for the same customers in any order."""
+    old, new = champion.predict(X), candidate.predict(X)
+    old_ids, new_ids = (np.asarray(model.segment_ids_, dtype=object) for model in (champion, candidate))
+    changed = old_ids[old] != new_ids[new]
+    change, spread = _silhouettes(champion, candidate, X, old, new)
+    shares = np.bincount(old, minlength=champion.k_) / max(len(old), 1)
+    lineage = candidate.lineage_
+    retired = set(lineage.loc[lineage["relation"] == "retired", "previous_segment_id"])
+    return Comparison(
+        churn=float(changed.mean()) if len(changed) else 0.0,
+        silhouette_change=change,
+        silhouette_spread=spread,
+        stability_change=float(candidate.stability_ari_ - champion.stability_ari_),
+        stability_spread=float(candidate.stability_spread_),
+        vanished=tuple(
+            (name, float(share)) for name, share in zip(champion.segment_ids_, shares, strict=True) if name in retired
+        ),
+        n_segments=(champion.k_, candidate.k_),
+    )
+
+
+def _silhouettes(
+    champion: FittedAxis, candidate: FittedAxis, X: pd.DataFrame, old: Any, new: Any
+) -> tuple[float, float]:
+    """Mean difference of silhouettes of the same customers, in the candidate's scaled space, and its deviation.
+
+    Customers of low evidence and those in a structural segment of either, which a rule places, are left out.
+    """
+    free = [np.array([state is None for state in model.structural_], dtype=bool) for model in (champion, candidate)]
+    divided = free[0][old] & free[1][new] & (candidate.evidence(X) == "ok")
+    order = customer_order(X.index, candidate.random_state)
+    chosen = order[divided[order]][:SAMPLE]
+    if len(chosen) < 2:
+        return 0.0, 0.0
+    points = candidate.scaled(read_values(candidate, X.iloc[chosen], candidate.features_))
+    shared = SharedDistances.between(points, points[:0], np.zeros(0, dtype=np.intp))
+    difference = shared.silhouettes(new[chosen]) - shared.silhouettes(old[chosen])
+    if np.isnan(difference).any():
+        return 0.0, 0.0
+    return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
 def decide(comparison: Comparison, *, by_hand: bool = False) -> Decision:
-    """Decide on a candidate.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        Candidate against champion.
-    by_hand : bool
-        Promote whatever the checks say: somebody looked at it.
-
-    Returns
-    -------
-    Decision
+    """Decide on a candidate; by hand it is promoted whatever the checks say: somebody looked at it.
 
     Examples
     --------

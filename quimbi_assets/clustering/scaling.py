@@ -1,29 +1,104 @@
-"""Winsor limits, mean and spread of transformed features: what makes distances comparable.
+"""What makes distances comparable: feature transforms, winsor limits, mean and spread.
 
-Belongs here: fitting those figures and applying them. Fitted once, part of the saved model, applied at
-scoring exactly as at fitting.
+Belongs here: the transforms that features declare by name, elementwise and parameter-free, NaN staying NaN and nothing
+finite overflowing; fitting limits, means and spreads, and applying them. Fitted once, part of the saved model, applied
+at scoring exactly as at fitting.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quimbi_assets.clustering.transforms import Array, apply_transforms
+Array = NDArray[np.float64]
+
+SHRINK = 0.05
+"""Pull of ``logit_shrunk`` towards one half. Assumption: 0 and 1 of few orders are not infinitely far away;
+with 0.05 the whole range [0, 1] spans ±3.04 and one order in twenty moves 0 by ln 2."""
 
 WINSOR = (0.01, 0.99)
 """Quantiles beyond which a value counts as the quantile itself."""
-
 LARGEST = 1e100
 """Magnitude to which raw values are cut before anything else, so that no later square overflows."""
-
 CONSTANT = 1e-9
 """Spread, relative to the largest value, below which a feature tells nobody apart."""
-
+_LARGEST_LOG = 700.0
 
 State = tuple[int, float, float]
 """A structural state: column, the raw value that is the state, its scaled score."""
+
+
+def _identity(x: Array) -> Array:
+    return x
+
+
+def _log1p(x: Array) -> Array:
+    return np.log1p(np.maximum(x, 0.0))
+
+
+def _expm1(y: Array) -> Array:
+    return np.expm1(np.minimum(y, _LARGEST_LOG))
+
+
+def _signed_log1p(x: Array) -> Array:
+    return np.copysign(np.log1p(np.abs(x)), x)
+
+
+def _signed_expm1(y: Array) -> Array:
+    return np.copysign(np.expm1(np.minimum(np.abs(y), _LARGEST_LOG)), y)
+
+
+def _logit_shrunk(x: Array) -> Array:
+    share = np.clip(x, 0.0, 1.0)
+    return np.log((share + SHRINK) / (1.0 - share + SHRINK))
+
+
+def _expit_shrunk(y: Array) -> Array:
+    odds = np.exp(-np.clip(y, -_LARGEST_LOG, _LARGEST_LOG))
+    return np.clip((1.0 + 2.0 * SHRINK) / (1.0 + odds) - SHRINK, 0.0, 1.0)
+
+
+TRANSFORMS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "identity": (_identity, _identity),
+    "log1p": (_log1p, _expm1),
+    "signed_log1p": (_signed_log1p, _signed_expm1),
+    "logit_shrunk": (_logit_shrunk, _expit_shrunk),
+}
+"""Monotone functions and their inverses, elementwise; NaN stays NaN. ``log1p`` reads a negative value as 0,
+``logit_shrunk`` clips to [0, 1]: such values are outside the range the feature declares."""
+
+
+def apply_transforms(values: Array, names: list[str], *, inverse: bool = False) -> Array:
+    """Transform each column by the transform named for it.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, d)
+        NaN where undefined, and there alone the result is. Not modified.
+
+    Raises
+    ------
+    ValueError
+        If a name is not a known transform.
+
+    Examples
+    --------
+    >>> apply_transforms(np.array([[0.0, -3.0], [np.nan, 3.0]]), ["log1p", "signed_log1p"]).round(3)
+    array([[ 0.   , -1.386],
+           [  nan,  1.386]])
+    """
+    out = np.array(values, dtype=np.float64)
+    for name in dict.fromkeys(names):
+        if name not in TRANSFORMS:
+            raise ValueError(f"unknown transform {name!r}; known: {', '.join(TRANSFORMS)}")
+        if name == "identity":
+            continue
+        columns = [i for i, other in enumerate(names) if other == name]
+        function = TRANSFORMS[name][1 if inverse else 0]
+        out[:, columns] = function(out[:, columns])
+    return out
 
 
 @dataclass(frozen=True)
@@ -32,8 +107,6 @@ class Scaler:
 
     Parameters
     ----------
-    transforms : list of str of length d
-        Transform of each feature.
     low, high : ndarray of shape (d,)
         Winsor limits, in transformed units.
     mean, scale : ndarray of shape (d,)
@@ -50,17 +123,9 @@ class Scaler:
     states: list[State]
 
     def scale_values(self, values: Array) -> Array:
-        """Bring raw feature values to scaled units.
+        """Bring values (n, d) in original units, NaN or infinite where undefined, to scaled units.
 
-        Parameters
-        ----------
-        values : ndarray of shape (n, d)
-            Raw values in shop units; NaN or infinite where undefined.
-
-        Returns
-        -------
-        ndarray of shape (n, d)
-            Standard scores, finite; 0, the population mean, where a value is undefined.
+        Standard scores, finite; 0, the population mean, where a value is undefined.
         """
         scaled = apply_transforms(clean(values), self.transforms)
         np.clip(scaled, self.low, self.high, out=scaled)
@@ -74,24 +139,13 @@ class Scaler:
             stateless &= ~inside
         return scaled
 
-    def shop_values(self, scaled: Array) -> Array:
-        """Bring scaled values back to shop units.
-
-        Parameters
-        ----------
-        scaled : ndarray of shape (n, d)
-            Standard scores, of customers in no state.
-
-        Returns
-        -------
-        ndarray of shape (n, d)
-            The raw values that have these scores.
-        """
+    def original_values(self, scaled: Array) -> Array:
+        """Bring standard scores (n, d) of customers in no state back to original units."""
         return apply_transforms(scaled * self.scale + self.mean, self.transforms, inverse=True)
 
     def take(self, columns: NDArray[np.bool_]) -> "Scaler":
         """Return the scaler of some of the features; ``columns`` is a mask of shape (d,)."""
-        names = [name for name, kept in zip(self.transforms, columns, strict=True) if kept]
+        names = [name for name, used in zip(self.transforms, columns, strict=True) if used]
         place = np.cumsum(columns) - 1
         states = [(int(place[i]), equals, score) for i, equals, score in self.states if columns[i]]
         return Scaler(names, self.low[columns], self.high[columns], self.mean[columns], self.scale[columns], states)
@@ -122,25 +176,13 @@ def clean(values: Array) -> Array:
 
 
 def fit_scaler(values: Array, transforms: list[str]) -> tuple[Scaler, NDArray[np.bool_]]:
-    """Fit limits, means and spreads.
+    """Fit limits, means and spreads to raw values (n, d) of the customers to divide: those in no structural state.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n, d)
-        Raw values of the customers to divide: those in no structural state.
-    transforms : list of str of length d
-        Transform of each feature.
-
-    Returns
-    -------
-    Scaler
-        Figures of all d features, without states; ``scale`` is 1 where nothing varies.
-    ndarray of bool of shape (d,)
-        Which features vary.
+    Returns the scaler of all d features, without states, its ``scale`` 1 where nothing varies; and which vary.
 
     Notes
     -----
-    Limits, mean and spread come from the customers who are *divided*. Were they taken over everybody, a state
+    Limits, mean and spread come from the customers who are *divided*. Were they taken over the population, a state
     shared by 80 % (``refund_rate`` = 0) would place the 99th percentile at the others' 95th, at 99 % it would
     cut the others to one value, and the spread would measure how many are in the state rather than how the
     others differ. This way one unit of distance always is one standard deviation among those who need

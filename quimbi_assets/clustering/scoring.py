@@ -1,7 +1,7 @@
 """What a fitted axis does for a customer: distances, memberships, evidence. The same for one and for millions.
 
-Belongs here: applying fitted figures, and the state they are saved in. Does not: fitting (``model``), the two
-formulas (``scaling``, ``membership``).
+Belongs here: applying fitted figures, the state they are saved in, and which columns are read, how NULL arrives, whose
+evidence counts. Does not: fitting (``model``), the two formulas (``scaling``, ``membership``).
 """
 
 from typing import Any
@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from quimbi_assets.clustering.membership import distances_to, memberships_from_distances
-from quimbi_assets.clustering.plain_state import from_plain, to_plain
-from quimbi_assets.clustering.reading import evident, read_values
-from quimbi_assets.clustering.scaling import Scaler, State
-from quimbi_assets.clustering.transforms import Array
+from quimbi_assets.clustering.scaling import Array, Scaler, State
+from quimbi_assets.errors import InactiveAxisError
+
+N_ORDERS = "n_orders"
+_FRAME = "frame:"
 
 
 class FittedAxis(BaseEstimator):
@@ -41,22 +42,16 @@ class FittedAxis(BaseEstimator):
     axis: str
     min_k: int
     max_k: int
+    max_sample: int
+    structural: tuple[tuple[str, float, str], ...]
     random_state: int
     min_orders: int
     temperature: float
 
     def distances(self, values: Array) -> Array:
-        """Distance to every centre, without any checking: the fast path.
+        """Distance to every centre, without any checking: the fast path; shape (n, k).
 
-        Parameters
-        ----------
-        values : ndarray of shape (n, d)
-            Raw values of ``features_``, in that order; NaN where undefined.
-
-        Returns
-        -------
-        ndarray of shape (n, k)
-            Euclidean distances in scaled space.
+        Takes raw values of ``features_``, in that order, shape (n, d), NaN where undefined.
         """
         return distances_to(self._scaler.scale_values(values), self.cluster_centers_)
 
@@ -65,17 +60,9 @@ class FittedAxis(BaseEstimator):
         return self._scaler.scale_values(values)
 
     def transform(self, X: Any) -> Array:
-        """Distance of every customer to every segment's centre.
+        """Euclidean distance of every customer to every segment's centre, in scaled space; shape (n, k), at least 0.
 
-        Parameters
-        ----------
-        X : DataFrame or array of n rows
-            As given to ``fit``; columns in any order, extra ones ignored.
-
-        Returns
-        -------
-        ndarray of shape (n, k)
-            Euclidean distances in scaled space, at least 0.
+        ``X`` is as given to ``fit``; columns may come in any order, extra ones are ignored.
         """
         return self.distances(self._values(X))
 
@@ -88,17 +75,9 @@ class FittedAxis(BaseEstimator):
         return np.argmin(self.transform(X), axis=1)
 
     def evidence(self, X: Any) -> NDArray[np.object_]:
-        """Whether each customer has enough orders for this axis.
+        """Whether each customer has enough orders for this axis, shape (n,).
 
-        Parameters
-        ----------
-        X : DataFrame or array of n rows
-            As given to ``fit``.
-
-        Returns
-        -------
-        ndarray of str of shape (n,)
-            ``"low"`` below ``min_orders`` or where every clustering feature is undefined, else ``"ok"``.
+        ``"low"`` below ``min_orders`` or where every clustering feature is undefined, else ``"ok"``.
         """
         known = evident(X, self._values(X), self.min_orders)
         return np.where(known, "ok", "low").astype(object)
@@ -106,11 +85,8 @@ class FittedAxis(BaseEstimator):
     def scaler_params(self) -> dict[str, dict[str, Any]]:
         """Return, per feature and ready for JSON, how its scaled value comes about.
 
-        Returns
-        -------
-        dict of str to dict
-            ``transform``; ``winsor_low``, ``winsor_high``, ``mean`` and ``scale`` in transformed units;
-            ``states``, a list of ``equals`` (raw value) and ``score`` (its scaled value).
+        ``transform``; ``winsor_low``, ``winsor_high``, ``mean`` and ``scale`` in transformed units; ``states``, a list
+        of ``equals`` (raw value) and ``score`` (its scaled value).
         """
         check_is_fitted(self)
         return self._scaler.params(self.features_)
@@ -130,3 +106,105 @@ class FittedAxis(BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over a saved state."""
         super().__setstate__(from_plain(state))
+
+
+def read_training(model: BaseEstimator, X: Any, declared: list[str] | None, others: list[str]) -> pd.DataFrame:
+    """Read what fitting needs as float64, NaN for NULL, clustering features first; scikit-learn notes names and number.
+
+    Parameters
+    ----------
+    X : DataFrame or array of n rows
+        Input of ``fit``. Columns of an array are called ``x0``, ``x1`` ...
+    declared : list of str, optional
+        Clustering features; None: every numeric column except ``n_orders``.
+    others : list of str
+        Columns of the frame that are read besides, where there are.
+
+    Raises
+    ------
+    InactiveAxisError
+        If a frame has none of the declared features.
+    """
+    if not isinstance(X, pd.DataFrame):
+        values = validate_data(model, X, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2)
+        return pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])])
+    wanted = declared or [c for c in X.select_dtypes("number").columns.tolist() if c != N_ORDERS]
+    features = [name for name in wanted if name in X]
+    if not features:
+        raise InactiveAxisError("none of its features is recorded")
+    names = list(dict.fromkeys([*features, *(name for name in [N_ORDERS, *others] if name in X)]))
+    frame = pd.DataFrame(numbers(X, names), columns=names, index=X.index)
+    validate_data(model, frame[features], ensure_all_finite=False)
+    return frame
+
+
+def read_values(model: BaseEstimator, X: Any, features: list[str]) -> Array:
+    """Read the features a fitted model uses; shape (n, d), float64, NaN for NULL.
+
+    Parameters
+    ----------
+    X : DataFrame or array of n rows
+        A frame may order its columns in any way and have more; an array has the columns it was fitted with.
+
+    Raises
+    ------
+    ValueError
+        If a feature is missing or an array has another number of columns.
+    """
+    if isinstance(X, pd.DataFrame):
+        missing = [name for name in features if name not in X]
+        if missing:
+            raise ValueError(f"the frame lacks the feature(s) {', '.join(missing)}")
+        return numbers(X, features)
+    values = validate_data(model, X, dtype=np.float64, ensure_all_finite=False, reset=False)
+    names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(values.shape[1])])
+    return np.asarray(values[:, [list(names).index(name) for name in features]])
+
+
+def evident(X: Any, values: Array, min_orders: int) -> NDArray[np.bool_]:
+    """Whether each customer is evidence: enough orders, and some clustering feature defined; shape (n,)."""
+    defined = np.asarray(np.isfinite(values).any(axis=1))
+    if isinstance(X, pd.DataFrame) and N_ORDERS in X:
+        defined &= numbers(X, [N_ORDERS])[:, 0] >= min_orders
+    return defined
+
+
+def numbers(frame: pd.DataFrame, names: list[str]) -> Array:
+    """Return columns as float64 with NaN for NULL; shape (n, len(names))."""
+    return frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def to_plain(state: dict[str, Any]) -> dict[str, Any]:
+    """Replace frames by lists: each becomes a dict under its name prefixed with ``frame:``.
+
+    skops, a format that refuses to run code while loading, does not know pandas' internals; and a model that holds none
+    also loads under another version of pandas.
+
+    Examples
+    --------
+    >>> to_plain({"k": 2, "t": pd.DataFrame({"a": [1.5]}, index=["x"])})
+    {'k': 2, 'frame:t': {'columns': ['a'], 'values': [[1.5]], 'index': ['x'], 'names': [None]}}
+    """
+    return {_FRAME + name if isinstance(value, pd.DataFrame) else name: _lists(value) for name, value in state.items()}
+
+
+def from_plain(state: dict[str, Any]) -> dict[str, Any]:
+    """Undo :func:`to_plain`; state without frames is returned as it is."""
+    return {name.removeprefix(_FRAME): _frame(v) if name.startswith(_FRAME) else v for name, v in state.items()}
+
+
+def _lists(value: Any) -> Any:
+    if not isinstance(value, pd.DataFrame):
+        return value
+    return {
+        "columns": value.columns.tolist(),
+        "values": [value[column].tolist() for column in value],
+        "index": value.index.tolist(),
+        "names": list(value.index.names),
+    }
+
+
+def _frame(lists: dict[str, Any]) -> pd.DataFrame:
+    keys, names = lists["index"], lists["names"]
+    index = pd.MultiIndex.from_tuples(keys, names=names) if len(names) > 1 else pd.Index(keys, name=names[0])
+    return pd.DataFrame(dict(zip(lists["columns"], lists["values"], strict=True)), index=index)

@@ -33,25 +33,26 @@ NEAR_LEAST_BAD = 0.2
 standard errors; over eight refits the ARI of such candidates has one of 0.05-0.07 (measured spreads of 0.14-0.2)."""
 
 
+FIGURES = ("silhouette", "calinski_harabasz", "davies_bouldin", "largest_share", "smallest_share")
 LEAST_BAD = "chosen as the least bad, none being admissible: "
 """Begins the reason of a choice that meets not every limit; its faults follow."""
 
 
 def faults(candidate: Candidate) -> list[str]:
     """What makes a candidate inadmissible, in words; empty if it is admissible. Unknown stability is none."""
-    found = []
+    words = []
     if candidate.largest_share > MAX_SHARE:
-        found.append(f"largest segment holds {candidate.largest_share:.0%}, over {MAX_SHARE:.0%}")
+        words.append(f"largest segment holds {candidate.largest_share:.0%}, over {MAX_SHARE:.0%}")
     if candidate.smallest_share < MIN_SHARE:
-        found.append(f"smallest segment holds {candidate.smallest_share:.1%}, under {MIN_SHARE:.0%}")
+        words.append(f"smallest segment holds {candidate.smallest_share:.1%}, under {MIN_SHARE:.0%}")
     if not candidate.silhouette >= MIN_SILHOUETTE:
-        found.append(f"silhouette {candidate.silhouette:.2f}, under {MIN_SILHOUETTE:.2f}")
+        words.append(f"silhouette {candidate.silhouette:.2f}, under {MIN_SILHOUETTE:.2f}")
     if candidate.stability.ari < MIN_STABILITY:
-        found.append(f"bootstrap ARI {candidate.stability.ari:.2f}, under {MIN_STABILITY:.2f}")
+        words.append(f"bootstrap ARI {candidate.stability.ari:.2f}, under {MIN_STABILITY:.2f}")
     if candidate.smallest_jaccard < MIN_JACCARD:
         fleeting = f"a segment recurs with Jaccard {candidate.smallest_jaccard:.2f}"
-        found.append(f"{fleeting}, under {MIN_JACCARD:.2f}")
-    return found
+        words.append(f"{fleeting}, under {MIN_JACCARD:.2f}")
+    return words
 
 
 def shortfall(candidate: Candidate) -> float:
@@ -66,21 +67,11 @@ def shortfall(candidate: Candidate) -> float:
 
 
 def best_division(candidates: list[Candidate], preferred: int | None = None) -> Candidate | None:
-    """Return the best admissible partition of customers on one set of features, if any.
+    """Return the best admissible partition of customers on one set of features, if any; candidates by increasing k.
 
-    Parameters
-    ----------
-    candidates : list of Candidate
-        By increasing k.
-    preferred : int, optional
-        The champion's number of segments.
-
-    Returns
-    -------
-    Candidate or None
-        Of those that meet every limit and divide, the largest k whose silhouette is within 0.02 of the best: the
-        difference is sampling noise, and a shop can treat more segments differently. Among them the preferred k comes
-        first: people know these segments.
+    Of those that meet every limit and divide, the largest k whose silhouette is within 0.02 of the best: the
+    difference is sampling noise, and a shop can treat more segments differently. Among them the preferred k, the
+    champion's, comes first: people know these segments.
     """
     admissible = [c for c in candidates if not c.undivided and not faults(c)]
     if not admissible:
@@ -91,33 +82,20 @@ def best_division(candidates: list[Candidate], preferred: int | None = None) -> 
 
 
 def explain(candidates: list[Candidate], chosen: Candidate) -> list[Candidate]:
-    """Give every candidate its reason.
-
-    Parameters
-    ----------
-    candidates : list of Candidate
-        All that were measured.
-    chosen : Candidate
-        The one of them that is used.
-
-    Returns
-    -------
-    list of Candidate
-        The same with ``chosen`` (true once) and ``reason``.
-    """
+    """Give every candidate its reason, and ``chosen`` to one."""
     return [replace(c, chosen=c is chosen, reason=_reason(c, chosen)) for c in candidates]
 
 
 def _reason(candidate: Candidate, chosen: Candidate) -> str:
-    found = faults(candidate)
-    if candidate is chosen and found:
-        return LEAST_BAD + "; ".join(found)
+    missed = faults(candidate)
+    if candidate is chosen and missed:
+        return LEAST_BAD + "; ".join(missed)
     if candidate is chosen and candidate.undivided:
         return "chosen: nothing divides the customers outside the structural segments acceptably"
     if candidate is chosen:
         return f"chosen: balanced, repeatable, silhouette {candidate.silhouette:.2f} best or within {NEAR_BEST}"
-    if found:
-        return "not admissible: " + "; ".join(found)
+    if missed:
+        return "not admissible: " + "; ".join(missed)
     if candidate.undivided:
         return "leaves everyone outside the structural segments undivided"
     if (candidate.features, candidate.states) != (chosen.features, chosen.states):
@@ -129,25 +107,13 @@ def _reason(candidate: Candidate, chosen: Candidate) -> str:
 
 
 def selection_table(candidates: list[Candidate]) -> pd.DataFrame:
-    """Lay candidates out as a table, one row each.
-
-    Returns
-    -------
-    DataFrame
-        Columns ``k``, ``features``, ``structural``, ``silhouette``, ``calinski_harabasz``, ``davies_bouldin``,
-        ``largest_share``, ``smallest_share``, ``effective_segments``, ``stability_ari``, ``smallest_jaccard``,
-        ``chosen``, ``reason``.
-    """
+    """Lay candidates out as a table, one row each."""
     rows = [
         {
             "k": c.k,
             "features": ", ".join(map(str, c.features)),
             "structural": ", ".join(c.states),
-            "silhouette": c.silhouette,
-            "calinski_harabasz": c.calinski_harabasz,
-            "davies_bouldin": c.davies_bouldin,
-            "largest_share": c.largest_share,
-            "smallest_share": c.smallest_share,
+            **{name: getattr(c, name) for name in FIGURES},
             "effective_segments": c.effective,
             "stability_ari": c.stability.ari,
             "smallest_jaccard": c.smallest_jaccard,
@@ -165,7 +131,7 @@ def chosen_faults(table: pd.DataFrame) -> str | None:
     return reason.removeprefix(LEAST_BAD) if reason.startswith(LEAST_BAD) else None
 
 
-def chosen_view(table: pd.DataFrame) -> pd.DataFrame:
+def chosen_subset(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of :func:`selection_table` on the features and states of the chosen one: one row per k."""
     chosen = table[table["chosen"]].iloc[0]
     return table[(table["features"] == chosen["features"]) & (table["structural"] == chosen["structural"])]

@@ -3,15 +3,14 @@
 Belongs here: which declared states hold in a store, who is in them, and where on the scale they lie.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.clustering.reading import N_ORDERS, numbers
-from quimbi_assets.clustering.scaling import Scaler
-from quimbi_assets.clustering.transforms import apply_transforms
+from quimbi_assets.clustering.scaling import Scaler, apply_transforms
+from quimbi_assets.clustering.scoring import N_ORDERS, numbers
 
 MIN_SHARE = 0.05
 """Share of all customers from which a state is a segment of its own."""
@@ -30,28 +29,13 @@ STATE_GAP = 3.0
 """Standard deviations between a structural state and the nearest customer outside it (see ``place_states``)."""
 
 
-@dataclass(frozen=True)
-class States:
-    """Structural states that hold in a store.
-
-    Parameters
-    ----------
-    names : list of str of length s
-        Their segment names, in declared order.
-    conditions : list of (str, float)
-        Features and values that tell them, in declared order.
-    member : ndarray of int of shape (n,)
-        Index of each customer's state, -1 for customers in none.
-    """
-
-    names: list[str]
-    conditions: list[tuple[str, float]]
-    member: NDArray[np.intp]
+DeclaredState = tuple[str, float, str]
+"""Feature, the value that is the state, the state's name."""
 
 
 def find_states(
-    frame: pd.DataFrame, declared: tuple[tuple[str, float, str], ...], evident: NDArray[np.bool_], most: int
-) -> States:
+    frame: pd.DataFrame, declared: tuple[DeclaredState, ...], evident: NDArray[np.bool_], most: int
+) -> tuple[list[str], list[tuple[str, float]], NDArray[np.intp]]:
     """Find the declared states that a mass of customers share.
 
     Parameters
@@ -63,14 +47,12 @@ def find_states(
         one state, told by any of them.
     evident : ndarray of bool of shape (n,)
         Customers with enough evidence to be clustered otherwise.
-    most : int
-        Largest number of states to set apart.
 
     Returns
     -------
-    States
-        States shared by at least 5 % (and 20) customers while at least 2 % (and 20) customers with evidence
-        are in none.
+    names, conditions, member
+        Of states shared by at least 5 % (and 20) customers while at least 2 % (and 20) customers with evidence are in
+        none, in declared order; the columns and values that tell them; index of each customer's state, -1 for none.
     """
     n = len(frame)
     member = np.full(n, -1, dtype=np.intp)
@@ -88,40 +70,21 @@ def find_states(
             member[inside] = len(names)
             names.append(name)
             conditions += known
-    return States(names, conditions, member)
+    return names, conditions, member
 
 
-def _by_name(declared: tuple[tuple[str, float, str], ...]) -> dict[str, list[tuple[str, float]]]:
+def _by_name(declared: tuple[DeclaredState, ...]) -> dict[str, list[tuple[str, float]]]:
     """Gather the conditions of each state, in declared order."""
-    found: dict[str, list[tuple[str, float]]] = {}
+    conditions: dict[str, list[tuple[str, float]]] = {}
     for feature, equals, name in declared:
-        found.setdefault(name, []).append((feature, float(equals)))
-    return found
+        conditions.setdefault(name, []).append((feature, float(equals)))
+    return conditions
 
 
-def state_settings(
-    frame: pd.DataFrame,
-    declared: tuple[tuple[str, float, str], ...],
-    features: list[str],
-    evident: NDArray[np.bool_],
-) -> list[tuple[tuple[str, float, str], ...]]:
-    """Order the sets of declared states in which customers are to be looked at.
-
-    Parameters
-    ----------
-    frame : DataFrame of n rows
-        As for :func:`find_states`.
-    declared : tuple of (feature, equals, name)
-        All states.
-    features : list of str
-        Clustering features of the axis.
-    evident : ndarray of bool of shape (n,)
-        Customers with enough evidence.
-
-    Returns
-    -------
-    list of tuple of (feature, equals, name)
-        One or two sets, without a difference in whom they set apart left out.
+def state_sets(
+    frame: pd.DataFrame, declared: tuple[DeclaredState, ...], features: list[str], evident: NDArray[np.bool_]
+) -> list[tuple[DeclaredState, ...]]:
+    """Order the sets of declared states in which customers are to be looked at: one or two, of different effect.
 
     Notes
     -----
@@ -138,29 +101,14 @@ def state_settings(
             if float(inside[present].notna().to_numpy().mean() if len(inside) else 1.0) > KNOWN_SHARE:
                 optional.add(name)
     first = tuple(state for state in declared if state[2] not in optional)
-    states = [find_states(frame, setting, evident, most=len(declared)) for setting in (first, declared)]
-    return [first, declared] if states[0].names != states[1].names else [declared]
+    names = [find_states(frame, states, evident, most=len(declared))[0] for states in (first, declared)]
+    return [first, declared] if names[0] != names[1] else [declared]
 
 
 def place_states(scaler: Scaler, features: list[str], conditions: list[tuple[str, float]]) -> tuple[Scaler, list[str]]:
-    """Give structural states a place of their own on the scale.
+    """Give structural states, told by columns and values, a place of their own on the scale.
 
-    Parameters
-    ----------
-    scaler : Scaler
-        Over ``features``.
-    features : list of str of length d
-        Names.
-    conditions : list of (str, float)
-        Columns and values that tell the states. Columns that are no feature are appended, with score 0 outside the
-        state.
-
-    Returns
-    -------
-    Scaler
-        With the states, over d features and the appended columns.
-    list of str
-        Their names.
+    Columns that are no feature are appended, with score 0 outside the state.
 
     Notes
     -----

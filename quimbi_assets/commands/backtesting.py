@@ -3,16 +3,16 @@
 Belongs here: ``quimbi backtest``. Does not: the statistics (``backtest``), what is logged (``resources``).
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
 from quimbi_assets.commands.console import out, steps
-from quimbi_assets.errors import BadInputError
 
 
-def backtest_of(store_id: str) -> dict[str, Any]:
+def backtest_of(store_id: str, *, wait: bool = False) -> dict[str, Any]:
     """Materialize the backtest of a loaded store and return the structure of ``quimbi backtest --json``.
 
     Returns
@@ -24,24 +24,18 @@ def backtest_of(store_id: str) -> dict[str, Any]:
     Raises
     ------
     UnknownStoreError, BadInputError
-        If there is no such store, or its history is too short.
+        If there is no such store, somebody runs it and this is not to wait, or its history is too short.
     """
-    from quimbi_assets.commands.running import materialize
+    from quimbi_assets.commands.running import materialize, store_lock
 
-    with steps(f"backtest of {store_id}") as progress:
-        materialize(store_id, "backtest", progress)
-    from quimbi_assets.defs.backtest import BACKTEST_KEY
-    from quimbi_assets.resources.parquet_io import frame_io_manager
+    with steps(f"backtest of {store_id}") as progress, store_lock(store_id, progress, wait=wait) as lock:
+        materialize(lock, store_id, "backtest", progress)
+    from quimbi_assets.defs.backtest import BACKTEST_KEY, BacktestFacts
+    from quimbi_assets.resources.parquet_io import parquet_tables
 
-    table = frame_io_manager().read(BACKTEST_KEY, store_id)
-    if table is None:
-        raise BadInputError(f"store {store_id} has no backtest")
-    facts = ("cuts", "horizon_days", "mlflow_run_id", "mlflow_url")
-    return {
-        "store_id": store_id,
-        **{name: table.attrs[name] for name in facts},
-        "axes": [_plain(row) for row in table.to_dict("records")],
-    }
+    table = parquet_tables().required(BACKTEST_KEY, store_id)
+    rows = table.read().to_pandas().to_dict("records")
+    return {"store_id": store_id, **asdict(table.facts_as(BacktestFacts)), "axes": [_plain(row) for row in rows]}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

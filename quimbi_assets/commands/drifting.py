@@ -23,9 +23,9 @@ def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
     UnknownStoreError, BadInputError
         If there is no such store or it has no snapshot.
     """
-    database = open_database()
-    read_store(database, store_id)
-    found = read_drift(database, store_id, week)
+    with open_database().snapshot() as now:
+        read_store(now, store_id)
+        found = read_drift(now, store_id, week)
     if found is None:
         raise BadInputError(
             f"store {store_id} has no snapshot yet; make one: quimbi snapshot --store-id {store_id} --week MONDAY"
@@ -64,6 +64,8 @@ def print_drift(found: dict[str, Any]) -> None:
         risk = "" if one["risk"] is None else f"  risk {one['risk']:.0%}"
         value = "" if one["lifetime_value"] is None else f"  worth {one['lifetime_value']:,.0f} so far"
         out.print(f"  {one['week']}  {one['customer_id']}{risk}{value}", markup=False)
+    if later := found["later_models"]:
+        out.print(f"[dim]this was before the store's first models; they scored {len(later)} axes all the same[/dim]")
     for axis, psi in found["segment_psi"].items():
-        if psi >= found["large_psi"]:
+        if psi >= found["large_psi"] and axis not in later:
             out.print(f"the sizes of the segments of {axis} are not those of the fit (PSI {psi:.2f}): quimbi run")

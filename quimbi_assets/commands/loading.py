@@ -10,9 +10,10 @@ from quimbi_assets.commands.console import err, out, steps
 
 def load_files(
     store_id: str,
-    orders: Path,
+    orders: Path | None,
     items: Path | None,
     tickets: Path | None,
+    customers: Path | None,
     time_zone: str | None,
     currency: str | None,
 ) -> None:
@@ -29,7 +30,15 @@ def load_files(
         from quimbi_assets.resources.postgres.loading import load_store
 
         report = load_store(
-            open_database(), store_id, orders, items, tickets, time_zone, currency, progress=progress.step
+            open_database(),
+            store_id,
+            orders,
+            items,
+            tickets,
+            customers,
+            time_zone=time_zone,
+            currency=currency,
+            progress=progress.step,
         )
     for line in report.lines():
         out.print(line, markup=False)

@@ -4,14 +4,19 @@ Belongs here: choosing assets and configuring a run. Does not: any work of the a
 """
 
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.instants import to_instant
+
+if TYPE_CHECKING:
+    from quimbi_assets.resources.postgres.run_lock import RunLock
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's events are in the instance; on the terminal stands our own progress."""
@@ -66,23 +71,43 @@ class RunOptions:
         if self.min_population < 2:
             raise BadInputError(f"--min-population {self.min_population}: at least 2 customers are needed")
         if self.as_of is not None:
-            _instant(self.as_of)
+            to_instant(self.as_of, "--as-of")
         return self
 
 
-def _instant(text: str) -> pd.Timestamp:
-    try:
-        stamp = pd.Timestamp(text)
-    except ValueError as error:
-        raise BadInputError(
-            f"--as-of {text!r} is not a date or time; write it as 2025-06-30 or 2025-06-30T12:00Z"
-        ) from error
-    if stamp is pd.NaT:
-        raise BadInputError(f"--as-of {text!r} is not a date or time; write it as 2025-06-30 or 2025-06-30T12:00Z")
-    return stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None)
+@contextmanager
+def store_lock(store_id: str, progress: Steps, *, wait: bool) -> Iterator["RunLock"]:
+    """Hold the right to run a store for as long as the block runs.
+
+    Parameters
+    ----------
+    store_id : str
+        A loaded store.
+    progress : Steps
+        Hears whom this waits for.
+    wait : bool
+        Wait while somebody else runs the store.
+
+    Raises
+    ------
+    UnknownStoreError
+        If the store was never loaded.
+    StoreBusyError
+        If somebody else runs it, unless this is to wait.
+    """
+    progress.step("starting the database", 0.0)
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.run_lock import RunLock
+    from quimbi_assets.resources.postgres.tables.stores import read_store
+
+    database = open_database()
+    read_store(database, store_id)
+    with closing(RunLock(database)) as lock:
+        lock.take([store_id], progress.step if wait else None)
+        yield lock
 
 
-def run_store(store_id: str, options: RunOptions, progress: Steps) -> str:
+def run_store(store_id: str, options: RunOptions, progress: Steps, *, wait: bool = False) -> str:
     """Materialize the graph for one store.
 
     Parameters
@@ -93,6 +118,8 @@ def run_store(store_id: str, options: RunOptions, progress: Steps) -> str:
         What to compute.
     progress : Steps
         Hears every step.
+    wait : bool
+        Wait while somebody else runs the store.
 
     Returns
     -------
@@ -103,14 +130,18 @@ def run_store(store_id: str, options: RunOptions, progress: Steps) -> str:
     ------
     UnknownStoreError
         If the store was never loaded.
+    StoreBusyError
+        If somebody else runs it, unless this is to wait.
     BadInputError
         If an option cannot be, or there are too few customers.
     """
     options = options.checked()
-    return materialize(store_id, "store", progress, _selection(options.axes), _run_config(options))
+    with store_lock(store_id, progress, wait=wait) as lock:
+        return materialize(lock, store_id, "store", progress, _selection(options.axes), _run_config(options))
 
 
 def materialize(
+    lock: "RunLock",
     store_id: str,
     job_name: str,
     progress: Steps,
@@ -122,6 +153,8 @@ def materialize(
 
     Parameters
     ----------
+    lock : RunLock
+        The right to run the store, see ``store_lock``.
     store_id : str
         A loaded store.
     job_name : str
@@ -139,17 +172,7 @@ def materialize(
     -------
     str
         Dagster run id.
-
-    Raises
-    ------
-    UnknownStoreError
-        If the store was never loaded.
     """
-    progress.step("starting the database", 0.0)
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables.stores import read_store
-
-    read_store(open_database(), store_id)
     progress.step("starting Dagster and MLflow", 0.01)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
     from dagster import DagsterExecutionInterruptedError
@@ -157,21 +180,15 @@ def materialize(
 
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORE_TAG, STORES
-    from quimbi_assets.resources.dagster_instance import (
-        PROCESS_TAG,
-        open_instance,
-        release_slots,
-        tell_when_waiting,
-        this_process,
-    )
+    from quimbi_assets.resources.dagster_instance import PROCESS_TAG, end_dead_runs, open_instance, process_tag
     from quimbi_assets.resources.progress import Progress
 
     run_id = make_new_run_id()
-    job = build_defs(progress=Progress(progress.step, progress.warn)).resolve_job_def(job_name)
+    lock.serve(run_id)
+    job = build_defs(progress=Progress(progress.step, progress.warn), run_lock=lock).resolve_job_def(job_name)
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), [store_id])
-        release_slots(instance)
-        tell_when_waiting(instance, progress.warn)
+        end_dead_runs(instance)
         try:
             job.execute_in_process(
                 instance=instance,
@@ -179,21 +196,22 @@ def materialize(
                 partition_key=partition or store_id,
                 asset_selection=selection,
                 run_config={**(run_config or {}), **QUIET},
-                tags={STORE_TAG: store_id, PROCESS_TAG: this_process()},
+                # Nobody but its own terminal begins a command anew.
+                tags={STORE_TAG: store_id, PROCESS_TAG: process_tag(run_id), "dagster/max_retries": "0"},
             )
         except DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error
-        finally:
-            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     progress.step("done", 1.0)
     return run_id
 
 
-def republish(store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool) -> str:
+def republish(lock: "RunLock", store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool) -> str:
     """Score with the axis's champion, and publish its segments and the profiles anew; features stay as they are.
 
     Parameters
     ----------
+    lock : RunLock
+        The right to run the store.
     store_id, axis_name : str
         Store and axis.
     progress : Steps
@@ -210,17 +228,17 @@ def republish(store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool
 
     selection = [axis_key("memberships", axis_name), axis_key("segments", axis_name), PROFILES_KEY]
     config = {"ops": {"segments": {"config": {"ai_naming": ai_naming}}}}
-    return materialize(store_id, "store", progress, selection, config)
+    return materialize(lock, store_id, "store", progress, selection, config)
 
 
 def _selection(axes: Sequence[str] | None) -> Any:
     if axes is None:
         return None
-    from quimbi_assets.defs.partitions import CHURN_KEY, ITEMS_KEY, ORDERS_KEY, PROFILES_KEY, REFERENCE_KEY, axis_key
+    from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, PROFILES_KEY, REFERENCE_KEY, axis_key
 
     stages = ("features", "models", "memberships", "segments")
     chosen = [axis_key(stage, name) for stage in stages for name in axes]
-    return [ORDERS_KEY, ITEMS_KEY, REFERENCE_KEY, *chosen, CHURN_KEY, PROFILES_KEY]
+    return [*HISTORY, REFERENCE_KEY, *chosen, CHURN_KEY, PROFILES_KEY]
 
 
 def _run_config(options: RunOptions) -> dict[str, Any]:
@@ -249,32 +267,20 @@ def plan_store(store_id: str, options: RunOptions) -> dict[str, Any]:
         ``store_id``, ``as_of``, ``customers``, ``orders``, ``policy`` (what the order policy did), ``axes``: per axis
         ``active`` or the reason why not.
     """
-    from quimbi_assets.axes import AXES, axis_activity, default_observation_end, recorded_columns
-    from quimbi_assets.axes._inputs import canonical_inputs
-    from quimbi_assets.ingest.policy import apply_policy
-    from quimbi_assets.resources.postgres import reading
+    from quimbi_assets.axes import measure
     from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables.stores import read_store
+    from quimbi_assets.resources.postgres.reading import stored_history
 
     options = options.checked()
-    database = open_database()
-    store = read_store(database, store_id)
-    orders, items, report = apply_policy(
-        reading.read_orders(database, store_id),
-        reading.read_items(database, store_id),
-        store.policy,
-        store.time_zone,
-        store.currency,
-    )
-    end = _instant(options.as_of) if options.as_of else default_observation_end(orders, store.time_zone)
-    inputs = canonical_inputs(orders, items, end, store.time_zone)
-    recorded = recorded_columns(inputs)
-    visible = inputs["raw_orders"]
-    return {
-        "store_id": store_id,
-        "as_of": str(end),
-        "customers": len(visible["customer_id"].unique()),
-        "orders": visible.num_rows,
-        "policy": report,
-        "axes": {name: axis_activity(AXES[name], recorded)[0] or "active" for name in options.axes or AXES},
-    }
+    with tempfile.TemporaryDirectory(prefix="quimbi-plan-") as folder:
+        history, report = stored_history(open_database(), store_id, Path(folder))
+        history = history.until(None if options.as_of is None else to_instant(options.as_of, "--as-of"))
+        found = measure(history, options.axes)
+        return {
+            "store_id": store_id,
+            "as_of": str(found.at),
+            "customers": len(history.population),
+            "orders": sum(history.population["n_orders"].to_pylist()),
+            "policy": report,
+            "axes": {name: found.inactive.get(name, "active") for name in [*found.axes, *found.inactive]},
+        }

@@ -37,28 +37,18 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
     from quimbi_assets.resources.dagster_instance import dagster_home
     from quimbi_assets.resources.mlflow.resource import MlflowTracking
 
-    mlflow_command, mlflow_env = MlflowTracking().serve_command(HOST, mlflow_port)
+    mlflow_command, mlflow_env = MlflowTracking().tracking().serve_command(HOST, mlflow_port)
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home()), "DAGSTER_DISABLE_TELEMETRY": "yes"}
     environment["PYTHONWARNINGS"] = "ignore"
     # The servers work in a folder of their own; a home relative to this one would become another.
     environment["QUIMBI_HOME"] = str(quimbi_home())
     environment["QUIMBI_DAGSTER_UI"] = f"http://{HOST}:{dagster_port}"
     environment["QUIMBI_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
-    dagster_command = [
-        str(Path(sys.executable).with_name("dagster")),
-        "dev",
-        "-m",
-        "quimbi_assets.definitions",
-        "-h",
-        HOST,
-        "-p",
-        str(dagster_port),
-        "--log-level",
-        "warning",
-    ]
+    dagster = str(Path(sys.executable).with_name("dagster"))
+    options = f"dev -m quimbi_assets.definitions -h {HOST} -p {dagster_port} --log-level warning"
     home = dagster_home()
     servers = [
-        _start("dagster", dagster_command, environment, home),
+        _start("dagster", [dagster, *options.split()], environment, home),
         _start("mlflow", mlflow_command, {**environment, **mlflow_env}, home),
     ]
     try:

@@ -7,15 +7,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from rich.padding import Padding
 from rich.text import Text
 
 from quimbi_assets.commands.console import out
 from quimbi_assets.profiles.rendering import profile_record, render_profile
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.reading import common_currency
-from quimbi_assets.resources.postgres.tables.lineage import read_held_reasons
-from quimbi_assets.resources.postgres.tables.segments import read_profiles, read_segments
+from quimbi_assets.resources.postgres.tables.segments import read_held_reasons, read_profiles, read_segments
 from quimbi_assets.resources.postgres.tables.stores import read_store
 
 #: Columns that a segment's sentence is moved in, below its name.
@@ -33,12 +33,12 @@ def segments_of(store_id: str) -> dict[str, Any]:
         If there is no such store or it was never run.
     """
     from quimbi_assets.axes import AXES
-    from quimbi_assets.naming.table import segments_table
+    from quimbi_assets.naming.rows import segments_table
 
-    database = open_database()
-    read_store(database, store_id)
-    axes, segments = read_segments(database, store_id)
-    by_name = axes.set_index("axis_name").to_dict("index")
+    with open_database().snapshot() as now:
+        read_store(now, store_id)
+        axes, segments = read_segments(now, store_id)
+    by_name = {str(row["axis_name"]): row for row in _records(axes)}
     ordered = {name: by_name[name] for name in AXES if name in by_name}
     return segments_table(store_id, axes["as_of"].max(), ordered, segments)
 
@@ -50,18 +50,19 @@ def held_reasons_of(store_id: str) -> dict[str, str]:
 
 def churn_of(store_id: str) -> str:
     """Say which churn model serves a store and how it did on unseen history, or why there is none."""
-    from quimbi_assets.resources.mlflow.churn import CHURN_KEY
-    from quimbi_assets.resources.parquet_io import frame_io_manager
+    from quimbi_assets.axis_table import WEAK
+    from quimbi_assets.defs.partitions import CHURN_KEY
+    from quimbi_assets.resources.parquet_io import parquet_tables
 
-    found = frame_io_manager().read(CHURN_KEY, store_id)
-    if found is None or found.empty:
-        return f"inactive: {'not computed yet' if found is None else found.attrs['reason']}"
-    row = found.iloc[0]
-    weak = f"weak ({row['reason']}), " if row["status"] == "weak" else ""
+    table = parquet_tables().table(CHURN_KEY, store_id)
+    if table is None or table.facts.inactive_reason is not None:
+        return f"inactive: {'not computed yet' if table is None else table.facts.reason}"
+    (row,) = table.read().to_pylist()
+    weak = f"weak ({table.facts.reason}), " if table.facts.status == WEAK else ""
     serves = (
         "days since the last order alone serve" if row["serves"] == "silence" else f"a model of {row['serves']} serves"
     )
-    n_windows = int(row.get("windows_tested", 1))
+    n_windows = int(row["windows_tested"])
     tested = (
         f"on the last {n_windows} times {row['horizon_days']}"
         if n_windows > 1
@@ -102,32 +103,50 @@ def print_segments(found: dict[str, Any]) -> None:
 
 
 def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of ``customer_profiles`` as JSON-able objects, in the order asked for.
+    """Return the rows of ``customer_profiles`` as JSON-able objects with ``segments`` by name, in the order asked for.
 
     Raises
     ------
     UnknownStoreError, BadInputError
         If the store or any customer is unknown.
     """
-    database = open_database()
-    read_store(database, store_id)
-    frame = read_profiles(database, store_id, customer_ids)
-    return [profile_record(row) for row in frame.to_dict("records")]
+    with open_database().snapshot() as now:
+        read_store(now, store_id)
+        return _profiles(now, store_id, customer_ids)
 
 
-def print_profiles(store_id: str, profiles: list[dict[str, Any]]) -> None:
-    """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
+def _profiles(now: Database, store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
+    rows = _records(read_profiles(now, store_id, customer_ids))
+    _, segments = read_segments(now, store_id)
+    by_axis = segments.groupby("axis_name")
+    names = {str(axis): dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in by_axis}
+    return [profile_record(row, names) for row in rows]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def print_profiles(store_id: str, customer_ids: Sequence[str]) -> None:
+    """Print profiles one below the other, in words, each with its archetype's name and the customers most like it.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If the store or any customer is unknown.
+    """
     from quimbi_assets.axes import AXES
-    from quimbi_assets.profiles.neighbours import nearest_customers
+    from quimbi_assets.profiles.fingerprint import nearest_customers
     from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes, read_fingerprints
 
-    database = open_database()
-    currency = read_store(database, store_id).currency or common_currency(database, store_id) or ""
-    axes, segments = read_segments(database, store_id)
+    with open_database().snapshot() as now:
+        currency = read_store(now, store_id).currency or common_currency(now, store_id) or ""
+        profiles = _profiles(now, store_id, customer_ids)
+        axes, segments = read_segments(now, store_id)
+        names = read_archetypes(now, store_id).set_index("archetype_id")["name"]
+        near = nearest_customers(read_fingerprints(now, store_id), customer_ids, NEIGHBOURS)
     weak = set(axes.loc[axes["status"] == "weak", "axis_name"])
     by_axis = {str(name): frame for name, frame in segments.groupby("axis_name")}
-    names = read_archetypes(database, store_id).set_index("archetype_id")["name"]
-    near = nearest_customers(read_fingerprints(database, store_id), [p["customer_id"] for p in profiles], NEIGHBOURS)
     alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}
     for profile in profiles:
         name = names.get(profile["archetype_id"], "")

@@ -9,11 +9,11 @@ from quimbi_assets.commands.console import out, steps
 from quimbi_assets.commands.running import RunOptions, plan_store, run_store
 
 
-def run_and_summarise(store_id: str, options: RunOptions) -> None:
+def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False) -> None:
     """Run a store and print, per axis, how many segments were found or why none."""
     started = time.monotonic()
     with steps(store_id) as progress:
-        run_id = run_store(store_id, options, progress)
+        run_id = run_store(store_id, options, progress, wait=wait)
     from quimbi_assets.commands.showing import churn_of, held_reasons_of, segments_of
 
     found = segments_of(store_id)

@@ -4,33 +4,41 @@ Belongs here: running the backtest of a store, its record in MLflow and what the
 statistics (``quimbi_assets.backtest``). It fits models of its own at every instant and touches none that serves.
 """
 
-import os
+from dataclasses import dataclass
 
 import dagster as dg
-import pandas as pd
 
-from quimbi_assets.backtest.picture import draw_backtest
-from quimbi_assets.backtest.verdict import BETTER, UNKNOWN, Backtest, backtest
-from quimbi_assets.defs.partitions import FRAMES, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES
+from quimbi_assets.axis_table import Facts
+from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, Backtest, backtest, draw_backtest
+from quimbi_assets.defs.metadata import facts
+from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import business_hours, facts
-from quimbi_assets.resources.mlflow.backtest import log_backtest
-from quimbi_assets.resources.mlflow.resource import DEFAULT_UI, UI_VARIABLE, MlflowTracking
-from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.mlflow.reports import log_backtest
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.progress import Progress
 
 BACKTEST_KEY = dg.AssetKey(["backtest", "report"])
 SHOWN = ("verdict", "segments", "memberships", "rfm", "difference", "memberships_verdict", "outcomes", "reason")
 
 
+@dataclass(frozen=True)
+class BacktestFacts(Facts):
+    """Facts about a backtest's table; ``cuts`` are instants, ISO, naive UTC."""
+
+    cuts: list[str]
+    horizon_days: int
+    mlflow_run_id: str
+    mlflow_url: str
+
+
 @dg.asset(
     key=BACKTEST_KEY,
-    deps=[ORDERS_KEY, ITEMS_KEY],
+    deps=HISTORY,
     partitions_def=STORES,
     group_name="backtest",
     owners=OWNERS,
     kinds={"scikitlearn", "mlflow"},
-    io_manager_key=FRAMES,
     description="History is cut at several instants and every axis fitted there: what share of the variance of the "
     "next 90 days its segments explain, and memberships in them, beside as many RFM groups. One row an axis; run it "
     "before you act on them.",
@@ -38,45 +46,34 @@ SHOWN = ("verdict", "segments", "memberships", "rfm", "difference", "memberships
 @retried
 def backtest_report(
     context: dg.AssetExecutionContext,
-    frames: dg.ResourceParam[FrameIOManager],
+    tables: dg.ResourceParam[ParquetTables],
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
-) -> dg.Output[pd.DataFrame]:
+) -> dg.MaterializeResult:
     """Backtest the partition's store."""
-    store_id = context.partition_key
-    orders, items = frames.read(ORDERS_KEY, store_id), frames.read(ITEMS_KEY, store_id)
-    if orders is None:
+    store_id, mlflow = context.partition_key, tracking.tracking()
+    history = tables.history(store_id)
+    if history is None:
         raise dg.Failure(f"store {store_id} has no orders yet: materialize raw/orders")
-    found = backtest(
-        orders,
-        items,
-        time_zone=orders.attrs.get("time_zone", "UTC"),
-        business_hours=business_hours(orders),
-        progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done),
-    )
+    report = backtest(history, progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done))
     progress.step("logging to MLflow", 0.97)
-    run_id = log_backtest(tracking.tracking(), store_id, found, {"dagster_run_id": context.run_id})
-    url = tracking.tracking().run_url(run_id, os.environ.get(UI_VARIABLE, DEFAULT_UI))
-    table = found.axes.reset_index()
-    table.attrs = {
-        "cuts": [cut.isoformat() for cut in found.cuts],
-        "horizon_days": found.horizon_days,
-        "mlflow_run_id": run_id,
-        "mlflow_url": url,
-    }
-    return dg.Output(table, metadata=_metadata(found, url))
+    run_id = log_backtest(mlflow, store_id, report, {"dagster_run_id": context.run_id})
+    url = mlflow.run_url(run_id)
+    said = BacktestFacts([cut.isoformat() for cut in report.cut_offs], report.horizon_days, run_id, url)
+    tables.write(BACKTEST_KEY, store_id, report.axes.reset_index(), said)
+    return dg.MaterializeResult(metadata=_metadata(report, url))
 
 
-def _metadata(found: Backtest, url: str) -> dict[str, dg.MetadataValue]:
-    measured = found.axes[found.axes["verdict"] != UNKNOWN]
-    columns = [column for column in SHOWN if column in found.axes]
+def _metadata(report: Backtest, url: str) -> dict[str, dg.MetadataValue]:
+    measured = report.axes[report.axes["verdict"] != UNKNOWN]
+    columns = [column for column in SHOWN if column in report.axes]
     return facts(
-        len(found.axes),
+        len(report.axes),
         axes_measured=len(measured),
         axes_better_than_rfm=int((measured["verdict"] == BETTER).sum()),
         axes_with_memberships_better_than_rfm=int((measured["memberships_verdict"] == BETTER).sum()),
-        cuts=", ".join(f"{cut:%Y-%m-%d}" for cut in found.cuts),
+        cuts=", ".join(f"{cut:%Y-%m-%d}" for cut in report.cut_offs),
         mlflow_run=url,
-        axes=found.axes[columns].reset_index(),
-        picture=draw_backtest(found) if len(measured) else None,
+        axes=report.axes[columns].reset_index(),
+        picture=draw_backtest(report) if len(measured) else None,
     )

@@ -1,24 +1,29 @@
 """Beside the axes: raw orders → who is about to stay away, one model a store.
 
 Belongs here: the asset, its check and what people read about it. Does not: learning (``churn``), any MLflow call
-(``resources.churn_tracking``), the profile's columns (``profiles.risk``).
+(``resources.mlflow``), the profile's columns (``profiles.risk``).
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.churn.picture import draw_calibration
+from quimbi_assets.axis_table import ACTIVE, WEAK, TableFacts
+from quimbi_assets.churn.evaluation import Evaluation, draw_calibration
 from quimbi_assets.churn.training import MOST_CUSTOMERS, ChurnFit, train_churn
-from quimbi_assets.churn.trial import Trial
-from quimbi_assets.defs.partitions import CHURN_KEY, FRAMES, ORDERS_KEY, OWNERS, STORES
+from quimbi_assets.defs.metadata import facts, inactive_events
+from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import INACTIVE, facts, inactive_frame, instant_of
-from quimbi_assets.errors import InsufficientHistoryError
-from quimbi_assets.resources.mlflow.churn import INSTANT
-from quimbi_assets.resources.mlflow.registry import LoadedModel
+from quimbi_assets.errors import BadInputError, InsufficientHistoryError
+from quimbi_assets.instants import to_instant
+from quimbi_assets.resources.mlflow.records import log_churn
+from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 from quimbi_assets.resources.progress import Progress
 
 CHECK = "risk_is_calibrated"
@@ -40,13 +45,12 @@ class ChurnOptions(dg.Config):
 
 @dg.asset(
     key=CHURN_KEY,
-    ins={"orders": dg.AssetIn(ORDERS_KEY)},
+    deps=[*HISTORY],
     partitions_def=STORES,
     group_name="churn",
     op_tags=LATER,
     owners=OWNERS,
     kinds={"scikitlearn", "mlflow"},
-    io_manager_key=FRAMES,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=CHURN_KEY)],
     description="Who is about to stay away: learnt from the store's own past, tested on its last stretches beside days "
     "since the last order alone, which serve instead where they tell better. Registered in MLflow as "
@@ -56,76 +60,81 @@ class ChurnOptions(dg.Config):
 def churn_model(
     context: dg.AssetExecutionContext,
     config: ChurnOptions,
+    store: StoreDatabase,
     tracking: MlflowTracking,
+    tables: dg.ResourceParam[ParquetTables],
     progress: dg.ResourceParam[Progress],
-    orders: pd.DataFrame,
-) -> Iterator[dg.Output | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Fit, test, log and register the churn model of the partition's store."""
     progress.step("learning who stays away")
-    end = instant_of(config.as_of, orders)
+    store_id, history = context.partition_key, tables.history(context.partition_key)
+    if history is None:
+        raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
+    history = history.until(None if config.as_of is None else to_instant(config.as_of, "as_of"))
+    end = history.end
     try:
-        fit = train_churn(orders, end, most_customers=config.most_customers, random_state=config.random_state)
+        fit = train_churn(history, most_customers=config.most_customers, random_state=config.random_state)
     except InsufficientHistoryError as why:
-        frame = inactive_frame(str(why))
-        frame.attrs[INSTANT] = str(end)
-        yield dg.Output(frame, metadata={"status": INACTIVE, "reason": str(why)})
-        yield dg.AssetCheckResult(asset_key=CHURN_KEY, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
+        tables.write(CHURN_KEY, store_id, [], TableFacts.inactive(str(why), at=end, run_id=context.run_id))
+        yield from inactive_events(CHURN_KEY, str(why), [CHECK])
         return
-    picture = draw_calibration(fit.trial)
-    logged = tracking.log_churn(context.partition_key, fit, str(end), context.run_id, picture)
-    frame = _summary(fit, logged)
-    frame.attrs = {INSTANT: str(end), "run_id": context.run_id}
-    url = tracking.run_url(logged.run_id)
-    tested = {"test_windows": fit.trial.by_window, "calibration": picture}
-    yield dg.Output(frame, metadata=facts(**frame.iloc[0].to_dict(), mlflow_run=url, **tested))
-    yield _check(fit.trial)
+    picture = draw_calibration(fit.evaluation)
+    mlflow, tags = tracking.tracking(), {"dagster_run_id": context.run_id}
+    logged = log_churn(mlflow, store_id, fit, str(end), tags, picture)
+    choose_versions(store.database(), store_id, {CHURN: logged.choice()})
+    summary, evaluation = _summary(fit, logged), fit.evaluation
+    status = WEAK if evaluation.weak_reason else ACTIVE
+    said = TableFacts(end, status, evaluation.weak_reason, run_id=context.run_id, model_version=logged.version)
+    tables.write(CHURN_KEY, store_id, pd.DataFrame([summary]), said)
+    url = mlflow.run_url(logged.run_id)
+    figures = {"status": status, "reason": evaluation.weak_reason, **summary}
+    metadata = facts(**figures, mlflow_run=url, test_windows=evaluation.by_hold_out, calibration=picture)
+    yield dg.MaterializeResult(asset_key=CHURN_KEY, metadata=metadata)
+    yield _check(evaluation)
 
 
-def _summary(fit: ChurnFit, logged: LoadedModel) -> pd.DataFrame:
-    """Return one row about the model that serves and what the test found."""
-    trial = fit.trial
-    row = {
-        "status": "active" if trial.weak_reason is None else "weak",
-        "reason": trial.weak_reason,
-        "serves": trial.serves,
-        "chosen": trial.kind,
-        "horizon_days": trial.horizon_days,
-        "auc": trial.served.auc.value,
-        "auc_of_chosen": trial.model.auc.value,
-        "auc_of_silence": trial.silence.auc.value,
-        "auc_difference": trial.difference.value,
-        "auc_difference_low": trial.difference.low,
-        "auc_difference_high": trial.difference.high,
-        "brier": trial.served.brier,
-        "brier_of_silence": trial.silence.brier,
-        "brier_of_base_rate": trial.base_brier,
-        "calibration_error": trial.served.calibration_error,
-        "worst_calibration_error": trial.worst_calibration_error,
-        "lift_top_decile": trial.served.lift,
-        "tested_from": str(trial.windows[-1].cut),
-        "windows_tested": len(trial.windows),
-        "customers_tested": trial.n_customers,
-        "stayed_away": trial.away_share,
+def _summary(fit: ChurnFit, logged: LoadedModel) -> dict[str, Any]:
+    """Say which model serves and what the test found: the one row of the asset's table."""
+    evaluation = fit.evaluation
+    return {
+        "serves": evaluation.serves,
+        "chosen": evaluation.kind,
+        "horizon_days": evaluation.horizon_days,
+        "auc": evaluation.served.auc.value,
+        "auc_of_chosen": evaluation.model.auc.value,
+        "auc_of_silence": evaluation.baseline.auc.value,
+        "auc_difference": evaluation.difference.value,
+        "auc_difference_low": evaluation.difference.low,
+        "auc_difference_high": evaluation.difference.high,
+        "brier": evaluation.served.brier,
+        "brier_of_silence": evaluation.baseline.brier,
+        "brier_of_base_rate": evaluation.base_brier,
+        "calibration_error": evaluation.served.calibration_error,
+        "worst_calibration_error": evaluation.worst_calibration_error,
+        "lift_top_decile": evaluation.served.lift,
+        "tested_from": str(evaluation.hold_outs[-1].cut_off),
+        "windows_tested": len(evaluation.hold_outs),
+        "customers_tested": evaluation.n_customers,
+        "stayed_away": evaluation.away_share,
         "mlflow_run_id": logged.run_id,
-        "model_version": str(logged.version),
+        "model_version": logged.version,
     }
-    return pd.DataFrame([row])
 
 
-def _check(trial: Trial) -> dg.AssetCheckResult:
+def _check(evaluation: Evaluation) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         asset_key=CHURN_KEY,
         check_name=CHECK,
-        passed=bool(trial.served.calibration_error <= MOST_ERROR),
+        passed=bool(evaluation.served.calibration_error <= MOST_ERROR),
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Over the last windows of {trial.horizon_days} days, each unseen, risk and what happened differ "
-        f"by at most {100 * MOST_ERROR:.0f} points on average over tenths of customers.",
+        description=f"Over the last windows of {evaluation.horizon_days} days, each unseen, risk and what happened "
+        f"differ by at most {100 * MOST_ERROR:.0f} points on average over tenths of customers.",
         metadata=facts(
-            calibration_error=float(trial.served.calibration_error),
-            windows=len(trial.windows),
-            calibration_error_of_the_worst_window=float(trial.worst_calibration_error),
-            brier=float(trial.served.brier),
-            auc=float(trial.served.auc.value),
-            serves=trial.serves,
+            calibration_error=float(evaluation.served.calibration_error),
+            windows=len(evaluation.hold_outs),
+            calibration_error_of_the_worst_window=float(evaluation.worst_calibration_error),
+            brier=float(evaluation.served.brier),
+            auc=float(evaluation.served.auc.value),
+            serves=evaluation.serves,
         ),
     )

@@ -5,36 +5,38 @@ An inactive axis writes an empty table that says why, so that nothing downstream
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import dagster as dg
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from quimbi_assets.axes import (
     AXES,
     Axis,
-    Features,
-    extract_features,
+    Measurement,
+    axis_schema,
+    feature_frame,
     feature_schema,
     fit_reference,
+    measure,
 )
-from quimbi_assets.defs.checks import schema_check
-from quimbi_assets.defs.partitions import (
-    FRAMES,
-    ITEMS_KEY,
-    ORDERS_KEY,
-    OWNERS,
-    REFERENCE_KEY,
-    STORES,
-    axis_key,
-    out_name,
-)
+from quimbi_assets.axis_table import TableFacts, TableWriter
+from quimbi_assets.defs.checks import SchemaCheck
+from quimbi_assets.defs.metadata import StageEvent, facts, inactive_events
+from quimbi_assets.defs.partitions import HISTORY, OWNERS, REFERENCE_KEY, STORES, axis_key, axis_spec
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import business_hours, facts, inactive_frame, instant_of
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.instants import to_instant
+from quimbi_assets.pipeline import require_population
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.spark import open_engine
 
 CHECK = "declared_types_and_ranges"
+MOST_SHOWN = 50_000
+"""Customers, evenly spread, that the figures in the UI are taken from."""
 
 
 class FeatureOptions(dg.Config):
@@ -45,114 +47,125 @@ class FeatureOptions(dg.Config):
     engine: str = "duckdb"
 
 
-def _out(axis: Axis) -> dg.AssetOut:
-    return dg.AssetOut(
-        key=axis_key("features", axis.name),
-        is_required=False,
-        description=f"{axis.question}\n\n{axis.description}",
-        group_name="features",
-        owners=OWNERS,
-        kinds={"duckdb", "ibis"},
-        io_manager_key=FRAMES,
-        metadata={f.name: dg.MetadataValue.text(f"{f.meaning} ({f.unit})") for f in axis.features},
+def _spec(axis: Axis) -> dg.AssetSpec:
+    spec = axis_spec("features", axis.name, HISTORY, f"{axis.question}\n\n{axis.description}", {"duckdb", "ibis"})
+    return spec.merge_attributes(
+        metadata={f.name: dg.MetadataValue.text(f"{f.meaning} ({f.unit})") for f in axis.features}
     )
 
 
-_REFERENCE_OUT = dg.AssetOut(
-    key=REFERENCE_KEY,
-    is_required=False,
+_REFERENCE_SPEC = dg.AssetSpec(
+    REFERENCE_KEY,
+    deps=HISTORY,
+    skippable=True,
     description="Store-wide prices and gaps that a few features are measured against, as of the same instant.",
     group_name="features",
     owners=OWNERS,
-    kinds={"pandas"},
-    io_manager_key=FRAMES,
+    kinds={"duckdb", "ibis"},
+    partitions_def=STORES,
 )
 
 
 @dg.multi_asset(
     name="features",
-    outs={out_name(axis_key("features", a.name)): _out(a) for a in AXES.values()}
-    | {out_name(REFERENCE_KEY): _REFERENCE_OUT},
-    ins={"orders": dg.AssetIn(ORDERS_KEY), "items": dg.AssetIn(ITEMS_KEY)},
+    specs=[*(_spec(axis) for axis in AXES.values()), _REFERENCE_SPEC],
     can_subset=True,
-    partitions_def=STORES,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("features", name)) for name in AXES],
 )
 @retried
 def features(
     context: dg.AssetExecutionContext,
     config: FeatureOptions,
+    tables: dg.ResourceParam[ParquetTables],
     progress: dg.ResourceParam[Progress],
-    orders: pd.DataFrame,
-    items: pd.DataFrame,
-) -> Iterator[dg.Output | dg.AssetCheckResult]:
+) -> Iterator[StageEvent]:
     """Compute the selected axes' features of every customer of the partition's store."""
+    store_id = context.partition_key
     selected = [name for name in AXES if axis_key("features", name) in context.selected_asset_keys]
-    end = instant_of(config.as_of, orders)
-    _require_population(context.partition_key, orders, end, config.min_population)
+    history = tables.history(store_id)
+    if history is None:
+        raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
+    history = history.until(None if config.as_of is None else to_instant(config.as_of, "as_of"))
+    require_population(history, config.min_population)
     progress.step(f"features of {len(selected)} axes", 0.1)
-    reference = fit_reference(orders, items, end)
-    with open_engine(config.engine) as engine:
-        found = extract_features(
-            orders,
-            items,
-            axes=selected,
-            observation_end=end,
-            business_hours=business_hours(orders),
-            reference=reference,
-            engine=engine,
-        )
+    reference = fit_reference(history)
+    found = measure(history, selected, reference=reference)
+    said = TableFacts(at=found.at, recorded=found.recorded, run_id=context.run_id, store=history.store)
     if REFERENCE_KEY in context.selected_asset_keys:
-        yield dg.Output(_stamped(reference.to_frame(), found, context.run_id), out_name(REFERENCE_KEY))
+        tables.write(REFERENCE_KEY, store_id, reference.to_frame(), said)
+        yield dg.MaterializeResult(asset_key=REFERENCE_KEY)
+    looks = _written(found, tables, store_id, said, config.engine)
     for name in selected:
-        key = axis_key("features", name)
-        if name in found.inactive:
-            frame = _stamped(inactive_frame(found.inactive[name]), found, context.run_id)
-            yield dg.Output(frame, out_name(key), metadata={"status": "inactive", "reason": found.inactive[name]})
-            yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": "inactive"})
+        key, reason = axis_key("features", name), found.inactive.get(name)
+        if reason is not None:
+            unmeasured = TableFacts.inactive(reason, at=found.at, recorded=found.recorded, run_id=context.run_id)
+            tables.write(key, store_id, [], unmeasured, schema=axis_schema(AXES[name]))
+            yield from inactive_events(key, reason, [CHECK])
             continue
-        frame = _stamped(found[name], found, context.run_id)
-        yield dg.Output(frame, out_name(key), metadata=_metadata(AXES[name], frame, found))
-        yield schema_check(key, CHECK, frame, feature_schema(AXES[name]))
+        yield dg.MaterializeResult(asset_key=key, metadata=looks[name].metadata(AXES[name], found))
+        yield looks[name].check.result(key, CHECK)
 
 
-def _require_population(store_id: str, orders: pd.DataFrame, end: pd.Timestamp, at_least: int) -> None:
-    n = int(orders.loc[orders["order_date"] < end, "customer_id"].nunique())
-    if n < at_least:
-        raise BadInputError(
-            f"store {store_id} has {n} customers before {end}, fewer than {at_least}: "
-            f"segments of so few would be arbitrary; to try all the same, use --min-population {max(n, 2)}"
+class _Look:
+    """What is seen of an axis's table while it is written: every row by the check, evenly spread ones for people."""
+
+    def __init__(self, axis: Axis, step: int) -> None:
+        self.check = SchemaCheck(feature_schema(axis))
+        self._step, self._shown = step, list[pd.DataFrame]()
+
+    def at(self, part: pa.Table) -> None:
+        frame = feature_frame(part)
+        self.check.look_at(frame)
+        self._shown.append(frame.iloc[:: self._step])
+
+    def metadata(self, axis: Axis, found: Measurement) -> dict[str, dg.MetadataValue]:
+        frame = pd.concat(self._shown)
+        defined = [f for f in axis.clustering_features if f.name in frame]
+        table = pd.DataFrame(
+            {
+                "feature": [f.name for f in defined],
+                "meaning": [f.meaning for f in defined],
+                "unit": [f.unit for f in defined],
+                "defined for": [f"{frame[f.name].notna().mean():.0%}" for f in defined],
+                "10 %": [frame[f.name].quantile(0.1) for f in defined],
+                "median": [frame[f.name].median() for f in defined],
+                "90 %": [frame[f.name].quantile(0.9) for f in defined],
+            }
+        )
+        return facts(
+            row_count=self.check.n_rows,
+            status="active",
+            as_of=str(found.at),
+            not_recorded=", ".join(found.unrecorded.get(axis.name, [])) or "nothing",
+            wrote_but_never_ordered=found.history.n_writers_without_order if _reads_tickets(axis) else None,
+            features=table,
         )
 
 
-def _stamped(frame: pd.DataFrame, found: Features, run_id: str) -> pd.DataFrame:
-    """Return the frame with the facts that later stages and readers need, as attributes."""
-    frame.attrs = {
-        **frame.attrs,
-        "observation_end": str(found.observation_end),
-        "recorded": sorted(found.recorded),
-        "run_id": run_id,
-    }
-    return frame
+def _reads_tickets(axis: Axis) -> bool:
+    return any(need.startswith("tickets.") for need in axis.essential)
 
 
-def _metadata(axis: Axis, frame: pd.DataFrame, found: Features) -> dict[str, dg.MetadataValue]:
-    defined = [f for f in axis.clustering_features if f.name in frame]
-    table = pd.DataFrame(
-        {
-            "feature": [f.name for f in defined],
-            "meaning": [f.meaning for f in defined],
-            "unit": [f.unit for f in defined],
-            "defined for": [f"{frame[f.name].notna().mean():.0%}" for f in defined],
-            "10 %": [frame[f.name].quantile(0.1) for f in defined],
-            "median": [frame[f.name].median() for f in defined],
-            "90 %": [frame[f.name].quantile(0.9) for f in defined],
+def _written(
+    found: Measurement, tables: ParquetTables, store_id: str, said: TableFacts, engine_name: str
+) -> dict[str, _Look]:
+    """Write the active axes' tables, whole or not at all, and return what was seen of them."""
+    step = int(np.ceil(max(len(found.history.population), 1) / MOST_SHOWN))
+    looks = {name: _Look(AXES[name], step) for name in found.axes}
+    places = {name: tables.place(axis_key("features", name), store_id) for name in found.axes}
+    with open_engine(engine_name) as engine:
+        if engine is not None:
+            found.write(places, engine, said)
+            for name in found.axes:
+                for batch in tables.required(axis_key("features", name), store_id).batches():
+                    looks[name].at(batch)
+            return looks
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(TableWriter(places[name], axis_schema(AXES[name]), said)) for name in found.axes
         }
-    )
-    return facts(
-        row_count=len(frame),
-        status="active",
-        as_of=str(found.observation_end),
-        not_recorded=", ".join(found.unrecorded.get(axis.name, [])) or "nothing",
-        features=table,
-    )
+        for part in found.parts():
+            for name, rows in part.items():
+                writers[name].write(rows)
+                looks[name].at(rows)
+    return looks

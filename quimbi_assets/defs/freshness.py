@@ -7,10 +7,11 @@ whole, so one fresh store would hide a stale one.
 import dagster as dg
 import pandas as pd
 
+from quimbi_assets.defs.metadata import facts
 from quimbi_assets.defs.partitions import FRESHNESS_CHECK, PROFILES_KEY
 from quimbi_assets.defs.sensors import last_published
-from quimbi_assets.defs.stage_tables import facts
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables import store_plans
 
 
 @dg.asset_check(
@@ -20,9 +21,9 @@ from quimbi_assets.resources.postgres.store_database import StoreDatabase
 )
 def every_store_is_fresh(context: dg.AssetCheckExecutionContext, store: StoreDatabase) -> dg.AssetCheckResult:
     """Compare every store with its own limit; stale ones are named first."""
-    now, newest = pd.Timestamp.now("UTC"), store.newest_orders()
+    now, newest = pd.Timestamp.now("UTC"), store_plans.newest_orders(store.database())
     rows = []
-    for planned in store.planned_stores():
+    for planned in store_plans.planned_stores(store.database()):
         limit = pd.Timedelta(days=planned.plan.stale_after_days)
         ordered, published = newest.get(planned.store_id), last_published(context.instance, planned.store_id)
         late = [name for name, at in (("orders", ordered), ("profiles", published)) if at is None or now - at > limit]
@@ -53,6 +54,7 @@ FRESHNESS_JOB = dg.define_asset_job(
     selection=dg.AssetSelection.checks(every_store_is_fresh),
     description="Look whether every store's orders and profiles are of these days.",
     executor_def=dg.in_process_executor,
+    tags={"dagster/max_runtime": "600"},  # it runs no store, so it has no session that would tell of its end
 )
 
 freshness = dg.ScheduleDefinition(

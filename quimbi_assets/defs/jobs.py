@@ -6,17 +6,26 @@ Belongs here: job definitions. Does not: assets, schedules.
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from quimbi_assets.defs.partitions import FRESHNESS_CHECK, ITEMS_KEY, ORDERS_KEY, STORE_WEEKS, STORES
+from quimbi_assets.defs.partitions import FRESHNESS_CHECK, HISTORY, STORE_WEEKS, STORES
 
 APART = dg.AssetSelection.groups("backtest", "drift")
 """What no store's usual run includes."""
+
+
+ONCE_MORE = {"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"}
+"""A run whose worker was killed is run once more, from its start: what a run publishes is of one instant."""
 
 
 def _job(
     name: str, selection: dg.AssetSelection, description: str, partitions: dg.PartitionsDefinition = STORES
 ) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
-        name, selection, partitions_def=partitions, description=description, executor_def=dg.in_process_executor
+        name,
+        selection,
+        partitions_def=partitions,
+        description=description,
+        executor_def=dg.in_process_executor,
+        tags=ONCE_MORE,
     )
 
 
@@ -30,7 +39,7 @@ RESCORE_JOB = _job(
 )
 BACKTEST_JOB = _job(
     "backtest",
-    dg.AssetSelection.assets(ORDERS_KEY, ITEMS_KEY, ["backtest", "report"]),
+    dg.AssetSelection.assets(*HISTORY, ["backtest", "report"]),
     "Hold one store's segments of past instants against what customers did next.",
 )
 WEEK_JOB = _job(

@@ -1,6 +1,6 @@
 """Stage 3, applied: every customer's membership in every segment of every active axis.
 
-Belongs here: scoring with the registered champion. Does not: the formula (``clustering.membership``).
+Belongs here: scoring with the model that serves, batch by batch. Does not: the formula (``clustering.membership``).
 """
 
 from collections.abc import Iterator
@@ -8,17 +8,21 @@ from collections.abc import Iterator
 import dagster as dg
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from quimbi_assets.axes import AXES, Axis
+from quimbi_assets.axes import AXES, Axis, feature_frame
+from quimbi_assets.axis_table import AxisTable, TableFacts, TableWriter
+from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.defs.checks import rule_check
+from quimbi_assets.defs.metadata import StageEvent, facts, inactive_events
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
-from quimbi_assets.profiles.scores import score_axis, scores_to_frame
+from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.publishing import models_chosen
 
 CHECK = "memberships_sum_to_1"
 TOLERANCE = 1e-9
@@ -30,7 +34,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
         axis.name,
         [axis_key("features", axis.name), axis_key("models", axis.name)],
         f"How much each customer belongs to each segment of {axis.name.replace('_', ' ')}: "
-        "0 to 1, summing to 1 per customer (`m:` columns), distances to the centres (`d:`) and evidence.",
+        "0 to 1, summing to 1 per customer, distances to the centres and evidence.",
         {"numpy", "mlflow"},
     )
 
@@ -44,7 +48,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
 @retried
 def memberships(
     context: dg.AssetExecutionContext,
-    frames: dg.ResourceParam[FrameIOManager],
+    tables: dg.ResourceParam[ParquetTables],
     store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
@@ -52,42 +56,68 @@ def memberships(
     """Score every customer of the partition's store on the selected axes."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("memberships", name) in context.selected_asset_keys]
-    fitted = {name: frames.read(axis_key("models", name), store_id) for name in selected}
-    reasons = {name: inactive_reason(frame) for name, frame in fitted.items()}
+    fitted = {name: tables.required(axis_key("models", name), store_id).facts for name in selected}
     progress.step("scoring customers", 0.68)
-    champions = tracking.champions(store_id, [name for name in selected if reasons[name] is None])
+    active = [name for name in selected if fitted[name].inactive_reason is None]
+    serving = models_chosen(store.database(), tracking.tracking().registry, store_id, active)
     for name in selected:
-        key, table = axis_key("memberships", name), frames.read(axis_key("features", name), store_id)
-        reason = reasons[name] or inactive_reason(table)
-        if reason or table is None:
-            yield inactive_result(key, str(reason))
-            yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
+        key, measured = axis_key("memberships", name), tables.required(axis_key("features", name), store_id)
+        said = measured.facts
+        reason = fitted[name].inactive_reason or said.inactive_reason
+        if reason is not None:
+            tables.write(key, store_id, [], TableFacts.inactive(reason, at=said.at, run_id=context.run_id))
+            yield from inactive_events(key, reason, [CHECK])
             continue
-        scored = scores_to_frame(score_axis(champions[name].model, table))
-        scored.attrs = {**table.attrs, "model_version": str(champions[name].version)}
-        yield dg.MaterializeResult(asset_key=key, value=scored, metadata=_metadata(scored))
-        yield _sum_check(key, scored)
-    store.publish_serving(store_id, champions)
+        model, version = serving[name].model, serving[name].version
+        ids = tuple(model.segment_ids_)
+        scored_facts = TableFacts(said.at, fitted[name].status, None, said.recorded, said.run_id, version, ids)
+        look = _Look(ids)
+        with TableWriter(tables.place(key, store_id), scores_schema(len(ids)), scored_facts) as writer:
+            for scores in _scored(model, measured):
+                writer.write(scores_to_table(scores))
+                look.at(scores)
+        yield dg.MaterializeResult(asset_key=key, metadata=look.metadata(version))
+        yield look.check(key)
 
 
-def _of_members(scored: pd.DataFrame) -> pd.DataFrame:
-    return scored[[column for column in scored if column.startswith("m:")]]
+def _scored(model: AxisModel, measured: AxisTable) -> Iterator[AxisScores]:
+    """Score a table's customers batch by batch."""
+    columns = [name for name in measured.schema.names if name in {"customer_id", "n_orders", *model.features_}]
+    for batch in measured.batches(columns):
+        yield score_axis(model, feature_frame(batch))
 
 
-def _metadata(scored: pd.DataFrame) -> dict[str, dg.MetadataValue]:
-    members = _of_members(scored)
-    top = members.idxmax(axis=1).str.removeprefix("m:").value_counts(normalize=True)
-    return facts(
-        len(scored),
-        model_version=scored.attrs["model_version"],
-        median_top_membership=float(members.max(axis=1).median()),
-        low_evidence_share=float((scored["evidence"] == "low").mean()),
-        dominant=pd.DataFrame({"segment": top.index, "share of customers": [f"{s:.1%}" for s in top]}),
-    )
+class _Look:
+    """What is seen of an axis's memberships while they are written."""
 
+    def __init__(self, segment_ids: tuple[str, ...]) -> None:
+        self._ids = segment_ids
+        self._counts = np.zeros(len(segment_ids), dtype=np.int64)
+        self._top: list[NDArray[np.float64]] = []
+        self._n_low, self._worst, self._sound = 0, 0.0, True
 
-def _sum_check(key: dg.AssetKey, scored: pd.DataFrame) -> dg.AssetCheckResult:
-    values = _of_members(scored).to_numpy()
-    worst = float(np.abs(values.sum(axis=1) - 1).max()) if len(values) else 0.0
-    passed = bool(worst <= TOLERANCE and np.isfinite(values).all() and (values >= 0).all())
-    return rule_check(key, CHECK, passed, "Memberships of every customer sum to 1 within 1e-9.", largest_error=worst)
+    def at(self, scores: AxisScores) -> None:
+        values = scores.memberships
+        self._counts += np.bincount(scores.memberships.argmax(axis=1), minlength=len(self._ids))
+        self._top.append(values.max(axis=1))
+        self._n_low += int(scores.low_evidence.sum())
+        if len(values):
+            self._worst = max(self._worst, float(np.abs(values.sum(axis=1) - 1).max()))
+        self._sound &= bool(np.isfinite(values).all() and (values >= 0).all())
+
+    def metadata(self, version: str) -> dict[str, dg.MetadataValue]:
+        n = int(self._counts.sum())
+        order = np.argsort(-self._counts, kind="stable")
+        shares = [f"{self._counts[i] / max(n, 1):.1%}" for i in order]
+        return facts(
+            n,
+            model_version=version,
+            median_top_membership=float(np.median(np.concatenate(self._top))),
+            low_evidence_share=self._n_low / max(n, 1),
+            dominant=pd.DataFrame({"segment": [self._ids[i] for i in order], "share of customers": shares}),
+        )
+
+    def check(self, key: dg.AssetKey) -> dg.AssetCheckResult:
+        passed = self._sound and self._worst <= TOLERANCE
+        said = "Memberships of every customer sum to 1 within 1e-9."
+        return rule_check(key, CHECK, passed, said, largest_error=self._worst)

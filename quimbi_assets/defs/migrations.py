@@ -1,6 +1,7 @@
 """What changed since the week before, for whom and why: drift, migrations, alerts, and drift of the population.
 
-Belongs here: the asset, its check and its pictures. Does not: comparing (``week_comparison``), sending alerts.
+Belongs here: the asset, its check and what people read about it. Does not: comparing (``weekly.compare``), sending
+alerts (``notifications``).
 """
 
 from collections.abc import Iterator
@@ -9,13 +10,13 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.drift_facts import CHECK, comparison_facts, comparison_pictures, refit_check
-from quimbi_assets.defs.drift_tables import customer_rows, migration_rows, population_rows
-from quimbi_assets.defs.older_side import side_of
+from quimbi_assets.axis_table import AxisTable
+from quimbi_assets.defs.checks import rule_check
+from quimbi_assets.defs.metadata import facts
 from quimbi_assets.defs.partitions import (
-    ITEMS_KEY,
+    HISTORY,
     MIGRATIONS_KEY,
-    ORDERS_KEY,
+    OF_STORE,
     OWNERS,
     SNAPSHOTS_KEY,
     STORE_WEEKS,
@@ -23,26 +24,37 @@ from quimbi_assets.defs.partitions import (
     weeks_by_store,
 )
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.week_comparison import Compared, compare_week
-from quimbi_assets.defs.week_models import models_of_week
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.history import History
+from quimbi_assets.resources.mlflow.reports import log_pictures
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
-from quimbi_assets.resources.postgres.tables.history import WeekDrift
+from quimbi_assets.resources.postgres.tables.history import WeekDrift, publish_drift, read_shares, read_weeks
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.weekly.kept import kept_features
+from quimbi_assets.resources.week_models import models_of_week, weak_axes
+from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, PastComparison, compare_snapshots
+from quimbi_assets.weekly.pictures import migration_heat_map, shares_over_weeks
 from quimbi_assets.weekly.psi import recommend_refit
+from quimbi_assets.weekly.rows import drift_rows, migration_rows, population_rows
+from quimbi_assets.weekly.snapshot import SnapshotFacts
+
+CHECK = "population_as_at_the_fit"
 
 
+# Earlier weeks of snapshots and of its own are read too, and not declared as such: which one is the week before depends
+# on what there is, and Dagster runs no asset that depends on itself together with others, though a backfill of both has
+# to go through the weeks in one run.
 @dg.asset(
     key=MIGRATIONS_KEY,
-    deps=[SNAPSHOTS_KEY],
+    deps=[SNAPSHOTS_KEY, *(dg.AssetDep(key, partition_mapping=OF_STORE) for key in HISTORY)],
     partitions_def=STORE_WEEKS,
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name="drift",
     owners=OWNERS,
-    kinds={"postgres"},
+    kinds={"postgres", "duckdb"},
     check_specs=[dg.AssetCheckSpec(CHECK, asset=MIGRATIONS_KEY)],
     description="Drift of every customer since the snapshot before, under one model, with its cause (acted, silent, "
     "model, corrected); migrations beyond the store's noise in `quimbi.segment_migrations`; alerts.",
@@ -50,56 +62,97 @@ from quimbi_assets.weekly.psi import recommend_refit
 @retried
 def migrations(
     context: dg.AssetExecutionContext,
-    frames: dg.ResourceParam[FrameIOManager],
+    tables: dg.ResourceParam[ParquetTables],
     store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Compare the partitions' weeks with those before them, oldest first."""
     reasons: dict[str, str] = {}
+    database, mlflow = store.database(), tracking.tracking()
     for store_id, weeks in weeks_by_store(context).items():
-        raw = frames.read(ORDERS_KEY, store_id), frames.read(ITEMS_KEY, store_id)
+        history = tables.history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"comparing {week} with the week before", 0.6 + 0.35 * number / len(weeks))
-            found, drift, reason = _week(store_id, week, raw, context.run_id, frames, store, tracking)
+            newer = tables.table(SNAPSHOTS_KEY, store_id, week)
+            if history is None or newer is None:
+                raise BadInputError(f"store {store_id} has no snapshot of week {week}; make it first: drift/snapshots")
+            comparison, drift, reason = _compare(newer, week, history, context.run_id, tables, database, mlflow)
+            publish_drift(database, store_id, week, drift)
+            tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week, comparison.schema())
             reasons.pop(store_id, None)
-            if reason:
+            if reason is not None:
                 reasons[store_id] = reason
-            metadata = comparison_facts(found, drift)
+            metadata = _metadata(comparison)
             if week == weeks[-1]:
-                metadata |= comparison_pictures(store_id, week, drift, store, tracking, context.run_id)
+                metadata |= _pictures(store_id, week, comparison.moves, database, mlflow, context.run_id)
             context.add_asset_metadata(metadata, MIGRATIONS_KEY, store_week_key(store_id, week))
     yield dg.MaterializeResult(asset_key=MIGRATIONS_KEY)
-    yield refit_check(reasons)
+    yield _refit_check(reasons)
 
 
-def _week(
-    store_id: str,
+def _compare(
+    newer: AxisTable,
     week: date,
-    raw: tuple[pd.DataFrame, pd.DataFrame],
+    history: History,
     run_id: str,
-    frames: FrameIOManager,
-    store: StoreDatabase,
-    tracking: MlflowTracking,
-) -> tuple[Compared, WeekDrift, str | None]:
-    """Compare and publish one week; return also why a refit is recommended, None if it is not."""
-    kept = frames.read_week(SNAPSHOTS_KEY, store_id, week)
-    if kept is None:
-        raise BadInputError(f"there is no snapshot of week {week} of store {store_id}; make it first: drift/snapshots")
-    end = pd.Timestamp(kept.attrs["as_of"])
-    models = models_of_week(store_id, week, end, *raw, run_id, store, tracking)
-    features = kept_features(kept)
-    side = side_of(features, models)
-    found = compare_week(store_id, week, side, kept, models, raw, frames, store, tracking)
-    population = population_rows(models, features, side)
-    drift = WeekDrift(
-        customers=customer_rows(found),
-        migrations=migration_rows(found, end),
-        floors=found.floors,
-        population=population,
+    tables: ParquetTables,
+    database: Database,
+    mlflow: Tracking,
+) -> tuple[Comparison, WeekDrift, str | None]:
+    """Compare one week; return also its rows, and why a refit is recommended, None if it is not."""
+    store_id, end = history.store.store_id, newer.facts_as(SnapshotFacts).at
+    then = history.until(end)
+    models = models_of_week(database, mlflow, week, then, run_id)
+    known = [other for other in read_weeks(database, store_id) if other < week]
+    older = tables.table(SNAPSHOTS_KEY, store_id, known[-1]) if known else None
+    compared = (tables.table(MIGRATIONS_KEY, store_id, other) for other in known[-LEARNING_WEEKS:])
+    earlier = [PastComparison(table) for table in compared if table is not None]
+    weak = weak_axes(mlflow.registry, store_id, models, then)
+    comparison = compare_snapshots(newer, older, earlier, models, history, weak)
+    population = population_rows(comparison, newer, models)
+    drift = WeekDrift(drift_rows(comparison), migration_rows(comparison, end), comparison.thresholds, population)
+    # What came after a week has not drifted away from it.
+    fitted = [axis for axis, data_end in models.data_end.items() if data_end <= end]
+    return comparison, drift, recommend_refit(population[population["axis_name"].isin(fitted)])
+
+
+def _metadata(comparison: Comparison) -> dict[str, dg.MetadataValue]:
+    """Say what was compared, who moved and why, and how many alerts there are."""
+    moves, moved = comparison.moves, comparison.movement
+    by_cause = moves.groupby("cause")["customer_id"].nunique()
+    flows = moves.groupby(["axis_name", "from_segment", "to_segment", "cause"]).size().rename("customers")
+    return facts(
+        len(moves),
+        compared_with=comparison.facts.older or "nothing: the first snapshot",
+        customers_migrated_by_cause=pd.DataFrame({"cause": by_cause.index, "customers": by_cause.to_numpy()}),
+        causes=pd.Series(moved.cause).value_counts().to_dict(),
+        alerts=pd.Series(comparison.alert).value_counts().to_dict(),
+        largest_migrations=flows.reset_index().nlargest(10, "customers") if len(moves) else None,
+        silence_floor=None if comparison.thresholds is None else comparison.thresholds.surprisal,
     )
-    store.publish_drift(store_id, week, drift)
-    frames.write_week(MIGRATIONS_KEY, store_id, week, found.week)
-    psi = population[population["figure"] == "feature_psi"].rename(columns={"axis_name": "axis", "value": "psi"})
-    sizes = population[population["figure"] == "segment_psi"].set_index("axis_name")["value"].to_dict()
-    return found, drift, recommend_refit(psi.rename(columns={"name": "feature"}), sizes)
+
+
+def _pictures(
+    store_id: str, week: date, moves: pd.DataFrame, database: Database, mlflow: Tracking, run_id: str
+) -> dict[str, dg.MetadataValue]:
+    """Draw shares of segments and migrations, for the UI and MLflow."""
+    shares = read_shares(database, store_id, week)
+    names = dict(zip(shares["segment_id"], shares["segment_name"], strict=True))
+    pictures = {"segment_shares_over_weeks.png": shares_over_weeks(shares)}
+    if len(moves):
+        pictures["migrations.png"] = migration_heat_map(moves, names)
+    page = log_pictures(mlflow, store_id, f"drift {week}", pictures, {"dagster_run_id": run_id, "week": str(week)})
+    return facts(None, mlflow_run=page, **{name.removesuffix(".png"): png for name, png in pictures.items()})
+
+
+def _refit_check(reasons: dict[str, str]) -> dg.AssetCheckResult:
+    """Warn where a store's population is no longer that of its fits; ``reasons`` by store."""
+    result = rule_check(
+        MIGRATIONS_KEY,
+        CHECK,
+        not reasons,
+        "Customers and segments are distributed as when the models were fitted; else refit: quimbi run.",
+        reasons="; ".join(f"{store_id}: {reason}" for store_id, reason in reasons.items()) or "none",
+    )
+    return result._replace(severity=dg.AssetCheckSeverity.WARN)

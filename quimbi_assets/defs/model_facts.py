@@ -4,18 +4,20 @@ Belongs here: turning a fitted model into these. Does not: fitting (``models``),
 differences against chance (``differences``).
 """
 
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.clustering.axis_fit import AxisFit
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.noise_test import NoiseTest
 from quimbi_assets.clustering.promotion import Decision
-from quimbi_assets.clustering.verdict import Differences
 from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.differences import differences_facts
-from quimbi_assets.defs.stage_tables import facts
+from quimbi_assets.defs.differences import differences_check, differences_facts
+from quimbi_assets.defs.metadata import StageEvent, facts
+from quimbi_assets.defs.promotions import promotion_check
 from quimbi_assets.resources.mlflow.registry import LoadedModel
 
 CHECK = "no_giant_segment"
@@ -25,43 +27,41 @@ GIANT = 0.85
 SHOWN = ("k", "silhouette", "stability_ari", "largest_share", "smallest_share", "chosen", "reason")
 
 
-def model_summary(
-    serving: LoadedModel, decision: Decision, table: pd.DataFrame, differences: Differences
-) -> pd.DataFrame:
-    """Return one row about the model that serves, as the next stages and ``quimbi segments`` read it.
-
-    Parameters
-    ----------
-    serving : LoadedModel
-        The new fit, or the champion where the fit is held.
-    decision : Decision
-        On the new fit.
-    table : DataFrame
-        The axis's features, whose instant and recorded columns ride on.
-    differences : Differences
-        Whether customers really differ on the axis.
-    """
+def model_summary(serving: LoadedModel, decision: Decision) -> pd.DataFrame:
+    """Return one row about the model that serves: the new fit, or the champion where the fit is held."""
     model = serving.model
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
-            "status": [differences.status],
-            "reason": [differences.reason],
             "k": [model.k_],
             "silhouette": [model.silhouette_],
             "stability_ari": [model.stability_ari_],
             "mlflow_run_id": [serving.run_id],
-            "model_version": [str(serving.version)],
             "held_reason": [None if decision.promoted else decision.reason],
         }
     )
-    frame.attrs = {key: table.attrs[key] for key in ("observation_end", "recorded")}
-    return frame
+
+
+def fit_events(
+    key: dg.AssetKey,
+    fit: AxisFit,
+    logged: LoadedModel,
+    page: str,
+    serving: AxisModel,
+    noise: NoiseTest,
+    features: pd.DataFrame,
+) -> Iterator[StageEvent]:
+    """Yield what is said of a fit: its figures and pictures, and the checks of the model that is to serve."""
+    yield dg.MaterializeResult(asset_key=key, metadata=model_metadata(logged, page, fit.pictures, noise, fit.decision))
+    yield giant_check(key, serving, features)
+    yield differences_check(key, noise)
+    yield promotion_check(key, fit.decision)
 
 
 def model_metadata(
-    model: AxisModel, run: Any, differences: Differences, decision: Decision
+    fit: LoadedModel, page: str, pictures: Mapping[str, bytes], differences: NoiseTest, decision: Decision
 ) -> dict[str, dg.MetadataValue]:
-    """Return the figures and pictures of a new fit, whether it serves or not."""
+    """Return the figures and pictures of a new fit, whether it is to serve or not."""
+    model = fit.model
     return facts(
         **differences_facts(differences),
         segments=model.k_,
@@ -71,13 +71,13 @@ def model_metadata(
         customers_fitted=int(model.n_fit_),
         customers_of_low_evidence=int(model.n_low_evidence_),
         features_dropped=dict(model.dropped_) or None,
-        registered_version=str(run.version),
+        registered_version=fit.version,
         promotion=("promoted: " if decision.promoted else "held, the champion keeps serving: ") + decision.reason,
         lineage=model.lineage_,
-        mlflow_run=run.url,
+        mlflow_run=page,
         choice_of_k=model.selection_[[column for column in SHOWN if column in model.selection_]],
-        silhouette_by_k=run.pictures["silhouette_by_k.png"],
-        centres=run.pictures["centres.png"],
+        silhouette_by_k=pictures["silhouette_by_k.png"],
+        centres=pictures["centres.png"],
     )
 
 

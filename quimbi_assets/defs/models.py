@@ -1,7 +1,7 @@
 """Stage 3: features → one fitted model per axis, tracked in MLflow, champion if it passes.
 
-Belongs here: fitting each selected axis, deciding whether it serves, logging it. Does not: how a model is fitted
-(``clustering``), any MLflow call (``resources.tracking``), what is said about a model (``model_facts``).
+Belongs here: fitting each selected axis, deciding whether it is to serve, logging it. Does not: how a model is fitted
+(``pipeline``), any MLflow call (``resources.mlflow``), what is said about a model (``model_facts``).
 """
 
 from collections.abc import Iterator
@@ -10,21 +10,24 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.axes import AXES, Axis
-from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model
+from quimbi_assets.axes import AXES, Axis, StoreReference
+from quimbi_assets.axis_table import AxisTable, TableFacts
+from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions
 from quimbi_assets.defs.differences import CHECK as DIFFERENCES_CHECK
-from quimbi_assets.defs.differences import axis_differences, differences_check
-from quimbi_assets.defs.model_facts import CHECK, giant_check, model_metadata, model_summary
-from quimbi_assets.defs.partitions import ITEMS_KEY, ORDERS_KEY, REFERENCE_KEY, axis_key, axis_spec
+from quimbi_assets.defs.metadata import StageEvent, inactive_events
+from quimbi_assets.defs.model_facts import CHECK, fit_events, model_summary
+from quimbi_assets.defs.partitions import HISTORY, REFERENCE_KEY, axis_key, axis_spec
 from quimbi_assets.defs.promotions import CHECK as PROMOTION_CHECK
-from quimbi_assets.defs.promotions import promotion_check
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, inactive_reason, inactive_result
+from quimbi_assets.pipeline import FittedStore, fit_store, sampled_features
+from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
-from quimbi_assets.resources.mlflow.resource import LoggedModel, MaterializationLog, MlflowTracking
-from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.resources.workers import workers
 
 CHECKS = (CHECK, DIFFERENCES_CHECK, PROMOTION_CHECK)
@@ -46,7 +49,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     return axis_spec(
         "models",
         axis.name,
-        [ORDERS_KEY, ITEMS_KEY, axis_key("features", axis.name), *([REFERENCE_KEY] if axis.reference else [])],
+        [*HISTORY, axis_key("features", axis.name), REFERENCE_KEY],
         f"Segments of customers by {axis.name.replace('_', ' ')}: {axis.question} "
         "Fitted on a bounded sample, tracked in MLflow, served under the alias `champion` if it passes.",
         {"scikitlearn", "mlflow"},
@@ -63,7 +66,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
 def models(
     context: dg.AssetExecutionContext,
     config: ModelOptions,
-    frames: dg.ResourceParam[FrameIOManager],
+    tables: dg.ResourceParam[ParquetTables],
     store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
@@ -71,64 +74,73 @@ def models(
     """Fit, log and register the selected axes' models of the partition's store; those that pass serve from now on."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("models", name) in context.selected_asset_keys]
-    lineages: dict[str, tuple[str, pd.DataFrame]] = {}
-    tables = {name: frames.read(axis_key("features", name), store_id) for name in selected}
-    options = FitOptions(**dict(config))
-    reference = frames.read(REFERENCE_KEY, store_id)
-    active = {name: table for name, table in tables.items() if table is not None and inactive_reason(table) is None}
-    before = tracking.predecessors(store_id, {name: table.attrs["observation_end"] for name, table in active.items()})
-    named = tracking.segments_named(store_id)
-    with (
-        tracking.materialization(store_id, context.run_id, parameters=dict(config)) as log,
-        ThreadPoolExecutor(RECORDERS) as recorders,  # outside of workers: what these drop need not be waited for
-        workers(max(map(len, active.values()), default=0)) as pool,
-    ):
-        fits = {}
-        for name, table in active.items():
-            old = before.get(name)
-            fit = pool.submit(fit_axis_model, name, options, table, old and old.model, named.get(name, 0))
-            fits[name] = recorders.submit(_recorded, fit, AXES[name], table, reference, old and old.version, log)
+    measured = {name: tables.required(axis_key("features", name), store_id) for name in selected}
+    active = {name: table for name, table in measured.items() if table.facts.inactive_reason is None}
+    database, mlflow = store.database(), tracking.tracking()
+    options, chosen = FitOptions(**dict(config)), {}
+    instants = {name: str(table.facts.at) for name, table in active.items()}
+    before = models_before(database, mlflow.registry, store_id, instants)
+    frames = sampled_features(active, options)
+    with materialization(mlflow, store_id, context.run_id, dict(config)) as log:
         progress.step("comparing customers with chance", 0.12)
-        differences = axis_differences(frames, store_id, selected, config.random_state)
+        fitted, recorded = _fitted(store_id, active, frames, before, options, log, tables)
         for position, name in enumerate(selected):
             progress.step(f"fitting {name}", 0.3 + 0.35 * position / len(selected))
-            key, table = axis_key("models", name), tables[name]
-            reason, fit = inactive_reason(table), fits[name].result() if name in fits else None
-            if fit is None or isinstance(fit, str):
-                yield from _inactive(key, name, reason or str(fit), log)
+            key, said = axis_key("models", name), measured[name].facts
+            reason = said.inactive_reason or fitted.inactive.get(name)
+            if reason is not None:
+                log.inactive(name, reason)
+                tables.write(key, store_id, [], TableFacts.inactive(reason, at=said.at, recorded=said.recorded))
+                yield from inactive_events(key, reason, CHECKS)
                 continue
-            (model, decision, _), run = fit
-            lineages[name] = (run.version, model.lineage_)
-            serving = LoadedModel(model, run.version, run.run_id) if decision.promoted else before[name]
-            found = differences[name].with_division(serving.model.selection_)
-            log.differences(run, found)
-            metadata = model_metadata(model, run, found, decision)
-            yield dg.MaterializeResult(
-                asset_key=key, value=model_summary(serving, decision, table, found), metadata=metadata
-            )
-            yield giant_check(key, serving.model, table)
-            yield differences_check(key, found)
-            yield promotion_check(key, decision)
-    store.publish_lineage(store_id, lineages)
-    store.publish_axis_models(store_id, {name: frames.read(axis_key("models", name), store_id) for name in selected})
+            fit, run, noise = fitted.fits[name], recorded[name].result(), fitted.noise[name]
+            serving = chosen[name] = run if fit.decision.promoted else before[name]
+            if not fit.decision.promoted:
+                noise = noise.with_division(serving.model.selection_)
+            log.differences(run, noise)
+            facts = TableFacts(said.at, noise.status, noise.reason, said.recorded, context.run_id, serving.version)
+            tables.write(key, store_id, model_summary(serving, fit.decision), facts)
+            page = mlflow.run_url(run.run_id)
+            yield from fit_events(key, fit, run, page, serving.model, noise, frames[name])
+    choose_versions(database, store_id, {name: model.choice() for name, model in chosen.items()})
     progress.step("models registered", 0.65)
 
 
-def _recorded(
-    fit: "Future[AxisFit | str]",
-    axis: Axis,
-    table: pd.DataFrame,
-    reference: pd.DataFrame | None,
-    predecessor: str | None,
+def _fitted(
+    store_id: str,
+    active: dict[str, AxisTable],
+    frames: dict[str, pd.DataFrame],
+    before: dict[str, LoadedModel],
+    options: FitOptions,
     log: MaterializationLog,
-) -> tuple[AxisFit, LoggedModel] | str:
-    """Wait for a fit and record it; a reason in words where there is none."""
-    found = fit.result()
-    return found if isinstance(found, str) else (found, log.axis(axis, found, table, reference, predecessor))
+    tables: ParquetTables,
+) -> tuple[FittedStore, "dict[str, Future[LoadedModel]]"]:
+    """Fit the active axes, each recorded as soon as it is there."""
+    if not active:
+        return FittedStore.nothing(), {}
+    said = next(iter(active.values())).facts
+    history = tables.history(store_id)
+    assert history is not None
+    reference = tables.required(REFERENCE_KEY, store_id).read().to_pandas()
+    recorded: dict[str, Future[LoadedModel]] = {}
+    with (
+        ThreadPoolExecutor(RECORDERS) as recorders,  # outside of workers: what these drop need not be waited for
+        workers(max(map(len, frames.values()))) as pool,
+    ):
 
+        def record(name: str, fit: AxisFit) -> None:
+            kept = reference if AXES[name].reference else None
+            recorded[name] = recorders.submit(log.axis, name, fit, frames[name], str(said.at), kept)
 
-def _inactive(key: dg.AssetKey, name: str, reason: str, log: MaterializationLog) -> Iterator[StageEvent]:
-    log.inactive(name, reason)
-    yield inactive_result(key, reason)
-    for check in CHECKS:
-        yield dg.AssetCheckResult(asset_key=key, check_name=check, passed=True, metadata={"status": INACTIVE})
+        fitted = fit_store(
+            history.until(said.at),
+            features=frames,
+            reference=StoreReference.from_frame(reference),
+            recorded=said.recorded,
+            champions={name: old.model for name, old in before.items()},
+            named=log.tracking.registry.segments_named(store_id),
+            options=options,
+            pool=pool,
+            on_fit=record,
+        )
+    return fitted, recorded

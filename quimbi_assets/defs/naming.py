@@ -1,27 +1,28 @@
 """Stage 4, naming: asks Claude about the axes that need it, and says what came of it.
 
 Belongs here: when to ask, keeping and logging answers, the warning. Does not: requests (``resources.claude``), tests
-and decisions (``segments.asking``).
+and decisions (``naming``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.stage_tables import facts
-from quimbi_assets.naming.asking.answers import UnavailableError
-from quimbi_assets.naming.asking.conversation import Named
-from quimbi_assets.naming.asking.decision import Standing, decide_names
-from quimbi_assets.naming.asking.prompt import PROMPT_VERSION
+from quimbi_assets.defs.metadata import facts
+from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
+from quimbi_assets.naming.conversation import Named
+from quimbi_assets.naming.plan import NamePlan, decide_names
 from quimbi_assets.resources.claude import AxisAnswer, Claude
-from quimbi_assets.resources.mlflow.naming import checks_table, log_naming
+from quimbi_assets.resources.mlflow.reports import checks_table, log_naming
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.run_lock import one_of_places
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.naming import read_answers, write_answer
 
-POOL = "claude"
-"""Runs that may name segments at the same time: the pool's limit, see ``dagster.yaml``."""
+PLACES = 2
+"""Runs that may ask Claude at the same time, whoever launched them."""
 BY_CHOICE = "new segments are named by rule, as asked; run without --no-ai-naming to have Claude name them"
 
 
@@ -61,26 +62,30 @@ class StoreNaming:
 def name_store(
     store_id: str,
     run_id: str,
-    standings: Mapping[str, Standing],
+    standings: Mapping[str, NamePlan],
     options: NamingOptions,
     claude: Claude,
     store: StoreDatabase,
     tracking: MlflowTracking,
+    tell: Callable[[str], None],
 ) -> StoreNaming:
     """Settle the names of a store's axes; asks only about axes that want it and were not described so before."""
     model = claude.model(options.model)
     if not options.ai_naming:
         return StoreNaming(model, {n: decide_names(s, {}) for n, s in standings.items()}, warning=BY_CHOICE)
-    wanted = {name: one.brief for name, one in standings.items() if one.wants_claude}
+    wanted = {name: one.brief for name, one in standings.items() if one.wants_model}
     digests = {name: brief.digest(model, PROMPT_VERSION) for name, brief in wanted.items()}
-    before = store.naming_answers(store_id, digests.values())
+    before = read_answers(store.database(), store_id, digests.values())
     unknown = {name: brief for name, brief in wanted.items() if digests[name] not in before}
     missing = claude.missing() if unknown else None
-    answers = {} if missing else claude.name_axes(unknown, model)
+    answers: dict[str, AxisAnswer] = {}
+    if unknown and missing is None:
+        with one_of_places(store.database(), "Claude", PLACES, tell):
+            answers = claude.name_axes(unknown, model)
     answers = {name: answer for name, answer in answers.items() if answer.conversation.failure or answer.usage.calls}
     for name, answer in answers.items():
         if answer.usage.calls:
-            store.keep_naming_answer(store_id, digests[name], name, model, answer, run_id)
+            write_answer(store.database(), store_id, digests[name], name, model, answer, run_id)
     if any(answer.usage.calls for answer in answers.values()):
         log_naming(tracking.tracking(), store_id, run_id, model, answers)
     said: dict[str, Named] = {name: before[digest] for name, digest in digests.items() if digest in before}

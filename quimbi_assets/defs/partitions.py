@@ -9,7 +9,7 @@ from datetime import date
 
 import dagster as dg
 
-from quimbi_assets.resources.mlflow import churn as churn_tracking
+from quimbi_assets.resources.parquet_io import RAW
 
 STORES = dg.DynamicPartitionsDefinition(name="stores")
 
@@ -17,17 +17,19 @@ STORES = dg.DynamicPartitionsDefinition(name="stores")
 FIRST_WEEK = os.environ.get("QUIMBI_FIRST_WEEK", "1996-12-30")
 
 #: Weeks, named by their Monday. The clock is the earliest on earth, so that a week is there for every store as soon as
-#: it is over for it; a store further west waits for its own Monday (``drift.weeks.week_end``).
+#: it is over for it; a store further west waits for its own Monday (``instants.week_end``).
 WEEKS = dg.WeeklyPartitionsDefinition(start_date=FIRST_WEEK, day_offset=1, timezone="Pacific/Kiritimati")
 STORE_WEEKS = dg.MultiPartitionsDefinition({"store": STORES, "week": WEEKS})
+#: What an asset by store and week depends on that is by store.
+OF_STORE = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="store")
 
 OWNERS = ["team:data"]
 
 #: Tag of runs of one store, whatever their partitions: the queue lets one of them run at a time.
 STORE_TAG = "quimbi/store"
 
-#: Resource keys used across the definitions.
-FRAMES = "frames"
+#: Resource key of the right to run a store.
+RUN_LOCK = "run_lock"
 
 
 def axis_key(stage: str, axis_name: str) -> dg.AssetKey:
@@ -35,13 +37,13 @@ def axis_key(stage: str, axis_name: str) -> dg.AssetKey:
     return dg.AssetKey([stage, axis_name])
 
 
-ORDERS_KEY = dg.AssetKey(["raw", "orders"])
-ITEMS_KEY = dg.AssetKey(["raw", "order_items"])
-TICKETS_KEY = dg.AssetKey(["raw", "support_tickets"])
+ORDERS_KEY, ITEMS_KEY, TICKETS_KEY = RAW.values()
+HISTORY = (ORDERS_KEY, ITEMS_KEY, TICKETS_KEY)
+"""What an asset depends on that looks at a store's history."""
 REFERENCE_KEY = dg.AssetKey(["features", "store_reference"])
 #: Stages that have one asset an axis, in order.
 AXIS_STAGES = ("features", "models", "memberships", "segments")
-CHURN_KEY = churn_tracking.CHURN_KEY
+CHURN_KEY = dg.AssetKey(["churn", "model"])
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
 #: The check that looks at all stores at once; no store's run includes it.
 FRESHNESS_CHECK = dg.AssetCheckKey(PROFILES_KEY, "every_store_is_fresh")
@@ -77,9 +79,4 @@ def axis_spec(
         owners=OWNERS,
         kinds=kinds,
         partitions_def=STORES,
-    ).with_io_manager_key(FRAMES)
-
-
-def out_name(key: dg.AssetKey) -> str:
-    """Output name of an asset key within a multi_asset."""
-    return "__".join(key.path)
+    )

@@ -1,112 +1,306 @@
-"""Stage 5: memberships × segments → one profile a customer, replaced as a whole.
+"""Stage 5: memberships × segments → one profile a customer, published with the whole of the run's result.
 
-Belongs here: gathering what the axes found and publishing it in one transaction. Does not: what a profile says
-(``profiles``).
+Belongs here: gathering what the axes found and publishing it at once. Does not: what a profile says (``profiles``).
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import dagster as dg
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from quimbi_assets.axes import AXES
-from quimbi_assets.defs.checks import rule_check, schema_check
-from quimbi_assets.defs.one_instant import STAGES, active_tables, axes_not_weak, of_one_instant
-from quimbi_assets.defs.partitions import CHURN_KEY, FRAMES, ORDERS_KEY, OWNERS, PROFILES_KEY, STORES, axis_key
+from quimbi_assets.axes import AXES, feature_frame
+from quimbi_assets.axis_table import ACTIVE, INACTIVE, AxisTable, side_by_side
+from quimbi_assets.clustering.axis_fit import FitOptions
+from quimbi_assets.defs.checks import SchemaCheck, rule_check
+from quimbi_assets.defs.metadata import facts
+from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, PROFILES_KEY, STORES, axis_key
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import facts
+from quimbi_assets.history import History
+from quimbi_assets.instants import Instant, zoned
+from quimbi_assets.pipeline import sample_places
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
+from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.assemble import ProfileContext, profile_batches
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
-from quimbi_assets.profiles.scores import scores_from_frame
+from quimbi_assets.profiles.scores import AxisScores, scores_from_table
+from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
+from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication
 from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.publishing import churn_model, publish, unpublished_lineage
 
 CHECK = "profile_schema"
 ARCHETYPE_CHECK = "archetypes_few_populous_and_true"
 SHOWN = 10
+STAGES = ("features", "memberships", "segments")
+MOST_ROWS = 20_000
+"""Customers read at a time."""
 
 
 @dg.asset(
     key=PROFILES_KEY,
-    deps=[*(axis_key(stage, name) for stage in ("models", *STAGES) for name in AXES), CHURN_KEY],
+    deps=[*HISTORY, *(axis_key(stage, name) for stage in ("models", *STAGES) for name in AXES), CHURN_KEY],
     partitions_def=STORES,
     group_name="profiles",
     owners=OWNERS,
     kinds={"postgres"},
-    pool="database",
-    io_manager_key=FRAMES,
     check_specs=[dg.AssetCheckSpec(name, asset=PROFILES_KEY) for name in (CHECK, ARCHETYPE_CHECK)],
     description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint, value, churn "
-    "risk, published to `quimbi.customer_profiles`; the archetypes themselves to `quimbi.archetypes`.",
+    "risk, published to `quimbi.customer_profiles` in one transaction with axes, segments and archetypes.",
 )
 @retried
 def customer_profiles(
     context: dg.AssetExecutionContext,
-    frames: dg.ResourceParam[FrameIOManager],
+    tables: dg.ResourceParam[ParquetTables],
     store: StoreDatabase,
     tracking: MlflowTracking,
+    run_lock: dg.ResourceParam[RunLock],
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.Output | dg.AssetCheckResult]:
-    """Assemble and publish the profiles of the partition's store."""
-    store_id = context.partition_key
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Assemble the profiles of the partition's store and publish the run's result with them."""
+    store_id, database, registry = context.partition_key, store.database(), tracking.tracking().registry
     progress.step("assembling profiles", 0.8)
-    tables = active_tables(frames, store_id)
-    axes, as_of, left_out = of_one_instant(tables, context.run_id)
-    orders = frames.read(ORDERS_KEY, store_id)
-    named = {name: tables["segments"][name] for name in axes}
-    scores = {name: scores_from_frame(tables["memberships"][name]) for name in axes}
-    instant = pd.Timestamp(as_of, tz="UTC").to_pydatetime()
-    before = store.archetypes(store_id, pd.Timestamp(instant))
-    not_weak = axes_not_weak(frames, store_id, axes)
-    choice = choose_archetypes(scores, kept_archetypes(before), not_weak)
-    archetypes = archetype_rows(store_id, choice, named, pd.Timestamp.now("UTC").to_pydatetime(), instant, before)
-    profile_context = ProfileContext(
+    aligned, history = align(tables, store_id, context.run_id), tables.history(store_id)
+    assert history is not None
+    named = {name: tables.required(axis_key("segments", name), store_id).read().to_pandas() for name in aligned.axes}
+    instant = zoned(aligned.at)
+    before = read_archetypes(database, store_id, pd.Timestamp(instant))
+    choice = choose_archetypes(aligned.sampled_scores(), kept_archetypes(before), aligned.not_weak)
+    profile_context = aligned.context(store_id, named, choice.kept, history.store.currency or "")
+    churn = _serving_churn(tables, database, registry, store_id, aligned.at)
+    states = axis_states(tables, registry, store_id, aligned.versions)
+    batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), churn))
+
+    def archetypes() -> pd.DataFrame:
+        made_at = pd.Timestamp.now("UTC").to_pydatetime()
+        return archetype_rows(store_id, choice.of_everybody(batches.archetypes), named, made_at, instant, before)
+
+    progress.step("publishing profiles", 0.9)
+    publication = Publication(
         store_id=store_id,
+        run_id=context.run_id,
         as_of=instant,
+        axes=states,
         segments=named,
-        versions={name: tables["memberships"][name].attrs["model_version"] for name in axes},
-        currency="" if orders is None else orders.attrs.get("currency") or "",
-        archetypes=choice.kept,
-        weak=frozenset(axes) - frozenset(not_weak),
+        profiles=batches,
+        archetypes=archetypes,
+        model_versions=aligned.versions | ({} if isinstance(churn, str) else {CHURN: churn.version}),
+        lineage=unpublished_lineage(database, registry, store_id, aligned.axes),
+        retired=[name for name, state in states.items() if state.status == INACTIVE],
     )
-    churn = _churn(frames, tracking, profile_context, orders, scores[axes[0]].customers)
-    own_features = {name: tables["features"][name] for name in axes}
-    batches = []
-    with store.replacing_profiles(store_id) as append:
-        for batch in profile_batches(scores, own_features, profile_context, churn):
-            append(batch)
-            batches.append(batch)
-        progress.step("publishing profiles", 0.9)
-        profiles = pd.concat(batches, ignore_index=True)
-        check = schema_check(PROFILES_KEY, CHECK, profiles, PROFILE_SCHEMA)
-        if not check.passed:
-            yield check
-            raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=check.metadata)
-        store.publish_archetypes(store_id, archetypes)
-    yield dg.Output(profiles, metadata=_metadata(profiles, axes, as_of, left_out, archetypes))
-    yield check
-    yield _archetype_check(choice)
+    publish(database, registry, publication, run_lock.holds_lock)
+    yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=batches.metadata(aligned, archetypes()))
+    yield batches.check
+    yield _archetype_check(choice.of_everybody(batches.archetypes))
 
 
-def _churn(
-    frames: FrameIOManager,
-    tracking: MlflowTracking,
-    context: ProfileContext,
-    orders: pd.DataFrame | None,
-    customers: pd.Index,
-) -> ChurnRisks:
-    """Score customers with the churn model that serves as of the profiles' instant."""
-    instant = pd.Timestamp(context.as_of).tz_convert("UTC").tz_localize(None)
-    serving = tracking.serving_churn(frames, context.store_id, str(instant))
-    if isinstance(serving, str) or orders is None:
-        return no_risks(len(customers), str(serving))
-    version = str(serving.version)
-    return churn_risks(serving.model, orders, instant, customers, version=version, currency=context.currency)
+def axis_states(
+    tables: ParquetTables, registry: ModelRegistry, store_id: str, versions: Mapping[str, str]
+) -> dict[str, AxisState]:
+    """Say of every axis what is published of it: of those profiled with these versions, and of those inactive."""
+    loaded, states = registry.load_versions(store_id, versions), {}
+    for name in AXES:
+        fitted, scored = (tables.table(axis_key(stage, name), store_id) for stage in ("models", "memberships"))
+        if fitted is None:
+            continue
+        as_of = None if fitted.facts.at is None else zoned(fitted.facts.at)
+        reason = fitted.facts.inactive_reason or (scored and scored.facts.inactive_reason)
+        if reason:
+            states[name] = AxisState(INACTIVE, reason, as_of=as_of)
+        elif name in versions:
+            states[name] = _axis_state(fitted, loaded[name], as_of)
+    return states
+
+
+def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) -> AxisState:
+    """Say what is published of a profiled axis; the last fit need not be what serves."""
+    (row,) = fitted.read(["held_reason"]).to_pylist()
+    return AxisState(
+        status=fitted.facts.status,
+        reason=fitted.facts.reason,
+        k=int(served.model.k_),
+        silhouette=float(served.model.silhouette_),
+        stability_ari=float(served.model.stability_ari_),
+        mlflow_run_id=served.run_id,
+        model_version=served.version,
+        held_reason=row["held_reason"] if fitted.facts.model_version == served.version else None,
+        as_of=as_of,
+    )
+
+
+@dataclass(frozen=True)
+class AlignedAxes:
+    """Axes that describe the same customers as of the same instant.
+
+    Parameters
+    ----------
+    at : Instant
+    features, memberships : mapping of axis to AxisTable
+    not_weak : list of str
+        Those whose model is active rather than weak.
+    left_out : dict of str to str
+        Active axes that do not fit in, with the reason.
+    """
+
+    at: Instant
+    features: Mapping[str, AxisTable]
+    memberships: Mapping[str, AxisTable]
+    not_weak: list[str]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def axes(self) -> list[str]:
+        """Their names."""
+        return list(self.memberships)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Model versions that the customers were scored with, by axis."""
+        return {name: str(table.facts.model_version) for name, table in self.memberships.items()}
+
+    def context(
+        self, store_id: str, segments: Mapping[str, pd.DataFrame], archetypes: ArchetypeSet, currency: str
+    ) -> ProfileContext:
+        """Return what profiles on these axes are made with."""
+        return ProfileContext(
+            store_id=store_id,
+            as_of=zoned(self.at),
+            segments=segments,
+            versions=self.versions,
+            currency=currency,
+            archetypes=archetypes,
+            weak=frozenset(self.axes) - frozenset(self.not_weak),
+        )
+
+    def sampled_scores(self) -> dict[str, AxisScores]:
+        """Return the scores of the customers that archetypes are chosen on."""
+        first = next(iter(self.memberships.values()))
+        places = sample_places(pd.Index(first.read(["customer_id"])["customer_id"].to_pandas()), FitOptions())
+        return {n: scores_from_table(t.take(places), t.facts.segment_ids) for n, t in self.memberships.items()}
+
+
+def align(tables: ParquetTables, store_id: str, run_id: str) -> AlignedAxes:
+    """Choose the axes that describe the same customers as of the same instant.
+
+    The instant is that of the axes computed by this run, or the latest one when profiles run alone.
+    """
+    found = {stage: _active(tables, stage, store_id) for stage in STAGES}
+    whole = [name for name in AXES if all(name in found[stage] for stage in STAGES)]
+    complete = [name for name in whole if len({found[stage][name].facts.model_version for stage in STAGES[1:]}) == 1]
+    if not complete:
+        raise dg.Failure("no axis is active for this store: there is nothing to profile")
+    ends = {name: at for name in complete if (at := found["memberships"][name].facts.at) is not None}
+    own = [name for name in complete if found["memberships"][name].facts.run_id == run_id]
+    leader = own[0] if own else max(complete, key=lambda name: ends[name])
+    left_out = {
+        name: f"computed as of {ends[name]} or for other customers"
+        for name in complete
+        if ends[name] != ends[leader]
+        or not all(_same_customers(found[stage][name], found["memberships"][leader]) for stage in STAGES[:2])
+    }
+    axes = [name for name in complete if name not in left_out]
+    # A run died between the two stages.
+    left_out |= dict.fromkeys(set(whole) - set(complete), "its segments are of another model than its memberships")
+    fitted = {name: tables.table(axis_key("models", name), store_id) for name in axes}
+    return AlignedAxes(
+        at=ends[leader],
+        features={name: found["features"][name] for name in axes},
+        memberships={name: found["memberships"][name] for name in axes},
+        not_weak=[name for name, table in fitted.items() if table is not None and table.facts.status == ACTIVE],
+        left_out=left_out,
+    )
+
+
+def _active(tables: ParquetTables, stage: str, store_id: str) -> dict[str, AxisTable]:
+    found = {name: tables.table(axis_key(stage, name), store_id) for name in AXES}
+    return {n: table for n, table in found.items() if table is not None and table.facts.inactive_reason is None}
+
+
+def _same_customers(one: AxisTable, other: AxisTable) -> bool:
+    """Whether two tables hold the same customers: those of one run do, of others it is looked up."""
+    if one.facts.run_id == other.facts.run_id:
+        return True
+    ids = ["customer_id"]
+    return one.n_rows == other.n_rows and one.read(ids).equals(other.read(ids))
+
+
+def _batches(
+    aligned: AlignedAxes, context: ProfileContext, history: History, churn: LoadedModel | str
+) -> Iterator[pd.DataFrame]:
+    """Assemble the profiles batch by batch, in order of customer ids."""
+    features, memberships = (side_by_side(found, MOST_ROWS) for found in (aligned.features, aligned.memberships))
+    for measured, scored in zip(features, memberships, strict=True):
+        scores = {n: scores_from_table(t, aligned.memberships[n].facts.segment_ids) for n, t in scored.items()}
+        frames = {name: feature_frame(table) for name, table in measured.items()}
+        customers = frames[aligned.axes[0]].index
+        yield from profile_batches(scores, frames, context, _risks(churn, history, customers, context.currency))
+
+
+def _risks(churn: LoadedModel | str, history: History, customers: pd.Index, currency: str) -> ChurnRisks:
+    if isinstance(churn, str):
+        return no_risks(len(customers), churn)
+    own = history.between(customers[0], customers[-1])
+    return churn_risks(churn.model, own, customers, version=churn.version, currency=currency)
+
+
+def _serving_churn(
+    tables: ParquetTables, database: Database, registry: ModelRegistry, store_id: str, at: Instant
+) -> LoadedModel | str:
+    """Return the churn model that is to serve as of an instant, or why there is none."""
+    summary = tables.table(CHURN_KEY, store_id)
+    if summary is not None and summary.facts.inactive_reason and summary.facts.at == at:
+        return summary.facts.inactive_reason
+    return churn_model(database, registry, store_id, str(at))
+
+
+class _Checked:
+    """Profiles on their way to the tables, refused as a whole if any row is not what it should be."""
+
+    def __init__(self, batches: Iterator[pd.DataFrame]) -> None:
+        self._batches, self._look = batches, SchemaCheck(PROFILE_SCHEMA)
+        self.archetypes: Counter[str] = Counter()
+        self._n_known, self._value = 0, 0.0
+
+    @property
+    def check(self) -> dg.AssetCheckResult:
+        """What was found by now."""
+        return self._look.result(PROFILES_KEY, CHECK)
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for batch in self._batches:
+            self._look.look_at(batch)
+            counts = batch["archetype_id"].value_counts()
+            self.archetypes.update(dict(zip(counts.index.astype(str), counts, strict=True)))
+            self._n_known += int(batch["churn_risk_score"].notna().sum())
+            self._value += float(np.nansum(batch["lifetime_value"].to_numpy(dtype=np.float64, na_value=np.nan)))
+            yield pa.Table.from_pandas(batch, preserve_index=False)
+        if not self.check.passed:
+            metadata = self.check.metadata
+            raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=metadata)
+
+    def metadata(self, aligned: AlignedAxes, archetypes: pd.DataFrame) -> dict[str, dg.MetadataValue]:
+        return facts(
+            self._look.n_rows,
+            as_of=str(aligned.at),
+            active_axes=", ".join(aligned.axes),
+            axes_left_out=aligned.left_out or None,
+            archetypes=len(archetypes),
+            largest_archetypes=archetypes[["name", "customer_count", "population_percentage"]].head(SHOWN),
+            churn_risk_known_share=self._n_known / max(self._look.n_rows, 1),
+            total_lifetime_value=self._value,
+        )
 
 
 def _archetype_check(choice: ArchetypeChoice) -> dg.AssetCheckResult:
@@ -122,21 +316,4 @@ def _archetype_check(choice: ArchetypeChoice) -> dg.AssetCheckResult:
         product_retained=float(choice.retained),
         bits_about_all_axes=float(choice.information),
         axes=", ".join(choice.kept.axes) or "none",
-    )
-
-
-def _metadata(
-    profiles: pd.DataFrame, axes: list[str], as_of: str, left_out: dict[str, str], archetypes: pd.DataFrame
-) -> dict[str, dg.MetadataValue]:
-    sample = profiles[["customer_id", "archetype_id", "lifetime_value", "interpretation"]].head(5)
-    return facts(
-        len(profiles),
-        as_of=as_of,
-        active_axes=", ".join(axes),
-        axes_left_out=left_out or None,
-        archetypes=len(archetypes),
-        largest_archetypes=archetypes[["name", "customer_count", "population_percentage"]].head(SHOWN),
-        churn_risk_known_share=float(profiles["churn_risk_score"].notna().mean()),
-        total_lifetime_value=float(profiles["lifetime_value"].sum()),
-        examples=sample,
     )

@@ -3,7 +3,8 @@
 Belongs here: schedules, and which stores are due at a tick. Does not: a store's plan (``orders.plan``), sensors.
 
 One schedule serves all stores, whatever their time zones: it looks four times an hour which stores have become due by
-their own clocks. What was missed while nothing ran is made up for within two days; nothing is launched twice.
+their own clocks. What failed, or was missed while nothing ran, is made up for within two days; what goes well, or was
+cancelled by a person, is launched once.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,11 +14,14 @@ import pandas as pd
 
 from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
 from quimbi_assets.defs.partitions import STORE_TAG, STORES, store_week_key
-from quimbi_assets.ingest.plan import StorePlan, closed_week
+from quimbi_assets.ingest.plan import StorePlan
+from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.store_plans import planned_stores
 
 DUE_TAG = "quimbi/due"
-"""Tag of a run that a schedule launched: what, for which store, and the local instant it was due at."""
+"""Tag of a run that was launched unasked: what, for which store, and the instant that it was due at or follows."""
+MOST_TRIES = 3
 CRON = "*/15 * * * *"
 """Every quarter of an hour, which is an hour's end in every time zone there is."""
 LATEST = pd.Timedelta(days=2)
@@ -34,7 +38,7 @@ def due_runs(
     partition_of: Callable[[str, pd.Timestamp], str],
     tags: Mapping[str, str],
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Ask for a run of every store whose weekly work has become due and was not launched yet.
+    """Ask for a run of every store whose weekly work has become due and is not settled yet.
 
     Parameters
     ----------
@@ -54,19 +58,25 @@ def due_runs(
     now = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC")
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
     launched = 0
-    for planned in store.planned_stores():
+    for planned in planned_stores(store.database()):
         name, due = planned.store_id, planned.plan.last_due(now, planned.time_zone)
         # One that is not known was loaded this minute: the sensor adds it.
         if name not in known or now - due > LATEST or not is_wanted(planned.plan, due):
             continue
         tag = f"{what} {name} {due.isoformat()}"
-        if context.instance.get_runs(dg.RunsFilter(tags={DUE_TAG: tag}), limit=1):
+        if is_settled(context.instance, tag):
             continue
         launched += 1
         own = {DUE_TAG: tag, STORE_TAG: name, **tags}
         yield dg.RunRequest(run_key=tag, partition_key=partition_of(name, due), tags=own)
     if not launched:
         yield dg.SkipReason("no store is due")
+
+
+def is_settled(instance: dg.DagsterInstance, tag: str) -> bool:
+    """Whether a run was launched for what is due and has not failed, or ``MOST_TRIES`` have."""
+    runs = instance.get_runs(dg.RunsFilter(tags={DUE_TAG: tag}), limit=MOST_TRIES)
+    return len(runs) == MOST_TRIES or any(run.status != dg.DagsterRunStatus.FAILURE for run in runs)
 
 
 @dg.schedule(

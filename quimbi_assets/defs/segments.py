@@ -1,27 +1,32 @@
-"""Stage 4: clusters → named segments, in the table that people query.
+"""Stage 4: clusters → named segments.
 
-Belongs here: describing, naming and publishing each selected axis's segments. Does not: words (``segments``).
+Belongs here: describing and naming each selected axis's segments. Does not: words (``naming``), publishing
+(``profiles``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis
+from quimbi_assets.axis_table import AxisTable, TableFacts
+from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.pictures import segment_shares
 from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.naming import POOL, NamingOptions, name_store
+from quimbi_assets.defs.metadata import StageEvent, facts, inactive_events
+from quimbi_assets.defs.naming import NamingOptions, name_store
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.stage_tables import INACTIVE, StageEvent, facts, inactive_reason, inactive_result
-from quimbi_assets.naming.asking.decision import Standing, standing
+from quimbi_assets.naming.plan import CurrentNames, NamePlan, plan_names
 from quimbi_assets.naming.rows import segment_rows
+from quimbi_assets.pipeline import dominant_counts, sampled_features
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.mlflow.registry import LoadedModel
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.naming import read_given_names
 from quimbi_assets.resources.progress import Progress
 
 CHECK = "names_unique_and_counts_whole"
@@ -31,7 +36,7 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     return axis_spec(
         "segments",
         axis.name,
-        [axis_key("features", axis.name), axis_key("memberships", axis.name)],
+        [ORDERS_KEY, axis_key("features", axis.name), axis_key("memberships", axis.name)],
         f"{axis.question} Named segments with their sizes and centres, published to `quimbi.dim_segment_master`.",
         {"postgres"},
     )
@@ -41,56 +46,70 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     name="segments",
     specs=[_spec(axis) for axis in AXES.values()],
     can_subset=True,
-    pool=POOL,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("segments", name)) for name in AXES],
 )
 @retried
 def segments(
     context: dg.AssetExecutionContext,
     config: NamingOptions,
-    frames: dg.ResourceParam[FrameIOManager],
+    tables: dg.ResourceParam[ParquetTables],
     store: StoreDatabase,
     tracking: MlflowTracking,
     claude: Claude,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
-    """Name and publish the selected axes' segments of the partition's store."""
+    """Name the selected axes' segments of the partition's store; they are published with its profiles."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("segments", name) in context.selected_asset_keys]
-    scored = {name: frames.read(axis_key("memberships", name), store_id) for name in selected}
-    active = [name for name in selected if inactive_reason(scored[name]) is None]
-    champions = tracking.champions(store_id, active)
-    orders = frames.read(ORDERS_KEY, store_id)
-    currency = "" if orders is None else orders.attrs.get("currency") or ""
-    given = store.given_names(store_id, active)
+    scored = {name: tables.required(axis_key("memberships", name), store_id) for name in selected}
+    active = [name for name in selected if scored[name].facts.inactive_reason is None]
+    versions = {name: str(scored[name].facts.model_version) for name in active}
+    serving = tracking.tracking().registry.load_versions(store_id, versions)
     progress.step("naming segments", 0.75)
-    tables = {name: frames.read(axis_key("features", name), store_id) for name in active}
-    standings = {
-        name: standing(AXES[name], champions[name].model, tables[name], currency, given.get(name)) for name in active
-    }
-    naming = name_store(store_id, context.run_id, standings, config, claude, store, tracking)
+    standings = _plans(tables, store_id, serving, scored, read_given_names(store.database(), store_id, active))
+
+    def tell(line: str) -> None:
+        context.log.warning(line)
+        progress.warn(line)
+
+    naming = name_store(store_id, context.run_id, standings, config, claude, store, tracking, tell)
     if naming.warning:
-        context.log.warning(naming.warning)
-        progress.warn(naming.warning)
-    published, now = {}, pd.Timestamp.now("UTC")
+        tell(naming.warning)
+    now = pd.Timestamp.now("UTC")
     for name in selected:
-        key = axis_key("segments", name)
+        key, said = axis_key("segments", name), scored[name].facts
         if name not in active:
-            reason = str(inactive_reason(scored[name]))
-            yield inactive_result(key, reason)
-            yield dg.AssetCheckResult(asset_key=key, check_name=CHECK, passed=True, metadata={"status": INACTIVE})
+            reason = str(said.inactive_reason)
+            tables.write(key, store_id, [], TableFacts.inactive(reason, at=said.at, run_id=said.run_id))
+            yield from inactive_events(key, reason, [CHECK])
             continue
-        rows = published[name] = _rows(store_id, standings[name], naming.names[name], champions[name], now)
-        rows.attrs = dict(tables[name].attrs)
-        yield dg.MaterializeResult(asset_key=key, value=rows, metadata=_metadata(rows) | naming.metadata(name))
-        yield _check(key, rows, len(tables[name]))
-    store.publish_segments(store_id, published, retired=[name for name in selected if name not in active])
+        rows = _rows(store_id, standings[name], naming.names[name], serving[name], now)
+        tables.write(key, store_id, rows, said)
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(rows) | naming.metadata(name))
+        yield _check(key, rows, scored[name].n_rows)
 
 
-def _rows(
-    store_id: str, standing: Standing, names: pd.DataFrame, champion: LoadedModel, now: pd.Timestamp
-) -> pd.DataFrame:
-    brief, version = standing.brief, str(champion.version)
+def _plans(
+    tables: ParquetTables,
+    store_id: str,
+    serving: Mapping[str, LoadedModel],
+    scored: Mapping[str, AxisTable],
+    current: Mapping[str, CurrentNames],
+) -> dict[str, NamePlan]:
+    """Describe the segments of the models that serve, and find which names stay."""
+    orders = tables.required(ORDERS_KEY, store_id).facts
+    currency = "" if orders.store is None else orders.store.currency or ""
+    measured = {name: tables.required(axis_key("features", name), store_id) for name in serving}
+    return {
+        name: plan_names(
+            AXES[name], serving[name].model, frame, currency, current.get(name), dominant_counts(scored[name])
+        )
+        for name, frame in sampled_features(measured, FitOptions()).items()
+    }
+
+
+def _rows(store_id: str, plan: NamePlan, names: pd.DataFrame, champion: LoadedModel, now: pd.Timestamp) -> pd.DataFrame:
+    brief, version = plan.brief, champion.version
     return segment_rows(
         store_id, brief.axis, brief.description, names, champion.model, valid_from=now, model_version=version
     )

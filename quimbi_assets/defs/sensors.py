@@ -1,9 +1,8 @@
-"""What begins or is said because something happened: stores come and go, orders arrive, runs fail.
+"""What begins or is said because something happened: stores come and go, orders arrive, runs fail or are killed.
 
 Belongs here: sensors. Does not: what is due by the clock (``schedules``), how messages are sent (``resources``).
 """
 
-import json
 import os
 from collections.abc import Iterator
 
@@ -12,8 +11,11 @@ import pandas as pd
 
 from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
 from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.defs.schedules import DUE_TAG, is_settled
+from quimbi_assets.resources.dagster_instance import end_dead_runs
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.promotions import read_promotions
+from quimbi_assets.resources.postgres.tables.store_plans import planned_stores
 from quimbi_assets.resources.slack import Slack, escaped
 
 UI_VARIABLE = "QUIMBI_DAGSTER_UI"
@@ -30,7 +32,7 @@ PAUSE_SECONDS = 60
 )
 def stores_known(context: dg.SensorEvaluationContext, store: StoreDatabase) -> dg.SensorResult | dg.SkipReason:
     """Bring partitions in line with the table of stores."""
-    loaded = {planned.store_id for planned in store.planned_stores()}
+    loaded = {planned.store_id for planned in planned_stores(store.database())}
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
     new, gone = sorted(loaded - known), sorted(known - loaded)
     if not new and not gone:
@@ -48,29 +50,27 @@ def stores_known(context: dg.SensorEvaluationContext, store: StoreDatabase) -> d
     "serve, or fits models if it has none.",
 )
 def orders_arrived(
-    context: dg.SensorEvaluationContext, store: StoreDatabase, tracking: MlflowTracking
+    context: dg.SensorEvaluationContext, store: StoreDatabase
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Launch runs for stores that changed after their profiles were published."""
-    seen: dict[str, str] = json.loads(context.cursor or "{}")
+    """Launch runs for stores that changed after their profiles were published; failed ones are made up for."""
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
     launched = 0
-    for planned in store.planned_stores():
+    for planned in planned_stores(store.database()):
         changed = planned.changed_at
-        if changed is None or planned.store_id not in known or seen.get(planned.store_id) == changed.isoformat():
+        if changed is None or planned.store_id not in known:
             continue
-        seen[planned.store_id] = changed.isoformat()
+        tag = f"orders {planned.store_id} {changed.isoformat()}"
         published = last_published(context.instance, planned.store_id)
-        if published is not None and published > changed:
+        if (published is not None and published > changed) or is_settled(context.instance, tag):
             continue
         launched += 1
-        job = RESCORE_JOB if tracking.has_models(planned.store_id) else STORE_JOB
+        serving = read_promotions(store.database(), planned.store_id).serving()
+        job = RESCORE_JOB if serving else STORE_JOB
         yield dg.RunRequest(
-            run_key=f"{planned.store_id} {changed.isoformat()}",
             job_name=job.name,
             partition_key=planned.store_id,
-            tags={STORE_TAG: planned.store_id},
+            tags={DUE_TAG: tag, STORE_TAG: planned.store_id},
         )
-    context.update_cursor(json.dumps(seen, sort_keys=True))
     if not launched:
         yield dg.SkipReason("no store changed since its profiles were published")
 
@@ -108,4 +108,15 @@ def failure_text(context: dg.RunFailureSensorContext) -> str:
     return f":warning: quimbi: {run.job_name} failed for {escaped(where)}{step}\n{escaped(line)}\n<{page}|open the run>"
 
 
-SENSORS = (stores_known, orders_arrived, run_failed)
+@dg.sensor(
+    minimum_interval_seconds=PAUSE_SECONDS // 2,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends runs whose process is gone, wherever it was, so that their stores' other runs can begin.",
+)
+def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Report runs as failed whose process is gone."""
+    ended = end_dead_runs(context.instance)
+    return dg.SkipReason(f"ended, their process being gone: {', '.join(ended)}" if ended else "no run lost its process")
+
+
+SENSORS = (stores_known, orders_arrived, run_failed, ended_runs)

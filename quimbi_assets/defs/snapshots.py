@@ -1,7 +1,7 @@
 """Where every customer stood at the end of each week, by what was known then.
 
-Belongs here: the asset, partitioned store by week. Does not: which models score a week (``week_models``), comparing
-weeks (``migrations``).
+Belongs here: the asset, partitioned store by week. Does not: which models score a week (``resources.week_models``),
+taking a snapshot (``weekly.snapshot``), comparing weeks (``migrations``).
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
+from quimbi_assets.axis_table import TableWriter
 from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.drift_facts import snapshot_facts
+from quimbi_assets.defs.metadata import facts
 from quimbi_assets.defs.partitions import (
-    ITEMS_KEY,
+    HISTORY,
     MIGRATIONS_KEY,
-    ORDERS_KEY,
+    OF_STORE,
     OWNERS,
     SNAPSHOTS_KEY,
     STORE_WEEKS,
@@ -23,18 +24,27 @@ from quimbi_assets.defs.partitions import (
     weeks_by_store,
 )
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.defs.week_models import models_of_week
-from quimbi_assets.defs.week_rows import snapshot_rows
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.history import History
+from quimbi_assets.instants import Instant, week_end
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import FrameIOManager
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_week, read_weeks
 from quimbi_assets.resources.progress import Progress
-from quimbi_assets.weekly.retention import Retention, weeks_to_drop
-from quimbi_assets.weekly.weeks import week_end
+from quimbi_assets.resources.week_models import models_of_week
+from quimbi_assets.weekly.rows import history_rows
+from quimbi_assets.weekly.snapshot import (
+    Retention,
+    SnapshotFacts,
+    WeekModels,
+    snapshot_facts,
+    snapshot_schema,
+    take_snapshot,
+    weeks_to_drop,
+)
 
 CHECK = "every_customer_once"
-OF_STORE = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="store")
 
 
 class SnapshotOptions(dg.Config):
@@ -48,7 +58,7 @@ class SnapshotOptions(dg.Config):
 
 @dg.asset(
     key=SNAPSHOTS_KEY,
-    deps=[dg.AssetDep(key, partition_mapping=OF_STORE) for key in (ORDERS_KEY, ITEMS_KEY)],
+    deps=[dg.AssetDep(key, partition_mapping=OF_STORE) for key in HISTORY],
     partitions_def=STORE_WEEKS,
     backfill_policy=dg.BackfillPolicy.single_run(),
     group_name="drift",
@@ -56,62 +66,98 @@ class SnapshotOptions(dg.Config):
     kinds={"postgres", "duckdb"},
     check_specs=[dg.AssetCheckSpec(CHECK, asset=SNAPSHOTS_KEY)],
     description="Memberships, dominant segments, archetype, value and risk of every customer as of each week's end "
-    "(Monday 00:00 by the store's clock), in `quimbi.customer_history`; blind to anything later.",
+    "(Monday 00:00 by the store's clock), in `quimbi.customer_history`; blind to anything later. Weeks before the "
+    "store's first models are seen in the segments of these.",
 )
 @retried
 def snapshots(
     context: dg.AssetExecutionContext,
     config: SnapshotOptions,
-    frames: dg.ResourceParam[FrameIOManager],
+    tables: dg.ResourceParam[ParquetTables],
     store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Make the snapshots of the partitions' weeks, oldest first."""
-    counts, customers = 0, 0
+    database, n_rows, n_customers = store.database(), 0, 0
     for store_id, weeks in weeks_by_store(context).items():
-        orders, items = _orders(store_id, frames)
+        history = tables.history(store_id)
+        if history is None:
+            raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
         for number, week in enumerate(weeks):
             progress.step(f"snapshot of {week}", 0.1 + 0.5 * number / len(weeks))
-            end = _end(store_id, week, orders, config.min_population)
+            then = _until_end(week, history, config.min_population)
             models = models_of_week(
-                store_id, week, end, orders, items, context.run_id, store, tracking, renew=config.renew_models
+                database, tracking.tracking(), week, then, context.run_id, renew=config.renew_models
             )
-            rows, kept = snapshot_rows(week, end, orders, items, models)
-            changed = store.publish_week(store_id, week, rows)
-            frames.write_week(SNAPSHOTS_KEY, store_id, week, kept)
-            context.add_asset_metadata(
-                snapshot_facts(rows, kept, changed), SNAPSHOTS_KEY, store_week_key(store_id, week)
-            )
-            counts, customers = counts + len(rows), customers + rows["customer_id"].nunique()
-        _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), frames, store)
+            made = _Snapshot(week, then, models, tables)
+            changed = publish_week(database, store_id, week, made.rows())
+            context.add_asset_metadata(made.metadata(changed), SNAPSHOTS_KEY, store_week_key(store_id, week))
+            n_rows, n_customers = n_rows + made.n_rows, n_customers + len(then.population)
+        _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), tables, store)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)
-    yield rule_check(SNAPSHOTS_KEY, CHECK, counts == customers, "Every customer has one row a week.", rows=counts)
+    yield rule_check(SNAPSHOTS_KEY, CHECK, n_rows == n_customers, "Every customer has one row a week.", rows=n_rows)
 
 
-def _orders(store_id: str, frames: FrameIOManager) -> tuple[pd.DataFrame, pd.DataFrame]:
-    orders, items = frames.read(ORDERS_KEY, store_id), frames.read(ITEMS_KEY, store_id)
-    if orders is None or items is None:
-        raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
-    return orders, items
+def _until_end(week: date, history: History, at_least: int) -> History:
+    """Return what was known by the week's end, if it is over and the store had customers by then."""
+    store, end = history.store, week_end(week, history.store.time_zone)
+    if end > Instant.now("UTC").tz_localize(None):
+        raise BadInputError(f"week {week} of store {store.store_id} is not over before {end} UTC")
+    then = history.until(end)
+    if (n := len(then.population)) < at_least:
+        raise BadInputError(
+            f"store {store.store_id} has {n} customers by the end of week {week}, fewer than {at_least}"
+        )
+    return then
 
 
-def _end(store_id: str, week: date, orders: pd.DataFrame, at_least: int) -> pd.Timestamp:
-    """Return the week's end, if it is over and the store had customers by then."""
-    end = week_end(week, orders.attrs.get("time_zone", "UTC"))
-    if end > pd.Timestamp.now("UTC").tz_localize(None):
-        raise BadInputError(f"week {week} of store {store_id} is not over before {end} UTC")
-    n = int(orders.loc[orders["order_date"] < end, "customer_id"].nunique())
-    if n < at_least:
-        raise BadInputError(f"store {store_id} has {n} customers by the end of week {week}, fewer than {at_least}")
-    return end
+class _Snapshot:
+    """A week's snapshot while it is made: rows for people, some customers at a time, and beside them its table."""
+
+    def __init__(self, week: date, history: History, models: WeekModels, tables: ParquetTables) -> None:
+        self._week, self._history, self._models, self._tables = week, history, models, tables
+        self._facts: SnapshotFacts = snapshot_facts(week, history, models)
+        self.n_rows, self._without_archetype = 0, 0
+
+    def rows(self) -> Iterator[pd.DataFrame]:
+        """Yield rows of ``customer_history``; the table is at its place when the last were taken."""
+        axes = [axis for axis in self._models.models if axis not in self._facts.inactive]
+        place = self._tables.place(SNAPSHOTS_KEY, self._history.store.store_id, self._week)
+        with TableWriter(place, snapshot_schema(axes), self._facts) as writer:
+            for part in take_snapshot(self._history, self._models):
+                writer.write(part.snapshot.to_table())
+                rows = history_rows(self._week, self._history.end, part, self._models)
+                self.n_rows += len(rows)
+                self._without_archetype += int(rows["archetype_id"].isna().sum())
+                yield rows
+
+    def metadata(self, changed: int) -> dict[str, dg.MetadataValue]:
+        """Say how many rows there are and how many changed, as of when, by which models."""
+        models = self._models
+        table = pd.DataFrame(
+            {
+                "axis": list(models.versions),
+                "version": list(models.versions.values()),
+                "fitted on data up to": [str(models.data_end[axis]) for axis in models.versions],
+            }
+        )
+        return facts(
+            self.n_rows,
+            as_of=str(self._history.end),
+            rows_changed=changed,
+            axes=", ".join(models.versions),
+            models=table,
+            not_measured=self._facts.inactive or None,
+            without_archetype=self._without_archetype,
+        )
 
 
-def _thin(store_id: str, made: list[date], retention: Retention, frames: FrameIOManager, store: StoreDatabase) -> None:
+def _thin(store_id: str, made: list[date], retention: Retention, tables: ParquetTables, store: StoreDatabase) -> None:
     """Drop the snapshots that are not kept any more; what was asked for just now stays until the next time."""
-    old = [week for week in weeks_to_drop(store.snapshot_weeks(store_id), retention) if week not in made]
+    old = [week for week in weeks_to_drop(read_weeks(store.database(), store_id), retention) if week not in made]
     if old:
-        store.drop_weeks(store_id, old)
+        drop_weeks(store.database(), store_id, old)
         for week in old:
             for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
-                frames.drop_week(key, store_id, week)
+                tables.drop(key, store_id, week)

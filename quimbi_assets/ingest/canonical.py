@@ -1,46 +1,189 @@
-"""The form in which features read orders, lines and tickets: dates naive UTC, columns in a fixed order.
+"""The form in which everything after ingestion reads orders, lines and tickets, and pandas frames brought into it.
 
-Belongs here: that form. Does not: which orders are in it (``policy``), its types and ranges (``schemas``).
+Belongs here: columns and types of the canonical tables. Does not: which orders are in them (``policy``), what of them
+is visible at an instant (``history``).
 """
 
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
+import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.compute as pc
 
-ORDER_COLUMNS = [
-    "order_id",
-    "customer_id",
-    "order_date",
-    "order_date_local",
-    "total_price",
-    "discount_amount",
-    "refund_amount",
-    "source",
-]
-ITEM_COLUMNS = [
-    "order_id",
-    "line_no",
-    "product_id",
-    "category",
-    "product_type",
-    "quantity",
-    "price",
-    "refund_amount",
-    "refunded_at",
-]
+from quimbi_assets.instants import naive_utc, zone
+
+ORDERS = {
+    "order_id": "string",
+    "customer_id": "string",
+    "order_date": "timestamp(6)",
+    "order_date_local": "timestamp(6)",
+    "total_price": "float64",
+    "discount_amount": "float64",
+    "refund_amount": "float64",
+    "source": "string",
+}
+ITEMS = {
+    "customer_id": "string",
+    "order_id": "string",
+    "line_no": "int64",
+    "product_id": "string",
+    "category": "string",
+    "product_type": "string",
+    "quantity": "float64",
+    "price": "float64",
+    "refund_amount": "float64",
+    "refunded_at": "timestamp(6)",
+}
+TICKETS = {
+    "ticket_id": "string",
+    "customer_id": "string",
+    "created_at": "timestamp(6)",
+    "created_at_local": "timestamp(6)",
+    "channel": "string",
+    "subject": "string",
+    "tags": "string",
+    "first_response_at": "timestamp(6)",
+    "resolved_at": "timestamp(6)",
+    "satisfaction_score": "float64",
+    "reopen_count": "float64",
+}
+CANONICAL: Mapping[str, Mapping[str, str]] = {"raw_orders": ORDERS, "raw_items": ITEMS, "raw_tickets": TICKETS}
+"""Tables by name, columns with their Ibis types. Times are naive UTC, ``_local`` ones naive on the store's clock."""
+
+REQUIRED = {
+    "orders": ("order_id", "customer_id", "order_date", "total_price"),
+    "items": ("order_id", "product_id", "quantity", "price"),
+    "tickets": ("ticket_id", "customer_id", "created_at"),
+}
+_ARROW_TYPES = {
+    "string": pa.string(),
+    "float64": pa.float64(),
+    "int64": pa.int64(),
+    "timestamp(6)": pa.timestamp("us"),
+}
 
 
-def canonical_tickets(tickets: pd.DataFrame) -> pd.DataFrame:
-    """Return stored support tickets with dates naive UTC, as ``schemas.CANONICAL_TICKETS``."""
-    dates = ("created_at", "first_response_at", "resolved_at")
-    return tickets.assign(**{name: naive_utc(tickets[name]) for name in dates}).reset_index(drop=True)
+def arrow_schema(table: str) -> pa.Schema:
+    """Return the Arrow schema of a canonical table."""
+    return pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in CANONICAL[table].items()])
 
 
-def naive_utc(instants: pd.Series) -> pd.Series:
-    """Return zoned instants as naive UTC in microseconds."""
-    return instants.dt.tz_convert("UTC").dt.tz_localize(None).astype("datetime64[us]")
+def canonical_schema(table: str) -> pandera.DataFrameSchema:
+    """Return what a batch of a canonical table's rows must fulfil: types, what may be NULL, money and counts >= 0."""
+    required = {"order_id", "customer_id", "order_date", "order_date_local", "total_price", "line_no", "product_id"}
+    required |= {"quantity", "price", "ticket_id", "created_at", "created_at_local"}
+    if table == "raw_tickets":
+        required -= {"customer_id"}
+    types = {
+        "string": pd.StringDtype(na_value=np.nan),
+        "float64": float,
+        "int64": "int64",
+        "timestamp(6)": np.dtype("datetime64[us]"),
+    }
+    return pandera.DataFrameSchema(
+        {
+            name: pandera.Column(
+                types[kind],
+                pandera.Check.ge(0, error=f"{name} is negative") if kind == "float64" else None,
+                nullable=name not in required,
+            )
+            for name, kind in CANONICAL[table].items()
+        },
+        name=table,
+        strict=True,
+    )
 
 
-def empty_items() -> pd.DataFrame:
-    """Return stored lines of a store that sent none."""
-    kinds = {"line_no": "int64", "refunded_at": "datetime64[us, UTC]"}
-    kinds |= dict.fromkeys(("quantity", "price", "refund_amount"), "float64")
-    return pd.DataFrame({name: pd.Series(dtype=kinds.get(name, "str")) for name in ITEM_COLUMNS})
+def canonical_tables(
+    orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None, time_zone: str = "UTC"
+) -> dict[str, pa.Table]:
+    """Bring pandas frames into the canonical form.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        One row an order: ``order_id``, ``customer_id``, ``order_date``, ``total_price`` (paid) and, where recorded, the
+        other columns of :data:`ORDERS`. Dates with an offset are converted; naive ones are UTC.
+    items : DataFrame, optional
+        One row a line: ``order_id``, ``product_id``, ``quantity``, ``price`` and, where recorded, the others.
+    tickets : DataFrame, optional
+        One row a ticket: ``ticket_id``, ``customer_id``, ``created_at`` and, where recorded, the others.
+    time_zone : str
+        IANA name of the store's clock, used where a local time is absent.
+
+    Returns
+    -------
+    dict of str to pyarrow Table
+        Exactly the columns of :data:`CANONICAL`; absent ones are NULL. Rows without a customer, and lines of orders
+        that are not there, are left out.
+
+    Raises
+    ------
+    ValueError
+        If a required column is missing or the time zone is unknown.
+    """
+    _require(orders, "orders")
+    orders = _with_local(orders, "order_date", time_zone)
+    orders = orders[orders["customer_id"].notna()]
+    raw_orders = _arrow(orders, "raw_orders")
+    return {
+        "raw_orders": raw_orders,
+        "raw_items": _items(items, raw_orders),
+        "raw_tickets": _tickets(tickets, time_zone),
+    }
+
+
+def _items(items: pd.DataFrame | None, orders: pa.Table) -> pa.Table:
+    if items is None:
+        return arrow_schema("raw_items").empty_table()
+    _require(items, "items")
+    if "refunded_at" in items:
+        items = items.assign(refunded_at=naive_utc(items["refunded_at"]))
+    if "line_no" not in items:
+        items = items.assign(line_no=range(1, len(items) + 1))
+    table = _arrow(items.drop(columns="customer_id", errors="ignore"), "raw_items")
+    place = pc.index_in(table["order_id"], orders["order_id"])
+    owned = table.set_column(0, "customer_id", orders["customer_id"].combine_chunks().take(place.combine_chunks()))
+    return owned.filter(pc.is_valid(place))
+
+
+def _tickets(tickets: pd.DataFrame | None, time_zone: str) -> pa.Table:
+    if tickets is None:
+        return arrow_schema("raw_tickets").empty_table()
+    _require(tickets, "tickets")
+    dates = [name for name in ("first_response_at", "resolved_at") if name in tickets]
+    tickets = _with_local(tickets, "created_at", time_zone).assign(**{name: naive_utc(tickets[name]) for name in dates})
+    return _arrow(tickets[tickets["customer_id"].notna()], "raw_tickets")
+
+
+def _with_local(frame: pd.DataFrame, column: str, time_zone: str) -> pd.DataFrame:
+    """Return the frame with an instant as naive UTC and, as ``<column>_local``, on the store's clock."""
+    dates = naive_utc(frame[column])
+    local = dates.dt.tz_localize("UTC").dt.tz_convert(zone(time_zone)).dt.tz_localize(None)
+    name = f"{column}_local"
+    return frame.assign(**{column: dates, name: frame[name].fillna(local) if name in frame else local})
+
+
+def _require(frame: pd.DataFrame, table: str) -> None:
+    missing = [column for column in REQUIRED[table] if column not in frame]
+    if missing:
+        raise ValueError(f"{table} lacks {', '.join(missing)}; its columns are {', '.join(map(str, frame.columns))}")
+
+
+def _arrow(frame: pd.DataFrame, table: str) -> pa.Table:
+    columns = {}
+    for field in arrow_schema(table):
+        if field.name not in frame:
+            columns[field.name] = pa.nulls(len(frame), field.type)
+            continue
+        series = frame[field.name]
+        if pa.types.is_string(field.type) and not isinstance(series.dtype, pd.StringDtype):
+            if pd.api.types.is_float_dtype(series.dtype) and (series.dropna() % 1 == 0).all():
+                series = series.astype("Int64")  # whole numbers that a gap turned into floats: "17850", not "17850.0"
+            series = series.astype("str").where(series.notna())
+        elif not pa.types.is_timestamp(field.type) and not pa.types.is_string(field.type):
+            series = pd.to_numeric(series)
+        columns[field.name] = pa.Array.from_pandas(series, type=field.type, safe=False)
+    return pa.table(columns)

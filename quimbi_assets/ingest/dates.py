@@ -1,14 +1,13 @@
 """Dates as files write them become instants in UTC, or a reason why not.
 
-Belongs here: date formats, offsets, the store's clock. Does not: which columns hold dates (``prepare``).
+Belongs here: date formats, offsets, the store's clock. Does not: which columns hold dates (``tables``).
 """
-
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest.cells import Signs, plain_text
+from quimbi_assets.instants import zone
 
 EARLIEST = pd.Timestamp("1980-01-01", tz="UTC")
 """Assumption: no store on file is older; 1970-01-01 and 1900-01-01 are what broken exports write."""
@@ -29,21 +28,15 @@ _WRITTEN = (
 )
 
 
-def zone(name: str) -> ZoneInfo:
-    """Return a time zone by its IANA name.
-
-    Raises
-    ------
-    BadInputError
-        If there is none of that name.
-    """
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError, TypeError):
-        raise BadInputError(f"unknown time zone {name!r}: give an IANA name such as Europe/Berlin or UTC") from None
+def date_signs(values: pd.Series) -> Signs:
+    """Return what a chunk of a column says about reading it as dates: which comes first, whether offsets occur."""
+    filled = Signs.FILLED if values.notna().any() else Signs.NONE
+    if pd.api.types.is_datetime64_any_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
+        return filled
+    return filled | _text_signs(pd.Series(plain_text(values).dropna().unique(), dtype="str"))
 
 
-def parse_dates(values: pd.Series, time_zone: str) -> tuple[pd.Series, pd.Series]:
+def parse_dates(values: pd.Series, time_zone: str, signs: Signs | None = None) -> tuple[pd.Series, pd.Series]:
     """Read instants.
 
     Parameters
@@ -52,6 +45,8 @@ def parse_dates(values: pd.Series, time_zone: str) -> tuple[pd.Series, pd.Series
         (n,) timestamps, dates or text; NULL allowed.
     time_zone : str
         IANA zone of the values that carry no offset.
+    signs : Signs, optional
+        `date_signs` of the whole column, of which `values` are a part; by default `values` are all of it.
 
     Returns
     -------
@@ -78,23 +73,59 @@ def parse_dates(values: pd.Series, time_zone: str) -> tuple[pd.Series, pd.Series
     if pd.api.types.is_numeric_dtype(values.dtype) and not values.isna().all():
         nowhere = pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
         return nowhere, reasons.mask(values.notna(), UNREADABLE)
-    codes, distinct = pd.factorize(values.astype("str").str.strip())
-    instants, why = _parse_text(pd.Series(distinct, dtype="str"), time_zone)
+    codes, found = pd.factorize(values.astype("str").str.strip())
+    distinct = pd.Series(found, dtype="str")
+    instants, why = _parse_text(distinct, time_zone, _text_signs(distinct) if signs is None else signs)
     result = instants.reindex(codes).set_axis(values.index)  # code -1 is NULL and finds nothing
     return result, why.reindex(codes).set_axis(values.index)
 
 
-def _parse_text(text: pd.Series, time_zone: str) -> tuple[pd.Series, pd.Series]:
+def _text_signs(text: pd.Series) -> Signs:
+    """Return what distinct texts, none of them NULL, show."""
+    is_iso = text.str.fullmatch(_ISO).astype(bool)
+    signs = Signs.OFFSET if text[is_iso].str.contains(_HAS_OFFSET).any() else Signs.NONE
+    if is_iso.all():
+        return signs
+    part = text[~is_iso].str.extract(_WRITTEN)
+    numeric, a, b, unclear = _day_and_month(part)
+    has_offset = part["offset"].notna() & part["hour"].notna() & ~_is_no_hour(part)
+    shown = {
+        Signs.DAY_FIRST: numeric & (a > 12),
+        Signs.MONTH_FIRST: numeric & (b > 12),
+        Signs.OFFSET: has_offset & ~unclear,
+        Signs.UNCLEAR_OFFSET: has_offset & unclear,
+    }
+    for sign, where in shown.items():
+        if where.any():
+            signs |= sign
+    return signs
+
+
+def _day_and_month(part: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series, pd.Series]:
+    """Return which dates are of two numbers and a year, the numbers, and of which either may be the month."""
+    a, b = (part[name].astype("Float64").fillna(0) for name in "ab")
+    numeric = part["separator"].isin(["/", "-"])
+    return numeric, a, b, (numeric & (a <= 12) & (b <= 12) & (a != b)).astype(bool)
+
+
+def _is_no_hour(part: pd.DataFrame) -> pd.Series:
+    """Tell where a clock of twelve hours shows an hour that it has not."""
+    hour = part["hour"].astype("Float64")
+    return (part["half"].notna() & ((hour < 1) | (hour > 12)).fillna(value=False)).astype(bool)
+
+
+def _parse_text(text: pd.Series, time_zone: str, signs: Signs) -> tuple[pd.Series, pd.Series]:
     """Read distinct texts, none of them NULL; same returns as `parse_dates`."""
     reasons: pd.Series = pd.Series(np.nan, index=text.index, dtype="str")
+    day_first, month_first = Signs.DAY_FIRST in signs, Signs.MONTH_FIRST in signs
     other = ~text.str.fullmatch(_ISO)
     text = text.copy()
     if other.any():
-        text[other], ambiguous = _as_iso(text[other])
+        text[other], ambiguous = _as_iso(text[other], day_first, month_first)
         reasons = reasons.mask(ambiguous.reindex(text.index, fill_value=False), AMBIGUOUS)
-    offset = text.str.contains(_HAS_OFFSET).fillna(value=False).astype(bool)
-    result = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
-    if offset.any():
+    if Signs.OFFSET in signs or (Signs.UNCLEAR_OFFSET in signs and day_first != month_first):
+        offset = text.str.contains(_HAS_OFFSET).fillna(value=False).astype(bool)
+        result = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
         parsed = pd.to_datetime(text[offset], format="ISO8601", errors="coerce", utc=True)
         result[offset] = parsed.astype("datetime64[us, UTC]")
         reasons = reasons.mask(~offset & text.notna(), MIXED)
@@ -104,27 +135,22 @@ def _parse_text(text: pd.Series, time_zone: str) -> tuple[pd.Series, pd.Series]:
     return result, reasons.mask(result.isna() & reasons.isna(), UNREADABLE)
 
 
-def _as_iso(text: pd.Series) -> tuple[pd.Series, pd.Series]:
+def _as_iso(text: pd.Series, day_first: bool, month_first: bool) -> tuple[pd.Series, pd.Series]:
     """Rewrite dates in ISO form, NULL where unreadable; and tell which are ambiguous."""
     part = text.str.extract(_WRITTEN)
-    a, b = (part[name].astype("Float64").fillna(0) for name in "ab")
-    numeric = part["separator"].isin(["/", "-"])
-    day_first, month_first = bool((numeric & (a > 12)).any()), bool((numeric & (b > 12)).any())
-    unclear = numeric & (a <= 12) & (b <= 12) & (a != b)
-    ambiguous = (unclear & (day_first == month_first)).astype(bool)
+    _, a, _, unclear = _day_and_month(part)
+    ambiguous = unclear & (day_first == month_first)
     reads_day_first = (part["separator"] == ".") | (a > 12) | (unclear & day_first)
     year = part["y1"].fillna(part["y3"]).fillna(part["y2"])
     month = part["m1"].fillna(part["m3"]).fillna(part["b"].where(reads_day_first, part["a"]))
     day = part["d1"].fillna(part["d3"]).fillna(part["a"].where(reads_day_first, part["b"]))
-    hour = part["hour"].astype("Float64")
-    half = part["half"].str.lower()
-    twelve = half.notna() & ((hour < 1) | (hour > 12)).fillna(value=False)
+    hour, half = part["hour"].astype("Float64"), part["half"].str.lower()
     hour = hour.mask(half.notna(), hour % 12 + 12 * (half == "pm").astype("Float64"))
     clock = "T" + hour.astype("Int64").astype("str").str.zfill(2) + ":" + part["minute"] + part["second"].fillna(":00")
     offset = part["offset"].replace({"UTC": "Z", "GMT": "Z"}).fillna("")
     written = year + "-" + month.str.zfill(2) + "-" + day.str.zfill(2)
     written += (clock + offset).where(part["hour"].notna(), "")
-    return written.mask(ambiguous | twelve), ambiguous
+    return written.mask(ambiguous | _is_no_hour(part)), ambiguous
 
 
 def _from_store_clock(naive: pd.Series, time_zone: str) -> pd.Series:

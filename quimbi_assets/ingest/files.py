@@ -1,14 +1,22 @@
-"""Reading a store's file as it is: every CSV cell as text, every Parquet column in its type.
+"""Reading a store's file as it is, chunk by chunk: every CSV cell as text, every Parquet column in its type.
 
-Belongs here: encodings, delimiters, compression, broken lines. Does not: what the columns mean (``aliases``).
+Belongs here: encodings, delimiters, compression, broken lines. Does not: what the columns mean (``columns``).
 """
 
 import codecs
 import csv
 import gzip
-import io
+import re
+import shutil
+import stat
+import tempfile
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
@@ -16,136 +24,253 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest.cells import NULL_WORDS
 
-NULL_WORDS: tuple[str, ...] = (
-    "",
-    "nan",
-    "NaN",
-    "NAN",
-    "null",
-    "NULL",
-    "Null",
-    "none",
-    "None",
-    "NONE",
-    "n/a",
-    "N/A",
-    "#N/A",
-    "<NA>",
-    "NaT",
-    "NA",
-)
-"""Cells that say "nothing here"."""
+CHUNK_ROWS = 250_000
+"""Rows of a Parquet file that are read and judged together; a smaller file is one chunk."""
 
-BROKEN = "broken_lines"
-"""Key of ``frame.attrs``: lines of a CSV file whose number of cells differs from the header's, as text."""
+CHUNK_BYTES = 16 << 20
+"""The same for a CSV file: about as many lines of 60 to 70 bytes. No line may be longer."""
+
+_BLOCK = 1 << 20
+_WHOLE_NUMBERS: dict[pa.DataType, pd.api.extensions.ExtensionDtype] = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file, gzipped or not.
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a table as found.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        (n_rows, n_columns) indexed from 0, with the file's own column names. CSV: all columns text, NULL for empty
+        cells.
+    broken : list of str
+        Lines between them whose number of cells differs from the header's.
+    """
+
+    frame: pd.DataFrame
+    broken: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as found, whose rows can be gone through as often as needed.
+
+    Parameters
+    ----------
+    columns : list of str
+    chunks : callable
+        ``chunks(columns)`` yields `Chunk` by chunk in the file's order; of large files only those columns, if given.
+    """
+
+    columns: list[str]
+    chunks: Callable[[Sequence[str] | None], Iterable[Chunk]]
+
+    @classmethod
+    def of(cls, *chunks: Chunk) -> "Table":
+        """Return chunks in memory as a table."""
+        return cls([str(name) for name in chunks[0].frame.columns], lambda _: chunks)
+
+
+@contextmanager
+def open_table(path: str | Path) -> Iterator[Table]:
+    """Open a CSV or Parquet file, gzipped or not, for as long as the block runs.
 
     Parameters
     ----------
     path : str or Path
         File; what it holds decides the format, not its name.
 
-    Returns
-    -------
-    pandas.DataFrame
-        (n_rows, n_columns) with the file's own column names. CSV: all columns text, NULL for empty cells.
-        ``attrs["broken_lines"]`` lists the lines that could not be split into columns.
+    Yields
+    ------
+    Table
 
     Raises
     ------
     BadInputError
-        If the file is missing, unreadable, empty or neither CSV nor Parquet.
+        If the file is missing, unreadable, empty or neither CSV nor Parquet; also while its chunks are read.
 
     Notes
     -----
     Encodings tried: UTF-16 by its mark, UTF-8 with or without mark, else Windows-1252 (Latin-1 with the euro
-    sign). Delimiters: whichever of comma, semicolon and tab is most frequent in the header.
+    sign). Delimiters: whichever of comma, semicolon and tab is most frequent in the header. What is compressed or
+    in another encoding is unpacked into a temporary file, which only this user can read.
     """
-    content = _content(Path(path))
-    is_parquet = content[:4] == b"PAR1"
-    frame = _read_parquet(content, path) if is_parquet else _read_csv(_as_utf8(content, path), path)
-    if frame.empty and not frame.attrs.get(BROKEN):
-        raise BadInputError(f"{path} has no rows: export it again with at least one row under the header")
-    return frame
-
-
-def _content(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise BadInputError(f"no such file: {path}") from None
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {error.strerror}") from error
-    if content[:2] == b"\x1f\x8b":
+    with ExitStack() as opened:
         try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise BadInputError(f"cannot read {path}: broken gzip file ({error})") from error
-    if not content.strip():
-        raise BadInputError(f"{path} is empty: export it again with a header and at least one row")
-    return content
+            plain = _unpacked(Path(path), opened)
+            with plain.open("rb") as file:
+                is_parquet = file.read(4) == b"PAR1"
+        except FileNotFoundError:
+            raise BadInputError(f"no such file: {path}") from None
+        except OSError as error:
+            raise BadInputError(f"cannot read {path}: {error.strerror}") from error
+        yield _parquet_table(plain, path, opened) if is_parquet else _csv_table(plain, path, opened)
 
 
-def _read_parquet(content: bytes, path: str | Path) -> pd.DataFrame:
+def _temporary(opened: ExitStack) -> IO[bytes]:
+    return opened.enter_context(tempfile.NamedTemporaryFile(prefix="quimbi-load-"))
+
+
+def _unpacked(path: Path, opened: ExitStack) -> Path:
+    """Return the file itself or, where it is gzipped, a temporary one with what it holds."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BadInputError(f"cannot read {path}: it is not a regular file")
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return path
+    target = _temporary(opened)
     try:
-        # Not pq.read_table, which may leave a thread of Arrow's with a buffer of Python's when the process ends.
-        return pq.ParquetFile(pa.BufferReader(content)).read().to_pandas()
+        with gzip.open(path) as packed:
+            shutil.copyfileobj(packed, target, _BLOCK)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise BadInputError(f"cannot read {path}: broken gzip file ({error})") from error
+    target.flush()
+    return Path(target.name)
+
+
+def _parquet_table(plain: Path, path: str | Path, opened: ExitStack) -> Table:
+    def broken(error: Exception) -> BadInputError:
+        return BadInputError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}")
+
+    try:
+        # The path, not an open file: a thread of Arrow's may hold a buffer of Python's still when the process ends.
+        file = opened.enter_context(pq.ParquetFile(str(plain)))
+        columns = [str(name) for name in _as_frame(file.schema_arrow.empty_table()).columns]
     except (pa.ArrowException, OSError) as error:
-        raise BadInputError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}") from error
+        raise broken(error) from error
 
-
-def _as_utf8(content: bytes, path: str | Path) -> bytes:
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        content = content.decode("utf-16", errors="replace").encode()
-    if content.startswith(codecs.BOM_UTF8):
-        content = content[3:]
-    if b"\0" in content[:4096]:
-        raise BadInputError(f"cannot read {path}: neither CSV nor Parquet; save it as CSV")
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
+    def chunks(wanted: Sequence[str] | None) -> Iterator[Chunk]:
         try:
-            return content.decode("cp1252").encode()
-        except UnicodeDecodeError:
-            return content.decode("latin-1").encode()
-    return content
+            for table in _of_size(file.iter_batches(CHUNK_ROWS, columns=None if wanted is None else list(wanted))):
+                yield Chunk(_as_frame(table))
+        except (pa.ArrowException, OSError) as error:
+            raise broken(error) from error
+
+    if not file.metadata.num_rows:
+        raise _without_rows(path)
+    return Table(columns, chunks) if file.metadata.num_rows > CHUNK_ROWS else Table.of(*chunks(None))
 
 
-def _read_csv(content: bytes, path: str | Path) -> pd.DataFrame:
-    header = content.split(b"\n", 1)[0].decode().rstrip("\r")
+def _without_rows(path: str | Path) -> BadInputError:
+    return BadInputError(f"{path} has no rows: export it again with at least one row under the header")
+
+
+def _of_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Put together batches that small row groups cut short."""
+    waiting: list[pa.RecordBatch] = []
+    n_rows = 0
+    for batch in batches:
+        if waiting and n_rows + len(batch) > CHUNK_ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting, n_rows = [], 0
+        waiting.append(batch)
+        n_rows += len(batch)
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _as_frame(table: pa.Table) -> pd.DataFrame:
+    """Return rows as pandas columns: structs as one column a field, whole numbers exact also beside a NULL."""
+    table = table.replace_schema_metadata(None)  # names an index that the file may lack
+    while any(pa.types.is_struct(kind) for kind in table.schema.types):
+        table = table.flatten()
+    index = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]
+    table = table.drop_columns(index)
+    exact = any(pa.types.is_integer(column.type) and column.null_count for column in table.columns)
+    return table.to_pandas(types_mapper=_WHOLE_NUMBERS.get if exact else None)
+
+
+def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> Table:
+    plain, has_quotes = _as_utf8(plain, path, opened)
+    with plain.open("rb") as file:
+        header = file.readline().decode("utf-8-sig").rstrip("\r\n")
     delimiter = max(",;\t", key=header.count)
     names = _unique([name.strip() for name in next(csv.reader([header], delimiter=delimiter))])
+    chunks = partial(
+        _csv_chunks, plain, path, names, pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=has_quotes)
+    )
+    if plain.stat().st_size > CHUNK_BYTES:
+        return Table(names, chunks)
+    (only,) = chunks(None)
+    if only.frame.empty and not only.broken:
+        raise _without_rows(path)
+    return Table.of(only)
+
+
+def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, bool]:
+    """Return a file in UTF-8 with what `plain` holds, which may be itself; and whether there are quotes in it."""
+    with plain.open("rb") as file:
+        head = file.read(4096)
+    utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0" in (head[: len(head) // 2 * 2].decode("utf-16", errors="replace").encode() if utf16 else head):
+        raise BadInputError(f"cannot read {path}: neither CSV nor Parquet; save it as CSV")
+    for encoding in ["utf-16"] if utf16 else ["utf-8", "cp1252", "latin-1"]:
+        target = None if encoding == "utf-8" else _temporary(opened)
+        try:
+            has_text, has_quotes = _transcoded(plain, encoding, target)
+        except UnicodeDecodeError:
+            continue
+        break
+    if not has_text:
+        raise BadInputError(f"{path} is empty: export it again with a header and at least one row")
+    return (plain if target is None else Path(target.name)), has_quotes
+
+
+def _transcoded(plain: Path, encoding: str, target: IO[bytes] | None) -> tuple[bool, bool]:
+    """Read a file in an encoding, into another if given; tell whether there is text in it, and quotes."""
+    has_text = has_quotes = False
+    with plain.open(encoding=encoding, errors="replace" if encoding == "utf-16" else "strict", newline="") as file:
+        while text := file.read(_BLOCK):
+            has_text = has_text or not text.isspace()
+            has_quotes = has_quotes or '"' in text
+            if target is not None:
+                target.write(text.encode())
+    if target is not None:
+        target.flush()
+    return has_text, has_quotes
+
+
+def _csv_chunks(
+    plain: Path, path: str | Path, names: list[str], parsing: pacsv.ParseOptions, wanted: Sequence[str] | None
+) -> Iterator[Chunk]:
     broken: list[str] = []
 
     def keep_aside(row: pacsv.InvalidRow) -> str:
         broken.append(row.text)
         return "skip"
 
+    parsing.invalid_row_handler = keep_aside
+    converting = pacsv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()),
+        null_values=list(NULL_WORDS),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=True,
+        include_columns=list(wanted or names),
+    )
+    reading = pacsv.ReadOptions(column_names=names, skip_rows=1, block_size=CHUNK_BYTES)
+    has_rows = False
     try:
-        table = pacsv.read_csv(
-            io.BytesIO(content),
-            read_options=pacsv.ReadOptions(column_names=names, skip_rows=1),
-            parse_options=pacsv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=b'"' in content, invalid_row_handler=keep_aside
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=list(NULL_WORDS),
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-            ),
-        )
+        with pacsv.open_csv(str(plain), reading, parsing, converting) as reader:
+            for batch in reader:
+                taken, broken[:] = broken[:], []
+                has_rows = True
+                yield Chunk(batch.to_pandas(), taken)
     except pa.ArrowInvalid as error:
-        if "Empty CSV" not in str(error):
+        if "Empty CSV" not in str(error) and "Could not skip initial" not in str(error):
             raise BadInputError(f"cannot read {path} as CSV: {str(error).splitlines()[0]}") from error
-        table = pa.table({name: pa.array([], pa.string()) for name in names})
-    frame = table.to_pandas()
-    frame.attrs[BROKEN] = broken
-    return frame
+    if broken or not has_rows:
+        yield Chunk(pd.DataFrame({name: pd.Series(dtype="str") for name in names}), broken)
 
 
 def _unique(names: list[str]) -> list[str]:

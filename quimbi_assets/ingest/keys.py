@@ -1,41 +1,91 @@
-"""Which ids occur among others.
+"""Ids and keys by their hashes: sets of ids that take 8 bytes each, keys of persons made comparable and unreadable.
 
-Belongs here: the one set-wise look-up of ids. Does not: what it means that one is missing.
+Belongs here: hashing, and set-wise look-ups among hashes. Does not: what it means that an id is missing, where the
+secret is kept.
 """
 
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 
-def among(ids: pd.Series, known: pd.Series | pd.Index) -> pd.Series:
-    """Tell which ids occur among others; as ``ids.isin(known)``, on text sixteen times as fast.
+def hashed(ids: pd.Series) -> np.ndarray:
+    """Return a 64-bit hash of each id, 0 of NULL: (n,) uint64, the same in every process.
 
-    ``Series.isin`` of pandas 3 makes a Python object of every known text (1.9 s for 460,000 ids among 170,000; here
-    0.12 s).
+    Among ten million ids two share one with a probability of 3e-6.
+    """
+    hashes = pd.util.hash_array(ids.to_numpy(object), categorize=False)
+    return np.where(ids.isna(), np.uint64(0), hashes)
+
+
+@dataclass(frozen=True)
+class IdSet:
+    """A set of ids by their hashes.
 
     Parameters
     ----------
-    ids : Series of shape (n,)
-        Of text, or of anything ``isin`` takes.
-    known : Series or Index of shape (m,)
-        Of the same type.
+    hashes : ndarray of uint64, shape (n,)
+        Ascending, each once.
+    """
 
-    Returns
-    -------
-    Series of bool of shape (n,)
-        Indexed as ``ids``. NULL is among the known where one of these is NULL.
+    hashes: np.ndarray = field(default_factory=lambda: np.empty(0, "uint64"))
+
+    @classmethod
+    def of(cls, parts: Iterable[np.ndarray]) -> "IdSet":
+        """Return the ids of all parts."""
+        return cls(np.unique(np.concatenate([cls().hashes, *parts])))
+
+    @classmethod
+    def spread(cls, parts: Iterable[np.ndarray]) -> "IdSet":
+        """Return the ids that occur in several of the parts, each of which has an id at most once."""
+        every = np.sort(np.concatenate([cls().hashes, *parts]))
+        return cls(np.unique(every[1:][every[1:] == every[:-1]]))
+
+    def __len__(self) -> int:
+        """Return the number of ids."""
+        return len(self.hashes)
+
+    def place(self, hashes: np.ndarray) -> np.ndarray:
+        """Return where each id stands in the set, -1 where it is none of them: (n,) int64."""
+        if not len(self):
+            return np.full(len(hashes), -1)
+        at = np.minimum(np.searchsorted(self.hashes, hashes), len(self) - 1)
+        return np.where(self.hashes[at] == hashes, at, -1)
+
+
+def comparable(keys: pd.Series, kind: str) -> pd.Series:
+    """Return keys of persons as they are compared: e-mails without surrounding space and case-folded, else NULL.
 
     Examples
     --------
-    >>> among(pd.Series(["a", "b", None]), pd.Series(["b", "c"])).to_list()
-    [False, True, False]
+    >>> comparable(pd.Series([" Ann@Example.com", "n/a"]), "email").tolist()
+    ['ann@example.com', nan]
     """
-    if not (isinstance(ids.dtype, pd.StringDtype) and isinstance(known.dtype, pd.StringDtype)):
-        return ids.isin(known)
-    found = pc.is_in(_as_text(ids), value_set=_as_text(known))
-    return pd.Series(found.to_numpy(zero_copy_only=False), index=ids.index)
+    if kind != "email":
+        return keys
+    folded = keys.str.strip().str.casefold()
+    return folded.where(folded.str.contains("@", regex=False).fillna(value=False).astype(bool))
 
 
-def _as_text(values: pd.Series | pd.Index) -> pa.Array:
-    return pa.array(values.array, type=pa.large_string(), from_pandas=True)
+def keyed_hashes(keys: pd.Series, secret: bytes) -> pd.Series:
+    """Return HMAC-SHA256 of each key: (n,) 64 hexadecimal digits, NULL where `keys` is.
+
+    One call of the standard library for each distinct key: 1.2 s a million, where DuckDB's ``sha256`` takes 2.1 s.
+
+    References
+    ----------
+    RFC 2104.
+    """
+    codes, distinct = pd.factorize(keys)
+    ready = hmac.new(secret, digestmod="sha256")
+
+    def digest(key: str) -> str:
+        keyed = ready.copy()
+        keyed.update(key.encode())
+        return keyed.hexdigest()
+
+    hashes = pd.Series([digest(key) for key in distinct], dtype="str")
+    return hashes.reindex(codes).set_axis(keys.index)

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.dates import zone
+from quimbi_assets.instants import zone
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 REFITS = ("weekly", "monthly", "never")
@@ -127,15 +127,3 @@ class StorePlan:
     def _on(self, day: pd.Timestamp, time_zone: str) -> pd.Timestamp:
         naive = day + pd.Timedelta(hours=self.hour)
         return naive.tz_localize(zone(time_zone), nonexistent="shift_forward", ambiguous=True)
-
-
-def closed_week(instant: pd.Timestamp) -> pd.Timestamp:
-    """Return the Monday that opened the last week to have ended by an instant on the store's clock; naive.
-
-    Examples
-    --------
-    >>> closed_week(pd.Timestamp("2026-11-23 05:00", tz="Europe/Berlin"))
-    Timestamp('2026-11-16 00:00:00')
-    """
-    day = instant.tz_localize(None).normalize()
-    return day - pd.Timedelta(days=day.dayofweek + 7)

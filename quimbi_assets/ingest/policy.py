@@ -1,95 +1,50 @@
-"""Which accepted orders count as purchases, and what each is worth.
+"""Which accepted orders count as purchases, and what each is worth, as expressions on the stored tables.
 
-Belongs here: the order policy and its application. Does not: whether a row is acceptable at all (``prepare``).
+Belongs here: applying a store's order policy. Does not: the policy's settings (``store``), whether a row is acceptable
+at all (``prepare``).
 """
 
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
+import ibis
+import ibis.expr.types as ir
 import pandas as pd
+import pyarrow as pa
 
-from quimbi_assets.ingest.canonical import ITEM_COLUMNS, ORDER_COLUMNS, empty_items, naive_utc
-from quimbi_assets.ingest.dates import zone
-from quimbi_assets.ingest.keys import among
+from quimbi_assets.engines import DuckEngine
+from quimbi_assets.ingest.canonical import ITEMS, ORDERS, canonical_tables
+from quimbi_assets.store import OrderPolicy, Store
 
 Report = dict[str, int]
 """What happened, in words, and to how many rows; in the order it happened."""
 
-
-@dataclass(frozen=True)
-class OrderPolicy:
-    """What a store counts as a purchase.
-
-    Parameters
-    ----------
-    dropped_statuses : tuple of str
-        Statuses (lower case) of orders that are no purchases.
-    drop_guests : bool
-        Drop orders without a customer: nobody's behaviour can be read from them.
-    gift_card_kinds : tuple of str
-        Values (lower case) of ``product_type`` or ``category`` that mark a gift card: buying one is a deposit, not
-        a purchase; it becomes one when it is spent.
-    currency : str or None
-        Keep only orders in this currency; None: the store's.
-    """
-
-    dropped_statuses: tuple[str, ...] = ("test", "cancelled", "canceled", "voided", "void", "draft", "failed")
-    drop_guests: bool = True
-    gift_card_kinds: tuple[str, ...] = ("gift card", "gift cards", "gift_card", "gift_cards", "gift-card", "giftcard")
-    currency: str | None = None
-
-    def to_json(self) -> str:
-        """Return the policy as JSON text, as ``stores.order_policy`` keeps it.
-
-        Examples
-        --------
-        >>> OrderPolicy.from_json(OrderPolicy(drop_guests=False).to_json()).drop_guests
-        False
-        """
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str | dict[str, Any]) -> "OrderPolicy":
-        """Return the policy that `text` (or its parsed form) describes; what it leaves out takes the default."""
-        given = json.loads(text) if isinstance(text, str) else text
-        known = {part.name for part in fields(cls)} & set(given)
-        values: dict[str, Any] = {
-            name: tuple(given[name]) if isinstance(given[name], list) else given[name] for name in known
-        }
-        return cls(**values)
+STORED_ORDERS = {**ORDERS, "status": "string", "currency": "string"}
+STORED_ITEMS = {name: kind for name, kind in ITEMS.items() if name != "customer_id"}
+ZERO = ibis.literal(0, "float64")
+ROUNDING = 0.005
+"""Money by which a refund may exceed what was paid before it is said to have been cut."""
+SORTED = {
+    "raw_orders": f"SELECT {', '.join(ORDERS)} FROM orders_3 ORDER BY customer_id, order_date, order_id",
+    "raw_items": f"SELECT {', '.join(ITEMS)} FROM items_2 ORDER BY customer_id, order_id, line_no",
+}
+"""The canonical tables, once ``apply_policy`` has run: rows of one customer together."""
 
 
-def apply_policy(
-    orders: pd.DataFrame,
-    items: pd.DataFrame | None = None,
-    policy: OrderPolicy | None = None,
-    time_zone: str = "UTC",
-    currency: str | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, Report]:
-    """Turn stored orders into canonical ones.
+def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None = None) -> Report:
+    """Turn stored orders into canonical ones, inside an engine.
 
     Parameters
     ----------
-    orders : pandas.DataFrame
-        (n_orders, >= 9) columns of the table ``orders``, ``order_date`` in UTC with zone.
-    items : pandas.DataFrame, optional
-        (n_lines, >= 9) columns of the table ``order_items``; None: no lines recorded.
-    policy : OrderPolicy, optional
-        Default policy if None.
-    time_zone : str
-        IANA zone of the store's clock.
+    engine : DuckEngine
+        Holds ``stored_orders`` and ``stored_items`` (:data:`STORED_ORDERS`, :data:`STORED_ITEMS`); afterwards, instead,
+        what :data:`SORTED` reads.
+    policy : OrderPolicy
     currency : str, optional
         The store's; by default the currency of most of its orders.
 
     Returns
     -------
-    orders : pandas.DataFrame
-        (n_kept, 8) as ``schemas.CANONICAL_ORDERS``.
-    items : pandas.DataFrame
-        (n_kept_lines, 9) as ``schemas.CANONICAL_ITEMS``.
-    report : dict
+    dict
         Counts in words, in order.
 
     Notes
@@ -97,80 +52,163 @@ def apply_policy(
     A gift card's value and refund leave its order's total and refund. Where refunds are recorded on lines only,
     an order's refund is the sum of its lines'. A refund never exceeds what was paid.
     """
-    policy = policy or OrderPolicy()
-    if items is None:
-        items = empty_items()
-    report: Report = {"orders read": len(orders), "lines read": len(items)}
-    for reason, dropped in _not_purchases(orders, policy, currency):
-        gone = dropped.reindex(orders.index, fill_value=False)
-        if gone.any():
-            report[f"orders dropped: {reason}"] = int(gone.sum())
-            orders = orders[~gone]
-    items = items[among(items["order_id"], orders["order_id"])]
-    orders, items = _without_gift_cards(orders, items, policy, report)
-    orders, items = _with_capped_refunds(orders, items, report)
-    report |= {"orders kept": len(orders), "lines kept": len(items)}
-    utc = orders["order_date"].dt.tz_convert("UTC")
-    orders = orders.assign(
-        order_date=utc.dt.tz_localize(None).astype("datetime64[us]"),
-        order_date_local=utc.dt.tz_convert(zone(time_zone)).dt.tz_localize(None).astype("datetime64[us]"),
+    counted: Report = {
+        "orders read": _count(engine, "stored_orders"),
+        "lines read": _count(engine, "stored_items"),
+    }
+    _define(engine, "judged", _judged(policy, policy.currency or currency or common_currency(engine)))
+    counted |= {f"orders dropped: {reason}": n for reason, n in _reasons(engine, policy)}
+    kept = _t("judged", {**STORED_ORDERS, "reason": "string"}).filter(lambda t: t.reason.isnull())
+    _keep(engine, "orders_1", kept.select(*ORDERS))
+    _keep(engine, "items_1", _lines(policy))
+    for name in ("judged", "stored_orders", "stored_items"):
+        engine.drop(name)
+    _keep(engine, "cards", _cards())
+    _define(engine, "orders_2", _without_cards())
+    if n_cards := _count(engine, "items_1", "is_card"):
+        counted["gift card lines dropped"] = n_cards
+        counted["orders dropped: only gift cards"] = _count(engine, "cards", "only_cards")
+    by_lines = not _count(engine, "orders_2", "refund_amount IS NOT NULL") and bool(
+        _count(engine, "items_1", "NOT is_card AND refund_amount IS NOT NULL")
     )
-    items = items.assign(refunded_at=naive_utc(items["refunded_at"]))
-    return orders[ORDER_COLUMNS].reset_index(drop=True), items[ITEM_COLUMNS].reset_index(drop=True), report
+    _define(engine, "orders_refunded", _with_refunds(by_lines))
+    if by_lines:
+        refunded = _count(engine, "orders_refunded", "refund_amount > 0")
+        counted["orders whose refund is the sum of their lines'"] = refunded
+    if excess := _count(engine, "orders_refunded", f"refund_amount > total_price + {ROUNDING}"):
+        counted["refunds cut to what was paid"] = excess
+    _define(engine, "orders_3", _capped_orders())
+    _define(engine, "items_2", _capped_items())
+    return counted | {"orders kept": _count(engine, "orders_3"), "lines kept": _count(engine, "items_2")}
 
 
-def _not_purchases(orders: pd.DataFrame, policy: OrderPolicy, currency: str | None) -> list[tuple[str, pd.Series]]:
-    """List, reason by reason, the orders that are no purchases; all indexed like `orders`."""
-    status = orders["status"].str.strip().str.lower()
-    reasons = [(f"status {name}", status.eq(name).fillna(value=False)) for name in policy.dropped_statuses]
+def purchases(
+    orders: pd.DataFrame, items: pd.DataFrame | None, tickets: pd.DataFrame | None, store: Store
+) -> tuple[dict[str, pa.Table], Report]:
+    """Apply a store's policy to accepted rows in pandas: the canonical tables, and what happened."""
+    frame = orders.assign(customer_id=orders["customer_id"].fillna(""))  # guests are the policy's business
+    tables = canonical_tables(frame, items, tickets, store.time_zone)
+    more = {name: pa.array(orders[name], pa.string(), from_pandas=True) for name in ("status", "currency")}
+    stored = tables["raw_orders"]
+    for name, column in more.items():
+        stored = stored.append_column(name, column)
+    with DuckEngine() as engine:
+        engine.view("given", stored)
+        engine.materialise("stored_orders", "SELECT * REPLACE (nullif(customer_id, '') AS customer_id) FROM given")
+        engine.view("stored_items", tables["raw_items"].drop_columns("customer_id"))
+        report = apply_policy(engine, store.policy, store.currency)
+        found = {name: engine.arrow(sql) for name, sql in SORTED.items()}
+    return {**found, "raw_tickets": tables["raw_tickets"]}, report
+
+
+def _t(name: str, schema: dict[str, str]) -> ir.Table:
+    return ibis.table(schema, name=name)
+
+
+def _keep(engine: DuckEngine, name: str, rows: ir.Table) -> None:
+    engine.materialise(name, str(ibis.to_sql(rows, dialect=engine.dialect)))
+
+
+def _define(engine: DuckEngine, name: str, rows: ir.Table) -> None:
+    engine.define(name, str(ibis.to_sql(rows, dialect=engine.dialect)))
+
+
+def _count(engine: DuckEngine, table: str, condition: str = "true") -> int:
+    return int(engine.arrow(f"SELECT count(*) AS n FROM {table} WHERE {condition}")["n"][0].as_py())
+
+
+def common_currency(engine: DuckEngine) -> str | None:
+    """Return the currency of most orders, of equally many the first by name."""
+    orders = _t("stored_orders", STORED_ORDERS)
+    known = orders.filter(orders.currency.notnull()).group_by("currency").agg(n=lambda t: t.count())
+    found = engine.arrow(str(ibis.to_sql(known.order_by(ibis.desc("n"), "currency").limit(1), dialect=engine.dialect)))
+    return found["currency"][0].as_py() if len(found) else None
+
+
+def _judged(policy: OrderPolicy, currency: str | None) -> ir.Table:
+    """Stored orders with the first reason for which each is no purchase, NULL where it is one."""
+    orders = _t("stored_orders", STORED_ORDERS)
+    status = orders.status.strip().lower()
+    cases: list[tuple[ir.BooleanValue, str]] = [(status == name, f"status {name}") for name in policy.dropped_statuses]
     if policy.drop_guests:
-        reasons.append(("guest without customer", orders["customer_id"].isna()))
-    common = orders["currency"].mode()
-    kept = policy.currency or currency or (common.iloc[0] if len(common) else None)
-    if kept is not None:
-        reasons.append((f"currency other than {kept}", orders["currency"].notna() & orders["currency"].ne(kept)))
-    return [(reason, dropped.astype(bool)) for reason, dropped in reasons if dropped.any()]
+        cases.append((orders.customer_id.isnull(), "guest without customer"))
+    if currency is not None:
+        cases.append((orders.currency != currency, f"currency other than {currency}"))
+    return orders.mutate(reason=ibis.cases(*cases, else_=ibis.null("string")))
 
 
-def _without_gift_cards(
-    orders: pd.DataFrame, items: pd.DataFrame, policy: OrderPolicy, report: Report
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _reasons(engine: DuckEngine, policy: OrderPolicy) -> list[tuple[str, int]]:
+    """Count the orders dropped by reason, in the order in which reasons are looked at."""
+    rows = engine.arrow("SELECT reason, count(*) AS n FROM judged WHERE reason IS NOT NULL GROUP BY reason").to_pylist()
+    order = [f"status {name}" for name in policy.dropped_statuses]
+    found = {row["reason"]: int(row["n"]) for row in rows}
+    return sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+
+
+def _lines(policy: OrderPolicy) -> ir.Table:
+    """Lines of kept orders with their customer, and whether each is a gift card."""
+    items = _t("stored_items", STORED_ITEMS)
+    orders = _t("orders_1", ORDERS).select("order_id", "customer_id")
     kinds = list(policy.gift_card_kinds)
-    is_card = items["product_type"].str.strip().str.lower().isin(kinds)
-    is_card |= items["category"].str.strip().str.lower().isin(kinds)
-    if not is_card.any():
-        return orders, items
-    cards, items = items[is_card], items[~is_card]
-    only_cards = among(orders["order_id"], cards["order_id"]) & ~among(orders["order_id"], items["order_id"])
-    report["gift card lines dropped"] = len(cards)
-    report["orders dropped: only gift cards"] = int(only_cards.sum())
-    orders = orders[~only_cards]
-    value = (cards["quantity"] * cards["price"]).groupby(cards["order_id"]).sum()
-    refund = cards["refund_amount"].groupby(cards["order_id"]).sum()
-    ids = orders["order_id"]
-    return orders.assign(
-        total_price=(orders["total_price"] - _by_order(value, ids)).clip(lower=0.0),
-        refund_amount=(orders["refund_amount"] - _by_order(refund, ids)).clip(lower=0.0),
-    ), items
+    is_kind: list[Callable[[ir.Table], ir.BooleanValue]] = [
+        lambda t: t.product_type.strip().lower().isin(kinds).fill_null(False),
+        lambda t: t.category.strip().lower().isin(kinds).fill_null(False),
+    ]
+    return items.join(orders, "order_id").mutate(is_card=lambda t: is_kind[0](t) | is_kind[1](t))
 
 
-def _by_order(sums: pd.Series, ids: pd.Series) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Return each order's sum, 0 where it has none: (n_orders,)."""
-    return sums.reindex(ids).fillna(0.0).to_numpy(dtype="float64")
-
-
-def _with_capped_refunds(
-    orders: pd.DataFrame, items: pd.DataFrame, report: Report
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    if orders["refund_amount"].isna().all() and items["refund_amount"].notna().any():
-        refund = items["refund_amount"].groupby(items["order_id"]).sum()
-        orders = orders.assign(refund_amount=_by_order(refund, orders["order_id"]))
-        report["orders whose refund is the sum of their lines'"] = int((orders["refund_amount"] > 0).sum())
-    worth = items["quantity"] * items["price"]
-    excess = (orders["refund_amount"] > orders["total_price"] + 0.005).sum()
-    if excess:
-        report["refunds cut to what was paid"] = int(excess)
-    return (
-        orders.assign(refund_amount=orders["refund_amount"].clip(upper=orders["total_price"])),
-        items.assign(refund_amount=items["refund_amount"].clip(upper=worth)),
+def _cards() -> ir.Table:
+    """Per order with gift cards: their value and refund, and whether it holds nothing else."""
+    lines = _t("items_1", {**ITEMS, "is_card": "boolean"})
+    found = lines.group_by("order_id").agg(
+        value=(lines.quantity * lines.price).sum(where=lines.is_card),
+        refund=lines.refund_amount.sum(where=lines.is_card).fill_null(ZERO),
+        n_cards=lines.is_card.sum(),
+        only_cards=lines.is_card.all(),
     )
+    return found.filter(found.n_cards > 0)
+
+
+def _without_cards() -> ir.Table:
+    orders = _t("orders_1", ORDERS)
+    cards = _t("cards", {"order_id": "string", "value": "float64", "refund": "float64", "only_cards": "boolean"})
+    joined = orders.left_join(cards, "order_id").filter(lambda t: ~t.only_cards.fill_null(False))
+    less = joined.mutate(
+        total_price=_at_least_zero(joined.total_price - joined.value.fill_null(ZERO)),
+        refund_amount=_at_least_zero(joined.refund_amount - joined.refund.fill_null(ZERO)),
+    )
+    # Where there are no cards the numbers stay as they were, to the last bit.
+    return less.select(*ORDERS)
+
+
+def _with_refunds(by_lines: bool) -> ir.Table:
+    """Orders with their own refunds, or with the sums of their lines' where only these are recorded."""
+    orders = _t("orders_2", ORDERS)
+    if not by_lines:
+        return orders
+    lines = _t("items_1", {**ITEMS, "is_card": "boolean"})
+    sums = lines.filter(~lines.is_card).group_by("order_id").agg(of_lines=lambda t: t.refund_amount.sum())
+    joined = orders.left_join(sums, "order_id")
+    return joined.mutate(refund_amount=joined.of_lines.fill_null(ZERO)).select(*ORDERS)
+
+
+def _capped_orders() -> ir.Table:
+    orders = _t("orders_refunded", ORDERS)
+    return orders.mutate(refund_amount=_at_most(orders.refund_amount, orders.total_price))
+
+
+def _capped_items() -> ir.Table:
+    lines = _t("items_1", {**ITEMS, "is_card": "boolean"})
+    orders = _t("orders_2", ORDERS).select("order_id")
+    kept = lines.filter(~lines.is_card).semi_join(orders, "order_id")
+    return kept.mutate(refund_amount=_at_most(kept.refund_amount, kept.quantity * kept.price)).select(*ITEMS)
+
+
+def _at_least_zero(value: ir.NumericValue) -> ir.NumericValue:
+    """``max(value, 0)``, NULL staying NULL."""
+    return value.isnull().ifelse(ibis.null("float64"), ibis.greatest(value, ZERO))
+
+
+def _at_most(value: ir.NumericValue, limit: ir.NumericValue) -> ir.NumericValue:
+    """``min(value, limit)``, NULL staying NULL."""
+    return value.isnull().ifelse(ibis.null("float64"), ibis.least(value, limit))

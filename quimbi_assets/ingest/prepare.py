@@ -1,21 +1,21 @@
-"""Rows as found become canonical rows, or are refused one by one with a reason.
+"""Rows as found become canonical rows, or are refused one by one with a reason; chunk by chunk.
 
-Belongs here: the order of the checks, repetitions, references between tables. Does not: one row's own checks
-(``rows``, ``schemas``), which accepted orders count as purchases (``policy``).
+Belongs here: the order of the checks, repetitions, references between tables. Does not: what is known of the whole
+file (``survey``), one row's own checks (``rows``), which orders count as purchases (``policy``).
 """
 
-from collections.abc import Collection
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.ingest import aliases, schemas, tables
-from quimbi_assets.ingest.amounts import largest_amount
-from quimbi_assets.ingest.keys import among
-from quimbi_assets.ingest.refusals import refused_rows, split_broken
-from quimbi_assets.ingest.rows import apply_schema, read_rows
-from quimbi_assets.ingest.text import as_text
+from quimbi_assets.ingest import columns, tables
+from quimbi_assets.ingest.cells import as_text, largest_amount
+from quimbi_assets.ingest.files import Chunk
+from quimbi_assets.ingest.keys import IdSet, hashed
+from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_rows, refused_rows, stored_schema
+from quimbi_assets.ingest.survey import Survey, counted, most_common, watched_ids
 
 TWICE = "occurs twice with different contents; the first was kept"
 NO_ORDER = "no accepted order has this order_id"
@@ -23,184 +23,232 @@ NO_ORDER = "no accepted order has this order_id"
 
 @dataclass(frozen=True)
 class Prepared:
-    """One table of a file, sorted into accepted and refused.
+    """Rows of one table, sorted into accepted and refused.
 
     Parameters
     ----------
-    table : str
-        Name of the table.
     accepted : pandas.DataFrame
         (n_accepted, n_columns) canonical columns; those the file does not record are wholly NULL.
     refused : pandas.DataFrame
         (n_refused, 2): ``row`` (JSON text, as the file had it) and ``reason``.
-    ignored_columns, absent_columns : list of str
-        The file's columns that mean nothing here; canonical columns that the file does not record.
-    notes : list of str
-        What else a person should know.
     contested : pandas.Series
         (n,) keys (first key column) of rows that were refused; what is stored about them must stay.
+    undecided : pandas.DataFrame
+        (n, n_columns + 2): rows with nothing wrong whose id has rows in other chunks too, with ``row`` and ``row_no``
+        (position in the file); of the rows with one key the first is to be accepted. Empty if there is one chunk.
+    persons : pandas.DataFrame
+        (n_accepted + n_undecided, n_person_columns + n_key): the keys that say whose each row is, as text, under the
+        file's names, beside the row's own key.
     """
 
-    table: str
     accepted: pd.DataFrame
     refused: pd.DataFrame
-    ignored_columns: list[str] = field(default_factory=list)
-    absent_columns: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    contested: pd.Series = field(default_factory=lambda: pd.Series(dtype="str"))
+    contested: pd.Series
+    undecided: pd.DataFrame
+    persons: pd.DataFrame
+
+
+@dataclass
+class Tally:
+    """What became of a file's rows so far.
+
+    Parameters
+    ----------
+    n_accepted, n_repeated : int
+        Rows; identical repetitions are not among the accepted.
+    refused : Counter of str
+        Rows by reason.
+    recorded : set of str
+        Canonical columns with a value in some row.
+    currencies : Counter of str
+        Accepted orders by currency.
+    """
+
+    n_accepted: int = 0
+    n_repeated: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    recorded: set[str] = field(default_factory=set)
+    currencies: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def usual_currency(self) -> str | None:
+        """The currency of most accepted orders; of several the first by name."""
+        return most_common(self.currencies)
+
+    @property
+    def n_refused(self) -> int:
+        """Rows refused."""
+        return self.refused.total()
 
     @property
     def n_read(self) -> int:
         """Rows of the file, identical repetitions not counted."""
-        return len(self.accepted) + len(self.refused)
+        return self.n_accepted + self.n_refused
 
 
-def prepare_orders(
-    frame: pd.DataFrame, time_zone: str, now: pd.Timestamp, currency: str | None = None, where: str = "the orders file"
-) -> Prepared:
-    """Sort a file of orders into accepted and refused rows.
+class Preparation:
+    """Sorts a file's rows into accepted and refused, chunk by chunk in the file's order.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        (n_rows, n_columns) as `files.read_table` returns it.
+    survey : Survey
+        Of the whole file.
     time_zone : str
         IANA zone of dates without offset.
     now : pandas.Timestamp
         Present instant, with zone; later dates (by more than a day, for clocks that differ) are refused.
     currency : str, optional
-        The store's currency, which tells what amount is absurd; by default the file's most common one.
-    where : str
-        What to call the file in a message.
-
-    Returns
-    -------
-    Prepared
-
-    Raises
-    ------
-    BadInputError
-        If a required column is missing or wholly NULL.
+        The store's currency, which tells what amount is absurd.
+    known_orders : IdSet, optional
+        Of lines: the orders they may belong to.
     """
-    spec = tables.ORDERS
-    frame, broken = split_broken(frame)
-    found = aliases.find_columns(frame, spec, where)
-    exported = aliases.is_line_export(frame)
-    if exported:
-        frame = _one_row_an_order(frame, found)
-    status, used = aliases.order_status(frame, found)
-    typed, reasons = read_rows(frame, spec, found, time_zone, now)
-    if status is not None:
-        typed["status"] = as_text(status)
-    typed["currency"] = typed["currency"].str.upper()
-    common = typed["currency"].mode()
-    usual = currency or (str(common.iloc[0]) if len(common) else None)
-    reasons = apply_schema(typed, reasons, schemas.stored_orders(largest_amount(usual)))
-    ignored = _ignored(frame, spec, [*found.values(), *used], exported)
-    return _sorted(spec, frame, typed, reasons, ignored, broken)
 
+    def __init__(
+        self,
+        survey: Survey,
+        time_zone: str,
+        now: pd.Timestamp,
+        currency: str | None = None,
+        known_orders: IdSet | None = None,
+    ) -> None:
+        self.survey, self.tally = survey, Tally()
+        self.accepted_ids: list[np.ndarray] = []
+        self._time_zone, self._now = time_zone, now
+        self._known_orders = known_orders or IdSet()
+        self._schema = stored_schema(survey.spec, largest_amount(currency))
+        self._seen = np.zeros(len(survey.spread), "int64")
+        self._n_rows = 0
 
-def prepare_order_items(
-    frame: pd.DataFrame,
-    time_zone: str,
-    now: pd.Timestamp,
-    known_orders: Collection[str] | pd.Series,
-    currency: str | None = None,
-    where: str = "the items file",
-) -> Prepared:
-    """Sort a file of order lines into accepted and refused rows.
+    @property
+    def absent_columns(self) -> list[str]:
+        """Canonical columns that no row so far records; a number for lines is always found."""
+        return [name for name in self.survey.spec.columns if name != "line_no" and name not in self.tally.recorded]
 
-    Parameters
-    ----------
-    known_orders : collection of str
-        Ids of the orders that lines may belong to: accepted from the same load, or already stored.
-    frame, time_zone, now, currency, where
-        As for `prepare_orders`.
+    @property
+    def recorded_columns(self) -> list[str]:
+        """Canonical columns to write: those some row records, and refunds of lines that are the order's, to empty."""
+        emptied = ["refund_amount"] if self.survey.is_order_refund else []
+        return [name for name in self.survey.spec.columns if name not in self.absent_columns or name in emptied]
 
-    Returns
-    -------
-    Prepared
-        ``line_no`` is the order of appearance within the order, from 1, where the file has none.
+    @property
+    def notes(self) -> list[str]:
+        """What else a person should know."""
+        notes = []
+        if self.tally.n_repeated:
+            notes.append(f"{self.tally.n_repeated:,} rows repeat an earlier row exactly and were taken once")
+        if self.survey.is_order_refund:
+            column = self.survey.columns["refund_amount"]
+            notes.append(f"{column} is the same on all lines of an order: taken as the order's, counted once")
+        return notes
 
-    Raises
-    ------
-    BadInputError
-        If a required column is missing or wholly NULL.
-    """
-    spec = tables.ORDER_ITEMS
-    frame, broken = split_broken(frame)
-    found = aliases.find_columns(frame, spec, where)
-    exported = aliases.is_line_export(frame)
-    typed, reasons = read_rows(frame, spec, found, time_zone, now)
-    if exported:  # many shops give only some products a SKU; the line's name is always there
-        names = {aliases.normalised(column): column for column in frame.columns}
-        if "lineitem_name" in names:
-            typed["product_id"] = typed["product_id"].fillna(as_text(frame[names["lineitem_name"]]))
-            reasons = reasons.mask(reasons.eq("product_id is missing") & typed["product_id"].notna())
-    if "line_no" not in found:
-        typed["line_no"] = typed.groupby("order_id", dropna=False, sort=False).cumcount() + 1
-    else:
+    def prepare(self, chunk: Chunk) -> Prepared:
+        """Sort the next chunk.
+
+        Parameters
+        ----------
+        chunk : Chunk
+            As `files.Table` yields it.
+
+        Returns
+        -------
+        Prepared
+        """
+        spec = self.survey.spec
+        frame = chunk.frame.set_axis(pd.RangeIndex(self._n_rows, self._n_rows + len(chunk.frame)))
+        self._n_rows += len(frame)
+        if spec is tables.ORDERS and self.survey.is_export:
+            frame = self._one_row_an_order(frame)
+        typed, reasons = read_rows(frame, self.survey, self._time_zone, self._now)
+        if spec is tables.ORDERS:
+            self._read_status(frame, typed)
+        if spec is tables.ORDER_ITEMS:
+            reasons = self._number_lines(frame, typed, reasons)
+        self.tally.recorded.update(name for name in spec.columns if typed[name].notna().any())
+        reasons = apply_schema(typed, reasons, self._schema)
+        if spec is tables.ORDER_ITEMS:
+            codes, orders = pd.factorize(typed["order_id"], use_na_sentinel=False)
+            is_orphan = self._known_orders.place(hashed(pd.Series(orders, dtype="str"))) < 0
+            reasons = reasons.mask(reasons.isna() & is_orphan[codes], NO_ORDER)
+        return self._sorted(frame, typed, reasons, chunk.broken)
+
+    def _one_row_an_order(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Keep the rows of a line export that carry the order's fields; of an order without one, its first row."""
+        ids = watched_ids(frame[self.survey.columns["order_id"]])
+        hashes = hashed(ids)
+        place = self.survey.spread.place(hashes)
+        seen = (place >= 0) & (self._seen[place] > 0) if len(self._seen) else np.zeros(len(frame), bool)
+        self._seen[place[place >= 0]] = 1
+        headless = (self.survey.heads.place(hashes) < 0) & ~ids.duplicated() & ~seen
+        return frame[frame[self.survey.columns["total_price"]].notna() | headless]
+
+    def _read_status(self, frame: pd.DataFrame, typed: pd.DataFrame) -> None:
+        """Fill in what several columns say together."""
+        status = columns.order_status(frame, self.survey.columns)
+        if status is not None:
+            typed["status"] = as_text(status, self.survey.signs.get(self.survey.columns.get("status", "")))
+        typed["currency"] = typed["currency"].str.upper()
+
+    def _number_lines(self, frame: pd.DataFrame, typed: pd.DataFrame, reasons: pd.Series) -> pd.Series:
+        """Fill in products, refunds and line numbers that their own column does not tell; return the reasons."""
+        if self.survey.is_export:  # many shops give only some products a SKU; the line's name is always there
+            name = columns.by_name(frame.columns).get("lineitem_name")
+            if name is not None:
+                typed["product_id"] = typed["product_id"].fillna(as_text(frame[name], self.survey.signs[name]))
+                reasons = reasons.mask(reasons.eq("product_id is missing") & typed["product_id"].notna())
+        if self.survey.is_order_refund:
+            typed["refund_amount"] = np.nan
+        if "line_no" not in self.survey.columns:
+            typed["line_no"] = self._count_lines(typed["order_id"])
+            return reasons
         broken_number = typed["line_no"].isna() | ~np.isfinite(typed["line_no"]) | (typed["line_no"] % 1 != 0)
-        reasons = reasons.mask(reasons.isna() & broken_number, "line_no is not a whole number")
         typed["line_no"] = typed["line_no"].mask(broken_number | (typed["line_no"].abs() > 2**31), -1).astype("int64")
-    reasons = apply_schema(typed, reasons, schemas.stored_order_items(largest_amount(currency)))
-    orphans = ~among(typed["order_id"], pd.Series(list(known_orders), dtype="str"))
-    reasons = reasons.mask(reasons.isna() & orphans, NO_ORDER)
-    return _sorted(spec, frame, typed, reasons, _ignored(frame, spec, list(found.values()), exported), broken)
+        return reasons.mask(reasons.isna() & broken_number, "line_no is not a whole number")
 
+    def _count_lines(self, order_ids: pd.Series) -> np.ndarray:
+        """Return each line's place within its order, from 1, lines of earlier chunks counted: (n,) int64."""
+        codes, orders = pd.factorize(order_ids, use_na_sentinel=False)
+        numbers = pd.Series(codes).groupby(codes).cumcount().to_numpy() + 1
+        if len(self._seen):
+            place = self.survey.spread.place(hashed(watched_ids(pd.Series(orders, dtype="str"))))
+            is_spread = place >= 0
+            before = np.where(is_spread, self._seen[place], 0)
+            np.add.at(self._seen, place[is_spread], np.bincount(codes, minlength=len(orders))[is_spread])
+            numbers = numbers + before[codes]
+        return numbers
 
-def prepare_support_tickets(
-    frame: pd.DataFrame, time_zone: str, now: pd.Timestamp, where: str = "the tickets file"
-) -> Prepared:
-    """Sort a file of support tickets into accepted and refused rows; parameters as for `prepare_orders`."""
-    spec = tables.SUPPORT_TICKETS
-    frame, broken = split_broken(frame)
-    found = aliases.find_columns(frame, spec, where)
-    typed, reasons = read_rows(frame, spec, found, time_zone, now)
-    reasons = apply_schema(typed, reasons, schemas.stored_support_tickets())
-    return _sorted(spec, frame, typed, reasons, _ignored(frame, spec, list(found.values()), False), broken)
+    def _sorted(self, frame: pd.DataFrame, typed: pd.DataFrame, reasons: pd.Series, broken: list[str]) -> Prepared:
+        """Collapse repetitions, refuse contradictions, and split the rows."""
+        spec, good = self.survey.spec, typed[reasons.isna()]
+        if spec is tables.ORDERS:
+            self.accepted_ids.append(hashed(good["order_id"]))
+            self.tally.currencies.update(counted(good["currency"]))
+        undecided = good.iloc[:0]
+        if set(spec.key) <= self.survey.columns.keys():
+            if len(self.survey.spread):
+                is_spread = self.survey.spread.place(hashed(watched_ids(good[spec.key[0]]))) >= 0
+                undecided, good = good[is_spread], good[~is_spread]
+            good, reasons = self._without_repetitions(good, reasons)
+        refused = reasons.notna()
+        rows = refused_rows(frame[refused], reasons[refused])
+        rows = pd.concat([rows, broken_rows(broken)], ignore_index=True) if broken else rows
+        self.tally.refused.update(counted(rows["reason"]))
+        self.tally.n_accepted += len(good)
+        person = frame.loc[good.index.union(undecided.index), list(self.survey.person)]
+        return Prepared(
+            good,
+            rows,
+            typed.loc[refused, spec.key[0]].dropna().drop_duplicates(),
+            undecided.assign(row=as_json(frame.loc[undecided.index]).to_numpy(), row_no=undecided.index),
+            pd.DataFrame({name: as_text(person[name], self.survey.signs[name]) for name in self.survey.person}),
+        )
 
-
-def _one_row_an_order(frame: pd.DataFrame, found: dict[str, str]) -> pd.DataFrame:
-    """Keep the rows of a line export that carry the order's fields; of an order without one, its first row."""
-    heads = frame[found["total_price"]].notna()
-    order = frame[found["order_id"]]
-    headless = ~order.isin(order[heads]) & ~order.duplicated()
-    return frame[heads | headless]
-
-
-def _ignored(frame: pd.DataFrame, spec: tables.TableSpec, used: list[str], exported: bool) -> list[str]:
-    if exported:  # orders and lines share the file: what one does not read the other does
-        return []
-    meant = {alias for spellings in spec.aliases.values() for alias in spellings}  # but empty: told as absent
-    return [
-        str(column)
-        for column in frame.columns
-        if str(column) not in used and not (aliases.normalised(column) in meant and frame[column].isna().all())
-    ]
-
-
-def _sorted(
-    spec: tables.TableSpec,
-    frame: pd.DataFrame,
-    typed: pd.DataFrame,
-    reasons: pd.Series,
-    ignored: list[str],
-    broken: pd.DataFrame,
-) -> Prepared:
-    """Collapse repetitions, refuse contradictions, and split the rows."""
-    key, notes = list(spec.key), []
-    good = typed[reasons.isna()]
-    again = good.duplicated(key)
-    if again.any():
+    def _without_repetitions(self, good: pd.DataFrame, reasons: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+        key = list(self.survey.spec.key)
+        again = good.duplicated(key)
+        if not again.any():
+            return good, reasons
         same = good[good.duplicated(key, keep=False)].duplicated().reindex(good.index, fill_value=False) & again
-        if same.any():
-            notes.append(f"{int(same.sum()):,} rows repeat an earlier row exactly and were taken once")
+        self.tally.n_repeated += int(same.sum())
         reasons = reasons.copy()
         reasons[again.index[again & ~same]] = f"{key[-1]} {TWICE}"
-        good = good[~again]
-    refused = reasons.notna()
-    contested = typed.loc[refused, key[0]].dropna().drop_duplicates()
-    absent = [column for column in spec.columns if column != "line_no" and typed[column].isna().all()]
-    rows = pd.concat([refused_rows(frame[refused], reasons[refused]), broken], ignore_index=True)
-    return Prepared(spec.name, good.reset_index(drop=True), rows, ignored, absent, notes, contested)
+        return good[~again], reasons

@@ -1,32 +1,66 @@
-"""Values as found become values of their column's type, with what is wrong about each row.
+"""What an acceptable row is: values of their column's type, what is wrong about each row, how refused ones look.
 
 Belongs here: one row at a time (set-wise). Does not: rows against each other or other tables (``prepare``).
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+import pandera.pandas as pandera
 
-from quimbi_assets.ingest.amounts import parse_amounts
+from quimbi_assets.ingest.cells import Signs, as_labels, as_text, parse_amounts, plain_text
 from quimbi_assets.ingest.dates import EARLIEST, FUTURE, TOO_EARLY, parse_dates
-from quimbi_assets.ingest.tables import TableSpec
-from quimbi_assets.ingest.text import as_text
+from quimbi_assets.ingest.survey import Survey
+from quimbi_assets.ingest.tables import NOT_NEGATIVE, Kind, Limit, TableSpec
+
+BROKEN_LINE = "the line does not have as many cells as the header"
+
+_UTC = pd.DatetimeTZDtype("us", "UTC")  # pandera compares types exactly: plain "datetime64[ns, UTC]" would fail
+_TEXT = pd.StringDtype(na_value=np.nan)
 
 
-def read_rows(
-    frame: pd.DataFrame, spec: TableSpec, found: dict[str, str], time_zone: str, now: pd.Timestamp
-) -> tuple[pd.DataFrame, pd.Series]:
+_TYPES: dict[Kind, object] = {
+    "text": _TEXT,
+    "labels": _TEXT,
+    "money": float,
+    "number": float,
+    "whole": "int64",
+    "date": _UTC,
+}
+
+
+def stored_schema(spec: TableSpec, largest: float) -> pandera.DataFrameSchema:
+    """Return the schema of a table as it is kept; `largest` is the highest credible amount in the store's currency.
+
+    Comparisons let NULL pass, ``nullable`` refuses it.
+    """
+    money = (NOT_NEGATIVE, Limit("le", (largest,), f"is absurd (above {largest:,.0f})"))
+    return pandera.DataFrameSchema(
+        {
+            column.name: pandera.Column(
+                _TYPES[column.kind],
+                [
+                    getattr(pandera.Check, limit.check)(*limit.arguments, error=f"{column.name} {limit.said}")
+                    for limit in (money if column.kind == "money" else column.limits)
+                ],
+                nullable=column.nullable and column.kind != "whole",
+            )
+            for column in spec.declared
+        }
+    )
+
+
+def read_rows(frame: pd.DataFrame, survey: Survey, time_zone: str, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.Series]:
     """Read every canonical column; the first thing wrong with a row is its reason.
 
     Parameters
     ----------
     frame : pandas.DataFrame
         (n, n_columns) as the file has it.
-    spec : TableSpec
-    found : dict
-        Canonical column → the file's.
+    survey : Survey
+        Of the whole file.
     time_zone : str
         IANA zone of dates without offset.
     now : pandas.Timestamp
@@ -39,51 +73,92 @@ def read_rows(
     reasons : pandas.Series
         (n,) text, NULL for rows with nothing wrong so far.
     """
-    read: dict[str, tuple[pd.Series, pd.Series]] = {}
-    nothing = pd.Series(np.nan, index=frame.index, dtype="str")
-    readers: dict[str, Callable[[str, pd.Series], tuple[pd.Series, pd.Series]]] = {
-        **dict.fromkeys(spec.text, lambda _, values: (as_text(values), nothing)),
-        **dict.fromkeys(spec.amounts, _amount),
-        **dict.fromkeys(spec.dates, lambda name, values: _date(name, values, time_zone, now)),
-    }
-    for column in spec.columns:
-        values = frame[found[column]] if column in found else nothing
-        read[column] = readers[column](column, values)
+    nothing: pd.Series = pd.Series(np.nan, index=frame.index, dtype="str")
+    typed: dict[str, pd.Series] = {}
     reasons = nothing
-    for column in spec.columns:
-        values, wrong = read[column]
-        if column in spec.required and column != "customer_id":  # an order without customer is a guest's
-            wrong = wrong.mask(wrong.isna() & values.isna(), f"{column} is missing")
+    for column in survey.spec.declared:
+        name = survey.columns.get(column.name)
+        values, signs = (nothing, Signs.NONE) if name is None else (frame[name], survey.signs[name])
+        wrong = nothing
+        if column.kind in ("text", "labels"):
+            text = as_text(values, signs)
+            typed[column.name] = as_labels(text) if column.kind == "labels" else text
+        elif column.kind == "date":
+            typed[column.name], wrong = _dates(column.name, values, signs, time_zone, now)
+        else:
+            typed[column.name], wrong = _amounts(column.name, values, signs)
+        if not column.nullable:
+            wrong = wrong.mask(wrong.isna() & typed[column.name].isna(), f"{column.name} is missing")
         reasons = reasons.where(reasons.notna(), wrong) if wrong is not nothing else reasons
-    return pd.DataFrame({column: values for column, (values, _) in read.items()}, index=frame.index), reasons
+    return pd.DataFrame(typed, index=frame.index), reasons
 
 
-def _amount(name: str, values: pd.Series) -> tuple[pd.Series, pd.Series]:
+def _amounts(name: str, values: pd.Series, signs: Signs) -> tuple[pd.Series, pd.Series]:
     if not pd.api.types.is_numeric_dtype(values.dtype):
-        values = as_text(values)
-    numbers = parse_amounts(values)
+        values = plain_text(values)
+    numbers = parse_amounts(values, signs)
     unread = values.notna() & numbers.isna()
     reasons = pd.Series(np.nan, index=values.index, dtype="str").mask(unread, f"{name} is not a number")
     return numbers, reasons
 
 
-def _date(name: str, values: pd.Series, time_zone: str, now: pd.Timestamp) -> tuple[pd.Series, pd.Series]:
+def _dates(
+    name: str, values: pd.Series, signs: Signs, time_zone: str, now: pd.Timestamp
+) -> tuple[pd.Series, pd.Series]:
     if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        values = as_text(values)
-    instants, reasons = parse_dates(values, time_zone)
+        values = as_text(values, signs)
+    instants, reasons = parse_dates(values, time_zone, signs)
     reasons = reasons.mask(instants > now + pd.Timedelta(days=1), FUTURE).mask(instants < EARLIEST, TOO_EARLY)
     return instants, (name + " " + reasons) if reasons.notna().any() else reasons
 
 
-def apply_schema(typed: pd.DataFrame, reasons: pd.Series, schema: pa.DataFrameSchema) -> pd.Series:
+def apply_schema(typed: pd.DataFrame, reasons: pd.Series, schema: pandera.DataFrameSchema) -> pd.Series:
     """Return `reasons` with, for each row that had none, the first thing its schema finds wrong: (n,) text or NULL."""
     clean = typed[reasons.isna()] if reasons.notna().any() else typed
     try:
         schema.validate(clean, lazy=True)
-    except pa.errors.SchemaErrors as errors:
+    except pandera.errors.SchemaErrors as errors:
         failures = errors.failure_cases.dropna(subset="index").drop_duplicates("index")
         if len(failures) == 0 or failures["check"].str.startswith("dtype").any():
             raise
         reasons = reasons.copy()
         reasons.loc[failures["index"].astype("int64")] = failures["check"].astype("str").to_numpy()
     return reasons
+
+
+def refused_rows(rows: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
+    """Return refused rows in the form of the quarantine.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        (n, n_columns) as the file had them.
+    reasons : pandas.Series
+        (n,) text.
+
+    Returns
+    -------
+    pandas.DataFrame
+        (n, 2): ``row`` (one JSON object as text; infinities as text) and ``reason``.
+    """
+    return pd.DataFrame({"row": as_json(rows), "reason": reasons.to_numpy()}, dtype="str")
+
+
+def as_json(rows: pd.DataFrame) -> pd.Series:
+    """Return each row as one JSON object in text, without the NUL that PostgreSQL cannot hold: (n,) indexed from 0."""
+    if rows.empty:
+        return pd.Series(dtype="str")
+    rows = rows.reset_index(drop=True)
+    for column in rows.columns:
+        if pd.api.types.is_float_dtype(rows[column].dtype) and np.isinf(rows[column]).any():
+            rows[column] = rows[column].astype("str")  # JSON has no infinity
+        elif rows[column].dtype == object:
+            rows[column] = rows[column].map(str, na_action="ignore")
+    lines = rows.to_json(orient="records", lines=True, date_format="iso", date_unit="us").splitlines()
+    return pd.Series(lines, dtype="str").str.replace(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", regex=True)
+
+
+def broken_rows(lines: Sequence[str]) -> pd.DataFrame:
+    """Return lines that could not be split into columns in the form of `refused_rows`."""
+    texts = [json.dumps({"line": line.replace("\0", "")}, ensure_ascii=False) for line in lines]
+    return pd.DataFrame({"row": pd.Series(texts, dtype="str")}).assign(reason=BROKEN_LINE).astype("str")

@@ -1,16 +1,63 @@
-"""The three tables a store sends: their columns, and the names other systems use for them.
+"""What a store sends, table by table: the one declaration of every column, from which all else is derived.
 
-Belongs here: declarations. Does not: finding the columns in a file (``aliases``), what a value may be (``schemas``).
+Belongs here: columns, their kinds and limits, and the names other systems use for them. Does not: finding the columns
+in a file (``columns``), reading values (``cells``, ``dates``), judging rows (``rows``).
 
-Known are the column names of this project, of Shopify's order export and of its Admin API.
+Known are the column names of this project, of Shopify's exports and Admin API, and of Gorgias' and Zendesk's tickets.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["text", "labels", "money", "number", "whole", "date"]
+"""How cells are read: ``labels`` are lists of words, ``money`` is limited by currency, ``whole`` is a line number."""
+
+
+class Limit(NamedTuple):
+    """What values may be: a check of pandera's by name, its arguments, and what is said of a value beyond."""
+
+    check: str
+    arguments: tuple[Any, ...]
+    said: str
+
+
+NOT_NEGATIVE = Limit("ge", (0,), "is negative")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A canonical column.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+    names : str
+        What it is called in files, normalised (see ``columns.normalised``), best first, with a space between.
+    required : bool
+        Whether a file must have it and a row a value in it.
+    optional_value : bool
+        Whether rows of a required column may do without: an order without customer is a guest's.
+    limits : tuple of Limit
+    """
+
+    name: str
+    kind: Kind
+    names: str
+    required: bool = False
+    optional_value: bool = False
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def nullable(self) -> bool:
+        """Whether a row may have no value here."""
+        return not self.required or self.optional_value
 
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A canonical table as files may spell it.
+    """A canonical table.
 
     Parameters
     ----------
@@ -18,111 +65,128 @@ class TableSpec:
         Table name in the database.
     key : tuple of str
         Columns that identify a row within a store.
-    required : tuple of str
-        Columns a file must have.
-    aliases : dict of str to tuple of str
-        Canonical column → names it goes by, normalised (see `normalised`), best first.
-    text, amounts, dates : tuple of str
-        Canonical columns by kind; every column is in exactly one (``line_no`` is in ``amounts``).
+    declared : tuple of Column
+    person : dict of str to str
+        Kinds of keys that say whose a row is, and the names of columns that hold them, as in `Column`.
     """
 
     name: str
     key: tuple[str, ...]
-    required: tuple[str, ...]
-    aliases: dict[str, tuple[str, ...]] = field(repr=False)
-    text: tuple[str, ...] = ()
-    amounts: tuple[str, ...] = ()
-    dates: tuple[str, ...] = ()
+    declared: tuple[Column, ...] = field(repr=False)
+    person: dict[str, str] = field(repr=False, default_factory=dict)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
-        """All canonical columns."""
-        return tuple(self.aliases)
+        """All canonical columns, in order."""
+        return tuple(column.name for column in self.declared)
 
+    @cached_property
+    def aliases(self) -> dict[str, tuple[str, ...]]:
+        """Canonical column → the names it goes by."""
+        return {column.name: tuple(column.names.split()) for column in self.declared}
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """Columns a file must have."""
+        return tuple(column.name for column in self.declared if column.required)
+
+    @cached_property
+    def text(self) -> tuple[str, ...]:
+        """Columns of text."""
+        return self._of("text", "labels")
+
+    @cached_property
+    def amounts(self) -> tuple[str, ...]:
+        """Columns of numbers, ``line_no`` among them."""
+        return self._of("money", "number", "whole")
+
+    @cached_property
+    def dates(self) -> tuple[str, ...]:
+        """Columns of instants."""
+        return self._of("date")
+
+    def _of(self, *kinds: Kind) -> tuple[str, ...]:
+        return tuple(column.name for column in self.declared if column.kind in kinds)
+
+
+_EMAILS = "email customer_email requester_email contact_email billing_email e_mail"
+_HELPDESK_IDS = "requester_id helpdesk_id gorgias_id zendesk_id"
+_SHOPS_IDS = "customer_id customer customer_external_id external_customer_id requester_external_id shopify_customer_id"
+
+_CODE = Limit("str_matches", ("^[A-Z]{3}$",), "is not a three-letter code")
+_LINE = Limit("in_range", (0, 2**31 - 1), "is out of range")
+_SCORE = Limit("in_range", (1, 5), "is not between 1 and 5")
+_TIMES = Limit("in_range", (0, 1e4), "is not between 0 and 10,000")
+_QUANTITY = (Limit("gt", (0,), "is not above 0"), Limit("le", (1e7,), "is absurd (above 10,000,000)"))
+_CUSTOMERS = "customer_id customer_customer_id client_id user_id customer email customer_email"
+_ORDERED = "order_date created_at processed_at order_created_at ordered_at date timestamp"
+_PRODUCTS = "product_id lineitem_product_id sku lineitem_sku variant_id product lineitem_name"
+_WRITTEN = "created_at created created_datetime opened_at opened_datetime first_message_datetime date"
+_ANSWERED = "first_response_at first_reply_at first_responded_at first_response_datetime "
+_ANSWERED += "first_agent_message_datetime first_agent_response_datetime"
+_RATED = "satisfaction_score satisfaction satisfaction_survey_score csat_score csat survey_score rating"
 
 ORDERS = TableSpec(
-    name="orders",
-    key=("order_id",),
-    required=("order_id", "customer_id", "order_date", "total_price"),
-    aliases={
-        "order_id": ("order_id", "id", "order_number", "order_name", "name", "order"),
-        "customer_id": (
-            "customer_id",
-            "customer_customer_id",
-            "client_id",
-            "user_id",
-            "customer",
-            "email",
-            "customer_email",
-        ),
-        "order_date": (
-            "order_date",
-            "created_at",
-            "processed_at",
-            "order_created_at",
-            "ordered_at",
-            "date",
-            "timestamp",
-        ),
-        "total_price": ("total_price", "total", "order_total", "total_amount", "amount", "grand_total"),
-        "discount_amount": ("discount_amount", "total_discounts", "total_discount", "discounts", "discount"),
-        "source": ("source", "source_name", "sales_channel", "channel"),
-        "status": ("status", "order_status", "financial_status"),
-        "currency": ("currency", "currency_code", "order_currency"),
-        "refund_amount": ("refund_amount", "refunded_amount", "total_refunded", "total_refunds", "refunds", "refunded"),
-    },
-    text=("order_id", "customer_id", "source", "status", "currency"),
-    amounts=("total_price", "discount_amount", "refund_amount"),
-    dates=("order_date",),
+    "orders",
+    ("order_id",),
+    (
+        Column("order_id", "text", "order_id id order_number order_name name order", required=True),
+        Column("customer_id", "text", _CUSTOMERS, required=True, optional_value=True),
+        Column("order_date", "date", _ORDERED, required=True),
+        Column("total_price", "money", "total_price total order_total total_amount amount grand_total", required=True),
+        Column("discount_amount", "money", "discount_amount total_discounts total_discount discounts discount"),
+        Column("source", "text", "source source_name sales_channel channel"),
+        Column("status", "text", "status order_status financial_status"),
+        Column("currency", "text", "currency currency_code order_currency", limits=(_CODE,)),
+        Column("refund_amount", "money", "refund_amount refunded_amount total_refunded total_refunds refunds refunded"),
+    ),
+    {"email": _EMAILS},
 )
 
 ORDER_ITEMS = TableSpec(
-    name="order_items",
-    key=("order_id", "line_no"),
-    required=("order_id", "product_id", "quantity", "price"),
-    aliases={
-        "order_id": ("order_id", "order_number", "order_name", "name", "order"),
-        "line_no": ("line_no", "line_number", "line", "position"),
-        "product_id": (
-            "product_id",
-            "lineitem_product_id",
-            "sku",
-            "lineitem_sku",
-            "variant_id",
-            "product",
-            "lineitem_name",
-        ),
-        "category": ("category", "product_category", "lineitem_category"),
-        "product_type": ("product_type", "lineitem_product_type", "type"),
-        "quantity": ("quantity", "lineitem_quantity", "qty"),
-        "price": ("price", "unit_price", "lineitem_price", "item_price"),
-        "refund_amount": ("refund_amount", "refunded_amount", "refund"),
-        "refunded_at": ("refunded_at", "refund_date", "returned_at"),
-    },
-    text=("order_id", "product_id", "category", "product_type"),
-    amounts=("line_no", "quantity", "price", "refund_amount"),
-    dates=("refunded_at",),
+    "order_items",
+    ("order_id", "line_no"),
+    (
+        Column("order_id", "text", "order_id order_number order_name name order", required=True),
+        Column("line_no", "whole", "line_no line_number line position", limits=(_LINE,)),
+        Column("product_id", "text", _PRODUCTS, required=True),
+        Column("category", "text", "category product_category lineitem_category"),
+        Column("product_type", "text", "product_type lineitem_product_type type"),
+        Column("quantity", "number", "quantity lineitem_quantity qty", required=True, limits=_QUANTITY),
+        Column("price", "money", "price unit_price lineitem_price item_price", required=True),
+        Column("refund_amount", "money", "refund_amount refunded_amount refund"),
+        Column("refunded_at", "date", "refunded_at refund_date returned_at"),
+    ),
 )
 
 SUPPORT_TICKETS = TableSpec(
-    name="support_tickets",
-    key=("ticket_id",),
-    required=("ticket_id", "customer_id", "created_at"),
-    aliases={
-        "ticket_id": ("ticket_id", "id", "ticket", "ticket_number"),
-        "customer_id": ("customer_id", "requester_id", "customer", "email", "customer_email", "requester_email"),
-        "created_at": ("created_at", "created", "opened_at", "created_datetime", "date"),
-        "channel": ("channel", "via", "source"),
-        "status": ("status", "state"),
-        "priority": ("priority",),
-        "subject": ("subject", "title"),
-        "tags": ("tags", "labels", "topic"),
-        "first_response_at": ("first_response_at", "first_reply_at", "first_responded_at"),
-        "resolved_at": ("resolved_at", "solved_at", "closed_at", "closed_datetime"),
-        "satisfaction_score": ("satisfaction_score", "satisfaction", "csat", "rating"),
-        "reopen_count": ("reopen_count", "reopens", "n_reopens"),
-    },
-    text=("ticket_id", "customer_id", "channel", "status", "priority", "subject", "tags"),
-    amounts=("satisfaction_score", "reopen_count"),
-    dates=("created_at", "first_response_at", "resolved_at"),
+    "support_tickets",
+    ("ticket_id",),
+    (
+        Column("ticket_id", "text", "ticket_id id ticket ticket_number", required=True),
+        Column("customer_id", "text", f"{_SHOPS_IDS} {_HELPDESK_IDS} {_EMAILS}", required=True, optional_value=True),
+        Column("created_at", "date", _WRITTEN, required=True),
+        Column("channel", "text", "channel via source"),
+        Column("status", "text", "status state"),
+        Column("priority", "text", "priority"),
+        Column("subject", "text", "subject title"),
+        Column("tags", "labels", "tags labels topic"),
+        Column("first_response_at", "date", _ANSWERED),
+        Column("resolved_at", "date", "resolved_at solved_at closed_at closed_datetime resolved_datetime"),
+        Column("satisfaction_score", "number", _RATED, limits=(_SCORE,)),
+        Column("reopen_count", "number", "reopen_count reopens n_reopens", limits=(_TIMES,)),
+    ),
+    {"customer_id": _SHOPS_IDS, "helpdesk_id": _HELPDESK_IDS, "email": _EMAILS},
 )
+
+CUSTOMERS = TableSpec(
+    "customers",
+    (),
+    (),
+    {
+        "customer_id": "customer_id id client_id user_id customer external_id customer_external_id shopify_customer_id",
+        "helpdesk_id": _HELPDESK_IDS,
+        "email": _EMAILS,
+    },
+)
+"""A list of customers is kept as identities only: its rows say which keys are one person's."""

@@ -1,8 +1,9 @@
 """Clusters → named segments.
 
-Reading order: ``describe`` counts and averages a fitted axis's segments in shop units; ``traits`` says what
-is true of each in one word, by ``truth``; ``naming`` chooses words until every name is unique, with ``wording``;
-``interpretation`` writes the sentence, with ``values`` and ``clock``; ``rows`` and ``table`` are what leaves:
-rows of ``dim_segment_master``, and the answer of ``quimbi segments --json``. ``asking`` is names asked of Claude, and
-who names which segment.
+Reading order: ``segment_statistics`` counts and averages a fitted axis's segments in original units; ``descriptors``
+say what is true of each in one word, by ``word_rules``; ``rule_names`` chooses words until every name is unique, with
+``name_builder``; ``sentences`` writes the interpretation, with ``values``. ``brief`` is what a language model is told,
+``asking`` in which words; ``conversation`` asks, tests (``validators``, ``directions``), has failures repaired once and
+says what passed; ``plan`` settles who names which segment; ``rows`` is what leaves: rows of ``dim_segment_master``, and
+the answer of ``quimbi segments --json``. Nothing here touches a network.
 """

@@ -1,9 +1,10 @@
-"""Segments as rows of ``dim_segment_master``, the table that people and other systems query.
+"""Segments as they leave: rows of ``dim_segment_master``, and what ``quimbi segments --json`` prints.
 
-Belongs here: the shape of that table. Does not: writing it, deciding which version of a segment is current.
+Belongs here: the shape of both. Does not: reading and writing the table, which version of a segment is current.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,16 @@ import pandas as pd
 
 from quimbi_assets.axes._axis import Axis
 from quimbi_assets.clustering.model import AxisModel
+
+AXIS_FIELDS = ("status", "reason", "k", "silhouette", "stability_ari", "mlflow_run_id")
+SEGMENT_FIELDS = (
+    "segment_id",
+    "segment_name",
+    "interpretation",
+    "customer_count",
+    "population_percentage",
+    "stability",
+)
 
 
 def segment_rows(
@@ -28,27 +39,11 @@ def segment_rows(
 
     Parameters
     ----------
-    store_id : str
-        Store.
-    axis : Axis
-        Declaration of the axis.
     description : DataFrame, shape (k, n_statistics)
         From ``describe_segments``.
     names : DataFrame, shape (k, 3)
         ``segment_id``, ``segment_name``, ``interpretation``, and who made them (``name_source``, ``text_source``;
         rules where that is not said), in any order of rows.
-    model : AxisModel
-        Fitted model.
-    valid_from : datetime
-        Instant from which the rows hold.
-    model_version : str
-        Version of the registered model.
-
-    Returns
-    -------
-    DataFrame, shape (k, 15)
-        ``cluster_center``: JSON of feature to mean in shop units, null where undefined; ``scaler_params``:
-        JSON; ``stability``: 0-1; ``valid_to``: NaT, the rows being current.
 
     Raises
     ------
@@ -99,4 +94,44 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
+    if value is pd.NA:
+        return None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def segments_table(
+    store_id: str,
+    as_of: datetime | None,
+    axes: Mapping[str, Mapping[str, Any]],
+    segments: pd.DataFrame,
+) -> dict[str, Any]:
+    """Nest current segments, from the largest down, under their axes.
+
+    Parameters
+    ----------
+    axes : mapping of axis to its facts
+        :data:`AXIS_FIELDS`; what is missing is None. Their order is kept.
+    segments : DataFrame
+        Current rows of ``dim_segment_master``; ``axis_name`` and the six segment fields.
+
+    Raises
+    ------
+    ValueError
+        If there are segments of an axis that ``axes`` does not name.
+    """
+    strangers = sorted(set(segments["axis_name"]) - set(axes))
+    if strangers:
+        raise ValueError(f"segments of unknown axes: {', '.join(strangers)}")
+    ranked = segments.sort_values(["customer_count", "segment_id"], ascending=[False, True])
+    return {
+        "store_id": store_id,
+        "as_of": pd.Timestamp(as_of).isoformat() if as_of is not None else None,
+        "axes": [
+            {
+                "axis": axis,
+                **_plain({key: facts.get(key) for key in AXIS_FIELDS}),
+                "segments": _plain(ranked.loc[ranked["axis_name"] == axis, list(SEGMENT_FIELDS)].to_dict("records")),
+            }
+            for axis, facts in axes.items()
+        ],
+    }

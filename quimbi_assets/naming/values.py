@@ -1,10 +1,14 @@
-"""One number in shop units as a person reads it: ``2.4 orders a month``, ``31 %``, ``£1,240``.
+"""One number in original units as a person reads it: ``2.4 orders a month``, ``31 %``, ``£1,240``, ``13:30``.
 
-Belongs here: rounding, units and currency signs. Does not: sentences (``interpretation``).
+Belongs here: rounding, units, currency signs, and a mean hour on the clock (the ``<name>_sin`` / ``<name>_cos`` pairs,
+which mean nothing to a shopkeeper one by one). Does not: sentences (``sentences``), measuring.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
 
 from quimbi_assets.axes._axis import Feature
 
@@ -12,24 +16,15 @@ CURRENCY_SIGNS = {"GBP": "£", "USD": "$", "EUR": "€", "JPY": "¥", "INR": "�
 UNKNOWN = "not known"
 SKEWED = ("log1p", "signed_log1p")
 """Transforms of features whose mean a few customers can carry far away: their medians are reported instead."""
+MIN_CONCENTRATION = 0.3
+"""Assumption: below this resultant length hours are spread too widely for a mean hour to mean anything."""
 
 
 def format_value(feature: Feature, value: float, currency: str = "") -> str:
     """Write a feature's value with its unit, rounded as a shopkeeper would say it.
 
-    Parameters
-    ----------
-    feature : Feature
-        Declares the unit; ``share`` and ``yes/no`` are printed as a percentage, ``money`` in the store's
-        currency.
-    value : float
-        In shop units; NaN is written as "not known".
-    currency : str, default ""
-        ISO code (``"GBP"``) or sign (``"£"``).
-
-    Returns
-    -------
-    str
+    ``share`` and ``yes/no`` are printed as a percentage, ``money`` in the store's currency, which is an ISO code or a
+    sign; NaN as "not known".
 
     Examples
     --------
@@ -121,3 +116,57 @@ _WRITERS: dict[str, Callable[[float], str]] = {
     "index": format_number,
     "slope": _signed,
 }
+
+
+def clock_pairs(names: list[str]) -> dict[str, tuple[str, str]]:
+    """Find the features that are the sine and cosine of one clock angle, by their common stem.
+
+    Examples
+    --------
+    >>> clock_pairs(["weekend_ratio", "hour_sin", "hour_cos"])
+    {'hour': ('hour_sin', 'hour_cos')}
+    """
+    stems = [name.removesuffix("_sin") for name in names if name.endswith("_sin")]
+    return {stem: (f"{stem}_sin", f"{stem}_cos") for stem in stems if f"{stem}_cos" in names}
+
+
+def clock_hour(sine: float, cosine: float) -> float:
+    """Return the hour of day, 0-24, of a mean clock angle; NaN where the hours are too spread out to have one.
+
+    Examples
+    --------
+    >>> round(clock_hour(1.0, 0.0), 6), round(clock_hour(0.0, -1.0), 6), clock_hour(0.1, 0.1)
+    (6.0, 12.0, nan)
+    """
+    if not math.hypot(sine, cosine) >= MIN_CONCENTRATION:
+        return math.nan
+    return (math.atan2(sine, cosine) / (2 * math.pi) * 24) % 24
+
+
+def format_hour(hour: float) -> str:
+    """Write an hour of day as a clock time, to the nearest ten minutes.
+
+    Examples
+    --------
+    >>> format_hour(13.54), format_hour(23.99)
+    ('13:30', '00:00')
+    """
+    minutes = round(hour * 6) * 10 % 1440
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def part_of_day(hour: float) -> str:
+    """Name the part of the day: morning from 6, afternoon from 12, evening from 17, night from 22.
+
+    Examples
+    --------
+    >>> [part_of_day(hour) for hour in (5.9, 6, 12, 17, 22)]
+    ['night', 'morning', 'afternoon', 'evening', 'night']
+    """
+    parts = ("night", "morning", "afternoon", "evening", "night")
+    return parts[int(np.searchsorted((6.0, 12.0, 17.0, 22.0), hour, side="right"))]
+
+
+def mean_hour(segment: Mapping[str, float] | pd.Series, statistic: str, pair: tuple[str, ...]) -> float:
+    """Return a segment's hour of day by a statistic (``centre``, ``population``) of the pair; NaN without a pair."""
+    return clock_hour(*(float(segment[f"{statistic}:{name}"]) for name in pair)) if pair else math.nan

@@ -10,14 +10,14 @@ Belongs here: the choice, and its bounds. Does not: assigning customers (``arche
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quimbi_assets.profiles.archetypes import ArchetypeSet, combination_codes, log_memberships, nearest
 from quimbi_assets.profiles.fingerprint import axis_order
-from quimbi_assets.profiles.information import shared_bits
 from quimbi_assets.profiles.scores import AxisScores
 
 Array = NDArray[np.float64]
@@ -40,12 +40,8 @@ class ArchetypeChoice:
 
     Parameters
     ----------
-    kept : ArchetypeSet
-        The archetypes.
     position : ndarray of int, shape (n,)
         Archetype of every customer.
-    floor : int
-        Fewest customers of an archetype.
     retained : float
         Median product of memberships in the archetype's segments, over the same with everybody in their own
         combination; at most 1.
@@ -58,11 +54,17 @@ class ArchetypeChoice:
     floor: int
     retained: float
     information: float
-    counts: Positions = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Count the customers of each archetype."""
-        object.__setattr__(self, "counts", np.bincount(self.position, minlength=len(self.kept.segments)))
+    @cached_property
+    def counts(self) -> Positions:
+        """Customers of each archetype."""
+        return np.bincount(self.position, minlength=len(self.kept.segments))
+
+    def of_everybody(self, counts: Mapping[str, int]) -> "ArchetypeChoice":
+        """Return the same choice with the customers of each archetype, by its id, in the whole store."""
+        whole = replace(self)
+        whole.__dict__["counts"] = np.array([counts.get(i, 0) for i in self.kept.ids()], dtype=np.intp)
+        return whole
 
     @property
     def within_bounds(self) -> bool:
@@ -88,7 +90,7 @@ def choose_archetypes(
     previous: ArchetypeSet | None = None,
     eligible: Iterable[str] | None = None,
 ) -> ArchetypeChoice:
-    """Choose the archetypes of a store.
+    """Choose the archetypes of a store, within their bounds; one archetype of all where no combination is.
 
     Parameters
     ----------
@@ -100,36 +102,31 @@ def choose_archetypes(
         Axes that may shape archetypes, such as those whose segments are not weak; all by default, and where fewer
         than two are.
 
-    Returns
-    -------
-    ArchetypeChoice
-        Within its bounds; one archetype of everybody where no combination is.
-
     Notes
     -----
     Greedy: of the axes that keep the bounds, the one whose archetypes share most information with the segments of
     all eligible axes (mutual information, corrected for small counts) comes next, until none adds any. An axis that
     another one implies is thereby left out: it is known already.
     """
-    usable = set(scores if eligible is None else eligible)
-    names = [axis for axis in scores if axis in usable]
-    crowd = _Crowd({axis: scores[axis] for axis in (names if len(names) > 1 else scores)})
-    best = crowd.everybody()
+    eligible = set(scores if eligible is None else eligible)
+    names = [axis for axis in scores if axis in eligible]
+    population = _Population({axis: scores[axis] for axis in (names if len(names) > 1 else scores)})
+    best = population.undivided()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while grown := crowd.grown(best, pool):
+        while grown := population.grown(best, pool):
             candidate = max(grown, key=lambda choice: choice.information)
             if candidate.information <= best.information:
                 break
             best = candidate
     # Chosen as if for the first time, then compared with what there was: the axes do not change for a trifle.
-    if previous is None or not set(previous.axes) <= set(crowd.axes):
+    if previous is None or not set(previous.axes) <= set(population.axes):
         return best
-    same = crowd.choice(previous.axes, previous)
+    same = population.choice(previous.axes, previous)
     stay = same is not None and same.within_bounds and same.information >= LOYALTY * best.information
     return same if stay and same is not None else best
 
 
-class _Crowd:
+class _Population:
     """The customers of a store on several axes."""
 
     def __init__(self, scores: Mapping[str, AxisScores]) -> None:
@@ -140,7 +137,7 @@ class _Crowd:
         self.n = len(next(iter(self.dominant.values())))
         self.floor = population_floor(self.n)
 
-    def everybody(self) -> ArchetypeChoice:
+    def undivided(self) -> ArchetypeChoice:
         """Return one archetype for all."""
         return ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(self.n, dtype=np.intp), self.floor, 1.0, 0.0)
 
@@ -151,13 +148,13 @@ class _Crowd:
 
     def extended(self, base: ArchetypeChoice, axis: str) -> ArchetypeChoice | None:
         """Return the archetypes over one more axis, if they keep the bounds."""
-        found = self.choice((*base.kept.axes, axis))
-        return found if found is not None and found.within_bounds else None
+        choice = self.choice((*base.kept.axes, axis))
+        return choice if choice is not None and choice.within_bounds else None
 
     def choice(self, axes: Sequence[str], previous: ArchetypeSet | None = None) -> ArchetypeChoice | None:
         """Keep the combinations over some axes that carry people; None if none does."""
         if not axes:
-            return self.everybody()
+            return self.undivided()
         axes = axis_order(axes)
         sizes = [len(self.scores[axis].segment_ids) for axis in axes]
         own = combination_codes([self.dominant[axis] for axis in axes], sizes)
@@ -198,3 +195,32 @@ class _Crowd:
         told = sum(shared_bits(position, self.dominant[axis]) for axis in self.axes)
         kept = ArchetypeSet(axes, tuple(self._segments(axes, codes)))
         return ArchetypeChoice(kept, position, self.floor, retained, told)
+
+
+def shared_bits(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:
+    """Return the mutual information in bits of two groupings of n customers, 1 or more, numbered from 0.
+
+    About 0 (also just below) for independent groupings, the entropy of a grouping for itself.
+
+    Notes
+    -----
+    ``sum p_ij log2(p_ij / (p_i p_j))``, less its expected excess in a small sample,
+    ``(r - 1)(c - 1) / (2 n ln 2)`` for r and c groups that occur.
+
+    References
+    ----------
+    G. Miller, Note on the bias of information estimates (1955).
+
+    Examples
+    --------
+    >>> same = np.repeat([0, 1], 5_000)
+    >>> round(shared_bits(same, same), 3)
+    1.0
+    """
+    table = np.bincount(one * (other.max() + 1) + other, minlength=(one.max() + 1) * (other.max() + 1))
+    shares = table.reshape(one.max() + 1, -1) / len(one)
+    rows, columns = shares.sum(axis=1, keepdims=True), shares.sum(axis=0, keepdims=True)
+    seen = shares > 0
+    bits = np.sum(shares[seen] * np.log2(shares[seen] / (rows @ columns)[seen]))
+    excess = (np.count_nonzero(rows) - 1) * (np.count_nonzero(columns) - 1) / (2 * len(one) * np.log(2))
+    return float(bits - excess)

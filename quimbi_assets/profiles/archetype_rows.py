@@ -30,7 +30,7 @@ COLUMNS = (
 )
 FEWEST_WORDS = 2
 """Segments that a name consists of, where that is enough to tell it from the others."""
-EVERYBODY = "all customers"
+POPULATION = "all customers"
 
 
 def archetype_rows(
@@ -45,14 +45,8 @@ def archetype_rows(
 
     Parameters
     ----------
-    store_id : str
-        Store.
-    choice : ArchetypeChoice
-        The kept archetypes and who is of which.
     segments : mapping of axis to DataFrame
         ``segment_id`` and ``segment_name``.
-    valid_from : datetime
-        When these rows begin to hold.
     as_of : datetime
         Where the data end that they are made from.
     previous : DataFrame, optional
@@ -71,16 +65,16 @@ def archetype_rows(
     """
     words = {axis: dict(zip(t["segment_id"], t["segment_name"], strict=True)) for axis, t in segments.items()}
     traits = [
-        {axis: {"segment_id": s, "segment_name": str(words[axis][s])} for axis, s in own.items()}
-        for own in choice.kept.traits()
+        {axis: {"segment_id": s, "segment_name": str(words[axis][s])} for axis, s in one.items()}
+        for one in choice.kept.traits()
     ]
-    ids, share = choice.kept.ids(), 100 * choice.counts / len(choice.position)
+    ids, share = choice.kept.ids(), 100 * choice.counts / choice.counts.sum()
     frame = pd.DataFrame(
         {
             "store_id": store_id,
             "archetype_id": ids,
             "name": _names(ids, traits, choice.counts.tolist(), _kept_names(previous)),
-            "traits": [json.dumps(own) for own in traits],
+            "traits": [json.dumps(one) for one in traits],
             "customer_count": choice.counts.astype(np.int64),
             "population_percentage": share,
             "valid_from": valid_from,
@@ -92,18 +86,12 @@ def archetype_rows(
 
 
 def kept_archetypes(rows: pd.DataFrame | None) -> ArchetypeSet | None:
-    """Read the kept archetypes back from rows of the table; None from none.
-
-    Parameters
-    ----------
-    rows : DataFrame, optional
-        ``traits`` as JSON text or dicts, of rows that hold at one time.
-    """
+    """Read the kept archetypes back from rows of the table that hold at one time, ``traits`` as text or dicts."""
     if rows is None or rows.empty:
         return None
     traits = [_traits(value) for value in rows["traits"]]
     axes = tuple(axis_order(traits[0]))
-    return ArchetypeSet(axes, tuple(sorted(tuple(own[axis]["segment_id"] for axis in axes) for own in traits)))
+    return ArchetypeSet(axes, tuple(sorted(tuple(one[axis]["segment_id"] for axis in axes) for one in traits)))
 
 
 def _traits(value: Any) -> dict[str, dict[str, str]]:
@@ -130,16 +118,16 @@ def _names(
 ) -> list[str]:
     """Name archetypes by their rarest segments, as many as it takes to tell them apart."""
     held: Counter[tuple[str, str]] = Counter()
-    for own, count in zip(traits, counts, strict=True):
-        held.update({(axis, trait["segment_id"]): count for axis, trait in own.items()})
-    telling = [_rarest_first(own, held) for own in traits]
-    names = [known.get((i, _key(own))) for i, own in zip(ids, traits, strict=True)]
+    for one, count in zip(traits, counts, strict=True):
+        held.update({(axis, trait["segment_id"]): count for axis, trait in one.items()})
+    telling = [_rarest_first(one, held) for one in traits]
+    names = [known.get((i, _key(one))) for i, one in zip(ids, traits, strict=True)]
     for n_words in range(FEWEST_WORDS, max(FEWEST_WORDS, *map(len, traits)) + 1):
-        drafts = [_joined(own, axes[:n_words]) for own, axes in zip(traits, telling, strict=True)]
+        drafts = [_joined(one, axes[:n_words]) for one, axes in zip(traits, telling, strict=True)]
         taken = Counter(name or draft for name, draft in zip(names, drafts, strict=True))
         names = [name or (d if taken[d] == 1 else None) for name, d in zip(names, drafts, strict=True)]
     # Two segments of different axes may share a name; then only the id tells.
-    return [name or f"{_joined(own, list(own))} ({i})" for i, own, name in zip(ids, traits, names, strict=True)]
+    return [name or f"{_joined(one, list(one))} ({i})" for i, one, name in zip(ids, traits, names, strict=True)]
 
 
 def _rarest_first(traits: Mapping[str, Mapping[str, str]], held: Mapping[tuple[str, str], int]) -> list[str]:
@@ -148,4 +136,4 @@ def _rarest_first(traits: Mapping[str, Mapping[str, str]], held: Mapping[tuple[s
 
 
 def _joined(traits: Mapping[str, Mapping[str, str]], axes: Sequence[str]) -> str:
-    return ", ".join(traits[axis]["segment_name"].replace("_", " ") for axis in axes) or EVERYBODY
+    return ", ".join(traits[axis]["segment_name"].replace("_", " ") for axis in axes) or POPULATION

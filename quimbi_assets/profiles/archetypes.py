@@ -25,18 +25,10 @@ MOST_ROWS = 2_048
 
 
 def archetype_id(dominant: Mapping[str, str]) -> str:
-    """Return the id of one combination of dominant segments.
+    """Return the id of one combination of dominant segments, segment id by axis in any order.
 
-    Parameters
-    ----------
-    dominant : mapping of axis to segment id
-        In any order.
-
-    Returns
-    -------
-    str
-        ``a`` and 12 hexadecimal digits: BLAKE2b of the sorted ``axis=segment_id`` lines. The same combination
-        has the same id in every run and on every machine.
+    ``a`` and 12 hexadecimal digits: BLAKE2b of the sorted ``axis=segment_id`` lines. The same combination has the same
+    id in every run and on every machine.
 
     Examples
     --------
@@ -54,7 +46,7 @@ class ArchetypeSet:
     Parameters
     ----------
     axes : tuple of str
-        The axes whose segments they combine; none: everybody is of one archetype.
+        The axes whose segments they combine; none: all are of one archetype.
     segments : tuple of tuples of str
         Per archetype one segment id an axis; one archetype or more, no two alike.
 
@@ -83,17 +75,9 @@ class ArchetypeSet:
         return [archetype_id(traits) for traits in self.traits()]
 
     def assign(self, scores: Mapping[str, AxisScores]) -> NDArray[np.intp]:
-        """Return the archetype of every customer.
+        """Return the archetype of every customer, as position in ``segments``, shape (n,).
 
-        Parameters
-        ----------
-        scores : mapping of axis to AxisScores
-            Of n customers. An axis of the set that was not scored is not looked at.
-
-        Returns
-        -------
-        ndarray of int, shape (n,)
-            Position in ``segments``.
+        An axis of the set that was not scored is not looked at.
 
         Raises
         ------
@@ -138,11 +122,6 @@ def nearest(
     n : int
         Customers; needed where there is no axis.
 
-    Returns
-    -------
-    position : ndarray of int, shape (n,)
-    log_product : ndarray, shape (n,)
-
     Notes
     -----
     Axis by axis rather than as a matrix product: a customer's result then does not depend, even in its last bit, on
@@ -161,19 +140,7 @@ def nearest(
 
 
 def archetype_ids(scores: Mapping[str, AxisScores], kept: ArchetypeSet | None = None) -> NDArray[np.object_]:
-    """Return the archetype id of every customer.
-
-    Parameters
-    ----------
-    scores : mapping of axis to AxisScores
-        Of n customers.
-    kept : ArchetypeSet, optional
-        The store's archetypes; without, every combination that occurs is its own.
-
-    Returns
-    -------
-    ndarray of str, shape (n,)
-    """
+    """Return the archetype id of every customer; without kept archetypes, every combination that occurs is its own."""
     if kept is not None:
         return np.array(kept.ids(), dtype=object)[kept.assign(scores)]
     axes = list(scores)
@@ -187,7 +154,7 @@ def archetype_ids(scores: Mapping[str, AxisScores], kept: ArchetypeSet | None = 
 def combination_codes(dominant: Sequence[NDArray[np.intp]], sizes: Sequence[int]) -> NDArray[np.intp]:
     """Number the combinations of positions on several axes: equal customers get equal numbers, shape (n,)."""
     code = np.zeros(len(dominant[0]), dtype=np.intp)
-    for own, size in zip(dominant, sizes, strict=True):
+    for positions, size in zip(dominant, sizes, strict=True):
         # Renumbered after every axis, so that no number of axes can overflow.
-        code = np.unique(code * size + own, return_inverse=True)[1]
+        code = np.unique(code * size + positions, return_inverse=True)[1]
     return code

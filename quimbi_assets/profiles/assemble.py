@@ -17,44 +17,16 @@ from quimbi_assets.profiles.archetypes import archetype_ids
 from quimbi_assets.profiles.context import ProfileContext
 from quimbi_assets.profiles.feature_vectors import feature_vectors
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
-from quimbi_assets.profiles.interpretation import Standing, figure, interpretations
+from quimbi_assets.profiles.interpretation import STRENGTHS, Placements, figure, interpretations, strengths
 from quimbi_assets.profiles.json_text import flat_objects, nested_objects, number_texts, quoted
 from quimbi_assets.profiles.risk import ChurnRisks
-from quimbi_assets.profiles.scores import AxisScores, scores_from_frame
-from quimbi_assets.profiles.strength import STRENGTHS, strengths
+from quimbi_assets.profiles.scores import AxisScores
 
 MOST_ROWS = 5_000
 """Rows built at a time: far under Arrow's 2 GB of text for one array, and a batch can be written while the next is
 built."""
 RISK_AXIS = "loyalty_trajectory"
 """Its features in a profile hold the churn risk too, which no clustering ever reads."""
-
-
-def assemble(
-    memberships: Mapping[str, pd.DataFrame], features: Mapping[str, pd.DataFrame], context: ProfileContext
-) -> pd.DataFrame:
-    """Build profiles from frames of the assets ``memberships/<axis>`` and ``features/<axis>``.
-
-    Parameters
-    ----------
-    memberships : mapping of axis to DataFrame
-        As ``scores.scores_to_frame`` writes them.
-    features : mapping of axis to DataFrame
-        Feature frames of the same axes and customers.
-    context : ProfileContext
-        What all rows share.
-
-    Returns
-    -------
-    DataFrame of n rows
-        As ``assemble_scores``.
-
-    Raises
-    ------
-    ValueError
-        If a frame is malformed or the frames are not of the same customers.
-    """
-    return assemble_scores({a: scores_from_frame(f) for a, f in memberships.items()}, features, context)
 
 
 def assemble_scores(
@@ -198,9 +170,9 @@ def _interpretation(said: pa.StringArray, churn: ChurnRisks | None) -> pa.String
     return said if churn is None else pc.binary_join_element_wise(said, churn.sentence, " ", null_handling="skip")
 
 
-def _standing(scores: Sequence[AxisScores]) -> Standing:
+def _standing(scores: Sequence[AxisScores]) -> Placements:
     """Collect where the customers stand, one column an axis."""
-    return Standing(
+    return Placements(
         dominant=np.column_stack([score.dominant for score in scores]),
         top=np.column_stack([score.memberships.max(axis=1) for score in scores]),
         strength=np.column_stack([strengths(score.memberships) for score in scores]),

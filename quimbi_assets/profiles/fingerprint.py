@@ -6,7 +6,7 @@ first axis. Two customers are alike where the Euclidean distance of their finger
 comparable between customers profiled by the same ``model_versions`` only. ``fingerprint_positions`` spells
 them out.
 
-Belongs here: order and layout. Does not: distances themselves (``scores``), searching for neighbours.
+Belongs here: order, layout, and the customers nearest by it. Does not: distances themselves (``scores``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,17 +32,7 @@ def axis_order(names: Iterable[str]) -> list[str]:
 
 
 def fingerprint_positions(segment_ids: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """List what each position of a fingerprint measures.
-
-    Parameters
-    ----------
-    segment_ids : mapping of axis to its segment ids
-        The active axes; segments in the model's order.
-
-    Returns
-    -------
-    DataFrame, shape (length of the fingerprint, 3)
-        ``position`` (from 0), ``axis``, ``segment_id``.
+    """List what each position of a fingerprint measures, from the active axes' segment ids in the model's order.
 
     Examples
     --------
@@ -56,18 +46,75 @@ def fingerprint_positions(segment_ids: Mapping[str, Sequence[str]]) -> pd.DataFr
 
 
 def fingerprints(distances: Sequence[NDArray[np.float64]]) -> pa.ListArray:
-    """Join distances of all axes into one vector a customer.
-
-    Parameters
-    ----------
-    distances : sequence of ndarray, shapes (n, k_axis)
-        In the order of ``axis_order``.
-
-    Returns
-    -------
-    ListArray of float32, length n
-        Each of length sum of k_axis.
-    """
+    """Join distances of all axes, shapes (n, k_axis) in the order of ``axis_order``, into one vector a customer."""
     joined = np.hstack(distances).astype(np.float32)
     n, width = joined.shape
     return pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * np.int32(width), pa.array(joined.ravel()))
+
+
+def nearest_customers(profiles: pd.DataFrame, customer_ids: Sequence[str], n_neighbors: int = 5) -> pd.DataFrame:
+    """Return for each customer asked for the nearest others.
+
+    Parameters
+    ----------
+    profiles : DataFrame of n rows
+        ``customer_id`` and ``fingerprint`` of all who may be a neighbour, all by the same models.
+    customer_ids : sequence of m str
+        Customers asked for, among those rows.
+    n_neighbors : int
+        Neighbours of each, at least 1; fewer where the store has no more others.
+
+    Returns
+    -------
+    DataFrame of at most m x n_neighbors rows
+        ``customer_id``, ``neighbour_id``, ``rank`` from 1, ``distance`` (Euclidean, between fingerprints, >= 0).
+        Of equally near ones the lower customer id comes first.
+
+    Raises
+    ------
+    KeyError
+        If a customer is not among the rows.
+    ValueError
+        If fingerprints differ in length.
+
+    Examples
+    --------
+    >>> shop = pd.DataFrame({"customer_id": ["ann", "bob", "cem"], "fingerprint": [[0, 0], [3, 4], [0, 1]]})
+    >>> nearest_customers(shop, ["ann"], 2)[["neighbour_id", "distance"]].values.tolist()
+    [['cem', 1.0], ['bob', 5.0]]
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    ordered = profiles.sort_values("customer_id", ignore_index=True)
+    ids = ordered["customer_id"].astype(str).to_numpy()
+    rows = pd.Index(ids).get_indexer(pd.Index(list(customer_ids), dtype="object"))
+    if (rows < 0).any():
+        unknown = [customer for customer, row in zip(customer_ids, rows, strict=True) if row < 0]
+        raise KeyError(f"no profile of customer {', '.join(unknown)}")
+    vectors = _matrix(ordered["fingerprint"])
+    n_found = min(n_neighbors, len(ids) - 1)
+    if n_found < 1 or not len(rows):
+        return pd.DataFrame({"customer_id": [], "neighbour_id": [], "rank": [], "distance": []})
+    search = NearestNeighbors(n_neighbors=n_found + 1, algorithm="brute").fit(vectors)
+    distances, nearest = search.kneighbors(vectors[rows])
+    # The customer is taken out by position, not as the first hit: somebody else may be exactly alike.
+    is_self = nearest == rows[:, None]
+    is_self[~is_self.any(axis=1), -1] = True
+    order = np.lexsort((nearest, np.round(distances, 9), is_self))[:, :n_found]
+    near = np.take_along_axis(nearest, order, axis=1)
+    return pd.DataFrame(
+        {
+            "customer_id": np.repeat(ids[rows], n_found),
+            "neighbour_id": ids[near].ravel(),
+            "rank": np.tile(np.arange(1, n_found + 1), len(rows)),
+            "distance": np.take_along_axis(distances, order, axis=1).ravel(),
+        }
+    )
+
+
+def _matrix(fingerprints: pd.Series) -> np.ndarray:
+    """Stack fingerprints, shape (n, length)."""
+    vectors = [np.asarray(vector, dtype=np.float64) for vector in fingerprints]
+    if len({len(vector) for vector in vectors}) > 1:
+        raise ValueError("fingerprints of different lengths are not comparable: they stem from different models")
+    return np.vstack(vectors) if vectors else np.empty((0, 0))

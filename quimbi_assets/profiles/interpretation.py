@@ -1,8 +1,8 @@
-"""A customer in two or three short sentences: where they clearly belong, what they have bought, what cannot
-be judged.
+"""A customer in two or three short sentences: where they clearly belong, what they have bought, what cannot be judged.
 
-Belongs here: the column ``interpretation``, written for all customers at once. Does not: segment names or
-their sentences (``segments``), numbers as text (``phrases``).
+Belongs here: the column ``interpretation``, written for all customers at once, and how clearly a customer belongs to
+one segment of an axis (the rule of AXES.md). Does not: segment names or their sentences (``naming``), numbers as text
+(``phrases``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,34 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from quimbi_assets.profiles.phrases import amounts, counted, join
-from quimbi_assets.profiles.strength import BALANCED, STRONG
 
+STRENGTHS = ("strong", "balanced", "weak")
+STRONG, BALANCED, WEAK = range(3)
 MOST_SEGMENTS = 3
 NOTHING_CLEAR = "No clear pattern yet."
 
 
+def strengths(memberships: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Classify rows of memberships, shape (n, k), as positions in :data:`STRENGTHS`, shape (n,).
+
+    Strong if the highest is above 0.7; balanced if the highest is above 0.4 and the second above 0.3; else weak.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.786, 0.175, 0.039], [0.55, 0.4, 0.05], [0.5, 0.25, 0.25]])
+    >>> [STRENGTHS[code] for code in strengths(rows)]
+    ['strong', 'balanced', 'weak']
+    """
+    ordered = np.sort(memberships, axis=1)
+    top = ordered[:, -1]
+    second = ordered[:, -2] if ordered.shape[1] > 1 else np.zeros_like(top)
+    balanced = np.where((top > 0.4) & (second > 0.3), BALANCED, WEAK)
+    return np.where(top > 0.7, STRONG, balanced).astype(np.int8)
+
+
 @dataclass(frozen=True)
-class Standing:
-    """Where n customers stand on n_axes axes.
+class Placements:
+    """Where n customers belong on n_axes axes.
 
     Parameters
     ----------
@@ -32,7 +51,7 @@ class Standing:
     top : ndarray, shape (n, n_axes)
         Its membership, 0-1.
     strength : ndarray of int, shape (n, n_axes)
-        Position in ``strength.STRENGTHS``.
+        Position in :data:`STRENGTHS`.
     low_evidence : ndarray of bool, shape (n, n_axes)
         Whether there are too few orders to judge.
     """
@@ -44,7 +63,7 @@ class Standing:
 
 
 def interpretations(
-    standing: Standing,
+    placements: Placements,
     segment_names: Sequence[Sequence[str]],
     features: Mapping[str, pd.DataFrame],
     currency: str,
@@ -54,20 +73,12 @@ def interpretations(
 
     Parameters
     ----------
-    standing : Standing
-        Of n customers on n_axes axes.
     segment_names : sequence of n_axes sequences of str
         Names by position of the segment.
     features : mapping of axis to DataFrame of n rows
         Net spend, orders and days since the last order are read from it where they are.
-    currency : str
-        Of the store.
     weak : sequence of n_axes bool, optional
         Axes whose segments may be chance; none by default.
-
-    Returns
-    -------
-    StringArray of length n
 
     Notes
     -----
@@ -75,17 +86,19 @@ def interpretations(
     on low evidence and those on weak axes never. The percentage is the membership, rounded.
     """
     sentences = [
-        _belonging(standing, segment_names, np.array(weak or [False] * len(segment_names), dtype=bool)),
-        _purchases(features, len(standing.top), currency),
-        _unjudged(standing.low_evidence),
+        _belonging(placements, segment_names, np.array(weak or [False] * len(segment_names), dtype=bool)),
+        _purchases(features, len(placements.top), currency),
+        _unjudged(placements.low_evidence),
     ]
     return pc.binary_join_element_wise(*sentences, " ", null_handling="skip")
 
 
-def _belonging(standing: Standing, segment_names: Sequence[Sequence[str]], weak: NDArray[np.bool_]) -> pa.StringArray:
+def _belonging(
+    placements: Placements, segment_names: Sequence[Sequence[str]], weak: NDArray[np.bool_]
+) -> pa.StringArray:
     """Name the segments a customer clearly belongs to."""
-    rank = np.where(standing.strength == STRONG, 2.0, np.where(standing.strength == BALANCED, 1.0, -np.inf))
-    rank = np.where(standing.low_evidence | weak, -np.inf, rank + standing.top)
+    rank = np.where(placements.strength == STRONG, 2.0, np.where(placements.strength == BALANCED, 1.0, -np.inf))
+    rank = np.where(placements.low_evidence | weak, -np.inf, rank + placements.top)
     chosen = np.argsort(-rank, axis=1, kind="stable")[:, :MOST_SEGMENTS]
     n_chosen = np.minimum(np.isfinite(rank).sum(axis=1), MOST_SEGMENTS)
     starts = np.cumsum([0, *map(len, segment_names)])[:-1]
@@ -95,9 +108,9 @@ def _belonging(standing: Standing, segment_names: Sequence[Sequence[str]], weak:
     text = pa.array(np.full(len(rank), "Belongs with "), pa.string())
     for place in range(chosen.shape[1]):
         axis = chosen[:, place]
-        name = pc.take(names, pa.array(starts[axis] + standing.dominant[rows, axis]))
-        percent = pc.take(percents, pa.array(np.rint(100 * standing.top[rows, axis]).astype(np.int64)))
-        part = pc.if_else(pa.array(standing.strength[rows, axis] == BALANCED), "partly the ", "the ")
+        name = pc.take(names, pa.array(starts[axis] + placements.dominant[rows, axis]))
+        percent = pc.take(percents, pa.array(np.rint(100 * placements.top[rows, axis]).astype(np.int64)))
+        part = pc.if_else(pa.array(placements.strength[rows, axis] == BALANCED), "partly the ", "the ")
         link = pc.if_else(pa.array(n_chosen == place + 1), " and ", ", ") if place else ""
         text = pc.if_else(pa.array(n_chosen > place), join(text, link, part, name, percent), text)
     return pc.if_else(pa.array(n_chosen > 0), join(text, "."), NOTHING_CLEAR)

@@ -1,20 +1,29 @@
-"""Numbers as people read them, for a whole column at once: ``£1,240``, ``12 orders``, ``9 days ago``.
+"""Numbers as people read them, for a whole column at once: ``£1,240``, ``12 orders``, ``9 days ago``, and clauses.
 
-Belongs here: Arrow text kernels that write numbers. Does not: single values (``segments.values``), sentences
-(``interpretation``).
+Belongs here: Arrow text kernels that write numbers, and what a churn risk rests on in shop words ("last order 95 days
+ago, 3.2 times the usual gap"). Does not: single values (``naming.values``), sentences on a customer
+(``interpretation``), weighing facts (``churn``).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from quimbi_assets.churn.additive import PACE, RECENCY, SPEND, TENURE
 from quimbi_assets.naming.values import CURRENCY_SIGNS
+
+Array = NDArray[np.float64]
 
 THREE_DIGITS = pa.array([f"{i:03d}" for i in range(1000)])
 LARGEST = 9e15
+DAYS_PER_MONTH = 30.4375
+IN_MONTHS_FROM = 60
+"""Days from which a time is told in months."""
 
 
 def join(*parts: Any) -> pa.StringArray:
@@ -22,7 +31,7 @@ def join(*parts: Any) -> pa.StringArray:
     return pc.binary_join_element_wise(*parts, "")
 
 
-def whole_numbers(values: NDArray[np.float64]) -> pa.StringArray:
+def whole_numbers(values: Array) -> pa.StringArray:
     """Write whole numbers with thousands separated; null where undefined or beyond 9e15.
 
     Examples
@@ -43,8 +52,8 @@ def whole_numbers(values: NDArray[np.float64]) -> pa.StringArray:
     return pc.if_else(pa.array(known), signed, pa.scalar(None, pa.string()))
 
 
-def amounts(values: NDArray[np.float64], currency: str) -> pa.StringArray:
-    """Write amounts of at least 0 as ``segments.values.format_money`` does; null where undefined.
+def amounts(values: Array, currency: str) -> pa.StringArray:
+    """Write amounts of at least 0 as ``naming.values.format_money`` does; null where undefined.
 
     Examples
     --------
@@ -61,7 +70,7 @@ def amounts(values: NDArray[np.float64], currency: str) -> pa.StringArray:
     return join(sign + gap, number)
 
 
-def counted(values: NDArray[np.float64], singular: str, plural: str) -> pa.StringArray:
+def counted(values: Array, singular: str, plural: str) -> pa.StringArray:
     """Write whole numbers with their noun; null where undefined.
 
     Examples
@@ -71,3 +80,37 @@ def counted(values: NDArray[np.float64], singular: str, plural: str) -> pa.Strin
     """
     noun = pc.if_else(pa.array(np.rint(values) == 1), f" {singular}", f" {plural}")
     return join(whole_numbers(values), noun)
+
+
+def fact_words(features: pd.DataFrame, horizon_days: int, currency: str) -> Mapping[str, pa.StringArray]:
+    """Write the clause of every fact, from features of ``churn.history.measure``; null where a fact is not known."""
+    raw = {name: features[name].to_numpy(np.float64, na_value=np.nan) for name in features}
+    return {
+        RECENCY: _recency(raw["days_since_last_order"], raw["avg_days_between_orders"]),
+        PACE: _pace(raw["orders_in_horizon"], raw["avg_days_between_orders"], horizon_days),
+        TENURE: _tenure(raw["n_orders"], raw["tenure_days"]),
+        SPEND: join(amounts(np.maximum(raw["avg_order_value"], 0.0), currency), " an order on average"),
+    }
+
+
+def _recency(days: Array, gap: Array) -> pa.StringArray:
+    ago = join("last order ", counted(np.floor(days), "day", "days"), " ago")
+    ago = pc.if_else(pa.array(days < 1), "last order less than a day ago", ago)
+    times = np.rint(10 * days / np.maximum(gap, 1.0))
+    tenths = join(whole_numbers(np.floor(times / 10)), ".", whole_numbers(times % 10))
+    return pc.if_else(
+        pa.array(np.isfinite(gap) & (days >= 1)), join(ago, ", ", pc.coalesce(tenths, ""), " times the usual gap"), ago
+    )
+
+
+def _pace(n: Array, gap: Array, horizon_days: int) -> pa.StringArray:
+    orders = pc.if_else(pa.array(n == 0), "no order", counted(n, "order", "orders"))
+    late = join(orders, f" in the last {horizon_days} days")
+    usual = join(", usually ", counted(np.rint(gap), "day", "days"), " apart")
+    return join(late, pc.coalesce(usual, ""))
+
+
+def _tenure(n: Array, tenure: Array) -> pa.StringArray:
+    months = counted(np.rint(tenure / DAYS_PER_MONTH), "month", "months")
+    since = pc.if_else(pa.array(tenure >= IN_MONTHS_FROM), months, counted(np.ceil(tenure), "day", "days"))
+    return pc.if_else(pa.array(n == 1), "bought once", join(counted(n, "order", "orders"), " in ", since))

@@ -14,7 +14,7 @@ from quimbi_assets.profiles.assemble import assemble_scores
 from quimbi_assets.profiles.context import ProfileContext
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprint_positions
 from quimbi_assets.profiles.risk import ChurnRisks
-from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_to_frame
+from quimbi_assets.profiles.scores import AxisScores, score_axis
 
 
 class Profiler:
@@ -79,10 +79,6 @@ class Profiler:
         dict of axis to AxisScores
         """
         return {axis: score_axis(model, features[axis]) for axis, model in self.models.items() if axis in features}
-
-    def memberships(self, features: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-        """Return the frames of the assets ``memberships/<axis>``; see ``scores.scores_to_frame``."""
-        return {axis: scores_to_frame(scores) for axis, scores in self.scores(features).items()}
 
     def profile(self, features: Mapping[str, pd.DataFrame], churn: ChurnRisks | None = None) -> pd.DataFrame:
         """Return the rows of ``customer_profiles``; see ``assemble.assemble_scores``.

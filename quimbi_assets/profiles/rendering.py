@@ -27,7 +27,7 @@ MENTIONED = 0.1
 """Membership from which a second segment is worth a mention."""
 
 
-def profile_record(row: Mapping[str, Any]) -> dict[str, Any]:
+def profile_record(row: Mapping[str, Any], segments: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Any]:
     """Turn a profile row into plain Python values.
 
     Parameters
@@ -35,17 +35,30 @@ def profile_record(row: Mapping[str, Any]) -> dict[str, Any]:
     row : mapping
         A row of ``Profiler.profile`` or of the table ``customer_profiles``; nested columns as JSON text or as
         dicts.
+    segments : mapping of axis to mapping of segment id to name, optional
+        Adds ``segments``.
 
     Returns
     -------
     dict
         The same columns; nested ones as dicts, instants as ISO texts, undefined values as None.
-        ``json.dumps`` takes it.
+        ``json.dumps`` takes it. ``segments``: by axis the ``id`` and ``name`` of the dominant segment, the
+        ``membership`` in it (0-1) and the ``strength`` in words.
     """
     record = {key: _plain(value) for key, value in dict(row).items()}
     for column in JSON_COLUMNS:
         if isinstance(record.get(column), str):
             record[column] = json.loads(record[column])
+    if segments is not None:
+        record["segments"] = {
+            axis: {
+                "id": segment,
+                "name": segments[axis][segment],
+                "membership": record["segment_memberships"][axis][segment],
+                "strength": record["membership_strength"][axis],
+            }
+            for axis, segment in record["dominant_segments"].items()
+        }
     return record
 
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from quimbi_assets.churn.design import FACTS
+from quimbi_assets.churn.additive import FACTS
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.model import ChurnModel
+from quimbi_assets.history import History
 from quimbi_assets.profiles.json_text import column_texts, number_texts
-from quimbi_assets.profiles.phrases import join
-from quimbi_assets.profiles.risk_words import fact_words
+from quimbi_assets.profiles.phrases import fact_words, join
 
 MOST_DRIVERS = 3
 NOTABLE = 0.1
@@ -61,17 +61,13 @@ def no_risks(n: int, reason: str) -> ChurnRisks:
     )
 
 
-def risk_scores(
-    model: ChurnModel, orders: pd.DataFrame, observation_end: pd.Timestamp, customers: pd.Index
-) -> NDArray[np.float64]:
+def risk_scores(model: ChurnModel, history: History, customers: pd.Index) -> NDArray[np.float64]:
     """Return the risks alone, as ``churn_risks`` does; NaN of customers without orders by then."""
-    return _risk(model, _features(model, orders, observation_end, customers))
+    return _risk(model, _features(model, history, customers))
 
 
-def _features(
-    model: ChurnModel, orders: pd.DataFrame, observation_end: pd.Timestamp, customers: pd.Index
-) -> pd.DataFrame:
-    measured = measure(read_history(orders, observation_end), observation_end, model.horizon_days)
+def _features(model: ChurnModel, history: History, customers: pd.Index) -> pd.DataFrame:
+    measured = measure(read_history(history), history.end, model.horizon_days)
     return measured.reindex(customers.astype("str"))
 
 
@@ -85,8 +81,7 @@ def _risk(model: ChurnModel, features: pd.DataFrame) -> NDArray[np.float64]:
 
 def churn_risks(
     model: ChurnModel,
-    orders: pd.DataFrame,
-    observation_end: pd.Timestamp,
+    history: History,
     customers: pd.Index,
     *,
     version: str,
@@ -98,10 +93,8 @@ def churn_risks(
     ----------
     model : ChurnModel
         Fitted.
-    orders : DataFrame
-        All orders of these customers, others' do not matter.
-    observation_end : Timestamp
-        Naive UTC, exclusive.
+    history : History
+        Of these customers, others do not matter.
     customers : Index of length n
         Whom to score, in this order.
     version : str
@@ -114,7 +107,7 @@ def churn_risks(
     ChurnRisks
         Without drivers where the model's risk says little about anybody.
     """
-    features = _features(model, orders, observation_end, customers)
+    features = _features(model, history, customers)
     known = features["n_orders"].notna().to_numpy()
     risk = _risk(model, features)
     weights = np.zeros((len(features), len(FACTS)))

@@ -1,21 +1,19 @@
-"""Distances, memberships and evidence of customers on one axis, and the frame that carries them between
-assets.
+"""Distances, memberships and evidence of customers on one axis, and the table that carries them between stages.
 
-Belongs here: applying a fitted model, and the frame's columns. Does not: the formulas (``clustering``).
+Belongs here: applying a fitted model, and the table's columns. Does not: the formulas (``clustering``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from quimbi_assets.clustering.membership import memberships_from_distances
 from quimbi_assets.clustering.model import AxisModel
 
-MEMBERSHIP = "m:"
-DISTANCE = "d:"
-EVIDENCE = "evidence"
 N_ORDERS = "n_orders"
 
 
@@ -43,6 +41,18 @@ class AxisScores:
     distances: NDArray[np.float64]
     low_evidence: NDArray[np.bool_]
 
+    @classmethod
+    def joined(cls, parts: "Sequence[AxisScores]") -> "AxisScores":
+        """Put the scores of customers who follow one another together."""
+        return cls(
+            parts[0].customers.append([part.customers for part in parts[1:]]),
+            parts[0].segment_ids,
+            *(
+                np.concatenate([getattr(part, n) for part in parts])
+                for n in ("memberships", "distances", "low_evidence")
+            ),
+        )
+
     @property
     def dominant(self) -> NDArray[np.intp]:
         """Position of the nearest segment, shape (n,), the first of equals, as ``AxisModel.predict``."""
@@ -68,10 +78,6 @@ def score_axis(model: AxisModel, features: pd.DataFrame) -> AxisScores:
         Fitted, with k segments.
     features : DataFrame, shape (n, n_columns)
         The axis's feature frame, indexed by customer id.
-
-    Returns
-    -------
-    AxisScores
 
     Raises
     ------
@@ -108,38 +114,61 @@ def _low_evidence(model: AxisModel, features: pd.DataFrame, values: NDArray[np.f
     return np.asarray(~defined, dtype=bool)
 
 
-def scores_to_frame(scores: AxisScores) -> pd.DataFrame:
-    """Write scores as the frame of the asset ``memberships/<axis>``.
+def scores_schema(k: int) -> pa.Schema:
+    """Return the columns of the asset ``memberships/<axis>`` for k segments.
 
-    Returns
-    -------
-    DataFrame, shape (n, 2 k + 1)
-        Indexed by ``customer_id``: ``m:<segment_id>`` (membership, 0-1) and ``d:<segment_id>`` (distance),
-        each in the model's order of segments, and ``evidence`` (``ok`` or ``low``).
+    ``membership`` (0-1, summing to 1) and ``distance``, each a list of k in the order of the table's segment ids.
     """
-    names = [prefix + segment for prefix in (MEMBERSHIP, DISTANCE) for segment in scores.segment_ids]
-    index = scores.customers.rename("customer_id")
-    frame = pd.DataFrame(np.hstack([scores.memberships, scores.distances]), index=index, columns=names)
-    frame[EVIDENCE] = np.where(scores.low_evidence, "low", "ok")
-    return frame
+    numbers = pa.list_(pa.float64(), k)
+    return pa.schema(
+        [("customer_id", pa.string()), ("membership", numbers), ("distance", numbers), ("low_evidence", pa.bool_())]
+    )
 
 
-def scores_from_frame(frame: pd.DataFrame) -> AxisScores:
-    """Read scores back from the frame that ``scores_to_frame`` wrote.
+def scores_to_table(scores: AxisScores) -> pa.Table:
+    """Write scores as rows of ``scores_schema``."""
+    k = len(scores.segment_ids)
+    return pa.table(
+        [
+            pa.array(scores.customers.astype(str), pa.string()),
+            _lists(scores.memberships, k),
+            _lists(scores.distances, k),
+            pa.array(scores.low_evidence),
+        ],
+        schema=scores_schema(k),
+    )
+
+
+def _lists(values: NDArray[np.float64], k: int) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), k)
+
+
+def scores_from_table(table: pa.Table, segment_ids: Sequence[str]) -> AxisScores:
+    """Read scores back from rows of ``scores_schema``.
 
     Raises
     ------
     ValueError
-        If the frame does not carry a membership and a distance for the same segments.
+        If the rows are of another number of segments.
     """
-    names = [str(column) for column in frame.columns]
-    ids = [name.removeprefix(MEMBERSHIP) for name in names if name.startswith(MEMBERSHIP)]
-    if not ids or [f"{DISTANCE}{i}" for i in ids] != [name for name in names if name.startswith(DISTANCE)]:
-        raise ValueError("a memberships frame needs columns m:<segment_id> and d:<segment_id> for the same segments")
+    k = len(segment_ids)
     return AxisScores(
-        customers=frame.index,
-        segment_ids=ids,
-        memberships=frame[[f"{MEMBERSHIP}{i}" for i in ids]].to_numpy(dtype=np.float64),
-        distances=frame[[f"{DISTANCE}{i}" for i in ids]].to_numpy(dtype=np.float64),
-        low_evidence=(frame[EVIDENCE] == "low").to_numpy(dtype=bool),
+        customers=pd.Index(table["customer_id"].to_pandas(), name="customer_id"),
+        segment_ids=list(segment_ids),
+        memberships=matrix(table["membership"], k),
+        distances=matrix(table["distance"], k),
+        low_evidence=table["low_evidence"].to_numpy(),
     )
+
+
+def matrix(column: pa.ChunkedArray, k: int) -> NDArray[np.float64]:
+    """Return a column of lists of k numbers as an array, shape (n, k).
+
+    Raises
+    ------
+    ValueError
+        If its lists are of another length, whose numbers would be dealt to the wrong customers.
+    """
+    if column.type.list_size != k:
+        raise ValueError(f"a table of {column.type.list_size} segments, not {k}")
+    return np.concatenate([np.empty(0), *(chunk.flatten().to_numpy() for chunk in column.chunks)]).reshape(-1, k)

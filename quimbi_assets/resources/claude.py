@@ -1,7 +1,7 @@
 """Claude, through the official SDK: the only code that talks to it.
 
 Belongs here: requests, how many at once, what they cost, and errors in words of our own. Does not: what is asked or
-believed (``segments.asking``). Retries and time limits of a request are the SDK's. What the service says in an error is
+believed (``naming``). Retries and time limits of a request are the SDK's. What the service says in an error is
 never repeated: it could be anything.
 """
 
@@ -14,11 +14,9 @@ from typing import Any
 from dagster import ConfigurableResource
 from pydantic import ValidationError
 
-from quimbi_assets.naming.asking.answers import A, MalformedError, RefusedError, Turn, UnavailableError
-from quimbi_assets.naming.asking.brief import AxisBrief
-from quimbi_assets.naming.asking.conversation import Conversation, ask_names
-from quimbi_assets.naming.asking.prompt import PROMPT_VERSION
-from quimbi_assets.naming.asking.usage import Usage
+from quimbi_assets.naming.asking import PROMPT_VERSION, A, MalformedError, RefusedError, Turn, UnavailableError, Usage
+from quimbi_assets.naming.brief import AxisBrief
+from quimbi_assets.naming.conversation import Conversation, ask_names
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 MODEL_VARIABLE = "QUIMBI_NAMING_MODEL"
@@ -128,7 +126,7 @@ class _Asker:
         self._stop_reason: str | None = None
 
     async def __call__(self, system: str, turns: list[Turn], answer: type[A]) -> A:
-        """Ask; see ``segments.asking.answers.Ask``."""
+        """Ask; see ``naming.asking.Ask``."""
         import anthropic
 
         self.usage += Usage(calls=1)

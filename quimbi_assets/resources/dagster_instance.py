@@ -1,41 +1,43 @@
 """Where Dagster keeps its runs and events: a database beside the store's, through dagster-postgres.
 
-Belongs here: the storage class that ``dagster.yaml`` names, and the instance that the ``quimbi`` command uses.
-Does not: any asset.
+Belongs here: the storage class that ``dagster.yaml`` names, the instance that the ``quimbi`` command uses, ending runs
+whose process is gone. Does not: any asset.
 """
 
 import os
 import shutil
-import socket
-from collections.abc import Callable
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from dagster import DagsterInstance, DagsterRun
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.storage import DagsterPostgresStorage
 
 from quimbi_assets.resources.home import quimbi_home
-from quimbi_assets.resources.pool_queue import PoolQueueEventLogStorage
 from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.run_lock import runs_with_session, this_process
 
 STATEMENT_TIMEOUT_MS = 600_000
 POOL_RECYCLE_SECONDS = 3600
-#: On a run: which process executes it.
+#: On a run: which process executes it, put there once the run has its session at the database.
 PROCESS_TAG = "quimbi/process"
+UNFINISHED = [
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+ENDING_SECONDS = 2.0
+"""Between a run's last use of its session and the record of its end; only then is it taken for dead."""
 
 
 class StorePostgresStorage(DagsterPostgresStorage):
     """dagster-postgres storage that finds its server itself, so that ``dagster dev`` needs no settings.
 
     The server is that of ``DATABASE_URL``, or the embedded PostgreSQL under ``QUIMBI_HOME``, started if need be.
-    Its event log queues for pools without losing anybody.
     """
-
-    def __init__(self, postgres_url: str, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(postgres_url, *arguments, **keywords)
-        self._event_log_storage = PoolQueueEventLogStorage(postgres_url, self.should_autocreate_tables)
 
     @classmethod
     def config_type(cls) -> Any:
@@ -72,61 +74,42 @@ def open_instance() -> DagsterInstance:
     return instance
 
 
-def tell_when_waiting(instance: DagsterInstance, tell: Callable[[str], None]) -> None:
-    """Let somebody be told, once a pool, that a step of this process waits for a place in it.
-
-    Parameters
-    ----------
-    instance : DagsterInstance
-        From :func:`open_instance`.
-    tell : callable
-        Hears a line for people.
-    """
-    told: set[str] = set()
-
-    def on_wait(pool: str) -> None:
-        if pool not in told:
-            told.add(pool)
-            tell(f"waiting for a place in the pool {pool!r}, which other runs have taken; goes on when one is done")
-
-    storage = instance.event_log_storage
-    if isinstance(storage, PoolQueueEventLogStorage):
-        storage.on_wait = on_wait
+def process_tag(run_id: str) -> str:
+    """Return the value of a run's ``PROCESS_TAG`` in this process: it names the run too, since re-runs copy tags."""
+    return f"{this_process()} {run_id}"
 
 
-def this_process() -> str:
-    """Name this process: host and number."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def end_dead_runs(instance: DagsterInstance) -> list[str]:
+    """Report as failed (cancelled, where they were to be) the runs whose process is gone, so that they block no queue.
 
-
-def release_slots(instance: DagsterInstance) -> None:
-    """Give back the places in pools of runs that have ended, or whose process has.
-
-    A run that is killed keeps its place until somebody frees it, and a later one would wait for ever.
+    A run is known by its session at the database (``postgres.run_lock``), which ends with the process that opened it,
+    killed or not, on this host or another; numbers of processes are given anew.
 
     Parameters
     ----------
     instance : DagsterInstance
         Where runs are recorded.
+
+    Returns
+    -------
+    list of str
+        Ids of the runs that were ended.
     """
-    storage = instance.event_log_storage
-    for key in storage.get_concurrency_keys():
-        pool = storage.get_concurrency_info(key)
-        for run_id in pool.active_run_ids | {step.run_id for step in pool.pending_steps}:
-            run = instance.get_run_by_id(run_id)
-            if run is None or run.is_finished or _is_dead(run):
-                storage.free_concurrency_slots_for_run(run_id)
+    suspects = {run.run_id for run in _without_session(instance)}
+    if suspects:
+        time.sleep(ENDING_SECONDS)
+    dead = [run for run in _without_session(instance) if run.run_id in suspects] if suspects else []
+    for run in dead:
+        gone = f"the process that executed this run is gone ({run.tags[PROCESS_TAG].split()[0]})"
+        if run.status == DagsterRunStatus.CANCELING:
+            instance.report_run_canceled(run, gone)
+        else:
+            instance.report_run_failed(run, gone)
+    return [run.run_id for run in dead]
 
 
-def _is_dead(run: DagsterRun) -> bool:
-    """Whether the process that a run says it is executed by is gone; of another host's nothing is known."""
-    host, _, number = run.tags.get(PROCESS_TAG, "").rpartition(":")
-    if host != socket.gethostname() or not number.isdigit():
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+def _without_session(instance: DagsterInstance) -> list[DagsterRun]:
+    runs = instance.get_runs(RunsFilter(statuses=UNFINISHED))
+    runs = [run for run in runs if run.tags.get(PROCESS_TAG, "").endswith(run.run_id)]
+    alive = runs_with_session(open_database(), [run.run_id for run in runs])
+    return [run for run in runs if run.run_id not in alive]

@@ -1,119 +1,107 @@
-"""Where tables rest between assets: one Parquet file an asset and store, on any file system that fsspec knows.
+"""Where tables rest between assets: Parquet under the asset's key and the store, on any file system fsspec knows.
 
-Belongs here: the IO manager and reading an asset's table from outside a run. Does not: what is in the tables.
+Belongs here: places, and a store's history as its raw assets left it. Does not: what is in the tables.
 """
 
-import json
 import os
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-from dagster import AssetKey, InputContext, OutputContext, UPathIOManager
+from dagster import AssetKey
 from upath import UPath
 
+from quimbi_assets.axis_table import AxisTable, Facts, write_table
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.history import History
+from quimbi_assets.ingest.canonical import arrow_schema
 from quimbi_assets.resources.home import storage_dir
+from quimbi_assets.store import Store
 
-#: Key under which a frame's ``attrs`` rest in the Parquet file.
-ATTRS_KEY = b"quimbi_attrs"
+RAW: Mapping[str, AssetKey] = {
+    "raw_orders": AssetKey(["raw", "orders"]),
+    "raw_items": AssetKey(["raw", "order_items"]),
+    "raw_tickets": AssetKey(["raw", "support_tickets"]),
+}
+"""Assets that hold a store's history, by the name of its table."""
+EXTENSION = ".parquet"
 
 
-class FrameIOManager(UPathIOManager):
-    """Writes and reads pandas frames as Parquet, ``<asset key>/<store>.parquet``.
-
-    A file is written beside its place and moved there, so that readers never see half of one. A frame's ``attrs``
-    (JSON-able) travel with it.
+class ParquetTables:
+    """Tables of assets, ``<asset key>/<store>.parquet`` or ``<asset key>/<store>/<week>.parquet``.
 
     Parameters
     ----------
-    base_path : UPath
+    base : UPath
         Folder or URL (``file://``, ``s3://``, ``gs://``) of the tables.
     """
 
-    extension = ".parquet"
+    def __init__(self, base: UPath) -> None:
+        self.base = base
 
-    def __init__(self, base_path: UPath) -> None:
-        super().__init__(base_path=base_path)
+    def place(self, key: AssetKey, store_id: str, week: date | None = None) -> UPath:
+        """Return where the table of an asset rests, whether it is there or not."""
+        folder = self.base.joinpath(*key.path)
+        if week is None:
+            return folder / f"{store_id}{EXTENSION}"
+        return folder / store_id / f"{week.isoformat()}{EXTENSION}"
 
-    def dump_to_path(self, context: OutputContext, obj: pd.DataFrame, path: UPath) -> None:
-        """Write one frame."""
-        write_frame(obj, path)
+    def table(self, key: AssetKey, store_id: str, week: date | None = None) -> AxisTable | None:
+        """Return the last table of an asset, or None if there is none yet."""
+        place = self.place(key, store_id, week)
+        return AxisTable(place) if place.exists() else None
 
-    def load_from_path(self, context: InputContext, path: UPath) -> pd.DataFrame:
-        """Read one frame."""
-        return read_frame(path)
+    def required(self, key: AssetKey, store_id: str) -> AxisTable:
+        """Return the last table of an asset.
 
-    def read(self, key: AssetKey, store_id: str) -> pd.DataFrame | None:
-        """Return the last table of an asset for a store, or None if there is none yet."""
-        path = self._base_path.joinpath(*key.path, f"{store_id}{self.extension}")
-        return read_frame(path) if path.exists() else None
+        Raises
+        ------
+        BadInputError
+            If there is none yet.
+        """
+        table = self.table(key, store_id)
+        if table is None:
+            raise BadInputError(f"store {store_id} has no {key.to_user_string()} yet: quimbi run --store-id {store_id}")
+        return table
 
-    def read_week(self, key: AssetKey, store_id: str, week: date) -> pd.DataFrame | None:
-        """Return the table of an asset for a store and week, or None if there is none."""
-        path = self._week(key, store_id, week)
-        return read_frame(path) if path.exists() else None
+    def write(
+        self,
+        key: AssetKey,
+        store_id: str,
+        rows: Iterable[pa.Table | pa.RecordBatch] | pd.DataFrame,
+        facts: Facts,
+        week: date | None = None,
+        schema: pa.Schema | None = None,
+    ) -> AxisTable:
+        """Replace the table of an asset and return it."""
+        if isinstance(rows, pd.DataFrame):
+            rows = [pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata()]
+        place = self.place(key, store_id, week)
+        write_table(place, rows, facts, schema)
+        return AxisTable(place)
 
-    def write_week(self, key: AssetKey, store_id: str, week: date, frame: pd.DataFrame) -> None:
-        """Write the table of an asset for a store and week, where the IO manager would."""
-        write_frame(frame, self._week(key, store_id, week))
-
-    def drop_week(self, key: AssetKey, store_id: str, week: date) -> None:
+    def drop(self, key: AssetKey, store_id: str, week: date) -> None:
         """Remove the table of an asset for a store and week; no error if there is none."""
-        self._week(key, store_id, week).unlink(missing_ok=True)
+        self.place(key, store_id, week).unlink(missing_ok=True)
 
-    def _week(self, key: AssetKey, store_id: str, week: date) -> UPath:
-        return self._base_path.joinpath(*key.path, store_id, f"{week.isoformat()}{self.extension}")
+    def history(self, store_id: str) -> History | None:
+        """Return a store's history as its raw assets left it; None before the first run."""
+        found = {name: self.table(key, store_id) for name, key in RAW.items()}
+        orders = found["raw_orders"]
+        if orders is None or found["raw_items"] is None:
+            return None
+        tables = {n: arrow_schema(n).empty_table() if t is None else t.place for n, t in found.items()}
+        return History(orders.facts.store or Store(store_id), tables)
 
 
-def frame_io_manager(base_url: str | None = None) -> FrameIOManager:
-    """Return the IO manager of this home.
+def parquet_tables(base_url: str | None = None) -> ParquetTables:
+    """Return the tables of this home.
 
     Parameters
     ----------
     base_url : str, optional
-        Where the tables rest; default ``QUIMBI_STORAGE_URL``, else ``$QUIMBI_HOME/storage``.
+        Where they rest; default ``QUIMBI_STORAGE_URL``, else ``$QUIMBI_HOME/storage``.
     """
     url = base_url or os.environ.get("QUIMBI_STORAGE_URL")
-    return FrameIOManager(UPath(url) if url else UPath(storage_dir()))
-
-
-def write_frame(frame: pd.DataFrame, path: UPath) -> None:
-    """Write ``frame`` and its ``attrs`` to ``path``, whole or not at all."""
-    attrs: dict[Any, Any] = dict(frame.attrs)
-    plain = frame.copy(deep=False)
-    plain.attrs = {}
-    table = pa.Table.from_pandas(plain)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), ATTRS_KEY: json.dumps(attrs).encode()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-    partial.rename(path)
-
-
-def _read_table(path: UPath) -> pa.Table:
-    """Read a Parquet file so that no thread of Arrow's is left with a file of Python's.
-
-    ``pq.read_table`` of an open Python file lets such a thread close it a moment after the table is there; where the
-    process ends in that moment, Python 3.11 aborts it with exit code 134 (seen after one in ten runs).
-    """
-    if path.protocol in ("", "file"):
-        with pq.ParquetFile(path.path) as parquet:
-            return parquet.read()
-    with path.open("rb") as file, pq.ParquetFile(file) as parquet:
-        return parquet.read(use_threads=False)
-
-
-def read_frame(path: UPath) -> pd.DataFrame:
-    """Read a frame written by ``write_frame``."""
-    table = _read_table(path)
-    attrs = json.loads((table.schema.metadata or {}).get(ATTRS_KEY, b"{}"))
-    try:
-        frame = table.to_pandas()
-    except TypeError:
-        # pandas cannot parse its own name of an Arrow list type; such frames have no index to restore.
-        frame = table.replace_schema_metadata(None).to_pandas()
-    frame.attrs = attrs
-    return frame
+    return ParquetTables(UPath(url) if url else UPath(storage_dir()))

@@ -1,4 +1,4 @@
-"""A store's profiler with everything loaded: champions, segment names, reference and clock.
+"""A store's profiler with everything loaded: the models of its profiles, segment names, reference and clock.
 
 Belongs here: gathering what a ``Profiler`` needs from registry, database and storage. Does not: profiling
 (``profiles``).
@@ -9,21 +9,28 @@ from dataclasses import dataclass
 import pandas as pd
 from dagster import AssetKey
 
-from quimbi_assets.axes import BusinessHours, Features, StoreReference, extract_features
+from quimbi_assets.axes import Features, StoreReference, measure
+from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.history import History
+from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.profiler import Profiler
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
-from quimbi_assets.resources.mlflow.registry import LoadedModel
+from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.reading import common_currency
 from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
+from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.segments import read_segments
-from quimbi_assets.resources.postgres.tables.stores import Store, read_store
+from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.publishing import no_churn_model
+from quimbi_assets.store import Store
 
 REFERENCE_KEY = AssetKey(["features", "store_reference"])
+CHURN_KEY = AssetKey(["churn", "model"])
 
 
 @dataclass(frozen=True)
@@ -53,39 +60,38 @@ class StoreProfiler:
     observation_end: pd.Timestamp
     churn: LoadedModel | str
 
-    def features(self, orders: pd.DataFrame, items: pd.DataFrame | None = None) -> Features:
-        """Compute the features that the models need, of any of the store's customers.
+    def history(
+        self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
+    ) -> History:
+        """Return what some customers had done by the instant of the last run.
 
         Parameters
         ----------
-        orders, items : DataFrame
-            Canonical rows of those customers, as ``extract_features`` takes them.
+        orders, items, tickets : DataFrame
+            All canonical rows of those customers, as ``canonical_tables`` takes them.
         """
-        hours = self.store.business_hours or {}
-        return extract_features(
-            orders,
-            items,
-            axes=list(self.profiler.models),
-            observation_end=self.observation_end,
-            time_zone=self.store.time_zone,
-            business_hours=BusinessHours(**{k: int(hours[k]) for k in ("opens", "closes") if k in hours}),
-            recorded=self.recorded,
-            reference=self.reference,
-        )
+        return History.from_frames(orders, items, tickets, self.store).until(self.observation_end)
 
-    def profile(self, orders: pd.DataFrame, items: pd.DataFrame | None = None) -> pd.DataFrame:
-        """Profile customers from their orders; rows as in ``customer_profiles``."""
-        features = self.features(orders, items)
+    def features(self, history: History) -> Features:
+        """Measure what the models need of some customers."""
+        axes = list(self.profiler.models)
+        return Features(measure(history, axes, recorded=self.recorded, reference=self.reference))
+
+    def profile(
+        self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Profile customers from all their rows, as ``history`` takes them; rows as in ``customer_profiles``."""
+        history = self.history(orders, items, tickets)
+        features = self.features(history)
         customers = next(iter(features.values())).index
-        return self.profiler.profile(features, self.risks(orders, customers))
+        return self.profiler.profile(features, self.risks(history, customers))
 
-    def risks(self, orders: pd.DataFrame, customers: pd.Index) -> ChurnRisks:
-        """Return the churn risks of customers, as a run would give them; ``orders`` are all of theirs."""
+    def risks(self, history: History, customers: pd.Index) -> ChurnRisks:
+        """Return the churn risks of customers, as a run would give them; the history holds all their orders."""
         if isinstance(self.churn, str):
             return no_risks(len(customers), self.churn)
         currency, version = self.profiler.context.currency, str(self.churn.version)
-        end = self.observation_end
-        return churn_risks(self.churn.model, orders, end, customers, version=version, currency=currency)
+        return churn_risks(self.churn.model, history, customers, version=version, currency=currency)
 
 
 def open_profiler(store_id: str) -> StoreProfiler:
@@ -106,28 +112,33 @@ def open_profiler(store_id: str) -> StoreProfiler:
         If the store is unknown or was never run.
     """
     database = open_database()
-    store = read_store(database, store_id)
-    axes, segments = read_segments(database, store_id)
-    by_axis = {str(name): frame for name, frame in segments.groupby("axis_name")}
-    frames = frame_io_manager()
-    tables = {name: frames.read(AssetKey(["features", name]), store_id) for name in by_axis}
-    reference = frames.read(REFERENCE_KEY, store_id)
-    known = [table for table in tables.values() if table is not None]
-    if not known or reference is None:
-        raise BadInputError(f"store {store_id} has no stored features; compute them: quimbi run --store-id {store_id}")
-    tracking = MlflowTracking()
-    champions = tracking.champions(store_id, by_axis)
-    end = pd.Timestamp(known[0].attrs["observation_end"])
+    with database.snapshot() as now:
+        store = read_store(now, store_id)
+        axes, segments = read_segments(now, store_id)
+        published = read_publication(now, store_id)
+        archetypes = read_archetypes(now, store_id)
+        currency = store.currency or common_currency(now, store_id) or ""
+    if published is None:
+        raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
+    versions = {axis: version for axis, version in published.model_versions.items() if axis != CHURN}
+    tables = parquet_tables()
+    recorded = tables.required(AssetKey(["features", next(iter(versions))]), store_id).facts.recorded
+    reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
+    loaded = MlflowTracking().tracking().registry.load_versions(store_id, published.model_versions)
+    churn = loaded.pop(CHURN, None) or _why_no_churn(tables.table(CHURN_KEY, store_id), store_id, published.as_of)
     profiler = Profiler(
-        {name: loaded.model for name, loaded in champions.items()},
-        by_axis,
-        {name: str(loaded.version) for name, loaded in champions.items()},
+        {name: one.model for name, one in loaded.items()},
+        {str(name): frame for name, frame in segments.groupby("axis_name")},
+        versions,
         store_id=store_id,
-        as_of=end.to_pydatetime(),
-        currency=store.currency or common_currency(database, store_id) or "",
-        archetypes=kept_archetypes(read_archetypes(database, store_id)),
+        as_of=published.as_of.to_pydatetime(),
+        currency=currency,
+        archetypes=kept_archetypes(archetypes),
         weak=axes.loc[axes["status"] == "weak", "axis_name"],
     )
-    recorded = frozenset(known[0].attrs["recorded"])
-    churn = tracking.serving_churn(frames, store_id, str(end))
-    return StoreProfiler(store, profiler, StoreReference.from_frame(reference), recorded, end, churn)
+    return StoreProfiler(store, profiler, reference, recorded, published.as_of, churn)
+
+
+def _why_no_churn(summary: AxisTable | None, store_id: str, at: Instant) -> str:
+    """Say why no churn model serves, in the words of the fit that was tried last."""
+    return (summary and summary.facts.inactive_reason) or no_churn_model(store_id, str(at))

@@ -38,6 +38,7 @@ class Slack(ConfigurableResource):
         url = os.environ.get(WEBHOOK_VARIABLE, "") if self.webhook_url is None else self.webhook_url
         if not url:
             return "not configured"
+        from slack_sdk.http_retry import RetryHandler
         from slack_sdk.http_retry.builtin_handlers import (
             ConnectionErrorRetryHandler,
             RateLimitErrorRetryHandler,
@@ -45,7 +46,7 @@ class Slack(ConfigurableResource):
         )
         from slack_sdk.webhook import WebhookClient
 
-        handlers = [
+        handlers: list[RetryHandler] = [
             handler(max_retry_count=MOST_RETRIES)
             for handler in (ConnectionErrorRetryHandler, RateLimitErrorRetryHandler, ServerErrorRetryHandler)
         ]

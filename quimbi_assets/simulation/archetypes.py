@@ -21,7 +21,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "category_exploration": ("focused", "selective", "broad"),
     "repurchase_behavior": ("habitual", "rotating", "novelty"),
     "return_behavior": ("never", "sometimes", "serial"),
-    "support_history": ("content", "frustrated"),
+    "support_history": ("served", "curious", "frustrated"),
 }
 """Planted axes, each with its states in code order."""
 
@@ -69,7 +69,7 @@ ARCHETYPES: tuple[Archetype, ...] = tuple(
         (
             "loyal_regulars",
             0.12,
-            "frequent large_baskets full_price weekday_evening web focused habitual never content",
+            "frequent large_baskets full_price weekday_evening web focused habitual never served",
         ),
         (
             "bargain_hunters",
@@ -79,7 +79,7 @@ ARCHETYPES: tuple[Archetype, ...] = tuple(
         (
             "weekend_browsers",
             0.11,
-            "occasional growing_baskets mixed weekend in_store broad novelty never content",
+            "occasional growing_baskets mixed weekend in_store broad novelty never curious",
         ),
         (
             "serial_returners",
@@ -89,7 +89,7 @@ ARCHETYPES: tuple[Archetype, ...] = tuple(
         (
             "big_spenders",
             0.08,
-            "frequent large_baskets full_price office_hours assisted selective rotating sometimes content",
+            "frequent large_baskets full_price office_hours assisted selective rotating sometimes curious",
         ),
         (
             "lapsed_enthusiasts",
@@ -99,7 +99,7 @@ ARCHETYPES: tuple[Archetype, ...] = tuple(
         (
             "routine_restockers",
             0.09,
-            "occasional growing_baskets full_price office_hours assisted focused habitual never content",
+            "occasional growing_baskets full_price office_hours assisted focused habitual never served",
         ),
         ("one_time_buyers", 0.30, ""),
     )
@@ -153,9 +153,15 @@ RETURN_RATE = np.array([0.0, 0.27, 0.75])
 """Share of orders with a refund, by return_behavior."""
 RETURNED_LINES = np.array([0.0, 0.0, 0.1])
 """Share of further lines sent back beside the first one, by return_behavior."""
-TICKET_RATE = np.array([0.28, 0.5])
+TICKET_RATE = np.array([0.2, 0.6, 0.45])
 """Tickets an order, by support_history."""
-FIRST_RESPONSE_HOURS = np.array([1.5, 18.0])
+FIRST_RESPONSE_HOURS = np.array([4.0, 1.0, 16.0])
 """Typical hours to the first reply, by support_history."""
-RESOLUTION_HOURS = np.array([8.0, 90.0])
+RESOLUTION_HOURS = np.array([24.0, 4.0, 60.0])
 """Typical hours from first reply to resolution, by support_history."""
+REOPENED = np.array([0.08, 0.15, 0.9])
+"""Mean number of times a ticket is reopened, by support_history."""
+SATISFACTION = np.array([4.0, 4.6, 2.3])
+"""Typical rating 1-5, by support_history."""
+TOPIC_SHARES = np.array([[0.05, 0.75, 0.15, 0.05], [0.85, 0.10, 0.04, 0.01], [0.03, 0.12, 0.25, 0.60]])
+"""Share of tickets about a product, a delivery, a return, and of complaints, by support_history."""

@@ -17,7 +17,7 @@ from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import draw_customers
 from quimbi_assets.simulation.orders import draw_orders
 from quimbi_assets.simulation.slow_down import SlowDown, plant_slow_down
-from quimbi_assets.simulation.tables import items_table, labels_table, orders_table, tickets_table
+from quimbi_assets.simulation.tables import Block, items_table, labels_table, orders_table, tickets_table
 from quimbi_assets.simulation.tickets import draw_tickets
 
 BLOCK_CUSTOMERS = 4096
@@ -29,11 +29,11 @@ MAX_CUSTOMERS = 9_999_999
 
 PLANTED = 1
 """Stream, beside a block's own, of what is planted on request."""
+SUPPORT = 2
+"""Stream of its tickets: whatever they come to hold, orders stay what they are."""
 
 Progress = Callable[[int, int], None]
 """Called with customers done and customers wanted."""
-Block = dict[str, pa.Table]
-"""The four tables of one block, by name."""
 
 
 def draw_blocks(
@@ -76,7 +76,7 @@ def _draw_block(
         customers = plant_slow_down(_generator(seed, 1 + block, PLANTED), customers, slow_down, clock.n_days)
     orders = draw_orders(rng, customers, clock)
     baskets = fill_baskets(rng, customers, orders, catalogue, clock.end_us)
-    tickets = draw_tickets(rng, customers, orders, clock)
+    tickets = draw_tickets(_generator(seed, 1 + block, SUPPORT), customers, orders, clock)
     order_number = np.empty(len(orders), dtype=np.int64)
     order_number[np.argsort(orders.utc_us, kind="stable")] = np.arange(len(orders))
     order_number += block * NUMBERS_PER_BLOCK

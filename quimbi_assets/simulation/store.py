@@ -5,7 +5,7 @@ Belongs here: the two public functions and the files they write. Does not: drawi
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -14,10 +14,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from quimbi_assets.simulation.blocks import Block, Progress, draw_blocks
+from quimbi_assets.simulation.blocks import Progress, draw_blocks
 from quimbi_assets.simulation.clock import Clock
+from quimbi_assets.simulation.helpdesk import TicketKeys, with_ticket_keys
 from quimbi_assets.simulation.slow_down import MAX_SHARE, SlowDown
-from quimbi_assets.simulation.tables import plain_schema
+from quimbi_assets.simulation.tables import Block, plain_schema
 
 BLOCKS_PER_ROW_GROUP = 8
 """Blocks written at once, about 200,000 orders and 500,000 lines."""
@@ -34,16 +35,19 @@ class SimulatedStore:
     labels : DataFrame of shape (n_customers, 11)
         ``customer_id``, ``archetype``, and per planted axis the customer's state (null where too few orders or
         tickets show it).
+    customers : DataFrame, optional
+        ``customer_id`` and ``email``, where tickets are keyed by something else than ``customer_id``.
     """
 
     orders: pd.DataFrame
     order_items: pd.DataFrame
     support_tickets: pd.DataFrame
     labels: pd.DataFrame
+    customers: pd.DataFrame | None = None
 
 
-TABLES = tuple(field.name for field in fields(SimulatedStore))
-"""Names of the tables, also of their files (``<name>.parquet``)."""
+TABLES = ("orders", "order_items", "support_tickets", "labels")
+"""Names of the tables of every store, also of their files (``<name>.parquet``)."""
 
 
 def simulate_store(
@@ -57,6 +61,7 @@ def simulate_store(
     currency: str = "USD",
     slow_down_share: float = 0.0,
     slow_down_from: date | str | None = None,
+    ticket_keys: TicketKeys = "customer_id",
 ) -> SimulatedStore:
     """Simulate a store in memory.
 
@@ -81,6 +86,9 @@ def simulate_store(
         (``slow_down``), and `labels` has ``slows_down`` and ``is_brisk``.
     slow_down_from : date or str, optional
         First store-local day of the slow-down.
+    ticket_keys : str
+        How tickets name their customer: ``customer_id``; ``email`` (they carry nothing else); ``helpdesk`` (an id of
+        the helpdesk's own, and the e-mail). With the latter two there is a table ``customers``.
 
     Raises
     ------
@@ -95,8 +103,9 @@ def simulate_store(
     """
     clock = Clock.ending(end_date, n_years, time_zone)
     planted = _slow_down(clock, slow_down_share, slow_down_from)
-    blocks = list(draw_blocks(n_customers, seed, clock, currency, progress, planted))
-    return SimulatedStore(**{name: _frame(blocks, name) for name in TABLES})
+    drawn = draw_blocks(n_customers, seed, clock, currency, progress, planted)
+    blocks = [with_ticket_keys(block, ticket_keys) for block in drawn]
+    return SimulatedStore(**{name: _frame(blocks, name) for name in blocks[0]})
 
 
 def write_store(
@@ -111,8 +120,9 @@ def write_store(
     currency: str = "USD",
     slow_down_share: float = 0.0,
     slow_down_from: date | str | None = None,
+    ticket_keys: TicketKeys = "customer_id",
 ) -> dict[str, int]:
-    """Write a store as ``orders``, ``order_items``, ``support_tickets`` and ``labels`` ``.parquet``.
+    """Write a store as ``orders``, ``order_items``, ``support_tickets``, ``labels`` (and ``customers``) ``.parquet``.
 
     Parameters
     ----------
@@ -120,7 +130,7 @@ def write_store(
         A store in memory, or a number of customers to simulate and write block by block in bounded memory.
     out_dir : str or Path
         Created if absent. Files of these names are replaced, each only once all are complete.
-    seed, n_years, progress, end_date, time_zone, currency, slow_down_share, slow_down_from
+    seed, n_years, progress, end_date, time_zone, currency, slow_down_share, slow_down_from, ticket_keys
         As for `simulate_store`; not used for a store in memory.
 
     Returns
@@ -134,11 +144,13 @@ def write_store(
         As for `simulate_store`; nothing is written then.
     """
     if isinstance(store, SimulatedStore):
-        whole = {name: pa.Table.from_pandas(getattr(store, name), preserve_index=False) for name in TABLES}
+        frames = {name: getattr(store, name) for name in (*TABLES, "customers")}
+        whole = {n: pa.Table.from_pandas(f, preserve_index=False) for n, f in frames.items() if f is not None}
         return _write_blocks(iter([whole]), Path(out_dir))
     clock = Clock.ending(end_date, n_years, time_zone)
     planted = _slow_down(clock, slow_down_share, slow_down_from)
-    return _write_blocks(draw_blocks(store, seed, clock, currency, progress, planted), Path(out_dir))
+    drawn = draw_blocks(store, seed, clock, currency, progress, planted)
+    return _write_blocks((with_ticket_keys(block, ticket_keys) for block in drawn), Path(out_dir))
 
 
 def _slow_down(clock: Clock, share: float, day: date | str | None) -> SlowDown | None:
@@ -163,17 +175,17 @@ def _write_blocks(blocks: Iterator[Block], out_dir: Path) -> dict[str, int]:
     """Write blocks to ``*.parquet.partial`` and rename the files once all are complete; else remove them."""
     out_dir.mkdir(parents=True, exist_ok=True)
     writers: dict[str, pq.ParquetWriter] = {}
-    n_rows = dict.fromkeys(TABLES, 0)
+    n_rows: dict[str, int] = {}
     waiting: list[Block] = []
 
     def flush() -> None:
-        for name in TABLES if waiting else ():
+        for name in waiting[0] if waiting else ():
             table = pa.concat_tables([block[name] for block in waiting], promote_options="none")
             if name not in writers:
                 path = out_dir / f"{name}.parquet.partial"
                 writers[name] = pq.ParquetWriter(path, table.schema, store_schema=False, compression="zstd")
             writers[name].write_table(table, row_group_size=max(len(table), 1))
-            n_rows[name] += len(table)
+            n_rows[name] = n_rows.get(name, 0) + len(table)
         waiting.clear()
 
     try:
@@ -184,7 +196,7 @@ def _write_blocks(blocks: Iterator[Block], out_dir: Path) -> dict[str, int]:
         flush()
         for writer in writers.values():
             writer.close()
-        for name in TABLES:
+        for name in writers:
             os.replace(out_dir / f"{name}.parquet.partial", out_dir / f"{name}.parquet")
     finally:
         for name, writer in writers.items():

@@ -18,6 +18,8 @@ from quimbi_assets.simulation.orders import SOURCES, STATUSES, Orders
 from quimbi_assets.simulation.tickets import CHANNELS, PRIORITIES, TICKET_STATUSES, TOPICS, Tickets
 
 UTC = pa.timestamp("us", tz="UTC")
+Block = dict[str, pa.Table]
+"""The tables of one block of customers, by name."""
 
 
 def number_ids(prefix: str, numbers: np.ndarray, width: int) -> pa.StringArray:
@@ -107,7 +109,7 @@ def tickets_table(ticket_number: np.ndarray, customers: Customers, tickets: Tick
             "status": _named(tickets.status, TICKET_STATUSES),
             "priority": _named(tickets.priority, PRIORITIES),
             "subject": _named(tickets.topic, subjects),
-            "tags": _named(tickets.topic, tags),
+            "tags": _named(tickets.topic, tags, ~tickets.is_tagged),
             "first_response_at": _until(tickets.first_response_us, end_us),
             "resolved_at": _until(tickets.resolved_us, end_us),
             "satisfaction_score": pa.array(tickets.satisfaction.astype(np.int32), mask=unrated),

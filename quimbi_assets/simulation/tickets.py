@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quimbi_assets.simulation.archetypes import FIRST_RESPONSE_HOURS, RESOLUTION_HOURS, TICKET_RATE
+from quimbi_assets.simulation.archetypes import (
+    FIRST_RESPONSE_HOURS,
+    REOPENED,
+    RESOLUTION_HOURS,
+    SATISFACTION,
+    TICKET_RATE,
+    TOPIC_SHARES,
+)
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import Customers, phase
 from quimbi_assets.simulation.orders import Orders, place_in_week, position_in_run
@@ -24,18 +31,16 @@ TOPICS: dict[str, tuple[str, str]] = {
 }
 """Topic: subject and tags."""
 
-TOPIC_SHARES = np.array([[0.60, 0.40, 0.00, 0.00], [0.00, 0.10, 0.30, 0.60]])
-"""Share of topics (order of `TOPICS`), by support_history."""
 CHANNEL_SHARES = np.array([[0.1, 0.0, 0.9], [0.1, 0.9, 0.0], [0.9, 0.1, 0.0], [0.34, 0.33, 0.33]])
 """Share of ticket channels, by communication_preference."""
-PRIORITY_SHARES = np.array([[0.3, 0.6, 0.1, 0.0], [0.0, 0.4, 0.4, 0.2]])
+PRIORITY_SHARES = np.array([[0.3, 0.6, 0.1, 0.0], [0.5, 0.5, 0.0, 0.0], [0.0, 0.4, 0.4, 0.2]])
 """Share of priorities, by support_history."""
-REOPENED = np.array([0.02, 0.7])
-"""Mean number of times a ticket is reopened, by support_history."""
-SATISFACTION = np.array([4.6, 1.8])
-"""Typical rating 1-5, by support_history."""
+TAGGED_RATE = 0.8
+"""Share of tickets that somebody tagged; of the others only the subject tells the topic."""
 RATED_RATE = 0.7
 """Share of resolved tickets that are rated."""
+TOPIC_STEP, CHANNEL_STEP = 0.6180339887, 0.4142135624
+"""Irrational steps of the sequences that topics and channels of a customer's tickets follow (``customers.phase``)."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Tickets:
         A time at or after the window's end has not come yet.
     channel, status, priority, topic : ndarray of int
         Position in `CHANNELS`, `TICKET_STATUSES`, `PRIORITIES`, `TOPICS`.
+    is_tagged : ndarray of bool
     satisfaction : ndarray of int
         1-5, 0 where not rated.
     reopen_count : ndarray of int
@@ -63,6 +69,7 @@ class Tickets:
     status: np.ndarray
     priority: np.ndarray
     topic: np.ndarray
+    is_tagged: np.ndarray
     satisfaction: np.ndarray
     reopen_count: np.ndarray
 
@@ -105,16 +112,18 @@ def _follow_up(
     first_response_us = created_us + _whole_seconds(response)
     resolved_us = first_response_us + _whole_seconds(resolution)
     is_resolved = resolved_us < end_us
-    rating = np.clip(np.rint(SATISFACTION[history] + rng.normal(0.0, 0.6, n)), 1, 5).astype(np.int64)
+    channel_shares = CHANNEL_SHARES[customers.states["communication_preference"][customer]]
+    rating = np.clip(np.rint(SATISFACTION[history] + rng.normal(0.0, 0.8, n)), 1, 5).astype(np.int64)
     return Tickets(
         customer=customer,
         created_us=created_us,
         first_response_us=first_response_us,
         resolved_us=resolved_us,
-        channel=_pick(rng, CHANNEL_SHARES[customers.states["communication_preference"][customer]]),
+        channel=_pick(_habit(rng, customer, CHANNEL_STEP), channel_shares),
         status=np.where(is_resolved, 2, np.where(first_response_us < end_us, 1, 0)),
-        priority=_pick(rng, PRIORITY_SHARES[history]),
-        topic=_pick(rng, TOPIC_SHARES[history]),
+        priority=_pick(rng.random(n), PRIORITY_SHARES[history]),
+        topic=_pick(_habit(rng, customer, TOPIC_STEP), TOPIC_SHARES[history]),
+        is_tagged=rng.random(n) < TAGGED_RATE,
         satisfaction=np.where(is_resolved & (rng.random(n) < RATED_RATE), rating, 0),
         reopen_count=np.where(is_resolved, rng.poisson(REOPENED[history]), 0),
     )
@@ -125,7 +134,12 @@ def _whole_seconds(hours: np.ndarray) -> np.ndarray:
     return (hours * HOUR_US).astype(np.int64) // 1_000_000 * 1_000_000
 
 
-def _pick(rng: np.random.Generator, shares: np.ndarray) -> np.ndarray:
-    """Return one column a row of `shares` (shape (n, k), rows sum to 1), shape (n,)."""
-    draw = rng.random(len(shares))[:, None]
-    return np.minimum((draw >= np.cumsum(shares, axis=1)).sum(axis=1), shares.shape[1] - 1)
+def _habit(rng: np.random.Generator, customer: np.ndarray, step: float) -> np.ndarray:
+    """Return a low-discrepancy sequence over the tickets of each customer, from a random start; shape (n,)."""
+    start = rng.random(customer.max(initial=0) + 1)
+    return (start[customer] + position_in_run(customer) * step) % 1.0
+
+
+def _pick(position: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return one column a row of `shares` (shape (n, k), rows sum to 1) by positions in 0-1, shape (n,)."""
+    return np.minimum((position[:, None] >= np.cumsum(shares, axis=1)).sum(axis=1), shares.shape[1] - 1)

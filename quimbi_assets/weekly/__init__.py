@@ -1,9 +1,10 @@
-"""Two snapshots of a store → what changed, for whom, and why.
+"""Weekly snapshots of a store → what changed since the one before, for whom, and why.
 
-Belongs here: pure functions on tables of a week. Does not: where snapshots rest, when they are made (``defs``).
+Belongs here: pure functions on a history, models and tables at rest. Does not: where these rest, when weeks are made
+(``defs``).
 
-Reading order: ``weeks`` (when a week ends), ``kept`` (what a snapshot keeps), ``history`` (the rows people query),
-``change`` (how far a customer moved), ``digest`` and ``causes`` (why), ``silence`` (is this silence unusual for them),
-``floors`` (what is noise in this store), ``comparison`` (migrations), ``alerts``, ``psi`` (drift of the population),
-``retention``, ``pictures``.
+Reading order: ``snapshot`` (where everybody stands at a week's end, and what is kept to score it again), ``drift`` (how
+far and how fast customers moved), ``causes`` (why), ``inactivity`` (is this silence unusual for them), ``rescore`` (two
+snapshots under one model), ``thresholds`` (what is noise in this store), ``compare`` (migrations), ``rows`` (the tables
+people query), ``notifications`` (whom the store is told of), ``psi`` (drift of the population), ``pictures``.
 """

@@ -11,9 +11,9 @@ import pandas as pd
 
 from quimbi_assets.clustering.canvas import COLOURS, INK, canvas, in_words, plain_axes, to_png
 from quimbi_assets.weekly.causes import MODEL
+from quimbi_assets.weekly.drift import ARCHETYPE
 
 MOST_PANELS = 6
-ARCHETYPE = "archetype"
 
 
 def migration_heat_map(migrations: pd.DataFrame, names: Mapping[str, str]) -> bytes:

@@ -1,7 +1,7 @@
 """Has the population moved away from what the models were fitted on?
 
 Belongs here: the population stability index against the fit's bins, and when to recommend a refit. Does not: learning
-the bins (``clustering.reference_bins``).
+the bins (``clustering.summary``).
 """
 
 from collections.abc import Mapping
@@ -61,46 +61,45 @@ def bin_shares(values: Array, edges: Array) -> Array:
     return np.concatenate([counts, [len(values) - len(defined)]]) / max(len(values), 1)
 
 
-def feature_drift(bins: Mapping[str, Any], features: pd.DataFrame) -> pd.DataFrame:
+def feature_drift(bins: Mapping[str, Any], features: Mapping[str, Array]) -> dict[str, float]:
     """Compare the features of today's customers with those of the fit.
 
     Parameters
     ----------
     bins : mapping
-        As ``clustering.reference_bins.learn_bins`` returns them.
-    features : DataFrame of n rows
-        Today's, of all customers.
+        As ``clustering.summary.learn_bins`` returns them.
+    features : mapping of feature to ndarray of shape (n,)
+        Today's, of all customers, NaN where undefined.
 
     Returns
     -------
-    DataFrame
-        ``feature``, ``psi``; features that the frame lacks are left out.
+    dict of feature to float
+        Index of each (``population_stability``); features that are not there are left out.
     """
-    rows = []
+    indices = {}
     for name, learnt in bins["features"].items():
         if name in features:
-            edges = np.asarray(learnt["edges"], dtype=np.float64)
-            current = bin_shares(features[name].to_numpy(dtype=np.float64, na_value=np.nan), edges)
+            current = bin_shares(features[name], np.asarray(learnt["edges"], dtype=np.float64))
             reference = np.asarray(learnt["shares"], dtype=np.float64)
-            rows.append((name, population_stability(reference, current, int(bins["n"]), len(features))))
-    return pd.DataFrame(rows, columns=["feature", "psi"])
+            indices[name] = population_stability(reference, current, int(bins["n"]), len(features[name]))
+    return indices
 
 
-def recommend_refit(feature_psi: pd.DataFrame, share_psi: Mapping[str, float]) -> str | None:
+def recommend_refit(population: pd.DataFrame) -> str | None:
     """Return why a refit is recommended, in words; None where it is not.
 
     Parameters
     ----------
-    feature_psi : DataFrame
-        ``axis``, ``feature``, ``psi``.
-    share_psi : mapping of axis to float
-        Index of the shares of the axis's segments.
+    population : DataFrame
+        Rows of ``population_drift``: ``axis_name``, ``figure``, ``name``, ``value``.
     """
-    moved = sorted(axis for axis, psi in share_psi.items() if psi >= LARGE)
+    sizes = population[population["figure"] == "segment_psi"]
+    moved = sorted(sizes.loc[sizes["value"] >= LARGE, "axis_name"])
     if moved:
         return f"the sizes of the segments of {', '.join(moved)} are no longer those of the fit"
-    large = feature_psi[feature_psi["psi"] >= LARGE]
-    if len(feature_psi) and len(large) >= LARGE_FEATURES * len(feature_psi):
-        names = ", ".join(large.sort_values("psi", ascending=False)["feature"].head(5))
-        return f"{len(large)} of {len(feature_psi)} features are distributed otherwise than at the fit: {names} ..."
+    features = population[population["figure"] == "feature_psi"]
+    large = features[features["value"] >= LARGE]
+    if len(features) and len(large) >= LARGE_FEATURES * len(features):
+        names = ", ".join(large.sort_values("value", ascending=False)["name"].head(5))
+        return f"{len(large)} of {len(features)} features are distributed otherwise than at the fit: {names} ..."
     return None

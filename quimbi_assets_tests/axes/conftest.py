@@ -15,11 +15,12 @@ from quimbi_assets.axes import (
     AXES,
     Features,
     StoreReference,
-    default_observation_end,
     extract_features,
     fit_reference,
 )
+from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
+from quimbi_assets.store import Store
 
 START = pd.Timestamp("2025-01-01")  # day 0 of a tiny store: a Wednesday, midnight
 TIME_ZONE = "America/New_York"
@@ -33,10 +34,11 @@ def _instant(when: float | str | None) -> pd.Timestamp:
 
 @dataclass
 class TinyStore:
-    """Orders written by hand; days count from 2025-01-01 00:00 UTC, or are given as text."""
+    """Orders and tickets written by hand; days count from 2025-01-01 00:00 UTC, or are given as text."""
 
     orders: list[dict[str, Any]] = field(default_factory=list)
     items: list[dict[str, Any]] = field(default_factory=list)
+    tickets: list[dict[str, Any]] = field(default_factory=list)
 
     def order(
         self, day: float | str, total: float = 10.0, *lines: dict[str, Any], customer: str = "ann", **columns: Any
@@ -63,13 +65,33 @@ class TinyStore:
         known = {"category": None, "refund_amount": None, **columns}
         return {"product_id": product, "price": price, "quantity": quantity, **known, "refunded_at": _instant(refunded)}
 
+    def ticket(
+        self,
+        day: float | str,
+        answered: float | str | None = None,
+        resolved: float | str | None = None,
+        *,
+        customer: str = "ann",
+        **columns: Any,
+    ) -> "TinyStore":
+        """Add a support ticket; ``columns`` are ``channel``, ``subject``, ``tags`` and the other ones."""
+        known = dict.fromkeys(("channel", "subject", "tags", "satisfaction_score", "reopen_count"))
+        self.tickets.append(
+            {"ticket_id": f"t{len(self.tickets):03d}", "customer_id": customer, "created_at": _instant(day)}
+            | {"first_response_at": _instant(answered), "resolved_at": _instant(resolved)}
+            | known
+            | columns
+        )
+        return self
+
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         """Return orders and lines as ``extract_features`` takes them."""
         return pd.DataFrame(self.orders), pd.DataFrame(self.items) if self.items else None
 
     def features(self, end: float | str, **options: Any) -> Features:
         """Measure as of day ``end``."""
-        return extract_features(*self.frames(), observation_end=_instant(end), **options)
+        tickets = pd.DataFrame(self.tickets) if self.tickets else None
+        return extract_features(*self.frames(), tickets=tickets, observation_end=_instant(end), **options)
 
     def measure(self, axis: str, end: float | str, customer: str = "ann", **options: Any) -> dict[str, Any]:
         """Return one customer's values on one axis as of day ``end``; None where NULL."""
@@ -83,6 +105,7 @@ class CanonicalStore:
 
     orders: pd.DataFrame
     items: pd.DataFrame
+    tickets: pd.DataFrame
     end: pd.Timestamp
     reference: StoreReference
     features: Features
@@ -90,6 +113,7 @@ class CanonicalStore:
     def again(self, orders: pd.DataFrame | None = None, items: pd.DataFrame | None = None, **options: Any) -> Features:
         """Measure a variation of the store, with what was fitted on the store itself."""
         given = {"observation_end": self.end, "reference": self.reference, "recorded": self.features.recorded}
+        given |= {"tickets": self.tickets}
         return extract_features(
             self.orders if orders is None else orders, self.items if items is None else items, **(given | options)
         )
@@ -117,11 +141,12 @@ def simulated(yardstick: ModuleType) -> CanonicalStore:
     drawn = simulate_store(120, seed=5, time_zone=TIME_ZONE)
     known = drawn.orders[drawn.orders["customer_id"].notna()]
     orders, items = yardstick.canonical(known, drawn.order_items, TIME_ZONE)
-    end = default_observation_end(orders, TIME_ZONE) - pd.Timedelta(days=100)
-    reference = fit_reference(orders, items, end)
-    return CanonicalStore(
-        orders, items, end, reference, extract_features(orders, items, observation_end=end, reference=reference)
-    )
+    tickets = yardstick.canonical_tickets(drawn.support_tickets, TIME_ZONE)
+    history = History.from_frames(orders, items, store=Store(time_zone=TIME_ZONE))
+    end = history.end - pd.Timedelta(days=100)
+    reference = fit_reference(history.until(end))
+    features = extract_features(orders, items, tickets=tickets, observation_end=end, reference=reference)
+    return CanonicalStore(orders, items, tickets, end, reference, features)
 
 
 def _agrees(found: Features, expected: Mapping[str, pd.DataFrame], tolerance: float = 1e-9) -> None:

@@ -6,16 +6,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quimbi_assets.axes import AXES, extract_features, fit_reference
+from quimbi_assets.history import History
 
 START = pd.Timestamp("2025-01-01")
 CATEGORY = {"p1": "toys", "p2": "toys", "p3": "books", "p4": None, None: "food"}
 
 
-def plain(yardstick, orders, items, end, reference):
+def plain(yardstick, orders, items, tickets, end, reference):
     return yardstick.extract(
         orders,
         items,
         end,
+        tickets=tickets,
         cheap_prices=dict(reference.product_prices.to_numpy().tolist()),
         luxury_prices=dict(reference.category_prices.to_numpy().tolist()),
         store_gap_days=reference.median_gap_days,
@@ -24,7 +26,8 @@ def plain(yardstick, orders, items, end, reference):
 
 def test_simulated_store(simulated, yardstick, assert_agrees):
     assert set(simulated.features) == set(AXES)
-    expected = plain(yardstick, simulated.orders, simulated.items, simulated.end, simulated.reference)
+    frames = (simulated.orders, simulated.items, simulated.tickets)
+    expected = plain(yardstick, *frames, simulated.end, simulated.reference)
     assert_agrees(simulated.features, expected)
 
 
@@ -58,6 +61,25 @@ def orders(draw):
     }
 
 
+@st.composite
+def tickets(draw):
+    hours = st.sampled_from([None, -1.0, 0.0, 0.5, 30.0, 24.0 * 40])
+    return {
+        "seconds": 86_400 * draw(st.integers(0, 400)) + draw(st.sampled_from([0, 61, 61_200])),
+        "response_hours": draw(hours),
+        "resolution_hours": draw(hours),
+        "satisfaction_score": draw(st.sampled_from([None, 1.0, 2.0, 3.0, 5.0])),
+        "reopen_count": draw(st.sampled_from([None, 0.0, 1.0, 3.0])),
+        "channel": draw(st.sampled_from([None, "email", "phone"])),
+        "tags": draw(st.sampled_from([None, "complaint", "shipping,delivery", "complaint,refund", "vip"])),
+        "subject": draw(st.sampled_from([None, "Where is my order?", "Hello"])),
+    }
+
+
+#: A ticket that shows every column, as ``COMPLETE`` does.
+COMPLETE_TICKET = {"seconds": 45_000, "response_hours": 1.0, "resolution_hours": 2.0, "satisfaction_score": 4.0} | {
+    "reopen_count": 0.0, "channel": "email", "tags": "complaint", "subject": "Hello"
+}  # fmt: skip
 #: An order that shows every column: it keeps the set of recorded columns, and so the compiled expressions, the same.
 COMPLETE = {
     "seconds": 45_000,
@@ -93,6 +115,26 @@ def frames(customers):
     return found, bought.astype(numbers | {"refunded_at": "datetime64[us]"})
 
 
+def ticket_frame(customers):
+    """Return tickets with UTC instants of lists of drawn tickets, one list a customer."""
+    rows = []
+    for customer, drawn in enumerate(customers):
+        for ticket in drawn:
+            at = START + pd.Timedelta(seconds=ticket["seconds"])
+            row = {name: value for name, value in ticket.items() if name not in HOURS and name != "seconds"}
+            events = {
+                event: pd.NaT if ticket[hours] is None else at + pd.Timedelta(hours=ticket[hours])
+                for hours, event in HOURS.items()
+            }
+            rows.append(
+                {"ticket_id": f"t{len(rows)}", "customer_id": f"c{customer}", "created_at": at, **row, **events}
+            )
+    return pd.DataFrame(rows).astype(dict.fromkeys(("satisfaction_score", "reopen_count"), float))
+
+
+HOURS = {"response_hours": "first_response_at", "resolution_hours": "resolved_at"}
+
+
 @settings(
     max_examples=25,
     deadline=None,
@@ -102,18 +144,20 @@ def frames(customers):
 )
 @given(
     customers=st.lists(st.lists(orders(), min_size=1, max_size=7), min_size=1, max_size=3),
+    written=st.lists(st.lists(tickets(), max_size=4), max_size=5),
     time_zone=st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe"]),
     order_refunds=st.booleans(),
 )
-def test_small_stores(customers, time_zone, order_refunds, yardstick, assert_agrees):
+def test_small_stores(customers, written, time_zone, order_refunds, yardstick, assert_agrees):
     end = START + pd.Timedelta(days=300)
     drawn, bought = yardstick.canonical(*frames([[COMPLETE], *customers]), time_zone)
+    told = yardstick.canonical_tickets(ticket_frame([[COMPLETE_TICKET], *written]), time_zone)
     if not order_refunds:
         drawn["refund_amount"] = None
-    reference = fit_reference(drawn, bought, end)
-    features = extract_features(drawn, bought, observation_end=end, reference=reference)
+    reference = fit_reference(History.from_frames(drawn, bought).until(end))
+    features = extract_features(drawn, bought, tickets=told, observation_end=end, reference=reference)
     assert set(features) == set(AXES)
-    assert_agrees(features, plain(yardstick, drawn, bought, end, reference))
+    assert_agrees(features, plain(yardstick, drawn, bought, told, end, reference))
 
 
 @pytest.mark.parametrize("shift_seconds", [-1, 1])
@@ -122,6 +166,6 @@ def test_the_comparison_can_fail(simulated, yardstick, assert_agrees, shift_seco
     few = simulated.orders[early]
     items = simulated.items[simulated.items["order_id"].isin(few["order_id"])]
     end = simulated.end + pd.Timedelta(seconds=shift_seconds)
-    expected = plain(yardstick, few, items, end, simulated.reference)
+    expected = plain(yardstick, few, items, simulated.tickets, end, simulated.reference)
     with pytest.raises(AssertionError, match="purchase_frequency"):
         assert_agrees(simulated.again(few, items, axes=["purchase_frequency"]), expected)

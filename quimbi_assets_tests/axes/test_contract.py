@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.axes import AXES, UnknownAxisError, extract_features, feature_schema
+from quimbi_assets.axes import AXES, extract_features, feature_schema
+from quimbi_assets.errors import UnknownAxisError
 
 #: What a single order cannot tell: gaps, trends, consistency, coming back.
 UNDEFINED_FOR_ONE_ORDER = {
@@ -19,6 +20,8 @@ UNDEFINED_FOR_ONE_ORDER = {
 }
 #: Columns to empty for each column that an axis cannot do without.
 COLUMNS_OF = {"orders.refund": ("orders.refund_amount", "items.refund_amount", "items.refunded_at")}
+#: What an inactive axis says of a column, where it does not name it.
+IN_WORDS = {"orders.refund": "refunds", "tickets.ticket_id": "support tickets"}
 ESSENTIAL = [(axis.name, column) for axis in AXES.values() for column in axis.essential]
 
 
@@ -31,8 +34,8 @@ def assert_same(left, right, customers=None):
 
 
 def with_column(simulated, column, value):
-    """Return orders and items of the store with a column, or those it stands for, set to ``value``."""
-    frames = {"orders": simulated.orders, "items": simulated.items}
+    """Return the store's frames with a column, or those it stands for, set to ``value``."""
+    frames = {"orders": simulated.orders, "items": simulated.items, "tickets": simulated.tickets}
     for name in COLUMNS_OF.get(column, (column,)):
         table, _, field = name.partition(".")
         empty = pd.NaT if field == "refunded_at" else value
@@ -82,46 +85,62 @@ def test_no_clustering_feature_is_another_or_its_complement(name, simulated):
 
 
 def test_row_order_does_not_matter(simulated):
-    orders, items = (frame.sample(frac=1, random_state=1) for frame in (simulated.orders, simulated.items))
-    assert_same(simulated.features, simulated.again(orders, items))
+    frames = (simulated.orders, simulated.items, simulated.tickets)
+    orders, items, tickets = (frame.sample(frac=1, random_state=1) for frame in frames)
+    assert_same(simulated.features, simulated.again(orders, items, tickets=tickets))
 
 
 def test_arguments_are_left_as_they_were(simulated):
-    orders, items = simulated.orders.copy(), simulated.items.copy()
-    simulated.again(orders, items)
+    orders, items, tickets = simulated.orders.copy(), simulated.items.copy(), simulated.tickets.copy()
+    simulated.again(orders, items, tickets=tickets)
     pd.testing.assert_frame_equal(orders, simulated.orders)
     pd.testing.assert_frame_equal(items, simulated.items)
+    pd.testing.assert_frame_equal(tickets, simulated.tickets)
 
 
 def strangers(simulated, at, customer="zoe"):
-    """Return three orders at ``at``, with lines of everything, that someone else made."""
+    """Return the store's frames with three orders at ``at``, lines of everything and tickets, that someone made."""
     orders = simulated.orders.iloc[:3].assign(
         order_id=["x1", "x2", "x3"], customer_id=customer, order_date=at, order_date_local=at, total_price=1e6
     )
     items = simulated.items.iloc[:3].assign(
         order_id=["x1", "x2", "x3"], price=1e6, refund_amount=5e5, refunded_at=at, category="unheard of"
     )
-    return pd.concat([simulated.orders, orders]), pd.concat([simulated.items, items])
+    tickets = simulated.tickets.iloc[:3].assign(
+        ticket_id=["x1", "x2", "x3"], customer_id=customer, created_at=at, created_at_local=at, satisfaction_score=1.0
+    )
+    tickets = tickets.assign(first_response_at=at, resolved_at=at, channel="carrier pigeon", tags="complaint")
+    added = {"orders": orders, "items": items, "tickets": tickets}
+    return {name: pd.concat([getattr(simulated, name), rows]) for name, rows in added.items()}
 
 
 def test_adding_a_customer_changes_nobody_else(simulated):
-    crowd = simulated.again(*strangers(simulated, simulated.end - pd.Timedelta(days=40)))
+    crowd = simulated.again(**strangers(simulated, simulated.end - pd.Timedelta(days=40)))
     assert_same(simulated.features, crowd, customers=simulated.features["purchase_value"].index)
     assert crowd["purchase_value"].loc["zoe", "n_orders"] == 3
+    assert crowd["support_history"].loc["zoe", "n_tickets"] == 3
 
 
 @pytest.mark.parametrize("days_after", [0, 30])
 def test_orders_at_or_after_the_end_change_nothing(simulated, days_after):
     own = simulated.features["purchase_value"].index[0]
     later = strangers(simulated, simulated.end + pd.Timedelta(days=days_after), customer=own)
-    assert_same(simulated.features, simulated.again(*later, recorded=None))
+    assert_same(simulated.features, simulated.again(**later, recorded=None))
 
 
 def test_features_as_of_an_instant_are_those_of_what_was_there(simulated):
     orders = simulated.orders[simulated.orders["order_date"] < simulated.end]
     items = simulated.items[simulated.items["order_id"].isin(orders["order_id"])]
+    tickets = simulated.tickets[simulated.tickets["created_at"] < simulated.end]
     assert len(orders) < len(simulated.orders)
-    assert_same(simulated.features, simulated.again(orders, items, recorded=None))
+    assert len(tickets) < len(simulated.tickets)
+    resolved = tickets["resolved_at"] < simulated.end
+    assert not resolved.all()
+    tickets = tickets.assign(
+        first_response_at=tickets["first_response_at"].where(tickets["first_response_at"] < simulated.end),
+        **{name: tickets[name].where(resolved) for name in ("resolved_at", "satisfaction_score", "reopen_count")},
+    )
+    assert_same(simulated.features, simulated.again(orders, items, tickets=tickets, recorded=None))
 
 
 def test_refunds_at_or_after_the_end_change_nothing(simulated):
@@ -165,7 +184,9 @@ def test_one_order_is_present_and_undefined_where_it_must_be(simulated):
 
 @pytest.mark.parametrize("axes", [None, ["purchase_value"]])
 def test_empty_in_empty_out(simulated, axes):
-    features = extract_features(simulated.orders.iloc[:0], simulated.items.iloc[:0], axes)
+    empty = (frame.iloc[:0] for frame in (simulated.orders, simulated.items, simulated.tickets))
+    orders, items, tickets = empty
+    features = extract_features(orders, items, axes, tickets=tickets)
     assert list(features) == list(axes or AXES)
     for name, table in features.items():
         assert table.empty
@@ -177,7 +198,8 @@ def test_one_customer_alone_is_that_customer_in_a_crowd(simulated):
     for customer in (counts.index[0], counts.index[len(counts) // 2], counts.index[-1]):
         orders = simulated.orders[simulated.orders["customer_id"] == customer]
         items = simulated.items[simulated.items["order_id"].isin(orders["order_id"])]
-        assert_same(simulated.again(orders, items), simulated.features, customers=[customer])
+        tickets = simulated.tickets[simulated.tickets["customer_id"] == customer]
+        assert_same(simulated.again(orders, items, tickets=tickets), simulated.features, customers=[customer])
 
 
 def test_alone_as_in_a_crowd_without_anything_fitted(store):
@@ -189,8 +211,11 @@ def test_alone_as_in_a_crowd_without_anything_fitted(store):
             ]
             amounts = {"discount_amount": 1.0, "refund_amount": 1.0 * index, "source": ("web", "pos")[index % 2]}
             store.order(day + index**2, 20.0 + index, *lines, customer=customer, **amounts)
+        told = {"satisfaction_score": 4, "reopen_count": 0, "tags": "shipping", "channel": "email"}
+        store.ticket(day + 3, day + 4, day + 5 + day, customer=customer, **told)
     crowd = store.features(60)
     store.orders = [order for order in store.orders if order["customer_id"] == "bob"]
+    store.tickets = [ticket for ticket in store.tickets if ticket["customer_id"] == "bob"]
     assert_same(store.features(60), crowd, customers=["bob"])
     assert not crowd.inactive
 
@@ -200,7 +225,7 @@ def test_without_its_column_an_axis_is_inactive_with_the_reason(axis, column, si
     features = simulated.again(**with_column(simulated, column, None), recorded=None, axes=[axis])
     assert axis not in features
     assert "not recorded" in features.inactive[axis]
-    assert "refunds" in features.inactive[axis] if column == "orders.refund" else column in features.inactive[axis]
+    assert IN_WORDS.get(column, column) in features.inactive[axis]
 
 
 @pytest.mark.parametrize(
@@ -253,8 +278,8 @@ def test_ids_that_a_gap_turned_into_floats_are_whole_numbers(store):
 
 
 def test_rows_without_a_customer_are_left_out(simulated):
-    orders, items = strangers(simulated, simulated.end - pd.Timedelta(days=1), customer=None)
-    assert_same(simulated.features, simulated.again(orders, items))
+    nobodys = strangers(simulated, simulated.end - pd.Timedelta(days=1), customer=None)
+    assert_same(simulated.features, simulated.again(**nobodys))
 
 
 def test_unknown_axis_names_the_axes_there_are(simulated):
@@ -272,6 +297,12 @@ def test_missing_order_column(simulated, column):
 def test_missing_item_column(simulated, column):
     with pytest.raises(ValueError, match=f"items lacks {column}"):
         simulated.again(items=simulated.items.drop(columns=column))
+
+
+@pytest.mark.parametrize("column", ["ticket_id", "customer_id", "created_at"])
+def test_missing_ticket_column(simulated, column):
+    with pytest.raises(ValueError, match=f"tickets lacks {column}"):
+        simulated.again(tickets=simulated.tickets.drop(columns=column))
 
 
 def test_unknown_time_zone(simulated):

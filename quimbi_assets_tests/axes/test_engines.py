@@ -1,55 +1,141 @@
-"""Spark computes the same features as DuckDB from the same expressions; runs where pyspark is installed."""
-
-from importlib.util import find_spec
+"""An engine that spreads the work writes the features that DuckDB computes by parts, from the same expressions."""
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from upath import UPath
 
-from quimbi_assets.axes import AXES
+from quimbi_assets.axes import AXES, Measurement, axis_schema, feature_frame, fit_reference, measure
+from quimbi_assets.axis_table import AxisTable, TableFacts
+from quimbi_assets.engines import DuckEngine
+from quimbi_assets.history import History
+from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema
 from quimbi_assets.resources.spark import SparkEngine
+from quimbi_assets.simulation import simulate_store
+from quimbi_assets.store import Store
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("pyspark") is None, reason="pyspark is not installed (the `spark` extra)"),
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.filterwarnings("ignore")]
+
+TIME_ZONE = "America/New_York"
+HOSTILE = (
+    *("o'hara", "a''b", 'say "hi"', "back\\slash", "end\\", "two\nlines", "tab\there", " lead", "trail ", "%", "NULL"),
+    *(
+        "'; DROP TABLE orders; --",
+        "ünïcødé",
+        "日本",
+        "\N{GRINNING FACE}",
+        "\N{FULLWIDTH LATIN CAPITAL LETTER A}",
+        "${x}",
+    ),
+)
+"""Ids that quoting, escaping and ordering by UTF-16 go wrong on."""
+
+
+def instants(dates, step):
+    """Return dates with fractions of seconds, each another one."""
+    return dates + pd.to_timedelta(np.arange(len(dates)) % 1000 * step, unit="us").as_unit("us")
+
+
+def hostile_store() -> dict[str, pa.Table]:
+    """About 120 customers with every column; every seventh of a name that is hard to carry."""
+    drawn = simulate_store(120, seed=5, time_zone=TIME_ZONE)
+    names = dict(zip(drawn.orders["customer_id"].dropna().unique()[::7], HOSTILE, strict=False))
+    assert len(names) == len(HOSTILE)
+    orders = drawn.orders.assign(order_date=instants(drawn.orders["order_date"], 137_001))
+    items = drawn.order_items.assign(refunded_at=instants(drawn.order_items["refunded_at"], 99_001))
+    tickets = drawn.support_tickets.assign(created_at=instants(drawn.support_tickets["created_at"], 73_001))
+    orders, tickets = (f.assign(customer_id=f["customer_id"].replace(names)) for f in (orders, tickets))
+    items = items.assign(category=items["category"].str.replace("e", "é'\\"))
+    return dict(History.from_frames(orders, items, tickets, Store(time_zone=TIME_ZONE)).tables)
 
 
 @pytest.fixture(scope="module")
-def session():
-    from pyspark.sql import SparkSession
-
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.sql.shuffle.partitions": "1",
-        "spark.default.parallelism": "1",
-        # Not UTC on purpose: the engine must not read clock times in the session's zone.
-        "spark.sql.session.timeZone": "America/New_York",
-    }
-    session = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
-    yield session
-    session.stop()
+def measurement(tmp_path_factory) -> Measurement:
+    """What is measured of that store, at rest in Parquet, 100 days before its end: much lies ahead."""
+    folder = UPath(tmp_path_factory.mktemp("a store [1] {of} 100%"))
+    places = {name: folder / f"{name}.parquet" for name in CANONICAL}
+    for name, table in hostile_store().items():
+        pq.write_table(table.sort_by("customer_id"), places[name])
+    history = History(Store(time_zone=TIME_ZONE), places)
+    history = history.until(history.end - pd.Timedelta(days=100, microseconds=1))
+    assert set(HOSTILE) & set(history.customers.to_pylist()) >= set(HOSTILE[:3])
+    return measure(history, reference=fit_reference(history))
 
 
 @pytest.fixture(scope="module")
-def pair(session, simulated):
-    """Features of both engines, of orders with fractions of seconds."""
-    fractions = pd.to_timedelta(np.arange(len(simulated.orders)) % 10 * 137, unit="ms").as_unit("us")
-    orders = simulated.orders.assign(order_date=simulated.orders["order_date"] + fractions)
+def by_parts(measurement) -> dict[str, pa.Table]:
+    """Features as DuckDB computes them, one part of the customers after the other."""
+    assert measurement.axes == list(AXES)
+    return next(iter(measurement.parts()))
+
+
+@pytest.fixture(scope="module")
+def on_spark(measurement, spark_session, tmp_path_factory) -> dict[str, AxisTable]:
+    """Tables of the features that Spark wrote."""
+    return written(measurement, spark_session, tmp_path_factory.mktemp("features"))
+
+
+def written(measurement, session, folder) -> dict[str, AxisTable]:
+    places = {name: UPath(folder) / f"{name}.parquet" for name in measurement.axes}
     with SparkEngine(session) as engine:
-        return simulated.again(orders), simulated.again(orders, engine=engine)
+        measurement.write(places, engine, TableFacts(at=measurement.at, recorded=measurement.recorded))
+    return {name: AxisTable(place) for name, place in places.items()}
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_spark_agrees(axis, pair):
-    on_duckdb, on_spark = pair
-    assert on_duckdb[axis].notna().any().all()
-    pd.testing.assert_frame_equal(on_duckdb[axis], on_spark[axis], rtol=1e-6, atol=1e-6)
+def test_spark_agrees(axis, by_parts, on_spark):
+    wanted, found = feature_frame(by_parts[axis]), feature_frame(on_spark[axis].read())
+    assert wanted.notna().any().all()
+    pd.testing.assert_frame_equal(wanted, found, rtol=1e-6, atol=1e-6)
 
 
-def test_nothing_in_nothing_out(session, simulated):
-    with SparkEngine(session) as engine:
-        features = simulated.again(
-            simulated.orders.iloc[:0], simulated.items.iloc[:0], axes=["purchase_value"], engine=engine
-        )
-    assert features["purchase_value"].empty
+@pytest.mark.parametrize("axis", AXES)
+def test_spark_leaves_a_table_of_several_files(axis, measurement, on_spark):
+    table = on_spark[axis]
+    assert table.schema == axis_schema(AXES[axis])
+    assert table.facts == TableFacts(at=measurement.at, recorded=measurement.recorded)
+    files = sorted(path.name for path in table.place.iterdir())
+    assert sum(name.endswith(".parquet") for name in files) > 1
+    assert [name for name in files if not name.endswith(".parquet")] == ["facts.json"]
+
+
+def test_spark_finds_nothing_in_an_empty_store(measurement, spark_session, tmp_path):
+    nothing = {name: arrow_schema(name).empty_table() for name in measurement.history.tables}
+    empty = measure(History(Store(), nothing))
+    for name, table in written(empty, spark_session, tmp_path).items():
+        assert table.schema == axis_schema(AXES[name])
+        assert table.n_rows == 0
+
+
+def test_a_condition_finds_whom_it_names(measurement, spark_session):
+    with SparkEngine(spark_session) as engine:
+        for customer in HOSTILE:
+            measurement.history.of(pa.array([customer])).register(engine)
+            found = engine.arrow("SELECT DISTINCT customer_id FROM raw_orders")
+            assert found["customer_id"].to_pylist() == [customer]
+
+
+class BreaksAtTheSecond(DuckEngine):
+    """DuckDB that fails on the second table it is to write."""
+
+    n = 0
+
+    def write(self, sql, folder, schema):
+        self.n += 1
+        super().write(sql, folder, schema)
+        if self.n == 2:
+            raise OSError("disk full")
+
+
+def test_all_tables_are_replaced_or_none(measurement, by_parts, tmp_path):
+    places = {name: UPath(tmp_path) / f"{name}.parquet" for name in measurement.axes}
+    with DuckEngine(threads=1) as engine:
+        measurement.write(places, engine, TableFacts(run_id="first"))
+    with BreaksAtTheSecond(threads=1) as engine, pytest.raises(OSError, match="disk full"):
+        measurement.write(places, engine, TableFacts(run_id="second"))
+    assert sorted(tmp_path.iterdir()) == sorted(places.values())
+    for name, place in places.items():
+        assert AxisTable(place).facts.run_id == "first"
+        assert AxisTable(place).read().equals(by_parts[name])

@@ -4,12 +4,13 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import StoreReference, fit_reference
+from quimbi_assets.history import History
 
 END = pd.Timestamp("2025-02-01")
 
 
 def fitted(store, end=END):
-    return fit_reference(*store.frames(), end)
+    return fit_reference(History.from_frames(*store.frames()).until(end))
 
 
 @pytest.mark.parametrize(
@@ -59,4 +60,5 @@ def test_numeric_product_ids_and_aware_dates(store):
         store.order(day, 10.0, store.line(7, 5.0 + day))
     orders, items = store.frames()
     orders["order_date"] = orders["order_date"].dt.tz_localize("UTC")
-    assert fit_reference(orders, items, END).tables()["product_prices"].to_pylist()[0]["product_id"] == "7"
+    reference = fit_reference(History.from_frames(orders, items).until(END))
+    assert reference.tables()["product_prices"].to_pylist()[0]["product_id"] == "7"

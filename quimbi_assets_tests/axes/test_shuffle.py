@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.axes._shuffle import HALF, halve_customers, shuffle_orders, visible_store
+from quimbi_assets.axes._shuffle import HALF, halve_customers, shuffle_orders
+from quimbi_assets.history import Frames, History
 
 END = pd.Timestamp("2025-01-01")
 
@@ -32,44 +33,69 @@ def store(n_customers=300, seed=0):
             "refunded_at": (orders["order_date"] + pd.Timedelta(days=10)).where(orders.index % 3 == 0),
         }
     )
-    return visible_store(orders, items, END)
+    asked = rng.random(len(orders)) < 0.5
+    asked_at = orders.loc[asked, "order_date"] + pd.Timedelta(days=5, hours=3)
+    answered_at = asked_at + pd.to_timedelta(rng.gamma(2, 10, asked.sum()), unit="h").as_unit("us")
+    tickets = pd.DataFrame(
+        {
+            "ticket_id": "t" + orders.loc[asked, "order_id"],
+            "customer_id": orders.loc[asked, "customer_id"],
+            "created_at": asked_at,
+            "first_response_at": answered_at,
+            "resolved_at": answered_at + pd.Timedelta(days=1),
+            "satisfaction_score": rng.integers(1, 6, asked.sum()).astype(float),
+        }
+    )
+    return rows_of(orders, items, tickets)
+
+
+def rows_of(orders, items=None, tickets=None, end=END):
+    """Rows of a store's customers before an instant."""
+    history = History.from_frames(orders, items, tickets).until(end)
+    return history.of(history.customers).frames()
 
 
 @pytest.fixture(scope="module")
 def dealt():
-    orders, items = store()
-    return orders, items, *shuffle_orders(orders, items, END, 1)
+    """A store, and the same dealt anew."""
+    before = store()
+    return before, shuffle_orders(before, END, 1)
+
+
+def by_id(frames, name, key):
+    return (frame.set_index(key).sort_index() for frame in (getattr(rows, name) for rows in frames))
 
 
 def test_customers_keep_number_of_orders_and_first_instant(dealt):
-    orders, _, shuffled, _ = dealt
-    before, after = (o.groupby("customer_id")["order_date"].agg(["size", "min"]) for o in (orders, shuffled))
+    before, after = (rows.orders.groupby("customer_id")["order_date"].agg(["size", "min"]) for rows in dealt)
     pd.testing.assert_frame_equal(before, after)
-    assert (shuffled["order_date"] < END).all()
+    assert (dealt[1].orders["order_date"] < END).all()
 
 
 def test_orders_keep_what_they_hold_but_not_whose_they_are(dealt):
-    orders, _, shuffled, _ = dealt
-    before, after = (o.set_index("order_id").sort_index() for o in (orders, shuffled))
+    before, after = by_id(dealt, "orders", "order_id")
     pd.testing.assert_series_equal(before["total_price"], after["total_price"])
     assert (before["customer_id"] == after["customer_id"]).mean() < 0.05
 
 
-def test_weekday_and_time_of_day_are_dealt_with_the_order(dealt):
-    orders, _, shuffled, _ = dealt
-    before, after = (o.set_index("order_id").sort_index()["order_date_local"] for o in (orders, shuffled))
+@pytest.mark.parametrize(
+    ("name", "key", "local"), [("orders", "order_id", "order_date_local"), ("tickets", "ticket_id", "created_at_local")]
+)
+def test_weekday_and_time_of_day_are_dealt_with_the_order_or_ticket(dealt, name, key, local):
+    before, after = (frame[local] for frame in by_id(dealt, name, key))
     assert (before.dt.day_of_week == after.dt.day_of_week).all()
     assert (before.dt.time == after.dt.time).all()
 
 
 def test_the_season_stays_with_the_date(dealt):
-    shuffled = dealt[2]
-    assert ((shuffled["order_date"] - shuffled["order_date_local"]).abs() < pd.Timedelta(days=7)).all()
+    orders, tickets = dealt[1].orders, dealt[1].tickets
+    assert ((orders["order_date"] - orders["order_date_local"]).abs() < pd.Timedelta(days=7)).all()
+    assert ((tickets["created_at"] - tickets["created_at_local"]).abs() < pd.Timedelta(days=7)).all()
 
 
 def test_refunds_move_with_their_order_and_stay_visible(dealt):
-    orders, items, shuffled, moved = dealt
-    before, after = (o.set_index("order_id")["order_date"] for o in (orders, shuffled))
+    before, after = (frame["order_date"] for frame in by_id(dealt, "orders", "order_id"))
+    items, moved = (rows.items for rows in dealt)
     refunded = items[items["refunded_at"] < END]
     now = moved.loc[refunded.index, "refunded_at"]
     assert (now < END).all()
@@ -79,41 +105,65 @@ def test_refunds_move_with_their_order_and_stay_visible(dealt):
     assert moved["refunded_at"].isna().equals(items["refunded_at"].isna())
 
 
+def test_customers_keep_when_they_wrote_and_how_often(dealt):
+    before, after = (rows.tickets[["customer_id", "created_at"]] for rows in dealt)
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_tickets_keep_how_they_went_but_not_whose_they_are(dealt):
+    before, after = by_id(dealt, "tickets", "ticket_id")
+    pd.testing.assert_series_equal(before["satisfaction_score"], after["satisfaction_score"])
+    assert (before["customer_id"] == after["customer_id"]).mean() < 0.05
+    for event in ("first_response_at", "resolved_at"):
+        took = before[event] - before["created_at"]
+        was_seen = before[event] < END
+        expected = (after["created_at"] + took).clip(upper=END - pd.Timedelta(seconds=1))
+        assert (after[event][was_seen] == expected[was_seen]).all()
+        assert (after[event][~was_seen] == before[event][~was_seen]).all()
+
+
 def test_later_orders_keep_the_calendar_of_the_store(dealt):
     """The rate doubles towards the end; dealt dates must follow it, and so must dates dealt twice."""
-    orders, _, shuffled, _ = dealt
-    twice, _ = shuffle_orders(*visible_store(shuffled, None, END), END, 2)
-    later = [o.loc[o.duplicated("customer_id"), "order_date"] for o in (orders, shuffled, twice)]
+    twice = shuffle_orders(rows_of(dealt[1].orders), END, 2)
+    later = [rows.orders.loc[rows.orders.duplicated("customer_id"), "order_date"] for rows in (*dealt, twice)]
     for share in (0.25, 0.5, 0.75):
         quantiles = [dates.quantile(share) for dates in later]
         assert max(quantiles) - min(quantiles) < pd.Timedelta(days=15)
 
 
 def test_the_same_seed_deals_the_same(dealt):
-    orders, items, shuffled, _ = dealt
-    pd.testing.assert_frame_equal(shuffle_orders(orders, items, END, 1)[0], shuffled)
-    assert not shuffle_orders(orders, items, END, 2)[0].equals(shuffled)
+    before, after = dealt
+    again = shuffle_orders(before, END, 1)
+    pd.testing.assert_frame_equal(again.orders, after.orders)
+    pd.testing.assert_frame_equal(again.tickets, after.tickets)
+    other = shuffle_orders(before, END, 2)
+    assert not other.orders.equals(after.orders)
+    assert not other.tickets.equals(after.tickets)
+
+
+def test_tickets_change_nothing_in_how_orders_are_dealt(dealt):
+    before, after = dealt
+    without = shuffle_orders(before._replace(tickets=None), END, 1)
+    pd.testing.assert_frame_equal(without.orders, after.orders)
+    assert without.tickets is None
 
 
 def test_a_customer_after_whom_nobody_ordered_keeps_the_instant():
     once = pd.Timestamp("2024-05-05")
     orders = pd.DataFrame({"order_id": ["1", "2"], "customer_id": "a", "total_price": 1.0, "order_date": once})
-    shuffled, _ = shuffle_orders(*visible_store(orders, None, END), END, 0)
-    assert (shuffled["order_date"] == once).all()
+    shuffled = shuffle_orders(rows_of(orders), END, 0)
+    assert (shuffled.orders["order_date"] == once).all()
 
 
-def test_orders_after_the_instant_are_out_of_sight():
-    orders, items = store()
-    cut = pd.Timestamp("2024-09-01")
-    visible, lines = visible_store(orders, items, cut)
-    assert visible["order_date"].max() < cut
-    assert set(lines["order_id"]) == set(visible["order_id"])
-
-
-def test_halves_share_the_orders_of_a_customer():
-    orders, _ = store()
-    halves = halve_customers(orders)
+@pytest.mark.parametrize("name", ["orders", "tickets"])
+def test_halves_share_the_orders_and_the_tickets_of_a_customer(name):
+    rows = store()
+    halves, whole = (getattr(either, name) for either in (halve_customers(rows), rows))
     n = halves.groupby("customer_id").size()
     sizes = n.groupby([n.index.str.split(HALF).str[0], n.index.str[-1]]).sum().unstack(fill_value=0)
     assert (sizes["0"] - sizes["1"]).isin([0, 1]).all()
-    assert (sizes.sum(axis=1) == orders.groupby("customer_id").size()).all()
+    assert (sizes.sum(axis=1) == whole.groupby("customer_id").size()).all()
+
+
+def test_a_store_without_tickets_has_none_in_halves():
+    assert halve_customers(Frames(store().orders)).tickets is None

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quimbi_assets.history import History
+
 END = pd.Timestamp("2025-01-01")
 
 
@@ -23,6 +25,12 @@ def make_orders(n=700, days=730, seed=0, end=END):
     start = end - pd.Timedelta(days=days)
     dates = (start + pd.to_timedelta(orders["day"], unit="D")).dt.floor("s").astype("datetime64[us]")
     return orders.assign(order_date=dates, order_id=[f"o{i}" for i in range(len(orders))]).drop(columns="day")
+
+
+def past_of(orders, at=END):
+    """What was known of a store before an instant; order ids and amounts where a test does not care for them."""
+    anyhow = {"order_id": [str(i) for i in range(len(orders))], "total_price": np.nan}
+    return History.from_frames(orders.assign(**{k: v for k, v in anyhow.items() if k not in orders})).until(at)
 
 
 @pytest.fixture(scope="session")

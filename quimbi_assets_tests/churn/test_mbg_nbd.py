@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import beta, gamma
 
 from quimbi_assets.churn.history import measure, read_history
+from quimbi_assets_tests.churn.conftest import past_of
 
 PUBLISHED = (0.525, 6.183, 0.891, 1.614)
 """r, alpha (weeks), a, b of MBG/NBD on the tenth of the CDNOW cohort that the literature uses, first 39 weeks:
@@ -79,7 +80,7 @@ def test_published_parameters_lie_among_those_of_tenths_of_the_cohort(mbg, share
     orders["order_date"] = pd.to_datetime(orders["order_date"], utc=True).dt.tz_localize(None)
     orders = orders.drop_duplicates()  # several orders of one day are one there
     end = pd.Timestamp("1997-09-30")
-    seen = measure(read_history(orders, end + pd.Timedelta(days=1)), end + pd.Timedelta(days=1), 28)
+    seen = measure(read_history(past_of(orders, end + pd.Timedelta(days=1))), end + pd.Timedelta(days=1), 28)
     x, t_x, age = mbg.summarise(seen)
     age = age - 1  # until the last day, as in the literature
     rows = np.random.default_rng(0).permutation(len(x)) % 10

@@ -4,19 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.churn.design import FACTS, SILENCE
+from quimbi_assets.churn.additive import FACTS, RECENCY
 from quimbi_assets.churn.examples import gather
 from quimbi_assets.churn.history import read_history
-from quimbi_assets.churn.model import KINDS, SILENCE_ALONE, ChurnModel
-from quimbi_assets.churn.season import Season
-from quimbi_assets.churn.silence import fit_silence
+from quimbi_assets.churn.model import KINDS, RECENCY_BASELINE, ChurnModel, Season, fit_recency_baseline
+from quimbi_assets_tests.churn.conftest import past_of
 
 H = 56
 
 
 @pytest.fixture(scope="module")
 def examples(orders, end):
-    return gather(read_history(orders, end), end, H)
+    return gather(read_history(past_of(orders, end)), end, H)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -31,18 +30,18 @@ def test_the_mean_risk_of_the_latest_is_what_happened_to_them(kind, examples):
     assert model.contributions(examples.features).shape == (len(risk), len(FACTS))
 
 
-def test_silence_alone_ranks_by_days_and_has_one_driver(examples):
-    model = ChurnModel(SILENCE_ALONE, H).fit(examples.features, examples.away, examples.latest)
+def test_the_recency_baseline_ranks_by_days_and_has_one_driver(examples):
+    model = ChurnModel(RECENCY_BASELINE, H).fit(examples.features, examples.away, examples.latest)
     days = examples.features["days_since_last_order"].to_numpy()
     assert (np.diff(model.risk(examples.features)[np.argsort(days)]) >= 0).all()
-    others = [i for i, fact in enumerate(FACTS) if fact != SILENCE]
+    others = [i for i, fact in enumerate(FACTS) if fact != RECENCY]
     assert (model.contributions(examples.features)[:, others] == 0).all()
 
 
-def test_the_curve_of_silence_rises():
+def test_the_curve_of_the_baseline_rises():
     rng = np.random.default_rng(0)
     days = rng.exponential(40, 3000)
-    at, risk = fit_silence(days, rng.random(3000) < 1 - np.exp(-days / 30))
+    at, risk = fit_recency_baseline(days, rng.random(3000) < 1 - np.exp(-days / 30))
     assert (np.diff(at) > 0).all()
     assert (np.diff(risk) > 0).all()
     assert np.interp(30, at, risk) == pytest.approx(1 - np.exp(-1), abs=0.07)

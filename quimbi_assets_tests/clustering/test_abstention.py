@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.axes import AXES, default_observation_end
-from quimbi_assets.axes._shuffle import shuffle_orders, visible_store
+from quimbi_assets.axes import AXES
+from quimbi_assets.axes._shuffle import shuffle_orders
 from quimbi_assets.clustering.abstention import measure_differences
-from quimbi_assets.clustering.verdict import LEVEL, Differences, with_verdicts
+from quimbi_assets.clustering.noise_test import LEVEL, NoiseTest, decide_features
+from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
+
+END = pd.Timestamp("2025-01-01")
 
 
 def chance_store(n_customers=500, seed=0):
@@ -40,15 +43,14 @@ def chance_store(n_customers=500, seed=0):
             "price": rng.gamma(2, 10, len(line)).round(2),
         }
     )
-    return orders, items, pd.Timestamp("2025-01-01")
+    return orders, items
 
 
 @pytest.fixture(scope="module")
 def planted():
     store = simulate_store(400, seed=3)
     orders = store.orders[store.orders["status"] == "paid"]
-    end = default_observation_end(orders)
-    return *visible_store(orders, store.order_items, end), end
+    return History.from_frames(orders, store.order_items, store.support_tickets)
 
 
 def n_weak(found):
@@ -56,43 +58,46 @@ def n_weak(found):
 
 
 def test_a_store_without_traits_is_weak_on_every_axis():
-    found = measure_differences(*chance_store()[:2], AXES, chance_store()[2])
+    found = measure_differences(History.from_frames(*chance_store()).until(END), AXES)
     assert len(found) == 13
     assert n_weak(found) == 13
     assert all("really differ in" in differences.reason for differences in found.values())
 
 
 def test_a_store_with_planted_traits_is_not_and_is_once_it_is_dealt(planted):
-    orders, items, end = planted
-    real = measure_differences(orders, items, AXES, end)
+    real = measure_differences(planted, AXES)
+    assert len(real) == 14
     assert n_weak(real) == 0
     assert real["price_sensitivity"].figures["variance_ratio"].min() > 2
     assert real["price_sensitivity"].figures["reliability"].min() > 0.7
-    dealt = measure_differences(*shuffle_orders(orders, items, end, 17), AXES, end)
-    assert n_weak(dealt) >= 12
+    support = real["support_history"].figures.set_index("feature")
+    assert support.index[~support["is_tested"]].tolist() == ["tickets_per_order"]
+    assert support["reliability"].drop("tickets_per_order").max() > 0.7
+    anew = shuffle_orders(planted.frames(), planted.end, 17)
+    dealt = measure_differences(History.from_frames(*anew).until(planted.end), AXES)
+    assert n_weak(dealt) >= 13
     assert dealt["price_sensitivity"].figures["reliability"].max() < 0.3
+    assert dealt["support_history"].is_weak
 
 
 def test_a_verdict_depends_on_the_seed_alone(planted):
-    orders, items, end = planted
-    alone = measure_differences(orders, items, ["purchase_value"], end)
-    again = measure_differences(orders[::-1], items[::-1], ["purchase_value", "return_behavior"], end)
+    alone = measure_differences(planted, ["purchase_value"])
+    turned = History.from_frames(*(rows[::-1] for rows in planted.frames())).until(planted.end)
+    again = measure_differences(turned, ["purchase_value", "return_behavior"])
     pd.testing.assert_frame_equal(alone["purchase_value"].figures, again["purchase_value"].figures, rtol=1e-6)
-    other = measure_differences(orders, items, ["purchase_value"], end, random_state=1)
+    other = measure_differences(planted, ["purchase_value"], random_state=1)
     assert not other["purchase_value"].figures.equals(alone["purchase_value"].figures)
 
 
 def test_the_sample_keeps_its_bounds(planted):
-    orders, items, end = planted
-    few = measure_differences(orders, items, ["purchase_value"], end, max_customers=50)
+    few = measure_differences(planted, ["purchase_value"], max_customers=50)
     assert few["purchase_value"].n_customers == 50
-    cheap = measure_differences(orders, items, ["purchase_value"], end, max_rows=500)
+    cheap = measure_differences(planted, ["purchase_value"], max_rows=500)
     assert 5 < cheap["purchase_value"].n_customers < 100
 
 
 def test_what_dealing_leaves_as_it_is_is_not_tested(planted):
-    orders, items, end = planted
-    figures = measure_differences(orders, items, ["customer_maturity"], end)["customer_maturity"].figures
+    figures = measure_differences(planted, ["customer_maturity"])["customer_maturity"].figures
     assert figures.set_index("feature")["is_tested"].to_dict() == {
         "tenure_months": False,
         "active_span_ratio": True,
@@ -101,16 +106,16 @@ def test_what_dealing_leaves_as_it_is_is_not_tested(planted):
 
 
 def test_axes_the_store_cannot_have_are_left_out():
-    orders, _, end = chance_store(60)
-    found = measure_differences(orders.drop(columns="discount_amount"), None, ["price_sensitivity"], end)
-    assert found == {}
-    assert measure_differences(orders, None, [], end) == {}
+    history = History.from_frames(chance_store(60)[0].drop(columns="discount_amount")).until(END)
+    assert measure_differences(history, ["price_sensitivity"]) == {}
+    assert measure_differences(history, []) == {}
 
 
 def test_a_store_of_single_orders_is_told_so():
-    orders, items, end = chance_store(300)
+    orders, items = chance_store(300)
     orders = orders[~orders["customer_id"].duplicated() | (orders["customer_id"] < "c0050")]
-    found = measure_differences(orders, items, ["purchase_value"], end)["purchase_value"]
+    history = History.from_frames(orders, items).until(END)
+    found = measure_differences(history, ["purchase_value"])["purchase_value"]
     assert found.ordered_once > 0.5
     assert "describes what happened once" in found.reason
 
@@ -147,18 +152,18 @@ def figures(variance_z, agreement_z, ratio=2.0, gain=0.5, is_tested=True):
 )
 def test_the_rule(given, expected):
     assert LEVEL == 0.01  # z = 2.7 is significant for one test, not for the axis's four
-    assert with_verdicts(given)["is_real"].tolist() == expected
+    assert decide_features(given)["is_real"].tolist() == expected
 
 
 @pytest.mark.parametrize(("z", "status"), [([5, 5, 0, 0], "active"), ([5, 0, 0], "weak"), ([], "weak")])
 def test_half_of_the_features_must_be_real(z, status):
-    found = Differences("an_axis", with_verdicts(figures(z, [0.0] * len(z))), 1000, ordered_once=0.1)
+    found = NoiseTest("an_axis", decide_features(figures(z, [0.0] * len(z))), 1000, ordered_once=0.1)
     assert found.status == status
     assert (found.reason is None) == (status == "active")
 
 
 def test_segments_that_another_sample_would_not_show_again_are_weak_though_customers_differ():
-    found = Differences("an_axis", with_verdicts(figures([5.0], [5.0])), 1000, 0.1, "bootstrap ARI 0.73, under 0.80")
+    found = NoiseTest("an_axis", decide_features(figures([5.0], [5.0])), 1000, 0.1, "bootstrap ARI 0.73, under 0.80")
     assert not found.is_chance
     assert found.status == "weak"
     assert "no division into segments" in found.reason
@@ -167,8 +172,8 @@ def test_segments_that_another_sample_would_not_show_again_are_weak_though_custo
 
 
 def test_metrics_are_finite_and_named_by_feature():
-    given = with_verdicts(figures([5.0, np.nan], [1.0, np.nan], ratio=[2.0, np.nan]))
-    metrics = Differences("an_axis", given, 1000, 0.1).metrics()
+    given = decide_features(figures([5.0, np.nan], [1.0, np.nan], ratio=[2.0, np.nan]))
+    metrics = NoiseTest("an_axis", given, 1000, 0.1).metrics()
     assert metrics["variance_ratio.f0"] == 2.0
     assert metrics["reliability.f1"] == 0.6
     assert "variance_ratio.f1" not in metrics

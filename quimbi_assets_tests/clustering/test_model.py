@@ -8,7 +8,8 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from quimbi_assets.clustering.model import AxisModel, InactiveAxisError
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.errors import InactiveAxisError
 
 RETURNS = {"refund_rate": "logit_shrunk", "return_order_ratio": "logit_shrunk"}
 

@@ -5,7 +5,6 @@ import pytest
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import (
     centre_heat_map,
-    customer_scatter,
     segment_shares,
     silhouette_by_k,
 )
@@ -32,7 +31,6 @@ def size(png):
 
 def test_every_picture_is_a_png_of_its_size(frame, model):
     assert size(silhouette_by_k(model)) == (880, 500)
-    assert size(customer_scatter(model, frame)) == (880, 605)
     assert size(segment_shares(["few", "many"], [20.0, 80.0]))[0] == 770
     width, height = size(centre_heat_map(model))
     assert width > height > 100
@@ -40,9 +38,6 @@ def test_every_picture_is_a_png_of_its_size(frame, model):
 
 def test_a_picture_shows_what_it_is_given(frame, model):
     assert segment_shares(["few", "many"], [20.0, 80.0]) != segment_shares(["few", "many"], [30.0, 70.0])
-    names = [f"name_{i}" for i in range(model.k_)]
-    assert centre_heat_map(model, names) != centre_heat_map(model)
-    assert customer_scatter(model, frame, names) != customer_scatter(model, frame)
 
 
 def test_drawing_leaves_no_global_state(model):

@@ -1,10 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from quimbi_assets.clustering.candidates import Candidate, measure_candidates
+from quimbi_assets.clustering.quality import Stability
 from quimbi_assets.clustering.selection import chosen_faults, selection_table
-from quimbi_assets.clustering.stability import Stability
-from quimbi_assets.clustering.views import Incumbent, View, search_views
+from quimbi_assets.clustering.subset_search import ChampionSetup, search_subsets
 
 
 def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, clusters=None):
@@ -23,8 +25,8 @@ def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, cl
 
 
 def settle(*candidates, preferred=None):
-    view = View((), frozenset(), lambda names: list(candidates))
-    return search_views([view], None if preferred is None else Incumbent(view, (), preferred))
+    sample = SimpleNamespace(features=(), fixed=frozenset(), measure=lambda names: list(candidates))
+    return search_subsets([sample], None if preferred is None else ChampionSetup(0, (), preferred))
 
 
 def chosen(*candidates, preferred=None):

@@ -5,8 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import closing
+from threading import Timer
 
 import pytest
+
+from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.postgres.run_lock import RunLock
 
 pytestmark = pytest.mark.xdist_group("graph")
 
@@ -88,8 +93,12 @@ def test_profiles_as_json_in_the_order_asked_for(quimbi, two_stores):
     assert set(first) == {
         "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
         "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "churn_drivers",
-        "interpretation", "model_versions", "as_of",
+        "interpretation", "model_versions", "as_of", "segments",
     }  # fmt: skip
+    for axis, own in first["segments"].items():
+        assert set(own) == {"id", "name", "membership", "strength"}
+        assert own["id"] == first["dominant_segments"][axis]
+        assert own["membership"] == first["segment_memberships"][axis][own["id"]]
 
 
 def test_an_unknown_customer_prints_nothing_on_stdout(quimbi, two_stores):
@@ -101,7 +110,7 @@ def test_an_unknown_customer_prints_nothing_on_stdout(quimbi, two_stores):
 def test_tables_for_people(quimbi, two_stores):
     code, out, _ = quimbi("segments", "--store-id", "north")
     assert code == 0
-    assert "13 of 13 axes active" in out
+    assert "14 of 14 axes active" in out
     code, out, _ = quimbi("profile", "--store-id", "north", "--customer-ids", "c0000002")
     assert code == 0
     assert "Customer c0000002 of store north" in out
@@ -133,7 +142,7 @@ def test_snapshots_and_drift(quimbi, two_stores):
     assert set(found) == {
         "store_id", "week", "as_of", "compared_with", "customers", "causes", "migrations", "alerts", "at_risk",
         "floors",
-        "feature_psi", "segment_psi", "large_psi",
+        "feature_psi", "segment_psi", "large_psi", "later_models",
     }  # fmt: skip
     assert set(found["causes"]) <= {"acted", "silent"}
     assert {alert["customer_id"] for alert in found["alerts"] if alert["alert"] == "newly_at_risk"} <= {
@@ -164,6 +173,60 @@ def test_ctrl_c_is_one_line_and_leaves_everything_usable(two_stores, quimbi):
     code, out, _ = quimbi("segments", "--store-id", "south", "--json")
     assert code == 0
     assert json.loads(out)["store_id"] == "south"
+
+
+@pytest.fixture
+def first_run(two_stores):
+    """A run of a store that is under way in a process of its own."""
+    command = [sys.executable, "-m", "quimbi_assets.cli", "run", "--store-id", "south"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stderr:
+                if "features of" in line:
+                    break
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run",),
+        ("promote", "--axis", "purchase_value", "--version", "1"),
+        ("rename", "--axis", "purchase_value", "--segment", "purchase_value_1", "--to", "abc"),
+        ("snapshot", "--week", "2025-12-29"),
+        ("backtest",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_store_that_is_held_is_refused_and_stays_as_it_is(quimbi, two_stores, database, arguments):
+    command, *options = arguments
+    before = quimbi("segments", "--store-id", "south", "--json")
+    with closing(RunLock(database)) as lock:
+        lock.take(["south"])
+        code, out, err = quimbi(command, "--store-id", "south", *options)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(
+        r"quimbi: store south is being run by process \S+:\d+ since [\d: -]+ UTC; wait for it, or use --wait",
+        err.splitlines()[-1],
+    )
+    assert quimbi("segments", "--store-id", "south", "--json") == before
+
+
+def test_a_second_run_waits_if_asked_and_a_killed_one_is_over(quimbi, first_run):
+    code, _, err = quimbi("run", "--store-id", "south")
+    assert code == 2
+    assert f":{first_run.pid} since" in err.splitlines()[-1]
+    Timer(3, first_run.kill).start()
+    code, _, err = quimbi("run", "--store-id", "south", "--axes", "purchase_value", "--wait")
+    assert code == 0
+    waited = [line for line in err.splitlines() if "waiting: store south is being run" in line]
+    assert len(waited) == 1
+    run_id = re.search(r"\(run (\w{8})\)", waited[0])[1]
+    with open_instance() as instance:
+        (killed,) = [run for run in instance.get_runs(limit=5) if run.run_id.startswith(run_id)]
+    assert killed.status.value == "FAILURE"
 
 
 def test_a_plan_is_shown_and_set(quimbi, two_stores):

@@ -118,3 +118,29 @@ def test_a_column_wholly_null_counts_as_absent(quimbi, files):
     code, out, _ = load(quimbi, "nulls", paths)
     assert code == 0
     assert "not recorded: discount_amount" in out
+
+
+def test_tickets_of_a_known_store_say_how_many_belong_to_customers(quimbi, files, tmp_path):
+    paths = files(orders=lambda f: f.assign(customer_email=f["customer_id"] + "@example.com"))
+    load(quimbi, "writers", paths)
+    tickets = tmp_path / "tickets.csv"
+    written = pd.DataFrame({"id": range(5), "customer.id": range(900, 905), "created_datetime": "2025-03-01"})
+    addresses = [f"C{i}@example.com" for i in range(4)] + ["nobody@example.com"]
+    written.assign(**{"customer.email": addresses}).to_csv(tickets, index=False)
+    code, out, _ = quimbi("load", "--store-id", "writers", "--tickets", tickets)
+    assert code == 0
+    assert "4 of 5 tickets belong to 4 known customers (by customer.email)" in out
+    written.to_csv(tickets, index=False)
+    code, out, err = quimbi("load", "--store-id", "writers", "--tickets", tickets)
+    assert code == 0  # by then the helpdesk's ids are known
+    written.assign(**{"customer.id": range(700, 705)}).to_csv(tickets, index=False)
+    code, out, err = quimbi("load", "--store-id", "writers", "--tickets", tickets)
+    assert (code, out) == (2, "")
+    assert "--customers" in err.splitlines()[-1]
+    customers = tmp_path / "customers.csv"
+    known = pd.DataFrame({"customer_id": [f"c{i}" for i in range(5)], "helpdesk_id": range(700, 705)})
+    known.to_csv(customers, index=False)
+    code, out, _ = quimbi("load", "--store-id", "writers", "--customers", customers, "--tickets", tickets)
+    assert code == 0
+    assert "5 of 5 customers have orders (by customer_id)" in out
+    assert "5 of 5 tickets belong to 5 known customers (by customer.id)" in out

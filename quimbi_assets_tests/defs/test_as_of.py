@@ -8,10 +8,14 @@ from quimbi_assets.commands.promoting import promote_version
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import held_reasons_of, segments_of
 from quimbi_assets.defs.partitions import axis_key
+from quimbi_assets.profiles.scores import scores_from_table
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
+from quimbi_assets.resources.postgres.tables.promotions import read_promotions
+from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("as-of")
@@ -26,9 +30,9 @@ def run(store_id, as_of):
 
 def memberships(store_id, axis):
     """Memberships with segments by position: ids are numbered on, whatever becomes of their models."""
-    table = frame_io_manager().read(axis_key("memberships", axis), store_id)
-    own = table[[column for column in table if column.startswith("m:")]]
-    return own.set_axis(range(own.shape[1]), axis=1)
+    table = parquet_tables().table(axis_key("memberships", axis), store_id)
+    scores = scores_from_table(table.read(), table.facts.segment_ids)
+    return pd.DataFrame(scores.memberships, index=scores.customers)
 
 
 def named(store_id):
@@ -38,7 +42,7 @@ def named(store_id):
 
 
 def serving(store_id):
-    return MlflowTracking().tracking().champion_versions(store_id, AXES)
+    return read_promotions(open_database(), store_id).serving()
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +97,11 @@ def test_after_it_the_present_goes_on_where_it_was(stores, database):
 
 def test_rolled_back_by_hand_the_present_goes_on_from_there(stores):
     (present_names, present_versions, _) = stores
+    past = {axis: str(max(set(range(1, int(serving("whole")[axis]))) - {int(present_versions[axis])})) for axis in AXES}
     for axis in AXES:
-        past = max(set(range(1, int(serving("whole")[axis]))) - {int(present_versions[axis])})
-        promote_version("whole", axis, str(past))
-    tracking = MlflowTracking()
-    found = tracking.predecessors("whole", dict.fromkeys(AXES, PRESENT))
-    assert {axis: model.version for axis, model in found.items()} == serving("whole")
+        promote_version("whole", axis, past[axis])
+    registry = MlflowTracking().tracking().registry
+    found = models_before(open_database(), registry, "whole", dict.fromkeys(AXES, PRESENT))
+    assert {axis: model.version for axis, model in found.items()} == past
     for axis in AXES:
         assert not set(found[axis].model.segment_ids_) & set(present_names[axis])

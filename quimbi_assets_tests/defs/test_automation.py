@@ -7,12 +7,13 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs.freshness import every_store_is_fresh
-from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
+from quimbi_assets.defs.jobs import JOBS
+from quimbi_assets.defs.partitions import PROFILES_KEY, STORES
 from quimbi_assets.defs.schedules import DUE_TAG, refits, weeks
-from quimbi_assets.defs.sensors import failure_text, orders_arrived, stores_known
+from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.ingest.plan import StorePlan
-from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources import dagster_instance
+from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables import store_plans
@@ -51,7 +52,12 @@ def repository():
     return build_defs().get_repository_def()
 
 
-def tick(instance, repository, at):
+def record(instance, request, job_name, status=dg.DagsterRunStatus.SUCCESS):
+    instance.add_run(dg.DagsterRun(job_name=job_name, tags=dict(request.tags), status=status))
+
+
+def tick(instance, repository, at, status=dg.DagsterRunStatus.SUCCESS):
+    """Evaluate the schedule of refits, and record what it launches as runs that ended so."""
     with dg.build_schedule_context(
         instance=instance,
         repository_def=repository,
@@ -61,7 +67,7 @@ def tick(instance, repository, at):
         requests = refits.evaluate_tick(context).run_requests
     own = [request for request in requests if request.partition_key in ZONES]
     for request in own:
-        instance.add_run(dg.DagsterRun(job_name="store", tags=dict(request.tags)))
+        record(instance, request, "store", status)
     return {request.partition_key: request.tags[DUE_TAG].split()[-1] for request in own}
 
 
@@ -93,7 +99,7 @@ def test_the_week_that_ended_is_recorded_by_each_stores_clock(planned, instance,
             resources={"store": StoreDatabase()},
         ) as context:
             for request in weeks.evaluate_tick(context).run_requests:
-                instance.add_run(dg.DagsterRun(job_name="week", tags=dict(request.tags)))
+                record(instance, request, "week")
                 launched[str(request.partition_key)] = at.isoformat()
     own = {key: at for key, at in launched.items() if key.split("|")[0] in ZONES}
     # The 26th is a Monday: on Sunday evening the week before it is not over yet.
@@ -109,6 +115,26 @@ def test_what_was_missed_is_made_up_for_once_and_not_too_late(planned, instance,
     assert set(tick(instance, repository, "2026-11-03T20:00Z")) == set(ZONES)
     assert tick(instance, repository, "2026-11-03T20:15Z") == {}
     assert tick(instance, repository, "2026-11-12T20:00Z") == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "times"),
+    [("FAILURE", 3), ("CANCELED", 1), ("STARTED", 1), ("STARTING", 1)],
+)
+def test_what_failed_is_made_up_for_three_times_at_most(planned, instance, repository, status, times):
+    for store_id in ZONES:
+        store_plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
+    quarters = pd.date_range("2026-11-03T20:00Z", periods=5, freq="15min")
+    found = [tick(instance, repository, at, dg.DagsterRunStatus(status)) for at in quarters]
+    assert [set(launched) for launched in found] == [set(ZONES)] * times + [set()] * (5 - times)
+
+
+def test_what_failed_and_then_went_well_is_settled(planned, instance, repository):
+    for store_id in ZONES:
+        store_plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
+    assert tick(instance, repository, "2026-11-03T20:00Z", dg.DagsterRunStatus.FAILURE)
+    assert tick(instance, repository, "2026-11-03T20:15Z")
+    assert tick(instance, repository, "2026-11-03T20:30Z") == {}
 
 
 def test_by_default_once_a_month_and_never_if_so_planned(planned, instance, repository):
@@ -139,20 +165,18 @@ def test_partitions_follow_the_stores(planned, instance):
     assert "are known" in again.skip_message
 
 
-def test_orders_that_arrive_launch_a_run_once(planned, instance, repository, files, database):
-    cursor = None
+def test_orders_that_arrive_launch_a_run_once_unless_it_fails(planned, instance, repository, files, database):
+    def sense(status="SUCCESS"):
+        resources = {"store": StoreDatabase()}
+        with dg.build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context:
+            requests = [r for r in orders_arrived.evaluate_tick(context).run_requests if r.partition_key in ZONES]
+        for request in requests:
+            assert request.run_key is None  # Dagster would launch nothing again for a key it knows
+            record(instance, request, request.job_name, dg.DagsterRunStatus(status))
+        return {request.partition_key: request.job_name for request in requests}
 
-    def sense():
-        nonlocal cursor
-        resources = {"store": StoreDatabase(), "tracking": MlflowTracking()}
-        with dg.build_sensor_context(
-            instance=instance, cursor=cursor, repository_def=repository, resources=resources
-        ) as context:
-            found = orders_arrived.evaluate_tick(context)
-        cursor = found.cursor
-        return {r.partition_key: r.job_name for r in found.run_requests if r.partition_key in ZONES}
-
-    assert sense() == dict.fromkeys(ZONES, "store")
+    assert sense("FAILURE") == dict.fromkeys(ZONES, "store")
+    assert sense("STARTING") == dict.fromkeys(ZONES, "store")
     assert sense() == {}
     load_store(database, "plan-york", *files)  # the same file: nothing changes
     assert sense() == {}
@@ -163,9 +187,10 @@ def test_orders_that_arrive_launch_a_run_once(planned, instance, repository, fil
     load_store(database, "plan-york", changed)
     instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition="plan-berlin"))
     assert sense() == {"plan-york": "store"}
-    # Published since the load: nothing to do, though the sensor never saw the change.
+    # Published since the load: nothing to do, though nothing is known of a run.
     instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition="plan-york"))
-    cursor = None
+    for run in instance.get_runs():
+        instance.delete_run(run.run_id)
     assert sense() == {}
 
 
@@ -216,10 +241,18 @@ def test_a_failed_run_is_told_without_marking_up_what_it_says(tmp_path):
     assert f"/runs/{result.run_id}|open the run>" in text
 
 
-def test_one_run_of_a_store_at_a_time_is_what_the_instance_is_told(database):
-    with open_instance() as instance:
-        limits = instance.get_concurrency_config()
-    by_key = {limit["key"]: limit for limit in limits.run_queue_config.tag_concurrency_limits}
-    assert set(by_key) == {"dagster/partition", "dagster/partition/store", STORE_TAG}
-    assert all(limit["limit"] == 1 and limit["value"]["applyLimitPerUniqueValue"] for limit in by_key.values())
-    assert limits.pool_config.default_pool_limit == 2
+def test_runs_that_lost_their_process_are_ended_while_the_ui_runs(database, instance, monkeypatch):
+    monkeypatch.setattr(dagster_instance, "ENDING_SECONDS", 0.1)
+    run = dg.DagsterRun(job_name="store", status=dg.DagsterRunStatus.STARTED)
+    instance.add_run(run)
+    instance.add_run_tags(run.run_id, {PROCESS_TAG: process_tag(run.run_id)})
+    with dg.build_sensor_context(instance=instance) as context:
+        assert run.run_id in ended_runs.evaluate_tick(context).skip_message
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    assert ended_runs.default_status == dg.DefaultSensorStatus.RUNNING
+
+
+def test_a_run_whose_worker_was_killed_is_run_once_more_from_its_start(repository):
+    for job in JOBS:
+        tags = repository.get_job(job.name).run_tags
+        assert (tags["dagster/max_retries"], tags["dagster/retry_strategy"]) == ("1", "ALL_STEPS")

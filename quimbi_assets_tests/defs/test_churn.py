@@ -12,10 +12,11 @@ from quimbi_assets.defs.partitions import CHURN_KEY
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.mlflow.registry import CHURN
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.reading import read_orders
+from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.profiling import open_profiler
+from quimbi_assets.resources.publishing import churn_model
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("churn")
@@ -38,7 +39,7 @@ def published(database, store_id):
 
 
 def summary(store_id):
-    return frame_io_manager().read(CHURN_KEY, store_id)
+    return parquet_tables().required(CHURN_KEY, store_id).read().to_pandas()
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +101,10 @@ def test_mlflow_and_the_ui_hold_the_test_and_its_picture(whole):
 
 def test_from_python_one_customer_has_the_risk_of_the_batch(database, whole):
     found = published(database, whole)
-    profiler = open_profiler(whole)
-    orders = read_orders(database, whole)
-    orders = orders[orders["status"] == "paid"]
+    profiler, history = open_profiler(whole), parquet_tables().history(whole)
     for customer in found.index[::150]:
-        own = orders[orders["customer_id"] == customer]
-        alone = profiler.risks(own, pd.Index([customer]))
+        own = history.of(pd.Index([customer])).frames()
+        alone = profiler.risks(profiler.history(own.orders), pd.Index([customer]))
         assert alone.risk[0] == found.loc[customer, "churn_risk_score"]
 
 
@@ -117,8 +116,8 @@ def test_as_of_the_past_nothing_later_is_known_and_the_present_comes_back(databa
     past, then = published(database, whole), published(database, "churn_then")
     np.testing.assert_array_equal(past["churn_risk_score"], then["churn_risk_score"])
     assert past["churn_drivers"].tolist() == then["churn_drivers"].tolist()
-    serving = MlflowTracking().predecessors(whole, {CHURN: "2026-01-01 00:00:00"})[CHURN]
-    assert serving.version == present["model_versions"].iloc[0][CHURN]
+    before = read_promotions(database, whole).predecessors({CHURN: "2026-01-01 00:00:00"})
+    assert before == {CHURN: present["model_versions"].iloc[0][CHURN]}
     run(whole, PRESENT)
     again = published(database, whole)
     np.testing.assert_array_equal(again["churn_risk_score"], present["churn_risk_score"])
@@ -141,5 +140,4 @@ def test_a_young_store_has_profiles_and_a_reason(database, folder):
 
 
 def test_no_model_of_a_later_time_serves_the_past(database, whole):
-    frames = frame_io_manager()
-    assert isinstance(MlflowTracking().serving_churn(frames, whole, "2023-06-01 00:00:00"), str)
+    assert isinstance(churn_model(database, MlflowTracking().tracking().registry, whole, "2023-06-01 00:00:00"), str)

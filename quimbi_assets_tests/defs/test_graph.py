@@ -13,8 +13,7 @@ from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import defs
 from quimbi_assets.defs.partitions import (
     AXIS_STAGES,
-    ITEMS_KEY,
-    ORDERS_KEY,
+    HISTORY,
     PROFILES_KEY,
     REFERENCE_KEY,
     axis_key,
@@ -23,7 +22,7 @@ from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler
 
@@ -151,12 +150,10 @@ def test_the_ui_finds_pictures_tables_and_the_mlflow_run(two_stores):
 
 
 def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(two_stores):
-    frames = frame_io_manager()
-    orders, items = (frames.read(dg.AssetKey(["raw", table]), "north") for table in ("orders", "order_items"))
-    profiler = open_profiler("north")
-    for customer in orders["customer_id"].drop_duplicates().head(3):
-        own = orders[orders["customer_id"] == customer]
-        (row,) = profiler.profile(own, items[items["order_id"].isin(own["order_id"])]).to_dict("records")
+    profiler, history = open_profiler("north"), parquet_tables().history("north")
+    for customer in history.customers.to_pylist()[:3]:
+        own = history.of(pd.Index([customer])).frames()
+        (row,) = profiler.profile(own.orders, own.items, own.tickets).to_dict("records")
         (stored,) = profiles_of("north", [customer])
         for axis, scores in json.loads(row["segment_memberships"]).items():
             assert scores == pytest.approx(stored["segment_memberships"][axis], abs=1e-9)
@@ -170,8 +167,8 @@ def test_a_run_as_of_the_past_is_blind_to_later_rows(database, two_stores):
     try:
         (latest,) = rows(database, "SELECT max(as_of) FROM quimbi.customer_profiles WHERE store_id = 'south'")[0]
         assert pd.Timestamp(latest) == pd.Timestamp("2024-12-31", tz="UTC")
-        then = frame_io_manager().read(axis_key("features", "purchase_frequency"), "south")
-        assert then["days_since_last_order"].min() >= 0
+        then = parquet_tables().table(axis_key("features", "purchase_frequency"), "south")
+        assert min(then.read(["days_since_last_order"])["days_since_last_order"].to_pylist()) >= 0
         assert_shown_as_weak("south", "customer_maturity")  # too little has happened yet
     finally:
         run_store("south", RunOptions(), Steps(None, "south"))
@@ -236,15 +233,13 @@ def test_a_plan_computes_nothing(database, two_stores):
 
 def test_an_axis_depends_on_its_own_earlier_stages_only():
     graph = defs.resolve_asset_graph()
-    for name, axis in AXES.items():
+    for name in AXES:
         own = {stage: axis_key(stage, name) for stage in AXIS_STAGES}
         parents = {stage: graph.get(key).parent_keys for stage, key in own.items()}
-        assert parents["features"] == {ORDERS_KEY, ITEMS_KEY}
-        assert parents["models"] == {ORDERS_KEY, ITEMS_KEY, own["features"]} | (
-            {REFERENCE_KEY} if axis.reference else set()
-        )
+        assert parents["features"] == {*HISTORY}
+        assert parents["models"] == {*HISTORY, own["features"], REFERENCE_KEY}
         assert parents["memberships"] == {own["features"], own["models"]}
-        assert parents["segments"] == {own["features"], own["memberships"]}
+        assert parents["segments"] == {HISTORY[0], own["features"], own["memberships"]}
         assert set(own.values()) - {own["models"]} <= graph.get(PROFILES_KEY).parent_keys
 
 

@@ -1,12 +1,9 @@
 """Segments named by Claude through the real graph, over HTTP to a local server; and names that people set."""
 
 import json
-import socket
-import subprocess
-import sys
-import time
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
+from threading import Timer
 
 import pytest
 
@@ -16,13 +13,14 @@ from quimbi_assets.commands.renaming import rename_segment
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import build_defs
-from quimbi_assets.defs.naming import POOL
+from quimbi_assets.defs.naming import PLACES
 from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, release_slots, this_process
+from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.run_lock import one_of_places
 from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.simulation import write_store
@@ -35,14 +33,17 @@ UNSAFE = "<img src=x onerror=alert(1)>"
 
 
 class Heard(Steps):
-    """Keeps warnings."""
+    """Keeps warnings; `on_first` is called at the first."""
 
-    def __init__(self):
+    def __init__(self, on_first=None):
         super().__init__(None, STORE)
         self.warnings = []
+        self._on_first = on_first
 
     def warn(self, message):
         self.warnings.append(message)
+        if self._on_first is not None and len(self.warnings) == 1:
+            self._on_first()
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +73,16 @@ def sources(database):
     return {(axis, segment): tuple(rest) for axis, segment, *rest in found}
 
 
-def name_again(**limits):
-    """Materialize the segments alone, with short limits; returns the warnings."""
-    heard = Heard()
+def name_again(heard=None, **limits):
+    """Materialize segments and profiles, with short limits; returns the warnings."""
+    heard = heard or Heard()
     claude = Claude(**{"timeout_seconds": 2.0, "max_retries": 0, **limits})
     job = build_defs(progress=Progress(heard.step, heard.warn), claude=claude).resolve_job_def("store")
     with open_instance() as instance:
         result = job.execute_in_process(
             instance=instance,
             partition_key=STORE,
-            asset_selection=[axis_key("segments", name) for name in AXES],
+            asset_selection=[*(axis_key("segments", name) for name in AXES), PROFILES_KEY],
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     assert result.success
@@ -276,58 +277,19 @@ def test_a_name_that_another_segment_has_cannot_be_set(store):
         rename_segment(STORE, "purchase_value", one["segment_id"], other["segment_name"])
 
 
-def test_runs_that_name_are_bounded_by_the_pool(store):
-    segments = build_defs().resolve_asset_graph().get(axis_key("segments", "purchase_value"))
-    assert segments.pools == {POOL}
-    assert build_defs().resolve_asset_graph().get(PROFILES_KEY).pools == {"database"}
-    with open_instance() as instance:
-        assert instance.global_op_concurrency_default_limit == 2
-        pool = instance.event_log_storage.get_concurrency_info(POOL)
-        assert (pool.slot_count, pool.claimed_slots) == (2, [])
-        storage = instance.event_log_storage
-        job = build_defs().resolve_job_def("store")
-        ended = subprocess.Popen([sys.executable, "-c", ""])
-        ended.wait()
-        killed = instance.create_run_for_job(job, tags={PROCESS_TAG: f"{socket.gethostname()}:{ended.pid}"})
-        alive = instance.create_run_for_job(job, tags={PROCESS_TAG: this_process()})
-        for run in (killed, alive):
-            assert storage.claim_concurrency_slot(POOL, run.run_id, "segments").is_claimed
-        release_slots(instance)
-        assert storage.get_concurrency_info(POOL).active_run_ids == {alive.run_id}
-        storage.free_concurrency_slots_for_run(alive.run_id)
-        gone = instance.create_run_for_job(job, tags={PROCESS_TAG: "elsewhere:1"})
-        assert storage.claim_concurrency_slot(POOL, gone.run_id, "segments").is_claimed
-        release_slots(instance)
-        assert storage.get_concurrency_info(POOL).active_run_ids == {gone.run_id}  # another host's is left alone
-        instance.report_run_canceled(gone)
-        release_slots(instance)
-        assert storage.get_concurrency_info(POOL).active_run_ids == set()
-
-
-def test_a_run_waits_for_its_place_in_the_pool(fresh, messages_api):
-    """Both places taken, a run asks nothing until one is free."""
+def test_a_run_waits_for_its_place_before_it_asks(fresh, messages_api):
+    """All places taken, a run says so and asks nothing until one is free."""
     asked = []
-    with open_instance() as instance:
-        storage = instance.event_log_storage
-        for holder in ("first", "second"):
-            assert storage.claim_concurrency_slot(POOL, holder, "segments").is_claimed
+    with ExitStack() as places:
+        for _ in range(PLACES):
+            places.enter_context(one_of_places(fresh, "Claude", PLACES, pytest.fail))
 
         def leave():
-            try:
-                deadline = time.monotonic() + 120
-                while len(storage.get_concurrency_info(POOL).pending_steps) < 3 and time.monotonic() < deadline:
-                    time.sleep(0.1)
-                time.sleep(1.5)
-                asked.append(len(messages_api.requests))
-            finally:
-                storage.free_concurrency_slots_for_run("first")
+            asked.append(len(messages_api.requests))
+            places.close()
 
-        leaver = Thread(target=leave)
-        leaver.start()
-        try:
-            name_again()
-        finally:
-            leaver.join()
-            storage.free_concurrency_slots_for_run("second")
+        heard = Heard(on_first=Timer(1.5, leave).start)
+        name_again(heard)
     assert asked == [0]
+    assert heard.warnings[0] == "waiting: 2 other runs have the places for Claude; goes on when one is done"
     assert len(messages_api.requests) == 26

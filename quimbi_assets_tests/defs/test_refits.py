@@ -13,7 +13,9 @@ from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -64,7 +66,7 @@ def store(database, tmp_path_factory):
 
 
 def serving():
-    return MlflowTracking().tracking().champion_versions(STORE, [AXIS])[AXIS]
+    return read_promotions(open_database(), STORE).serving()[AXIS]
 
 
 def relations_of(database, version):

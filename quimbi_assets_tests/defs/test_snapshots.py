@@ -1,4 +1,7 @@
-"""Weekly snapshots through the real graph: point in time, made again, backfilled, thinned, retrained, corrected."""
+"""Weekly snapshots through the real graph: point in time, made again, backfilled, thinned, before the first models.
+
+What holds of any week (planted changes, corrections, retraining) is tested where it is pure: ``tests/weekly``.
+"""
 
 import json
 from datetime import date, timedelta
@@ -12,20 +15,22 @@ from quimbi_assets.commands.drifting import drift_of
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.snapshotting import snapshot_week
 from quimbi_assets.definitions import build_defs
-from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, ORDERS_KEY, SNAPSHOTS_KEY, STORES, store_week_key
+from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, SNAPSHOTS_KEY, STORES, store_week_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
-from quimbi_assets.resources.parquet_io import frame_io_manager
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.simulation import write_store
-from quimbi_assets.weekly.kept import DIGEST
 
 pytestmark = pytest.mark.xdist_group("snapshots")
 
 STORE, ZONE = "weekly", "America/New_York"
 AXES = ["purchase_frequency", "purchase_value", "loyalty_trajectory"]
 FIRST = date(2025, 9, 1)
+"""The week that begins where the data of the models end."""
+PAST = date(2025, 8, 18)
 HISTORY = "customer_history"
 
 
@@ -78,16 +83,11 @@ def load_part(database, folder, name, keep):
     load_store(database, name, folder / f"{name}.parquet", folder / f"{name}_items.parquet", time_zone=ZONE)
 
 
-def before(end):
-    """Keeps the orders before an instant."""
-    return lambda orders: orders[pd.to_datetime(orders["order_date"], utc=True) < end]
-
-
 def test_rows_are_of_every_customer_at_the_end_of_the_week(store, database):
     rows = [json.loads(row) for row in table(database, HISTORY, STORE, FIRST)]
-    orders = frame_io_manager().read(ORDERS_KEY, STORE)
     end = pd.Timestamp("2025-09-08 04:00")
-    assert {row["customer_id"] for row in rows} == set(orders.loc[orders["order_date"] < end, "customer_id"])
+    known = parquet_tables().history(STORE).until(end).customers.to_pylist()
+    assert {row["customer_id"] for row in rows} == set(known)
     for row in rows:
         assert pd.Timestamp(row["as_of"]) == end.tz_localize("UTC")
         assert set(row["model_versions"]) == {*AXES, "churn_risk"}
@@ -123,101 +123,48 @@ def test_a_week_made_again_changes_no_row(store, database):
     assert {name: table(database, name, STORE) for name in names} == before
 
 
-def test_a_backfill_is_one_run_and_the_same_as_week_by_week(store, database):
-    load_part(database, store, "weekly_backfilled", lambda orders: orders)
-    run("weekly_backfilled", as_of="2025-09-01T04:00Z")
+def test_a_backfill_is_one_run_and_the_same_as_week_by_week_and_blind_to_what_came_later(store, database):
+    name, end = "weekly_backfilled", pd.Timestamp("2025-09-22 04:00", tz="UTC")
+    load_part(database, store, name, lambda orders: orders[pd.to_datetime(orders["order_date"], utc=True) < end])
+    run(name, as_of="2025-09-01T04:00Z")
     with open_instance() as instance:
-        instance.add_dynamic_partitions(str(STORES.name), ["weekly_backfilled"])
-    result = backfill("weekly_backfilled", weeks(3))
-    assert result.success
-    assert table(database, HISTORY, "weekly_backfilled") == table(database, HISTORY, STORE)
+        instance.add_dynamic_partitions(str(STORES.name), [name])
+    assert backfill(name, weeks(3)).success
+    assert table(database, HISTORY, name) == table(database, HISTORY, STORE)
+    assert table(database, "segment_migrations", name) == table(database, "segment_migrations", STORE)
     with open_instance() as instance:
         for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
             made = instance.get_materialized_partitions(key)
-            assert {store_week_key("weekly_backfilled", week) for week in weeks(3)} <= set(made)
+            assert {store_week_key(name, week) for week in weeks(3)} <= set(made)
 
 
-def test_a_snapshot_of_the_past_is_blind_to_what_came_later(store, database):
-    end = pd.Timestamp("2025-09-22 04:00", tz="UTC")
-    load_part(
-        database, store, "weekly_then", lambda orders: orders[pd.to_datetime(orders["order_date"], utc=True) < end]
-    )
-    run("weekly_then", as_of="2025-09-01T04:00Z")
-    for week in weeks(3):
-        snapshot("weekly_then", week)
-    assert table(database, HISTORY, "weekly_then") == table(database, HISTORY, STORE)
-
-
-def test_before_the_first_fit_models_of_then_are_fitted_and_nothing_else_changes(store, database):
-    tracking = MlflowTracking()
-    serving = tracking.tracking().champion_versions(STORE, AXES)
-    segments = table(database, "axis_models", STORE)
-    past = date(2025, 6, 2)
-    snapshot(STORE, past)
-    rows = [json.loads(row) for row in table(database, HISTORY, STORE, past)]
-    assert all(row["model_versions"][axis] != serving[axis] for row in rows for axis in AXES)
-    assert tracking.tracking().champion_versions(STORE, AXES) == serving
-    assert table(database, "axis_models", STORE) == segments
-    registered = tracking.tracking().client.get_registered_model(f"{STORE}.purchase_value")
-    aliases = {name: str(version) for name, version in registered.aliases.items()}
-    assert aliases == dict.fromkeys(("champion", "present"), serving["purchase_value"])
+def test_before_the_first_models_these_score_and_nothing_else_changes(store, database):
+    """The first drift of a store that was just fitted: what customers did, and no segment that became another."""
+    registry = MlflowTracking().tracking().registry
+    before, segments = read_promotions(database, STORE), table(database, "axis_models", STORE)
+    serving = before.serving()
+    first, second = PAST, PAST + timedelta(days=7)
+    for week in (first, second):
+        snapshot(STORE, week)
+    rows = [json.loads(row) for row in table(database, HISTORY, STORE, first)]
+    assert all(row["model_versions"][axis] == serving[axis] for row in rows for axis in AXES)
     assert any(row["archetype_id"] for row in rows)
-    end = pd.Timestamp("2025-06-09 04:00")
-    assert set(tracking.predecessors(STORE, dict.fromkeys(AXES, str(end)))) >= set(AXES)
-    made = table(database, HISTORY, STORE, past)
-    snapshot(STORE, past)
-    assert table(database, HISTORY, STORE, past) == made
-    load_part(
-        database, store, "weekly_past", lambda o: o[pd.to_datetime(o["order_date"], utc=True) < end.tz_localize("UTC")]
-    )
-    run("weekly_past", as_of=str(end), promote=True)
-    snapshot("weekly_past", past)
-    alone = {row["customer_id"]: row for row in map(json.loads, table(database, HISTORY, "weekly_past", past))}
-    assert set(alone) == {row["customer_id"] for row in rows}
-    for row in rows:
-        assert row["churn_risk_score"] == pytest.approx(alone[row["customer_id"]]["churn_risk_score"], abs=1e-9)
-        for axis, memberships in row["segment_memberships"].items():
-            # Only the segments' numbers are others: the store that was fitted before has given some already.
-            other = alone[row["customer_id"]]["segment_memberships"][axis]
-            assert sorted(memberships.values()) == pytest.approx(sorted(other.values()), abs=1e-9)
-
-
-def test_retraining_alone_is_nobody_s_behaviour(store, database):
-    load_part(database, store, "weekly_refitted", lambda orders: orders)
-    run("weekly_refitted", as_of="2025-09-01T04:00Z")
-    for week in weeks(2):
-        snapshot("weekly_refitted", week)
-    unchanged = [json.loads(row) for row in table(database, "segment_migrations", "weekly_refitted", weeks(2)[1])]
-    run("weekly_refitted", as_of="2025-09-15T04:00Z", max_k=2, promote=True)
-    snapshot("weekly_refitted", weeks(3)[2])
-    moves = [json.loads(row) for row in table(database, "segment_migrations", "weekly_refitted", weeks(3)[2])]
-    rows = [json.loads(row) for row in table(database, HISTORY, "weekly_refitted", weeks(3)[2])]
-    causes = {row["customer_id"]: row["drift"]["purchase_value"]["cause"] for row in rows if row["drift"]}
-    acted = {customer for customer, cause in causes.items() if cause == "acted"}
-    by_cause = {cause: {m["customer_id"] for m in moves if m["cause"] == cause} for cause in ("acted", "model")}
-    assert by_cause["acted"] <= acted
-    assert by_cause["model"] - acted
-    assert {move["cause"] for move in unchanged} <= {"acted", "silent"}
-    assert {row["alert_cause"] for row in rows} <= {None, "acted", "silent"}
-
-
-def test_corrected_data_are_told_from_what_customers_did(store, database):
-    frames = frame_io_manager()
-    before = frames.read_week(SNAPSHOTS_KEY, STORE, weeks(3)[-1])
-    orders = pd.read_parquet(store / "orders.parquet")
-    someone = before.index[0]
-    mine = (orders["customer_id"] == someone) & (orders["status"] == "paid")
-    orders.loc[mine.idxmax(), "total_price"] *= 100
-    orders.to_parquet(store / "corrected.parquet")
-    load_store(database, STORE, store / "corrected.parquet", store / "order_items.parquet", time_zone=ZONE)
-    snapshot(STORE, weeks(4)[-1])
-    rows = [json.loads(row) for row in table(database, HISTORY, STORE, weeks(4)[-1])]
-    causes = {row["customer_id"]: row["drift"]["purchase_value"]["cause"] for row in rows if row["drift"]}
-    assert [customer for customer, cause in causes.items() if cause == "corrected"] == [someone]
-    (own,) = [row for row in rows if row["customer_id"] == someone]
-    assert own["alert"] is None
-    after = frames.read_week(SNAPSHOTS_KEY, STORE, weeks(4)[-1])
-    assert before.loc[someone, DIGEST] != after.loc[someone, DIGEST]
+    versions = {row["model_versions"]["churn_risk"] for row in rows}  # a forecast of then, by what was known then
+    (churn,) = registry.load_versions(STORE, {"churn_risk": versions.pop()}).values()
+    assert churn.data_end == pd.Timestamp("2025-08-25 04:00")
+    now = read_promotions(database, STORE)
+    assert (now.serving(), now.present()) == (serving, before.present())
+    assert {row.axis for row in now.rows if row.for_past} == {"churn_risk"}
+    assert table(database, "axis_models", STORE) == segments
+    found = drift_of(STORE, second)
+    assert found["compared_with"] == first.isoformat()
+    assert found["migrations"]
+    assert {flow["cause"] for flow in found["migrations"]} <= {"acted", "silent"}
+    assert sorted(AXES) == drift_of(STORE, first)["later_models"]
+    assert found["later_models"] == []  # the week that ended as the models' data did
+    made = table(database, HISTORY, STORE, first)
+    snapshot(STORE, first)
+    assert table(database, HISTORY, STORE, first) == made
 
 
 def test_old_weeks_are_thinned_rows_and_files(store, database):
@@ -230,10 +177,11 @@ def test_old_weeks_are_thinned_rows_and_files(store, database):
     with database.transaction() as cursor:
         cursor.execute("SELECT DISTINCT week FROM quimbi.customer_history WHERE store_id = %s ORDER BY 1", (STORE,))
         kept = [week for (week,) in cursor.fetchall()]
-    assert kept == [date(2025, 6, 2), FIRST, *weeks(5)[-2:]]
-    frames = frame_io_manager()
-    assert frames.read_week(SNAPSHOTS_KEY, STORE, weeks(3)[1]) is None
-    assert frames.read_week(SNAPSHOTS_KEY, STORE, FIRST) is not None
+    assert kept == [PAST, FIRST, last]
+    tables = parquet_tables()
+    assert tables.table(SNAPSHOTS_KEY, STORE, weeks(3)[1]) is None
+    assert tables.table(MIGRATIONS_KEY, STORE, weeks(3)[1]) is None
+    assert tables.table(SNAPSHOTS_KEY, STORE, FIRST) is not None
 
 
 def test_the_ui_has_pictures_and_the_check(store):
@@ -252,7 +200,7 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
     monkeypatch.setenv("SLACK_WEBHOOK_URL", url)
     last = weeks(5)[-1]
 
-    def notices():
+    def notify():
         with open_instance() as instance:
             job = build_defs().resolve_job_def("week")
             key = store_week_key(STORE, last)
@@ -271,25 +219,25 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
             "(SELECT customer_id FROM quimbi.customer_history WHERE store_id = %s AND week = %s LIMIT 60)",
             (STORE, last, STORE, last),
         )
-    metadata, rows = notices()
+    metadata, rows = notify()
     assert metadata["slack"].value == "not sent: a week of the past"
     assert not received
     named = [row["customer_id"] for row in rows if row["named"]]
     assert len(named) == 10
     assert any(row["held_out"] for row in rows)
     assert not any(row["held_out"] and row["named"] for row in rows)
-    monkeypatch.setattr("quimbi_assets.defs.notices.closed_week", lambda instant: pd.Timestamp(last))
+    monkeypatch.setattr("quimbi_assets.defs.notifications.closed_week", lambda instant: pd.Timestamp(last))
     statuses[:] = [404]
-    metadata, rows = notices()  # Slack is away: the run goes on, and the week can be told later
+    metadata, rows = notify()  # Slack is away: the run goes on, and the week can be told later
     assert metadata["slack"].value == "not sent: Slack answered 404"
     statuses[:] = [200]
     received.clear()
-    metadata, rows = notices()
+    metadata, rows = notify()
     assert metadata["slack"].value == "sent"
     (message,) = received
     assert all(f"  {customer}: " in message["text"] for customer in named)
     assert {row["customer_id"] for row in rows if row["told_at"]} == set(named)
-    metadata, _ = notices()
+    metadata, _ = notify()
     assert metadata["slack"].value == "not sent: this week was told already"
     assert len(received) == 1
 

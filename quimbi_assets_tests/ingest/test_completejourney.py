@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.ingest.completejourney import CURRENCY, TIME_ZONE, completejourney_store
-from quimbi_assets.ingest.prepare import prepare_order_items, prepare_orders
+from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS
+from quimbi_assets_tests.ingest.prepared import prepare_table
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
 
@@ -29,8 +30,8 @@ def test_money_adds_up(store):
 
 def test_only_the_lines_without_quantity_are_refused(store):
     orders, items = store
-    accepted = prepare_orders(orders, TIME_ZONE, NOW, CURRENCY)
-    lines = prepare_order_items(items, TIME_ZONE, NOW, accepted.accepted["order_id"], CURRENCY)
+    accepted = prepare_table(ORDERS, orders, TIME_ZONE, NOW, CURRENCY)
+    lines = prepare_table(ORDER_ITEMS, items, TIME_ZONE, NOW, CURRENCY, accepted.accepted["order_id"])
     assert accepted.refused.empty
     assert set(lines.refused["reason"]) == {"quantity is not above 0"}
     assert len(lines.refused) == int((items["quantity"] == 0).sum()) > 0

@@ -1,10 +1,30 @@
 import gzip
+import io
+import os
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.files import BROKEN, read_table
+from quimbi_assets.ingest import files
+from quimbi_assets.ingest.cells import as_text
+from quimbi_assets.ingest.files import open_table
+
+
+def read(path):
+    """The only chunk of a small file."""
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    assert list(chunk.frame.columns) == table.columns
+    return chunk
+
+
+def read_table(path):
+    return read(path).frame
 
 
 def test_csv_is_text_with_nulls(tmp_path):
@@ -48,9 +68,9 @@ def test_line_breaks_within_quotes(tmp_path):
 def test_broken_lines_are_kept_aside(tmp_path):
     path = tmp_path / "orders.csv"
     path.write_text("id,name\n1,a\n2,b,too many\n3,c\n")
-    frame = read_table(path)
-    assert frame["id"].tolist() == ["1", "3"]
-    assert frame.attrs[BROKEN] == ["2,b,too many"]
+    chunk = read(path)
+    assert chunk.frame["id"].tolist() == ["1", "3"]
+    assert chunk.broken == ["2,b,too many"]
 
 
 def test_repeated_and_nameless_columns_stay_apart(tmp_path):
@@ -84,3 +104,61 @@ def test_unusable_file_is_one_clear_line(tmp_path, content, message):
 def test_directory_is_bad_input(tmp_path):
     with pytest.raises(BadInputError, match="cannot read"):
         read_table(tmp_path)
+
+
+def test_a_fifo_is_not_waited_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(BadInputError, match="not a regular file"):
+        read_table(path)
+
+
+IDS = {pa.int64(): st.integers(-(2**63), 2**63 - 1), pa.uint64(): st.integers(0, 2**64 - 1)}
+
+
+@pytest.mark.parametrize("kind", IDS, ids=str)
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_whole_numbers_are_exact_beside_a_null(tmp_path_factory, kind, data):
+    ids = data.draw(st.lists(st.none() | IDS[kind], min_size=1))
+    path = tmp_path_factory.mktemp("ids") / "orders.parquet"
+    pq.write_table(pa.table({"id": pa.array(ids, kind)}), path)
+    assert as_text(read_table(path)["id"]).astype(object).where(lambda v: v.notna(), None).tolist() == [
+        None if one is None else str(one) for one in ids
+    ]
+
+
+def test_structs_are_columns_of_their_own(tmp_path):
+    path = tmp_path / "tickets.parquet"
+    customer = pa.array([{"id": 7, "email": "a@x"}, {"id": None, "email": "b@x"}])
+    pq.write_table(pa.table({"id": [1, 2], "customer": customer}), path)
+    with open_table(path) as table:
+        assert table.columns == ["id", "customer.id", "customer.email"]
+        (chunk,) = table.chunks(["customer.email"])
+    assert chunk.frame["customer.email"].tolist() == ["a@x", "b@x"]
+
+
+def test_an_index_of_pandas_is_no_column(tmp_path):
+    path = tmp_path / "orders.parquet"
+    pd.DataFrame({"id": [1, 2]}, index=[5, 3]).to_parquet(path)
+    assert list(read_table(path).columns) == ["id"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "gz"])
+def test_chunks_are_the_file(tmp_path, monkeypatch, kind):
+    frame = pd.DataFrame({"id": [str(i) for i in range(1000)], "name": "x", "n": "1"})
+    path = tmp_path / "orders"
+    if kind == "parquet":
+        frame.to_parquet(path, row_group_size=7)
+    else:
+        text = io.BytesIO()
+        frame.to_csv(text, index=False)
+        path.write_bytes(gzip.compress(text.getvalue()) if kind == "gz" else text.getvalue())
+    monkeypatch.setattr(files, "CHUNK_ROWS", 100)
+    monkeypatch.setattr(files, "CHUNK_BYTES", 800)
+    with open_table(path) as table:
+        chunks, again = [[c.frame for c in table.chunks(wanted)] for wanted in (None, ["n", "id"])]
+        pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), frame)
+        pd.testing.assert_frame_equal(pd.concat(again, ignore_index=True)[["id", "n"]], frame[["id", "n"]])
+        assert {len(chunk) for chunk in chunks[:-1]} <= set(range(50, 121))
+        assert len(chunks) >= 10

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.plan import StorePlan, closed_week
+from quimbi_assets.ingest.plan import StorePlan
+from quimbi_assets.instants import closed_week
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,26 @@ import json
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
+import pandera.pandas as pandera
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest import schemas
-from quimbi_assets.ingest.files import read_table
-from quimbi_assets.ingest.prepare import prepare_order_items, prepare_orders, prepare_support_tickets
+from quimbi_assets.ingest.files import Chunk, open_table
+from quimbi_assets.ingest.rows import stored_schema
+from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
+from quimbi_assets_tests.ingest.prepared import prepare_table
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
+
+
+def prepare_orders(rows, time_zone="UTC", now=NOW, **options):
+    return prepare_table(ORDERS, rows, time_zone, now, **options)
+
+
+def prepare_order_items(rows, time_zone, now, known_orders):
+    return prepare_table(ORDER_ITEMS, rows, time_zone, now, known_orders=known_orders)
 
 
 def orders_of(**columns):
@@ -91,15 +102,15 @@ def test_a_bad_line_is_refused_with_its_reason_and_the_good_one_taken(column, va
 
 def test_canonical_form_of_accepted_orders():
     prepared = prepare_orders(orders_of(total_price=["10", "12,50"]), "Europe/Berlin", NOW)
-    schemas.stored_orders(1e7).validate(prepared.accepted)
+    stored_schema(ORDERS, 1e7).validate(prepared.accepted)
     assert prepared.accepted["order_date"][0] == pd.Timestamp("2024-01-04 23:00", tz="UTC")
     assert prepared.absent_columns == ["discount_amount", "source", "status", "currency", "refund_amount"]
 
 
 def test_the_schema_refuses_wrong_types_instead_of_passing_them():
     accepted = prepare_orders(orders_of(total_price=["10"]), "UTC", NOW).accepted
-    with pytest.raises(pa.errors.SchemaError):
-        schemas.stored_orders(1e7).validate(accepted.astype({"order_date": "datetime64[ns, UTC]"}))
+    with pytest.raises(pandera.errors.SchemaError):
+        stored_schema(ORDERS, 1e7).validate(accepted.astype({"order_date": "datetime64[ns, UTC]"}))
 
 
 def test_identical_rows_collapse_and_contradictions_keep_the_first():
@@ -169,19 +180,20 @@ def test_amount_limit_follows_the_currency():
 def test_broken_csv_lines_are_refused(tmp_path):
     path = tmp_path / "orders.csv"
     path.write_text("order_id,customer_id,order_date,total_price\na,c,2024-01-05,1\nb,c,2024-01-05,1,000.00\n")
-    prepared = prepare_orders(read_table(path), "UTC", NOW)
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    prepared = prepare_orders(chunk, "UTC", NOW)
     assert prepared.accepted["order_id"].tolist() == ["a"]
     assert json.loads(prepared.refused["row"][0]) == {"line": "b,c,2024-01-05,1,000.00"}
     assert prepared.n_read == 2
 
 
-def test_the_argument_is_not_changed(tmp_path):
+def test_the_argument_is_not_changed():
     frame = orders_of(total_price=["1", "x"])
-    frame.attrs["broken_lines"] = ["z"]
-    before = frame.copy()
-    prepare_orders(frame, "UTC", NOW)
+    chunk, before = Chunk(frame, ["z"]), frame.copy()
+    prepare_orders(chunk, "UTC", NOW)
     pd.testing.assert_frame_equal(frame, before)
-    assert frame.attrs == {"broken_lines": ["z"]}
+    assert chunk.broken == ["z"]
 
 
 def test_tickets():
@@ -194,7 +206,65 @@ def test_tickets():
             "csat": [5, 3, 9],
         }
     )
-    prepared = prepare_support_tickets(frame, "UTC", NOW)
+    prepared = prepare_table(SUPPORT_TICKETS, frame, "UTC", NOW)
     assert prepared.accepted["ticket_id"].tolist() == ["1", "2"]
     assert prepared.accepted["tags"][0] == "late, shipping"
     assert reasons(prepared) == ["satisfaction_score is not between 1 and 5"]
+
+
+def test_large_ids_beside_a_guest_stay_apart(tmp_path):
+    path = tmp_path / "orders.parquet"
+    customers = [2**53 + 1 + i for i in range(40)] + [None]
+    columns = orders_of(order_id=[str(i) for i in range(41)]).drop(columns="customer_id")
+    pq.write_table(pa.table({**columns.to_dict("list"), "customer_id": pa.array(customers, pa.int64())}), path)
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    accepted = prepare_orders(chunk).accepted
+    assert accepted["customer_id"].dropna().tolist() == [str(one) for one in customers[:-1]]
+
+
+FLAT = orders_of(order_id=["a", "a", "b", "c", "c"], total_price=["30", "30", "10", "20", "20"]).assign(
+    sku=["p", "q", "p", "p", "q"], quantity="1", price=["10", "20", "10", "10", "10"]
+)
+
+
+@pytest.mark.parametrize(
+    ("refunds", "is_orders_file", "is_the_orders"),
+    [
+        (["15", "15", "0", "0", "0"], True, True),
+        (["15", "15.00", "0", "0", "0"], True, False),  # a spreadsheet would write both alike
+        (["10", "5", "0", "0", "0"], True, False),
+        (["15", "15", "0", "5", None], True, False),
+        (["0", "0", "10", "0", "0"], True, False),  # orders of one line do not tell
+        (["15", "15", "0", "0", "0"], False, False),
+    ],
+)
+def test_an_orders_refund_on_each_of_its_lines_is_counted_once(refunds, is_orders_file, is_the_orders):
+    flat = FLAT.assign(refund_amount=refunds)
+    prepared = prepare_table(ORDER_ITEMS, flat, "UTC", NOW, known_orders="abc", is_orders_file=is_orders_file)
+    assert prepared.accepted["refund_amount"].isna().all() == is_the_orders
+    assert any("counted once" in note for note in prepared.notes) == is_the_orders
+    assert "refund_amount" in prepared.recorded_columns  # so that what an earlier load made of it goes
+
+
+def test_tags_of_a_helpdesk():
+    frame = pd.DataFrame(
+        {
+            "id": [1, 2, 3, 4],
+            "customer.id": [7, 7, 8, 8],
+            "created_datetime": ["2024-01-05T10:00:00.000001+00:00"] * 4,
+            "closed_datetime": ["2024-01-06T10:00:00+00:00", None, None, None],
+            "first_agent_message_datetime": ["2024-01-05T12:00:00+00:00", None, None, None],
+            "via": ["email", "email", "chat", "chat"],
+            "tags": ['[{"id": 4, "name": "late"}, {"id": 5, "name": "refund"}]', '["late", "vip"]', "['late']", "[]"],
+            "satisfaction_survey.score": [5, None, 1, None],
+        }
+    )
+    prepared = prepare_table(SUPPORT_TICKETS, frame, "UTC", NOW)
+    accepted = prepared.accepted
+    assert prepared.refused.empty
+    assert prepared.ignored_columns == []
+    assert accepted["tags"].dropna().tolist() == ["late, refund", "late, vip", "late"]
+    assert accepted["satisfaction_score"].tolist()[::2] == [5.0, 1.0]
+    assert accepted["channel"].tolist() == ["email", "email", "chat", "chat"]
+    assert accepted["resolved_at"][0] - accepted["first_response_at"][0] == pd.Timedelta(hours=22)

@@ -3,9 +3,11 @@
 import pandas as pd
 import pytest
 
-from quimbi_assets.ingest.files import read_table
-from quimbi_assets.ingest.policy import apply_policy
-from quimbi_assets.ingest.prepare import prepare_order_items, prepare_orders
+from quimbi_assets.ingest.files import open_table
+from quimbi_assets.ingest.policy import purchases
+from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS
+from quimbi_assets.store import Store
+from quimbi_assets_tests.ingest.prepared import prepare_table
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
 
@@ -28,11 +30,13 @@ EXPORT = f"""{HEADER}
 def export(tmp_path):
     path = tmp_path / "orders_export.csv"
     path.write_text(EXPORT)
-    return read_table(path)
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    return chunk.frame
 
 
 def test_one_order_whatever_its_lines(export):
-    prepared = prepare_orders(export, "UTC", NOW)
+    prepared = prepare_table(ORDERS, export, "UTC", NOW)
     orders = prepared.accepted.set_index("order_id")
     assert orders.index.tolist() == ["#1001", "#1002", "#1003"]
     assert orders["total_price"].tolist() == [35.0, 10.0, 10.0]  # the order's, not its lines' 35.00 or 10.00 a line
@@ -46,8 +50,8 @@ def test_one_order_whatever_its_lines(export):
 
 
 def test_lines_of_the_same_file(export):
-    known = prepare_orders(export, "UTC", NOW).accepted["order_id"]
-    lines = prepare_order_items(export, "UTC", NOW, known).accepted
+    known = prepare_table(ORDERS, export, "UTC", NOW).accepted["order_id"]
+    lines = prepare_table(ORDER_ITEMS, export, "UTC", NOW, known_orders=known).accepted
     assert lines["order_id"].tolist() == ["#1001", "#1001", "#1002", "#1003"]
     assert lines["line_no"].tolist() == [1, 2, 1, 1]
     assert lines["product_id"].tolist() == ["MUG-1", "Plate", "MUG-1", "MUG-1"]  # no SKU: the name
@@ -55,17 +59,18 @@ def test_lines_of_the_same_file(export):
 
 
 def test_through_the_policy(export):
-    prepared = prepare_orders(export, "UTC", NOW)
-    lines = prepare_order_items(export, "UTC", NOW, prepared.accepted["order_id"])
-    orders, items, report = apply_policy(prepared.accepted, lines.accepted, time_zone="America/New_York")
+    prepared = prepare_table(ORDERS, export, "UTC", NOW)
+    lines = prepare_table(ORDER_ITEMS, export, "UTC", NOW, known_orders=prepared.accepted["order_id"])
+    tables, report = purchases(prepared.accepted, lines.accepted, None, Store(time_zone="America/New_York"))
+    orders = tables["raw_orders"].to_pandas().sort_values("order_id")
     assert orders["order_id"].tolist() == ["#1001", "#1002"]
     assert orders["order_date_local"].dt.hour.tolist() == [10, 10]
-    assert len(items) == 3
+    assert len(tables["raw_items"]) == 3
     assert report["orders dropped: status cancelled"] == 1
 
 
 def test_an_order_without_its_first_row_is_refused_once(export):
-    prepared = prepare_orders(export.iloc[1:], "UTC", NOW)
+    prepared = prepare_table(ORDERS, export.iloc[1:], "UTC", NOW)
     assert prepared.refused["reason"].tolist() == ["total_price is missing"]
     assert len(prepared.accepted) == 2
 
@@ -86,7 +91,7 @@ def test_admin_api_names():
             "currency": ["USD"] * 4,
         }
     )
-    prepared = prepare_orders(frame, "UTC", NOW)
+    prepared = prepare_table(ORDERS, frame, "UTC", NOW)
     orders = prepared.accepted
     assert orders["order_id"].tolist() == ["501", "502", "503", "504"]
     assert orders["customer_id"].tolist() == ["7", "8", "9", "9"]

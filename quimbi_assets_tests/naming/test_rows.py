@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.naming.describe import describe_segments
-from quimbi_assets.naming.naming import name_segments
-from quimbi_assets.naming.rows import segment_rows
-from quimbi_assets.naming.table import segments_table
+from quimbi_assets.naming.rows import segment_rows, segments_table
+from quimbi_assets.naming.rule_names import name_segments
+from quimbi_assets.naming.segment_statistics import describe_segments
 
 COLUMNS = [
     "store_id", "axis_name", "segment_id", "segment_name", "interpretation", "cluster_center", "scaler_params",

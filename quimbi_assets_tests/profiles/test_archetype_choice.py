@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.axes import AXES, default_observation_end, extract_features, fit_reference
+from quimbi_assets.axes import AXES, Features, fit_reference, measure
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.profiles.archetype_choice import choose_archetypes, population_floor
+from quimbi_assets.history import History
+from quimbi_assets.profiles.archetype_choice import choose_archetypes, population_floor, shared_bits
 from quimbi_assets.profiles.archetypes import ArchetypeSet
-from quimbi_assets.profiles.information import shared_bits
 from quimbi_assets.profiles.scores import AxisScores, score_axis
 from quimbi_assets.simulation import simulate_store
 
@@ -30,10 +30,8 @@ def by_counts(counts, k=2, axes="ab"):
 def simulated():
     """Scores of a simulated store on every axis."""
     store = simulate_store(1500, seed=5)
-    orders, items = store.orders.copy(), store.order_items
-    orders["order_date"] = orders["order_date"].dt.tz_convert("UTC").dt.tz_localize(None).dt.as_unit("us")
-    end = default_observation_end(orders)
-    features = extract_features(orders, items, reference=fit_reference(orders, items, end), observation_end=end)
+    history = History.from_frames(store.orders, store.order_items)
+    features = Features(measure(history, reference=fit_reference(history)))
     found = {}
     for name, table in features.items():
         axis = AXES[name]

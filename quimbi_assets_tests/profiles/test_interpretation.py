@@ -2,8 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.profiles.interpretation import Standing, interpretations
-from quimbi_assets.profiles.strength import BALANCED, STRONG, WEAK
+from quimbi_assets.profiles.interpretation import (
+    BALANCED,
+    STRENGTHS,
+    STRONG,
+    WEAK,
+    Placements,
+    interpretations,
+    strengths,
+)
 
 NAMES = [["rare_buyers", "frequent_buyers"], ["small_spenders", "big_spenders"], ["day_shoppers", "night_shoppers"]]
 FEATURES = {
@@ -13,11 +20,11 @@ FEATURES = {
 
 
 def tell(top, strength, low=(False, False, False), features=None):
-    standing = Standing(
+    placements = Placements(
         dominant=np.array([[1, 0, 1]]), top=np.array([top]), strength=np.array([strength], dtype=np.int8),
         low_evidence=np.array([low]),
     )  # fmt: skip
-    return interpretations(standing, NAMES, FEATURES if features is None else features, "GBP").to_pylist()[0]
+    return interpretations(placements, NAMES, FEATURES if features is None else features, "GBP").to_pylist()[0]
 
 
 @pytest.mark.parametrize(
@@ -58,18 +65,35 @@ def test_what_was_not_measured_is_not_told():
 
 
 def test_three_strongest_at_most():
-    standing = Standing(
+    placements = Placements(
         dominant=np.zeros((1, 4), dtype=int), top=np.array([[0.8, 0.75, 0.9, 0.85]]),
         strength=np.full((1, 4), STRONG, dtype=np.int8), low_evidence=np.zeros((1, 4), dtype=bool),
     )  # fmt: skip
-    [text] = interpretations(standing, [["a"], ["b"], ["c"], ["d"]], FEATURES, "").to_pylist()
+    [text] = interpretations(placements, [["a"], ["b"], ["c"], ["d"]], FEATURES, "").to_pylist()
     assert text.startswith("Belongs with the c (90 %), the d (85 %) and the a (80 %). ")
 
 
 def test_segments_of_weak_axes_are_not_named():
-    standing = Standing(
+    placements = Placements(
         dominant=np.zeros((1, 2), dtype=int), top=np.array([[0.9, 0.8]]),
         strength=np.full((1, 2), STRONG, dtype=np.int8), low_evidence=np.zeros((1, 2), dtype=bool),
     )  # fmt: skip
-    [text] = interpretations(standing, [["a"], ["b"]], FEATURES, "", [True, False]).to_pylist()
+    [text] = interpretations(placements, [["a"], ["b"]], FEATURES, "", [True, False]).to_pylist()
     assert text.startswith("Belongs with the b (80 %). ")
+
+
+@pytest.mark.parametrize(
+    ("row", "word"),
+    [
+        ([0.71, 0.29, 0.0], "strong"),
+        ([0.7, 0.3, 0.0], "weak"),
+        ([0.69, 0.31, 0.0], "balanced"),
+        ([0.4, 0.35, 0.25], "weak"),
+        ([0.41, 0.31, 0.28], "balanced"),
+        ([0.6, 0.3, 0.1], "weak"),
+        ([0.1, 0.1, 0.8], "strong"),
+        ([1.0], "strong"),
+    ],
+)
+def test_limits_belong_to_the_lower_class(row, word):
+    assert STRENGTHS[strengths(np.array([row]))[0]] == word

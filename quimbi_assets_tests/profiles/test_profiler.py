@@ -7,10 +7,11 @@ import pytest
 import quimbi_assets.profiles.assemble as assembling
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetypes import archetype_id
-from quimbi_assets.profiles.assemble import assemble
+from quimbi_assets.profiles.assemble import assemble_scores
+from quimbi_assets.profiles.interpretation import STRENGTHS, strengths
 from quimbi_assets.profiles.profiler import Profiler
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
-from quimbi_assets.profiles.strength import STRENGTHS, strengths
+from quimbi_assets.profiles.scores import scores_from_table, scores_to_table
 
 COLUMNS = [
     "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
@@ -80,9 +81,10 @@ def test_the_order_of_customers_and_axes_does_not_matter(profiler, profiles, fea
     pd.testing.assert_frame_equal(again, profiles, check_exact=True)
 
 
-def test_assembling_stored_frames_gives_the_same_rows(profiler, profiles, features):
-    frames = dict(reversed(profiler.memberships(features).items()))
-    pd.testing.assert_frame_equal(assemble(frames, features, profiler.context), profiles, check_exact=True)
+def test_assembling_stored_scores_gives_the_same_rows(profiler, profiles, features):
+    scores = profiler.scores(features)
+    stored = {a: scores_from_table(scores_to_table(s), s.segment_ids) for a, s in reversed(scores.items())}
+    pd.testing.assert_frame_equal(assemble_scores(stored, features, profiler.context), profiles, check_exact=True)
 
 
 def test_batches_leave_no_trace(profiler, profiles, features, monkeypatch):

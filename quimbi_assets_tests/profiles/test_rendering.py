@@ -16,6 +16,20 @@ def test_a_record_is_plain_json(profiles):
     assert record["fingerprint"] == [float(x) for x in profiles["fingerprint"].iloc[0]]
 
 
+def test_a_record_says_where_a_customer_stands_by_name(profiles, segments):
+    names = {axis: dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in segments.items()}
+    record = profile_record(profiles.iloc[0], names)
+    assert list(record) == [*profiles.columns, "segments"]
+    assert set(record["segments"]) == set(record["dominant_segments"])
+    for axis, own in record["segments"].items():
+        assert own == {
+            "id": record["dominant_segments"][axis],
+            "name": names[axis][own["id"]],
+            "membership": max(record["segment_memberships"][axis].values()),
+            "strength": record["membership_strength"][axis],
+        }
+
+
 def test_nested_columns_may_come_as_dicts(profiles):
     record = profile_record(profiles.iloc[0])
     assert profile_record(record) == record

@@ -6,26 +6,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.churn.design import FACTS, PACE, SILENCE, SPEND, STANDING
+from quimbi_assets.churn.additive import FACTS, PACE, RECENCY, SPEND, TENURE
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.training import train_churn
+from quimbi_assets.profiles.phrases import fact_words
 from quimbi_assets.profiles.rendering import render_profile
 from quimbi_assets.profiles.risk import churn_risks, no_risks
-from quimbi_assets.profiles.risk_words import fact_words
-from quimbi_assets_tests.churn.conftest import END, make_orders
+from quimbi_assets_tests.churn.conftest import make_orders, past_of
 
 
 @pytest.fixture(scope="module")
 def crowd():
-    orders = make_orders()
-    model = train_churn(orders, END).model
-    customers = measure(read_history(orders, END), END, model.horizon_days).index
-    return orders, model, customers, churn_risks(model, orders, END, customers, version="3", currency="GBP")
+    history = past_of(make_orders())
+    model = train_churn(history).model
+    customers = measure(read_history(history), history.end, model.horizon_days).index
+    return history, model, customers, churn_risks(model, history, customers, version="3", currency="GBP")
 
 
 def test_drivers_are_the_strongest_facts_strongest_first(crowd):
-    orders, model, customers, found = crowd
-    weights = model.contributions(measure(read_history(orders, END), END, model.horizon_days))
+    history, model, customers, found = crowd
+    weights = model.contributions(measure(read_history(history), history.end, model.horizon_days))
     for row in range(0, len(customers), 41):
         said = json.loads(found.drivers[row].as_py())
         assert said["reason"] is None
@@ -43,10 +43,10 @@ def test_drivers_are_the_strongest_facts_strongest_first(crowd):
 
 
 def test_one_alone_is_one_in_a_crowd(crowd):
-    orders, model, customers, found = crowd
+    history, model, customers, found = crowd
     for row in range(0, len(customers), 67):
-        own = orders[orders["customer_id"] == customers[row]]
-        alone = churn_risks(model, own, END, customers[[row]], version="3", currency="GBP")
+        own = history.of(customers[[row]])
+        alone = churn_risks(model, own, customers[[row]], version="3", currency="GBP")
         assert alone.risk[0] == found.risk[row]
         assert alone.drivers[0] == found.drivers[row]
         assert alone.sentence[0] == found.sentence[row]
@@ -57,9 +57,9 @@ def test_words_worked_out_by_hand():
     rows = [("ann", ago, 20.0) for ago in (100, 60, 40)] + [("bob", 0.5, 1500.0), ("cat", 300, np.nan)]
     orders = pd.DataFrame(rows, columns=["customer_id", "ago", "total_price"])
     orders["order_date"] = cut - pd.to_timedelta(orders["ago"], unit="D")
-    features = measure(read_history(orders, cut), cut, 70)
+    features = measure(read_history(past_of(orders, cut)), cut, 70)
     words = {fact: said.to_pylist() for fact, said in fact_words(features, 70, "GBP").items()}
-    assert words[SILENCE] == [
+    assert words[RECENCY] == [
         "last order 40 days ago, 1.3 times the usual gap",
         "last order less than a day ago",
         "last order 300 days ago",
@@ -69,24 +69,24 @@ def test_words_worked_out_by_hand():
         "1 order in the last 70 days",
         "no order in the last 70 days",
     ]
-    assert words[STANDING] == ["3 orders in 3 months", "bought once", "bought once"]
+    assert words[TENURE] == ["3 orders in 3 months", "bought once", "bought once"]
     assert words[SPEND] == ["£20.00 an order on average", "£1,500 an order on average", None]
 
 
 def test_a_customer_without_orders_then_has_no_risk(crowd):
-    orders, model, _, _ = crowd
-    found = churn_risks(model, orders, END, pd.Index(["c0001", "nobody"]), version="3")
+    history, model, _, _ = crowd
+    found = churn_risks(model, history, pd.Index(["c0001", "nobody"]), version="3")
     assert np.isnan(found.risk).tolist() == [False, True]
     assert found.sentence[1].as_py() is None
     assert json.loads(found.drivers[1].as_py())["drivers"] == []
-    assert np.isnan(churn_risks(model, orders, END, pd.Index(["nobody"]), version="3").risk).all()
+    assert np.isnan(churn_risks(model, history, pd.Index(["nobody"]), version="3").risk).all()
 
 
 def test_a_weak_model_names_no_drivers(crowd):
-    orders, model, customers, _ = crowd
+    history, model, customers, _ = crowd
     model.weak_reason_ = "ranks customers no better than chance"
     try:
-        found = churn_risks(model, orders, END, customers[:3], version="3")
+        found = churn_risks(model, history, customers[:3], version="3")
     finally:
         model.weak_reason_ = None
     said = json.loads(found.drivers[0].as_py())
@@ -96,10 +96,10 @@ def test_a_weak_model_names_no_drivers(crowd):
 
 
 def test_profiles_carry_risk_and_say_it(profiler, features, crowd):
-    model, orders = crowd[1], crowd[0]
-    customers = features["purchase_value"].index
-    renamed = orders.assign(customer_id=orders["customer_id"].map(lambda c: f"c{int(c[1:]):03d}"))
-    churn = churn_risks(model, renamed, END, customers, version="3", currency="GBP")
+    model, customers = crowd[1], features["purchase_value"].index
+    orders = make_orders()
+    renamed = past_of(orders.assign(customer_id=orders["customer_id"].map(lambda c: f"c{int(c[1:]):03d}")))
+    churn = churn_risks(model, renamed, customers, version="3", currency="GBP")
     profiles = profiler.profile(features, churn)
     np.testing.assert_array_equal(profiles["churn_risk_score"].astype(float), churn.risk)
     row = profiles.iloc[int(np.flatnonzero(np.isfinite(churn.risk))[0])]

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from quimbi_assets.naming.asking.answers import MalformedError, RefusedError, UnavailableError
-from quimbi_assets.naming.asking.decision import Standing, decide_names
+from quimbi_assets.naming.asking import MalformedError, RefusedError, UnavailableError
+from quimbi_assets.naming.plan import NamePlan, decide_names
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets_tests import messages_api as api
 from quimbi_assets_tests.descriptions import brief_by_hand
@@ -26,7 +26,7 @@ def failed(answer):
 
 
 def settled(answer, brief=None):
-    table = decide_names(Standing(brief or brief_by_hand()), answer.conversation.passed)
+    table = decide_names(NamePlan(brief or brief_by_hand()), answer.conversation.passed)
     return dict(zip(table["segment_id"], table["segment_name"], strict=True)), list(table["name_source"])
 
 

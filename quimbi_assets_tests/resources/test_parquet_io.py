@@ -2,44 +2,106 @@
 
 import subprocess
 import sys
+from datetime import date
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from dagster import AssetKey
 from upath import UPath
 
-from quimbi_assets.resources.parquet_io import read_frame, write_frame
+from quimbi_assets.axis_table import TableFacts
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest.canonical import canonical_tables
+from quimbi_assets.resources.parquet_io import RAW, ParquetTables, parquet_tables
+from quimbi_assets.store import Store
 
+KEY = AssetKey(["features", "purchase_value"])
+FACTS = TableFacts(at=pd.Timestamp("2025-01-01"), recorded=frozenset({"orders.source"}), run_id="r")
 READS_AND_ENDS = """
 import sys
 from upath import UPath
-from quimbi_assets.resources.parquet_io import _read_table
-_read_table(UPath(sys.argv[1]))
+from quimbi_assets.axis_table import AxisTable
+AxisTable(UPath(sys.argv[1])).read()
 sys.exit(0)
 """
 
 
 @pytest.fixture
 def frame():
-    found = pd.DataFrame({"value": [1.5, np.nan, -2.0], "name": ["a", "b", None]}, index=pd.Index(["x", "y", "z"]))
-    found.attrs = {"observation_end": "2025-01-01", "recorded": ["orders.channel"]}
-    return found
+    return pd.DataFrame(
+        {"customer_id": ["x", "y", "z"], "value": [1.5, np.nan, -2.0], "name": pd.Series(["a", "b", None], dtype="str")}
+    )
 
 
-@pytest.mark.parametrize("place", ["local", "file://local", "memory://tables"])
-def test_a_frame_and_its_attrs_are_read_as_written(frame, tmp_path, place):
-    path = UPath(place.replace("local", str(tmp_path))) / "axis" / "store.parquet"
-    write_frame(frame, path)
-    found = read_frame(path)
-    pd.testing.assert_frame_equal(found, frame)
-    assert found.attrs == frame.attrs
-    assert [each.name for each in path.parent.iterdir()] == ["store.parquet"]
+@pytest.fixture
+def tables(tmp_path):
+    return ParquetTables(UPath(tmp_path))
 
 
-def test_a_process_that_ends_right_after_reading_ends_well(frame, tmp_path):
+@pytest.mark.parametrize("base", ["local", "file://local", "memory://tables"])
+def test_a_table_and_its_facts_are_read_as_written(frame, tmp_path, base):
+    tables = ParquetTables(UPath(base.replace("local", str(tmp_path))) / tmp_path.name)
+    tables.write(KEY, "shop", pd.DataFrame({"customer_id": ["of before"]}), TableFacts())
+    tables.write(KEY, "shop", frame, FACTS)
+    found = tables.required(KEY, "shop")
+    pd.testing.assert_frame_equal(found.read().to_pandas(), frame)
+    assert found.facts == FACTS
+    place = tables.place(KEY, "shop")
+    assert place.parts[-3:] == ("features", "purchase_value", "shop.parquet")
+    assert [each.name for each in place.parent.iterdir()] == ["shop.parquet"]
+
+
+def test_weeks_rest_apart_from_each_other_and_from_the_store_s_own_table(frame, tables):
+    first, second = date(2025, 1, 6), date(2025, 1, 13)
+    tables.write(KEY, "shop", frame, FACTS)
+    for n_rows, week in enumerate((first, second), start=1):
+        tables.write(KEY, "shop", frame.head(n_rows), FACTS, week)
+    assert [tables.table(KEY, "shop", week).n_rows for week in (None, first, second)] == [3, 1, 2]
+    tables.drop(KEY, "shop", first)
+    tables.drop(KEY, "shop", first)
+    assert tables.table(KEY, "shop", first) is None
+    assert [tables.table(KEY, "shop", week).n_rows for week in (None, second)] == [3, 2]
+
+
+def test_what_is_not_there_yet_is_said_in_a_line(tables):
+    assert tables.table(KEY, "shop") is None
+    with pytest.raises(BadInputError, match="shop has no features/purchase_value yet: quimbi run --store-id shop"):
+        tables.required(KEY, "shop")
+
+
+def test_the_history_is_that_of_the_raw_tables(tables):
+    orders = pd.DataFrame(
+        {"order_id": ["1", "2"], "customer_id": ["ann", "bob"], "order_date": ["2025-01-01", "2025-01-31T23:30Z"]}
+    )
+    items = pd.DataFrame({"order_id": ["1"], "product_id": ["mug"], "quantity": [1], "price": [20.0]})
+    tickets = pd.DataFrame({"ticket_id": ["t"], "customer_id": ["zoe"], "created_at": ["2025-01-01"]})
+    store = Store("shop", "Europe/Berlin", "EUR")
+    raw = canonical_tables(orders.assign(total_price=20.0), items, tickets, store.time_zone)
+    assert tables.history("shop") is None
+    for name in ("raw_orders", "raw_items"):
+        tables.write(RAW[name], "shop", [raw[name]], TableFacts(store=store))
+    without = tables.history("shop")
+    assert (without.store, without.customers.to_pylist(), without.n_products) == (store, ["ann", "bob"], 1)
+    assert without.end == pd.Timestamp("2025-02-01 23:00")
+    assert without.n_writers_without_order == 0
+    tables.write(RAW["raw_tickets"], "shop", [raw["raw_tickets"]], TableFacts(store=store))
+    assert tables.history("shop").n_writers_without_order == 1
+
+
+def test_tables_rest_where_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUIMBI_HOME", str(tmp_path))
+    monkeypatch.delenv("QUIMBI_STORAGE_URL", raising=False)
+    assert parquet_tables().base == UPath(tmp_path) / "storage"
+    monkeypatch.setenv("QUIMBI_STORAGE_URL", "memory://elsewhere")
+    assert parquet_tables().base == UPath("memory://elsewhere")
+    assert parquet_tables("memory://given").base == UPath("memory://given")
+
+
+def test_a_process_that_ends_right_after_reading_ends_well(frame, tables):
     """A thread of Arrow's left with a file of Python's aborted four in five such processes on two cores."""
-    path = tmp_path / "store.parquet"
-    write_frame(frame, UPath(path))
-    command = [sys.executable, "-c", READS_AND_ENDS, str(path)]
+    tables.write(KEY, "shop", [pa.Table.from_pandas(frame)], FACTS)
+    command = [sys.executable, "-c", READS_AND_ENDS, str(tables.place(KEY, "shop"))]
     ended = [subprocess.run(command, capture_output=True, text=True, timeout=120, check=False) for _ in range(6)]
     assert {process.returncode for process in ended} == {0}, ended

@@ -261,6 +261,39 @@ def test_a_planted_slow_down_slows_those_it_names_and_changes_nobody_else():
     assert (labels.loc[others, "archetype"] == plain.labels.set_index("customer_id").loc[others, "archetype"]).all()
 
 
+@pytest.mark.parametrize("keys", ["email", "helpdesk"])
+def test_tickets_by_other_keys_are_the_same_tickets(tmp_path, keys):
+    plain, store = simulate_store(300, seed=2), simulate_store(300, seed=2, ticket_keys=keys)
+    for name in ("orders", "order_items", "labels"):
+        pdt.assert_frame_equal(getattr(store, name), getattr(plain, name))
+    tickets = store.support_tickets
+    assert ("customer_id" in tickets) == (keys == "helpdesk")
+    assert keys == "email" or not set(tickets["customer_id"]) & set(store.labels["customer_id"])
+    assert (
+        keys == "email" or (tickets.groupby("customer_id")["email"].agg(lambda e: e.str.lower().nunique()) == 1).all()
+    )
+    assert (tickets["email"] != tickets["email"].str.lower()).any()
+    by_email = store.customers.set_index("email")["customer_id"]
+    assert by_email.index.is_unique
+    joined = tickets.assign(customer_id=tickets["email"].str.lower().map(by_email)).drop(columns="email")
+    pdt.assert_frame_equal(joined[plain.support_tickets.columns], plain.support_tickets)
+    n_rows = write_store(300, tmp_path / "direct", seed=2, ticket_keys=keys)
+    assert n_rows == write_store(store, tmp_path / "memory")
+    for folder in ("direct", "memory"):
+        assert pd.read_parquet(tmp_path / folder / "customers.parquet").equals(store.customers)
+        pdt.assert_frame_equal(pd.read_parquet(tmp_path / folder / "support_tickets.parquet"), tickets)
+
+
+def test_how_tickets_go_changes_no_order(monkeypatch):
+    plain = simulate_store(200, seed=2)
+    monkeypatch.setattr("quimbi_assets.simulation.tickets.RATED_RATE", 0.1)
+    monkeypatch.setattr("quimbi_assets.simulation.tickets.TICKET_RATE", np.array([1.0, 1.0, 1.0]))
+    store = simulate_store(200, seed=2)
+    assert len(store.support_tickets) > len(plain.support_tickets)
+    for name in ("orders", "order_items"):
+        pdt.assert_frame_equal(getattr(store, name), getattr(plain, name))
+
+
 @pytest.mark.parametrize(("share", "day"), [(0.3, "2025-06-02"), (0.1, None), (0.1, "2023-02-01"), (0.1, "2030-01-01")])
 def test_a_slow_down_that_cannot_be_is_refused(share, day):
     with pytest.raises(ValueError, match="slow-down"):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.reference_bins import bins_table, learn_bins
+from quimbi_assets.clustering.summary import bins_table, learn_bins
 from quimbi_assets.weekly.psi import bin_shares, feature_drift, population_stability, recommend_refit
 
 
@@ -12,7 +12,7 @@ def bins_of(values):
 
 
 def psi(bins, values):
-    return feature_drift(bins, pd.DataFrame({"x": values}))["psi"].iloc[0]
+    return feature_drift(bins, {"x": np.asarray(values, dtype=float)})["x"]
 
 
 def test_by_hand():
@@ -56,11 +56,20 @@ def test_a_fit_keeps_bins_of_all_its_customers():
     model = AxisModel("t").fit(frame)
     assert model.reference_bins_["n"] == 300
     assert sum(model.reference_bins_["segments"]) == pytest.approx(1)
-    assert (feature_drift(model.reference_bins_, frame)["psi"] == 0).all()
+    found = feature_drift(model.reference_bins_, {name: frame[name].to_numpy() for name in "ab"})
+    assert found == {"a": 0, "b": 0}
+    assert list(feature_drift(model.reference_bins_, {"a": frame["a"].to_numpy()})) == ["a"]
+
+
+def population(sizes, features):
+    rows = [(f"s{i}", "segment_psi", f"s{i}", value) for i, value in enumerate(sizes)]
+    rows += [("a", "feature_psi", name, value) for name, value in zip("xyz", features, strict=True)]
+    rows.append(("a", "segment_share", "a_1", 0.9))
+    return pd.DataFrame(rows, columns=["axis_name", "figure", "name", "value"])
 
 
 def test_a_refit_is_recommended_for_sizes_or_for_many_features():
-    calm = pd.DataFrame({"axis": "a", "feature": ["x", "y", "z"], "psi": [0.01, 0.2, 0.3]})
-    assert recommend_refit(calm.assign(psi=0.1), {"a": 0.1}) is None
-    assert "sizes of the segments of a" in recommend_refit(calm.assign(psi=0.1), {"a": 0.3})
-    assert "1 of 3 features" in recommend_refit(calm, {"a": 0.0})
+    assert recommend_refit(population([0.1], [0.1, 0.1, 0.1])) is None
+    assert "sizes of the segments of s0" in recommend_refit(population([0.3], [0.1, 0.1, 0.1]))
+    assert "1 of 3 features" in recommend_refit(population([0.0], [0.01, 0.2, 0.3]))
+    assert recommend_refit(population([], [0.01, 0.2, 0.2])) is None

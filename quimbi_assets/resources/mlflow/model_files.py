@@ -1,6 +1,6 @@
 """Models as files: MLflow's layout, written with skops, read without running any code of the file's.
 
-Belongs here: saving and reading one model. Does not: which model, and where (``model_registry``).
+Belongs here: saving and reading one model. Does not: which model, and where (``registry``).
 
 A pickle can run anything while it loads. skops holds data, and a file that names any type but numbers, text, lists,
 arrays and the models of this package is refused, whatever its own list of trusted types says.

@@ -1,10 +1,12 @@
-"""Registered models: one per store and axis, one of a store's churn risk; the version called ``champion`` serves.
+"""Registered models: one per store and axis, one of a store's churn risk.
 
-Belongs here: registering, loading what an alias names. Does not: files (``model_files``), runs (``tracking``), moving
-aliases (``model_promotion``), which version should be champion (``clustering.promotion``).
+Belongs here: registering, loading, and letting aliases and tags say what was published. Does not: files
+(``model_files``), runs (``runs``), which version serves (``postgres.tables.promotions``), which should
+(``clustering.promotion``).
 
-A new version is ``candidate`` until it is promoted. ``present`` is the promoted version whose data reach furthest:
-mostly the champion, but not after a run as of the past.
+The tables name the version that serves; the registry follows, for people who look at MLflow's pages. Alias ``champion``
+is what serves, ``present`` what today's refits go on from (another one only after a run as of the past), ``candidate``
+the last version that was fitted and does not serve.
 """
 
 import json
@@ -13,15 +15,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pandas as pd
 
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.resources.mlflow import record as model_record
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.mlflow.model_files import read, save
+from quimbi_assets.resources.postgres.tables.promotions import Choice, Promotions
+
+if TYPE_CHECKING:
+    from quimbi_assets.resources.mlflow.runs import Run
 
 CHAMPION, CANDIDATE, PRESENT = "champion", "candidate", "present"
 NAMED_TAG = "segments_named"
@@ -31,14 +37,18 @@ CHURN = "churn_risk"
 """Stands where an axis's name would for a store's churn model."""
 AS_OF_TAG = "as_of"
 """Tag of a version: the instant (naive UTC, exclusive) its data end at."""
-PROMOTION_TAG, PROMOTED = "promotion", "promoted"
-"""Tag of a version: why it serves, or served, or does not; it begins with ``promoted`` if it ever did."""
+PROMOTION_TAG = "promotion"
+"""Tag of a version: what became of it, and why."""
+PASSED, HELD, PROMOTED = "passed", "held", "promoted"
+"""What the tag begins with: a fit that is to serve or not; one that serves, or served."""
+FOR_PAST = "for snapshots of the past"
+"""Reason of versions that score these and never serve."""
 STATUS_TAG, WEAK = "status", "weak"
 """Tag of a run: whether the axis's customers really differ."""
-
-
 MOST_VERSIONS = 10_000
 """Versions of one axis looked through for those of the past."""
+MOST_UNPUBLISHED = 50
+"""Newest versions of one axis looked through for those that no table knows yet."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +63,21 @@ class LoadedModel:
         Its version in the registry.
     run_id : str
         The run that logged it.
+    data_end : Timestamp
+        Where its data end, naive UTC, exclusive.
+    reason : str
+        Why it serves or does not, in words.
     """
 
     model: Any
     version: str
     run_id: str
+    data_end: pd.Timestamp
+    reason: str
+
+    def choice(self, *, by_hand: bool = False) -> Choice:
+        """Return the choice of this version, by its fit's checks or by a person."""
+        return Choice(self.version, self.data_end, "by hand" if by_hand else self.reason, by_hand)
 
 
 class ModelRegistry:
@@ -74,78 +94,63 @@ class ModelRegistry:
         self._loaded: dict[str, AxisModel | ChurnModel] = {}
 
     def register(
-        self, experiment_id: str, run_id: str, store_id: str, axis_name: str, model: AxisModel, as_of: str = ""
-    ) -> str:
-        """Save a model and register it as ``<store_id>.<axis_name>``, a candidate.
+        self,
+        run: "Run",
+        store_id: str,
+        axis_name: str,
+        model: AxisModel | ChurnModel,
+        example: pd.DataFrame,
+        as_of: str,
+        fate: tuple[str, str],
+        facts: Mapping[str, str],
+    ) -> LoadedModel:
+        """Save a model and register it as ``<store_id>.<axis_name>``.
 
         Parameters
         ----------
-        experiment_id, run_id : str
-            Where it was fitted.
+        run : Run
+            That fitted it.
         store_id, axis_name : str
             What it is for.
-        model : AxisModel
+        model : AxisModel or ChurnModel
             Fitted.
+        example : DataFrame
+            Input that it takes, of no customer.
         as_of : str
             Instant its data end at, naive UTC.
-
-        Returns
-        -------
-        str
-            Its version.
+        fate : (str, str)
+            :data:`PASSED` or :data:`HELD`, and why. It waits as candidate unless it is :data:`FOR_PAST`.
+        facts : mapping of str to str
+            Further tags of the version.
         """
-        tags = {STORE_TAG: store_id, AXIS_TAG: axis_name}
-        facts = {
-            "segment_ids": json.dumps(model.segment_ids_),
-            "k": str(model.k_),
-            "silhouette": f"{model.silhouette_:.4f}",
-            "stability_ari": f"{model.stability_ari_:.4f}",
-            AS_OF_TAG: as_of,
-        }
-        version = self._register(experiment_id, run_id, tags, model, model_record.input_example(model), facts)
-        name = registered_name(store_id, axis_name)
-        named = max(model.segments_named_, int(self.client.get_registered_model(name).tags.get(NAMED_TAG, 0)))
-        self.client.set_registered_model_tag(name, NAMED_TAG, str(named))
-        return version
+        name, tags = registered_name(store_id, axis_name), {STORE_TAG: store_id, AXIS_TAG: axis_name}
+        place, model_id = self._save(run, tags, model, example)
+        self._ensure_registered(name, tags)
+        every = {**tags, AS_OF_TAG: as_of, PROMOTION_TAG: ": ".join(fate), **facts}
+        made = self.client.create_model_version(name, place, run_id=run.run_id, tags=every, model_id=model_id)
+        link = json.dumps([{"name": name, "version": made.version}])
+        self.client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
+        if fate[1] != FOR_PAST:
+            self.client.set_registered_model_alias(name, CANDIDATE, made.version)
+        if isinstance(model, AxisModel):
+            named = max(model.segments_named_, int(self.client.get_registered_model(name).tags.get(NAMED_TAG, 0)))
+            self.client.set_registered_model_tag(name, NAMED_TAG, str(named))
+        return LoadedModel(model, str(made.version), run.run_id, pd.Timestamp(as_of), fate[1])
 
-    def register_churn(
-        self, experiment_id: str, run_id: str, store_id: str, model: ChurnModel, example: pd.DataFrame, as_of: str
-    ) -> str:
-        """Save a churn model and register it as ``<store_id>.churn_risk``, a candidate; returns its version."""
-        tags = {STORE_TAG: store_id, AXIS_TAG: CHURN}
-        facts = {"kind": model.kind, "horizon_days": str(model.horizon_days), AS_OF_TAG: as_of}
-        return self._register(experiment_id, run_id, tags, model, example, facts)
-
-    def _register(
-        self,
-        experiment_id: str,
-        run_id: str,
-        tags: dict[str, str],
-        model: AxisModel | ChurnModel,
-        example: pd.DataFrame,
-        facts: Mapping[str, str],
-    ) -> str:
+    def _save(
+        self, run: "Run", tags: dict[str, str], model: AxisModel | ChurnModel, example: pd.DataFrame
+    ) -> tuple[str, str]:
+        """Save a model's files as an output of its run; return their place and MLflow's id of them."""
         from mlflow.entities import LoggedModelOutput
 
-        logged = self.client.create_logged_model(experiment_id, "model", source_run_id=run_id, tags=tags)
+        logged = self.client.create_logged_model(run.experiment_id, "model", source_run_id=run.run_id, tags=tags)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
             save(model, path, example)
             self.client.log_model_artifacts(logged.model_id, str(path))
         self.client.finalize_logged_model(logged.model_id, "READY")
-        self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-        return self._new_candidate(logged, run_id, tags, facts)
-
-    def _new_candidate(self, logged: Any, run_id: str, tags: dict[str, str], facts: Mapping[str, str]) -> str:
-        name = registered_name(tags[STORE_TAG], tags[AXIS_TAG])
-        self._ensure_registered(name, tags)
-        version = self.client.create_model_version(
-            name, logged.artifact_location, run_id=run_id, tags={**tags, **facts}, model_id=logged.model_id
-        )
-        link = json.dumps([{"name": name, "version": version.version}])
-        self.client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": link})
-        self.client.set_registered_model_alias(name, CANDIDATE, version.version)
-        return str(version.version)
+        self.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        return str(logged.artifact_location), str(logged.model_id)
 
     def _ensure_registered(self, name: str, tags: dict[str, str]) -> None:
         from mlflow.exceptions import MlflowException
@@ -156,38 +161,103 @@ class ModelRegistry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
+    def load_versions(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
+        """Load these versions of a store's models, by axis. A file is read once in the life of this object.
+
+        Raises
+        ------
+        BadInputError
+            If there is no such version.
+        """
+        with ThreadPoolExecutor(8) as pool:
+            loaded = pool.map(lambda axis: self._load(store_id, axis, versions[axis]), versions)
+            return dict(zip(versions, loaded, strict=True))
+
+    def _load(self, store_id: str, axis_name: str, version: str) -> LoadedModel:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = self.client.get_model_version(registered_name(store_id, axis_name), version)
+        except MlflowException as error:
+            raise BadInputError(f"axis {axis_name} of store {store_id} has no model version {version}") from error
+        place = found.source
+        if place not in self._loaded:
+            self._loaded[place] = read(place, self.client.tracking_uri)
+        reason = found.tags.get(PROMOTION_TAG, "").partition(": ")[2]
+        return LoadedModel(self._loaded[place], version, str(found.run_id), ends(found), reason)
+
     def segments_named(self, store_id: str) -> dict[str, int]:
         """Return, by axis, the largest number that a segment id of any version has."""
         return {m.tags[AXIS_TAG]: int(m.tags.get(NAMED_TAG, 0)) for m in self._registered(store_id)}
 
-    def candidate(self, store_id: str, axis_name: str) -> str | None:
-        """Return the version of an axis that waits to serve, None if none does."""
-        for registered in self._registered(store_id):
-            if registered.tags[AXIS_TAG] == axis_name:
-                found = registered.aliases.get(CANDIDATE)
-                return None if found is None else str(found)
-        return None
+    def weak_axes(self, store_id: str, axes: Iterable[str], instant: pd.Timestamp) -> frozenset[str]:
+        """Return the axes that the last fit on data up to an instant (naive UTC), served or held, called weak."""
+        weak = set()
+        for axis in axes:
+            known = [version for version in self._versions(store_id, axis, MOST_VERSIONS) if ends(version) <= instant]
+            if known:
+                last = max(known, key=lambda v: (ends(v), int(v.version)))
+                if self.client.get_run(last.run_id).data.tags.get(STATUS_TAG) == WEAK:
+                    weak.add(axis)
+        return frozenset(weak)
 
-    def champion_versions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, str]:
-        """Return the version of each of a store's champions.
+    def lineages(
+        self, store_id: str, axes: Iterable[str], published: Iterable[tuple[str, str]]
+    ) -> list[tuple[str, str, pd.DataFrame]]:
+        """Return the lineage of versions that were fitted since the last of those whose lineage is published.
 
         Parameters
         ----------
         store_id : str
-            Store.
-        axes : iterable of str, optional
-            Axes of interest, all by default.
+        axes : iterable of str
+        published : iterable of (axis, version)
 
         Returns
         -------
-        dict of str to str
-            By axis; axes without a champion are left out.
+        list of (axis, version, DataFrame)
+            Also of versions of runs that came to nothing. Those for snapshots of the past are left out: nothing came
+            before them.
         """
-        serving = {
-            m.tags[AXIS_TAG]: str(m.aliases[CHAMPION]) for m in self._registered(store_id) if CHAMPION in m.aliases
-        }
-        wanted = set(serving if axes is None else axes)
-        return {axis: version for axis, version in serving.items() if axis in wanted}
+        known = set(published)
+        found = []
+        for axis in axes:
+            for version in self._versions(store_id, axis, MOST_UNPUBLISHED):
+                if (axis, str(version.version)) in known:
+                    break
+                if not version.tags.get(PROMOTION_TAG, "").endswith(f": {FOR_PAST}"):
+                    found.append((axis, str(version.version)))
+        models = [(axis, version, self._load(store_id, axis, version).model) for axis, version in found]
+        return [(axis, version, model.lineage_) for axis, version, model in models]
+
+    def follow(self, store_id: str, promotions: Promotions) -> list[int]:
+        """Let tags and aliases say what was published; to do so again changes nothing.
+
+        Parameters
+        ----------
+        store_id : str
+        promotions : Promotions
+            All of the store's.
+
+        Returns
+        -------
+        list of int
+            Ids of the promotions that are said now and were not before.
+        """
+        new = [row for row in promotions.rows if not row.is_echoed and (row.is_published or row.for_past)]
+        for row in new:
+            name = registered_name(store_id, row.axis)
+            self.client.set_model_version_tag(name, row.version, PROMOTION_TAG, f"{PROMOTED}: {row.reason}")
+        serving, present = promotions.serving(), promotions.present()
+        for registered in self._registered(store_id):
+            axis, aliases = registered.tags[AXIS_TAG], registered.aliases
+            if axis not in serving:
+                continue
+            for alias, version in ((CHAMPION, serving[axis]), (PRESENT, present[axis])):
+                if str(aliases.get(alias)) != version:
+                    self.client.set_registered_model_alias(registered.name, alias, version)
+            if str(aliases.get(CANDIDATE)) == serving[axis]:
+                self.client.delete_registered_model_alias(registered.name, CANDIDATE)
+        return [row.promotion_id for row in new]
 
     def _registered(self, store_id: str) -> Iterator[Any]:
         """Yield the registered models of a store."""
@@ -200,89 +270,15 @@ class ModelRegistry:
             if not token:
                 return
 
-    def load_champions(self, store_id: str, axes: Iterable[str] | None = None) -> dict[str, LoadedModel]:
-        """Load a store's champions.
-
-        Parameters
-        ----------
-        store_id : str
-            Store.
-        axes : iterable of str, optional
-            Axes of interest, all by default.
-
-        Returns
-        -------
-        dict of str to LoadedModel
-            By axis; axes without a champion are left out. A file is read once in the life of this object.
-        """
-        return self._load_all(store_id, self.champion_versions(store_id, axes))
-
-    def load_predecessors(self, store_id: str, instants: Mapping[str, str]) -> dict[str, LoadedModel]:
-        """Load what new fits are compared with: of each axis, the last version of those promoted that saw no more.
-
-        Parameters
-        ----------
-        store_id : str
-            Store.
-        instants : mapping of axis name to str
-            Where the data of the new fits end, naive UTC, exclusive.
-
-        Returns
-        -------
-        dict of str to LoadedModel
-            By axis; axes of which no promoted version's data end by then are left out. It is the champion, but for
-            runs as of the past, which must not know what came later, and for the first run after these.
-        """
-        found = {}
-        for registered in self._registered(store_id):
-            axis = registered.tags[AXIS_TAG]
-            if axis in instants and (version := self._predecessor(registered, pd.Timestamp(instants[axis]))):
-                found[axis] = version
-        return self._load_all(store_id, found)
-
-    def load_versions(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
-        """Load these versions of a store's models, by axis."""
-        return self._load_all(store_id, versions)
-
-    def weak_axes(self, store_id: str, axes: Iterable[str], instant: pd.Timestamp) -> frozenset[str]:
-        """Return the axes that the last fit on data up to an instant (naive UTC), served or held, called weak."""
-        weak = set()
-        for axis in axes:
-            name = _like(registered_name(store_id, axis))
-            every = self.client.search_model_versions(f"name = '{name}'", max_results=MOST_VERSIONS)
-            known = [version for version in every if ends(version) <= instant]
-            if known:
-                last = max(known, key=lambda v: (ends(v), int(v.version)))
-                if self.client.get_run(last.run_id).data.tags.get(STATUS_TAG) == WEAK:
-                    weak.add(axis)
-        return frozenset(weak)
-
-    def _predecessor(self, registered: Any, instant: pd.Timestamp) -> str | None:
-        name, present = registered.name, registered.aliases.get(PRESENT, registered.aliases.get(CHAMPION))
-        if present is None:
-            return None
-        if ends(self.client.get_model_version(name, str(present))) <= instant:
-            return str(present)
-        every = self.client.search_model_versions(f"name = '{_like(name)}'", max_results=MOST_VERSIONS)
-        served = [v for v in every if v.tags.get(PROMOTION_TAG, "").startswith(PROMOTED) and ends(v) <= instant]
-        return str(max(served, key=lambda v: (ends(v), int(v.version))).version) if served else None
-
-    def _load_all(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
-        with ThreadPoolExecutor(8) as pool:
-            loaded = pool.map(lambda axis: self._load(registered_name(store_id, axis), versions[axis]), versions)
-            return dict(zip(versions, loaded, strict=True))
-
-    def _load(self, name: str, version: str) -> LoadedModel:
-        found = self.client.get_model_version(name, version)
-        place = found.source
-        if place not in self._loaded:
-            self._loaded[place] = read(place, self.client.tracking_uri)
-        return LoadedModel(self._loaded[place], version, str(found.run_id))
+    def _versions(self, store_id: str, axis_name: str, most: int) -> list[Any]:
+        """Return the newest versions of a model, newest first."""
+        name = _like(registered_name(store_id, axis_name))
+        return list(self.client.search_model_versions(f"name = '{name}'", most, ["version_number DESC"]))
 
 
 def ends(version: Any) -> pd.Timestamp:
-    """Return the instant a version's data end at; the earliest there is where it was not recorded."""
-    return pd.Timestamp(version.tags.get(AS_OF_TAG) or pd.Timestamp.min)
+    """Return the instant that a version's data end at."""
+    return pd.Timestamp(version.tags[AS_OF_TAG])
 
 
 def registered_name(store_id: str, axis_name: str) -> str:

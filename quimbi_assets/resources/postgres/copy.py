@@ -1,4 +1,4 @@
-"""Frames into tables in bulk: COPY into a staging table, then one set-wise statement; and whole-store replacement.
+"""Frames into tables in bulk: COPY into a staging table, then set-wise statements.
 
 Belongs here: transfer of frames. Does not: what the rows mean (``loading``), reading (``reading``).
 
@@ -7,10 +7,7 @@ shares psycopg2's transaction.
 """
 
 import io
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,56 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from quimbi_assets.ingest.tables import TableSpec
-from quimbi_assets.resources.postgres.database import Database
 
 CHUNK = 250_000
 """Rows a COPY, so that a large frame is never twice in memory as text."""
-
-Append = Callable[[pd.DataFrame], None]
-REPLACEABLE = {"customer_profiles", "dim_segment_master"}
-
-
-@contextmanager
-def replacing_rows(database: Database, table: str, store_id: str) -> Iterator[Append]:
-    """Replace a store's rows of an output table by those appended in the block.
-
-    Readers see the old state until the block ends well, then the new one, never a mixture; if it fails, the old one.
-
-    Parameters
-    ----------
-    database : Database
-    table : str
-        ``customer_profiles`` or ``dim_segment_master``.
-    store_id : str
-        Store whose rows are replaced; written into ``store_id`` whatever the frames have there.
-
-    Yields
-    ------
-    callable
-        ``append(frame)``, (n_rows, n_columns) columns of the table; missing ones become NULL. JSONB columns as JSON
-        text, array columns as lists or arrays of numbers. Returns before the server has the rows, so that the caller
-        can make the next ones; an error of the server comes out of a later call or of the block's end.
-
-    Raises
-    ------
-    ValueError
-        If the table is not one of those.
-    """
-    if table not in REPLACEABLE:
-        raise ValueError(f"{table} cannot be replaced: one of {sorted(REPLACEABLE)}")
-    copies: deque[Future[None]] = deque()
-    with database.transaction() as cursor, ThreadPoolExecutor(1) as copier:
-        lock(cursor, f"{table}:{store_id}")
-        cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s", (store_id,))
-
-        def append(frame: pd.DataFrame) -> None:
-            copies.append(copier.submit(copy_frame, cursor, f"quimbi.{table}", frame.assign(store_id=store_id)))
-            while copies and copies[0].done():
-                copies.popleft().result()
-
-        yield append
-        for copy in copies:
-            copy.result()
 
 
 def lock(cursor: Any, name: str) -> None:
@@ -76,27 +26,90 @@ def lock(cursor: Any, name: str) -> None:
     cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"quimbi:{name}",))
 
 
-def copy_frame(cursor: Any, target: str, frame: pd.DataFrame, progress: Callable[[int], None] | None = None) -> None:
+def copy_frame(cursor: Any, target: str, frame: pd.DataFrame) -> None:
     """Append `frame` to the table `target`, whose columns have the frame's names."""
     columns = ", ".join(f'"{column}"' for column in frame.columns)
     for start in range(0, len(frame), CHUNK):
-        buffer = io.BytesIO()
-        table = _writable(frame.iloc[start : start + CHUNK])
-        pacsv.write_csv(table, buffer, pacsv.WriteOptions(include_header=False))
-        buffer.seek(0)
-        cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv)", buffer, size=1 << 20)
-        if progress is not None:
-            progress(min(start + CHUNK, len(frame)))
+        text = as_csv(frame.iloc[start : start + CHUNK])
+        cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv)", text, size=1 << 20)
 
 
-def stage(cursor: Any, table: str, columns: Sequence[str], frame: pd.DataFrame) -> str:
-    """Copy `frame` into a new temporary table shaped like `table`, gone at commit; return its name."""
-    name = f"staged_{table}"
-    listed = ", ".join(columns)
-    cursor.execute(f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {listed} FROM quimbi.{table} WITH NO DATA")
-    copy_frame(cursor, name, frame[list(columns)])
-    cursor.execute(f"ANALYZE {name}")
+def as_csv(frame: pd.DataFrame) -> io.BytesIO:
+    """Return `frame` as PostgreSQL reads CSV, without header."""
+    buffer = io.BytesIO()
+    pacsv.write_csv(_writable(frame), buffer, pacsv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    return buffer
+
+
+def staging(cursor: Any, spec: TableSpec, prefix: str, more: str = "") -> str:
+    """Create a temporary table with the columns of `spec`, ``row_no`` and `more`, gone at commit; return its name."""
+    name = f"{prefix}_{spec.name}"
+    columns = ", ".join(spec.columns)
+    cursor.execute(
+        f"CREATE TEMP TABLE {name} ON COMMIT DROP AS "
+        f"SELECT {columns}, 0::bigint AS row_no{more} FROM quimbi.{spec.name} WITH NO DATA"
+    )
     return name
+
+
+def read_column(cursor: Any, question: str) -> Iterator[pd.Series]:
+    """Yield the one column of text that a query answers with, in parts."""
+    out = io.BytesIO()
+    cursor.copy_expert(f"COPY ({question}) TO STDOUT (FORMAT csv)", out)
+    if not out.tell():
+        return
+    out.seek(0)
+    reading = pacsv.ReadOptions(column_names=["value"])
+    converting = pacsv.ConvertOptions(column_types={"value": pa.string()}, strings_can_be_null=False)
+    table = pacsv.read_csv(out, reading, pacsv.ParseOptions(newlines_in_values=True), converting)
+    for batch in table.to_batches(CHUNK):
+        yield batch.to_pandas()["value"]
+
+
+def settle(cursor: Any, spec: TableSpec, undecided: str, target: str, store_id: str | None) -> tuple[int, int]:
+    """Take of the rows with one key the first; the others repeat an earlier row exactly or are refused.
+
+    Parameters
+    ----------
+    cursor
+    spec : TableSpec
+    undecided : str
+        Table with the columns of `spec`, ``row_no`` and ``row``.
+    target : str
+        Table that gets the accepted rows.
+    store_id : str, optional
+        Written into ``store_id``, if the target has that and no ``row_no``.
+
+    Returns
+    -------
+    n_accepted, n_repeated : int
+        The refused ones are in the temporary table ``refused_again(row, key)``; ``key`` is the first key column.
+    """
+    key, columns = ", ".join(spec.key), ", ".join(spec.columns)
+    cursor.execute(
+        f"""
+        CREATE TEMP TABLE judged ON COMMIT DROP AS
+        SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY row_no) = 1 AS is_first,
+            row_number() OVER (PARTITION BY {columns} ORDER BY row_no) > 1 AS is_repeated
+        FROM {undecided}
+        """
+    )
+    name, value = ("row_no", "row_no") if store_id is None else ("store_id", "%(store)s")
+    cursor.execute(
+        f"INSERT INTO {target} ({columns}, {name}) SELECT {columns}, {value} FROM judged WHERE is_first",
+        {"store": store_id},
+    )
+    n_accepted = cursor.rowcount
+    cursor.execute(
+        f"""
+        CREATE TEMP TABLE refused_again ON COMMIT DROP AS
+        SELECT "row", {spec.key[0]} AS key FROM judged WHERE NOT is_first AND NOT is_repeated ORDER BY row_no
+        """
+    )
+    cursor.execute("SELECT count(*) FILTER (WHERE is_repeated) FROM judged")
+    (n_repeated,) = cursor.fetchone()
+    return int(n_accepted), int(n_repeated)
 
 
 def merge(cursor: Any, spec: TableSpec, store_id: str, staged: str, recorded: Sequence[str]) -> tuple[int, int]:
@@ -120,7 +133,7 @@ def merge(cursor: Any, spec: TableSpec, store_id: str, staged: str, recorded: Se
     key, columns = list(spec.key), list(spec.columns)
     values = [column for column in recorded if column not in key]
     same_key = " AND ".join(f"stored.{column} = staged.{column}" for column in key)
-    _by_hashing(cursor)
+    by_hashing(cursor)
     theirs, ours = (", ".join(f"{side}.{column}" for column in values) for side in ("staged", "stored"))
     cursor.execute(
         f"""
@@ -142,24 +155,27 @@ def merge(cursor: Any, spec: TableSpec, store_id: str, staged: str, recorded: Se
     return int(inserted), int(updated)
 
 
-def delete_vanished_lines(cursor: Any, store_id: str, staged: str, contested: pd.Series) -> int:
-    """Delete stored lines that their order, sent again, no longer has; a refused line proves nothing."""
-    _by_hashing(cursor)
+def delete_vanished_lines(cursor: Any, store_id: str, staged: str, contested: str) -> int:
+    """Delete stored lines that their order, sent again, no longer has; a refused line proves nothing.
+
+    The table `contested` lists the orders of refused lines as ``key``.
+    """
+    by_hashing(cursor)
     cursor.execute(
         f"""
         DELETE FROM quimbi.order_items stored
         USING (SELECT DISTINCT order_id FROM {staged}) sent
         WHERE stored.store_id = %s AND stored.order_id = sent.order_id
-          AND sent.order_id NOT IN (SELECT unnest(%s::text[]))
+          AND NOT EXISTS (SELECT FROM {contested} refused WHERE refused.key = sent.order_id)
           AND NOT EXISTS (SELECT FROM {staged} line
                           WHERE line.order_id = stored.order_id AND line.line_no = stored.line_no)
         """,
-        (store_id, contested.tolist()),
+        (store_id,),
     )
     return int(cursor.rowcount)
 
 
-def _by_hashing(cursor: Any) -> None:
+def by_hashing(cursor: Any) -> None:
     """Keep the transaction from comparing two large tables row by row with row.
 
     The planner does so where it does not know yet how large they are, which is the case until the server has looked at
@@ -184,4 +200,5 @@ def _writable(frame: pd.DataFrame) -> pa.Table:
         if pa.types.is_null(column.type):
             column = column.cast(pa.string())
         columns[name] = column
-    return pa.table(columns)
+    # Arrow 25 writes zero bytes for a text column whose first chunk is empty, as concatenated frames have.
+    return pa.table(columns).combine_chunks()

@@ -1,7 +1,7 @@
 """The project's PostgreSQL: which server, which databases on it, and the store schema at its current version.
 
-Belongs here: finding and preparing databases, connections. Does not: the embedded server's life (``embedded``),
-reading and writing tables (``loading``, ``reading``).
+Belongs here: finding and preparing databases, connections, reading a query's rows. Does not: the embedded server's life
+(``server``), what is in a table (``tables``), bulk transfer (``copy``, ``reading``).
 """
 
 import os
@@ -9,21 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+import pandas as pd
 import psycopg2
 
 from quimbi_assets.errors import DatabaseUnavailableError
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.postgres import migrations
-from quimbi_assets.resources.postgres.addresses import database_name, for_sqlalchemy, with_name
-
-if TYPE_CHECKING:
-    import sqlalchemy
 
 _LOCK = 0x71756D6269
 """Advisory lock for creating databases and migrating: one process at a time ("qumbi" in ASCII)."""
+_INTEGERS = (21, 23, 20)
+"""PostgreSQL's type codes of smallint, integer and bigint."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,6 @@ class Database:
         """MLflow's database for SQLAlchemy."""
         return for_sqlalchemy(self.mlflow_libpq_url)
 
-    def engine(self) -> "sqlalchemy.Engine":
-        """Return a SQLAlchemy engine on the store database; unpooled, so it survives forks and restarts."""
-        import sqlalchemy
-
-        return sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
-
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """Yield a psycopg2 cursor inside one transaction: committed at the end, rolled back on any error."""
@@ -75,6 +68,38 @@ class Database:
                 yield cursor
         finally:
             connection.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator["Database"]:
+        """Yield the database as it is at one instant: all that is read through it in the block belongs together."""
+        with self.transaction() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield _Snapshot(self.libpq_url, self.dagster_libpq_url, self.mlflow_libpq_url, self.home, cursor)
+
+    def query(self, sql: str, parameters: Any = None) -> pd.DataFrame:
+        """Return a query's rows, columns as it names them, JSON as Python objects.
+
+        A column of integers stays one where some are NULL (as objects, NULL as None): "4.0 segments" nobody counted.
+        """
+        with self.transaction() as cursor:
+            cursor.execute(sql, parameters)
+            columns, rows = list(cursor.description), cursor.fetchall()
+        frame = pd.DataFrame(rows, columns=[column.name for column in columns])
+        for place, column in enumerate(columns):
+            if column.type_code in _INTEGERS and any(row[place] is None for row in rows):
+                frame[column.name] = pd.Series([row[place] for row in rows], dtype=object)
+        return frame
+
+
+@dataclass(frozen=True)
+class _Snapshot(Database):
+    """A database whose transactions all are the one that ``cursor`` is in."""
+
+    cursor: Any = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        yield self.cursor
 
 
 def open_database(home: Path | None = None) -> Database:
@@ -109,8 +134,7 @@ def open_database(home: Path | None = None) -> Database:
 
         home = directory(home.absolute()) if home else quimbi_home()
         admin = start_server(home)
-        names = ("quimbi", "dagster", "mlflow")
-        database = Database(*(with_name(admin, name) for name in names), home=home)
+        database = _on(admin, "quimbi", "dagster", "mlflow", home)
     if not _is_current(database):
         _create_missing(database, admin)
         migrations.upgrade(database.url, _LOCK)
@@ -132,7 +156,11 @@ def _external(given: str) -> Database:
         )
     store = parts.path.strip("/")
     plain = urlunsplit(parts._replace(scheme="postgresql"))
-    return Database(*(with_name(plain, name) for name in (store, f"{store}_dagster", f"{store}_mlflow")))
+    return _on(plain, store, f"{store}_dagster", f"{store}_mlflow")
+
+
+def _on(server: str, store: str, dagster: str, mlflow: str, home: Path | None = None) -> Database:
+    return Database(with_name(server, store), with_name(server, dagster), with_name(server, mlflow), home)
 
 
 def _is_current(database: Database) -> bool:
@@ -195,3 +223,19 @@ def _connect_for_creation(admin: str) -> Any:
         except psycopg2.OperationalError:
             reason = str(error).strip().splitlines()[0]
             raise DatabaseUnavailableError(f"cannot reach the database of DATABASE_URL: {reason}") from error
+
+
+def with_name(url: str, name: str) -> str:
+    """Return `url` as libpq takes it, for the database `name` on the same server."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(scheme="postgresql", path=f"/{quote(name) if '%' not in name else name}"))
+
+
+def database_name(url: str) -> str:
+    """Return the name of the database that `url` points to."""
+    return unquote(urlsplit(url).path.strip("/"))
+
+
+def for_sqlalchemy(url: str) -> str:
+    """Return a libpq URL as SQLAlchemy takes it, the psycopg2 driver named (2.1 would pick another)."""
+    return url.replace("postgresql://", "postgresql+psycopg2://", 1)

@@ -5,8 +5,8 @@ Belongs here: counts and their wording. Does not: loading (``loading``).
 
 from dataclasses import dataclass, field
 
-from quimbi_assets.ingest.prepare import Prepared
-from quimbi_assets.resources.postgres.tables.stores import Store
+from quimbi_assets.ingest.prepare import Preparation
+from quimbi_assets.store import Store
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class TableReport:
     ignored_columns: list[str] = field(default_factory=list)
     absent_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything in the table differs from before."""
+        return bool(self.inserted or self.updated or self.deleted)
 
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
@@ -87,7 +92,7 @@ class LoadReport:
     @property
     def changed(self) -> bool:
         """Whether anything in the tables differs from before."""
-        return any(report.inserted or report.updated or report.deleted for report in self.tables)
+        return any(report.changed for report in self.tables)
 
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
@@ -100,18 +105,22 @@ class LoadReport:
         return lines
 
 
-def table_report(prepared: Prepared, path: str, counts: dict[str, int]) -> TableReport:
+def table_report(
+    preparation: Preparation, path: str, inserted: int, updated: int, deleted: int, notes: list[str]
+) -> TableReport:
     """Return the report of one file from what was prepared and what was written."""
-    accepted, refused = len(prepared.accepted), len(prepared.refused)
+    tally = preparation.tally
     return TableReport(
-        table=prepared.table,
+        table=preparation.survey.spec.name,
         path=path,
-        read=accepted + refused,
-        unchanged=accepted - counts["inserted"] - counts["updated"],
-        refused=refused,
-        reasons={str(reason): int(n) for reason, n in prepared.refused["reason"].value_counts().items()},
-        ignored_columns=prepared.ignored_columns,
-        absent_columns=prepared.absent_columns,
-        notes=prepared.notes,
-        **counts,
+        read=tally.n_read,
+        inserted=inserted,
+        updated=updated,
+        unchanged=tally.n_accepted - inserted - updated,
+        deleted=deleted,
+        refused=tally.n_refused,
+        reasons={reason: count for reason, count in tally.refused.most_common() if count},
+        ignored_columns=preparation.survey.ignored,
+        absent_columns=preparation.absent_columns,
+        notes=preparation.notes + notes,
     )

@@ -1,40 +1,52 @@
 """A store's files into the database: one transaction, idempotent, what is refused kept with its reason.
 
-Belongs here: the order of a load. Does not: which rows are acceptable (``quimbi_assets.ingest.prepare``), the
-transfer (``bulk``).
+Belongs here: the order of a load. Does not: which rows are acceptable (``quimbi_assets.ingest.prepare``), one file's
+way (``transfer``), how rows find their customer (``matching``).
 """
 
+import filecmp
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest import aliases
-from quimbi_assets.ingest import tables as specs
-from quimbi_assets.ingest.files import read_table
-from quimbi_assets.ingest.prepare import Prepared, prepare_order_items, prepare_orders, prepare_support_tickets
+from quimbi_assets.ingest.cells import as_text
+from quimbi_assets.ingest.columns import is_line_export
+from quimbi_assets.ingest.files import Table, open_table
+from quimbi_assets.ingest.keys import IdSet, hashed
+from quimbi_assets.ingest.prepare import Preparation, Prepared
+from quimbi_assets.ingest.rows import broken_rows
+from quimbi_assets.ingest.survey import Survey, survey, with_refunds_of
+from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
+from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import copy as bulk
+from quimbi_assets.resources.postgres import matching
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
-from quimbi_assets.resources.postgres.tables import store_plans, stores
-from quimbi_assets.resources.postgres.tables.quarantine import write_quarantine
+from quimbi_assets.resources.postgres.reading import common_currency
+from quimbi_assets.resources.postgres.tables import identities, store_plans, stores
+from quimbi_assets.resources.postgres.tables.quarantine import Refusals, collected_refusals
+from quimbi_assets.resources.postgres.transfer import SentFile, Transfer
+from quimbi_assets.store import Store
 
 Progress = Callable[[str], None]
 """Called with a short sentence when a step begins."""
-
-SPECS = {spec.name: spec for spec in (specs.ORDERS, specs.ORDER_ITEMS, specs.SUPPORT_TICKETS)}
 
 
 def load_store(
     database: Database,
     store_id: str,
-    orders_path: str | Path,
+    orders_path: str | Path | None = None,
     items_path: str | Path | None = None,
     tickets_path: str | Path | None = None,
+    customers_path: str | Path | None = None,
+    *,
     time_zone: str | None = None,
     currency: str | None = None,
     now: pd.Timestamp | None = None,
@@ -44,149 +56,275 @@ def load_store(
 
     Parameters
     ----------
-    database : Database
     store_id : str
         The store; created if new.
-    orders_path, items_path, tickets_path : str or Path
-        CSV or Parquet. Without `items_path`, lines are taken from the orders file if it is a line export.
+    orders_path, items_path, tickets_path, customers_path : str or Path
+        CSV or Parquet. A store that is known may do without orders. Without `items_path`, lines are taken from the
+        orders file if it is a line export.
     time_zone : str, optional
         IANA zone of dates without offset; by default the store's, for a new store UTC.
     currency : str, optional
         The store's currency; by default the one it has, or the one of most orders.
     now : pandas.Timestamp, optional
         Present instant, with zone; by default the clock's.
-    progress : callable, optional
-        Called with a sentence at each step.
-
-    Returns
-    -------
-    LoadReport
 
     Raises
     ------
     BadInputError
-        If a file or an option cannot be used, or more than half of a file's rows are refused; then nothing is
-        loaded, and refused rows are in the quarantine.
+        If a file or an option cannot be used, more than half of a file's rows are refused, or no ticket or customer
+        of a file has to do with any order; then nothing is loaded, and refused rows are in the quarantine.
 
     Notes
     -----
     A stored row changes only in the columns the file records. Lines that an order no longer has are deleted, if
     the file holds the order's lines and none of them was refused. Loading the same files again changes nothing.
+
+    Files are gone through twice, in chunks (`files.CHUNK_ROWS`): what decides about a row is known after the first
+    time (``survey``), so that a chunk that is judged can be copied at once. Memory holds two chunks and 8 to 16 bytes
+    an order.
     """
-    began, say = time.monotonic(), progress or (lambda _: None)
-    wanted = stores.Store(
-        stores.checked_store_id(store_id),
-        stores.checked_time_zone(time_zone) or "",
-        stores.checked_currency(currency),
-    )
-    paths = {"orders": orders_path, "order_items": items_path, "support_tickets": tickets_path}
-    frames = {table: _read(path, say) for table, path in paths.items() if path is not None}
-    if items_path is None and aliases.is_line_export(frames["orders"]):
-        frames["order_items"], paths["order_items"] = frames["orders"], orders_path
-    now = pd.Timestamp.now("UTC") if now is None else now
+    say = progress or (lambda _: None)
+    wanted = stores.requested_store(store_id, time_zone, currency)
+    paths = {ORDERS.name: orders_path, ORDER_ITEMS.name: items_path}
+    paths |= {CUSTOMERS.name: customers_path, SUPPORT_TICKETS.name: tickets_path}
+    if not any(paths.values()):
+        raise BadInputError("nothing to load: give --orders F; a store that is known may do without")
+    if orders_path is None:
+        stores.read_store(database, store_id)
+    with ExitStack() as opened:
+        files = _open_files(paths, opened, say)
+        refusals = opened.enter_context(collected_refusals())
+        try:
+            return _loaded(database, wanted, files, refusals, now or pd.Timestamp.now("UTC"), say)
+        except BadInputError:
+            with database.transaction() as cursor:
+                refusals.write(cursor, store_id)
+            raise
+
+
+def _loaded(
+    database: Database,
+    wanted: stores.Store,
+    files: dict[str, SentFile],
+    refusals: Refusals,
+    now: pd.Timestamp,
+    say: Progress,
+) -> LoadReport:
+    """Load the files in one transaction."""
+    began, store_id = time.monotonic(), wanted.store_id
     with database.transaction() as cursor:
         bulk.lock(cursor, f"load:{store_id}")
         before = stores.find_store(cursor, store_id)
         store = _settled(wanted, before)
-        tables, failure = _load_tables(cursor, store, frames, paths, now, say)
-        if failure is None:
-            stores.write_store(cursor, store)
-            if any(table.inserted or table.updated or table.deleted for table in tables):
-                store_plans.note_change(cursor, store_id)
-    if failure is not None:
-        raise BadInputError(failure)
-    return LoadReport(store, before is None, tables, time.monotonic() - began, _store_notes(store, before))
+        reports, n_adopted = _Load(database, cursor, store, files, say).run(refusals, now)
+        refusals.write(cursor, store_id)
+        stores.write_store(cursor, store)
+        if n_adopted or any(report.changed for report in reports):
+            store_plans.note_change(cursor, store_id)
+    seconds = time.monotonic() - began
+    return LoadReport(store, before is None, reports, seconds, _store_notes(store, before, n_adopted))
 
 
-def _read(path: str | Path, say: Progress) -> pd.DataFrame:
-    say(f"reading {path}")
-    return read_table(path)
+def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Progress) -> dict[str, SentFile]:
+    """Open and survey the files that are given, by table, in the order in which they are loaded."""
+    tables: dict[str, tuple[Path, Table]] = {}
+    for name, path in paths.items():
+        if path is not None:
+            say(f"reading {path}")
+            tables[name] = Path(path), opened.enter_context(open_table(path))
+    orders = tables.get(ORDERS.name)
+    if orders and ORDER_ITEMS.name not in tables and is_line_export(orders[1].columns):
+        tables = {ORDERS.name: orders, ORDER_ITEMS.name: orders} | tables
+    files = {}
+    for spec in (ORDERS, ORDER_ITEMS, CUSTOMERS, SUPPORT_TICKETS):
+        if spec.name in tables:
+            path, table = tables[spec.name]
+            same = spec is ORDER_ITEMS and orders is not None and _are_same(path, orders[0])
+            files[spec.name] = SentFile(path, table, survey(table, spec, str(path), same))
+    if ORDER_ITEMS.name in files and files[ORDER_ITEMS.name].survey.is_order_refund:
+        known = with_refunds_of(files[ORDERS.name].survey, files[ORDER_ITEMS.name].survey)
+        files[ORDERS.name] = replace(files[ORDERS.name], survey=known)
+    return files
 
 
-def _settled(wanted: stores.Store, before: stores.Store | None) -> stores.Store:
+def _are_same(one: Path, other: Path) -> bool:
+    return one == other or filecmp.cmp(one, other, shallow=False)
+
+
+def _settled(wanted: Store, before: Store | None) -> Store:
     """Fill what the caller left open from what is known of the store."""
     if before is None:
         return replace(wanted, time_zone=wanted.time_zone or "UTC")
     return replace(before, time_zone=wanted.time_zone or before.time_zone, currency=wanted.currency or before.currency)
 
 
-def _load_tables(
-    cursor: Any,
-    store: stores.Store,
-    frames: dict[str, pd.DataFrame],
-    paths: dict[str, str | Path | None],
-    now: pd.Timestamp,
-    say: Progress,
-) -> tuple[list[TableReport], str | None]:
-    """Check all tables, then write all or only the quarantine; return the reports or what is wrong."""
-    prepared: dict[str, Prepared] = {}
-    for table, frame in frames.items():
-        say(f"checking {len(frame):,} rows of {paths[table]}")
-        prepared[table] = _prepare(cursor, table, frame, store, now, prepared, str(paths[table]))
-        failure = _mostly_refused(prepared[table], str(paths[table]))
-        if failure is not None:
-            write_quarantine(cursor, store.store_id, prepared.values())
-            return [], failure
-    reports = []
-    for table, one in prepared.items():
-        say(f"writing {len(one.accepted):,} {table.replace('_', ' ')}")
-        counts = _write(cursor, SPECS[table], store.store_id, one)
-        reports.append(table_report(one, str(paths[table]), counts))
-    write_quarantine(cursor, store.store_id, prepared.values())
-    return reports, None
+def _store_notes(store: Store, before: Store | None, n_adopted: int) -> list[str]:
+    notes = []
+    if before is not None and before.time_zone != store.time_zone:
+        notes.append(f"the store's time zone was {before.time_zone} and is now {store.time_zone}; stored instants stay")
+    if n_adopted:
+        notes.append(f"tickets loaded before that now have their customer: {n_adopted:,}")
+    return notes
 
 
-def _prepare(
-    cursor: Any,
-    table: str,
-    frame: pd.DataFrame,
-    store: stores.Store,
-    now: pd.Timestamp,
-    prepared: dict[str, Prepared],
-    where: str,
-) -> Prepared:
-    if table == "orders":
-        return prepare_orders(frame, store.time_zone, now, store.currency, where)
-    if table == "support_tickets":
-        return prepare_support_tickets(frame, store.time_zone, now, where)
-    accepted = prepared["orders"].accepted
-    cursor.execute("SELECT order_id FROM quimbi.orders WHERE store_id = %s", (store.store_id,))
-    stored = pd.Series([row[0] for row in cursor.fetchall()], dtype="str")
-    known = pd.concat([accepted["order_id"], stored], ignore_index=True)
-    common = accepted["currency"].mode()
-    currency = store.currency or (str(common.iloc[0]) if len(common) else None)
-    return prepare_order_items(frame, store.time_zone, now, known, currency, where)
+class _Load:
+    """One load inside its transaction: all files are judged before the first is merged."""
+
+    def __init__(
+        self, database: Database, cursor: Any, store: Store, files: dict[str, SentFile], say: Progress
+    ) -> None:
+        self._cursor, self._store, self._files, self._say = cursor, store, files, say
+        self._database, self._home = database, database.home or quimbi_home()
+        self._transfers: dict[str, Transfer] = {}
+        self._keys: dict[str, matching.RowKeys] = {}
+        self._addresses: identities.OrderAddresses | None = None
+
+    def run(self, refusals: Refusals, now: pd.Timestamp) -> tuple[list[TableReport], int]:
+        """Load the files; return what became of each, and how many stored tickets found their customer thereby."""
+        for name, file in self._files.items():
+            self._say(f"checking {file.survey.n_rows:,} rows of {file.path}")
+            if name == CUSTOMERS.name:
+                self._read_customers(file, refusals)
+            else:
+                self._judge(file, refusals, now)
+        reports = [self._write(name, file) for name, file in self._files.items()]
+        if not {ORDERS.name, CUSTOMERS.name} & self._files.keys():
+            return reports, 0
+        return reports, identities.adopt_tickets(self._cursor, self._store.store_id, self._home)
+
+    @cached_property
+    def _secret(self) -> bytes:
+        return identities.store_secret(self._home, self._store.store_id)
+
+    def _judge(self, file: SentFile, refusals: Refusals, now: pd.Timestamp) -> None:
+        spec = file.survey.spec
+        known = self._known_orders() if spec is ORDER_ITEMS else None
+        preparation = Preparation(file.survey, self._store.time_zone, now, self._currency(file.survey), known)
+        is_tickets = spec is SUPPORT_TICKETS
+        transfer = Transfer(self._cursor, self._store.store_id, file, preparation, refusals, always_staged=is_tickets)
+        self._transfers[spec.name] = transfer
+        if is_tickets:
+            keys = matching.RowKeys(self._cursor, spec.name, file.survey.person, self._secret, self._store.store_id)
+            self._keys[spec.name] = keys
+            transfer.judge(lambda prepared: keys.add(prepared.persons))
+        elif spec is ORDERS and (columns := _address_columns(file.survey)):
+            self._addresses = addresses = identities.OrderAddresses(self._cursor, self._secret)
+            transfer.judge(lambda prepared: _add_addresses(addresses, columns, prepared))
+        else:
+            transfer.judge()
+
+    def _currency(self, found: Survey) -> str | None:
+        """Return the currency that tells what amount is absurd."""
+        if self._store.currency or found.spec is ORDERS:
+            return self._store.currency or found.currency
+        if ORDERS.name in self._transfers:
+            return self._transfers[ORDERS.name].preparation.tally.usual_currency
+        return common_currency(self._database, self._store.store_id)
+
+    def _known_orders(self) -> IdSet:
+        """Return the orders that lines may belong to: accepted from this load or stored."""
+        orders = self._transfers.get(ORDERS.name)
+        accepted = [] if orders is None else orders.preparation.accepted_ids
+        if orders is not None and orders.staged is None:
+            return IdSet.of(accepted)
+        question = "SELECT order_id FROM quimbi.orders WHERE store_id = %s"
+        stored = bulk.read_column(self._cursor, self._cursor.mogrify(question, (self._store.store_id,)).decode())
+        return IdSet.of([*accepted, *map(hashed, stored)])
+
+    def _read_customers(self, file: SentFile, refusals: Refusals) -> None:
+        """Read which keys are one customer's.
+
+        Raises
+        ------
+        BadInputError
+            If the file has fewer than two.
+        """
+        sources, n_rows = file.survey.person, 0
+        if len(sources) < 2:
+            has = f"only {next(iter(sources))}" if sources else "none"
+            raise BadInputError(
+                f"{file.path} must hold two keys of each customer, such as customer_id and email: it has {has}"
+            )
+        keys = matching.RowKeys(self._cursor, CUSTOMERS.name, sources, self._secret, self._store.store_id)
+        self._keys[CUSTOMERS.name] = keys
+        for chunk in file.table.chunks(None):
+            rows = chunk.frame.set_axis(pd.RangeIndex(n_rows, n_rows + len(chunk.frame)))
+            n_rows += len(rows)
+            keys.add(pd.DataFrame({name: as_text(rows[name], file.survey.signs[name]) for name in sources}))
+            refusals.add(CUSTOMERS.name, broken_rows(chunk.broken))
+
+    def _write(self, name: str, file: SentFile) -> TableReport:
+        if name == CUSTOMERS.name:
+            return self._write_customers(file)
+        transfer = self._transfers[name]
+        notes = self._name_writers(file) if name == SUPPORT_TICKETS.name else []
+        self._say(f"writing {transfer.preparation.tally.n_accepted:,} {name.replace('_', ' ')}")
+        counts = transfer.merge()
+        if name == ORDERS.name and self._addresses is not None:
+            self._addresses.learn(self._store.store_id)
+        return table_report(transfer.preparation, str(file.path), *counts, notes)
+
+    def _write_customers(self, file: SentFile) -> TableReport:
+        self._say(f"writing {file.survey.n_rows:,} customers")
+        keys = self._keys[CUSTOMERS.name]
+        match = self._match(file, "customers is")
+        new, changed, same = matching.learn(self._cursor, self._store.store_id, keys, match)
+        self._cursor.execute("SELECT count(*) FROM met WHERE has_orders")
+        (n_met,) = self._cursor.fetchone()
+        note = f"{n_met:,} of {file.survey.n_rows:,} customers have orders (by {match.source})"
+        ignored = file.survey.ignored
+        return TableReport(
+            CUSTOMERS.name, str(file.path), new + changed + same, new, changed, same, 0, 0, {}, ignored, [], [note]
+        )
+
+    def _name_writers(self, file: SentFile) -> list[str]:
+        """Write whose each is into the staged tickets; say how many are of customers."""
+        self._cursor.execute("SELECT EXISTS (SELECT FROM quimbi.orders WHERE store_id = %s)", (self._store.store_id,))
+        if not self._cursor.fetchone()[0]:
+            return []
+        keys, match = self._keys[SUPPORT_TICKETS.name], self._match(file, "tickets is of")
+        matching.learn(self._cursor, self._store.store_id, keys, match, matching.HELPDESK)
+        staged = str(self._transfers[SUPPORT_TICKETS.name].staged)
+        writers = matching.name_writers(self._cursor, self._store.store_id, staged, keys, match)
+        notes = [
+            f"{writers.n_known:,} of {writers.n_tickets:,} tickets belong to {writers.n_customers:,} known customers "
+            f"(by {match.source})"
+        ]
+        if writers.n_known * 2 < writers.n_tickets:
+            notes.append(
+                "fewer than half: a list of customers that holds both systems' keys tells more (--customers F)"
+            )
+        if writers.n_strangers:
+            notes.append(f"people who wrote but never ordered: {writers.n_strangers:,}")
+        return notes
+
+    def _match(self, file: SentFile, what: str) -> matching.Match:
+        """Find whose the rows of a file are.
+
+        Raises
+        ------
+        BadInputError
+            If none of them is of a customer who has orders.
+        """
+        cursor, store_id, sources = self._cursor, self._store.store_id, file.survey.person
+        if "email" in sources.values():
+            identities.learn_customers_that_are_addresses(cursor, store_id, self._secret)
+        match = matching.match_rows(cursor, store_id, self._keys[file.survey.spec.name])
+        if match is None:
+            raise BadInputError(
+                f"{file.path}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "
+                f"{', '.join(sources)}), so nothing was loaded; load a list of customers that holds the orders' "
+                f"customer_id beside one of these keys: quimbi load --store-id {store_id} --customers F"
+            )
+        return match
 
 
-def _mostly_refused(prepared: Prepared, path: str) -> str | None:
-    """Return the message of a file whose rows are mostly refused, else None."""
-    refused = len(prepared.refused)
-    if refused * 2 <= prepared.n_read and len(prepared.accepted):
-        return None
-    reasons = prepared.refused["reason"].value_counts().head(3)
-    main = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.items())
-    return f"{path}: {refused:,} of {prepared.n_read:,} rows refused, so nothing was loaded: {main}"
+def _address_columns(found: Survey) -> list[str]:
+    """Return the columns of a file of orders with addresses that are not what it knows customers by."""
+    return [name for name in found.person if name != found.columns["customer_id"]]
 
 
-def _write(cursor: Any, spec: specs.TableSpec, store_id: str, prepared: Prepared) -> dict[str, int]:
-    """Merge the accepted rows of one table; return how many were inserted, updated and deleted."""
-    cursor.execute(f"SELECT EXISTS (SELECT FROM quimbi.{spec.name} WHERE store_id = %s)", (store_id,))
-    if not cursor.fetchone()[0]:  # nothing to compare with: 1.47 M lines in 11 s instead of 16 s
-        rows = prepared.accepted.assign(store_id=store_id)
-        bulk.copy_frame(cursor, f"quimbi.{spec.name}", rows)
-        # Else the next load may be planned as if the store had hardly a row: seen to run for six minutes, not 2 s.
-        cursor.execute(f"ANALYZE quimbi.{spec.name}")
-        return {"inserted": len(rows), "updated": 0, "deleted": 0}
-    recorded = [column for column in spec.columns if column not in prepared.absent_columns]
-    staged = bulk.stage(cursor, spec.name, spec.columns, prepared.accepted)
-    inserted, updated = bulk.merge(cursor, spec, store_id, staged, recorded)
-    deleted = (
-        bulk.delete_vanished_lines(cursor, store_id, staged, prepared.contested) if spec is specs.ORDER_ITEMS else 0
-    )
-    return {"inserted": inserted, "updated": updated, "deleted": deleted}
-
-
-def _store_notes(store: stores.Store, before: stores.Store | None) -> list[str]:
-    if before is None or before.time_zone == store.time_zone:
-        return []
-    return [f"the store's time zone was {before.time_zone} and is now {store.time_zone}; stored instants stay"]
+def _add_addresses(addresses: identities.OrderAddresses, columns: list[str], prepared: Prepared) -> None:
+    rows = pd.concat([prepared.accepted, prepared.undecided])
+    for name in columns:
+        addresses.add(prepared.persons[name], rows["customer_id"], rows["order_date"])

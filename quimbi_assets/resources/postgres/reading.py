@@ -1,96 +1,99 @@
-"""A store's tables out of the database, as frames.
+"""A store's rows out of the database as a stream of Arrow batches, in canonical types.
 
-Belongs here: reading in bulk (ADBC: columns arrive as columns). Does not: what the rows count for
-(``quimbi_assets.ingest.policy``).
+Belongs here: reading in bulk (ADBC: columns arrive as columns). Does not: what the rows count for (``ingest.policy``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
-import pandas as pd
+import pyarrow as pa
+from upath import UPath
 
-from quimbi_assets.ingest import tables
+from quimbi_assets.axis_table import Facts, write_table
+from quimbi_assets.engines import DuckEngine
+from quimbi_assets.history import History
+from quimbi_assets.ingest import policy
+from quimbi_assets.ingest.canonical import TICKETS, arrow_schema
+from quimbi_assets.ingest.policy import STORED_ITEMS, STORED_ORDERS, Report
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.stores import read_store
 
-READABLE = {
-    "customer_profiles": "customer_id",
-    "dim_segment_master": "axis_name, segment_id, valid_from",
-    "quarantined_rows": '"table", reason, row_md5',
+UTC, LOCAL = "AT TIME ZONE 'UTC'", "AT TIME ZONE $2"
+ORDERS = {"order_date": f"order_date {UTC}", "order_date_local": f"order_date {LOCAL}"}
+ITEMS = {"line_no": "line_no::bigint", "refunded_at": f"refunded_at {UTC}"}
+TICKET_DATES = {
+    **{name: f"{name} {UTC}" for name in ("created_at", "first_response_at", "resolved_at")},
+    "created_at_local": f"created_at {LOCAL}",
+    "reopen_count": "reopen_count::double precision",
+    "satisfaction_score": "satisfaction_score::double precision",
 }
-"""Tables for `read_rows` and the order of their rows."""
 
 
-def read_orders(database: Database, store_id: str) -> pd.DataFrame:
-    """Return a store's accepted orders, by order id.
-
-    Returns
-    -------
-    pandas.DataFrame
-        (n_orders, 9) columns of the table without ``store_id``; ``order_date`` as ``datetime64[us, UTC]``.
-    """
-    return _read_in(database, tables.ORDERS, store_id)
+@contextmanager
+def stored_orders(database: Database, store_id: str, time_zone: str) -> Iterator[pa.RecordBatchReader]:
+    """Open a store's accepted orders, times naive UTC and on the store's clock (``policy.STORED_ORDERS``)."""
+    with _stream(database, _select("orders", STORED_ORDERS, ORDERS), [store_id, time_zone]) as rows:
+        yield rows
 
 
-def read_items(database: Database, store_id: str) -> pd.DataFrame:
-    """Return the lines of a store's orders, by order id and line number: (n_lines, 9)."""
-    return _read_in(database, tables.ORDER_ITEMS, store_id)
+@contextmanager
+def stored_items(database: Database, store_id: str) -> Iterator[pa.RecordBatchReader]:
+    """Open the lines of a store's orders (``policy.STORED_ITEMS``)."""
+    with _stream(database, _select("order_items", STORED_ITEMS, ITEMS), [store_id]) as rows:
+        yield rows
 
 
-def read_tickets(database: Database, store_id: str) -> pd.DataFrame:
-    """Return a store's support tickets, by ticket id: (n_tickets, 12)."""
-    return _read_in(database, tables.SUPPORT_TICKETS, store_id)
+@contextmanager
+def stored_tickets(database: Database, store_id: str, time_zone: str) -> Iterator[pa.RecordBatchReader]:
+    """Open a store's support tickets in canonical form, by customer and time."""
+    statement = _select("support_tickets", TICKETS, TICKET_DATES)
+    order = ' ORDER BY customer_id COLLATE "C", support_tickets.created_at, ticket_id COLLATE "C"'
+    with _stream(database, statement + order, [store_id, time_zone]) as rows:
+        yield rows
 
 
-def read_rows(database: Database, table: str, store_id: str, customer_ids: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return a store's rows of a table that people query.
+def stored_history(database: Database, store_id: str, folder: Path) -> tuple[History, Report]:
+    """Return what a store recorded, its order policy applied, and what that did.
 
     Parameters
     ----------
-    database : Database
-    table : str
-        ``customer_profiles``, ``dim_segment_master`` or ``quarantined_rows``.
-    store_id : str
-    customer_ids : sequence of str, optional
-        Only these customers (``customer_profiles`` only); unknown ones are absent from the result.
-
-    Returns
-    -------
-    pandas.DataFrame
-        (n_rows, n_columns) in key order; JSONB columns as JSON text, arrays as arrays.
+    folder : Path
+        Receives the canonical tables, which the history reads for as long as it is used.
 
     Raises
     ------
-    ValueError
-        If the table is not one of those.
+    UnknownStoreError
+        If no such store was loaded.
     """
-    if table not in READABLE:
-        raise ValueError(f"{table} cannot be read: one of {sorted(READABLE)}")
-    condition, parameters = "store_id = $1", [store_id]
-    if customer_ids is not None:
-        places = ", ".join(f"${position + 2}" for position in range(len(customer_ids))) or "NULL"
-        condition, parameters = f"{condition} AND customer_id IN ({places})", [store_id, *customer_ids]
-    return _query(database, f"SELECT * FROM quimbi.{table} WHERE {condition} ORDER BY {READABLE[table]}", parameters)
+    store = read_store(database, store_id)
+    with DuckEngine() as engine:
+        with stored_orders(database, store_id, store.time_zone) as rows:
+            engine.take("stored_orders", rows)
+        with stored_items(database, store_id) as rows:
+            engine.take("stored_items", rows)
+        store = replace(store, currency=store.currency or policy.common_currency(engine))
+        report = policy.apply_policy(engine, store.policy, store.currency)
+        places = {name: UPath(folder) / f"{name}.parquet" for name in policy.SORTED}
+        for name, place in places.items():
+            write_table(place, engine.batches(policy.SORTED[name]), Facts(), arrow_schema(name))
+    with stored_tickets(database, store_id, store.time_zone) as rows:
+        return History(store, {**places, "raw_tickets": rows.read_all()}), report
 
 
-def _read_in(database: Database, spec: tables.TableSpec, store_id: str) -> pd.DataFrame:
-    columns, key = ", ".join(spec.columns), ", ".join(spec.key)
-    frame = _query(database, f"SELECT {columns} FROM quimbi.{spec.name} WHERE store_id = $1 ORDER BY {key}", [store_id])
-    kinds = {
-        **dict.fromkeys(spec.text, "str"),
-        **dict.fromkeys(spec.amounts, "float64"),
-        **dict.fromkeys(spec.dates, "datetime64[us, UTC]"),
-        **({"line_no": "int64"} if "line_no" in spec.columns else {}),
-    }
-    return frame.astype(kinds)
+def _select(table: str, columns: dict[str, str], written: dict[str, str]) -> str:
+    listed = ", ".join(f"{written[name]} AS {name}" if name in written else name for name in columns)
+    return f"SELECT {listed} FROM quimbi.{table} WHERE store_id = $1"
 
 
-def _query(database: Database, statement: str, parameters: Sequence[str]) -> pd.DataFrame:
+@contextmanager
+def _stream(database: Database, statement: str, parameters: list[str]) -> Iterator[pa.RecordBatchReader]:
     from adbc_driver_postgresql import dbapi
 
     with dbapi.connect(database.libpq_url) as connection, connection.cursor() as cursor:
-        cursor.execute("SET LOCAL TIME ZONE 'UTC'")
-        cursor.execute(statement, list(parameters))
-        frame: pd.DataFrame = cursor.fetch_arrow_table().to_pandas()
-    return frame
+        cursor.execute(statement, parameters)
+        yield cursor.fetch_record_batch()
 
 
 def common_currency(database: Database, store_id: str) -> str | None:

@@ -7,13 +7,15 @@ from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import database as module
 from quimbi_assets.resources.postgres import migrations
-from quimbi_assets.resources.postgres.addresses import database_name
-from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.database import Database, database_name, open_database
 
 
 def test_tables_of_the_schema(database):
     with database.transaction() as cursor:
-        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'quimbi'")
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables "
+            "WHERE table_schema = 'quimbi' AND table_type = 'BASE TABLE'"
+        )
         tables = {row[0] for row in cursor.fetchall()}
         cursor.execute(
             """SELECT tc.table_name, kcu.column_name FROM information_schema.table_constraints tc
@@ -22,7 +24,7 @@ def test_tables_of_the_schema(database):
         )
         first = dict(cursor.fetchall())
     expected = {"stores", "orders", "order_items", "support_tickets", "quarantined_rows"}
-    assert expected | {"customer_profiles", "dim_segment_master", "segment_lineage"} <= tables
+    assert expected | {"customer_profiles", "dim_segment_master", "segment_lineage", "publications"} <= tables
     assert {first[table] for table in tables - {"alembic_version"}} == {"store_id"}
 
 
@@ -30,9 +32,7 @@ def test_head_is_the_newest_migration():
     assert migrations.scripts().get_current_head() == migrations.HEAD
 
 
-def test_engine_and_urls_name_the_driver(database):
-    with database.engine().connect() as connection:
-        assert connection.exec_driver_sql("SELECT current_database()").scalar() == "quimbi"
+def test_urls_name_the_driver(database):
     assert all(
         url.startswith("postgresql+psycopg2://") for url in (database.url, database.dagster_url, database.mlflow_url)
     )
@@ -65,6 +65,29 @@ def test_transaction_rolls_back_on_error(database):
     with database.transaction() as cursor:
         cursor.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'rolled-back'")
         assert cursor.fetchone() == (0,)
+
+
+def test_a_query_keeps_whole_numbers_whole_and_json_as_objects(database):
+    rows = "(VALUES (4, 'x'), (NULL, NULL)) AS t (n, word)"
+    found = database.query(f"""SELECT n, 2 AS whole, word, '{{"a": [1.5]}}'::jsonb AS json FROM {rows}""")
+    assert found["n"].tolist() == [4, None]
+    assert found["whole"].dtype == "int64"
+    assert found["word"].isna().tolist() == [False, True]
+    assert found["json"][0] == {"a": [1.5]}
+    empty = database.query("SELECT store_id FROM quimbi.stores WHERE store_id = %(s)s", {"s": "nowhere"})
+    assert (list(empty.columns), len(empty)) == (["store_id"], 0)
+
+
+def test_what_is_read_of_a_snapshot_is_of_one_instant_and_nothing_is_written(database):
+    count = "SELECT count(*) AS n FROM quimbi.stores WHERE store_id = 'snapshot-late'"
+    with database.snapshot() as then:
+        assert then.query(count)["n"][0] == 0
+        with database.transaction() as cursor:
+            cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('snapshot-late')")
+        assert database.query(count)["n"][0] == 1
+        assert then.query(count)["n"][0] == 0
+    with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction), database.snapshot() as then:
+        then.query("INSERT INTO quimbi.stores (store_id) VALUES ('snapshot-writes') RETURNING store_id")
 
 
 def given_server(database: Database, monkeypatch, role: str, name: str) -> str:

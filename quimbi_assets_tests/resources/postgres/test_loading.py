@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError, UnknownStoreError
+from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.reading import read_items, read_orders, read_rows, read_tickets
 from quimbi_assets.resources.postgres.tables.stores import list_stores, read_store
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.resources.postgres.stored import read_items, read_orders, read_quarantined, read_tickets
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
 
@@ -71,10 +72,10 @@ def test_takes_the_good_and_keeps_the_bad(database, load):
     assert report.changed
     orders, items = read_orders(database, load.store), read_items(database, load.store)
     assert orders["order_id"].tolist() == ["1", "2", "3"]
-    assert orders["order_date"][0] == pd.Timestamp("2024-01-05 09:00", tz="UTC")
+    assert orders["order_date"][0] == pd.Timestamp("2024-01-05 09:00")
     assert orders["discount_amount"].isna().all()
     assert items[["order_id", "line_no"]].to_numpy().tolist() == [["1", 1], ["2", 1], ["3", 1], ["3", 2]]
-    kept = read_rows(database, "quarantined_rows", load.store)
+    kept = read_quarantined(database, load.store)
     assert kept.groupby("table")["reason"].apply(list).to_dict() == {
         "order_items": ["no accepted order has this order_id", "quantity is not above 0"],
         "orders": ["order_date is not a date (write it as 2024-12-31 or 2024-12-31 23:59:59)"],
@@ -86,7 +87,7 @@ def test_takes_the_good_and_keeps_the_bad(database, load):
 def test_same_file_twice_changes_nothing(database, load):
     load()
     frames = [read_orders(database, load.store), read_items(database, load.store)]
-    kept = read_rows(database, "quarantined_rows", load.store)
+    kept = read_quarantined(database, load.store)
     report = load()
     assert counts(report, "orders") == (4, 0, 0, 3, 0, 1)
     assert counts(report, "order_items") == (6, 0, 0, 4, 0, 2)
@@ -94,7 +95,7 @@ def test_same_file_twice_changes_nothing(database, load):
     frames_again = [read_orders(database, load.store), read_items(database, load.store)]
     for before, after in zip(frames, frames_again, strict=True):
         pd.testing.assert_frame_equal(before, after)
-    pd.testing.assert_frame_equal(kept, read_rows(database, "quarantined_rows", load.store))
+    pd.testing.assert_frame_equal(kept, read_quarantined(database, load.store))
 
 
 def test_changed_new_and_vanished_rows(database, load):
@@ -150,7 +151,7 @@ def test_mostly_bad_file_loads_nothing_but_keeps_the_rows(database, load):
     assert "\n" not in str(e.value)
     assert read_orders(database, load.store).empty
     assert load.store not in list_stores(database)
-    assert len(read_rows(database, "quarantined_rows", load.store)) == 3
+    assert len(read_quarantined(database, load.store)) == 3
 
 
 def test_mostly_bad_items_leave_the_orders_out_too(database, load):
@@ -170,7 +171,7 @@ def test_failing_load_leaves_what_was_there(database, load):
 def test_identical_refused_rows_are_counted_not_lost(database, load):
     bad = "order_id,product_id,quantity,price\n" + "1,mug,1,10\n" * 4 + "1,mug,0,10\n" * 3
     load(items=bad)
-    kept = read_rows(database, "quarantined_rows", load.store).query("table == 'order_items'")
+    kept = read_quarantined(database, load.store).query("table == 'order_items'")
     assert kept["occurrences"].tolist() == [3]
 
 
@@ -195,11 +196,43 @@ def test_line_export_is_orders_and_items_in_one(database, load):
     assert counts(load(text, items=None), "order_items") == (3, 0, 0, 3, 0, 0)
 
 
+FLAT = """\
+order_id,customer_id,order_date,total_price,refund_amount,sku,quantity,price
+1,ann,2024-01-05 10:00,30.00,15.00,mug,1,10.00
+1,ann,2024-01-05 10:00,30.00,15.00,plate,1,20.00
+2,ben,2024-01-06 11:00,20.00,0.00,mug,2,10.00
+3,ann,2024-01-07 12:00,10.00,10.00,mug,1,10.00
+"""
+
+
+@pytest.mark.parametrize("name", ["refund_amount", "refund"])
+def test_an_orders_refund_on_each_of_its_lines_is_counted_once(database, file, load, name):
+    path = file("flat.csv", FLAT.replace("refund_amount", name))
+    report = load_store(database, load.store, path, path, now=NOW)
+    assert read_orders(database, load.store)["refund_amount"].tolist() == [15.0, 0.0, 10.0]
+    assert read_items(database, load.store)["refund_amount"].isna().all()
+    assert counts(report, "orders") == (3, 3, 0, 0, 0, 0)
+    assert f"{name} is the same on all lines of an order: taken as the order's" in "\n".join(report.lines())
+    with database.transaction() as cursor:  # as a load wrote it that counted it on each line
+        cursor.execute("UPDATE quimbi.order_items SET refund_amount = 15 WHERE store_id = %s", (load.store,))
+    assert (
+        counts(load_store(database, load.store, path, file("copy.csv", path.read_text()), now=NOW), "order_items")[2]
+        == 4
+    )
+    assert read_items(database, load.store)["refund_amount"].isna().all()
+
+
+def test_refunds_of_lines_stay_the_lines(database, file, load):
+    lines = "order_id,product_id,quantity,price,refund_amount\n1,mug,1,10.00,5.00\n1,mug,1,10.00,5.00\n"
+    load(items=lines)
+    assert read_items(database, load.store)["refund_amount"].tolist() == [5.0, 5.0]
+
+
 def test_time_zone_is_remembered(database, load):
     load(time_zone="America/New_York")
     report = load(ORDERS.replace("2024-01-05", "2024-01-04"))
     assert report.store.time_zone == "America/New_York"
-    assert read_orders(database, load.store)["order_date"][0] == pd.Timestamp("2024-01-04 15:00", tz="UTC")
+    assert read_orders(database, load.store)["order_date"][0] == pd.Timestamp("2024-01-04 15:00")
     assert "was America/New_York" in " ".join(load(time_zone="UTC").lines())
 
 
@@ -275,8 +308,10 @@ def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tm
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'quimbi.order_items'::regclass")
         assert cursor.fetchone()[0] > 0
         bulk.lock(cursor, "load:just-filled")
-        staged = bulk.stage(cursor, "order_items", ["order_id", "line_no"], pd.read_parquet(files[1]))
-        assert bulk.delete_vanished_lines(cursor, "just-filled", staged, pd.Series(dtype="str")) == 0
+        staged = bulk.staging(cursor, ORDER_ITEMS, "staged")
+        bulk.copy_frame(cursor, staged, pd.read_parquet(files[1], columns=["order_id", "line_no"]))
+        cursor.execute("CREATE TEMP TABLE contested (key text) ON COMMIT DROP")
+        assert bulk.delete_vanished_lines(cursor, "just-filled", staged, "contested") == 0
         cursor.execute("SHOW enable_nestloop")
         assert cursor.fetchone() == ("off",)
     with database.transaction() as cursor:

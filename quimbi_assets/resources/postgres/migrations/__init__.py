@@ -12,7 +12,7 @@ from quimbi_assets.errors import DatabaseUnavailableError
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-HEAD = "0010"
+HEAD = "0013"
 """Version of the schema that this code reads and writes; written down so that checking it needs no Alembic."""
 
 

@@ -25,7 +25,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -63,12 +63,10 @@ def start_server(home: Path) -> str:
     with _exclusive(home) as lock:
         url = ensure_running(home, lock)
         if hold is None:
-            users = (home / "postgres.users").open("a+")
-            fcntl.flock(users, fcntl.LOCK_SH)
+            hold = _Hold(url, (home / "postgres.users").open("a+"))
+            fcntl.flock(hold.users, fcntl.LOCK_SH)
             atexit.register(_leave, *key)
-        else:
-            users = hold.users
-        _holds[key] = _Hold(url, users)
+        _holds[key] = replace(hold, url=url)
     return url
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.history import read_frame, read_weeks
+from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.weekly.psi import LARGE
 
 AT_RISK_WEEKS = 8
@@ -62,8 +62,15 @@ AT_RISK = """
 """Customers who fell silent in the last weeks and have not ordered since: newest first, risk times value."""
 POPULATION = """
     SELECT axis_name AS axis, figure, name, value FROM quimbi.population_drift
-    WHERE store_id = %(s)s AND week = %(w)s AND figure <> 'segment_share' ORDER BY axis_name, value DESC
+    WHERE store_id = %(s)s AND week = %(w)s AND figure <> 'segment_share' ORDER BY axis_name, value DESC, name
 """
+LATER_MODELS = """
+    SELECT DISTINCT axis_name AS axis FROM quimbi.promotions p JOIN (
+        SELECT model_versions, as_of FROM quimbi.customer_history WHERE store_id = %(s)s AND week = %(w)s LIMIT 1
+    ) scored ON scored.model_versions ->> p.axis_name = p.model_version
+    WHERE p.store_id = %(s)s AND p.data_end > scored.as_of ORDER BY axis_name
+"""
+"""Axes of a week that was before their first model, which scored it all the same."""
 FLOORS = """
     SELECT lead, silence, acted, n_weeks, n_quiet FROM quimbi.drift_floors WHERE store_id = %(s)s AND week = %(w)s
 """
@@ -76,11 +83,11 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     if week not in weeks or week is None:
         return None
     given = {"s": store_id, "w": week}
-    head = read_frame(database, HEAD, given).iloc[0]
-    population, floors = read_frame(database, POPULATION, given), read_frame(database, FLOORS, given)
+    head = database.query(HEAD, given).iloc[0]
+    population, floors = database.query(POPULATION, given), database.query(FLOORS, given)
     psi = population[population["figure"] == "feature_psi"]
     sizes = population[population["figure"] == "segment_psi"]
-    causes = read_frame(database, CAUSES, given)
+    causes = database.query(CAUSES, given)
     earlier = [other for other in weeks if other < week]
     return {
         "store_id": store_id,
@@ -89,20 +96,21 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
         "compared_with": earlier[-1].isoformat() if earlier and len(floors) else None,
         "customers": int(head["customers"]),
         "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
-        "migrations": _records(read_frame(database, FLOWS, given)),
-        "alerts": _records(read_frame(database, ALERTS, given)),
-        "at_risk": _records(read_frame(database, AT_RISK, {**given, "n": AT_RISK_WEEKS})),
+        "migrations": _records(database.query(FLOWS, given)),
+        "alerts": _records(database.query(ALERTS, given)),
+        "at_risk": _records(database.query(AT_RISK, {**given, "n": AT_RISK_WEEKS})),
         "floors": _records(floors)[0] if len(floors) else None,
         "feature_psi": _records(psi[["axis", "name", "value"]]),
         "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),
         "large_psi": LARGE,
+        "later_models": list(database.query(LATER_MODELS, given)["axis"]),
     }
 
 
 def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Return a week's alerted customers (``customer_id``, ``alert``, value, risk), and its migrations by size."""
     given = {"s": store_id, "w": week}
-    return read_frame(database, ALERTS, given), _records(read_frame(database, FLOWS, given))
+    return database.query(ALERTS, given), _records(database.query(FLOWS, given))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

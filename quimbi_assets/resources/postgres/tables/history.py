@@ -1,10 +1,10 @@
 """The tables of snapshots: ``customer_history``, ``segment_migrations``, ``drift_floors``, ``population_drift``.
 
-Belongs here: their SQL. Does not: what is in them (``drift``).
+Belongs here: their SQL. Does not: what is in them (``weekly.rows``).
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 
 from quimbi_assets.resources.postgres.copy import copy_frame, lock
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.weekly.floors import Floors
+from quimbi_assets.weekly.thresholds import NoiseThresholds
 
 TABLES = ("customer_history", "segment_migrations", "drift_floors", "population_drift")
 WRITTEN = (
@@ -25,17 +25,6 @@ WRITTEN = (
     "churn_risk_score",
     "model_versions",
 )
-MIGRATION_COLUMNS = (
-    "customer_id",
-    "axis_name",
-    "cause",
-    "from_segment",
-    "to_segment",
-    "from_week",
-    "at",
-    "drift",
-    "severity",
-)
 
 
 @dataclass(frozen=True)
@@ -44,26 +33,26 @@ class WeekDrift:
 
     Parameters
     ----------
-    customers : DataFrame
-        ``customer_id``, ``drift`` (JSON text), ``alert``, ``alert_cause``.
+    customers : iterable of DataFrame
+        ``customer_id``, ``drift`` (JSON text), ``alert``, ``alert_cause``, some customers at a time.
     migrations : DataFrame
-        ``MIGRATION_COLUMNS``.
-    floors : Floors
-        What counted as noise.
+        See ``weekly.rows.migration_rows``.
+    thresholds : NoiseThresholds or None
+        What counted as noise; None where there was nothing to compare with.
     population : DataFrame
         ``axis_name``, ``figure``, ``name``, ``value``.
     """
 
-    customers: pd.DataFrame
+    customers: Iterable[pd.DataFrame]
     migrations: pd.DataFrame
-    floors: Floors | None
+    thresholds: NoiseThresholds | None
     population: pd.DataFrame
 
 
-def publish_week(database: Database, store_id: str, week: date, rows: pd.DataFrame) -> int:
+def publish_week(database: Database, store_id: str, week: date, parts: Iterable[pd.DataFrame]) -> int:
     """Make these the rows of a week, in one transaction; return how many are new, changed or gone.
 
-    What is known of the week's drift stays beside rows that stay.
+    Parts are taken one after the other. What is known of the week's drift stays beside rows that stay.
     """
     with database.transaction() as cursor:
         lock(cursor, f"customer_history:{store_id}")
@@ -71,9 +60,12 @@ def publish_week(database: Database, store_id: str, week: date, rows: pd.DataFra
             "SELECT EXISTS (SELECT FROM quimbi.customer_history WHERE store_id=%s AND week=%s)", (store_id, week)
         )
         if not cursor.fetchone()[0]:
-            copy_frame(cursor, "quimbi.customer_history", rows.assign(store_id=store_id))
-            return len(rows)
-        staged = _staged(cursor, "customer_history", rows)
+            n_rows = 0
+            for rows in parts:
+                copy_frame(cursor, "quimbi.customer_history", rows.assign(store_id=store_id))
+                n_rows += len(rows)
+            return n_rows
+        staged = _staged(cursor, "customer_history", ("customer_id", "week", *WRITTEN), parts)
         cursor.execute(
             f"DELETE FROM quimbi.customer_history stored WHERE store_id = %s AND week = %s AND NOT EXISTS "
             f"(SELECT FROM {staged} sent WHERE sent.customer_id = stored.customer_id)",
@@ -96,7 +88,8 @@ def publish_drift(database: Database, store_id: str, week: date, found: WeekDrif
     """Make these the findings of a week, in one transaction."""
     with database.transaction() as cursor:
         lock(cursor, f"customer_history:{store_id}")
-        staged = _staged(cursor, "customer_history", found.customers)
+        columns = ("customer_id", "drift", "alert", "alert_cause")
+        staged = _staged(cursor, "customer_history", columns, found.customers)
         cursor.execute(
             f"UPDATE quimbi.customer_history stored SET drift = sent.drift, alert = sent.alert, "
             f"alert_cause = sent.alert_cause FROM {staged} sent "
@@ -109,18 +102,18 @@ def publish_drift(database: Database, store_id: str, week: date, found: WeekDrif
             cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s AND week = %s", (store_id, week))
             copy_frame(cursor, f"quimbi.{table}", rows.assign(store_id=store_id, week=week))
         cursor.execute("DELETE FROM quimbi.drift_floors WHERE store_id = %s AND week = %s", (store_id, week))
-        floors = found.floors
-        if floors is not None:
+        if found.thresholds is not None:
+            noise = found.thresholds
             cursor.execute(
                 "INSERT INTO quimbi.drift_floors VALUES (%s, %s, %s, %s, %s, %s, %s)",
                 (
                     store_id,
                     week,
-                    json.dumps(dict(floors.lead)),
-                    floors.silence,
-                    floors.acted,
-                    floors.n_weeks,
-                    floors.n_quiet,
+                    json.dumps(dict(noise.lead)),
+                    noise.surprisal,
+                    noise.acted,
+                    noise.n_weeks,
+                    noise.n_quiet,
                 ),
             )
 
@@ -146,31 +139,19 @@ def read_weeks(database: Database, store_id: str) -> list[date]:
                     ORDER BY h.week LIMIT 1) FROM kept WHERE kept.week IS NOT NULL
         ) SELECT week FROM kept WHERE week IS NOT NULL
     """
-    return [row[0] for row in _fetch(database, sql, {"s": store_id})]
+    return list(database.query(sql, {"s": store_id})["week"])
 
 
 def read_versions(database: Database, store_id: str, week: date) -> dict[str, str] | None:
     """Return which model versions scored a week, by axis; None if there is no snapshot of it."""
     sql = "SELECT model_versions FROM quimbi.customer_history WHERE store_id = %s AND week = %s LIMIT 1"
-    rows = _fetch(database, sql, (store_id, week))
-    return dict(rows[0][0]) if rows else None
-
-
-def read_standing(database: Database, store_id: str, week: date) -> pd.DataFrame:
-    """Return ``customer_id``, ``dominant_segments`` (dict) and ``archetype_id`` of a week's customers."""
-    sql = (
-        "SELECT customer_id, dominant_segments, archetype_id FROM quimbi.customer_history "
-        "WHERE store_id = %s AND week = %s"
-    )
-    return pd.DataFrame(
-        _fetch(database, sql, (store_id, week)), columns=["customer_id", "dominant_segments", "archetype_id"]
-    )
+    found = database.query(sql, (store_id, week))
+    return dict(found["model_versions"][0]) if len(found) else None
 
 
 def read_shares(database: Database, store_id: str, week: date) -> pd.DataFrame:
     """Return ``week``, ``axis_name``, ``segment_id``, ``segment_name``, ``share`` over the half year up to a week."""
-    return read_frame(
-        database,
+    return database.query(
         "WITH names AS (SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id, segment_name "
         "FROM quimbi.dim_segment_master WHERE store_id = %(s)s "
         "ORDER BY axis_name, segment_id, valid_to DESC NULLS FIRST, valid_from DESC) "
@@ -182,23 +163,11 @@ def read_shares(database: Database, store_id: str, week: date) -> pd.DataFrame:
     )
 
 
-def read_frame(database: Database, sql: str, parameters: Any) -> pd.DataFrame:
-    """Return the rows of a query, columns as the query names them."""
-    with database.transaction() as cursor:
-        cursor.execute(sql, parameters)
-        return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
-
-
-def _staged(cursor: Any, table: str, frame: pd.DataFrame) -> str:
-    """Copy `frame` into a temporary table with those columns of `table`, gone at commit; return its name."""
-    listed = ", ".join(frame.columns)
+def _staged(cursor: Any, table: str, columns: Sequence[str], parts: Iterable[pd.DataFrame]) -> str:
+    """Copy frames into a temporary table with those columns of `table`, gone at commit; return its name."""
+    listed = ", ".join(columns)
     cursor.execute(f"CREATE TEMP TABLE sent ON COMMIT DROP AS SELECT {listed} FROM quimbi.{table} WITH NO DATA")
-    copy_frame(cursor, "sent", frame)
+    for rows in parts:
+        copy_frame(cursor, "sent", rows[list(columns)])
     cursor.execute("ANALYZE sent")
     return "sent"
-
-
-def _fetch(database: Database, sql: str, parameters: Any) -> list[tuple[Any, ...]]:
-    with database.transaction() as cursor:
-        cursor.execute(sql, parameters)
-        return list(cursor.fetchall())

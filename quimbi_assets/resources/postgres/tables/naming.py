@@ -1,15 +1,16 @@
-"""Answers about segments' names that were paid for, and names that people set, in the store database.
+"""What names are made from: answers that were paid for, names that people set, names that segments have or had.
 
-Belongs here: the SQL of ``quimbi.segment_naming`` and ``quimbi.segment_renames``. Does not: asking (``claude``), the
-current names (``publishing``), the names segments had (``succession``).
+Belongs here: ``quimbi.segment_naming``, ``quimbi.segment_renames``, and names out of ``quimbi.dim_segment_master``.
+Does not: asking (``claude``), choosing a name (``naming``), publishing it (``publications``).
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from quimbi_assets.naming.asking.conversation import Named
-from quimbi_assets.naming.asking.prompt import PROMPT_VERSION
+from quimbi_assets.naming.asking import PROMPT_VERSION
+from quimbi_assets.naming.conversation import Named
+from quimbi_assets.naming.plan import CurrentNames
 from quimbi_assets.resources.claude import AxisAnswer
 from quimbi_assets.resources.postgres.database import Database
 
@@ -30,6 +31,25 @@ COLUMNS = (
     "cost_usd",
     "run_id",
 )
+GIVEN_NAMES = """
+    WITH last AS (
+        SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id, segment_name,
+            name_source AS source, CASE text_source WHEN 'claude' THEN interpretation END AS text
+        FROM quimbi.dim_segment_master WHERE store_id = %(store)s AND axis_name = ANY(%(axes)s)
+        ORDER BY axis_name, segment_id, valid_to DESC NULLS FIRST, valid_from DESC
+    )
+    SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id,
+        coalesce(renamed.by_person, segment_name), cluster_center,
+        CASE WHEN renamed.by_person IS NULL THEN last.source ELSE 'person' END, last.text
+    FROM quimbi.dim_segment_master AS named JOIN last USING (axis_name, segment_id, segment_name)
+    LEFT JOIN (
+        SELECT axis_name, segment_id, segment_name FROM quimbi.segment_renames WHERE store_id = %(store)s
+    ) AS renamed (axis_name, segment_id, by_person) USING (axis_name, segment_id)
+    WHERE named.store_id = %(store)s
+    ORDER BY axis_name, segment_id, valid_from
+"""
+"""Per segment, current or not: its last name (a person's before any other), its centre when it first had that name,
+who gave it, and the last text if Claude wrote it."""
 
 
 def read_answers(database: Database, store_id: str, digests: Iterable[str]) -> dict[str, Named]:
@@ -99,3 +119,20 @@ def write_rename(database: Database, store_id: str, axis_name: str, segment_id: 
             "DO UPDATE SET segment_name = EXCLUDED.segment_name, named_at = now()",
             (store_id, axis_name, segment_id, name),
         )
+
+
+def read_given_names(database: Database, store_id: str, axes: Iterable[str]) -> dict[str, CurrentNames]:
+    """Return the names that segments of a store's axes have or last had; axes never named are left out."""
+    with database.transaction() as cursor:
+        cursor.execute(GIVEN_NAMES, {"store": store_id, "axes": list(axes)})
+        found = cursor.fetchall()
+    given: dict[str, CurrentNames] = {}
+    for axis_name, segment, name, centre, source, text in found:
+        names = given.setdefault(axis_name, CurrentNames({}, {}))
+        given[axis_name] = CurrentNames(
+            {**names.name, segment: name},
+            {**names.centre, segment: centre},
+            {**names.source, segment: source},
+            {**names.text, **({segment: text} if text else {})},
+        )
+    return given

@@ -1,6 +1,6 @@
 """Whom the store was told of, by week.
 
-Belongs here: the table ``alert_notices``. Does not: who is named (``drift.notices``), alerts (``history_table``).
+Belongs here: the table ``alert_notices``. Does not: who is named (``weekly.notifications``), alerts (``history``).
 """
 
 from datetime import date

@@ -5,36 +5,12 @@ Belongs here: the table ``stores``. Does not: orders themselves (``loading``, ``
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from quimbi_assets.errors import BadInputError, UnknownStoreError
-from quimbi_assets.ingest.dates import zone
-from quimbi_assets.ingest.policy import OrderPolicy
+from quimbi_assets.instants import zone
 from quimbi_assets.resources.postgres.database import Database
-
-
-@dataclass(frozen=True)
-class Store:
-    """A store.
-
-    Parameters
-    ----------
-    store_id : str
-    time_zone : str
-        IANA name.
-    currency : str or None
-        ISO 4217; None: the currency most of its orders are in.
-    policy : OrderPolicy
-    business_hours : dict or None
-        As the store gave them.
-    """
-
-    store_id: str
-    time_zone: str = "UTC"
-    currency: str | None = None
-    policy: OrderPolicy = field(default_factory=OrderPolicy)
-    business_hours: dict[str, Any] | None = None
+from quimbi_assets.store import OrderPolicy, Store
 
 
 def list_stores(database: Database) -> list[str]:
@@ -89,44 +65,21 @@ def write_store(cursor: Any, store: Store) -> None:
     )
 
 
-def checked_store_id(store_id: str) -> str:
-    """Return `store_id` if it may name a store (it also names files and partitions).
+def requested_store(store_id: str, time_zone: str | None, currency: str | None) -> Store:
+    """Return a store as a person asks for it; an open time zone is empty.
 
     Raises
     ------
     BadInputError
-        If it is empty, too long or holds anything but letters, digits, dot, dash and underscore.
+        If the id may name no store (it also names files and partitions), there is no such time zone, or the currency
+        is no code of three letters.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", store_id or ""):
         raise BadInputError(
             f"store id {store_id!r} cannot be used: up to 63 letters, digits, '_', '.' and '-', a letter or digit first"
         )
-    return store_id
-
-
-def checked_time_zone(name: str | None) -> str | None:
-    """Return `name` if it is None or an IANA time zone.
-
-    Raises
-    ------
-    BadInputError
-        If there is no such zone.
-    """
-    if name is not None:
-        zone(name)
-    return name
-
-
-def checked_currency(code: str | None) -> str | None:
-    """Return `code` in capitals if it is None or three letters.
-
-    Raises
-    ------
-    BadInputError
-        If it is anything else.
-    """
-    if code is None:
-        return None
-    if not re.fullmatch(r"[A-Za-z]{3}", code.strip()):
-        raise BadInputError(f"currency {code!r} cannot be used: give its three-letter code, such as USD or EUR")
-    return code.strip().upper()
+    if time_zone is not None:
+        zone(time_zone)
+    if currency is not None and not re.fullmatch(r"[A-Za-z]{3}", currency.strip()):
+        raise BadInputError(f"currency {currency!r} cannot be used: give its three-letter code, such as USD or EUR")
+    return Store(store_id, time_zone or "", currency and currency.strip().upper())

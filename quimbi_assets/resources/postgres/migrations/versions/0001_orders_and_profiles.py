@@ -178,6 +178,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the tables with all they hold."""
-    tables = ("stores", "orders", "order_items", "support_tickets", "quarantined_rows")
-    tables += ("dim_segment_master", "customer_profiles")
+    tables = ["stores", "orders", "order_items", "support_tickets", "quarantined_rows"]
+    tables += ["dim_segment_master", "customer_profiles"]
     op.execute("DROP TABLE " + ", ".join(f"quimbi.{table}" for table in tables))

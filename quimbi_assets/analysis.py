@@ -1,0 +1,365 @@
+"""A store in a notebook: its segments and profiles from files, frames or the database.
+
+Belongs here: the few verbs that a person calls, over ``pipeline``. Does not: any step, publishing. Files and frames
+need no server; nothing is written anywhere.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.axes import AXES, Features, fit_reference, measure
+from quimbi_assets.axis_table import ACTIVE
+from quimbi_assets.churn.model import ChurnModel
+from quimbi_assets.churn.training import train_churn
+from quimbi_assets.clustering.axis_fit import FitOptions
+from quimbi_assets.errors import BadInputError, InsufficientHistoryError, UnknownAxisError
+from quimbi_assets.history import History
+from quimbi_assets.ingest import tables
+from quimbi_assets.ingest.columns import is_line_export
+from quimbi_assets.ingest.files import Chunk, Table, open_table
+from quimbi_assets.ingest.keys import IdSet, hashed
+from quimbi_assets.ingest.policy import Report, purchases
+from quimbi_assets.ingest.prepare import Preparation
+from quimbi_assets.ingest.survey import survey
+from quimbi_assets.instants import Instant, to_instant, zoned
+from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
+from quimbi_assets.pipeline import FittedStore, fit_store, require_population, score_store
+from quimbi_assets.profiles.archetype_choice import choose_archetypes
+from quimbi_assets.profiles.archetypes import ArchetypeSet
+from quimbi_assets.profiles.profiler import Profiler
+from quimbi_assets.profiles.rendering import profile_record
+from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
+from quimbi_assets.profiles.scores import AxisScores
+from quimbi_assets.store import BusinessHours, OrderPolicy, Store
+
+Given = pd.DataFrame | str | Path
+By = Literal["name", "id"]
+MOST_REFUSED = 0.5
+"""Share of a table's rows from which it is taken for another kind of table."""
+
+
+def open_store(
+    store_id: str = "store",
+    *,
+    orders: Given | None = None,
+    items: Given | None = None,
+    tickets: Given | None = None,
+    time_zone: str = "UTC",
+    currency: str | None = None,
+    policy: OrderPolicy | None = None,
+    business_hours: BusinessHours | None = None,
+) -> "StoreAnalysis":
+    """Open a store to look at.
+
+    Parameters
+    ----------
+    store_id : str
+        Its name; without ``orders``, a store that was loaded into the database, with its own settings.
+    orders, items, tickets : DataFrame, str or Path, optional
+        Frames, or CSV or Parquet files, with columns under any name that ``quimbi load`` understands. Without
+        ``items``, lines are taken from orders that are a line export. Tickets are joined by ``customer_id`` here; by
+        e-mail or a helpdesk's own ids only in the database.
+    time_zone : str
+        IANA name of the store's clock.
+    currency : str, optional
+        ISO 4217; by default that of most orders.
+
+    Raises
+    ------
+    BadInputError
+        If a table or an option cannot be used, more than half of a table's rows are refused, or there is no such store.
+    """
+    if orders is None:
+        return _from_database(store_id)
+    hours = None if business_hours is None else vars(business_hours)
+    store = Store(store_id, time_zone, currency, policy or OrderPolicy(), hours).checked()
+    given = {"orders": _found(orders), "order_items": _found(items), "support_tickets": _found(tickets)}
+    if given["order_items"] is None and given["orders"] and is_line_export(given["orders"].columns):
+        given["order_items"] = given["orders"]
+    store, accepted, refused = _accepted(store, given)
+    rows, report = purchases(accepted["orders"], accepted.get("order_items"), accepted.get("support_tickets"), store)
+    return StoreAnalysis(History(store, rows), report, refused)
+
+
+def _from_database(store_id: str) -> "StoreAnalysis":
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.reading import stored_history
+
+    folder = TemporaryDirectory(prefix="quimbi-")
+    history, report = stored_history(open_database(), store_id, Path(folder.name))
+    return StoreAnalysis(history, report, _folder=folder)
+
+
+def _found(given: Given | None) -> Table | None:
+    """Return a table as found, in memory as one chunk."""
+    if given is None:
+        return None
+    if isinstance(given, pd.DataFrame):
+        return Table.of(Chunk(given.reset_index(drop=True)))
+    with open_table(given) as table:
+        chunks = list(table.chunks(None))
+    frames, broken = [chunk.frame for chunk in chunks], [line for chunk in chunks for line in chunk.broken]
+    return Table.of(Chunk(pd.concat(frames, ignore_index=True), broken))
+
+
+def _accepted(
+    store: Store, given: Mapping[str, Table | None]
+) -> tuple[Store, dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Sort tables into accepted and refused rows, orders before their lines; the store gets its orders' currency."""
+    now, known = pd.Timestamp.now("UTC"), IdSet()
+    accepted, refused = {}, {}
+    for spec in (tables.ORDERS, tables.ORDER_ITEMS, tables.SUPPORT_TICKETS):
+        table, called = given[spec.name], spec.name.replace("_", " ")
+        if table is None:
+            continue
+        found = survey(table, spec, f"the table of {called}", table is given["orders"] and spec is tables.ORDER_ITEMS)
+        preparation = Preparation(found, store.time_zone, now, store.currency or found.currency, known)
+        (prepared,) = (preparation.prepare(chunk) for chunk in table.chunks(None))
+        accepted[spec.name], refused[spec.name] = prepared.accepted.reset_index(drop=True), prepared.refused
+        if len(prepared.refused) > MOST_REFUSED * preparation.tally.n_read:
+            why = prepared.refused["reason"].value_counts().index[0]
+            raise BadInputError(
+                f"{len(prepared.refused):,} of {preparation.tally.n_read:,} {called} are refused, most often: {why}"
+            )
+        if spec is tables.ORDERS:
+            known = IdSet.of([hashed(accepted[spec.name]["order_id"])])
+            store = replace(store, currency=store.currency or found.currency)
+    return store, accepted, refused
+
+
+@dataclass(frozen=True)
+class StoreAnalysis:
+    """A store, ready to be segmented.
+
+    Parameters
+    ----------
+    history : History
+        What it recorded.
+    policy_report : dict of str to int
+        What its order policy did, in words and rows.
+    refused : mapping of table to DataFrame
+        ``row`` and ``reason`` of rows that cannot be used.
+    """
+
+    history: History
+    policy_report: Report
+    refused: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    _folder: Any = field(default=None, repr=False)
+
+    def discover(
+        self,
+        axes: Iterable[str] | None = None,
+        *,
+        min_k: int = 2,
+        max_k: int = 6,
+        ai_naming: bool = False,
+        as_of: Instant | str | None = None,
+        min_population: int = 100,
+        random_state: int = 0,
+    ) -> "Discovery":
+        """Find the segments of every axis.
+
+        Parameters
+        ----------
+        axes : iterable of str, optional
+            All by default.
+        min_k, max_k : int
+            Fewest and most segments of an axis.
+        ai_naming : bool
+            Let Claude name the segments (``ANTHROPIC_API_KEY``); by rule otherwise.
+        as_of : Instant or str, optional
+            Blind to anything later; by default the end of the last order's day.
+        random_state : int
+            Same data and seed, same result.
+
+        Raises
+        ------
+        BadInputError
+            If there are fewer customers than ``min_population``, or an option cannot be.
+        UnknownAxisError
+            If an axis does not exist.
+        """
+        history = self.history.until(None if as_of is None else to_instant(as_of, "as_of"))
+        history = history.until(history.end)
+        require_population(history, min_population)
+        options = FitOptions(min_k, max_k, random_state=random_state)
+        reference = fit_reference(history)
+        sample = Features(measure(history.sample(options.max_sample, random_state), axes, reference=reference,
+                                  recorded=history.recorded))  # fmt: skip
+        fitted = fit_store(history, features=sample, reference=reference, recorded=sample.recorded, options=options)
+        return Discovery(self, history, fitted, sample, ai_naming)
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What was found in a store.
+
+    Parameters
+    ----------
+    store : StoreAnalysis
+        Whose it is.
+    history : History
+        What the models saw.
+    fitted : FittedStore
+        Models, reference and noise tests.
+    sample : Features
+        Of the customers that shaped the fits.
+    ai_naming : bool
+        Whether Claude names the segments.
+    """
+
+    store: StoreAnalysis
+    history: History
+    fitted: FittedStore
+    sample: Features
+    ai_naming: bool = False
+
+    @cached_property
+    def scores(self) -> dict[str, AxisScores]:
+        """Memberships, distances and evidence of everybody, by axis."""
+        parts = list(score_store(self.history, self.fitted.models, self.fitted.reference, self.fitted.recorded))
+        return {axis: AxisScores.joined([part.scores[axis] for part in parts]) for axis in self.fitted.models}
+
+    @cached_property
+    def axes(self) -> pd.DataFrame:
+        """By axis: ``status`` (active, weak, inactive), ``reason``, ``k``, ``silhouette``, ``stability_ari``."""
+        rows = {}
+        inactive = {**self.sample.inactive, **self.fitted.inactive}
+        for axis in [name for name in AXES if name in self.fitted.models or name in inactive]:
+            model, noise = self.fitted.models.get(axis), self.fitted.noise.get(axis)
+            rows[axis] = {
+                "status": "inactive" if noise is None else noise.status,
+                "reason": inactive.get(axis) if noise is None else noise.reason,
+                "k": pd.NA if model is None else model.k_,
+                "silhouette": np.nan if model is None else float(model.silhouette_),
+                "stability_ari": np.nan if model is None else float(model.stability_ari_),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").astype({"k": "Int64"}).rename_axis("axis")
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """One row a segment: axis, segment_id, segment_name, interpretation, customers, share (0-1)."""
+        plans = {axis: self._plan(axis) for axis in self.fitted.models}
+        answers = self._asked(plans) if self.ai_naming else {}
+        rows = []
+        for axis, plan in plans.items():
+            named = decide_names(plan, answers.get(axis, {}))[["segment_id", "segment_name", "interpretation"]]
+            counts = dict(zip(self.scores[axis].segment_ids, self._counts(axis).tolist(), strict=True))
+            named.insert(0, "axis", axis)
+            rows.append(named.assign(customers=named["segment_id"].map(counts)))
+        columns = ["axis", "segment_id", "segment_name", "interpretation", "customers"]
+        found = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+        return found.assign(share=found["customers"] / max(len(self.history.population), 1))
+
+    def _plan(self, axis: str) -> NamePlan:
+        currency = self.history.store.currency or ""
+        return plan_names(AXES[axis], self.fitted.models[axis], self.sample[axis], currency, None, self._counts(axis))
+
+    def _counts(self, axis: str) -> Any:
+        scores = self.scores[axis]
+        return np.bincount(scores.dominant, minlength=len(scores.segment_ids))
+
+    def _asked(self, plans: Mapping[str, NamePlan]) -> dict[str, Mapping[str, tuple[str, str]]]:
+        from quimbi_assets.resources.claude import Claude
+
+        claude = Claude()
+        answers = claude.name_axes({axis: plan.brief for axis, plan in plans.items()}, claude.model())
+        return {axis: answer.conversation.passed for axis, answer in answers.items()}
+
+    def memberships(self, axis: str, by: By = "name") -> pd.DataFrame:
+        """Return how much each customer belongs to each segment of an axis (0-1, rows sum to 1).
+
+        Returns
+        -------
+        DataFrame, shape (n_customers, k)
+            Columns are the segments, by name or by id.
+
+        Raises
+        ------
+        UnknownAxisError
+            If the axis has no segments, with those that do.
+        """
+        if axis not in self.scores:
+            raise UnknownAxisError(f"axis {axis} has no segments here; there are: {', '.join(self.scores)}")
+        scores, names = self.scores[axis], self._names(by)[axis]
+        columns = [names[segment] for segment in scores.segment_ids]
+        return pd.DataFrame(scores.memberships, index=scores.customers.rename("customer_id"), columns=columns)
+
+    def dominant_segments(self, by: By = "name") -> pd.DataFrame:
+        """Return each customer's nearest segment on every axis, by name or by id; shape (n_customers, n_axes)."""
+        names = self._names(by)
+        columns = {
+            axis: np.array([names[axis][segment] for segment in scores.segment_ids], dtype=object)[scores.dominant]
+            for axis, scores in self.scores.items()
+        }
+        customers = pd.Index(self.history.customers.to_pandas(), name="customer_id")
+        return pd.DataFrame(columns, index=customers)
+
+    def _names(self, by: By) -> dict[str, dict[str, str]]:
+        shown = "segment_name" if by == "name" else "segment_id"
+        own = self.segments.groupby("axis")
+        return {str(axis): dict(zip(rows["segment_id"], rows[shown], strict=True)) for axis, rows in own}
+
+    def profile(self, customer_ids: Iterable[str]) -> pd.DataFrame:
+        """Profile some customers.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by ``customer_id``, in the order asked for: the columns of ``customer_profiles``, and ``segments``:
+            by axis ``id``, ``name``, ``membership`` and ``strength``.
+
+        Raises
+        ------
+        BadInputError
+            If a customer is unknown.
+        """
+        wanted = pd.Index([str(customer) for customer in customer_ids], name="customer_id")
+        unknown = wanted.difference(pd.Index(self.history.customers.to_pandas()))
+        if len(unknown):
+            raise BadInputError(f"no customer {', '.join(unknown[:5])} in store {self.history.store.store_id}")
+        own = self.history.of(wanted.unique())
+        features = Features(
+            measure(own, self.fitted.models, recorded=self.fitted.recorded, reference=self.fitted.reference)
+        )
+        rows = self._profiler.profile(features, self._risks(own, next(iter(features.values())).index))
+        names = self._names("name")
+        records = [profile_record({str(k): v for k, v in row.items()}, names) for row in rows.to_dict("records")]
+        return pd.DataFrame(records).set_index("customer_id").reindex(wanted)
+
+    @cached_property
+    def _profiler(self) -> Profiler:
+        return Profiler(
+            self.fitted.models,
+            {str(axis): rows for axis, rows in self.segments.groupby("axis")},
+            dict.fromkeys(self.fitted.models, "0"),
+            store_id=self.history.store.store_id,
+            as_of=zoned(self.history.end),
+            currency=self.history.store.currency or "",
+            archetypes=self._archetypes,
+            weak=[axis for axis, noise in self.fitted.noise.items() if noise.status != ACTIVE],
+        )
+
+    @property
+    def _archetypes(self) -> ArchetypeSet:
+        active = [axis for axis, noise in self.fitted.noise.items() if noise.status == ACTIVE]
+        return choose_archetypes(self.scores, None, active).kept
+
+    @cached_property
+    def _churn(self) -> ChurnModel | str:
+        try:
+            return train_churn(self.history).model
+        except InsufficientHistoryError as why:
+            return str(why)
+
+    def _risks(self, own: History, customers: pd.Index) -> ChurnRisks:
+        if isinstance(self._churn, str):
+            return no_risks(len(customers), self._churn)
+        return churn_risks(self._churn, own, customers, version="0", currency=self.history.store.currency or "")

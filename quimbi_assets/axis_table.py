@@ -1,0 +1,316 @@
+"""What rests between stages: a Parquet table with its columns, and facts about it that are typed.
+
+Belongs here: the table, its facts, reading it in batches and writing it whole. Does not: where tables of which asset
+rest (``resources.parquet_io``).
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from quimbi_assets.engines import BATCH_ROWS
+from quimbi_assets.instants import Instant
+from quimbi_assets.store import Store
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+FACTS = b"quimbi_facts"
+"""Key of a table's facts in its Parquet file."""
+FACTS_FILE = "facts.json"
+ACTIVE, WEAK, INACTIVE = "active", "weak", "inactive"
+T = TypeVar("T", bound="Facts")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a table as a whole; kept as JSON in the file."""
+
+    def to_json(self) -> str:
+        """Return the facts as JSON text."""
+        return json.dumps({part.name: _plain(getattr(self, part.name)) for part in fields(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read facts back; what is not declared any more is left out."""
+        given = json.loads(text)
+        return cls(**{part.name: _typed(part.name, given[part.name]) for part in fields(cls) if part.name in given})
+
+
+@dataclass(frozen=True)
+class TableFacts(Facts):
+    """Facts about a table of a store, or of one axis of it.
+
+    Parameters
+    ----------
+    at : Instant, optional
+        Exclusive instant as of which everything in it is.
+    status : str
+        ``active``, ``weak`` or ``inactive``; an inactive axis's table has no rows.
+    reason : str, optional
+        Why it is not active, in words.
+    recorded : frozenset of str
+        Columns that the store records.
+    run_id : str, optional
+        Dagster's run that made it.
+    model_version : str, optional
+        Registered version of the model that scored it, or that serves.
+    segment_ids : tuple of str
+        Segments that list columns are about, in their order.
+    store : Store, optional
+        How the store's orders are to be read.
+    """
+
+    at: Instant | None = None
+    status: str = ACTIVE
+    reason: str | None = None
+    recorded: frozenset[str] = frozenset()
+    run_id: str | None = None
+    model_version: str | None = None
+    segment_ids: tuple[str, ...] = ()
+    store: Store | None = None
+
+    @classmethod
+    def inactive(cls, reason: str, **facts: Any) -> "TableFacts":
+        """Return the facts of an axis that a store's columns or customers do not give."""
+        return cls(status=INACTIVE, reason=reason, **facts)
+
+    @property
+    def inactive_reason(self) -> str | None:
+        """Why there is nothing in it; None if there is."""
+        return (self.reason or INACTIVE) if self.status == INACTIVE else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return json.loads(value.to_json()) if isinstance(value, Store) else value
+
+
+def _typed(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    readers: dict[str, Callable[[Any], Any]] = {
+        "at": Instant,
+        "recorded": frozenset,
+        "segment_ids": tuple,
+        "store": lambda given: Store.from_json(json.dumps(given)),
+    }
+    return readers[name](value) if name in readers else value
+
+
+@dataclass(frozen=True)
+class AxisTable:
+    """A table at rest: one Parquet file, or a folder of files that follow one another.
+
+    Rows of customers are in ascending order of ``customer_id``, so that tables of several axes can be read side by
+    side.
+    """
+
+    place: "UPath | Path"
+    _files: Sequence["UPath | Path"] = field(init=False, repr=False, default=())
+
+    def __post_init__(self) -> None:
+        """List the files once."""
+        found = sorted(self.place.glob("*.parquet")) if self.place.is_dir() else [self.place]
+        object.__setattr__(self, "_files", found)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns, without the facts."""
+        return self._head[0]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all files."""
+        return self._head[1]
+
+    @cached_property
+    def _head(self) -> tuple[pa.Schema, int, bytes]:
+        schema, n, facts = pa.schema([]), 0, b"{}"
+        for path in self._files:
+            with _opened(path) as file:
+                schema, n = file.schema_arrow, n + file.metadata.num_rows
+                facts = (schema.metadata or {}).get(FACTS, facts)
+        if self.place.is_dir():  # written by an engine that spreads the work: the facts lie beside the rows
+            facts = (self.place / FACTS_FILE).read_bytes()
+        return _nullable(schema), n, facts
+
+    @cached_property
+    def facts(self) -> TableFacts:
+        """Facts about the table."""
+        return self.facts_as(TableFacts)
+
+    def facts_as(self, kind: type[T]) -> T:
+        """Return the facts of a table of another kind."""
+        return kind.from_json(self._head[2])
+
+    def batches(self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
+        """Yield the rows in tables of exactly so many, the last of fewer; one empty table if there are none."""
+        waiting: list[pa.RecordBatch] = []
+        held = 0
+        for path in self._files:
+            with _opened(path) as file:
+                for batch in file.iter_batches(min(rows, BATCH_ROWS), columns=columns, use_threads=_is_local(path)):
+                    waiting.append(batch.cast(_nullable(batch.schema)))
+                    held += len(batch)
+                    while held >= rows:
+                        table = pa.Table.from_batches(waiting)
+                        yield table.slice(0, rows)
+                        waiting = table.slice(rows).to_batches()
+                        held -= rows
+        if held:
+            yield pa.Table.from_batches(waiting)
+        elif not self.n_rows:
+            names = self.schema.names if columns is None else columns
+            yield pa.schema([self.schema.field(name) for name in names]).empty_table()
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return all rows; meant for tables that are small by nature, and for columns that are."""
+        return pa.concat_tables(self.batches(columns))
+
+    def take(self, places: NDArray[np.intp], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows at some places, ascending, with no more than a batch of the others in memory."""
+        found, start = [], 0
+        for table in self.batches(columns):
+            own = places[(places >= start) & (places < start + len(table))] - start
+            found.append(table.take(pa.array(own)))
+            start += len(table)
+        return pa.concat_tables(found)
+
+
+class TableWriter:
+    """Writes a table piece by piece, one row group each; whole or not at all. Use as a context manager.
+
+    A file is written beside its place and moved there when the block ends well, so that readers never see half of one.
+
+    Parameters
+    ----------
+    place : UPath
+        Where the table is to rest.
+    schema : pyarrow Schema
+        Its columns.
+    facts : Facts
+        What is known of it as a whole.
+    """
+
+    def __init__(self, place: "UPath", schema: pa.Schema, facts: Facts) -> None:
+        self.place = place
+        self._schema = schema.with_metadata({FACTS: facts.to_json().encode()})
+        self._partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+
+    def __enter__(self) -> Self:
+        """Open the file."""
+        self.place.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._partial.open("wb")
+        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
+        return self
+
+    def write(self, rows: pa.Table | pa.RecordBatch) -> None:
+        """Append rows."""
+        table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+        self._writer.write_table(table.cast(self._schema))
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Move the file to its place, or remove it after an error."""
+        try:
+            self._writer.close()
+            self._file.close()
+            if error is None:
+                if self.place.is_dir():
+                    remove(self.place)
+                self._partial.rename(self.place)
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_in_parts(place: "UPath", facts: Facts) -> Iterator["UPath"]:
+    """Yield a folder to write a table's files into: with the facts it takes the table's place if the block ends well.
+
+    For engines that spread the work; whole or not at all, as with ``TableWriter``.
+    """
+    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        (partial / FACTS_FILE).write_text(facts.to_json())
+        remove(place)
+        partial.rename(str(place))
+    finally:
+        remove(partial)
+
+
+def remove(place: "UPath") -> None:
+    """Remove a table, be it a file or a folder; no error if there is none."""
+    if place.is_dir():
+        for path in place.iterdir():
+            remove(path)
+        place.rmdir()
+    else:
+        place.unlink(missing_ok=True)
+
+
+def write_table(
+    place: "UPath", rows: Iterable[pa.Table | pa.RecordBatch], facts: Facts, schema: pa.Schema | None = None
+) -> None:
+    """Write rows as they come, with facts about them; whole or not at all.
+
+    ``schema`` is needed where there may be no rows; by default it is that of the first.
+    """
+    pieces = iter(rows)
+    first = next(pieces, None)
+    known = schema or (pa.schema([]) if first is None else first.schema)
+    with TableWriter(place, known, facts) as writer:
+        for piece in chain([] if first is None else [first], pieces):
+            writer.write(piece)
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    """Return a schema without metadata, in which any column may hold NULL: Spark writes what it knows never does."""
+    return pa.schema([column.with_nullable(True) for column in schema])
+
+
+def _is_local(path: "UPath | Path") -> bool:
+    return getattr(path, "protocol", "") in ("", "file")
+
+
+def _opened(path: "UPath | Path") -> pq.ParquetFile:
+    """Open a Parquet file so that no thread of Arrow's is left with a file of Python's.
+
+    ``pq.read_table`` of an open Python file lets such a thread close it a moment after the table is there; where the
+    process ends in that moment, Python 3.11 aborts it with exit code 134 (seen after one in ten runs).
+    """
+    if _is_local(path):
+        return pq.ParquetFile(getattr(path, "path", str(path)))
+    return pq.ParquetFile(path.open("rb"))
+
+
+def side_by_side(tables: Mapping[str, AxisTable], rows: int) -> Iterator[dict[str, pa.Table]]:
+    """Yield the same customers' rows of several tables, so many at a time.
+
+    Raises
+    ------
+    ValueError
+        If the tables do not hold the same customers.
+    """
+    for parts in zip(*(table.batches(rows=rows) for table in tables.values()), strict=True):
+        found = dict(zip(tables, parts, strict=True))
+        first = next(iter(found.values()))["customer_id"]
+        for name, part in found.items():
+            if not part["customer_id"].equals(first):
+                raise ValueError(f"{name}: its table is not of the same customers in the same order")
+        yield found

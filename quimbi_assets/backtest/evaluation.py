@@ -1,0 +1,169 @@
+"""A store's backtest: all cut-offs, and for each axis whether its segments beat RFM.
+
+Belongs here: the choice of cut-offs, the table over them, its picture. Does not: a single cut-off (``cut_off``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.axes import AXES
+from quimbi_assets.backtest.cut_off import Finding, evaluate_cut_off
+from quimbi_assets.churn.cut_offs import rolling_cut_offs
+from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_words, plain_axes, to_png
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.history import History
+
+HORIZON_DAYS = 90
+"""Days between cut-offs, too, so that outcomes do not overlap."""
+MOST_CUT_OFFS = 3
+SHORTEST_HISTORY_DAYS = 90
+CONFIDENCE = (0.05, 0.95)
+BETTER, LEVEL, WORSE, UNKNOWN = "better", "level", "worse", "not measured"
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What segments told about the days after each cut-off.
+
+    Parameters
+    ----------
+    cut_offs : list of Timestamp
+        Naive UTC, ascending.
+    horizon_days : int
+        Days after a cut-off whose outcomes count.
+    axes : DataFrame of n_axes rows
+        By ``axis``: ``verdict`` (``better`` or ``worse`` than RFM where the 90 % interval of the difference leaves out
+        0, ``level`` between, ``not measured``), ``segments`` and ``rfm`` (share of variance explained, mean over
+        cut-offs), ``difference`` with ``low`` and ``high``; the same for memberships: ``memberships``,
+        ``memberships_difference``, ``memberships_low``, ``memberships_high``, ``memberships_verdict``; ``outcomes``,
+        ``n_segments``, ``n_customers``, ``n_cuts``, ``reason``.
+    by_cut_off : DataFrame
+        ``axis``, ``cut``, ``n_segments``, ``n_customers``, ``segments``, ``memberships``, ``rfm``.
+    """
+
+    cut_offs: list[pd.Timestamp]
+    horizon_days: int
+    axes: pd.DataFrame
+    by_cut_off: pd.DataFrame
+
+
+def backtest(
+    history: History, *, random_state: int = 0, progress: Callable[[str, float], None] = lambda message, done: None
+) -> Backtest:
+    """Try a store's segments on its own past: same history and seed, same result.
+
+    Parameters
+    ----------
+    history : History
+    random_state : int
+        Seed of everything random.
+    progress : callable
+        Hears a message and the share already done.
+
+    Raises
+    ------
+    BadInputError
+        If the history is too short for a single cut-off.
+    """
+    latest_first = rolling_cut_offs(
+        history.span[0],
+        history.end,
+        HORIZON_DAYS,
+        apart_days=HORIZON_DAYS,
+        most=MOST_CUT_OFFS,
+        least_history_days=SHORTEST_HISTORY_DAYS,
+    )
+    if not latest_first:
+        needed = SHORTEST_HISTORY_DAYS + HORIZON_DAYS
+        raise BadInputError(f"a backtest needs {needed} days of orders; this store has fewer")
+    cut_offs = latest_first[::-1]
+    findings: list[Finding] = []
+    reasons: dict[str, str] = {}
+    for i, cut_off in enumerate(cut_offs):
+        progress(f"history up to {cut_off:%Y-%m-%d}", i / len(cut_offs))
+        more, why = evaluate_cut_off(history, cut_off, HORIZON_DAYS, random_state=random_state)
+        findings += more
+        reasons |= why
+    return Backtest(cut_offs, HORIZON_DAYS, _axes(findings, reasons), _by_cut_off(findings))
+
+
+def _by_cut_off(findings: list[Finding]) -> pd.DataFrame:
+    columns = ["axis", "cut", "n_segments", "n_customers", "segments", "memberships", "rfm"]
+    return pd.DataFrame([[getattr(finding, column) for column in columns] for finding in findings], columns=columns)
+
+
+def _axes(findings: list[Finding], reasons: dict[str, str]) -> pd.DataFrame:
+    rows = []
+    for name in AXES:
+        of_axis = [finding for finding in findings if finding.axis == name]
+        unknown = {"verdict": UNKNOWN, "memberships_verdict": UNKNOWN, "reason": reasons.get(name)}
+        rows.append(_verdict(name, of_axis) if of_axis else {"axis": name, **unknown})
+    return pd.DataFrame(rows).set_index("axis")
+
+
+def _verdict(name: str, findings: list[Finding]) -> dict[str, object]:
+    """Put the cut-offs of one axis together; customers are resampled within each."""
+    low, high = np.quantile(np.mean([finding.differences for finding in findings], axis=0), CONFIDENCE)
+    lowest, highest = np.quantile(np.mean([f.membership_differences for f in findings], axis=0), CONFIDENCE)
+    columns = ("segments", "memberships", "rfm")
+    segments, memberships, rfm = (float(np.mean([getattr(f, column) for f in findings])) for column in columns)
+    return {
+        "axis": name,
+        "verdict": _against(low, high),
+        "segments": segments,
+        "rfm": rfm,
+        "difference": segments - rfm,
+        "low": float(low),
+        "high": float(high),
+        "memberships_verdict": _against(lowest, highest),
+        "memberships": memberships,
+        "memberships_difference": memberships - rfm,
+        "memberships_low": float(lowest),
+        "memberships_high": float(highest),
+        "outcomes": ", ".join(dict.fromkeys(outcome for finding in findings for outcome in finding.outcomes)),
+        "n_segments": max(finding.n_segments for finding in findings),
+        "n_customers": min(finding.n_customers for finding in findings),
+        "n_cuts": len(findings),
+        "reason": None,
+    }
+
+
+def _against(low: float, high: float) -> str:
+    return BETTER if low > 0 else WORSE if high < 0 else LEVEL
+
+
+def draw_backtest(report: Backtest) -> bytes:
+    """Draw per axis what its segments explained, beside RFM, as PNG; at least one axis is measured."""
+    table = report.axes[report.axes["verdict"] != UNKNOWN].sort_values("difference")
+    height = 1.7 + 0.55 * len(table)
+    n_better = int((table["verdict"] == BETTER).sum())
+    n_fuzzy = int((table["memberships_verdict"] == BETTER).sum())
+    subtitle = (
+        f"Share of variance of the next {report.horizon_days} days' outcomes that they explain, and as many RFM "
+        f"groups; mean of {len(report.cut_offs)} cuts; orange: segments no better than RFM"
+    )
+    title = f"Segments tell more than RFM on {n_better} of {len(table)} axes, memberships in them on {n_fuzzy}"
+    figure = canvas(9.6, height, title, subtitle)
+    axes = figure.add_axes((0.24, 0.5 / height, 0.72, 1 - 1.65 / height))
+    places = np.arange(len(table))
+    for offset, column, colour, strength, label in (
+        (0.27, "memberships", COLOURS[0], 1.0, "memberships in segments"),
+        (0.0, "segments", COLOURS[0], 0.55, "segments"),
+        (-0.27, "rfm", COLOURS[7], 1.0, "RFM groups"),
+    ):
+        axes.barh(places + offset, 100 * table[column].clip(lower=0), 0.25, color=colour, alpha=strength, label=label)
+        for place, value in zip(places, table[column], strict=True):
+            text = f"{100 * value:.1f} %"
+            at = (100 * max(value, 0), place + offset)
+            axes.annotate(text, at, (3, 0), textcoords="offset points", va="center", fontsize=7.5, color=QUIET)
+    axes.set_yticks(places, [in_words(name) for name in table.index])
+    axes.set_xlim(0, max(1.0, 112 * float(table[["segments", "memberships", "rfm"]].to_numpy().max())))
+    axes.set_xlabel("variance explained, %", fontsize=9, color=QUIET)
+    plain_axes(axes, grid="x")
+    for tick, verdict in zip(axes.get_yticklabels(), table["verdict"], strict=True):
+        tick.set_color(INK if verdict == BETTER else COLOURS[1])
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8.5)
+    return to_png(figure)

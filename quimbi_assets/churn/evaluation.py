@@ -1,0 +1,272 @@
+"""The evaluation on unseen history: the last hold-outs of H days, each foretold from what was known before it.
+
+Belongs here: several hold-outs put together, the decision which kind serves, and its picture. Does not: one hold-out
+(``examples``), the model that serves (``training``).
+
+One hold-out is one season: a gift shop's first run-up to Christmas says as little about next spring as a quiet spring
+would about it. So the origin rolls back, a hold-out at a time, for as long as the history before it is enough.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quimbi_assets.churn.examples import HoldOut, hold_out
+from quimbi_assets.churn.history import History
+from quimbi_assets.churn.measures import (
+    Interval,
+    auc,
+    auc_difference,
+    brier,
+    calibration_bins,
+    calibration_error,
+    lift,
+)
+from quimbi_assets.churn.model import RECENCY_BASELINE
+from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, to_png
+from quimbi_assets.errors import InsufficientHistoryError
+
+Array = NDArray[np.float64]
+
+MOST_HOLD_OUTS = 3
+"""Before the third last, few stores have enough to learn from (``cut_offs.PARTS_OF_HISTORY``)."""
+CHANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How one way to tell risk did: AUC, Brier score, lift as means over hold-outs; calibration of all customers."""
+
+    auc: Interval
+    brier: float
+    calibration_error: float
+    lift: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the last hold-outs of history say about a store's churn risk.
+
+    Parameters
+    ----------
+    hold_outs : list of HoldOut
+        Latest first, one to three, not overlapping.
+    horizon_days : int
+        H, length of each.
+    model, baseline : Figures
+        The kind chosen before each hold-out, and the recency baseline.
+    base_brier : float
+        Of the population at the base rate before each hold-out.
+    difference : Interval
+        AUC of the model less that of the recency baseline, on the same customers.
+
+    References
+    ----------
+    L. J. Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International Journal of
+    Forecasting 16 (2000): rolling origins.
+    """
+
+    hold_outs: list[HoldOut]
+    horizon_days: int
+    model: Figures
+    baseline: Figures
+    base_brier: float
+    difference: Interval
+
+    @property
+    def kind(self) -> str:
+        """The kind chosen before the latest hold-out, which is fitted to serve."""
+        return self.hold_outs[0].kind
+
+    @property
+    def n_customers(self) -> int:
+        """Customers of the latest hold-out; earlier ones hold fewer."""
+        return len(self.hold_outs[0].truth)
+
+    @property
+    def away_share(self) -> float:
+        """Share of the customers of all hold-outs who stayed away."""
+        return float(np.concatenate([each.truth for each in self.hold_outs]).mean())
+
+    @property
+    def serves(self) -> str:
+        """The kind that serves: the chosen one, unless the baseline ranks or tells better on unseen history."""
+        beaten = self.difference.value < 0 or self.model.brier > self.baseline.brier
+        return RECENCY_BASELINE if beaten else self.kind
+
+    @property
+    def weak_reason(self) -> str | None:
+        """Why the risk says little about anybody: it ranks no better than chance; None where it does."""
+        area = self.served.auc
+        if area.low > CHANCE:
+            return None
+        return f"ranks customers no better than chance (AUC {area.value:.2f}, {area.low:.2f}-{area.high:.2f})"
+
+    @property
+    def served(self) -> Figures:
+        """Figures of the kind that serves."""
+        return self.baseline if self.serves == RECENCY_BASELINE else self.model
+
+    def risk_served(self, each: HoldOut) -> Array:
+        """Return the risks that the kind which serves gave before a hold-out."""
+        return each.baseline if self.serves == RECENCY_BASELINE else each.risk
+
+    @property
+    def worst_calibration_error(self) -> float:
+        """Of what serves, the calibration error in the hold-out where it was largest."""
+        return float(self.by_hold_out["calibration_error"].max())
+
+    @cached_property
+    def by_hold_out(self) -> pd.DataFrame:
+        """What serves, hold-out by hold-out.
+
+        Latest first: ``from`` (ISO date), ``customers``, ``stayed_away``, ``mean_risk`` and ``auc`` (0-1), ``brier``,
+        ``calibration_error``.
+        """
+        rank = by_days if self.serves == RECENCY_BASELINE else self.risk_served
+        rows = [
+            {
+                "from": f"{each.cut_off:%Y-%m-%d}",
+                "customers": len(each.truth),
+                "stayed_away": float(each.truth.mean()),
+                "mean_risk": float(self.risk_served(each).mean()),
+                "auc": auc(each.truth, rank(each)).value,
+                "brier": brier(each.truth, self.risk_served(each)),
+                "calibration_error": calibration_error(each.truth, self.risk_served(each)),
+            }
+            for each in self.hold_outs
+        ]
+        return pd.DataFrame(rows)
+
+
+def evaluate(history: History, sample: History, observation_end: pd.Timestamp, horizon_days: int) -> Evaluation:
+    """Test on the last hold-outs of history what was learnt before each.
+
+    Parameters
+    ----------
+    history : History
+        The population, on whom it is tested.
+    sample : History
+        Whom to learn from.
+    observation_end : Timestamp
+        Naive UTC, exclusive.
+
+    Raises
+    ------
+    InsufficientHistoryError
+        If the history does not reach for one hold-out, or nearly everybody did the same in it.
+    """
+    hold_outs = [hold_out(history, sample, observation_end, horizon_days)]
+    try:
+        while len(hold_outs) < MOST_HOLD_OUTS:
+            hold_outs.append(hold_out(history, sample, hold_outs[-1].cut_off, horizon_days))
+    except InsufficientHistoryError:
+        pass  # the history reaches no further back
+    return put_together(hold_outs, horizon_days)
+
+
+def put_together(hold_outs: list[HoldOut], horizon_days: int) -> Evaluation:
+    """Evaluate at least one hold-out, latest first."""
+    return Evaluation(
+        hold_outs=hold_outs,
+        horizon_days=horizon_days,
+        model=figures(hold_outs, lambda each: each.risk),
+        baseline=figures(hold_outs, lambda each: each.baseline, by_days),
+        base_brier=float(np.mean([brier(h.truth, np.full(len(h.truth), h.base_rate)) for h in hold_outs])),
+        difference=mean_interval([auc_difference(h.truth, h.risk, h.days) for h in hold_outs]),
+    )
+
+
+def figures(
+    hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array], rank: Callable[[HoldOut], Array] | None = None
+) -> Figures:
+    """Judge one way to tell risk on at least one hold-out.
+
+    Parameters
+    ----------
+    risk : callable
+        What it told before a hold-out, shape (n,), 0-1.
+    rank : callable, optional
+        What orders customers as these risks do, or more finely, shape (n,), any scale; the risks by default.
+    """
+    rank = rank or risk
+    return Figures(
+        auc=mean_interval([auc(h.truth, rank(h)) for h in hold_outs]),
+        brier=float(np.mean([brier(h.truth, risk(h)) for h in hold_outs])),
+        calibration_error=calibration_error(*_together(hold_outs, risk)),
+        lift=float(np.mean([lift(h.truth, rank(h)) for h in hold_outs])),
+    )
+
+
+def bins_of(hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array]) -> Array:
+    """Return :func:`calibration_bins` of the customers of all hold-outs together, shape (n_bins, 3)."""
+    return calibration_bins(*_together(hold_outs, risk))
+
+
+def by_days(each: HoldOut) -> Array:
+    """Rank by days since the last order themselves, shape (n,): their calibrated curve is flat at both ends."""
+    return each.days
+
+
+def _together(hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array]) -> tuple[NDArray[np.bool_], Array]:
+    """Return who stayed away and the risk told, of the customers of all hold-outs."""
+    return np.concatenate([each.truth for each in hold_outs]), np.concatenate([risk(each) for each in hold_outs])
+
+
+def mean_interval(intervals: list[Interval]) -> Interval:
+    """Return the mean of estimates from several hold-outs, its interval as wide as theirs on average.
+
+    Notes
+    -----
+    Most customers are in all hold-outs, so the estimates are not independent. An interval of their mean that is right
+    whatever their correlation is that of full correlation; with independent ones it would be narrower.
+
+    Examples
+    --------
+    >>> mean_interval([Interval(0.8, 0.7, 0.9), Interval(0.6, 0.4, 0.8)])
+    Interval(value=0.7, low=0.55, high=0.85)
+    """
+    values = np.array([[each.value, each.low, each.high] for each in intervals]).mean(axis=0).round(12)
+    return Interval(*values.tolist())
+
+
+def draw_calibration(evaluation: Evaluation) -> bytes:
+    """Draw how risk and outcome agree, for the model that serves and for the recency baseline, as PNG.
+
+    All hold-outs together as thick lines; each on its own, of what serves, as a thin one.
+    """
+    alone = evaluation.serves == RECENCY_BASELINE
+    title = "Churn risk: days since the last order serve alone" if alone else "Churn risk, beside the last order alone"
+    starts = ", ".join(f"{each.cut_off:%Y-%m-%d}" for each in reversed(evaluation.hold_outs))
+    subtitle = (
+        f"No order in the {evaluation.horizon_days} days from {starts} on, foretold before; up to "
+        f"{evaluation.n_customers:,} customers in tenths by risk"
+    )
+    figure = canvas(8.0, 5.0, title, subtitle)
+    axes = figure.add_axes((0.1, 0.12, 0.86, 0.7))
+    axes.plot([0, 100], [0, 100], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)), label="as it should be")
+    if len(evaluation.hold_outs) > 1:
+        for i, each in enumerate(evaluation.hold_outs):
+            thin = calibration_bins(each.truth, evaluation.risk_served(each))
+            label = "thin: each window on its own" if i == 0 else None
+            colour = COLOURS[7] if alone else COLOURS[0]
+            axes.plot(100 * thin[:, 0], 100 * thin[:, 1], color=colour, linewidth=0.7, alpha=0.45, label=label)
+    baseline_bins = bins_of(evaluation.hold_outs, lambda each: each.baseline)
+    shown = [(baseline_bins, COLOURS[7], "days since the last order alone", evaluation.baseline)]
+    if not alone:
+        bins = bins_of(evaluation.hold_outs, lambda each: each.risk)
+        shown.append((bins, COLOURS[0], f"model ({evaluation.kind})", evaluation.model))
+    for bins, colour, label, by in shown:
+        text = f"{label}: AUC {by.auc.value:.3f}, calibration error {100 * by.calibration_error:.1f} points"
+        axes.plot(100 * bins[:, 0], 100 * bins[:, 1], "o-", color=colour, markersize=5, linewidth=1.4, label=text)
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("risk given, %", fontsize=9, color=QUIET)
+    axes.set_ylabel("stayed away, %", fontsize=9, color=QUIET)
+    plain_axes(axes, grid="both")
+    axes.legend(loc="upper left", frameon=False, fontsize=8.5)
+    return to_png(figure)

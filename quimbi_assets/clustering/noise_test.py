@@ -1,0 +1,287 @@
+"""Whether customers differ on an axis more, or less, than the same customers would if they were all alike.
+
+Belongs here: the statistics, on arrays (variance against that of a reference, agreement of two halves), and the
+decision, in words. Does not: where the reference comes from (``abstention``).
+
+Statistics take values of the real store and of R reference stores at once, shape (1 + R, n, d), the real one first, NaN
+where undefined.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from quimbi_assets.clustering.scaling import Array
+from quimbi_assets.clustering.selection import chosen_faults
+
+WINSOR = (0.01, 0.99)
+"""Quantiles, over real and reference values together, beyond which a value counts as the quantile itself."""
+
+FEWEST = 20
+"""Fewest customers with a value (a pair of values) for a statistic to be tried at all."""
+
+LEVEL = 0.01
+"""Chance that an axis in which customers do not differ at all shows any real feature (adjusted by Holm's method over
+the axis's features and both tests)."""
+
+SMALLEST_RATIO = 1.1
+"""Variance between customers, over (or under) chance, from which a difference is worth acting on. Assumption; real
+stores dealt anew stay within it on nearly every feature where a thousand customers or more are compared."""
+
+SMALLEST_GAIN = 0.1
+"""Share of the disagreement between a customer's two halves, as chance leaves it, that must be missing in the real
+store: ``(reliability - by chance) / (1 - by chance)``, as in Cohen's kappa. Assumption: below a tenth, what is seen
+of a customer is the moment's. A plain difference would hide what many orders bring: halves of 60 orders agree at 0.90
+in lifetime value by chance alone, at 0.95 in a real grocery store."""
+
+REAL_SHARE = 0.5
+"""Share of the axis's tested features that must be real: distances weigh all features alike, so below it segments
+follow chance more than customers."""
+
+MOSTLY = 0.5
+"""Share of customers with a single order from which the page warns."""
+
+Statistic = tuple[Array, Array]
+"""Value and squared standard error, each of shape (1 + R, d); NaN where there is none."""
+
+
+def winsorise(values: Array) -> Array:
+    """Cut extreme values at limits common to all stores, so that real and reference are treated alike."""
+    flat = values.reshape(-1, values.shape[-1])
+    limits = np.array([_limits(column[~np.isnan(column)]) for column in flat.T])
+    return np.clip(values, limits[:, 0], limits[:, 1])
+
+
+def _limits(defined: Array) -> tuple[float, float]:
+    low, high = np.quantile(defined, WINSOR) if len(defined) else (0.0, 0.0)
+    return float(low), float(high)
+
+
+def log_variances(values: Array) -> Statistic:
+    """Logarithm of the variance between customers; NaN where fewer than :data:`FEWEST` have a value or all the same.
+
+    Notes
+    -----
+    Squared standard error ``(kurtosis - 1) / n``: skewed money needs a larger difference than a clock angle.
+
+    Examples
+    --------
+    >>> value, error = log_variances(np.tile([1.0, -1.0], 50).reshape(1, 100, 1))
+    >>> float(value[0, 0].round(3)), float(error[0, 0])
+    (0.0, 0.0)
+    """
+    defined = ~np.isnan(values)
+    n = defined.sum(axis=1)
+    filled = np.where(defined, values, 0.0)
+    mean = filled.sum(axis=1) / np.maximum(n, 1)
+    squares = np.where(defined, filled - mean[:, None, :], 0.0) ** 2
+    variance = squares.sum(axis=1) / np.maximum(n, 1)
+    varies = (n >= FEWEST) & (variance > 1e-12 * np.maximum(mean**2, 1e-12))
+    safe = np.where(varies, variance, 1.0)
+    kurtosis = (squares**2).sum(axis=1) / np.maximum(n, 1) / safe**2
+    value = np.where(varies, np.log(safe), np.nan)
+    return value, np.where(varies, np.maximum(kurtosis - 1, 0.0) / np.maximum(n, 1), np.nan)
+
+
+def reliabilities(first: Array, second: Array) -> Statistic:
+    """Intraclass correlation, ICC(1), of values from one half of each customer's orders and from the other.
+
+    -1 to 1; NaN where fewer than :data:`FEWEST` customers have both or nobody differs.
+
+    Notes
+    -----
+    ``(between - within) / (between + within)`` of the mean squares. Standard error by the influence of each
+    customer, so that a few extreme customers who agree do not pass for many.
+
+    References
+    ----------
+    Shrout, Fleiss: Intraclass correlations, Psychological Bulletin 86 (1979).
+    """
+    both = ~np.isnan(first) & ~np.isnan(second)
+    n = np.maximum(both.sum(axis=1), 1)
+    a, b = (np.where(both, half, 0.0) for half in (first, second))
+    centre = (a + b).sum(axis=1) / (2 * n)
+    a, b = (np.where(both, half - centre[:, None, :], 0.0) for half in (a, b))
+    product, square = 2 * a * b, a**2 + b**2
+    total = square.sum(axis=1)
+    varies = (both.sum(axis=1) >= FEWEST) & (total > 1e-12 * n * np.maximum(centre**2, 1e-12))
+    safe = np.where(varies, total, 1.0)
+    value = product.sum(axis=1) / safe
+    influence = np.where(both, product - value[:, None, :] * square, 0.0) * (n / safe)[:, None, :]
+    error = (influence**2).sum(axis=1) / n**2
+    return np.where(varies, value, np.nan), np.where(varies, error, np.nan)
+
+
+def against_reference(statistic: Statistic) -> tuple[Array, Array]:
+    """Compare the real store with the reference ones: difference from their mean, and in standard errors; shape (d,).
+
+    Notes
+    -----
+    The error of one reference store is the larger of what its customers show and what the reference stores show
+    among themselves.
+    """
+    value, error = statistic
+    n_reference = len(value) - 1
+    difference = value[0] - value[1:].mean(axis=0)
+    spread = value[1:].var(axis=0, ddof=1) if n_reference > 1 else np.zeros(value.shape[1])
+    total = error[0] + np.maximum(error[1:].mean(axis=0), spread) / n_reference
+    z = np.divide(difference, np.sqrt(total), out=np.full_like(difference, np.nan), where=total > 0)
+    return difference, z
+
+
+def two_sided(z: Array) -> Array:
+    """Probability of a standard normal at least as far from 0 on either side; 1 where ``z`` is NaN."""
+    return np.where(np.isnan(z), 1.0, 2 * ndtr(-np.abs(np.nan_to_num(z))))
+
+
+def one_sided(z: Array) -> Array:
+    """Probability of a standard normal at least as high; 1 where ``z`` is NaN."""
+    return np.where(np.isnan(z), 1.0, ndtr(-np.nan_to_num(z)))
+
+
+def holm(p_values: Array) -> Array:
+    """Adjust p-values for being several (Holm's step-down procedure): those at most a are significant at level a.
+
+    Examples
+    --------
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    flat = p_values.ravel()
+    order = np.argsort(flat, kind="stable")
+    adjusted = np.minimum(np.maximum.accumulate(flat[order] * np.arange(len(flat), 0, -1)), 1.0)
+    out = np.empty_like(flat)
+    out[order] = adjusted
+    return out.reshape(p_values.shape)
+
+
+def decide_features(figures: pd.DataFrame) -> pd.DataFrame:
+    """Say of every feature of an axis whether customers really differ in it: ``is_real`` of ``NoiseTest.figures``.
+
+    One of the two tests is significant at :data:`LEVEL` and shows an effect of at least :data:`SMALLEST_RATIO` or
+    :data:`SMALLEST_GAIN`.
+
+    Notes
+    -----
+    Variance is tested on both sides: customers who are consistent make trends and category counts narrower than
+    chance. Agreement of halves is tested upwards only.
+    """
+    tested = figures["is_tested"].to_numpy(dtype=bool)
+    columns = figures[["variance_ratio", "variance_z", "reliability_gain", "reliability_z"]].to_numpy(dtype=float)
+    ratio, variance_z, gain, agreement_z = columns[tested].T
+    p_values = holm(np.stack([two_sided(variance_z), one_sided(agreement_z)]))
+    wider = (p_values[0] <= LEVEL) & (np.abs(np.log(ratio)) >= np.log(SMALLEST_RATIO))
+    steadier = (p_values[1] <= LEVEL) & (gain >= SMALLEST_GAIN)
+    is_real = np.zeros(len(figures), dtype=bool)
+    is_real[tested] = wider | steadier
+    return figures.assign(is_real=is_real)
+
+
+@dataclass(frozen=True)
+class NoiseTest:
+    """Whether customers really differ on one axis.
+
+    Parameters
+    ----------
+    figures : DataFrame
+        One row a clustering feature that has values: ``feature``; ``n_customers`` with a value; ``variance_ratio``,
+        between customers over that of the dealt store (1: chance), with ``variance_z``; ``reliability``, agreement of
+        a customer's odd and even orders (ICC); ``reliability_by_chance``, the same in the dealt store;
+        ``reliability_gain``, the share of the disagreement by chance that is missing; ``reliability_z``;
+        ``is_tested``: False where dealing changes nothing; ``is_real``.
+    n_customers : int
+        Customers compared: the sample's, with enough orders for the axis.
+    ordered_once : float
+        Share of the sample's customers with a single order, 0-1.
+    division_faults : str, optional
+        Which limits of ``selection`` the segments that serve do not meet, in words: customers may differ without
+        falling into segments that another sample of them would show again. None where they meet all.
+    """
+
+    axis: str
+    figures: pd.DataFrame
+    n_customers: int
+    ordered_once: float
+    division_faults: str | None = None
+
+    def with_division(self, selection: pd.DataFrame) -> "NoiseTest":
+        """Return the same with the faults of the segments that serve, from their model's ``selection_``."""
+        return replace(self, division_faults=chosen_faults(selection))
+
+    @property
+    def n_tested(self) -> int:
+        """Features that could be tested."""
+        return int(self.figures["is_tested"].sum())
+
+    @property
+    def real_share(self) -> float:
+        """Share of tested features in which customers really differ; 0 if none could be tested."""
+        return float(self.figures["is_real"].sum() / self.n_tested) if self.n_tested else 0.0
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether customers differ no more than orders dealt anew would make them, in most features."""
+        return self.real_share < REAL_SHARE
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the axis's segments are shown as weak: they follow chance, or no division of customers holds."""
+        return self.is_chance or self.division_faults is not None
+
+    @property
+    def status(self) -> str:
+        """``weak`` or ``active``."""
+        return "weak" if self.is_weak else "active"
+
+    @property
+    def reason(self) -> str | None:
+        """Why the axis is weak, or what to keep in mind about it, in one sentence or two; None: nothing."""
+        parts = [self._why()] if self.is_chance else []
+        if self.division_faults is not None:
+            parts.append(f"no division into segments is balanced, separate and repeatable: {self.division_faults}")
+        if self.ordered_once > MOSTLY:
+            parts.append(
+                f"{self.ordered_once:.0%} of customers ordered once: for them this describes what happened once, "
+                "more than a trait"
+            )
+        return ". ".join(parts) or None
+
+    def metrics(self) -> dict[str, float]:
+        """Return finite figures by metric name: ``variance_ratio.<feature>``, ``reliability.<feature>`` and others."""
+        table = self.figures.set_index("feature")
+        named = {
+            f"{column}.{feature}": float(value)
+            for column in ("variance_ratio", "reliability", "reliability_by_chance")
+            for feature, value in table[column].items()
+        }
+        named |= {"real_features_share": self.real_share, "customers_compared": float(self.n_customers)}
+        return {name: value for name, value in named.items() if np.isfinite(value)}
+
+    def _why(self) -> str:
+        tested = self.figures[self.figures["is_tested"]]
+        if tested.empty:
+            return (
+                f"nothing here can be told from chance: of {self.n_customers:,} customers compared, none differ "
+                "in anything but how many orders they placed and when the first was"
+            )
+        words = (
+            f"customers really differ in {int(tested['is_real'].sum())} of {len(tested)} features: compared with the "
+            f"same orders dealt anew among {self.n_customers:,} customers, their variance is "
+            f"{_range(tested['variance_ratio'])} times as large"
+        )
+        if tested["reliability"].notna().any():
+            words += (
+                f", and two halves of a customer's orders agree at {_range(tested['reliability'])} (dealt: "
+                f"{_range(tested['reliability_by_chance'])})"
+            )
+        return words
+
+
+def _range(values: pd.Series) -> str:
+    defined = values.dropna()
+    if defined.empty:
+        return "not known how many"
+    low, high = f"{defined.min():.2f}", f"{defined.max():.2f}"
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,197 @@
+"""The customers that shape a fit: some states set apart, features filtered, the population on one scale.
+
+Belongs here: preparing them, and measuring partitions of them. Does not: which states and features are tried
+(``subset_search``), features left out because customers divide better without them.
+"""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quimbi_assets.clustering.candidates import Candidate, champion_centers, measure_candidates, settle_near
+from quimbi_assets.clustering.scaling import Array, Scaler, clean, fit_scaler
+from quimbi_assets.clustering.scoring import FittedAxis
+from quimbi_assets.clustering.selection import faults
+from quimbi_assets.clustering.structural import DeclaredState, find_states, place_states
+from quimbi_assets.errors import InactiveAxisError
+from quimbi_assets.sampling import customer_order
+
+MIN_DIVIDED = 10
+"""Fewest customers to divide. Only what arithmetic needs: how many make a store is the caller's to say."""
+TWIN = 0.999
+"""Size of a correlation from which two features are one fact: a share and its complement, or the same counted twice."""
+
+
+@dataclass(frozen=True)
+class PreparedSample:
+    """Customers of an axis on one scale, with some structural states set apart.
+
+    Parameters
+    ----------
+    model : FittedAxis
+        Unfitted: numbers of segments, seed.
+    fixed : frozenset of str
+        Columns that tell the states, which are always used.
+    features : tuple of str
+        Clustering features that pass the filter, in declared order.
+    dropped : dict of str to str
+        The others, with the reason.
+    columns : list of str of length d
+        The features, then the columns of states that are no feature; the scaler is over these.
+    raw, scaled : DataFrame, ndarray of shape (n, d)
+        Customers that shape the fit, in seeded order, in original units and in scaled space.
+    member : ndarray of int of shape (n,)
+        Their state, -1 for none.
+    population : ndarray of shape (n_customers, d)
+        All customers in scaled space.
+    """
+
+    model: FittedAxis
+    champion: FittedAxis | None
+    states: tuple[str, ...]
+    fixed: frozenset[str]
+    features: tuple[str, ...]
+    dropped: dict[str, str]
+    columns: list[str]
+    scaler: Scaler
+    raw: pd.DataFrame
+    scaled: Array
+    member: NDArray[np.intp]
+    population: Array
+
+    def uses(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
+        """Mask of the columns of some features, and of the states that are no feature; shape (d,)."""
+        return np.array([column in names or column not in self.features for column in self.columns], dtype=np.bool_)
+
+    def columns_of(self, names: tuple[str, ...]) -> list[str]:
+        """Names of these columns."""
+        return [column for column, used in zip(self.columns, self.uses(names), strict=True) if used]
+
+    def measure(self, names: tuple[str, ...]) -> list[Candidate]:
+        """Measure every number of clusters of the customers in no state, by increasing k, on some of the features.
+
+        On the champion's features its partition is carried on where it is as good. On others than these or all,
+        stability is measured only where nothing else speaks against a candidate.
+
+        Raises
+        ------
+        InactiveAxisError
+            If customers show fewer patterns than segments are asked for.
+        """
+        used, n_states, inside = self.uses(names), len(self.states), self.member >= 0
+        scaled, divided = self.scaled[:, used], self.scaled[~inside][:, used]
+        most = min(self.model.max_k - n_states, len(np.unique(divided, axis=0)), len(divided) - 1)
+        least = max(1, self.model.min_k - n_states)
+        if most < least:
+            raise InactiveAxisError(f"customers show only {most} different patterns; {least} segments need as many")
+        scaler, columns = self.scaler.take(used), self.columns_of(names)
+        start = self.champion and champion_centers(self.champion, scaler, columns, list(self.states))
+        whole = len(names) == len(self.features) or start is not None
+        candidates = measure_candidates(
+            divided,
+            scaled[inside],
+            self.member[inside],
+            self.population[:, used],
+            range(least, most + 1),
+            self.model.random_state,
+            is_hopeful=lambda candidate: whole or not faults(candidate),
+            refine=partial(settle_near, start=start),
+        )
+        return [replace(candidate, features=names, states=self.states) for candidate in candidates]
+
+
+def prepare_sample(
+    model: FittedAxis,
+    frame: pd.DataFrame,
+    transforms: dict[str, str],
+    structural: tuple[DeclaredState, ...],
+    evident: NDArray[np.bool_],
+    champion: FittedAxis | None = None,
+) -> PreparedSample:
+    """Set states apart, draw the customers that shape the fit and put the population on one scale.
+
+    Parameters
+    ----------
+    structural : tuple of (feature, equals, name)
+        States to set apart where a mass of customers share them. The others are as for ``fit_axis``.
+
+    Raises
+    ------
+    InactiveAxisError
+        If too few customers or features are left.
+    """
+    names, conditions, member = find_states(frame, structural, evident, most=model.max_k - 1)
+    order = customer_order(frame.index, model.random_state)
+    order = order[(evident | (member >= 0))[order]][: model.max_sample]
+    member = member[order]
+    n_divided, n = int((member < 0).sum()), len(frame)
+    if n_divided < MIN_DIVIDED:
+        raise InactiveAxisError(
+            f"only {n_divided} of {n} customers (n_samples={n}) have enough orders to be told apart; "
+            f"{MIN_DIVIDED} are needed"
+        )
+    sampled = frame.iloc[order]
+    scaler, features, dropped = filter_features(sampled[member < 0], transforms)
+    scaler, columns = place_states(scaler, features, conditions)
+    raw = pd.DataFrame(clean(sampled[columns].to_numpy(dtype=np.float64)), columns=columns)
+    return PreparedSample(
+        model=model,
+        champion=champion,
+        states=tuple(names),
+        fixed=frozenset(column for column, _ in conditions),
+        features=tuple(features),
+        dropped=dropped,
+        columns=columns,
+        scaler=scaler,
+        raw=raw,
+        scaled=scaler.scale_values(raw.to_numpy()),
+        member=member,
+        population=scaler.scale_values(clean(frame[columns].to_numpy(dtype=np.float64))),
+    )
+
+
+def filter_features(divided: pd.DataFrame, transforms: dict[str, str]) -> tuple[Scaler, list[str], dict[str, str]]:
+    """Keep the features that are recorded, tell customers apart, and say no fact twice; fit the scaler to them.
+
+    Returns the scaler over the features used, these in declared order, and the others with the reason.
+
+    Raises
+    ------
+    InactiveAxisError
+        If fewer than two features vary.
+    """
+    dropped = {name: "not recorded" for name in transforms if name not in divided}
+    present = [name for name in transforms if name not in dropped]
+    values = divided[present].to_numpy(dtype=np.float64)
+    scaler, varies = fit_scaler(values, [transforms[name] for name in present])
+    undefined = ~np.isfinite(values).any(axis=0)
+    for name, varied, empty in zip(present, varies, undefined, strict=True):
+        if not varied:
+            dropped[name] = "undefined for everyone" if empty else "practically the same for everyone"
+    if varies.sum() < 2:
+        why = "; ".join(f"{name} is {reason}" for name, reason in dropped.items()) or "no other is declared"
+        raise InactiveAxisError(f"customers differ in {varies.sum()} feature(s) only, two are needed: {why}")
+    twins = _twins(scaler.scale_values(values), np.isfinite(values), varies)
+    for i, (other, correlation) in twins.items():
+        same = "says the same as" if correlation > 0 else "is the complement of"
+        dropped[present[i]] = f"{same} {present[other]} (correlation {correlation:.3f})"
+    used = varies & ~np.isin(np.arange(len(present)), list(twins))
+    return scaler.take(used), [name for name, use in zip(present, used, strict=True) if use], dropped
+
+
+def _twins(scaled: Array, defined: NDArray[np.bool_], varies: NDArray[np.bool_]) -> dict[int, tuple[int, float]]:
+    """Return each column that repeats an earlier one, with that column and the correlation."""
+    twins: dict[int, tuple[int, float]] = {}
+    for later in np.flatnonzero(varies):
+        for earlier in np.flatnonzero(varies[:later]):
+            both = defined[:, earlier] & defined[:, later]
+            pair = scaled[both][:, [earlier, later]]
+            if later in twins or earlier in twins or len(pair) < 3 or not (np.ptp(pair, axis=0) > 0).all():
+                continue
+            correlation = float(np.asarray(np.corrcoef(pair.T))[0, 1])
+            if abs(correlation) >= TWIN:
+                twins[int(later)] = (int(earlier), correlation)
+    return twins

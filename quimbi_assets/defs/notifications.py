@@ -1,0 +1,107 @@
+"""What the store is told of a week: one message, ids only, the same customer not again for a while.
+
+Belongs here: the asset. Does not: who is named and in which words (``weekly.notifications``), sending
+(``resources.slack``).
+"""
+
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+
+from quimbi_assets.defs.metadata import facts
+from quimbi_assets.defs.partitions import (
+    MIGRATIONS_KEY,
+    NOTICES_KEY,
+    OWNERS,
+    STORE_WEEKS,
+    store_week_key,
+    weeks_by_store,
+)
+from quimbi_assets.defs.retries import retried
+from quimbi_assets.instants import closed_week
+from quimbi_assets.resources.postgres.run_lock import RunLock
+from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.postgres.tables import notifications as notification_table
+from quimbi_assets.resources.postgres.tables import store_plans
+from quimbi_assets.resources.postgres.tables.drift import read_alerts
+from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.slack import Slack, escaped
+from quimbi_assets.weekly.notifications import NotificationPolicy, choose_notifications, notification_text
+
+PAST = "not sent: a week of the past"
+AGAIN = "not sent: this week was told already"
+NOBODY = "not sent: nobody is newly at risk"
+
+
+@dg.asset(
+    key=NOTICES_KEY,
+    deps=[MIGRATIONS_KEY],
+    partitions_def=STORE_WEEKS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="drift",
+    owners=OWNERS,
+    kinds={"postgres", "slack"},
+    description="Which alerted customers the store is told of: the ten most valuable newly at risk, nobody twice "
+    "within the weeks of its plan, nobody of the hold-out share. `quimbi.alert_notices`, and Slack for the last week.",
+)
+@retried
+def notifications(
+    context: dg.AssetExecutionContext,
+    store: StoreDatabase,
+    slack: Slack,
+    run_lock: dg.ResourceParam[RunLock],
+    progress: dg.ResourceParam[Progress],
+) -> dg.MaterializeResult:
+    """Choose, record and send the partitions' notifications, oldest week first."""
+    for store_id, weeks in weeks_by_store(context).items():
+        for week in weeks:
+            run_lock.require()
+            progress.step(f"notifications of {week}", 0.97)
+            metadata = _week(store_id, week, store, slack, pd.Timestamp.now("UTC"))
+            context.add_asset_metadata(metadata, NOTICES_KEY, store_week_key(store_id, week))
+    return dg.MaterializeResult(asset_key=NOTICES_KEY)
+
+
+def _week(
+    store_id: str, week: date, store: StoreDatabase, slack: Slack, now: pd.Timestamp
+) -> dict[str, dg.MetadataValue]:
+    database = store.database()
+    planned = next(found for found in store_plans.planned_stores(database) if found.store_id == store_id)
+    policy = NotificationPolicy(planned.plan.repeat_after_weeks, planned.plan.holdout_share)
+    alerts, flows = read_alerts(database, store_id, week)
+    before = notification_table.named_before(database, store_id, week)
+    chosen = choose_notifications(alerts, before, store_id, week, policy)
+    outcome = AGAIN
+    if not notification_table.was_told(database, store_id, week):
+        notification_table.publish_notices(database, store_id, week, chosen)
+        outcome = _send(store_id, week, chosen, flows, store, slack, closed_week(now.tz_convert(planned.time_zone)))
+    return facts(
+        len(chosen),
+        slack=outcome,
+        newly_at_risk=int((chosen["alert"] == "newly_at_risk").sum()),
+        named=int(chosen["named"].sum()),
+        held_out=int(chosen["held_out"].sum()),
+        named_lately=int(chosen["repeated"].sum()),
+    )
+
+
+def _send(
+    store_id: str,
+    week: date,
+    chosen: pd.DataFrame,
+    flows: list[dict[str, object]],
+    store: StoreDatabase,
+    slack: Slack,
+    newest: pd.Timestamp,
+) -> str:
+    if week < newest.date():
+        return PAST
+    if not chosen["named"].any():
+        return NOBODY
+    currency = read_store(store.database(), store_id).currency or ""
+    outcome = slack.send(escaped(notification_text(store_id, week, chosen, flows, currency)))
+    if outcome == "sent":
+        notification_table.mark_told(store.database(), store_id, week)
+    return outcome

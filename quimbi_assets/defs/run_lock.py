@@ -1,0 +1,43 @@
+"""Every run holds the right to run its stores from before its first step until after its last.
+
+Belongs here: the resource that takes it for runs that the UI, a schedule or a sensor launched; they wait, since the
+queue has put them in order. Does not: the lock itself (``resources.postgres.run_lock``); the command takes its own
+before it begins a run, and passes it on as this resource.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+
+import dagster as dg
+
+from quimbi_assets.defs.partitions import STORE_TAG, STORES
+from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.run_lock import RunLock
+
+PARTITION_TAG = "dagster/partition"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+@dg.resource(description="The right to run the run's stores: one run of a store at a time, whoever launched it.")
+def run_lock(context: dg.InitResourceContext) -> Iterator[RunLock]:
+    """Open the run's session at the database, wait until nobody else runs its stores, give them back at its end."""
+    run, instance = context.run, context.instance
+    if run is None or instance is None or context.log is None:
+        raise dg.DagsterInvariantViolationError("only a run can hold a store")
+    with closing(RunLock(open_database(), run.run_id)) as lock:
+        stores = stores_of(run.tags, instance)
+        instance.add_run_tags(run.run_id, {PROCESS_TAG: process_tag(run.run_id)})
+        if len(stores) == 1:
+            instance.add_run_tags(run.run_id, {STORE_TAG: stores[0]})
+        lock.take(stores, tell=context.log.info)
+        yield lock
+
+
+def stores_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str]:
+    """Return the stores of a run: that of its partition, or all of a backfill's range."""
+    ends = [tags[name].partition("|")[0] for name in (*RANGE_TAGS, PARTITION_TAG) if name in tags]
+    if len(ends) < 2:
+        return ends
+    known = list(instance.get_dynamic_partitions(str(STORES.name)))
+    return known[known.index(ends[0]) : known.index(ends[1]) + 1]

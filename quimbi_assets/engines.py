@@ -1,0 +1,130 @@
+"""Where expressions run: DuckDB in process over Parquet or Arrow, and what any other engine must be able to do.
+
+Belongs here: the protocol and DuckDB. Does not: any formula, Spark (``resources.spark``).
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+INTERRUPTED = "Query interrupted"
+"""What DuckDB's ``RuntimeError`` says where Ctrl-C ended a query."""
+BATCH_ROWS = 100_000
+MEMORY = "2GB"
+"""Of one engine; what needs more goes to disk."""
+
+
+class Engine(Protocol):
+    """What features need of an engine; ``dialect`` is its Ibis backend's name."""
+
+    dialect: str
+
+    def view(self, name: str, source: "pa.Table | UPath", where: str = "") -> None:
+        """Make the rows of ``source`` that meet a condition readable as table ``name``."""
+
+    def materialise(self, name: str, sql: str) -> None:
+        """Compute ``sql`` once and keep it as table ``name``."""
+
+    def arrow(self, sql: str) -> pa.Table:
+        """Return the rows of ``sql``, which are few."""
+
+    def write(self, sql: str, folder: "UPath", schema: pa.Schema) -> None:
+        """Write the rows of ``sql``, however many, as Parquet files that, by name, are in its order."""
+
+
+class DuckEngine:
+    """DuckDB in memory, private to one piece of work; use as a context manager.
+
+    Parameters
+    ----------
+    threads : int or None
+        None leaves it to DuckDB (all cores). With several, floating-point sums are taken in another order every time:
+        features are computed with one thread a part of the customers, so that the same data give the same bytes.
+    """
+
+    dialect = "duckdb"
+
+    def __init__(self, threads: int | None = None) -> None:
+        import duckdb
+
+        config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": _spill_directory()}
+        if threads is not None:
+            config["threads"] = threads
+        self._connection = duckdb.connect(config=config)
+
+    def __enter__(self) -> "DuckEngine":
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Close; Ctrl-C while DuckDB computes is Ctrl-C, not a failed query."""
+        self._connection.close()
+        if isinstance(error, RuntimeError) and str(error) == INTERRUPTED:
+            raise KeyboardInterrupt from error
+
+    def view(self, name: str, source: "pa.Table | UPath", where: str = "") -> None:
+        """Make the rows of ``source`` that meet a condition readable as table ``name``, without a copy."""
+        rows = f'"{name} as given"' if isinstance(source, pa.Table) else self._parquet(source)
+        if isinstance(source, pa.Table):
+            self._connection.register(f"{name} as given", source)
+        condition = f" WHERE {where}" if where else ""
+        self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM {rows}{condition}')
+
+    def take(self, name: str, rows: pa.RecordBatchReader) -> None:
+        """Read a stream of rows once and keep them as table ``name``."""
+        self._connection.register(f"{name} as given", rows)
+        self.materialise(name, f'SELECT * FROM "{name} as given"')
+        self._connection.unregister(f"{name} as given")
+
+    def materialise(self, name: str, sql: str) -> None:
+        """Compute ``sql`` once and keep it as table ``name``."""
+        self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql}')
+
+    def define(self, name: str, sql: str) -> None:
+        """Make ``sql`` readable as table ``name``, computed each time."""
+        self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
+
+    def drop(self, name: str) -> None:
+        """Let go of a table or view."""
+        kind = self._connection.execute(
+            "SELECT table_type FROM information_schema.tables WHERE table_name = ?", [name]
+        ).fetchall()[0][0]
+        self._connection.execute(f'DROP {"VIEW" if kind == "VIEW" else "TABLE"} "{name}"')
+
+    def arrow(self, sql: str) -> pa.Table:
+        """Return the rows of ``sql``, which are few."""
+        return self._connection.sql(sql).to_arrow_table()
+
+    def batches(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of ``sql`` in batches."""
+        yield from self._connection.sql(sql).to_arrow_reader(rows)
+
+    def write(self, sql: str, folder: "UPath", schema: pa.Schema) -> None:
+        """Write the rows of ``sql`` as the one Parquet file of a folder."""
+        import pyarrow.parquet as pq
+
+        folder.mkdir(parents=True)
+        file = folder / "part-0.parquet"
+        with file.open("wb") as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
+            for batch in self.batches(sql):
+                writer.write_batch(batch.cast(schema))
+
+    def _parquet(self, place: "UPath") -> str:
+        """Return a table function over a Parquet file or folder; other than local ones are read through fsspec."""
+        is_local = place.protocol in ("", "file")
+        if not is_local:
+            self._connection.register_filesystem(place.fs)
+        path = place.path if is_local else str(place)
+        found = f"{path}/*.parquet" if place.is_dir() else path
+        return "read_parquet('" + found.replace("'", "''") + "')"
+
+
+def _spill_directory() -> str:
+    return str(Path(tempfile.gettempdir()) / f"quimbi-spill-{os.getpid()}")

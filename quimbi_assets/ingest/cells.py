@@ -1,0 +1,249 @@
+"""Cells as files hold them become text or numbers, or are refused where two readings are possible.
+
+Belongs here: type to text, number formats, what amount is absurd, and what the cells of a whole column say about how
+each one is meant. Does not: dates (``dates``), which columns hold what (``tables``).
+"""
+
+import json
+from enum import Flag, auto
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+NULL_WORDS: tuple[str, ...] = ("", "nan", "NaN", "NAN", "null", "NULL", "Null", "none", "None", "NONE")
+NULL_WORDS += ("n/a", "N/A", "#N/A", "<NA>", "NaT", "NA")
+"""Cells that say "nothing here"."""
+
+
+class Signs(Flag):
+    """What some cell of a column shows; a column's signs are the union of its chunks'."""
+
+    NONE = 0
+    FILLED = auto()
+    """There is a cell with something in it."""
+    NOT_WHOLE = auto()
+    """... that is not a whole number written as ``1001.0``."""
+    DECIMAL_DOT = auto()
+    DECIMAL_COMMA = auto()
+    LONE_DOT = auto()
+    """... with a decimal point and no comma before it; so for `LONE_COMMA`."""
+    LONE_COMMA = auto()
+    DAY_FIRST = auto()
+    MONTH_FIRST = auto()
+    OFFSET = auto()
+    UNCLEAR_OFFSET = auto()
+    """... with a UTC offset at a date of which only the other cells tell whether it can be read."""
+
+
+LARGEST_AMOUNT = 1e7
+"""Assumption: no shop's order or unit price reaches ten million of an ordinary currency; what does is a typing error
+or a placeholder such as 99999999.99."""
+
+LARGEST_AMOUNT_IN_SMALL_UNITS = 1e10
+"""The same for currencies whose unit is worth about a cent or less."""
+
+SMALL_UNITS = frozenset(
+    {"CLP", "COP", "CRC", "GNF", "HUF", "IDR", "IRR", "JPY", "KHR", "KRW", "LAK", "LBP", "MGA", "MMK"}
+)
+SMALL_UNITS |= {"MNT", "PYG", "RWF", "TZS", "UGX", "UZS", "VND", "XAF", "XOF"}
+"""ISO 4217 codes of such currencies."""
+
+_UNIT = r"(?:[A-Z]{2,3}|[$€£¥₹₩₫₽]|kr\.?|zł|Kč)"
+_WRITTEN = (
+    rf"^(?P<before>[-+(]?)\s*{_UNIT}?\s*(?P<after>[-+]?)\s*"
+    rf"(?P<digits>\d[\d.,'’\s]*|[.,]\d+)\s*{_UNIT}?\s*(?P<end>[-)]?)$"
+)
+_DECIMALS = {
+    Signs.DECIMAL_DOT: r"\.\d{1,2}\D*$",
+    Signs.LONE_DOT: r"^[^,]*\.\d{1,2}\D*$",
+    Signs.DECIMAL_COMMA: r",\d{1,2}\D*$",
+    Signs.LONE_COMMA: r"^[^.]*,\d{1,2}\D*$",
+}
+
+
+def largest_amount(currency: str | None) -> float:
+    """Return the amount above which a row is refused as absurd, in `currency`.
+
+    Examples
+    --------
+    >>> largest_amount("USD"), largest_amount("VND"), largest_amount(None)
+    (10000000.0, 10000000000.0, 10000000.0)
+    """
+    return LARGEST_AMOUNT_IN_SMALL_UNITS if currency in SMALL_UNITS else LARGEST_AMOUNT
+
+
+def text_signs(values: pd.Series) -> Signs:
+    """Return what a chunk of a column says about reading it as text: `FILLED`, `NOT_WHOLE`."""
+    known = values.dropna()
+    signs = Signs.FILLED if len(known) else Signs.NONE
+    if pd.api.types.is_float_dtype(known.dtype):
+        numbers = known.to_numpy("float64")
+        return signs if (np.isfinite(numbers) & (numbers % 1 == 0)).all() else signs | Signs.NOT_WHOLE
+    for some in (known.head(100), known):  # nearly always the first hundred tell
+        if not plain_text(some).dropna().str.fullmatch(r"\d+\.0").all():
+            return signs | Signs.NOT_WHOLE
+    return signs
+
+
+def as_text(values: pd.Series, signs: Signs | None = None) -> pd.Series:
+    """Return values as text without surrounding space, NULL where there is nothing.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        (n,) of any type, lists included.
+    signs : Signs, optional
+        `text_signs` of the whole column, of which `values` are a part; by default `values` are all of it.
+
+    Returns
+    -------
+    pandas.Series
+        (n,) ``str``. Whole numbers held as floats, or written so, lose their ``.0`` if every value of the column is
+        such a number.
+
+    Examples
+    --------
+    >>> as_text(pd.Series([1001.0, None, 7.0])).tolist()
+    ['1001', nan, '7']
+    >>> as_text(pd.Series([" a ", "", "NULL"])).tolist()
+    ['a', nan, nan]
+    """
+    signs = text_signs(values) if signs is None else signs
+    whole = Signs.NOT_WHOLE not in signs
+    if whole and pd.api.types.is_float_dtype(values.dtype):
+        return values.astype("Int64").astype("str")
+    text = plain_text(values)
+    return text.str.removesuffix(".0") if whole and Signs.FILLED in signs else text
+
+
+def as_labels(text: pd.Series) -> pd.Series:
+    """Return lists written as JSON, as helpdesks export tags, as words with commas; other text as it is.
+
+    Examples
+    --------
+    >>> as_labels(pd.Series(['[{"id": 1, "name": "late"}, {"id": 2, "name": "refund"}]', "late", "[]"])).tolist()
+    ['late, refund', 'late', nan]
+    """
+    listed = text[text.str.startswith("[").fillna(value=False).astype(bool)]
+    if listed.empty:
+        return text
+    codes, distinct = pd.factorize(listed)
+    words = pd.Series([_words(one) for one in distinct], dtype="str")
+    return text.where(~text.index.isin(listed.index), words.reindex(codes).set_axis(listed.index))
+
+
+def _words(listed: str) -> str | None:
+    try:
+        parts = json.loads(listed)
+    except ValueError:
+        parts = [part.strip(" '\"") for part in listed.strip("[]").split(",")]
+    return _joined(parts) or None
+
+
+def _joined(parts: Any) -> str:
+    return ", ".join(str(part.get("name", part) if isinstance(part, dict) else part) for part in parts)
+
+
+def plain_text(values: pd.Series) -> pd.Series:
+    """Return values as text, stripped, NULL for `NULL_WORDS`; floats keep their ``.0``."""
+    if values.dtype == object:
+        values = values.map(_plain, na_action="ignore")
+    text = values.astype("str").str.strip()
+    if text.str.contains("\0", regex=False).any():
+        text = text.str.replace("\0", "", regex=False)  # PostgreSQL's text cannot hold it
+    return text.mask(text.isin(NULL_WORDS))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return _joined(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    return str(value)
+
+
+def amount_signs(values: pd.Series, known: Signs = Signs.NONE) -> Signs:
+    """Return what a chunk of a column says about reading it as amounts; signs already `known` are not looked for."""
+    signs = Signs.FILLED if values.notna().any() else Signs.NONE
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return signs
+    text = plain_text(values)
+    has_comma = bool(text.str.contains(",", regex=False).any())
+    for sign, pattern in _DECIMALS.items():
+        needs_comma = sign in Signs.DECIMAL_COMMA | Signs.LONE_COMMA
+        if sign not in known and (has_comma or not needs_comma) and text.str.contains(pattern).any():
+            signs |= sign
+    return signs
+
+
+def parse_amounts(values: pd.Series, signs: Signs | None = None) -> pd.Series:
+    """Read amounts.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        (n,) numbers, or text such as ``"12.50"``, ``"$1,234.50"``, ``"12,50 €"``, ``"(3.00)"``; NULL allowed.
+    signs : Signs, optional
+        `amount_signs` of the whole column, of which `values` are a part; by default `values` are all of it.
+
+    Returns
+    -------
+    pandas.Series
+        (n,) float64, NaN where `values` is NULL **or** cannot be read; compare with ``values.notna()``.
+        Infinities stay, for the schema to refuse.
+
+    Notes
+    -----
+    ``"1,234"`` has two readings. The rest of the column decides: where other values have a decimal point it is a
+    thousand, where others have a decimal comma it is 1.234, and where neither occurs it is not read at all.
+
+    Examples
+    --------
+    >>> parse_amounts(pd.Series(["$1,234.50", "12,50", "(3.00)", "1,234", "abc", None])).tolist()
+    [1234.5, 12.5, -3.0, nan, nan, nan]
+    """
+    if pd.api.types.is_bool_dtype(values.dtype):
+        return pd.Series(np.nan, index=values.index, dtype="float64")
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values.astype("float64")
+    text = values.astype("str")
+    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+    odd = bool((values.notna() & numbers.isna()).any())
+    if odd or (signs is not None and Signs.DECIMAL_COMMA in signs):
+        codes, distinct = pd.factorize(text)
+        read = _parse_distinct(pd.Series(distinct, dtype="str"), amount_signs(values) if signs is None else signs)
+        numbers = read.reindex(codes).set_axis(values.index)
+    return numbers
+
+
+def _parse_distinct(text: pd.Series, signs: Signs) -> pd.Series:
+    """Read distinct texts, none of them NULL, some of them not plain numbers."""
+    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+    odd = numbers.isna()
+    comma_decimals = Signs.DECIMAL_COMMA in signs and Signs.LONE_DOT not in signs
+    dot_decimals = Signs.DECIMAL_DOT in signs and Signs.LONE_COMMA not in signs
+    if comma_decimals:  # then "1.234" is a thousand as well, although it reads as a number
+        odd |= text.str.fullmatch(r"\s*-?[1-9]\d{0,2}(?:\.\d{3})+\s*")
+    numbers[odd] = _parse_written(text[odd], dot_decimals, comma_decimals)
+    return numbers
+
+
+def _parse_written(text: pd.Series, dot_decimals: bool, comma_decimals: bool) -> pd.Series:
+    """Read what is not a plain number: signs, symbols, separators; NaN where unreadable or ambiguous."""
+    part = text.str.strip().str.extract(_WRITTEN).fillna("")
+    signs = part["before"] + part["after"] + part["end"]
+    bare = part["digits"].str.replace(r"(?<=\d)['’\s](?=\d{3})", "", regex=True).str.strip()
+    dotted = bare.str.fullmatch(r"\d{1,3}(?:,\d{3})+\.\d+|\d+\.?\d*|\.\d+|\d{1,3}(?:,\d{3}){2,}")
+    comma = bare.str.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d+|\d+,\d{1,2}|\d+,\d{4,}|0,\d+|,\d+|\d{1,3}(?:\.\d{3}){2,}")
+    if dot_decimals != comma_decimals:  # the column tells what the separator of "1,234" or "1.234" means
+        unclear = bare.str.fullmatch(r"[1-9]\d{0,2}[.,]\d{3}")
+        dotted, comma = (dotted | unclear, comma) if dot_decimals else (dotted & ~unclear, comma | unclear)
+    as_dotted = bare.str.replace(",", "", regex=False)
+    as_comma = bare.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    chosen = as_dotted.where(dotted, as_comma.where(comma & ~dotted))
+    numbers = pd.to_numeric(chosen, errors="coerce").astype("float64")
+    numbers = numbers.where(~signs.isin(["-", "()"]), -numbers)
+    return numbers.where(signs.isin(["", "+", "-", "()"]))

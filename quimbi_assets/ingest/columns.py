@@ -1,0 +1,124 @@
+"""Which column of a store's file is which canonical column.
+
+Belongs here: recognising columns, and the shape of a Shopify order export (one row a line item, order fields on an
+order's first row only). Does not: the names themselves (``tables``), reading values (``rows``).
+"""
+
+import re
+from collections.abc import Collection, Iterable
+
+import pandas as pd
+
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest.tables import ORDER_ITEMS, TableSpec
+
+STATES = {"test": "test", "is_test": "test", "cancelled_at": "cancelled", "canceled_at": "cancelled"}
+"""Columns that say of an order that it is none, and the status it has then."""
+
+
+def normalised(name: object) -> str:
+    """Return a column name in lower snake case.
+
+    Examples
+    --------
+    >>> normalised("Lineitem price"), normalised("customer.id"), normalised(" Created at ")
+    ('lineitem_price', 'customer_id', 'created_at')
+    """
+    return re.sub(r"[^a-z0-9]+", "_", str(name).strip().lower()).strip("_")
+
+
+def by_name(columns: Iterable[str]) -> dict[str, str]:
+    """Return a file's columns by their normalised names; of two with one name the first."""
+    names: dict[str, str] = {}
+    for column in columns:
+        names.setdefault(normalised(column), column)
+    return names
+
+
+def is_line_export(columns: Iterable[str]) -> bool:
+    """Tell whether a file with these columns is a Shopify order export: orders and lines in one, one row a line."""
+    return {"name", "lineitem_quantity", "lineitem_price"} <= by_name(columns).keys()
+
+
+def candidates(columns: Iterable[str], spec: TableSpec) -> dict[str, list[str]]:
+    """Return, for each canonical column, the file's columns that may be it, best first.
+
+    A line export repeats "Name" on every row ("Id" only on an order's first), and a bare "Refunded Amount" there is
+    the order's, not the line's.
+    """
+    columns = list(columns)
+    names, exported = by_name(columns), is_line_export(columns)
+    possible = {}
+    for column, spellings in spec.aliases.items():
+        meant = spellings
+        if exported and column == "order_id":
+            meant = ("name",)
+        elif exported and spec is ORDER_ITEMS:
+            meant = tuple(name for name in spellings if name.startswith("lineitem_"))
+        possible[column] = [names[name] for name in meant if name in names]
+    return possible
+
+
+def person_columns(columns: Iterable[str], spec: TableSpec) -> dict[str, str]:
+    """Return the file's columns that say whose a row is, best first, each with its kind of key."""
+    names = by_name(columns)
+    return {names[name]: kind for kind, spellings in spec.person.items() for name in spellings.split() if name in names}
+
+
+def find_columns(columns: Iterable[str], filled: Collection[str], spec: TableSpec, where: str) -> dict[str, str]:
+    """Find the file's column for each canonical column.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        The file's.
+    filled : collection of str
+        Those that are not wholly NULL.
+    spec : TableSpec
+        The table the file should become.
+    where : str
+        What to call the file in a message.
+
+    Returns
+    -------
+    dict
+        Canonical name → the file's name, for every column that is there and filled.
+
+    Raises
+    ------
+    BadInputError
+        If a required column is missing or wholly NULL.
+    """
+    columns = list(columns)
+    possible = candidates(columns, spec)
+    found = {name: next((c for c in those if c in filled), None) for name, those in possible.items()}
+    missing = [column for column in spec.required if found[column] is None]
+    if missing:
+        column = missing[0]
+        accepted = ", ".join(spec.aliases[column])
+        empty = " (it is there but empty in every row)" if by_name(columns).keys() & set(spec.aliases[column]) else ""
+        raise BadInputError(
+            f"{where} has no column {column}{empty}: it has {', '.join(columns)}; "
+            f"rename one of them to {column} (accepted: {accepted})"
+        )
+    return {name: column for name, column in found.items() if column is not None}
+
+
+def order_status(frame: pd.DataFrame, found: dict[str, str]) -> pd.Series | None:
+    """Return each order's status; None where no column of the file says anything.
+
+    A true ``test`` says more than a date in ``cancelled_at``, and that more than the status column.
+    """
+    status = frame[found["status"]] if "status" in found else None
+    for column in frame.columns:
+        state = STATES.get(normalised(column))
+        if state is None:
+            continue
+        says = frame[column].notna()
+        if state == "test":
+            says &= frame[column].astype("str").str.strip().str.lower().isin(["true", "1", "1.0", "yes", "t"])
+        if says.any():
+            before = pd.Series(None, index=frame.index, dtype="str") if status is None else status.astype("str")
+            overruled = (before == "test").fillna(value=False).astype(bool)
+            status = before.mask(says & ~overruled, state)
+    return status

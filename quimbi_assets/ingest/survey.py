@@ -1,0 +1,256 @@
+"""What must be known of a whole file before its first row is judged, found in a first pass over a few columns.
+
+Belongs here: which column is which, how a column's dates and amounts are written, which ids lie in several chunks, in
+which currency most orders are, whose a refund is. Does not: judging rows (``prepare``).
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+
+from quimbi_assets.ingest import columns
+from quimbi_assets.ingest.cells import Signs, amount_signs, parse_amounts, plain_text, text_signs
+from quimbi_assets.ingest.dates import date_signs
+from quimbi_assets.ingest.files import Table
+from quimbi_assets.ingest.keys import IdSet, hashed
+from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, TableSpec
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A file as a whole, as one of the tables a store sends.
+
+    Parameters
+    ----------
+    spec : TableSpec
+    where : str
+        What to call the file in a message.
+    columns : dict of str to str
+        Canonical column → the file's, as `columns.find_columns` finds them.
+    person : dict of str to str
+        The file's filled columns that say whose a row is → kind of key.
+    signs : dict of str to Signs
+        The file's columns that may be one of the table's → how their cells are written.
+    n_rows : int
+        Broken lines not counted.
+    ignored : list of str
+        The file's columns that mean nothing here.
+    is_export : bool
+        Whether it is a line export.
+    spread : IdSet
+        Ids (first column of the table's key) with rows in more than one chunk.
+    heads : IdSet
+        Of a line export read as orders: orders with a row that carries the order's fields.
+    currency : str or None
+        The most common one.
+    is_order_refund : bool
+        Of lines: the column of refunds repeats the order's on each of its lines.
+    """
+
+    spec: TableSpec
+    where: str
+    columns: dict[str, str]
+    person: dict[str, str]
+    signs: dict[str, Signs]
+    n_rows: int
+    ignored: list[str]
+    is_export: bool
+    spread: IdSet
+    heads: IdSet
+    currency: str | None
+    is_order_refund: bool
+
+
+def survey(table: Table, spec: TableSpec, where: str, is_orders_file: bool = False) -> Survey:
+    """Go through a table once.
+
+    Parameters
+    ----------
+    table : Table
+    spec : TableSpec
+    where : str
+        What to call the file in a message.
+    is_orders_file : bool
+        Of lines: whether the orders are read from the same file.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    BadInputError
+        If a required column is missing or wholly NULL.
+    """
+    kinds = _kinds(table.columns, spec)
+    signs = dict.fromkeys(kinds, Signs.NONE)
+    (first,) = islice(table.chunks(list(kinds)), 1)
+    _read_signs(first.frame, kinds, signs)
+    found: dict[str, str] | None = None
+    while found != (likely := _filled_columns(table.columns, spec, signs)):  # of large files rarely twice
+        found, facts = likely, _Facts(spec, likely, columns.is_line_export(table.columns), is_orders_file)
+        unsettled = {
+            name: kind for name, kind in kinds.items() if not _is_settled(kind, first.frame[name], signs[name])
+        }
+        wanted = dict.fromkeys([*unsettled, *facts.needed]) or table.columns[:1]
+        for number, chunk in enumerate(table.chunks(list(wanted))):
+            facts.read(chunk.frame)
+            if number:
+                _read_signs(chunk.frame, unsettled, signs)
+    filled = [name for name, shown in signs.items() if Signs.FILLED in shown]
+    chosen = columns.find_columns(table.columns, filled, spec, where)
+    person = columns.person_columns(table.columns, spec)
+    return Survey(
+        spec,
+        where,
+        chosen,
+        {name: kind for name, kind in person.items() if name in filled},
+        signs,
+        facts.n_rows,
+        _ignored(table.columns, spec, filled, chosen),
+        columns.is_line_export(table.columns),
+        IdSet.spread(facts.ids),
+        IdSet.of(facts.heads),
+        most_common(facts.currencies),
+        facts.repeats_refunds(),
+    )
+
+
+def with_refunds_of(orders: Survey, items: Survey) -> Survey:
+    """Return what is known of a file as orders, its refunds included that were found to be no lines'."""
+    name = items.columns["refund_amount"]
+    return replace(
+        orders,
+        columns={"refund_amount": name, **orders.columns},
+        signs={name: items.signs[name], **orders.signs},
+        ignored=[other for other in orders.ignored if other != name],
+    )
+
+
+def _kinds(names: list[str], spec: TableSpec) -> dict[str, str]:
+    """Return how each of the file's columns would be read that may be one of the table's."""
+    of_column = {column.name: column.kind for column in spec.declared}
+    kinds: dict[str, str] = {}
+    for column, those in columns.candidates(names, spec).items():
+        for name in those:
+            kinds.setdefault(name, of_column[column])
+    return dict.fromkeys(columns.person_columns(names, spec), "text") | kinds
+
+
+def _read_signs(frame: pd.DataFrame, kinds: dict[str, str], signs: dict[str, Signs]) -> None:
+    for name, kind in kinds.items():
+        if kind in ("money", "number", "whole"):
+            signs[name] |= amount_signs(frame[name], signs[name])
+            continue
+        if kind == "date":
+            signs[name] |= date_signs(frame[name])
+        if not pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
+            signs[name] |= text_signs(frame[name])
+
+
+def _is_settled(kind: str, values: pd.Series, signs: Signs) -> bool:
+    """Tell whether no later cell of a column can show anything new; of dates and amounts written as text each may."""
+    written = pd.api.types.is_string_dtype(values.dtype) or values.dtype == object
+    if kind in ("text", "labels"):
+        return Signs.FILLED | Signs.NOT_WHOLE in signs
+    return Signs.FILLED in signs and not written
+
+
+def _filled_columns(names: list[str], spec: TableSpec, signs: dict[str, Signs]) -> dict[str, str]:
+    """Return for each canonical column the best of the file's that is known to be filled."""
+    possible = columns.candidates(names, spec)
+    return {
+        column: name for column, those in possible.items() for name in reversed(those) if Signs.FILLED in signs[name]
+    }
+
+
+def _ignored(names: list[str], spec: TableSpec, filled: list[str], chosen: dict[str, str]) -> list[str]:
+    if columns.is_line_export(names):  # orders and lines share the file: what one does not read the other does
+        return []
+    used = {*chosen.values(), *columns.person_columns(names, spec)}
+    meant = {alias for spellings in spec.aliases.values() for alias in spellings}  # but empty: told as absent
+    states = columns.STATES if spec is ORDERS else {}
+    return [
+        name
+        for name in names
+        if name not in used
+        and columns.normalised(name) not in states
+        and not (columns.normalised(name) in meant and name not in filled)
+    ]
+
+
+@dataclass
+class _Facts:
+    """What is counted on the way."""
+
+    spec: TableSpec
+    found: dict[str, str]
+    is_export: bool
+    is_orders_file: bool
+    n_rows: int = 0
+    ids: list[np.ndarray] = field(default_factory=list)
+    heads: list[np.ndarray] = field(default_factory=list)
+    currencies: Counter[str] = field(default_factory=Counter)
+    refunds: list[pd.DataFrame] = field(default_factory=list)
+
+    @property
+    def needed(self) -> list[str]:
+        """Return the file's columns that are counted."""
+        wanted = [*self.spec.key[:1]]
+        if self.spec is ORDERS:
+            wanted += ["currency", "total_price"] if self.is_export else ["currency"]
+        if self.spec is ORDER_ITEMS and self.is_orders_file:
+            wanted += ["refund_amount"]
+        return [self.found[name] for name in wanted if name in self.found]
+
+    def read(self, frame: pd.DataFrame) -> None:
+        """Count a chunk."""
+        self.n_rows += len(frame)
+        if not self.spec.key or self.spec.key[0] not in self.found:
+            return
+        ids = watched_ids(frame[self.found[self.spec.key[0]]])
+        is_head = pd.Series(True, index=frame.index)
+        self.ids.append(hashed(pd.Series(ids.unique())))
+        if self.spec is ORDERS and self.is_export and "total_price" in self.found:
+            is_head = frame[self.found["total_price"]].notna()
+            self.heads.append(hashed(pd.Series(ids[is_head].unique())))
+        if self.spec is ORDERS and "currency" in self.found:
+            self.currencies += counted(plain_text(frame[self.found["currency"]])[is_head].str.upper())
+        if self.spec is ORDER_ITEMS and self.is_orders_file and "refund_amount" in self.found:
+            self._read_refunds(ids, frame[self.found["refund_amount"]])
+
+    def _read_refunds(self, ids: pd.Series, refunds: pd.Series) -> None:
+        written = hashed(plain_text(refunds))
+        lines = pd.DataFrame(
+            {"order": hashed(ids), "low": written, "high": written, "paid": parse_amounts(refunds) > 0}
+        )
+        by_order = lines.groupby("order", as_index=False)
+        self.refunds.append(
+            by_order.agg(low=("low", "min"), high=("high", "max"), paid=("paid", "any"), n=("low", "size"))
+        )
+
+    def repeats_refunds(self) -> bool:
+        """Tell whether refunds are the same on all lines of every order, some of which has several lines."""
+        if not self.refunds:
+            return False
+        orders = pd.concat(self.refunds).groupby("order").agg({"low": "min", "high": "max", "paid": "any", "n": "sum"})
+        several = orders[orders["n"] > 1]
+        return bool(several["paid"].any() and (several["low"] == several["high"]).all())
+
+
+def counted(values: pd.Series) -> Counter[str]:
+    """Count each value of text; NULL is none."""
+    return Counter({str(value): int(count) for value, count in values.value_counts().items()})
+
+
+def most_common(counts: Counter[str]) -> str | None:
+    """Return what was counted most often; of several the first by name."""
+    return min(counts, key=lambda name: (-counts[name], name), default=None)
+
+
+def watched_ids(values: pd.Series) -> pd.Series:
+    """Return ids as text, whether or not a later cell of their column shows that their ``.0`` means nothing."""
+    return plain_text(values).str.removesuffix(".0")

@@ -1,0 +1,229 @@
+"""One axis's names: asked for, tested, repaired once, and what passed.
+
+Belongs here: the order of asking and testing, and the round-trip check: somebody who has only names and texts must find
+the numbers they are about. Does not: the tests of one name and text (``validators``), the network, what is done with
+names (``plan``).
+"""
+
+import random
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from quimbi_assets.naming.asking import (
+    NAMING,
+    ROUND_TRIP,
+    UNREADABLE,
+    Ask,
+    AxisNames,
+    MalformedError,
+    Matching,
+    NoAnswerError,
+    Turn,
+    naming_request,
+    repair_request,
+    round_trip_request,
+)
+from quimbi_assets.naming.brief import AxisBrief
+from quimbi_assets.naming.validators import check_named
+
+Named = dict[str, tuple[str, str]]
+"""Name and interpretation by segment id."""
+LETTERS = "ZYXWVUTSRQPONM"
+"""Letters of the numbers: none of those that segments had when they were named."""
+UNMATCHED = "a reader who had only names and texts did not find the numbers of this one; make it tell apart"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a test said of a segment's name and text; the reason never quotes them."""
+
+    segment_id: str
+    round: int
+    check: str
+    passed: bool
+    reason: str = ""
+
+
+@dataclass
+class Conversation:
+    """What came of asking for one axis's names.
+
+    Parameters
+    ----------
+    passed : Named
+        Names and interpretations that passed every test; for a fixed name, that name.
+    failure : NoAnswerError or None
+        Why there is no usable answer to a request; then asking again may help.
+    """
+
+    passed: Named = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    failure: NoAnswerError | None = None
+
+
+async def ask_names(ask: Ask, brief: AxisBrief, seed: str) -> Conversation:
+    """Ask for the names of an axis's segments, test them, and have failures repaired once.
+
+    The seed orders the round-trip check. Never an error: what is not answered, or fails, is not in ``passed``.
+
+    Notes
+    -----
+    One request if nothing can be used; else two (names, round trip); three if a test or the shape of the answer called
+    for the repair; four if the round trip did.
+    """
+    conversation = Conversation()
+    turns: list[Turn] = [{"role": "user", "content": naming_request(brief)}]
+    try:
+        candidates, reasons = await _first_round(ask, brief, turns, conversation)
+        repaired = bool(reasons)
+        if reasons:
+            candidates = await _repair(ask, brief, turns, reasons, candidates, conversation)
+        unmatched = await _found_again(ask, brief, candidates, seed, 1 + repaired, conversation)
+        if unmatched and not repaired:
+            good = {s: named for s, named in candidates.items() if s not in unmatched}
+            again = await _repair(ask, brief, turns, {s: [UNMATCHED] for s in unmatched}, good, conversation)
+            conversation.passed = {}
+            await _found_again(ask, brief, again, seed + " repaired", 2, conversation)
+    except NoAnswerError as error:
+        conversation.failure = error
+    return conversation
+
+
+async def _first_round(
+    ask: Ask, brief: AxisBrief, turns: list[Turn], conversation: Conversation
+) -> tuple[Named, dict[str, list[str]]]:
+    """Ask; an answer that cannot be read is a failure of every segment."""
+    try:
+        answer = await ask(NAMING, turns, AxisNames)
+    except MalformedError:
+        conversation.outcomes += [Outcome(segment, 1, "readable", False, UNREADABLE) for segment in brief.ids]
+        return {}, {segment: [UNREADABLE] for segment in brief.ids}
+    turns.append({"role": "assistant", "content": answer.model_dump_json()})
+    return _tested(brief, answer, {}, 1, conversation)
+
+
+async def _repair(
+    ask: Ask,
+    brief: AxisBrief,
+    turns: list[Turn],
+    reasons: Mapping[str, list[str]],
+    good: Named,
+    conversation: Conversation,
+) -> Named:
+    """Ask again with the reasons; what was good before stays."""
+    by_letter = {brief.labels[segment]: faults for segment, faults in reasons.items()}
+    if turns[-1]["role"] == "user":  # nothing readable came: say so in the same turn, turns alternate
+        turns[-1] = {"role": "user", "content": f"{turns[-1]['content']}\n\n{UNREADABLE}"}
+    else:
+        turns.append({"role": "user", "content": repair_request(by_letter)})
+    answer = await ask(NAMING, turns, AxisNames)
+    candidates, _ = _tested(brief, answer, good, 2, conversation)
+    return candidates
+
+
+async def _found_again(
+    ask: Ask, brief: AxisBrief, candidates: Named, seed: str, number: int, conversation: Conversation
+) -> list[str]:
+    """Check the round trip; those found again have passed. Returns those that were not."""
+    if not candidates:
+        return []
+    every = {
+        s: candidates.get(s, (brief.fixed.get(s, name), text))
+        for s, name, text in brief.rule_made[["segment_id", "segment_name", "interpretation"]].itertuples(index=False)
+    }
+    question = round_trip(brief, every, seed)
+    request: list[Turn] = [{"role": "user", "content": round_trip_request(brief, question.texts, question.numbers)}]
+    right = mark(question, await ask(ROUND_TRIP, request, Matching))
+    for segment in candidates:
+        reason = "" if right[segment] else UNMATCHED
+        conversation.outcomes.append(Outcome(segment, number, "matching", right[segment], reason))
+        if right[segment]:
+            conversation.passed[segment] = candidates[segment]
+    return [segment for segment in candidates if not right[segment]]
+
+
+def _tested(
+    brief: AxisBrief, answer: AxisNames, good: Named, number: int, conversation: Conversation
+) -> tuple[Named, dict[str, list[str]]]:
+    """Put an answer to the tests of the house; returns what may be matched, and the reasons of the rest."""
+    said: dict[str, list[tuple[str, str]]] = {}
+    for one in answer.segments:
+        said.setdefault(one.segment, []).append((one.name, one.interpretation))
+    candidates, reasons = dict(good), {}
+    for segment in [s for s in brief.ids if s not in good]:
+        offered = said.get(brief.labels[segment], [])
+        name, text = offered[0] if len(offered) == 1 else ("", "")
+        name = brief.fixed.get(segment, name)
+        others = [*brief.fixed.items(), *((s, n) for s, (n, _) in candidates.items())]
+        taken_names = [other for s, other in others if s != segment]
+        unanswered = [("answered", ["no answer for it"])]
+        outcomes = check_named(brief, segment, name, text, taken_names) if offered else unanswered
+        failed = [reason for _, found_wrong in outcomes for reason in found_wrong]
+        conversation.outcomes += [
+            Outcome(segment, number, check, not wrong, "; ".join(wrong)) for check, wrong in outcomes
+        ]
+        if failed:
+            reasons[segment] = failed
+        else:
+            candidates[segment] = (name, text)
+    return candidates, reasons
+
+
+class RoundTrip(NamedTuple):
+    """Texts by number and sets of numbers by letter, both shuffled.
+
+    Parameters
+    ----------
+    texts : dict of str to (str, str)
+        Name and text, its numbers blanked out: words have to carry it.
+    numbers : dict of str to dict
+        What ``AxisBrief.segment_facts`` says, without a declared state.
+    right : dict of str to set of str
+        Letters that are right for a text: its own, and those of segments whose numbers are the same.
+    """
+
+    texts: dict[str, tuple[str, str]]
+    numbers: dict[str, dict[str, Any]]
+    text_of: dict[str, str]
+    right: dict[str, set[str]]
+
+
+def round_trip(brief: AxisBrief, names: Mapping[str, tuple[str, str]], seed: str) -> RoundTrip:
+    """Shuffle names and texts, by segment id, and numbers, each on its own; the same seed shuffles the same way."""
+    order = random.Random(seed)
+    facts = {
+        s: {k: v for k, v in brief.segment_facts(row).items() if k != "all_of_them"} for row, s in enumerate(brief.ids)
+    }
+    text_order, number_order = (order.sample(brief.ids, k=len(brief.ids)) for _ in range(2))
+    text_of = {segment: str(i) for i, segment in enumerate(text_order, 1)}
+    letter = dict(zip(number_order, LETTERS, strict=False))
+    return RoundTrip(
+        texts={text_of[s]: (names[s][0], blanked(names[s][1])) for s in text_order},
+        numbers={letter[s]: facts[s] for s in number_order},
+        text_of=text_of,
+        right={text_of[s]: {letter[other] for other in brief.ids if facts[other] == facts[s]} for s in brief.ids},
+    )
+
+
+def mark(question: RoundTrip, answer: Matching) -> dict[str, bool]:
+    """Return by segment id whether its text was given its numbers, once and rightly."""
+    said: dict[str, list[str]] = {}
+    for match in answer.matches:
+        said.setdefault(match.text, []).append(match.set)
+    return {
+        segment: len(said.get(key, [])) == 1 and said[key][0] in question.right[key]
+        for segment, key in question.text_of.items()
+    }
+
+
+def blanked(text: str) -> str:
+    """Blank out numbers.
+
+    Examples
+    --------
+    >>> blanked("They spend $3,492 in all, 25 % of customers.")
+    'They spend $# in all, # % of customers.'
+    """
+    return re.sub(r"\d[\d,.:]*\d|\d", "#", text)

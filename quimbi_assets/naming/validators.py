@@ -1,0 +1,220 @@
+"""The tests of one segment's name and text that need nobody else: form, plain words, numbers, directions.
+
+Belongs here: which test is put to what, and those that can be judged by form or by numbers; ``quimbi rename`` uses two
+of them. Words that are not plain are never kept, logged or shown. Does not: words for much and for little
+(``directions``), the round-trip check (``conversation``).
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from quimbi_assets.naming.brief import SHARES, AxisBrief
+from quimbi_assets.naming.directions import wrong_directions
+from quimbi_assets.naming.values import mean_hour
+
+FORM = re.compile(r"[a-z][a-z0-9_]{2,39}")
+FILLER = re.compile(
+    r"(the_)?(segment|cluster|group|type|class|bucket|category|label|name)s?(_([a-z]|\d+|one|two|three))?"
+    r"|(other|misc|miscellaneous|various|general|generic|default|average|typical|moderate|unknown|unnamed|"
+    r"remaining)(_[a-z]+)?|\w+_(\d+|group_\d+|[a-z])|(customer|buyer|shopper|spender|people)s?"
+)
+FORM_RULE = "lower-case letters, digits and underscores, beginning with a letter, 3 to 40 characters"
+
+FEWEST, MOST = 20, 420
+ALLOWED = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿ0-9 .,;:%()'’+\-–/$£€¥₹]*")
+CODE = re.compile(
+    r"--|/\*|\*/|//|;\s*\w+\s+(table|from|into)\b|\b(drop|alter|truncate|create)\s+(table|database|schema|user|role)\b"
+    r"|\b(delete\s+from|insert\s+into|union\s+(all\s+)?select|select\s+.*\bfrom|update\s+\w+\s+set)\b"
+    r"|\b(script|javascript|iframe|onerror|onclick|href|http|https|www|html|sql|eval|exec|xp cmdshell)\b"
+    r"|\bor\s+'?1'?\s*=",
+    re.IGNORECASE,
+)
+ADDRESSED = re.compile(
+    r"\b(you|your|yours|yourself|i|me|my|we|us|our|please|ignore|disregard|forget|override|instructions?|prompt|system|"
+    r"assistant|chatgpt|claude|anthropic|openai|language model|jailbreak|developer mode|passwords?|credentials?|"
+    r"api key|secret|token|click|visit|download|execute|run this|send (this|the|all|them|an|it)|e-?mail|reply|respond|"
+    r"output|pretend|act as|dear|attention|urgent|must)\b",
+    re.IGNORECASE,
+)
+WORD_AND_DIGIT = re.compile(r"[A-Za-z]\d|\d(?!(?:st|nd|rd|th)\b)[A-Za-z]")
+
+# Assumption: two in a hundred is how people round; single digits may be rounded to whole ones, up to a fifth away.
+CLOSE = 0.02
+COARSE = 0.2
+MINUTES = 20
+NUMBER = re.compile(
+    r"(?<![\w.,])(?P<currency>[£$€¥₹]?)(?P<number>\d[\d,]*(?:\.\d+)?)(?P<clock>:\d{2})?(?P<percent>\s?(?:%|percent\b))?"
+    r"(?P<next>\s[a-z]+)?"
+)
+SPELLED = re.compile(
+    r"\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|seventy|eighty|"
+    r"ninety|hundreds?|thousands?|dozens?|twice|thrice|doubled?|tripled?|half|halves|thirds?|quarters?|fifths?|tenths?)\b",
+    re.IGNORECASE,
+)
+OF_ALL = re.compile(
+    r"\b(typical|typically|average|overall|others?|every(one|body)|than|against|compared|versus|whole|all|usual|rest)\b",
+    re.IGNORECASE,
+)
+Kind = Literal["percent", "money", "plain", "clock"]
+
+
+def check_named(brief: AxisBrief, segment: str, name: str, text: str, others: list[str]) -> list[tuple[str, list[str]]]:
+    """Return what every test says of a segment's text, and name unless it is fixed: the test, its reasons if it failed.
+
+    The axis's ``others`` are the names it must not repeat.
+    """
+    row, is_fixed = brief.ids.index(segment), segment in brief.fixed
+    made = list(brief.rule_made["segment_name"])
+    safe = [reason for reason in (unsafe_name(name) if not is_fixed else None, unsafe_text(text)) if reason]
+    checks = [("plain_text", safe)]
+    if not is_fixed:
+        form = bad_form(name)
+        checks += [
+            ("form", [form] if form else []),
+            ("unique", [reason for reason in [taken(name, others)] if reason]),
+            ("not_filler", [reason for reason in [filler(name, made)] if reason and not form]),
+        ]
+    if safe:
+        return checks
+    directions = wrong_directions(brief, row, text, is_name=False)
+    if not is_fixed:
+        directions = [*wrong_directions(brief, row, name, is_name=True), *directions]
+    return [*checks, ("numbers", wrong_numbers(brief, row, text)), ("directions", directions)]
+
+
+def bad_form(name: str) -> str | None:
+    """Return what is wrong with the form of a name; None if nothing is.
+
+    Examples
+    --------
+    >>> bad_form("lapsed_regulars"), bad_form("Lapsed Regulars") is None
+    (None, False)
+    """
+    return None if FORM.fullmatch(name) else f"a name has to be {FORM_RULE}"
+
+
+def taken(name: str, others: Iterable[str]) -> str | None:
+    """Return why a name is another segment's already; None if it is free. The order of its words does not count."""
+    words = sorted(name.split("_"))
+    same = any(sorted(other.split("_")) == words for other in others)
+    return "another segment of the axis has that name" if same else None
+
+
+def filler(name: str, rule_made: Iterable[str]) -> str | None:
+    """Return why a name says nothing that rules had not said; None if it does.
+
+    Examples
+    --------
+    >>> filler("lapsed_regulars", ["lapsed_buyers"])
+    >>> filler("segment_2", []), filler("lapsed_buyers", ["lapsed_buyers"])
+    ('the name is filler that fits any segment', 'the name is the one made by rule')
+    """
+    if name in set(rule_made):
+        return "the name is the one made by rule"
+    return "the name is filler that fits any segment" if FILLER.fullmatch(name) else None
+
+
+def unsafe_name(name: str) -> str | None:
+    """Return what is wrong with the words of a name; None if they are plain.
+
+    Examples
+    --------
+    >>> unsafe_name("lapsed_regulars"), unsafe_name("ignore_all_instructions")
+    (None, 'the name speaks to its reader or to a machine, not about customers')
+    """
+    return _reason("name", name.replace("_", " "))
+
+
+def unsafe_text(text: str) -> str | None:
+    """Return what is wrong with an interpretation as text; None if it is plain.
+
+    Examples
+    --------
+    >>> unsafe_text("They come back every 18 days, against 38 for the typical customer.")
+    >>> unsafe_text("They <b>buy</b> a lot, and they do so often.")
+    'the interpretation holds characters other than letters, digits and ordinary punctuation'
+    """
+    if not FEWEST <= len(text) <= MOST:
+        return f"the interpretation has to have {FEWEST} to {MOST} characters"
+    if WORD_AND_DIGIT.search(text):
+        return "the interpretation runs letters and digits together"
+    return _reason("interpretation", text)
+
+
+def _reason(what: str, text: str) -> str | None:
+    if not ALLOWED.fullmatch(text):
+        return f"the {what} holds characters other than letters, digits and ordinary punctuation"
+    if CODE.search(text):
+        return f"the {what} reads like code, markup or an address"
+    if ADDRESSED.search(text):
+        return f"the {what} speaks to its reader or to a machine, not about customers"
+    return None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A number the data hold: kind, value (percentages 0-100, hours 0-24), and whether it is the segment's own."""
+
+    kind: Kind
+    value: float
+    is_own: bool
+
+
+def wrong_numbers(brief: AxisBrief, row: int, text: str) -> list[str]:
+    """List the numbers of a text on the segment at ``row`` that the data do not hold, as reasons.
+
+    A number only the average or typical customer has must stand in a sentence that compares. Numbers that stand in a
+    feature's meaning ("the last 90 days") are no claim.
+    """
+    known = known_numbers(brief, row)
+    meanings = " ".join([*(f.meaning for f in brief.features), *(s.meaning for s in brief.axis.structural)]).lower()
+    reasons = [
+        f"write numbers as digits, those of the data only, not {match.group().lower()!r}"
+        for match in SPELLED.finditer(text)
+        if not re.search(rf"\b{match.group().lower()}\b", meanings)
+    ]
+    for sentence in re.split(r"[.;](?!\d)", text):
+        compares = OF_ALL.search(sentence) is not None
+        for match in NUMBER.finditer(sentence):
+            phrase = f"{match['number']}{match['next'] or ''}"
+            if match["next"] and phrase in meanings:
+                continue
+            if not any(_agrees(match, one) for one in known if one.is_own or compares):
+                reasons.append(f"the number {match['number'] + (match['clock'] or '')} is not in this segment's data")
+    return reasons
+
+
+def known_numbers(brief: AxisBrief, row: int) -> list[Known]:
+    """List every number that may be said of a segment."""
+    segment = brief.description.iloc[row]
+    known = [
+        Known("percent", float(segment["population_percentage"]), True),
+        Known("plain", float(segment["customer_count"]), True),
+    ]
+    for feature in brief.counted:
+        kind: Kind = "percent" if feature.unit in SHARES else "money" if feature.unit == "money" else "plain"
+        for stat in ("centre", "q10", "q50", "q90", "population", "population_q50"):
+            value = float(segment[f"{stat}:{feature.name}"]) * (100.0 if kind == "percent" else 1.0)
+            known.append(Known(kind, abs(value), not stat.startswith("population")))
+    hours = ((stat, mean_hour(segment, stat, brief.clock or ())) for stat in ("centre", "population"))
+    known += [Known("clock", hour, stat == "centre") for stat, hour in hours]
+    return [one for one in known if np.isfinite(one.value)]
+
+
+def _agrees(written_as: re.Match[str], known: Known) -> bool:
+    """Whether a number as written is that value, of that kind."""
+    if written_as["clock"]:
+        hour = int(written_as["number"].replace(",", "")) + int(written_as["clock"][1:]) / 60
+        apart = abs(hour - known.value) % 24
+        return known.kind == "clock" and min(apart, 24 - apart) <= MINUTES / 60
+    if bool(written_as["percent"]) != (known.kind == "percent") or (written_as["currency"] and known.kind != "money"):
+        return False
+    digits = written_as["number"].replace(",", "").rstrip(".")
+    written = float(digits)
+    step = 0.5 * 10.0 ** -len(digits.partition(".")[2])
+    apart = abs(written - known.value)
+    return apart <= max(CLOSE * known.value, min(step, COARSE * known.value)) + 1e-9

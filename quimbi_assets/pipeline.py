@@ -1,0 +1,268 @@
+"""What is done with a store's history, wherever it is done: models fitted as of an instant, and everybody scored.
+
+Belongs here: the order of the steps, on plain data. Does not: any step's formula, where tables and models rest
+(``resources``), Dagster's assets (``defs``). Assets, weekly snapshots, the backtest, the profiler, the dry run and the
+Python API all call this.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quimbi_assets.axes import Features, StoreReference, feature_frame, fit_reference, measure
+from quimbi_assets.axis_table import AxisTable
+from quimbi_assets.clustering.abstention import measure_differences
+from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.noise_test import NoiseTest
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.history import History
+from quimbi_assets.instants import Instant
+from quimbi_assets.profiles.scores import AxisScores, matrix, score_axis
+from quimbi_assets.sampling import customer_order
+
+OnFit = Callable[[str, AxisFit], object]
+"""Told of each axis's fit as soon as it is there, from a thread of its own."""
+
+
+@dataclass(frozen=True)
+class FittedStore:
+    """The models of a store as of an instant.
+
+    Parameters
+    ----------
+    at : Instant
+    reference : StoreReference
+        What a few features were measured against.
+    recorded : frozenset of str
+        Columns that the store recorded by then.
+    fits : mapping of axis to AxisFit
+        Models, and whether each takes its champion's place.
+    noise : mapping of axis to NoiseTest
+        Whether customers really differ, and whether their segments hold.
+    inactive : mapping of axis to str
+        Why an axis has no model.
+    """
+
+    at: Instant
+    reference: StoreReference
+    recorded: frozenset[str]
+    fits: Mapping[str, AxisFit]
+    noise: Mapping[str, NoiseTest]
+    inactive: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def nothing(cls) -> "FittedStore":
+        """Return what is fitted where no axis can be."""
+        return cls(Instant(0), StoreReference.empty(), frozenset(), {}, {})
+
+    @property
+    def models(self) -> dict[str, AxisModel]:
+        """The fitted models by axis."""
+        return {axis: fit.model for axis, fit in self.fits.items()}
+
+
+def require_population(history: History, at_least: int) -> None:
+    """Refuse a store with fewer customers than are worth segmenting.
+
+    Raises
+    ------
+    BadInputError
+        With their number, and the option that lets them be segmented all the same.
+    """
+    n = len(history.population)
+    if n < at_least:
+        raise BadInputError(
+            f"store {history.store.store_id} has {n} customers before {history.end}, fewer than {at_least}: "
+            f"segments of so few would be arbitrary; to try all the same, use --min-population {max(n, 2)}"
+        )
+
+
+def sample_places(customers: pd.Index, options: FitOptions) -> NDArray[np.intp]:
+    """Return the places of the customers that shape a fit, ascending; all of a store no larger than the sample."""
+    if len(customers) <= options.max_sample:
+        return np.arange(len(customers))
+    return np.sort(customer_order(customers, options.random_state)[: options.max_sample])
+
+
+def sampled_features(tables: Mapping[str, AxisTable], options: FitOptions) -> dict[str, pd.DataFrame]:
+    """Read the features of the customers that shape fits out of tables at rest."""
+    if not tables:
+        return {}
+    first = next(iter(tables.values()))
+    places = sample_places(pd.Index(first.read(["customer_id"])["customer_id"].to_pandas()), options)
+    return {name: feature_frame(table.take(places)) for name, table in tables.items()}
+
+
+def dominant_counts(scored: AxisTable) -> NDArray[np.int64]:
+    """Count the customers of each segment in an axis's table of memberships; shape (k,)."""
+    k = len(scored.facts.segment_ids)
+    counts = np.zeros(k, dtype=np.int64)
+    for batch in scored.batches(["distance"]):
+        counts += np.bincount(matrix(batch["distance"], k).argmin(axis=1), minlength=k)
+    return counts
+
+
+def fit_store(
+    history: History,
+    axes: Iterable[str] | None = None,
+    *,
+    features: Mapping[str, pd.DataFrame] | None = None,
+    reference: StoreReference | None = None,
+    recorded: frozenset[str] | None = None,
+    champions: Mapping[str, AxisModel] | None = None,
+    named: Mapping[str, int] | None = None,
+    options: FitOptions | None = None,
+    noise_test: bool = True,
+    pool: Executor | None = None,
+    on_fit: OnFit = lambda axis, fit: None,
+) -> FittedStore:
+    """Fit the axes of a store as of its history's end, and test which of them tell customers apart.
+
+    Parameters
+    ----------
+    history : History
+        Nothing beyond its end is looked at.
+    axes : iterable of str, optional
+        All by default; those that the store's columns do not give are inactive.
+    features, reference, recorded
+        Of a sample of its customers, where they were measured already (``sampled_features``); by default they are.
+    champions : mapping of axis to AxisModel, optional
+        Models that serve: their ids are inherited, and fits compared with them.
+    named : mapping of axis to int, optional
+        Largest number of a segment id given so far.
+    options : FitOptions, optional
+    noise_test : bool
+        Whether to test, which takes as long as the fits.
+    pool : Executor, optional
+        Runs the fits; by default they run here, one after the other.
+    on_fit : callable, optional
+        Told of each fit as soon as it is there.
+    """
+    options, inactive = options or FitOptions(), {}
+    if features is None:
+        reference = fit_reference(history) if reference is None else reference
+        features = measured = _measured(history, axes, reference, recorded or history.recorded, options)
+        recorded, inactive = measured.recorded, dict(measured.inactive)
+    reference, recorded = reference or StoreReference.empty(), recorded or frozenset()
+    champions, named = champions or {}, named or {}
+    fits = {
+        axis: _submitted(pool, axis, options, frame, champions.get(axis), named.get(axis, 0))
+        for axis, frame in features.items()
+    }
+    with _telling(fits, on_fit):
+        tested = features if noise_test else ()
+        noise = measure_differences(history, list(tested), recorded, reference, random_state=options.random_state)
+    found = {axis: fit.result() for axis, fit in fits.items()}
+    models = {axis: fit for axis, fit in found.items() if isinstance(fit, AxisFit)}
+    return FittedStore(
+        at=history.end,
+        reference=reference,
+        recorded=recorded,
+        fits=models,
+        noise={axis: noise[axis].with_division(fit.model.selection_) for axis, fit in models.items() if noise_test},
+        inactive=inactive | {axis: fit for axis, fit in found.items() if isinstance(fit, str)},
+    )
+
+
+def _measured(
+    history: History,
+    axes: Iterable[str] | None,
+    reference: StoreReference,
+    recorded: frozenset[str],
+    options: FitOptions,
+) -> Features:
+    sample = history.sample(options.max_sample, options.random_state)
+    return Features(measure(sample, axes, reference=reference, recorded=recorded))
+
+
+def _submitted(
+    pool: Executor | None, axis: str, options: FitOptions, frame: pd.DataFrame, champion: AxisModel | None, named: int
+) -> "Future[AxisFit | str]":
+    if pool is not None:
+        return pool.submit(fit_axis_model, axis, options, frame, champion, named)
+    done: Future[AxisFit | str] = Future()
+    done.set_result(fit_axis_model(axis, options, frame, champion, named))
+    return done
+
+
+@contextmanager
+def _telling(fits: Mapping[str, "Future[AxisFit | str]"], on_fit: OnFit) -> Iterator[None]:
+    """Tell of fits while the block takes this thread; all are told of when it ends."""
+    teller = ThreadPoolExecutor(1)
+    try:
+        told = teller.submit(_tell, fits, on_fit)
+        yield
+        told.result()
+    finally:
+        teller.shutdown(wait=False)
+
+
+def _tell(fits: Mapping[str, "Future[AxisFit | str]"], on_fit: OnFit) -> None:
+    axes = {fit: axis for axis, fit in fits.items()}
+    for done in as_completed(axes):
+        if isinstance(fit := done.result(), AxisFit):
+            on_fit(axes[done], fit)
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """Some of a store's customers: their features and where they stand, axis by axis, in one order of customers."""
+
+    features: Mapping[str, pd.DataFrame]
+    scores: Mapping[str, AxisScores]
+
+    @property
+    def customers(self) -> pd.Index:
+        """Their ids."""
+        return next(iter(self.scores.values())).customers
+
+
+def score_features(features: Mapping[str, pd.DataFrame], models: Mapping[str, AxisModel]) -> dict[str, AxisScores]:
+    """Score customers on every axis that has both a model and features, in the models' order."""
+    return {axis: score_axis(model, features[axis]) for axis, model in models.items() if axis in features}
+
+
+def score_store(
+    history: History,
+    models: Mapping[str, AxisModel],
+    references: Mapping[str, StoreReference] | StoreReference,
+    recorded: frozenset[str] | None = None,
+) -> Iterator[ScoredPart]:
+    """Measure and score everybody as of a history's end, part by part in ascending order of customer ids.
+
+    Parameters
+    ----------
+    models : mapping of axis to AxisModel
+        Axes that cannot be measured as of then are left out.
+    references : StoreReference, or one by axis
+        What each model's features are measured against.
+    recorded : frozenset of str, optional
+        Columns the store records; by default read off the visible rows.
+    """
+    columns = history.recorded if recorded is None else recorded
+    groups = _by_reference(models, references)
+    measurements = [measure(history, axes, reference=one, recorded=columns) for one, axes in groups]
+    for parts in zip(*(measurement.parts() for measurement in measurements), strict=True):
+        frames = {axis: feature_frame(table) for part in parts for axis, table in part.items()}
+        ordered = {axis: frames[axis] for axis in models if axis in frames}
+        if ordered:
+            yield ScoredPart(ordered, score_features(ordered, models))
+
+
+def _by_reference(
+    models: Mapping[str, AxisModel], references: Mapping[str, StoreReference] | StoreReference
+) -> list[tuple[StoreReference, list[str]]]:
+    """Group axes by the reference they are measured against, so that each is prepared once."""
+    if isinstance(references, StoreReference):
+        return [(references, list(models))]
+    groups: dict[int, tuple[StoreReference, list[str]]] = {}
+    for axis in models:
+        reference = references[axis]
+        groups.setdefault(reference.content(), (reference, []))[1].append(axis)
+    return list(groups.values())

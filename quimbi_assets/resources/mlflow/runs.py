@@ -1,0 +1,212 @@
+"""Runs in MLflow: an experiment per store, a run per materialization with a child run per axis, and MLflow's own pages.
+
+Belongs here: runs, what any of them takes, the addresses and the server of the pages. Does not: what is recorded of a
+model or a backtest (``records``), registered models (``registry``).
+
+Everything goes through ``MlflowClient`` with an explicit address: nothing global is set, and two stores, or two
+threads, do not meet. MLflow is imported on first use.
+"""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pandas as pd
+
+from quimbi_assets.resources.code_version import code_version
+from quimbi_assets.resources.mlflow.registry import ModelRegistry
+
+STORE_REFERENCE = "store_reference.csv"
+"""Artifact of a run: what its axis's features were measured against."""
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Opens MLflow's pages on training runs; without it they ask, or show pages for language models."""
+UI_VARIABLE, DEFAULT_UI = "QUIMBI_MLFLOW_UI", "http://127.0.0.1:5000"
+"""Where links in Dagster's pages find MLflow's."""
+QUIET_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_AGENT_HINT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""Keeps MLflow from reporting its use and from looking about for projects."""
+
+
+class Run:
+    """A run that is under way, or was; what it is given is in the tracker at once."""
+
+    def __init__(self, client: Any, run_id: str, experiment_id: str) -> None:
+        self.client, self.run_id, self.experiment_id = client, run_id, experiment_id
+
+    def log(
+        self,
+        metrics: Mapping[str, float] | Iterable[tuple[str, float, int]] = (),
+        params: Mapping[str, object] | None = None,
+        tags: Mapping[str, object] | None = None,
+    ) -> None:
+        """Add metrics, parameters and tags, in one request.
+
+        Parameters
+        ----------
+        metrics : mapping of str to float, or iterable of (name, value, step)
+            Finite.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        steps = [(n, v, 0) for n, v in metrics.items()] if isinstance(metrics, Mapping) else metrics
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(name, float(value), now, step) for name, value, step in steps],
+            params=[Param(name, str(value)) for name, value in (params or {}).items()],
+            tags=[RunTag(name, str(value)) for name, value in (tags or {}).items()],
+        )
+
+    def write(self, files: Mapping[str, str | bytes]) -> None:
+        """Add files, by name."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                path = Path(folder) / name
+                path.write_text(content) if isinstance(content, str) else path.write_bytes(content)
+            self.client.log_artifacts(self.run_id, folder)
+
+
+class Tracking:
+    """Runs and registered models of all stores.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        MLflow's backend: ``postgresql+psycopg2://...``, or an ``http(s)://`` server.
+    artifact_root : str or Path
+        Where artifacts of new experiments go: a directory or a URI.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: str | Path) -> None:
+        self.tracking_uri = tracking_uri
+        root = str(artifact_root)
+        self.artifact_root = root if "://" in root else Path(root).absolute().as_uri()
+        self._references: dict[str, pd.DataFrame | None] = {}
+
+    @cached_property
+    def client(self) -> Any:
+        """``MlflowClient`` on the backend; the first use creates MLflow's tables if there are none."""
+        for name, value in QUIET_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from mlflow import MlflowClient
+
+        for name in ("alembic", "mlflow.store.db.utils", "mlflow.utils.environment"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        return MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """Registered models on the same backend."""
+        return ModelRegistry(self.client)
+
+    @contextmanager
+    def run(
+        self, store_id: str, name: str, tags: Mapping[str, object] | None = None, parent: Run | None = None
+    ) -> Iterator[Run]:
+        """Open a run of a store; it ends as finished with the block, or as failed.
+
+        Parameters
+        ----------
+        store_id, name : str
+        tags : mapping, optional
+            Beside those that every run has; such as ``dagster_run_id`` and ``as_of``.
+        parent : Run, optional
+            Of the same store, which this one is shown below.
+        """
+        every = {"store": store_id, "mlflow.source.name": "quimbi", "mlflow.source.git.commit": code_version()}
+        below = {} if parent is None else {"mlflow.parentRunId": parent.run_id}
+        experiment_id = self.experiment(store_id) if parent is None else parent.experiment_id
+        given = {key: str(value) for key, value in (tags or {}).items()}
+        made = self.client.create_run(experiment_id, tags={**every, **given, **below}, run_name=name)
+        run = Run(self.client, str(made.info.run_id), experiment_id)
+        try:
+            yield run
+        except BaseException:
+            self.client.set_terminated(run.run_id, "FAILED")
+            raise
+        self.client.set_terminated(run.run_id, "FINISHED")
+
+    def experiment(self, store_id: str) -> str:
+        """Return the id of the store's experiment ``quimbi/<store_id>``, created or restored if need be."""
+        from mlflow.exceptions import MlflowException
+
+        name, place = f"quimbi/{store_id}", f"{self.artifact_root}/{quote(store_id, safe='')}"
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(self.client.create_experiment(name, place, tags=EXPERIMENT_TAGS))
+            except MlflowException:
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def store_reference(self, run_id: str) -> pd.DataFrame | None:
+        """Return the store reference kept beside a model, by the run that logged it; None if none was."""
+        if run_id not in self._references:
+            self._references[run_id] = self._read_reference(run_id)
+        return self._references[run_id]
+
+    def _read_reference(self, run_id: str) -> pd.DataFrame | None:
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = self.client.download_artifacts(run_id, STORE_REFERENCE, folder)
+            except (MlflowException, OSError):
+                return None
+            kinds = {"kind": "str", "key": "str", "value": "float64"}
+            return pd.read_csv(
+                path, dtype=kinds, keep_default_na=False, na_values={"value": [""]}, float_precision="round_trip"
+            )
+
+    def run_url(self, run_id: str, ui_base: str | None = None) -> str:
+        """Return the address of a run in MLflow's pages, by default those that ``quimbi ui`` serves."""
+        base = ui_base or os.environ.get(UI_VARIABLE, DEFAULT_UI)
+        return f"{base.rstrip('/')}/#/experiments/{self.client.get_run(run_id).info.experiment_id}/runs/{run_id}"
+
+    def comparison_url(self, run_ids: Sequence[str], ui_base: str) -> str:
+        """Return the address of the page that draws silhouette and stability by k of several runs over one another.
+
+        The page of an experiment's runs folds child runs away, and with them their charts; this one shows them.
+        """
+        shown = {
+            "runs": list(run_ids),
+            "metric": "silhouette",
+            "experiments": [self.client.get_run(run_ids[0]).info.experiment_id],
+            "plot_metric_keys": ["silhouette", "stability_ari"],
+            "plot_layout": {},
+        }
+        query = urlencode({name: json.dumps(value) for name, value in shown.items()}, quote_via=quote)
+        return f"{ui_base.rstrip('/')}/#/metric?{query}&x_axis=step"
+
+    def serve_command(self, host: str = "127.0.0.1", port: int = 5000) -> tuple[list[str], dict[str, str]]:
+        """Return the command, and the environment to add to the process's, that serve MLflow's pages.
+
+        The address of the backend, which may hold a password, goes by the environment: a command line is visible to
+        every user of a machine.
+        """
+        command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+        environment = {
+            **QUIET_ENVIRONMENT,
+            "MLFLOW_BACKEND_STORE_URI": self.tracking_uri,
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": self.artifact_root,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        }
+        return command, environment

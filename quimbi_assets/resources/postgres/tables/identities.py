@@ -1,0 +1,153 @@
+"""Other keys of the customers in orders, by which tickets find them.
+
+Belongs here: the table ``customer_identities`` and the secret its hashes are made with. Does not: finding whose the
+rows of a file are (``matching``), which columns hold keys (``quimbi_assets.ingest.tables``).
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from quimbi_assets.ingest.keys import comparable, keyed_hashes
+from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame, read_column
+
+OWN_KEY = "kind || ':' || left(encode(key_hash, 'hex'), 32)"
+"""Customer id of a ticket while no customer is known by its key: ``email:`` or ``helpdesk_id:`` and half the hash."""
+
+
+def store_secret(home: Path, store_id: str) -> bytes:
+    """Return the secret of a store's hashes, made on first use.
+
+    It is kept in ``keys/<store>.key`` below the home, which only this user can read. Without it, or with another, keys
+    do not meet those that are stored; files loaded again bring them back.
+
+    Parameters
+    ----------
+    home : Path
+    store_id : str
+        The caller holds the store's lock.
+
+    Returns
+    -------
+    bytes
+        32 of them.
+    """
+    folder = home / "keys"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{store_id}.key"
+    if not path.exists():
+        unready = folder / f".{store_id}.{os.getpid()}.partial"
+        with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+        unready.replace(path)
+    return path.read_bytes()
+
+
+def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> tuple[int, int, int]:
+    """Keep identities; return how many are new, changed and as before.
+
+    Parameters
+    ----------
+    cursor, store_id
+    pairs : str
+        Query for ``kind, key_hash, customer_id``, each key once.
+    overrule : bool
+        Whether a key that is another customer's by now changes hands.
+    """
+    change = (
+        "UPDATE SET customer_id = EXCLUDED.customer_id WHERE stored.customer_id <> EXCLUDED.customer_id"
+        if overrule
+        else "NOTHING"
+    )
+    cursor.execute(
+        f"""
+        WITH pairs AS MATERIALIZED ({pairs}), written AS (
+            INSERT INTO quimbi.customer_identities AS stored (store_id, kind, key_hash, customer_id)
+            SELECT %(store)s, kind, key_hash, customer_id FROM pairs
+            ON CONFLICT (store_id, kind, key_hash) DO {change}
+            RETURNING stored.xmax = 0 AS is_new
+        )
+        SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new), (SELECT count(*) FROM pairs)
+        FROM written
+        """,
+        {"store": store_id},
+    )
+    n_new, n_changed, n_pairs = cursor.fetchone()
+    return int(n_new), int(n_changed), int(n_pairs - n_new - n_changed)
+
+
+class OrderAddresses:
+    """E-mail addresses that stand beside a customer's id in a file of orders.
+
+    Parameters
+    ----------
+    cursor
+        Inside the load's transaction.
+    secret : bytes
+        The store's.
+    """
+
+    def __init__(self, cursor: Any, secret: bytes) -> None:
+        self._cursor, self._secret = cursor, secret
+        cursor.execute(
+            "CREATE TEMP TABLE order_addresses (key_hash bytea, customer_id text, at timestamptz) ON COMMIT DROP"
+        )
+
+    def add(self, addresses: pd.Series, customers: pd.Series, at: pd.Series) -> None:
+        """Add orders: each (n,) with the same index."""
+        values = comparable(addresses, "email")
+        seen = pd.DataFrame({"key": values, "customer_id": customers, "at": at}).dropna()
+        seen = seen.groupby(["key", "customer_id"], sort=False)["at"].max().reset_index()
+        hashes = r"\x" + keyed_hashes(seen["key"], self._secret)
+        copy_frame(self._cursor, "order_addresses", seen.drop(columns="key").assign(key_hash=hashes))
+
+    def learn(self, store_id: str) -> tuple[int, int, int]:
+        """Keep them; of several customers with one address the one who ordered last has it."""
+        pairs = """
+            SELECT DISTINCT ON (key_hash) 'email' AS kind, key_hash, customer_id FROM order_addresses
+            ORDER BY key_hash, at DESC, customer_id
+        """
+        return keep_identities(self._cursor, store_id, pairs, overrule=True)
+
+
+def learn_customers_that_are_addresses(cursor: Any, store_id: str, secret: bytes) -> None:
+    """Keep the addresses of customers whom the store's orders know by nothing else."""
+    question = cursor.mogrify(
+        """
+        SELECT DISTINCT customer_id FROM quimbi.orders o WHERE store_id = %(store)s AND customer_id LIKE '%%@%%'
+            AND NOT EXISTS (SELECT FROM quimbi.customer_identities known WHERE known.store_id = %(store)s
+                            AND known.kind = 'email' AND known.customer_id = o.customer_id)
+        """,
+        {"store": store_id},
+    ).decode()
+    cursor.execute("CREATE TEMP TABLE addresses (key_hash bytea, customer_id text) ON COMMIT DROP")
+    for customers in list(read_column(cursor, question)):
+        hashes = r"\x" + keyed_hashes(comparable(customers, "email"), secret)
+        copy_frame(cursor, "addresses", pd.DataFrame({"key_hash": hashes, "customer_id": customers}))
+    pairs = "SELECT DISTINCT ON (key_hash) 'email' AS kind, key_hash, customer_id FROM addresses "
+    keep_identities(cursor, store_id, pairs + "ORDER BY key_hash, customer_id", overrule=False)
+    cursor.execute("DROP TABLE addresses")
+
+
+def adopt_tickets(cursor: Any, store_id: str, home: Path) -> int:
+    """Give stored tickets that have only a key of their own the customer who is now known by it; return how many."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM quimbi.support_tickets WHERE store_id = %s AND customer_id LIKE 'email:%%')",
+        (store_id,),
+    )
+    if cursor.fetchone()[0]:
+        learn_customers_that_are_addresses(cursor, store_id, store_secret(home, store_id))
+    by_hashing(cursor)
+    cursor.execute(
+        f"""
+        UPDATE quimbi.support_tickets ticket SET customer_id = identity.customer_id
+        FROM quimbi.customer_identities identity
+        WHERE ticket.store_id = %(store)s AND identity.store_id = %(store)s
+            AND ticket.customer_id LIKE '%%:%%' AND ticket.customer_id = {OWN_KEY}
+        """,
+        {"store": store_id},
+    )
+    return int(cursor.rowcount)

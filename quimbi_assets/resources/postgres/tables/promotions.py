@@ -1,0 +1,233 @@
+"""Which model version serves: every choice there was, by a fit's checks or by a person, and what follows from them.
+
+Belongs here: the table ``promotions``. Does not: choosing (``clustering.promotion``), what is published with a version
+(``publications``), MLflow's aliases, which follow this table (``resources.publishing``).
+
+A choice takes effect with the next publication. Until then it is the one that customers are scored with; refits go on
+from versions that were published, and from what a person chose.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from quimbi_assets.resources.postgres.database import Database
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A version that is to serve, and why.
+
+    Parameters
+    ----------
+    version : str
+        In the registry.
+    data_end : Timestamp
+        Where its data end, naive UTC, exclusive.
+    reason : str
+        In words, for people.
+    by_hand : bool
+        Whether a person chose it: refits go on from it even where another one's data reach further.
+    """
+
+    version: str
+    data_end: pd.Timestamp
+    reason: str
+    by_hand: bool = False
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A choice that was made.
+
+    Parameters
+    ----------
+    axis : str
+        Or what stands for the churn risk.
+    version, data_end, reason, by_hand
+        As in ``Choice``.
+    for_past : bool
+        Scores snapshots of its time, and never serves.
+    promotion_id : int
+        Later ones are larger.
+    is_published, is_echoed : bool
+        Whether the tables hold what was made with it, and whether MLflow's tags and aliases say so.
+    """
+
+    axis: str
+    version: str
+    data_end: pd.Timestamp
+    reason: str
+    by_hand: bool
+    for_past: bool
+    promotion_id: int
+    is_published: bool
+    is_echoed: bool
+
+
+@dataclass(frozen=True)
+class Promotions:
+    """A store's choices, oldest first; an "axis" may also be the churn risk."""
+
+    rows: tuple[Promotion, ...]
+
+    def serving(self) -> dict[str, str]:
+        """Return the version that serves each axis: the last one that was published."""
+        return {row.axis: row.version for row in self.rows if row.is_published}
+
+    def chosen(self) -> dict[str, str]:
+        """Return the version to score each axis with: the last one chosen, published or not yet."""
+        return {row.axis: row.version for row in self.rows if not row.for_past}
+
+    def present(self) -> dict[str, str]:
+        """Return the version that today's refits go on from, by axis.
+
+        It is the one that serves, but for runs as of the past: these do not displace a version whose data reach
+        further, unless a person chose them.
+        """
+        return {row.axis: row.version for row in self._present(with_unpublished=False)}
+
+    def predecessors(
+        self, instants: Mapping[str, pd.Timestamp | str], *, with_unpublished: bool = False
+    ) -> dict[str, str]:
+        """Return the last version of each axis that knew nothing from an instant on.
+
+        Parameters
+        ----------
+        instants : mapping of axis to Timestamp or str
+            Naive UTC, exclusive.
+        with_unpublished : bool
+            Count what was chosen and is to be published still.
+
+        Returns
+        -------
+        dict of axis to str
+            What new fits of that instant are compared with, and what scores snapshots of it: the present version, or
+            of those that reach less far the one that reaches furthest. Axes without one are left out.
+        """
+        found = {}
+        for last in self._present(with_unpublished=with_unpublished):
+            if last.axis not in instants:
+                continue
+            instant = pd.Timestamp(instants[last.axis])
+            known = [row for row in self._counted(with_unpublished, last.axis) if row.data_end <= instant]
+            if last.data_end <= instant:
+                found[last.axis] = last.version
+            elif known:
+                found[last.axis] = max(known, key=lambda row: (row.data_end, int(row.version))).version
+        return found
+
+    def first(self) -> dict[str, str]:
+        """Return the version of each axis that served and whose data reach least far: what scores weeks before it."""
+        served = [row for row in self._counted(with_unpublished=False) if not row.for_past]
+        return {row.axis: row.version for row in sorted(served, key=lambda row: row.data_end, reverse=True)}
+
+    def _present(self, *, with_unpublished: bool) -> Iterable[Promotion]:
+        present: dict[str, Promotion] = {}
+        for row in self._counted(with_unpublished):
+            before = present.get(row.axis)
+            if not row.for_past and (before is None or row.by_hand or row.data_end >= before.data_end):
+                present[row.axis] = row
+        return present.values()
+
+    def _counted(self, with_unpublished: bool, axis: str | None = None) -> Iterator[Promotion]:
+        for row in self.rows:
+            if axis in (None, row.axis) and (with_unpublished or row.is_published or row.by_hand or row.for_past):
+                yield row
+
+
+def read_promotions(database: Database, store_id: str) -> Promotions:
+    """Return all choices of a store."""
+    with database.transaction() as cursor:
+        return _read(cursor, store_id)
+
+
+def _read(cursor: Any, store_id: str) -> Promotions:
+    cursor.execute(
+        "SELECT axis_name, model_version, data_end, reason, by_hand, for_past, promotion_id, "
+        "publication_id IS NOT NULL, echoed_at IS NOT NULL "
+        "FROM quimbi.promotions WHERE store_id = %s ORDER BY promotion_id",
+        (store_id,),
+    )
+    rows = cursor.fetchall()
+    return Promotions(tuple(Promotion(axis, version, _naive(end), *rest) for axis, version, end, *rest in rows))
+
+
+def _naive(instant: datetime) -> pd.Timestamp:
+    return pd.Timestamp(instant).tz_convert("UTC").tz_localize(None)
+
+
+def choose_versions(database: Database, store_id: str, choices: Mapping[str, Choice]) -> None:
+    """Note which versions are to serve from the next publication on.
+
+    Parameters
+    ----------
+    database : Database
+    store_id : str
+    choices : mapping of axis to Choice
+        Those that were chosen last already are not noted again, unless by a person.
+    """
+    with database.transaction() as cursor:
+        now = _read(cursor, store_id).chosen()
+        new = {axis: one for axis, one in choices.items() if one.by_hand or now.get(axis) != one.version}
+        _insert(cursor, store_id, new)
+
+
+def keep_for_past(database: Database, store_id: str, choices: Mapping[str, Choice]) -> None:
+    """Note versions that score snapshots of their time and never serve."""
+    with database.transaction() as cursor:
+        _insert(cursor, store_id, choices, for_past=True)
+
+
+def _insert(cursor: Any, store_id: str, choices: Mapping[str, Choice], *, for_past: bool = False) -> None:
+    cursor.executemany(
+        "INSERT INTO quimbi.promotions (store_id, axis_name, model_version, data_end, reason, by_hand, for_past) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [
+            (store_id, axis, one.version, one.data_end.tz_localize("UTC"), one.reason, one.by_hand, for_past)
+            for axis, one in choices.items()
+        ],
+    )
+
+
+def mark_published(cursor: Any, store_id: str, publication_id: int, versions: Mapping[str, str]) -> None:
+    """Note that a publication was made with these versions; what was chosen before them and never served is dropped.
+
+    Raises
+    ------
+    ValueError
+        If one of them was never chosen.
+    """
+    rows = _read(cursor, store_id).rows
+    last = {(row.axis, row.version): row for row in rows}
+    unknown = [f"{axis} ({version})" for axis, version in versions.items() if (axis, version) not in last]
+    if unknown:
+        raise ValueError(f"store {store_id}: versions that nobody chose cannot be published: {', '.join(unknown)}")
+    served = {axis: last[axis, version] for axis, version in versions.items()}
+    cursor.execute(
+        "UPDATE quimbi.promotions SET publication_id = %s "
+        "WHERE store_id = %s AND promotion_id = ANY(%s) AND publication_id IS NULL AND NOT for_past",
+        (publication_id, store_id, [row.promotion_id for row in served.values()]),
+    )
+    passed_over = [
+        row.promotion_id
+        for row in rows
+        if row.axis in served
+        and row.promotion_id < served[row.axis].promotion_id
+        and not (row.is_published or row.by_hand or row.for_past)
+    ]
+    cursor.execute(
+        "DELETE FROM quimbi.promotions WHERE store_id = %s AND promotion_id = ANY(%s)", (store_id, passed_over)
+    )
+
+
+def mark_echoed(database: Database, store_id: str, promotion_ids: Iterable[int]) -> None:
+    """Note that MLflow's tags and aliases say what these rows do."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE quimbi.promotions SET echoed_at = now() WHERE store_id = %s AND promotion_id = ANY(%s)",
+            (store_id, list(promotion_ids)),
+        )

@@ -1,0 +1,304 @@
+"""A run's result appears at once: everything that people query, in one transaction.
+
+Belongs here: writing the tables ``publications``, ``segment_lineage``, ``axis_models``, ``dim_segment_master``,
+``archetypes`` and ``customer_profiles``. Does not: what is in their rows (``naming``, ``profiles``), reading them
+(``segments``, ``archetypes``), MLflow's aliases, which follow (``resources.publishing``).
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+from psycopg2.extras import execute_values
+
+from quimbi_assets.profiles.archetype_rows import COLUMNS as ARCHETYPE_COLUMNS
+from quimbi_assets.resources.postgres.copy import copy_frame, lock
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.run_lock import lost
+from quimbi_assets.resources.postgres.tables.promotions import mark_published
+
+SEGMENT_COLUMNS = (
+    "store_id",
+    "axis_name",
+    "segment_id",
+    "segment_name",
+    "interpretation",
+    "cluster_center",
+    "scaler_params",
+    "population_percentage",
+    "customer_count",
+    "valid_from",
+    "valid_to",
+    "model_version",
+    "stability",
+    "name_source",
+    "text_source",
+)
+PERSONS_NAMES = """
+    UPDATE quimbi.dim_segment_master AS current SET segment_name = renamed.segment_name, name_source = 'person'
+    FROM quimbi.segment_renames AS renamed
+    WHERE current.store_id = %s AND current.axis_name = ANY(%s) AND current.valid_to IS NULL
+        AND renamed.store_id = current.store_id AND renamed.axis_name = current.axis_name
+        AND renamed.segment_id = current.segment_id AND renamed.segment_name <> current.segment_name
+"""
+"""Lets names stand that people set while a run was under way."""
+OTHER_VERSIONS = """
+    SELECT profiled.key FROM jsonb_each_text(%(versions)s) AS profiled
+    JOIN quimbi.axis_models AS axis ON axis.store_id = %(store)s AND axis.axis_name = profiled.key
+    WHERE axis.model_version IS DISTINCT FROM profiled.value
+    UNION
+    SELECT profiled.key FROM jsonb_each_text(%(versions)s) AS profiled
+    JOIN quimbi.dim_segment_master AS segment
+        ON segment.store_id = %(store)s AND segment.axis_name = profiled.key AND segment.valid_to IS NULL
+    WHERE segment.model_version IS DISTINCT FROM profiled.value
+"""
+"""Axes whose figures or segments are of another version than the profiles."""
+
+
+@dataclass(frozen=True)
+class AxisState:
+    """What people read about an axis: a row of ``axis_models``, of the model that serves.
+
+    Parameters
+    ----------
+    status : str
+        ``active``, ``weak`` or ``inactive``; the latter two with their ``reason`` in words.
+    k : int, optional
+        Segments. This and what follows is None for an inactive axis.
+    silhouette, stability_ari : float, optional
+        -1 to 1.
+    held_reason : str, optional
+        Why the last fit does not serve, the model named here being the one before.
+    as_of : datetime, optional
+        Where the data end that the axis was fitted on, with zone.
+    """
+
+    status: str
+    reason: str | None = None
+    k: int | None = None
+    silhouette: float | None = None
+    stability_ari: float | None = None
+    mlflow_run_id: str | None = None
+    model_version: str | None = None
+    held_reason: str | None = None
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """All that a run found out.
+
+    Parameters
+    ----------
+    store_id, run_id : str
+    as_of : datetime
+        Instant of the profiles, with zone.
+    axes : mapping of axis to AxisState
+        Axes that are not named stay as they are published.
+    segments : mapping of axis to DataFrame
+        Rows of ``dim_segment_master``; what was current on these axes ends where they begin. Rows that are published
+        already stay as they are.
+    profiles : iterable of Arrow tables or record batches
+        Rows of ``customer_profiles``: all of the store's, some thousand at a time; JSON as text. Taken once, while
+        the rows before are being written.
+    archetypes : callable
+        Returns the rows of ``archetypes``, all of the store's; called when all profiles have been taken.
+    model_versions : mapping of axis (and ``churn_risk``) to str
+        The models that all of the profiles were made with.
+    lineage : sequence of (axis, version, DataFrame)
+        ``lineage_`` of versions that were fitted, served or held.
+    retired : sequence of str
+        Axes that have no segments any more.
+    """
+
+    store_id: str
+    run_id: str
+    as_of: datetime
+    axes: Mapping[str, AxisState]
+    segments: Mapping[str, pd.DataFrame]
+    profiles: Iterable[pa.Table | pa.RecordBatch]
+    archetypes: Callable[[], pd.DataFrame]
+    model_versions: Mapping[str, str]
+    lineage: Sequence[tuple[str, str, pd.DataFrame]] = ()
+    retired: Sequence[str] = ()
+
+
+class Published(NamedTuple):
+    """What all profiles have in common: their instant (naive UTC), and versions by axis and ``churn_risk``."""
+
+    as_of: pd.Timestamp
+    model_versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Versioned:
+    """A table whose rows hold from ``valid_from`` to ``valid_to``; ``sets``: what tells sets apart that end apart."""
+
+    name: str
+    columns: tuple[str, ...]
+    sets: str
+
+
+SEGMENTS = _Versioned("dim_segment_master", SEGMENT_COLUMNS, "axis_name")
+ARCHETYPES = _Versioned("archetypes", ARCHETYPE_COLUMNS, "store_id")
+
+
+def publish_run(database: Database, publication: Publication, holds_lock: Callable[[], bool]) -> int:
+    """Publish a run's result: readers see what was there until all of it is, and if anything fails they go on so.
+
+    Parameters
+    ----------
+    database : Database
+    publication : Publication
+        Its versions have been chosen (``promotions.choose_versions``).
+    holds_lock : callable
+        Whether the run still has the right to run the store; asked last (``run_lock``).
+
+    Returns
+    -------
+    int
+        Number of the publication among the store's.
+
+    Raises
+    ------
+    ValueError
+        If the profiles are of other versions than the figures or segments of an axis then are, or of one that nobody
+        chose: what people would see would not belong together.
+    StoreBusyError
+        If the run has lost its right.
+    """
+    store_id = publication.store_id
+    with database.transaction() as cursor:
+        lock(cursor, f"publication:{store_id}")
+        number = _begin(cursor, publication)
+        _write_lineage(cursor, store_id, publication.lineage)
+        _write_axes(cursor, store_id, publication.axes)
+        _replace(cursor, SEGMENTS, store_id, publication.segments, publication.retired)
+        cursor.execute(PERSONS_NAMES, (store_id, list(publication.segments)))
+        _refuse_mixture(cursor, store_id, publication.model_versions)
+        mark_published(cursor, store_id, number, publication.model_versions)
+        _replace_profiles(cursor, store_id, publication.profiles)
+        _replace(cursor, ARCHETYPES, store_id, {store_id: publication.archetypes()})
+        if not holds_lock():
+            raise lost(store_id)
+    return number
+
+
+def read_publication(database: Database, store_id: str) -> Published | None:
+    """Return what all of a store's profiles have in common; None before its first run."""
+    found = database.query(
+        "SELECT as_of, model_versions FROM quimbi.publications WHERE store_id = %s "
+        "ORDER BY publication_id DESC LIMIT 1",
+        (store_id,),
+    )
+    if found.empty:
+        return None
+    as_of = pd.Timestamp(found["as_of"][0]).tz_convert("UTC").tz_localize(None)
+    return Published(as_of, dict(found["model_versions"][0]))
+
+
+def read_lineages(database: Database, store_id: str) -> set[tuple[str, str]]:
+    """Return the axes and versions whose lineage is published."""
+    found = database.query(
+        "SELECT DISTINCT axis_name, model_version FROM quimbi.segment_lineage WHERE store_id = %s", (store_id,)
+    )
+    return set(found.itertuples(index=False, name=None))
+
+
+def _begin(cursor: Any, publication: Publication) -> int:
+    cursor.execute(
+        "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions) "
+        "SELECT %(store)s, coalesce(max(publication_id), 0) + 1, %(run)s, %(as_of)s, %(versions)s "
+        "FROM quimbi.publications WHERE store_id = %(store)s RETURNING publication_id",
+        {
+            "store": publication.store_id,
+            "run": publication.run_id,
+            "as_of": publication.as_of,
+            "versions": json.dumps(dict(publication.model_versions)),
+        },
+    )
+    return int(cursor.fetchone()[0])
+
+
+def _write_lineage(cursor: Any, store_id: str, lineage: Sequence[tuple[str, str, pd.DataFrame]]) -> None:
+    """Write what became of segments in newly registered versions; a version that is there already stays as it is."""
+    rows = [
+        (store_id, axis, version, line, segment, previous, relation, None if math.isnan(score) else score)
+        for axis, version, frame in lineage
+        for line, (segment, previous, relation, score) in enumerate(frame.itertuples(index=False, name=None), 1)
+    ]
+    execute_values(
+        cursor,
+        "INSERT INTO quimbi.segment_lineage (store_id, axis_name, model_version, line, segment_id, "
+        "previous_segment_id, relation, score) VALUES %s ON CONFLICT DO NOTHING",
+        rows,
+    )
+
+
+def _write_axes(cursor: Any, store_id: str, axes: Mapping[str, AxisState]) -> None:
+    names = [field.name for field in fields(AxisState)]
+    execute_values(
+        cursor,
+        f"INSERT INTO quimbi.axis_models (store_id, axis_name, {', '.join(names)}) VALUES %s "
+        f"ON CONFLICT (store_id, axis_name) DO UPDATE SET {', '.join(f'{n} = EXCLUDED.{n}' for n in names)}",
+        [(store_id, axis, *astuple(state)) for axis, state in axes.items()],
+    )
+
+
+def _replace(
+    cursor: Any, table: _Versioned, store_id: str, rows: Mapping[str, pd.DataFrame], ended: Sequence[str] = ()
+) -> None:
+    """Make these the current rows of their sets; those until now end where these begin, of ``ended`` sets now."""
+    starts = {name: str(frame["valid_from"].iloc[0]) for name, frame in rows.items() if len(frame)}
+    cursor.execute(
+        f"""
+        UPDATE quimbi.{table.name} SET valid_to = coalesce((%(starts)s::jsonb ->> {table.sets})::timestamptz, now())
+        WHERE store_id = %(store)s AND {table.sets} = ANY(%(sets)s) AND valid_to IS NULL
+            AND valid_from IS DISTINCT FROM (%(starts)s::jsonb ->> {table.sets})::timestamptz
+        """,
+        {"store": store_id, "starts": json.dumps(starts), "sets": [*rows, *ended]},
+    )
+    for frame in rows.values():
+        _insert(cursor, table, frame)
+
+
+def _insert(cursor: Any, table: _Versioned, frame: pd.DataFrame) -> None:
+    records = [
+        tuple(None if pd.isna(value) else value for value in record)
+        for record in frame[list(table.columns)].astype(object).itertuples(index=False, name=None)
+    ]
+    execute_values(
+        cursor,
+        f"INSERT INTO quimbi.{table.name} ({', '.join(table.columns)}) VALUES %s ON CONFLICT DO NOTHING",
+        records,
+    )
+
+
+def _refuse_mixture(cursor: Any, store_id: str, versions: Mapping[str, str]) -> None:
+    cursor.execute(OTHER_VERSIONS, {"store": store_id, "versions": json.dumps(dict(versions))})
+    mixed = sorted(axis for (axis,) in cursor.fetchall())
+    if mixed:
+        raise ValueError(
+            f"store {store_id}: profiles are of other model versions than what is published of {', '.join(mixed)}; "
+            "publish these axes with them"
+        )
+
+
+def _replace_profiles(cursor: Any, store_id: str, profiles: Iterable[pa.Table | pa.RecordBatch]) -> None:
+    """Replace all profiles of the store; a batch is written while the next one is made, so two are in memory."""
+    cursor.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
+    with ThreadPoolExecutor(1) as copier:
+        writing: Future[None] | None = None
+        for batch in profiles:
+            frame = batch.to_pandas(types_mapper=pd.ArrowDtype).assign(store_id=store_id)
+            if writing is not None:
+                writing.result()
+            writing = copier.submit(copy_frame, cursor, "quimbi.customer_profiles", frame)
+        if writing is not None:
+            writing.result()

@@ -1,0 +1,110 @@
+"""What scores a week of a store: models with what their features are measured against, archetypes, a churn model.
+
+Belongs here: choosing and loading them (docs/adr/0010, 0013), and a churn model of then where there is none. Does not:
+scoring (``weekly``).
+"""
+
+from datetime import date
+
+from quimbi_assets.axes import AXES, StoreReference, fit_reference
+from quimbi_assets.churn.evaluation import draw_calibration
+from quimbi_assets.churn.training import train_churn
+from quimbi_assets.errors import BadInputError, InsufficientHistoryError
+from quimbi_assets.history import History
+from quimbi_assets.profiles.archetype_rows import kept_archetypes
+from quimbi_assets.resources.mlflow.records import log_churn
+from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
+from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
+from quimbi_assets.resources.postgres.tables.history import read_versions
+from quimbi_assets.resources.postgres.tables.promotions import read_promotions
+from quimbi_assets.resources.publishing import keep_model_of_past, models_before
+from quimbi_assets.weekly.snapshot import WeekModels
+
+
+def models_of_week(
+    database: Database, tracking: Tracking, week: date, history: History, run_id: str, *, renew: bool = False
+) -> WeekModels:
+    """Return what scores a week.
+
+    Parameters
+    ----------
+    database, tracking
+        Where rows and models are.
+    week : date
+        The Monday that opens it.
+    history : History
+        Ends with it.
+    run_id : str
+        Dagster's run.
+    renew : bool
+        Choose anew even if there is a snapshot of the week.
+
+    Raises
+    ------
+    BadInputError
+        If the store was never run.
+    """
+    store_id, registry = history.store.store_id, tracking.registry
+    scored_by = {} if renew else read_versions(database, store_id, week) or {}
+    loaded = registry.load_versions(store_id, scored_by or _versions(database, history))
+    if not loaded:
+        raise BadInputError(f"store {store_id} has no models yet; fit them first: quimbi run --store-id {store_id}")
+    churn = loaded.pop(CHURN, None) if scored_by else _churn_model(database, tracking, history, run_id)
+    ordered = {axis: loaded[axis] for axis in AXES if axis in loaded}
+    ends = [model.data_end for model in ordered.values()]
+    # Archetypes are made of segments: before the first models there are none but the first.
+    until = history.end if min(ends) <= history.end else min(ends)
+    return WeekModels(
+        models={axis: model.model for axis, model in ordered.items()},
+        versions={axis: model.version for axis, model in ordered.items()},
+        data_end={axis: model.data_end for axis, model in ordered.items()},
+        references={
+            axis: _reference(tracking, model, history) for axis, model in ordered.items() if AXES[axis].reference
+        },
+        archetypes=kept_archetypes(read_archetypes(database, store_id, until.tz_localize("UTC"))),
+        churn=None if churn is None else churn.model,
+        churn_version=None if churn is None else churn.version,
+    )
+
+
+def _versions(database: Database, history: History) -> dict[str, str]:
+    """Return by axis the version that served when a history ended; where none did yet, the first that ever did."""
+    promotions = read_promotions(database, history.store.store_id)
+    before = promotions.predecessors(dict.fromkeys(AXES, history.end))
+    first = {axis: version for axis, version in promotions.first().items() if axis in AXES}
+    return first | before
+
+
+def _reference(tracking: Tracking, model: LoadedModel, history: History) -> StoreReference:
+    """Return what a model's features are measured against."""
+    beside = tracking.store_reference(model.run_id)
+    return fit_reference(history) if beside is None else StoreReference.from_frame(beside)
+
+
+def _churn_model(database: Database, tracking: Tracking, history: History, run_id: str) -> LoadedModel | None:
+    """Return the churn model as of a history's end, fitted as of then if need be; None where nothing can be learnt.
+
+    Never one of later: it would know who of the customers came back.
+    """
+    store_id, at = history.store.store_id, str(history.end)
+    serving = models_before(database, tracking.registry, store_id, {CHURN: at}).get(CHURN)
+    if serving is not None:
+        return serving
+    try:
+        fit = train_churn(history)
+    except InsufficientHistoryError:
+        return None
+    tags, picture = {"dagster_run_id": run_id}, draw_calibration(fit.evaluation)
+    fitted = log_churn(tracking, store_id, fit, at, tags, picture, for_past=True)
+    keep_model_of_past(database, tracking.registry, store_id, CHURN, fitted)
+    return fitted
+
+
+def weak_axes(registry: ModelRegistry, store_id: str, models: WeekModels, history: History) -> frozenset[str]:
+    """Return the axes that are weak as of a history's end: by the last fit until then, or by the one that scores it."""
+    weak = [
+        registry.weak_axes(store_id, [axis], max(history.end, data_end)) for axis, data_end in models.data_end.items()
+    ]
+    return frozenset().union(*weak)

@@ -1,0 +1,275 @@
+"""A week's snapshot against the one before, both scored by the newer one's models: who moved, and beyond noise.
+
+Belongs here: the comparison, migrations with hysteresis, its table at rest. Does not: why a customer moved
+(``causes``), what is noise (``thresholds``), whom the store is told of (``notifications``).
+
+A customer has a *stable segment* on every axis until they have moved clearly out of it: by an order, or by a silence
+that is unusual for them. Time that merely passes moves memberships, and their rows say so, but no stable segment.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from quimbi_assets.axis_table import AxisTable, Facts
+from quimbi_assets.history import SECONDS_PER_DAY, History
+from quimbi_assets.weekly.causes import ACTED, CORRECTED, SILENT
+from quimbi_assets.weekly.drift import ARCHETYPE, EARLIER_WEEKS, RECENT_WEEKS, Array, Ids, acceleration
+from quimbi_assets.weekly.inactivity import lapsed
+from quimbi_assets.weekly.notifications import decide_alerts
+from quimbi_assets.weekly.rescore import (
+    NOWHERE,
+    PART_ROWS,
+    Codes,
+    Flags,
+    Movement,
+    at_places,
+    movement_between,
+    moves_table,
+    to_ids,
+)
+from quimbi_assets.weekly.snapshot import SnapshotFacts, WeekModels
+from quimbi_assets.weekly.thresholds import (
+    NoiseThresholds,
+    learn_acted,
+    learn_lead,
+    learn_surprisal,
+    weeks_to_learn_from,
+)
+
+LEARNING_WEEKS = 26
+"""Weeks before this one that thresholds are learnt from, at most."""
+
+
+@dataclass(frozen=True)
+class ComparisonFacts(Facts):
+    """The week compared, and of the older snapshot its week and how many days lie between; None: it was the first."""
+
+    week: str
+    older: str | None = None
+    days: float | None = None
+
+
+class PastComparison:
+    """A comparison at rest: columns of n customers, read as they are asked for."""
+
+    def __init__(self, table: AxisTable) -> None:
+        self.table = table
+        self.facts = table.facts_as(ComparisonFacts)
+
+    @cached_property
+    def customers(self) -> pd.Index:
+        """Ids, ascending."""
+        return pd.Index(self.table.read(["customer_id"])["customer_id"].to_pandas(), dtype="str")
+
+    @cached_property
+    def cause(self) -> NDArray[np.str_]:
+        """Why each customer moved."""
+        return self.table.read(["cause"])["cause"].to_numpy().astype(str)
+
+    @property
+    def surprisal_before(self) -> Array:
+        """Of their silence at the week's beginning."""
+        return self._numbers("surprisal_before")
+
+    @property
+    def surprisal(self) -> Array:
+        """Of their silence at its end."""
+        return self._numbers("surprisal")
+
+    @property
+    def acted_score(self) -> Array:
+        """Drift of the farthest migration that an order caused."""
+        return self._numbers("acted_score")
+
+    def drift_on(self, axis: str) -> Array | None:
+        """Return how far each moved on an axis, NaN where not known; None if the axis was not there."""
+        if axis not in self.table.schema.names:
+            return None
+        return np.asarray(pc.struct_field(self.table.read([f"{axis}.drift"])[axis], "drift").to_numpy())
+
+    def _numbers(self, name: str) -> Array:
+        return np.asarray(self.table.read([name])[name].to_numpy())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found, of n customers.
+
+    Parameters
+    ----------
+    movement : Movement
+    facts : ComparisonFacts
+    acceleration : mapping of axis to ndarray, shape (n,)
+        How much faster they moved in recent weeks than before, drift per day; NaN where not known.
+    stable : mapping of axis to ndarray of int, shape (n,)
+        Codes of the segments they are stable in now.
+    lapsed : ndarray of bool, shape (n,)
+    alert : ndarray of (str or None), shape (n,)
+    moves : DataFrame
+        A row a migration: ``customer_id``, ``axis_name``, ``from_segment``, ``to_segment``, ``cause``, ``drift`` (NaN
+        for archetypes and changed models).
+    thresholds : NoiseThresholds or None
+        What counted as noise; None in a store's first comparison.
+    """
+
+    movement: Movement
+    facts: ComparisonFacts
+    acceleration: Mapping[str, Array]
+    stable: Mapping[str, Codes]
+    lapsed: Flags
+    alert: Ids
+    moves: pd.DataFrame
+    thresholds: NoiseThresholds | None
+
+    def schema(self) -> pa.Schema:
+        """Return the columns of its table: what later comparisons need, one struct an axis."""
+        of_axis = pa.struct([("drift", pa.float64()), ("stable_segment", pa.string())])
+        numbers = [(name, pa.float64()) for name in ("surprisal_before", "surprisal", "acted_score")]
+        plain = [("customer_id", pa.string()), ("cause", pa.string()), *numbers, ("lapsed", pa.bool_())]
+        return pa.schema([*plain, *((axis, of_axis) for axis in self.stable)])
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield its rows, some customers at a time."""
+        moved, n = self.movement, len(self.movement.customers)
+        for start in range(0, n, PART_ROWS):
+            rows = slice(start, start + PART_ROWS)
+            columns: list[pa.Array] = [
+                pa.array(moved.customers[rows], pa.string()),
+                pa.array(moved.cause[rows], pa.string()),
+                *(pa.array(v[rows]) for v in (moved.surprisal_before, moved.surprisal, moved.acted_score)),
+                pa.array(self.lapsed[rows]),
+            ]
+            for axis, codes in self.stable.items():
+                drift = moved.drift.get(axis, np.full(n, np.nan))[rows]
+                ids = pa.array(to_ids(codes[rows], moved.segments[axis]), pa.string())
+                columns.append(pa.StructArray.from_arrays([pa.array(drift), ids], names=["drift", "stable_segment"]))
+            yield pa.table(columns, schema=self.schema())
+
+
+def compare_snapshots(
+    newer: AxisTable,
+    older: AxisTable | None,
+    earlier: Sequence[PastComparison],
+    models: WeekModels,
+    history: History,
+    weak: frozenset[str],
+) -> Comparison:
+    """Compare a week's snapshot with the one before it.
+
+    Parameters
+    ----------
+    newer, older : AxisTable
+        Their tables at rest, with ``SnapshotFacts``; no older one in a store's first comparison.
+    earlier : sequence of PastComparison
+        Comparisons up to the older snapshot's, oldest first.
+    models : WeekModels
+        What scored the newer one.
+    history : History
+        Today's rows, which tell whether the past was corrected since.
+    weak : frozenset of str
+        Axes that are weak as of the newer one.
+    """
+    now, state = newer.facts_as(SnapshotFacts), None
+    facts = ComparisonFacts(now.week)
+    if older is not None:
+        then = older.facts_as(SnapshotFacts)
+        facts = ComparisonFacts(now.week, then.week, (now.at - then.at).total_seconds() / SECONDS_PER_DAY)
+        state = next((one for one in earlier if one.facts.week == then.week), None)
+    moved = movement_between(newer, older, None if state is None else state.table, models, history)
+    compared = [one for one in earlier if one.facts.older is not None][-LEARNING_WEEKS:]
+    weeks = weeks_to_learn_from(compared, moved)
+    lead = {axis: learn_lead(weeks, axis) for axis in moved.drift}
+    level = learn_surprisal(weeks)
+    is_second = state is None or state.facts.older is None
+    before = moved.surprisal_before > level if is_second else moved.lapsed_before
+    lapsed_now = lapsed(moved.cause, moved.surprisal, before, level)
+    stable, moves = migrate(moved, lapsed_now, lead)
+    moved = replace(moved, acted_score=acted_scores(moves, moved.customers, weak))
+    acted = learn_acted(weeks_to_learn_from(compared, moved))
+    n_quiet = sum(int((week.cause == SILENT).sum()) for week in weeks)
+    thresholds = NoiseThresholds(lead, level, acted, len(weeks), n_quiet)
+    return Comparison(
+        movement=moved,
+        facts=facts,
+        acceleration=_accelerations(moved, facts.days, compared),
+        stable=stable,
+        lapsed=lapsed_now,
+        alert=decide_alerts(moved.cause, before, lapsed_now, moved.acted_score, acted, weak),
+        moves=moves,
+        thresholds=None if older is None else thresholds,
+    )
+
+
+def _accelerations(moved: Movement, days: float | None, earlier: Sequence[PastComparison]) -> dict[str, Array]:
+    """Return by axis how much faster customers moved in recent weeks than before; NaN where not known."""
+    weeks = earlier[1 - RECENT_WEEKS - EARLIER_WEEKS :]
+    places = [week.customers.get_indexer(moved.customers) for week in weeks]
+    accelerations = {}
+    for axis, drift in moved.drift.items():
+        speeds = []
+        for week, place in zip(weeks, places, strict=True):
+            then = week.drift_on(axis)
+            speed = np.full(len(week.customers), np.nan) if then is None else then / (week.facts.days or np.nan)
+            speeds.append(at_places(speed, place, np.nan))
+        accelerations[axis] = acceleration([*speeds, drift / (days or np.nan)])
+    return accelerations
+
+
+def migrate(moved: Movement, lapsed_now: Flags, lead: Mapping[str, float]) -> tuple[dict[str, Codes], pd.DataFrame]:
+    """Decide who migrated.
+
+    Parameters
+    ----------
+    moved : Movement
+        Of n customers.
+    lapsed_now : ndarray of bool, shape (n,)
+    lead : mapping of axis to float
+        By how much another segment has to outweigh the stable one.
+
+    Returns
+    -------
+    stable : dict of axis to ndarray of int, shape (n,)
+        Codes of stable segments from now on.
+    moves : DataFrame
+        As in ``Comparison``.
+    """
+    # About these something new is known, be it a silence that is unusual for them.
+    free = np.isin(moved.cause, (ACTED, CORRECTED)) | ((moved.cause == SILENT) & lapsed_now)
+    stable: dict[str, Codes] = {}
+    moves = [moved.by_model]
+    any_axis = np.zeros(len(free), dtype=np.bool_)
+    for axis, segments in moved.segments.items():
+        now, before = moved.dominant[axis], moved.stable[axis]
+        goes = free & (before != NOWHERE) & (now != NOWHERE) & (before != now)
+        if axis == ARCHETYPE:
+            goes &= any_axis
+        else:
+            goes &= (moved.lead[axis] > lead[axis]) | (moved.cause == CORRECTED)
+            any_axis |= goes
+        stable[axis] = np.where(goes | (before == NOWHERE), now, before)
+        drift = moved.drift[axis][goes] if axis in moved.drift else np.nan
+        moves.append(
+            moves_table(
+                moved.customers[goes],
+                axis,
+                to_ids(before[goes], segments),
+                to_ids(now[goes], segments),
+                moved.cause[goes].astype(object),
+                drift,
+            )
+        )
+    return stable, pd.concat(moves, ignore_index=True)
+
+
+def acted_scores(moves: pd.DataFrame, customers: pd.Index, weak: frozenset[str]) -> Array:
+    """Return the drift of the farthest migration that an order caused, weak axes left out; 0 without; shape (n,)."""
+    telling = moves[(moves["cause"] == ACTED) & ~moves["axis_name"].isin([*weak, ARCHETYPE])]
+    farthest = telling.groupby("customer_id")["drift"].max()
+    return farthest.reindex(customers).fillna(0.0).to_numpy(dtype=np.float64)

@@ -1,0 +1,147 @@
+"""Two snapshots under one model: where customers stand in each, how far and how fast they moved.
+
+Belongs here: scoring features at rest by any models, and the formulas of change. Does not: why they moved (``causes``),
+whether it is noise (``thresholds``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.pipeline import score_features
+from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_ids
+from quimbi_assets.profiles.scores import AxisScores
+
+Array = NDArray[np.float64]
+Ids = NDArray[np.object_]
+
+ARCHETYPE = "archetype"
+"""Stands where an axis's name would for archetypes."""
+SEVERITIES = ("stable", "minor", "moderate", "significant", "major")
+CUT_OFFS = (0.1, 0.3, 0.5, 0.7)
+RECENT_WEEKS, EARLIER_WEEKS = 4, 12
+FEWEST_EARLIER = 4
+"""Earlier weeks without which there is nothing to compare the recent ones with."""
+
+
+@dataclass(frozen=True)
+class ScoredSnapshot:
+    """Customers of a snapshot, or of a part of it, scored by some week's models.
+
+    Parameters
+    ----------
+    scores : mapping of axis to AxisScores
+        Of n customers in one order; one axis or more.
+    archetypes : ndarray of str of shape (n,), optional
+        Their archetypes among those of that week.
+    """
+
+    scores: Mapping[str, AxisScores]
+    archetypes: Ids | None = None
+
+    @property
+    def customers(self) -> pd.Index:
+        """Customer ids, shape (n,)."""
+        return next(iter(self.scores.values())).customers
+
+    def dominant(self) -> dict[str, Ids]:
+        """Return by axis the dominant segment of every customer, shape (n,); archetypes last."""
+        segments = {axis: np.array(s.segment_ids, dtype=object)[s.dominant] for axis, s in self.scores.items()}
+        return segments if self.archetypes is None else {**segments, ARCHETYPE: self.archetypes}
+
+
+def scored(
+    features: Mapping[str, pd.DataFrame], models: Mapping[str, AxisModel], archetypes: ArchetypeSet | None
+) -> ScoredSnapshot:
+    """Score features by these models, and say who is of which archetype."""
+    return with_archetypes(score_features(features, models), archetypes)
+
+
+def with_archetypes(scores: Mapping[str, AxisScores], archetypes: ArchetypeSet | None) -> ScoredSnapshot:
+    """Say who is of which archetype; of none, where a refit came in between and they name segments of another model."""
+    told = archetypes is not None and all(
+        axis in scores and {row[i] for row in archetypes.segments} <= set(scores[axis].segment_ids)
+        for i, axis in enumerate(archetypes.axes)
+    )
+    return ScoredSnapshot(scores, archetype_ids(scores, archetypes) if told else None)
+
+
+def axis_drift(older: Array, newer: Array) -> Array:
+    """Return how far each customer's memberships moved.
+
+    Parameters
+    ----------
+    older, newer : ndarray of shape (n, k)
+        Memberships of the same customers in the same segments; rows sum to 1.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        ``sqrt(sum (m_new - m_old)^2) / sqrt(2)``: 0 for no change, 1 from one segment wholly into another.
+
+    Examples
+    --------
+    >>> axis_drift(np.array([[1.0, 0.0], [0.6, 0.4]]), np.array([[0.0, 1.0], [0.6, 0.4]])).tolist()
+    [1.0, 0.0]
+    """
+    return np.sqrt(np.sum((newer - older) ** 2, axis=1) / 2.0)
+
+
+def measure_drift(older: ScoredSnapshot, newer: ScoredSnapshot) -> dict[str, Array]:
+    """Return by axis how far the newer side's customers moved, 0-1; NaN where the older side lacks them or the axis."""
+    place = older.customers.get_indexer(newer.customers)
+    known = place >= 0
+    drift = {}
+    for axis, score in newer.scores.items():
+        drift[axis] = np.full(len(place), np.nan)
+        if axis in older.scores:
+            drift[axis][known] = axis_drift(older.scores[axis].memberships[place[known]], score.memberships[known])
+    return drift
+
+
+def lead_over(score: AxisScores, stable: Ids) -> Array:
+    """Return how much more each customer belongs to their dominant segment than to their stable one; shape (n,)."""
+    place = pd.Index(score.segment_ids).get_indexer(pd.Index(stable, dtype=object))
+    of_stable = np.where(place >= 0, score.memberships[np.arange(len(stable)), np.maximum(place, 0)], 0.0)
+    return np.asarray(score.memberships.max(axis=1) - of_stable, dtype=np.float64)
+
+
+def severity(drift: Array) -> NDArray[np.str_]:
+    """Return the word for each drift: stable below 0.1, minor below 0.3, moderate 0.5, significant 0.7, else major.
+
+    Examples
+    --------
+    >>> severity(np.array([0.0, 0.1, 0.49, 0.5, 1.0])).tolist()
+    ['stable', 'minor', 'moderate', 'significant', 'major']
+    """
+    return np.array(SEVERITIES)[np.searchsorted(CUT_OFFS, drift, side="right")]
+
+
+def acceleration(velocities: Sequence[Array]) -> Array:
+    """Return how much faster customers moved in the recent four weeks than in the twelve before.
+
+    Parameters
+    ----------
+    velocities : sequence of ndarray of shape (n,)
+        Drift per day week by week, the newest last; NaN where a customer was not there.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Mean of the newest four minus mean of the up to twelve before; NaN with fewer than four of either.
+
+    Examples
+    --------
+    >>> acceleration([np.array([0.01])] * 4 + [np.array([0.03])] * 4).round(3).tolist()
+    [0.02]
+    """
+    table = np.array(velocities, dtype=np.float64)[-(RECENT_WEEKS + EARLIER_WEEKS) :]
+    recent, earlier = table[-RECENT_WEEKS:], table[:-RECENT_WEEKS]
+    n_recent, n_earlier = np.isfinite(recent).sum(axis=0), np.isfinite(earlier).sum(axis=0)
+    known = (n_recent >= RECENT_WEEKS) & (n_earlier >= FEWEST_EARLIER)
+    means = np.nansum(recent, axis=0) / np.maximum(n_recent, 1) - np.nansum(earlier, axis=0) / np.maximum(n_earlier, 1)
+    return np.where(known, means, np.nan)

@@ -1,0 +1,180 @@
+"""Whom the store is told of: customers who have lapsed and those whom an order moved far, and of these a few, in words.
+
+Belongs here: who gives rise to an alert, which of them a notification names, its text. Does not: sending anything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from quimbi_assets.weekly.causes import ACTED, SILENT
+from quimbi_assets.weekly.drift import ARCHETYPE
+from quimbi_assets.weekly.inactivity import AXIS as RHYTHM_AXIS
+
+NEWLY_AT_RISK, MOVED = "newly_at_risk", "moved"
+MOST_NAMED = 10
+"""Customers a notification names, the most valuable first."""
+MOST_FLOWS = 5
+"""Migrations it tells, the largest first."""
+HASH_KEY = "quimbi-hold-out:"
+"""Of the hold-out's hash (16 characters): the same customers are held out in every week and on every machine."""
+
+
+def decide_alerts(
+    cause: NDArray[np.str_],
+    lapsed_before: NDArray[np.bool_],
+    lapsed: NDArray[np.bool_],
+    acted_score: NDArray[np.float64],
+    level: float,
+    weak: frozenset[str],
+) -> NDArray[np.object_]:
+    """Return which alert each customer gives rise to, None for most.
+
+    Parameters
+    ----------
+    cause : ndarray of str of shape (n,)
+        Why each moved this week.
+    lapsed_before, lapsed : ndarray of bool of shape (n,)
+        Whether they had lapsed by the week's beginning and end.
+    acted_score : ndarray of shape (n,)
+        Drift of the farthest migration that an order caused, weak axes left out.
+    level : float
+        Drift that nearly no order exceeds (``thresholds``).
+    weak : frozenset of str
+        Weak axes; on them nothing is an alert.
+
+    Returns
+    -------
+    ndarray of str or None of shape (n,)
+        ``newly_at_risk`` (cause: silent) in the week in which a silence becomes unusual for the customer, and not again
+        before they order; ``moved`` (cause: acted) where an order moved them further than nearly all orders do. Moves
+        that a changed model or corrected data made are never an alert.
+    """
+    alerts = np.full(len(cause), None, dtype=object)
+    alerts[(cause == ACTED) & (acted_score >= level) & (acted_score > 0)] = MOVED
+    if RHYTHM_AXIS not in weak:
+        alerts[lapsed & ~lapsed_before & (cause == SILENT)] = NEWLY_AT_RISK
+    return alerts
+
+
+def alert_causes(alerts: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Return the cause that each alert names, None where there is none."""
+    causes = {NEWLY_AT_RISK: SILENT, MOVED: ACTED}
+    return np.array([causes.get(alert) for alert in alerts], dtype=object)
+
+
+@dataclass(frozen=True)
+class NotificationPolicy:
+    """How often, and of whom, the store is told.
+
+    Parameters
+    ----------
+    repeat_after_weeks : int
+        Weeks in which a customer who was named is not named again.
+    holdout_share : float
+        Share of customers who are never named, 0-1, so that what acting brings can be measured on them later.
+    """
+
+    repeat_after_weeks: int = 8
+    holdout_share: float = 0.1
+
+
+def choose_notifications(
+    alerts: pd.DataFrame, named_before: Mapping[str, date], store_id: str, week: date, policy: NotificationPolicy
+) -> pd.DataFrame:
+    """Decide of every alerted customer whether the store is told of them.
+
+    Parameters
+    ----------
+    alerts : DataFrame of n rows
+        ``customer_id``, ``alert``, ``lifetime_value``, ``churn_risk_score`` of one week.
+    named_before : mapping of customer id to date
+        The last week, before this one, in which each was named.
+    store_id : str
+        Part of what decides who is held out.
+    week : date
+        The Monday that opens the week.
+    policy : NotificationPolicy
+        Of the store.
+
+    Returns
+    -------
+    DataFrame of n rows
+        ``customer_id``, ``alert``, ``priority`` (risk times value; where the risk is not known, value), ``held_out``,
+        ``repeated``, ``named``; by descending priority. At most ``MOST_NAMED`` are named, all of them newly at
+        risk, none held out, none repeated.
+    """
+    alerted = alerts.reset_index(drop=True)
+    ids = alerted["customer_id"].astype(str)
+    value = alerted["lifetime_value"].astype("float64").fillna(0.0)
+    last = ids.map(dict(named_before))
+    since = pd.to_datetime(last) > pd.Timestamp(week - timedelta(weeks=policy.repeat_after_weeks))
+    chosen = pd.DataFrame(
+        {
+            "customer_id": ids,
+            "alert": alerted["alert"],
+            "priority": value * alerted["churn_risk_score"].astype("float64").fillna(1.0),
+            "held_out": is_held_out(ids, store_id, policy.holdout_share),
+            "repeated": since.fillna(False).to_numpy(dtype=bool),
+        }
+    ).sort_values(["priority", "customer_id"], ascending=[False, True], ignore_index=True)
+    tellable = (chosen["alert"] == NEWLY_AT_RISK) & ~chosen["held_out"] & ~chosen["repeated"]
+    return chosen.assign(named=tellable & (tellable.cumsum() <= MOST_NAMED))
+
+
+def is_held_out(customers: pd.Series, store_id: str, share: float) -> NDArray[np.bool_]:
+    """Return which customers are held out: the same share of any store, decided by their ids alone; shape (n,)."""
+    keys = (store_id + "\x1f" + customers.astype(str)).to_numpy(dtype=object)
+    hashed = pd.util.hash_array(keys, hash_key=HASH_KEY, categorize=False)
+    return np.asarray(hashed / 2.0**64 < share, dtype=np.bool_)
+
+
+def notification_text(
+    store_id: str, week: date, chosen: pd.DataFrame, flows: Sequence[Mapping[str, Any]], currency: str = ""
+) -> str:
+    """Write the week's notification: who is newly at risk, and the largest migrations that orders or silence made.
+
+    Parameters
+    ----------
+    store_id : str
+        Store.
+    week : date
+        Its Monday.
+    chosen : DataFrame
+        From ``choose_notifications``.
+    flows : sequence of mapping
+        ``axis``, ``from_name``, ``to_name``, ``cause``, ``customers``; the largest first.
+    currency : str
+        ISO code, printed after amounts.
+
+    Returns
+    -------
+    str
+        Plain lines; customers by id only.
+    """
+    at_risk = chosen[chosen["alert"] == NEWLY_AT_RISK]
+    named = chosen[chosen["named"]]
+    lines = [f"{store_id}, week of {week:%d %B %Y}: {len(at_risk):,} customers newly at risk"]
+    if len(named):
+        lines.append("The most valuable of them (risk times value so far):")
+        lines += [
+            f"  {customer}: {priority:,.0f} {currency}".rstrip()
+            for customer, priority in zip(named["customer_id"], named["priority"], strict=True)
+        ]
+    told = [flow for flow in flows if flow["cause"] in (ACTED, SILENT) and flow["axis"] != ARCHETYPE]
+    if told:
+        lines.append("Largest migrations:")
+        lines += [f"  {_flow(flow)}" for flow in told[:MOST_FLOWS]]
+    lines.append(f"All of it: quimbi drift --store-id {store_id} --week {week}")
+    return "\n".join(lines)
+
+
+def _flow(flow: Mapping[str, Any]) -> str:
+    start, end = (str(flow[f"{side}_name"] or flow[f"{side}_segment"]).replace("_", " ") for side in ("from", "to"))
+    why = "after an order" if flow["cause"] == ACTED else "fallen silent"
+    return f"{flow['customers']:,} from {start} to {end} ({why})"

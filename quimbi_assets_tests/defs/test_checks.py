@@ -1,0 +1,36 @@
+"""A schema's check over many batches: every kind of failure counted, some of them shown."""
+
+import dagster as dg
+import pandas as pd
+import pandera.pandas as pandera
+
+from quimbi_assets.defs.checks import SchemaCheck
+
+SCHEMA = pandera.DataFrameSchema(
+    {
+        "price": pandera.Column(float, pandera.Check.ge(0, error="price is negative")),
+        "name": pandera.Column("str", nullable=False),
+    }
+)
+KEY = dg.AssetKey(["raw", "orders"])
+
+
+def result(*batches):
+    check = SchemaCheck(SCHEMA)
+    for prices, names in batches:
+        check.look_at(pd.DataFrame({"price": prices, "name": pd.Series(names, dtype="str")}))
+    return check.result(KEY, "schema")
+
+
+def test_batches_without_a_fault_pass():
+    found = result(([1.0, 2.0], ["a", "b"]), ([0.0], ["c"]))
+    assert found.passed
+    assert found.metadata["rows"].value == 3
+
+
+def test_faults_of_all_batches_are_counted_by_rule():
+    found = result(([-1.0, 2.0], ["a", None]), ([-3.0, -4.0], ["c", "d"]))
+    assert not found.passed
+    assert found.metadata["failures"].value == 4
+    assert found.metadata["by_check"].value == {"price price is negative": 3, "name not_nullable": 1}
+    assert "-4.0" in found.metadata["first_cases"].value

@@ -1,0 +1,119 @@
+"""Runs of the UI, of schedules and of sensors hold their stores too, and wait for them."""
+
+import os
+import signal
+import threading
+import time
+from contextlib import closing
+
+import dagster as dg
+import pytest
+
+from quimbi_assets.definitions import build_defs
+from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
+from quimbi_assets.defs.run_lock import run_lock, stores_of
+from quimbi_assets.errors import StoreBusyError
+from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
+from quimbi_assets.resources.postgres.run_lock import RunLock
+
+
+@pytest.fixture
+def instance(database, tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as found:
+        yield found
+
+
+def execute(instance, work, store_id="lock-run", **options):
+    """Run one step as the UI does: without a lock of the command's."""
+
+    @dg.op(required_resource_keys={RUN_LOCK})
+    def step(context):
+        work(context.resources.run_lock, context.run_id)
+
+    @dg.job(resource_defs={RUN_LOCK: run_lock})
+    def launched():
+        step()
+
+    return launched.execute_in_process(instance=instance, tags={"dagster/partition": store_id}, **options)
+
+
+def test_no_asset_is_made_without_the_right_to_run_its_store():
+    """Through any job, and through the UI's button on one asset."""
+    definitions = build_defs()
+    resources = definitions.get_repository_def().get_top_level_resources()
+    holding = {name for name, resource in resources.items() if RUN_LOCK in resource.required_resource_keys}
+    assert [one.op.name for one in definitions.assets if not one.required_resource_keys & {RUN_LOCK, *holding}] == []
+
+
+def test_a_run_holds_its_store_from_the_first_step_to_the_end_and_is_tagged(instance, database):
+    def work(lock, run_id):
+        assert lock.holds_lock()
+        with closing(RunLock(database)) as other, pytest.raises(StoreBusyError, match=rf"\(run {run_id[:8]}\)"):
+            other.take(["lock-run"])
+
+    result = execute(instance, work)
+    tags = instance.get_run_by_id(result.run_id).tags
+    assert (tags[STORE_TAG], tags[PROCESS_TAG]) == ("lock-run", process_tag(result.run_id))
+    with closing(RunLock(database)) as other:
+        other.take(["lock-run"])
+
+
+def test_a_step_that_fails_gives_the_store_back(instance, database):
+    def work(lock, run_id):
+        raise ValueError("no such column")
+
+    assert not execute(instance, work, raise_on_error=False).success
+    with closing(RunLock(database)) as other:
+        other.take(["lock-run"])
+
+
+def test_a_run_waits_for_its_store_and_says_for_whom(instance, database):
+    first, order = RunLock(database), []
+
+    def leave():
+        order.append("first left")
+        first.close()
+
+    first.take(["lock-run"])
+    threading.Timer(1.5, leave).start()
+    result = execute(instance, lambda lock, run_id: order.append("second worked"))
+    assert order == ["first left", "second worked"]
+    said = [entry.message for entry in instance.all_logs(result.run_id) if "waiting: store lock-run" in entry.message]
+    assert len(said) == 1
+    assert f":{os.getpid()} since" in said[0]
+
+
+def test_who_waits_can_be_stopped(instance, database):
+    def stop():
+        for run in instance.get_runs():
+            instance.report_run_canceling(run)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    began = time.monotonic()
+    with closing(RunLock(database)) as first:
+        first.take(["lock-run"])
+        threading.Timer(1, stop).start()
+        with pytest.raises(dg.DagsterExecutionInterruptedError):
+            execute(instance, lambda lock, run_id: pytest.fail("worked"))
+        assert first.holds_lock()
+    assert time.monotonic() - began < 30
+    (run,) = instance.get_runs()
+    assert run.status == dg.DagsterRunStatus.CANCELED
+
+
+@pytest.mark.parametrize(
+    ("tags", "stores"),
+    [
+        ({}, []),
+        ({"dagster/partition": "b"}, ["b"]),
+        ({"dagster/partition": "b|2025-06-02"}, ["b"]),
+        (("a|2025-06-02", "a|2025-07-07"), ["a"]),
+        (("a|2025-06-02", "c|2025-06-02"), ["a", "b", "c"]),
+        (("b", "c"), ["b", "c"]),
+    ],
+)
+def test_a_backfill_holds_all_its_stores(instance, tags, stores):
+    instance.add_dynamic_partitions(str(STORES.name), ["a", "b", "c", "d"])
+    if isinstance(tags, tuple):
+        tags = {f"dagster/asset_partition_range_{end}": key for end, key in zip(("start", "end"), tags, strict=True)}
+    assert stores_of(tags, instance) == stores

@@ -1,0 +1,186 @@
+import itertools
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.axes import AXES
+from quimbi_assets.naming.rule_names import name_segments
+from quimbi_assets.naming.word_rules import slug
+
+NAME = re.compile(r"[a-z][a-z0-9_]{2,39}")
+BASE = {"days_since_last_order": 30.0, "value_trend": 0.5, "discount_rate": 0.1, "avg_order_value": 10.0}
+
+
+def names(axis, description):
+    return name_segments(axis, description)["segment_name"].tolist()
+
+
+def random_description(axis, by_hand, seed):
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(2, 7))
+    centres, spread = {}, {}
+    for feature in axis.clustering_features:
+        low = -1.0 if feature.low is None else feature.low
+        high = feature.high if feature.high is not None else 30.0
+        centres[feature.name] = rng.uniform(low, high, k).tolist()
+        spread[feature.name] = (high - low) / 4
+    return by_hand(centres, rng.integers(1, 1000, k).tolist(), spread)
+
+
+def test_words_of_few_and_many(axis, by_hand):
+    description = by_hand({"orders_per_month": [1, 4], "discount_rate": [0.2, 0.2]}, [50, 50])
+    assert names(axis, description) == ["rare_buyers", "frequent_buyers"]
+
+
+def test_a_second_word_that_says_something_new(axis, by_hand):
+    description = by_hand(
+        {"orders_per_month": [1, 1, 4, 4], "days_since_last_order": [10, 190, 10, 190]},
+        [25] * 4,
+        {"days_since_last_order": 60},
+    )
+    assert names(axis, description) == [
+        "rare_recent_buyers",
+        "rare_lapsed_buyers",
+        "frequent_recent_buyers",
+        "frequent_lapsed_buyers",
+    ]
+
+
+def test_one_feature_alone_is_graded(axis, by_hand):
+    description = by_hand({"orders_per_month": [1, 2.2, 3.6, 6], "discount_rate": [0.2] * 4}, [25] * 4)
+    assert names(axis, description) == [
+        "rarest_buyers",
+        "fairly_rare_buyers",
+        "fairly_frequent_buyers",
+        "most_frequent_buyers",
+    ]
+
+
+def test_most_is_kept_for_the_most(axis, by_hand):
+    description = by_hand({"orders_per_month": [1, 4, 5, 6]}, [70, 10, 10, 10])
+    description["structural"] = pd.Series([None, None, None, "subscribers"], dtype=object)
+    assert names(axis, description) == [
+        "rare_buyers",
+        "fairly_frequent_buyers",
+        "very_frequent_buyers",
+        "subscribers",
+    ]
+
+
+def test_more_alike_than_words_can_tell_gets_a_range(axis, by_hand):
+    description = by_hand({"orders_per_month": [0.1, 10, 11, 12, 13, 14, 15]}, [1000] + [10] * 6)
+    named = names(axis, description)
+    assert len(set(named)) == 7
+    assert named[1] == "frequent_buyers_9_9_to_10_orders_a_month"
+
+
+def test_identical_segments_still_get_different_names(axis, by_hand):
+    named = names(axis, by_hand({"orders_per_month": [2, 2, 2], "discount_rate": [0.2] * 3}, [10, 10, 10]))
+    assert len(set(named)) == 3
+    assert all(NAME.fullmatch(name) and "buyers" in name for name in named)
+
+
+def test_a_trend_must_have_the_sign_of_its_word(axis, by_hand):
+    description = by_hand({"value_trend": [-0.4, -0.1]}, [50, 50], {"value_trend": 0.1})
+    assert names(axis, description) == ["shrinking_buyers", "less_shrinking_buyers"]
+
+
+def test_a_majority_is_never_called_rare(axis, by_hand):
+    description = by_hand({"discount_rate": [0.6, 0.95]}, [50, 50], {"discount_rate": 0.1})
+    assert names(axis, description) == ["less_often_discounted_buyers", "often_discounted_buyers"]
+
+
+def test_nothing_is_said_where_mean_and_median_disagree(axis, by_hand):
+    description = by_hand({"orders_per_month": [1, 4], "avg_order_value": [10, 50]}, [50, 50], {"avg_order_value": 100})
+    description["q50:orders_per_month"] = description["q50:orders_per_month"].to_numpy()[::-1]
+    assert not [name for name in names(axis, description) if "rare" in name or "frequent" in name]
+
+
+def test_a_structural_segment_keeps_its_name_against_others(axis, by_hand):
+    description = by_hand({"orders_per_month": [0.5, 1, 4]}, [30, 35, 35])
+    description["structural"] = pd.Series(["rare_buyers", None, None], dtype=object)
+    named = names(axis, description)
+    assert named[0] == "rare_buyers"
+    assert len(set(named)) == 3
+
+
+@pytest.mark.parametrize("name", AXES)
+@pytest.mark.parametrize("seed", range(12))
+def test_names_of_any_centres_are_valid_unique_true_and_repeatable(name, seed, by_hand):
+    axis = AXES[name]
+    description = random_description(axis, by_hand, seed)
+    named = names(axis, description)
+    assert all(NAME.fullmatch(one) for one in named), named
+    assert len(set(named)) == len(named)
+    assert names(axis, description) == named
+    for row, one in enumerate(named):
+        words = one.split("_")
+        assert not [w for w, v in itertools.pairwise(words) if w == v], one
+        _check_truth(axis, description.iloc[row], one)
+
+
+def _check_truth(axis, segment, name):
+    """No word for many below the population, none for few above it."""
+    said = [f for f in axis.clustering_features if not f.name.startswith("hour_")]
+    words = [slug(word) for f in said for word in (f.few, f.many)]
+    for feature in said:
+        above = segment[f"centre:{feature.name}"] > segment[f"population:{feature.name}"]
+        for word, holds in ((slug(feature.few), not above), (slug(feature.many), above)):
+            longer = any(word != other and f"_{word}_" in f"_{other}_" for other in words)
+            if words.count(word) > 1 or longer or f"_{word}_" not in f"_{name}_":
+                continue
+            comparative = any(f"_{less}_{word}_" in f"_{name}_" for less in ("less", "least"))
+            assert holds != comparative, (name, feature.name)
+
+
+def test_the_order_of_segments_does_not_matter(by_hand):
+    axis = AXES["purchase_frequency"]
+    for seed in range(20):
+        description = random_description(axis, by_hand, seed)
+        named = name_segments(axis, description).set_index("segment_id")["segment_name"]
+        shuffled = description.sample(frac=1, random_state=seed).reset_index(drop=True)
+        again = name_segments(axis, shuffled).set_index("segment_id")["segment_name"]
+        pd.testing.assert_series_equal(again.reindex(named.index), named)
+
+
+def test_names_outlive_small_moves_of_the_centres(axis, by_hand):
+    centres = {"orders_per_month": [1, 1, 4, 6], "days_since_last_order": [10, 190, 20, 60]}
+    spread = {"days_since_last_order": 50}
+    before = names(axis, by_hand(centres, [25] * 4, spread))
+    assert before[0] == "rare_recent_buyers"
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        moved = {name: (np.array(values) * rng.uniform(0.97, 1.03, 4)).tolist() for name, values in centres.items()}
+        assert names(axis, by_hand(moved, [25] * 4, spread)) == before
+
+
+def test_the_part_of_the_day_is_read_off_the_clock(by_hand):
+    axis = AXES["purchase_cadence"]
+    # 6 hours after noon and 3 before it: angles 270 and 135 degrees.
+    description = by_hand(
+        {"hour_sin": [-0.95, 0.65], "hour_cos": [0.0, -0.65], "weekend_ratio": [0.3, 0.3]},
+        [20, 80],
+        {"hour_sin": 0.5, "hour_cos": 0.5},
+    )
+    named = name_segments(axis, description)
+    assert named["segment_name"][0] == "evening_shoppers"
+    assert "Average time of day: 18:00" in named["interpretation"][0]
+    assert "Average time of day: 09:00" in named["interpretation"][1]
+
+
+def test_a_trend_of_one_percent_a_month_is_steady(by_hand):
+    axis = AXES["loyalty_trajectory"]
+    description = by_hand({"frequency_trend": [-0.15, 0.014, 0.12]}, [30, 60, 10], {"frequency_trend": 0.05})
+    assert names(axis, description) == ["slowing_customers", "steady_customers", "quickening_customers"]
+
+
+def test_an_amount_within_a_tenth_of_everybody_s_is_neither_low_nor_high(by_hand):
+    axis = AXES["value_sophistication"]
+    description = by_hand({"avg_item_price": [10.57, 167.0], "spend_consistency": [0.73, 0.4]}, [60, 40])
+    near = description.assign(**{"population_q50:avg_item_price": 11.09})
+    assert "low_price" not in names(axis, near)[0]
+    far = description.assign(**{"population_q50:avg_item_price": 14.0})
+    assert "low_price" in names(axis, far)[0]
+    assert names(axis, near)[1] == "premium_buyers"

@@ -1,0 +1,70 @@
+import subprocess
+import sys
+from urllib.parse import unquote
+
+import pytest
+
+from quimbi_assets.resources.code_version import code_version
+from quimbi_assets.resources.mlflow.runs import Tracking
+
+
+@pytest.fixture(scope="module")
+def tracking(database, tmp_path_factory):
+    return Tracking(database.mlflow_url, tmp_path_factory.mktemp("artifacts"))
+
+
+def test_a_run_takes_figures_tags_and_files_and_ends_with_its_block(tracking):
+    with tracking.run("run_shop", "a run", {"dagster_run_id": "d-1"}) as parent:
+        with tracking.run("run_shop", "below", parent=parent) as run:
+            run.log({"plain": 1.0}, {"size": 3}, {"kind": "toy"})
+            run.log([("stepped", 0.5, 2), ("stepped", 0.25, 3)])
+            run.write({"note.txt": "seen", "dot.png": b"\x89PNG"})
+        assert tracking.client.get_run(parent.run_id).info.status == "RUNNING"
+    found = tracking.client.get_run(run.run_id)
+    assert found.info.status == "FINISHED"
+    assert found.info.run_name == "below"
+    assert found.data.tags["mlflow.parentRunId"] == parent.run_id
+    assert found.data.tags["store"] == "run_shop"
+    assert found.data.tags["mlflow.source.git.commit"] == code_version()
+    assert (found.data.tags["kind"], found.data.params["size"], found.data.metrics["plain"]) == ("toy", "3", 1.0)
+    steps = {point.step: point.value for point in tracking.client.get_metric_history(run.run_id, "stepped")}
+    assert steps == {2: 0.5, 3: 0.25}
+    assert {item.path for item in tracking.client.list_artifacts(run.run_id)} == {"note.txt", "dot.png"}
+    assert tracking.client.get_experiment(found.info.experiment_id).name == "quimbi/run_shop"
+    assert tracking.client.get_run(parent.run_id).data.tags["dagster_run_id"] == "d-1"
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_run_that_breaks_off_is_failed_and_the_error_goes_on(tracking, error):
+    with pytest.raises(error), tracking.run("failing_shop", "a run") as run:
+        raise error
+    assert tracking.client.get_run(run.run_id).info.status == "FAILED"
+
+
+def test_a_deleted_experiment_is_restored(tracking):
+    experiment = tracking.experiment("forgotten_shop")
+    tracking.client.delete_experiment(experiment)
+    assert tracking.experiment("forgotten_shop") == experiment
+    assert tracking.client.get_experiment(experiment).lifecycle_stage == "active"
+
+
+def test_addresses_and_the_command_that_serves_them(tracking, monkeypatch):
+    runs = []
+    for _ in range(2):
+        with tracking.run("addressed_shop", "a run") as run:
+            runs.append(run.run_id)
+    experiment = tracking.experiment("addressed_shop")
+    assert tracking.run_url(runs[0], "http://h:1/") == f"http://h:1/#/experiments/{experiment}/runs/{runs[0]}"
+    monkeypatch.setenv("QUIMBI_MLFLOW_UI", "http://h:2")
+    assert tracking.run_url(runs[0]).startswith("http://h:2/#/experiments/")
+    compared = unquote(tracking.comparison_url(runs, "http://h:1"))
+    assert f'runs=["{runs[0]}", "{runs[1]}"]' in compared
+    command, environment = tracking.serve_command("127.0.0.1", 5055)
+    assert tracking.tracking_uri not in " ".join(command)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == tracking.tracking_uri
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+
+
+def test_importing_it_does_not_import_mlflow():
+    code = "import sys, quimbi_assets.resources.mlflow.runs; print('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

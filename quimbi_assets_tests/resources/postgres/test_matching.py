@@ -1,0 +1,177 @@
+"""Tickets find the customers of orders by whichever key they carry; no address is kept as such."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from quimbi_assets.errors import BadInputError, UnknownStoreError
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.stores import list_stores
+from quimbi_assets_tests.resources.postgres.stored import read_orders, read_quarantined, read_tickets
+
+NOW = pd.Timestamp("2024-06-01", tz="UTC")
+N = 40
+
+
+def orders_of(customers, emails=None, ids="o"):
+    frame = pd.DataFrame({"order_id": [f"{ids}{i}" for i in range(len(customers))], "customer_id": customers})
+    frame = frame.assign(order_date=pd.date_range("2024-01-01", periods=len(frame), freq="h"), total_price=10.0)
+    return frame if emails is None else frame.assign(customer_email=emails)
+
+
+def tickets_of(**keys):
+    n = len(next(iter(keys.values())))
+    return pd.DataFrame({"id": range(n), **keys, "created_datetime": "2024-02-01T10:00:00"})
+
+
+SHOP = [str(i % 20) for i in range(N)]
+EMAILS = [f"p{i % 20}@example.com" for i in range(N)]
+
+
+@pytest.fixture
+def load(database, tmp_path, request):
+    """Loads frames into a store named after the test."""
+    store_id = re.sub("[^a-z0-9]", "_", request.node.name)[-60:].strip("_")
+
+    def run(store_id=store_id, **frames):
+        paths = {f"{name}_path": tmp_path / f"{name}.csv" for name in frames}
+        for name, frame in frames.items():
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        return load_store(database, store_id, now=NOW, **paths)
+
+    run.store = store_id
+    return run
+
+
+def whose(database, store_id):
+    return read_tickets(database, store_id).set_index("ticket_id")["customer_id"].to_dict()
+
+
+def test_a_helpdesk_export_meets_orders_by_address(database, load):
+    written = [f" P{i % 20}@Example.com" for i in range(24)] + ["new@example.com", "new@example.com", None]
+    helpdesk = [9000 + i % 20 for i in range(24)] + [9500, 9500, 9003]
+    tickets = tickets_of(**{"customer.id": helpdesk, "customer.email": written})
+    report = load(orders=orders_of(SHOP, EMAILS), tickets=tickets)
+    lines = "\n".join(report.lines())
+    assert "25 of 27 tickets belong to 20 known customers (by customer.email)" in lines
+    assert "people who wrote but never ordered: 1" in lines
+    assert "ignored columns" not in lines
+    found = whose(database, load.store)
+    assert [found[str(i)] for i in range(24)] == [str(i % 20) for i in range(24)]
+    assert found["26"] == "3"  # no address, but the helpdesk's id of one who has
+    assert found["24"] == found["25"]
+    assert found["24"].startswith("email:")
+    again = load(tickets=tickets)
+    assert not again.changed
+    assert "(by customer.email)" in "\n".join(again.lines())
+    later = load(tickets=tickets_of(**{"customer.id": [9007, 9008]}).assign(id=[100, 101]))
+    assert "2 of 2 tickets belong to 2 known customers (by customer.id)" in "\n".join(later.lines())
+    assert whose(database, load.store)["100"] == "7"
+
+
+def test_ids_that_agree_by_chance_are_not_believed(database, load):
+    tickets = tickets_of(customer_id=[(i * 7 + 3) % 20 for i in range(20)], customer_email=EMAILS[:18] + [None] * 2)
+    report = load(orders=orders_of(SHOP, EMAILS), tickets=tickets)
+    assert "20 of 20 tickets" not in "\n".join(report.lines())
+    found = whose(database, load.store)
+    assert [found[str(i)] for i in range(18)] == SHOP[:18]
+
+
+def test_the_shops_own_ids_stay_as_they_are(database, load):
+    tickets = tickets_of(customer_id=["1", "2", "77"], customer_email=["p1@example.com", "other@example.com", None])
+    report = load(orders=orders_of(SHOP, EMAILS), tickets=tickets)
+    assert "2 of 3 tickets belong to 2 known customers (by customer_id)" in "\n".join(report.lines())
+    assert whose(database, load.store) == {"0": "1", "1": "2", "2": "77"}
+    load(tickets=tickets_of(requester_email=["other@example.com"]).assign(id=9))
+    assert whose(database, load.store)["9"] == "2"  # learnt from a ticket that has both
+
+
+def test_customers_known_by_address_only(database, load):
+    load(orders=orders_of(["Ann@x.com", "ben@x.com", None]))
+    load(tickets=tickets_of(email=["ann@X.com", "ben@x.com ", "zoe@x.com"]))
+    found = whose(database, load.store)
+    assert (found["0"], found["1"]) == ("Ann@x.com", "ben@x.com")
+    assert found["2"].startswith("email:")
+
+
+def test_no_ticket_meets_a_customer(database, load):
+    tickets = tickets_of(**{"customer.id": [9001, 9002], "customer.email": ["p1@example.com", "p2@example.com"]})
+    broken = orders_of(SHOP).assign(order_date=["someday"] + ["2024-01-01"] * (N - 1))
+    with pytest.raises(BadInputError) as raised:
+        load(orders=broken, tickets=tickets)
+    for part in ("none of 2 tickets is of a customer", "customer.id, customer.email", "--customers F"):
+        assert part in str(raised.value)
+    assert load.store not in list_stores(database)
+    assert read_orders(database, load.store).empty
+    assert len(read_quarantined(database, load.store)) == 1
+    load(orders=orders_of(SHOP))
+    with pytest.raises(BadInputError, match="none of 2 tickets"):
+        load(tickets=tickets)
+    customers = pd.DataFrame({"id": SHOP[:20], "email": EMAILS[:20], "name": "x"})
+    report = load(customers=customers)
+    assert "20 of 20 customers have orders (by id)" in "\n".join(report.lines())
+    assert not load(customers=customers).changed
+    load(tickets=tickets)
+    assert whose(database, load.store) == {"0": "1", "1": "2"}
+
+
+def test_customers_of_a_shop_whose_orders_carry_addresses(database, load):
+    load(orders=orders_of(EMAILS))
+    load(customers=pd.DataFrame({"Customer ID": [f"shop{i}" for i in range(20)], "Email": EMAILS[:20]}))
+    report = load(tickets=tickets_of(customer_id=["shop3", "shop4", "shop99"]))
+    assert "2 of 3 tickets belong to 2 known customers (by customer_id)" in "\n".join(report.lines())
+    assert whose(database, load.store)["0"] == "p3@example.com"
+
+
+@pytest.mark.parametrize(
+    ("customers", "said"),
+    [
+        (pd.DataFrame({"id": ["1"], "name": "x"}), "two keys of each customer.*it has only id"),
+        (pd.DataFrame({"id": ["x1"], "email": ["y@y"]}), "none of 1 customers is a customer who has orders"),
+    ],
+)
+def test_a_list_of_customers_that_says_nothing(load, customers, said):
+    load(orders=orders_of(SHOP))
+    with pytest.raises(BadInputError, match=said):
+        load(customers=customers)
+
+
+def test_who_wrote_first_and_ordered_later(database, load):
+    load(orders=orders_of(SHOP, EMAILS), tickets=tickets_of(email=["p1@example.com", "late@example.com"]))
+    assert whose(database, load.store)["1"].startswith("email:")
+    report = load(orders=orders_of(["900"], ["Late@example.com"], ids="later"))
+    assert "tickets loaded before that now have their customer: 1" in "\n".join(report.lines())
+    assert whose(database, load.store)["1"] == "900"
+
+
+def test_of_two_customers_with_one_address_the_last_to_order_has_it(database, load):
+    load(orders=orders_of(["old", "new"], ["a@x.com", "A@x.com"]), tickets=tickets_of(email=["a@x.com"]))
+    assert whose(database, load.store) == {"0": "new"}
+
+
+def test_nothing_is_loaded_for_a_store_nobody_knows(load):
+    with pytest.raises(UnknownStoreError, match="load its orders"):
+        load(tickets=tickets_of(email=["a@x.com"]))
+    with pytest.raises(BadInputError, match="--orders"):
+        load()
+
+
+def test_addresses_are_kept_as_hashes_with_a_secret_of_the_store(database, load, home):
+    for store_id in ("secret-a", "secret-b"):
+        load(store_id, orders=orders_of(SHOP, EMAILS), tickets=tickets_of(email=["needle@x.com", *EMAILS]))
+    with database.transaction() as cursor:
+        cursor.execute("SELECT key_hash FROM quimbi.customer_identities WHERE store_id = 'secret-a'")
+        ours = {bytes(row[0]) for row in cursor.fetchall()}
+        cursor.execute("SELECT key_hash FROM quimbi.customer_identities WHERE store_id = 'secret-b'")
+        assert ours.isdisjoint(bytes(row[0]) for row in cursor.fetchall())
+        for table in ("customer_identities", "support_tickets", "orders", "quarantined_rows"):
+            cursor.execute(
+                f"SELECT count(*) FROM quimbi.{table} t WHERE store_id = 'secret-a' AND t::text LIKE '%%@%%'"
+            )
+            assert cursor.fetchone() == (0,)
+    assert len(ours) == 20
+    assert (home / "keys").stat().st_mode & 0o777 == 0o700
+    keys = [home / "keys" / f"{store_id}.key" for store_id in ("secret-a", "secret-b")]
+    assert {key.stat().st_mode & 0o777 for key in keys} == {0o600}
+    assert len({key.read_bytes() for key in keys}) == 2

@@ -1,0 +1,135 @@
+"""Runs whose process is gone are ended, and nobody else's."""
+
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from quimbi_assets.resources import dagster_instance
+from quimbi_assets.resources.dagster_instance import PROCESS_TAG, end_dead_runs, open_instance, process_tag
+from quimbi_assets.resources.postgres.run_lock import RunLock
+
+RUN = """
+import os, signal, time
+import dagster as dg
+from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, process_tag
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.run_lock import RunLock
+
+@dg.op
+def works():
+    print("working", flush=True)
+    time.sleep(300)
+
+@dg.job
+def killed():
+    works()
+
+from dagster._core.utils import make_new_run_id
+run_id = make_new_run_id()
+lock = RunLock(open_database(), run_id)
+print(run_id, flush=True)
+with open_instance() as instance:
+    killed.execute_in_process(
+        instance=instance, run_id=run_id, tags={PROCESS_TAG: process_tag(run_id)},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+"""
+
+
+@dg.job
+def nothing():
+    """A job to have runs of."""
+
+
+@pytest.fixture
+def instance(database, monkeypatch):
+    monkeypatch.setattr(dagster_instance, "ENDING_SECONDS", 0.1)
+    with open_instance() as found:
+        yield found
+
+
+def begun(instance, **tags):
+    """Record a run as begun in this process, as far as Dagster knows."""
+    run = instance.create_run_for_job(nothing, tags={})
+    instance.add_run_tags(run.run_id, {PROCESS_TAG: process_tag(run.run_id), **tags})
+    instance.report_engine_event("begun", run)
+    instance.handle_new_event(started(run))
+    return run.run_id
+
+
+def started(run):
+    event = dg.DagsterEvent(event_type_value="PIPELINE_START", job_name=run.job_name)
+    return dg.EventLogEntry(
+        error_info=None, level=20, user_message="", run_id=run.run_id, timestamp=0.0, dagster_event=event
+    )
+
+
+def status(instance, run_id):
+    return instance.get_run_by_id(run_id).status.value
+
+
+def test_a_killed_run_is_over_and_a_living_one_is_not(instance):
+    process = subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True)
+    try:
+        run_id = process.stdout.readline().strip()
+        assert process.stdout.readline() == "working\n"
+        assert end_dead_runs(instance) == []
+        assert status(instance, run_id) == "STARTED"
+        process.kill()
+        process.wait()
+        assert end_dead_runs(instance) == [run_id]
+        assert status(instance, run_id) == "FAILURE"
+        assert end_dead_runs(instance) == []
+    finally:
+        process.kill()
+        process.communicate()
+    (said,) = [
+        entry.message for entry in instance.all_logs(run_id) if "process that executed this run" in entry.message
+    ]
+    assert f":{process.pid})" in said
+
+
+def test_what_was_to_be_cancelled_is_cancelled(instance):
+    run_id = begun(instance)
+    instance.report_run_canceling(instance.get_run_by_id(run_id))
+    assert end_dead_runs(instance) == [run_id]
+    assert status(instance, run_id) == "CANCELED"
+
+
+@pytest.mark.parametrize("tag", ["", "elsewhere:1", "elsewhere:1 11111111-0000-4000-8000-000000000000"])
+def test_runs_that_never_had_a_session_are_left_alone(instance, tag):
+    """Also those run again after they failed: a re-run has its parent's tags until it begins."""
+    run_id = begun(instance, **{PROCESS_TAG: tag})
+    assert end_dead_runs(instance) == []
+    instance.delete_run(run_id)
+
+
+def test_a_run_whose_end_is_being_recorded_is_not_taken_for_dead(instance, monkeypatch):
+    run_id = begun(instance)
+
+    def recorded_meanwhile(_):
+        instance.report_run_canceled(instance.get_run_by_id(run_id))
+
+    monkeypatch.setattr(dagster_instance.time, "sleep", recorded_meanwhile)
+    assert end_dead_runs(instance) == []
+    assert status(instance, run_id) == "CANCELED"
+
+
+def test_a_run_that_waits_for_its_store_is_alive(instance, database):
+    run_id = begun(instance)
+    lock = RunLock(database, run_id)
+    assert end_dead_runs(instance) == []
+    lock.close()
+    assert end_dead_runs(instance) == [run_id]
+
+
+def test_the_instance_watches_runs_and_queues_them_by_store(instance):
+    limits = instance.get_concurrency_config().run_queue_config.tag_concurrency_limits
+    assert {limit["key"] for limit in limits} == {"dagster/partition", "dagster/partition/store", "quimbi/store"}
+    assert all(limit["limit"] == 1 and limit["value"]["applyLimitPerUniqueValue"] for limit in limits)
+    assert instance.run_monitoring_enabled
+    assert instance.run_monitoring_max_runtime_seconds == 24 * 3600
+    assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 0)
+    assert not instance.run_retries_retry_on_asset_or_op_failure

@@ -1,0 +1,92 @@
+"""A store in a notebook: what the README shows is so, and what cannot be is said."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from quimbi_assets.analysis import open_store
+from quimbi_assets.errors import BadInputError, UnknownAxisError
+from quimbi_assets.simulation import simulate_store
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_readme_says_what_happens():
+    found = doctest.testfile(
+        str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE, encoding="utf-8"
+    )
+    assert found.attempted >= 9
+    assert found.failed == 0
+
+
+@pytest.fixture(scope="module")
+def made():
+    return simulate_store(300, seed=5)
+
+
+@pytest.fixture(scope="module")
+def discovery(made):
+    store = open_store(orders=made.orders, items=made.order_items, time_zone="America/New_York")
+    return store.discover(["purchase_frequency", "purchase_value"], max_k=3)
+
+
+def test_files_are_as_frames(made, discovery, tmp_path):
+    made.orders.to_csv(tmp_path / "orders.csv", index=False)
+    made.order_items.to_parquet(tmp_path / "items.parquet")
+    store = open_store(
+        orders=tmp_path / "orders.csv", items=str(tmp_path / "items.parquet"), time_zone="America/New_York"
+    )
+    again = store.discover(["purchase_frequency", "purchase_value"], max_k=3)
+    pd.testing.assert_frame_equal(again.segments, discovery.segments)
+    pd.testing.assert_frame_equal(again.memberships("purchase_value"), discovery.memberships("purchase_value"))
+
+
+def test_everybody_is_somewhere_and_counted(discovery):
+    n = len(discovery.history.population)
+    for axis in ("purchase_frequency", "purchase_value"):
+        memberships = discovery.memberships(axis, by="id")
+        np.testing.assert_allclose(memberships.sum(axis=1), 1)
+        own = discovery.segments.set_index("axis").loc[[axis]]
+        assert own["customers"].sum() == n
+        dominant = discovery.dominant_segments(by="id")[axis].value_counts()
+        assert dominant.to_dict() == dict(zip(own["segment_id"], own["customers"], strict=True))
+
+
+def test_a_profile_alone_is_one_of_many(discovery):
+    first, second = discovery.history.customers.to_pylist()[:2]
+    both = discovery.profile([second, first])
+    assert both.index.tolist() == [second, first]
+    assert discovery.profile([first]).loc[first].equals(both.loc[first])
+    names = discovery.dominant_segments()
+    assert both.loc[first, "segments"]["purchase_value"]["name"] == names.loc[first, "purchase_value"]
+
+
+def test_what_cannot_be_is_said(made, discovery):
+    with pytest.raises(BadInputError, match="no customer nobody"):
+        discovery.profile(["nobody"])
+    with pytest.raises(UnknownAxisError, match="there are: purchase_frequency, purchase_value"):
+        discovery.memberships("return_behavior")
+    with pytest.raises(BadInputError, match="no such file"):
+        open_store(orders="nowhere.csv")
+    with pytest.raises(BadInputError, match="orders are refused, most often: order_date"):
+        open_store(orders=made.orders.assign(order_date="someday"))
+    store = open_store(orders=made.orders.head(50))
+    with pytest.raises(BadInputError, match="fewer than 100"):
+        store.discover()
+    one = open_store(orders=pd.concat([made.orders, made.orders.head(1).assign(order_id="x", order_date="someday")]))
+    assert one.refused["orders"]["reason"].str.startswith("order_date").tolist() == [True]
+
+
+def test_frames_need_neither_dagster_nor_mlflow_nor_a_database_driver():
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, quimbi_assets.analysis; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert not {"dagster", "mlflow", "psycopg2", "adbc_driver_postgresql", "sqlalchemy"} & set(said)

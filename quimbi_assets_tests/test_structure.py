@@ -1,0 +1,58 @@
+"""What the package's structure promises, counted as ``benchmarks/structure.py`` prints it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def structure():
+    path = Path(__file__).parents[1] / "benchmarks" / "structure.py"
+    spec = importlib.util.spec_from_file_location("structure", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_frame_carries_attributes(structure):
+    assert structure.attrs() == []
+
+
+def test_functions_are_short(structure):
+    assert structure.long_functions() == []
+
+
+def test_modules_of_defs_are_about_dagster(structure):
+    assert structure.defs_without_dagster() == []
+
+
+def test_no_module_imports_itself_by_way_of_others(structure):
+    assert structure.import_cycles() == []
+
+
+def test_what_is_counted(structure, monkeypatch):
+    long = "\n".join(["def f(a):", '    """Two', '    lines."""', "", "    # why", *["    a += 1  # once more"] * 40])
+    text = f'"""Charter."""\nimport dagster as dg\nframe.attrs["x"] = ".attrs"\n\n\n{long}\n'
+    monkeypatch.setattr(structure, "modules", lambda: {"quimbi_assets/defs/a.py": text, "quimbi_assets/defs/b.py": "1"})
+    assert structure.attrs() == ["quimbi_assets/defs/a.py:3"]
+    assert structure.long_functions() == ["quimbi_assets/defs/a.py:6 f: 41 lines"]
+    assert structure.defs_without_dagster() == ["quimbi_assets/defs/b.py"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_openings_are_counted_whoever_opens(structure, tmp_path):
+    import duckdb
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    place = tmp_path / "raw" / "t.parquet"
+    place.parent.mkdir()
+    with structure.Openings(tmp_path) as openings:
+        pq.write_table(pa.table({"n": [1]}), place)
+        with duckdb.connect() as connection:
+            connection.sql(f"SELECT * FROM '{place}'").fetchall()
+        (tmp_path / "raw" / "facts.json").write_text("{}")
+    assert openings.writes == {"raw/t.parquet": 1}
+    assert set(openings.reads) == {"raw/t.parquet"}
