@@ -186,6 +186,11 @@ class StoreAnalysis:
         UnknownAxisError
             If an axis does not exist.
         """
+        if not 2 <= min_k <= max_k:
+            raise BadInputError(f"min_k {min_k}, max_k {max_k}: need 2 <= min_k <= max_k")
+        axes = None if axes is None else list(axes)
+        if axes == []:
+            raise BadInputError("no axis was asked for; leave axes out for all of them")
         history = self.history.until(None if as_of is None else to_instant(as_of, "as_of"))
         history = history.until(history.end)
         require_population(history, min_population)
@@ -303,6 +308,8 @@ class Discovery:
         return pd.DataFrame(columns, index=customers)
 
     def _names(self, by: By) -> dict[str, dict[str, str]]:
+        if by not in ("name", "id"):
+            raise BadInputError(f"by {by!r}: segments are shown by name or by id")
         shown = "segment_name" if by == "name" else "segment_id"
         own = self.segments.groupby("axis")
         return {str(axis): dict(zip(rows["segment_id"], rows[shown], strict=True)) for axis, rows in own}
@@ -319,9 +326,11 @@ class Discovery:
         Raises
         ------
         BadInputError
-            If a customer is unknown.
+            If a customer is unknown, or none was asked for.
         """
         wanted = pd.Index([str(customer) for customer in customer_ids], name="customer_id")
+        if wanted.empty:
+            raise BadInputError("no customer was asked for")
         unknown = wanted.difference(pd.Index(self.history.customers.to_pandas()))
         if len(unknown):
             raise BadInputError(f"no customer {', '.join(unknown[:5])} in store {self.history.store.store_id}")

@@ -69,6 +69,14 @@ def test_a_profile_alone_is_one_of_many(discovery):
 def test_what_cannot_be_is_said(made, discovery):
     with pytest.raises(BadInputError, match="no customer nobody"):
         discovery.profile(["nobody"])
+    with pytest.raises(BadInputError, match="no customer was asked for"):
+        discovery.profile([])
+    with pytest.raises(BadInputError, match="by name or by id"):
+        discovery.dominant_segments(by="number")
+    with pytest.raises(BadInputError, match="need 2 <= min_k <= max_k"):
+        discovery.store.discover(min_k=5, max_k=2)
+    with pytest.raises(BadInputError, match="no axis was asked for"):
+        discovery.store.discover([])
     with pytest.raises(UnknownAxisError, match="there are: purchase_frequency, purchase_value"):
         discovery.memberships("return_behavior")
     with pytest.raises(BadInputError, match="no such file"):
