@@ -119,7 +119,7 @@ def _accepted(
         table, called = given[spec.name], spec.name.replace("_", " ")
         if table is None:
             continue
-        found = survey(table, spec, f"the table of {called}", table is given["orders"] and spec is tables.ORDER_ITEMS)
+        found = survey(table, spec, f"the table of {called}")
         preparation = Preparation(found, store.time_zone, now, store.currency or found.currency, known)
         (prepared,) = (preparation.prepare(chunk) for chunk in table.chunks(None))
         accepted[spec.name], refused[spec.name] = prepared.accepted.reset_index(drop=True), prepared.refused

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.analysis import open_store
+from quimbi_assets.axes import Features, measure
 from quimbi_assets.errors import BadInputError, UnknownAxisError
 from quimbi_assets.simulation import simulate_store
 
@@ -64,6 +65,34 @@ def test_a_profile_alone_is_one_of_many(discovery):
     assert discovery.profile([first]).loc[first].equals(both.loc[first])
     names = discovery.dominant_segments()
     assert both.loc[first, "segments"]["purchase_value"]["name"] == names.loc[first, "purchase_value"]
+
+
+def flat(**columns):
+    """20 customers' 5 orders of 100 each: 4 lines of 25 that carry the order's refund of 30."""
+    rows = [(f"c{i % 20:02}", f"o{i}", f"2024-01-{1 + i // 20:02}") for i in range(100) for _ in range(4)]
+    frame = pd.DataFrame(rows, columns=["customer_id", "order_id", "order_date"]).assign(total_price=100.0)
+    return frame.assign(sku="p", quantity=1, price=25.0, refund=30.0, **columns)
+
+
+ORDER_COLUMNS = ["order_id", "customer_id", "order_date", "total_price"]
+
+
+@pytest.mark.parametrize(
+    ("orders", "items"),
+    [
+        (flat()[ORDER_COLUMNS].drop_duplicates(), flat()),
+        (flat(refund_amount=30.0)[[*ORDER_COLUMNS, "refund_amount"]].drop_duplicates(), flat()),
+        (flat(), flat()),
+        (flat().rename(columns={"refund": "refund_amount"}), flat().rename(columns={"refund": "refund_amount"})),
+    ],
+    ids=["on lines only", "on orders too", "one frame for both", "one frame, the orders' column"],
+)
+def test_an_orders_refund_on_each_of_its_lines_is_counted_once(orders, items):
+    history = open_store(orders=orders, items=items).history
+    features = Features(measure(history, ["return_behavior"]))["return_behavior"]
+    np.testing.assert_allclose(features["refund_rate"], 0.3)
+    assert features["total_refunds"].sum() == 3000
+    assert features["items_returned_pct"].isna().all()
 
 
 def test_what_cannot_be_is_said(made, discovery):

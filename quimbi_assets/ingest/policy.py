@@ -20,9 +20,14 @@ Report = dict[str, int]
 
 STORED_ORDERS = {**ORDERS, "status": "string", "currency": "string"}
 STORED_ITEMS = {name: kind for name, kind in ITEMS.items() if name != "customer_id"}
+LINES = {**ITEMS, "is_card": "boolean"}
 ZERO = ibis.literal(0, "float64")
 ROUNDING = 0.005
 """Money by which a refund may exceed what was paid before it is said to have been cut."""
+SAME_ON_ALL_LINES = 0.9
+"""Share of the refunded orders of several lines whose lines carry one refund, from which it may be the order's."""
+NOT_A_LINES = 0.5
+"""Share of them in which it cannot be, or is not, one line's, from which it is taken for the order's."""
 SORTED = {
     "raw_orders": f"SELECT {', '.join(ORDERS)} FROM orders_3 ORDER BY customer_id, order_date, order_id",
     "raw_items": f"SELECT {', '.join(ITEMS)} FROM items_2 ORDER BY customer_id, order_id, line_no",
@@ -51,6 +56,12 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     -----
     A gift card's value and refund leave its order's total and refund. Where refunds are recorded on lines only,
     an order's refund is the sum of its lines'. A refund never exceeds what was paid.
+
+    Orders joined to their lines repeat an order's refund on each of them. Assumption: that is so if, of the orders of
+    several lines with a refund, nine in ten carry the same on all lines, and in half of them it is what the order
+    itself records, or more than the cheapest line cost without all of them adding up to what the order records. Then
+    it is counted once, as the order's, and what came back of each line is not known. Lines that are all refunded in
+    full, at equal prices, prove nothing and stay the lines'.
     """
     counted: Report = {
         "orders read": _count(engine, "stored_orders"),
@@ -63,6 +74,10 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     _keep(engine, "items_1", _lines(policy))
     for name in ("judged", "stored_orders", "stored_items"):
         engine.drop(name)
+    if n_repeated := _n_repeated_refunds(engine):
+        counted["orders whose refund stands on each of their lines: counted once"] = n_repeated
+        _keep(engine, "orders_1", _refunded_once())
+        _keep(engine, "items_1", _t("items_1", LINES).mutate(refund_amount=ibis.null("float64")))
     _keep(engine, "cards", _cards())
     _define(engine, "orders_2", _without_cards())
     if n_cards := _count(engine, "items_1", "is_card"):
@@ -157,9 +172,50 @@ def _lines(policy: OrderPolicy) -> ir.Table:
     return items.join(orders, "order_id").mutate(is_card=lambda t: is_kind[0](t) | is_kind[1](t))
 
 
+def _n_repeated_refunds(engine: DuckEngine) -> int:
+    """Count the orders whose refund is repeated on each of several lines; 0 where line refunds are the lines' own."""
+    if not _count(engine, "items_1", "refund_amount > 0"):
+        return 0
+    _define(engine, "refunds", _line_refunds())
+    several = _count(engine, "refunds", "n_lines > 1")
+    n_same = _count(engine, "refunds", "n_lines > 1 AND is_same")
+    n_not_a_lines = _count(engine, "refunds", "n_lines > 1 AND is_same AND is_not_a_lines")
+    return n_same if n_same >= SAME_ON_ALL_LINES * several and n_not_a_lines >= NOT_A_LINES * several else 0
+
+
+def _line_refunds() -> ir.Table:
+    """Per order with a refund on a line: the largest, whether all lines carry it, and whether it is no line's own."""
+    lines = _t("items_1", LINES)
+    by_order = lines.group_by("order_id").agg(
+        n_lines=lines.count(),
+        n_refunds=lines.refund_amount.count(),
+        smallest=lines.refund_amount.min(),
+        refund=lines.refund_amount.max(),
+        cheapest=(lines.quantity * lines.price).min(),
+    )
+    t = by_order.join(_t("orders_1", ORDERS).select("order_id", of_order="refund_amount"), "order_id")
+    rounding = ibis.literal(ROUNDING)
+    is_orders = ((t.of_order - t.refund).abs() <= rounding).fill_null(False)
+    is_sum = ((t.of_order - t.n_lines * t.refund).abs() <= rounding).fill_null(False)
+    return t.filter(t.refund > 0).select(
+        "order_id",
+        "n_lines",
+        "refund",
+        is_same=(t.n_refunds == t.n_lines) & (t.smallest == t.refund),
+        is_not_a_lines=is_orders | ((t.refund > t.cheapest + rounding) & ~is_sum),
+    )
+
+
+def _refunded_once() -> ir.Table:
+    """Orders with their own refund or, where none is recorded, the one their lines repeat."""
+    refunds = _t("refunds", {"order_id": "string", "refund": "float64"})
+    joined = _t("orders_1", ORDERS).left_join(refunds, "order_id")
+    return joined.mutate(refund_amount=ibis.coalesce(joined.refund_amount, joined.refund, ZERO)).select(*ORDERS)
+
+
 def _cards() -> ir.Table:
     """Per order with gift cards: their value and refund, and whether it holds nothing else."""
-    lines = _t("items_1", {**ITEMS, "is_card": "boolean"})
+    lines = _t("items_1", LINES)
     found = lines.group_by("order_id").agg(
         value=(lines.quantity * lines.price).sum(where=lines.is_card),
         refund=lines.refund_amount.sum(where=lines.is_card).fill_null(ZERO),
@@ -186,7 +242,7 @@ def _with_refunds(by_lines: bool) -> ir.Table:
     orders = _t("orders_2", ORDERS)
     if not by_lines:
         return orders
-    lines = _t("items_1", {**ITEMS, "is_card": "boolean"})
+    lines = _t("items_1", LINES)
     sums = lines.filter(~lines.is_card).group_by("order_id").agg(of_lines=lambda t: t.refund_amount.sum())
     joined = orders.left_join(sums, "order_id")
     return joined.mutate(refund_amount=joined.of_lines.fill_null(ZERO)).select(*ORDERS)
@@ -198,7 +254,7 @@ def _capped_orders() -> ir.Table:
 
 
 def _capped_items() -> ir.Table:
-    lines = _t("items_1", {**ITEMS, "is_card": "boolean"})
+    lines = _t("items_1", LINES)
     orders = _t("orders_2", ORDERS).select("order_id")
     kept = lines.filter(~lines.is_card).semi_join(orders, "order_id")
     return kept.mutate(refund_amount=_at_most(kept.refund_amount, kept.quantity * kept.price)).select(*ITEMS)

@@ -126,9 +126,8 @@ class Preparation:
 
     @property
     def recorded_columns(self) -> list[str]:
-        """Canonical columns to write: those some row records, and refunds of lines that are the order's, to empty."""
-        emptied = ["refund_amount"] if self.survey.is_order_refund else []
-        return [name for name in self.survey.spec.columns if name not in self.absent_columns or name in emptied]
+        """Canonical columns to write."""
+        return [name for name in self.survey.spec.columns if name not in self.absent_columns]
 
     @property
     def notes(self) -> list[str]:
@@ -136,9 +135,6 @@ class Preparation:
         notes = []
         if self.tally.n_repeated:
             notes.append(f"{self.tally.n_repeated:,} rows repeat an earlier row exactly and were taken once")
-        if self.survey.is_order_refund:
-            column = self.survey.columns["refund_amount"]
-            notes.append(f"{column} is the same on all lines of an order: taken as the order's, counted once")
         return notes
 
     def prepare(self, chunk: Chunk) -> Prepared:
@@ -189,14 +185,12 @@ class Preparation:
         typed["currency"] = typed["currency"].str.upper()
 
     def _number_lines(self, frame: pd.DataFrame, typed: pd.DataFrame, reasons: pd.Series) -> pd.Series:
-        """Fill in products, refunds and line numbers that their own column does not tell; return the reasons."""
+        """Fill in products and line numbers that their own column does not tell; return the reasons."""
         if self.survey.is_export:  # many shops give only some products a SKU; the line's name is always there
             name = columns.by_name(frame.columns).get("lineitem_name")
             if name is not None:
                 typed["product_id"] = typed["product_id"].fillna(as_text(frame[name], self.survey.signs[name]))
                 reasons = reasons.mask(reasons.eq("product_id is missing") & typed["product_id"].notna())
-        if self.survey.is_order_refund:
-            typed["refund_amount"] = np.nan
         if "line_no" not in self.survey.columns:
             typed["line_no"] = self._count_lines(typed["order_id"])
             return reasons

@@ -1,22 +1,22 @@
 """What must be known of a whole file before its first row is judged, found in a first pass over a few columns.
 
 Belongs here: which column is which, how a column's dates and amounts are written, which ids lie in several chunks, in
-which currency most orders are, whose a refund is. Does not: judging rows (``prepare``).
+which currency most orders are. Does not: judging rows (``prepare``).
 """
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 import pandas as pd
 
 from quimbi_assets.ingest import columns
-from quimbi_assets.ingest.cells import Signs, amount_signs, parse_amounts, plain_text, text_signs
+from quimbi_assets.ingest.cells import Signs, amount_signs, plain_text, text_signs
 from quimbi_assets.ingest.dates import date_signs
 from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.keys import IdSet, hashed
-from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, TableSpec
+from quimbi_assets.ingest.tables import ORDERS, TableSpec
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,6 @@ class Survey:
         Of a line export read as orders: orders with a row that carries the order's fields.
     currency : str or None
         The most common one.
-    is_order_refund : bool
-        Of lines: the column of refunds repeats the order's on each of its lines.
     """
 
     spec: TableSpec
@@ -61,10 +59,9 @@ class Survey:
     spread: IdSet
     heads: IdSet
     currency: str | None
-    is_order_refund: bool
 
 
-def survey(table: Table, spec: TableSpec, where: str, is_orders_file: bool = False) -> Survey:
+def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     """Go through a table once.
 
     Parameters
@@ -73,8 +70,6 @@ def survey(table: Table, spec: TableSpec, where: str, is_orders_file: bool = Fal
     spec : TableSpec
     where : str
         What to call the file in a message.
-    is_orders_file : bool
-        Of lines: whether the orders are read from the same file.
 
     Returns
     -------
@@ -91,7 +86,7 @@ def survey(table: Table, spec: TableSpec, where: str, is_orders_file: bool = Fal
     _read_signs(first.frame, kinds, signs)
     found: dict[str, str] | None = None
     while found != (likely := _filled_columns(table.columns, spec, signs)):  # of large files rarely twice
-        found, facts = likely, _Facts(spec, likely, columns.is_line_export(table.columns), is_orders_file)
+        found, facts = likely, _Facts(spec, likely, columns.is_line_export(table.columns))
         unsettled = {
             name: kind for name, kind in kinds.items() if not _is_settled(kind, first.frame[name], signs[name])
         }
@@ -115,18 +110,6 @@ def survey(table: Table, spec: TableSpec, where: str, is_orders_file: bool = Fal
         IdSet.spread(facts.ids),
         IdSet.of(facts.heads),
         most_common(facts.currencies),
-        facts.repeats_refunds(),
-    )
-
-
-def with_refunds_of(orders: Survey, items: Survey) -> Survey:
-    """Return what is known of a file as orders, its refunds included that were found to be no lines'."""
-    name = items.columns["refund_amount"]
-    return replace(
-        orders,
-        columns={"refund_amount": name, **orders.columns},
-        signs={name: items.signs[name], **orders.signs},
-        ignored=[other for other in orders.ignored if other != name],
     )
 
 
@@ -189,12 +172,10 @@ class _Facts:
     spec: TableSpec
     found: dict[str, str]
     is_export: bool
-    is_orders_file: bool
     n_rows: int = 0
     ids: list[np.ndarray] = field(default_factory=list)
     heads: list[np.ndarray] = field(default_factory=list)
     currencies: Counter[str] = field(default_factory=Counter)
-    refunds: list[pd.DataFrame] = field(default_factory=list)
 
     @property
     def needed(self) -> list[str]:
@@ -202,8 +183,6 @@ class _Facts:
         wanted = [*self.spec.key[:1]]
         if self.spec is ORDERS:
             wanted += ["currency", "total_price"] if self.is_export else ["currency"]
-        if self.spec is ORDER_ITEMS and self.is_orders_file:
-            wanted += ["refund_amount"]
         return [self.found[name] for name in wanted if name in self.found]
 
     def read(self, frame: pd.DataFrame) -> None:
@@ -219,26 +198,6 @@ class _Facts:
             self.heads.append(hashed(pd.Series(ids[is_head].unique())))
         if self.spec is ORDERS and "currency" in self.found:
             self.currencies += counted(plain_text(frame[self.found["currency"]])[is_head].str.upper())
-        if self.spec is ORDER_ITEMS and self.is_orders_file and "refund_amount" in self.found:
-            self._read_refunds(ids, frame[self.found["refund_amount"]])
-
-    def _read_refunds(self, ids: pd.Series, refunds: pd.Series) -> None:
-        written = hashed(plain_text(refunds))
-        lines = pd.DataFrame(
-            {"order": hashed(ids), "low": written, "high": written, "paid": parse_amounts(refunds) > 0}
-        )
-        by_order = lines.groupby("order", as_index=False)
-        self.refunds.append(
-            by_order.agg(low=("low", "min"), high=("high", "max"), paid=("paid", "any"), n=("low", "size"))
-        )
-
-    def repeats_refunds(self) -> bool:
-        """Tell whether refunds are the same on all lines of every order, some of which has several lines."""
-        if not self.refunds:
-            return False
-        orders = pd.concat(self.refunds).groupby("order").agg({"low": "min", "high": "max", "paid": "any", "n": "sum"})
-        several = orders[orders["n"] > 1]
-        return bool(several["paid"].any() and (several["low"] == several["high"]).all())
 
 
 def counted(values: pd.Series) -> Counter[str]:

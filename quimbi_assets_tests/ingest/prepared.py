@@ -10,9 +10,9 @@ from quimbi_assets.ingest.prepare import Preparation
 from quimbi_assets.ingest.survey import survey
 
 
-def prepare_table(spec, rows, time_zone, now, currency=None, known_orders=(), where="the file", is_orders_file=False):
+def prepare_table(spec, rows, time_zone, now, currency=None, known_orders=(), where="the file"):
     chunk = rows if isinstance(rows, Chunk) else Chunk(rows)
-    found = survey(Table.of(chunk), spec, where, is_orders_file)
+    found = survey(Table.of(chunk), spec, where)
     known = IdSet.of([hashed(pd.Series(list(known_orders), dtype="str"))])
     preparation = Preparation(found, time_zone, now, currency or found.currency, known)
     prepared = preparation.prepare(chunk)

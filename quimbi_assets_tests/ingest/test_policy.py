@@ -129,6 +129,38 @@ def test_refunds_recorded_on_lines_only_reach_the_order():
     assert orders["refund_amount"].tolist() == [3.0, 0.0, 0.0]
 
 
+ON_EACH_LINE = {
+    "more than the cheapest line": ([30, 30, 12, 12], [25, 25, 10, 20], [NAN, NAN], True),
+    "what the order records": ([20, 20, 5, 5], [25, 25, 10, 20], [20, 5], True),
+    "in half of the orders no line's": ([20, 20, 12, 12], [25, 25, 10, 20], [NAN, NAN], True),
+    "every line refunded in full": ([25, 25, 10, 10], [25, 25, 10, 10], [NAN, NAN], False),
+    "with tax, as the orders say": ([30, 30, 12, 12], [25, 25, 10, 10], [60, 24], False),
+    "in one order of two on one line": ([30, 30, 12, 0], [25, 25, 10, 10], [NAN, NAN], False),
+    "in one order of two not recorded on a line": ([30, 30, 12, NAN], [25, 25, 10, 10], [NAN, NAN], False),
+}
+
+
+@pytest.mark.parametrize("case", ON_EACH_LINE)
+def test_an_orders_refund_on_each_of_its_lines_is_counted_once(case):
+    refunds, prices, of_orders, is_the_orders = ON_EACH_LINE[case]
+    orders = orders_of(total_price=[100.0] * 4, refund_amount=[*of_orders, NAN, NAN])
+    items = items_of(
+        order_id=["o0", "o0", "o1", "o1", "o2"], price=[*prices, 9.0], refund_amount=[*refunds, 7.0], line_no=range(5)
+    )
+    kept, lines, report = apply_policy(orders, items)
+    assert ("orders whose refund stands on each of their lines: counted once" in report) == is_the_orders
+    assert lines["refund_amount"].isna().all() == is_the_orders
+    if is_the_orders:
+        assert kept["refund_amount"].tolist() == [refunds[0], refunds[2], 7.0, 0.0]
+
+
+def test_orders_of_one_line_do_not_tell_whose_a_refund_is():
+    _, lines, _ = apply_policy(
+        orders_of(refund_amount=[NAN] * 2), items_of(order_id=["o0", "o1"], refund_amount=[9, 9])
+    )
+    assert lines["refund_amount"].notna().all()
+
+
 def test_what_is_not_recorded_stays_null():
     orders, items, _ = apply_policy(orders_of(order_id=["o0"]), items_of(product_id=["p"]))
     assert orders[["discount_amount", "refund_amount", "source"]].isna().all(axis=None)

@@ -223,30 +223,6 @@ def test_large_ids_beside_a_guest_stay_apart(tmp_path):
     assert accepted["customer_id"].dropna().tolist() == [str(one) for one in customers[:-1]]
 
 
-FLAT = orders_of(order_id=["a", "a", "b", "c", "c"], total_price=["30", "30", "10", "20", "20"]).assign(
-    sku=["p", "q", "p", "p", "q"], quantity="1", price=["10", "20", "10", "10", "10"]
-)
-
-
-@pytest.mark.parametrize(
-    ("refunds", "is_orders_file", "is_the_orders"),
-    [
-        (["15", "15", "0", "0", "0"], True, True),
-        (["15", "15.00", "0", "0", "0"], True, False),  # a spreadsheet would write both alike
-        (["10", "5", "0", "0", "0"], True, False),
-        (["15", "15", "0", "5", None], True, False),
-        (["0", "0", "10", "0", "0"], True, False),  # orders of one line do not tell
-        (["15", "15", "0", "0", "0"], False, False),
-    ],
-)
-def test_an_orders_refund_on_each_of_its_lines_is_counted_once(refunds, is_orders_file, is_the_orders):
-    flat = FLAT.assign(refund_amount=refunds)
-    prepared = prepare_table(ORDER_ITEMS, flat, "UTC", NOW, known_orders="abc", is_orders_file=is_orders_file)
-    assert prepared.accepted["refund_amount"].isna().all() == is_the_orders
-    assert any("counted once" in note for note in prepared.notes) == is_the_orders
-    assert "refund_amount" in prepared.recorded_columns  # so that what an earlier load made of it goes
-
-
 def test_tags_of_a_helpdesk():
     frame = pd.DataFrame(
         {

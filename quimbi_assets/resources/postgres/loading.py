@@ -4,7 +4,6 @@ Belongs here: the order of a load. Does not: which rows are acceptable (``quimbi
 way (``transfer``), how rows find their customer (``matching``).
 """
 
-import filecmp
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ from quimbi_assets.ingest.files import Table, open_table
 from quimbi_assets.ingest.keys import IdSet, hashed
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.rows import broken_rows
-from quimbi_assets.ingest.survey import Survey, survey, with_refunds_of
+from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import copy as bulk
@@ -139,16 +138,8 @@ def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Pro
     for spec in (ORDERS, ORDER_ITEMS, CUSTOMERS, SUPPORT_TICKETS):
         if spec.name in tables:
             path, table = tables[spec.name]
-            same = spec is ORDER_ITEMS and orders is not None and _are_same(path, orders[0])
-            files[spec.name] = SentFile(path, table, survey(table, spec, str(path), same))
-    if ORDER_ITEMS.name in files and files[ORDER_ITEMS.name].survey.is_order_refund:
-        known = with_refunds_of(files[ORDERS.name].survey, files[ORDER_ITEMS.name].survey)
-        files[ORDERS.name] = replace(files[ORDERS.name], survey=known)
+            files[spec.name] = SentFile(path, table, survey(table, spec, str(path)))
     return files
-
-
-def _are_same(one: Path, other: Path) -> bool:
-    return one == other or filecmp.cmp(one, other, shallow=False)
 
 
 def _settled(wanted: Store, before: Store | None) -> Store:

@@ -7,10 +7,12 @@ import textwrap
 import pandas as pd
 import pytest
 
+from quimbi_assets.axes import Features, measure
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.reading import stored_history
 from quimbi_assets.resources.postgres.tables.stores import list_stores, read_store
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.resources.postgres.stored import read_items, read_orders, read_quarantined, read_tickets
@@ -206,20 +208,29 @@ order_id,customer_id,order_date,total_price,refund_amount,sku,quantity,price
 
 
 @pytest.mark.parametrize("name", ["refund_amount", "refund"])
-def test_an_orders_refund_on_each_of_its_lines_is_counted_once(database, file, load, name):
+def test_an_orders_refund_on_each_of_its_lines_is_counted_once(database, file, load, tmp_path, name):
     path = file("flat.csv", FLAT.replace("refund_amount", name))
     report = load_store(database, load.store, path, path, now=NOW)
-    assert read_orders(database, load.store)["refund_amount"].tolist() == [15.0, 0.0, 10.0]
-    assert read_items(database, load.store)["refund_amount"].isna().all()
     assert counts(report, "orders") == (3, 3, 0, 0, 0, 0)
-    assert f"{name} is the same on all lines of an order: taken as the order's" in "\n".join(report.lines())
-    with database.transaction() as cursor:  # as a load wrote it that counted it on each line
-        cursor.execute("UPDATE quimbi.order_items SET refund_amount = 15 WHERE store_id = %s", (load.store,))
-    assert (
-        counts(load_store(database, load.store, path, file("copy.csv", path.read_text()), now=NOW), "order_items")[2]
-        == 4
-    )
-    assert read_items(database, load.store)["refund_amount"].isna().all()
+    history, _ = stored_history(database, load.store, tmp_path)
+    orders, items, _ = history.frames()
+    assert orders.set_index("order_id")["refund_amount"].to_dict() == {"1": 15.0, "2": 0.0, "3": 10.0}
+    assert items["refund_amount"].isna().all()
+
+
+@pytest.mark.parametrize("of_orders", [False, True])
+def test_it_is_so_in_a_file_of_lines_too_whenever_it_is_loaded(database, file, load, tmp_path, of_orders):
+    orders = "order_id,customer_id,order_date,total_price,refund_amount\n"
+    orders += "".join(f"{i},c{i},2024-01-05,100,{'30' if of_orders else ''}\n" for i in range(5))
+    lines = "order_id,product_id,quantity,price,refund_amount\n"
+    lines += "".join(f"{i},p{line},1,25,30\n" for i in range(5) for line in range(4))
+    load(orders, items=None)
+    load_store(database, load.store, items_path=file("lines.csv", lines), now=NOW)
+    history, _ = stored_history(database, load.store, tmp_path)
+    features = Features(measure(history, ["return_behavior"]))["return_behavior"]
+    assert features["refund_rate"].tolist() == [0.3] * 5
+    assert features["total_refunds"].sum() == 150
+    assert features["items_returned_pct"].isna().all()
 
 
 def test_refunds_of_lines_stay_the_lines(database, file, load):

@@ -159,16 +159,3 @@ def test_a_column_that_is_filled_only_at_the_end_is_found(database, tmp_path, in
     path.write_text("".join(["order_id,customer_id,order_date,total,discount,source\n", *rows]))
     report = load_store(database, "late-column", path, now=NOW)
     assert report.table("orders").absent_columns == ["status", "currency", "refund_amount"]
-
-
-def test_an_orders_refund_on_its_lines_in_chunks(database, tmp_path, in_chunks):
-    rows = [f"o{i // 3},c,2024-01-05,9,{i // 3 % 4}.50,p,1,3\n" for i in range(120)]
-    path = tmp_path / "flat.csv"
-    path.write_text("".join(["order_id,customer_id,order_date,total,refund_amount,sku,quantity,price\n", *rows]))
-    in_chunks(20)
-    load_store(database, "flat-small", path, path, now=NOW)
-    assert read_items(database, "flat-small")["refund_amount"].isna().all()
-    assert read_orders(database, "flat-small")["refund_amount"].sum() == sum(i % 4 + 0.5 for i in range(40))
-    path.write_text(path.read_text().replace("o26,c,2024-01-05,9,2.50", "o26,c,2024-01-05,9,2.40", 1))
-    load_store(database, "flat-own", path, path, now=NOW)
-    assert read_items(database, "flat-own")["refund_amount"].notna().all()
