@@ -12,6 +12,7 @@ import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quimbi_assets.ingest.cells import Signs, rounded_ids, text_signs
 from quimbi_assets.instants import naive_utc, zone
 
 ORDERS = {
@@ -122,7 +123,7 @@ def canonical_tables(
     Raises
     ------
     ValueError
-        If a required column is missing or the time zone is unknown.
+        If a required column is missing, ids were rounded or the time zone is unknown.
     """
     _require(orders, "orders")
     orders = _with_local(orders, "order_date", time_zone)
@@ -180,6 +181,8 @@ def _arrow(frame: pd.DataFrame, table: str) -> pa.Table:
             continue
         series = frame[field.name]
         if pa.types.is_string(field.type) and not isinstance(series.dtype, pd.StringDtype):
+            if pd.api.types.is_float_dtype(series.dtype) and Signs.ROUNDED in text_signs(series):
+                raise rounded_ids(table.removeprefix("raw_"), field.name)
             if pd.api.types.is_float_dtype(series.dtype) and (series.dropna() % 1 == 0).all():
                 series = series.astype("Int64")  # whole numbers that a gap turned into floats: "17850", not "17850.0"
             series = series.astype("str").where(series.notna())

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.errors import BadInputError
+
 NULL_WORDS: tuple[str, ...] = ("", "nan", "NaN", "NAN", "null", "NULL", "Null", "none", "None", "NONE")
 NULL_WORDS += ("n/a", "N/A", "#N/A", "<NA>", "NaT", "NA")
 """Cells that say "nothing here"."""
@@ -24,6 +26,8 @@ class Signs(Flag):
     """There is a cell with something in it."""
     NOT_WHOLE = auto()
     """... that is not a whole number written as ``1001.0``."""
+    ROUNDED = auto()
+    """... that is, or was written from, a floating-point number too large for its whole numbers to be exact."""
     DECIMAL_DOT = auto()
     DECIMAL_COMMA = auto()
     LONE_DOT = auto()
@@ -74,16 +78,31 @@ def largest_amount(currency: str | None) -> float:
 
 
 def text_signs(values: pd.Series) -> Signs:
-    """Return what a chunk of a column says about reading it as text: `FILLED`, `NOT_WHOLE`."""
-    known = values.dropna()
+    """Return what a chunk of a column says about reading it as text: `FILLED`, `NOT_WHOLE`, `ROUNDED`."""
+    known = values.dropna().infer_objects()
     signs = Signs.FILLED if len(known) else Signs.NONE
     if pd.api.types.is_float_dtype(known.dtype):
         numbers = known.to_numpy("float64")
-        return signs if (np.isfinite(numbers) & (numbers % 1 == 0)).all() else signs | Signs.NOT_WHOLE
-    for some in (known.head(100), known):  # nearly always the first hundred tell
-        if not plain_text(some).dropna().str.fullmatch(r"\d+\.0").all():
-            return signs | Signs.NOT_WHOLE
-    return signs
+        is_whole = (np.isfinite(numbers) & (numbers % 1 == 0)).all()
+        largest_exact = 2.0 ** (24 if known.dtype.itemsize == 4 else 53)
+    else:
+        for some in (known.head(100), known):  # nearly always the first hundred tell
+            text = plain_text(some).dropna()
+            if not text.str.fullmatch(r"\d+\.0|\d(?:\.\d+)?[eE]\+?\d+").all():
+                return signs | Signs.NOT_WHOLE
+        numbers, largest_exact = pd.to_numeric(text).to_numpy("float64"), 2.0**53
+        is_whole = text.str.endswith(".0").all()
+    if (np.abs(numbers[np.isfinite(numbers)]) > largest_exact).any():
+        signs |= Signs.ROUNDED
+    return signs if is_whole else signs | Signs.NOT_WHOLE
+
+
+def rounded_ids(where: str, column: str) -> BadInputError:
+    """Return the error about a column of ids with the sign `ROUNDED`."""
+    return BadInputError(
+        f"{where}: {column} holds ids above 2^53 as floating-point numbers, so several ids have become one; "
+        "read or export the column as text or whole numbers (in pandas: dtype string or Int64)"
+    )
 
 
 def as_text(values: pd.Series, signs: Signs | None = None) -> pd.Series:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.ingest import columns
-from quimbi_assets.ingest.cells import Signs, amount_signs, plain_text, text_signs
+from quimbi_assets.ingest.cells import Signs, amount_signs, plain_text, rounded_ids, text_signs
 from quimbi_assets.ingest.dates import date_signs
 from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.keys import IdSet, hashed
@@ -78,7 +78,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     Raises
     ------
     BadInputError
-        If a required column is missing or wholly NULL.
+        If a required column is missing or wholly NULL, or ids were rounded.
     """
     kinds = _kinds(table.columns, spec)
     signs = dict.fromkeys(kinds, Signs.NONE)
@@ -98,6 +98,9 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     filled = [name for name, shown in signs.items() if Signs.FILLED in shown]
     chosen = columns.find_columns(table.columns, filled, spec, where)
     person = columns.person_columns(table.columns, spec)
+    for column, name in [*chosen.items(), *((kind, name) for name, kind in person.items())]:
+        if column.endswith("_id") and Signs.ROUNDED in signs[name]:
+            raise rounded_ids(where, name)
     return Survey(
         spec,
         where,

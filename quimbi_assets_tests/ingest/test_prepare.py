@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.files import Chunk, open_table
+from quimbi_assets.ingest.canonical import canonical_tables
+from quimbi_assets.ingest.files import Chunk, Table, open_table
 from quimbi_assets.ingest.rows import stored_schema
-from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
+from quimbi_assets.ingest.survey import survey
+from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
 from quimbi_assets_tests.ingest.prepared import prepare_table
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
@@ -221,6 +223,44 @@ def test_large_ids_beside_a_guest_stay_apart(tmp_path):
         (chunk,) = table.chunks(None)
     accepted = prepare_orders(chunk).accepted
     assert accepted["customer_id"].dropna().tolist() == [str(one) for one in customers[:-1]]
+
+
+LARGE = pd.Series([2**53 + 1 + i for i in range(40)] + [None], dtype="Int64")
+
+
+@pytest.mark.parametrize(
+    ("spec", "column", "frame"),
+    [
+        (ORDERS, "customer_id", orders_of(order_id=[str(i) for i in range(41)])),
+        (ORDERS, "order_id", orders_of(customer_id=["c"] * 41)),
+        (ORDER_ITEMS, "product_id", pd.DataFrame({"order_id": ["o"] * 41, "quantity": 1, "price": 1})),
+        (SUPPORT_TICKETS, "customer_id", pd.DataFrame({"ticket_id": range(41), "created_at": "2024-01-05"})),
+        (CUSTOMERS, "zendesk_id", pd.DataFrame({"customer_id": range(41)})),
+    ],
+    ids=["customers of orders", "orders", "products", "customers of tickets", "list of customers"],
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda ids: ids.astype("float64"),
+        lambda ids: ids.astype("float64").astype(object),
+        lambda ids: ids.astype("float64").astype("str"),
+        lambda ids: (ids * 10).astype("float64").map(str, na_action="ignore"),  # 9.007199254740994e+16
+        lambda ids: (ids - 2**53 + 2**24).astype("float32"),
+    ],
+    ids=["float64", "object", "text", "exponents", "float32"],
+)
+def test_ids_that_a_float_has_rounded_are_refused(spec, column, frame, written):
+    with pytest.raises(BadInputError, match=rf"^the file: {column} holds ids above 2\^53 .*(dtype string or Int64)"):
+        survey(Table.of(Chunk(frame.assign(**{column: written(LARGE)}))), spec, "the file")
+
+
+def test_ids_that_a_float_holds_exactly_are_read():
+    ids = [12.0, 2.0**53, None]
+    accepted = prepare_orders(orders_of(order_id=["a", "b", "c"], customer_id=ids)).accepted
+    assert accepted["customer_id"].dropna().tolist() == ["12", "9007199254740992"]
+    with pytest.raises(BadInputError, match="orders: customer_id holds ids above"):
+        canonical_tables(orders_of(order_id=["a", "b", "c"]).assign(customer_id=[1.0, 2.0**60, None]))
 
 
 def test_tags_of_a_helpdesk():
