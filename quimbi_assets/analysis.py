@@ -7,9 +7,10 @@ need no server; nothing is written anywhere.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from quimbi_assets.history import History
 from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Chunk, Table, open_table
-from quimbi_assets.ingest.keys import IdSet, hashed
+from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers, hashed
 from quimbi_assets.ingest.policy import Report, purchases
 from quimbi_assets.ingest.prepare import Preparation
 from quimbi_assets.ingest.survey import survey
@@ -39,8 +40,9 @@ from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
 from quimbi_assets.profiles.scores import AxisScores
 from quimbi_assets.store import BusinessHours, OrderPolicy, Store
 
-Given = pd.DataFrame | str | Path
+Sent = pd.DataFrame | str | Path
 By = Literal["name", "id"]
+SPECS = {"orders": tables.ORDERS, "items": tables.ORDER_ITEMS, "tickets": tables.SUPPORT_TICKETS}
 MOST_REFUSED = 0.5
 """Share of a table's rows from which it is taken for another kind of table."""
 
@@ -48,9 +50,9 @@ MOST_REFUSED = 0.5
 def open_store(
     store_id: str = "store",
     *,
-    orders: Given | None = None,
-    items: Given | None = None,
-    tickets: Given | None = None,
+    orders: Sent | None = None,
+    items: Sent | None = None,
+    tickets: Sent | None = None,
     time_zone: str = "UTC",
     currency: str | None = None,
     policy: OrderPolicy | None = None,
@@ -64,8 +66,8 @@ def open_store(
         Its name; without ``orders``, a store that was loaded into the database, with its own settings.
     orders, items, tickets : DataFrame, str or Path, optional
         Frames, or CSV or Parquet files, with columns under any name that ``quimbi load`` understands. Without
-        ``items``, lines are taken from orders that are a line export. Tickets are joined by ``customer_id`` here; by
-        e-mail or a helpdesk's own ids only in the database.
+        ``items``, lines are taken from orders that are a line export. Tickets find their customers by ``customer_id``
+        or by e-mail, where orders carry it too; by other ids only in the database.
     time_zone : str
         IANA name of the store's clock.
     currency : str, optional
@@ -74,18 +76,28 @@ def open_store(
     Raises
     ------
     BadInputError
-        If a table or an option cannot be used, more than half of a table's rows are refused, or there is no such store.
+        If a table or an option cannot be used, more than half of a table's rows are refused, no ticket is of a customer
+        with orders, or there is no such store.
     """
+    if not isinstance(store_id, str) or (orders is None and Path(store_id).is_file()):
+        shown = repr(store_id) if isinstance(store_id, str) else "..."
+        raise BadInputError(f"what is opened is given by name: open_store(orders={shown})")
     if orders is None:
         return _from_database(store_id)
     hours = None if business_hours is None else vars(business_hours)
     store = Store(store_id, time_zone, currency, policy or OrderPolicy(), hours).checked()
-    given = {"orders": _found(orders), "order_items": _found(items), "support_tickets": _found(tickets)}
-    if given["order_items"] is None and given["orders"] and is_line_export(given["orders"].columns):
-        given["order_items"] = given["orders"]
-    store, accepted, refused = _accepted(store, given)
-    rows, report = purchases(accepted["orders"], accepted.get("order_items"), accepted.get("support_tickets"), store)
-    return StoreAnalysis(History(store, rows), report, refused)
+    sent = {"orders": orders, "items": items, "tickets": tickets}
+    found = {name: _table(name, table) for name, table in sent.items() if table is not None}
+    if items is None and is_line_export(found["orders"].columns):
+        found["items"] = found["orders"]
+    store, accepted = _accepted(store, found)
+    notes = []
+    if "tickets" in accepted:
+        accepted["tickets"], note = _of_customers(accepted["tickets"], accepted["orders"])
+        notes.append(note)
+    rows, report = purchases(*(accepted[name].rows if name in accepted else None for name in SPECS), store)
+    refused = {SPECS[name].name: rows.refused for name, rows in accepted.items()}
+    return StoreAnalysis(History(store, rows), report, refused, notes)
 
 
 def _from_database(store_id: str) -> "StoreAnalysis":
@@ -97,44 +109,71 @@ def _from_database(store_id: str) -> "StoreAnalysis":
     return StoreAnalysis(history, report, _folder=folder)
 
 
-def _found(given: Given | None) -> Table | None:
+def _table(name: str, sent: Sent) -> Table:
     """Return a table as found, in memory as one chunk."""
-    if given is None:
-        return None
-    if isinstance(given, pd.DataFrame):
-        return Table.of(Chunk(given.reset_index(drop=True)))
-    with open_table(given) as table:
+    if isinstance(sent, pd.DataFrame):
+        if sent.empty:
+            raise BadInputError(f"{name}: the frame has no rows" + ("" if name == "orders" else "; leave it out"))
+        return Table.of(Chunk(sent.reset_index(drop=True)))
+    if not isinstance(sent, (str, Path)):
+        raise BadInputError(
+            f"{name}: give a DataFrame or the path of a CSV or Parquet file, not a {type(sent).__name__}"
+        )
+    with open_table(sent) as table:
         chunks = list(table.chunks(None))
     frames, broken = [chunk.frame for chunk in chunks], [line for chunk in chunks for line in chunk.broken]
     return Table.of(Chunk(pd.concat(frames, ignore_index=True), broken))
 
 
-def _accepted(
-    store: Store, given: Mapping[str, Table | None]
-) -> tuple[Store, dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+class _Accepted(NamedTuple):
+    """What of a table can be used: its rows, the keys that say whose they are, and the kinds of these."""
+
+    rows: pd.DataFrame
+    keys: pd.DataFrame
+    kinds: dict[str, str]
+    refused: pd.DataFrame
+
+
+def _accepted(store: Store, found: Mapping[str, Table]) -> tuple[Store, dict[str, _Accepted]]:
     """Sort tables into accepted and refused rows, orders before their lines; the store gets its orders' currency."""
     now, known = pd.Timestamp.now("UTC"), IdSet()
-    accepted, refused = {}, {}
-    for spec in (tables.ORDERS, tables.ORDER_ITEMS, tables.SUPPORT_TICKETS):
-        table, called = given[spec.name], spec.name.replace("_", " ")
-        if table is None:
-            continue
-        found = survey(table, spec, f"the table of {called}")
-        preparation = Preparation(found, store.time_zone, now, store.currency or found.currency, known)
-        (prepared,) = (preparation.prepare(chunk) for chunk in table.chunks(None))
-        accepted[spec.name], refused[spec.name] = prepared.accepted.reset_index(drop=True), prepared.refused
-        if len(prepared.refused) > MOST_REFUSED * preparation.tally.n_read:
+    accepted: dict[str, _Accepted] = {}
+    for name in [name for name in SPECS if name in found]:
+        surveyed = survey(found[name], SPECS[name], name)
+        preparation = Preparation(surveyed, store.time_zone, now, store.currency or surveyed.currency, known)
+        (prepared,) = (preparation.prepare(chunk) for chunk in found[name].chunks(None))
+        n_refused, n_read = len(prepared.refused), preparation.tally.n_read
+        if n_refused > MOST_REFUSED * n_read:
             why = prepared.refused["reason"].value_counts().index[0]
-            raise BadInputError(
-                f"{len(prepared.refused):,} of {preparation.tally.n_read:,} {called} are refused, most often: {why}"
-            )
-        if spec is tables.ORDERS:
-            known = IdSet.of([hashed(accepted[spec.name]["order_id"])])
-            store = replace(store, currency=store.currency or found.currency)
-    return store, accepted, refused
+            raise BadInputError(f"{n_refused:,} of {n_read:,} {name} are refused, most often: {why}")
+        kinds = {key: kind for key, kind in surveyed.person.items() if key != surveyed.columns.get("customer_id")}
+        kinds = surveyed.person if name == "tickets" else kinds
+        accepted[name] = _Accepted(prepared.accepted, prepared.persons, kinds, prepared.refused)
+        if name == "orders":
+            known = IdSet.of([hashed(prepared.accepted["order_id"])])
+            store = replace(store, currency=store.currency or surveyed.currency)
+    return store, accepted
 
 
-@dataclass(frozen=True)
+def _of_customers(tickets: _Accepted, orders: _Accepted) -> tuple[_Accepted, str]:
+    """Return tickets with the customers of the orders, or a key that no order has; and what there is to say of it."""
+    customers = orders.rows["customer_id"]
+    addresses = addresses_of(orders.keys[list(orders.kinds)], customers, orders.rows["order_date"])
+    found, best = find_customers(tickets.keys, tickets.kinds, customers, addresses)
+    n_tickets = len(tickets.rows)
+    if best is None:
+        raise BadInputError(
+            f"none of {n_tickets:,} tickets is of a customer who has orders (tried: {', '.join(tickets.kinds)}): give "
+            "tickets with the orders' customer_id, or orders with e-mail addresses beside it"
+        )
+    own = found
+    for key, kind in tickets.kinds.items():
+        own = own.fillna(f"{kind}:" + tickets.keys[key])
+    note = f"{found.count():,} of {n_tickets:,} tickets belong to {found.nunique():,} known customers (by {best})"
+    return tickets._replace(rows=tickets.rows.assign(customer_id=own)), note
+
+
+@dataclass(frozen=True, repr=False)
 class StoreAnalysis:
     """A store, ready to be segmented.
 
@@ -146,16 +185,32 @@ class StoreAnalysis:
         What its order policy did, in words and rows.
     refused : mapping of table to DataFrame
         ``row`` and ``reason`` of rows that cannot be used.
+    notes : list of str
+        What else to know: how many tickets are of known customers.
     """
 
     history: History
     policy_report: Report
     refused: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    _folder: Any = field(default=None, repr=False)
+    notes: list[str] = field(default_factory=list)
+    _folder: Any = None
+
+    def __repr__(self) -> str:
+        """Return the store's size, and what of its rows was left out."""
+        dropped = {what: n for what, n in self.policy_report.items() if not what.endswith((" read", " kept"))}
+        dropped |= {f"rows refused of {table}": len(rows) for table, rows in self.refused.items() if len(rows)}
+        return "\n  ".join(
+            [
+                f"{self.history.store.store_id}: {len(self.history.population):,} customers, "
+                f"{self.policy_report['orders kept']:,} orders, {self.policy_report['lines kept']:,} lines",
+                *(f"{what}: {n:,}" for what, n in dropped.items()),
+                *self.notes,
+            ]
+        )
 
     def discover(
         self,
-        axes: Iterable[str] | None = None,
+        axes: Iterable[str] | str | None = None,
         *,
         min_k: int = 2,
         max_k: int = 6,
@@ -168,7 +223,7 @@ class StoreAnalysis:
 
         Parameters
         ----------
-        axes : iterable of str, optional
+        axes : iterable of str, or str, optional
             All by default.
         min_k, max_k : int
             Fewest and most segments of an axis.
@@ -186,14 +241,14 @@ class StoreAnalysis:
         UnknownAxisError
             If an axis does not exist.
         """
-        if not 2 <= min_k <= max_k:
-            raise BadInputError(f"min_k {min_k}, max_k {max_k}: need 2 <= min_k <= max_k")
-        axes = None if axes is None else list(axes)
+        if not (isinstance(min_k, Integral) and isinstance(max_k, Integral) and 2 <= min_k <= max_k):
+            raise BadInputError(f"min_k {min_k}, max_k {max_k}: need 2 <= min_k <= max_k, in whole numbers")
+        axes = [axes] if isinstance(axes, str) else axes if axes is None else list(axes)
         if axes == []:
             raise BadInputError("no axis was asked for; leave axes out for all of them")
         history = self.history.until(None if as_of is None else to_instant(as_of, "as_of"))
         history = history.until(history.end)
-        require_population(history, min_population)
+        require_population(history, min_population, "min_population=")
         options = FitOptions(min_k, max_k, random_state=random_state)
         reference = fit_reference(history)
         sample = Features(measure(history.sample(options.max_sample, random_state), axes, reference=reference,
@@ -202,7 +257,7 @@ class StoreAnalysis:
         return Discovery(self, history, fitted, sample, ai_naming)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Discovery:
     """What was found in a store.
 
@@ -225,6 +280,20 @@ class Discovery:
     fitted: FittedStore
     sample: Features
     ai_naming: bool = False
+
+    def __repr__(self) -> str:
+        """Return every axis with its segments and their sizes, by id where Claude has not named them yet."""
+        lines = [f"{self.history.store.store_id}, {len(self.history.population):,} customers before {self.history.end}"]
+        names = {} if self.ai_naming and "segments" not in vars(self) else self._names("name")
+        for axis, row in self.axes.iterrows():
+            line = f"{axis}: {row['status']}"
+            if axis in self.scores:
+                ids = self.scores[str(axis)].segment_ids
+                shown = [names[str(axis)][segment] if names else segment for segment in ids]
+                sizes = zip(shown, self._counts(str(axis)), strict=True)
+                line += ", " + ", ".join(f"{name} {n:,}" for name, n in sizes)
+            lines.append(line)
+        return "\n  ".join(lines)
 
     @cached_property
     def scores(self) -> dict[str, AxisScores]:
@@ -314,8 +383,8 @@ class Discovery:
         own = self.segments.groupby("axis")
         return {str(axis): dict(zip(rows["segment_id"], rows[shown], strict=True)) for axis, rows in own}
 
-    def profile(self, customer_ids: Iterable[str]) -> pd.DataFrame:
-        """Profile some customers.
+    def profile(self, customer_ids: Iterable[str] | str) -> pd.DataFrame:
+        """Profile some customers, or one.
 
         Returns
         -------
@@ -328,7 +397,8 @@ class Discovery:
         BadInputError
             If a customer is unknown, or none was asked for.
         """
-        wanted = pd.Index([str(customer) for customer in customer_ids], name="customer_id")
+        ids = [customer_ids] if isinstance(customer_ids, str) else customer_ids
+        wanted = pd.Index([str(customer) for customer in ids], name="customer_id")
         if wanted.empty:
             raise BadInputError("no customer was asked for")
         unknown = wanted.difference(pd.Index(self.history.customers.to_pandas()))

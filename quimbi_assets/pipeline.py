@@ -67,8 +67,8 @@ class FittedStore:
         return {axis: fit.model for axis, fit in self.fits.items()}
 
 
-def require_population(history: History, at_least: int) -> None:
-    """Refuse a store with fewer customers than are worth segmenting.
+def require_population(history: History, at_least: int, option: str = "--min-population ") -> None:
+    """Refuse a store with fewer customers than are worth segmenting; ``option`` is what a message advises.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def require_population(history: History, at_least: int) -> None:
     if n < at_least:
         raise BadInputError(
             f"store {history.store.store_id} has {n} customers before {history.end}, fewer than {at_least}: "
-            f"segments of so few would be arbitrary; to try all the same, use --min-population {max(n, 2)}"
+            f"segments of so few would be arbitrary; to try all the same, use {option}{max(n, 2)}"
         )
 
 

@@ -95,7 +95,65 @@ def test_an_orders_refund_on_each_of_its_lines_is_counted_once(orders, items):
     assert features["items_returned_pct"].isna().all()
 
 
+def tickets_of(made, **columns):
+    customers = made.orders["customer_id"].drop_duplicates().head(190).to_list()
+    keys = {name: ([key(one) for one in customers] * 3)[:480] + ["nobody"] * 20 for name, key in columns.items()}
+    return pd.DataFrame({"id": range(500), "created": "2025-01-05", **keys})
+
+
+def test_tickets_find_their_customers_by_id_or_address(made):
+    orders = made.orders.assign(email=made.orders["customer_id"] + "@Example.com")
+    by_id = tickets_of(made, **{"customer.id": str})
+    by_address = tickets_of(made, **{"requester id": hash, "customer.email": "{}@example.com".format})
+    for tickets, column in ((by_id, "customer.id"), (by_address, "customer.email")):
+        store = open_store(orders=orders, tickets=tickets)
+        note = f"480 of 500 tickets belong to 190 known customers (by {column})"
+        assert store.notes == [note]
+        assert note in repr(store)
+        assert store.history.frames().tickets["customer_id"].isin(made.orders["customer_id"]).sum() == 480
+        assert store.history.n_writers_without_order == 1
+    with pytest.raises(BadInputError, match="none of 500 tickets is of a customer who has orders"):
+        open_store(orders=made.orders, tickets=by_address)
+
+
+def test_what_there_is_is_shown_in_short(made, discovery):
+    known = made.orders.dropna(subset="customer_id")
+    orders = known.assign(status=["test", "test", *["paid"] * (len(known) - 2)])
+    orders = pd.concat([orders, orders.head(1).assign(order_id="x", order_date="someday")])
+    assert repr(open_store("mine", orders=orders)).splitlines()[1:] == [
+        "  orders dropped: status test: 2",
+        "  rows refused of orders: 1",
+    ]
+    lines = repr(discovery).splitlines()
+    assert lines[0].startswith(f"store, {len(discovery.history.population)} customers before 20")
+    assert [line.split(":")[0] for line in lines[1:]] == ["  purchase_frequency", "  purchase_value"]
+    assert all(f"{row.segment_name} {row.customers}" in repr(discovery) for row in discovery.segments.itertuples())
+
+
+def test_a_name_alone_is_no_list_of_letters(discovery):
+    customer = discovery.history.customers[7].as_py()
+    assert discovery.profile(customer).index.tolist() == [customer]
+    assert discovery.store.discover("purchase_value", max_k=3).axes.index.tolist() == ["purchase_value"]
+
+
+def test_what_cannot_be_opened_is_said(made, tmp_path):
+    made.orders.to_csv(tmp_path / "orders.csv", index=False)
+    twice = pd.concat([made.orders, made.orders[["order_id"]]], axis=1)
+    for sent, message in [
+        ({"orders": [1, 2]}, "orders: give a DataFrame or the path of a CSV or Parquet file, not a list"),
+        ({"orders": twice}, "orders has several columns order_id: rename all but one"),
+        ({"orders": made.orders.head(0)}, "orders: the frame has no rows$"),
+        ({"orders": made.orders, "items": made.order_items.head(0)}, "items: the frame has no rows; leave it out"),
+        ({"store_id": str(tmp_path / "orders.csv")}, r"is given by name: open_store\(orders='.*orders.csv'\)"),
+        ({"store_id": made.orders}, r"by name: open_store\(orders=...\)"),
+    ]:
+        with pytest.raises(BadInputError, match=message):
+            open_store(**sent)
+
+
 def test_what_cannot_be_is_said(made, discovery):
+    with pytest.raises(BadInputError, match=r"max_k 3\.5: need 2 <= min_k <= max_k, in whole numbers"):
+        discovery.store.discover(max_k=3.5)
     with pytest.raises(BadInputError, match="no customer nobody"):
         discovery.profile(["nobody"])
     with pytest.raises(BadInputError, match="no customer was asked for"):
@@ -113,7 +171,7 @@ def test_what_cannot_be_is_said(made, discovery):
     with pytest.raises(BadInputError, match="orders are refused, most often: order_date"):
         open_store(orders=made.orders.assign(order_date="someday"))
     store = open_store(orders=made.orders.head(50))
-    with pytest.raises(BadInputError, match="fewer than 100"):
+    with pytest.raises(BadInputError, match=r"fewer than 100: .* use min_population="):
         store.discover()
     one = open_store(orders=pd.concat([made.orders, made.orders.head(1).assign(order_id="x", order_date="someday")]))
     assert one.refused["orders"]["reason"].str.startswith("order_date").tolist() == [True]

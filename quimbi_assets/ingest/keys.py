@@ -1,11 +1,11 @@
-"""Ids and keys by their hashes: sets of ids that take 8 bytes each, keys of persons made comparable and unreadable.
+"""Ids and keys: sets of ids that take 8 bytes each; keys of persons made comparable, unreadable, and found again.
 
-Belongs here: hashing, and set-wise look-ups among hashes. Does not: what it means that an id is missing, where the
-secret is kept.
+Belongs here: hashing, set-wise look-ups, whose rows are by the keys they carry. Does not: what it means that an id is
+missing, where the secret is kept, keys that are stored (``resources.postgres.matching``).
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,3 +89,60 @@ def keyed_hashes(keys: pd.Series, secret: bytes) -> pd.Series:
 
     hashes = pd.Series([digest(key) for key in distinct], dtype="str")
     return hashes.reindex(codes).set_axis(keys.index)
+
+
+def addresses_of(keys: pd.DataFrame, customers: pd.Series, at: pd.Series) -> pd.Series:
+    """Return the customer of each e-mail address that orders carry, by the comparable address.
+
+    Of several customers with one address it is the one who ordered last. A customer may be known by an address alone.
+
+    Parameters
+    ----------
+    keys : pandas.DataFrame
+        (n_orders, n) columns of addresses beside the customer's id, possibly none; indexed as `customers` and `at`.
+    """
+    named = [pd.DataFrame({"key": comparable(keys[name], "email"), "customer": customers, "at": at}) for name in keys]
+    itself = pd.DataFrame({"key": comparable(customers, "email"), "customer": customers, "at": at.min()})
+    rows = pd.concat([*named, itself]).dropna().sort_values(["at", "customer"], ascending=[False, True])
+    return rows.drop_duplicates("key").set_index("key")["customer"]
+
+
+def find_customers(
+    keys: pd.DataFrame, kinds: Mapping[str, str], customers: pd.Series, addresses: pd.Series
+) -> tuple[pd.Series, str | None]:
+    """Find whose rows are: every key they carry is tried, the column that meets most customers first.
+
+    Ids of two systems may agree by chance, addresses do not: ids are trusted only if, where a row's address says who it
+    is, they mostly say the same.
+
+    Parameters
+    ----------
+    keys : pandas.DataFrame
+        (n, n_sources) text.
+    kinds : mapping of str to str
+        Column of `keys` → ``email`` or a kind of id.
+    customers : pandas.Series
+        Ids of those who have orders.
+    addresses : pandas.Series
+        As `addresses_of` returns it.
+
+    Returns
+    -------
+    found : pandas.Series
+        (n,) customer ids, NULL where no key is a customer's.
+    best : str or None
+        The column that meets most; None if none meets any.
+    """
+    nobody: pd.Series = pd.Series(np.nan, index=keys.index, dtype="str")
+    ways = {name: keys[name].where(keys[name].isin(customers)) for name, kind in kinds.items() if kind != "email"}
+    by_address = nobody
+    for name in [name for name, kind in kinds.items() if kind == "email"]:
+        ways[name] = comparable(keys[name], "email").map(addresses)
+        by_address = by_address.fillna(ways[name])
+    agree = {name: (way == by_address).sum() for name, way in ways.items()}
+    both = {name: (way.notna() & by_address.notna()).sum() for name, way in ways.items()}
+    met = {name: ways[name].count() for name in kinds if 2 * agree[name] >= both[name] or kinds[name] == "email"}
+    found, trusted = nobody, sorted((name for name, n in met.items() if n), key=lambda name: -met[name])
+    for name in trusted:
+        found = found.fillna(ways[name])
+    return found, next(iter(trusted), None)

@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import columns
 from quimbi_assets.ingest.cells import Signs, amount_signs, plain_text, rounded_ids, text_signs
 from quimbi_assets.ingest.dates import date_signs
@@ -78,8 +79,10 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     Raises
     ------
     BadInputError
-        If a required column is missing or wholly NULL, or ids were rounded.
+        If a required column is missing or wholly NULL, two have one name, or ids were rounded.
     """
+    if repeated := [name for name, n in Counter(table.columns).items() if n > 1]:
+        raise BadInputError(f"{where} has several columns {repeated[0]}: rename all but one")
     kinds = _kinds(table.columns, spec)
     signs = dict.fromkeys(kinds, Signs.NONE)
     (first,) = islice(table.chunks(list(kinds)), 1)

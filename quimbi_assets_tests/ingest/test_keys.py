@@ -4,8 +4,10 @@ import hmac
 
 import numpy as np
 import pandas as pd
+import pytest
+from numpy import nan
 
-from quimbi_assets.ingest.keys import IdSet, comparable, hashed, keyed_hashes
+from quimbi_assets.ingest.keys import IdSet, addresses_of, comparable, find_customers, hashed, keyed_hashes
 
 PARTS = [hashed(pd.Series(part, dtype="str")) for part in (["a", "é", None], ["b"], ["c", "a"])]
 
@@ -48,3 +50,35 @@ def test_hashes_are_hmac_sha256():
     assert hashes.isna().tolist() == [False, True, False, False]
     assert hashes[9] == hmac.digest(b"secret", "é@x".encode(), "sha256").hex()
     assert hashes[4] == hashes[1] != keyed_hashes(keys, b"other")[4]
+
+
+def text(*values):
+    return pd.Series(values, dtype="str")
+
+
+def test_an_address_is_of_the_customer_who_ordered_last_with_it():
+    at = pd.to_datetime(pd.Series(["2024-01-05", "2024-01-07", "2024-01-06", "2024-01-06"]), utc=True)
+    emails = pd.DataFrame({"Email": text("A@x", "a@x ", None, "b@x")})
+    found = addresses_of(emails, text("ann", "amy", "Cy@x", "bob"), at)
+    assert found.to_dict() == {"a@x": "amy", "b@x": "bob", "cy@x": "Cy@x"}
+
+
+KINDS = {"id": "helpdesk_id", "external": "customer_id", "email": "email"}
+
+
+@pytest.mark.parametrize(
+    ("ids", "external", "emails", "found", "best"),
+    [
+        (["7", "8", "9"], [None, "1", "4"], ["A@x", None, "c@x"], ["1", "1", nan], "external"),
+        (["7", "8", "9"], [None, None, None], ["a@x", "b@x", "c@x"], ["1", "2", nan], "email"),
+        (["2", "1", "3"], [None, None, None], ["a@x", "b@x", None], ["1", "2", nan], "email"),  # by chance alike
+        (["1", "2", "3"], [None, None, None], ["a@x", "b@x", None], ["1", "2", "3"], "id"),
+        (["7", "8", "9"], [None, None, None], ["c@x", None, None], [nan, nan, nan], None),
+    ],
+)
+def test_rows_are_of_the_customers_whom_their_keys_meet(ids, external, emails, found, best):
+    keys = pd.DataFrame({"id": text(*ids), "external": text(*external), "email": text(*emails)})
+    addresses = pd.Series({"a@x": "1", "b@x": "2"}, dtype="str")
+    customers, by = find_customers(keys, KINDS, text("1", "2", "3"), addresses)
+    pd.testing.assert_series_equal(customers, text(*found))
+    assert by == best
