@@ -67,8 +67,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     }
     return dg.Definitions(
         assets=[
-            raw.raw_orders,
-            raw.support_tickets,
+            raw.raw,
             features.features,
             models.models,
             memberships.memberships,

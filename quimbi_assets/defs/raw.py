@@ -5,30 +5,26 @@ Does not: the policy itself (``ingest.policy``), loading files (``quimbi load``)
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from quimbi_assets.axis_table import AxisTable, TableFacts
+from quimbi_assets.axis_table import TableFacts
 from quimbi_assets.defs.checks import SchemaCheck
 from quimbi_assets.defs.metadata import StageEvent, facts
-from quimbi_assets.defs.partitions import ITEMS_KEY, ORDERS_KEY, OWNERS, STORES, TICKETS_KEY
+from quimbi_assets.defs.partitions import HISTORY, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES, TICKETS_KEY
 from quimbi_assets.defs.retries import retried
-from quimbi_assets.engines import DuckEngine
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
-from quimbi_assets.ingest.policy import SORTED, Report, apply_policy, common_currency
+from quimbi_assets.ingest.policy import Report
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import RAW, ParquetTables
-from quimbi_assets.resources.postgres import reading
+from quimbi_assets.resources.postgres.reading import canonical_rows
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
-from quimbi_assets.resources.postgres.tables.stores import read_store
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.workers import warm_up
-from quimbi_assets.store import Store
 
 CHECK = "canonical_schema"
 
@@ -41,7 +37,7 @@ def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
 
 
 @dg.multi_asset(
-    name="raw_orders",
+    name="raw",
     specs=[
         _spec(
             ORDERS_KEY,
@@ -49,11 +45,12 @@ def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
             "cards are left out by the store's order policy; times are naive UTC and store-local.",
         ),
         _spec(ITEMS_KEY, "Lines of those orders, with refunds and when they happened."),
+        _spec(TICKETS_KEY, "Support tickets as the store sent them; an empty table where it sent none."),
     ],
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=ORDERS_KEY), dg.AssetCheckSpec(CHECK, asset=ITEMS_KEY)],
+    check_specs=[dg.AssetCheckSpec(CHECK, asset=key) for key in HISTORY],
 )
 @retried
-def raw_orders(
+def raw(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[ParquetTables],
     store: StoreDatabase,
@@ -62,33 +59,25 @@ def raw_orders(
 ) -> Iterator[StageEvent]:
     """Stream the partition's store into its canonical dataset; while the database answers, what comes later starts."""
     progress.step("reading orders", 0.02)
-    store_id, database = context.partition_key, store.database()
-    settings = read_store(database, store_id)
+    store_id = context.partition_key
     tracking.begin_imports()
-    with DuckEngine() as engine:
-        with reading.stored_orders(database, store_id, settings.time_zone) as rows:
-            engine.take("stored_orders", rows)
-        warm_up(int(engine.arrow("SELECT count(DISTINCT customer_id) AS n FROM stored_orders")["n"][0].as_py()))
-        with reading.stored_items(database, store_id) as rows:
-            engine.take("stored_items", rows)
-        settings = replace(settings, currency=settings.currency or common_currency(engine))
-        report = apply_policy(engine, settings.policy, settings.currency)
-        said = TableFacts(run_id=context.run_id, store=settings)
-        checks = {name: _write(tables, store_id, name, engine.batches(sql), said) for name, sql in SORTED.items()}
-    places = {name: tables.place(RAW[name], store_id) for name in SORTED}
-    history = History(settings, {**places, "raw_tickets": arrow_schema("raw_tickets").empty_table()})
-    said_of: dict[str, dict[str, Any]] = {
-        "raw_orders": _of_orders(history, settings, report),
-        "raw_items": {"products": history.n_products},
+    with canonical_rows(store.database(), store_id, warm_up) as rows:
+        table_facts = TableFacts(run_id=context.run_id, store=rows.store)
+        checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
+    history = tables.history(store_id)
+    assert history is not None
+    figures: dict[str, dict[str, Any]] = {
+        "raw_orders": {**_of_orders(history, rows.report), "not_recorded": _absent(history, "raw_orders")},
+        "raw_items": {"products": history.n_products, "not_recorded": _absent(history, "raw_items")},
+        "raw_tickets": {},
     }
-    for name, figures in said_of.items():
-        metadata = facts(checks[name].n_rows, **figures, not_recorded=_absent(history, name))
-        yield dg.MaterializeResult(asset_key=RAW[name], metadata=metadata)
-        yield checks[name].result(RAW[name], CHECK)
+    for name, key in RAW.items():
+        yield dg.MaterializeResult(asset_key=key, metadata=facts(checks[name].n_rows, **figures[name]))
+        yield checks[name].result(key, CHECK)
 
 
 def _write(
-    tables: ParquetTables, store_id: str, name: str, batches: Iterator[pa.RecordBatch], said: TableFacts
+    tables: ParquetTables, store_id: str, name: str, batches: Iterator[pa.RecordBatch], table_facts: TableFacts
 ) -> SchemaCheck:
     """Write one canonical table as it streams by, looking at every batch."""
     check = SchemaCheck(canonical_schema(name))
@@ -98,18 +87,18 @@ def _write(
             check.look_at(batch.to_pandas())
             yield batch
 
-    tables.write(RAW[name], store_id, looked_at(), said, schema=arrow_schema(name))
+    tables.write(RAW[name], store_id, looked_at(), table_facts, schema=arrow_schema(name))
     return check
 
 
-def _of_orders(history: History, settings: Store, report: Report) -> dict[str, Any]:
+def _of_orders(history: History, report: Report) -> dict[str, Any]:
     first, last = history.span
     return {
         "customers": len(history.population),
         "first_order": str(first),
         "last_order": str(last),
-        "time_zone": settings.time_zone,
-        "currency": settings.currency or "not recorded",
+        "time_zone": history.store.time_zone,
+        "currency": history.store.currency or "not recorded",
         "order_policy": pd.DataFrame({"what": list(report), "rows": list(report.values())}),
     }
 
@@ -117,26 +106,3 @@ def _of_orders(history: History, settings: Store, report: Report) -> dict[str, A
 def _absent(history: History, name: str) -> str:
     known = {column.partition(".")[2] for column in history.recorded if f"raw_{column}".startswith(f"{name}.")}
     return ", ".join(column for column in CANONICAL[name] if column not in {*known, "customer_id"}) or "nothing"
-
-
-@dg.asset(
-    key=TICKETS_KEY,
-    partitions_def=STORES,
-    group_name="raw",
-    owners=OWNERS,
-    kinds={"postgres", "duckdb"},
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=TICKETS_KEY)],
-    description="Support tickets as the store sent them; an empty table where it sent none.",
-)
-@retried
-def support_tickets(
-    context: dg.AssetExecutionContext, tables: dg.ResourceParam[ParquetTables], store: StoreDatabase
-) -> Iterator[StageEvent]:
-    """Stream the partition's tickets."""
-    store_id, database = context.partition_key, store.database()
-    settings = read_store(database, store_id)
-    with reading.stored_tickets(database, store_id, settings.time_zone) as rows:
-        check = _write(tables, store_id, "raw_tickets", iter(rows), TableFacts(run_id=context.run_id, store=settings))
-    found = AxisTable(tables.place(TICKETS_KEY, store_id))
-    yield dg.MaterializeResult(asset_key=TICKETS_KEY, metadata=facts(found.n_rows))
-    yield check.result(TICKETS_KEY, CHECK)

@@ -3,10 +3,11 @@
 Belongs here: reading in bulk (ADBC: columns arrive as columns). Does not: what the rows count for (``ingest.policy``).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from upath import UPath
@@ -19,6 +20,7 @@ from quimbi_assets.ingest.canonical import TICKETS, arrow_schema
 from quimbi_assets.ingest.policy import STORED_ITEMS, STORED_ORDERS, Report
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.store import Store
 
 UTC, LOCAL = "AT TIME ZONE 'UTC'", "AT TIME ZONE $2"
 ORDERS = {"order_date": f"order_date {UTC}", "order_date_local": f"order_date {LOCAL}"}
@@ -29,29 +31,97 @@ TICKET_DATES = {
     "reopen_count": "reopen_count::double precision",
     "satisfaction_score": "satisfaction_score::double precision",
 }
+SORTED = {
+    **policy.SORTED,
+    "raw_tickets": f"SELECT {', '.join(TICKETS)} FROM stored_tickets ORDER BY customer_id, created_at, ticket_id",
+}
+"""The canonical tables: rows of one customer together."""
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """A store's accepted rows as of one instant, each kind once and one after the other."""
+
+    store: Store
+    _cursor: Any
+
+    def orders(self) -> pa.RecordBatchReader:
+        """Stream the orders, times naive UTC and on the store's clock (``policy.STORED_ORDERS``)."""
+        return self._stream(_select("orders", STORED_ORDERS, ORDERS), self.store.store_id, self.store.time_zone)
+
+    def items(self) -> pa.RecordBatchReader:
+        """Stream the lines of the orders (``policy.STORED_ITEMS``)."""
+        return self._stream(_select("order_items", STORED_ITEMS, ITEMS), self.store.store_id)
+
+    def tickets(self) -> pa.RecordBatchReader:
+        """Stream the support tickets in canonical form."""
+        return self._stream(
+            _select("support_tickets", TICKETS, TICKET_DATES), self.store.store_id, self.store.time_zone
+        )
+
+    def _stream(self, statement: str, *parameters: str) -> pa.RecordBatchReader:
+        self._cursor.execute(statement, parameters)
+        return self._cursor.fetch_record_batch()
 
 
 @contextmanager
-def stored_orders(database: Database, store_id: str, time_zone: str) -> Iterator[pa.RecordBatchReader]:
-    """Open a store's accepted orders, times naive UTC and on the store's clock (``policy.STORED_ORDERS``)."""
-    with _stream(database, _select("orders", STORED_ORDERS, ORDERS), [store_id, time_zone]) as rows:
-        yield rows
+def stored_rows(database: Database, store_id: str) -> Iterator[StoredRows]:
+    """Open a store's rows in one transaction: a load that ends meanwhile is seen whole or not at all.
+
+    Raises
+    ------
+    UnknownStoreError
+        If no such store was loaded.
+    """
+    from adbc_driver_postgresql import dbapi
+
+    with ExitStack() as opened:
+        with database.snapshot() as now:
+            store = read_store(now, store_id)
+            (snapshot,) = now.query("SELECT pg_export_snapshot() AS name")["name"]
+            cursor = opened.enter_context(opened.enter_context(dbapi.connect(database.libpq_url)).cursor())
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        yield StoredRows(store, cursor)
+
+
+@dataclass(frozen=True)
+class CanonicalRows:
+    """A store's canonical tables, and what its order policy did."""
+
+    store: Store
+    report: Report
+    _engine: DuckEngine
+
+    def batches(self, name: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of ``raw_orders``, ``raw_items`` or ``raw_tickets``, those of one customer together."""
+        return self._engine.batches(SORTED[name])
 
 
 @contextmanager
-def stored_items(database: Database, store_id: str) -> Iterator[pa.RecordBatchReader]:
-    """Open the lines of a store's orders (``policy.STORED_ITEMS``)."""
-    with _stream(database, _select("order_items", STORED_ITEMS, ITEMS), [store_id]) as rows:
-        yield rows
+def canonical_rows(
+    database: Database, store_id: str, expect: Callable[[int], object] = lambda _: None
+) -> Iterator[CanonicalRows]:
+    """Read what a store recorded and apply its order policy.
 
+    Parameters
+    ----------
+    expect : callable
+        Called with the number of customers as soon as it is known, while most is still to be read.
 
-@contextmanager
-def stored_tickets(database: Database, store_id: str, time_zone: str) -> Iterator[pa.RecordBatchReader]:
-    """Open a store's support tickets in canonical form, by customer and time."""
-    statement = _select("support_tickets", TICKETS, TICKET_DATES)
-    order = ' ORDER BY customer_id COLLATE "C", support_tickets.created_at, ticket_id COLLATE "C"'
-    with _stream(database, statement + order, [store_id, time_zone]) as rows:
-        yield rows
+    Raises
+    ------
+    UnknownStoreError
+        If no such store was loaded.
+    """
+    with DuckEngine() as engine:
+        with stored_rows(database, store_id) as rows:
+            engine.take("stored_orders", rows.orders())
+            expect(int(engine.arrow("SELECT count(DISTINCT customer_id) AS n FROM stored_orders")["n"][0].as_py()))
+            engine.take("stored_items", rows.items())
+            engine.take("stored_tickets", rows.tickets())
+        store = replace(rows.store, currency=rows.store.currency or policy.common_currency(engine))
+        yield CanonicalRows(store, policy.apply_policy(engine, store.policy, store.currency), engine)
 
 
 def stored_history(database: Database, store_id: str, folder: Path) -> tuple[History, Report]:
@@ -61,39 +131,17 @@ def stored_history(database: Database, store_id: str, folder: Path) -> tuple[His
     ----------
     folder : Path
         Receives the canonical tables, which the history reads for as long as it is used.
-
-    Raises
-    ------
-    UnknownStoreError
-        If no such store was loaded.
     """
-    store = read_store(database, store_id)
-    with DuckEngine() as engine:
-        with stored_orders(database, store_id, store.time_zone) as rows:
-            engine.take("stored_orders", rows)
-        with stored_items(database, store_id) as rows:
-            engine.take("stored_items", rows)
-        store = replace(store, currency=store.currency or policy.common_currency(engine))
-        report = policy.apply_policy(engine, store.policy, store.currency)
-        places = {name: UPath(folder) / f"{name}.parquet" for name in policy.SORTED}
+    places = {name: UPath(folder) / f"{name}.parquet" for name in SORTED}
+    with canonical_rows(database, store_id) as rows:
         for name, place in places.items():
-            write_table(place, engine.batches(policy.SORTED[name]), Facts(), arrow_schema(name))
-    with stored_tickets(database, store_id, store.time_zone) as rows:
-        return History(store, {**places, "raw_tickets": rows.read_all()}), report
+            write_table(place, rows.batches(name), Facts(), arrow_schema(name))
+    return History(rows.store, places), rows.report
 
 
 def _select(table: str, columns: dict[str, str], written: dict[str, str]) -> str:
     listed = ", ".join(f"{written[name]} AS {name}" if name in written else name for name in columns)
     return f"SELECT {listed} FROM quimbi.{table} WHERE store_id = $1"
-
-
-@contextmanager
-def _stream(database: Database, statement: str, parameters: list[str]) -> Iterator[pa.RecordBatchReader]:
-    from adbc_driver_postgresql import dbapi
-
-    with dbapi.connect(database.libpq_url) as connection, connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        yield cursor.fetch_record_batch()
 
 
 def common_currency(database: Database, store_id: str) -> str | None:
