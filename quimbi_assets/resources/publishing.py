@@ -74,7 +74,7 @@ def models_chosen(
 def churn_model(database: Database, registry: ModelRegistry, store_id: str, as_of: str) -> LoadedModel | str:
     """Load the churn model that is to serve as of an instant (naive UTC), or say why there is none."""
     promotions = read_promotions(database, store_id)
-    versions = promotions.predecessors({CHURN: as_of}, with_unpublished=True)
+    versions = promotions.predecessors({CHURN: as_of}, to_serve=True)
     found = registry.load_versions(store_id, versions).get(CHURN)
     return found or no_churn_model(store_id, as_of)
 

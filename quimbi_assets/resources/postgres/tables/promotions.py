@@ -9,11 +9,11 @@ from versions that were published, and from what a person chose.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
+from quimbi_assets.instants import to_instant, zoned
 from quimbi_assets.resources.postgres.database import Database
 
 
@@ -90,17 +90,16 @@ class Promotions:
         """
         return {row.axis: row.version for row in self._present(with_unpublished=False)}
 
-    def predecessors(
-        self, instants: Mapping[str, pd.Timestamp | str], *, with_unpublished: bool = False
-    ) -> dict[str, str]:
+    def predecessors(self, instants: Mapping[str, pd.Timestamp | str], *, to_serve: bool = False) -> dict[str, str]:
         """Return the last version of each axis that knew nothing from an instant on.
 
         Parameters
         ----------
         instants : mapping of axis to Timestamp or str
             Naive UTC, exclusive.
-        with_unpublished : bool
-            Count what was chosen and is to be published still.
+        to_serve : bool
+            Whether it is to be published with: what was chosen and waits for that counts, what scores the past only
+            does not.
 
         Returns
         -------
@@ -109,11 +108,12 @@ class Promotions:
             of those that reach less far the one that reaches furthest. Axes without one are left out.
         """
         found = {}
-        for last in self._present(with_unpublished=with_unpublished):
+        for last in self._present(with_unpublished=to_serve):
             if last.axis not in instants:
                 continue
-            instant = pd.Timestamp(instants[last.axis])
-            known = [row for row in self._counted(with_unpublished, last.axis) if row.data_end <= instant]
+            instant = to_instant(instants[last.axis])
+            counted = (row for row in self._counted(to_serve, last.axis) if not (to_serve and row.for_past))
+            known = [row for row in counted if row.data_end <= instant]
             if last.data_end <= instant:
                 found[last.axis] = last.version
             elif known:
@@ -153,11 +153,7 @@ def _read(cursor: Any, store_id: str) -> Promotions:
         (store_id,),
     )
     rows = cursor.fetchall()
-    return Promotions(tuple(Promotion(axis, version, _naive(end), *rest) for axis, version, end, *rest in rows))
-
-
-def _naive(instant: datetime) -> pd.Timestamp:
-    return pd.Timestamp(instant).tz_convert("UTC").tz_localize(None)
+    return Promotions(tuple(Promotion(axis, version, to_instant(end), *rest) for axis, version, end, *rest in rows))
 
 
 def choose_versions(database: Database, store_id: str, choices: Mapping[str, Choice]) -> None:
@@ -187,7 +183,7 @@ def _insert(cursor: Any, store_id: str, choices: Mapping[str, Choice], *, for_pa
         "INSERT INTO quimbi.promotions (store_id, axis_name, model_version, data_end, reason, by_hand, for_past) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s)",
         [
-            (store_id, axis, one.version, one.data_end.tz_localize("UTC"), one.reason, one.by_hand, for_past)
+            (store_id, axis, one.version, zoned(one.data_end), one.reason, one.by_hand, for_past)
             for axis, one in choices.items()
         ],
     )
@@ -199,17 +195,17 @@ def mark_published(cursor: Any, store_id: str, publication_id: int, versions: Ma
     Raises
     ------
     ValueError
-        If one of them was never chosen.
+        If one of them was never chosen, be it that it scores the past.
     """
     rows = _read(cursor, store_id).rows
-    last = {(row.axis, row.version): row for row in rows}
+    last = {(row.axis, row.version): row for row in rows if not row.for_past}
     unknown = [f"{axis} ({version})" for axis, version in versions.items() if (axis, version) not in last]
     if unknown:
         raise ValueError(f"store {store_id}: versions that nobody chose cannot be published: {', '.join(unknown)}")
     served = {axis: last[axis, version] for axis, version in versions.items()}
     cursor.execute(
         "UPDATE quimbi.promotions SET publication_id = %s "
-        "WHERE store_id = %s AND promotion_id = ANY(%s) AND publication_id IS NULL AND NOT for_past",
+        "WHERE store_id = %s AND promotion_id = ANY(%s) AND publication_id IS NULL",
         (publication_id, store_id, [row.promotion_id for row in served.values()]),
     )
     passed_over = [

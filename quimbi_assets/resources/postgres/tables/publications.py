@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from psycopg2.extras import execute_values
 
+from quimbi_assets.instants import Instant, to_instant
 from quimbi_assets.profiles.archetype_rows import COLUMNS as ARCHETYPE_COLUMNS
 from quimbi_assets.resources.postgres.copy import copy_frame, lock
 from quimbi_assets.resources.postgres.database import Database
@@ -132,7 +133,7 @@ class Publication:
 class Published(NamedTuple):
     """What all profiles have in common: their instant (naive UTC), and versions by axis and ``churn_risk``."""
 
-    as_of: pd.Timestamp
+    as_of: Instant
     model_versions: dict[str, str]
 
 
@@ -199,8 +200,7 @@ def read_publication(database: Database, store_id: str) -> Published | None:
     )
     if found.empty:
         return None
-    as_of = pd.Timestamp(found["as_of"][0]).tz_convert("UTC").tz_localize(None)
-    return Published(as_of, dict(found["model_versions"][0]))
+    return Published(to_instant(found["as_of"][0]), dict(found["model_versions"][0]))
 
 
 def read_lineages(database: Database, store_id: str) -> set[tuple[str, str]]:

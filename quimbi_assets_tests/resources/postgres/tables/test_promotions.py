@@ -8,6 +8,7 @@ from quimbi_assets.resources.postgres.tables.promotions import (
     Promotion,
     Promotions,
     choose_versions,
+    keep_for_past,
     mark_echoed,
     mark_published,
     read_promotions,
@@ -67,9 +68,16 @@ def test_what_comes_before_an_instant(rows, instant, expected):
     assert promotions(*rows).predecessors({"b": instant}) == {}
 
 
-def test_what_waits_counts_where_it_is_asked_for():
-    found = promotions(("1", JUNE), ("2", JULY, "waits"))
-    assert found.predecessors({"a": str(JULY)}, with_unpublished=True) == {"a": "2"}
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([("1", APRIL), ("2", MAY, "waits"), ("3", JULY)], {"a": "2"}),
+        ([("1", APRIL), ("2", MAY, "for_past"), ("3", JULY)], {"a": "1"}),
+        ([("2", MAY, "for_past"), ("3", JULY)], {}),
+    ],
+)
+def test_what_may_serve_counts_what_waits_and_nothing_that_scores_the_past_only(rows, expected):
+    assert promotions(*rows).predecessors({"a": str(JUNE)}, to_serve=True) == expected
 
 
 def choices(**versions):
@@ -120,6 +128,12 @@ def test_what_nobody_chose_cannot_be_published(database):
     choose_versions(database, "strict", choices(a="1"))
     with pytest.raises(ValueError, match=r"versions that nobody chose cannot be published: a \(7\), b \(1\)"):
         publish(database, "strict", 1, a="7", b="1")
+
+
+def test_what_scores_the_past_only_cannot_be_published(database):
+    keep_for_past(database, "past-only", choices(a="1"))
+    with pytest.raises(ValueError, match=r"versions that nobody chose cannot be published: a \(1\)"):
+        publish(database, "past-only", 1, a="1")
 
 
 @pytest.mark.parametrize(
