@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -139,7 +139,7 @@ def mlflow_pages(page: Page, run_ids: list[str]) -> None:
     runs, experiments = json.dumps(run_ids), json.dumps([experiment])
     for name, address in (
         ("comparison", f"{base}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}"),
-        ("metric_by_k", tracking.comparison_url(run_ids, base)),
+        ("metric_by_k", metric_address(base, run_ids, experiment)),
     ):
         page.goto(address, wait_until="load")
         page.wait_for_timeout(15000)
@@ -150,6 +150,22 @@ def mlflow_pages(page: Page, run_ids: list[str]) -> None:
         if name == "comparison":
             draw_metrics(page)
         page.screenshot(path=PICTURES / f"mlflow_{name}.png")
+
+
+def metric_address(base: str, run_ids: list[str], experiment: str) -> str:
+    """Return the page that draws silhouette and stability by k of several runs over one another.
+
+    The page of an experiment's runs folds child runs away, and with them their charts; this one shows them.
+    """
+    shown = {
+        "runs": run_ids,
+        "metric": "silhouette",
+        "experiments": [experiment],
+        "plot_metric_keys": ["silhouette", "stability_ari"],
+        "plot_layout": {},
+    }
+    query = urlencode({name: json.dumps(value) for name, value in shown.items()}, quote_via=quote)
+    return f"{base}/#/metric?{query}&x_axis=step"
 
 
 def draw_metrics(page: Page) -> None:

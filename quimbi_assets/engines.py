@@ -35,6 +35,10 @@ class Engine(Protocol):
     def arrow(self, sql: str) -> pa.Table:
         """Return the rows of ``sql``, which are few."""
 
+
+class SpreadingEngine(Engine, Protocol):
+    """An engine that spreads the work itself, over processes or machines, and writes what it computed."""
+
     def write(self, sql: str, folder: "UPath", schema: pa.Schema) -> None:
         """Write the rows of ``sql``, however many, as Parquet files that, by name, are in its order."""
 
@@ -105,16 +109,6 @@ class DuckEngine:
     def batches(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ``sql`` in batches."""
         yield from self._connection.sql(sql).to_arrow_reader(rows)
-
-    def write(self, sql: str, folder: "UPath", schema: pa.Schema) -> None:
-        """Write the rows of ``sql`` as the one Parquet file of a folder."""
-        import pyarrow.parquet as pq
-
-        folder.mkdir(parents=True)
-        file = folder / "part-0.parquet"
-        with file.open("wb") as out, pq.ParquetWriter(out, schema, compression="zstd") as writer:
-            for batch in self.batches(sql):
-                writer.write_batch(batch.cast(schema))
 
     def _parquet(self, place: "UPath") -> str:
         """Return a table function over a Parquet file or folder; other than local ones are read through fsspec."""

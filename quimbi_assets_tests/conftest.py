@@ -17,8 +17,9 @@ import pytest
 
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.resources.postgres.database import Database, open_database, stop_database
+from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.server.embedded import stop_server
 from quimbi_assets.resources.spark import has_java
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.messages_api import MessagesApi
@@ -35,7 +36,7 @@ def home() -> Iterator[Path]:
     os.environ["QUIMBI_HOME"] = str(path)
     os.environ.pop("DATABASE_URL", None)
     yield path
-    stop_database(path)
+    stop_server(path)
     for name, value in before.items():
         os.environ.pop(name, None)
         if value is not None:

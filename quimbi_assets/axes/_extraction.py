@@ -24,7 +24,7 @@ from quimbi_assets.axes._reference import StoreReference, fit_reference
 from quimbi_assets.axes._registry import AXES
 from quimbi_assets.axes._tables import Tables
 from quimbi_assets.axis_table import Facts, written_in_parts
-from quimbi_assets.engines import DuckEngine, Engine
+from quimbi_assets.engines import DuckEngine, Engine, SpreadingEngine
 from quimbi_assets.errors import UnknownAxisError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, to_instant
@@ -157,7 +157,7 @@ class Measurement:
                     running.append(pool.submit(self._part, waiting.popleft()))
                 yield done
 
-    def write(self, targets: "Mapping[str, UPath]", engine: Engine, facts: Facts) -> None:
+    def write(self, targets: "Mapping[str, UPath]", engine: SpreadingEngine, facts: Facts) -> None:
         """Have an engine that spreads the work itself write each axis's features as a table, in order of ids.
 
         All axes' tables take their places when the last is written; none does after an error.

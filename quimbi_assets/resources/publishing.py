@@ -21,17 +21,16 @@ from quimbi_assets.resources.postgres.tables.publications import (
 
 def publish(
     database: Database, registry: ModelRegistry, publication: Publication, holds_lock: Callable[[], bool]
-) -> int:
-    """Publish a run's result and let MLflow follow; return the number of the publication.
+) -> None:
+    """Publish a run's result and let MLflow follow.
 
     Raises
     ------
     ValueError, StoreBusyError
         See ``publish_run``; then nothing is published.
     """
-    number = publish_run(database, publication, holds_lock)
+    publish_run(database, publication, holds_lock)
     follow(database, registry, publication.store_id)
-    return number
 
 
 def keep_model_of_past(

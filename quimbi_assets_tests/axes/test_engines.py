@@ -117,23 +117,26 @@ def test_a_condition_finds_whom_it_names(measurement, spark_session):
             assert found["customer_id"].to_pylist() == [customer]
 
 
-class BreaksAtTheSecond(DuckEngine):
-    """DuckDB that fails on the second table it is to write."""
+class Writing(DuckEngine):
+    """DuckDB that writes tables, and fails on the last of so many."""
 
-    n = 0
+    def __init__(self, fails_at=None):
+        super().__init__(threads=1)
+        self.n, self.fails_at = 0, fails_at
 
     def write(self, sql, folder, schema):
         self.n += 1
-        super().write(sql, folder, schema)
-        if self.n == 2:
+        folder.mkdir(parents=True)
+        pq.write_table(self.arrow(sql).cast(schema), folder / "part-0.parquet")
+        if self.n == self.fails_at:
             raise OSError("disk full")
 
 
 def test_all_tables_are_replaced_or_none(measurement, by_parts, tmp_path):
     places = {name: UPath(tmp_path) / f"{name}.parquet" for name in measurement.axes}
-    with DuckEngine(threads=1) as engine:
+    with Writing() as engine:
         measurement.write(places, engine, TableFacts(run_id="first"))
-    with BreaksAtTheSecond(threads=1) as engine, pytest.raises(OSError, match="disk full"):
+    with Writing(fails_at=2) as engine, pytest.raises(OSError, match="disk full"):
         measurement.write(places, engine, TableFacts(run_id="second"))
     assert sorted(tmp_path.iterdir()) == sorted(places.values())
     for name, place in places.items():

@@ -7,18 +7,17 @@ Everything goes through ``MlflowClient`` with an explicit address: nothing globa
 threads, do not meet. MLflow is imported on first use.
 """
 
-import json
 import logging
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -176,25 +175,10 @@ class Tracking:
                 path, dtype=kinds, keep_default_na=False, na_values={"value": [""]}, float_precision="round_trip"
             )
 
-    def run_url(self, run_id: str, ui_base: str | None = None) -> str:
+    def run_url(self, run_id: str) -> str:
         """Return the address of a run in MLflow's pages, by default those that ``quimbi ui`` serves."""
-        base = ui_base or os.environ.get(UI_VARIABLE, DEFAULT_UI)
+        base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
         return f"{base.rstrip('/')}/#/experiments/{self.client.get_run(run_id).info.experiment_id}/runs/{run_id}"
-
-    def comparison_url(self, run_ids: Sequence[str], ui_base: str) -> str:
-        """Return the address of the page that draws silhouette and stability by k of several runs over one another.
-
-        The page of an experiment's runs folds child runs away, and with them their charts; this one shows them.
-        """
-        shown = {
-            "runs": list(run_ids),
-            "metric": "silhouette",
-            "experiments": [self.client.get_run(run_ids[0]).info.experiment_id],
-            "plot_metric_keys": ["silhouette", "stability_ari"],
-            "plot_layout": {},
-        }
-        query = urlencode({name: json.dumps(value) for name, value in shown.items()}, quote_via=quote)
-        return f"{ui_base.rstrip('/')}/#/metric?{query}&x_axis=step"
 
     def serve_command(self, host: str = "127.0.0.1", port: int = 5000) -> tuple[list[str], dict[str, str]]:
         """Return the command, and the environment to add to the process's, that serve MLflow's pages.

@@ -141,13 +141,6 @@ def open_database(home: Path | None = None) -> Database:
     return database
 
 
-def stop_database(home: Path | None = None) -> None:
-    """Stop the embedded server of `home` (default ``quimbi_home()``), whoever uses it; no error if none runs."""
-    from quimbi_assets.resources.postgres.server.embedded import stop_server
-
-    stop_server((home or quimbi_home()).absolute())
-
-
 def _external(given: str) -> Database:
     parts = urlsplit(given)
     if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):

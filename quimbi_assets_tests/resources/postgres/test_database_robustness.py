@@ -13,8 +13,8 @@ import psycopg2
 import pytest
 
 from quimbi_assets.errors import DatabaseUnavailableError
-from quimbi_assets.resources.postgres.database import open_database, stop_database
-from quimbi_assets.resources.postgres.server.embedded import start_server
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.server.embedded import start_server, stop_server
 from quimbi_assets.resources.postgres.server.files import postmaster_pid, recorded_socket_dir
 
 USER = """
@@ -42,7 +42,7 @@ def fresh():
     """A home without a server yet; whatever runs in it is stopped."""
     path = Path(tempfile.mkdtemp(prefix="quimbi-test-"))
     yield path
-    stop_database(path)
+    stop_server(path)
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -200,8 +200,8 @@ def test_other_version_is_named(fresh):
 
 def test_stop_is_idempotent_and_the_next_open_starts_again(fresh):
     open_database(fresh)
-    stop_database(fresh)
-    stop_database(fresh)
+    stop_server(fresh)
+    stop_server(fresh)
     assert running(fresh) is None
     open_database(fresh)
     assert running(fresh) is not None
@@ -213,5 +213,5 @@ def test_socket_outside_a_long_home_leaves_nothing_behind(fresh):
     open_database(home)
     sockets = recorded_socket_dir(home / "postgres")
     assert sockets.parent == Path(tempfile.gettempdir())
-    stop_database(home)
+    stop_server(home)
     assert not sockets.exists()

@@ -150,7 +150,7 @@ SEGMENTS = _Versioned("dim_segment_master", SEGMENT_COLUMNS, "axis_name")
 ARCHETYPES = _Versioned("archetypes", ARCHETYPE_COLUMNS, "store_id")
 
 
-def publish_run(database: Database, publication: Publication, holds_lock: Callable[[], bool]) -> int:
+def publish_run(database: Database, publication: Publication, holds_lock: Callable[[], bool]) -> None:
     """Publish a run's result: readers see what was there until all of it is, and if anything fails they go on so.
 
     Parameters
@@ -160,11 +160,6 @@ def publish_run(database: Database, publication: Publication, holds_lock: Callab
         Its versions have been chosen (``promotions.choose_versions``).
     holds_lock : callable
         Whether the run still has the right to run the store; asked last (``run_lock``).
-
-    Returns
-    -------
-    int
-        Number of the publication among the store's.
 
     Raises
     ------
@@ -188,7 +183,6 @@ def publish_run(database: Database, publication: Publication, holds_lock: Callab
         _replace(cursor, ARCHETYPES, store_id, {store_id: publication.archetypes()})
         if not holds_lock():
             raise lost(store_id)
-    return number
 
 
 def read_publication(database: Database, store_id: str) -> Published | None:
