@@ -18,7 +18,7 @@ from quimbi_assets.defs.partitions import HISTORY, ITEMS_KEY, ORDERS_KEY, OWNERS
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
-from quimbi_assets.ingest.policy import Report
+from quimbi_assets.ingest.policy import Report, dropped_line
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import RAW, ParquetTables
 from quimbi_assets.resources.postgres.reading import canonical_rows
@@ -64,6 +64,8 @@ def raw(
     with canonical_rows(store.database(), store_id, warm_up) as rows:
         table_facts = TableFacts(run_id=context.run_id, store=rows.store)
         checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
+    if line := dropped_line(rows.report):
+        progress.warn(line)
     history = tables.history(store_id)
     assert history is not None
     figures: dict[str, dict[str, Any]] = {

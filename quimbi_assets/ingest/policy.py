@@ -18,6 +18,7 @@ from quimbi_assets.store import OrderPolicy, Store
 Report = dict[str, int]
 """What happened, in words, and to how many rows; in the order it happened."""
 
+DROPPED = "orders dropped: "
 STORED_ORDERS = {**ORDERS, "status": "string", "currency": "string"}
 STORED_ITEMS = {name: kind for name, kind in ITEMS.items() if name != "customer_id"}
 LINES = {**ITEMS, "is_card": "boolean"}
@@ -67,8 +68,9 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
         "orders read": _count(engine, "stored_orders"),
         "lines read": _count(engine, "stored_items"),
     }
-    _define(engine, "judged", _judged(policy, policy.currency or currency or common_currency(engine)))
-    counted |= {f"orders dropped: {reason}": n for reason, n in _reasons(engine, policy)}
+    currency = policy.currency or currency or common_currency(engine)
+    _define(engine, "judged", _judged(policy, currency))
+    counted |= {f"{DROPPED}{reason}": n for reason, n in _reasons(engine, policy, currency)}
     kept = _t("judged", {**STORED_ORDERS, "reason": "string"}).filter(lambda t: t.reason.isnull())
     _keep(engine, "orders_1", kept.select(*ORDERS))
     _keep(engine, "items_1", _lines(policy))
@@ -82,7 +84,7 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     _define(engine, "orders_2", _without_cards())
     if n_cards := _count(engine, "items_1", "is_card"):
         counted["gift card lines dropped"] = n_cards
-        counted["orders dropped: only gift cards"] = _count(engine, "cards", "only_cards")
+        counted[f"{DROPPED}only gift cards"] = _count(engine, "cards", "only_cards")
     by_lines = not _count(engine, "orders_2", "refund_amount IS NOT NULL") and bool(
         _count(engine, "items_1", "NOT is_card AND refund_amount IS NOT NULL")
     )
@@ -140,21 +142,46 @@ def common_currency(engine: DuckEngine) -> str | None:
     return found["currency"][0].as_py() if len(found) else None
 
 
+def dropped_orders_sql(policy: OrderPolicy, currency: str | None, dialect: str) -> str:
+    """Return SQL that counts ``stored_orders`` that are no purchases: ``reason`` and ``n``; gift cards are not seen."""
+    columns = {name: STORED_ORDERS[name] for name in ("customer_id", "status", "currency")}
+    orders = _t("stored_orders", columns).select(reason=lambda t: _reason(t, policy, currency))
+    counts = orders.filter(orders.reason.notnull()).group_by("reason").agg(n=lambda t: t.count())
+    return str(ibis.to_sql(counts, dialect=dialect))
+
+
+def dropped_line(report: Report) -> str:
+    """Return how many orders the policy dropped, and why, most frequent first; empty where it dropped none.
+
+    Examples
+    --------
+    >>> dropped_line({"orders read": 9, "orders dropped: guest": 1, "orders dropped: status test": 2})
+    "orders that are no purchases by the store's order policy: 3: status test (2), guest (1)"
+    """
+    counts = {what.removeprefix(DROPPED): n for what, n in report.items() if what.startswith(DROPPED)}
+    why = ", ".join(f"{reason} ({n:,})" for reason, n in sorted(counts.items(), key=lambda item: -item[1]))
+    return f"orders that are no purchases by the store's order policy: {sum(counts.values()):,}: {why}" if why else ""
+
+
 def _judged(policy: OrderPolicy, currency: str | None) -> ir.Table:
     """Stored orders with the first reason for which each is no purchase, NULL where it is one."""
     orders = _t("stored_orders", STORED_ORDERS)
+    return orders.mutate(reason=_reason(orders, policy, currency))
+
+
+def _reason(orders: ir.Table, policy: OrderPolicy, currency: str | None) -> ir.StringValue:
     status = orders.status.strip().lower()
     cases: list[tuple[ir.BooleanValue, str]] = [(status == name, f"status {name}") for name in policy.dropped_statuses]
     if policy.drop_guests:
         cases.append((orders.customer_id.isnull(), "guest without customer"))
     if currency is not None:
         cases.append((orders.currency != currency, f"currency other than {currency}"))
-    return orders.mutate(reason=ibis.cases(*cases, else_=ibis.null("string")))
+    return ibis.cases(*cases, else_=ibis.null("string"))
 
 
-def _reasons(engine: DuckEngine, policy: OrderPolicy) -> list[tuple[str, int]]:
+def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> list[tuple[str, int]]:
     """Count the orders dropped by reason, in the order in which reasons are looked at."""
-    rows = engine.arrow("SELECT reason, count(*) AS n FROM judged WHERE reason IS NOT NULL GROUP BY reason").to_pylist()
+    rows = engine.arrow(dropped_orders_sql(policy, currency, engine.dialect)).to_pylist()
     order = [f"status {name}" for name in policy.dropped_statuses]
     found = {row["reason"]: int(row["n"]) for row in rows}
     return sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))

@@ -1,5 +1,7 @@
 """What ``quimbi load`` says and does with good and bad files."""
 
+import shlex
+
 import pandas as pd
 import pytest
 
@@ -118,6 +120,34 @@ def test_a_column_wholly_null_counts_as_absent(quimbi, files):
     code, out, _ = load(quimbi, "nulls", paths)
     assert code == 0
     assert "not recorded: discount_amount" in out
+
+
+def test_orders_that_will_not_count_are_told(quimbi, files):
+    sent = {"status": ["cancelled"] * 3 + ["paid"] * 27, "currency": ["USD"] * 28 + ["CAD"] * 2}
+    code, out, _ = load(quimbi, "dropped", files(orders=lambda frame: frame.assign(**sent)))
+    assert code == 0
+    line = (
+        "orders that are no purchases by the store's order policy: 5: status cancelled (3), currency other than USD (2)"
+    )
+    assert line in out
+    code, out, _ = load(quimbi, "all-count", files())
+    assert "no purchases" not in out
+
+
+def test_what_a_new_store_is_advised_works(quimbi, files, tmp_path):
+    tickets, customers = tmp_path / "the tickets.csv", tmp_path / "customers.csv"
+    written = pd.DataFrame({"id": range(5), "zendesk_id": range(5), "created_datetime": "2025-03-01"})
+    written.to_csv(tickets, index=False)
+    pd.DataFrame({"customer_id": [f"c{i}" for i in range(5)], "zendesk_id": range(5)}).to_csv(customers, index=False)
+    orders, items = files()
+    sent = ("--store-id", "advised", "--orders", orders, "--items", items, "--tickets", tickets)
+    code, out, err = quimbi("load", *sent, "--currency", "usd", "--time-zone", "Europe/Berlin")
+    assert (code, out) == (2, "")
+    advised = shlex.split(err.splitlines()[-1].split("these keys: quimbi ")[1])
+    assert advised == ["load", *map(str, sent), "--time-zone", "Europe/Berlin", "--currency", "USD", "--customers", "F"]
+    code, out, err = quimbi(*advised[:-1], customers)
+    assert code == 0, err
+    assert "5 of 5 tickets belong to 5 known customers" in out
 
 
 def test_tickets_of_a_known_store_say_how_many_belong_to_customers(quimbi, files, tmp_path):

@@ -4,6 +4,7 @@ Belongs here: the order of a load. Does not: which rows are acceptable (``quimbi
 way (``transfer``), how rows find their customer (``matching``).
 """
 
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from quimbi_assets.ingest.cells import as_text
 from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Table, open_table
 from quimbi_assets.ingest.keys import IdSet, hashed
+from quimbi_assets.ingest.policy import DROPPED, dropped_line, dropped_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.rows import broken_rows
 from quimbi_assets.ingest.survey import Survey, survey
@@ -34,6 +36,7 @@ from quimbi_assets.resources.postgres.tables.quarantine import Refusals, collect
 from quimbi_assets.resources.postgres.transfer import SentFile, Transfer
 from quimbi_assets.store import Store
 
+_OPTIONS = {"--orders": ORDERS.name, "--items": ORDER_ITEMS.name, "--tickets": SUPPORT_TICKETS.name}
 Progress = Callable[[str], None]
 """Called with a short sentence when a step begins."""
 
@@ -120,8 +123,8 @@ def _loaded(
         stores.write_store(cursor, store)
         if n_adopted or any(report.changed for report in reports):
             store_plans.note_change(cursor, store_id)
-    seconds = time.monotonic() - began
-    return LoadReport(store, before is None, reports, seconds, _store_notes(store, before, n_adopted))
+    notes = _store_notes(store, before, n_adopted) + _policy_notes(database, store, files)
+    return LoadReport(store, before is None, reports, time.monotonic() - began, notes)
 
 
 def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Progress) -> dict[str, SentFile]:
@@ -156,6 +159,18 @@ def _store_notes(store: Store, before: Store | None, n_adopted: int) -> list[str
     if n_adopted:
         notes.append(f"tickets loaded before that now have their customer: {n_adopted:,}")
     return notes
+
+
+def _policy_notes(database: Database, store: Store, files: dict[str, SentFile]) -> list[str]:
+    """Say how many of the store's orders its policy drops, if any."""
+    if ORDERS.name not in files:
+        return []
+    currency = store.policy.currency or store.currency or common_currency(database, store.store_id)
+    counts = dropped_orders_sql(store.policy, currency, "postgres").replace("%", "%%")
+    stored = "WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %s)"
+    rows = database.query(f"{stored} SELECT * FROM ({counts}) counted ORDER BY reason", (store.store_id,))
+    line = dropped_line(dict(zip(DROPPED + rows["reason"], rows["n"], strict=True)))
+    return [line] if line else []
 
 
 class _Load:
@@ -195,7 +210,10 @@ class _Load:
         transfer = Transfer(self._cursor, self._store.store_id, file, preparation, refusals, always_staged=is_tickets)
         self._transfers[spec.name] = transfer
         if is_tickets:
-            keys = matching.RowKeys(self._cursor, spec.name, file.survey.person, self._secret, self._store.store_id)
+            with_customers = CUSTOMERS.name in self._files
+            keys = matching.RowKeys(
+                self._cursor, spec.name, file.survey.person, self._secret, self._store.store_id, with_customers
+            )
             self._keys[spec.name] = keys
             transfer.judge(lambda prepared: keys.add(prepared.persons))
         elif spec is ORDERS and (columns := _address_columns(file.survey)):
@@ -304,10 +322,22 @@ class _Load:
         if match is None:
             raise BadInputError(
                 f"{file.path}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "
-                f"{', '.join(sources)}), so nothing was loaded; load a list of customers that holds the orders' "
-                f"customer_id beside one of these keys: quimbi load --store-id {store_id} --customers F"
+                f"{', '.join(sources)}), so nothing was loaded; load them together with a list of customers that holds "
+                f"the orders' customer_id beside one of these keys: {self._command_with_customers()}"
             )
         return match
+
+    def _command_with_customers(self) -> str:
+        store, files = self._store, {name: str(file.path) for name, file in self._files.items()}
+        if files.get(ORDER_ITEMS.name) == files.get(ORDERS.name):
+            files.pop(ORDER_ITEMS.name, None)
+        sent = {"--store-id": store.store_id}
+        sent |= {option: files[name] for option, name in _OPTIONS.items() if name in files}
+        sent |= {"--time-zone": store.time_zone} if store.time_zone != "UTC" else {}
+        sent |= {"--currency": store.currency} if store.currency else {}
+        return " ".join(
+            ["quimbi load", *(f"{key} {shlex.quote(value)}" for key, value in sent.items()), "--customers F"]
+        )
 
 
 def _address_columns(found: Survey) -> list[str]:

@@ -31,16 +31,26 @@ class RowKeys:
     secret : bytes
         The store's.
     store_id : str
+    with_customers : bool
+        Whether a list of customers is loaded before these rows are matched.
     """
 
-    def __init__(self, cursor: Any, table: str, sources: dict[str, str], secret: bytes, store_id: str) -> None:
+    def __init__(
+        self,
+        cursor: Any,
+        table: str,
+        sources: dict[str, str],
+        secret: bytes,
+        store_id: str,
+        with_customers: bool = False,
+    ) -> None:
         self.table, self.sources = f"keys_of_{table}", sources
         cursor.execute(
             "SELECT EXISTS (SELECT FROM quimbi.customer_identities WHERE store_id = %s AND kind <> 'email')",
             (store_id,),
         )
         # An id that stands alone can only be the orders' own, as long as no other ids are known.
-        self._hashes_ids = len(sources) > 1 or cursor.fetchone()[0]
+        self._hashes_ids = with_customers or len(sources) > 1 or cursor.fetchone()[0]
         self._cursor, self._secret = cursor, secret
         columns = "row_no bigint, source int, value text, key_hash bytea"
         cursor.execute(f"CREATE TEMP TABLE {self.table} ({columns}) ON COMMIT DROP")
