@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from quimbi_assets.engines import BATCH_ROWS
 from quimbi_assets.instants import Instant
+from quimbi_assets.parquet_files import RememberedFile, is_local, opened
 from quimbi_assets.store import Store
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class AxisTable:
     def _head(self) -> tuple[pa.Schema, int, bytes]:
         schema, n, facts = pa.schema([]), 0, b"{}"
         for path in self._files:
-            with _opened(path) as file:
+            with opened(path) as file:
                 schema, n = file.schema_arrow, n + file.metadata.num_rows
                 facts = (schema.metadata or {}).get(FACTS, facts)
         if self.place.is_dir():  # written by an engine that spreads the work: the facts lie beside the rows
@@ -164,8 +165,8 @@ class AxisTable:
         waiting: list[pa.RecordBatch] = []
         held = 0
         for path in self._files:
-            with _opened(path) as file:
-                for batch in file.iter_batches(min(rows, BATCH_ROWS), columns=columns, use_threads=_is_local(path)):
+            with opened(path) as file:
+                for batch in file.iter_batches(min(rows, BATCH_ROWS), columns=columns, use_threads=is_local(path)):
                     waiting.append(batch.cast(_nullable(batch.schema)))
                     held += len(batch)
                     while held >= rows:
@@ -216,7 +217,7 @@ class TableWriter:
     def __enter__(self) -> Self:
         """Open the file."""
         self.place.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._partial.open("wb")
+        self._file = RememberedFile(self._partial.open("wb"))
         self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
         return self
 
@@ -234,6 +235,7 @@ class TableWriter:
                 if self.place.is_dir():
                     remove(self.place)
                 self._partial.rename(self.place)
+                self._file.remember(self.place)
         finally:
             self._partial.unlink(missing_ok=True)
 
@@ -282,21 +284,6 @@ def write_table(
 def _nullable(schema: pa.Schema) -> pa.Schema:
     """Return a schema without metadata, in which any column may hold NULL: Spark writes what it knows never does."""
     return pa.schema([column.with_nullable(True) for column in schema])
-
-
-def _is_local(path: "UPath | Path") -> bool:
-    return getattr(path, "protocol", "") in ("", "file")
-
-
-def _opened(path: "UPath | Path") -> pq.ParquetFile:
-    """Open a Parquet file so that no thread of Arrow's is left with a file of Python's.
-
-    ``pq.read_table`` of an open Python file lets such a thread close it a moment after the table is there; where the
-    process ends in that moment, Python 3.11 aborts it with exit code 134 (seen after one in ten runs).
-    """
-    if _is_local(path):
-        return pq.ParquetFile(getattr(path, "path", str(path)))
-    return pq.ParquetFile(path.open("rb"))
 
 
 def side_by_side(tables: Mapping[str, AxisTable], rows: int) -> Iterator[dict[str, pa.Table]]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
+from quimbi_assets.parquet_files import small_table
+
 if TYPE_CHECKING:
     from upath import UPath
 
@@ -75,9 +77,10 @@ class DuckEngine:
 
     def view(self, name: str, source: "pa.Table | UPath", where: str = "") -> None:
         """Make the rows of ``source`` that meet a condition readable as table ``name``, without a copy."""
-        rows = f'"{name} as given"' if isinstance(source, pa.Table) else self._parquet(source)
-        if isinstance(source, pa.Table):
-            self._connection.register(f"{name} as given", source)
+        table = source if isinstance(source, pa.Table) else small_table(source)
+        rows = f'"{name} as given"' if table is not None else self._parquet(source)
+        if table is not None:
+            self._connection.register(f"{name} as given", table)
         condition = f" WHERE {where}" if where else ""
         self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM {rows}{condition}')
 

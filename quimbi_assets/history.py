@@ -147,7 +147,7 @@ class History:
     within : str
         SQL condition on ``customer_id``; empty: all customers.
     wanted : pyarrow Table, optional
-        ``customer_id`` of the customers looked at, where the condition names them.
+        ``customer_id`` of the customers looked at; None: all that meet the condition.
     """
 
     store: Store
@@ -182,17 +182,20 @@ class History:
         return replace(self, at=None if at is None else Instant(at))
 
     def of(self, customers: pa.Array | pd.Index) -> "History":
-        """Return the history of some customers alone, as of the same instant."""
+        """Return the history of some of the customers alone, as of the same instant."""
         ids = pa.array(customers, pa.string()) if not isinstance(customers, pa.ChunkedArray) else customers
-        within = "customer_id IN (SELECT customer_id FROM wanted)"
-        if len(ids):  # rows of a customer lie together: what is out of this range is not even read
-            bounds = pc.min_max(ids)
-            within = f"{_between(bounds['min'].as_py(), bounds['max'].as_py())} AND {within}"
-        return replace(self, at=self.end, within=within, wanted=pa.table({"customer_id": ids}))
+        if self.wanted is not None:
+            ids = ids.filter(pc.is_in(ids, self.wanted["customer_id"].combine_chunks()))
+        bounds = pc.min_max(ids).as_py()
+        # Rows of a customer lie together: what is out of this range is not even read.
+        narrowed = self.between(bounds["min"], bounds["max"]) if len(ids) else replace(self, at=self.end)
+        return replace(narrowed, wanted=pa.table({"customer_id": ids}))
 
     def between(self, first: str, last: str) -> "History":
-        """Return the history of the customers whose ids lie in a range, both ends included."""
-        return replace(self, at=self.end, within=_between(first, last), wanted=None)
+        """Return the history of those customers whose ids lie in a range, both ends included."""
+        low, high = (value.replace("'", "''") for value in (first, last))
+        within = f"customer_id BETWEEN '{low}' AND '{high}'"
+        return replace(self, at=self.end, within=f"{self.within} AND {within}" if self.within else within)
 
     def sample(self, most: int, seed: int, most_rows: int | None = None) -> "History":
         """Return the history of at most so many customers, the first in the seeded order; itself if it has no more.
@@ -316,19 +319,22 @@ class History:
             self.register(engine)
             yield engine
 
-    def register(self, engine: Engine) -> None:
-        """Make the history's tables and its clock readable on an engine."""
-        self._views(engine, self.tables)
+    def register(self, engine: Engine, names: Iterable[str] | None = None) -> None:
+        """Make the history's tables, or some, and its clock readable on an engine."""
+        self._views(engine, self.tables if names is None else names)
         engine.view("clock", pa.table({"observation_end": pa.array([self.end], pa.timestamp("us"))}))
 
     def _views(self, engine: Engine, names: Iterable[str]) -> None:
+        conditions = [self.within] if self.within else []
         if self.wanted is not None:
             engine.view("wanted", self.wanted)
+            conditions.append("customer_id IN (SELECT customer_id FROM wanted)")
         for name in names:
-            engine.view(name, self.tables[name], self.within)
+            engine.view(name, self.tables[name], " AND ".join(conditions))
 
     def _rows(self, sql: str) -> pa.Table:
-        with self.open() as engine:
+        with DuckEngine() as engine:
+            self.register(engine, [name for name in self.tables if name in sql])
             return engine.arrow(sql)
 
     def _figures(self, question: str) -> dict[str, Any]:
@@ -336,12 +342,7 @@ class History:
 
     def _n_rows(self) -> NDArray[np.int64]:
         """Orders and lines of every customer, as ``customers``; shape (n,)."""
-        return self._rows(_compiled("rows a customer"))["n_rows"].to_numpy()
-
-
-def _between(first: str, last: str) -> str:
-    low, high = (value.replace("'", "''") for value in (first, last))
-    return f"customer_id BETWEEN '{low}' AND '{high}'"
+        return np.asarray(self._rows(_compiled("rows a customer"))["n_rows"], dtype=np.int64)
 
 
 @lru_cache(maxsize=64)
@@ -390,7 +391,8 @@ def _days() -> ir.Table:
     orders = orders_before()
     seconds = days_between(orders.order_date, orders.observation_end) * ibis.literal(float(SECONDS_PER_DAY))
     days_ago = ((seconds - ibis.literal(1e-6)) / ibis.literal(float(SECONDS_PER_DAY))).floor().cast("int64")
-    return orders.group_by(days_ago=days_ago).agg(n=orders.count())
+    # An order in the last fraction of a second is in whole seconds no time ago.
+    return orders.group_by(days_ago=ibis.greatest(days_ago, ibis.literal(0, "int64"))).agg(n=orders.count())
 
 
 _QUESTIONS = {

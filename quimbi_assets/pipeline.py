@@ -91,12 +91,16 @@ def sample_places(customers: pd.Index, options: FitOptions) -> NDArray[np.intp]:
 
 
 def sampled_features(tables: Mapping[str, AxisTable], options: FitOptions) -> dict[str, pd.DataFrame]:
-    """Read the features of the customers that shape fits out of tables at rest."""
-    if not tables:
-        return {}
-    first = next(iter(tables.values()))
-    places = sample_places(pd.Index(first.read(["customer_id"])["customer_id"].to_pandas()), options)
-    return {name: feature_frame(table.take(places)) for name, table in tables.items()}
+    """Read the features of the customers that shape fits out of tables at rest.
+
+    Axes measured by one run hold the same customers; those of another are drawn from their own.
+    """
+    places: dict[str | None, NDArray[np.intp]] = {}
+    for table in tables.values():
+        if (run := table.facts.run_id) not in places:
+            customers = pd.Index(table.read(["customer_id"])["customer_id"].to_pandas())
+            places[run] = sample_places(customers, options)
+    return {name: feature_frame(table.take(places[table.facts.run_id])) for name, table in tables.items()}
 
 
 def dominant_counts(scored: AxisTable) -> NDArray[np.int64]:

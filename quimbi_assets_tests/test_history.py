@@ -142,6 +142,18 @@ def test_ids_are_data_not_sql():
     assert len(history.between(min(hostile), max(hostile)).customers) == 4
 
 
+def test_some_of_some_are_fewer_in_whichever_order_they_are_asked_for():
+    history = History.from_frames(orders_of(*([c, c, "2025-01-01", 1.0, None] for c in "abcde")))
+    some = pd.Index(["a", "b", "d"])
+    for narrowed in (
+        history.of(some).between("b", "e"),
+        history.between("b", "e").of(some),
+        history.of(some).of(pd.Index(["b", "d", "e"])),
+        history.between("a", "d").between("b", "e").of(some),
+    ):
+        assert narrowed.customers.to_pylist() == ["b", "d"]
+
+
 def test_orders_a_day_counts_back_from_the_end():
     rows = [
         [str(i), "ann", day, 1.0, None]
@@ -149,6 +161,9 @@ def test_orders_a_day_counts_back_from_the_end():
     ]
     history = History.from_frames(orders_of(*rows)).until(END)
     assert history.orders_a_day(4).tolist() == [2, 0, 1, 0]
+    within_a_second = orders_of(["1", "ann", "2025-01-31 23:59:59.200", 1.0, None])
+    at = pd.Timestamp("2025-01-31 23:59:59.700")
+    assert History.from_frames(within_a_second).until(at).orders_a_day(3).tolist() == [1, 0, 0]
 
 
 def test_a_store_without_orders_has_an_end_and_nobody():
