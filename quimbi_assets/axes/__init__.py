@@ -4,21 +4,16 @@ Every module of this package whose name does not start with ``_`` is an axis: it
 looking. ``extract_features`` computes any of them for one customer or millions, with or without Dagster.
 """
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural, axis_activity, axis_schema, feature_schema
 from quimbi_assets.axes._extraction import (
+    AXES,
     Features,
     Measurement,
-    StoreReference,
-    axis_activity,
-    axis_schema,
-    checked_axes,
     extract_features,
     feature_frame,
-    fit_reference,
     measure,
 )
-from quimbi_assets.axes._registry import AXES
-from quimbi_assets.axes._schema import feature_schema
+from quimbi_assets.axes._reference import StoreReference, fit_reference
 from quimbi_assets.store import BusinessHours
 
 __all__ = [
@@ -33,7 +28,6 @@ __all__ = [
     "Structural",
     "axis_activity",
     "axis_schema",
-    "checked_axes",
     "extract_features",
     "feature_frame",
     "feature_schema",

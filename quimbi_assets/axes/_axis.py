@@ -1,11 +1,16 @@
 """What an axis declares: its features, in words, units and ranges, and the expression that measures them.
 
-Belongs here: the declarations and their checks. Does not: any formula (``_measures``), any axis.
+Belongs here: the declarations and what follows from them alone: the schema of a feature table, its checks, whether a
+store's columns are enough. Does not: any formula (``_measures``), any axis.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandera.pandas as pandera
+import pyarrow as pa
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -14,6 +19,14 @@ if TYPE_CHECKING:
 
 Transform = Literal["identity", "log1p", "signed_log1p", "logit_shrunk"]
 Kind = Literal["number", "text", "flag", "date"]
+_ARROW_TYPES = {"number": pa.float64(), "text": pa.string(), "flag": pa.bool_(), "date": pa.string()}
+_IN_WORDS = {
+    "orders.time_of_day": "time of day of orders",
+    "orders.refund": "refunds",
+    "tickets.ticket_id": "support tickets",
+    "tickets.topic": "tags or subjects of tickets",
+}
+"""Columns that an inactive axis does not name as they are."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,31 @@ class Feature:
     needs: tuple[str, ...] = ()
     kind: Kind = "number"
 
+    @classmethod
+    def share(
+        cls,
+        name: str,
+        meaning: str,
+        *,
+        few: str = "low",
+        many: str = "high",
+        synonyms: tuple[str, str] = ("", ""),
+        fact: str = "",
+        of_most: bool = False,
+        clusters: bool = True,
+        transform: Transform = "logit_shrunk",
+        needs: tuple[str, ...] = (),
+    ) -> "Feature":
+        """Declare a share of 0 to 1, whose ends the shrunk logit draws apart where nothing else is said."""
+        return cls(
+            name, "share", meaning, 0, 1, clusters, transform, few, many, synonyms, fact, of_most=of_most, needs=needs
+        )
+
+    @classmethod
+    def text(cls, name: str, meaning: str, needs: tuple[str, ...] = ()) -> "Feature":
+        """Declare a text for people to read."""
+        return cls(name, "text", meaning, clusters=False, kind="text", needs=needs)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -118,6 +156,12 @@ class Structural:
     equals: float
     name: str
     meaning: str
+
+
+ONE_TIME_BUYERS = Structural("n_orders", 1, "one_time_buyers", "bought exactly once")
+ONCE_OR_TWICE_BUYERS = tuple(
+    Structural("n_orders", n, "once_or_twice_buyers", "bought only once or twice, too little to tell") for n in (1, 2)
+)
 
 
 @dataclass(frozen=True)
@@ -183,3 +227,58 @@ class Axis:
             if candidate.name == name:
                 return candidate
         raise KeyError(f"axis {self.name} has no feature {name!r}")
+
+
+def axis_schema(axis: Axis) -> pa.Schema:
+    """Return the columns of an axis's features: ``customer_id``, every declared feature, ``n_orders``."""
+    features = [(feature.name, _ARROW_TYPES[feature.kind]) for feature in axis.features]
+    return pa.schema([("customer_id", pa.string()), *features, ("n_orders", pa.int64())])
+
+
+def feature_schema(axis: Axis) -> pandera.DataFrameSchema:
+    """Build the checks of an axis's feature table.
+
+    Every declared column, finite and within its range or NULL; ``n_orders`` >= 1; unique customers. Validating
+    raises ``pandera.errors.SchemaErrors`` when called with ``lazy=True``.
+    """
+    columns = {feature.name: _column(feature) for feature in axis.features}
+    columns["n_orders"] = pandera.Column("int64", pandera.Check.ge(1))
+    return pandera.DataFrameSchema(
+        columns,
+        index=pandera.Index(name="customer_id", unique=True, nullable=False),
+        strict=True,
+        name=f"features/{axis.name}",
+    )
+
+
+def _column(feature: Feature) -> pandera.Column:
+    if feature.kind != "number":
+        return pandera.Column(nullable=True)
+    checks = [pandera.Check(np.isfinite, name="finite")]
+    if feature.low is not None:
+        checks.append(pandera.Check.ge(feature.low))
+    if feature.high is not None:
+        checks.append(pandera.Check.le(feature.high))
+    return pandera.Column("float64", checks, nullable=True)
+
+
+def axis_activity(axis: Axis, recorded: frozenset[str]) -> tuple[str | None, list[str]]:
+    """Tell whether a store's columns are enough for an axis.
+
+    Returns
+    -------
+    reason : str or None
+        Why the axis is inactive; None if it is active.
+    unrecorded : list of str
+        Clustering features that lack their columns.
+    """
+    unrecorded = [f for f in axis.clustering_features if not set(f.needs) <= recorded]
+    names = [f.name for f in unrecorded]
+    absent = [_IN_WORDS.get(column, column) for column in axis.essential if column not in recorded]
+    if absent:
+        return f"not recorded: {', '.join(absent)}", names
+    n_left = len(axis.clustering_features) - len(unrecorded)
+    if n_left < 2:
+        words = {_IN_WORDS.get(column, column) for f in unrecorded for column in f.needs if column not in recorded}
+        return f"not recorded: {', '.join(sorted(words))} (only {n_left} of its features can be computed)", names
+    return None, names

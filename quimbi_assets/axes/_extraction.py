@@ -1,16 +1,19 @@
 """Features of any axes for any customers, as of any instant: the one door into this package.
 
-Belongs here: which axes a store's columns make active, and running the axes' expressions by parts of the customers or
-on an engine that spreads them itself. Does not: formulas (the axis modules), what is visible (``history``).
+Belongs here: finding the axes there are, and running their expressions by parts of the customers or on an engine that
+spreads them itself. Does not: formulas (the axis modules), what is visible (``history``).
 """
 
 import os
+import pkgutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -18,11 +21,10 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from quimbi_assets.axes._axis import Axis
-from quimbi_assets.axes._prepared import prepare
-from quimbi_assets.axes._reference import StoreReference, fit_reference
-from quimbi_assets.axes._registry import AXES
-from quimbi_assets.axes._tables import Tables
+from quimbi_assets.axes._axis import Axis, axis_activity, axis_schema
+from quimbi_assets.axes._measures import join
+from quimbi_assets.axes._reference import StoreReference
+from quimbi_assets.axes._tables import Tables, prepare
 from quimbi_assets.axis_table import Facts, written_in_parts
 from quimbi_assets.engines import DuckEngine, Engine, SpreadingEngine
 from quimbi_assets.errors import UnknownAxisError
@@ -33,71 +35,28 @@ from quimbi_assets.store import BusinessHours, Store
 if TYPE_CHECKING:
     from upath import UPath
 
-__all__ = [
-    "Features",
-    "Measurement",
-    "StoreReference",
-    "axis_activity",
-    "axis_schema",
-    "checked_axes",
-    "extract_features",
-    "fit_reference",
-    "measure",
-]
-
 COMPILING = Lock()
 """Held while an expression is compiled: parts that want the same one wait for it instead of compiling it too."""
-_ARROW_TYPES = {"number": pa.float64(), "text": pa.string(), "flag": pa.bool_(), "date": pa.string()}
 _IBIS_TYPES = {"number": "float64", "text": "string", "flag": "boolean", "date": "string"}
 
 
-def axis_schema(axis: Axis) -> pa.Schema:
-    """Return the columns of an axis's features: ``customer_id``, every declared feature, ``n_orders``."""
-    features = [(feature.name, _ARROW_TYPES[feature.kind]) for feature in axis.features]
-    return pa.schema([("customer_id", pa.string()), *features, ("n_orders", pa.int64())])
+def _discover() -> dict[str, Axis]:
+    modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    axes = [import_module(f"{__package__}.{name}").AXIS for name in modules if not name.startswith("_")]
+    return {axis.name: axis for axis in sorted(axes, key=_place)}
 
 
-def axis_activity(axis: Axis, recorded: frozenset[str]) -> tuple[str | None, list[str]]:
-    """Tell whether a store's columns are enough for an axis.
-
-    Returns
-    -------
-    reason : str or None
-        Why the axis is inactive; None if it is active.
-    unrecorded : list of str
-        Clustering features that lack their columns.
-    """
-    absent = [column for column in axis.essential if column not in recorded]
-    unrecorded = [f.name for f in axis.clustering_features if not set(f.needs) <= recorded]
-    if absent:
-        return f"not recorded: {', '.join(map(_in_words, absent))}", unrecorded
-    n_left = len(axis.clustering_features) - len(unrecorded)
-    if n_left < 2:
-        needed = {c for f in axis.clustering_features for c in f.needs if c not in recorded}
-        words = ", ".join(sorted(map(_in_words, needed)))
-        return f"not recorded: {words} (only {n_left} of its features can be computed)", unrecorded
-    return None, unrecorded
+def _place(axis: Axis) -> tuple[str, bool, str]:
+    """Axes that need tickets come last: where a store begins to send them, no other axis's place in a list moves."""
+    return axis.kind, any(column.startswith("tickets.") for column in axis.essential), axis.name
 
 
-def _in_words(column: str) -> str:
-    special = {
-        "orders.time_of_day": "time of day of orders",
-        "orders.refund": "refunds",
-        "tickets.ticket_id": "support tickets",
-        "tickets.topic": "tags or subjects of tickets",
-    }
-    table, _, name = column.partition(".")
-    return special.get(column, f"{table}.{name}")
+AXES: dict[str, Axis] = _discover()
+"""Every axis by name: the marketing axes, then the support axes, each alphabetically, last those about tickets."""
 
 
-def checked_axes(axes: Iterable[str] | None) -> list[str]:
-    """Return the names of axes, each once; all of them for None.
-
-    Raises
-    ------
-    UnknownAxisError
-        If one does not exist.
-    """
+def _checked_axes(axes: Iterable[str] | None) -> list[str]:
+    """Return the names of axes, each once; all of them for None. ``UnknownAxisError`` if one does not exist."""
     if axes is None:
         return list(AXES)
     names = [axes] if isinstance(axes, str) else list(dict.fromkeys(axes))
@@ -120,7 +79,7 @@ class Measurement:
     reference : StoreReference
         What a few features are measured against.
     axes : list of str
-        The active axes.
+        The active ones.
     inactive : dict of str to str
         Reason of each axis that is not.
     unrecorded : dict of str to list of str
@@ -194,26 +153,19 @@ def measure(
     reference: StoreReference | None = None,
     recorded: frozenset[str] | None = None,
 ) -> Measurement:
-    """Say what can be measured of a history.
+    """Say what can be measured of a history as of its end.
 
     Parameters
     ----------
-    history : History
-        As of its end.
     axes : iterable of str, optional
-        All by default.
+        All by default; ``UnknownAxisError`` if one does not exist.
     reference : StoreReference, optional
         Features that need it are NULL without.
     recorded : frozenset of str, optional
         Columns the store records; by default read off the visible rows. Give the store's own when a few of its
         customers are measured, whose rows may not show every column.
-
-    Raises
-    ------
-    UnknownAxisError
-        If an axis does not exist.
     """
-    names = checked_axes(axes)
+    names = _checked_axes(axes)
     columns = history.recorded if recorded is None else recorded
     activity = {name: axis_activity(AXES[name], columns) for name in names}
     return Measurement(
@@ -244,7 +196,7 @@ class Features(dict[str, pd.DataFrame]):
 
 def feature_frame(table: pa.Table) -> pd.DataFrame:
     """Return a table of features as models read it, indexed by ``customer_id``."""
-    frame = table.to_pandas().set_index("customer_id")
+    frame: pd.DataFrame = table.to_pandas().set_index("customer_id")
     flags = [column.name for column in table.schema if pa.types.is_boolean(column.type)]
     frame.index = frame.index.astype("str")
     texts = [column.name for column in table.schema if pa.types.is_string(column.type) and column.name in frame]
@@ -270,13 +222,6 @@ def extract_features(
     observation_end : Instant or str, optional
         Exclusive; a naive one is UTC. Default: the end of the local day of the last order.
 
-    Raises
-    ------
-    UnknownAxisError
-        If ``axes`` names one that does not exist.
-    ValueError
-        If a required column is missing or the time zone is unknown.
-
     Examples
     --------
     >>> orders = pd.DataFrame({"order_id": ["1", "2"], "customer_id": ["ann", "ann"], "total_price": [20.0, 30.0],
@@ -287,11 +232,10 @@ def extract_features(
     customer_id
     ann                    50.0             25.0          NaN
     """
-    names = checked_axes(axes)
     hours = None if business_hours is None else vars(business_hours)
     history = History.from_frames(orders, items, tickets, Store(time_zone=time_zone, business_hours=hours))
     at = None if observation_end is None else to_instant(observation_end, "observation_end")
-    return Features(measure(history.until(at), names, reference=reference, recorded=recorded))
+    return Features(measure(history.until(at), axes, reference=reference, recorded=recorded))
 
 
 @lru_cache(maxsize=8)
@@ -306,11 +250,10 @@ def _axis_sql(axis_name: str, recorded: frozenset[str], business_hours: Business
     axis = AXES[axis_name]
     tables = Tables(recorded, business_hours)
     measured = axis.measure(tables)
-    kept = {f.name: measured[f.name] for f in axis.features if set(f.needs) <= recorded}
-    measured = measured.select("customer_id", **kept)
-    everyone = tables.customers.select("customer_id", all_orders="n_orders")
-    joined = everyone.left_join(measured, "customer_id").drop("customer_id_right")
-    columns = {f.name: joined[f.name] if f.name in kept else ibis.null(_IBIS_TYPES[f.kind]) for f in axis.features}
+    known = {f.name: measured[f.name] for f in axis.features if set(f.needs) <= recorded}
+    customers = tables.customers.select("customer_id", all_orders="n_orders")
+    joined = join(customers, measured.select("customer_id", **known))
+    columns = {f.name: joined[f.name] if f.name in known else ibis.null(_IBIS_TYPES[f.kind]) for f in axis.features}
     columns["n_orders"] = joined.all_orders
     return str(ibis.to_sql(joined.select("customer_id", **columns).order_by("customer_id"), dialect=dialect))
 

@@ -1,7 +1,7 @@
 """Formulas that more than one axis uses, each written once as an Ibis expression.
 
-Belongs here: engine-independent building blocks (ratios, exact medians, trends, clock angles, most common value).
-Does not: anything only one axis needs.
+Belongs here: engine-independent building blocks (ratios, exact medians, trends, clock angles, most common value), and
+features that two axes share. Does not: anything only one axis needs.
 """
 
 import math
@@ -9,8 +9,25 @@ import math
 import ibis
 import ibis.expr.types as ir
 
+from quimbi_assets.axes._axis import Feature
 from quimbi_assets.axes._tables import DAYS_PER_MONTH
 from quimbi_assets.store import BusinessHours
+
+WEEKEND_RATIO = Feature.share(
+    "weekend_ratio",
+    "Share of orders placed on a Saturday or Sunday",
+    few="weekday",
+    many="weekend",
+    synonyms=("weekdays", "weekends"),
+)
+BUSINESS_HOURS_RATIO = Feature.share(
+    "business_hours_ratio",
+    "Share of orders placed Monday to Friday within opening hours",
+    few="off_hours",
+    many="office_hours",
+    synonyms=("after_hours", "business_hours working_hours daytime"),
+    needs=("orders.time_of_day",),
+)
 
 
 def number(value: float) -> ir.FloatingScalar:
@@ -54,27 +71,27 @@ def consistency(sd: ir.FloatingValue, mean: ir.FloatingValue) -> ir.FloatingValu
     return number(1) / (number(1) + ratio(sd, mean))
 
 
-def value_trend(orders: ir.Table) -> ir.FloatingScalar:
-    """Least-squares slope of ``log1p(net_value)`` on ``order_index``, for use in an aggregation by customer.
+def value_consistency(orders: ir.Table) -> ir.FloatingScalar:
+    """``consistency`` of ``net_value`` in an aggregation by customer; NULL below 2 orders."""
+    return where(orders.order_id.count() >= 2, consistency(orders.net_value.std(how="sample"), orders.net_value.mean()))
 
-    Notes
-    -----
-    ``slope = (n Σxy - Σx Σy) / (n Σx² - (Σx)²)``, per order; NULL below 3 orders.
-    """
-    x = orders.order_index.cast("float64")
-    y = (orders.net_value + number(1)).ln()
-    n = orders.order_id.count().cast("float64")
-    slope = ratio(n * (x * y).sum() - x.sum() * y.sum(), n * (x * x).sum() - x.sum() * x.sum())
-    return where(orders.order_id.count() >= 3, slope)
+
+def slope(x: ir.NumericColumn, y: ir.NumericColumn, n_rows: ir.IntegerScalar) -> ir.FloatingScalar:
+    """Least-squares slope ``(n Σxy - Σx Σy) / (n Σx² - (Σx)²)``, in an aggregation by customer."""
+    x, n = x.cast("float64"), n_rows.cast("float64")
+    return ratio(n * (x * y).sum() - x.sum() * y.sum(), n * (x * x).sum() - x.sum() * x.sum())
+
+
+def value_trend(orders: ir.Table) -> ir.FloatingScalar:
+    """``slope`` of ``log1p(net_value)`` on ``order_index``; NULL below 3 orders."""
+    n_orders = orders.order_id.count()
+    return where(n_orders >= 3, slope(orders.order_index, (orders.net_value + number(1)).ln(), n_orders))
 
 
 def medians(table: ir.Table, value: str, name: str) -> ir.Table:
     """Exact median of ``value`` per customer, NULLs left out (engines' own medians differ or approximate).
 
-    Returns
-    -------
-    ibis Table
-        ``customer_id``, ``name``; customers without a value are absent.
+    The table has ``customer_id`` and ``name``; customers without a value are absent.
     """
     known = table.filter(table[value].notnull()).select("customer_id", value=table[value].cast("float64"))
     sorted_ = ibis.window(group_by="customer_id", order_by="value")
@@ -90,19 +107,8 @@ def medians(table: ir.Table, value: str, name: str) -> ir.Table:
 def most_common(counts: ir.Table, value: str, n: str, name: str) -> ir.Table:
     """Value with the highest count per customer; ties go to the smaller value.
 
-    Parameters
-    ----------
-    counts : ibis Table
-        One row per customer and value.
-    value, n : str
-        Columns with the value and its count.
-    name : str
-        Name of the resulting column; its count is ``<name>_count``.
-
-    Returns
-    -------
-    ibis Table
-        ``customer_id``, ``name``, ``<name>_count``.
+    ``counts`` has one row per customer and value, in the columns ``value`` and ``n``. The table has ``customer_id``,
+    ``name`` and ``<name>_count``.
     """
     order = ibis.window(group_by="customer_id", order_by=[ibis.desc(counts[n]), ibis.asc(counts[value])])
     ranked = counts.mutate(position=ibis.row_number().over(order))
@@ -117,15 +123,15 @@ def join(first: ir.Table, *others: ir.Table) -> ir.Table:
     return first
 
 
-def is_weekend(local_time: ir.TimestampValue) -> ir.BooleanValue:
-    """Saturday or Sunday on the store's own calendar."""
-    return local_time.day_of_week.index() >= 5
-
-
-def is_business_time(local_time: ir.TimestampValue, hours: BusinessHours) -> ir.BooleanValue:
-    """Monday to Friday within the store's opening hours."""
-    hour = local_time.hour()
-    return (~is_weekend(local_time)) & (hour >= hours.opens) & (hour < hours.closes)
+def calendar_shares(orders: ir.Table, hours: BusinessHours) -> dict[str, ir.FloatingScalar]:
+    """``WEEKEND_RATIO`` and ``BUSINESS_HOURS_RATIO`` in an aggregation by customer."""
+    hour, n_orders = orders.local_time.hour(), orders.order_id.count()
+    is_weekend = orders.local_time.day_of_week.index() >= 5
+    is_business_time = (~is_weekend) & (hour >= hours.opens) & (hour < hours.closes)
+    return {
+        WEEKEND_RATIO.name: share(count_if(is_weekend), n_orders),
+        BUSINESS_HOURS_RATIO.name: share(count_if(is_business_time), n_orders),
+    }
 
 
 def clock_angle(local_time: ir.TimestampValue) -> ir.FloatingValue:
@@ -161,13 +167,7 @@ def part_of_day(local_time: ir.TimestampValue) -> ir.StringValue:
 
 
 def repeat_rates(products: ir.Table) -> ir.Table:
-    """Products bought in two or more different orders, as a share of the products bought.
-
-    Returns
-    -------
-    ibis Table
-        ``customer_id``, ``n_products``, ``repeat_rate`` in [0, 1].
-    """
+    """``repeat_rate`` per customer: products bought in two or more different orders, as a share of ``n_products``."""
     again = count_if(products.n_orders >= 2)
     n_products = products.product_id.count().cast("int64")
     return products.group_by("customer_id").agg(n_products=n_products, repeat_rate=share(again, n_products))

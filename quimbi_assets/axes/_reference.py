@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
-from quimbi_assets.axes._tables import CATEGORY_PRICES_SCHEMA, PRODUCT_PRICES_SCHEMA, STORE_GAPS_SCHEMA
+from quimbi_assets.axes._tables import REFERENCE_SCHEMAS
 from quimbi_assets.history import History, days_between, orders_before, visible_items
 
 #: Sales from which a product's own price history is long enough to call a price cheap.
@@ -73,8 +73,8 @@ class StoreReference:
         by_kind = {kind: frame[frame["kind"] == kind].reset_index(drop=True) for kind in ("product", "category", "gap")}
         gap = by_kind["gap"]["value"].iloc[0]
         return cls(
-            by_kind["product"][["key", "value"]].set_axis(list(PRODUCT_PRICES_SCHEMA), axis=1),
-            by_kind["category"][["key", "value"]].set_axis(list(CATEGORY_PRICES_SCHEMA), axis=1),
+            by_kind["product"][["key", "value"]].set_axis(["product_id", "cheap_price"], axis=1),
+            by_kind["category"][["key", "value"]].set_axis(["category", "luxury_price"], axis=1),
             None if pd.isna(gap) else float(gap),
         )
 
@@ -85,22 +85,23 @@ class StoreReference:
 
     def tables(self) -> dict[str, pa.Table]:
         """Return the input tables ``product_prices``, ``category_prices`` and ``store_gaps``."""
-        string, float64 = pa.string(), pa.float64()
-        return {
-            "product_prices": pa.table(
-                self.product_prices[list(PRODUCT_PRICES_SCHEMA)],
-                schema=pa.schema([("product_id", string), ("cheap_price", float64)]),
-            ),
-            "category_prices": pa.table(
-                self.category_prices[list(CATEGORY_PRICES_SCHEMA)],
-                schema=pa.schema([("category", string), ("luxury_price", float64)]),
-            ),
-            "store_gaps": pa.table({next(iter(STORE_GAPS_SCHEMA)): pa.array([self.median_gap_days], float64)}),
+        frames = {
+            "product_prices": self.product_prices,
+            "category_prices": self.category_prices,
+            "store_gaps": pd.DataFrame({"median_gap_days": [self.median_gap_days]}),
         }
+        schemas = {name: ibis.schema(columns).to_pyarrow() for name, columns in REFERENCE_SCHEMAS.items()}
+        return {name: pa.table(frame[schemas[name].names], schema=schemas[name]) for name, frame in frames.items()}
 
 
 def fit_reference(history: History) -> StoreReference:
-    """Fit the store-wide quantities on what was visible at the history's end."""
+    """Fit the store-wide quantities on what was visible at the history's end.
+
+    Notes
+    -----
+    DuckDB does this for stores on Spark too: exact quantiles hold two numbers a line (0.3 GB for the 16.8 million lines
+    of a million customers), and what else passes ``engines.MEMORY`` goes to disk.
+    """
     with history.open() as engine:
         gap, products, categories = (
             engine.arrow(str(ibis.to_sql(question, dialect="duckdb"))).to_pandas()

@@ -1,112 +1,33 @@
-"""The relations that axes are written on: their columns, and what every axis is handed.
+"""The relations that axes are written on: what was visible as of an instant, prepared once and shared by all axes.
 
-Belongs here: schemas of the fitted and of the prepared relations, and ``Tables``. Does not: how the relations are
-prepared (``_prepared``), any axis's formula.
+Belongs here: order indices, gaps, money net of refunds, the per-product and per-category counts that several axes read,
+and ``Tables``, through which an axis reads them. Does not: what is visible (``history``), any single axis's formula.
 
 All relations are unbound Ibis expressions, so that they are compiled once for a set of recorded columns and run
 on any engine.
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 
 import ibis
 import ibis.expr.types as ir
 
+from quimbi_assets.history import ZERO, days_between, visible_items, visible_orders, visible_tickets
 from quimbi_assets.store import BusinessHours
 
 DAYS_PER_MONTH = 30.4375
-PRODUCT_PRICES_SCHEMA = {"product_id": "string", "cheap_price": "float64"}
-CATEGORY_PRICES_SCHEMA = {"category": "string", "luxury_price": "float64"}
-STORE_GAPS_SCHEMA = {"median_gap_days": "float64"}
-
-#: Fitted tables that an engine must hold beside a history's own.
 REFERENCE_SCHEMAS = {
-    "product_prices": PRODUCT_PRICES_SCHEMA,
-    "category_prices": CATEGORY_PRICES_SCHEMA,
-    "store_gaps": STORE_GAPS_SCHEMA,
+    "product_prices": {"product_id": "string", "cheap_price": "float64"},
+    "category_prices": {"category": "string", "luxury_price": "float64"},
+    "store_gaps": {"median_gap_days": "float64"},
 }
-
-ORDERS_PREPARED = {
-    "customer_id": "string",
-    "order_id": "string",
-    "order_index": "int64",
-    "n_orders": "int64",
-    "days_ago": "float64",
-    "gap_days": "float64",
-    "local_time": "timestamp(6)",
-    "net_value": "float64",
-    "gross_value": "float64",
-    "discount": "float64",
-    "refund": "float64",
-    "source": "string",
-}
-LINES_PREPARED = {
-    "customer_id": "string",
-    "order_id": "string",
-    "order_index": "int64",
-    "days_ago": "float64",
-    "product_id": "string",
-    "category": "string",
-    "quantity": "float64",
-    "price": "float64",
-    "refund": "float64",
-    "refund_days_ago": "float64",
-}
-CUSTOMERS_PREPARED = {
-    "customer_id": "string",
-    "n_orders": "int64",
-    "tenure_days": "float64",
-    "days_since_last_order": "float64",
-    "gross_value": "float64",
-    "net_value": "float64",
-    "refund": "float64",
-    "discount": "float64",
-    "n_refunded_orders": "int64",
-    "n_discounted_orders": "int64",
-}
-PRODUCTS_PREPARED = {
-    "customer_id": "string",
-    "product_id": "string",
-    "n_lines": "int64",
-    "n_orders": "int64",
-    "first_order_index": "int64",
-}
-CATEGORIES_PREPARED = {
-    "customer_id": "string",
-    "category": "string",
-    "n_lines": "int64",
-    "n_orders": "int64",
-    "first_days_ago": "float64",
-}
-TICKETS_PREPARED = {
-    "customer_id": "string",
-    "ticket_id": "string",
-    "ticket_index": "int64",
-    "days_ago": "float64",
-    "local_time": "timestamp(6)",
-    "channel": "string",
-    "subject": "string",
-    "tags": "string",
-    "response_hours": "float64",
-    "resolution_hours": "float64",
-    "satisfaction_score": "float64",
-    "reopen_count": "float64",
-}
-#: Relations prepared from the inputs, in the order in which an engine must materialise them.
-PREPARED_SCHEMAS = {
-    "orders": ORDERS_PREPARED,
-    "lines": LINES_PREPARED,
-    "customers": CUSTOMERS_PREPARED,
-    "products": PRODUCTS_PREPARED,
-    "categories": CATEGORIES_PREPARED,
-    "tickets": TICKETS_PREPARED,
-}
+"""Fitted tables that an engine must hold beside a history's own."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What an axis measures on: prepared relations of one store as of one instant, all unbound.
+    """What an axis measures on: relations of one store as of one instant.
 
     Parameters
     ----------
@@ -114,63 +35,183 @@ class Tables:
         Columns that the store records, as ``"orders.discount_amount"``; see ``History.recorded``.
     business_hours : BusinessHours
         Opening hours in store-local time.
-
-    Notes
-    -----
-    ``orders``: one row a visible order; ``order_index`` 1..n in time; ``days_ago`` from order to
-    ``observation_end``; ``gap_days`` to the previous order (NULL for the first); ``net_value`` = paid - visible
-    refunds (>= 0); ``gross_value`` = paid + discount; ``refund`` capped at what was paid.
-    ``lines``: one row a visible order line. ``customers``: one row a customer with at least one visible order.
-    ``products`` / ``categories``: one row per customer and product / category bought.
-    ``tickets``: one row a visible support ticket that names a customer, who need not have ordered; ``ticket_index``
-    1..n in time; ``response_hours`` and ``resolution_hours`` from its creation (>= 0), they, ``satisfaction_score``
-    (1-5) and ``reopen_count`` NULL where not known yet.
     """
 
     recorded: frozenset[str]
     business_hours: BusinessHours = field(default_factory=BusinessHours)
 
-    @cached_property
+    @property
     def orders(self) -> ir.Table:
-        """Visible orders."""
-        return ibis.table(ORDERS_PREPARED, name="orders")
+        """One row a visible order, ``order_index`` 1..n in time.
 
-    @cached_property
+        ``days_ago`` from order to ``observation_end``; ``gap_days`` to the previous order (NULL for the first);
+        ``net_value`` = paid - visible refunds (>= 0); ``gross_value`` = paid + discount; ``refund`` capped at what
+        was paid.
+        """
+        return _at_rest("orders", prepare()["orders"])
+
+    @property
     def lines(self) -> ir.Table:
-        """Visible order lines."""
-        return ibis.table(LINES_PREPARED, name="lines")
+        """One row a visible order line."""
+        return _at_rest("lines", prepare()["lines"])
 
-    @cached_property
+    @property
     def customers(self) -> ir.Table:
-        """Customers with a visible order."""
-        return ibis.table(CUSTOMERS_PREPARED, name="customers")
+        """One row a customer with at least one visible order."""
+        return _at_rest("customers", prepare()["customers"])
 
-    @cached_property
+    @property
     def products(self) -> ir.Table:
-        """Products each customer bought."""
-        return ibis.table(PRODUCTS_PREPARED, name="products")
+        """One row per customer and product bought."""
+        return _at_rest("products", prepare()["products"])
 
-    @cached_property
+    @property
     def categories(self) -> ir.Table:
-        """Categories each customer bought from."""
-        return ibis.table(CATEGORIES_PREPARED, name="categories")
+        """One row per customer and category bought from."""
+        return _at_rest("categories", prepare()["categories"])
 
-    @cached_property
+    @property
     def tickets(self) -> ir.Table:
-        """Visible support tickets."""
-        return ibis.table(TICKETS_PREPARED, name="tickets")
+        """One row a visible support ticket that names a customer, who need not have ordered.
 
-    @cached_property
+        ``ticket_index`` 1..n in time; ``response_hours`` and ``resolution_hours`` from its creation (>= 0), they,
+        ``satisfaction_score`` (1-5) and ``reopen_count`` NULL where not known yet.
+        """
+        return _at_rest("tickets", prepare()["tickets"])
+
+    @property
     def product_prices(self) -> ir.Table:
         """Fitted: the cheapest decile of each product's own price history, where it has one."""
-        return ibis.table(PRODUCT_PRICES_SCHEMA, name="product_prices")
+        return ibis.table(REFERENCE_SCHEMAS["product_prices"], name="product_prices")
 
-    @cached_property
+    @property
     def category_prices(self) -> ir.Table:
         """Fitted: the 80th percentile of unit prices within each category."""
-        return ibis.table(CATEGORY_PRICES_SCHEMA, name="category_prices")
+        return ibis.table(REFERENCE_SCHEMAS["category_prices"], name="category_prices")
 
-    @cached_property
+    @property
     def store_gaps(self) -> ir.Table:
         """Fitted: one row, the store's median days between consecutive orders."""
-        return ibis.table(STORE_GAPS_SCHEMA, name="store_gaps")
+        return ibis.table(REFERENCE_SCHEMAS["store_gaps"], name="store_gaps")
+
+
+@cache
+def prepare() -> dict[str, ir.Table]:
+    """Write the prepared relations as expressions, by name, in the order in which an engine must materialise them."""
+    visible = _orders()
+    orders = _at_rest("orders", visible)
+    joined = _lines(orders)
+    lines = _at_rest("lines", joined)
+    return {
+        "orders": visible,
+        "lines": joined,
+        "customers": _customers(orders),
+        "products": _products(lines),
+        "categories": _categories(lines),
+        "tickets": _tickets(),
+    }
+
+
+def _at_rest(name: str, expression: ir.Table) -> ir.Table:
+    """The rows of an expression once an engine holds them as a table."""
+    return ibis.table(expression.schema(), name=name)
+
+
+def _orders() -> ir.Table:
+    orders = visible_orders()
+    discount = orders.discount_amount.fill_null(ZERO)
+    orders = orders.mutate(discount=discount, gross_value=orders.total_price + discount)
+    in_time = ibis.window(group_by="customer_id", order_by=["order_date", "order_id"])
+    whole = ibis.window(group_by="customer_id")
+    return orders.select(
+        "customer_id",
+        "order_id",
+        order_index=(ibis.row_number().over(in_time) + 1).cast("int64"),
+        n_orders=orders.order_id.count().over(whole).cast("int64"),
+        days_ago=days_between(orders.order_date, orders.observation_end),
+        gap_days=days_between(orders.order_date.lag().over(in_time), orders.order_date),
+        local_time=orders.order_date_local,
+        net_value=orders.total_price - orders.refund,
+        gross_value=orders.gross_value,
+        discount=orders.discount,
+        refund=orders.refund,
+        source=orders.source,
+    )
+
+
+def _lines(orders: ir.Table) -> ir.Table:
+    items = visible_items()
+    refund_days_ago = days_between(items.refunded_at, items.observation_end)
+    items = items.mutate(refund_days_ago=refund_days_ago).drop("customer_id")
+    indexed = orders.select("order_id", "customer_id", "order_index", "days_ago")
+    joined = items.join(indexed, "order_id")
+    return joined.select(
+        "customer_id",
+        "order_id",
+        "order_index",
+        "days_ago",
+        "product_id",
+        "category",
+        "quantity",
+        "price",
+        refund=joined.refund_amount.fill_null(ZERO),
+        refund_days_ago=joined.refund_days_ago,
+    )
+
+
+def _customers(orders: ir.Table) -> ir.Table:
+    one, none = ibis.literal(1, "int64"), ibis.literal(0, "int64")
+    return orders.group_by("customer_id").agg(
+        n_orders=orders.order_id.count().cast("int64"),
+        tenure_days=orders.days_ago.max(),
+        days_since_last_order=orders.days_ago.min(),
+        gross_value=orders.gross_value.sum(),
+        net_value=orders.net_value.sum(),
+        refund=orders.refund.sum(),
+        discount=orders.discount.sum(),
+        n_refunded_orders=(orders.refund > 0).ifelse(one, none).sum().cast("int64"),
+        n_discounted_orders=(orders.discount > 0).ifelse(one, none).sum().cast("int64"),
+    )
+
+
+def _products(lines: ir.Table) -> ir.Table:
+    known = lines.filter(lines.product_id.notnull())
+    return known.group_by("customer_id", "product_id").agg(
+        n_lines=known.order_id.count().cast("int64"),
+        n_orders=known.order_id.nunique().cast("int64"),
+        first_order_index=known.order_index.min(),
+    )
+
+
+def _categories(lines: ir.Table) -> ir.Table:
+    known = lines.filter(lines.category.notnull())
+    return known.group_by("customer_id", "category").agg(
+        n_lines=known.order_id.count().cast("int64"),
+        n_orders=known.order_id.nunique().cast("int64"),
+        first_days_ago=known.days_ago.max(),
+    )
+
+
+def _tickets() -> ir.Table:
+    tickets = visible_tickets()
+    in_time = ibis.window(group_by="customer_id", order_by=["created_at", "ticket_id"])
+
+    def hours_until(instant: ir.TimestampValue) -> ir.FloatingValue:
+        hours = days_between(tickets.created_at, instant) * ibis.literal(24, "float64")
+        # Assumption: an answer before the question is a slip of the helpdesk's clock, and how long it took not known.
+        return (hours >= 0).ifelse(hours, ibis.null("float64"))
+
+    return tickets.select(
+        "customer_id",
+        "ticket_id",
+        ticket_index=(ibis.row_number().over(in_time) + 1).cast("int64"),
+        days_ago=days_between(tickets.created_at, tickets.observation_end),
+        local_time=tickets.created_at_local,
+        channel=tickets.channel,
+        subject=tickets.subject,
+        tags=tickets.tags,
+        response_hours=hours_until(tickets.first_response_at),
+        resolution_hours=hours_until(tickets.resolved_at),
+        satisfaction_score=tickets.satisfaction_score,
+        reopen_count=tickets.reopen_count,
+    )

@@ -77,25 +77,16 @@ AXIS = Axis(
             fact="breadth",
             needs=("items.category",),
         ),
-        Feature(
+        Feature.share(
             "exploration_breadth",
-            "share",
             "Different products for every line bought",
-            low=0,
-            high=1,
             few="habitual",
             many="exploring",
             synonyms=("repetitive", "adventurous curious exploratory"),
             needs=("items.product_id",),
+            transform="identity",
         ),
-        Feature(
-            "primary_category",
-            "text",
-            "Category bought most often",
-            clusters=False,
-            kind="text",
-            needs=("items.category",),
-        ),
+        Feature.text("primary_category", "Category bought most often", ("items.category",)),
         Feature(
             "unique_products",
             "count",

@@ -12,11 +12,12 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
 from quimbi_assets.axes._measures import (
+    BUSINESS_HOURS_RATIO,
+    WEEKEND_RATIO,
+    calendar_shares,
     count_if,
-    is_business_time,
-    is_weekend,
     join,
     most_common,
     part_of_day,
@@ -42,12 +43,11 @@ def measure(tables: Tables) -> ir.Table:
     orders = tables.orders.mutate(channel=where(tables.orders.source.notnull(), channel))
     in_time = ibis.window(group_by="customer_id", order_by="order_index")
     orders = orders.mutate(switched=orders.channel != orders.channel.lag().over(in_time))
-    n_orders, n_known = orders.order_id.count(), orders.channel.count()
+    n_known = orders.channel.count()
     shares = orders.group_by("customer_id").agg(
         n_pairs=orders.switched.count(),
         n_switches=count_if(orders.switched),
-        weekend_ratio=share(count_if(is_weekend(orders.local_time)), n_orders),
-        business_hours_ratio=share(count_if(is_business_time(orders.local_time, tables.business_hours)), n_orders),
+        **calendar_shares(orders, tables.business_hours),
         **{
             f"channel_{name}": share(count_if(orders.channel == name), n_known)
             for name in ("web", "pos", "draft_order", "other")
@@ -78,13 +78,9 @@ _CHANNEL = ("orders.source",)
 
 
 def _channel_share(name: str, words: str, few: str, many: str, synonym: str = "", clusters: bool = True) -> Feature:
-    return Feature(
+    return Feature.share(
         f"channel_{name}",
-        "share",
         f"Share of orders through {words}",
-        low=0,
-        high=1,
-        transform="logit_shrunk",
         clusters=clusters,
         few=few,
         many=many,
@@ -103,7 +99,7 @@ AXIS = Axis(
     description=__doc__,
     essential=_CHANNEL,
     min_orders=2,
-    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    structural=(ONE_TIME_BUYERS,),
     outcomes=(
         Outcome("channel_web"),
         Outcome("channel_pos"),
@@ -116,56 +112,23 @@ AXIS = Axis(
         _channel_share("web", "the web shop", "offline", "web", "online"),
         _channel_share("pos", "a physical shop", "remote", "in_store", "in_shop"),
         _channel_share("draft_order", "orders written by staff", "self_serve", "staff_served"),
-        Feature(
+        Feature.share(
             "channel_switching_rate",
-            "share",
             "How often the channel changes from one order to the next",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="single_channel",
             many="channel_switching",
             needs=_CHANNEL,
         ),
-        Feature(
-            "weekend_ratio",
-            "share",
-            "Share of orders placed on a Saturday or Sunday",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
-            few="weekday",
-            many="weekend",
-            synonyms=("weekdays", "weekends"),
-        ),
-        Feature(
-            "business_hours_ratio",
-            "share",
-            "Share of orders placed Monday to Friday within opening hours",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
-            few="off_hours",
-            many="office_hours",
-            synonyms=("after_hours", "business_hours working_hours daytime"),
-            needs=("orders.time_of_day",),
-        ),
+        WEEKEND_RATIO,
+        BUSINESS_HOURS_RATIO,
         _channel_share("other", "any other channel", "main_channel", "other_channel", clusters=False),
-        Feature(
-            "primary_channel",
-            "text",
-            "Channel of most support tickets, or of most orders where there are none",
-            clusters=False,
-            kind="text",
-            needs=_CHANNEL,
+        Feature.text(
+            "primary_channel", "Channel of most support tickets, or of most orders where there are none", _CHANNEL
         ),
-        Feature(
+        Feature.text(
             "preferred_contact_time",
-            "text",
             "Part of the day with most support tickets, or with most orders where there are none",
-            clusters=False,
-            kind="text",
-            needs=("orders.time_of_day",),
+            ("orders.time_of_day",),
         ),
     ),
 )

@@ -7,7 +7,7 @@ than 90 days; before that there is nothing to compare with.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
 from quimbi_assets.axes._measures import count_if, join, months, number, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -60,7 +60,7 @@ AXIS = Axis(
     people="customers",
     measure=measure,
     description=__doc__,
-    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    structural=(ONE_TIME_BUYERS,),
     outcomes=(Outcome("bought_at_all"),),
     features=(
         Feature(
@@ -73,14 +73,12 @@ AXIS = Axis(
             many="long_standing",
             synonyms=("newcomer newcomers newly recent young", "veteran veterans established longtime long_time old"),
         ),
-        Feature(
+        Feature.share(
             "active_span_ratio",
-            "share",
             "Share of their time with the store between first and last order",
-            low=0,
-            high=1,
             few="dormant",
             many="active",
+            transform="identity",
         ),
         Feature(
             "acceleration",
@@ -94,7 +92,7 @@ AXIS = Axis(
             at_end="stopped",
             neutral=0,
         ),
-        Feature("lifecycle_stage", "text", "Stage of life with the store", clusters=False, kind="text"),
+        Feature.text("lifecycle_stage", "Stage of life with the store"),
         Feature("maturity_score", "points", "Maturity score from tenure and orders", low=0, high=5, clusters=False),
     ),
 )

@@ -8,8 +8,8 @@ look like a decline. A single order has no trend.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
-from quimbi_assets.axes._measures import join, medians, number, ratio, value_trend, where
+from quimbi_assets.axes._axis import ONCE_OR_TWICE_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._measures import join, medians, number, ratio, slope, value_trend, where
 from quimbi_assets.axes._tables import Tables
 from quimbi_assets.history import SECONDS_PER_DAY
 
@@ -75,11 +75,10 @@ def _frequency_trend(tables: Tables) -> ir.Table:
 def _recency_momentum(orders: ir.Table) -> ir.Table:
     """Minus the slope of ``log(gap)`` on the gap's number; 3 gaps at least, gaps shorter than an hour as an hour."""
     gaps = orders.filter(orders.gap_days.notnull())
-    x = (gaps.order_index - 1).cast("float64")
-    y = ibis.greatest(gaps.gap_days, number(1 / 24)).ln()
-    n = gaps.order_id.count().cast("float64")
-    slope = ratio(n * (x * y).sum() - x.sum() * y.sum(), n * (x * x).sum() - x.sum() * x.sum())
-    return gaps.group_by("customer_id").agg(recency_momentum=where(gaps.order_id.count() >= 3, slope * number(-1)))
+    log_gap = ibis.greatest(gaps.gap_days, number(1 / 24)).ln()
+    n_gaps = gaps.order_id.count()
+    momentum = slope(gaps.order_index - 1, log_gap, n_gaps) * number(-1)
+    return gaps.group_by("customer_id").agg(recency_momentum=where(n_gaps >= 3, momentum))
 
 
 AXIS = Axis(
@@ -90,10 +89,7 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     min_orders=3,
-    structural=(
-        Structural("n_orders", 1, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
-        Structural("n_orders", 2, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
-    ),
+    structural=ONCE_OR_TWICE_BUYERS,
     reference=True,
     # Not the change against the days before: who ordered much then orders less by mere regression to the mean, which
     # groups "explained" to 13-18 % in a store generated at random.

@@ -45,53 +45,35 @@ AXIS = Axis(
     ),
     outcomes=(Outcome("discount_rate"), Outcome("discount_depth")),
     features=(
-        Feature(
+        Feature.share(
             "discount_rate",
-            "share",
             "Share of orders with a discount",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="rarely_discounted",
             many="often_discounted",
             synonyms=("", "discount_driven bargain deal_seeking discount_hunting coupon"),
             fact="discounts",
             needs=_NEEDS,
         ),
-        Feature(
+        Feature.share(
             "discount_depth",
-            "share",
             "Discount as a share of the value before discount",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="shallow_discount",
             many="deep_discount",
             synonyms=("", "discount_driven bargain deal_seeking discount_hunting"),
             fact="discounts",
             needs=_NEEDS,
         ),
-        Feature(
+        Feature.share(
             "full_price_value_share",
-            "share",
             "Share of value bought in orders without any discount",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="deal_led",
             many="full_price",
             of_most=True,
             fact="discounts",
             needs=_NEEDS,
         ),
-        Feature(
-            "full_price_ratio",
-            "share",
-            "Share of orders without a discount",
-            low=0,
-            high=1,
-            clusters=False,
-            needs=_NEEDS,
+        Feature.share(
+            "full_price_ratio", "Share of orders without a discount", clusters=False, needs=_NEEDS, transform="identity"
         ),
         Feature(
             "avg_discount_amount",

@@ -7,7 +7,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
 from quimbi_assets.axes._measures import join, months, number, ratio, share
 from quimbi_assets.axes._tables import Tables
 
@@ -64,16 +64,12 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     min_orders=2,
-    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    structural=(ONE_TIME_BUYERS,),
     outcomes=(Outcome("refund_rate"), Outcome("discount_dependency"), Outcome("avg_lines_per_order", log=True)),
     features=(
-        Feature(
+        Feature.share(
             "refund_rate",
-            "share",
             "Refunded share of the value bought",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="low_refund",
             many="high_refund",
             fact="refunds",
@@ -100,13 +96,9 @@ AXIS = Axis(
             many="switching",
             needs=("items.product_id",),
         ),
-        Feature(
+        Feature.share(
             "discount_dependency",
-            "share",
             "Discount as a share of the value before discount",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="low_discount",
             many="high_discount",
             synonyms=("", "discount_driven bargain deal_seeking discount_hunting"),

@@ -10,7 +10,7 @@ Simpson (1949), Measurement of diversity: ``Σ n (n - 1) / (L (L - 1))``.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
 from quimbi_assets.axes._measures import count_if, join, number, ratio, repeat_rates, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -64,7 +64,7 @@ AXIS = Axis(
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
-    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    structural=(ONE_TIME_BUYERS,),
     outcomes=(Outcome("lines_of_new_products"), Outcome("product_concentration")),
     features=(
         Feature(
@@ -78,13 +78,9 @@ AXIS = Axis(
             many="focused",
             needs=_NEEDS,
         ),
-        Feature(
+        Feature.share(
             "repeat_rate",
-            "share",
             "Share of products bought in at least two different orders",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="sampling",
             many="rebuying",
             synonyms=("variety_seeking", "loyal repeating"),
@@ -101,25 +97,19 @@ AXIS = Axis(
             many="expert",
             needs=("items.category",),
         ),
-        Feature(
+        Feature.share(
             "new_product_rate",
-            "share",
             "Share of lines after the first order that are products never bought before",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="settled",
             many="novelty_seeking",
             needs=_NEEDS,
         ),
-        Feature(
+        Feature.share(
             "primary_category_dominance",
-            "share",
             "Share of lines in the main category",
-            low=0,
-            high=1,
             clusters=False,
             needs=("items.category",),
+            transform="identity",
         ),
     ),
 )

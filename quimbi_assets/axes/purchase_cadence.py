@@ -7,20 +7,19 @@ is the mean resultant length. One order has an hour but no concentration.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import ONCE_OR_TWICE_BUYERS, Axis, Feature, Outcome
 from quimbi_assets.axes._measures import (
+    BUSINESS_HOURS_RATIO,
+    WEEKEND_RATIO,
+    calendar_shares,
     clip,
     clock_angle,
-    count_if,
-    is_business_time,
-    is_weekend,
     join,
     month_angle,
     most_common,
     number,
     part_of_day,
     resultant,
-    share,
     where,
 )
 from quimbi_assets.axes._tables import Tables
@@ -33,11 +32,9 @@ def measure(tables: Tables) -> ir.Table:
     """Weekend and office-hour shares, mean clock angle and its concentration, seasonal concentration."""
     orders = tables.orders
     hour, month = clock_angle(orders.local_time), month_angle(orders.local_time)
-    n_orders = orders.order_id.count()
     means = orders.group_by("customer_id").agg(
-        n=n_orders,
-        weekend_ratio=share(count_if(is_weekend(orders.local_time)), n_orders),
-        business_hours_ratio=share(count_if(is_business_time(orders.local_time, tables.business_hours)), n_orders),
+        n=orders.order_id.count(),
+        **calendar_shares(orders, tables.business_hours),
         mean_sin=hour.sin().mean(),
         mean_cos=hour.cos().mean(),
         season=resultant(month.sin().mean(), month.cos().mean()),
@@ -46,10 +43,7 @@ def measure(tables: Tables) -> ir.Table:
     means = means.mutate(length=where(length > number(NO_DIRECTION), length))
     times = orders.select("customer_id", value=part_of_day(orders.local_time))
     weekdays = orders.select("customer_id", value=orders.local_time.day_of_week.full_name())
-    t = join(
-        means,
-        *(_favourite(table, name) for table, name in ((times, "preferred_time"), (weekdays, "preferred_weekday"))),
-    )
+    t = join(means, _favourite(times, "preferred_time"), _favourite(weekdays, "preferred_weekday"))
     return t.select(
         "customer_id",
         "weekend_ratio",
@@ -78,35 +72,11 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     min_orders=3,
-    structural=(
-        Structural("n_orders", 1, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
-        Structural("n_orders", 2, "once_or_twice_buyers", "bought only once or twice, too little to tell"),
-    ),
+    structural=ONCE_OR_TWICE_BUYERS,
     outcomes=(Outcome("weekend_ratio"), Outcome("business_hours_ratio"), Outcome("hour_sin"), Outcome("hour_cos")),
     features=(
-        Feature(
-            "weekend_ratio",
-            "share",
-            "Share of orders placed on a Saturday or Sunday",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
-            few="weekday",
-            many="weekend",
-            synonyms=("weekdays", "weekends"),
-        ),
-        Feature(
-            "business_hours_ratio",
-            "share",
-            "Share of orders placed Monday to Friday within opening hours",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
-            few="off_hours",
-            many="office_hours",
-            synonyms=("after_hours", "business_hours working_hours daytime"),
-            needs=_CLOCK,
-        ),
+        WEEKEND_RATIO,
+        BUSINESS_HOURS_RATIO,
         Feature(
             "hour_sin",
             "index",
@@ -146,14 +116,7 @@ AXIS = Axis(
             few="all_year",
             many="seasonal",
         ),
-        Feature(
-            "preferred_time",
-            "text",
-            "Part of the day with most orders",
-            clusters=False,
-            kind="text",
-            needs=_CLOCK,
-        ),
-        Feature("preferred_weekday", "text", "Weekday with most orders", clusters=False, kind="text"),
+        Feature.text("preferred_time", "Part of the day with most orders", _CLOCK),
+        Feature.text("preferred_weekday", "Weekday with most orders"),
     ),
 )

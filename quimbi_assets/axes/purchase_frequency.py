@@ -6,7 +6,7 @@ customer of yesterday from reading thirty orders a month.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
 from quimbi_assets.axes._measures import consistency, count_if, join, months, number, where
 from quimbi_assets.axes._tables import Tables
 
@@ -38,7 +38,7 @@ AXIS = Axis(
     measure=measure,
     description=__doc__,
     min_orders=2,
-    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    structural=(ONE_TIME_BUYERS,),
     outcomes=(Outcome("orders", absent=0, log=True),),
     features=(
         Feature(

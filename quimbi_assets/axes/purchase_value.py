@@ -6,22 +6,19 @@ Money is net of refunds; a fully refunded order counts as an order of value 0.
 import ibis.expr.types as ir
 
 from quimbi_assets.axes._axis import Axis, Feature, Outcome
-from quimbi_assets.axes._measures import consistency, join, medians, value_trend, where
+from quimbi_assets.axes._measures import join, medians, value_consistency, value_trend
 from quimbi_assets.axes._tables import Tables
 
 
 def measure(tables: Tables) -> ir.Table:
     """Total, average, median and largest order value, their spread and their trend."""
     orders = tables.orders
-    n_orders = orders.order_id.count()
     values = orders.group_by("customer_id").agg(
         lifetime_value=orders.net_value.sum(),
         avg_order_value=orders.net_value.mean(),
         value_trend=value_trend(orders),
         max_order_value=orders.net_value.max(),
-        value_consistency=where(
-            n_orders >= 2, consistency(orders.net_value.std(how="sample"), orders.net_value.mean())
-        ),
+        value_consistency=value_consistency(orders),
     )
     return join(values, medians(orders, "net_value", "median_order_value"))
 

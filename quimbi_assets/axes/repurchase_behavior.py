@@ -6,7 +6,7 @@ Only a second order can repeat anything: with one order every feature here is NU
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Structural
 from quimbi_assets.axes._measures import (
     join,
     most_common,
@@ -75,55 +75,38 @@ AXIS = Axis(
     min_orders=2,
     structural=(
         Structural("repeat_order_ratio", 0, "never_rebuyers", "never bought the same product twice"),
-        Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),
+        ONE_TIME_BUYERS,
     ),
     outcomes=(Outcome("orders_with_a_known_product"), Outcome("repeat_rate")),
     features=(
-        Feature(
+        Feature.share(
             "repeat_rate",
-            "share",
             "Share of products bought in at least two different orders",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="novelty_seeking",
             many="rebuying",
             synonyms=("variety_seeking", "loyal repeating"),
             fact="repetition",
             needs=_NEEDS,
         ),
-        Feature(
+        Feature.share(
             "repeat_order_ratio",
-            "share",
             "Share of later orders that hold a product bought before",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="seldom_repeating",
             many="often_repeating",
             synonyms=("variety_seeking", "loyal repeating"),
             fact="repetition",
             needs=_NEEDS,
         ),
-        Feature(
+        Feature.share(
             "loyalty_index",
-            "share",
             "Share of lines taken by the favourite fifth of products",
-            low=0,
-            high=1,
             few="varied_basket",
             many="favourite_led",
             fact="repetition",
             needs=_NEEDS,
+            transform="identity",
         ),
-        Feature(
-            "favourite_product_id",
-            "text",
-            "Product bought in most orders",
-            clusters=False,
-            kind="text",
-            needs=_NEEDS,
-        ),
+        Feature.text("favourite_product_id", "Product bought in most orders", _NEEDS),
         Feature(
             "avg_repurchase_count",
             "orders a product",

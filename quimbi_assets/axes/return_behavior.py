@@ -47,37 +47,25 @@ AXIS = Axis(
     ),
     outcomes=(Outcome("refund_rate"), Outcome("return_order_ratio")),
     features=(
-        Feature(
+        Feature.share(
             "refund_rate",
-            "share",
             "Refunded share of the value bought",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="low_refund",
             many="high_refund",
             fact="refunds",
             needs=_NEEDS,
         ),
-        Feature(
+        Feature.share(
             "items_returned_pct",
-            "share",
             "Share of lines refunded",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="few_items_back",
             many="many_items_back",
             fact="refunds",
             needs=("items.refund_amount",),
         ),
-        Feature(
+        Feature.share(
             "return_order_ratio",
-            "share",
             "Share of orders with a refund",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="seldom_refunded",
             many="often_refunded",
             fact="refunds",

@@ -72,13 +72,9 @@ _TICKETS, _RATINGS = ("tickets.ticket_id",), ("tickets.satisfaction_score",)
 
 
 def _topic_share(name: str, words: str, few: str, many: str, synonym: str = "", clusters: bool = True) -> Feature:
-    return Feature(
+    return Feature.share(
         f"topic_{name}",
-        "share",
         f"Share of support tickets {words}",
-        low=0,
-        high=1,
-        transform="logit_shrunk",
         clusters=clusters,
         few=few,
         many=many,
@@ -137,13 +133,9 @@ AXIS = Axis(
             synonyms=("self_sufficient independent", "demanding support_heavy"),
             needs=_TICKETS,
         ),
-        Feature(
+        Feature.share(
             "reopen_rate",
-            "share",
             "Share of support tickets that were opened again",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="helped_at_once",
             many="often_reopening",
             synonyms=("", "unresolved"),
@@ -164,14 +156,12 @@ AXIS = Axis(
             many="slowly_answered",
             needs=("tickets.first_response_at",),
         ),
-        Feature(
+        Feature.share(
             "negative_rate",
-            "share",
             "Share of ratings of support that are 1 or 2 of 5",
-            low=0,
-            high=1,
             clusters=False,
             needs=_RATINGS,
+            transform="identity",
         ),
         _topic_share("shipping", "about a delivery", "delivered", "delivery_minded", clusters=False),
         _topic_share("return_request", "about a return", "keeping", "returning", clusters=False),
@@ -179,13 +169,6 @@ AXIS = Axis(
         Feature(
             "last_ticket_at", "date", "Day of the last support ticket", clusters=False, kind="date", needs=_TICKETS
         ),
-        Feature(
-            "primary_ticket_channel",
-            "text",
-            "Channel of most support tickets",
-            clusters=False,
-            kind="text",
-            needs=("tickets.channel",),
-        ),
+        Feature.text("primary_ticket_channel", "Channel of most support tickets", ("tickets.channel",)),
     ),
 )

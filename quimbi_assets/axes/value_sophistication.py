@@ -7,8 +7,8 @@ feature depends on who else is present.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
-from quimbi_assets.axes._measures import consistency, count_if, join, medians, ratio, share, where
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._measures import count_if, join, medians, ratio, share, value_consistency, where
 from quimbi_assets.axes._tables import Tables
 
 #: A line is a splurge when its order is worth more than this many of the customer's median orders.
@@ -23,12 +23,7 @@ def measure(tables: Tables) -> ir.Table:
         avg_item_price=ratio((priced.price * priced.quantity).sum(), priced.quantity.sum()),
         price_dispersion=priced.price.ln().std(how="sample"),
     )
-    values = orders.group_by("customer_id").agg(
-        spend_consistency=where(
-            orders.order_id.count() >= 2,
-            consistency(orders.net_value.std(how="sample"), orders.net_value.mean()),
-        )
-    )
+    values = orders.group_by("customer_id").agg(spend_consistency=value_consistency(orders))
     t = join(
         customers.select("customer_id", "discount", "gross_value"),
         prices,
@@ -78,7 +73,7 @@ AXIS = Axis(
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
-    structural=(Structural("n_orders", 1, "one_time_buyers", "bought exactly once"),),
+    structural=(ONE_TIME_BUYERS,),
     reference=True,
     outcomes=(Outcome("avg_item_price", log=True), Outcome("luxury_item_rate")),
     features=(
@@ -104,13 +99,9 @@ AXIS = Axis(
             synonyms=("uniform", "varied"),
             needs=_NEEDS,
         ),
-        Feature(
+        Feature.share(
             "discount_hunt_score",
-            "share",
             "Share of lines bought at the product's cheapest prices",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="price_relaxed",
             many="bargain_hunting",
             needs=_NEEDS,
@@ -124,25 +115,19 @@ AXIS = Axis(
             few="uneven",
             many="steady",
         ),
-        Feature(
+        Feature.share(
             "luxury_item_rate",
-            "share",
             "Share of lines priced above four fifths of their category",
-            low=0,
-            high=1,
-            transform="logit_shrunk",
             few="everyday",
             many="top_shelf",
             synonyms=("", "premium upscale high_end"),
             needs=("items.price", "items.category"),
         ),
-        Feature(
+        Feature.share(
             "big_splurge_rate",
-            "share",
             "Share of orders worth more than twice their usual order",
-            low=0,
-            high=1,
             clusters=False,
+            transform="identity",
         ),
     ),
 )

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis, Features, StoreReference, measure
-from quimbi_assets.axes._shuffle import HALF, halve_customers, shuffle_orders
-from quimbi_assets.axes._together import extract_together
+from quimbi_assets.axes._shuffle import HALF, extract_together, halve_customers, shuffle_orders
 from quimbi_assets.clustering.noise_test import (
     NoiseTest,
     against_reference,
