@@ -30,7 +30,7 @@ def simulate_files(
             counts = write_store(
                 n_customers,
                 folder,
-                seed,
+                seed=seed,
                 progress=lambda done, total: progress.step(f"{done:,} customers", done / total),
                 slow_down_share=slow_down_share,
                 slow_down_from=slow_down_from,

@@ -3,8 +3,8 @@
 Belongs here: drawing a store of any size from a seed, with the truth written beside it. Does not: measuring
 anything; the axes are never imported, so that what they find can be checked against what was planted.
 
-Reading order: ``archetypes`` (what is planted), ``customers``, ``clock``, ``catalogue``, ``orders``, ``choices``,
-``baskets``, ``tickets``, ``tables``, ``blocks``, ``helpdesk``, ``store``.
+Reading order: ``archetypes`` (what is planted), ``customers``, ``clock``, ``catalogue``, ``orders``, ``baskets``,
+``tickets``, ``tables``, ``store``.
 """
 
 from quimbi_assets.simulation.archetypes import ARCHETYPES, STATES

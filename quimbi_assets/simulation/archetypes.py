@@ -46,16 +46,9 @@ BORROWED_RATE = 0.10
 
 @dataclass(frozen=True)
 class Archetype:
-    """A kind of customer.
+    """A kind of customer: its share of all identified ones (0-1), and one state an axis, in the order of `STATES`.
 
-    Parameters
-    ----------
-    name : str
-        Plural noun, snake_case.
-    share : float
-        Share of all identified customers (0-1).
-    states : tuple of str
-        One state an axis, in the order of `STATES`; empty for customers who buy once.
+    No states: customers who buy once.
     """
 
     name: str
@@ -107,12 +100,7 @@ ARCHETYPES: tuple[Archetype, ...] = tuple(
 
 
 def state_codes() -> dict[str, np.ndarray]:
-    """Return the state of every repeat archetype on every axis.
-
-    Returns
-    -------
-    dict of str to ndarray of int, shape (n_repeat_archetypes,)
-        Position in ``STATES[axis]``.
+    """Return the state of every repeat archetype on every axis: positions in ``STATES[axis]``.
 
     Examples
     --------

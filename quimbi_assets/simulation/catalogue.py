@@ -65,25 +65,14 @@ class Catalogue:
     def draw_product(
         self, category: np.ndarray, tier: np.ndarray, position: np.ndarray, further: np.ndarray
     ) -> np.ndarray:
-        """Return products of pools by popularity.
+        """Return products of pools (category and tier) at 0-1 positions on their scales of popularity; shape (n,).
 
-        Parameters
-        ----------
-        category, tier : ndarray of int, shape (n,)
-            The pool.
-        position : ndarray of float, shape (n,)
-            0-1, on the pool's scale of popularity.
-        further : ndarray of int, shape (n,)
-            Ranks to go on from there (past the last, from the first again): different numbers give different
-            products until the pool is through.
-
-        Returns
-        -------
-        ndarray of int, shape (n,)
+        `further` are ranks to go on from there (past the last, from the first again): different numbers give
+        different products until the pool is through.
         """
         first = (category * N_TIERS + tier) * PRODUCTS_PER_POOL
         rank = np.searchsorted(self.popularity, first // PRODUCTS_PER_POOL + position, side="right") - first
-        return first + (rank + further) % PRODUCTS_PER_POOL
+        return np.asarray(first + (rank + further) % PRODUCTS_PER_POOL)
 
     def category_of(self, product: np.ndarray) -> np.ndarray:
         """Return the category code of products, shape as given."""
@@ -103,12 +92,6 @@ def product_type_names() -> list[str]:
 
 def build_catalogue(rng: np.random.Generator, n_days: int) -> Catalogue:
     """Draw a catalogue with a price history over `n_days`.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    n_days : int
-        Length of the window in days.
 
     Notes
     -----

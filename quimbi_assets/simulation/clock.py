@@ -24,18 +24,9 @@ SATURDAY_SHARE = 0.45
 
 @dataclass(frozen=True)
 class Clock:
-    """The window of the simulation and the store's calendar.
+    """The window of the simulation, from the store-local day `start`, and the store's calendar.
 
-    Parameters
-    ----------
-    start : numpy.datetime64
-        First store-local day.
-    n_days : int
-        Length of the window in days.
-    time_zone : str
-        IANA name of the store's time zone.
-    warp : ndarray, shape (n_days + 1,)
-        Cumulated demand at each day's start, from 0 to ``n_days``.
+    ``warp``, of shape (n_days + 1,), is the cumulated demand at each day's start, from 0 to ``n_days``.
     """
 
     start: np.datetime64
@@ -45,13 +36,7 @@ class Clock:
 
     @classmethod
     def ending(cls, end_date: date | str, n_years: float, time_zone: str) -> "Clock":
-        """Build the clock of a window whose last store-local day is `end_date`.
-
-        Raises
-        ------
-        ValueError
-            If `n_years` is under 2 (the lapsed need the room) or the time zone is unknown.
-        """
+        """Build the clock of a window whose last store-local day is `end_date`; at least 2 years, room for lapses."""
         if not 2 <= n_years <= 50:
             raise ValueError(f"n_years must be from 2 to 50, not {n_years}")
         try:
@@ -71,37 +56,17 @@ class Clock:
         return int(self.to_utc(np.array([self.n_days * DAY_US]))[0])
 
     def calendar_day(self, demand_day: np.ndarray) -> np.ndarray:
-        """Return the calendar day by which a share ``demand_day / n_days`` of all demand has come.
+        """Return the day of the window by which a share ``demand_day / n_days`` of all demand has come.
 
-        Equally spaced demand days crowd into November and December.
-
-        Parameters
-        ----------
-        demand_day : ndarray of float, shape (n,)
-            From 0 to ``n_days``.
-
-        Returns
-        -------
-        ndarray of int, shape (n,)
-            Day of the window, 0 to ``n_days - 1``.
+        Equally spaced demand days, 0 to ``n_days``, crowd into November and December.
         """
         day = np.interp(demand_day, self.warp, np.arange(self.n_days + 1.0))
-        return np.minimum(day.astype(np.int64), self.n_days - 1)
+        return np.asarray(np.minimum(day.astype(np.int64), self.n_days - 1))
 
     def within_week(self, day: np.ndarray, is_weekend: np.ndarray, position: np.ndarray) -> np.ndarray:
-        """Move days to a weekday or a weekend day of their week (Monday to Sunday).
+        """Move days to a weekday or a weekend day of their week (Monday to Sunday), or of the next one in the window.
 
-        Parameters
-        ----------
-        day : ndarray of int, shape (n,)
-        is_weekend : ndarray of bool, shape (n,)
-        position : ndarray of float, shape (n,)
-            0-1, on the scale of how busy the five weekdays or two weekend days are.
-
-        Returns
-        -------
-        ndarray of int, shape (n,)
-            Day of the window; a day that would fall outside moves by a week.
+        `position` is 0-1 on the scale of how busy the five weekdays or two weekend days are.
         """
         first_weekday = int(self.start.astype(int) + 3) % 7  # 1970-01-01 was a Thursday
         weekday = (day + first_weekday) % 7
@@ -109,7 +74,7 @@ class Clock:
         target = np.where(is_weekend, 5 + (position >= SATURDAY_SHARE), on_weekday)
         moved = day - weekday + target
         moved = np.where(moved >= self.n_days, moved - 7, moved)
-        return np.where(moved < 0, moved + 7, moved)
+        return np.asarray(np.where(moved < 0, moved + 7, moved))
 
     @staticmethod
     def at_hour(day: np.ndarray, hour: np.ndarray) -> np.ndarray:
@@ -120,7 +85,7 @@ class Clock:
         hour = np.abs(hour)
         hour = np.where(hour >= 24, 47.999 - hour, hour)
         second = np.clip(hour * 3600, 0, 86_399).astype(np.int64)
-        return day * DAY_US + second * 1_000_000
+        return np.asarray(day * DAY_US + second * 1_000_000)
 
     def to_utc(self, local_us: np.ndarray) -> np.ndarray:
         """Convert store-local microseconds since the window's start to microseconds since 1970, UTC.

@@ -1,9 +1,15 @@
 """Who buys: the customers of one block, their archetype, states and personal constants.
 
-Belongs here: what is fixed for a customer. Does not: anything that varies from order to order.
+Belongs here: what is fixed for a customer, and a change planted in some. Does not: anything that varies from order to
+order.
+
+The planted change: some of the customers who buy every few days slow down from a known date. It can be seen within two
+weeks only in customers who would have bought several times in them, and the states of ``archetypes`` know none: the
+frequent buy every three weeks. So twice the share that slows down is made *brisk*: the first half of them slow down,
+the others go on and show what is no change.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +27,14 @@ GUEST_RATE = 0.06
 SMALL_ONCE_RATE = 0.5
 """Share of one-time buyers whose only basket is small, whomever they resemble otherwise."""
 ONE_TIME = next(i for i, a in enumerate(ARCHETYPES) if not a.states)
+BRISK_GAP_DAYS = 5.0
+"""Typical days between orders of the brisk."""
+SLOWER = 6.0
+"""How many times as long the gaps of those who slow down become."""
+KNOWN_DAYS = (90.0, 300.0)
+"""Days before the date from which the brisk have been customers."""
+MAX_SHARE = 0.25
+"""Of identified customers who slow down."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,6 @@ class Customers:
     ----------
     number : ndarray of int, shape (n,)
         Number of the customer in the store, from 1. A guest carries the number of the customer it came with.
-    is_guest : ndarray of bool, shape (n,)
     archetype : ndarray of int, shape (n,)
         Position in `ARCHETYPES`.
     states : dict of str to ndarray of int, shape (n,)
@@ -45,7 +58,7 @@ class Customers:
     slows_on : ndarray of float, shape (n,)
         Demand day from which the gaps of those who slow down are longer; infinite for all others.
     is_brisk : ndarray of bool, shape (n,)
-        Whether they were made to buy every few days (``slow_down``).
+        Whether they were made to buy every few days.
     """
 
     number: np.ndarray
@@ -79,20 +92,7 @@ SEQUENCES = {
 
 
 def phase(customers: Customers, sequence: str, customer: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Return the `position`-th value of a customer's low-discrepancy sequence.
-
-    Parameters
-    ----------
-    customers : Customers
-    sequence : str
-        Key of `SEQUENCES`.
-    customer, position : ndarray of int, shape (n,)
-        Row in `customers`, and which of their events (0, 1, ...).
-
-    Returns
-    -------
-    ndarray of float, shape (n,)
-        0-1, uniform over customers.
+    """Return the `position`-th (0, 1, ...) value of customers' low-discrepancy sequences: 0-1, shape (n,).
 
     Notes
     -----
@@ -100,22 +100,11 @@ def phase(customers: Customers, sequence: str, customer: np.ndarray, position: n
     events, against ``sqrt(p (1 - p) / n)`` for independent draws: a habit shows after few orders.
     """
     row = list(SEQUENCES).index(sequence)
-    return (customers.offsets[row, customer] + position * SEQUENCES[sequence]) % 1.0
+    return np.asarray((customers.offsets[row, customer] + position * SEQUENCES[sequence]) % 1.0)
 
 
 def draw_customers(rng: np.random.Generator, first_number: int, n_customers: int, n_days: int) -> Customers:
-    """Draw a block of customers and its guests.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    first_number : int
-        Number of the block's first customer.
-    n_customers : int
-        Identified customers in the block.
-    n_days : int
-        Length of the window in days.
-    """
+    """Draw a block of identified customers, numbered from `first_number`, and its guests."""
     n_guests = int(n_customers * GUEST_RATE)
     n = n_customers + n_guests
     is_guest = np.arange(n) >= n_customers
@@ -174,3 +163,40 @@ def _draw_activity(
     first = np.where(is_one_time, once, first)
     last = np.where(is_one_time, once, last)
     return first, last, gap
+
+
+@dataclass(frozen=True)
+class SlowDown:
+    """The share of identified customers who slow down (0 to `MAX_SHARE`), and from which demand day on."""
+
+    share: float
+    demand_day: float
+
+
+def plant_slow_down(rng: np.random.Generator, customers: Customers, slow_down: SlowDown, n_days: int) -> Customers:
+    """Make some customers brisk, and let half of them slow down.
+
+    Guests and those who buy once are left alone; the brisk are frequent buyers in their states too. `rng` is one of
+    its own, so that all other customers are those of the store without a slow-down.
+    """
+    able = np.flatnonzero(~customers.is_guest & (customers.archetype != ONE_TIME))
+    n_slow = round(slow_down.share * int((~customers.is_guest).sum()))
+    chosen = rng.permutation(able)[: 2 * n_slow]
+    first, last, gap = customers.first_day.copy(), customers.last_day.copy(), customers.gap_days.copy()
+    first[chosen] = np.maximum(slow_down.demand_day - rng.uniform(*KNOWN_DAYS, len(chosen)), 0.0)
+    last[chosen] = n_days
+    gap[chosen] = BRISK_GAP_DAYS * rng.lognormal(0.0, 0.15, len(chosen))
+    slows_on = customers.slows_on.copy()
+    slows_on[chosen[:n_slow]] = slow_down.demand_day
+    states = {axis: codes.copy() for axis, codes in customers.states.items()}
+    states["purchase_frequency"][chosen] = STATES["purchase_frequency"].index("frequent")
+    states["purchase_value"][chosen] = STATES["purchase_value"].index("large_baskets")
+    return replace(
+        customers,
+        first_day=first,
+        last_day=last,
+        gap_days=gap,
+        slows_on=slows_on,
+        is_brisk=np.isin(np.arange(len(customers)), chosen),
+        states=states,
+    )

@@ -18,8 +18,7 @@ from quimbi_assets.simulation.archetypes import (
     WEEKEND_RATE,
 )
 from quimbi_assets.simulation.clock import Clock
-from quimbi_assets.simulation.customers import ONE_TIME, Customers, phase
-from quimbi_assets.simulation.slow_down import SLOWER
+from quimbi_assets.simulation.customers import ONE_TIME, SLOWER, Customers, phase
 
 SOURCES = ("web", "pos", "draft_order", "other")
 STATUSES = ("paid", "cancelled", "test")
@@ -66,19 +65,7 @@ class Orders:
 
 
 def draw_orders(rng: np.random.Generator, customers: Customers, clock: Clock) -> Orders:
-    """Draw all orders of a block of customers.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    customers : Customers
-    clock : Clock
-
-    Returns
-    -------
-    Orders
-        At least one order a customer; a customer's first order is always a paid one.
-    """
+    """Draw all orders of a block of customers: at least one a customer, the first of them always a paid one."""
     customer, demand_day = _renewals(rng, customers, clock.n_days)
     sequence = position_in_run(customer)
     day, local_us = place_in_week(rng, customers, clock, customer, clock.calendar_day(demand_day), sequence)
@@ -124,19 +111,10 @@ def place_in_week(
     day: np.ndarray,
     sequence: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move events to the weekday and hour of the customer's ``purchase_cadence``.
+    """Move events to the weekday and hour of the customer's ``purchase_cadence``; all arrays have shape (n,).
 
-    Parameters
-    ----------
-    customer, day, sequence : ndarray of int, shape (n,)
-        Row in `customers`, day of the window, and number of the event among the customer's.
-
-    Returns
-    -------
-    day : ndarray of int, shape (n,)
-        Day of the same week (of the week beside it at the window's edges).
-    local_us : ndarray of int, shape (n,)
-        Store-local microseconds since the window's start.
+    `sequence` numbers the event among the customer's. Returned are a day of the same week (of the week beside it at
+    the window's edges), and store-local microseconds since the window's start.
     """
     cadence = customers.states["purchase_cadence"][customer]
     is_weekend = phase(customers, "weekend", customer, sequence) < WEEKEND_RATE[cadence]
@@ -173,7 +151,7 @@ def _renewals(rng: np.random.Generator, customers: Customers, n_days: int) -> tu
 def _arrivals(customers: Customers, customer: np.ndarray, gap: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Return the demand day of every order: the first day and the gaps since, added up."""
     passed = np.cumsum(gap)
-    return customers.first_day[customer] + passed - passed[first][customer]
+    return np.asarray(customers.first_day[customer] + passed - passed[first][customer])
 
 
 def _draw_status(rng: np.random.Generator, index: np.ndarray) -> np.ndarray:
@@ -188,5 +166,5 @@ def _draw_source(rng: np.random.Generator, customers: Customers, customer: np.nd
     start = (phase(customers, "channel", customer, np.zeros_like(index)) * 3).astype(np.int64)
     in_turn = np.array([0, 1, 3])[(start + index) % 3]
     stray = rng.random(len(index)) < STRAY_CHANNEL_RATE
-    own = np.where(stray, np.array([1, 0, 0, 0])[preference], preference)
-    return np.where(preference == 3, in_turn, own)
+    usual = np.where(stray, np.array([1, 0, 0, 0])[preference], preference)
+    return np.asarray(np.where(preference == 3, in_turn, usual))

@@ -1,27 +1,60 @@
-"""A whole simulated store, in memory or on disk.
+"""A whole simulated store, drawn block by block, in memory or on disk.
 
-Belongs here: the two public functions and the files they write. Does not: drawing (``blocks``).
+Belongs here: the two public functions, the files they write, and putting the pieces of a block together. Does not:
+drawing any of them.
+
+Customers are drawn in blocks of fixed size, each from its own seed. A store is therefore the same however it is
+written, and a smaller store of the same seed is the beginning of a larger one.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from quimbi_assets.simulation.blocks import Progress, draw_blocks
+from quimbi_assets.simulation.baskets import fill_baskets
+from quimbi_assets.simulation.catalogue import Catalogue, build_catalogue
 from quimbi_assets.simulation.clock import Clock
-from quimbi_assets.simulation.helpdesk import TicketKeys, with_ticket_keys
-from quimbi_assets.simulation.slow_down import MAX_SHARE, SlowDown
-from quimbi_assets.simulation.tables import Block, plain_schema
+from quimbi_assets.simulation.customers import MAX_SHARE, SlowDown, draw_customers, plant_slow_down
+from quimbi_assets.simulation.orders import draw_orders
+from quimbi_assets.simulation.tables import (
+    Block,
+    TicketKeys,
+    items_table,
+    labels_table,
+    orders_table,
+    plain_schema,
+    tickets_table,
+    with_ticket_keys,
+)
+from quimbi_assets.simulation.tickets import draw_tickets
+
+BLOCK_CUSTOMERS = 4096
+"""Customers drawn together. Part of what a seed means: changing it changes every simulated store."""
+NUMBERS_PER_BLOCK = 1_000_000
+"""Order numbers reserved for a block, more than it can use."""
+MAX_CUSTOMERS = 9_999_999
+"""Customer ids have seven digits."""
+
+PLANTED = 1
+"""Stream, beside a block's own, of what is planted on request."""
+SUPPORT = 2
+"""Stream of its tickets: whatever they come to hold, orders stay what they are."""
+
+Progress = Callable[[int, int], None]
+"""Called with customers done and customers wanted."""
 
 BLOCKS_PER_ROW_GROUP = 8
 """Blocks written at once, about 200,000 orders and 500,000 lines."""
+TABLES = ("orders", "order_items", "support_tickets", "labels")
+"""Names of the tables of every store, also of their files (``<name>.parquet``)."""
 
 
 @dataclass(frozen=True)
@@ -46,47 +79,45 @@ class SimulatedStore:
     customers: pd.DataFrame | None = None
 
 
-TABLES = ("orders", "order_items", "support_tickets", "labels")
-"""Names of the tables of every store, also of their files (``<name>.parquet``)."""
+class StoreOptions(TypedDict, total=False):
+    """What may be asked of a simulated store; see `simulate_store`."""
+
+    seed: int
+    n_years: float
+    progress: Progress | None
+    end_date: date | str
+    time_zone: str
+    currency: str
+    slow_down_share: float
+    slow_down_from: date | str | None
+    ticket_keys: TicketKeys
 
 
-def simulate_store(
-    n_customers: int,
-    seed: int = 0,
-    n_years: float = 3,
-    progress: Progress | None = None,
-    *,
-    end_date: date | str = "2025-12-31",
-    time_zone: str = "America/New_York",
-    currency: str = "USD",
-    slow_down_share: float = 0.0,
-    slow_down_from: date | str | None = None,
-    ticket_keys: TicketKeys = "customer_id",
-) -> SimulatedStore:
+def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> SimulatedStore:
     """Simulate a store in memory.
 
     Parameters
     ----------
     n_customers : int
         Identified customers, 1 to 9,999,999; guest orders come on top (about 1 % of orders).
-    seed : int
+    seed : int, default 0
         Same seed, same store. With another `n_customers`, the customers both have are the same.
-    n_years : float
+    n_years : float, default 3
         Length of history in years, at least 2.
     progress : callable, optional
         Called as ``progress(done, total)`` in customers.
-    end_date : date or str
+    end_date : date or str, default 2025-12-31
         Last store-local day; nothing happens after it.
-    time_zone : str
+    time_zone : str, default America/New_York
         IANA time zone that weekdays and hours are drawn in.
-    currency : str
+    currency : str, default USD
         Written on every order.
-    slow_down_share : float
+    slow_down_share : float, default 0
         Share of customers, 0 to 0.25, who slow down; twice as many are made to buy every few days
-        (``slow_down``), and `labels` has ``slows_down`` and ``is_brisk``.
+        (``customers``), and `labels` has ``slows_down`` and ``is_brisk``.
     slow_down_from : date or str, optional
         First store-local day of the slow-down.
-    ticket_keys : str
+    ticket_keys : str, default customer_id
         How tickets name their customer: ``customer_id``; ``email`` (they carry nothing else); ``helpdesk`` (an id of
         the helpdesk's own, and the e-mail). With the latter two there is a table ``customers``.
 
@@ -101,56 +132,94 @@ def simulate_store(
     >>> len(store.labels), store.orders["order_id"].is_unique
     (50, True)
     """
-    clock = Clock.ending(end_date, n_years, time_zone)
-    planted = _slow_down(clock, slow_down_share, slow_down_from)
-    drawn = draw_blocks(n_customers, seed, clock, currency, progress, planted)
-    blocks = [with_ticket_keys(block, ticket_keys) for block in drawn]
+    blocks = list(_draw_blocks(n_customers, **options))
     return SimulatedStore(**{name: _frame(blocks, name) for name in blocks[0]})
 
 
-def write_store(
-    store: SimulatedStore | int,
-    out_dir: str | Path,
+def write_store(n_customers: int, out_dir: str | Path, **options: Unpack[StoreOptions]) -> dict[str, int]:
+    """Write a store as ``orders``, ``order_items``, ``support_tickets``, ``labels`` (and ``customers``) ``.parquet``.
+
+    It is drawn and written block by block, in bounded memory, with the options of `simulate_store`. Files of these
+    names are replaced, each only once all are complete; where an option is refused nothing is written. Returned are
+    the rows of each table.
+    """
+    return _write_blocks(_draw_blocks(n_customers, **options), Path(out_dir))
+
+
+def _draw_blocks(
+    n_customers: int,
+    *,
     seed: int = 0,
     n_years: float = 3,
     progress: Progress | None = None,
-    *,
     end_date: date | str = "2025-12-31",
     time_zone: str = "America/New_York",
     currency: str = "USD",
     slow_down_share: float = 0.0,
     slow_down_from: date | str | None = None,
     ticket_keys: TicketKeys = "customer_id",
-) -> dict[str, int]:
-    """Write a store as ``orders``, ``order_items``, ``support_tickets``, ``labels`` (and ``customers``) ``.parquet``.
-
-    Parameters
-    ----------
-    store : SimulatedStore or int
-        A store in memory, or a number of customers to simulate and write block by block in bounded memory.
-    out_dir : str or Path
-        Created if absent. Files of these names are replaced, each only once all are complete.
-    seed, n_years, progress, end_date, time_zone, currency, slow_down_share, slow_down_from, ticket_keys
-        As for `simulate_store`; not used for a store in memory.
-
-    Returns
-    -------
-    dict of str to int
-        Rows of each table.
-
-    Raises
-    ------
-    ValueError
-        As for `simulate_store`; nothing is written then.
-    """
-    if isinstance(store, SimulatedStore):
-        frames = {name: getattr(store, name) for name in (*TABLES, "customers")}
-        whole = {n: pa.Table.from_pandas(f, preserve_index=False) for n, f in frames.items() if f is not None}
-        return _write_blocks(iter([whole]), Path(out_dir))
+) -> Iterator[Block]:
+    """Check the arguments and return the store's blocks, drawn one by one."""
     clock = Clock.ending(end_date, n_years, time_zone)
-    planted = _slow_down(clock, slow_down_share, slow_down_from)
-    drawn = draw_blocks(store, seed, clock, currency, progress, planted)
-    return _write_blocks((with_ticket_keys(block, ticket_keys) for block in drawn), Path(out_dir))
+    slow_down = _slow_down(clock, slow_down_share, slow_down_from)
+    if not 1 <= n_customers <= MAX_CUSTOMERS:
+        raise ValueError(f"the number of customers must be from 1 to {MAX_CUSTOMERS:,}, not {n_customers}")
+    if seed < 0:
+        raise ValueError(f"the seed must be 0 or more, not {seed}")
+    catalogue = build_catalogue(_generator(seed, 0), clock.n_days)
+
+    def drawn() -> Iterator[Block]:
+        for first in range(0, n_customers, BLOCK_CUSTOMERS):
+            block = _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, currency, slow_down)
+            yield with_ticket_keys(block, ticket_keys)
+            if progress is not None:
+                progress(min(first + BLOCK_CUSTOMERS, n_customers), n_customers)
+
+    return drawn()
+
+
+def _draw_block(
+    seed: int,
+    block: int,
+    last_number: int,
+    clock: Clock,
+    catalogue: Catalogue,
+    currency: str,
+    slow_down: SlowDown | None,
+) -> Block:
+    """Draw one block and drop the customers numbered above `last_number`."""
+    rng = _generator(seed, 1 + block)
+    customers = draw_customers(rng, block * BLOCK_CUSTOMERS + 1, BLOCK_CUSTOMERS, clock.n_days)
+    if slow_down is not None:
+        customers = plant_slow_down(_generator(seed, 1 + block, PLANTED), customers, slow_down, clock.n_days)
+    orders = draw_orders(rng, customers, clock)
+    baskets = fill_baskets(rng, customers, orders, catalogue, clock.end_us)
+    tickets = draw_tickets(_generator(seed, 1 + block, SUPPORT), customers, orders, clock)
+    order_number = np.empty(len(orders), dtype=np.int64)
+    order_number[np.argsort(orders.utc_us, kind="stable")] = np.arange(len(orders))
+    order_number += block * NUMBERS_PER_BLOCK
+    ticket_number = block * NUMBERS_PER_BLOCK + np.arange(len(tickets))
+    tables = {
+        "orders": orders_table(order_number, customers, orders, baskets, currency),
+        "order_items": items_table(order_number, baskets, catalogue),
+        "support_tickets": tickets_table(ticket_number, customers, tickets, clock.end_us),
+        "labels": labels_table(customers, orders, tickets, slow_down is not None),
+    }
+    wanted = customers.number <= last_number
+    if wanted.all():
+        return tables
+    rows = {
+        "orders": wanted[orders.customer],
+        "order_items": wanted[orders.customer[baskets.order]],
+        "support_tickets": wanted[tickets.customer],
+        "labels": wanted[~customers.is_guest],
+    }
+    return {name: table.filter(pa.array(rows[name])) for name, table in tables.items()}
+
+
+def _generator(seed: int, *stream: int) -> np.random.Generator:
+    """Return the generator of one independent stream of a seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
 
 
 def _slow_down(clock: Clock, share: float, day: date | str | None) -> SlowDown | None:
@@ -168,7 +237,8 @@ def _slow_down(clock: Clock, share: float, day: date | str | None) -> SlowDown |
 def _frame(blocks: list[Block], name: str) -> pd.DataFrame:
     """Return one table of all blocks as a DataFrame with plain strings."""
     schema = plain_schema(blocks[0][name])
-    return pa.concat_tables([block[name].cast(schema) for block in blocks]).to_pandas()
+    frame: pd.DataFrame = pa.concat_tables([block[name].cast(schema) for block in blocks]).to_pandas()
+    return frame
 
 
 def _write_blocks(blocks: Iterator[Block], out_dir: Path) -> dict[str, int]:

@@ -1,10 +1,11 @@
 """Blocks of drawn arrays as Arrow tables: column names, types, ids and labels.
 
-Belongs here: the shape of the four tables. Does not: any drawing.
+Belongs here: the shape of the tables; tickets that know a customer by e-mail, or by a number of the helpdesk's own, and
+the customers file that tells whose they are. Does not: any drawing, joining those tickets again.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,19 +21,18 @@ from quimbi_assets.simulation.tickets import CHANNELS, PRIORITIES, TICKET_STATUS
 UTC = pa.timestamp("us", tz="UTC")
 Block = dict[str, pa.Table]
 """The tables of one block of customers, by name."""
+TicketKeys = Literal["customer_id", "email", "helpdesk"]
+"""How tickets name their customer: by the shop's id; by e-mail alone; by the helpdesk's own id beside the e-mail."""
+FIRST_NAMES = pa.array(["ann", "ben", "carla", "david", "emma", "farid", "greta", "hugo", "ines", "jonas", "kim"])
+LAST_NAMES = pa.array(["adams", "baker", "costa", "dietrich", "evans", "fischer", "garcia"])
+HELPDESK_NUMBERS = 90_000_000
+"""The helpdesk counts its customers down from here."""
+SHOUTED_EVERY = 5
+"""One ticket in so many has its e-mail in capitals, as some people type it."""
 
 
 def number_ids(prefix: str, numbers: np.ndarray, width: int) -> pa.StringArray:
-    """Return ids of a fixed width.
-
-    Parameters
-    ----------
-    prefix : str
-        One ASCII letter.
-    numbers : ndarray of int, shape (n,)
-        From 0 to ``10**width - 1``.
-    width : int
-        Digits.
+    """Return ids of one ASCII letter and `width` digits; numbers from 0 to ``10**width - 1``.
 
     Examples
     --------
@@ -52,13 +52,7 @@ def number_ids(prefix: str, numbers: np.ndarray, width: int) -> pa.StringArray:
 def orders_table(
     order_number: np.ndarray, customers: Customers, orders: Orders, baskets: Baskets, currency: str
 ) -> pa.Table:
-    """Return the orders of a block, one row an order; guests have no customer id.
-
-    Parameters
-    ----------
-    order_number : ndarray of int, shape (n_orders,)
-        Number of each order in the store.
-    """
+    """Return the orders of a block, one row an order, numbered in the store; guests have no customer id."""
     customer_id = number_ids("c", customers.number[orders.customer], 7)
     is_guest = pa.array(customers.is_guest[orders.customer])
     currencies = np.zeros(len(orders), dtype=np.int8)
@@ -142,6 +136,28 @@ def labels_table(customers: Customers, orders: Orders, tickets: Tickets, with_rh
     return pa.table(columns)
 
 
+def with_ticket_keys(block: Block, keys: TicketKeys) -> Block:
+    """Return a block whose tickets name customers by other keys, with the table ``customers`` that resolves them.
+
+    With ``"customer_id"`` the block is returned as it is. Otherwise ``support_tickets`` has ``email`` in the place of
+    ``customer_id``, or after it, where ``customer_id`` is then the helpdesk's; ``customers`` has ``customer_id`` (the
+    shop's) and ``email`` of every identified customer. All other tables are the same.
+    """
+    if keys == "customer_id":
+        return block
+    tickets, customer_id = block["support_tickets"], block["labels"]["customer_id"]
+    position = tickets.schema.get_field_index("customer_id")
+    number = _numbers(tickets["customer_id"])
+    written = pa.chunked_array([_emails(number)])
+    is_shouted = pa.array(np.arange(len(tickets)) % SHOUTED_EVERY == 0)
+    written = pc.if_else(is_shouted, pc.utf8_upper(written), written)
+    tickets = tickets.remove_column(position).add_column(position, "email", written)
+    if keys == "helpdesk":
+        tickets = tickets.add_column(position, "customer_id", number_ids("h", HELPDESK_NUMBERS - number, 8))
+    customers = pa.table({"customer_id": customer_id, "email": _emails(_numbers(customer_id))})
+    return {**block, "support_tickets": tickets, "customers": customers}
+
+
 def plain_schema(table: pa.Table) -> pa.Schema:
     """Return the table's schema with dictionary columns as plain strings."""
     return pa.schema(
@@ -163,3 +179,21 @@ def _named(codes: np.ndarray, names: Sequence[str], hidden: np.ndarray | None = 
 def _until(instant_us: np.ndarray, end_us: int) -> pa.Array:
     """Return UTC times, null from `end_us` on."""
     return pa.array(instant_us, mask=instant_us >= end_us).cast(UTC)
+
+
+def _numbers(customer_id: pa.ChunkedArray) -> np.ndarray:
+    """Numbers of customers from the shop's ids."""
+    return np.asarray(pc.cast(pc.utf8_slice_codeunits(customer_id, 1), pa.int64()))
+
+
+def _emails(number: np.ndarray) -> pa.Array:
+    """E-mail addresses of customers, all different.
+
+    Examples
+    --------
+    >>> _emails(np.array([1, 12])).to_pylist()
+    ['ben.baker1@example.com', 'ben.fischer12@example.com']
+    """
+    first, last = (pc.take(names, pa.array(number % len(names))) for names in (FIRST_NAMES, LAST_NAMES))
+    name = pc.binary_join_element_wise(first, last, ".")
+    return pc.binary_join_element_wise(name, pc.cast(pa.array(number), pa.string()), "@example.com", "")

@@ -55,10 +55,8 @@ class Tickets:
         A time at or after the window's end has not come yet.
     channel, status, priority, topic : ndarray of int
         Position in `CHANNELS`, `TICKET_STATUSES`, `PRIORITIES`, `TOPICS`.
-    is_tagged : ndarray of bool
     satisfaction : ndarray of int
         1-5, 0 where not rated.
-    reopen_count : ndarray of int
     """
 
     customer: np.ndarray
@@ -79,15 +77,7 @@ class Tickets:
 
 
 def draw_tickets(rng: np.random.Generator, customers: Customers, orders: Orders, clock: Clock) -> Tickets:
-    """Draw the tickets that follow a block's paid orders; guests write none.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    customers : Customers
-    orders : Orders
-    clock : Clock
-    """
+    """Draw the tickets that follow a block's paid orders; guests write none."""
     history = customers.states["support_history"]
     asks = phase(customers, "ticket", orders.customer, orders.index) < TICKET_RATE[history[orders.customer]]
     asks &= (orders.status == 0) & ~customers.is_guest[orders.customer]
@@ -131,15 +121,16 @@ def _follow_up(
 
 def _whole_seconds(hours: np.ndarray) -> np.ndarray:
     """Return hours as microseconds, cut to whole seconds."""
-    return (hours * HOUR_US).astype(np.int64) // 1_000_000 * 1_000_000
+    return np.asarray((hours * HOUR_US).astype(np.int64) // 1_000_000 * 1_000_000)
 
 
 def _habit(rng: np.random.Generator, customer: np.ndarray, step: float) -> np.ndarray:
     """Return a low-discrepancy sequence over the tickets of each customer, from a random start; shape (n,)."""
     start = rng.random(customer.max(initial=0) + 1)
-    return (start[customer] + position_in_run(customer) * step) % 1.0
+    return np.asarray((start[customer] + position_in_run(customer) * step) % 1.0)
 
 
 def _pick(position: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Return one column a row of `shares` (shape (n, k), rows sum to 1) by positions in 0-1, shape (n,)."""
-    return np.minimum((position[:, None] >= np.cumsum(shares, axis=1)).sum(axis=1), shares.shape[1] - 1)
+    column = (position[:, None] >= np.cumsum(shares, axis=1)).sum(axis=1)
+    return np.asarray(np.minimum(column, shares.shape[1] - 1))
