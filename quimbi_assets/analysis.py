@@ -32,8 +32,8 @@ from quimbi_assets.ingest.survey import survey
 from quimbi_assets.instants import Instant, to_instant, zoned
 from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
 from quimbi_assets.pipeline import FittedStore, fit_store, require_population, score_store
-from quimbi_assets.profiles.archetype_choice import choose_archetypes
-from quimbi_assets.profiles.archetypes import ArchetypeSet
+from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
+from quimbi_assets.profiles.archetype_rows import archetype_names
 from quimbi_assets.profiles.profiler import Profiler
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
@@ -325,7 +325,7 @@ class Discovery:
         rows = []
         for axis, plan in plans.items():
             named = decide_names(plan, answers.get(axis, {}))[["segment_id", "segment_name", "interpretation"]]
-            counts = dict(zip(self.scores[axis].segment_ids, self._counts(axis).tolist(), strict=True))
+            counts = dict(zip(self.scores[axis].segment_ids, self.scores[axis].counts.tolist(), strict=True))
             named.insert(0, "axis", axis)
             rows.append(named.assign(customers=named["segment_id"].map(counts)))
         columns = ["axis", "segment_id", "segment_name", "interpretation", "customers"]
@@ -334,11 +334,8 @@ class Discovery:
 
     def _plan(self, axis: str) -> NamePlan:
         currency = self.history.store.currency or ""
-        return plan_names(AXES[axis], self.fitted.models[axis], self.sample[axis], currency, None, self._counts(axis))
-
-    def _counts(self, axis: str) -> Any:
-        scores = self.scores[axis]
-        return np.bincount(scores.dominant, minlength=len(scores.segment_ids))
+        counts = self.scores[axis].counts
+        return plan_names(AXES[axis], self.fitted.models[axis], self.sample[axis], currency, None, counts)
 
     def _asked(self, plans: Mapping[str, NamePlan]) -> dict[str, Mapping[str, tuple[str, str]]]:
         from quimbi_assets.resources.claude import Claude
@@ -389,8 +386,8 @@ class Discovery:
         Returns
         -------
         DataFrame
-            Indexed by ``customer_id``, in the order asked for: the columns of ``customer_profiles``, and ``segments``:
-            by axis ``id``, ``name``, ``membership`` and ``strength``.
+            Indexed by ``customer_id``, in the order asked for: the columns of ``customer_profiles``, ``segments``: by
+            axis ``id``, ``name``, ``membership`` and ``strength``, and ``archetype``: its ``id`` and ``name``.
 
         Raises
         ------
@@ -409,27 +406,35 @@ class Discovery:
             measure(own, self.fitted.models, recorded=self.fitted.recorded, reference=self.fitted.reference)
         )
         rows = self._profiler.profile(features, self._risks(own, next(iter(features.values())).index))
-        names = self._names("name")
-        records = [profile_record({str(k): v for k, v in row.items()}, names) for row in rows.to_dict("records")]
+        named = self._names("name"), self._archetype_names
+        records = [profile_record({str(k): v for k, v in row.items()}, *named) for row in rows.to_dict("records")]
         return pd.DataFrame(records).set_index("customer_id").reindex(wanted)
 
     @cached_property
     def _profiler(self) -> Profiler:
         return Profiler(
             self.fitted.models,
-            {str(axis): rows for axis, rows in self.segments.groupby("axis")},
+            self._segments_by_axis,
             dict.fromkeys(self.fitted.models, "0"),
             store_id=self.history.store.store_id,
             as_of=zoned(self.history.end),
             currency=self.history.store.currency or "",
-            archetypes=self._archetypes,
+            archetypes=self._archetypes.kept,
             weak=[axis for axis, noise in self.fitted.noise.items() if noise.status != ACTIVE],
         )
 
     @property
-    def _archetypes(self) -> ArchetypeSet:
+    def _segments_by_axis(self) -> dict[str, pd.DataFrame]:
+        return {str(axis): rows for axis, rows in self.segments.groupby("axis")}
+
+    @cached_property
+    def _archetypes(self) -> ArchetypeChoice:
         active = [axis for axis, noise in self.fitted.noise.items() if noise.status == ACTIVE]
-        return choose_archetypes(self.scores, None, active).kept
+        return choose_archetypes(self.scores, None, active)
+
+    @cached_property
+    def _archetype_names(self) -> dict[str, str]:
+        return archetype_names(self._archetypes, self._segments_by_axis)
 
     @cached_property
     def _churn(self) -> ChurnModel | str:

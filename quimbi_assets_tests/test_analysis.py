@@ -65,6 +65,10 @@ def test_a_profile_alone_is_one_of_many(discovery):
     assert discovery.profile([first]).loc[first].equals(both.loc[first])
     names = discovery.dominant_segments()
     assert both.loc[first, "segments"]["purchase_value"]["name"] == names.loc[first, "purchase_value"]
+    archetype = both.loc[first, "archetype"]
+    assert archetype["id"] == both.loc[first, "archetype_id"]
+    words = archetype["name"].replace(" ", "_")
+    assert archetype["name"] == "all customers" or words.split(",_")[0] in set(discovery.segments["segment_name"])
 
 
 def flat(**columns):

@@ -15,6 +15,7 @@ from quimbi_assets.commands.console import out
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.reading import common_currency
+from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.postgres.tables.segments import read_held_reasons, read_profiles, read_segments
 from quimbi_assets.resources.postgres.tables.stores import read_store
 
@@ -103,7 +104,7 @@ def print_segments(found: dict[str, Any]) -> None:
 
 
 def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of ``customer_profiles`` as JSON-able objects with ``segments`` by name, in the order asked for.
+    """Return the rows of ``customer_profiles`` as JSON-able objects in the order asked for, with today's names.
 
     Raises
     ------
@@ -118,9 +119,14 @@ def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, An
 def _profiles(now: Database, store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
     rows = _records(read_profiles(now, store_id, customer_ids))
     _, segments = read_segments(now, store_id)
+    archetypes = read_archetypes(now, store_id).set_index("archetype_id")["name"].to_dict()
+    return [profile_record(row, _names(segments), archetypes) for row in rows]
+
+
+def _names(segments: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return the names of segments by axis and id."""
     by_axis = segments.groupby("axis_name")
-    names = {str(axis): dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in by_axis}
-    return [profile_record(row, names) for row in rows]
+    return {str(axis): dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in by_axis}
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -137,20 +143,18 @@ def print_profiles(store_id: str, customer_ids: Sequence[str]) -> None:
     """
     from quimbi_assets.axes import AXES
     from quimbi_assets.profiles.fingerprint import nearest_customers
-    from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes, read_fingerprints
+    from quimbi_assets.resources.postgres.tables.archetypes import read_fingerprints
 
     with open_database().snapshot() as now:
         currency = read_store(now, store_id).currency or common_currency(now, store_id) or ""
         profiles = _profiles(now, store_id, customer_ids)
         axes, segments = read_segments(now, store_id)
-        names = read_archetypes(now, store_id).set_index("archetype_id")["name"]
         near = nearest_customers(read_fingerprints(now, store_id), customer_ids, NEIGHBOURS)
     weak = set(axes.loc[axes["status"] == "weak", "axis_name"])
-    by_axis = {str(name): frame for name, frame in segments.groupby("axis_name")}
+    names = _names(segments)
     alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}
     for profile in profiles:
-        name = names.get(profile["archetype_id"], "")
-        text = render_profile(profile, AXES, by_axis, currency, name, alike.get(profile["customer_id"], ()), weak)
+        text = render_profile(profile, AXES, names, currency, alike.get(profile["customer_id"], ()), weak)
         out.print(text, markup=False)
         out.print()
 

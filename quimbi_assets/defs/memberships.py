@@ -98,7 +98,7 @@ class _Look:
 
     def at(self, scores: AxisScores) -> None:
         values = scores.memberships
-        self._counts += np.bincount(scores.memberships.argmax(axis=1), minlength=len(self._ids))
+        self._counts += scores.counts
         self._top.append(values.max(axis=1))
         self._n_low += int(scores.low_evidence.sum())
         if len(values):

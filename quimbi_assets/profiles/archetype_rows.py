@@ -63,26 +63,37 @@ def archetype_rows(
     KeyError
         If a segment has no name.
     """
-    words = {axis: dict(zip(t["segment_id"], t["segment_name"], strict=True)) for axis, t in segments.items()}
-    traits = [
-        {axis: {"segment_id": s, "segment_name": str(words[axis][s])} for axis, s in one.items()}
-        for one in choice.kept.traits()
-    ]
-    ids, share = choice.kept.ids(), 100 * choice.counts / choice.counts.sum()
+    names = archetype_names(choice, segments, previous)
     frame = pd.DataFrame(
         {
             "store_id": store_id,
-            "archetype_id": ids,
-            "name": _names(ids, traits, choice.counts.tolist(), _kept_names(previous)),
-            "traits": [json.dumps(one) for one in traits],
+            "archetype_id": list(names),
+            "name": list(names.values()),
+            "traits": [json.dumps(one) for one in _named_traits(choice, segments)],
             "customer_count": choice.counts.astype(np.int64),
-            "population_percentage": share,
+            "population_percentage": 100 * choice.counts / choice.counts.sum(),
             "valid_from": valid_from,
             "valid_to": None,
             "as_of": as_of,
         }
     )
     return frame.sort_values(["customer_count", "archetype_id"], ascending=[False, True], ignore_index=True)
+
+
+def archetype_names(
+    choice: ArchetypeChoice, segments: Mapping[str, pd.DataFrame], previous: pd.DataFrame | None = None
+) -> dict[str, str]:
+    """Name the archetypes of a store, by id, as ``archetype_rows`` does."""
+    traits, ids = _named_traits(choice, segments), choice.kept.ids()
+    return dict(zip(ids, _names(ids, traits, choice.counts.tolist(), _kept_names(previous)), strict=True))
+
+
+def _named_traits(choice: ArchetypeChoice, segments: Mapping[str, pd.DataFrame]) -> list[dict[str, dict[str, str]]]:
+    words = {axis: dict(zip(t["segment_id"], t["segment_name"], strict=True)) for axis, t in segments.items()}
+    return [
+        {axis: {"segment_id": s, "segment_name": str(words[axis][s])} for axis, s in one.items()}
+        for one in choice.kept.traits()
+    ]
 
 
 def kept_archetypes(rows: pd.DataFrame | None) -> ArchetypeSet | None:

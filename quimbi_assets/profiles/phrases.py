@@ -1,8 +1,8 @@
 """Numbers as people read them, for a whole column at once: ``£1,240``, ``12 orders``, ``9 days ago``, and clauses.
 
 Belongs here: Arrow text kernels that write numbers, and what a churn risk rests on in shop words ("last order 95 days
-ago, 3.2 times the average gap of 30 days"). The *usual* gap of the axes is a median, and here is none. Does not: single values (``naming.values``), sentences on a customer
-(``interpretation``), weighing facts (``churn``).
+ago, 3.2 times the average gap of 30 days"). The *usual* gap of the axes is a median, and here is none. Does not:
+single values (``naming.values``), sentences on a customer (``interpretation``), weighing facts (``churn``).
 """
 
 from collections.abc import Mapping

@@ -27,7 +27,11 @@ MENTIONED = 0.1
 """Membership from which a second segment is worth a mention."""
 
 
-def profile_record(row: Mapping[str, Any], segments: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Any]:
+def profile_record(
+    row: Mapping[str, Any],
+    segments: Mapping[str, Mapping[str, str]] | None = None,
+    archetypes: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Turn a profile row into plain Python values.
 
     Parameters
@@ -37,13 +41,16 @@ def profile_record(row: Mapping[str, Any], segments: Mapping[str, Mapping[str, s
         dicts.
     segments : mapping of axis to mapping of segment id to name, optional
         Adds ``segments``.
+    archetypes : mapping of archetype id to name, optional
+        Adds ``archetype``.
 
     Returns
     -------
     dict
         The same columns; nested ones as dicts, instants as ISO texts, undefined values as None.
         ``json.dumps`` takes it. ``segments``: by axis the ``id`` and ``name`` of the dominant segment, the
-        ``membership`` in it (0-1) and the ``strength`` in words.
+        ``membership`` in it (0-1) and the ``strength`` in words. ``archetype``: ``id`` and ``name``, None where it
+        has none.
     """
     record = {key: _plain(value) for key, value in dict(row).items()}
     for column in JSON_COLUMNS:
@@ -59,6 +66,8 @@ def profile_record(row: Mapping[str, Any], segments: Mapping[str, Mapping[str, s
             }
             for axis, segment in record["dominant_segments"].items()
         }
+    if archetypes is not None:
+        record["archetype"] = {"id": record["archetype_id"], "name": archetypes.get(record["archetype_id"])}
     return record
 
 
@@ -77,9 +86,8 @@ def _plain(value: Any) -> Any:
 def render_profile(
     row: Mapping[str, Any],
     axes: Mapping[str, Axis],
-    segments: Mapping[str, pd.DataFrame],
+    segments: Mapping[str, Mapping[str, str]],
     currency: str = "",
-    archetype_name: str = "",
     neighbours: Sequence[str] = (),
     weak: Collection[str] = (),
 ) -> str:
@@ -88,15 +96,12 @@ def render_profile(
     Parameters
     ----------
     row : mapping
-        As for ``profile_record``.
+        As for ``profile_record``, or what that returned: then the archetype is called by its name.
     axes : mapping of axis to Axis
         Declarations; supply questions, meanings and units.
-    segments : mapping of axis to DataFrame
-        ``segment_id`` and ``segment_name``.
+    segments : mapping of axis to mapping of segment id to name
     currency : str, default ""
         ISO code or sign.
-    archetype_name : str, default ""
-        What the customer's archetype is called.
     neighbours : sequence of str
         Ids of the customers most like this one, nearest first.
     weak : collection of str
@@ -109,7 +114,8 @@ def render_profile(
         the values behind it.
     """
     record = profile_record(row)
-    called = f" ({archetype_name})" if archetype_name else ""
+    name = record.get("archetype", {}).get("name")
+    called = f" ({name})" if name else ""
     lines = [
         f"Customer {record['customer_id']} of store {record['store_id']}, archetype {record['archetype_id']}{called}",
         record["interpretation"],
@@ -119,9 +125,8 @@ def render_profile(
     measured = record["segment_memberships"]
     for name in [*(axis for axis in axes if axis in measured), *(axis for axis in measured if axis not in axes)]:
         memberships = measured[name]
-        known = dict(zip(segments[name]["segment_id"], segments[name]["segment_name"], strict=True))
         lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{WEAK if name in weak else ''}"]
-        lines.append(f"  {_place(record, name, memberships, known)}")
+        lines.append(f"  {_place(record, name, memberships, segments[name])}")
         lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
     return "\n".join(lines)
 

@@ -58,6 +58,16 @@ class AxisScores:
         """Position of the nearest segment, shape (n,), the first of equals, as ``AxisModel.predict``."""
         return np.argmin(self.distances, axis=1)
 
+    @property
+    def dominant_ids(self) -> NDArray[np.object_]:
+        """Id of the dominant segment of each customer, shape (n,)."""
+        return np.array(self.segment_ids, dtype=object)[self.dominant]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Customers whose dominant segment each is, shape (k,)."""
+        return np.bincount(self.dominant, minlength=len(self.segment_ids))
+
     def part(self, rows: slice) -> "AxisScores":
         """Return the scores of some of the customers."""
         return AxisScores(

@@ -50,7 +50,7 @@ class ScoredSnapshot:
 
     def dominant(self) -> dict[str, Ids]:
         """Return by axis the dominant segment of every customer, shape (n,); archetypes last."""
-        segments = {axis: np.array(s.segment_ids, dtype=object)[s.dominant] for axis, s in self.scores.items()}
+        segments = {axis: score.dominant_ids for axis, score in self.scores.items()}
         return segments if self.archetypes is None else {**segments, ARCHETYPE: self.archetypes}
 
 

@@ -93,8 +93,10 @@ def test_profiles_as_json_in_the_order_asked_for(quimbi, two_stores):
     assert set(first) == {
         "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
         "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "churn_drivers",
-        "interpretation", "model_versions", "as_of", "segments",
+        "interpretation", "model_versions", "as_of", "segments", "archetype",
     }  # fmt: skip
+    assert first["archetype"]["id"] == first["archetype_id"]
+    assert re.fullmatch(r"[a-z0-9 ,_]+", first["archetype"]["name"])
     for axis, own in first["segments"].items():
         assert set(own) == {"id", "name", "membership", "strength"}
         assert own["id"] == first["dominant_segments"][axis]

@@ -16,8 +16,12 @@ def test_a_record_is_plain_json(profiles):
     assert record["fingerprint"] == [float(x) for x in profiles["fingerprint"].iloc[0]]
 
 
-def test_a_record_says_where_a_customer_stands_by_name(profiles, segments):
-    names = {axis: dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in segments.items()}
+@pytest.fixture
+def names(segments):
+    return {axis: dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in segments.items()}
+
+
+def test_a_record_says_where_a_customer_stands_by_name(profiles, names):
     record = profile_record(profiles.iloc[0], names)
     assert list(record) == [*profiles.columns, "segments"]
     assert set(record["segments"]) == set(record["dominant_segments"])
@@ -35,15 +39,15 @@ def test_nested_columns_may_come_as_dicts(profiles):
     assert profile_record(record) == record
 
 
-def test_a_person_reads_it(profiles, segments, features):
-    text = render_profile(profiles.iloc[0], AXES, segments, "GBP")
+def test_a_person_reads_it(profiles, names, features):
+    text = render_profile(profiles.iloc[0], AXES, names, "GBP")
     lines = text.splitlines()
     row = profiles.iloc[0]
     assert lines[0] == f"Customer c000 of store shop, archetype {row['archetype_id']}"
     assert lines[1] == row["interpretation"]
     assert "purchase frequency - How often do they buy?" in lines
     dominant = json.loads(row["dominant_segments"])["purchase_value"]
-    name = segments["purchase_value"].set_index("segment_id").loc[dominant, "segment_name"].replace("_", " ")
+    name = names["purchase_value"][dominant].replace("_", " ")
     share = json.loads(row["segment_memberships"])["purchase_value"][dominant]
     place = lines[lines.index("purchase value - How much do they spend?") + 1]
     assert place.startswith(f"  {name} {100 * share:.0f} %")
@@ -53,24 +57,27 @@ def test_a_person_reads_it(profiles, segments, features):
     )
 
 
-def test_low_evidence_is_said(profiles, segments, features):
+def test_low_evidence_is_said(profiles, names, features):
     row = int((features["purchase_value"]["n_orders"] == 1).to_numpy().argmax())
-    assert "too few orders to judge" in render_profile(profiles.iloc[row], AXES, segments)
+    assert "too few orders to judge" in render_profile(profiles.iloc[row], AXES, names)
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
-def test_undefined_features_are_not_listed(profiles, segments, row):
-    assert "not known" not in render_profile(profiles.iloc[row], AXES, segments)
+def test_undefined_features_are_not_listed(profiles, names, row):
+    assert "not known" not in render_profile(profiles.iloc[row], AXES, names)
 
 
-def test_the_archetype_is_called_by_name_and_the_most_alike_are_listed(profiles, segments):
-    row = profiles.iloc[0]
-    lines = render_profile(row, AXES, segments, "GBP", "rare buyers, big baskets", ["c007", "c009"]).splitlines()
-    assert lines[0].endswith(f"archetype {row['archetype_id']} (rare buyers, big baskets)")
+def test_the_archetype_is_called_by_name_and_the_most_alike_are_listed(profiles, names):
+    called = profiles["archetype_id"].iloc[0]
+    record = profile_record(profiles.iloc[0], archetypes={called: "rare buyers, big baskets"})
+    assert record["archetype"] == {"id": called, "name": "rare buyers, big baskets"}
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+    lines = render_profile(record, AXES, names, "GBP", ["c007", "c009"]).splitlines()
+    assert lines[0].endswith(f"archetype {called} (rare buyers, big baskets)")
     assert lines[2] == "Most alike: customers c007, c009."
 
 
-def test_a_weak_axis_is_marked(profiles, segments):
-    text = render_profile(profiles.iloc[0], AXES, segments, weak={"purchase_value"})
+def test_a_weak_axis_is_marked(profiles, names):
+    text = render_profile(profiles.iloc[0], AXES, names, weak={"purchase_value"})
     assert text.count("weak axis: its segments may be chance") == 1
     assert "How much do they spend? (weak axis" in text

@@ -81,7 +81,7 @@ def test_a_mean_is_not_called_what_the_axes_call_a_median():
     orders["order_date"] = cut - pd.to_timedelta(orders["ago"], unit="D")
     history = past_of(orders, cut)
     axis = Features(measure_axes(history, ["loyalty_trajectory"], reference=fit_reference(history)))
-    assert axis["loyalty_trajectory"].loc["ann", "overdue_ratio"] == pytest.approx(4.0)  # 40 days over the median of 70, 10 and 10
+    assert axis["loyalty_trajectory"].loc["ann", "overdue_ratio"] == pytest.approx(4.0)  # 40 over 10
     meaning = AXES["loyalty_trajectory"].feature("overdue_ratio").meaning
     words = fact_words(measure(read_history(history), cut, 70), 70, "GBP")
     assert "usual gap" in meaning
@@ -137,6 +137,6 @@ def test_profiles_without_risk_say_why(profiler, features):
 
 
 def render_profile_of(row, profiler):
-    from quimbi_assets.axes import AXES
-
-    return render_profile(row.to_dict(), AXES, profiler.context.segments, "GBP").split("\n")
+    frames = profiler.context.segments
+    names = {axis: dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in frames.items()}
+    return render_profile(row.to_dict(), AXES, names, "GBP").split("\n")

@@ -30,6 +30,14 @@ def test_a_three_four_five_triangle():
     assert ann["membership"][0] == pytest.approx(1 / (1 + np.exp(-5)))
 
 
+def test_the_nearest_segment_is_dominant_where_memberships_cannot_tell():
+    """Memberships of far customers round to the same number; whoever counts, counts the nearest."""
+    memberships, distances = np.full((2, 2), 0.5), np.array([[2.0, 1.0], [1.0, 2.0]])
+    scores = AxisScores(pd.Index(["ann", "bob"]), ["t_1", "t_2"], memberships, distances, np.zeros(2, dtype=bool))
+    assert scores.dominant_ids.tolist() == ["t_2", "t_1"]
+    assert scores.counts.tolist() == [1, 1]
+
+
 def test_tables_bring_the_scores_back(models, features):
     scores = score_axis(models["purchase_value"], features["purchase_value"])
     back = scores_from_table(scores_to_table(scores), scores.segment_ids)
