@@ -144,7 +144,7 @@ def test_snapshots_and_drift(quimbi, two_stores):
     assert set(found) == {
         "store_id", "week", "as_of", "compared_with", "customers", "causes", "migrations", "alerts", "at_risk",
         "floors",
-        "feature_psi", "segment_psi", "large_psi", "later_models",
+        "feature_psi", "segment_psi", "large_psi", "later_models", "currency",
     }  # fmt: skip
     assert set(found["causes"]) <= {"acted", "silent"}
     assert {alert["customer_id"] for alert in found["alerts"] if alert["alert"] == "newly_at_risk"} <= {
@@ -153,7 +153,8 @@ def test_snapshots_and_drift(quimbi, two_stores):
     assert found["at_risk"] == sorted(found["at_risk"], key=lambda one: (one["week"], one["priority"]), reverse=True)
     code, out, _ = quimbi("drift", "--store-id", "south")
     assert code == 0
-    assert "newly at risk" in out
+    silent, lapsed = found["causes"]["silent"], len([a for a in found["alerts"] if a["alert"] == "newly_at_risk"])
+    assert f"{silent:,} silent (only time passed; {lapsed:,} of them lapsed this week)" in out
 
 
 def test_ctrl_c_is_one_line_and_leaves_everything_usable(two_stores, quimbi):

@@ -112,6 +112,8 @@ def test_drift_says_how_far_how_fast_and_why(store, database):
     assert set(found["causes"]) == {"acted", "silent"}
     assert all(flow["cause"] in ("acted", "silent") for flow in found["migrations"])
     assert all(alert["cause"] in ("acted", "silent") for alert in found["alerts"])
+    moved = [alert for alert in found["alerts"] if alert["alert"] == "moved"]
+    assert all(alert["axis"] in AXES and alert["from_name"] and alert["to_name"] for alert in moved)
     assert found["floors"]["silence"] >= 1.3
 
 

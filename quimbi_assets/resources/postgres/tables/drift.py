@@ -24,7 +24,7 @@ CAUSES = """
         WHERE store_id = %(s)s AND week = %(w)s AND drift IS NOT NULL
     ) moved WHERE cause IS NOT NULL GROUP BY cause ORDER BY cause
 """
-FLOWS = """
+NAMES = """
     WITH names AS (
         SELECT DISTINCT ON (axis_name, id) axis_name, id, name FROM (
             SELECT axis_name, segment_id AS id, segment_name AS name, valid_to, valid_from
@@ -33,6 +33,8 @@ FLOWS = """
             FROM quimbi.archetypes WHERE store_id = %(s)s
         ) every ORDER BY axis_name, id, valid_to DESC NULLS FIRST, valid_from DESC
     )
+"""
+FLOWS = f"""{NAMES}
     SELECT m.axis_name AS axis, from_segment, f.name AS from_name, to_segment, t.name AS to_name, cause,
            count(*) AS customers, max(from_week) AS from_week
     FROM quimbi.segment_migrations m
@@ -41,11 +43,24 @@ FLOWS = """
     WHERE store_id = %(s)s AND week = %(w)s
     GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY m.axis_name = 'archetype', customers DESC, 1, 2, 4, 6
 """
-ALERTS = """
-    SELECT customer_id, alert, alert_cause AS cause, lifetime_value, churn_risk_score FROM quimbi.customer_history
-    WHERE store_id = %(s)s AND week = %(w)s AND alert IS NOT NULL
-    ORDER BY alert = 'moved', coalesce(churn_risk_score, 1) * lifetime_value DESC NULLS LAST, customer_id
+ALERTS = f"""{NAMES}
+    SELECT h.customer_id, alert, alert_cause AS cause, lifetime_value, churn_risk_score,
+           moved.axis_name AS axis, from_segment, f.name AS from_name, to_segment, t.name AS to_name
+    FROM quimbi.customer_history h
+    LEFT JOIN LATERAL (
+        SELECT m.axis_name, m.from_segment, m.to_segment FROM quimbi.segment_migrations m
+        LEFT JOIN quimbi.axis_models a ON a.store_id = m.store_id AND a.axis_name = m.axis_name
+        WHERE m.store_id = h.store_id AND m.week = h.week AND m.customer_id = h.customer_id AND m.cause = h.alert_cause
+          AND m.axis_name <> 'archetype'
+        ORDER BY coalesce(a.status, '') = 'weak', m.drift DESC NULLS LAST, m.axis_name LIMIT 1
+    ) moved ON true
+    LEFT JOIN names f ON f.axis_name = moved.axis_name AND f.id = moved.from_segment
+    LEFT JOIN names t ON t.axis_name = moved.axis_name AND t.id = moved.to_segment
+    WHERE h.store_id = %(s)s AND h.week = %(w)s AND alert IS NOT NULL
+    ORDER BY alert = 'moved', coalesce(churn_risk_score, 1) * lifetime_value DESC NULLS LAST, h.customer_id
 """
+"""Alerted customers, each with the farthest migration of the alert's cause, on an axis that is not weak where there is
+one."""
 AT_RISK = """
     SELECT h.week, h.customer_id, h.lifetime_value, coalesce(now.churn_risk_score, h.churn_risk_score) AS risk,
            coalesce(now.churn_risk_score, h.churn_risk_score, 1) * h.lifetime_value AS priority
