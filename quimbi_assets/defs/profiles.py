@@ -238,7 +238,7 @@ def _same_customers(one: AxisTable, other: AxisTable) -> bool:
 
 def _batches(
     aligned: AlignedAxes, context: ProfileContext, history: History, churn: LoadedModel | str
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[pa.Table]:
     """Assemble the profiles batch by batch, in order of customer ids."""
     features, memberships = (side_by_side(found, MOST_ROWS) for found in (aligned.features, aligned.memberships))
     for measured, scored in zip(features, memberships, strict=True):
@@ -268,7 +268,7 @@ def _serving_churn(
 class _Checked:
     """Profiles on their way to the tables, refused as a whole if any row is not what it should be."""
 
-    def __init__(self, batches: Iterator[pd.DataFrame]) -> None:
+    def __init__(self, batches: Iterator[pa.Table]) -> None:
         self._batches, self._look = batches, SchemaCheck(PROFILE_SCHEMA)
         self.archetypes: Counter[str] = Counter()
         self._n_known, self._value = 0, 0.0
@@ -280,12 +280,11 @@ class _Checked:
 
     def __iter__(self) -> Iterator[pa.Table]:
         for batch in self._batches:
-            self._look.look_at(batch)
-            counts = batch["archetype_id"].value_counts()
-            self.archetypes.update(dict(zip(counts.index.astype(str), counts, strict=True)))
-            self._n_known += int(batch["churn_risk_score"].notna().sum())
-            self._value += float(np.nansum(batch["lifetime_value"].to_numpy(dtype=np.float64, na_value=np.nan)))
-            yield pa.Table.from_pandas(batch, preserve_index=False)
+            self._look.look_at(batch.to_pandas(types_mapper=pd.ArrowDtype))
+            self.archetypes.update(batch["archetype_id"].to_pylist())
+            self._n_known += len(batch) - batch["churn_risk_score"].null_count
+            self._value += float(np.nansum(batch["lifetime_value"].to_numpy()))
+            yield batch
         if not self.check.passed:
             metadata = self.check.metadata
             raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=metadata)

@@ -59,7 +59,7 @@ def assemble_scores(
     ValueError
         If there is no axis, or the frames are not of the same customers.
     """
-    return pd.concat(list(profile_batches(scores, features, context, churn)), ignore_index=True)
+    return pa.concat_tables(profile_batches(scores, features, context, churn)).to_pandas(types_mapper=pd.ArrowDtype)
 
 
 def profile_batches(
@@ -67,7 +67,7 @@ def profile_batches(
     features: Mapping[str, pd.DataFrame],
     context: ProfileContext,
     churn: ChurnRisks | None = None,
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[pa.Table]:
     """Build profiles as ``assemble_scores`` does, yielding them some thousand rows at a time, in order.
 
     Raises
@@ -85,7 +85,7 @@ def profile_batches(
         features = _with_risk(features, churn)
     for rows, batch in _batches(ordered, features, len(customers)):
         part = None if churn is None else churn.part(rows)
-        yield _table(*batch, context, part).to_pandas(types_mapper=pd.ArrowDtype)
+        yield _table(*batch, context, part)
 
 
 def _with_risk(features: Mapping[str, pd.DataFrame], churn: ChurnRisks) -> Mapping[str, pd.DataFrame]:

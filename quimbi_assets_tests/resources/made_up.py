@@ -88,7 +88,8 @@ def publication(store_id, versions, batches=None, **changes):
         "archetypes": lambda: archetypes(store_id),
         "lineage": [(axis, versions[axis], lineage) for axis in axes],
     }
-    rows = [profiles(4, versions)] if batches is None else batches
+    batches = [profiles(4, versions)] if batches is None else batches
+    rows = (batch.append_column("store_id", pa.repeat(store_id, len(batch))) for batch in batches)
     return Publication(
         store_id=store_id, run_id="run", as_of=AS_OF, profiles=rows, model_versions=versions, **(given | changes)
     )

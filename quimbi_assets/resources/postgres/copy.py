@@ -26,15 +26,15 @@ def lock(cursor: Any, name: str) -> None:
     cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"quimbi:{name}",))
 
 
-def copy_frame(cursor: Any, target: str, frame: pd.DataFrame) -> None:
+def copy_frame(cursor: Any, target: str, frame: pd.DataFrame | pa.Table) -> None:
     """Append `frame` to the table `target`, whose columns have the frame's names."""
-    columns = ", ".join(f'"{column}"' for column in frame.columns)
+    columns = ", ".join(f'"{column}"' for column in _names(frame))
     for start in range(0, len(frame), CHUNK):
-        text = as_csv(frame.iloc[start : start + CHUNK])
-        cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv)", text, size=1 << 20)
+        part = frame.slice(start, CHUNK) if isinstance(frame, pa.Table) else frame.iloc[start : start + CHUNK]
+        cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv)", as_csv(part), size=1 << 20)
 
 
-def as_csv(frame: pd.DataFrame) -> io.BytesIO:
+def as_csv(frame: pd.DataFrame | pa.Table) -> io.BytesIO:
     """Return `frame` as PostgreSQL reads CSV, without header."""
     buffer = io.BytesIO()
     pacsv.write_csv(_writable(frame), buffer, pacsv.WriteOptions(include_header=False))
@@ -184,16 +184,20 @@ def by_hashing(cursor: Any) -> None:
     cursor.execute("SET LOCAL enable_nestloop = off")
 
 
-def _writable(frame: pd.DataFrame) -> pa.Table:
+def _names(frame: pd.DataFrame | pa.Table) -> list[str]:
+    return frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
+
+
+def _writable(frame: pd.DataFrame | pa.Table) -> pa.Table:
     """Return `frame` as Arrow columns that CSV can hold: arrays as PostgreSQL literals, instants in UTC."""
     columns = {}
-    for name in frame.columns:
+    for name in _names(frame):
         values = frame[name]
-        if isinstance(values.dtype, pd.DatetimeTZDtype):
+        if isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype):
             naive = pa.array(values.dt.tz_convert("UTC").dt.tz_localize(None), from_pandas=True)
             columns[name] = naive.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
             continue
-        column = pa.array(values, from_pandas=True)
+        column = pa.array(values, from_pandas=True) if isinstance(values, pd.Series) else values
         if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
             joined = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
             column = pc.binary_join_element_wise("{", joined, "}", "")

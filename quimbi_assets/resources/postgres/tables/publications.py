@@ -105,7 +105,7 @@ class Publication:
     segments : mapping of axis to DataFrame
         Rows of ``dim_segment_master``; what was current on these axes ends where they begin. Rows that are published
         already stay as they are.
-    profiles : iterable of Arrow tables or record batches
+    profiles : iterable of pyarrow.Table
         Rows of ``customer_profiles``: all of the store's, some thousand at a time; JSON as text. Taken once, while
         the rows before are being written.
     archetypes : callable
@@ -123,7 +123,7 @@ class Publication:
     as_of: datetime
     axes: Mapping[str, AxisState]
     segments: Mapping[str, pd.DataFrame]
-    profiles: Iterable[pa.Table | pa.RecordBatch]
+    profiles: Iterable[pa.Table]
     archetypes: Callable[[], pd.DataFrame]
     model_versions: Mapping[str, str]
     lineage: Sequence[tuple[str, str, pd.DataFrame]] = ()
@@ -284,15 +284,14 @@ def _refuse_mixture(cursor: Any, store_id: str, versions: Mapping[str, str]) -> 
         )
 
 
-def _replace_profiles(cursor: Any, store_id: str, profiles: Iterable[pa.Table | pa.RecordBatch]) -> None:
+def _replace_profiles(cursor: Any, store_id: str, profiles: Iterable[pa.Table]) -> None:
     """Replace all profiles of the store; a batch is written while the next one is made, so two are in memory."""
     cursor.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
     with ThreadPoolExecutor(1) as copier:
         writing: Future[None] | None = None
         for batch in profiles:
-            frame = batch.to_pandas(types_mapper=pd.ArrowDtype).assign(store_id=store_id)
             if writing is not None:
                 writing.result()
-            writing = copier.submit(copy_frame, cursor, "quimbi.customer_profiles", frame)
+            writing = copier.submit(copy_frame, cursor, "quimbi.customer_profiles", batch)
         if writing is not None:
             writing.result()
