@@ -290,7 +290,7 @@ class Discovery:
             if axis in self.scores:
                 ids = self.scores[str(axis)].segment_ids
                 shown = [names[str(axis)][segment] if names else segment for segment in ids]
-                sizes = zip(shown, self._counts(str(axis)), strict=True)
+                sizes = zip(shown, self.scores[str(axis)].counts, strict=True)
                 line += ", " + ", ".join(f"{name} {n:,}" for name, n in sizes)
             lines.append(line)
         return "\n  ".join(lines)

@@ -119,8 +119,9 @@ def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, An
 def _profiles(now: Database, store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
     rows = _records(read_profiles(now, store_id, customer_ids))
     _, segments = read_segments(now, store_id)
-    archetypes = read_archetypes(now, store_id).set_index("archetype_id")["name"].to_dict()
-    return [profile_record(row, _names(segments), archetypes) for row in rows]
+    archetypes = read_archetypes(now, store_id)
+    archetype_names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
+    return [profile_record(row, _names(segments), archetype_names) for row in rows]
 
 
 def _names(segments: pd.DataFrame) -> dict[str, dict[str, str]]:

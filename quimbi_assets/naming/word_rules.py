@@ -55,7 +55,7 @@ def is_near(feature: Feature, description: pd.DataFrame) -> np.ndarray:
     if feature.transform not in SKEWED or feature.low != 0 or feature.neutral is not None:
         return np.zeros(len(description), dtype=bool)
     here, all_ = (description[f"{stat}:{feature.name}"].to_numpy(dtype=float) for stat in ("q50", "population_q50"))
-    return (all_ > 0) & (np.abs(here - all_) < ALIKE * all_)
+    return np.asarray((all_ > 0) & (np.abs(here - all_) < ALIKE * all_))
 
 
 def _holds(feature: Feature, side: int, centre: float, still: float) -> bool:

@@ -59,7 +59,8 @@ def assemble_scores(
     ValueError
         If there is no axis, or the frames are not of the same customers.
     """
-    return pa.concat_tables(profile_batches(scores, features, context, churn)).to_pandas(types_mapper=pd.ArrowDtype)
+    table = pa.concat_tables(profile_batches(scores, features, context, churn))
+    return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))
 
 
 def profile_batches(

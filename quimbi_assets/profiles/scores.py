@@ -56,7 +56,7 @@ class AxisScores:
     @property
     def dominant(self) -> NDArray[np.intp]:
         """Position of the nearest segment, shape (n,), the first of equals, as ``AxisModel.predict``."""
-        return np.argmin(self.distances, axis=1)
+        return np.asarray(np.argmin(self.distances, axis=1))
 
     @property
     def dominant_ids(self) -> NDArray[np.object_]:

@@ -111,7 +111,7 @@ def _texts(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     """Hash texts, each distinct one once."""
     encoded = pc.fill_null(column, "").combine_chunks().dictionary_encode()
     distinct = encoded.dictionary.to_pandas().to_numpy(dtype=object)
-    return pd.util.hash_array(distinct, categorize=False)[encoded.indices.to_numpy()]
+    return np.asarray(pd.util.hash_array(distinct, categorize=False)[encoded.indices.to_numpy()])
 
 
 def _mixed(values: NDArray[np.float64]) -> NDArray[np.uint64]:

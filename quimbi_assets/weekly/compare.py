@@ -66,12 +66,13 @@ class PastComparison:
     @cached_property
     def customers(self) -> pd.Index:
         """Ids, ascending."""
-        return pd.Index(self.table.read(["customer_id"])["customer_id"].to_pandas(), dtype="str")
+        customers: pd.Index = pd.Index(self.table.read(["customer_id"])["customer_id"].to_pandas(), dtype="str")
+        return customers
 
     @cached_property
     def cause(self) -> NDArray[np.str_]:
         """Why each customer moved."""
-        return self.table.read(["cause"])["cause"].to_numpy().astype(str)
+        return np.asarray(self.table.read(["cause"])["cause"].to_numpy().astype(str))
 
     @property
     def surprisal_before(self) -> Array:

@@ -88,7 +88,7 @@ def axis_drift(older: Array, newer: Array) -> Array:
     >>> axis_drift(np.array([[1.0, 0.0], [0.6, 0.4]]), np.array([[0.0, 1.0], [0.6, 0.4]])).tolist()
     [1.0, 0.0]
     """
-    return np.sqrt(np.sum((newer - older) ** 2, axis=1) / 2.0)
+    return np.asarray(np.sqrt(np.sum((newer - older) ** 2, axis=1) / 2.0))
 
 
 def measure_drift(older: ScoredSnapshot, newer: ScoredSnapshot) -> dict[str, Array]:

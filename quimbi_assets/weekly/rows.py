@@ -87,7 +87,7 @@ def history_rows(week: date, at: Instant, part: TakenPart, models: WeekModels) -
             "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),
         }
     )
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
+    return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))
 
 
 def drift_rows(comparison: Comparison) -> Iterator[pd.DataFrame]:
