@@ -21,7 +21,6 @@ from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.reading import common_currency
 from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.segments import read_segments
@@ -109,7 +108,8 @@ def open_profiler(store_id: str) -> StoreProfiler:
     Raises
     ------
     UnknownStoreError, BadInputError
-        If the store is unknown or was never run.
+        If the store is unknown, was never run, or a run of it ended half-way: what customers are measured against would
+        not be what their models know.
     """
     database = open_database()
     with database.snapshot() as now:
@@ -117,12 +117,16 @@ def open_profiler(store_id: str) -> StoreProfiler:
         axes, segments = read_segments(now, store_id)
         published = read_publication(now, store_id)
         archetypes = read_archetypes(now, store_id)
-        currency = store.currency or common_currency(now, store_id) or ""
     if published is None:
         raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
     versions = {axis: version for axis, version in published.model_versions.items() if axis != CHURN}
     tables = parquet_tables()
-    recorded = tables.required(AssetKey(["features", next(iter(versions))]), store_id).facts.recorded
+    measured = tables.required(AssetKey(["features", next(iter(versions))]), store_id).facts
+    if measured.at != published.as_of:
+        raise BadInputError(
+            f"store {store_id}: a run measured customers as of {measured.at} and did not end, profiles are as of "
+            f"{published.as_of}; end it: quimbi run --store-id {store_id}"
+        )
     reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
     loaded = MlflowTracking().tracking().registry.load_versions(store_id, published.model_versions)
     churn = loaded.pop(CHURN, None) or _why_no_churn(tables.table(CHURN_KEY, store_id), store_id, published.as_of)
@@ -132,11 +136,11 @@ def open_profiler(store_id: str) -> StoreProfiler:
         versions,
         store_id=store_id,
         as_of=published.as_of.to_pydatetime(),
-        currency=currency,
+        currency=(measured.store or store).currency or "",
         archetypes=kept_archetypes(archetypes),
         weak=axes.loc[axes["status"] == "weak", "axis_name"],
     )
-    return StoreProfiler(store, profiler, reference, recorded, published.as_of, churn)
+    return StoreProfiler(store, profiler, reference, measured.recorded, published.as_of, churn)
 
 
 def _why_no_churn(summary: AxisTable | None, store_id: str, at: Instant) -> str:

@@ -1,6 +1,7 @@
 """The whole graph on real parts: what a store's data team would find after a run."""
 
 import json
+from dataclasses import replace
 
 import dagster as dg
 import pandas as pd
@@ -20,6 +21,7 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
+from quimbi_assets.resources import profiling
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
@@ -159,6 +161,18 @@ def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(two_st
             assert scores == pytest.approx(stored["segment_memberships"][axis], abs=1e-9)
         for same in ("archetype_id", "interpretation", "lifetime_value"):
             assert row[same] == stored[same]
+
+
+def test_nobody_is_profiled_with_features_of_a_run_that_did_not_end(two_stores, tmp_path, monkeypatch):
+    other = parquet_tables(f"file://{tmp_path}")
+    for key in (axis_key("features", name) for name in AXES):
+        facts = parquet_tables().required(key, "north").facts
+        other.write(
+            key, "north", pd.DataFrame({"customer_id": ["c1"]}), replace(facts, at=facts.at + pd.Timedelta("7D"))
+        )
+    monkeypatch.setattr(profiling, "parquet_tables", lambda: other)
+    with pytest.raises(BadInputError, match=r"did not end, profiles are as of .*: quimbi run --store-id north"):
+        open_profiler("north")
 
 
 def test_a_run_as_of_the_past_is_blind_to_later_rows(database, two_stores):
