@@ -31,65 +31,46 @@ _IN_WORDS = {
 
 @dataclass(frozen=True)
 class Feature:
-    """One measured quantity of an axis.
-
-    Parameters
-    ----------
-    name : str
-        Column name; carries its unit (``_days``, ``_per_month``, ``_ratio``, ``n_``).
-    unit : str
-        Unit as a shopkeeper reads it: ``"days"``, ``"orders a month"``, ``"share"``, ``"money"``, ``"count"``,
-        ``"index"`` (unitless).
-    meaning : str
-        One sentence in a shopkeeper's words.
-    low, high : float or None
-        Inclusive range of every defined value; None is unbounded.
-    clusters : bool
-        Whether the feature shapes the segments; False: stored for people to read.
-    transform : str
-        Applied before winsorising and scaling: ``identity``, ``log1p``, ``signed_log1p``
-        (``sign(x) log1p(|x|)``) or ``logit_shrunk`` (``log((x + 0.05) / (1 - x + 0.05))``).
-    few, many : str
-        Words for a low and a high value in a segment's name: ``"rare"`` / ``"frequent"``.
-    synonyms : (str, str)
-        Further words for a low and for a high value, by which names that are not the rules' are held to the numbers:
-        phrases joined by ``_``, between blanks.
-    fact : str
-        Features of an axis with the same fact show it from several sides: a name says one of them.
-    at_end : str
-        Word for a value at the low end of the range, where ``few`` would say too little.
-    of_most : bool
-        Whether ``many`` is true of the larger half of the whole only: 20 % at full price is not a full-price buyer.
-    neutral : float, optional
-        Value on whose two sides the words ``few`` and ``many`` are true: a trend of +0.01 is not "shrinking", however
-        fast others grow. None: low and high are relative to the other customers.
-    unmoved : (float, str), optional
-        How far from ``neutral`` a value is neither, and the word for it: a trend of 1 % a month is ``"steady"``.
-    needs : tuple of str
-        Columns without which the feature is not recorded, as ``"orders.discount_amount"``;
-        ``"orders.time_of_day"`` stands for order dates that carry a clock time, ``"orders.refund"`` for
-        refunds recorded on orders or on their lines.
-    kind : str
-        ``number``, ``text``, ``flag`` (yes/no) or ``date`` (ISO 8601 text); only numbers cluster.
-    """
+    """One measured quantity of an axis."""
 
     name: str
+    """Column name; carries its unit (``_days``, ``_per_month``, ``_ratio``, ``n_``)."""
     unit: str
+    """Unit as a shopkeeper reads it: ``"days"``, ``"orders a month"``, ``"share"``, ``"money"``, ``"count"``,
+    ``"index"`` (unitless)."""
     meaning: str
+    """One sentence in a shopkeeper's words."""
     low: float | None = None
     high: float | None = None
+    """Inclusive range of every defined value; None is unbounded."""
     clusters: bool = True
+    """Whether the feature shapes the segments; False: stored for people to read."""
     transform: Transform = "identity"
+    """Applied before winsorising and scaling: ``identity``, ``log1p``, ``signed_log1p`` (``sign(x) log1p(|x|)``) or
+    ``logit_shrunk`` (``log((x + 0.05) / (1 - x + 0.05))``)."""
     few: str = "low"
     many: str = "high"
+    """Words for a low and a high value in a segment's name: ``"rare"`` / ``"frequent"``."""
     synonyms: tuple[str, str] = ("", "")
+    """Further words for a low and for a high value, by which names that are not the rules' are held to the numbers:
+    phrases joined by ``_``, between blanks."""
     fact: str = ""
+    """Features of an axis with the same fact show it from several sides: a name says one of them."""
     at_end: str = ""
+    """Word for a value at the low end of the range, where ``few`` would say too little."""
     of_most: bool = False
+    """Whether ``many`` is true of the larger half of the whole only: 20 % at full price is not a full-price buyer."""
     neutral: float | None = None
+    """Value on whose two sides the words ``few`` and ``many`` are true: a trend of +0.01 is not "shrinking", however
+    fast others grow. None: low and high are relative to the other customers."""
     unmoved: tuple[float, str] | None = None
+    """How far from ``neutral`` a value is neither, and the word for it: a trend of 1 % a month is ``"steady"``."""
     needs: tuple[str, ...] = ()
+    """Columns without which the feature is not recorded, as ``"orders.discount_amount"``; ``"orders.time_of_day"``
+    stands for order dates that carry a clock time, ``"orders.refund"`` for refunds recorded on orders or on their
+    lines."""
     kind: Kind = "number"
+    """``number``, ``text``, ``flag`` (yes/no) or ``date`` (ISO 8601 text); only numbers cluster."""
 
     @classmethod
     def share(
@@ -119,43 +100,28 @@ class Feature:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an axis claims to tell of the days to come, and is held to by the backtest.
-
-    Parameters
-    ----------
-    name : str
-        One of the axis's features, measured on those days alone, or a quantity of ``backtest.outcomes``.
-    absent : float or None
-        Value of a customer who did not order in those days; None: only those who did are looked at.
-    log : bool
-        Whether ``log1p`` of it is explained: money and counts, whose few largest would be all the variance.
-    """
+    """What an axis claims to tell of the days to come, and is held to by the backtest."""
 
     name: str
+    """One of the axis's features, measured on those days alone, or a quantity of ``backtest.outcomes``."""
     absent: float | None = None
+    """Value of a customer who did not order in those days; None: only those who did are looked at."""
     log: bool = False
+    """Whether ``log1p`` of it is explained: money and counts, whose few largest would be all the variance."""
 
 
 @dataclass(frozen=True)
 class Structural:
-    """A state that a mass of customers share exactly and that may be its own segment.
-
-    Parameters
-    ----------
-    feature : str
-        Column of the axis that tells the state.
-    equals : float
-        Its value in that state.
-    name : str
-        Segment name, snake_case.
-    meaning : str
-        The state as a clause about the customers: ``"bought exactly once"``.
-    """
+    """A state that a mass of customers share exactly and that may be its own segment."""
 
     feature: str
+    """Column of the axis that tells the state."""
     equals: float
+    """Its value in that state."""
     name: str
+    """Segment name, snake_case."""
     meaning: str
+    """The state as a clause about the customers: ``"bought exactly once"``."""
 
 
 ONE_TIME_BUYERS = Structural("n_orders", 1, "one_time_buyers", "bought exactly once")
@@ -166,49 +132,33 @@ ONCE_OR_TWICE_BUYERS = tuple(
 
 @dataclass(frozen=True)
 class Axis:
-    """One behavioural question about a customer, and how it is measured.
-
-    Parameters
-    ----------
-    name : str
-        Snake-case name, equal to the module's.
-    question : str
-        The question it answers, in a shopkeeper's words.
-    kind : {"marketing", "support"}
-        Which half of the fourteen it belongs to.
-    people : str
-        Plural noun for customers seen through this axis: ``"buyers"``, ``"spenders"``.
-    features : tuple of Feature
-        Clustering features first, 3 to 6 of them.
-    measure : callable
-        ``Tables -> ibis Table`` with ``customer_id`` and every recorded feature, one row a customer.
-        Customers it leaves out, and values it cannot define, become NULL.
-    essential : tuple of str
-        Columns without which the axis's question makes no sense for a store.
-    min_orders : int
-        Orders from which a customer's values are evidence; below it ``evidence`` is ``"low"``.
-    structural : tuple of Structural
-        States offered to the model as segments of their own.
-    outcomes : tuple of Outcome
-        What it is held to; empty: its own clustering features.
-    reference : bool
-        Whether features are measured against the store reference, which is then kept with the model.
-    description : str
-        The module's docstring: text of the asset, of the docs and of prompts.
-    """
+    """One behavioural question about a customer, and how it is measured."""
 
     name: str
+    """Snake-case name, equal to the module's."""
     question: str
+    """The question it answers, in a shopkeeper's words."""
     kind: Literal["marketing", "support"]
+    """Which half of the fourteen it belongs to."""
     people: str
+    """Plural noun for customers seen through this axis: ``"buyers"``, ``"spenders"``."""
     features: tuple[Feature, ...]
+    """Clustering features first, 3 to 6 of them."""
     measure: "Callable[[Tables], ir.Table]" = field(repr=False)
+    """``Tables -> ibis Table`` with ``customer_id`` and every recorded feature, one row a customer. Customers it leaves
+    out, and values it cannot define, become NULL."""
     essential: tuple[str, ...] = ()
+    """Columns without which the axis's question makes no sense for a store."""
     min_orders: int = 1
+    """Orders from which a customer's values are evidence; below it ``evidence`` is ``"low"``."""
     structural: tuple[Structural, ...] = ()
+    """States offered to the model as segments of their own."""
     outcomes: tuple[Outcome, ...] = ()
+    """What it is held to; empty: its own clustering features."""
     reference: bool = False
+    """Whether features are measured against the store reference, which is then kept with the model."""
     description: str = ""
+    """The module's docstring: text of the asset, of the docs and of prompts."""
 
     @property
     def clustering_features(self) -> tuple[Feature, ...]:
@@ -216,13 +166,7 @@ class Axis:
         return tuple(f for f in self.features if f.clusters)
 
     def feature(self, name: str) -> Feature:
-        """Return the declared feature of that name.
-
-        Raises
-        ------
-        KeyError
-            If the axis declares no such feature.
-        """
+        """Return the declared feature of that name."""
         for candidate in self.features:
             if candidate.name == name:
                 return candidate

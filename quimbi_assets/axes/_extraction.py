@@ -68,30 +68,20 @@ def _checked_axes(axes: Iterable[str] | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The features of some axes of a history: what will be measured, before a row of it is.
-
-    Parameters
-    ----------
-    history : History
-        Of one instant.
-    recorded : frozenset of str
-        Columns the store records.
-    reference : StoreReference
-        What a few features are measured against.
-    axes : list of str
-        The active ones.
-    inactive : dict of str to str
-        Reason of each axis that is not.
-    unrecorded : dict of str to list of str
-        Clustering features of active axes that the store cannot have.
-    """
+    """The features of some axes of a history: what will be measured, before a row of it is."""
 
     history: History
+    """Of one instant."""
     recorded: frozenset[str]
+    """Columns the store records."""
     reference: StoreReference
+    """What a few features are measured against."""
     axes: list[str]
+    """The active ones."""
     inactive: dict[str, str] = field(default_factory=dict)
+    """Reason of each axis that is not."""
     unrecorded: dict[str, list[str]] = field(default_factory=dict)
+    """Clustering features of active axes that the store cannot have."""
 
     @property
     def at(self) -> Instant:

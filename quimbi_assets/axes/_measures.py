@@ -97,8 +97,7 @@ def medians(table: ir.Table, value: str, name: str) -> ir.Table:
     sorted_ = ibis.window(group_by="customer_id", order_by="value")
     whole = ibis.window(group_by="customer_id")
     ranked = known.mutate(
-        position=ibis.row_number().over(sorted_).cast("int64") * 2,
-        size=known.value.count().over(whole).cast("int64"),
+        position=ibis.row_number().over(sorted_).cast("int64") * 2, size=known.value.count().over(whole).cast("int64")
     )
     middle = ranked.filter((ranked.position >= ranked.size - 2) & (ranked.position <= ranked.size))
     return middle.group_by("customer_id").agg(middle.value.mean().name(name))

@@ -22,22 +22,15 @@ LUXURY_QUANTILE = 0.8
 
 @dataclass(frozen=True)
 class StoreReference:
-    """Fitted store-wide quantities.
-
-    Parameters
-    ----------
-    product_prices : DataFrame
-        ``product_id``, ``cheap_price``: the 10 % quantile of the product's own unit prices, for products sold at
-        least 10 times at more than one price level.
-    category_prices : DataFrame
-        ``category``, ``luxury_price``: the 80 % quantile of unit prices within the category.
-    median_gap_days : float or None
-        Median days between consecutive orders of the same customer.
-    """
+    """Fitted store-wide quantities."""
 
     product_prices: pd.DataFrame
+    """``product_id``, ``cheap_price``: the 10 % quantile of the product's own unit prices, for products sold at least
+    10 times at more than one price level."""
     category_prices: pd.DataFrame
+    """``category``, ``luxury_price``: the 80 % quantile of unit prices within the category."""
     median_gap_days: float | None = None
+    """Median days between consecutive orders of the same customer."""
 
     @classmethod
     def empty(cls) -> "StoreReference":
@@ -49,14 +42,10 @@ class StoreReference:
 
     def to_frame(self) -> pd.DataFrame:
         """Return everything as one table: ``kind`` (product, category, gap), ``key``, ``value``."""
-        products = pd.DataFrame(
-            {"kind": "product", "key": self.product_prices["product_id"], "value": self.product_prices["cheap_price"]}
-        )
-        categories = pd.DataFrame(
-            {"kind": "category", "key": self.category_prices["category"], "value": self.category_prices["luxury_price"]}
-        )
-        gap = pd.DataFrame({"kind": ["gap"], "key": ["median_gap_days"], "value": [self.median_gap_days]})
-        frame = pd.concat([products, categories, gap], ignore_index=True)
+        gap = pd.DataFrame({"key": ["median_gap_days"], "value": [self.median_gap_days]})
+        by_kind = {"product": self.product_prices, "category": self.category_prices, "gap": gap}
+        tables = [table.set_axis(["key", "value"], axis=1).assign(kind=kind) for kind, table in by_kind.items()]
+        frame = pd.concat(tables, ignore_index=True)[["kind", "key", "value"]]
         return frame.astype({"kind": "str", "key": "str", "value": "float64"})
 
     @classmethod

@@ -27,18 +27,12 @@ REFERENCE_SCHEMAS = {
 
 @dataclass(frozen=True)
 class Tables:
-    """What an axis measures on: relations of one store as of one instant.
-
-    Parameters
-    ----------
-    recorded : frozenset of str
-        Columns that the store records, as ``"orders.discount_amount"``; see ``History.recorded``.
-    business_hours : BusinessHours
-        Opening hours in store-local time.
-    """
+    """What an axis measures on: relations of one store as of one instant."""
 
     recorded: frozenset[str]
+    """Columns that the store records, as ``"orders.discount_amount"``; see ``History.recorded``."""
     business_hours: BusinessHours = field(default_factory=BusinessHours)
+    """Opening hours in store-local time."""
 
     @property
     def orders(self) -> ir.Table:

@@ -88,12 +88,7 @@ AXIS = Axis(
         ),
         Feature.text("primary_category", "Category bought most often", ("items.category",)),
         Feature(
-            "unique_products",
-            "count",
-            "Different products bought",
-            low=0,
-            clusters=False,
-            needs=("items.product_id",),
+            "unique_products", "count", "Different products bought", low=0, clusters=False, needs=("items.product_id",)
         ),
     ),
 )

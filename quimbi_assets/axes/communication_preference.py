@@ -29,10 +29,7 @@ from quimbi_assets.axes._tables import Tables
 # Assumption: stores name their channels freely; these words decide, in this order.
 CHANNEL_WORDS = (
     ("draft_order", r"draft"),
-    (
-        "web",
-        r"(^|[^a-z])(web|web ?shop|web ?site|online|online ?store|e-?shop|e-?commerce|internet)([^a-z]|$)",
-    ),
+    ("web", r"(^|[^a-z])(web|web ?shop|web ?site|online|online ?store|e-?shop|e-?commerce|internet)([^a-z]|$)"),
     ("pos", r"(^|[^a-z])(pos|store|retail|in-?store|branch)([^a-z]|$)"),
 )
 

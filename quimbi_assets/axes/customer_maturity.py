@@ -17,9 +17,7 @@ RECENT_DAYS = 90
 def measure(tables: Tables) -> ir.Table:
     """Tenure, active share of it, recent rate against the lifetime rate, stage and score."""
     orders, customers = tables.orders, tables.customers
-    recent = orders.group_by("customer_id").agg(
-        n_recent=count_if(orders.days_ago <= number(RECENT_DAYS)),
-    )
+    recent = orders.group_by("customer_id").agg(n_recent=count_if(orders.days_ago <= number(RECENT_DAYS)))
     t = join(customers.select("customer_id", "n_orders", "tenure_days", "days_since_last_order"), recent)
     recent_rate = t.n_recent.cast("float64") / number(RECENT_DAYS)
     lifetime_rate = ratio(t.n_orders, t.tenure_days)
@@ -29,8 +27,7 @@ def measure(tables: Tables) -> ir.Table:
         tenure_months=tenure_months,
         active_span_ratio=share(t.tenure_days - t.days_since_last_order, t.tenure_days),
         acceleration=where(
-            t.tenure_days > number(RECENT_DAYS),
-            ratio(recent_rate - lifetime_rate, recent_rate + lifetime_rate),
+            t.tenure_days > number(RECENT_DAYS), ratio(recent_rate - lifetime_rate, recent_rate + lifetime_rate)
         ),
         lifecycle_stage=_lifecycle_stage(t, tenure_months),
         maturity_score=_maturity_score(t, tenure_months),

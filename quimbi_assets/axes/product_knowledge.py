@@ -27,11 +27,7 @@ def measure(tables: Tables) -> ir.Table:
         primary_category_dominance=ratio(categories.n_lines.max(), categories.n_lines.sum()),
     )
     t = join(
-        customers.select("customer_id", "n_orders"),
-        pairs,
-        by_category,
-        repeat_rates(products),
-        _new_products(tables),
+        customers.select("customer_id", "n_orders"), pairs, by_category, repeat_rates(products), _new_products(tables)
     )
     lines = t.n_lines.cast("float64")
     came_back = t.n_orders >= 2

@@ -7,15 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Structural
-from quimbi_assets.axes._measures import (
-    join,
-    most_common,
-    number,
-    ratio,
-    repeat_rates,
-    share,
-    where,
-)
+from quimbi_assets.axes._measures import join, most_common, number, ratio, repeat_rates, share, where
 from quimbi_assets.axes._tables import Tables
 
 TOP_SHARE = 0.2

@@ -11,6 +11,11 @@ value). Axes of one `GROUPS` entry therefore always move together.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 STATES: dict[str, tuple[str, ...]] = {
     "purchase_frequency": ("frequent", "occasional", "lapsed"),
@@ -59,21 +64,13 @@ class Archetype:
 ARCHETYPES: tuple[Archetype, ...] = tuple(
     Archetype(name, share, tuple(states.split()))
     for name, share, states in (
-        (
-            "loyal_regulars",
-            0.12,
-            "frequent large_baskets full_price weekday_evening web focused habitual never served",
-        ),
+        ("loyal_regulars", 0.12, "frequent large_baskets full_price weekday_evening web focused habitual never served"),
         (
             "bargain_hunters",
             0.10,
             "occasional small_baskets deal_seeker weekday_evening web broad novelty sometimes frustrated",
         ),
-        (
-            "weekend_browsers",
-            0.11,
-            "occasional growing_baskets mixed weekend in_store broad novelty never curious",
-        ),
+        ("weekend_browsers", 0.11, "occasional growing_baskets mixed weekend in_store broad novelty never curious"),
         (
             "serial_returners",
             0.12,
@@ -99,7 +96,7 @@ ARCHETYPES: tuple[Archetype, ...] = tuple(
 )
 
 
-def state_codes() -> dict[str, np.ndarray]:
+def state_codes() -> dict[str, Ints]:
     """Return the state of every repeat archetype on every axis: positions in ``STATES[axis]``.
 
     Examples

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quimbi_assets.simulation.archetypes import GROWTH_ORDERS, GROWTH_UNITS, RETURNED_LINES, TIER
+from quimbi_assets.simulation.archetypes import GROWTH_ORDERS, GROWTH_UNITS, RETURNED_LINES, TIER, Floats, Ints
 from quimbi_assets.simulation.catalogue import Catalogue
 from quimbi_assets.simulation.clock import DAY_US
 from quimbi_assets.simulation.customers import Customers, phase
@@ -34,34 +34,18 @@ N_ROTATING = 4
 
 @dataclass(frozen=True)
 class Baskets:
-    """Order lines of one block (shape (n_lines,)) and what orders come to (shape (n_orders,)), money in cents.
+    """Order lines of one block (shape (n_lines,)) and what orders come to (shape (n_orders,)), money in cents."""
 
-    Parameters
-    ----------
-    order : ndarray of int
-        Row in the block's `Orders`.
-    line_no : ndarray of int
-        From 1.
-    product, quantity, price : ndarray of int
-        Product, units, unit price.
-    refund : ndarray of int
-        Money given back on the line, 0 if none.
-    refunded_us : ndarray of int
-        Microseconds since 1970, UTC; meaningless where `refund` is 0.
-    order_gross, order_discount, order_refund : ndarray of int
-        Sum of ``quantity * price``, what was taken off it, and what was given back.
-    """
-
-    order: np.ndarray
-    line_no: np.ndarray
-    product: np.ndarray
-    quantity: np.ndarray
-    price: np.ndarray
-    refund: np.ndarray
-    refunded_us: np.ndarray
-    order_gross: np.ndarray
-    order_discount: np.ndarray
-    order_refund: np.ndarray
+    order: Ints  # row in the block's `Orders`
+    line_no: Ints  # from 1
+    product: Ints
+    quantity: Ints
+    price: Ints  # of a unit
+    refund: Ints  # given back on the line, 0 if nothing
+    refunded_us: Ints  # microseconds since 1970, UTC; meaningless where `refund` is 0
+    order_gross: Ints  # sum of ``quantity * price``
+    order_discount: Ints  # taken off it
+    order_refund: Ints  # given back
 
 
 def fill_baskets(
@@ -80,15 +64,7 @@ def fill_baskets(
     order_gross = np.add.reduceat(quantity * price, first)
     order_discount = np.rint(order_gross * orders.discount_rate).astype(np.int64)
     refund, refunded_us = _draw_refunds(
-        rng,
-        customers,
-        orders,
-        order,
-        line_no,
-        n_lines,
-        quantity * price,
-        order_discount / order_gross,
-        end_us,
+        rng, customers, orders, order, line_no, n_lines, quantity * price, order_discount / order_gross, end_us
     )
     return Baskets(
         order=order,
@@ -105,13 +81,8 @@ def fill_baskets(
 
 
 def _choose_products(
-    rng: np.random.Generator,
-    customers: Customers,
-    orders: Orders,
-    catalogue: Catalogue,
-    order: np.ndarray,
-    line_no: np.ndarray,
-) -> np.ndarray:
+    rng: np.random.Generator, customers: Customers, orders: Orders, catalogue: Catalogue, order: Ints, line_no: Ints
+) -> Ints:
     """Return the product of every line, shape (n_lines,).
 
     Favourites by ``repurchase_behavior``; other lines from the categories of ``category_exploration``, each time a
@@ -137,7 +108,7 @@ def _choose_products(
     return np.where(is_favourite, favourites[np.minimum(slot, N_FAVOURITES - 1), customer], novelty)
 
 
-def _home_categories(rng: np.random.Generator, catalogue: Catalogue, n: int) -> np.ndarray:
+def _home_categories(rng: np.random.Generator, catalogue: Catalogue, n: int) -> Ints:
     """Return different categories for every customer, shape (N_HOMES, n)."""
     n_categories = len(catalogue.category_popularity)
     steps = rng.integers(1, (n_categories - 1) // (N_HOMES - 1) + 1, (N_HOMES, n))
@@ -145,9 +116,7 @@ def _home_categories(rng: np.random.Generator, catalogue: Catalogue, n: int) -> 
     return np.cumsum(steps, axis=0) % n_categories
 
 
-def _choose_categories(
-    customers: Customers, catalogue: Catalogue, homes: np.ndarray, customer: np.ndarray, line: np.ndarray
-) -> np.ndarray:
+def _choose_categories(customers: Customers, catalogue: Catalogue, homes: Ints, customer: Ints, line: Ints) -> Ints:
     """Return the category of every line that is no favourite, shape (n_lines,)."""
     position = phase(customers, "category", customer, line)
     breadth = customers.states["category_exploration"][customer]
@@ -156,7 +125,7 @@ def _choose_categories(
     return np.where(breadth == 2, catalogue.draw_category(position), homes[home, customer])
 
 
-def _favourite_products(customers: Customers, catalogue: Catalogue, homes: np.ndarray) -> np.ndarray:
+def _favourite_products(customers: Customers, catalogue: Catalogue, homes: Ints) -> Ints:
     """Return every customer's favourites, all different, shape (n_favourites, n_customers)."""
     everyone = np.arange(len(customers))
     tier = TIER[customers.states["purchase_value"]]
@@ -174,7 +143,7 @@ def _favourite_products(customers: Customers, catalogue: Catalogue, homes: np.nd
     )
 
 
-def _times_before(key: np.ndarray) -> np.ndarray:
+def _times_before(key: Ints) -> Ints:
     """Return how many equal keys stand anywhere before each element, shape (n,).
 
     Examples
@@ -188,26 +157,27 @@ def _times_before(key: np.ndarray) -> np.ndarray:
     return times
 
 
-def _draw_quantities(rng: np.random.Generator, customers: Customers, orders: Orders, order: np.ndarray) -> np.ndarray:
+def _draw_quantities(rng: np.random.Generator, customers: Customers, orders: Orders, order: Ints) -> Ints:
     """Return units per line: mostly one, now and then up to six, and more and more for the growing."""
     draw = rng.random(len(order))
     bulk = 4 + (draw * 1000).astype(np.int64) % 3
     units = np.select([draw < 0.92, draw < 0.975, draw < 0.99], [1, 2, 3], bulk)
     run = np.minimum(orders.index // GROWTH_ORDERS, GROWTH_UNITS.shape[1] - 1)
-    return np.asarray(units * GROWTH_UNITS[customers.states["purchase_value"][orders.customer], run][order])
+    growth: Ints = GROWTH_UNITS[customers.states["purchase_value"][orders.customer], run]
+    return units * growth[order]
 
 
 def _draw_refunds(
     rng: np.random.Generator,
     customers: Customers,
     orders: Orders,
-    order: np.ndarray,
-    line_no: np.ndarray,
-    n_lines: np.ndarray,
-    line_gross: np.ndarray,
-    discount_share: np.ndarray,
+    order: Ints,
+    line_no: Ints,
+    n_lines: Ints,
+    line_gross: Ints,
+    discount_share: Floats,
     end_us: int,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Ints, Ints]:
     """Return refund (cents) and refund time (microseconds UTC) of every line.
 
     Notes

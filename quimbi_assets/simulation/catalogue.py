@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quimbi_assets.simulation.archetypes import BASE_PRICE
+from quimbi_assets.simulation.archetypes import BASE_PRICE, Floats, Ints
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "Kitchen": ("Cookware", "Knives", "Bakeware", "Storage"),
@@ -24,6 +24,7 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "Coffee & Tea": ("Beans", "Leaf tea", "Brewers", "Mugs"),
 }
 """Categories, most popular first, each with its product types."""
+PRODUCT_TYPES = tuple(name for types in CATEGORIES.values() for name in types)
 
 PRODUCTS_PER_POOL = 84
 """Products of one category and price tier; 12 x 2 x 84 = 2,016 in all."""
@@ -34,37 +35,18 @@ POPULARITY_EXPONENT = 1.0
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Products of one store; product p belongs to pool ``p // PRODUCTS_PER_POOL`` = category x tier.
+    """Products of one store; product p belongs to pool ``p // PRODUCTS_PER_POOL`` = category x tier."""
 
-    Parameters
-    ----------
-    product_type : ndarray of int, shape (n_products,)
-        Position in `product_type_names`.
-    category_popularity : ndarray, shape (n_categories,)
-        Cumulated popularity, ends at 1.
-    popularity : ndarray, shape (n_products,)
-        Pool number plus the cumulated popularity within the pool: increasing over the whole array.
-    price_cents : ndarray of int, shape (n_products, n_weeks)
-        Unit price in every week of the window.
-    """
+    product_type: Ints  # position in `PRODUCT_TYPES`, shape (n_products,)
+    category_popularity: Floats  # cumulated, ends at 1; shape (n_categories,)
+    popularity: Floats  # pool number + cumulated popularity within the pool: increasing throughout; shape (n_products,)
+    price_cents: Ints  # of a unit in every week of the window, shape (n_products, n_weeks)
 
-    product_type: np.ndarray
-    category_popularity: np.ndarray
-    popularity: np.ndarray
-    price_cents: np.ndarray
-
-    @property
-    def n_products(self) -> int:
-        """Number of products."""
-        return len(self.popularity)
-
-    def draw_category(self, position: np.ndarray) -> np.ndarray:
+    def draw_category(self, position: Floats) -> Ints:
         """Return the category at a 0-1 position on the scale of popularity, shape as given."""
         return np.searchsorted(self.category_popularity, position, side="right")
 
-    def draw_product(
-        self, category: np.ndarray, tier: np.ndarray, position: np.ndarray, further: np.ndarray
-    ) -> np.ndarray:
+    def draw_product(self, category: Ints, tier: Ints, position: Floats, further: Ints) -> Ints:
         """Return products of pools (category and tier) at 0-1 positions on their scales of popularity; shape (n,).
 
         `further` are ranks to go on from there (past the last, from the first again): different numbers give
@@ -72,22 +54,11 @@ class Catalogue:
         """
         first = (category * N_TIERS + tier) * PRODUCTS_PER_POOL
         rank = np.searchsorted(self.popularity, first // PRODUCTS_PER_POOL + position, side="right") - first
-        return np.asarray(first + (rank + further) % PRODUCTS_PER_POOL)
+        return first + (rank + further) % PRODUCTS_PER_POOL
 
-    def category_of(self, product: np.ndarray) -> np.ndarray:
+    def category_of(self, product: Ints) -> Ints:
         """Return the category code of products, shape as given."""
         return product // (PRODUCTS_PER_POOL * N_TIERS)
-
-
-def product_type_names() -> list[str]:
-    """Return all product types, in the order of their codes.
-
-    Examples
-    --------
-    >>> product_type_names()[:2]
-    ['Cookware', 'Knives']
-    """
-    return [name for types in CATEGORIES.values() for name in types]
 
 
 def build_catalogue(rng: np.random.Generator, n_days: int) -> Catalogue:
@@ -113,7 +84,7 @@ def build_catalogue(rng: np.random.Generator, n_days: int) -> Catalogue:
     )
 
 
-def _price_history(rng: np.random.Generator, base: np.ndarray, n_weeks: int) -> np.ndarray:
+def _price_history(rng: np.random.Generator, base: Floats, n_weeks: int) -> Ints:
     """Return unit prices in cents, shape (n_products, n_weeks), all at least 50."""
     n_products = len(base)
     level = base * rng.lognormal(0.0, 0.2, n_products)

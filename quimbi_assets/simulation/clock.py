@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.simulation.archetypes import Flags, Floats, Ints
+
 DAY_US = 86_400_000_000
 """Microseconds in a day."""
 
@@ -32,7 +34,7 @@ class Clock:
     start: np.datetime64
     n_days: int
     time_zone: str
-    warp: np.ndarray
+    warp: Floats
 
     @classmethod
     def ending(cls, end_date: date | str, n_years: float, time_zone: str) -> "Clock":
@@ -55,15 +57,16 @@ class Clock:
         """Instant at which the window closes: microseconds since 1970, UTC (exclusive)."""
         return int(self.to_utc(np.array([self.n_days * DAY_US]))[0])
 
-    def calendar_day(self, demand_day: np.ndarray) -> np.ndarray:
+    def calendar_day(self, demand_day: Floats) -> Ints:
         """Return the day of the window by which a share ``demand_day / n_days`` of all demand has come.
 
         Equally spaced demand days, 0 to ``n_days``, crowd into November and December.
         """
-        day = np.interp(demand_day, self.warp, np.arange(self.n_days + 1.0))
-        return np.asarray(np.minimum(day.astype(np.int64), self.n_days - 1))
+        passed = np.interp(demand_day, self.warp, np.arange(self.n_days + 1.0))
+        day: Ints = np.minimum(passed.astype(np.int64), self.n_days - 1)
+        return day
 
-    def within_week(self, day: np.ndarray, is_weekend: np.ndarray, position: np.ndarray) -> np.ndarray:
+    def within_week(self, day: Ints, is_weekend: Flags, position: Floats) -> Ints:
         """Move days to a weekday or a weekend day of their week (Monday to Sunday), or of the next one in the window.
 
         `position` is 0-1 on the scale of how busy the five weekdays or two weekend days are.
@@ -74,10 +77,10 @@ class Clock:
         target = np.where(is_weekend, 5 + (position >= SATURDAY_SHARE), on_weekday)
         moved = day - weekday + target
         moved = np.where(moved >= self.n_days, moved - 7, moved)
-        return np.asarray(np.where(moved < 0, moved + 7, moved))
+        return np.where(moved < 0, moved + 7, moved)
 
     @staticmethod
-    def at_hour(day: np.ndarray, hour: np.ndarray) -> np.ndarray:
+    def at_hour(day: Ints, hour: Floats) -> Ints:
         """Return microseconds since the window's start (store-local) of an hour of a day.
 
         Hours outside 0-24 are reflected into the day, so nobody buys on the wrong date.
@@ -85,9 +88,9 @@ class Clock:
         hour = np.abs(hour)
         hour = np.where(hour >= 24, 47.999 - hour, hour)
         second = np.clip(hour * 3600, 0, 86_399).astype(np.int64)
-        return np.asarray(day * DAY_US + second * 1_000_000)
+        return day * DAY_US + second * 1_000_000
 
-    def to_utc(self, local_us: np.ndarray) -> np.ndarray:
+    def to_utc(self, local_us: Ints) -> Ints:
         """Convert store-local microseconds since the window's start to microseconds since 1970, UTC.
 
         Notes

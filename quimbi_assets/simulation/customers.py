@@ -19,6 +19,9 @@ from quimbi_assets.simulation.archetypes import (
     GAP_DAYS,
     GROUPS,
     STATES,
+    Flags,
+    Floats,
+    Ints,
     state_codes,
 )
 
@@ -39,38 +42,18 @@ MAX_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Customers:
-    """The customers of one block, guests last.
+    """The customers of one block, guests last. Arrays have shape (n,), `offsets` (n_sequences, n)."""
 
-    Parameters
-    ----------
-    number : ndarray of int, shape (n,)
-        Number of the customer in the store, from 1. A guest carries the number of the customer it came with.
-    archetype : ndarray of int, shape (n,)
-        Position in `ARCHETYPES`.
-    states : dict of str to ndarray of int, shape (n,)
-        State of every axis; one-time buyers and guests have one too, though nobody can see it.
-    first_day, last_day : ndarray of float, shape (n,)
-        Window of activity in demand days; no order after `last_day`.
-    gap_days : ndarray of float, shape (n,)
-        Mean days between orders.
-    offsets : ndarray of float, shape (n_sequences, n)
-        Starting points of the customer's sequences (`phase`), 0-1.
-    slows_on : ndarray of float, shape (n,)
-        Demand day from which the gaps of those who slow down are longer; infinite for all others.
-    is_brisk : ndarray of bool, shape (n,)
-        Whether they were made to buy every few days.
-    """
-
-    number: np.ndarray
-    is_guest: np.ndarray
-    archetype: np.ndarray
-    states: dict[str, np.ndarray]
-    first_day: np.ndarray
-    last_day: np.ndarray
-    gap_days: np.ndarray
-    offsets: np.ndarray
-    slows_on: np.ndarray
-    is_brisk: np.ndarray
+    number: Ints  # in the store, from 1; a guest carries that of the customer it came with
+    is_guest: Flags
+    archetype: Ints  # position in `ARCHETYPES`
+    states: dict[str, Ints]  # by axis; one-time buyers and guests have them too, though nobody can see it
+    first_day: Floats  # of activity, in demand days
+    last_day: Floats  # no order after it
+    gap_days: Floats  # mean days between orders
+    offsets: Floats  # starting points of the customer's sequences (`phase`), 0-1
+    slows_on: Floats  # demand day from which the gaps of those who slow down are longer; else infinite
+    is_brisk: Flags  # made to buy every few days
 
     def __len__(self) -> int:
         """Return the number of customers, guests included."""
@@ -91,7 +74,7 @@ SEQUENCES = {
 """Irrational step of each sequence; no two share one, so that no two choices of a customer move in step."""
 
 
-def phase(customers: Customers, sequence: str, customer: np.ndarray, position: np.ndarray) -> np.ndarray:
+def phase(customers: Customers, sequence: str, customer: Ints, position: Ints) -> Floats:
     """Return the `position`-th (0, 1, ...) value of customers' low-discrepancy sequences: 0-1, shape (n,).
 
     Notes
@@ -100,7 +83,8 @@ def phase(customers: Customers, sequence: str, customer: np.ndarray, position: n
     events, against ``sqrt(p (1 - p) / n)`` for independent draws: a habit shows after few orders.
     """
     row = list(SEQUENCES).index(sequence)
-    return np.asarray((customers.offsets[row, customer] + position * SEQUENCES[sequence]) % 1.0)
+    value: Floats = (customers.offsets[row, customer] + position * SEQUENCES[sequence]) % 1.0
+    return value
 
 
 def draw_customers(rng: np.random.Generator, first_number: int, n_customers: int, n_days: int) -> Customers:
@@ -128,12 +112,12 @@ def draw_customers(rng: np.random.Generator, first_number: int, n_customers: int
     )
 
 
-def _draw_states(rng: np.random.Generator, archetype: np.ndarray) -> dict[str, np.ndarray]:
+def _draw_states(rng: np.random.Generator, archetype: Ints) -> dict[str, Ints]:
     """Return every customer's state on every axis: the archetype's, now and then a borrowed one."""
     table = state_codes()
     n, n_repeat = len(archetype), len(ARCHETYPES) - 1
     base = np.where(archetype == ONE_TIME, rng.integers(0, n_repeat, n), archetype)
-    states: dict[str, np.ndarray] = {}
+    states: dict[str, Ints] = {}
     for group in GROUPS:
         borrowed = rng.random(n) < BORROWED_RATE
         source = np.where(borrowed, rng.integers(0, n_repeat, n), base)
@@ -144,8 +128,8 @@ def _draw_states(rng: np.random.Generator, archetype: np.ndarray) -> dict[str, n
 
 
 def _draw_activity(
-    rng: np.random.Generator, frequency: np.ndarray, is_one_time: np.ndarray, n_days: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng: np.random.Generator, frequency: Ints, is_one_time: Flags, n_days: int
+) -> tuple[Floats, Floats, Floats]:
     """Return first day, last day and mean gap of every customer, in demand days.
 
     The frequent joined within the last year or so (a growing store), the occasional over the whole window,

@@ -16,6 +16,9 @@ from quimbi_assets.simulation.archetypes import (
     HOUR_SPREAD,
     RETURN_RATE,
     WEEKEND_RATE,
+    Flags,
+    Floats,
+    Ints,
 )
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import ONE_TIME, SLOWER, Customers, phase
@@ -30,34 +33,16 @@ STRAY_CHANNEL_RATE = 0.02
 
 @dataclass(frozen=True)
 class Orders:
-    """Orders of one block, by customer and time. Every array has shape (n_orders,).
+    """Orders of one block, by customer and time. Every array has shape (n_orders,)."""
 
-    Parameters
-    ----------
-    customer : ndarray of int
-        Row in the block's `Customers`.
-    index : ndarray of int
-        0 for the customer's first order.
-    day : ndarray of int
-        Store-local day of the window.
-    utc_us : ndarray of int
-        Microseconds since 1970, UTC.
-    source, status : ndarray of int
-        Position in `SOURCES`, `STATUSES`.
-    discount_rate : ndarray of float
-        Share taken off the order's gross value; 0 without a discount.
-    is_returned : ndarray of bool
-        Whether something of it is meant to go back.
-    """
-
-    customer: np.ndarray
-    index: np.ndarray
-    day: np.ndarray
-    utc_us: np.ndarray
-    source: np.ndarray
-    status: np.ndarray
-    discount_rate: np.ndarray
-    is_returned: np.ndarray
+    customer: Ints  # row in the block's `Customers`
+    index: Ints  # 0 for the customer's first order
+    day: Ints  # store-local, of the window
+    utc_us: Ints  # microseconds since 1970, UTC
+    source: Ints  # position in `SOURCES`
+    status: Ints  # position in `STATUSES`
+    discount_rate: Floats  # share taken off the order's gross value; 0 without a discount
+    is_returned: Flags  # something of it is meant to go back
 
     def __len__(self) -> int:
         """Return the number of orders."""
@@ -89,7 +74,7 @@ def draw_orders(rng: np.random.Generator, customers: Customers, clock: Clock) ->
     )
 
 
-def position_in_run(key: np.ndarray) -> np.ndarray:
+def position_in_run(key: Ints) -> Ints:
     """Return how many equal keys stand directly before each element, shape (n,).
 
     Examples
@@ -104,13 +89,8 @@ def position_in_run(key: np.ndarray) -> np.ndarray:
 
 
 def place_in_week(
-    rng: np.random.Generator,
-    customers: Customers,
-    clock: Clock,
-    customer: np.ndarray,
-    day: np.ndarray,
-    sequence: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+    rng: np.random.Generator, customers: Customers, clock: Clock, customer: Ints, day: Ints, sequence: Ints
+) -> tuple[Ints, Ints]:
     """Move events to the weekday and hour of the customer's ``purchase_cadence``; all arrays have shape (n,).
 
     `sequence` numbers the event among the customer's. Returned are a day of the same week (of the week beside it at
@@ -123,7 +103,7 @@ def place_in_week(
     return moved, clock.at_hour(moved, hour)
 
 
-def _renewals(rng: np.random.Generator, customers: Customers, n_days: int) -> tuple[np.ndarray, np.ndarray]:
+def _renewals(rng: np.random.Generator, customers: Customers, n_days: int) -> tuple[Ints, Floats]:
     """Return customer and demand day of every order: gamma-distributed gaps until the last day.
 
     Notes
@@ -148,23 +128,23 @@ def _renewals(rng: np.random.Generator, customers: Customers, n_days: int) -> tu
     return customer[is_kept], np.minimum(demand_day[is_kept], n_days)
 
 
-def _arrivals(customers: Customers, customer: np.ndarray, gap: np.ndarray, first: np.ndarray) -> np.ndarray:
+def _arrivals(customers: Customers, customer: Ints, gap: Floats, first: Ints) -> Floats:
     """Return the demand day of every order: the first day and the gaps since, added up."""
     passed = np.cumsum(gap)
-    return np.asarray(customers.first_day[customer] + passed - passed[first][customer])
+    return customers.first_day[customer] + passed - passed[first][customer]
 
 
-def _draw_status(rng: np.random.Generator, index: np.ndarray) -> np.ndarray:
+def _draw_status(rng: np.random.Generator, index: Ints) -> Ints:
     """Return status codes: about 1.5 % cancelled and 0.2 % test, never a customer's first order."""
     draw = rng.random(len(index))
     return np.where(index == 0, 0, np.select([draw < 0.002, draw < 0.017], [2, 1], 0))
 
 
-def _draw_source(rng: np.random.Generator, customers: Customers, customer: np.ndarray, index: np.ndarray) -> np.ndarray:
+def _draw_source(rng: np.random.Generator, customers: Customers, customer: Ints, index: Ints) -> Ints:
     """Return channel codes: the customer's own channel, or web, pos and other in turn for the switching."""
     preference = customers.states["communication_preference"][customer]
     start = (phase(customers, "channel", customer, np.zeros_like(index)) * 3).astype(np.int64)
     in_turn = np.array([0, 1, 3])[(start + index) % 3]
     stray = rng.random(len(index)) < STRAY_CHANNEL_RATE
     usual = np.where(stray, np.array([1, 0, 0, 0])[preference], preference)
-    return np.asarray(np.where(preference == 3, in_turn, usual))
+    return np.where(preference == 3, in_turn, usual)

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from quimbi_assets.simulation.archetypes import ARCHETYPES, MIN_ORDERS, MIN_TICKETS, STATES
+from quimbi_assets.simulation.archetypes import ARCHETYPES, MIN_ORDERS, MIN_TICKETS, STATES, Flags, Ints
 from quimbi_assets.simulation.baskets import Baskets
-from quimbi_assets.simulation.catalogue import CATEGORIES, Catalogue, product_type_names
+from quimbi_assets.simulation.catalogue import CATEGORIES, PRODUCT_TYPES, Catalogue
 from quimbi_assets.simulation.customers import Customers
 from quimbi_assets.simulation.orders import SOURCES, STATUSES, Orders
 from quimbi_assets.simulation.tickets import CHANNELS, PRIORITIES, TICKET_STATUSES, TOPICS, Tickets
@@ -31,7 +31,7 @@ SHOUTED_EVERY = 5
 """One ticket in so many has its e-mail in capitals, as some people type it."""
 
 
-def number_ids(prefix: str, numbers: np.ndarray, width: int) -> pa.StringArray:
+def number_ids(prefix: str, numbers: Ints, width: int) -> pa.StringArray:
     """Return ids of one ASCII letter and `width` digits; numbers from 0 to ``10**width - 1``.
 
     Examples
@@ -49,13 +49,11 @@ def number_ids(prefix: str, numbers: np.ndarray, width: int) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
-def orders_table(
-    order_number: np.ndarray, customers: Customers, orders: Orders, baskets: Baskets, currency: str
-) -> pa.Table:
+def orders_table(order_number: Ints, customers: Customers, orders: Orders, baskets: Baskets, currency: str) -> pa.Table:
     """Return the orders of a block, one row an order, numbered in the store; guests have no customer id."""
     customer_id = number_ids("c", customers.number[orders.customer], 7)
     is_guest = pa.array(customers.is_guest[orders.customer])
-    currencies = np.zeros(len(orders), dtype=np.int8)
+    currencies = np.zeros(len(orders), dtype=np.int64)
     return pa.table(
         {
             "order_id": number_ids("o", order_number, 10),
@@ -71,16 +69,16 @@ def orders_table(
     )
 
 
-def items_table(order_number: np.ndarray, baskets: Baskets, catalogue: Catalogue) -> pa.Table:
+def items_table(order_number: Ints, baskets: Baskets, catalogue: Catalogue) -> pa.Table:
     """Return the order lines of a block; lines never sent back have ``refund_amount`` 0 and no ``refunded_at``."""
-    products = number_ids("p", np.arange(catalogue.n_products) + 1, 5)
+    products = number_ids("p", np.arange(len(catalogue.product_type)) + 1, 5)
     return pa.table(
         {
             "order_id": number_ids("o", order_number[baskets.order], 10),
             "line_no": pa.array(baskets.line_no.astype(np.int32)),
             "product_id": pa.DictionaryArray.from_arrays(baskets.product.astype(np.int32), products),
             "category": _named(catalogue.category_of(baskets.product), tuple(CATEGORIES)),
-            "product_type": _named(catalogue.product_type[baskets.product], product_type_names()),
+            "product_type": _named(catalogue.product_type[baskets.product], PRODUCT_TYPES),
             "quantity": pa.array(baskets.quantity.astype(np.int32)),
             "price": _money(baskets.price),
             "refund_amount": _money(baskets.refund),
@@ -89,7 +87,7 @@ def items_table(order_number: np.ndarray, baskets: Baskets, catalogue: Catalogue
     )
 
 
-def tickets_table(ticket_number: np.ndarray, customers: Customers, tickets: Tickets, end_us: int) -> pa.Table:
+def tickets_table(ticket_number: Ints, customers: Customers, tickets: Tickets, end_us: int) -> pa.Table:
     """Return the tickets of a block; what lies at or after `end_us` has not happened and is null."""
     subjects = [subject for subject, _ in TOPICS.values()]
     tags = [tag for _, tag in TOPICS.values()]
@@ -165,28 +163,28 @@ def plain_schema(table: pa.Table) -> pa.Schema:
     )
 
 
-def _money(cents: np.ndarray) -> pa.Array:
+def _money(cents: Ints) -> pa.Array:
     """Return cents as an amount of money (float64)."""
     return pa.array(cents / 100.0)
 
 
-def _named(codes: np.ndarray, names: Sequence[str], hidden: np.ndarray | None = None) -> pa.DictionaryArray:
+def _named(codes: Ints, names: Sequence[str], hidden: Flags | None = None) -> pa.DictionaryArray:
     """Return codes as their names; null where `hidden`."""
     indices = pa.array(codes.astype(np.int8), mask=hidden)
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(names)))
 
 
-def _until(instant_us: np.ndarray, end_us: int) -> pa.Array:
+def _until(instant_us: Ints, end_us: int) -> pa.Array:
     """Return UTC times, null from `end_us` on."""
     return pa.array(instant_us, mask=instant_us >= end_us).cast(UTC)
 
 
-def _numbers(customer_id: pa.ChunkedArray) -> np.ndarray:
+def _numbers(customer_id: pa.ChunkedArray) -> Ints:
     """Numbers of customers from the shop's ids."""
     return np.asarray(pc.cast(pc.utf8_slice_codeunits(customer_id, 1), pa.int64()))
 
 
-def _emails(number: np.ndarray) -> pa.Array:
+def _emails(number: Ints) -> pa.Array:
     """E-mail addresses of customers, all different.
 
     Examples

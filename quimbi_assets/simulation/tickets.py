@@ -14,6 +14,9 @@ from quimbi_assets.simulation.archetypes import (
     SATISFACTION,
     TICKET_RATE,
     TOPIC_SHARES,
+    Flags,
+    Floats,
+    Ints,
 )
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import Customers, phase
@@ -45,31 +48,22 @@ TOPIC_STEP, CHANNEL_STEP = 0.6180339887, 0.4142135624
 
 @dataclass(frozen=True)
 class Tickets:
-    """Tickets of one block; every array has shape (n_tickets,), times are microseconds since 1970, UTC.
+    """Tickets of one block. Every array has shape (n_tickets,); times are microseconds since 1970, UTC.
 
-    Parameters
-    ----------
-    customer : ndarray of int
-        Row in the block's `Customers`.
-    created_us, first_response_us, resolved_us : ndarray of int
-        A time at or after the window's end has not come yet.
-    channel, status, priority, topic : ndarray of int
-        Position in `CHANNELS`, `TICKET_STATUSES`, `PRIORITIES`, `TOPICS`.
-    satisfaction : ndarray of int
-        1-5, 0 where not rated.
+    A time at or after the window's end has not come yet.
     """
 
-    customer: np.ndarray
-    created_us: np.ndarray
-    first_response_us: np.ndarray
-    resolved_us: np.ndarray
-    channel: np.ndarray
-    status: np.ndarray
-    priority: np.ndarray
-    topic: np.ndarray
-    is_tagged: np.ndarray
-    satisfaction: np.ndarray
-    reopen_count: np.ndarray
+    customer: Ints  # row in the block's `Customers`
+    created_us: Ints
+    first_response_us: Ints
+    resolved_us: Ints
+    channel: Ints  # position in `CHANNELS`
+    status: Ints  # position in `TICKET_STATUSES`
+    priority: Ints  # position in `PRIORITIES`
+    topic: Ints  # position in `TOPICS`
+    is_tagged: Flags
+    satisfaction: Ints  # 1-5, 0 where not rated
+    reopen_count: Ints
 
     def __len__(self) -> int:
         """Return the number of tickets."""
@@ -92,7 +86,7 @@ def draw_tickets(rng: np.random.Generator, customers: Customers, orders: Orders,
 
 
 def _follow_up(
-    rng: np.random.Generator, customers: Customers, customer: np.ndarray, created_us: np.ndarray, end_us: int
+    rng: np.random.Generator, customers: Customers, customer: Ints, created_us: Ints, end_us: int
 ) -> Tickets:
     """Draw how each ticket went."""
     n = len(customer)
@@ -119,18 +113,20 @@ def _follow_up(
     )
 
 
-def _whole_seconds(hours: np.ndarray) -> np.ndarray:
+def _whole_seconds(hours: Floats) -> Ints:
     """Return hours as microseconds, cut to whole seconds."""
-    return np.asarray((hours * HOUR_US).astype(np.int64) // 1_000_000 * 1_000_000)
+    return (hours * HOUR_US).astype(np.int64) // 1_000_000 * 1_000_000
 
 
-def _habit(rng: np.random.Generator, customer: np.ndarray, step: float) -> np.ndarray:
+def _habit(rng: np.random.Generator, customer: Ints, step: float) -> Floats:
     """Return a low-discrepancy sequence over the tickets of each customer, from a random start; shape (n,)."""
     start = rng.random(customer.max(initial=0) + 1)
-    return np.asarray((start[customer] + position_in_run(customer) * step) % 1.0)
+    position: Floats = (start[customer] + position_in_run(customer) * step) % 1.0
+    return position
 
 
-def _pick(position: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def _pick(position: Floats, shares: Floats) -> Ints:
     """Return one column a row of `shares` (shape (n, k), rows sum to 1) by positions in 0-1, shape (n,)."""
-    column = (position[:, None] >= np.cumsum(shares, axis=1)).sum(axis=1)
-    return np.asarray(np.minimum(column, shares.shape[1] - 1))
+    n_passed = (position[:, None] >= np.cumsum(shares, axis=1)).sum(axis=1)
+    column: Ints = np.minimum(n_passed, shares.shape[1] - 1)
+    return column
