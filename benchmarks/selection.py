@@ -87,7 +87,7 @@ def load(name):
         orders = store.orders[(store.orders["status"] == "paid") & store.orders["customer_id"].notna()]
         return Frames(orders, store.order_items, store.support_tickets), store.labels.set_index("customer_id")
     if name == "completejourney":
-        from quimbi_assets.ingest.completejourney import completejourney_store
+        from quimbi_assets.commands.demo import completejourney_store
 
         orders, items = completejourney_store()
         return Frames(orders, items[items["quantity"] > 0]), None

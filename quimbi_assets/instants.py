@@ -1,7 +1,7 @@
 """One type for an instant, and every way in and out of it: naive UTC inside, zoned at the doors.
 
 Belongs here: conversions, the store's days and weeks. Does not: which instant is meant (``history``), when work is due
-(``ingest.plan``).
+(``store``).
 """
 
 from datetime import date, datetime

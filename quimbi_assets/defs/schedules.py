@@ -14,10 +14,10 @@ import pandas as pd
 
 from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
 from quimbi_assets.defs.partitions import STORE_TAG, STORES, store_week_key
-from quimbi_assets.ingest.plan import StorePlan
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables.store_plans import planned_stores
+from quimbi_assets.store import StorePlan
 
 DUE_TAG = "quimbi/due"
 """Tag of a run that was launched unasked: what, for which store, and the instant that it was due at or follows."""

@@ -1,7 +1,7 @@
 """What is due for which store: plans, and when a store's rows last changed.
 
 Belongs here: the columns ``plan`` and ``changed_at`` of the table ``stores``, and when its newest order was placed.
-Does not: what follows from a plan (``orders.plan``), how orders are read (``stores``).
+Does not: what follows from a plan (``quimbi_assets.store``), how orders are read (``stores``).
 """
 
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from quimbi_assets.ingest.plan import StorePlan
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.store import StorePlan
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.instants import zone
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.store import OrderPolicy, Store
+from quimbi_assets.store import OrderPolicy, Store, currency_code
 
 
 def list_stores(database: Database) -> list[str]:
@@ -80,6 +80,4 @@ def requested_store(store_id: str, time_zone: str | None, currency: str | None) 
         )
     if time_zone is not None:
         zone(time_zone)
-    if currency is not None and not re.fullmatch(r"[A-Za-z]{3}", currency.strip()):
-        raise BadInputError(f"currency {currency!r} cannot be used: give its three-letter code, such as USD or EUR")
-    return Store(store_id, time_zone or "", currency and currency.strip().upper())
+    return Store(store_id, time_zone or "", currency_code(currency))

@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.plan import StorePlan
 from quimbi_assets.instants import closed_week
+from quimbi_assets.store import Store, StorePlan
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,10 @@ def test_what_cannot_be_says_what_can(given):
 def test_a_plan_survives_being_written():
     plan = StorePlan(weekday="friday", hour=0, refit="never")
     assert StorePlan.from_json(plan.to_json()) == plan
+
+
+def test_a_store_is_checked():
+    assert Store(currency=" eur").checked().currency == "EUR"
+    for store, message in ((Store(currency="euro"), "currency 'euro'"), (Store(time_zone="Mars"), "time zone 'Mars'")):
+        with pytest.raises(BadInputError, match=message):
+            store.checked()

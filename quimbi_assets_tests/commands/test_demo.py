@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from quimbi_assets.ingest.completejourney import CURRENCY, TIME_ZONE, completejourney_store
+from quimbi_assets.commands.demo import CURRENCY, TIME_ZONE, completejourney_store
 from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS
 from quimbi_assets_tests.ingest.prepared import prepare_table
 
