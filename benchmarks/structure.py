@@ -87,6 +87,34 @@ def defs_without_dagster() -> list[str]:
     ]
 
 
+FRAME_MAKERS = {"to_pandas", "toPandas", "read_pandas", "read_parquet", "read_sql", "read_sql_query", "frames"}
+"""Methods and functions that make a pandas frame of all rows there are."""
+_COLUMNS = {"customers", "dictionary"}
+
+
+def pandas_frames() -> list[str]:
+    """Return the modules outside ``ingest`` that turn rows into pandas frames; single columns are none."""
+    return sorted(
+        {
+            path.removeprefix("quimbi_assets/")
+            for path, text in modules().items()
+            if not path.startswith("quimbi_assets/ingest/")
+            for call in ast.walk(ast.parse(text))
+            if isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr in FRAME_MAKERS
+            and not _is_column(call.func.value)
+        }
+    )
+
+
+def _is_column(node: ast.expr) -> bool:
+    """Tell whether an expression is one column of a table by how it is written."""
+    if isinstance(node, ast.Subscript):
+        return True
+    return isinstance(node, ast.Attribute) and node.attr in _COLUMNS
+
+
 def _roots(text: str) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(text)):

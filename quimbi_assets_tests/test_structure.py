@@ -32,6 +32,31 @@ def test_no_module_imports_itself_by_way_of_others(structure):
     assert structure.import_cycles() == []
 
 
+FRAMES = {
+    "axes/_extraction.py": "features of a part of the customers, or of a sample",
+    "axes/_reference.py": "one row a product or category",
+    "backtest/hold_out.py": "a bounded sample of the customers",
+    "clustering/abstention.py": "a bounded sample of the customers",
+    "commands/backtesting.py": "one row an axis",
+    "commands/demo.py": "a data set of known size",
+    "defs/models.py": "one row a product or category",
+    "defs/profiles.py": "one row a segment",
+    "defs/raw.py": "a batch at a time",
+    "history.py": "whatever the caller of `frames` bounded: callers are listed here too",
+    "profiles/assemble.py": "a batch at a time",
+    "resources/postgres/copy.py": "ids, a batch at a time",
+    "resources/postgres/tables/publications.py": "a batch at a time",
+    "resources/profiling.py": "one row a product or category",
+    "simulation/store.py": "a store that is made up",
+    "weekly/rows.py": "a part of the customers",
+}
+"""Modules outside ``ingest`` that may make pandas frames of rows, and why these are never a whole store's."""
+
+
+def test_no_store_is_ever_whole_in_pandas(structure):
+    assert structure.pandas_frames() == sorted(FRAMES)
+
+
 def test_what_is_counted(structure, monkeypatch):
     long = "\n".join(["def f(a):", '    """Two', '    lines."""', "", "    # why", *["    a += 1  # once more"] * 40])
     text = f'"""Charter."""\nimport dagster as dg\nframe.attrs["x"] = ".attrs"\n\n\n{long}\n'
@@ -39,6 +64,10 @@ def test_what_is_counted(structure, monkeypatch):
     assert structure.attrs() == ["quimbi_assets/defs/a.py:3"]
     assert structure.long_functions() == ["quimbi_assets/defs/a.py:6 f: 41 lines"]
     assert structure.defs_without_dagster() == ["quimbi_assets/defs/b.py"]
+    text = "class A:\n    def f(self, t):\n        t['id'].to_pandas()\n        return t.read().to_pandas()\n"
+    paths = ["quimbi_assets/ingest/a.py", "quimbi_assets/weekly/a.py"]
+    monkeypatch.setattr(structure, "modules", lambda: dict.fromkeys(paths, text))
+    assert structure.pandas_frames() == ["weekly/a.py"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
