@@ -23,6 +23,9 @@ demo: setup
 ui: setup
 	@$(BIN)/quimbi ui
 
+# As a run's own processes have it (resources/workers.py): threads of several processes would wait for each other.
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 test: setup lint
 	$(BIN)/dagster definitions validate -w workspace.yaml
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup

@@ -9,10 +9,12 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from quimbi_assets.commands.console import Steps
@@ -46,8 +48,15 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def database(home: Path) -> Database:
-    """The database of that home, migrated."""
-    return open_database(home)
+    """The database of that home, migrated; it waits for no disk, since it does not outlive the tests."""
+    opened = open_database(home)
+    with closing(psycopg2.connect(opened.libpq_url)) as connection:
+        connection.autocommit = True  # ALTER SYSTEM runs in no transaction
+        with connection.cursor() as cursor:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                cursor.execute(f"ALTER SYSTEM SET {setting} = off")
+            cursor.execute("SELECT pg_reload_conf()")
+    return opened
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,9 @@ from quimbi_assets.resources.progress import Progress
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests import messages_api as api
 
-pytestmark = pytest.mark.xdist_group("graph")
+pytestmark = pytest.mark.xdist_group("naming")
 
-STORE = "named"
+STORE, SEGMENTS = "named", "quimbi.dim_segment_master"
 UNSAFE = "<img src=x onerror=alert(1)>"
 
 
@@ -54,6 +54,8 @@ def store(database, tmp_path_factory):
     load_store(database, STORE, folder / "orders.parquet", folder / "order_items.parquet", currency="USD")
     heard = Heard()
     run_store(STORE, RunOptions(), heard)
+    with database.transaction() as cursor:
+        cursor.execute(f"CREATE TABLE named_by_rule AS SELECT * FROM {SEGMENTS} WHERE store_id = %s", (STORE,))
     return database, heard.warnings
 
 
@@ -96,8 +98,8 @@ def fresh(store):
     with database.transaction() as cursor:
         cursor.execute("DELETE FROM quimbi.segment_naming WHERE store_id = %s", (STORE,))
         cursor.execute("DELETE FROM quimbi.segment_renames WHERE store_id = %s", (STORE,))
-        cursor.execute("DELETE FROM quimbi.dim_segment_master WHERE store_id = %s", (STORE,))
-    name_again()
+        cursor.execute(f"DELETE FROM {SEGMENTS} WHERE store_id = %s", (STORE,))
+        cursor.execute(f"INSERT INTO {SEGMENTS} SELECT * FROM named_by_rule")
     return database
 
 

@@ -18,7 +18,7 @@ from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.simulation import write_store
 
-pytestmark = pytest.mark.xdist_group("graph")
+pytestmark = pytest.mark.xdist_group("refits")
 
 STORE, AXIS = "refitted", "purchase_value"
 
