@@ -22,6 +22,7 @@ from quimbi_assets.store import Store
 
 STORES = ("cdnow", "online_retail_2009_2010", "completejourney", "simulated", "retail_case_study")
 CONTROL = "retail_case_study"
+FREQUENT_DAYS = 30
 
 
 @dataclass
@@ -50,9 +51,11 @@ def compare(store):
     """Train as a run does, test on the last windows of H days, and hold MBG/NBD to the same customers."""
     fitted = train_churn(store)
     trial, history = fitted.evaluation, read_history(store)
-    gone, dead = {}, {}
+    gone, dead, on_time = {}, {}, []
     for window in trial.hold_outs:
-        known = summarise(measure(history, window.cut_off, trial.horizon_days))
+        features = measure(history, window.cut_off, trial.horizon_days)
+        on_time.append(_on_time(features))
+        known = summarise(features)
         reference = fit_mbg_nbd(*known)
         gone[window.cut_off] = reference.no_order(*known, trial.horizon_days)
         dead[window.cut_off] = 1 - reference.alive(*known)
@@ -69,7 +72,26 @@ def compare(store):
         ),
         Row("base rate", "0.500", "", trial.base_brier, _base_error(trial), 1.0),
     ]
-    return fitted, rows, _brier_difference(trial.hold_outs, gone), _by_window(trial, gone)
+    by_window = _by_window(trial, gone)
+    return fitted, rows, _brier_difference(trial.hold_outs, gone), by_window, _of_slice(trial, on_time)
+
+
+def _on_time(features):
+    """Who usually orders within 30 days, by two gaps or more, and is within that time again."""
+    gap = features["avg_days_between_orders"]
+    is_frequent = (features["n_orders"] >= 3) & (gap < FREQUENT_DAYS)
+    return (is_frequent & (features["days_since_last_order"] < gap)).to_numpy()
+
+
+def _of_slice(trial, masks):
+    """Customers of a slice, their mean risk and the share that stayed away: all windows, then one by one."""
+    pairs = [(trial.risk_served(w)[m], w.truth[m]) for w, m in zip(trial.hold_outs, masks, strict=True)]
+    risk, truth = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    if not len(risk):
+        return "0 | | | |"
+    one_by_one = ", ".join(f"{r.mean():.1%} / {t.mean():.1%}" for r, t in pairs)
+    half = 1.96 * np.sqrt(truth.mean() * (1 - truth.mean()) / len(truth))
+    return f"{len(risk):,} | {risk.mean():.1%} | {truth.mean():.1%} (± {half:.1%}) | {one_by_one} |"
 
 
 def _brier_difference(windows, other):
@@ -177,24 +199,28 @@ def main():
     parser.add_argument("--customers", type=int, default=4_000, help="of the simulated store")
     parser.add_argument("--stores", default=",".join(STORES))
     options = parser.parse_args()
-    parts, lines, absent = [], [], []
+    parts, lines, frequent, absent = [], [], [], []
     for name in options.stores.split(","):
         store = load(name, options.data, options.customers)
         if store is None:
             absent.append(name)
             continue
-        found = compare(store)
+        *found, of_slice = compare(store)
         picture = Path("pictures") / f"churn_{name}.png"
         (options.out.parent / picture).parent.mkdir(parents=True, exist_ok=True)
         (options.out.parent / picture).write_bytes(draw_calibration(found[0].evaluation))
         title = f"{name}, {options.customers:,} customers" if name == "simulated" else name
         title += " (generated at random: nothing to be found)" if name == CONTROL else ""
         lines.append(summary(title, found[1], found[0].evaluation))
+        frequent.append(f"| {title} | {of_slice}")
         parts += section(title, *found, picture)
         print("\n".join(section(title, *found, picture)), flush=True)
-    head = (Path(__file__).parent / "churn_page.md").read_text()
+    head, on_time = ((Path(__file__).parent / name).read_text() for name in ("churn_page.md", "churn_frequent.md"))
     left_out = [f"Left out, their data being absent: {', '.join(absent)}.", ""] if absent else []
-    options.out.write_text("\n".join([head.rstrip(), "", *SUMMARY, *lines, "", *left_out, *parts]).rstrip() + "\n")
+    slices = [on_time.rstrip(), *frequent, ""]
+    options.out.write_text(
+        "\n".join([head.rstrip(), "", *SUMMARY, *lines, "", *left_out, *slices, *parts]).rstrip() + "\n"
+    )
 
 
 if __name__ == "__main__":
