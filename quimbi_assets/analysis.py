@@ -36,7 +36,7 @@ from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_arch
 from quimbi_assets.profiles.archetype_rows import archetype_names
 from quimbi_assets.profiles.profiler import Profiler
 from quimbi_assets.profiles.rendering import profile_record
-from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
+from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import AxisScores
 from quimbi_assets.store import BusinessHours, OrderPolicy, Store
 
@@ -405,7 +405,9 @@ class Discovery:
         features = Features(
             measure(own, self.fitted.models, recorded=self.fitted.recorded, reference=self.fitted.reference)
         )
-        rows = self._profiler.profile(features, self._risks(own, next(iter(features.values())).index))
+        customers, currency = next(iter(features.values())).index, self.history.store.currency or ""
+        risks = churn_risks(self._churn, own, customers, version="0", currency=currency)
+        rows = self._profiler.profile(features, risks)
         named = self._names("name"), self._archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *named) for row in rows.to_dict("records")]
         return pd.DataFrame(records).set_index("customer_id").reindex(wanted)
@@ -442,8 +444,3 @@ class Discovery:
             return train_churn(self.history).model
         except InsufficientHistoryError as why:
             return str(why)
-
-    def _risks(self, own: History, customers: pd.Index) -> ChurnRisks:
-        if isinstance(self._churn, str):
-            return no_risks(len(customers), self._churn)
-        return churn_risks(self._churn, own, customers, version="0", currency=self.history.store.currency or "")

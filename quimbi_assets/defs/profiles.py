@@ -27,7 +27,7 @@ from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_arch
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.assemble import ProfileContext, profile_batches
-from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
+from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
 from quimbi_assets.profiles.scores import AxisScores, scores_from_table
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
@@ -240,19 +240,15 @@ def _batches(
     aligned: AlignedAxes, context: ProfileContext, history: History, churn: LoadedModel | str
 ) -> Iterator[pa.Table]:
     """Assemble the profiles batch by batch, in order of customer ids."""
+    model, version = (churn, None) if isinstance(churn, str) else (churn.model, churn.version)
     features, memberships = (side_by_side(found, MOST_ROWS) for found in (aligned.features, aligned.memberships))
     for measured, scored in zip(features, memberships, strict=True):
         scores = {n: scores_from_table(t, aligned.memberships[n].facts.segment_ids) for n, t in scored.items()}
         frames = {name: feature_frame(table) for name, table in measured.items()}
         customers = frames[aligned.axes[0]].index
-        yield from profile_batches(scores, frames, context, _risks(churn, history, customers, context.currency))
-
-
-def _risks(churn: LoadedModel | str, history: History, customers: pd.Index, currency: str) -> ChurnRisks:
-    if isinstance(churn, str):
-        return no_risks(len(customers), churn)
-    own = history.between(customers[0], customers[-1])
-    return churn_risks(churn.model, own, customers, version=churn.version, currency=currency)
+        own = history.between(customers[0], customers[-1])
+        risks = churn_risks(model, own, customers, version=version, currency=context.currency)
+        yield from profile_batches(scores, frames, context, risks)
 
 
 def _serving_churn(

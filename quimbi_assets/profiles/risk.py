@@ -53,7 +53,7 @@ class ChurnRisks:
         return ChurnRisks(self.risk[rows], self.drivers[rows], self.sentence[rows], self.version)
 
 
-def no_risks(n: int, reason: str) -> ChurnRisks:
+def _no_risks(n: int, reason: str) -> ChurnRisks:
     """Say of n customers why they have no risk."""
     text = json.dumps({"horizon_days": None, "drivers": [], "reason": reason}, ensure_ascii=False)
     return ChurnRisks(
@@ -80,33 +80,30 @@ def _risk(model: ChurnModel, features: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def churn_risks(
-    model: ChurnModel,
+    model: ChurnModel | str,
     history: History,
     customers: pd.Index,
     *,
-    version: str,
+    version: str | None,
     currency: str = "",
 ) -> ChurnRisks:
-    """Score customers with a fitted model; nothing is learnt here.
+    """Score customers with a fitted model, or say why there is none; nothing is learnt here.
+
+    Without drivers where the model's risk says little about anybody.
 
     Parameters
     ----------
-    model : ChurnModel
-        Fitted.
+    model : ChurnModel or str
+        Fitted; or the reason why there is no model.
     history : History
         Of these customers, others do not matter.
     customers : Index of length n
         Whom to score, in this order.
-    version : str
+    version : str, optional
         Of the model.
-    currency : str
-        Of the store.
-
-    Returns
-    -------
-    ChurnRisks
-        Without drivers where the model's risk says little about anybody.
     """
+    if isinstance(model, str):
+        return _no_risks(len(customers), model)
     features = _features(model, history, customers)
     known = features["n_orders"].notna().to_numpy()
     risk = _risk(model, features)

@@ -16,7 +16,7 @@ from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.profiler import Profiler
-from quimbi_assets.profiles.risk import ChurnRisks, churn_risks, no_risks
+from quimbi_assets.profiles.risk import ChurnRisks, churn_risks
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
@@ -87,10 +87,8 @@ class StoreProfiler:
 
     def risks(self, history: History, customers: pd.Index) -> ChurnRisks:
         """Return the churn risks of customers, as a run would give them; the history holds all their orders."""
-        if isinstance(self.churn, str):
-            return no_risks(len(customers), self.churn)
-        currency, version = self.profiler.context.currency, str(self.churn.version)
-        return churn_risks(self.churn.model, history, customers, version=version, currency=currency)
+        model, version = (self.churn, None) if isinstance(self.churn, str) else (self.churn.model, self.churn.version)
+        return churn_risks(model, history, customers, version=version, currency=self.profiler.context.currency)
 
 
 def open_profiler(store_id: str) -> StoreProfiler:

@@ -13,7 +13,7 @@ from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.training import train_churn
 from quimbi_assets.profiles.phrases import fact_words
 from quimbi_assets.profiles.rendering import render_profile
-from quimbi_assets.profiles.risk import churn_risks, no_risks
+from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets_tests.churn.conftest import make_orders, past_of
 
 
@@ -128,7 +128,8 @@ def test_profiles_carry_risk_and_say_it(profiler, features, crowd):
 
 def test_profiles_without_risk_say_why(profiler, features):
     reason = "21 days of orders, fewer than the 70 that learning who stays away takes"
-    profiles = profiler.profile(features, no_risks(300, reason))
+    history, customers = past_of(make_orders(300)), pd.RangeIndex(300)
+    profiles = profiler.profile(features, churn_risks(reason, history, customers, version=None))
     assert profiles["churn_risk_score"].isna().all()
     assert json.loads(profiles["churn_drivers"].iloc[0]) == {"horizon_days": None, "drivers": [], "reason": reason}
     assert "Risk of no order" not in profiles["interpretation"].iloc[0]
