@@ -169,7 +169,7 @@ def measure(
 
 
 class Features(dict[str, pd.DataFrame]):
-    """Feature tables by axis, of a bounded number of customers, with the measurement they come from.
+    """Feature tables by axis, of a bounded number of customers, with what the store does not record of them.
 
     Each is indexed by ``customer_id`` (str, sorted; the same index in every table) and holds every declared feature of
     its axis (NULL where undefined or not recorded) and ``n_orders``.
@@ -180,8 +180,8 @@ class Features(dict[str, pd.DataFrame]):
         super().__init__(
             {name: feature_frame(pa.concat_tables([part[name] for part in parts])) for name in measurement.axes}
         )
+        self.recorded = measurement.recorded
         self.inactive, self.unrecorded = measurement.inactive, measurement.unrecorded
-        self.recorded, self.reference, self.at = measurement.recorded, measurement.reference, measurement.at
 
 
 def feature_frame(table: pa.Table) -> pd.DataFrame:
@@ -207,10 +207,7 @@ def extract_features(
 ) -> Features:
     """Compute feature tables of customers from frames of their orders; see ``measure`` and ``canonical_tables``.
 
-    Parameters
-    ----------
-    observation_end : Instant or str, optional
-        Exclusive; a naive one is UTC. Default: the end of the local day of the last order.
+    ``observation_end`` is exclusive, a naive one UTC; by default the end of the local day of the last order.
 
     Examples
     --------

@@ -1,10 +1,8 @@
 """Formulas that more than one axis uses, each written once as an Ibis expression.
 
-Belongs here: engine-independent building blocks (ratios, exact medians, trends, clock angles, most common value), and
+Belongs here: engine-independent building blocks (ratios, exact medians, trends, most common value), and
 features that two axes share. Does not: anything only one axis needs.
 """
-
-import math
 
 import ibis
 import ibis.expr.types as ir
@@ -131,27 +129,6 @@ def calendar_shares(orders: ir.Table, hours: BusinessHours) -> dict[str, ir.Floa
         WEEKEND_RATIO.name: share(count_if(is_weekend), n_orders),
         BUSINESS_HOURS_RATIO.name: share(count_if(is_business_time), n_orders),
     }
-
-
-def clock_angle(local_time: ir.TimestampValue) -> ir.FloatingValue:
-    """Local time of day as an angle in radians, midnight 0, noon pi."""
-    minutes = local_time.hour().cast("float64") * number(60) + local_time.minute().cast("float64")
-    return minutes * number(2 * math.pi / 1440)
-
-
-def month_angle(local_time: ir.TimestampValue) -> ir.FloatingValue:
-    """Calendar month as an angle in radians, January 0, July pi."""
-    return (local_time.month().cast("float64") - number(1)) * number(2 * math.pi / 12)
-
-
-def resultant(mean_sin: ir.FloatingValue, mean_cos: ir.FloatingValue) -> ir.FloatingValue:
-    """Mean resultant length of angles, 0 (spread evenly) to 1 (all alike).
-
-    References
-    ----------
-    Mardia & Jupp (2000), Directional Statistics, section 2.3.
-    """
-    return clip((mean_sin * mean_sin + mean_cos * mean_cos).sqrt(), 0, 1)
 
 
 def part_of_day(local_time: ir.TimestampValue) -> ir.StringValue:

@@ -43,7 +43,9 @@ class StoreReference:
     def to_frame(self) -> pd.DataFrame:
         """Return everything as one table: ``kind`` (product, category, gap), ``key``, ``value``."""
         gap = pd.DataFrame({"key": ["median_gap_days"], "value": [self.median_gap_days]})
-        by_kind = {"product": self.product_prices, "category": self.category_prices, "gap": gap}
+        products = self.product_prices[["product_id", "cheap_price"]]
+        categories = self.category_prices[["category", "luxury_price"]]
+        by_kind = {"product": products, "category": categories, "gap": gap}
         tables = [table.set_axis(["key", "value"], axis=1).assign(kind=kind) for kind, table in by_kind.items()]
         frame = pd.concat(tables, ignore_index=True)[["kind", "key", "value"]]
         return frame.astype({"kind": "str", "key": "str", "value": "float64"})

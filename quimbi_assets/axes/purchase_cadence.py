@@ -4,6 +4,8 @@ Clock times are the store's own. An hour of day is an angle, so that 23:00 and 0
 is the mean resultant length. One order has an hour but no concentration.
 """
 
+import math
+
 import ibis
 import ibis.expr.types as ir
 
@@ -13,13 +15,10 @@ from quimbi_assets.axes._measures import (
     WEEKEND_RATIO,
     calendar_shares,
     clip,
-    clock_angle,
     join,
-    month_angle,
     most_common,
     number,
     part_of_day,
-    resultant,
     where,
 )
 from quimbi_assets.axes._tables import Tables
@@ -31,18 +30,21 @@ NO_DIRECTION = 1e-6
 def measure(tables: Tables) -> ir.Table:
     """Weekend and office-hour shares, mean clock angle and its concentration, seasonal concentration."""
     orders = tables.orders
-    hour, month = clock_angle(orders.local_time), month_angle(orders.local_time)
+    time = orders.local_time
+    minutes = time.hour().cast("float64") * number(60) + time.minute().cast("float64")
+    hour = minutes * number(2 * math.pi / 1440)  # an angle: midnight 0, noon pi
+    month = (time.month().cast("float64") - number(1)) * number(2 * math.pi / 12)  # January 0, July pi
     means = orders.group_by("customer_id").agg(
         n=orders.order_id.count(),
         **calendar_shares(orders, tables.business_hours),
         mean_sin=hour.sin().mean(),
         mean_cos=hour.cos().mean(),
-        season=resultant(month.sin().mean(), month.cos().mean()),
+        season=_resultant(month.sin().mean(), month.cos().mean()),
     )
-    length = resultant(means.mean_sin, means.mean_cos)
+    length = _resultant(means.mean_sin, means.mean_cos)
     means = means.mutate(length=where(length > number(NO_DIRECTION), length))
-    times = orders.select("customer_id", value=part_of_day(orders.local_time))
-    weekdays = orders.select("customer_id", value=orders.local_time.day_of_week.full_name())
+    times = orders.select("customer_id", value=part_of_day(time))
+    weekdays = orders.select("customer_id", value=time.day_of_week.full_name())
     t = join(means, _favourite(times, "preferred_time"), _favourite(weekdays, "preferred_weekday"))
     return t.select(
         "customer_id",
@@ -52,9 +54,14 @@ def measure(tables: Tables) -> ir.Table:
         "preferred_weekday",
         hour_sin=clip(t.mean_sin / t.length, -1, 1),
         hour_cos=clip(t.mean_cos / t.length, -1, 1),
-        hour_concentration=where(t.n >= 2, resultant(t.mean_sin, t.mean_cos)),
+        hour_concentration=where(t.n >= 2, _resultant(t.mean_sin, t.mean_cos)),
         season_concentration=where(t.n >= 4, t.season),
     )
+
+
+def _resultant(mean_sin: ir.FloatingValue, mean_cos: ir.FloatingValue) -> ir.FloatingValue:
+    """Mean resultant length of angles, 0 (spread evenly) to 1 (all alike); Mardia & Jupp (2000), section 2.3."""
+    return clip((mean_sin * mean_sin + mean_cos * mean_cos).sqrt(), 0, 1)
 
 
 def _favourite(values: ir.Table, name: str) -> ir.Table:

@@ -30,7 +30,6 @@ from quimbi_assets.simulation.tables import (
     items_table,
     labels_table,
     orders_table,
-    plain_schema,
     tickets_table,
     with_ticket_keys,
 )
@@ -235,8 +234,9 @@ def _slow_down(clock: Clock, share: float, day: date | str | None) -> SlowDown |
 
 
 def _frame(blocks: list[Block], name: str) -> pd.DataFrame:
-    """Return one table of all blocks as a DataFrame with plain strings."""
-    schema = plain_schema(blocks[0][name])
+    """Return one table of all blocks as a DataFrame, with plain strings for dictionaries."""
+    fields = blocks[0][name].schema
+    schema = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in fields])
     frame: pd.DataFrame = pa.concat_tables([block[name].cast(schema) for block in blocks]).to_pandas()
     return frame
 

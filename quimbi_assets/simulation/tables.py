@@ -156,13 +156,6 @@ def with_ticket_keys(block: Block, keys: TicketKeys) -> Block:
     return {**block, "support_tickets": tickets, "customers": customers}
 
 
-def plain_schema(table: pa.Table) -> pa.Schema:
-    """Return the table's schema with dictionary columns as plain strings."""
-    return pa.schema(
-        [pa.field(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in table.schema]
-    )
-
-
 def _money(cents: Ints) -> pa.Array:
     """Return cents as an amount of money (float64)."""
     return pa.array(cents / 100.0)
