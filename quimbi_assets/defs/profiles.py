@@ -37,7 +37,7 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
-from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication
+from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication, publish_reasons
 from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.publishing import churn_model, publish, unpublished_lineage
 
@@ -73,6 +73,9 @@ def customer_profiles(
     store_id, database, registry = context.partition_key, store.database(), tracking.tracking().registry
     progress.step("assembling profiles", 0.8)
     aligned, history = align(tables, store_id, context.run_id), tables.history(store_id)
+    if aligned is None:
+        publish_reasons(database, store_id, axis_states(tables, registry, store_id, {}), run_lock.holds_lock)
+        raise dg.Failure("no axis is active for this store: there is nothing to profile")
     assert history is not None
     named = {name: tables.required(axis_key("segments", name), store_id).read().to_pandas() for name in aligned.axes}
     instant = zoned(aligned.at)
@@ -191,8 +194,8 @@ class AlignedAxes:
         return {n: scores_from_table(t.take(places), t.facts.segment_ids) for n, t in self.memberships.items()}
 
 
-def align(tables: ParquetTables, store_id: str, run_id: str) -> AlignedAxes:
-    """Choose the axes that describe the same customers as of the same instant.
+def align(tables: ParquetTables, store_id: str, run_id: str) -> AlignedAxes | None:
+    """Choose the axes that describe the same customers as of the same instant; None if no axis is active.
 
     The instant is that of the axes computed by this run, or the latest one when profiles run alone.
     """
@@ -200,7 +203,7 @@ def align(tables: ParquetTables, store_id: str, run_id: str) -> AlignedAxes:
     whole = [name for name in AXES if all(name in found[stage] for stage in STAGES)]
     complete = [name for name in whole if len({found[stage][name].facts.model_version for stage in STAGES[1:]}) == 1]
     if not complete:
-        raise dg.Failure("no axis is active for this store: there is nothing to profile")
+        return None
     ends = {name: at for name in complete if (at := found["memberships"][name].facts.at) is not None}
     own = [name for name in complete if found["memberships"][name].facts.run_id == run_id]
     leader = own[0] if own else max(complete, key=lambda name: ends[name])

@@ -25,6 +25,7 @@ from quimbi_assets.resources import profiling
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler
 
@@ -227,6 +228,20 @@ def test_too_few_customers_is_bad_input_and_keeps_what_was_there(two_stores):
     with pytest.raises(BadInputError, match=r"has \d+ customers .* fewer than 5000.*--min-population"):
         run_store("south", RunOptions(min_population=5000), Steps(None, "south"))
     assert segments_of("south") == before
+
+
+def test_a_store_without_an_active_axis_says_why(database, tmp_path):
+    orders = pd.DataFrame({"order_id": ["1", "2", "3"], "customer_id": ["a", "b", "a"], "total_price": 10.0})
+    path = tmp_path / "orders.csv"
+    orders.assign(order_date=["2024-01-01", "2024-02-01", "2024-03-01"]).to_csv(path, index=False)
+    load_store(database, "handful", path)
+    axes = ["purchase_frequency", "support_history"]
+    with pytest.raises(dg.Failure, match="no axis is active for this store"):
+        run_store("handful", RunOptions(min_population=2, axes=axes), Steps(None, "handful"))
+    reasons = {axis["axis"]: axis["reason"] for axis in segments_of("handful")["axes"]}
+    assert list(reasons) == axes
+    assert reasons["purchase_frequency"].startswith("only 1 of 2 customers")
+    assert reasons["support_history"] == "not recorded: support tickets"
 
 
 def test_unknown_store_and_axis(two_stores):

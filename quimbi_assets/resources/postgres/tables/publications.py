@@ -185,6 +185,25 @@ def publish_run(database: Database, publication: Publication, holds_lock: Callab
             raise lost(store_id)
 
 
+def publish_reasons(
+    database: Database, store_id: str, axes: Mapping[str, AxisState], holds_lock: Callable[[], bool]
+) -> None:
+    """Publish why no axis of a store is active, for people who look; what an earlier run published stays as it is.
+
+    Raises
+    ------
+    StoreBusyError
+        If the run has lost its right to the store.
+    """
+    with database.transaction() as cursor:
+        lock(cursor, f"publication:{store_id}")
+        cursor.execute("SELECT EXISTS (SELECT FROM quimbi.publications WHERE store_id = %s)", (store_id,))
+        if not cursor.fetchone()[0]:
+            _write_axes(cursor, store_id, axes)
+        if not holds_lock():
+            raise lost(store_id)
+
+
 def read_publication(database: Database, store_id: str) -> Published | None:
     """Return what all of a store's profiles have in common; None before its first run."""
     found = database.query(

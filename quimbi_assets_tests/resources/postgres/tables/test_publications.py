@@ -6,12 +6,13 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, StoreBusyError
 from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, keep_for_past, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import (
     AxisState,
+    publish_reasons,
     publish_run,
     read_lineages,
     read_publication,
@@ -89,6 +90,21 @@ def test_before_its_first_run_a_store_has_nothing(database):
     publish(database, "known")
     with pytest.raises(BadInputError, match="no profile of customer nobody, '; DROP TABLE x"):
         read_profiles(database, "known", ["c0001", "nobody", "'; DROP TABLE x"])
+
+
+def test_why_no_axis_is_active_is_published_unless_an_earlier_run_was(database):
+    reasons = {"a": AxisState("inactive", "too few orders")}
+    publish_reasons(database, "reasons", reasons, lambda: True)
+    axes, found = read_segments(database, "reasons")
+    assert axes[["axis_name", "status", "reason"]].values.tolist() == [["a", "inactive", "too few orders"]]
+    assert found.empty
+    assert read_publication(database, "reasons") is None
+    publish(database, "reasons-later")
+    before = everything(database, "reasons-later")
+    publish_reasons(database, "reasons-later", reasons, lambda: True)
+    assert everything(database, "reasons-later") == before
+    with pytest.raises(StoreBusyError):
+        publish_reasons(database, "reasons-lost", reasons, lambda: False)
 
 
 def test_the_next_publication_ends_what_was_current_where_it_begins(database):
