@@ -130,12 +130,13 @@ def test_role_that_may_not_create_databases_is_told_which(database, monkeypatch)
     assert module._is_current(open_database())
 
 
-def test_schema_newer_than_the_code_is_refused(database, monkeypatch):
-    given_server(database, monkeypatch, "postgres", "newer")
+@pytest.mark.parametrize("version", ["9999", "0012"])
+def test_schema_newer_than_the_code_or_older_than_the_first_release_is_refused(database, monkeypatch, version):
+    given_server(database, monkeypatch, "postgres", f"at_{version}")
     opened = open_database()
     with opened.transaction() as cursor:
-        cursor.execute("UPDATE quimbi.alembic_version SET version_num = '9999'")
-    with pytest.raises(DatabaseUnavailableError, match="upgrade quimbi_assets"):
+        cursor.execute("UPDATE quimbi.alembic_version SET version_num = %s", (version,))
+    with pytest.raises(DatabaseUnavailableError, match=r"upgrade quimbi_assets; .* before version 0013 .* run anew"):
         open_database()
 
 

@@ -1,7 +1,8 @@
 """Versioned changes of the schema ``quimbi``: one file a change under ``versions/``, applied by Alembic in order.
 
-Belongs here: running them. Does not: any change itself. A new change is a file ``versions/000N_what.py`` whose
-``down_revision`` is the present `HEAD`; then `HEAD` moves to it (a test compares them).
+Belongs here: running them. Does not: any change itself. A new change is a file ``versions/00NN_what.py`` whose
+``down_revision`` is the present `HEAD`; then `HEAD` moves to it (a test compares them). There is no way back: nobody
+goes from a newer schema to an older one. What came before the first release is one file, ``0013_schema``.
 """
 
 from pathlib import Path
@@ -12,8 +13,9 @@ from quimbi_assets.errors import DatabaseUnavailableError
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-HEAD = "0013"
-"""Version of the schema that this code reads and writes; written down so that checking it needs no Alembic."""
+FIRST = HEAD = "0013"
+"""Versions of the schema: the oldest that can be upgraded, and the one that this code reads and writes; written down
+so that checking it needs no Alembic."""
 
 
 def scripts() -> "ScriptDirectory":
@@ -60,7 +62,8 @@ def upgrade(url: str, lock: int) -> None:
             context.run_migrations()
     except CommandError as error:
         raise DatabaseUnavailableError(
-            f"the database's schema is not one this version knows ({error}): upgrade quimbi_assets"
+            f"the database's schema is not one this version knows ({error}): upgrade quimbi_assets; a database of "
+            f"before version {FIRST} has to be loaded and run anew"
         ) from error
     except sqlalchemy.exc.DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
