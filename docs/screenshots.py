@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 
 PICTURES = Path(__file__).parent / "pictures"
 STORE, AXIS = "grocery", "purchase_frequency"

@@ -15,7 +15,7 @@ from quimbi_assets.commands.demo import REAL, SIMULATED
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.naming.rule_names import name_segments
 from quimbi_assets.naming.segment_statistics import describe_segments
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.parquet_io import ParquetTables, parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions

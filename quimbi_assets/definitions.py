@@ -27,10 +27,8 @@ from quimbi_assets.defs import (
 )
 from quimbi_assets.defs.partitions import RUN_LOCK
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.parquet_io import ParquetTables, parquet_tables
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
-from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.slack import Slack
 
 

@@ -35,7 +35,7 @@ def promote_version(store_id: str, axis_name: str, version: str) -> None:
         If there is no such store, axis or version.
     """
     from quimbi_assets.axes import AXES
-    from quimbi_assets.resources.mlflow.resource import MlflowTracking
+    from quimbi_assets.resources.dagster_resources import MlflowTracking
     from quimbi_assets.resources.postgres.database import open_database
     from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
     from quimbi_assets.resources.postgres.tables.stores import read_store

@@ -181,7 +181,7 @@ def materialize(
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORE_TAG, STORES
     from quimbi_assets.resources.dagster_instance import PROCESS_TAG, end_dead_runs, open_instance, process_tag
-    from quimbi_assets.resources.progress import Progress
+    from quimbi_assets.resources.dagster_resources import Progress
 
     run_id = make_new_run_id()
     lock.serve(run_id)

@@ -15,8 +15,13 @@ from quimbi_assets.commands.console import out
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.reading import common_currency
-from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
-from quimbi_assets.resources.postgres.tables.segments import read_held_reasons, read_profiles, read_segments
+from quimbi_assets.resources.postgres.tables.segments import (
+    read_archetypes,
+    read_fingerprints,
+    read_held_reasons,
+    read_profiles,
+    read_segments,
+)
 from quimbi_assets.resources.postgres.tables.stores import read_store
 
 #: Columns that a segment's sentence is moved in, below its name.
@@ -144,7 +149,6 @@ def print_profiles(store_id: str, customer_ids: Sequence[str]) -> None:
     """
     from quimbi_assets.axes import AXES
     from quimbi_assets.profiles.fingerprint import nearest_customers
-    from quimbi_assets.resources.postgres.tables.archetypes import read_fingerprints
 
     with open_database().snapshot() as now:
         currency = read_store(now, store_id).currency or common_currency(now, store_id) or ""

@@ -13,10 +13,9 @@ from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, Backtest, backtes
 from quimbi_assets.defs.metadata import facts
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.retries import retried
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.reports import log_backtest
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.progress import Progress
 
 BACKTEST_KEY = dg.AssetKey(["backtest", "report"])
 SHOWN = ("verdict", "segments", "memberships", "rfm", "difference", "memberships_verdict", "outcomes", "reason")

@@ -30,8 +30,8 @@ from quimbi_assets.defs.retries import retried
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
+from quimbi_assets.resources.dagster_resources import Progress
 from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.spark import open_engine
 
 CHECK = "declared_types_and_ranges"

@@ -10,7 +10,7 @@ import pandas as pd
 from quimbi_assets.defs.metadata import facts
 from quimbi_assets.defs.partitions import FRESHNESS_CHECK, PROFILES_KEY
 from quimbi_assets.defs.sensors import last_published
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.tables import store_plans
 
 

@@ -18,10 +18,8 @@ from quimbi_assets.defs.metadata import StageEvent, facts, inactive_events
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
-from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.publishing import models_chosen
 
 CHECK = "memberships_sum_to_1"

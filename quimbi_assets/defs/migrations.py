@@ -26,14 +26,12 @@ from quimbi_assets.defs.partitions import (
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.reports import log_pictures
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables.history import WeekDrift, publish_drift, read_shares, read_weeks
-from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.week_models import models_of_week, weak_axes
 from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, PastComparison, compare_snapshots
 from quimbi_assets.weekly.pictures import migration_heat_map, shares_over_weeks

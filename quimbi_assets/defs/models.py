@@ -20,13 +20,11 @@ from quimbi_assets.defs.partitions import HISTORY, REFERENCE_KEY, axis_key, axis
 from quimbi_assets.defs.promotions import CHECK as PROMOTION_CHECK
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.pipeline import FittedStore, fit_store, sampled_features
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
-from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.resources.workers import workers
 

@@ -15,10 +15,9 @@ from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
 from quimbi_assets.naming.conversation import Named
 from quimbi_assets.naming.plan import NamePlan, decide_names
 from quimbi_assets.resources.claude import AxisAnswer, Claude
+from quimbi_assets.resources.dagster_resources import MlflowTracking, StoreDatabase
 from quimbi_assets.resources.mlflow.reports import checks_table, log_naming
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.postgres.run_lock import one_of_places
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables.naming import read_answers, write_answer
 
 PLACES = 2

@@ -20,13 +20,10 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.defs.retries import retried
 from quimbi_assets.instants import closed_week
+from quimbi_assets.resources.dagster_resources import Progress, StoreDatabase
 from quimbi_assets.resources.postgres.run_lock import RunLock
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
-from quimbi_assets.resources.postgres.tables import notifications as notification_table
-from quimbi_assets.resources.postgres.tables import store_plans
-from quimbi_assets.resources.postgres.tables.drift import read_alerts
+from quimbi_assets.resources.postgres.tables import drift, store_plans
 from quimbi_assets.resources.postgres.tables.stores import read_store
-from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.slack import Slack, escaped
 from quimbi_assets.weekly.notifications import NotificationPolicy, choose_notifications, notification_text
 
@@ -70,12 +67,12 @@ def _week(
     database = store.database()
     planned = next(found for found in store_plans.planned_stores(database) if found.store_id == store_id)
     policy = NotificationPolicy(planned.plan.repeat_after_weeks, planned.plan.holdout_share)
-    alerts, flows = read_alerts(database, store_id, week)
-    before = notification_table.named_before(database, store_id, week)
+    alerts, flows = drift.read_alerts(database, store_id, week)
+    before = drift.named_before(database, store_id, week)
     chosen = choose_notifications(alerts, before, store_id, week, policy)
     outcome = AGAIN
-    if not notification_table.was_told(database, store_id, week):
-        notification_table.publish_notices(database, store_id, week, chosen)
+    if not drift.was_told(database, store_id, week):
+        drift.publish_notices(database, store_id, week, chosen)
         outcome = _send(store_id, week, chosen, flows, store, slack, closed_week(now.tz_convert(planned.time_zone)))
     return facts(
         len(chosen),
@@ -103,5 +100,5 @@ def _send(
     currency = read_store(store.database(), store_id).currency or ""
     outcome = slack.send(escaped(notification_text(store_id, week, chosen, flows, currency)))
     if outcome == "sent":
-        notification_table.mark_told(store.database(), store_id, week)
+        drift.mark_told(store.database(), store_id, week)
     return outcome

@@ -30,15 +30,13 @@ from quimbi_assets.profiles.assemble import ProfileContext, profile_batches
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
 from quimbi_assets.profiles.scores import AxisScores, scores_from_table
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.run_lock import RunLock
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
-from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication, publish_reasons
-from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.postgres.tables.segments import read_archetypes
 from quimbi_assets.resources.publishing import churn_model, publish, unpublished_lineage
 
 CHECK = "profile_schema"
@@ -73,17 +71,14 @@ def customer_profiles(
     store_id, database, registry = context.partition_key, store.database(), tracking.tracking().registry
     progress.step("assembling profiles", 0.8)
     aligned, history = align(tables, store_id, context.run_id), tables.history(store_id)
-    if aligned is None:
-        publish_reasons(database, store_id, axis_states(tables, registry, store_id, {}), run_lock.holds_lock)
-        raise dg.Failure("no axis is active for this store: there is nothing to profile")
-    assert history is not None
+    if aligned is None or history is None:
+        raise _nothing_active(tables, database, registry, store_id, run_lock)
     named = {name: tables.required(axis_key("segments", name), store_id).read().to_pandas() for name in aligned.axes}
     instant = zoned(aligned.at)
     before = read_archetypes(database, store_id, pd.Timestamp(instant))
     choice = choose_archetypes(aligned.sampled_scores(), kept_archetypes(before), aligned.not_weak)
     profile_context = aligned.context(store_id, named, choice.kept, history.store.currency or "")
     churn = _serving_churn(tables, database, registry, store_id, aligned.at)
-    states = axis_states(tables, registry, store_id, aligned.versions)
     batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), churn))
 
     def archetypes() -> pd.DataFrame:
@@ -95,18 +90,25 @@ def customer_profiles(
         store_id=store_id,
         run_id=context.run_id,
         as_of=instant,
-        axes=states,
+        axes=axis_states(tables, registry, store_id, aligned.versions),
         segments=named,
         profiles=batches,
         archetypes=archetypes,
         model_versions=aligned.versions | ({} if isinstance(churn, str) else {CHURN: churn.version}),
         lineage=unpublished_lineage(database, registry, store_id, aligned.axes),
-        retired=[name for name, state in states.items() if state.status == INACTIVE],
     )
     publish(database, registry, publication, run_lock.holds_lock)
     yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=batches.metadata(aligned, archetypes()))
     yield batches.check
     yield _archetype_check(choice.of_everybody(batches.archetypes))
+
+
+def _nothing_active(
+    tables: ParquetTables, database: Database, registry: ModelRegistry, store_id: str, run_lock: RunLock
+) -> dg.Failure:
+    """Publish why no axis is active, and return the error."""
+    publish_reasons(database, store_id, axis_states(tables, registry, store_id, {}), run_lock.holds_lock)
+    return dg.Failure("no axis is active for this store: there is nothing to profile")
 
 
 def axis_states(

@@ -19,11 +19,9 @@ from quimbi_assets.defs.retries import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
 from quimbi_assets.ingest.policy import Report, dropped_line
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.parquet_io import RAW, ParquetTables
 from quimbi_assets.resources.postgres.reading import canonical_rows
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
-from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.workers import warm_up
 
 CHECK = "canonical_schema"

@@ -1,6 +1,7 @@
 """Steps try again, with growing pauses, after faults that pass by themselves.
 
-Belongs here: the decorator every asset's function has. Does not: which faults these are (``resources.transient``).
+Belongs here: the decorator every asset's function has. Does not: which faults these are
+(``postgres.database``).
 """
 
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from quimbi_assets.resources.postgres.transient import is_transient
+from quimbi_assets.resources.postgres.database import is_transient
 
 MOST_RETRIES = 3
 FIRST_PAUSE_SECONDS = 2

@@ -15,7 +15,7 @@ import pandas as pd
 from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
 from quimbi_assets.defs.partitions import STORE_TAG, STORES, store_week_key
 from quimbi_assets.instants import closed_week
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.tables.store_plans import planned_stores
 from quimbi_assets.store import StorePlan
 

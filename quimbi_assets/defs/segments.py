@@ -22,12 +22,10 @@ from quimbi_assets.naming.plan import CurrentNames, NamePlan, plan_names
 from quimbi_assets.naming.rows import segment_rows
 from quimbi_assets.pipeline import dominant_counts, sampled_features
 from quimbi_assets.resources.claude import Claude
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.registry import LoadedModel
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables.naming import read_given_names
-from quimbi_assets.resources.progress import Progress
 
 CHECK = "names_unique_and_counts_whole"
 

@@ -13,7 +13,7 @@ from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
 from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
 from quimbi_assets.defs.schedules import DUE_TAG, is_settled
 from quimbi_assets.resources.dagster_instance import end_dead_runs
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
+from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.store_plans import planned_stores
 from quimbi_assets.resources.slack import Slack, escaped

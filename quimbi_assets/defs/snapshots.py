@@ -27,11 +27,9 @@ from quimbi_assets.defs.retries import retried
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, week_end
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_week, read_weeks
-from quimbi_assets.resources.progress import Progress
 from quimbi_assets.resources.week_models import models_of_week
 from quimbi_assets.weekly.rows import history_rows
 from quimbi_assets.weekly.snapshot import (

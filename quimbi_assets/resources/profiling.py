@@ -17,13 +17,12 @@ from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.profiler import Profiler
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.postgres.tables.publications import read_publication
-from quimbi_assets.resources.postgres.tables.segments import read_segments
+from quimbi_assets.resources.postgres.tables.segments import read_archetypes, read_segments
 from quimbi_assets.resources.postgres.tables.stores import read_store
 from quimbi_assets.resources.publishing import no_churn_model
 from quimbi_assets.store import Store

@@ -16,9 +16,9 @@ from quimbi_assets.resources.mlflow.records import log_churn
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.postgres.tables.history import read_versions
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
+from quimbi_assets.resources.postgres.tables.segments import read_archetypes
 from quimbi_assets.resources.publishing import keep_model_of_past, models_before
 from quimbi_assets.weekly.snapshot import WeekModels
 

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 
 pytestmark = pytest.mark.xdist_group("graph")
 

@@ -9,12 +9,12 @@ from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import held_reasons_of, segments_of
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.profiles.scores import scores_from_table
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
+from quimbi_assets.resources.postgres.tables.segments import read_archetypes
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.simulation import write_store
 

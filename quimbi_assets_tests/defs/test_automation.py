@@ -13,8 +13,8 @@ from quimbi_assets.defs.schedules import DUE_TAG, refits, weeks
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
+from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.store_database import StoreDatabase
 from quimbi_assets.resources.postgres.tables import store_plans
 from quimbi_assets.resources.postgres.tables.stores import Store
 from quimbi_assets.simulation import write_store

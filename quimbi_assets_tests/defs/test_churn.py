@@ -10,8 +10,8 @@ from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import churn_of
 from quimbi_assets.defs.partitions import CHURN_KEY
 from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.registry import CHURN
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions

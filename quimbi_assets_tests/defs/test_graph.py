@@ -23,10 +23,10 @@ from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.resources import profiling
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
+from quimbi_assets.resources.postgres.tables.segments import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler
 
 pytestmark = pytest.mark.xdist_group("graph")

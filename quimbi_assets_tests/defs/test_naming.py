@@ -18,11 +18,10 @@ from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.run_lock import one_of_places
-from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
-from quimbi_assets.resources.progress import Progress
+from quimbi_assets.resources.postgres.tables.segments import read_archetypes
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests import messages_api as api
 

@@ -12,7 +12,7 @@ from quimbi_assets.commands.summary import run_and_summarise
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions

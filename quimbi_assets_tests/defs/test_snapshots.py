@@ -18,7 +18,7 @@ from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, SNAPSHOTS_KEY, STORES, store_week_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.mlflow.resource import MlflowTracking
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions

@@ -19,7 +19,7 @@ from quimbi_assets.errors import BadInputError, EngineFailedError
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import arrow_schema
 from quimbi_assets.resources import spark
-from quimbi_assets.resources.postgres.transient import is_transient
+from quimbi_assets.resources.postgres.database import is_transient
 from quimbi_assets.store import Store
 
 pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.filterwarnings("ignore")]

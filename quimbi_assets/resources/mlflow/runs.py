@@ -9,19 +9,20 @@ threads, do not meet. MLflow is imported on first use.
 
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pandas as pd
 
-from quimbi_assets.resources.code_version import code_version
 from quimbi_assets.resources.mlflow.registry import ModelRegistry
 
 STORE_REFERENCE = "store_reference.csv"
@@ -194,3 +195,20 @@ class Tracking:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
         return command, environment
+
+
+@cache
+def code_version() -> str:
+    """Return the commit of the running code, or the package's version where there is no repository.
+
+    ``QUIMBI_GIT_COMMIT`` decides where it is set, as in an image built without ``.git``.
+    """
+    given = os.environ.get("QUIMBI_GIT_COMMIT")
+    if given:
+        return given
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return metadata.version("quimbi_assets")

@@ -1,6 +1,7 @@
 """The project's PostgreSQL: which server, which databases on it, and the store schema at its current version.
 
-Belongs here: finding and preparing databases, connections, reading a query's rows. Does not: the embedded server's life
+Belongs here: finding and preparing databases, connections, which of their faults pass by themselves (trying again is
+``defs.retries``), reading a query's rows. Does not: the embedded server's life
 (``server``), what is in a table (``tables``), bulk transfer (``copy``, ``reading``).
 """
 
@@ -23,6 +24,8 @@ _LOCK = 0x71756D6269
 """Advisory lock for creating databases and migrating: one process at a time ("qumbi" in ASCII)."""
 _INTEGERS = (21, 23, 20)
 """PostgreSQL's type codes of smallint, integer and bigint."""
+SERIALIZATION, DEADLOCK, TOO_MANY, SHUTTING_DOWN = "40001", "40P01", "53300", "57P"
+"""PostgreSQL's codes of faults that another try may not meet (the last one begins three)."""
 
 
 @dataclass(frozen=True)
@@ -232,3 +235,39 @@ def database_name(url: str) -> str:
 def for_sqlalchemy(url: str) -> str:
     """Return a libpq URL as SQLAlchemy takes it, the psycopg2 driver named (2.1 would pick another)."""
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again may help: the error, or one that it was raised from, is of the connection or the moment.
+
+    Examples
+    --------
+    >>> is_transient(psycopg2.OperationalError("server closed the connection unexpectedly"))
+    True
+    >>> is_transient(ValueError("no such column"))
+    False
+    """
+    return any(_passes(cause) for cause in _causes(error))
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, ConnectionError | TimeoutError | psycopg2.InterfaceError):
+        return True
+    if not isinstance(error, psycopg2.Error):
+        return False
+    if error.pgcode is None:
+        return isinstance(error, psycopg2.OperationalError)
+    return error.pgcode in (SERIALIZATION, DEADLOCK, TOO_MANY) or error.pgcode.startswith(SHUTTING_DOWN)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error, what it was raised from, and what libraries keep of it (SQLAlchemy's ``orig``)."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        found = waiting.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        waiting += [found.__cause__, found.__context__, getattr(found, "orig", None)]

@@ -3,8 +3,7 @@ import sys
 
 import pytest
 
-from quimbi_assets.resources.code_version import code_version
-from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.resources.mlflow.runs import Tracking, code_version
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,14 @@
-"""Databases, migrations and the errors of a server that cannot be used."""
+"""Databases, migrations, and the errors of a server that cannot be used."""
 
 import psycopg2
 import pytest
+import sqlalchemy
 
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import database as module
 from quimbi_assets.resources.postgres import migrations
-from quimbi_assets.resources.postgres.database import Database, database_name, open_database
+from quimbi_assets.resources.postgres.database import Database, database_name, is_transient, open_database
 
 
 def test_tables_of_the_schema(database):
@@ -167,3 +168,27 @@ def test_home_defaults_to_the_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert quimbi_home() == tmp_path / ".quimbi"
     assert quimbi_home().is_dir()
+
+
+def test_which_faults_of_a_real_server_pass(database):
+    refused = sqlalchemy.create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/none")
+    with pytest.raises(sqlalchemy.exc.OperationalError) as away:
+        refused.connect()
+    assert is_transient(away.value)
+    with pytest.raises(psycopg2.Error) as unknown, database.transaction() as cursor:
+        cursor.execute("SELECT no_such_column FROM quimbi.stores")
+    assert not is_transient(unknown.value)
+    connection = psycopg2.connect(database.libpq_url)
+    with database.transaction() as other:
+        other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    with pytest.raises(psycopg2.Error) as ended:
+        connection.cursor().execute("SELECT 1")
+    assert is_transient(ended.value)
+    connection.close()
+
+
+def test_a_fault_passes_if_its_cause_does():
+    error = RuntimeError("could not log the model")
+    assert not is_transient(error)
+    error.__cause__ = ConnectionRefusedError("no")
+    assert is_transient(error)

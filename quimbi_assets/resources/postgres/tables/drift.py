@@ -1,6 +1,7 @@
-"""What a week's comparison found, read back for people.
+"""What a week's comparison found, read back for people, and whom the store was told of.
 
-Belongs here: its queries. Does not: writing (``history_table``), layout (``commands.drifting``).
+Belongs here: its queries, the table ``alert_notices``. Does not: writing findings (``history``), who is named
+(``weekly.notifications``), layout (``commands.drifting``).
 """
 
 from datetime import date
@@ -8,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.weekly.psi import LARGE
 
+NOTICE_COLUMNS = ["customer_id", "alert", "priority", "held_out", "repeated", "named"]
 AT_RISK_WEEKS = 8
 """How far the list of customers at risk reaches back."""
 HEAD = """
@@ -126,6 +129,47 @@ def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataF
     """Return a week's alerted customers (``customer_id``, ``alert``, value, risk), and its migrations by size."""
     given = {"s": store_id, "w": week}
     return database.query(ALERTS, given), _records(database.query(FLOWS, given))
+
+
+def publish_notices(database: Database, store_id: str, week: date, notices: pd.DataFrame) -> None:
+    """Replace a week's notices, which nobody was told of yet."""
+    with database.transaction() as cursor:
+        bulk.lock(cursor, f"notices:{store_id}")
+        cursor.execute("DELETE FROM quimbi.alert_notices WHERE store_id = %s AND week = %s", (store_id, week))
+        bulk.copy_frame(
+            cursor, "quimbi.alert_notices", notices[NOTICE_COLUMNS].assign(store_id=store_id, week=str(week))
+        )
+
+
+def named_before(database: Database, store_id: str, week: date) -> dict[str, date]:
+    """Return the last week before this one in which each customer was named to the store."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT customer_id, max(week) FROM quimbi.alert_notices "
+            "WHERE store_id = %s AND week < %s AND named GROUP BY customer_id",
+            (store_id, week),
+        )
+        return dict(cursor.fetchall())
+
+
+def was_told(database: Database, store_id: str, week: date) -> bool:
+    """Whether the message of that week was sent."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM quimbi.alert_notices "
+            "WHERE store_id = %s AND week = %s AND told_at IS NOT NULL)",
+            (store_id, week),
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def mark_told(database: Database, store_id: str, week: date) -> None:
+    """Note that the message of that week was accepted."""
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE quimbi.alert_notices SET told_at = now() WHERE store_id = %s AND week = %s AND named",
+            (store_id, week),
+        )
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

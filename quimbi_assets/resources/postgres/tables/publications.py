@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from psycopg2.extras import execute_values
 
+from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.instants import Instant, to_instant
 from quimbi_assets.profiles.archetype_rows import COLUMNS as ARCHETYPE_COLUMNS
 from quimbi_assets.resources.postgres.copy import copy_frame, lock
@@ -101,7 +102,7 @@ class Publication:
     as_of : datetime
         Instant of the profiles, with zone.
     axes : mapping of axis to AxisState
-        Axes that are not named stay as they are published.
+        Axes that are not named stay as they are published; the segments of inactive ones end.
     segments : mapping of axis to DataFrame
         Rows of ``dim_segment_master``; what was current on these axes ends where they begin. Rows that are published
         already stay as they are.
@@ -114,8 +115,6 @@ class Publication:
         The models that all of the profiles were made with.
     lineage : sequence of (axis, version, DataFrame)
         ``lineage_`` of versions that were fitted, served or held.
-    retired : sequence of str
-        Axes that have no segments any more.
     """
 
     store_id: str
@@ -127,7 +126,6 @@ class Publication:
     archetypes: Callable[[], pd.DataFrame]
     model_versions: Mapping[str, str]
     lineage: Sequence[tuple[str, str, pd.DataFrame]] = ()
-    retired: Sequence[str] = ()
 
 
 class Published(NamedTuple):
@@ -175,7 +173,8 @@ def publish_run(database: Database, publication: Publication, holds_lock: Callab
         number = _begin(cursor, publication)
         _write_lineage(cursor, store_id, publication.lineage)
         _write_axes(cursor, store_id, publication.axes)
-        _replace(cursor, SEGMENTS, store_id, publication.segments, publication.retired)
+        without_segments = [axis for axis, state in publication.axes.items() if state.status == INACTIVE]
+        _replace(cursor, SEGMENTS, store_id, publication.segments, without_segments)
         cursor.execute(PERSONS_NAMES, (store_id, list(publication.segments)))
         _refuse_mixture(cursor, store_id, publication.model_versions)
         mark_published(cursor, store_id, number, publication.model_versions)

@@ -1,6 +1,6 @@
-"""What a run published, read back: axes, their current segments, profiles.
+"""What a run published, read back: axes, their current segments, archetypes, profiles.
 
-Belongs here: these queries. Does not: writing (``publications``), archetypes, the names that segments had (``naming``).
+Belongs here: these queries. Does not: writing (``publications``), the names that segments had (``naming``).
 Whoever reads more than one of them reads a ``Database.snapshot``.
 """
 
@@ -47,6 +47,30 @@ def read_held_reasons(database: Database, store_id: str) -> dict[str, str]:
     return dict(found.itertuples(index=False, name=None))
 
 
+def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | None = None) -> pd.DataFrame:
+    """Return the store's archetypes, largest first; no row before its first run. ``traits`` as dicts.
+
+    Parameters
+    ----------
+    database : Database
+        Where to read.
+    store_id : str
+        The store.
+    until : Timestamp, optional
+        UTC. The last archetypes made from data up to then; without, those that hold now. The two differ for a run as of
+        the past, which must not know what came later, and for the first run after it.
+    """
+    rows = "SELECT * FROM quimbi.archetypes WHERE store_id = %(store)s AND"
+    largest = "ORDER BY customer_count DESC, archetype_id"
+    if until is None:
+        return database.query(f"{rows} valid_to IS NULL {largest}", {"store": store_id})
+    # Rows without an instant are older than any that have one.
+    made = "coalesce(as_of, '-infinity'), valid_from"
+    of_store = f"SELECT {made} FROM quimbi.archetypes WHERE store_id = %(store)s"
+    newest = f"({of_store} AND coalesce(as_of, '-infinity') <= %(until)s ORDER BY 1 DESC, 2 DESC LIMIT 1)"
+    return database.query(f"{rows} ({made}) = {newest} {largest}", {"store": store_id, "until": until})
+
+
 def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]) -> pd.DataFrame:
     """Read profiles in the order asked for.
 
@@ -63,3 +87,11 @@ def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]
     if unknown:
         raise BadInputError(f"store {store_id} has no profile of customer {', '.join(unknown)}")
     return found.loc[list(customer_ids)]
+
+
+def read_fingerprints(database: Database, store_id: str) -> pd.DataFrame:
+    """Return ``customer_id`` and ``fingerprint`` of every profiled customer of a store, by customer id."""
+    return database.query(
+        "SELECT customer_id, fingerprint FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id",
+        (store_id,),
+    )

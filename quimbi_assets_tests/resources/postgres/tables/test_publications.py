@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError, StoreBusyError
-from quimbi_assets.resources.postgres.tables.archetypes import read_archetypes
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, keep_for_past, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import (
@@ -17,7 +16,12 @@ from quimbi_assets.resources.postgres.tables.publications import (
     read_lineages,
     read_publication,
 )
-from quimbi_assets.resources.postgres.tables.segments import read_held_reasons, read_profiles, read_segments
+from quimbi_assets.resources.postgres.tables.segments import (
+    read_archetypes,
+    read_held_reasons,
+    read_profiles,
+    read_segments,
+)
 from quimbi_assets_tests.resources.made_up import (
     AS_OF,
     archetypes,
@@ -151,7 +155,6 @@ def test_an_axis_that_became_inactive_has_its_reason_and_no_segments(database):
     versions = {"a": "2", "churn_risk": "1"}
     changes = {
         "axes": {"a": axis_state("2"), "b": AxisState("inactive", "no discounts recorded")},
-        "retired": ["b"],
     }
     publish(database, "retires", versions, **changes)
     axes, now = read_segments(database, "retires")

@@ -1,0 +1,95 @@
+"""The graph's resources that are no more than handles: the database, MLflow, and who waits at a terminal.
+
+Belongs here: what Dagster hands to assets. Does not: SQL (``postgres``), any MLflow call (``mlflow``), how a terminal
+shows progress (``commands.console``). Messages and names have modules of their own (``slack``, ``claude``).
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+from threading import Thread
+
+from dagster import ConfigurableResource
+
+from quimbi_assets.resources.home import artifacts_dir
+from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.resources.postgres.database import Database, open_database
+
+Listener = Callable[[str, float | None], None]
+
+
+class StoreDatabase(ConfigurableResource):
+    """The server of ``DATABASE_URL``, or the embedded one under ``QUIMBI_HOME``."""
+
+    def database(self) -> Database:
+        """Return the database, started and migrated if need be."""
+        return open_database()
+
+
+class MlflowTracking(ConfigurableResource):
+    """Experiments, runs and registered models on the store's own database server.
+
+    Artifacts rest under ``QUIMBI_HOME`` unless an artifact root is configured.
+
+    Parameters
+    ----------
+    artifact_root : str, optional
+        Folder or URI for artifacts of new experiments.
+    """
+
+    artifact_root: str | None = None
+
+    def begin_imports(self) -> None:
+        """Begin to import MLflow and skops, 3 s, on a thread of their own; returns at once."""
+        Thread(target=_import_all, name="imports", daemon=True).start()
+
+    def tracking(self) -> Tracking:
+        """Return the tracking client, one per process and database."""
+        return _tracking(open_database().mlflow_url, self.artifact_root or str(artifacts_dir()))
+
+
+def _import_all() -> None:
+    for name in ("mlflow", "skops.io", "mlflow.sklearn"):
+        import_module(name)
+
+
+@lru_cache(maxsize=4)
+def _tracking(url: str, artifact_root: str) -> Tracking:
+    return Tracking(url, artifact_root)
+
+
+class Progress:
+    """Receives a line per step from the assets; silent without a listener.
+
+    Within Dagster's UI the same facts are the assets' metadata, so nothing is printed there. (A plain object: a
+    configurable resource is built anew for a run and would lose its listener.)
+
+    Parameters
+    ----------
+    listener : callable, optional
+        Called with the message and the share of the whole run finished (0-1) or None.
+    warner : callable, optional
+        Called with a line that a person should act on.
+    """
+
+    def __init__(self, listener: Listener | None = None, warner: Callable[[str], None] | None = None) -> None:
+        self._listener = listener
+        self._warner = warner
+
+    def step(self, message: str, done: float | None = None) -> None:
+        """Report a step.
+
+        Parameters
+        ----------
+        message : str
+            What is being done, in the present tense.
+        done : float, optional
+            Share of the whole run finished, 0-1.
+        """
+        if self._listener is not None:
+            self._listener(message, done)
+
+    def warn(self, message: str) -> None:
+        """Tell something that did not fail the run, and what to do about it, in one line."""
+        if self._warner is not None:
+            self._warner(message)
