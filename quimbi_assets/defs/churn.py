@@ -19,8 +19,8 @@ from quimbi_assets.defs.retries import retried
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
-from quimbi_assets.resources.mlflow.records import log_churn
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
+from quimbi_assets.resources.mlflow.reports import log_churn
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 

@@ -43,22 +43,15 @@ class AxisAnswer:
     usage: Usage
 
 
-class Claude(ConfigurableResource):
-    """Names axes; the key is that of ``ANTHROPIC_API_KEY``, the address the SDK's or ``ANTHROPIC_BASE_URL``.
-
-    Parameters
-    ----------
-    timeout_seconds : float
-        Limit of one attempt at a request.
-    max_retries : int
-        The SDK's further attempts after 408, 409, 429, 5xx, and connections that failed.
-    at_once : int
-        Axes asked about at the same time.
-    """
+class Claude(ConfigurableResource[Any]):
+    """Names axes; the key is that of ``ANTHROPIC_API_KEY``, the address the SDK's or ``ANTHROPIC_BASE_URL``."""
 
     timeout_seconds: float = 90.0
+    """Limit of one attempt at a request."""
     max_retries: int = 2
+    """The SDK's further attempts after 408, 409, 429, 5xx, and connections that failed."""
     at_once: int = 4
+    """Axes asked about at the same time."""
 
     def model(self, chosen: str | None = None) -> str:
         """Return the model: the one chosen, else that of ``QUIMBI_NAMING_MODEL``, else the default."""
@@ -71,50 +64,35 @@ class Claude(ConfigurableResource):
         return UnavailableError("no ANTHROPIC_API_KEY is set", "set it to have Claude name them")
 
     def name_axes(self, briefs: Mapping[str, AxisBrief], model: str) -> dict[str, AxisAnswer]:
-        """Ask for the names of axes.
+        """Ask a model for the names of axes; never an error, see ``Conversation.failure``.
 
-        Parameters
-        ----------
-        briefs : mapping of axis name to AxisBrief
-            What to ask about.
-        model : str
-            Which model to ask.
-
-        Returns
-        -------
-        dict of axis name to AxisAnswer
-            Never an error: see ``Conversation.failure``. Once the service cannot be used, no further axis is asked
-            about.
-
-        Notes
-        -----
         The first axis is asked about alone: it leaves the fixed part of the prompt in the service's cache for the
-        others, and finds an outage before all run into it.
+        others, and finds an outage before all run into it. Then no further axis is asked about.
         """
         return asyncio.run(self._name_axes(briefs, model)) if briefs else {}
 
     async def _name_axes(self, briefs: Mapping[str, AxisBrief], model: str) -> dict[str, AxisAnswer]:
         from anthropic import AsyncAnthropic
 
-        found: dict[str, AxisAnswer] = {}
+        answers: dict[str, AxisAnswer] = {}
         gate = asyncio.Semaphore(self.at_once)
 
         async def name_one(name: str) -> None:
             async with gate:
-                failures = [answer.conversation.failure for answer in found.values()]
+                failures = [answer.conversation.failure for answer in answers.values()]
                 outage = next((one for one in failures if isinstance(one, UnavailableError)), None)
                 if outage is not None:
-                    found[name] = AxisAnswer(Conversation(failure=outage), Usage())
+                    answers[name] = AxisAnswer(Conversation(failure=outage), Usage())
                     return
                 asker = _Asker(client, model, self.timeout_seconds * (self.max_retries + 1) + GRACE_SECONDS)
                 seed = briefs[name].digest(model, PROMPT_VERSION)
-                found[name] = AxisAnswer(await ask_names(asker, briefs[name], seed), asker.usage)
+                answers[name] = AxisAnswer(await ask_names(asker, briefs[name], seed), asker.usage)
 
         async with AsyncAnthropic(timeout=self.timeout_seconds, max_retries=self.max_retries) as client:
             first, *others = briefs
             await name_one(first)
             await asyncio.gather(*map(name_one, others))
-        return {name: found[name] for name in briefs}
+        return {name: answers[name] for name in briefs}
 
 
 class _Asker:

@@ -83,17 +83,7 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
     """Report as failed (cancelled, where they were to be) the runs whose process is gone, so that they block no queue.
 
     A run is known by its session at the database (``postgres.run_lock``), which ends with the process that opened it,
-    killed or not, on this host or another; numbers of processes are given anew.
-
-    Parameters
-    ----------
-    instance : DagsterInstance
-        Where runs are recorded.
-
-    Returns
-    -------
-    list of str
-        Ids of the runs that were ended.
+    killed or not, on this host or another; numbers of processes are given anew. Returns the ids of the runs ended.
     """
     suspects = {run.run_id for run in _without_session(instance)}
     if suspects:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from threading import Thread
+from typing import Any
 
 from dagster import ConfigurableResource
 
@@ -18,7 +19,7 @@ from quimbi_assets.resources.postgres.database import Database, open_database
 Listener = Callable[[str, float | None], None]
 
 
-class StoreDatabase(ConfigurableResource):
+class StoreDatabase(ConfigurableResource[Any]):
     """The server of ``DATABASE_URL``, or the embedded one under ``QUIMBI_HOME``."""
 
     def database(self) -> Database:
@@ -26,15 +27,10 @@ class StoreDatabase(ConfigurableResource):
         return open_database()
 
 
-class MlflowTracking(ConfigurableResource):
+class MlflowTracking(ConfigurableResource[Any]):
     """Experiments, runs and registered models on the store's own database server.
 
-    Artifacts rest under ``QUIMBI_HOME`` unless an artifact root is configured.
-
-    Parameters
-    ----------
-    artifact_root : str, optional
-        Folder or URI for artifacts of new experiments.
+    Artifacts of new experiments rest in ``artifact_root``, a folder or URI, by default under ``QUIMBI_HOME``.
     """
 
     artifact_root: str | None = None
@@ -61,15 +57,9 @@ def _tracking(url: str, artifact_root: str) -> Tracking:
 class Progress:
     """Receives a line per step from the assets; silent without a listener.
 
-    Within Dagster's UI the same facts are the assets' metadata, so nothing is printed there. (A plain object: a
-    configurable resource is built anew for a run and would lose its listener.)
-
-    Parameters
-    ----------
-    listener : callable, optional
-        Called with the message and the share of the whole run finished (0-1) or None.
-    warner : callable, optional
-        Called with a line that a person should act on.
+    The listener hears the message and the share of the whole run finished (0-1) or None, the warner what a person
+    should act on. In Dagster's UI the same facts are the assets' metadata. (A plain object: a configurable resource is
+    built anew for a run and would lose its listener.)
     """
 
     def __init__(self, listener: Listener | None = None, warner: Callable[[str], None] | None = None) -> None:
@@ -77,15 +67,7 @@ class Progress:
         self._warner = warner
 
     def step(self, message: str, done: float | None = None) -> None:
-        """Report a step.
-
-        Parameters
-        ----------
-        message : str
-            What is being done, in the present tense.
-        done : float, optional
-            Share of the whole run finished, 0-1.
-        """
+        """Report what is being done, in the present tense."""
         if self._listener is not None:
             self._listener(message, done)
 

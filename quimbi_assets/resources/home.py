@@ -10,18 +10,7 @@ from quimbi_assets.errors import BadInputError
 
 
 def quimbi_home() -> Path:
-    """Return the project's home directory, created if missing.
-
-    Returns
-    -------
-    pathlib.Path
-        Absolute path of ``$QUIMBI_HOME``, by default ``.quimbi`` in the working directory.
-
-    Raises
-    ------
-    BadInputError
-        If it cannot be created or is not a writable directory.
-    """
+    """Return the absolute path of the project's home directory, created if missing."""
     chosen = os.environ.get("QUIMBI_HOME") or ".quimbi"
     return directory(Path(chosen).expanduser().absolute())
 

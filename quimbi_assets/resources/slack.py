@@ -1,11 +1,12 @@
 """Messages to a Slack channel, through an incoming webhook.
 
-Belongs here: sending. Does not: what is said, and to whom not (``drift``, ``defs``). A message that cannot be sent is
+Belongs here: sending. Does not: what is said, and to whom not (``weekly``, ``defs``). A message that cannot be sent is
 reported, never raised: no run fails because of Slack.
 """
 
 import logging
 import os
+from typing import Any
 from urllib.parse import urlsplit
 
 from dagster import ConfigurableResource
@@ -16,24 +17,15 @@ MOST_RETRIES = 2
 LOG = logging.getLogger(__name__)
 
 
-class Slack(ConfigurableResource):
-    """Sends messages if there is a webhook.
-
-    Parameters
-    ----------
-    webhook_url : str, optional
-        By default that of ``SLACK_WEBHOOK_URL``; empty: nothing is sent.
-    """
+class Slack(ConfigurableResource[Any]):
+    """Sends messages to its webhook, by default that of ``SLACK_WEBHOOK_URL``; without one nothing is sent."""
 
     webhook_url: str | None = None
 
     def send(self, text: str) -> str:
         """Send a message and return what became of it: ``sent``, ``not configured`` or why it was not sent.
 
-        Parameters
-        ----------
-        text : str
-            In Slack's mark-up; ids and numbers only, nothing personal.
+        The text is in Slack's mark-up: ids and numbers only, nothing personal.
         """
         url = os.environ.get(WEBHOOK_VARIABLE, "") if self.webhook_url is None else self.webhook_url
         if not url:

@@ -12,8 +12,8 @@ from quimbi_assets.churn.training import train_churn
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
-from quimbi_assets.resources.mlflow.records import log_churn
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
+from quimbi_assets.resources.mlflow.reports import log_churn
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import read_versions

@@ -40,21 +40,8 @@ def warm_up(n_customers: int) -> None:
 def workers(n_customers: int) -> Iterator[Executor]:
     """Open as many workers as there are cores; what is not begun when the block fails is dropped.
 
-    Parameters
-    ----------
-    n_customers : int
-        Size of the store.
-
-    Yields
-    ------
-    Executor
-        Each piece of work sees one thread of numpy: with several, sums are taken in another order, and the last
-        digits of a fit would depend on the machine.
-
-    Raises
-    ------
-    WorkersKilledError
-        If a process was killed.
+    Each piece of work sees one thread of numpy: with several, sums are taken in another order, and the last digits of a
+    fit would depend on the machine. A process that is killed raises ``WorkersKilledError``.
     """
     pool = _processes() if _by_processes(n_customers) else ThreadPoolExecutor(_cores())
     with threadpool_limits(1):

@@ -31,19 +31,8 @@ threads that do so at once can fail with "AST constructor recursion depth mismat
 
 
 def save(model: AxisModel | ChurnModel, path: Path, example: pd.DataFrame) -> None:
-    """Save a model as an MLflow model with signature and input example.
+    """Save a fitted model into a new directory, as an MLflow model with signature and an input example of no customer.
 
-    Parameters
-    ----------
-    model : AxisModel
-        Fitted.
-    path : Path
-        New directory.
-    example : DataFrame
-        Input that the model takes, of no customer.
-
-    Notes
-    -----
     Requirements are given: inferring them takes MLflow seconds. As an MLflow ``pyfunc`` the model answers with
     memberships, or with the probabilities of coming and of staying away.
     """
@@ -65,18 +54,7 @@ def save(model: AxisModel | ChurnModel, path: Path, example: pd.DataFrame) -> No
 
 
 def read(place: str, tracking_uri: str) -> AxisModel | ChurnModel:
-    """Read a saved model.
-
-    Parameters
-    ----------
-    place : str
-        URI of its directory.
-    tracking_uri : str
-        Backend, for artifacts that it serves.
-
-    Returns
-    -------
-    AxisModel or ChurnModel
+    """Read a saved model from the URI of its directory; the backend is asked for artifacts that it serves.
 
     Raises
     ------
@@ -96,7 +74,8 @@ def _load(path: Path) -> AxisModel | ChurnModel:
     import skops.io
 
     with ONE_AT_A_TIME:
-        return skops.io.load(path, trusted=TRUSTED)
+        model: AxisModel | ChurnModel = skops.io.load(path, trusted=TRUSTED)
+        return model
 
 
 @cache

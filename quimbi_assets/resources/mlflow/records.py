@@ -1,8 +1,8 @@
-"""What a fitted model leaves in MLflow, axes' and churn models alike, under names that never change.
+"""What fitted axes leave in MLflow, under names that never change, so that runs of different weeks and stores compare.
 
-Belongs here: the names, so that runs of different weeks and stores compare, and what is logged of a fit. Does not: how
-a run is written (``runs``), registered models (``registry``), what is logged where nothing was fitted (``reports``),
-any decision about models. Nothing of a customer is recorded but counts, aggregates and a digest.
+Belongs here: the run of a materialization, and what is logged of an axis below it. Does not: how a run is written
+(``runs``), registered models (``registry``), what else is logged (``reports``), any decision about models. Nothing of a
+customer is recorded but counts, aggregates and a digest.
 """
 
 import hashlib
@@ -16,9 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.churn.evaluation import Figures, bins_of
-from quimbi_assets.churn.history import measure, read_history
-from quimbi_assets.churn.training import ChurnFit
 from quimbi_assets.clustering.axis_fit import AxisFit
 from quimbi_assets.clustering.candidates import BOOTSTRAP_SIZE, N_BOOTSTRAPS, N_INIT, SILHOUETTE_SAMPLE
 from quimbi_assets.clustering.model import AxisModel
@@ -28,8 +25,7 @@ from quimbi_assets.clustering.quality import effective_segments
 from quimbi_assets.clustering.scaling import WINSOR
 from quimbi_assets.clustering.selection import chosen_subset
 from quimbi_assets.clustering.summary import bins_table
-from quimbi_assets.history import History
-from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, HELD, PASSED, LoadedModel
+from quimbi_assets.resources.mlflow.registry import HELD, PASSED, LoadedModel
 from quimbi_assets.resources.mlflow.runs import STORE_REFERENCE, Run, Tracking
 
 BY_K = (
@@ -52,14 +48,7 @@ def materialization(
 ) -> Iterator["MaterializationLog"]:
     """Open the run of one materialization, parent of its axes' runs; it ends as finished or failed with the block.
 
-    Parameters
-    ----------
-    tracking : Tracking
-    store_id : str
-    dagster_run_id : str
-        Tagged on every run, so that the two UIs can be matched.
-    options : mapping
-        Of the run, tagged on the parent.
+    Dagster's run is tagged on every run, so that the two UIs can be matched; options are tagged on the parent.
     """
     tags = {"dagster_run_id": dagster_run_id}
     name = f"{store_id} {time.strftime('%Y-%m-%d %H:%M', time.gmtime())}"
@@ -83,9 +72,6 @@ class MaterializationLog:
 
         Parameters
         ----------
-        axis_name : str
-        fit : AxisFit
-            Its model, the decision and pictures.
         features : DataFrame of n rows indexed by customer
             What it was fitted on; leaves a digest and counts only.
         as_of : str
@@ -100,8 +86,8 @@ class MaterializationLog:
             # MLflow's page of two runs draws the parameters in which they differ, and compares nothing else by default.
             run.log(metrics(model, decision), {"as_of": as_of[:10], **params(model)}, decision_tags(decision))
             _log_dataset(run, self.store_id, axis_name, features)
-            kept = {} if reference is None else {STORE_REFERENCE: reference.to_csv(index=False)}
-            run.write({**tables(model), **fit.pictures, **kept})
+            beside = {} if reference is None else {STORE_REFERENCE: reference.to_csv(index=False)}
+            run.write({**tables(model), **fit.pictures, **beside})
             return self.tracking.registry.register(
                 run,
                 self.store_id,
@@ -113,10 +99,10 @@ class MaterializationLog:
                 version_facts(model),
             )
 
-    def differences(self, logged: LoadedModel, found: NoiseTest) -> None:
+    def differences(self, logged: LoadedModel, test: NoiseTest) -> None:
         """Add to an axis's run whether its customers really differ: tags ``status`` and ``reason``, and figures."""
-        tags = {"status": found.status} | ({"reason": found.reason} if found.reason else {})
-        Run(self.tracking.client, logged.run_id, self.run.experiment_id).log(found.metrics(), tags=tags)
+        tags = {"status": test.status} | ({"reason": test.reason} if test.reason else {})
+        Run(self.tracking.client, logged.run_id, self.run.experiment_id).log(test.metrics(), tags=tags)
 
     def inactive(self, axis_name: str, reason: str) -> None:
         """Note that an axis is inactive, and why."""
@@ -146,13 +132,10 @@ def params(model: AxisModel) -> dict[str, str]:
 
 
 def metrics(model: AxisModel, decision: Decision) -> Iterator[tuple[str, float, int]]:
-    """Yield metrics of the fit and of its comparison with the champion.
+    """Yield name, value (finite) and step of the metrics of the fit and of its comparison with the champion.
 
-    Yields
-    ------
-    tuple of (str, float, int)
-        Name, value (finite), step: the number of segments for :data:`BY_K`, the segment's number for
-        ``segment_share`` and ``segment_stability``, else 0.
+    The step is the number of segments for :data:`BY_K`, the segment's number for ``segment_share`` and
+    ``segment_stability``, else 0.
     """
     chosen = model.selection_[model.selection_["chosen"]].iloc[0]
     final = {
@@ -232,18 +215,7 @@ def _log_dataset(run: Run, store_id: str, axis_name: str, features: pd.DataFrame
 
 
 def digest(features: pd.DataFrame) -> str:
-    """Digest of a feature frame that does not depend on the order of its rows.
-
-    Parameters
-    ----------
-    features : DataFrame of n rows indexed by customer
-        The axis's frame.
-
-    Returns
-    -------
-    str
-        16 hexadecimal digits; equal for equal customers, columns and values.
-    """
+    """Digest of a feature frame indexed by customer: 16 hexadecimal digits, whatever the order of its rows."""
     rows = np.sort(pd.util.hash_pandas_object(features).to_numpy())
     columns = ",".join(map(str, features.columns)).encode()
     return hashlib.blake2b(rows.tobytes() + columns, digest_size=8).hexdigest()
@@ -252,106 +224,3 @@ def digest(features: pd.DataFrame) -> str:
 def dataset_profile(features: pd.DataFrame) -> dict[str, Any]:
     """Return counts of a feature frame: rows, and per column how many values are defined."""
     return {"num_rows": len(features), "defined": {str(c): int(n) for c, n in features.notna().sum().items()}}
-
-
-def log_churn(
-    tracking: Tracking,
-    store_id: str,
-    fit: ChurnFit,
-    as_of: str,
-    tags: Mapping[str, str],
-    picture: bytes,
-    *,
-    for_past: bool = False,
-) -> LoadedModel:
-    """Log a churn model as a run of its own and register it; it waits until a publication is made with it.
-
-    A fit is to serve without further checks: there is no identity to protect, and the test on unseen history has
-    already chosen between it and days since the last order alone.
-
-    Parameters
-    ----------
-    tracking : Tracking
-    store_id : str
-    fit : ChurnFit
-        Model and test; figures of all customers together, never of one.
-    as_of : str
-        Instant its data end at, naive UTC.
-    tags : mapping of str to str
-        Such as ``dagster_run_id``.
-    picture : bytes
-        Its calibration, PNG.
-    for_past : bool
-        Whether it is to score snapshots of its time only.
-    """
-    own = {**tags, "as_of": as_of, "kind": "churn"}
-    bins = pd.DataFrame(
-        bins_of(fit.evaluation.hold_outs, fit.evaluation.risk_served), columns=["risk", "stayed_away", "customers"]
-    )
-    with tracking.run(store_id, f"churn {as_of[:10]}", own) as run:
-        run.log(churn_metrics(fit), _churn_params(fit))
-        run.write(
-            {
-                "calibration.png": picture,
-                "calibration.csv": bins.to_csv(index=False),
-                "test_windows.csv": fit.evaluation.by_hold_out.to_csv(index=False),
-            }
-        )
-        return tracking.registry.register(
-            run,
-            store_id,
-            CHURN,
-            fit.model,
-            _churn_example(fit.model.horizon_days),
-            as_of,
-            (PASSED, FOR_PAST if for_past else fit.evaluation.serves),
-            {"kind": fit.model.kind, "horizon_days": str(fit.model.horizon_days)},
-        )
-
-
-def churn_metrics(fit: ChurnFit) -> dict[str, float]:
-    """Return the figures of a churn fit's test by the names they have in MLflow."""
-    found = fit.evaluation
-    difference = found.difference
-    return {
-        **_figures("model", found.model),
-        **_figures("silence", found.baseline),
-        "base_rate.brier": found.base_brier,
-        "auc_difference": difference.value,
-        "auc_difference.low": difference.low,
-        "auc_difference.high": difference.high,
-        "worst_window.calibration_error": found.worst_calibration_error,
-        "test_customers": float(found.n_customers),
-        "test_stayed_away": found.away_share,
-        "examples_fitted": float(fit.model.n_fit_),
-    }
-
-
-def _figures(name: str, found: Figures) -> dict[str, float]:
-    return {
-        f"{name}.auc": found.auc.value,
-        f"{name}.auc.low": found.auc.low,
-        f"{name}.auc.high": found.auc.high,
-        f"{name}.brier": found.brier,
-        f"{name}.calibration_error": found.calibration_error,
-        f"{name}.lift_top_decile": found.lift,
-    }
-
-
-def _churn_params(fit: ChurnFit) -> dict[str, object]:
-    return {
-        "kind_chosen": fit.evaluation.kind,
-        "kind_served": fit.evaluation.serves,
-        "horizon_days": fit.evaluation.horizon_days,
-        "test_windows_from": ", ".join(f"{one.cut_off:%Y-%m-%d}" for one in fit.evaluation.hold_outs),
-        "training_cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in fit.evaluation.hold_outs[0].training),
-    }
-
-
-def _churn_example(horizon_days: int) -> pd.DataFrame:
-    """Return features of one made-up customer."""
-    end = pd.Timestamp("2025-01-01")
-    dates = [end - pd.Timedelta(days=days) for days in (90, 60, 35, 10)]
-    orders = {"customer_id": "example", "order_date": dates, "total_price": [20.0, 35.0, 15.0, 30.0]}
-    history = History.from_frames(pd.DataFrame(orders).reset_index(names="order_id")).until(end)
-    return measure(read_history(history), end, horizon_days).reset_index(drop=True)

@@ -23,6 +23,7 @@ import pandas as pd
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.instants import Instant, to_instant
 from quimbi_assets.resources.mlflow.model_files import read, save
 from quimbi_assets.resources.postgres.tables.promotions import Choice, Promotions
 
@@ -53,27 +54,15 @@ MOST_UNPUBLISHED = 50
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A registered model, loaded.
-
-    Parameters
-    ----------
-    model : AxisModel or ChurnModel
-        Fitted.
-    version : str
-        Its version in the registry.
-    run_id : str
-        The run that logged it.
-    data_end : Timestamp
-        Where its data end, naive UTC, exclusive.
-    reason : str
-        Why it serves or does not, in words.
-    """
+    """A registered model, loaded: an ``AxisModel`` or ``ChurnModel``, and the run that logged it."""
 
     model: Any
     version: str
     run_id: str
-    data_end: pd.Timestamp
+    data_end: Instant
+    """Where its data end, exclusive."""
     reason: str
+    """Why it serves or does not, in words."""
 
     def choice(self, *, by_hand: bool = False) -> Choice:
         """Return the choice of this version, by its fit's checks or by a person."""
@@ -81,13 +70,7 @@ class LoadedModel:
 
 
 class ModelRegistry:
-    """The registered models of all stores.
-
-    Parameters
-    ----------
-    client : MlflowClient
-        On the backend that holds the registry.
-    """
+    """The registered models of all stores, on the backend of an ``MlflowClient``."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
@@ -104,16 +87,10 @@ class ModelRegistry:
         fate: tuple[str, str],
         facts: Mapping[str, str],
     ) -> LoadedModel:
-        """Save a model and register it as ``<store_id>.<axis_name>``.
+        """Save a model of the run that fitted it and register it as ``<store_id>.<axis_name>``.
 
         Parameters
         ----------
-        run : Run
-            That fitted it.
-        store_id, axis_name : str
-            What it is for.
-        model : AxisModel or ChurnModel
-            Fitted.
         example : DataFrame
             Input that it takes, of no customer.
         as_of : str
@@ -135,7 +112,7 @@ class ModelRegistry:
         if isinstance(model, AxisModel):
             named = max(model.segments_named_, int(self.client.get_registered_model(name).tags.get(NAMED_TAG, 0)))
             self.client.set_registered_model_tag(name, NAMED_TAG, str(named))
-        return LoadedModel(model, str(made.version), run.run_id, pd.Timestamp(as_of), fate[1])
+        return LoadedModel(model, str(made.version), run.run_id, to_instant(as_of), fate[1])
 
     def _save(
         self, run: "Run", tags: dict[str, str], model: AxisModel | ChurnModel, example: pd.DataFrame
@@ -177,21 +154,21 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self.client.get_model_version(registered_name(store_id, axis_name), version)
+            registered = self.client.get_model_version(registered_name(store_id, axis_name), version)
         except MlflowException as error:
             raise BadInputError(f"axis {axis_name} of store {store_id} has no model version {version}") from error
-        place = found.source
+        place = registered.source
         if place not in self._loaded:
             self._loaded[place] = read(place, self.client.tracking_uri)
-        reason = found.tags.get(PROMOTION_TAG, "").partition(": ")[2]
-        return LoadedModel(self._loaded[place], version, str(found.run_id), ends(found), reason)
+        reason = registered.tags.get(PROMOTION_TAG, "").partition(": ")[2]
+        return LoadedModel(self._loaded[place], version, str(registered.run_id), ends(registered), reason)
 
     def segments_named(self, store_id: str) -> dict[str, int]:
         """Return, by axis, the largest number that a segment id of any version has."""
         return {m.tags[AXIS_TAG]: int(m.tags.get(NAMED_TAG, 0)) for m in self._registered(store_id)}
 
-    def weak_axes(self, store_id: str, axes: Iterable[str], instant: pd.Timestamp) -> frozenset[str]:
-        """Return the axes that the last fit on data up to an instant (naive UTC), served or held, called weak."""
+    def weak_axes(self, store_id: str, axes: Iterable[str], instant: Instant) -> frozenset[str]:
+        """Return the axes that the last fit on data up to an instant, served or held, called weak."""
         weak = set()
         for axis in axes:
             known = [version for version in self._versions(store_id, axis, MOST_VERSIONS) if ends(version) <= instant]
@@ -204,44 +181,25 @@ class ModelRegistry:
     def lineages(
         self, store_id: str, axes: Iterable[str], published: Iterable[tuple[str, str]]
     ) -> list[tuple[str, str, pd.DataFrame]]:
-        """Return the lineage of versions that were fitted since the last of those whose lineage is published.
+        """Return (axis, version, lineage) of versions fitted since the last ``published`` (axis, version).
 
-        Parameters
-        ----------
-        store_id : str
-        axes : iterable of str
-        published : iterable of (axis, version)
-
-        Returns
-        -------
-        list of (axis, version, DataFrame)
-            Also of versions of runs that came to nothing. Those for snapshots of the past are left out: nothing came
-            before them.
+        Also of versions of runs that came to nothing. Those for snapshots of the past are left out: nothing came before
+        them.
         """
         known = set(published)
-        found = []
+        new = []
         for axis in axes:
             for version in self._versions(store_id, axis, MOST_UNPUBLISHED):
                 if (axis, str(version.version)) in known:
                     break
                 if not version.tags.get(PROMOTION_TAG, "").endswith(f": {FOR_PAST}"):
-                    found.append((axis, str(version.version)))
-        models = [(axis, version, self._load(store_id, axis, version).model) for axis, version in found]
-        return [(axis, version, model.lineage_) for axis, version, model in models]
+                    new.append((axis, str(version.version)))
+        return [(axis, version, self._load(store_id, axis, version).model.lineage_) for axis, version in new]
 
     def follow(self, store_id: str, promotions: Promotions) -> list[int]:
-        """Let tags and aliases say what was published; to do so again changes nothing.
+        """Let tags and aliases say what was published by all of the store's promotions; again, it changes nothing.
 
-        Parameters
-        ----------
-        store_id : str
-        promotions : Promotions
-            All of the store's.
-
-        Returns
-        -------
-        list of int
-            Ids of the promotions that are said now and were not before.
+        Returns the ids of the promotions that are said now and were not before.
         """
         new = [row for row in promotions.rows if not row.is_echoed and (row.is_published or row.for_past)]
         for row in new:
@@ -276,9 +234,9 @@ class ModelRegistry:
         return list(self.client.search_model_versions(f"name = '{name}'", most, ["version_number DESC"]))
 
 
-def ends(version: Any) -> pd.Timestamp:
+def ends(version: Any) -> Instant:
     """Return the instant that a version's data end at."""
-    return pd.Timestamp(version.tags[AS_OF_TAG])
+    return to_instant(version.tags[AS_OF_TAG])
 
 
 def registered_name(store_id: str, axis_name: str) -> str:

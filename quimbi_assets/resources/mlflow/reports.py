@@ -1,7 +1,7 @@
-"""What is logged to MLflow where no model is registered: backtests, what naming asked and cost, pictures of a week.
+"""What is logged to MLflow beside axes: churn models, backtests, what naming asked and cost, pictures of a week.
 
-Belongs here: what is logged of each, and under which names. Does not: making any of it (``backtest``, ``naming``,
-``weekly``), fitted models (``records``).
+Belongs here: what is logged of each, and under which names. Does not: making any of it (``churn``, ``backtest``,
+``naming``, ``weekly``), axes (``records``). Figures of groups only, never of a customer.
 """
 
 from collections.abc import Mapping
@@ -9,8 +9,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, WORSE, Backtest, draw_backtest
+from quimbi_assets.churn.evaluation import Figures, bins_of
+from quimbi_assets.churn.history import measure, read_history
+from quimbi_assets.churn.training import ChurnFit
+from quimbi_assets.history import History
 from quimbi_assets.naming.asking import PROMPT_VERSION, Usage
 from quimbi_assets.resources.claude import AxisAnswer
+from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, LoadedModel
 from quimbi_assets.resources.mlflow.runs import Tracking
 
 BACKTEST, NAMING = "backtest", "segment names"
@@ -18,36 +23,114 @@ BACKTEST, NAMING = "backtest", "segment names"
 BACKTEST_FIGURES = ("segments", "memberships", "rfm", "difference", "low", "high", "memberships_difference")
 
 
-def log_backtest(tracking: Tracking, store_id: str, found: Backtest, tags: Mapping[str, str] | None = None) -> str:
-    """Log a backtest as a run and return the run's id: figures by axis, the table and the picture.
+def log_churn(
+    tracking: Tracking,
+    store_id: str,
+    fit: ChurnFit,
+    as_of: str,
+    tags: Mapping[str, str],
+    picture: bytes,
+    *,
+    for_past: bool = False,
+) -> LoadedModel:
+    """Log a churn model as a run of its own and register it; it waits until a publication is made with it.
 
-    Parameters
-    ----------
-    tracking : Tracking
-    store_id : str
-    found : Backtest
-        Figures of groups only, never a customer.
-    tags : mapping of str to str
-        Such as ``dagster_run_id``.
+    A fit is to serve without further checks: there is no identity to protect, and the test on unseen history has
+    already chosen between it and days since the last order alone. ``as_of`` is where its data end (naive UTC),
+    ``picture`` its calibration (PNG); a model ``for_past`` is to score snapshots of its time only.
     """
-    measured = found.axes[found.axes["verdict"] != UNKNOWN]
+    every_tag = {**tags, "as_of": as_of, "kind": "churn"}
+    bins = pd.DataFrame(
+        bins_of(fit.evaluation.hold_outs, fit.evaluation.risk_served), columns=["risk", "stayed_away", "customers"]
+    )
+    with tracking.run(store_id, f"churn {as_of[:10]}", every_tag) as run:
+        run.log(churn_metrics(fit), _churn_params(fit))
+        run.write(
+            {
+                "calibration.png": picture,
+                "calibration.csv": bins.to_csv(index=False),
+                "test_windows.csv": fit.evaluation.by_hold_out.to_csv(index=False),
+            }
+        )
+        return tracking.registry.register(
+            run,
+            store_id,
+            CHURN,
+            fit.model,
+            _churn_example(fit.model.horizon_days),
+            as_of,
+            (PASSED, FOR_PAST if for_past else fit.evaluation.serves),
+            {"kind": fit.model.kind, "horizon_days": str(fit.model.horizon_days)},
+        )
+
+
+def churn_metrics(fit: ChurnFit) -> dict[str, float]:
+    """Return the figures of a churn fit's test by the names they have in MLflow."""
+    test, difference = fit.evaluation, fit.evaluation.difference
+    return {
+        **_figures("model", test.model),
+        **_figures("silence", test.baseline),
+        "base_rate.brier": test.base_brier,
+        "auc_difference": difference.value,
+        "auc_difference.low": difference.low,
+        "auc_difference.high": difference.high,
+        "worst_window.calibration_error": test.worst_calibration_error,
+        "test_customers": float(test.n_customers),
+        "test_stayed_away": test.away_share,
+        "examples_fitted": float(fit.model.n_fit_),
+    }
+
+
+def _figures(name: str, figures: Figures) -> dict[str, float]:
+    return {
+        f"{name}.auc": figures.auc.value,
+        f"{name}.auc.low": figures.auc.low,
+        f"{name}.auc.high": figures.auc.high,
+        f"{name}.brier": figures.brier,
+        f"{name}.calibration_error": figures.calibration_error,
+        f"{name}.lift_top_decile": figures.lift,
+    }
+
+
+def _churn_params(fit: ChurnFit) -> dict[str, object]:
+    return {
+        "kind_chosen": fit.evaluation.kind,
+        "kind_served": fit.evaluation.serves,
+        "horizon_days": fit.evaluation.horizon_days,
+        "test_windows_from": ", ".join(f"{one.cut_off:%Y-%m-%d}" for one in fit.evaluation.hold_outs),
+        "training_cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in fit.evaluation.hold_outs[0].training),
+    }
+
+
+def _churn_example(horizon_days: int) -> pd.DataFrame:
+    """Return features of one made-up customer."""
+    end = pd.Timestamp("2025-01-01")
+    dates = [end - pd.Timedelta(days=days) for days in (90, 60, 35, 10)]
+    orders = {"customer_id": "example", "order_date": dates, "total_price": [20.0, 35.0, 15.0, 30.0]}
+    history = History.from_frames(pd.DataFrame(orders).reset_index(names="order_id")).until(end)
+    return measure(read_history(history), end, horizon_days).reset_index(drop=True)
+
+
+def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapping[str, str] | None = None) -> str:
+    """Log a backtest as a run and return the run's id: figures by axis, the table and the picture."""
+    measured = result.axes[result.axes["verdict"] != UNKNOWN]
     figures = [(f"{axis}.{name}", row[name], 0) for axis, row in measured.iterrows() for name in BACKTEST_FIGURES]
-    figures += [(f"axes_{verdict}", int((found.axes["verdict"] == verdict).sum()), 0) for verdict in (BETTER, WORSE)]
-    figures.append(("axes_memberships_better", int((found.axes["memberships_verdict"] == BETTER).sum()), 0))
-    for step, cut in enumerate(found.cut_offs):
-        rows = found.by_cut_off[found.by_cut_off["cut"] == cut]
+    figures += [(f"axes_{verdict}", int((result.axes["verdict"] == verdict).sum()), 0) for verdict in (BETTER, WORSE)]
+    figures.append(("axes_memberships_better", int((result.axes["memberships_verdict"] == BETTER).sum()), 0))
+    for step, cut in enumerate(result.cut_offs):
+        rows = result.by_cut_off[result.by_cut_off["cut"] == cut]
         for name in ("segments", "memberships", "rfm"):
             figures += [
                 (f"{axis}.{name}.by_cut", value, step) for axis, value in zip(rows["axis"], rows[name], strict=True)
             ]
     files: dict[str, str | bytes] = {
-        "backtest.csv": found.axes.to_csv(),
-        "backtest_by_cut.csv": found.by_cut_off.to_csv(index=False),
+        "backtest.csv": result.axes.to_csv(),
+        "backtest_by_cut.csv": result.by_cut_off.to_csv(index=False),
     }
     if len(measured):
-        files["backtest.png"] = draw_backtest(found)
-    params = {"cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in found.cut_offs), "horizon_days": found.horizon_days}
-    with tracking.run(store_id, BACKTEST, {**(tags or {}), "as_of": str(found.cut_offs[-1]), "kind": BACKTEST}) as run:
+        files["backtest.png"] = draw_backtest(result)
+    params = {"cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in result.cut_offs), "horizon_days": result.horizon_days}
+    with tracking.run(store_id, BACKTEST, {**(tags or {}), "as_of": str(result.cut_offs[-1]), "kind": BACKTEST}) as run:
         run.log(figures, params)
         run.write(files)
     return run.run_id
@@ -56,16 +139,9 @@ def log_backtest(tracking: Tracking, store_id: str, found: Backtest, tags: Mappi
 def log_naming(
     tracking: Tracking, store_id: str, dagster_run_id: str, model: str, answers: Mapping[str, AxisAnswer]
 ) -> str:
-    """Log what was asked about names in one materialization, as a run, and return the run's id.
+    """Log what a model was asked about names in one materialization, as a run, and return the run's id.
 
-    Parameters
-    ----------
-    tracking : Tracking
-    store_id, dagster_run_id : str
-    model : str
-        The model asked.
-    answers : mapping of axis name to AxisAnswer
-        What came of it; of names that failed a test only the reasons are logged.
+    Of names that failed a test only the reasons are logged.
     """
     total = sum((answer.usage for answer in answers.values()), Usage())
     figures: dict[str, float] = {**total.counts(), **_counts(answers)}

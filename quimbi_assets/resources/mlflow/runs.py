@@ -53,13 +53,7 @@ class Run:
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, object] | None = None,
     ) -> None:
-        """Add metrics, parameters and tags, in one request.
-
-        Parameters
-        ----------
-        metrics : mapping of str to float, or iterable of (name, value, step)
-            Finite.
-        """
+        """Add metrics (finite, by name or with steps), parameters and tags, in one request."""
         from mlflow.entities import Metric, Param, RunTag
 
         steps = [(n, v, 0) for n, v in metrics.items()] if isinstance(metrics, Mapping) else metrics
@@ -117,21 +111,15 @@ class Tracking:
     def run(
         self, store_id: str, name: str, tags: Mapping[str, object] | None = None, parent: Run | None = None
     ) -> Iterator[Run]:
-        """Open a run of a store; it ends as finished with the block, or as failed.
+        """Open a run of a store, shown below its parent; it ends as finished with the block, or as failed.
 
-        Parameters
-        ----------
-        store_id, name : str
-        tags : mapping, optional
-            Beside those that every run has; such as ``dagster_run_id`` and ``as_of``.
-        parent : Run, optional
-            Of the same store, which this one is shown below.
+        Tags come beside those that every run has; such as ``dagster_run_id`` and ``as_of``.
         """
         every = {"store": store_id, "mlflow.source.name": "quimbi", "mlflow.source.git.commit": code_version()}
         below = {} if parent is None else {"mlflow.parentRunId": parent.run_id}
         experiment_id = self.experiment(store_id) if parent is None else parent.experiment_id
-        given = {key: str(value) for key, value in (tags or {}).items()}
-        made = self.client.create_run(experiment_id, tags={**every, **given, **below}, run_name=name)
+        more = {key: str(value) for key, value in (tags or {}).items()}
+        made = self.client.create_run(experiment_id, tags={**every, **more, **below}, run_name=name)
         run = Run(self.client, str(made.info.run_id), experiment_id)
         try:
             yield run
@@ -145,17 +133,17 @@ class Tracking:
         from mlflow.exceptions import MlflowException
 
         name, place = f"quimbi/{store_id}", f"{self.artifact_root}/{quote(store_id, safe='')}"
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
+        known = self.client.get_experiment_by_name(name)
+        if known is None:
             try:
                 return str(self.client.create_experiment(name, place, tags=EXPERIMENT_TAGS))
-            except MlflowException:
-                found = self.client.get_experiment_by_name(name)
-                if found is None:
+            except MlflowException:  # another process was faster
+                known = self.client.get_experiment_by_name(name)
+                if known is None:
                     raise
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        if known.lifecycle_stage == "deleted":
+            self.client.restore_experiment(known.experiment_id)
+        return str(known.experiment_id)
 
     def store_reference(self, run_id: str) -> pd.DataFrame | None:
         """Return the store reference kept beside a model, by the run that logged it; None if none was."""
@@ -203,9 +191,9 @@ def code_version() -> str:
 
     ``QUIMBI_GIT_COMMIT`` decides where it is set, as in an image built without ``.git``.
     """
-    given = os.environ.get("QUIMBI_GIT_COMMIT")
-    if given:
-        return given
+    commit = os.environ.get("QUIMBI_GIT_COMMIT")
+    if commit:
+        return commit
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
     try:

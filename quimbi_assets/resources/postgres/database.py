@@ -30,22 +30,16 @@ SERIALIZATION, DEADLOCK, TOO_MANY, SHUTTING_DOWN = "40001", "40P01", "53300", "5
 
 @dataclass(frozen=True)
 class Database:
-    """Addresses of the three databases on one server.
+    """Addresses of the three databases on one server: the store's, Dagster's storage, MLflow's backend.
 
-    Parameters
-    ----------
-    libpq_url : str
-        Store database, ``postgresql://...``, as libpq, psycopg2 and ADBC take it.
-    dagster_libpq_url, mlflow_libpq_url : str
-        The same for Dagster's storage and MLflow's backend.
-    home : Path or None
-        Home of the embedded server; None for a server given by ``DATABASE_URL``.
+    ``postgresql://...``, as libpq, psycopg2 and ADBC take them.
     """
 
     libpq_url: str
     dagster_libpq_url: str
     mlflow_libpq_url: str
     home: Path | None = None
+    """Home of the embedded server; None for a server given by ``DATABASE_URL``."""
 
     @property
     def url(self) -> str:
@@ -108,14 +102,9 @@ class _Snapshot(Database):
 def open_database(home: Path | None = None) -> Database:
     """Return the project's database, started, created and migrated as needed.
 
-    Parameters
-    ----------
-    home : Path, optional
-        Home of the embedded server, by default ``quimbi_home()``; not used with ``DATABASE_URL``.
-
-    Returns
-    -------
-    Database
+    With ``DATABASE_URL`` the home, by default ``quimbi_home()``, is not used. When everything is in place the cost is
+    one query (no Alembic import). Call it in every process that uses the embedded server: the call counts the process
+    among the server's users.
 
     Raises
     ------
@@ -123,15 +112,10 @@ def open_database(home: Path | None = None) -> Database:
         If the server cannot be started or reached, or lacks databases that the role may not create.
     BadInputError
         If the home cannot be used.
-
-    Notes
-    -----
-    When everything is in place the cost is one query (no Alembic import). Call it in every process that uses the
-    embedded server: the call counts the process among the server's users.
     """
-    given = os.environ.get("DATABASE_URL", "").strip()
-    if given:
-        admin, database = given, _external(given)
+    external = os.environ.get("DATABASE_URL", "").strip()
+    if external:
+        admin, database = external, _external(external)
     else:
         from quimbi_assets.resources.postgres.server.embedded import start_server
 
@@ -144,8 +128,8 @@ def open_database(home: Path | None = None) -> Database:
     return database
 
 
-def _external(given: str) -> Database:
-    parts = urlsplit(given)
+def _external(url: str) -> Database:
+    parts = urlsplit(url)
     if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):
         raise DatabaseUnavailableError(
             "DATABASE_URL must read postgresql://user:password@host:port/database; only PostgreSQL is supported"
@@ -172,7 +156,7 @@ def _is_current(database: Database) -> bool:
             version, present = cursor.fetchone()
     except (psycopg2.OperationalError, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
         return False
-    return version == migrations.HEAD and present == len(names)
+    return bool(version == migrations.HEAD and present == len(names))
 
 
 def _create_missing(database: Database, admin: str) -> None:
@@ -265,9 +249,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
-        found = waiting.pop()
-        if found is None or id(found) in seen:
+        cause = waiting.pop()
+        if cause is None or id(cause) in seen:
             continue
-        seen.add(id(found))
-        yield found
-        waiting += [found.__cause__, found.__context__, getattr(found, "orig", None)]
+        seen.add(id(cause))
+        yield cause
+        waiting += [cause.__cause__, cause.__context__, getattr(cause, "orig", None)]

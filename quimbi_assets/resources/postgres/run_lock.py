@@ -43,15 +43,7 @@ _MARK, _HOST_CHARACTERS, _RUN_CHARACTERS = "quimbi", 20, 8
 
 
 class RunLock:
-    """The right to run stores, until it is closed.
-
-    Parameters
-    ----------
-    database : Database
-        The store database; a connection of its own is opened.
-    run_id : str, optional
-        The Dagster run, where it is known already.
-    """
+    """The right to run stores, held by a connection of its own until it is closed; known by its Dagster run, if any."""
 
     def __init__(self, database: Database, run_id: str = "") -> None:
         self._connection = _session(database)
@@ -72,12 +64,7 @@ class RunLock:
     def take(self, store_ids: Iterable[str], tell: Tell | None = None) -> None:
         """Take the right to run each store, in sorted order, so that two runs of several never wait for each other.
 
-        Parameters
-        ----------
-        store_ids : iterable of str
-            The stores.
-        tell : callable, optional
-            Hears whom this waits for, again when it is somebody else; without it a taken store is refused.
+        ``tell`` hears whom this waits for, again when it is somebody else; without it a taken store is refused.
 
         Raises
         ------
@@ -85,14 +72,14 @@ class RunLock:
             If somebody runs a store and nobody is to be told.
         """
         for store_id in sorted(set(store_ids)):
-            said = None
+            told = None
             while not _try(self._connection, f"run:{store_id}"):
                 busy = f"store {store_id} is being run by {self._holder(store_id)}"
                 if tell is None:
                     raise StoreBusyError(f"{busy}; wait for it, or use --wait")
-                if busy != said:
+                if busy != told:
                     tell(f"waiting: {busy}")
-                    said = busy
+                    told = busy
                 time.sleep(POLL_SECONDS)
             self._taken.add(store_id)
         self.serve(self._run_id)
@@ -160,16 +147,7 @@ def runs_with_session(database: Database, run_ids: Sequence[str]) -> set[str]:
 def one_of_places(database: Database, name: str, places: int, tell: Tell) -> Iterator[None]:
     """Hold one of a few places that all processes share, such as those of runs that ask Claude; wait until one is free.
 
-    Parameters
-    ----------
-    database : Database
-        The store database; a connection of its own is opened.
-    name : str
-        What the places are for.
-    places : int
-        How many there are.
-    tell : callable
-        Hears once that this waits.
+    The name says what the places are for; ``tell`` hears once that this waits.
     """
     with closing(_session(database)) as session:
         told = False

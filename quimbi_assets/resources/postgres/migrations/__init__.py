@@ -30,14 +30,7 @@ def scripts() -> "ScriptDirectory":
 
 
 def upgrade(url: str, lock: int) -> None:
-    """Bring the store database to `HEAD` in one transaction, one process at a time.
-
-    Parameters
-    ----------
-    url : str
-        SQLAlchemy URL of the store database.
-    lock : int
-        Key of the advisory lock that serialises processes.
+    """Bring the store database (SQLAlchemy's URL) to `HEAD` in one transaction, one process at a time by a lock's key.
 
     Raises
     ------

@@ -100,12 +100,12 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     week = week or (weeks[-1] if weeks else None)
     if week not in weeks or week is None:
         return None
-    given = {"s": store_id, "w": week}
-    head = database.query(HEAD, given).iloc[0]
-    population, floors = database.query(POPULATION, given), database.query(FLOORS, given)
+    asked = {"s": store_id, "w": week}
+    head = database.query(HEAD, asked).iloc[0]
+    population, floors = database.query(POPULATION, asked), database.query(FLOORS, asked)
     psi = population[population["figure"] == "feature_psi"]
     sizes = population[population["figure"] == "segment_psi"]
-    causes = database.query(CAUSES, given)
+    causes = database.query(CAUSES, asked)
     earlier = [other for other in weeks if other < week]
     return {
         "store_id": store_id,
@@ -114,21 +114,21 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
         "compared_with": earlier[-1].isoformat() if earlier and len(floors) else None,
         "customers": int(head["customers"]),
         "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
-        "migrations": _records(database.query(FLOWS, given)),
-        "alerts": _records(database.query(ALERTS, given)),
-        "at_risk": _records(database.query(AT_RISK, {**given, "n": AT_RISK_WEEKS})),
+        "migrations": _records(database.query(FLOWS, asked)),
+        "alerts": _records(database.query(ALERTS, asked)),
+        "at_risk": _records(database.query(AT_RISK, {**asked, "n": AT_RISK_WEEKS})),
         "floors": _records(floors)[0] if len(floors) else None,
         "feature_psi": _records(psi[["axis", "name", "value"]]),
         "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),
         "large_psi": LARGE,
-        "later_models": list(database.query(LATER_MODELS, given)["axis"]),
+        "later_models": list(database.query(LATER_MODELS, asked)["axis"]),
     }
 
 
 def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Return a week's alerted customers (``customer_id``, ``alert``, value, risk), and its migrations by size."""
-    given = {"s": store_id, "w": week}
-    return database.query(ALERTS, given), _records(database.query(FLOWS, given))
+    asked = {"s": store_id, "w": week}
+    return database.query(ALERTS, asked), _records(database.query(FLOWS, asked))
 
 
 def publish_notices(database: Database, store_id: str, week: date, notices: pd.DataFrame) -> None:

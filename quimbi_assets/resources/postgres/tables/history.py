@@ -15,7 +15,6 @@ from quimbi_assets.resources.postgres.copy import copy_frame, lock
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.weekly.thresholds import NoiseThresholds
 
-TABLES = ("customer_history", "segment_migrations", "drift_floors", "population_drift")
 WRITTEN = (
     "as_of",
     "archetype_id",
@@ -29,24 +28,16 @@ WRITTEN = (
 
 @dataclass(frozen=True)
 class WeekDrift:
-    """What a week's comparison with the one before found.
-
-    Parameters
-    ----------
-    customers : iterable of DataFrame
-        ``customer_id``, ``drift`` (JSON text), ``alert``, ``alert_cause``, some customers at a time.
-    migrations : DataFrame
-        See ``weekly.rows.migration_rows``.
-    thresholds : NoiseThresholds or None
-        What counted as noise; None where there was nothing to compare with.
-    population : DataFrame
-        ``axis_name``, ``figure``, ``name``, ``value``.
-    """
+    """What a week's comparison with the one before found."""
 
     customers: Iterable[pd.DataFrame]
+    """``customer_id``, ``drift`` (JSON text), ``alert``, ``alert_cause``, some customers at a time."""
     migrations: pd.DataFrame
+    """See ``weekly.rows.migration_rows``."""
     thresholds: NoiseThresholds | None
+    """What counted as noise; None where there was nothing to compare with."""
     population: pd.DataFrame
+    """``axis_name``, ``figure``, ``name``, ``value``."""
 
 
 def publish_week(database: Database, store_id: str, week: date, parts: Iterable[pd.DataFrame]) -> int:
@@ -84,12 +75,12 @@ def publish_week(database: Database, store_id: str, week: date, parts: Iterable[
         return int(gone + cursor.rowcount)
 
 
-def publish_drift(database: Database, store_id: str, week: date, found: WeekDrift) -> None:
+def publish_drift(database: Database, store_id: str, week: date, drift: WeekDrift) -> None:
     """Make these the findings of a week, in one transaction."""
     with database.transaction() as cursor:
         lock(cursor, f"customer_history:{store_id}")
         columns = ("customer_id", "drift", "alert", "alert_cause")
-        staged = _staged(cursor, "customer_history", columns, found.customers)
+        staged = _staged(cursor, "customer_history", columns, drift.customers)
         cursor.execute(
             f"UPDATE quimbi.customer_history stored SET drift = sent.drift, alert = sent.alert, "
             f"alert_cause = sent.alert_cause FROM {staged} sent "
@@ -98,23 +89,15 @@ def publish_drift(database: Database, store_id: str, week: date, found: WeekDrif
             "IS DISTINCT FROM (sent.drift, sent.alert, sent.alert_cause)",
             (store_id, week),
         )
-        for table, rows in (("segment_migrations", found.migrations), ("population_drift", found.population)):
+        for table, rows in (("segment_migrations", drift.migrations), ("population_drift", drift.population)):
             cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s AND week = %s", (store_id, week))
             copy_frame(cursor, f"quimbi.{table}", rows.assign(store_id=store_id, week=week))
         cursor.execute("DELETE FROM quimbi.drift_floors WHERE store_id = %s AND week = %s", (store_id, week))
-        if found.thresholds is not None:
-            noise = found.thresholds
+        if drift.thresholds is not None:
+            noise, lead = drift.thresholds, json.dumps(dict(drift.thresholds.lead))
             cursor.execute(
                 "INSERT INTO quimbi.drift_floors VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                (
-                    store_id,
-                    week,
-                    json.dumps(dict(noise.lead)),
-                    noise.surprisal,
-                    noise.acted,
-                    noise.n_weeks,
-                    noise.n_quiet,
-                ),
+                (store_id, week, lead, noise.surprisal, noise.acted, noise.n_weeks, noise.n_quiet),
             )
 
 
@@ -145,8 +128,8 @@ def read_weeks(database: Database, store_id: str) -> list[date]:
 def read_versions(database: Database, store_id: str, week: date) -> dict[str, str] | None:
     """Return which model versions scored a week, by axis; None if there is no snapshot of it."""
     sql = "SELECT model_versions FROM quimbi.customer_history WHERE store_id = %s AND week = %s LIMIT 1"
-    found = database.query(sql, (store_id, week))
-    return dict(found["model_versions"][0]) if len(found) else None
+    rows = database.query(sql, (store_id, week))
+    return dict(rows["model_versions"][0]) if len(rows) else None
 
 
 def read_shares(database: Database, store_id: str, week: date) -> pd.DataFrame:

@@ -31,7 +31,7 @@ COLUMNS = (
     "cost_usd",
     "run_id",
 )
-GIVEN_NAMES = """
+CURRENT_NAMES = """
     WITH last AS (
         SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id, segment_name,
             name_source AS source, CASE text_source WHEN 'claude' THEN interpretation END AS text
@@ -69,34 +69,21 @@ def read_answers(database: Database, store_id: str, digests: Iterable[str]) -> d
 def write_answer(
     database: Database, store_id: str, digest: str, axis_name: str, model: str, answer: AxisAnswer, run_id: str
 ) -> None:
-    """Insert or replace the answer to a description.
+    """Insert or replace a model's answer to a description, known by its digest (``AxisBrief.digest``).
 
-    Parameters
-    ----------
-    database : Database
-        Where to write.
-    store_id, axis_name : str
-        Store and axis.
-    digest : str
-        Of what was described, see ``AxisBrief.digest``.
-    model : str
-        The model asked.
-    answer : AxisAnswer
-        Only names and texts that passed every test are written; of the others the reasons.
-    run_id : str
-        Dagster's run.
+    Only names and texts that passed every test are written; of the others the reasons.
     """
-    found, usage = answer.conversation, answer.usage
-    answers = {segment: {"name": name, "interpretation": text} for segment, (name, text) in found.passed.items()}
+    conversation, usage = answer.conversation, answer.usage
+    passed = {segment: {"name": name, "interpretation": text} for segment, (name, text) in conversation.passed.items()}
     row = (
         store_id,
         digest,
         axis_name,
         model,
         PROMPT_VERSION,
-        json.dumps(answers),
-        json.dumps([asdict(outcome) for outcome in found.outcomes]),
-        None if found.failure is None else str(found.failure),
+        json.dumps(passed),
+        json.dumps([asdict(outcome) for outcome in conversation.outcomes]),
+        None if conversation.failure is None else str(conversation.failure),
         *usage.counts().values(),
         usage.cost_usd(model),
         run_id,
@@ -124,15 +111,15 @@ def write_rename(database: Database, store_id: str, axis_name: str, segment_id: 
 def read_given_names(database: Database, store_id: str, axes: Iterable[str]) -> dict[str, CurrentNames]:
     """Return the names that segments of a store's axes have or last had; axes never named are left out."""
     with database.transaction() as cursor:
-        cursor.execute(GIVEN_NAMES, {"store": store_id, "axes": list(axes)})
-        found = cursor.fetchall()
-    given: dict[str, CurrentNames] = {}
-    for axis_name, segment, name, centre, source, text in found:
-        names = given.setdefault(axis_name, CurrentNames({}, {}))
-        given[axis_name] = CurrentNames(
+        cursor.execute(CURRENT_NAMES, {"store": store_id, "axes": list(axes)})
+        rows = cursor.fetchall()
+    current: dict[str, CurrentNames] = {}
+    for axis_name, segment, name, centre, source, text in rows:
+        names = current.setdefault(axis_name, CurrentNames({}, {}))
+        current[axis_name] = CurrentNames(
             {**names.name, segment: name},
             {**names.centre, segment: centre},
             {**names.source, segment: source},
             {**names.text, **({segment: text} if text else {})},
         )
-    return given
+    return current

@@ -11,61 +11,39 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
-from quimbi_assets.instants import to_instant, zoned
+from quimbi_assets.instants import Instant, to_instant, zoned
 from quimbi_assets.resources.postgres.database import Database
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A version that is to serve, and why.
-
-    Parameters
-    ----------
-    version : str
-        In the registry.
-    data_end : Timestamp
-        Where its data end, naive UTC, exclusive.
-    reason : str
-        In words, for people.
-    by_hand : bool
-        Whether a person chose it: refits go on from it even where another one's data reach further.
-    """
+    """A registered version that is to serve, and why, in words."""
 
     version: str
-    data_end: pd.Timestamp
+    data_end: Instant
+    """Where its data end, exclusive."""
     reason: str
     by_hand: bool = False
+    """Whether a person chose it: refits go on from it even where another one's data reach further."""
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """A choice that was made.
-
-    Parameters
-    ----------
-    axis : str
-        Or what stands for the churn risk.
-    version, data_end, reason, by_hand
-        As in ``Choice``.
-    for_past : bool
-        Scores snapshots of its time, and never serves.
-    promotion_id : int
-        Later ones are larger.
-    is_published, is_echoed : bool
-        Whether the tables hold what was made with it, and whether MLflow's tags and aliases say so.
-    """
+    """A choice that was made, of an axis's version or of one of the churn risk."""
 
     axis: str
     version: str
-    data_end: pd.Timestamp
+    data_end: Instant
     reason: str
     by_hand: bool
     for_past: bool
+    """Scores snapshots of its time, and never serves."""
     promotion_id: int
+    """Later ones are larger."""
     is_published: bool
+    """Whether the tables hold what was made with it."""
     is_echoed: bool
+    """Whether MLflow's tags and aliases say so."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +68,13 @@ class Promotions:
         """
         return {row.axis: row.version for row in self._present(with_unpublished=False)}
 
-    def predecessors(self, instants: Mapping[str, pd.Timestamp | str], *, to_serve: bool = False) -> dict[str, str]:
+    def predecessors(self, instants: Mapping[str, Instant | str], *, to_serve: bool = False) -> dict[str, str]:
         """Return the last version of each axis that knew nothing from an instant on.
 
         Parameters
         ----------
-        instants : mapping of axis to Timestamp or str
-            Naive UTC, exclusive.
+        instants : mapping of axis to Instant or str
+            Exclusive.
         to_serve : bool
             Whether it is to be published with: what was chosen and waits for that counts, what scores the past only
             does not.
@@ -107,7 +85,7 @@ class Promotions:
             What new fits of that instant are compared with, and what scores snapshots of it: the present version, or
             of those that reach less far the one that reaches furthest. Axes without one are left out.
         """
-        found = {}
+        versions = {}
         for last in self._present(with_unpublished=to_serve):
             if last.axis not in instants:
                 continue
@@ -115,10 +93,10 @@ class Promotions:
             counted = (row for row in self._counted(to_serve, last.axis) if not (to_serve and row.for_past))
             known = [row for row in counted if row.data_end <= instant]
             if last.data_end <= instant:
-                found[last.axis] = last.version
+                versions[last.axis] = last.version
             elif known:
-                found[last.axis] = max(known, key=lambda row: (row.data_end, int(row.version))).version
-        return found
+                versions[last.axis] = max(known, key=lambda row: (row.data_end, int(row.version))).version
+        return versions
 
     def first(self) -> dict[str, str]:
         """Return the version of each axis that served and whose data reach least far: what scores weeks before it."""
@@ -157,14 +135,9 @@ def _read(cursor: Any, store_id: str) -> Promotions:
 
 
 def choose_versions(database: Database, store_id: str, choices: Mapping[str, Choice]) -> None:
-    """Note which versions are to serve from the next publication on.
+    """Note which versions are to serve from the next publication on, by axis.
 
-    Parameters
-    ----------
-    database : Database
-    store_id : str
-    choices : mapping of axis to Choice
-        Those that were chosen last already are not noted again, unless by a person.
+    Those that were chosen last already are not noted again, unless by a person.
     """
     with database.transaction() as cursor:
         now = _read(cursor, store_id).chosen()

@@ -67,18 +67,9 @@ OTHER_VERSIONS = """
 class AxisState:
     """What people read about an axis: a row of ``axis_models``, of the model that serves.
 
-    Parameters
-    ----------
-    status : str
-        ``active``, ``weak`` or ``inactive``; the latter two with their ``reason`` in words.
-    k : int, optional
-        Segments. This and what follows is None for an inactive axis.
-    silhouette, stability_ari : float, optional
-        -1 to 1.
-    held_reason : str, optional
-        Why the last fit does not serve, the model named here being the one before.
-    as_of : datetime, optional
-        Where the data end that the axis was fitted on, with zone.
+    Weak and inactive ones have their ``reason`` in words; figures of an inactive one are None. ``held_reason`` says why
+    the last fit does not serve, the model named here being the one before; ``as_of`` (with zone) is where the data end
+    that the axis was fitted on.
     """
 
     status: str
@@ -98,7 +89,6 @@ class Publication:
 
     Parameters
     ----------
-    store_id, run_id : str
     as_of : datetime
         Instant of the profiles, with zone.
     axes : mapping of axis to AxisState
@@ -151,13 +141,8 @@ ARCHETYPES = _Versioned("archetypes", ARCHETYPE_COLUMNS, "store_id")
 def publish_run(database: Database, publication: Publication, holds_lock: Callable[[], bool]) -> None:
     """Publish a run's result: readers see what was there until all of it is, and if anything fails they go on so.
 
-    Parameters
-    ----------
-    database : Database
-    publication : Publication
-        Its versions have been chosen (``promotions.choose_versions``).
-    holds_lock : callable
-        Whether the run still has the right to run the store; asked last (``run_lock``).
+    The publication's versions have been chosen (``promotions.choose_versions``). Whether the run still has the right to
+    run the store (``run_lock``) is asked last.
 
     Raises
     ------
@@ -205,22 +190,22 @@ def publish_reasons(
 
 def read_publication(database: Database, store_id: str) -> Published | None:
     """Return what all of a store's profiles have in common; None before its first run."""
-    found = database.query(
+    rows = database.query(
         "SELECT as_of, model_versions FROM quimbi.publications WHERE store_id = %s "
         "ORDER BY publication_id DESC LIMIT 1",
         (store_id,),
     )
-    if found.empty:
+    if rows.empty:
         return None
-    return Published(to_instant(found["as_of"][0]), dict(found["model_versions"][0]))
+    return Published(to_instant(rows["as_of"][0]), dict(rows["model_versions"][0]))
 
 
 def read_lineages(database: Database, store_id: str) -> set[tuple[str, str]]:
     """Return the axes and versions whose lineage is published."""
-    found = database.query(
+    rows = database.query(
         "SELECT DISTINCT axis_name, model_version FROM quimbi.segment_lineage WHERE store_id = %s", (store_id,)
     )
-    return set(found.itertuples(index=False, name=None))
+    return set(rows.itertuples(index=False, name=None))
 
 
 def _begin(cursor: Any, publication: Publication) -> int:

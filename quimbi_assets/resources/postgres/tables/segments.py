@@ -40,35 +40,28 @@ def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.D
 
 def read_held_reasons(database: Database, store_id: str) -> dict[str, str]:
     """Return why the last fits of a store's axes do not serve; axes whose last fit serves are left out."""
-    found = database.query(
+    rows = database.query(
         "SELECT axis_name, held_reason FROM quimbi.axis_models WHERE store_id = %s AND held_reason IS NOT NULL",
         (store_id,),
     )
-    return dict(found.itertuples(index=False, name=None))
+    return dict(rows.itertuples(index=False, name=None))
 
 
 def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | None = None) -> pd.DataFrame:
     """Return the store's archetypes, largest first; no row before its first run. ``traits`` as dicts.
 
-    Parameters
-    ----------
-    database : Database
-        Where to read.
-    store_id : str
-        The store.
-    until : Timestamp, optional
-        UTC. The last archetypes made from data up to then; without, those that hold now. The two differ for a run as of
-        the past, which must not know what came later, and for the first run after it.
+    With ``until`` (UTC, zoned) the last ones made from data up to then; without, those that hold now. The two differ
+    for a run as of the past, which must not know what came later, and for the first run after it.
     """
-    rows = "SELECT * FROM quimbi.archetypes WHERE store_id = %(store)s AND"
+    of_store = "SELECT * FROM quimbi.archetypes WHERE store_id = %(store)s AND"
     largest = "ORDER BY customer_count DESC, archetype_id"
     if until is None:
-        return database.query(f"{rows} valid_to IS NULL {largest}", {"store": store_id})
+        return database.query(f"{of_store} valid_to IS NULL {largest}", {"store": store_id})
     # Rows without an instant are older than any that have one.
     made = "coalesce(as_of, '-infinity'), valid_from"
-    of_store = f"SELECT {made} FROM quimbi.archetypes WHERE store_id = %(store)s"
-    newest = f"({of_store} AND coalesce(as_of, '-infinity') <= %(until)s ORDER BY 1 DESC, 2 DESC LIMIT 1)"
-    return database.query(f"{rows} ({made}) = {newest} {largest}", {"store": store_id, "until": until})
+    instants = f"SELECT {made} FROM quimbi.archetypes WHERE store_id = %(store)s"
+    newest = f"({instants} AND coalesce(as_of, '-infinity') <= %(until)s ORDER BY 1 DESC, 2 DESC LIMIT 1)"
+    return database.query(f"{of_store} ({made}) = {newest} {largest}", {"store": store_id, "until": until})
 
 
 def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]) -> pd.DataFrame:
@@ -79,14 +72,14 @@ def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]
     BadInputError
         If any customer has no profile; the message names them.
     """
-    found = database.query(
+    rows = database.query(
         "SELECT * FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)",
         (store_id, list(customer_ids)),
     ).set_index("customer_id", drop=False)
-    unknown = [customer for customer in customer_ids if customer not in found.index]
+    unknown = [customer for customer in customer_ids if customer not in rows.index]
     if unknown:
         raise BadInputError(f"store {store_id} has no profile of customer {', '.join(unknown)}")
-    return found.loc[list(customer_ids)]
+    return rows.loc[list(customer_ids)]
 
 
 def read_fingerprints(database: Database, store_id: str) -> pd.DataFrame:
