@@ -6,7 +6,3 @@ known of the whole file first) → ``rows`` (what an acceptable row is) → ``pr
 refused with a reason) → ``policy`` (which accepted orders count as purchases) → ``canonical`` (the form that features
 read).
 """
-
-from quimbi_assets.errors import BadInputError
-
-__all__ = ["BadInputError"]

@@ -12,6 +12,7 @@ import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import Signs, rounded_ids, text_signs
 from quimbi_assets.instants import naive_utc, zone
 
@@ -53,11 +54,6 @@ TICKETS = {
 CANONICAL: Mapping[str, Mapping[str, str]] = {"raw_orders": ORDERS, "raw_items": ITEMS, "raw_tickets": TICKETS}
 """Tables by name, columns with their Ibis types. Times are naive UTC, ``_local`` ones naive on the store's clock."""
 
-REQUIRED = {
-    "orders": ("order_id", "customer_id", "order_date", "total_price"),
-    "items": ("order_id", "product_id", "quantity", "price"),
-    "tickets": ("ticket_id", "customer_id", "created_at"),
-}
 _ARROW_TYPES = {
     "string": pa.string(),
     "float64": pa.float64(),
@@ -100,32 +96,19 @@ def canonical_schema(table: str) -> pandera.DataFrameSchema:
 def canonical_tables(
     orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None, time_zone: str = "UTC"
 ) -> dict[str, pa.Table]:
-    """Bring pandas frames into the canonical form.
+    """Bring pandas frames of orders, lines and tickets into the canonical form.
 
-    Parameters
-    ----------
-    orders : DataFrame
-        One row an order: ``order_id``, ``customer_id``, ``order_date``, ``total_price`` (paid) and, where recorded, the
-        other columns of :data:`ORDERS`. Dates with an offset are converted; naive ones are UTC.
-    items : DataFrame, optional
-        One row a line: ``order_id``, ``product_id``, ``quantity``, ``price`` and, where recorded, the others.
-    tickets : DataFrame, optional
-        One row a ticket: ``ticket_id``, ``customer_id``, ``created_at`` and, where recorded, the others.
-    time_zone : str
-        IANA name of the store's clock, used where a local time is absent.
-
-    Returns
-    -------
-    dict of str to pyarrow Table
-        Exactly the columns of :data:`CANONICAL`; absent ones are NULL. Rows without a customer, and lines of orders
-        that are not there, are left out.
+    Each needs the columns in which its table must have a value (``tables``) and may have the others of
+    :data:`CANONICAL`; absent ones are NULL. ``total_price`` is what was paid. Dates with an offset are converted; naive
+    ones are UTC. Local times that are absent follow from the store's clock. Rows without a customer, and lines of
+    orders that are not there, are left out.
 
     Raises
     ------
     ValueError
         If a required column is missing, ids were rounded or the time zone is unknown.
     """
-    _require(orders, "orders")
+    _require(orders, "orders", tables.ORDERS)
     orders = _with_local(orders, "order_date", time_zone)
     orders = orders[orders["customer_id"].notna()]
     raw_orders = _arrow(orders, "raw_orders")
@@ -139,7 +122,7 @@ def canonical_tables(
 def _items(items: pd.DataFrame | None, orders: pa.Table) -> pa.Table:
     if items is None:
         return arrow_schema("raw_items").empty_table()
-    _require(items, "items")
+    _require(items, "items", tables.ORDER_ITEMS)
     if "refunded_at" in items:
         items = items.assign(refunded_at=naive_utc(items["refunded_at"]))
     if "line_no" not in items:
@@ -153,7 +136,7 @@ def _items(items: pd.DataFrame | None, orders: pa.Table) -> pa.Table:
 def _tickets(tickets: pd.DataFrame | None, time_zone: str) -> pa.Table:
     if tickets is None:
         return arrow_schema("raw_tickets").empty_table()
-    _require(tickets, "tickets")
+    _require(tickets, "tickets", tables.SUPPORT_TICKETS)
     dates = [name for name in ("first_response_at", "resolved_at") if name in tickets]
     tickets = _with_local(tickets, "created_at", time_zone).assign(**{name: naive_utc(tickets[name]) for name in dates})
     return _arrow(tickets[tickets["customer_id"].notna()], "raw_tickets")
@@ -167,10 +150,10 @@ def _with_local(frame: pd.DataFrame, column: str, time_zone: str) -> pd.DataFram
     return frame.assign(**{column: dates, name: frame[name].fillna(local) if name in frame else local})
 
 
-def _require(frame: pd.DataFrame, table: str) -> None:
-    missing = [column for column in REQUIRED[table] if column not in frame]
+def _require(frame: pd.DataFrame, what: str, spec: tables.TableSpec) -> None:
+    missing = [column for column in spec.required if column not in frame]
     if missing:
-        raise ValueError(f"{table} lacks {', '.join(missing)}; its columns are {', '.join(map(str, frame.columns))}")
+        raise ValueError(f"{what} lacks {', '.join(missing)}; its columns are {', '.join(map(str, frame.columns))}")
 
 
 def _arrow(frame: pd.DataFrame, table: str) -> pa.Table:

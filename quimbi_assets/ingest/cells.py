@@ -106,20 +106,10 @@ def rounded_ids(where: str, column: str) -> BadInputError:
 
 
 def as_text(values: pd.Series, signs: Signs | None = None) -> pd.Series:
-    """Return values as text without surrounding space, NULL where there is nothing.
+    """Return values of any type, lists included, as text without surrounding space, NULL where there is nothing.
 
-    Parameters
-    ----------
-    values : pandas.Series
-        (n,) of any type, lists included.
-    signs : Signs, optional
-        `text_signs` of the whole column, of which `values` are a part; by default `values` are all of it.
-
-    Returns
-    -------
-    pandas.Series
-        (n,) ``str``. Whole numbers held as floats, or written so, lose their ``.0`` if every value of the column is
-        such a number.
+    Whole numbers held as floats, or written so, lose their ``.0`` if every value of the column is such a number:
+    `signs` are `text_signs` of the whole column, of which `values` may be a part.
 
     Examples
     --------
@@ -199,25 +189,12 @@ def amount_signs(values: pd.Series, known: Signs = Signs.NONE) -> Signs:
 
 
 def parse_amounts(values: pd.Series, signs: Signs | None = None) -> pd.Series:
-    """Read amounts.
+    """Read numbers, or text such as ``"12.50"``, ``"$1,234.50"``, ``"12,50 €"``, ``"(3.00)"``, as float64.
 
-    Parameters
-    ----------
-    values : pandas.Series
-        (n,) numbers, or text such as ``"12.50"``, ``"$1,234.50"``, ``"12,50 €"``, ``"(3.00)"``; NULL allowed.
-    signs : Signs, optional
-        `amount_signs` of the whole column, of which `values` are a part; by default `values` are all of it.
-
-    Returns
-    -------
-    pandas.Series
-        (n,) float64, NaN where `values` is NULL **or** cannot be read; compare with ``values.notna()``.
-        Infinities stay, for the schema to refuse.
-
-    Notes
-    -----
-    ``"1,234"`` has two readings. The rest of the column decides: where other values have a decimal point it is a
-    thousand, where others have a decimal comma it is 1.234, and where neither occurs it is not read at all.
+    What cannot be read is NaN, as NULL is: compare with ``values.notna()``. Infinities stay, for the schema to refuse.
+    ``"1,234"`` has two readings. The rest of the column decides, by its `amount_signs`: where other values have a
+    decimal point it is a thousand, where others have a decimal comma it is 1.234, and where neither occurs it is not
+    read at all.
 
     Examples
     --------

@@ -66,23 +66,9 @@ def person_columns(columns: Iterable[str], spec: TableSpec) -> dict[str, str]:
 
 
 def find_columns(columns: Iterable[str], filled: Collection[str], spec: TableSpec, where: str) -> dict[str, str]:
-    """Find the file's column for each canonical column.
+    """Return canonical name → the file's, for every column of the table that is among those `filled`.
 
-    Parameters
-    ----------
-    columns : iterable of str
-        The file's.
-    filled : collection of str
-        Those that are not wholly NULL.
-    spec : TableSpec
-        The table the file should become.
-    where : str
-        What to call the file in a message.
-
-    Returns
-    -------
-    dict
-        Canonical name → the file's name, for every column that is there and filled.
+    `where` is what to call the file in a message.
 
     Raises
     ------

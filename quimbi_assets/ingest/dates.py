@@ -37,27 +37,11 @@ def date_signs(values: pd.Series) -> Signs:
 
 
 def parse_dates(values: pd.Series, time_zone: str, signs: Signs | None = None) -> tuple[pd.Series, pd.Series]:
-    """Read instants.
+    """Read instants: ``datetime64[us, UTC]``, NaT where there is none; and, as text, why a value could not be read.
 
-    Parameters
-    ----------
-    values : pandas.Series
-        (n,) timestamps, dates or text; NULL allowed.
-    time_zone : str
-        IANA zone of the values that carry no offset.
-    signs : Signs, optional
-        `date_signs` of the whole column, of which `values` are a part; by default `values` are all of it.
-
-    Returns
-    -------
-    instants : pandas.Series
-        (n,) ``datetime64[us, UTC]``, NaT where NULL or unreadable.
-    reasons : pandas.Series
-        (n,) text: why a value could not be read; NULL where it could or where `values` is NULL.
-
-    Notes
-    -----
-    A clock time that daylight saving skips moves to the moment after the gap; one that occurs twice is the first.
+    `signs` are `date_signs` of the whole column, of which `values` may be a part. Values without offset are in
+    `time_zone`: a clock time that daylight saving skips moves to the moment after the gap; one that occurs twice is the
+    first.
 
     Examples
     --------

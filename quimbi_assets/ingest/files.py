@@ -47,34 +47,20 @@ _WHOLE_NUMBERS: dict[pa.DataType, pd.api.extensions.ExtensionDtype] = {
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of a table as found.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        (n_rows, n_columns) indexed from 0, with the file's own column names. CSV: all columns text, NULL for empty
-        cells.
-    broken : list of str
-        Lines between them whose number of cells differs from the header's.
-    """
+    """Some rows of a table as found, indexed from 0, under the file's own column names; of CSV all columns are text."""
 
     frame: pd.DataFrame
     broken: list[str] = field(default_factory=list)
+    """Lines between the rows whose number of cells differs from the header's."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table as found, whose rows can be gone through as often as needed.
-
-    Parameters
-    ----------
-    columns : list of str
-    chunks : callable
-        ``chunks(columns)`` yields `Chunk` by chunk in the file's order; of large files only those columns, if given.
-    """
+    """A table as found, whose rows can be gone through as often as needed."""
 
     columns: list[str]
     chunks: Callable[[Sequence[str] | None], Iterable[Chunk]]
+    """Yields chunk by chunk in the file's order; of large files only the columns that are asked for, if any are."""
 
     @classmethod
     def of(cls, *chunks: Chunk) -> "Table":
@@ -84,16 +70,7 @@ class Table:
 
 @contextmanager
 def open_table(path: str | Path) -> Iterator[Table]:
-    """Open a CSV or Parquet file, gzipped or not, for as long as the block runs.
-
-    Parameters
-    ----------
-    path : str or Path
-        File; what it holds decides the format, not its name.
-
-    Yields
-    ------
-    Table
+    """Open a CSV or Parquet file, gzipped or not, for as long as the block runs; its content decides which it is.
 
     Raises
     ------

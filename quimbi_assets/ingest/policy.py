@@ -37,21 +37,10 @@ SORTED = {
 
 
 def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None = None) -> Report:
-    """Turn stored orders into canonical ones, inside an engine.
+    """Turn stored orders into canonical ones, inside an engine, and return what was done.
 
-    Parameters
-    ----------
-    engine : DuckEngine
-        Holds ``stored_orders`` and ``stored_items`` (:data:`STORED_ORDERS`, :data:`STORED_ITEMS`); afterwards, instead,
-        what :data:`SORTED` reads.
-    policy : OrderPolicy
-    currency : str, optional
-        The store's; by default the currency of most of its orders.
-
-    Returns
-    -------
-    dict
-        Counts in words, in order.
+    The engine holds ``stored_orders`` and ``stored_items`` (:data:`STORED_ORDERS`, :data:`STORED_ITEMS`), afterwards,
+    instead, what :data:`SORTED` reads. Without a store's `currency` it is that of most of its orders.
 
     Notes
     -----

@@ -23,52 +23,33 @@ NO_ORDER = "no accepted order has this order_id"
 
 @dataclass(frozen=True)
 class Prepared:
-    """Rows of one table, sorted into accepted and refused.
-
-    Parameters
-    ----------
-    accepted : pandas.DataFrame
-        (n_accepted, n_columns) canonical columns; those the file does not record are wholly NULL.
-    refused : pandas.DataFrame
-        (n_refused, 2): ``row`` (JSON text, as the file had it) and ``reason``.
-    contested : pandas.Series
-        (n,) keys (first key column) of rows that were refused; what is stored about them must stay.
-    undecided : pandas.DataFrame
-        (n, n_columns + 2): rows with nothing wrong whose id has rows in other chunks too, with ``row`` and ``row_no``
-        (position in the file); of the rows with one key the first is to be accepted. Empty if there is one chunk.
-    persons : pandas.DataFrame
-        (n_accepted + n_undecided, n_person_columns + n_key): the keys that say whose each row is, as text, under the
-        file's names, beside the row's own key.
-    """
+    """Rows of one table, sorted into accepted and refused."""
 
     accepted: pd.DataFrame
+    """Canonical columns; those the file does not record are wholly NULL."""
     refused: pd.DataFrame
+    """``row`` (JSON text, as the file had it) and ``reason``."""
     contested: pd.Series
+    """Keys (first key column) of rows that were refused; what is stored about them must stay."""
     undecided: pd.DataFrame
+    """Rows with nothing wrong whose id has rows in other chunks too, with ``row`` and ``row_no`` (position in the
+    file); of the rows with one key the first is to be accepted. Empty if there is one chunk."""
     persons: pd.DataFrame
+    """The keys that say whose each accepted or undecided row is, as text, under the file's names."""
 
 
 @dataclass
 class Tally:
-    """What became of a file's rows so far.
-
-    Parameters
-    ----------
-    n_accepted, n_repeated : int
-        Rows; identical repetitions are not among the accepted.
-    refused : Counter of str
-        Rows by reason.
-    recorded : set of str
-        Canonical columns with a value in some row.
-    currencies : Counter of str
-        Accepted orders by currency.
-    """
+    """What became of a file's rows so far; identical repetitions are not among the accepted."""
 
     n_accepted: int = 0
     n_repeated: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    """Rows by reason."""
     recorded: set[str] = field(default_factory=set)
+    """Canonical columns with a value in some row."""
     currencies: Counter[str] = field(default_factory=Counter)
+    """Accepted orders by currency."""
 
     @property
     def usual_currency(self) -> str | None:
@@ -91,8 +72,6 @@ class Preparation:
 
     Parameters
     ----------
-    survey : Survey
-        Of the whole file.
     time_zone : str
         IANA zone of dates without offset.
     now : pandas.Timestamp
@@ -132,23 +111,11 @@ class Preparation:
     @property
     def notes(self) -> list[str]:
         """What else a person should know."""
-        notes = []
-        if self.tally.n_repeated:
-            notes.append(f"{self.tally.n_repeated:,} rows repeat an earlier row exactly and were taken once")
-        return notes
+        n = self.tally.n_repeated
+        return [f"{n:,} rows repeat an earlier row exactly and were taken once"] if n else []
 
     def prepare(self, chunk: Chunk) -> Prepared:
-        """Sort the next chunk.
-
-        Parameters
-        ----------
-        chunk : Chunk
-            As `files.Table` yields it.
-
-        Returns
-        -------
-        Prepared
-        """
+        """Sort the next chunk, as `files.Table` yields it."""
         spec = self.survey.spec
         frame = chunk.frame.set_axis(pd.RangeIndex(self._n_rows, self._n_rows + len(chunk.frame)))
         self._n_rows += len(frame)

@@ -19,8 +19,6 @@ BROKEN_LINE = "the line does not have as many cells as the header"
 
 _UTC = pd.DatetimeTZDtype("us", "UTC")  # pandera compares types exactly: plain "datetime64[ns, UTC]" would fail
 _TEXT = pd.StringDtype(na_value=np.nan)
-
-
 _TYPES: dict[Kind, object] = {
     "text": _TEXT,
     "labels": _TEXT,
@@ -53,25 +51,10 @@ def stored_schema(spec: TableSpec, largest: float) -> pandera.DataFrameSchema:
 
 
 def read_rows(frame: pd.DataFrame, survey: Survey, time_zone: str, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.Series]:
-    """Read every canonical column; the first thing wrong with a row is its reason.
+    """Read rows as found: every canonical column, wholly NULL if it was not found, and the first thing wrong with each.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        (n, n_columns) as the file has it.
-    survey : Survey
-        Of the whole file.
-    time_zone : str
-        IANA zone of dates without offset.
-    now : pandas.Timestamp
-        Present instant, with zone.
-
-    Returns
-    -------
-    typed : pandas.DataFrame
-        (n, n_canonical) typed; columns that were not found are wholly NULL.
-    reasons : pandas.Series
-        (n,) text, NULL for rows with nothing wrong so far.
+    `survey` is of the whole file, `time_zone` that of dates without offset, `now` (with zone) the present instant. The
+    reasons are text, NULL for rows with nothing wrong so far.
     """
     nothing: pd.Series = pd.Series(np.nan, index=frame.index, dtype="str")
     typed: dict[str, pd.Series] = {}
@@ -127,20 +110,7 @@ def apply_schema(typed: pd.DataFrame, reasons: pd.Series, schema: pandera.DataFr
 
 
 def refused_rows(rows: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
-    """Return refused rows in the form of the quarantine.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-        (n, n_columns) as the file had them.
-    reasons : pandas.Series
-        (n,) text.
-
-    Returns
-    -------
-    pandas.DataFrame
-        (n, 2): ``row`` (one JSON object as text; infinities as text) and ``reason``.
-    """
+    """Return rows as the file had them in the form of the quarantine: ``row`` (a JSON object as text), ``reason``."""
     return pd.DataFrame({"row": as_json(rows), "reason": reasons.to_numpy()}, dtype="str")
 
 

@@ -22,59 +22,31 @@ from quimbi_assets.ingest.tables import ORDERS, TableSpec
 
 @dataclass(frozen=True)
 class Survey:
-    """A file as a whole, as one of the tables a store sends.
-
-    Parameters
-    ----------
-    spec : TableSpec
-    where : str
-        What to call the file in a message.
-    columns : dict of str to str
-        Canonical column → the file's, as `columns.find_columns` finds them.
-    person : dict of str to str
-        The file's filled columns that say whose a row is → kind of key.
-    signs : dict of str to Signs
-        The file's columns that may be one of the table's → how their cells are written.
-    n_rows : int
-        Broken lines not counted.
-    ignored : list of str
-        The file's columns that mean nothing here.
-    is_export : bool
-        Whether it is a line export.
-    spread : IdSet
-        Ids (first column of the table's key) with rows in more than one chunk.
-    heads : IdSet
-        Of a line export read as orders: orders with a row that carries the order's fields.
-    currency : str or None
-        The most common one.
-    """
+    """A file as a whole, as one of the tables a store sends."""
 
     spec: TableSpec
-    where: str
     columns: dict[str, str]
+    """Canonical column → the file's, as `columns.find_columns` finds them."""
     person: dict[str, str]
+    """The file's filled columns that say whose a row is → kind of key."""
     signs: dict[str, Signs]
+    """The file's columns that may be one of the table's → how their cells are written."""
     n_rows: int
+    """Broken lines not counted."""
     ignored: list[str]
+    """The file's columns that mean nothing here."""
     is_export: bool
+    """It is a line export."""
     spread: IdSet
+    """Ids (first column of the table's key) with rows in more than one chunk."""
     heads: IdSet
+    """Of a line export read as orders: orders with a row that carries the order's fields."""
     currency: str | None
+    """The most common one."""
 
 
 def survey(table: Table, spec: TableSpec, where: str) -> Survey:
-    """Go through a table once.
-
-    Parameters
-    ----------
-    table : Table
-    spec : TableSpec
-    where : str
-        What to call the file in a message.
-
-    Returns
-    -------
-    Survey
+    """Go through a table once; `where` is what to call it in a message.
 
     Raises
     ------
@@ -106,7 +78,6 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
             raise rounded_ids(where, name)
     return Survey(
         spec,
-        where,
         chosen,
         {name: kind for name, kind in person.items() if name in filled},
         signs,

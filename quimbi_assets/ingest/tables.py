@@ -27,26 +27,16 @@ NOT_NEGATIVE = Limit("ge", (0,), "is negative")
 
 @dataclass(frozen=True)
 class Column:
-    """A canonical column.
-
-    Parameters
-    ----------
-    name : str
-    kind : str
-    names : str
-        What it is called in files, normalised (see ``columns.normalised``), best first, with a space between.
-    required : bool
-        Whether a file must have it and a row a value in it.
-    optional_value : bool
-        Whether rows of a required column may do without: an order without customer is a guest's.
-    limits : tuple of Limit
-    """
+    """A canonical column."""
 
     name: str
     kind: Kind
     names: str
+    """What it is called in files, normalised (see ``columns.normalised``), best first, with a space between."""
     required: bool = False
+    """A file must have it, and a row a value in it."""
     optional_value: bool = False
+    """Rows of a required column may do without: an order without customer is a guest's."""
     limits: tuple[Limit, ...] = ()
 
     @property
@@ -57,23 +47,14 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A canonical table.
-
-    Parameters
-    ----------
-    name : str
-        Table name in the database.
-    key : tuple of str
-        Columns that identify a row within a store.
-    declared : tuple of Column
-    person : dict of str to str
-        Kinds of keys that say whose a row is, and the names of columns that hold them, as in `Column`.
-    """
+    """A canonical table, by its name in the database."""
 
     name: str
     key: tuple[str, ...]
+    """Columns that identify a row within a store."""
     declared: tuple[Column, ...] = field(repr=False)
     person: dict[str, str] = field(repr=False, default_factory=dict)
+    """Kinds of keys that say whose a row is, and the names of columns that hold them, as in `Column`."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -89,24 +70,6 @@ class TableSpec:
     def required(self) -> tuple[str, ...]:
         """Columns a file must have."""
         return tuple(column.name for column in self.declared if column.required)
-
-    @cached_property
-    def text(self) -> tuple[str, ...]:
-        """Columns of text."""
-        return self._of("text", "labels")
-
-    @cached_property
-    def amounts(self) -> tuple[str, ...]:
-        """Columns of numbers, ``line_no`` among them."""
-        return self._of("money", "number", "whole")
-
-    @cached_property
-    def dates(self) -> tuple[str, ...]:
-        """Columns of instants."""
-        return self._of("date")
-
-    def _of(self, *kinds: Kind) -> tuple[str, ...]:
-        return tuple(column.name for column in self.declared if column.kind in kinds)
 
 
 _EMAILS = "email customer_email requester_email contact_email billing_email e_mail"
