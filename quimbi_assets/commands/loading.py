@@ -1,6 +1,6 @@
 """Loads a store's files and says what was taken and what was refused.
 
-Belongs here: ``quimbi load``. Does not: reading, validating or writing (``orders``, ``resources.loading``).
+Belongs here: ``quimbi load``. Does not: reading, validating or writing (``ingest``, ``resources.postgres.loading``).
 """
 
 from pathlib import Path

@@ -70,16 +70,8 @@ def read_column(cursor: Any, question: str) -> Iterator[pd.Series]:
 def settle(cursor: Any, spec: TableSpec, undecided: str, target: str, store_id: str | None) -> tuple[int, int]:
     """Take of the rows with one key the first; the others repeat an earlier row exactly or are refused.
 
-    Parameters
-    ----------
-    cursor
-    spec : TableSpec
-    undecided : str
-        Table with the columns of `spec`, ``row_no`` and ``row``.
-    target : str
-        Table that gets the accepted rows.
-    store_id : str, optional
-        Written into ``store_id``, if the target has that and no ``row_no``.
+    `undecided` is a table with the columns of `spec`, ``row_no`` and ``row``; `target` gets the accepted rows, with
+    `store_id` if it has that and no ``row_no``.
 
     Returns
     -------
@@ -113,22 +105,9 @@ def settle(cursor: Any, spec: TableSpec, undecided: str, target: str, store_id: 
 
 
 def merge(cursor: Any, spec: TableSpec, store_id: str, staged: str, recorded: Sequence[str]) -> tuple[int, int]:
-    """Write staged rows that are new or differ from what is stored.
+    """Write staged rows that are new or differ from what is stored; return how many were inserted and updated.
 
-    Parameters
-    ----------
-    cursor
-        Inside a transaction that holds the store's lock.
-    spec : TableSpec
-    store_id : str
-    staged : str
-        Staging table with all columns of `spec`.
-    recorded : sequence of str
-        Columns the file records; the others of a stored row stay as they are.
-
-    Returns
-    -------
-    inserted, updated : int
+    The transaction holds the store's lock. Columns of a stored row that are not `recorded` stay as they are.
     """
     key, columns = list(spec.key), list(spec.columns)
     values = [column for column in recorded if column not in key]

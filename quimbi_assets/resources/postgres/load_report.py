@@ -11,17 +11,7 @@ from quimbi_assets.store import Store
 
 @dataclass(frozen=True)
 class TableReport:
-    """What became of one file.
-
-    Parameters
-    ----------
-    table, path : str
-    read, inserted, updated, unchanged, deleted, refused : int
-        Rows; ``read = inserted + updated + unchanged + refused``.
-    reasons : dict of str to int
-        Refused rows by reason, most frequent first.
-    ignored_columns, absent_columns, notes : list of str
-    """
+    """What became of one file's rows: ``read = inserted + updated + unchanged + refused``."""
 
     table: str
     path: str
@@ -32,6 +22,7 @@ class TableReport:
     deleted: int
     refused: int
     reasons: dict[str, int] = field(default_factory=dict)
+    """Refused rows by reason, most frequent first."""
     ignored_columns: list[str] = field(default_factory=list)
     absent_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -56,19 +47,7 @@ class TableReport:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load did.
-
-    Parameters
-    ----------
-    store : Store
-        As it is now.
-    is_new : bool
-        Whether the load created it.
-    tables : list of TableReport
-        One a file, orders first.
-    seconds : float
-    notes : list of str
-    """
+    """What a load did to a store, which it may have created; one table a file, orders first."""
 
     store: Store
     is_new: bool
@@ -77,17 +56,8 @@ class LoadReport:
     notes: list[str] = field(default_factory=list)
 
     def table(self, name: str) -> TableReport:
-        """Return the report of a table.
-
-        Raises
-        ------
-        KeyError
-            If no file was given for it.
-        """
-        for report in self.tables:
-            if report.table == name:
-                return report
-        raise KeyError(name)
+        """Return the report of a table for which there was a file."""
+        return {report.table: report for report in self.tables}[name]
 
     @property
     def changed(self) -> bool:

@@ -54,19 +54,17 @@ def load_store(
     now: pd.Timestamp | None = None,
     progress: Progress | None = None,
 ) -> LoadReport:
-    """Load a store's files.
+    """Load a store's files, CSV or Parquet; the store is created if new.
+
+    A store that is known may do without orders. Without `items_path`, lines are taken from the orders file if it is a
+    line export.
 
     Parameters
     ----------
-    store_id : str
-        The store; created if new.
-    orders_path, items_path, tickets_path, customers_path : str or Path
-        CSV or Parquet. A store that is known may do without orders. Without `items_path`, lines are taken from the
-        orders file if it is a line export.
     time_zone : str, optional
         IANA zone of dates without offset; by default the store's, for a new store UTC.
     currency : str, optional
-        The store's currency; by default the one it has, or the one of most orders.
+        By default the one the store has, or the one of most orders.
     now : pandas.Timestamp, optional
         Present instant, with zone; by default the clock's.
 
@@ -241,13 +239,7 @@ class _Load:
         return IdSet.of([*accepted, *map(hashed, stored)])
 
     def _read_customers(self, file: SentFile, refusals: Refusals) -> None:
-        """Read which keys are one customer's.
-
-        Raises
-        ------
-        BadInputError
-            If the file has fewer than two.
-        """
+        """Read which keys are one customer's; a file with fewer than two is refused."""
         sources, n_rows = file.survey.person, 0
         if len(sources) < 2:
             has = f"only {next(iter(sources))}" if sources else "none"
@@ -308,13 +300,7 @@ class _Load:
         return notes
 
     def _match(self, file: SentFile, what: str) -> matching.Match:
-        """Find whose the rows of a file are.
-
-        Raises
-        ------
-        BadInputError
-            If none of them is of a customer who has orders.
-        """
+        """Find whose the rows of a file are; one without any of a customer who has orders is refused."""
         cursor, store_id, sources = self._cursor, self._store.store_id, file.survey.person
         if "email" in sources.values():
             identities.learn_customers_that_are_addresses(cursor, store_id, self._secret)

@@ -18,21 +18,10 @@ HELPDESK = "helpdesk_id"
 
 
 class RowKeys:
-    """The keys that say whose each row of a file is, in a temporary table.
+    """The keys that say whose each row of a file is, in a temporary table of the load's transaction.
 
-    Parameters
-    ----------
-    cursor
-        Inside the load's transaction.
-    table : str
-        Name of the table the file becomes.
-    sources : dict of str to str
-        The file's columns with keys → kind of key.
-    secret : bytes
-        The store's.
-    store_id : str
-    with_customers : bool
-        Whether a list of customers is loaded before these rows are matched.
+    `table` is the one the file becomes, `sources` are its columns with keys → kind of key. Where a list of customers is
+    loaded too, it is known before these rows are matched (`with_customers`).
     """
 
     def __init__(
@@ -67,21 +56,14 @@ class RowKeys:
 
 @dataclass(frozen=True)
 class Match:
-    """How rows find their customers.
-
-    Parameters
-    ----------
-    source : str
-        The file's column that meets most.
-    way : str
-        ``direct``: it is the orders' own key of a customer; else the kind of identity it is met through.
-    trusted : list of tuple
-        (position of the source, way) by which rows are met, best first.
-    """
+    """How rows find their customers."""
 
     source: str
+    """The file's column that meets most."""
     way: str
+    """``direct``: it is the orders' own key of a customer; else the kind of identity it is met through."""
     trusted: list[tuple[int, str]]
+    """(position of the source, way) by which rows are met, best first."""
 
 
 _WAYS = """
@@ -119,13 +101,9 @@ same again.
 
 
 def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
-    """Find by which column the rows of `keys` meet the customers of the store's orders best, and who each one is.
+    """Find by which column the rows of `keys` meet the customers of the store's orders best; None if none does.
 
-    Returns
-    -------
-    Match or None
-        None if no row meets a customer. Who each row is, is in the temporary table ``met(row_no, customer_id,
-        has_orders)``.
+    Who each row is, is in the temporary table ``met(row_no, customer_id, has_orders)``.
     """
     cursor.execute(f"ANALYZE {keys.table}; DROP TABLE IF EXISTS ways, met")
     by_hashing(cursor)
@@ -150,16 +128,9 @@ def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
 def learn(cursor: Any, store_id: str, keys: RowKeys, match: Match, foreign: str | None = None) -> tuple[int, int, int]:
     """Keep the other keys of rows that met a customer, so that what carries only these meets them too.
 
-    Parameters
-    ----------
-    cursor, store_id
-    keys : RowKeys
-    match : Match
-        Of these rows.
-    foreign : str, optional
-        Kind of ids that are not the shop's, of a file that says of its customers no more than these; what is stored
-        stays then. Without it the file is a list of customers, which is believed more than what was seen before, also
-        about customers who have not ordered yet.
+    `foreign` is the kind of ids that are not the shop's, of a file that says of its customers no more than these; what
+    is stored stays then. Without it the file is a list of customers, which is believed more than what was seen before,
+    also about customers who have not ordered yet.
 
     Returns
     -------
@@ -200,37 +171,21 @@ def _learnt_kinds(keys: RowKeys, match: Match, foreign: str | None) -> dict[int,
 
 @dataclass(frozen=True)
 class Writers:
-    """Whose the tickets of a file are.
-
-    Parameters
-    ----------
-    n_tickets, n_known : int
-        Tickets; those of customers who have orders.
-    n_customers, n_strangers : int
-        Such customers; persons who wrote but never ordered.
-    """
+    """Whose the tickets of a file are."""
 
     n_tickets: int
     n_known: int
+    """Tickets of customers who have orders."""
     n_customers: int
+    """Such customers."""
     n_strangers: int
+    """Persons who wrote but never ordered."""
 
 
 def name_writers(cursor: Any, store_id: str, staged: str, keys: RowKeys, match: Match) -> Writers:
     """Write into staged tickets whose each one is: the orders' customer, or a key of its own that no order has.
 
-    Parameters
-    ----------
-    cursor, store_id
-    staged : str
-        Table of tickets with ``row_no`` and ``customer_id``.
-    keys : RowKeys
-    match : Match
-        Of these tickets, after `learn`.
-
-    Returns
-    -------
-    Writers
+    `staged` is a table with ``row_no`` and ``customer_id``; what the tickets tell was learnt before.
     """
     kinds = _learnt_kinds(keys, match, HELPDESK)
     own = [

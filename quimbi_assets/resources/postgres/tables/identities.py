@@ -21,19 +21,9 @@ OWN_KEY = "kind || ':' || left(encode(key_hash, 'hex'), 32)"
 def store_secret(home: Path, store_id: str) -> bytes:
     """Return the secret of a store's hashes, made on first use.
 
-    It is kept in ``keys/<store>.key`` below the home, which only this user can read. Without it, or with another, keys
-    do not meet those that are stored; files loaded again bring them back.
-
-    Parameters
-    ----------
-    home : Path
-    store_id : str
-        The caller holds the store's lock.
-
-    Returns
-    -------
-    bytes
-        32 of them.
+    It is kept in ``keys/<store>.key`` below the home, which only this user can read: 32 bytes. Without it, or with
+    another, keys do not meet those that are stored; files loaded again bring them back. The caller holds the store's
+    lock.
     """
     folder = home / "keys"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -49,13 +39,8 @@ def store_secret(home: Path, store_id: str) -> bytes:
 def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> tuple[int, int, int]:
     """Keep identities; return how many are new, changed and as before.
 
-    Parameters
-    ----------
-    cursor, store_id
-    pairs : str
-        Query for ``kind, key_hash, customer_id``, each key once.
-    overrule : bool
-        Whether a key that is another customer's by now changes hands.
+    `pairs` is a query for ``kind, key_hash, customer_id``, each key once. `overrule`: a key that is another customer's
+    by now changes hands.
     """
     change = (
         "UPDATE SET customer_id = EXCLUDED.customer_id WHERE stored.customer_id <> EXCLUDED.customer_id"
@@ -80,15 +65,7 @@ def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> t
 
 
 class OrderAddresses:
-    """E-mail addresses that stand beside a customer's id in a file of orders.
-
-    Parameters
-    ----------
-    cursor
-        Inside the load's transaction.
-    secret : bytes
-        The store's.
-    """
+    """E-mail addresses that stand beside a customer's id in a file of orders, kept inside the load's transaction."""
 
     def __init__(self, cursor: Any, secret: bytes) -> None:
         self._cursor, self._secret = cursor, secret

@@ -14,13 +14,7 @@ from quimbi_assets.resources.postgres.copy import as_csv
 
 
 class Refusals:
-    """Refused rows of one load, which outlast the transaction that a refused file undoes.
-
-    Parameters
-    ----------
-    file : binary file
-        Empty; gets one row a line: ``row`` (JSON text, as the file had it), ``reason``, ``table``.
-    """
+    """Refused rows of one load, in a file of their own: they outlast the transaction that a refused file undoes."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

@@ -15,20 +15,13 @@ from quimbi_assets.store import StorePlan
 
 @dataclass(frozen=True)
 class PlannedStore:
-    """A store and what is due for it.
-
-    Parameters
-    ----------
-    store_id, time_zone : str
-    plan : StorePlan
-    changed_at : Timestamp or None
-        When a load last changed its rows, UTC; None: not since this is recorded.
-    """
+    """A store and what is due for it."""
 
     store_id: str
     time_zone: str
     plan: StorePlan
     changed_at: pd.Timestamp | None
+    """When a load last changed its rows, UTC; None: not since this is recorded."""
 
 
 def planned_stores(database: Database) -> list[PlannedStore]:
