@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _time_weeks(first: date) -> None:
-    from quimbi_assets.commands.snapshotting import snapshot_week
+    from quimbi_assets.commands.over_time import snapshot_week
 
     for week in (first, first + timedelta(days=7), first + timedelta(days=14)):
         stages = Stages()

@@ -1,19 +1,23 @@
 """The ``quimbi`` command: options in, exit code out.
 
 Belongs here: reading options and turning errors into one line. Does not: what the commands do (``commands``).
-Exit 0: done. 2: bad input, nothing lost. 1: anything else. 130: interrupted.
+Exit 0: done. 2: bad input, nothing lost. 1: done in part, or anything else. 130: interrupted.
 """
 
 import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from quimbi_assets.commands.console import print_json
 from quimbi_assets.errors import BadInputError
 
+T = TypeVar("T")
 STORE = click.option("--store-id", required=True, metavar="S", help="Name of the store.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 WAIT = click.option("--wait", is_flag=True, help="Wait while somebody else runs the store, instead of giving up.")
@@ -45,19 +49,11 @@ def demo(customers: int) -> None:
 )
 @click.option("--time-zone", metavar="TZ", help="IANA name, e.g. Europe/London; times without offset are in it.")
 @click.option("--currency", metavar="C", help="ISO code; orders in other currencies are left out of runs.")
-def load(
-    store_id: str,
-    orders: Path | None,
-    items: Path | None,
-    tickets: Path | None,
-    customers: Path | None,
-    time_zone: str | None,
-    currency: str | None,
-) -> None:
+def load(store_id: str, **files_and_options: Any) -> None:
     """Load a store's files; the same file twice changes nothing, bad rows go to quarantine with their reason."""
     from quimbi_assets.commands.loading import load_files
 
-    load_files(store_id, orders, items, tickets, customers, time_zone, currency)
+    load_files(store_id, **files_and_options)
 
 
 @cli.command()
@@ -76,29 +72,15 @@ def load(
 @click.option("--engine", type=click.Choice(["duckdb", "spark"]), default="duckdb", show_default=True)
 @click.option("--promote", is_flag=True, help="Let new models serve whatever the promotion checks say.")
 @WAIT
-def run(
-    store_id: str,
-    axes: str | None,
-    as_of: str | None,
-    dry_run: bool,
-    no_ai_naming: bool,
-    min_population: int,
-    min_k: int,
-    max_k: int,
-    engine: str,
-    promote: bool,
-    wait: bool,
-) -> None:
+def run(store_id: str, axes: str | None, dry_run: bool, no_ai_naming: bool, wait: bool, **options: Any) -> None:
     """Compute features, models, segments and profiles of a loaded store."""
-    from quimbi_assets.commands.running import RunOptions
-    from quimbi_assets.commands.summary import print_plan, run_and_summarise
+    from quimbi_assets.commands.running import RunOptions, print_dry_run, run_and_summarise
 
-    names = None if axes is None else [name.strip() for name in axes.split(",") if name.strip()]
-    options = RunOptions(names, as_of, min_population, min_k, max_k, engine, promote, not no_ai_naming)
+    wanted = RunOptions(None if axes is None else _listed(axes), ai_naming=not no_ai_naming, **options)
     if dry_run:
-        print_plan(store_id, options)
+        print_dry_run(store_id, wanted)
     else:
-        run_and_summarise(store_id, options, wait=wait)
+        run_and_summarise(store_id, wanted, wait=wait)
 
 
 @cli.command()
@@ -108,7 +90,7 @@ def run(
 @WAIT
 def promote(store_id: str, axis_name: str, version: str, wait: bool) -> None:
     """Choose by hand the model version that serves an axis: accept a held refit, or roll back."""
-    from quimbi_assets.commands.promoting import promote_and_publish
+    from quimbi_assets.commands.decisions import promote_and_publish
 
     promote_and_publish(store_id, axis_name, version, wait=wait)
 
@@ -121,7 +103,7 @@ def promote(store_id: str, axis_name: str, version: str, wait: bool) -> None:
 @WAIT
 def rename(store_id: str, axis_name: str, segment: str, name: str, wait: bool) -> None:
     """Name a segment yourself; no run or refit overwrites that name."""
-    from quimbi_assets.commands.renaming import rename_segment
+    from quimbi_assets.commands.decisions import rename_segment
 
     rename_segment(store_id, axis_name, segment, name, wait=wait)
 
@@ -133,11 +115,7 @@ def segments(store_id: str, as_json: bool) -> None:
     """Show the segments of every axis."""
     from quimbi_assets.commands import showing
 
-    found = showing.segments_of(store_id)
-    if as_json:
-        showing.print_json(found)
-    else:
-        showing.print_segments(found)
+    _print(showing.segments_of(store_id), showing.print_segments, as_json=as_json)
 
 
 @cli.command()
@@ -148,14 +126,12 @@ def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
     """Show customers' profiles."""
     from quimbi_assets.commands import showing
 
-    ids = [customer.strip() for customer in customer_ids.split(",") if customer.strip()]
+    ids = _listed(customer_ids)
     if not ids:
         raise BadInputError("--customer-ids names no customer")
-    asked = list(dict.fromkeys(ids))
-    if as_json:
-        showing.print_json(showing.profiles_of(store_id, asked))
-    else:
-        showing.print_profiles(store_id, asked)
+    unknown = showing.show_profiles(store_id, ids, as_json=as_json)
+    if unknown:
+        click.get_current_context().exit(_fail(f"store {store_id} has no profile of customer {', '.join(unknown)}", 1))
 
 
 @cli.command()
@@ -164,13 +140,9 @@ def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
 @JSON
 def backtest(store_id: str, wait: bool, as_json: bool) -> None:
     """Hold segments of past instants against what customers did next, beside RFM."""
-    from quimbi_assets.commands import backtesting, showing
+    from quimbi_assets.commands import over_time
 
-    found = backtesting.backtest_of(store_id, wait=wait)
-    if as_json:
-        showing.print_json(found)
-    else:
-        backtesting.print_backtest(found)
+    _print(over_time.backtest_of(store_id, wait=wait), over_time.print_backtest, as_json=as_json)
 
 
 @cli.command()
@@ -185,13 +157,10 @@ def backtest(store_id: str, wait: bool, as_json: bool) -> None:
 @JSON
 def plan(store_id: str, as_json: bool, **changes: str | float | None) -> None:
     """Show or set what the schedules do for a store, and when."""
-    from quimbi_assets.commands import planning, showing
+    from quimbi_assets.commands import decisions
 
-    found = planning.plan_of(store_id, {name: value for name, value in changes.items() if value is not None})
-    if as_json:
-        showing.print_json(found)
-    else:
-        planning.print_plan_of(found)
+    changed = decisions.plan_of(store_id, {name: value for name, value in changes.items() if value is not None})
+    _print(changed, decisions.print_plan, as_json=as_json)
 
 
 @cli.command()
@@ -200,7 +169,7 @@ def plan(store_id: str, as_json: bool, **changes: str | float | None) -> None:
 @WAIT
 def snapshot(store_id: str, week: str, wait: bool) -> None:
     """Keep where every customer stood at the end of a week, and compare with the week before."""
-    from quimbi_assets.commands.snapshotting import snapshot_and_summarise
+    from quimbi_assets.commands.over_time import snapshot_and_summarise
 
     snapshot_and_summarise(store_id, week, wait=wait)
 
@@ -210,13 +179,9 @@ def snapshot(store_id: str, week: str, wait: bool) -> None:
 @JSON
 def drift(store_id: str, as_json: bool) -> None:
     """Show who moved since the last snapshot and why, and who is newly at risk."""
-    from quimbi_assets.commands import drifting, showing
+    from quimbi_assets.commands import drifting
 
-    found = drifting.drift_of(store_id)
-    if as_json:
-        showing.print_json(found)
-    else:
-        drifting.print_drift(found)
+    _print(drifting.drift_of(store_id), drifting.print_drift, as_json=as_json)
 
 
 @cli.command()
@@ -227,9 +192,22 @@ def drift(store_id: str, as_json: bool) -> None:
 @click.option("--slow-down-from", metavar="DATE", help="Day from which they do.")
 def simulate(customers: int, out_dir: Path, seed: int, slow_down_share: float, slow_down_from: str | None) -> None:
     """Make a store whose true segments are known."""
-    from quimbi_assets.commands.simulating import simulate_files
+    from quimbi_assets.commands.demo import simulate_files
 
     simulate_files(customers, out_dir, seed, slow_down_share, slow_down_from)
+
+
+@cli.command()
+@click.option("--command", "-c", metavar="SQL", help="Run this and end, instead of asking for more.")
+@click.option("--url", is_flag=True, help="Print the database's address alone; while `quimbi ui` runs, it answers.")
+def sql(command: str | None, url: bool) -> None:
+    """Open psql on the store database, wherever it is."""
+    from quimbi_assets.commands.services import open_psql, print_url
+
+    if url:
+        print_url()
+    else:
+        click.get_current_context().exit(open_psql(command))
 
 
 @cli.command()
@@ -242,6 +220,19 @@ def ui(dagster_port: int, mlflow_port: int) -> None:
     serve(dagster_port, mlflow_port)
 
 
+def _listed(text: str) -> list[str]:
+    """Return what is listed with commas, each once."""
+    return [name for name in dict.fromkeys(part.strip() for part in text.split(",")) if name]
+
+
+def _print(value: T, in_words: Callable[[T], None], *, as_json: bool) -> None:
+    """Print JSON on stdout and nothing else, or what it says in words."""
+    if as_json:
+        print_json(value)
+    else:
+        in_words(value)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     warnings.filterwarnings("ignore")
@@ -250,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _code(arguments: list[str] | None) -> int:
     try:
-        cli.main(arguments, prog_name="quimbi", standalone_mode=False)
+        code = cli.main(arguments, prog_name="quimbi", standalone_mode=False)
     except BadInputError as error:
         return _fail(str(error), 2)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -269,7 +260,7 @@ def _code(arguments: list[str] | None) -> int:
             traceback.print_exc()
         line = " ".join(str(error).split())[:500] or type(error).__name__
         return _fail(f"{line} (QUIMBI_DEBUG=1 shows where)", 1)
-    return 0
+    return int(code or 0)
 
 
 def _fail(message: str, code: int) -> int:

@@ -11,7 +11,6 @@ from quimbi_assets.defs import (
     backtest,
     churn,
     features,
-    freshness,
     jobs,
     memberships,
     migrations,
@@ -19,7 +18,7 @@ from quimbi_assets.defs import (
     notifications,
     profiles,
     raw,
-    run_lock,
+    runs,
     schedules,
     segments,
     sensors,
@@ -33,19 +32,7 @@ from quimbi_assets.resources.slack import Slack
 
 
 def build_defs(**resource_overrides: Any) -> dg.Definitions:
-    """Build the definitions.
-
-    Parameters
-    ----------
-    **resource_overrides
-        Resources that replace those of the same name: ``store``, ``tables``, ``tracking``, ``claude``,
-        ``progress``, ``slack``, ``run_lock``.
-
-    Returns
-    -------
-    Definitions
-        All assets, checks, jobs, schedules, sensors and resources.
-    """
+    """Build the definitions; the resources given replace those of the same name, below."""
 
     # Assets reach a store's tables through this, so that no run does without the right to run the store.
     @dg.resource(
@@ -61,7 +48,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         "claude": Claude(),
         "progress": Progress(),
         "slack": Slack(),
-        RUN_LOCK: run_lock.run_lock,
+        RUN_LOCK: runs.run_lock,
     }
     return dg.Definitions(
         assets=[
@@ -77,9 +64,9 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
             notifications.notifications,
             backtest.backtest_report,
         ],
-        asset_checks=[freshness.every_store_is_fresh],
-        jobs=[*jobs.JOBS, freshness.FRESHNESS_JOB],
-        schedules=[*schedules.SCHEDULES, freshness.freshness],
+        asset_checks=[schedules.every_store_is_fresh],
+        jobs=[*jobs.JOBS, schedules.FRESHNESS_JOB],
+        schedules=schedules.SCHEDULES,
         sensors=sensors.SENSORS,
         resources={**resources, **resource_overrides},
         executor=dg.in_process_executor,

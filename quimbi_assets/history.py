@@ -251,6 +251,11 @@ class History:
         return self.population["customer_id"].combine_chunks()
 
     @cached_property
+    def n_customers(self) -> int:
+        """Customers with a visible order, counted where the rows are; their ids stay there."""
+        return int(self._figures("customers")["n"])
+
+    @cached_property
     def span(self) -> tuple[Instant, Instant]:
         """Instants of the first and the last visible order."""
         found = self._figures("span")
@@ -397,6 +402,7 @@ def _days() -> ir.Table:
 
 _QUESTIONS = {
     "population": _population,
+    "customers": lambda: orders_before().aggregate(n=lambda t: t.customer_id.nunique()),
     "span": lambda: orders_before().aggregate(
         first_order=lambda t: t.order_date.min(), last_order=lambda t: t.order_date.max()
     ),

@@ -145,6 +145,17 @@ def closed_week(local: pd.Timestamp) -> pd.Timestamp:
     return day - pd.Timedelta(days=day.dayofweek + 7)
 
 
+def last_week(end: Instant, time_zone: str) -> date:
+    """Return the Monday that opened the last week to be over by an instant, by the store's clock.
+
+    Examples
+    --------
+    >>> last_week(pd.Timestamp("2025-03-10 04:00:00"), "America/New_York")
+    datetime.date(2025, 3, 3)
+    """
+    return closed_week(end.tz_localize("UTC").tz_convert(zone(time_zone))).date()
+
+
 def _local_midnight(day: pd.Timestamp, time_zone: str) -> Instant:
     """Midnight that begins a local day; one that daylight saving skips is the moment after the gap."""
     local = day.tz_localize(zone(time_zone), nonexistent="shift_forward", ambiguous=True)

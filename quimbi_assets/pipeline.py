@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.axes import Features, StoreReference, feature_frame, fit_reference, measure
+from quimbi_assets.axes import Features, StoreReference, checked_axes, feature_frame, fit_reference, measure
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.abstention import measure_differences
-from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model
+from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model, why_inactive
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.noise_test import NoiseTest
 from quimbi_assets.errors import BadInputError
@@ -75,7 +75,7 @@ def require_population(history: History, at_least: int, option: str = "--min-pop
     BadInputError
         With their number, and the option that lets them be segmented all the same.
     """
-    n = len(history.population)
+    n = history.n_customers
     if n < at_least:
         raise BadInputError(
             f"store {history.store.store_id} has {n} customers before {history.end}, fewer than {at_least}: "
@@ -172,6 +172,14 @@ def fit_store(
         noise={axis: noise[axis].with_division(fit.model.selection_) for axis, fit in models.items() if noise_test},
         inactive=inactive | {axis: fit for axis, fit in found.items() if isinstance(fit, str)},
     )
+
+
+def foresee_axes(history: History, axes: Iterable[str] | None, options: FitOptions) -> dict[str, str | None]:
+    """Say of every axis why ``fit_store`` would leave it without a model; None: it would have one."""
+    if not history.n_customers:
+        return dict.fromkeys(checked_axes(axes), "no customer has ordered yet")
+    measured = _measured(history, axes, fit_reference(history), history.recorded, options)
+    return {axis: why_inactive(axis, options, frame) for axis, frame in measured.items()} | dict(measured.inactive)
 
 
 def _measured(

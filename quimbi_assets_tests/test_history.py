@@ -7,7 +7,9 @@ from upath import UPath
 
 from quimbi_assets.axes import extract_features, measure
 from quimbi_assets.axis_table import TableFacts, write_table
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
+from quimbi_assets.pipeline import require_population
 from quimbi_assets.store import Store
 
 END = pd.Timestamp("2025-02-01")
@@ -177,3 +179,18 @@ def test_the_same_data_give_the_same_bytes(at_rest):
     one, two = (pd.concat(t.to_pandas() for p in measure(at_rest).parts() for t in p.values()) for _ in range(2))
     assert np.array_equal(pd.util.hash_pandas_object(one), pd.util.hash_pandas_object(two))
     assert list(extract_features(at_rest.frames().orders, axes=["purchase_value"])) == ["purchase_value"]
+
+
+def test_customers_are_counted_as_of_the_instant(simulated, at_rest):
+    for history in (simulated, at_rest):
+        for at in (None, "2025-01-01"):
+            assert history.until(at).n_customers == len(history.until(at).customers)
+    some = simulated.customers[:7]
+    assert simulated.of(some).n_customers == 7
+
+
+def test_too_few_customers_are_told_without_reading_who_they_are(at_rest, monkeypatch):
+    monkeypatch.setattr(History, "population", property(lambda self: pytest.fail("all ids were read")))
+    require_population(at_rest, 100)
+    with pytest.raises(BadInputError, match=r"has 200 customers .* fewer than 201.*--min-population 200"):
+        require_population(at_rest, 201)

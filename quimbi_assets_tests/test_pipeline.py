@@ -1,11 +1,14 @@
-"""What the stages share: the sample that shapes fits."""
+"""What the stages share: the sample that shapes fits, and which axes a dry run foresees to get a model."""
 
 import pyarrow as pa
+import pytest
 from upath import UPath
 
 from quimbi_assets.axis_table import AxisTable, TableFacts, write_table
 from quimbi_assets.clustering.axis_fit import FitOptions
-from quimbi_assets.pipeline import sampled_features
+from quimbi_assets.history import History
+from quimbi_assets.pipeline import fit_store, foresee_axes, sampled_features
+from quimbi_assets.simulation import simulate_store
 
 
 def table_of(folder, name, customers, run_id):
@@ -29,3 +32,30 @@ def test_axes_of_different_runs_are_sampled_each_from_its_own_customers(tmp_path
         assert (frame["x"] == [float(customer[1:]) for customer in frame.index]).all()
     alone = sampled_features({"other": tables["other"]}, FitOptions(max_sample=10, random_state=0))
     assert frames["other"].equals(alone["other"])
+
+
+AXES = ["purchase_value", "return_behavior", "support_history"]
+
+
+@pytest.fixture(scope="module")
+def history():
+    drawn = simulate_store(200, seed=3)
+    return History.from_frames(drawn.orders, drawn.order_items)
+
+
+@pytest.mark.parametrize(
+    "options", [FitOptions(pictures=False), FitOptions(min_k=600, max_k=700)], ids=["usual", "600"]
+)
+def test_a_dry_run_foresees_which_axes_get_no_model_and_why(history, options):
+    foreseen = foresee_axes(history, AXES, options)
+    fitted = fit_store(history, AXES, options=options, noise_test=False)
+    assert {axis: reason for axis, reason in foreseen.items() if reason} == dict(fitted.inactive)
+    assert foreseen["support_history"].startswith("not recorded")
+    if options.min_k == 600:
+        assert "600 segments need as many" in foreseen["purchase_value"]
+
+
+def test_before_the_first_order_there_is_nobody(history):
+    assert set(foresee_axes(history.until("1990-01-01"), AXES, FitOptions()).values()) == {
+        "no customer has ordered yet"
+    }

@@ -24,6 +24,10 @@ def test_functions_are_short(structure):
     assert structure.long_functions() == []
 
 
+def test_names_that_say_nothing_become_fewer(structure):
+    assert len(structure.names_that_say_nothing()) <= structure.AT_MOST["names that say nothing"]
+
+
 def test_modules_of_defs_are_about_dagster(structure):
     assert structure.defs_without_dagster() == []
 
@@ -37,7 +41,7 @@ FRAMES = {
     "axes/_reference.py": "one row a product or category",
     "backtest/hold_out.py": "a bounded sample of the customers",
     "clustering/abstention.py": "a bounded sample of the customers",
-    "commands/backtesting.py": "one row an axis",
+    "commands/over_time.py": "one row an axis",
     "commands/demo.py": "a data set of known size",
     "defs/models.py": "one row a product or category",
     "defs/profiles.py": "one row a segment",
@@ -67,6 +71,12 @@ def test_what_is_counted(structure, monkeypatch):
     paths = ["quimbi_assets/ingest/a.py", "quimbi_assets/weekly/a.py"]
     monkeypatch.setattr(structure, "modules", lambda: dict.fromkeys(paths, text))
     assert structure.pandas_frames() == ["weekly/a.py"]
+
+
+def test_which_names_say_nothing(structure, monkeypatch):
+    text = "def _found(own):\n    given, n = own\n    if (kept := n) and found:\n        finding = kept\n"
+    monkeypatch.setattr(structure, "modules", lambda: {"a.py": text})
+    assert structure.names_that_say_nothing() == ["a.py:1 _found", "a.py:2 given", "a.py:3 kept"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")

@@ -55,7 +55,7 @@ AXES: dict[str, Axis] = _discover()
 """Every axis by name: the marketing axes, then the support axes, each alphabetically, last those about tickets."""
 
 
-def _checked_axes(axes: Iterable[str] | None) -> list[str]:
+def checked_axes(axes: Iterable[str] | None) -> list[str]:
     """Return the names of axes, each once; all of them for None. ``UnknownAxisError`` if one does not exist."""
     if axes is None:
         return list(AXES)
@@ -155,7 +155,7 @@ def measure(
         Columns the store records; by default read off the visible rows. Give the store's own when a few of its
         customers are measured, whose rows may not show every column.
     """
-    names = _checked_axes(axes)
+    names = checked_axes(axes)
     columns = history.recorded if recorded is None else recorded
     activity = {name: axis_activity(AXES[name], columns) for name in names}
     return Measurement(

@@ -42,6 +42,11 @@ class FitOptions:
     promote: bool = False
     pictures: bool = True
 
+    @classmethod
+    def of(cls, model: AxisModel) -> "FitOptions":
+        """Return the bounds that a model was fitted within."""
+        return cls(model.min_k, model.max_k, model.max_sample, model.random_state)
+
 
 class AxisFit(NamedTuple):
     """A fitted axis.
@@ -84,16 +89,29 @@ def fit_axis_model(
     AxisFit or str
         A reason in words where customers give nothing to tell apart.
     """
-    model = axis_model(
-        AXES[axis_name],
-        min_k=options.min_k,
-        max_k=options.max_k,
-        max_sample=options.max_sample,
-        random_state=options.random_state,
-    )
+    model = _unfitted(axis_name, options)
     try:
         model.fit(features, champion=champion, named=named)
     except InactiveAxisError as error:
         return str(error)
     decision = consider(champion, model, features, by_hand=options.promote)
     return AxisFit(model, decision, draw(model) if options.pictures else {})
+
+
+def why_inactive(axis_name: str, options: FitOptions, features: pd.DataFrame) -> str | None:
+    """Return the reason that ``fit_axis_model`` would give for fitting nothing, in a fraction of its time."""
+    try:
+        _unfitted(axis_name, options).check(features)
+    except InactiveAxisError as error:
+        return str(error)
+    return None
+
+
+def _unfitted(axis_name: str, options: FitOptions) -> AxisModel:
+    return axis_model(
+        AXES[axis_name],
+        min_k=options.min_k,
+        max_k=options.max_k,
+        max_sample=options.max_sample,
+        random_state=options.random_state,
+    )

@@ -94,14 +94,31 @@ def fit_axis(
     One thread: partial sums of threads are added in the order in which threads finish, which shows in the last
     bits. Measured on 27,415 customers and five features: 0.7 s, stability included.
     """
-    structural = tuple(model.structural)
     with threadpool_limits(limits=1):
-        _check_not_alike(frame[evident], [state for state in structural if state[0] != N_ORDERS])
-        samples = [
-            prepare_sample(model, frame, transforms, states, evident, champion)
-            for states in state_sets(frame, structural, list(transforms), evident)
-        ]
+        samples = prepare_samples(model, frame, transforms, evident, champion)
         return _put_together(samples, search_subsets(samples, _setup(champion, samples)))
+
+
+def prepare_samples(
+    model: FittedAxis,
+    frame: pd.DataFrame,
+    transforms: dict[str, str],
+    evident: NDArray[np.bool_],
+    champion: FittedAxis | None = None,
+) -> list[PreparedSample]:
+    """Prepare what ``fit_axis`` divides: a sample for each choice of states to set apart, in order of preference.
+
+    Raises
+    ------
+    InactiveAxisError
+        If there is nothing to segment.
+    """
+    structural = tuple(model.structural)
+    _check_not_alike(frame[evident], [state for state in structural if state[0] != N_ORDERS])
+    return [
+        prepare_sample(model, frame, transforms, states, evident, champion)
+        for states in state_sets(frame, structural, list(transforms), evident)
+    ]
 
 
 def _put_together(samples: list[PreparedSample], candidates: list[Candidate]) -> Fit:

@@ -7,11 +7,13 @@ saved whole. Does not: how a partition is measured or chosen, what segments are 
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
 from quimbi_assets.axes._axis import Axis
-from quimbi_assets.clustering.fitting import Fit, fit_axis
+from quimbi_assets.clustering.fitting import Fit, fit_axis, prepare_samples
 from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, evident, numbers, read_training
 from quimbi_assets.clustering.segment_ids import give_ids
 from quimbi_assets.clustering.selection import selection_table
@@ -140,12 +142,7 @@ class AxisModel(TransformerMixin, FittedAxis):
         ValueError
             If a parameter or ``X`` is malformed.
         """
-        if not 2 <= self.min_k <= self.max_k:
-            raise ValueError(f"need 2 <= min_k <= max_k, not {self.min_k} and {self.max_k}")
-        declared = list(self.transforms) if self.transforms else None
-        frame = read_training(self, X, declared, [state[0] for state in self.structural])
-        transforms = self.transforms or dict.fromkeys((c for c in frame.columns.tolist() if c != N_ORDERS), "identity")
-        known = evident(frame, numbers(frame, [f for f in transforms if f in frame]), self.min_orders)
+        frame, transforms, known = self._training(X)
         fit = fit_axis(self, frame, transforms, known, champion)
         self._remember(fit)
         self.segment_ids_, self.segments_named_, self.lineage_ = give_ids(self, X, champion, named)
@@ -154,6 +151,21 @@ class AxisModel(TransformerMixin, FittedAxis):
         shares = np.bincount(self.predict(X), minlength=self.k_) / len(frame)
         self.reference_bins_ = learn_bins(self._values(X), self.features_, shares)
         return self
+
+    def check(self, X: Any) -> None:
+        """Raise what ``fit`` raises where customers give nothing to segment, without fitting."""
+        first = prepare_samples(self, *self._training(X))[0]
+        first.numbers_of_clusters(first.features)
+
+    def _training(self, X: Any) -> tuple[pd.DataFrame, dict[str, str], NDArray[np.bool_]]:
+        """Return the rows to learn from, the transforms of the clustering features, and whose evidence is enough."""
+        if not 2 <= self.min_k <= self.max_k:
+            raise ValueError(f"need 2 <= min_k <= max_k, not {self.min_k} and {self.max_k}")
+        declared = list(self.transforms) if self.transforms else None
+        frame = read_training(self, X, declared, [state[0] for state in self.structural])
+        transforms = self.transforms or dict.fromkeys((c for c in frame.columns.tolist() if c != N_ORDERS), "identity")
+        known = evident(frame, numbers(frame, [f for f in transforms if f in frame]), self.min_orders)
+        return frame, transforms, known
 
     def _remember(self, fit: Fit) -> None:
         """Take over what the fit found out, in aggregate."""

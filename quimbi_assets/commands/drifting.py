@@ -3,15 +3,18 @@
 Belongs here: reading the tables of snapshots and laying them out. Does not: computing anything.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from quimbi_assets.commands.console import out
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.instants import last_week
 from quimbi_assets.naming.values import format_money
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.reading import common_currency
 from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
+from quimbi_assets.resources.postgres.tables.history import read_weeks
+from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.stores import read_store
 
 SHOWN = 10
@@ -29,10 +32,28 @@ def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
         currency = read_store(now, store_id).currency or common_currency(now, store_id)
         found = read_drift(now, store_id, week)
     if found is None:
-        raise BadInputError(
-            f"store {store_id} has no snapshot yet; make one: quimbi snapshot --store-id {store_id} --week MONDAY"
-        )
+        raise BadInputError(f"store {store_id} has no snapshot yet; next: {first_comparison(store_id)}")
     return found | {"currency": currency}
+
+
+def first_comparison(store_id: str) -> str:
+    """Return the commands, as one line for the shell, that make the snapshots missing for a first comparison.
+
+    Snapshots go oldest first, to the last week that is over as of the store's last run.
+    """
+    newest = newest_week(store_id)
+    if newest is None:
+        return f"quimbi run --store-id {store_id}"
+    weeks, a_week = read_weeks(open_database(), store_id), timedelta(days=7)
+    missing = [weeks[-1] + a_week] if weeks and weeks[-1] < newest else [newest - a_week, newest]
+    return " && ".join(f"quimbi snapshot --store-id {store_id} --week {week}" for week in missing)
+
+
+def newest_week(store_id: str) -> date | None:
+    """Return the last week, by its Monday, that was over as of a store's last run; None before its first."""
+    with open_database().snapshot() as now:
+        time_zone, published = read_store(now, store_id).time_zone, read_publication(now, store_id)
+    return None if published is None else last_week(published.as_of, time_zone)
 
 
 def print_drift(found: dict[str, Any]) -> None:
@@ -40,6 +61,7 @@ def print_drift(found: dict[str, Any]) -> None:
     out.print(f"[bold]store {found['store_id']}[/bold], week {found['week']}: {found['customers']:,} customers")
     if found["compared_with"] is None:
         out.print("the first snapshot: there is nothing to compare it with yet")
+        out.print(f"next: {first_comparison(found['store_id'])}", markup=False)
         return
     at_risk = [alert for alert in found["alerts"] if alert["alert"] == "newly_at_risk"]
     lapsed = {"silent": f" (only time passed; {len(at_risk):,} of them lapsed this week)"}

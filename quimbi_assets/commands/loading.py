@@ -6,6 +6,7 @@ Belongs here: ``quimbi load``. Does not: reading, validating or writing (``inges
 from pathlib import Path
 
 from quimbi_assets.commands.console import err, out, steps
+from quimbi_assets.errors import BadInputError
 
 
 def load_files(
@@ -24,24 +25,25 @@ def load_files(
     BadInputError
         If a file or an option cannot be used; nothing is loaded then.
     """
+    files = (orders, items, tickets, customers)
+    for path in files:
+        if path is not None and not path.exists():
+            raise BadInputError(f"no such file: {path}")
     with steps(store_id) as progress:
         progress.step("starting the database")
         from quimbi_assets.resources.postgres.database import open_database
         from quimbi_assets.resources.postgres.loading import load_store
 
-        report = load_store(
-            open_database(),
-            store_id,
-            orders,
-            items,
-            tickets,
-            customers,
-            time_zone=time_zone,
-            currency=currency,
-            progress=progress.step,
-        )
+        database = open_database()
+        report = load_store(database, store_id, *files, time_zone=time_zone, currency=currency, progress=progress.step)
     for line in report.lines():
         out.print(line, markup=False)
+    if report.is_new and time_zone is None:
+        out.print(
+            "time zone: UTC, none being given; if it is not the shop's, its evenings are not its customers': "
+            "load again with --time-zone, such as Europe/London",
+            markup=False,
+        )
     refused = sum(table.refused for table in report.tables)
     if refused:
         err.print(

@@ -1,17 +1,19 @@
 """Runs a store through the asset graph in this process, recorded in the same instance that the UI shows.
 
-Belongs here: choosing assets and configuring a run. Does not: any work of the assets.
+Belongs here: choosing assets, configuring a run, saying in a few lines what came of it or would. Does not: any work of
+the assets, full tables (``showing``).
 """
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import to_instant
 
@@ -29,13 +31,11 @@ class RunOptions:
     Parameters
     ----------
     axes : sequence of str or None
-        Axes to compute; None for all.
+        None for all.
     as_of : str or None
         Instant (ISO 8601), blind to anything later; None for the end of the last order's day.
     min_population : int
         Fewest customers worth segmenting.
-    min_k, max_k : int
-        Fewest and most segments of an axis.
     engine : str
         ``duckdb`` or ``spark``.
     promote : bool
@@ -54,18 +54,11 @@ class RunOptions:
     ai_naming: bool = True
 
     def checked(self) -> "RunOptions":
-        """Return itself.
+        """Return itself; ``BadInputError`` if any option cannot be, with what it may be."""
+        from quimbi_assets.axes import checked_axes
 
-        Raises
-        ------
-        BadInputError
-            If any option cannot be, with what it may be.
-        """
-        from quimbi_assets.axes import AXES
-
-        unknown = [name for name in self.axes or () if name not in AXES]
-        if unknown:
-            raise BadInputError(f"unknown axis {', '.join(unknown)}; there are: {', '.join(AXES)}")
+        if self.axes is not None and not checked_axes(self.axes):
+            raise BadInputError("--axes names no axis; leave it out for all of them")
         if not 2 <= self.min_k <= self.max_k:
             raise BadInputError(f"--min-k {self.min_k} --max-k {self.max_k}: need 2 <= min-k <= max-k")
         if self.min_population < 2:
@@ -79,21 +72,12 @@ class RunOptions:
 def store_lock(store_id: str, progress: Steps, *, wait: bool) -> Iterator["RunLock"]:
     """Hold the right to run a store for as long as the block runs.
 
-    Parameters
-    ----------
-    store_id : str
-        A loaded store.
-    progress : Steps
-        Hears whom this waits for.
-    wait : bool
-        Wait while somebody else runs the store.
-
     Raises
     ------
     UnknownStoreError
         If the store was never loaded.
     StoreBusyError
-        If somebody else runs it, unless this is to wait.
+        If somebody else runs it, unless this is to wait; ``progress`` then hears for whom.
     """
     progress.step("starting the database", 0.0)
     from quimbi_assets.resources.postgres.database import open_database
@@ -108,30 +92,12 @@ def store_lock(store_id: str, progress: Steps, *, wait: bool) -> Iterator["RunLo
 
 
 def run_store(store_id: str, options: RunOptions, progress: Steps, *, wait: bool = False) -> str:
-    """Materialize the graph for one store.
-
-    Parameters
-    ----------
-    store_id : str
-        A loaded store.
-    options : RunOptions
-        What to compute.
-    progress : Steps
-        Hears every step.
-    wait : bool
-        Wait while somebody else runs the store.
-
-    Returns
-    -------
-    str
-        Dagster run id.
+    """Materialize the graph for one store and return the id of Dagster's run.
 
     Raises
     ------
-    UnknownStoreError
-        If the store was never loaded.
-    StoreBusyError
-        If somebody else runs it, unless this is to wait.
+    UnknownStoreError, StoreBusyError
+        See ``store_lock``.
     BadInputError
         If an option cannot be, or there are too few customers.
     """
@@ -149,29 +115,16 @@ def materialize(
     run_config: dict[str, Any] | None = None,
     partition: str | None = None,
 ) -> str:
-    """Run a job for one store in this process.
+    """Run a job of ``defs.jobs`` for one store in this process and return the id of Dagster's run.
 
     Parameters
     ----------
-    lock : RunLock
-        The right to run the store, see ``store_lock``.
-    store_id : str
-        A loaded store.
-    job_name : str
-        One of ``defs.jobs``.
-    progress : Steps
-        Hears every step.
     selection : sequence of AssetKey, optional
         Those of the job's assets to materialize; all by default.
     run_config : dict, optional
         Of the assets.
     partition : str, optional
         Of the job, where it is not the store's.
-
-    Returns
-    -------
-    str
-        Dagster run id.
     """
     progress.step("starting Dagster and MLflow", 0.01)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
@@ -206,24 +159,7 @@ def materialize(
 
 
 def republish(lock: "RunLock", store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool) -> str:
-    """Score with the axis's champion, and publish its segments and the profiles anew; features stay as they are.
-
-    Parameters
-    ----------
-    lock : RunLock
-        The right to run the store.
-    store_id, axis_name : str
-        Store and axis.
-    progress : Steps
-        Hears every step.
-    ai_naming : bool
-        Let Claude name segments that have no name yet, where a key for it is set.
-
-    Returns
-    -------
-    str
-        Dagster run id.
-    """
+    """Score with the axis's champion, and publish its segments and the profiles anew; features stay as they are."""
     from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
 
     selection = [axis_key("memberships", axis_name), axis_key("segments", axis_name), PROFILES_KEY]
@@ -234,10 +170,10 @@ def republish(lock: "RunLock", store_id: str, axis_name: str, progress: Steps, *
 def _selection(axes: Sequence[str] | None) -> Any:
     if axes is None:
         return None
-    from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, PROFILES_KEY, REFERENCE_KEY, axis_key
+    from quimbi_assets.defs.partitions import AXIS_STAGES, HISTORY, PROFILES_KEY, axis_key
+    from quimbi_assets.resources.parquet_io import CHURN_KEY, REFERENCE_KEY
 
-    stages = ("features", "models", "memberships", "segments")
-    chosen = [axis_key(stage, name) for stage in stages for name in axes]
+    chosen = [axis_key(stage, name) for stage in AXIS_STAGES for name in axes]
     return [*HISTORY, REFERENCE_KEY, *chosen, CHURN_KEY, PROFILES_KEY]
 
 
@@ -259,15 +195,16 @@ def _run_config(options: RunOptions) -> dict[str, Any]:
 
 
 def plan_store(store_id: str, options: RunOptions) -> dict[str, Any]:
-    """Say what a run would do, without computing or writing anything.
+    """Say what a run would do, without fitting or writing anything.
 
     Returns
     -------
     dict
         ``store_id``, ``as_of``, ``customers``, ``orders``, ``policy`` (what the order policy did), ``axes``: per axis
-        ``active`` or the reason why not.
+        ``active`` or the reason why not, as the run would give it.
     """
-    from quimbi_assets.axes import measure
+    from quimbi_assets.clustering.axis_fit import FitOptions
+    from quimbi_assets.pipeline import foresee_axes
     from quimbi_assets.resources.postgres.database import open_database
     from quimbi_assets.resources.postgres.reading import stored_history
 
@@ -275,12 +212,53 @@ def plan_store(store_id: str, options: RunOptions) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="quimbi-plan-") as folder:
         history, report = stored_history(open_database(), store_id, Path(folder))
         history = history.until(None if options.as_of is None else to_instant(options.as_of, "--as-of"))
-        found = measure(history, options.axes)
+        history = history.until(history.end)
+        reasons = foresee_axes(history, options.axes, FitOptions(min_k=options.min_k, max_k=options.max_k))
         return {
             "store_id": store_id,
-            "as_of": str(found.at),
-            "customers": len(history.population),
+            "as_of": str(history.end),
+            "customers": history.n_customers,
             "orders": sum(history.population["n_orders"].to_pylist()),
             "policy": report,
-            "axes": {name: found.inactive.get(name, "active") for name in [*found.axes, *found.inactive]},
+            "axes": {axis: reason or "active" for axis, reason in reasons.items()},
         }
+
+
+def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False) -> None:
+    """Run a store and print, per axis, how many segments were found or why none."""
+    started = time.monotonic()
+    with steps(store_id) as progress:
+        run_id = run_store(store_id, options, progress, wait=wait)
+    from quimbi_assets.commands.showing import churn_of, held_reasons_of, segments_of
+
+    published, held = segments_of(store_id), held_reasons_of(store_id)
+    for axis in published["axes"]:
+        if options.axes is not None and axis["axis"] not in options.axes:
+            continue
+        if not axis["segments"]:
+            out.print(f"{axis['axis']:28} {axis['status']}: {axis['reason']}", markup=False)
+            continue
+        names = ", ".join(segment["segment_name"] for segment in axis["segments"])
+        weak = f"weak ({axis['reason']}), " if axis["status"] == "weak" else ""
+        out.print(f"{axis['axis']:28} {weak}{axis['k']} segments: {names}", markup=False)
+        if reason := held.get(axis["axis"]):
+            out.print(f"{'':28} refit held, the earlier model serves: {reason} (--promote accepts it)", markup=False)
+    out.print(f"{'churn risk':28} {churn_of(store_id)}", markup=False)
+    out.print(
+        f"store {store_id} as of {published['as_of']}: run {run_id} took {time.monotonic() - started:.1f} s. "
+        f"Details: quimbi segments --store-id {store_id}; in the browser: quimbi ui",
+        markup=False,
+    )
+
+
+def print_dry_run(store_id: str, options: RunOptions) -> None:
+    """Print what a run would do."""
+    plan = plan_store(store_id, options)
+    out.print(f"store {store_id} as of {plan['as_of']}: {plan['orders']:,} orders of {plan['customers']:,} customers")
+    for what, count in plan["policy"].items():
+        out.print(f"  {what}: {count:,}", markup=False)
+    for axis, state in plan["axes"].items():
+        out.print(f"  {axis:28} {state}", markup=False)
+    if plan["customers"] < options.min_population:
+        out.print(f"  too few customers: fewer than --min-population {options.min_population}", markup=False)
+    out.print("dry run: nothing was fitted or written")

@@ -1,6 +1,6 @@
-"""Serves the two UIs people look at: Dagster and MLflow, on the store's own database.
+"""Serves what people look at a store with: Dagster, MLflow, and psql on its database.
 
-Belongs here: starting, watching and ending the two servers. Does not: what they show.
+Belongs here: starting, watching and ending these programs. Does not: what they show.
 """
 
 import os
@@ -60,6 +60,27 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
         err.print("stopping")
     finally:
         _stop(servers)
+
+
+def print_url() -> None:
+    """Print the address of the store database as SQLAlchemy takes it."""
+    from quimbi_assets.resources.postgres.database import open_database
+
+    out.print(open_database().url, markup=False)
+
+
+def open_psql(command: str | None) -> int:
+    """Run the embedded server's psql on the store database until it ends, and return its exit code.
+
+    The server lives for as long: an address taken from ``print_url`` answers in other programs meanwhile.
+    """
+    from quimbi_assets.resources.postgres.database import open_database, psql_command
+
+    program, environment = psql_command(open_database())
+    options = [] if command is None else ["--command", command]
+    with subprocess.Popen([*program, *options], env={**os.environ, **environment}) as psql:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends a query of psql's, not the session
+        return psql.wait()
 
 
 def _interrupt(*_: object) -> None:

@@ -3,7 +3,6 @@
 Belongs here: reading the published tables and laying them out. Does not: computing anything.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +10,12 @@ import pandas as pd
 from rich.padding import Padding
 from rich.text import Text
 
-from quimbi_assets.commands.console import out
+from quimbi_assets.commands.console import out, print_json
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.reading import common_currency
 from quimbi_assets.resources.postgres.tables.segments import (
+    profiled,
     read_archetypes,
     read_fingerprints,
     read_held_reasons,
@@ -57,8 +57,7 @@ def held_reasons_of(store_id: str) -> dict[str, str]:
 def churn_of(store_id: str) -> str:
     """Say which churn model serves a store and how it did on unseen history, or why there is none."""
     from quimbi_assets.axis_table import WEAK
-    from quimbi_assets.defs.partitions import CHURN_KEY
-    from quimbi_assets.resources.parquet_io import parquet_tables
+    from quimbi_assets.resources.parquet_io import CHURN_KEY, parquet_tables
 
     table = parquet_tables().table(CHURN_KEY, store_id)
     if table is None or table.facts.inactive_reason is not None:
@@ -108,6 +107,25 @@ def print_segments(found: dict[str, Any]) -> None:
             out.print(f"{axis['axis']}: {axis['status']}, {axis['reason']}", style="dim", markup=False)
 
 
+def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) -> list[str]:
+    """Print the profiles of customers; return those who have none.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If the store is unknown, or all of the customers are.
+    """
+    with open_database().snapshot() as now:
+        read_store(now, store_id)
+        known = profiled(now, store_id, customer_ids)
+    asked = known or customer_ids  # who of nobody is refused by name
+    if as_json:
+        print_json(profiles_of(store_id, asked))
+    else:
+        print_profiles(store_id, asked)
+    return [customer for customer in customer_ids if customer not in known]
+
+
 def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return the rows of ``customer_profiles`` as JSON-able objects in the order asked for, with today's names.
 
@@ -122,17 +140,17 @@ def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, An
 
 
 def _profiles(now: Database, store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
-    rows = _records(read_profiles(now, store_id, customer_ids))
+    profiles = _records(read_profiles(now, store_id, customer_ids))
     _, segments = read_segments(now, store_id)
     archetypes = read_archetypes(now, store_id)
     archetype_names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
-    return [profile_record(row, _names(segments), archetype_names) for row in rows]
+    return [profile_record(profile, _names(segments), archetype_names) for profile in profiles]
 
 
 def _names(segments: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Return the names of segments by axis and id."""
     by_axis = segments.groupby("axis_name")
-    return {str(axis): dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in by_axis}
+    return {str(axis): dict(zip(rows["segment_id"], rows["segment_name"], strict=True)) for axis, rows in by_axis}
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -162,8 +180,3 @@ def print_profiles(store_id: str, customer_ids: Sequence[str]) -> None:
         text = render_profile(profile, AXES, names, currency, alike.get(profile["customer_id"], ()), weak)
         out.print(text, markup=False)
         out.print()
-
-
-def print_json(value: Any) -> None:
-    """Print JSON on stdout, nothing else."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str))  # noqa: T201

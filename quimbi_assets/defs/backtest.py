@@ -4,15 +4,16 @@ Belongs here: running the backtest of a store, its record in MLflow and what the
 statistics (``quimbi_assets.backtest``). It fits models of its own at every instant and touches none that serves.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dagster as dg
 
 from quimbi_assets.axis_table import Facts
 from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, Backtest, backtest, draw_backtest
-from quimbi_assets.defs.metadata import facts
+from quimbi_assets.defs.events import StageEvent, facts
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.reports import log_backtest
 from quimbi_assets.resources.parquet_io import ParquetTables
@@ -48,19 +49,20 @@ def backtest_report(
     tables: dg.ResourceParam[ParquetTables],
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
-) -> dg.MaterializeResult:
+) -> Iterator[StageEvent]:
     """Backtest the partition's store."""
     store_id, mlflow = context.partition_key, tracking.tracking()
-    history = tables.history(store_id)
-    if history is None:
-        raise dg.Failure(f"store {store_id} has no orders yet: materialize raw/orders")
-    report = backtest(history, progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done))
+    report = backtest(
+        tables.required_history(store_id),
+        progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done),
+    )
     progress.step("logging to MLflow", 0.97)
     run_id = log_backtest(mlflow, store_id, report, {"dagster_run_id": context.run_id})
     url = mlflow.run_url(run_id)
-    said = BacktestFacts([cut.isoformat() for cut in report.cut_offs], report.horizon_days, run_id, url)
-    tables.write(BACKTEST_KEY, store_id, report.axes.reset_index(), said)
-    return dg.MaterializeResult(metadata=_metadata(report, url))
+    cuts = [cut.isoformat() for cut in report.cut_offs]
+    backtest_facts = BacktestFacts(cuts, report.horizon_days, run_id, url)
+    tables.write(BACKTEST_KEY, store_id, report.axes.reset_index(), backtest_facts)
+    yield dg.MaterializeResult(metadata=_metadata(report, url))
 
 
 def _metadata(report: Backtest, url: str) -> dict[str, dg.MetadataValue]:

@@ -13,15 +13,15 @@ import pandas as pd
 from quimbi_assets.axis_table import ACTIVE, WEAK, TableFacts
 from quimbi_assets.churn.evaluation import Evaluation, draw_calibration
 from quimbi_assets.churn.training import MOST_CUSTOMERS, ChurnFit, train_churn
-from quimbi_assets.defs.metadata import facts, inactive_events
-from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
-from quimbi_assets.defs.retries import retried
-from quimbi_assets.errors import BadInputError, InsufficientHistoryError
+from quimbi_assets.defs.events import StageEvent, facts, inactive_events
+from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
+from quimbi_assets.defs.runs import retried
+from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_churn
-from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.parquet_io import CHURN_KEY, ParquetTables
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 
 CHECK = "risk_is_calibrated"
@@ -62,13 +62,12 @@ def churn_model(
     tracking: MlflowTracking,
     tables: dg.ResourceParam[ParquetTables],
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[StageEvent]:
     """Fit, test, log and register the churn model of the partition's store."""
     progress.step("learning who stays away")
-    store_id, history = context.partition_key, tables.history(context.partition_key)
-    if history is None:
-        raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
-    history = history.until(None if config.as_of is None else to_instant(config.as_of, "as_of"))
+    store_id = context.partition_key
+    as_of = None if config.as_of is None else to_instant(config.as_of, "as_of")
+    history = tables.required_history(store_id).until(as_of)
     end = history.end
     try:
         fit = train_churn(history, most_customers=config.most_customers, random_state=config.random_state)
@@ -82,8 +81,8 @@ def churn_model(
     choose_versions(store.database(), store_id, {CHURN: logged.choice()})
     summary, evaluation = _summary(fit, logged), fit.evaluation
     status = WEAK if evaluation.weak_reason else ACTIVE
-    said = TableFacts(end, status, evaluation.weak_reason, run_id=context.run_id, model_version=logged.version)
-    tables.write(CHURN_KEY, store_id, pd.DataFrame([summary]), said)
+    at_fit = TableFacts(end, status, evaluation.weak_reason, run_id=context.run_id, model_version=logged.version)
+    tables.write(CHURN_KEY, store_id, pd.DataFrame([summary]), at_fit)
     url = mlflow.run_url(logged.run_id)
     figures = {"status": status, "reason": evaluation.weak_reason, **summary}
     metadata = facts(**figures, mlflow_run=url, test_windows=evaluation.by_hold_out, calibration=picture)

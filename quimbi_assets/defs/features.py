@@ -23,15 +23,13 @@ from quimbi_assets.axes import (
     measure,
 )
 from quimbi_assets.axis_table import TableFacts, TableWriter
-from quimbi_assets.defs.checks import SchemaCheck
-from quimbi_assets.defs.metadata import StageEvent, facts, inactive_events
-from quimbi_assets.defs.partitions import HISTORY, OWNERS, REFERENCE_KEY, STORES, axis_key, axis_spec
-from quimbi_assets.defs.retries import retried
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, inactive_events
+from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES, axis_key, axis_spec
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
 from quimbi_assets.resources.dagster_resources import Progress
-from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.parquet_io import REFERENCE_KEY, ParquetTables
 from quimbi_assets.resources.spark import open_engine
 
 CHECK = "declared_types_and_ranges"
@@ -82,27 +80,26 @@ def features(
     """Compute the selected axes' features of every customer of the partition's store."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("features", name) in context.selected_asset_keys]
-    history = tables.history(store_id)
-    if history is None:
-        raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
-    history = history.until(None if config.as_of is None else to_instant(config.as_of, "as_of"))
+    as_of = None if config.as_of is None else to_instant(config.as_of, "as_of")
+    history = tables.required_history(store_id).until(as_of)
     require_population(history, config.min_population)
     progress.step(f"features of {len(selected)} axes", 0.1)
     reference = fit_reference(history)
-    found = measure(history, selected, reference=reference)
-    said = TableFacts(at=found.at, recorded=found.recorded, run_id=context.run_id, store=history.store)
+    measurement = measure(history, selected, reference=reference)
+    at, recorded, run_id = measurement.at, measurement.recorded, context.run_id
+    measured = TableFacts(at=at, recorded=recorded, run_id=run_id, store=history.store)
     if REFERENCE_KEY in context.selected_asset_keys:
-        tables.write(REFERENCE_KEY, store_id, reference.to_frame(), said)
+        tables.write(REFERENCE_KEY, store_id, reference.to_frame(), measured)
         yield dg.MaterializeResult(asset_key=REFERENCE_KEY)
-    looks = _written(found, tables, store_id, said, config.engine)
+    looks = _written(measurement, tables, store_id, measured, config.engine)
     for name in selected:
-        key, reason = axis_key("features", name), found.inactive.get(name)
+        key, reason = axis_key("features", name), measurement.inactive.get(name)
         if reason is not None:
-            unmeasured = TableFacts.inactive(reason, at=found.at, recorded=found.recorded, run_id=context.run_id)
+            unmeasured = TableFacts.inactive(reason, at=at, recorded=recorded, run_id=run_id)
             tables.write(key, store_id, [], unmeasured, schema=axis_schema(AXES[name]))
             yield from inactive_events(key, reason, [CHECK])
             continue
-        yield dg.MaterializeResult(asset_key=key, metadata=looks[name].metadata(AXES[name], found))
+        yield dg.MaterializeResult(asset_key=key, metadata=looks[name].metadata(AXES[name], measurement))
         yield looks[name].check.result(key, CHECK)
 
 
@@ -118,7 +115,7 @@ class _Look:
         self.check.look_at(frame)
         self._shown.append(frame.iloc[:: self._step])
 
-    def metadata(self, axis: Axis, found: Measurement) -> dict[str, dg.MetadataValue]:
+    def metadata(self, axis: Axis, measurement: Measurement) -> dict[str, dg.MetadataValue]:
         frame = pd.concat(self._shown)
         defined = [f for f in axis.clustering_features if f.name in frame]
         table = pd.DataFrame(
@@ -135,9 +132,9 @@ class _Look:
         return facts(
             row_count=self.check.n_rows,
             status="active",
-            as_of=str(found.at),
-            not_recorded=", ".join(found.unrecorded.get(axis.name, [])) or "nothing",
-            wrote_but_never_ordered=found.history.n_writers_without_order if _reads_tickets(axis) else None,
+            as_of=str(measurement.at),
+            not_recorded=", ".join(measurement.unrecorded.get(axis.name, [])) or "nothing",
+            wrote_but_never_ordered=measurement.history.n_writers_without_order if _reads_tickets(axis) else None,
             features=table,
         )
 
@@ -147,24 +144,25 @@ def _reads_tickets(axis: Axis) -> bool:
 
 
 def _written(
-    found: Measurement, tables: ParquetTables, store_id: str, said: TableFacts, engine_name: str
+    measurement: Measurement, tables: ParquetTables, store_id: str, table_facts: TableFacts, engine_name: str
 ) -> dict[str, _Look]:
     """Write the active axes' tables, whole or not at all, and return what was seen of them."""
-    step = int(np.ceil(max(len(found.history.population), 1) / MOST_SHOWN))
-    looks = {name: _Look(AXES[name], step) for name in found.axes}
-    places = {name: tables.place(axis_key("features", name), store_id) for name in found.axes}
+    step = int(np.ceil(max(measurement.history.n_customers, 1) / MOST_SHOWN))
+    looks = {name: _Look(AXES[name], step) for name in measurement.axes}
+    places = {name: tables.place(axis_key("features", name), store_id) for name in measurement.axes}
     with open_engine(engine_name) as engine:
         if engine is not None:
-            found.write(places, engine, said)
-            for name in found.axes:
+            measurement.write(places, engine, table_facts)
+            for name in measurement.axes:
                 for batch in tables.required(axis_key("features", name), store_id).batches():
                     looks[name].at(batch)
             return looks
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(TableWriter(places[name], axis_schema(AXES[name]), said)) for name in found.axes
+            name: stack.enter_context(TableWriter(places[name], axis_schema(AXES[name]), table_facts))
+            for name in measurement.axes
         }
-        for part in found.parts():
+        for part in measurement.parts():
             for name, rows in part.items():
                 writers[name].write(rows)
                 looks[name].at(rows)

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from quimbi_assets.axes import AXES, Axis, feature_frame
 from quimbi_assets.axis_table import AxisTable, TableFacts, TableWriter
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.metadata import StageEvent, facts, inactive_events
+from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
 from quimbi_assets.defs.partitions import axis_key, axis_spec
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.parquet_io import ParquetTables
@@ -60,15 +59,15 @@ def memberships(
     serving = models_chosen(store.database(), tracking.tracking().registry, store_id, active)
     for name in selected:
         key, measured = axis_key("memberships", name), tables.required(axis_key("features", name), store_id)
-        said = measured.facts
-        reason = fitted[name].inactive_reason or said.inactive_reason
+        source = measured.facts
+        reason = fitted[name].inactive_reason or source.inactive_reason
         if reason is not None:
-            tables.write(key, store_id, [], TableFacts.inactive(reason, at=said.at, run_id=context.run_id))
+            tables.write(key, store_id, [], TableFacts.inactive(reason, at=source.at, run_id=context.run_id))
             yield from inactive_events(key, reason, [CHECK])
             continue
         model, version = serving[name].model, serving[name].version
         ids = tuple(model.segment_ids_)
-        scored_facts = TableFacts(said.at, fitted[name].status, None, said.recorded, said.run_id, version, ids)
+        scored_facts = TableFacts(source.at, fitted[name].status, None, source.recorded, source.run_id, version, ids)
         look = _Look(ids)
         with TableWriter(tables.place(key, store_id), scores_schema(len(ids)), scored_facts) as writer:
             for scores in _scored(model, measured):
@@ -117,5 +116,5 @@ class _Look:
 
     def check(self, key: dg.AssetKey) -> dg.AssetCheckResult:
         passed = self._sound and self._worst <= TOLERANCE
-        said = "Memberships of every customer sum to 1 within 1e-9."
-        return rule_check(key, CHECK, passed, said, largest_error=self._worst)
+        rule = "Memberships of every customer sum to 1 within 1e-9."
+        return rule_check(key, CHECK, passed, rule, largest_error=self._worst)

@@ -11,8 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axis_table import AxisTable
-from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.metadata import facts
+from quimbi_assets.defs.events import StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
     HISTORY,
     MIGRATIONS_KEY,
@@ -23,7 +22,7 @@ from quimbi_assets.defs.partitions import (
     store_week_key,
     weeks_by_store,
 )
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
@@ -64,16 +63,16 @@ def migrations(
     store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[StageEvent]:
     """Compare the partitions' weeks with those before them, oldest first."""
     reasons: dict[str, str] = {}
     database, mlflow = store.database(), tracking.tracking()
     for store_id, weeks in weeks_by_store(context).items():
-        history = tables.history(store_id)
+        history = tables.required_history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"comparing {week} with the week before", 0.6 + 0.35 * number / len(weeks))
             newer = tables.table(SNAPSHOTS_KEY, store_id, week)
-            if history is None or newer is None:
+            if newer is None:
                 raise BadInputError(f"store {store_id} has no snapshot of week {week}; make it first: drift/snapshots")
             comparison, drift, reason = _compare(newer, week, history, context.run_id, tables, database, mlflow)
             publish_drift(database, store_id, week, drift)

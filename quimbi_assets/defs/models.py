@@ -4,7 +4,8 @@ Belongs here: fitting each selected axis, deciding whether it is to serve, loggi
 (``pipeline``), any MLflow call (``resources.mlflow``), what is said about a model (``model_facts``).
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import dagster as dg
@@ -13,22 +14,21 @@ import pandas as pd
 from quimbi_assets.axes import AXES, Axis, StoreReference
 from quimbi_assets.axis_table import AxisTable, TableFacts
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions
-from quimbi_assets.defs.differences import CHECK as DIFFERENCES_CHECK
-from quimbi_assets.defs.metadata import StageEvent, inactive_events
-from quimbi_assets.defs.model_facts import CHECK, fit_events, model_summary
-from quimbi_assets.defs.partitions import HISTORY, REFERENCE_KEY, axis_key, axis_spec
-from quimbi_assets.defs.promotions import CHECK as PROMOTION_CHECK
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.defs.events import StageEvent, inactive_events
+from quimbi_assets.defs.model_facts import CHECKS, fit_events, model_summary
+from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
+from quimbi_assets.defs.runs import retried
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.instants import Instant
 from quimbi_assets.pipeline import FittedStore, fit_store, sampled_features
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
-from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.parquet_io import REFERENCE_KEY, ParquetTables
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.resources.workers import workers
 
-CHECKS = (CHECK, DIFFERENCES_CHECK, PROMOTION_CHECK)
 RECORDERS = 2
 """Threads that record fits: they mostly wait for the tracker's database."""
 
@@ -84,11 +84,11 @@ def models(
         fitted, recorded = _fitted(store_id, active, frames, before, options, log, tables)
         for position, name in enumerate(selected):
             progress.step(f"fitting {name}", 0.3 + 0.35 * position / len(selected))
-            key, said = axis_key("models", name), measured[name].facts
-            reason = said.inactive_reason or fitted.inactive.get(name)
+            key, source = axis_key("models", name), measured[name].facts
+            reason = source.inactive_reason or fitted.inactive.get(name)
             if reason is not None:
                 log.inactive(name, reason)
-                tables.write(key, store_id, [], TableFacts.inactive(reason, at=said.at, recorded=said.recorded))
+                tables.write(key, store_id, [], TableFacts.inactive(reason, at=source.at, recorded=source.recorded))
                 yield from inactive_events(key, reason, CHECKS)
                 continue
             fit, run, noise = fitted.fits[name], recorded[name].result(), fitted.noise[name]
@@ -96,7 +96,7 @@ def models(
             if not fit.decision.promoted:
                 noise = noise.with_division(serving.model.selection_)
             log.differences(run, noise)
-            facts = TableFacts(said.at, noise.status, noise.reason, said.recorded, context.run_id, serving.version)
+            facts = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)
             tables.write(key, store_id, model_summary(serving, fit.decision), facts)
             page = mlflow.run_url(run.run_id)
             yield from fit_events(key, fit, run, page, serving.model, noise, frames[name])
@@ -116,10 +116,9 @@ def _fitted(
     """Fit the active axes, each recorded as soon as it is there."""
     if not active:
         return FittedStore.nothing(), {}
-    said = next(iter(active.values())).facts
-    history = tables.history(store_id)
-    assert history is not None
-    reference = tables.required(REFERENCE_KEY, store_id).read().to_pandas()
+    reference_table = tables.required(REFERENCE_KEY, store_id)
+    at, columns = measured_together(store_id, {**active, "store_reference": reference_table})
+    reference = reference_table.read().to_pandas()
     recorded: dict[str, Future[LoadedModel]] = {}
     with (
         ThreadPoolExecutor(RECORDERS) as recorders,  # outside of workers: what these drop need not be waited for
@@ -127,14 +126,14 @@ def _fitted(
     ):
 
         def record(name: str, fit: AxisFit) -> None:
-            kept = reference if AXES[name].reference else None
-            recorded[name] = recorders.submit(log.axis, name, fit, frames[name], str(said.at), kept)
+            measured_against = reference if AXES[name].reference else None
+            recorded[name] = recorders.submit(log.axis, name, fit, frames[name], str(at), measured_against)
 
         fitted = fit_store(
-            history.until(said.at),
+            tables.required_history(store_id).until(at),
             features=frames,
             reference=StoreReference.from_frame(reference),
-            recorded=said.recorded,
+            recorded=columns,
             champions={name: old.model for name, old in before.items()},
             named=log.tracking.registry.segments_named(store_id),
             options=options,
@@ -142,3 +141,23 @@ def _fitted(
             on_fit=record,
         )
     return fitted, recorded
+
+
+def measured_together(store_id: str, tables: Mapping[str, AxisTable]) -> tuple[Instant | None, frozenset[str]]:
+    """Return the instant that features are of, and the columns recorded by then.
+
+    Raises
+    ------
+    BadInputError
+        If they are of several instants, or of different columns: models of them would be of no one history.
+    """
+    apart: dict[tuple[Instant | None, frozenset[str]], list[str]] = defaultdict(list)
+    for name, table in tables.items():
+        apart[table.facts.at, table.facts.recorded].append(name)
+    if len(apart) > 1:
+        groups = "; ".join(f"{', '.join(names)} as of {at}" for (at, _), names in apart.items())
+        raise BadInputError(
+            f"features of store {store_id} were measured apart ({groups}); measure them in one run: "
+            f"quimbi run --store-id {store_id}"
+        )
+    return next(iter(apart))

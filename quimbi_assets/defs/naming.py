@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.metadata import facts
+from quimbi_assets.defs.events import facts
 from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
 from quimbi_assets.naming.conversation import Named
 from quimbi_assets.naming.plan import NamePlan, decide_names
@@ -61,7 +61,7 @@ class StoreNaming:
 def name_store(
     store_id: str,
     run_id: str,
-    standings: Mapping[str, NamePlan],
+    plans: Mapping[str, NamePlan],
     options: NamingOptions,
     claude: Claude,
     store: StoreDatabase,
@@ -71,8 +71,8 @@ def name_store(
     """Settle the names of a store's axes; asks only about axes that want it and were not described so before."""
     model = claude.model(options.model)
     if not options.ai_naming:
-        return StoreNaming(model, {n: decide_names(s, {}) for n, s in standings.items()}, warning=BY_CHOICE)
-    wanted = {name: one.brief for name, one in standings.items() if one.wants_model}
+        return StoreNaming(model, {n: decide_names(plan, {}) for n, plan in plans.items()}, warning=BY_CHOICE)
+    wanted = {name: plan.brief for name, plan in plans.items() if plan.wants_model}
     digests = {name: brief.digest(model, PROMPT_VERSION) for name, brief in wanted.items()}
     before = read_answers(store.database(), store_id, digests.values())
     unknown = {name: brief for name, brief in wanted.items() if digests[name] not in before}
@@ -87,9 +87,9 @@ def name_store(
             write_answer(store.database(), store_id, digests[name], name, model, answer, run_id)
     if any(answer.usage.calls for answer in answers.values()):
         log_naming(tracking.tracking(), store_id, run_id, model, answers)
-    said: dict[str, Named] = {name: before[digest] for name, digest in digests.items() if digest in before}
-    said |= {name: answer.conversation.passed for name, answer in answers.items()}
-    names = {name: decide_names(one, said.get(name, {})) for name, one in standings.items()}
+    proposed: dict[str, Named] = {name: before[digest] for name, digest in digests.items() if digest in before}
+    proposed |= {name: answer.conversation.passed for name, answer in answers.items()}
+    names = {name: decide_names(plan, proposed.get(name, {})) for name, plan in plans.items()}
     return StoreNaming(model, names, answers, _warning(missing, len(unknown), answers))
 
 

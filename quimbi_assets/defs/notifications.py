@@ -4,12 +4,13 @@ Belongs here: the asset. Does not: who is named and in which words (``weekly.not
 (``resources.slack``).
 """
 
+from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.metadata import facts
+from quimbi_assets.defs.events import StageEvent, facts
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     NOTICES_KEY,
@@ -18,7 +19,7 @@ from quimbi_assets.defs.partitions import (
     store_week_key,
     weeks_by_store,
 )
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.dagster_resources import Progress, StoreDatabase
 from quimbi_assets.resources.postgres.run_lock import RunLock
@@ -50,7 +51,7 @@ def notifications(
     slack: Slack,
     run_lock: dg.ResourceParam[RunLock],
     progress: dg.ResourceParam[Progress],
-) -> dg.MaterializeResult:
+) -> Iterator[StageEvent]:
     """Choose, record and send the partitions' notifications, oldest week first."""
     for store_id, weeks in weeks_by_store(context).items():
         for week in weeks:
@@ -58,14 +59,14 @@ def notifications(
             progress.step(f"notifications of {week}", 0.97)
             metadata = _week(store_id, week, store, slack, pd.Timestamp.now("UTC"))
             context.add_asset_metadata(metadata, NOTICES_KEY, store_week_key(store_id, week))
-    return dg.MaterializeResult(asset_key=NOTICES_KEY)
+    yield dg.MaterializeResult(asset_key=NOTICES_KEY)
 
 
 def _week(
     store_id: str, week: date, store: StoreDatabase, slack: Slack, now: pd.Timestamp
 ) -> dict[str, dg.MetadataValue]:
     database = store.database()
-    planned = next(found for found in store_plans.planned_stores(database) if found.store_id == store_id)
+    planned = next(one for one in store_plans.planned_stores(database) if one.store_id == store_id)
     policy = NotificationPolicy(planned.plan.repeat_after_weeks, planned.plan.holdout_share)
     alerts, flows = drift.read_alerts(database, store_id, week)
     before = drift.named_before(database, store_id, week)

@@ -4,6 +4,7 @@ Belongs here: the partitions definition, asset keys, owners. Does not: any asset
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 
@@ -40,10 +41,8 @@ def axis_key(stage: str, axis_name: str) -> dg.AssetKey:
 ORDERS_KEY, ITEMS_KEY, TICKETS_KEY = RAW.values()
 HISTORY = (ORDERS_KEY, ITEMS_KEY, TICKETS_KEY)
 """What an asset depends on that looks at a store's history."""
-REFERENCE_KEY = dg.AssetKey(["features", "store_reference"])
 #: Stages that have one asset an axis, in order.
 AXIS_STAGES = ("features", "models", "memberships", "segments")
-CHURN_KEY = dg.AssetKey(["churn", "model"])
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
 #: The check that looks at all stores at once; no store's run includes it.
 FRESHNESS_CHECK = dg.AssetCheckKey(PROFILES_KEY, "every_store_is_fresh")
@@ -54,11 +53,11 @@ NOTICES_KEY = dg.AssetKey(["drift", "notices"])
 
 def weeks_by_store(context: dg.AssetExecutionContext) -> dict[str, list[date]]:
     """Return the weeks that a run is to make, oldest first, by store."""
-    found: dict[str, list[date]] = {}
+    by_store: dict[str, list[date]] = defaultdict(list)
     for key in context.partition_keys:
         parts = STORE_WEEKS.get_partition_key_from_str(key).keys_by_dimension
-        found.setdefault(parts["store"], []).append(date.fromisoformat(parts["week"]))
-    return {store: sorted(weeks) for store, weeks in found.items()}
+        by_store[parts["store"]].append(date.fromisoformat(parts["week"]))
+    return {store: sorted(weeks) for store, weeks in by_store.items()}
 
 
 def store_week_key(store_id: str, week: date) -> dg.MultiPartitionKey:

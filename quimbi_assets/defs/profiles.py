@@ -4,9 +4,10 @@ Belongs here: gathering what the axes found and publishing it at once. Does not:
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache, cached_property
 
 import dagster as dg
 import numpy as np
@@ -16,23 +17,24 @@ import pyarrow as pa
 from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, AxisTable, side_by_side
 from quimbi_assets.clustering.axis_fit import FitOptions
-from quimbi_assets.defs.checks import SchemaCheck, rule_check
-from quimbi_assets.defs.metadata import facts
-from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, PROFILES_KEY, STORES, axis_key
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, rule_check
+from quimbi_assets.defs.partitions import HISTORY, OWNERS, PROFILES_KEY, STORES, axis_key
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, zoned
 from quimbi_assets.pipeline import sample_places
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
 from quimbi_assets.profiles.archetypes import ArchetypeSet
-from quimbi_assets.profiles.assemble import ProfileContext, profile_batches
+from quimbi_assets.profiles.assemble import profile_batches
+from quimbi_assets.profiles.context import ProfileContext
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.schema import PROFILE_SCHEMA
 from quimbi_assets.profiles.scores import AxisScores, scores_from_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
-from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.parquet_io import CHURN_KEY, ParquetTables
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication, publish_reasons
@@ -66,32 +68,32 @@ def customer_profiles(
     tracking: MlflowTracking,
     run_lock: dg.ResourceParam[RunLock],
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[StageEvent]:
     """Assemble the profiles of the partition's store and publish the run's result with them."""
     store_id, database, registry = context.partition_key, store.database(), tracking.tracking().registry
     progress.step("assembling profiles", 0.8)
-    aligned, history = align(tables, store_id, context.run_id), tables.history(store_id)
-    if aligned is None or history is None:
-        raise _nothing_active(tables, database, registry, store_id, run_lock)
-    named = {name: tables.required(axis_key("segments", name), store_id).read().to_pandas() for name in aligned.axes}
+    aligned, history = align(tables, store_id, context.run_id), tables.required_history(store_id)
+    if aligned is None:
+        raise _nothing_active(tables, database, store_id, run_lock)
     instant = zoned(aligned.at)
     before = read_archetypes(database, store_id, pd.Timestamp(instant))
-    choice = choose_archetypes(aligned.sampled_scores(), kept_archetypes(before), aligned.not_weak)
-    profile_context = aligned.context(store_id, named, choice.kept, history.store.currency or "")
+    serving = registry.load_versions(store_id, aligned.versions)
+    sample = aligned.sampled_scores(one.model for one in serving.values())
+    choice = choose_archetypes(sample, kept_archetypes(before), aligned.not_weak)
+    profile_context = aligned.context(store_id, choice.kept, history.store.currency or "")
     churn = _serving_churn(tables, database, registry, store_id, aligned.at)
-    batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), churn))
+    batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), churn), choice)
 
-    def archetypes() -> pd.DataFrame:
-        made_at = pd.Timestamp.now("UTC").to_pydatetime()
-        return archetype_rows(store_id, choice.of_everybody(batches.archetypes), named, made_at, instant, before)
-
+    archetypes = cache(  # once everybody is assembled
+        lambda: archetype_rows(store_id, batches.everybody, aligned.segments, datetime.now(UTC), instant, before)
+    )
     progress.step("publishing profiles", 0.9)
     publication = Publication(
         store_id=store_id,
         run_id=context.run_id,
         as_of=instant,
-        axes=axis_states(tables, registry, store_id, aligned.versions),
-        segments=named,
+        axes=axis_states(tables, store_id, serving),
+        segments=aligned.segments,
         profiles=batches,
         archetypes=archetypes,
         model_versions=aligned.versions | ({} if isinstance(churn, str) else {CHURN: churn.version}),
@@ -100,22 +102,18 @@ def customer_profiles(
     publish(database, registry, publication, run_lock.holds_lock)
     yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=batches.metadata(aligned, archetypes()))
     yield batches.check
-    yield _archetype_check(choice.of_everybody(batches.archetypes))
+    yield _archetype_check(batches.everybody)
 
 
-def _nothing_active(
-    tables: ParquetTables, database: Database, registry: ModelRegistry, store_id: str, run_lock: RunLock
-) -> dg.Failure:
+def _nothing_active(tables: ParquetTables, database: Database, store_id: str, run_lock: RunLock) -> dg.Failure:
     """Publish why no axis is active, and return the error."""
-    publish_reasons(database, store_id, axis_states(tables, registry, store_id, {}), run_lock.holds_lock)
+    publish_reasons(database, store_id, axis_states(tables, store_id, {}), run_lock.holds_lock)
     return dg.Failure("no axis is active for this store: there is nothing to profile")
 
 
-def axis_states(
-    tables: ParquetTables, registry: ModelRegistry, store_id: str, versions: Mapping[str, str]
-) -> dict[str, AxisState]:
-    """Say of every axis what is published of it: of those profiled with these versions, and of those inactive."""
-    loaded, states = registry.load_versions(store_id, versions), {}
+def axis_states(tables: ParquetTables, store_id: str, serving: Mapping[str, LoadedModel]) -> dict[str, AxisState]:
+    """Say of every axis what is published of it: of those profiled with these models, and of those inactive."""
+    states = {}
     for name in AXES:
         fitted, scored = (tables.table(axis_key(stage, name), store_id) for stage in ("models", "memberships"))
         if fitted is None:
@@ -124,8 +122,8 @@ def axis_states(
         reason = fitted.facts.inactive_reason or (scored and scored.facts.inactive_reason)
         if reason:
             states[name] = AxisState(INACTIVE, reason, as_of=as_of)
-        elif name in versions:
-            states[name] = _axis_state(fitted, loaded[name], as_of)
+        elif name in serving:
+            states[name] = _axis_state(fitted, serving[name], as_of)
     return states
 
 
@@ -153,6 +151,8 @@ class AlignedAxes:
     ----------
     at : Instant
     features, memberships : mapping of axis to AxisTable
+    segments : mapping of axis to DataFrame
+        Rows of ``dim_segment_master``.
     not_weak : list of str
         Those whose model is active rather than weak.
     left_out : dict of str to str
@@ -162,6 +162,7 @@ class AlignedAxes:
     at: Instant
     features: Mapping[str, AxisTable]
     memberships: Mapping[str, AxisTable]
+    segments: Mapping[str, pd.DataFrame]
     not_weak: list[str]
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -175,24 +176,23 @@ class AlignedAxes:
         """Model versions that the customers were scored with, by axis."""
         return {name: str(table.facts.model_version) for name, table in self.memberships.items()}
 
-    def context(
-        self, store_id: str, segments: Mapping[str, pd.DataFrame], archetypes: ArchetypeSet, currency: str
-    ) -> ProfileContext:
+    def context(self, store_id: str, archetypes: ArchetypeSet, currency: str) -> ProfileContext:
         """Return what profiles on these axes are made with."""
         return ProfileContext(
             store_id=store_id,
             as_of=zoned(self.at),
-            segments=segments,
+            segments=self.segments,
             versions=self.versions,
             currency=currency,
             archetypes=archetypes,
             weak=frozenset(self.axes) - frozenset(self.not_weak),
         )
 
-    def sampled_scores(self) -> dict[str, AxisScores]:
-        """Return the scores of the customers that archetypes are chosen on."""
+    def sampled_scores(self, models: Iterable[AxisModel]) -> dict[str, AxisScores]:
+        """Return the scores of the customers that archetypes are chosen on: the largest sample that a model drew."""
+        options = max(map(FitOptions.of, models), key=lambda one: one.max_sample)
         first = next(iter(self.memberships.values()))
-        places = sample_places(pd.Index(first.read(["customer_id"])["customer_id"].to_pandas()), FitOptions())
+        places = sample_places(pd.Index(first.read(["customer_id"])["customer_id"].to_pandas()), options)
         return {n: scores_from_table(t.take(places), t.facts.segment_ids) for n, t in self.memberships.items()}
 
 
@@ -201,19 +201,19 @@ def align(tables: ParquetTables, store_id: str, run_id: str) -> AlignedAxes | No
 
     The instant is that of the axes computed by this run, or the latest one when profiles run alone.
     """
-    found = {stage: _active(tables, stage, store_id) for stage in STAGES}
-    whole = [name for name in AXES if all(name in found[stage] for stage in STAGES)]
-    complete = [name for name in whole if len({found[stage][name].facts.model_version for stage in STAGES[1:]}) == 1]
+    active = {stage: _active(tables, stage, store_id) for stage in STAGES}
+    whole = [name for name in AXES if all(name in active[stage] for stage in STAGES)]
+    complete = [name for name in whole if len({active[stage][name].facts.model_version for stage in STAGES[1:]}) == 1]
     if not complete:
         return None
-    ends = {name: at for name in complete if (at := found["memberships"][name].facts.at) is not None}
-    own = [name for name in complete if found["memberships"][name].facts.run_id == run_id]
-    leader = own[0] if own else max(complete, key=lambda name: ends[name])
+    ends = {name: at for name in complete if (at := active["memberships"][name].facts.at) is not None}
+    of_this_run = [name for name in complete if active["memberships"][name].facts.run_id == run_id]
+    leader = of_this_run[0] if of_this_run else max(complete, key=lambda name: ends[name])
     left_out = {
         name: f"computed as of {ends[name]} or for other customers"
         for name in complete
         if ends[name] != ends[leader]
-        or not all(_same_customers(found[stage][name], found["memberships"][leader]) for stage in STAGES[:2])
+        or not all(_same_customers(active[stage][name], active["memberships"][leader]) for stage in STAGES[:2])
     }
     axes = [name for name in complete if name not in left_out]
     # A run died between the two stages.
@@ -221,16 +221,17 @@ def align(tables: ParquetTables, store_id: str, run_id: str) -> AlignedAxes | No
     fitted = {name: tables.table(axis_key("models", name), store_id) for name in axes}
     return AlignedAxes(
         at=ends[leader],
-        features={name: found["features"][name] for name in axes},
-        memberships={name: found["memberships"][name] for name in axes},
+        features={name: active["features"][name] for name in axes},
+        memberships={name: active["memberships"][name] for name in axes},
+        segments={name: active["segments"][name].read().to_pandas() for name in axes},
         not_weak=[name for name, table in fitted.items() if table is not None and table.facts.status == ACTIVE],
         left_out=left_out,
     )
 
 
 def _active(tables: ParquetTables, stage: str, store_id: str) -> dict[str, AxisTable]:
-    found = {name: tables.table(axis_key(stage, name), store_id) for name in AXES}
-    return {n: table for n, table in found.items() if table is not None and table.facts.inactive_reason is None}
+    latest = {name: tables.table(axis_key(stage, name), store_id) for name in AXES}
+    return {n: table for n, table in latest.items() if table is not None and table.facts.inactive_reason is None}
 
 
 def _same_customers(one: AxisTable, other: AxisTable) -> bool:
@@ -246,13 +247,13 @@ def _batches(
 ) -> Iterator[pa.Table]:
     """Assemble the profiles batch by batch, in order of customer ids."""
     model, version = (churn, None) if isinstance(churn, str) else (churn.model, churn.version)
-    features, memberships = (side_by_side(found, MOST_ROWS) for found in (aligned.features, aligned.memberships))
+    features, memberships = (side_by_side(stage, MOST_ROWS) for stage in (aligned.features, aligned.memberships))
     for measured, scored in zip(features, memberships, strict=True):
         scores = {n: scores_from_table(t, aligned.memberships[n].facts.segment_ids) for n, t in scored.items()}
         frames = {name: feature_frame(table) for name, table in measured.items()}
         customers = frames[aligned.axes[0]].index
-        own = history.between(customers[0], customers[-1])
-        risks = churn_risks(model, own, customers, version=version, currency=context.currency)
+        their_history = history.between(customers[0], customers[-1])
+        risks = churn_risks(model, their_history, customers, version=version, currency=context.currency)
         yield from profile_batches(scores, frames, context, risks)
 
 
@@ -269,9 +270,9 @@ def _serving_churn(
 class _Checked:
     """Profiles on their way to the tables, refused as a whole if any row is not what it should be."""
 
-    def __init__(self, batches: Iterator[pa.Table]) -> None:
-        self._batches, self._look = batches, SchemaCheck(PROFILE_SCHEMA)
-        self.archetypes: Counter[str] = Counter()
+    def __init__(self, batches: Iterator[pa.Table], choice: ArchetypeChoice) -> None:
+        self._batches, self._choice, self._look = batches, choice, SchemaCheck(PROFILE_SCHEMA)
+        self._archetypes: Counter[str] = Counter()
         self._n_known, self._value = 0, 0.0
 
     @property
@@ -279,10 +280,15 @@ class _Checked:
         """What was found by now."""
         return self._look.result(PROFILES_KEY, CHECK)
 
+    @cached_property
+    def everybody(self) -> ArchetypeChoice:
+        """The archetypes with all of their customers, once all have been taken."""
+        return self._choice.of_everybody(self._archetypes)
+
     def __iter__(self) -> Iterator[pa.Table]:
         for batch in self._batches:
             self._look.look_at(batch.to_pandas(types_mapper=pd.ArrowDtype))
-            self.archetypes.update(batch["archetype_id"].to_pylist())
+            self._archetypes.update(batch["archetype_id"].to_pylist())
             self._n_known += len(batch) - batch["churn_risk_score"].null_count
             self._value += float(np.nansum(batch["lifetime_value"].to_numpy()))
             yield batch

@@ -12,10 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from quimbi_assets.axis_table import TableFacts
-from quimbi_assets.defs.checks import SchemaCheck
-from quimbi_assets.defs.metadata import StageEvent, facts
+from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts
 from quimbi_assets.defs.partitions import HISTORY, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES, TICKETS_KEY
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
 from quimbi_assets.ingest.policy import Report, dropped_line
@@ -94,7 +93,7 @@ def _write(
 def _of_orders(history: History, report: Report) -> dict[str, Any]:
     first, last = history.span
     return {
-        "customers": len(history.population),
+        "customers": history.n_customers,
         "first_order": str(first),
         "last_order": str(last),
         "time_zone": history.store.time_zone,

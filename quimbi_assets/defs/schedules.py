@@ -1,6 +1,7 @@
-"""When work begins unasked: each store's weekly work, at its own local time.
+"""When work begins unasked: each store's weekly work, at its own local time, and the daily look at what is stale.
 
-Belongs here: schedules, and which stores are due at a tick. Does not: a store's plan (``orders.plan``), sensors.
+Belongs here: schedules, which stores are due at a tick, the check over all stores. Does not: a store's plan
+(``store``), sensors.
 
 One schedule serves all stores, whatever their time zones: it looks four times an hour which stores have become due by
 their own clocks. What failed, or was missed while nothing ran, is made up for within two days; what goes well, or was
@@ -12,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 import dagster as dg
 import pandas as pd
 
+from quimbi_assets.defs.events import facts
 from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
-from quimbi_assets.defs.partitions import STORE_TAG, STORES, store_week_key
+from quimbi_assets.defs.partitions import FRESHNESS_CHECK, PROFILES_KEY, STORE_TAG, STORES, store_week_key
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.dagster_resources import StoreDatabase
-from quimbi_assets.resources.postgres.tables.store_plans import planned_stores
+from quimbi_assets.resources.postgres.tables.store_plans import newest_orders, planned_stores
 from quimbi_assets.store import StorePlan
 
 DUE_TAG = "quimbi/due"
@@ -40,20 +42,8 @@ def due_runs(
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Ask for a run of every store whose weekly work has become due and is not settled yet.
 
-    Parameters
-    ----------
-    context : ScheduleEvaluationContext
-        Of the tick.
-    store : StoreDatabase
-        Where stores and plans are.
-    what : str
-        Kind of work, for the tag that keeps it from being launched twice.
-    is_wanted : callable
-        ``(plan, local instant) -> bool``.
-    partition_of : callable
-        ``(store id, local instant) -> partition``.
-    tags : mapping of str to str
-        Of the runs, beside the store's and the one that says what was due.
+    ``what`` is the kind of work, for the tag that keeps it from being launched twice; ``is_wanted`` takes a plan,
+    ``partition_of`` a store's id, both with the instant that the work is due at on the store's clock.
     """
     now = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC")
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
@@ -67,8 +57,8 @@ def due_runs(
         if is_settled(context.instance, tag):
             continue
         launched += 1
-        own = {DUE_TAG: tag, STORE_TAG: name, **tags}
-        yield dg.RunRequest(run_key=tag, partition_key=partition_of(name, due), tags=own)
+        run_tags = {DUE_TAG: tag, STORE_TAG: name, **tags}
+        yield dg.RunRequest(run_key=tag, partition_key=partition_of(name, due), tags=run_tags)
     if not launched:
         yield dg.SkipReason("no store is due")
 
@@ -108,4 +98,65 @@ def weeks(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Iterat
     )
 
 
-SCHEDULES = (refits, weeks)
+def last_published(instance: dg.DagsterInstance, store_id: str) -> pd.Timestamp | None:
+    """Return when a store's profiles were last published, UTC; None: never."""
+    last = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=PROFILES_KEY, asset_partitions=[store_id]), limit=1
+    )
+    return pd.Timestamp(last.records[0].timestamp, unit="s", tz="UTC") if last.records else None
+
+
+@dg.asset_check(
+    asset=PROFILES_KEY,
+    name=FRESHNESS_CHECK.name,
+    description="No store's newest order, and no store's last profiles, are older than its plan allows.",
+)
+def every_store_is_fresh(context: dg.AssetCheckExecutionContext, store: StoreDatabase) -> dg.AssetCheckResult:
+    """Compare every store with its own limit; stale ones are named first.
+
+    A freshness policy judges an asset as a whole, so one fresh store would hide a stale one.
+    """
+    now, newest = pd.Timestamp.now("UTC"), newest_orders(store.database())
+    rows = []
+    for planned in planned_stores(store.database()):
+        limit = pd.Timedelta(days=planned.plan.stale_after_days)
+        ordered, published = newest.get(planned.store_id), last_published(context.instance, planned.store_id)
+        late = [name for name, at in (("orders", ordered), ("profiles", published)) if at is None or now - at > limit]
+        rows.append(
+            {
+                "store": planned.store_id,
+                "stale": " and ".join(late) or "no",
+                "newest order": "none" if ordered is None else f"{ordered:%Y-%m-%d %H:%M}",
+                "profiles published": "never" if published is None else f"{published:%Y-%m-%d %H:%M}",
+                "limit, days": planned.plan.stale_after_days,
+            }
+        )
+    table = pd.DataFrame(rows, columns=["store", "stale", "newest order", "profiles published", "limit, days"])
+    stale = table[table["stale"] != "no"]
+    return dg.AssetCheckResult(
+        passed=stale.empty,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=facts(
+            stores=len(table),
+            stale_stores=len(stale),
+            by_store=pd.concat([stale, table[table["stale"] == "no"]]) if len(table) else None,
+        ),
+    )
+
+
+FRESHNESS_JOB = dg.define_asset_job(
+    "freshness",
+    selection=dg.AssetSelection.checks(every_store_is_fresh),
+    description="Look whether every store's orders and profiles are of these days.",
+    executor_def=dg.in_process_executor,
+    tags={"dagster/max_runtime": "600"},  # it runs no store, so it has no session that would tell of its end
+)
+
+freshness = dg.ScheduleDefinition(
+    name="freshness",
+    cron_schedule="0 6 * * *",
+    job=FRESHNESS_JOB,
+    description="Every morning (UTC): is any store stale?",
+)
+
+SCHEDULES = (refits, weeks, freshness)

@@ -4,6 +4,7 @@ Belongs here: describing and naming each selected axis's segments. Does not: wor
 (``profiles``).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
@@ -12,12 +13,12 @@ import pandas as pd
 from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.axis_table import AxisTable, TableFacts
 from quimbi_assets.clustering.axis_fit import FitOptions
+from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import segment_shares
-from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.metadata import StageEvent, facts, inactive_events
+from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
 from quimbi_assets.defs.naming import NamingOptions, name_store
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.naming.plan import CurrentNames, NamePlan, plan_names
 from quimbi_assets.naming.rows import segment_rows
 from quimbi_assets.pipeline import dominant_counts, sampled_features
@@ -64,25 +65,25 @@ def segments(
     versions = {name: str(scored[name].facts.model_version) for name in active}
     serving = tracking.tracking().registry.load_versions(store_id, versions)
     progress.step("naming segments", 0.75)
-    standings = _plans(tables, store_id, serving, scored, read_given_names(store.database(), store_id, active))
+    plans = _plans(tables, store_id, serving, scored, read_given_names(store.database(), store_id, active))
 
     def tell(line: str) -> None:
         context.log.warning(line)
         progress.warn(line)
 
-    naming = name_store(store_id, context.run_id, standings, config, claude, store, tracking, tell)
+    naming = name_store(store_id, context.run_id, plans, config, claude, store, tracking, tell)
     if naming.warning:
         tell(naming.warning)
     now = pd.Timestamp.now("UTC")
     for name in selected:
-        key, said = axis_key("segments", name), scored[name].facts
+        key, source = axis_key("segments", name), scored[name].facts
         if name not in active:
-            reason = str(said.inactive_reason)
-            tables.write(key, store_id, [], TableFacts.inactive(reason, at=said.at, run_id=said.run_id))
+            reason = str(source.inactive_reason)
+            tables.write(key, store_id, [], TableFacts.inactive(reason, at=source.at, run_id=source.run_id))
             yield from inactive_events(key, reason, [CHECK])
             continue
-        rows = _rows(store_id, standings[name], naming.names[name], serving[name], now)
-        tables.write(key, store_id, rows, said)
+        rows = _rows(store_id, plans[name], naming.names[name], serving[name], now)
+        tables.write(key, store_id, rows, source)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(rows) | naming.metadata(name))
         yield _check(key, rows, scored[name].n_rows)
 
@@ -98,11 +99,22 @@ def _plans(
     orders = tables.required(ORDERS_KEY, store_id).facts
     currency = "" if orders.store is None else orders.store.currency or ""
     measured = {name: tables.required(axis_key("features", name), store_id) for name in serving}
+    frames = fitted_features(measured, {name: one.model for name, one in serving.items()})
     return {
         name: plan_names(
-            AXES[name], serving[name].model, frame, currency, current.get(name), dominant_counts(scored[name])
+            AXES[name], one.model, frames[name], currency, current.get(name), dominant_counts(scored[name])
         )
-        for name, frame in sampled_features(measured, FitOptions()).items()
+        for name, one in serving.items()
+    }
+
+
+def fitted_features(measured: Mapping[str, AxisTable], models: Mapping[str, AxisModel]) -> dict[str, pd.DataFrame]:
+    """Read, of each axis, the features of the customers whom its model's own sample draws."""
+    together: dict[FitOptions, dict[str, AxisTable]] = defaultdict(dict)
+    for name, model in models.items():
+        together[FitOptions.of(model)][name] = measured[name]
+    return {
+        name: frame for options, part in together.items() for name, frame in sampled_features(part, options).items()
     }
 
 

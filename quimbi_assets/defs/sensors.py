@@ -7,11 +7,10 @@ import os
 from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
 from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
-from quimbi_assets.defs.partitions import PROFILES_KEY, STORE_TAG, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, is_settled
+from quimbi_assets.defs.partitions import STORE_TAG, STORES
+from quimbi_assets.defs.schedules import DUE_TAG, is_settled, last_published
 from quimbi_assets.resources.dagster_instance import end_dead_runs
 from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
@@ -75,14 +74,6 @@ def orders_arrived(
         yield dg.SkipReason("no store changed since its profiles were published")
 
 
-def last_published(instance: dg.DagsterInstance, store_id: str) -> pd.Timestamp | None:
-    """Return when a store's profiles were last published, UTC; None: never."""
-    found = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=PROFILES_KEY, asset_partitions=[store_id]), limit=1
-    )
-    return pd.Timestamp(found.records[0].timestamp, unit="s", tz="UTC") if found.records else None
-
-
 @dg.run_failure_sensor(
     monitor_all_code_locations=False,
     default_status=dg.DefaultSensorStatus.RUNNING,
@@ -98,12 +89,12 @@ def failure_text(context: dg.RunFailureSensorContext) -> str:
     """Return the message about a failed run: job, partition, step, the first line of the error, the run's page."""
     run, steps = context.dagster_run, context.get_step_failure_events()
     where = run.tags.get("dagster/partition") or "no partition"
-    said, step = context.failure_event.message or "", ""
+    message, step = context.failure_event.message or "", ""
     if steps:
         step = f", step {steps[0].step_key}"
         error = steps[0].step_failure_data.error
-        said = "" if error is None else (error.cause or error).message
-    line = next((part.strip() for part in said.splitlines() if part.strip()), "no message")[:MOST_CHARACTERS]
+        message = "" if error is None else (error.cause or error).message
+    line = next((part.strip() for part in message.splitlines() if part.strip()), "no message")[:MOST_CHARACTERS]
     page = f"{os.environ.get(UI_VARIABLE, DEFAULT_UI)}/runs/{run.run_id}"
     return f":warning: quimbi: {run.job_name} failed for {escaped(where)}{step}\n{escaped(line)}\n<{page}|open the run>"
 

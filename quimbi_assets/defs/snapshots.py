@@ -11,8 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axis_table import TableWriter
-from quimbi_assets.defs.checks import rule_check
-from quimbi_assets.defs.metadata import facts
+from quimbi_assets.defs.events import StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
     HISTORY,
     MIGRATIONS_KEY,
@@ -23,10 +22,10 @@ from quimbi_assets.defs.partitions import (
     store_week_key,
     weeks_by_store,
 )
-from quimbi_assets.defs.retries import retried
+from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
-from quimbi_assets.instants import Instant, week_end
+from quimbi_assets.instants import Instant, last_week, week_end
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_week, read_weeks
@@ -75,13 +74,11 @@ def snapshots(
     store: StoreDatabase,
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[StageEvent]:
     """Make the snapshots of the partitions' weeks, oldest first."""
     database, n_rows, n_customers = store.database(), 0, 0
     for store_id, weeks in weeks_by_store(context).items():
-        history = tables.history(store_id)
-        if history is None:
-            raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
+        history = tables.required_history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"snapshot of {week}", 0.1 + 0.5 * number / len(weeks))
             then = _until_end(week, history, config.min_population)
@@ -91,7 +88,7 @@ def snapshots(
             made = _Snapshot(week, then, models, tables)
             changed = publish_week(database, store_id, week, made.rows())
             context.add_asset_metadata(made.metadata(changed), SNAPSHOTS_KEY, store_week_key(store_id, week))
-            n_rows, n_customers = n_rows + made.n_rows, n_customers + len(then.population)
+            n_rows, n_customers = n_rows + made.n_rows, n_customers + then.n_customers
         _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), tables, store)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)
     yield rule_check(SNAPSHOTS_KEY, CHECK, n_rows == n_customers, "Every customer has one row a week.", rows=n_rows)
@@ -103,9 +100,11 @@ def _until_end(week: date, history: History, at_least: int) -> History:
     if end > Instant.now("UTC").tz_localize(None):
         raise BadInputError(f"week {week} of store {store.store_id} is not over before {end} UTC")
     then = history.until(end)
-    if (n := len(then.population)) < at_least:
+    if (n := then.n_customers) < at_least:
+        last = last_week(history.end, store.time_zone)
         raise BadInputError(
-            f"store {store.store_id} has {n} customers by the end of week {week}, fewer than {at_least}"
+            f"store {store.store_id} has {n} customers by the end of week {week}, fewer than {at_least}; its last "
+            f"whole week: quimbi snapshot --store-id {store.store_id} --week {last}"
         )
     return then
 

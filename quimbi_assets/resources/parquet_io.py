@@ -25,6 +25,8 @@ RAW: Mapping[str, AssetKey] = {
     "raw_tickets": AssetKey(["raw", "support_tickets"]),
 }
 """Assets that hold a store's history, by the name of its table."""
+REFERENCE_KEY = AssetKey(["features", "store_reference"])
+CHURN_KEY = AssetKey(["churn", "model"])
 EXTENSION = ".parquet"
 
 
@@ -93,6 +95,19 @@ class ParquetTables:
             return None
         tables = {n: arrow_schema(n).empty_table() if t is None else t.place for n, t in found.items()}
         return History(orders.facts.store or Store(store_id), tables)
+
+    def required_history(self, store_id: str) -> History:
+        """Return a store's history as its raw assets left it.
+
+        Raises
+        ------
+        BadInputError
+            Before the first run.
+        """
+        history = self.history(store_id)
+        if history is None:
+            raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
+        return history
 
 
 def parquet_tables(base_url: str | None = None) -> ParquetTables:

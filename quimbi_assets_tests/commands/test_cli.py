@@ -15,6 +15,9 @@ from quimbi_assets.resources.postgres.run_lock import RunLock
 
 pytestmark = pytest.mark.xdist_group("graph")
 
+NEXT = r"quimbi snapshot --store-id south --week (\S+)"
+"""The commands that lead to a first comparison, as they are said."""
+
 
 @pytest.mark.parametrize(
     "command",
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.xdist_group("graph")
         "snapshot",
         "drift",
         "simulate",
+        "sql",
         "ui",
     ],
 )
@@ -47,6 +51,7 @@ def test_every_command_helps(quimbi, command):
         (["profile", "--store-id", "nowhere", "--customer-ids", "1"], "unknown store 'nowhere'"),
         (["run", "--store-id", "nowhere"], "unknown store 'nowhere'"),
         (["run", "--store-id", "nowhere", "--axes", "shoe_size"], "unknown axis shoe_size"),
+        (["run", "--store-id", "x", "--axes", " ,"], "--axes names no axis"),
         (["run", "--store-id", "x", "--min-k", "5", "--max-k", "3"], "min-k"),
         (["run", "--store-id", "x", "--as-of", "yesteryear"], "yesteryear"),
         (["run", "--store-id", "x", "--engine", "abacus"], "abacus"),
@@ -103,10 +108,19 @@ def test_profiles_as_json_in_the_order_asked_for(quimbi, two_stores):
         assert own["membership"] == first["segment_memberships"][axis][own["id"]]
 
 
-def test_an_unknown_customer_prints_nothing_on_stdout(quimbi, two_stores):
-    code, out, err = quimbi("profile", "--store-id", "north", "--customer-ids", "c0000002,nobody")
+def test_unknown_customers_alone_print_nothing_on_stdout(quimbi, two_stores):
+    code, out, err = quimbi("profile", "--store-id", "north", "--customer-ids", "nobody,no one")
     assert (code, out) == (2, "")
-    assert "nobody" in err
+    assert err == "quimbi: store north has no profile of customer nobody, no one\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_unknown_customers_among_others_are_named_beside_their_profiles(quimbi, two_stores, options):
+    ids = "nobody,c0000009,no one,c0000002"
+    code, out, err = quimbi("profile", "--store-id", "north", "--customer-ids", ids, *options)
+    assert (code, err) == (1, "quimbi: store north has no profile of customer nobody, no one\n")
+    shown = [one["customer_id"] for one in json.loads(out)] if options else re.findall("Customer (c\\d+) of", out)
+    assert shown == ["c0000009", "c0000002"]
 
 
 def test_tables_for_people(quimbi, two_stores):
@@ -134,10 +148,13 @@ def test_snapshots_and_drift(quimbi, two_stores):
     code, out, err = quimbi("drift", "--store-id", "south")
     assert (code, out) == (2, "")
     assert "has no snapshot yet" in err
-    for week, words in (("2025-12-29", "the first snapshot"), ("2026-01-05", "since the snapshot of 2025-12-29")):
+    assert quimbi("snapshot", "--store-id", "south", "--week", "2199-01-07")[2].endswith(err.partition("next: ")[2])
+    first, second = re.findall(NEXT, err)
+    for week, words in ((first, "the first snapshot"), (second, f"since the snapshot of {first}")):
         code, out, _ = quimbi("snapshot", "--store-id", "south", "--week", week)
         assert code == 0
         assert words in out
+        assert re.findall(NEXT, out) == ([second] if week == first else [])
     code, out, _ = quimbi("drift", "--store-id", "south", "--json")
     assert code == 0
     found = json.loads(out)

@@ -33,6 +33,25 @@ def test_loads_and_says_what_it_took(quimbi, files, database):
     assert count(database, "orders", "tiny") == count(database, "order_items", "tiny") == 30
 
 
+def test_a_new_store_without_a_time_zone_is_told_which_it_got(quimbi, files):
+    _, out, _ = load(quimbi, "zoneless", files())
+    assert "time zone: UTC, none being given" in out
+    orders, items = files()
+    options = ("load", "--store-id", "zoned", "--orders", orders, "--items", items, "--time-zone", "Europe/London")
+    assert "time zone: UTC" not in quimbi(*options)[1]
+    _, out, _ = load(quimbi, "zoned", (orders, items))  # keeps the zone it has
+    assert "store zoned (Europe/London," in out
+    assert "time zone: UTC" not in out
+
+
+@pytest.mark.parametrize("option", ["orders", "items", "tickets", "customers"])
+def test_files_are_looked_for_before_the_database_is_started(quimbi, files, monkeypatch, option):
+    monkeypatch.setattr("quimbi_assets.resources.postgres.database.open_database", lambda: pytest.fail("started"))
+    paths = dict(zip(("orders", "items"), files(), strict=True)) | {option: "nowhere.csv"}
+    code, out, err = quimbi("load", "--store-id", "nowhere", *[f"--{name}={path}" for name, path in paths.items()])
+    assert (code, out, err) == (2, "", "quimbi: no such file: nowhere.csv\n")
+
+
 def test_the_same_file_twice_changes_nothing(quimbi, files, database):
     paths = files(orders=cell(3, "order_date", "someday"))
     load(quimbi, "twice", paths)

@@ -1,4 +1,4 @@
-"""The two servers as a person meets them: started, asked, stopped."""
+"""The two servers and psql as a person meets them: started, asked, stopped."""
 
 import json
 import os
@@ -10,6 +10,9 @@ import time
 import urllib.request
 
 import pytest
+from sqlalchemy import create_engine, text
+
+from quimbi_assets.resources.postgres.database import Database, psql_command
 
 pytestmark = pytest.mark.xdist_group("graph")
 
@@ -75,3 +78,26 @@ def test_a_taken_port_is_named(quimbi):
         code, out, err = quimbi("ui", "--dagster-port", port)
     assert (code, out) == (2, "")
     assert f"port {port} is in use; choose another with --dagster-port" in err
+
+
+def test_psql_opens_on_the_store_database_and_its_exit_code_is_the_command_s(database):
+    ask_it = [sys.executable, "-m", "quimbi_assets.cli", "sql", "-c"]
+    done = subprocess.run([*ask_it, "SELECT count(*) FROM stores"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "(1 row)" in done.stdout
+    assert subprocess.run([*ask_it, "SELECT nothing"], capture_output=True, check=False).returncode == 1
+
+
+def test_the_address_is_one_that_sqlalchemy_opens(quimbi):
+    code, out, _ = quimbi("sql", "--url")
+    assert code == 0
+    with create_engine(out.strip()).connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM quimbi.stores")) >= 0
+
+
+def test_a_password_is_not_in_psql_s_command():
+    address = "postgresql://ann:s%20ecret@db.example:5433/shop"
+    program, environment = psql_command(Database(address, address, address))
+    assert "user=ann" in program[-1]
+    assert not any("ecret" in word for word in program)
+    assert environment["PGPASSWORD"] == "s ecret"

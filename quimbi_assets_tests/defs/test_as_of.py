@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.commands.console import Steps
-from quimbi_assets.commands.promoting import promote_version
+from quimbi_assets.commands.decisions import promote_version
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import held_reasons_of, segments_of
 from quimbi_assets.defs.partitions import axis_key

@@ -6,10 +6,10 @@ import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
 from quimbi_assets.definitions import build_defs
-from quimbi_assets.defs.freshness import every_store_is_fresh
+from quimbi_assets.defs import schedules
 from quimbi_assets.defs.jobs import JOBS
 from quimbi_assets.defs.partitions import PROFILES_KEY, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, refits, weeks
+from quimbi_assets.defs.schedules import DUE_TAG, every_store_is_fresh, refits, weeks
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
@@ -197,9 +197,9 @@ def test_orders_that_arrive_launch_a_run_once_unless_it_fails(planned, instance,
 def test_one_fresh_store_does_not_hide_a_stale_one(planned, instance, monkeypatch):
     now = pd.Timestamp.now("UTC")
     stores = [store_plans.PlannedStore(name, "UTC", StorePlan(stale_after_days=9), None) for name in ("new", "old")]
-    monkeypatch.setattr(store_plans, "planned_stores", lambda database: stores)
+    monkeypatch.setattr(schedules, "planned_stores", lambda database: stores)
     ages = {"new": now - pd.Timedelta(days=8), "old": now - pd.Timedelta(days=10)}
-    monkeypatch.setattr(store_plans, "newest_orders", lambda database: ages)
+    monkeypatch.setattr(schedules, "newest_orders", lambda database: ages)
     for name in ("new", "old"):
         instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition=name))
 

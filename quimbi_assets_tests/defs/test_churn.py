@@ -8,11 +8,10 @@ import pytest
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import churn_of
-from quimbi_assets.defs.partitions import CHURN_KEY
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.registry import CHURN
-from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.parquet_io import CHURN_KEY, parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.profiling import open_profiler

@@ -12,19 +12,13 @@ from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, plan_store, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import defs
-from quimbi_assets.defs.partitions import (
-    AXIS_STAGES,
-    HISTORY,
-    PROFILES_KEY,
-    REFERENCE_KEY,
-    axis_key,
-)
+from quimbi_assets.defs.partitions import AXIS_STAGES, HISTORY, PROFILES_KEY, axis_key
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.resources import profiling
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import MlflowTracking
-from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.segments import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler

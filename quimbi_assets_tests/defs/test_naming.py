@@ -9,7 +9,7 @@ import pytest
 
 from quimbi_assets.axes import AXES
 from quimbi_assets.commands.console import Steps
-from quimbi_assets.commands.renaming import rename_segment
+from quimbi_assets.commands.decisions import rename_segment
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import build_defs

@@ -5,10 +5,9 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.commands.console import Steps
-from quimbi_assets.commands.promoting import promote_and_publish, promote_version
-from quimbi_assets.commands.running import RunOptions, run_store
+from quimbi_assets.commands.decisions import promote_and_publish, promote_version
+from quimbi_assets.commands.running import RunOptions, run_and_summarise, run_store
 from quimbi_assets.commands.showing import held_reasons_of, segments_of
-from quimbi_assets.commands.summary import run_and_summarise
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance

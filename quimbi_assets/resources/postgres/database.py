@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import pandas as pd
 import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from quimbi_assets.errors import DatabaseUnavailableError
 from quimbi_assets.resources.home import directory, quimbi_home
@@ -126,6 +127,16 @@ def open_database(home: Path | None = None) -> Database:
         _create_missing(database, admin)
         migrations.upgrade(database.url, _LOCK)
     return database
+
+
+def psql_command(database: Database) -> tuple[list[str], dict[str, str]]:
+    """Return the embedded server's psql on the store database, and what its environment needs beside this one's."""
+    from quimbi_assets.resources.postgres.server.files import binary
+
+    address = parse_dsn(database.libpq_url)
+    password = address.pop("password", "")  # not in the command, which every user of the machine can see
+    environment = {"PGOPTIONS": "-c search_path=quimbi,public"} | ({"PGPASSWORD": password} if password else {})
+    return [str(binary("psql")), "--quiet", make_dsn(**address)], environment
 
 
 def _external(url: str) -> Database:

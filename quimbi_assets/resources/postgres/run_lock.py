@@ -1,7 +1,7 @@
 """One run of a store at a time, whoever began it: a lock of PostgreSQL that lives as long as the run's own session.
 
 Belongs here: taking such locks, waiting for them, saying who holds them, and which runs have a session. Does not: when
-a run takes one (``commands.running``, ``defs.run_lock``), in which order runs begin (``dagster.yaml``).
+a run takes one (``commands.running``, ``defs.runs``), in which order runs begin (``dagster.yaml``).
 
 The server gives a lock back with the connection that took it, however its process ended and on whichever host: nothing
 has to be cleaned up, and a run without a session is over, or has lost the right to publish. The session is idle between

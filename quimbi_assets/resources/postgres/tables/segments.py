@@ -64,6 +64,16 @@ def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | Non
     return database.query(f"{of_store} ({made}) = {newest} {largest}", {"store": store_id, "until": until})
 
 
+def profiled(database: Database, store_id: str, customer_ids: Sequence[str]) -> list[str]:
+    """Return those of some customers who have a profile, in the order asked for."""
+    rows = database.query(
+        "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)",
+        (store_id, list(customer_ids)),
+    )
+    known = set(rows["customer_id"])
+    return [customer for customer in customer_ids if customer in known]
+
+
 def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]) -> pd.DataFrame:
     """Read profiles in the order asked for.
 

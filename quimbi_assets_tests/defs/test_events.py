@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 import pandera.pandas as pandera
 
-from quimbi_assets.defs.checks import SchemaCheck
+from quimbi_assets.defs.events import SchemaCheck
 
 SCHEMA = pandera.DataFrameSchema(
     {
@@ -23,14 +23,14 @@ def result(*batches):
 
 
 def test_batches_without_a_fault_pass():
-    found = result(([1.0, 2.0], ["a", "b"]), ([0.0], ["c"]))
-    assert found.passed
-    assert found.metadata["rows"].value == 3
+    outcome = result(([1.0, 2.0], ["a", "b"]), ([0.0], ["c"]))
+    assert outcome.passed
+    assert outcome.metadata["rows"].value == 3
 
 
 def test_faults_of_all_batches_are_counted_by_rule():
-    found = result(([-1.0, 2.0], ["a", None]), ([-3.0, -4.0], ["c", "d"]))
-    assert not found.passed
-    assert found.metadata["failures"].value == 4
-    assert found.metadata["by_check"].value == {"price price is negative": 3, "name not_nullable": 1}
-    assert "-4.0" in found.metadata["first_cases"].value
+    outcome = result(([-1.0, 2.0], ["a", None]), ([-3.0, -4.0], ["c", "d"]))
+    assert not outcome.passed
+    assert outcome.metadata["failures"].value == 4
+    assert outcome.metadata["by_check"].value == {"price price is negative": 3, "name not_nullable": 1}
+    assert "-4.0" in outcome.metadata["first_cases"].value

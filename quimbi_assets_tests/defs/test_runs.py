@@ -1,4 +1,4 @@
-"""Runs of the UI, of schedules and of sensors hold their stores too, and wait for them."""
+"""Runs of the UI, of schedules and of sensors hold their stores too, and wait for them; steps try again."""
 
 import os
 import signal
@@ -7,11 +7,13 @@ import time
 from contextlib import closing
 
 import dagster as dg
+import psycopg2
 import pytest
 
 from quimbi_assets.definitions import build_defs
+from quimbi_assets.defs import runs
 from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
-from quimbi_assets.defs.run_lock import run_lock, stores_of
+from quimbi_assets.defs.runs import run_lock, stores_of
 from quimbi_assets.errors import StoreBusyError
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
 from quimbi_assets.resources.postgres.run_lock import RunLock
@@ -117,3 +119,58 @@ def test_a_backfill_holds_all_its_stores(instance, tags, stores):
     if isinstance(tags, tuple):
         tags = {f"dagster/asset_partition_range_{end}": key for end, key in zip(("start", "end"), tags, strict=True)}
     assert stores_of(tags, instance) == stores
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(runs, "FIRST_PAUSE_SECONDS", 0)
+
+
+def materialize(fault, times):
+    """Materialize an asset that fails so often; return its result and how often it was tried."""
+    tries = []
+
+    @dg.asset
+    @runs.retried
+    def flaky(context: dg.AssetExecutionContext):
+        tries.append(1)
+        if len(tries) <= times:
+            raise fault
+        yield dg.Output(7)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([flaky], instance=instance, raise_on_error=False)
+    return result, len(tries)
+
+
+def test_a_fault_that_passes_is_tried_again(quick):
+    result, tries = materialize(psycopg2.OperationalError("the server closed the connection"), 2)
+    assert (result.success, tries) == (True, 3)
+
+
+def test_not_for_ever(quick):
+    result, tries = materialize(ConnectionResetError("gone"), 99)
+    assert (result.success, tries) == (False, 1 + runs.MOST_RETRIES)
+
+
+def test_an_error_of_ours_is_not(quick):
+    result, tries = materialize(ValueError("no such column"), 1)
+    assert (result.success, tries) == (False, 1)
+
+
+def test_pauses_grow():
+    class Tried:
+        def __init__(self, number):
+            self.retry_number = number
+
+    @runs.retried
+    def failing(context):
+        yield 1
+        raise ConnectionError
+
+    pauses = []
+    for number in range(3):
+        with pytest.raises(dg.RetryRequested) as asked:
+            list(failing(Tried(number)))
+        pauses.append(asked.value.seconds_to_wait)
+    assert pauses == [2, 8, 32]

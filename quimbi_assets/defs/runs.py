@@ -1,22 +1,28 @@
-"""Every run holds the right to run its stores from before its first step until after its last.
+"""What holds of every run: it has its stores to itself, and its steps try again after faults that pass by themselves.
 
-Belongs here: the resource that takes it for runs that the UI, a schedule or a sensor launched; they wait, since the
-queue has put them in order. Does not: the lock itself (``resources.postgres.run_lock``); the command takes its own
-before it begins a run, and passes it on as this resource.
+Belongs here: the resource that takes the right to run a store, from before a run's first step until after its last, for
+runs that the UI, a schedule or a sensor launched (they wait, since the queue has put them in order; the command takes
+its own and passes it on as this resource); the decorator of every asset's function. Does not: the lock itself
+(``resources.postgres.run_lock``), which faults pass (``postgres.database``).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import wraps
+from typing import Any
 
 import dagster as dg
 
 from quimbi_assets.defs.partitions import STORE_TAG, STORES
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import is_transient, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+MOST_RETRIES = 3
+FIRST_PAUSE_SECONDS = 2
+GROWTH = 4
 
 
 @dg.resource(description="The right to run the run's stores: one run of a store at a time, whoever launched it.")
@@ -41,3 +47,23 @@ def stores_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str
         return ends
     known = list(instance.get_dynamic_partitions(str(STORES.name)))
     return known[known.index(ends[0]) : known.index(ends[1]) + 1]
+
+
+def retried(compute: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Ask Dagster for another try after a passing fault: after 2, 8 and 32 seconds; other errors go through.
+
+    ``compute`` yields an asset's events, ``context`` its first parameter; what it publishes, it publishes whole or not
+    at all.
+    """
+
+    @wraps(compute)
+    def computing(context: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        try:
+            yield from compute(context, *args, **kwargs)
+        except Exception as error:
+            if isinstance(error, dg.RetryRequested) or not is_transient(error):
+                raise
+            pause = FIRST_PAUSE_SECONDS * GROWTH ** int(context.retry_number)
+            raise dg.RetryRequested(max_retries=MOST_RETRIES, seconds_to_wait=pause) from error
+
+    return computing

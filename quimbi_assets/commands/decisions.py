@@ -1,0 +1,144 @@
+"""What a person decides for a store: its plan, which model version serves an axis, what a segment is called.
+
+Belongs here: ``quimbi plan``, ``promote`` and ``rename``: checking names and values, noting the decision, publishing
+what follows from it. Does not: what follows from a plan (``StorePlan``), the automatic rule of promotion
+(``clustering.promotion``), names by rule or by Claude (``naming``).
+"""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import pandas as pd
+
+from quimbi_assets.commands.console import out, steps
+from quimbi_assets.errors import BadInputError
+
+
+def plan_of(store_id: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Set fields of a store's ``StorePlan``, if any, and return the structure of ``quimbi plan --json``.
+
+    Returns
+    -------
+    dict
+        ``store_id``, ``time_zone``, the plan's fields, and ``next_due``: when the weekly work comes next, ISO, local.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store, or a value cannot be.
+    """
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables import store_plans
+    from quimbi_assets.resources.postgres.tables.stores import read_store
+
+    database = open_database()
+    read_store(database, store_id)
+    (planned,) = [store for store in store_plans.planned_stores(database) if store.store_id == store_id]
+    plan = replace(planned.plan, **changes)
+    if changes:
+        store_plans.write_plan(database, store_id, plan)
+    # A week from now its last instant is the next one from here.
+    following = plan.last_due(pd.Timestamp.now("UTC") + pd.Timedelta(weeks=1), planned.time_zone)
+    return {"store_id": store_id, "time_zone": planned.time_zone, **asdict(plan), "next_due": following.isoformat()}
+
+
+def print_plan(plan: dict[str, Any]) -> None:
+    """Print a store's plan in words."""
+    when = {"weekly": "every week", "monthly": "on the first such day of a month", "never": "never"}
+    lines = (
+        f"store {plan['store_id']}: weekly work on {plan['weekday']} at {plan['hour']}:00 ({plan['time_zone']}), "
+        f"next on {plan['next_due'][:16].replace('T', ' ')}",
+        f"  models are fitted anew {when[plan['refit']]}",
+        f"  the week that ended is recorded {when[plan['snapshot']]}",
+        f"  stale when older than {plan['stale_after_days']} days",
+        f"  messages name nobody twice in {plan['repeat_after_weeks']} weeks, and {plan['holdout_share']:.0%} of "
+        "customers never, to compare with",
+        "Schedules run while `quimbi ui` does, once they are switched on there under Automation.",
+    )
+    for line in lines:
+        out.print(line, markup=False)
+
+
+def promote_and_publish(store_id: str, axis_name: str, version: str, *, wait: bool = False) -> None:
+    """Choose a registered version of an axis, score the store's customers with it, publish the result.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store, axis or version, or somebody runs the store and this is not to wait.
+    """
+    from quimbi_assets.commands.running import republish, store_lock
+
+    with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
+        promote_version(store_id, axis_name, version)
+        republish(lock, store_id, axis_name, progress, ai_naming=True)
+    out.print(
+        f"published: quimbi segments --store-id {store_id}. The next run refits, from this version on.", markup=False
+    )
+
+
+def promote_version(store_id: str, axis_name: str, version: str) -> None:
+    """Choose a registered version of an axis: it serves from the next publication on, and refits go on from it."""
+    from quimbi_assets.axes import checked_axes
+    from quimbi_assets.resources.dagster_resources import MlflowTracking
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
+    from quimbi_assets.resources.postgres.tables.stores import read_store
+
+    database = open_database()
+    read_store(database, store_id)
+    checked_axes(axis_name)
+    model = MlflowTracking().tracking().registry.load_versions(store_id, {axis_name: version})[axis_name]
+    before = read_promotions(database, store_id).chosen().get(axis_name, "none")
+    choose_versions(database, store_id, {axis_name: model.choice(by_hand=True)})
+    out.print(f"axis {axis_name} of store {store_id}: version {version} serves instead of {before}", markup=False)
+
+
+def rename_segment(store_id: str, axis_name: str, segment: str, name: str, *, wait: bool = False) -> None:
+    """Name a segment, given by its id or present name, and publish the axis and the profiles with that name.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store, axis or segment, the name cannot be used, or somebody runs the store and this is
+        not to wait; nothing is changed.
+    """
+    from quimbi_assets.commands.running import republish, store_lock
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.naming import write_rename
+
+    with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
+        segment_id, before = find_segment(store_id, axis_name, segment, name)
+        write_rename(open_database(), store_id, axis_name, segment_id, name)
+        republish(lock, store_id, axis_name, progress, ai_naming=False)
+    out.print(
+        f"axis {axis_name} of store {store_id}: segment {segment_id} is {name} instead of {before}; "
+        "runs and refits keep that name, profiles and archetypes show it",
+        markup=False,
+    )
+
+
+def find_segment(store_id: str, axis_name: str, segment: str, name: str) -> tuple[str, str]:
+    """Return the id and present name of the segment that is to be called ``name``, or refuse as ``rename_segment``."""
+    from quimbi_assets.axes import checked_axes
+    from quimbi_assets.naming.validators import FORM_RULE, bad_form, taken
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.segments import read_segments
+    from quimbi_assets.resources.postgres.tables.stores import read_store
+
+    database = open_database()
+    read_store(database, store_id)
+    checked_axes(axis_name)
+    if bad_form(name):
+        raise BadInputError(f"--to {name!r} cannot be a name: {FORM_RULE}, such as lapsed_regulars")
+    _, segments = read_segments(database, store_id)
+    of_axis = segments[segments["axis_name"] == axis_name]
+    names = dict(zip(of_axis["segment_id"].astype(str), of_axis["segment_name"].astype(str), strict=True))
+    ids = [segment_id for segment_id, present in names.items() if segment in (segment_id, present)]
+    if not ids:
+        known = ", ".join(f"{segment_id} ({present})" for segment_id, present in names.items())
+        known = known or "none: the axis is inactive"
+        raise BadInputError(f"axis {axis_name} of store {store_id} has no segment {segment!r}; there are: {known}")
+    if taken(name, [present for segment_id, present in names.items() if segment_id != ids[0]]):
+        raise BadInputError(f"another segment of axis {axis_name} is called {name}; names tell segments apart")
+    return ids[0], names[ids[0]]

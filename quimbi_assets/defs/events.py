@@ -1,0 +1,114 @@
+"""What assets yield: facts as Dagster metadata, and check results, generated from schemas rather than one by one.
+
+Belongs here: turning Python values, a schema or a rule into what people read in the UI. Does not: any asset or schema.
+"""
+
+import base64
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pandera.pandas as pandera
+
+from quimbi_assets.axis_table import INACTIVE
+
+SHOWN = 20
+"""Rows of a failed check shown in the UI."""
+
+StageEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult
+"""What the assets of a stage yield."""
+
+
+def inactive_events(key: dg.AssetKey, reason: str, checks: Sequence[str]) -> list[StageEvent]:
+    """Materialize an inactive axis: the reason where the UI shows it; its checks have nothing to complain about."""
+    status = {"status": INACTIVE}
+    return [
+        dg.MaterializeResult(asset_key=key, metadata={**status, "reason": reason}),
+        *(dg.AssetCheckResult(asset_key=key, check_name=check, passed=True, metadata=status) for check in checks),
+    ]
+
+
+def facts(row_count: int | None = None, **values: Any) -> dict[str, dg.MetadataValue]:
+    """Turn values into metadata: frames become Markdown tables, bytes (PNG) pictures, URLs links; None is left out.
+
+    ``row_count`` becomes ``dagster/row_count``, which the UI plots.
+    """
+    metadata = {name: _value(value) for name, value in values.items() if value is not None}
+    return metadata if row_count is None else {"dagster/row_count": dg.MetadataValue.int(row_count), **metadata}
+
+
+def _value(value: Any) -> dg.MetadataValue:
+    if isinstance(value, pd.DataFrame):
+        return dg.MetadataValue.md(markdown_table(value))
+    if isinstance(value, bytes):
+        return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(value).decode()})")
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    if isinstance(value, dict | list):
+        return dg.MetadataValue.json(value)
+    if str(value).startswith(("http://", "https://")):
+        return dg.MetadataValue.url(str(value))
+    return dg.MetadataValue.text(str(value))
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """Write a small frame as a Markdown table; numbers with four significant digits."""
+    header = [str(column) for column in frame.columns]
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:,.4g}"
+    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+class SchemaCheck:
+    """Validates a table batch by batch and reports every kind of failure, counted."""
+
+    def __init__(self, schema: pandera.DataFrameSchema) -> None:
+        self._schema = schema
+        self._cases: list[pd.DataFrame] = []
+        self.n_rows = 0
+
+    def look_at(self, batch: pd.DataFrame) -> None:
+        """Validate some rows."""
+        self.n_rows += len(batch)
+        try:
+            self._schema.validate(batch, lazy=True)
+        except pandera.errors.SchemaErrors as errors:
+            self._cases.append(errors.failure_cases[["column", "check", "failure_case"]])
+
+    def result(self, key: dg.AssetKey, name: str) -> dg.AssetCheckResult:
+        """Return the result of the check of that name of an asset."""
+        if not self._cases:
+            return dg.AssetCheckResult(asset_key=key, check_name=name, passed=True, metadata={"rows": self.n_rows})
+        cases = pd.concat(self._cases, ignore_index=True)
+        rules = cases["column"].astype(str) + " " + cases["check"].astype(str)
+        return dg.AssetCheckResult(
+            asset_key=key,
+            check_name=name,
+            passed=False,
+            metadata={
+                "failures": len(cases),
+                "by_check": dg.MetadataValue.json(dict(Counter(rules))),
+                "first_cases": dg.MetadataValue.md("```\n" + cases.head(SHOWN).to_string() + "\n```"),
+            },
+        )
+
+
+def rule_check(
+    key: dg.AssetKey, name: str, passed: bool, description: str, **values: float | str
+) -> dg.AssetCheckResult:
+    """Report a rule about a whole table."""
+    return dg.AssetCheckResult(
+        asset_key=key, check_name=name, passed=passed, description=description, metadata=dict(values)
+    )
