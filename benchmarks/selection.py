@@ -18,9 +18,9 @@ from sklearn.mixture import GaussianMixture
 
 from quimbi_assets.axes import AXES, Features, fit_reference, measure
 from quimbi_assets.clustering.candidates import fit_centers, measure_candidates
-from quimbi_assets.clustering.membership import distances_to
 from quimbi_assets.clustering.model import AxisModel, axis_model
 from quimbi_assets.clustering.prepared_sample import prepare_sample
+from quimbi_assets.clustering.scoring import distances_to
 from quimbi_assets.clustering.selection import best_division, faults, shortfall
 from quimbi_assets.errors import InactiveAxisError
 from quimbi_assets.history import Frames, History

@@ -1,18 +1,17 @@
 """What a fitted axis does for a customer: distances, memberships, evidence. The same for one and for millions.
 
-Belongs here: applying fitted figures, the state they are saved in, and which columns are read, how NULL arrives, whose
-evidence counts. Does not: fitting (``model``), the two formulas (``scaling``, ``membership``).
+Belongs here: the two formulas of distance and membership, applying fitted figures, the state they are saved in, which
+columns are read, how NULL arrives, whose evidence counts. Does not: fitting (``model``), scaling.
 """
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from quimbi_assets.clustering.membership import distances_to, memberships_from_distances
 from quimbi_assets.clustering.scaling import Array, Scaler, State
 from quimbi_assets.errors import InactiveAxisError
 
@@ -172,6 +171,69 @@ def evident(X: Any, values: Array, min_orders: int) -> NDArray[np.bool_]:
 def numbers(frame: pd.DataFrame, names: list[str]) -> Array:
     """Return columns as float64 with NaN for NULL; shape (n, len(names))."""
     return frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def distances_to(points: Array, centers: Array) -> Array:
+    """Euclidean distance of every point to every centre; shape (n, k), at least 0.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, d)
+        Customers in scaled space, finite.
+    centers : ndarray of shape (k, d)
+        Segment centres in scaled space.
+
+    Notes
+    -----
+    Differences are squared and added feature by feature rather than expanded into a matrix product: a row's
+    result then does not depend, even in its last bit, on which other rows are scored with it.
+    """
+    squared = np.zeros((len(points), len(centers)))
+    for feature in range(points.shape[1]):
+        difference = points[:, feature, None] - centers[None, :, feature]
+        squared += difference * difference
+    return np.sqrt(squared, out=squared)
+
+
+def memberships_from_distances(distances: ArrayLike, temperature: float = 1.0) -> Array:
+    """Share of a customer that belongs to each segment of an axis.
+
+    Parameters
+    ----------
+    distances : array-like of shape (n, k)
+        Distance of each customer to each centre, at least 0; infinite is allowed.
+    temperature : float
+        Softness, above 0: small values make memberships crisp.
+
+    Returns
+    -------
+    ndarray of shape (n, k)
+        Memberships in [0, 1]; every row sums to 1.
+
+    Raises
+    ------
+    ValueError
+        If a distance is NaN or negative, or the temperature is not positive.
+
+    Notes
+    -----
+    ``m_i = exp(-d_i / t) / sum_j exp(-d_j / t)``, computed after subtracting the row's smallest distance, so
+    that nothing underflows. A row of infinite distances belongs to all segments alike.
+
+    Examples
+    --------
+    >>> memberships_from_distances([[0.5, 2.0, 3.5]]).round(3)
+    array([[0.786, 0.175, 0.039]])
+    """
+    d = np.asarray(distances, dtype=np.float64)
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, not {temperature}")
+    if not (d >= 0).all():
+        raise ValueError("distances must be numbers of at least 0")
+    nearest = d.min(axis=1, keepdims=True)
+    gaps = np.where(np.isinf(nearest), 0.0, d - np.where(np.isinf(nearest), 0.0, nearest))
+    weights = np.exp(-gaps / temperature)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def to_plain(state: dict[str, Any]) -> dict[str, Any]:

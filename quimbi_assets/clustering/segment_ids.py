@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from quimbi_assets.clustering.membership import distances_to
 from quimbi_assets.clustering.quality import contingency, jaccard
 from quimbi_assets.clustering.scaling import Array
-from quimbi_assets.clustering.scoring import FittedAxis
+from quimbi_assets.clustering.scoring import FittedAxis, distances_to
 
 KEPT = 0.5
 """Similarity from which two matched segments are the same one. Above a Jaccard index of one half no two segments can

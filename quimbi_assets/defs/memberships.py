@@ -1,6 +1,6 @@
 """Stage 3, applied: every customer's membership in every segment of every active axis.
 
-Belongs here: scoring with the model that serves, batch by batch. Does not: the formula (``clustering.membership``).
+Belongs here: scoring with the model that serves, batch by batch. Does not: the formula (``clustering.scoring``).
 """
 
 from collections.abc import Iterator

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from quimbi_assets.clustering.membership import memberships_from_distances
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.scoring import memberships_from_distances
 
 N_ORDERS = "n_orders"
 

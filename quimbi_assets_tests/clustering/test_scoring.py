@@ -3,9 +3,49 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import pytest
 import skops.io
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.scoring import distances_to, memberships_from_distances
+
+
+def test_the_documented_example():
+    memberships = memberships_from_distances([[0.5, 2.0, 3.5]])
+    np.testing.assert_allclose(memberships, [[0.786, 0.175, 0.039]], atol=5e-4)
+
+
+@given(arrays(np.float64, (4, 5), elements=st.floats(0, np.inf, allow_nan=False)))
+def test_rows_sum_to_one_and_the_nearest_wins(distances):
+    memberships = memberships_from_distances(distances)
+    np.testing.assert_allclose(memberships.sum(axis=1), 1.0, atol=1e-9)
+    rows = np.arange(len(distances))
+    np.testing.assert_allclose(memberships[rows, distances.argmin(axis=1)], memberships.max(axis=1))
+
+
+def test_far_from_everything_still_tells_who_is_nearer():
+    np.testing.assert_allclose(memberships_from_distances([[1e6, 1e6 + 1]]), memberships_from_distances([[0, 1]]))
+
+
+def test_temperature_softens():
+    crisp, soft = (memberships_from_distances([[1.0, 2.0]], t)[0, 0] for t in (0.1, 10.0))
+    assert crisp > 0.99
+    assert 0.5 < soft < 0.53
+
+
+@pytest.mark.parametrize(("distances", "temperature"), [([[np.nan, 1]], 1), ([[-1.0, 1]], 1), ([[1.0, 1]], 0)])
+def test_what_is_no_distance_is_refused(distances, temperature):
+    with pytest.raises(ValueError, match=r"distances|temperature"):
+        memberships_from_distances(distances, temperature)
+
+
+def test_distances_of_a_three_four_five_triangle():
+    np.testing.assert_array_equal(
+        distances_to(np.array([[0.0, 0.0], [3.0, 0.0]]), np.array([[3.0, 4.0]])), [[5.0], [4.0]]
+    )
 
 
 def fitted():

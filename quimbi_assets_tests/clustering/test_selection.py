@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from quimbi_assets.clustering.candidates import Candidate, measure_candidates
+from quimbi_assets.clustering.fitting import ChampionSetup, search_subsets
 from quimbi_assets.clustering.quality import Stability
 from quimbi_assets.clustering.selection import chosen_faults, selection_table
-from quimbi_assets.clustering.subset_search import ChampionSetup, search_subsets
 
 
 def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, clusters=None):

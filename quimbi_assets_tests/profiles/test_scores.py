@@ -3,7 +3,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from quimbi_assets.clustering.membership import distances_to, memberships_from_distances
+from quimbi_assets.clustering.scoring import distances_to, memberships_from_distances
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_from_table, scores_schema, scores_to_table
 
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.clustering.fitting import ChampionSetup, search_subsets
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.subset_search import ChampionSetup, search_subsets
 from quimbi_assets_tests.clustering.test_selection import candidate
 
 
