@@ -103,7 +103,7 @@ class Outcome:
     """What an axis claims to tell of the days to come, and is held to by the backtest."""
 
     name: str
-    """One of the axis's features, measured on those days alone, or a quantity of ``backtest.outcomes``."""
+    """One of the axis's features, measured on those days alone, or a quantity of ``backtest.hold_out``."""
     absent: float | None = None
     """Value of a customer who did not order in those days; None: only those who did are looked at."""
     log: bool = False

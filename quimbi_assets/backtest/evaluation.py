@@ -1,27 +1,65 @@
-"""A store's backtest: all cut-offs, and for each axis whether its segments beat RFM.
+"""A store's backtest: at each cut-off, fits on what was known, held against what came; whether segments beat RFM.
 
-Belongs here: the choice of cut-offs, the table over them, its picture. Does not: a single cut-off (``cut_off``).
+Belongs here: one cut-off, the choice of all, the table over them, its picture. Does not: statistics (``baseline``),
+outcomes (``hold_out``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from quimbi_assets.axes import AXES
-from quimbi_assets.backtest.cut_off import Finding, evaluate_cut_off
+from quimbi_assets.axes import AXES, Features, Outcome, fit_reference, measure
+from quimbi_assets.backtest.baseline import explained_share, resample_weights, rfm_groupings, rfm_scores, sharp
+from quimbi_assets.backtest.hold_out import HoldOut, measure_hold_out, measure_outcome, outcomes_of
 from quimbi_assets.churn.cut_offs import rolling_cut_offs
+from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_words, plain_axes, to_png
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
+from quimbi_assets.instants import Instant
+from quimbi_assets.pipeline import fit_store
 
+Array = NDArray[np.float64]
+
+N_RESAMPLES = 200
+FEWEST_CUSTOMERS = 100
+"""Customers with a defined outcome below which nothing is said about it."""
 HORIZON_DAYS = 90
 """Days between cut-offs, too, so that outcomes do not overlap."""
 MOST_CUT_OFFS = 3
 SHORTEST_HISTORY_DAYS = 90
 CONFIDENCE = (0.05, 0.95)
 BETTER, LEVEL, WORSE, UNKNOWN = "better", "level", "worse", "not measured"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one axis's segments and as many RFM groups explained after one cut-off (naive UTC).
+
+    Parameters
+    ----------
+    n_customers : int
+        Customers with a defined outcome; of several outcomes the fewest.
+    segments, memberships, rfm : float
+        Explained share of variance, mean over the outcomes: by each customer's dominant segment, by the memberships in
+        all of them, and by the one of the two RFM groupings that explains more.
+    differences, membership_differences : ndarray of shape (n_resamples,)
+        Segments less RFM, and memberships less RFM, over resampled customers.
+    """
+
+    axis: str
+    cut: pd.Timestamp
+    n_segments: int
+    n_customers: int
+    outcomes: tuple[str, ...]
+    segments: float
+    memberships: float
+    rfm: float
+    differences: Array
+    membership_differences: Array
 
 
 @dataclass(frozen=True)
@@ -32,8 +70,6 @@ class Backtest:
     ----------
     cut_offs : list of Timestamp
         Naive UTC, ascending.
-    horizon_days : int
-        Days after a cut-off whose outcomes count.
     axes : DataFrame of n_axes rows
         By ``axis``: ``verdict`` (``better`` or ``worse`` than RFM where the 90 % interval of the difference leaves out
         0, ``level`` between, ``not measured``), ``segments`` and ``rfm`` (share of variance explained, mean over
@@ -55,13 +91,7 @@ def backtest(
 ) -> Backtest:
     """Try a store's segments on its own past: same history and seed, same result.
 
-    Parameters
-    ----------
-    history : History
-    random_state : int
-        Seed of everything random.
-    progress : callable
-        Hears a message and the share already done.
+    ``progress`` hears a message and the share already done.
 
     Raises
     ------
@@ -88,6 +118,82 @@ def backtest(
         findings += more
         reasons |= why
     return Backtest(cut_offs, HORIZON_DAYS, _axes(findings, reasons), _by_cut_off(findings))
+
+
+def evaluate_cut_off(
+    history: History, cut_off: Instant, days: int, *, random_state: int = 0
+) -> tuple[list[Finding], dict[str, str]]:
+    """Fit every axis as of a cut-off and see what its segments tell about the next ``days`` days, over by the end.
+
+    Of customers known then, a seeded sample as large as that of a fit is looked at. Returns findings, and by axis why
+    there is none.
+    """
+    options, then = FitOptions(random_state=random_state, pictures=False), history.until(cut_off)
+    reference, recorded = fit_reference(then), then.recorded
+    sample = then.sample(options.max_sample, random_state)
+    known = Features(measure(sample, reference=reference, recorded=recorded))
+    fitted = fit_store(then, features=known, reference=reference, recorded=recorded, options=options, noise_test=False)
+    reasons = known.inactive | dict(fitted.inactive)
+    frequency, value = known["purchase_frequency"], known["purchase_value"]
+    hold_out = measure_hold_out(history, frequency.index, cut_off, days, recorded=recorded, reference=reference)
+    scores = rfm_scores(frequency["days_since_last_order"], frequency["n_orders"], value["lifetime_value"])
+    findings = []
+    for name, model in fitted.models.items():
+        groups = rfm_groupings(scores, model.k_, random_state)
+        finding = _finding(name, cut_off, hold_out, model.predict_proba(known[name]), groups, random_state)
+        if finding is None:
+            reasons[name] = "its outcome is not recorded, the same for everyone, or defined for too few customers"
+        else:
+            findings.append(finding)
+    return findings, reasons
+
+
+def _finding(
+    name: str,
+    cut: pd.Timestamp,
+    hold_out: HoldOut,
+    memberships: Array,
+    yardsticks: Sequence[NDArray[np.intp]],
+    random_state: int,
+) -> Finding | None:
+    """Explain an axis's outcomes by its segments and by the better yardstick; None where there is none to explain."""
+    outcomes = {o.name: v for o in outcomes_of(name) if (v := _values(name, o, hold_out)) is not None}
+    if not outcomes:
+        return None
+    weights, values = resample_weights(len(memberships), N_RESAMPLES, random_state), list(outcomes.values())
+    segments = _explained(values, sharp(np.argmax(memberships, axis=1)), weights)
+    fuzzy = _explained(values, memberships, weights)
+    rfm = max((_explained(values, sharp(other), weights) for other in yardsticks), key=lambda shares: shares[0])
+    return Finding(
+        axis=name,
+        cut=cut,
+        n_segments=memberships.shape[1],
+        n_customers=min(int(np.isfinite(v).sum()) for v in values),
+        outcomes=tuple(outcomes),
+        segments=float(segments[0]),
+        memberships=float(fuzzy[0]),
+        rfm=float(rfm[0]),
+        differences=segments[1:] - rfm[1:],
+        membership_differences=fuzzy[1:] - rfm[1:],
+    )
+
+
+def _explained(outcomes: Sequence[Array], memberships: Array, weights: Array) -> Array:
+    """Mean share of variance explained over the outcomes: of the customers, then of every resample of them."""
+    counted = np.vstack([np.ones(len(memberships)), weights])
+    defined = [np.isfinite(values) for values in outcomes]
+    shares = [explained_share(v[d], memberships[d], counted[:, d]) for v, d in zip(outcomes, defined, strict=True)]
+    # In a resample where a rare outcome never occurs there is nothing to explain.
+    return np.asarray(np.mean(np.nan_to_num(shares), axis=0), dtype=np.float64)
+
+
+def _values(axis_name: str, outcome: Outcome, hold_out: HoldOut) -> Array | None:
+    """Return an outcome worth explaining: recorded, defined for enough customers, and not the same for all."""
+    values = measure_outcome(axis_name, outcome, hold_out)
+    if values is None:
+        return None
+    defined = values[np.isfinite(values)]
+    return values if len(defined) >= FEWEST_CUSTOMERS and np.ptp(defined) > 0 else None
 
 
 def _by_cut_off(findings: list[Finding]) -> pd.DataFrame:

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.backtest.cut_off import evaluate_cut_off
-from quimbi_assets.backtest.evaluation import backtest, draw_backtest
+from quimbi_assets.backtest.evaluation import backtest, draw_backtest, evaluate_cut_off
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
@@ -79,7 +78,7 @@ def test_a_short_history_is_refused():
 
 
 def test_no_more_customers_than_a_fit_takes_are_looked_at(store, monkeypatch):
-    monkeypatch.setattr("quimbi_assets.backtest.cut_off.FitOptions", partial(FitOptions, max_sample=300))
+    monkeypatch.setattr("quimbi_assets.backtest.evaluation.FitOptions", partial(FitOptions, max_sample=300))
     findings, _ = evaluate_cut_off(History.from_frames(store.orders, store.order_items), pd.Timestamp("2025-07-01"), 90)
     (frequency,) = [finding for finding in findings if finding.axis == "purchase_frequency"]
     assert frequency.n_customers == 300

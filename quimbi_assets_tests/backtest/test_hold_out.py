@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES, fit_reference
-from quimbi_assets.backtest.hold_out import measure_hold_out
-from quimbi_assets.backtest.outcomes import FORMULAS, measure_outcome, outcomes_of
+from quimbi_assets.backtest.hold_out import FORMULAS, measure_hold_out, measure_outcome, outcomes_of
 from quimbi_assets.history import History
 
 CUT = pd.Timestamp("2025-03-03")
