@@ -124,8 +124,8 @@ def _cheap_prices() -> ir.Table:
         n=lines.count(), median=lines.price.quantile(0.5), cheap_price=lines.price.quantile(CHEAP_QUANTILE)
     )
     # A product that hardly ever changes price has no cheapest decile to hunt for.
-    kept = history.filter((history.n >= MIN_PRICE_HISTORY) & (history.cheap_price < history["median"]))
-    return kept.filter(kept.product_id.notnull()).select("product_id", "cheap_price").order_by("product_id")
+    varied = history.filter((history.n >= MIN_PRICE_HISTORY) & (history.cheap_price < history["median"]))
+    return varied.filter(varied.product_id.notnull()).select("product_id", "cheap_price").order_by("product_id")
 
 
 def _luxury_prices() -> ir.Table:

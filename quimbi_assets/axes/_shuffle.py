@@ -213,12 +213,12 @@ def _extract_group(stores: Sequence[Frames], extract: Extract) -> Iterator[dict[
 
 
 def _joined(frames: Sequence[pd.DataFrame | None], ids: list[str], marks: list[str]) -> Any:
-    rows = [_marked(frame, ids, mark) for frame, mark in zip(frames, marks, strict=True) if frame is not None]
+    rows = [
+        frame.assign(**{column: mark + frame[column].astype("str") for column in ids})
+        for frame, mark in zip(frames, marks, strict=True)
+        if frame is not None
+    ]
     return pd.concat(rows, ignore_index=True) if rows else None
-
-
-def _marked(frame: pd.DataFrame, ids: list[str], mark: str) -> pd.DataFrame:
-    return frame.assign(**{column: mark + frame[column].astype("str") for column in ids})
 
 
 def _of_store(table: pd.DataFrame, mark: str) -> pd.DataFrame:

@@ -63,8 +63,8 @@ def _with_topics(tickets: ir.Table) -> ir.Table:
     """Add whether a ticket is about each topic."""
     tags, subject = tickets.tags.lower(), tickets.subject.lower()
     by_tags = {name: tags.re_search(words).fill_null(False) for name, words in TOPICS}
-    told = reduce(or_, by_tags.values())
-    by_subject = {name: ~told & subject.re_search(words).fill_null(False) for name, words in TOPICS}
+    has_topic = reduce(or_, by_tags.values())
+    by_subject = {name: ~has_topic & subject.re_search(words).fill_null(False) for name, words in TOPICS}
     return tickets.mutate(**{name: by_tags[name] | by_subject[name] for name, _ in TOPICS})
 
 
