@@ -17,17 +17,6 @@ from quimbi_assets.profiles.archetype_choice import ArchetypeChoice
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.fingerprint import axis_order
 
-COLUMNS = (
-    "store_id",
-    "archetype_id",
-    "name",
-    "traits",
-    "customer_count",
-    "population_percentage",
-    "valid_from",
-    "valid_to",
-    "as_of",
-)
 FEWEST_WORDS = 2
 """Segments that a name consists of, where that is enough to tell it from the others."""
 POPULATION = "all customers"
@@ -55,7 +44,7 @@ def archetype_rows(
     Returns
     -------
     DataFrame of n_archetypes rows
-        ``COLUMNS``, largest archetype first; ``traits`` as JSON text
+        Of the table ``archetypes``, largest first; ``traits`` as JSON text
         ``{axis: {"segment_id": ..., "segment_name": ...}}``; ``population_percentage`` 0-100; names are unique.
 
     Raises

@@ -12,7 +12,7 @@ from typing import Any
 
 from dagster import ConfigurableResource
 
-from quimbi_assets.resources.home import artifacts_dir
+from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database, open_database
 
@@ -41,7 +41,8 @@ class MlflowTracking(ConfigurableResource[Any]):
 
     def tracking(self) -> Tracking:
         """Return the tracking client, one per process and database."""
-        return _tracking(open_database().mlflow_url, self.artifact_root or str(artifacts_dir()))
+        root = self.artifact_root or str(directory(quimbi_home() / "mlartifacts"))
+        return _tracking(open_database().mlflow_url, root)
 
 
 def _import_all() -> None:

@@ -15,16 +15,6 @@ def quimbi_home() -> Path:
     return directory(Path(chosen).expanduser().absolute())
 
 
-def storage_dir() -> Path:
-    """Return the directory of the Parquet files that assets hand to each other, created if missing."""
-    return directory(quimbi_home() / "storage")
-
-
-def artifacts_dir() -> Path:
-    """Return the directory of MLflow's artifacts (models, plots), created if missing."""
-    return directory(quimbi_home() / "mlartifacts")
-
-
 def directory(path: Path) -> Path:
     """Return `path`, created with its parents if missing.
 

@@ -16,7 +16,7 @@ from quimbi_assets.axis_table import AxisTable, Facts, write_table
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import arrow_schema
-from quimbi_assets.resources.home import storage_dir
+from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.store import Store
 
 RAW: Mapping[str, AssetKey] = {
@@ -119,4 +119,4 @@ def parquet_tables(base_url: str | None = None) -> ParquetTables:
         Where they rest; default ``QUIMBI_STORAGE_URL``, else ``$QUIMBI_HOME/storage``.
     """
     url = base_url or os.environ.get("QUIMBI_STORAGE_URL")
-    return ParquetTables(UPath(url) if url else UPath(storage_dir()))
+    return ParquetTables(UPath(url) if url else UPath(directory(quimbi_home() / "storage")))

@@ -2,7 +2,7 @@
 
 Belongs here: running them. Does not: any change itself. A new change is a file ``versions/00NN_what.py`` whose
 ``down_revision`` is the present `HEAD`; then `HEAD` moves to it (a test compares them). There is no way back: nobody
-goes from a newer schema to an older one. What came before the first release is one file, ``0013_schema``.
+goes from a newer schema to an older one. What came before the first release is one file, ``0013_schema.sql``.
 """
 
 from pathlib import Path

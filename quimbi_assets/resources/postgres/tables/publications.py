@@ -19,29 +19,11 @@ from psycopg2.extras import execute_values
 
 from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.instants import Instant, to_instant
-from quimbi_assets.profiles.archetype_rows import COLUMNS as ARCHETYPE_COLUMNS
 from quimbi_assets.resources.postgres.copy import copy_frame, lock
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.run_lock import lost
 from quimbi_assets.resources.postgres.tables.promotions import mark_published
 
-SEGMENT_COLUMNS = (
-    "store_id",
-    "axis_name",
-    "segment_id",
-    "segment_name",
-    "interpretation",
-    "cluster_center",
-    "scaler_params",
-    "population_percentage",
-    "customer_count",
-    "valid_from",
-    "valid_to",
-    "model_version",
-    "stability",
-    "name_source",
-    "text_source",
-)
 PERSONS_NAMES = """
     UPDATE quimbi.dim_segment_master AS current SET segment_name = renamed.segment_name, name_source = 'person'
     FROM quimbi.segment_renames AS renamed
@@ -125,19 +107,6 @@ class Published(NamedTuple):
     model_versions: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _Versioned:
-    """A table whose rows hold from ``valid_from`` to ``valid_to``; ``sets``: what tells sets apart that end apart."""
-
-    name: str
-    columns: tuple[str, ...]
-    sets: str
-
-
-SEGMENTS = _Versioned("dim_segment_master", SEGMENT_COLUMNS, "axis_name")
-ARCHETYPES = _Versioned("archetypes", ARCHETYPE_COLUMNS, "store_id")
-
-
 def publish_run(database: Database, publication: Publication, holds_lock: Callable[[], bool]) -> None:
     """Publish a run's result: readers see what was there until all of it is, and if anything fails they go on so.
 
@@ -159,12 +128,12 @@ def publish_run(database: Database, publication: Publication, holds_lock: Callab
         _write_lineage(cursor, store_id, publication.lineage)
         _write_axes(cursor, store_id, publication.axes)
         without_segments = [axis for axis, state in publication.axes.items() if state.status == INACTIVE]
-        _replace(cursor, SEGMENTS, store_id, publication.segments, without_segments)
+        _replace(cursor, "dim_segment_master", "axis_name", store_id, publication.segments, without_segments)
         cursor.execute(PERSONS_NAMES, (store_id, list(publication.segments)))
         _refuse_mixture(cursor, store_id, publication.model_versions)
         mark_published(cursor, store_id, number, publication.model_versions)
         _replace_profiles(cursor, store_id, publication.profiles)
-        _replace(cursor, ARCHETYPES, store_id, {store_id: publication.archetypes()})
+        _replace(cursor, "archetypes", "store_id", store_id, {store_id: publication.archetypes()})
         if not holds_lock():
             raise lost(store_id)
 
@@ -249,32 +218,28 @@ def _write_axes(cursor: Any, store_id: str, axes: Mapping[str, AxisState]) -> No
 
 
 def _replace(
-    cursor: Any, table: _Versioned, store_id: str, rows: Mapping[str, pd.DataFrame], ended: Sequence[str] = ()
+    cursor: Any, table: str, sets: str, store_id: str, rows: Mapping[str, pd.DataFrame], ended: Sequence[str] = ()
 ) -> None:
-    """Make these the current rows of their sets; those until now end where these begin, of ``ended`` sets now."""
+    """Make these the current rows of their sets; those until now end where these begin, of ``ended`` sets now.
+
+    Rows of ``table`` hold from ``valid_from`` to ``valid_to``; the column ``sets`` tells sets apart that end apart.
+    """
     starts = {name: str(frame["valid_from"].iloc[0]) for name, frame in rows.items() if len(frame)}
     cursor.execute(
         f"""
-        UPDATE quimbi.{table.name} SET valid_to = coalesce((%(starts)s::jsonb ->> {table.sets})::timestamptz, now())
-        WHERE store_id = %(store)s AND {table.sets} = ANY(%(sets)s) AND valid_to IS NULL
-            AND valid_from IS DISTINCT FROM (%(starts)s::jsonb ->> {table.sets})::timestamptz
+        UPDATE quimbi.{table} SET valid_to = coalesce((%(starts)s::jsonb ->> {sets})::timestamptz, now())
+        WHERE store_id = %(store)s AND {sets} = ANY(%(sets)s) AND valid_to IS NULL
+            AND valid_from IS DISTINCT FROM (%(starts)s::jsonb ->> {sets})::timestamptz
         """,
         {"store": store_id, "starts": json.dumps(starts), "sets": [*rows, *ended]},
     )
     for frame in rows.values():
-        _insert(cursor, table, frame)
-
-
-def _insert(cursor: Any, table: _Versioned, frame: pd.DataFrame) -> None:
-    records = [
-        tuple(None if pd.isna(value) else value for value in record)
-        for record in frame[list(table.columns)].astype(object).itertuples(index=False, name=None)
-    ]
-    execute_values(
-        cursor,
-        f"INSERT INTO quimbi.{table.name} ({', '.join(table.columns)}) VALUES %s ON CONFLICT DO NOTHING",
-        records,
-    )
+        plain = frame.astype(object).where(frame.notna(), None)
+        execute_values(
+            cursor,
+            f"INSERT INTO quimbi.{table} ({', '.join(frame.columns)}) VALUES %s ON CONFLICT DO NOTHING",
+            plain.itertuples(index=False, name=None),
+        )
 
 
 def _refuse_mixture(cursor: Any, store_id: str, versions: Mapping[str, str]) -> None:
