@@ -58,12 +58,10 @@ def open_store(
     policy: OrderPolicy | None = None,
     business_hours: BusinessHours | None = None,
 ) -> "StoreAnalysis":
-    """Open a store to look at.
+    """Open a store to look at: without ``orders``, one that was loaded into the database, with its own settings.
 
     Parameters
     ----------
-    store_id : str
-        Its name; without ``orders``, a store that was loaded into the database, with its own settings.
     orders, items, tickets : DataFrame, str or Path, optional
         Frames, or CSV or Parquet files, with columns under any name that ``quimbi load`` understands. Without
         ``items``, lines are taken from orders that are a line export. Tickets find their customers by ``customer_id``
@@ -175,24 +173,15 @@ def _of_customers(tickets: _Accepted, orders: _Accepted) -> tuple[_Accepted, str
 
 @dataclass(frozen=True, repr=False)
 class StoreAnalysis:
-    """A store, ready to be segmented.
-
-    Parameters
-    ----------
-    history : History
-        What it recorded.
-    policy_report : dict of str to int
-        What its order policy did, in words and rows.
-    refused : mapping of table to DataFrame
-        ``row`` and ``reason`` of rows that cannot be used.
-    notes : list of str
-        What else to know: how many tickets are of known customers.
-    """
+    """A store, ready to be segmented."""
 
     history: History
     policy_report: Report
+    """What its order policy did, in words and rows."""
     refused: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """By table, ``row`` and ``reason`` of rows that cannot be used."""
     notes: list[str] = field(default_factory=list)
+    """What else to know: how many tickets are of known customers."""
     _folder: Any = None
 
     def __repr__(self) -> str:
@@ -219,14 +208,10 @@ class StoreAnalysis:
         min_population: int = 100,
         random_state: int = 0,
     ) -> "Discovery":
-        """Find the segments of every axis.
+        """Find the segments, ``min_k`` to ``max_k`` of them, of every axis or of some.
 
         Parameters
         ----------
-        axes : iterable of str, or str, optional
-            All by default.
-        min_k, max_k : int
-            Fewest and most segments of an axis.
         ai_naming : bool
             Let Claude name the segments (``ANTHROPIC_API_KEY``); by rule otherwise.
         as_of : Instant or str, optional
@@ -259,26 +244,14 @@ class StoreAnalysis:
 
 @dataclass(frozen=True, repr=False)
 class Discovery:
-    """What was found in a store.
-
-    Parameters
-    ----------
-    store : StoreAnalysis
-        Whose it is.
-    history : History
-        What the models saw.
-    fitted : FittedStore
-        Models, reference and noise tests.
-    sample : Features
-        Of the customers that shaped the fits.
-    ai_naming : bool
-        Whether Claude names the segments.
-    """
+    """What was found in a store."""
 
     store: StoreAnalysis
     history: History
+    """What the models saw."""
     fitted: FittedStore
     sample: Features
+    """Of the customers that shaped the fits."""
     ai_naming: bool = False
 
     def __repr__(self) -> str:
@@ -329,8 +302,8 @@ class Discovery:
             named.insert(0, "axis", axis)
             rows.append(named.assign(customers=named["segment_id"].map(counts)))
         columns = ["axis", "segment_id", "segment_name", "interpretation", "customers"]
-        found = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
-        return found.assign(share=found["customers"] / max(len(self.history.population), 1))
+        segments = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
+        return segments.assign(share=segments["customers"] / max(len(self.history.population), 1))
 
     def _plan(self, axis: str) -> NamePlan:
         currency = self.history.store.currency or ""
@@ -345,17 +318,9 @@ class Discovery:
         return {axis: answer.conversation.passed for axis, answer in answers.items()}
 
     def memberships(self, axis: str, by: By = "name") -> pd.DataFrame:
-        """Return how much each customer belongs to each segment of an axis (0-1, rows sum to 1).
+        """Return how much each customer belongs to each segment of an axis, by name or by id.
 
-        Returns
-        -------
-        DataFrame, shape (n_customers, k)
-            Columns are the segments, by name or by id.
-
-        Raises
-        ------
-        UnknownAxisError
-            If the axis has no segments, with those that do.
+        Shape (n_customers, k), 0-1, rows sum to 1. An axis without segments is an ``UnknownAxisError``.
         """
         if axis not in self.scores:
             raise UnknownAxisError(f"axis {axis} has no segments here; there are: {', '.join(self.scores)}")
@@ -381,18 +346,11 @@ class Discovery:
         return {str(axis): dict(zip(rows["segment_id"], rows[shown], strict=True)) for axis, rows in own}
 
     def profile(self, customer_ids: Iterable[str] | str) -> pd.DataFrame:
-        """Profile some customers, or one.
+        """Profile some customers, or one, in the order asked for.
 
-        Returns
-        -------
-        DataFrame
-            Indexed by ``customer_id``, in the order asked for: the columns of ``customer_profiles``, ``segments``: by
-            axis ``id``, ``name``, ``membership`` and ``strength``, and ``archetype``: its ``id`` and ``name``.
-
-        Raises
-        ------
-        BadInputError
-            If a customer is unknown, or none was asked for.
+        Columns are those of ``customer_profiles``, ``segments``: by axis ``id``, ``name``, ``membership`` and
+        ``strength``, and ``archetype``: its ``id`` and ``name``. A customer who is unknown, or none, is a
+        ``BadInputError``.
         """
         ids = [customer_ids] if isinstance(customer_ids, str) else customer_ids
         wanted = pd.Index([str(customer) for customer in ids], name="customer_id")

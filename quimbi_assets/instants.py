@@ -19,13 +19,7 @@ MONDAY = 0
 
 
 def zone(name: str) -> ZoneInfo:
-    """Return a time zone by its IANA name.
-
-    Raises
-    ------
-    BadInputError
-        If there is none of that name.
-    """
+    """Return a time zone by its IANA name; where there is none of that name it is a ``BadInputError``."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError, TypeError):
@@ -33,14 +27,7 @@ def zone(name: str) -> ZoneInfo:
 
 
 def to_instant(value: str | date | datetime | pd.Timestamp, what: str = "instant") -> Instant:
-    """Read an instant; what carries no offset is UTC.
-
-    Parameters
-    ----------
-    value
-        ISO 8601 text, or a date or time.
-    what : str
-        What to call it in a message.
+    """Read an instant, text in ISO 8601 among them; what carries no offset is UTC. `what` is its name in a message.
 
     Raises
     ------
@@ -56,7 +43,7 @@ def to_instant(value: str | date | datetime | pd.Timestamp, what: str = "instant
         stamp = pd.Timestamp(value)
     except ValueError as error:
         raise BadInputError(_unreadable(what, value)) from error
-    if stamp is pd.NaT:
+    if pd.isna(stamp):
         raise BadInputError(_unreadable(what, value))
     return stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None)
 
@@ -84,7 +71,8 @@ def naive_utc(dates: pd.Series) -> pd.Series:
         dates = pd.to_datetime(dates, format="ISO8601", utc=True)
     if dates.dt.tz is not None:
         dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
-    return dates.dt.as_unit("us")
+    instants: pd.Series = dates.dt.as_unit("us")
+    return instants
 
 
 def end_of_day(last: Instant, time_zone: str) -> Instant:

@@ -68,8 +68,9 @@ class OrderPolicy:
     @classmethod
     def from_json(cls, text: str | Mapping[str, Any]) -> "OrderPolicy":
         """Return the policy that `text` (or its parsed form) describes; what it leaves out takes the default."""
-        recorded = _fields_of(cls, text)
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items()})
+        values = _fields_of(cls, text)
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**values)
 
 
 @dataclass(frozen=True)

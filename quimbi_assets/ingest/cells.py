@@ -84,7 +84,7 @@ def text_signs(values: pd.Series) -> Signs:
     if pd.api.types.is_float_dtype(known.dtype):
         numbers = known.to_numpy("float64")
         is_whole = (np.isfinite(numbers) & (numbers % 1 == 0)).all()
-        largest_exact = 2.0 ** (24 if known.dtype.itemsize == 4 else 53)
+        largest_exact = 2.0 ** (24 if str(known.dtype).lower() == "float32" else 53)
     else:
         for some in (known.head(100), known):  # nearly always the first hundred tell
             text = plain_text(some).dropna()

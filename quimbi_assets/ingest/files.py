@@ -165,7 +165,8 @@ def _as_frame(table: pa.Table) -> pd.DataFrame:
     index = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]
     table = table.drop_columns(index)
     exact = any(pa.types.is_integer(column.type) and column.null_count for column in table.columns)
-    return table.to_pandas(types_mapper=_WHOLE_NUMBERS.get if exact else None)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=_WHOLE_NUMBERS.get if exact else None)
+    return frame
 
 
 def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> Table:

@@ -23,13 +23,7 @@ def hashed(ids: pd.Series) -> np.ndarray:
 
 @dataclass(frozen=True)
 class IdSet:
-    """A set of ids by their hashes.
-
-    Parameters
-    ----------
-    hashes : ndarray of uint64, shape (n,)
-        Ascending, each once.
-    """
+    """A set of ids by their hashes: (n,) uint64, ascending, each once."""
 
     hashes: np.ndarray = field(default_factory=lambda: np.empty(0, "uint64"))
 
@@ -71,13 +65,9 @@ def comparable(keys: pd.Series, kind: str) -> pd.Series:
 
 
 def keyed_hashes(keys: pd.Series, secret: bytes) -> pd.Series:
-    """Return HMAC-SHA256 of each key: (n,) 64 hexadecimal digits, NULL where `keys` is.
+    """Return HMAC-SHA256 (RFC 2104) of each key: (n,) 64 hexadecimal digits, NULL where `keys` is.
 
     One call of the standard library for each distinct key: 1.2 s a million, where DuckDB's ``sha256`` takes 2.1 s.
-
-    References
-    ----------
-    RFC 2104.
     """
     codes, distinct = pd.factorize(keys)
     ready = hmac.new(secret, digestmod="sha256")
@@ -94,12 +84,8 @@ def keyed_hashes(keys: pd.Series, secret: bytes) -> pd.Series:
 def addresses_of(keys: pd.DataFrame, customers: pd.Series, at: pd.Series) -> pd.Series:
     """Return the customer of each e-mail address that orders carry, by the comparable address.
 
-    Of several customers with one address it is the one who ordered last. A customer may be known by an address alone.
-
-    Parameters
-    ----------
-    keys : pandas.DataFrame
-        (n_orders, n) columns of addresses beside the customer's id, possibly none; indexed as `customers` and `at`.
+    Of several customers with one address it is the one who ordered last. A customer may be known by an address alone:
+    `keys` are the columns of addresses beside the customer's id, possibly none, indexed as `customers` and `at`.
     """
     named = [pd.DataFrame({"key": comparable(keys[name], "email"), "customer": customers, "at": at}) for name in keys]
     itself = pd.DataFrame({"key": comparable(customers, "email"), "customer": customers, "at": at.min()})
@@ -113,18 +99,8 @@ def find_customers(
     """Find whose rows are: every key they carry is tried, the column that meets most customers first.
 
     Ids of two systems may agree by chance, addresses do not: ids are trusted only if, where a row's address says who it
-    is, they mostly say the same.
-
-    Parameters
-    ----------
-    keys : pandas.DataFrame
-        (n, n_sources) text.
-    kinds : mapping of str to str
-        Column of `keys` → ``email`` or a kind of id.
-    customers : pandas.Series
-        Ids of those who have orders.
-    addresses : pandas.Series
-        As `addresses_of` returns it.
+    is, they mostly say the same. `kinds` says of each column of `keys` whether it holds ``email`` or a kind of id,
+    `customers` are the ids of those who have orders, `addresses` as `addresses_of` returns them.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from quimbi_assets.ingest.cells import as_text, largest_amount
 from quimbi_assets.ingest.files import Chunk
 from quimbi_assets.ingest.keys import IdSet, hashed
 from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_rows, refused_rows, stored_schema
-from quimbi_assets.ingest.survey import Survey, counted, most_common, watched_ids
+from quimbi_assets.ingest.survey import Survey, counted, watched_ids
 
 TWICE = "occurs twice with different contents; the first was kept"
 NO_ORDER = "no accepted order has this order_id"
@@ -52,11 +52,6 @@ class Tally:
     """Accepted orders by currency."""
 
     @property
-    def usual_currency(self) -> str | None:
-        """The currency of most accepted orders; of several the first by name."""
-        return most_common(self.currencies)
-
-    @property
     def n_refused(self) -> int:
         """Rows refused."""
         return self.refused.total()
@@ -70,16 +65,8 @@ class Tally:
 class Preparation:
     """Sorts a file's rows into accepted and refused, chunk by chunk in the file's order.
 
-    Parameters
-    ----------
-    time_zone : str
-        IANA zone of dates without offset.
-    now : pandas.Timestamp
-        Present instant, with zone; later dates (by more than a day, for clocks that differ) are refused.
-    currency : str, optional
-        The store's currency, which tells what amount is absurd.
-    known_orders : IdSet, optional
-        Of lines: the orders they may belong to.
+    Dates without offset are in `time_zone`; those after `now` (with zone), by more than a day for clocks that differ,
+    are refused. `currency`, the store's, tells what amount is absurd. Lines may belong to `known_orders`.
     """
 
     def __init__(
@@ -142,7 +129,7 @@ class Preparation:
         seen = (place >= 0) & (self._seen[place] > 0) if len(self._seen) else np.zeros(len(frame), bool)
         self._seen[place[place >= 0]] = 1
         headless = (self.survey.heads.place(hashes) < 0) & ~ids.duplicated() & ~seen
-        return frame[frame[self.survey.columns["total_price"]].notna() | headless]
+        return frame.loc[frame[self.survey.columns["total_price"]].notna() | headless]
 
     def _read_status(self, frame: pd.DataFrame, typed: pd.DataFrame) -> None:
         """Fill in what several columns say together."""

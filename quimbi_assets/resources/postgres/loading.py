@@ -23,7 +23,7 @@ from quimbi_assets.ingest.keys import IdSet, hashed
 from quimbi_assets.ingest.policy import DROPPED, dropped_line, dropped_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.rows import broken_rows
-from quimbi_assets.ingest.survey import Survey, survey
+from quimbi_assets.ingest.survey import Survey, most_common, survey
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import copy as bulk
@@ -225,7 +225,7 @@ class _Load:
         if self._store.currency or found.spec is ORDERS:
             return self._store.currency or found.currency
         if ORDERS.name in self._transfers:
-            return self._transfers[ORDERS.name].preparation.tally.usual_currency
+            return most_common(self._transfers[ORDERS.name].preparation.tally.currencies)
         return common_currency(self._database, self._store.store_id)
 
     def _known_orders(self) -> IdSet:
