@@ -31,31 +31,19 @@ SERIALIZATION, DEADLOCK, TOO_MANY, SHUTTING_DOWN = "40001", "40P01", "53300", "5
 
 @dataclass(frozen=True)
 class Database:
-    """Addresses of the three databases on one server: the store's, Dagster's storage, MLflow's backend.
-
-    ``postgresql://...``, as libpq, psycopg2 and ADBC take them.
-    """
+    """Addresses of the three databases on one server: the store's, Dagster's storage, MLflow's backend."""
 
     libpq_url: str
-    dagster_libpq_url: str
-    mlflow_libpq_url: str
+    """``postgresql://...``, as libpq, psycopg2 and ADBC take it; the others are as SQLAlchemy does."""
+    dagster_url: str
+    mlflow_url: str
     home: Path | None = None
     """Home of the embedded server; None for a server given by ``DATABASE_URL``."""
 
     @property
     def url(self) -> str:
-        """Store database for SQLAlchemy, the psycopg2 driver named (SQLAlchemy 2.1 would pick another)."""
-        return for_sqlalchemy(self.libpq_url)
-
-    @property
-    def dagster_url(self) -> str:
-        """Dagster's database for SQLAlchemy."""
-        return for_sqlalchemy(self.dagster_libpq_url)
-
-    @property
-    def mlflow_url(self) -> str:
-        """MLflow's database for SQLAlchemy."""
-        return for_sqlalchemy(self.mlflow_libpq_url)
+        """Store database for SQLAlchemy."""
+        return _for_sqlalchemy(self.libpq_url)
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -72,7 +60,7 @@ class Database:
         """Yield the database as it is at one instant: all that is read through it in the block belongs together."""
         with self.transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield _Snapshot(self.libpq_url, self.dagster_libpq_url, self.mlflow_libpq_url, self.home, cursor)
+            yield _Snapshot(self.libpq_url, self.dagster_url, self.mlflow_url, self.home, cursor)
 
     def query(self, sql: str, parameters: Any = None) -> pd.DataFrame:
         """Return a query's rows, columns as it names them, JSON as Python objects.
@@ -151,12 +139,13 @@ def _external(url: str) -> Database:
 
 
 def _on(server: str, store: str, dagster: str, mlflow: str, home: Path | None = None) -> Database:
-    return Database(with_name(server, store), with_name(server, dagster), with_name(server, mlflow), home)
+    others = (_for_sqlalchemy(_with_name(server, name)) for name in (dagster, mlflow))
+    return Database(_with_name(server, store), *others, home)
 
 
 def _is_current(database: Database) -> bool:
     """Tell whether all databases exist and the schema is at the version this code wants: one query."""
-    names = [database_name(url) for url in (database.dagster_libpq_url, database.mlflow_libpq_url)]
+    names = [database_name(url) for url in (database.dagster_url, database.mlflow_url)]
     question = """
         SELECT (SELECT version_num FROM quimbi.alembic_version),
                (SELECT count(*) FROM pg_database WHERE datname = ANY(%s))
@@ -178,7 +167,7 @@ def _create_missing(database: Database, admin: str) -> None:
     DatabaseUnavailableError
         If the server cannot be reached or the role may not create databases.
     """
-    urls = (database.libpq_url, database.dagster_libpq_url, database.mlflow_libpq_url)
+    urls = (database.libpq_url, database.dagster_url, database.mlflow_url)
     connection = _connect_for_creation(admin)
     connection.autocommit = True
     denied = []
@@ -205,18 +194,18 @@ def _create_missing(database: Database, admin: str) -> None:
 
 def _connect_for_creation(admin: str) -> Any:
     """Connect to `admin`'s database, or to ``postgres`` on the same server if that one does not exist yet."""
-    plain = with_name(admin, database_name(admin))
+    plain = _with_name(admin, database_name(admin))
     try:
         return psycopg2.connect(plain)
     except psycopg2.OperationalError as error:
         try:
-            return psycopg2.connect(with_name(admin, "postgres"))
+            return psycopg2.connect(_with_name(admin, "postgres"))
         except psycopg2.OperationalError:
             reason = str(error).strip().splitlines()[0]
             raise DatabaseUnavailableError(f"cannot reach the database of DATABASE_URL: {reason}") from error
 
 
-def with_name(url: str, name: str) -> str:
+def _with_name(url: str, name: str) -> str:
     """Return `url` as libpq takes it, for the database `name` on the same server."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(scheme="postgresql", path=f"/{quote(name) if '%' not in name else name}"))
@@ -227,7 +216,7 @@ def database_name(url: str) -> str:
     return unquote(urlsplit(url).path.strip("/"))
 
 
-def for_sqlalchemy(url: str) -> str:
+def _for_sqlalchemy(url: str) -> str:
     """Return a libpq URL as SQLAlchemy takes it, the psycopg2 driver named (2.1 would pick another)."""
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)
 

@@ -40,12 +40,9 @@ def test_urls_name_the_driver(database):
 
 
 def test_dagster_and_mlflow_have_databases_of_their_own(database):
-    for url, name in ((database.dagster_libpq_url, "dagster"), (database.mlflow_libpq_url, "mlflow")):
-        connection = psycopg2.connect(url)
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT current_database()")
-            assert cursor.fetchone() == (name,)
-        connection.close()
+    for url, name in ((database.dagster_url, "dagster"), (database.mlflow_url, "mlflow")):
+        with sqlalchemy.create_engine(url).connect() as connection:
+            assert connection.scalar(sqlalchemy.text("SELECT current_database()")) == name
 
 
 def test_up_to_date_needs_no_migration(database, home, monkeypatch):
