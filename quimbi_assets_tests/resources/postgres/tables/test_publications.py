@@ -87,6 +87,21 @@ def test_what_is_published_is_read(database):
     assert read_promotions(database, "read").serving() == FIRST
 
 
+def test_archetypes_of_an_instant_know_nothing_of_later(database):
+    months = {name: pd.Timestamp(f"2024-{number}-01", tz="UTC") for name, number in (("june", "06"), ("april", "04"))}
+    for name, as_of in months.items():  # the run as of the past comes after that of the present
+        made = archetypes("until", name).assign(as_of=as_of)
+        publish(database, "until", archetypes=partial(made.copy))
+
+    def names(until=None):
+        return read_archetypes(database, "until", until)["name"].tolist()
+
+    april, june = (["april", "others of april"], ["june", "others of june"])
+    assert (names(), names(months["june"]), names(months["april"])) == (april, june, april)
+    assert names(pd.Timestamp("2024-05-31", tz="UTC")) == april
+    assert names(pd.Timestamp("2024-03-31", tz="UTC")) == []
+
+
 def test_before_its_first_run_a_store_has_nothing(database):
     assert read_publication(database, "never") is None
     with pytest.raises(BadInputError, match="has no segments yet"):
