@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: setup demo test lint ui lock screenshots structure clean
+.PHONY: setup demo test pytest lint ui lock screenshots structure clean
 
 setup: $(VENV)/.installed
 
@@ -23,18 +23,22 @@ demo: setup
 ui: setup
 	@$(BIN)/quimbi ui
 
-# As a run's own processes have it (resources/workers.py): threads of several processes would wait for each other.
-test: export OMP_NUM_THREADS := 1
-test: export OPENBLAS_NUM_THREADS := 1
-test: setup lint
-	$(BIN)/dagster definitions validate -w workspace.yaml
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+# The checks run beside the tests, which leave a core idle while they wait for a server or a disk.
+test: setup
+	@$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+# One thread of numpy, as in a run's own processes (resources/workers.py): those of several would wait for each other.
+pytest: export OMP_NUM_THREADS := 1
+pytest: export OPENBLAS_NUM_THREADS := 1
+pytest: setup
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/mypy
+	$(BIN)/dagster definitions validate -w workspace.yaml
 
 # What there is of the package beside what there may be at most.
 structure: setup

@@ -26,7 +26,40 @@ from quimbi_assets.resources.spark import has_java
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.messages_api import MessagesApi
 
+LONGEST_FIRST = (
+    "graph",
+    "spark",
+    "naming",
+    "refits",
+    "backtest",
+    "weekly",
+    "snapshots",
+    "axes",
+    "clustering",
+    "resources",
+)
+"""Groups of tests that begin first, so that no worker is left with a long one while the others have ended."""
 NO_SPARK = "Spark needs Java 17 or newer and pyspark: apt-get install default-jre-headless, make setup"
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of one folder share fixtures, so one worker runs them all, unless they name a group of their own."""
+    # A check of scikit-learn's that always skips itself: no estimator here claims to take other arrays than numpy's.
+    items[:] = [item for item in items if "check_array_api_input" not in item.name]
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    groups = {}
+    for item in items:
+        mark = item.get_closest_marker("xdist_group")
+        groups[item] = mark.args[0] if mark else _group(item.path)
+        if mark is None:
+            item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: place.get(groups[item], len(place)))
+
+
+def _group(path: Path) -> str:
+    """Return the folder of a test's file, and for the examples in a module the module's folder."""
+    tests = Path(__file__).parent
+    return str(path.parent.relative_to(tests if path.is_relative_to(tests) else tests.parent))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from quimbi_assets.resources.dagster_resources import MlflowTracking
 pytestmark = pytest.mark.xdist_group("graph")
 
 
-def test_json_text_and_mlflow(quimbi, two_stores):
+def test_json_text_and_mlflow(quimbi, two_stores, monkeypatch):
+    monkeypatch.setattr("quimbi_assets.backtest.evaluation.MOST_CUT_OFFS", 1)
     code, out, _ = quimbi("backtest", "--store-id", "north", "--json")
     assert code == 0
     found = json.loads(out)
@@ -27,6 +28,7 @@ def test_json_text_and_mlflow(quimbi, two_stores):
     assert {file.path for file in client.list_artifacts(found["mlflow_run_id"])} == {
         "backtest.csv", "backtest_by_cut.csv", "backtest.png",
     }  # fmt: skip
+    monkeypatch.setattr("quimbi_assets.commands.backtesting.backtest_of", lambda *_, **__: found)
     code, out, _ = quimbi("backtest", "--store-id", "north")
     assert code == 0
     better = sum(axis["verdict"] == "better" for axis in found["axes"])
