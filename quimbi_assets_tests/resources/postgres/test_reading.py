@@ -58,3 +58,17 @@ def test_the_rows_are_of_the_instant_they_were_opened_at(database, load):
 def test_an_unknown_store_is_named(database):
     with pytest.raises(UnknownStoreError, match="unknown store 'nobody'"), stored_rows(database, "nobody"):
         pass
+
+
+def test_rows_are_copied_as_they_are_wanted_not_fetched_at_once(database, load):
+    """With parameters of its own a statement is no COPY, and all of its rows are in memory before the first is read."""
+    load("read-bit-by-bit", 4)
+    with stored_rows(database, "read-bit-by-bit") as rows:
+        for stream in (rows.orders, rows.items, rows.tickets):
+            with stream() as reader:
+                (statement,) = database.query(
+                    "SELECT query FROM pg_stat_activity WHERE position(%s IN query) > 0 AND pid <> pg_backend_pid()",
+                    ("current_setting('quimbi.store_id')",),
+                )["query"]
+                assert len(reader.read_all()) == 4
+            assert statement.startswith("COPY (")
