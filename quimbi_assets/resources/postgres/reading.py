@@ -24,7 +24,7 @@ from quimbi_assets.store import Store
 
 UTC, LOCAL = "AT TIME ZONE 'UTC'", "AT TIME ZONE current_setting('quimbi.time_zone')"
 ABOUT = "SELECT set_config('quimbi.store_id', $1, true), set_config('quimbi.time_zone', $2, true)"
-"""Says whose rows are read. As parameters of the reading itself, ADBC would not COPY: 16.8 M lines took 5 GB at once."""
+"""Says whose rows are read. With parameters ADBC does not COPY: 16.8 M lines took 5 GB at once."""
 ORDERS = {"order_date": f"order_date {UTC}", "order_date_local": f"order_date {LOCAL}"}
 ITEMS = {"line_no": "line_no::bigint", "refunded_at": f"refunded_at {UTC}"}
 TICKET_DATES = {
