@@ -13,7 +13,7 @@ import pandas as pd
 from quimbi_assets.axis_table import ACTIVE, WEAK, TableFacts
 from quimbi_assets.churn.evaluation import Evaluation, draw_calibration
 from quimbi_assets.churn.training import MOST_CUSTOMERS, ChurnFit, train_churn
-from quimbi_assets.defs.events import StageEvent, facts, inactive_events
+from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -119,19 +119,17 @@ def _summary(fit: ChurnFit, logged: LoadedModel) -> dict[str, Any]:
 
 
 def _check(evaluation: Evaluation) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=CHURN_KEY,
-        check_name=CHECK,
-        passed=bool(evaluation.served.calibration_error <= MOST_ERROR),
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"Over the last windows of {evaluation.horizon_days} days, each unseen, risk and what happened "
-        f"differ by at most {100 * MOST_ERROR:.0f} points on average over tenths of customers.",
-        metadata=facts(
-            calibration_error=float(evaluation.served.calibration_error),
-            windows=len(evaluation.hold_outs),
-            calibration_error_of_the_worst_window=float(evaluation.worst_calibration_error),
-            brier=float(evaluation.served.brier),
-            auc=float(evaluation.served.auc.value),
-            serves=evaluation.serves,
-        ),
+    return rule_check(
+        CHURN_KEY,
+        CHECK,
+        evaluation.served.calibration_error <= MOST_ERROR,
+        f"Over the last windows of {evaluation.horizon_days} days, each unseen, risk and what happened differ by at "
+        f"most {100 * MOST_ERROR:.0f} points on average over tenths of customers.",
+        warn=True,
+        calibration_error=float(evaluation.served.calibration_error),
+        windows=len(evaluation.hold_outs),
+        calibration_error_of_the_worst_window=float(evaluation.worst_calibration_error),
+        brier=float(evaluation.served.brier),
+        auc=float(evaluation.served.auc.value),
+        serves=evaluation.serves,
     )

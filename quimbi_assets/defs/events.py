@@ -106,9 +106,14 @@ class SchemaCheck:
 
 
 def rule_check(
-    key: dg.AssetKey, name: str, passed: bool, description: str, **values: float | str
+    key: dg.AssetKey, name: str, passed: bool, description: str, *, warn: bool = False, **values: Any
 ) -> dg.AssetCheckResult:
-    """Report a rule about a whole table."""
+    """Report a rule about a whole table, with facts; ``warn``: broken, it is a warning and no error."""
     return dg.AssetCheckResult(
-        asset_key=key, check_name=name, passed=passed, description=description, metadata=dict(values)
+        asset_key=key,
+        check_name=name,
+        passed=bool(passed),
+        severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
+        description=description,
+        metadata=facts(**values),
     )

@@ -145,11 +145,11 @@ def _pictures(
 
 def _refit_check(reasons: dict[str, str]) -> dg.AssetCheckResult:
     """Warn where a store's population is no longer that of its fits; ``reasons`` by store."""
-    result = rule_check(
+    return rule_check(
         MIGRATIONS_KEY,
         CHECK,
         not reasons,
         "Customers and segments are distributed as when the models were fitted; else refit: quimbi run.",
+        warn=True,
         reasons="; ".join(f"{store_id}: {reason}" for store_id, reason in reasons.items()) or "none",
     )
-    return result._replace(severity=dg.AssetCheckSeverity.WARN)

@@ -89,7 +89,7 @@ def _balance_check(key: dg.AssetKey, model: AxisModel, features: pd.DataFrame) -
     return rule_check(
         key,
         BALANCE_CHECK,
-        bool(largest <= GIANT),
+        largest <= GIANT,
         f"No segment without a declared state holds more than {GIANT:.0%} of customers.",
         largest_share=float(largest),
     )
@@ -97,20 +97,17 @@ def _balance_check(key: dg.AssetKey, model: AxisModel, features: pd.DataFrame) -
 
 def _noise_check(key: dg.AssetKey, noise: NoiseTest) -> dg.AssetCheckResult:
     """Warn where less than half of the axis's tested features tell customers apart; the axis keeps its segments."""
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=NOISE_CHECK,
-        passed=not noise.is_chance,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"Customers differ more than orders dealt anew would make them in at least {REAL_SHARE:.0%} of "
-        "the features.",
-        metadata=facts(
-            status=noise.status,
-            reason=noise.reason,
-            real_features_share=noise.real_share,
-            customers_compared=noise.n_customers,
-            figures=_noise_figures(noise),
-        ),
+    return rule_check(
+        key,
+        NOISE_CHECK,
+        not noise.is_chance,
+        f"Customers differ more than orders dealt anew would make them in at least {REAL_SHARE:.0%} of the features.",
+        warn=True,
+        status=noise.status,
+        reason=noise.reason,
+        real_features_share=noise.real_share,
+        customers_compared=noise.n_customers,
+        figures=_noise_figures(noise),
     )
 
 
@@ -140,12 +137,14 @@ def _promotion_check(key: dg.AssetKey, decision: Decision) -> dg.AssetCheckResul
             "silhouette_change": compared.silhouette_change,
             "stability_change": compared.stability_change,
         }
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=PROMOTION_CHECK,
-        passed=decision.promoted,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"A refit serves only if it moves under {MAX_CHURN:.0%} of customers, is no worse than the "
-        "champion beyond noise and loses no segment that has customers; else the champion keeps serving.",
-        metadata={"reason": decision.reason, "failed": ", ".join(decision.failed) or "none", **figures},
+    return rule_check(
+        key,
+        PROMOTION_CHECK,
+        decision.promoted,
+        f"A refit serves only if it moves under {MAX_CHURN:.0%} of customers, is no worse than the champion beyond "
+        "noise and loses no segment that has customers; else the champion keeps serving.",
+        warn=True,
+        reason=decision.reason,
+        failed=", ".join(decision.failed) or "none",
+        **figures,
     )
