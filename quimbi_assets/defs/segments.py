@@ -145,7 +145,7 @@ def _check(key: dg.AssetKey, rows: pd.DataFrame, n_customers: int) -> dg.AssetCh
     return rule_check(
         key,
         CHECK,
-        bool(passed),
+        passed,
         "Names are unique in the axis; every customer is counted once.",
         customers=n_customers,
     )
