@@ -179,9 +179,9 @@ def snapshot(store_id: str, week: str, wait: bool) -> None:
 @JSON
 def drift(store_id: str, as_json: bool) -> None:
     """Show who moved since the last snapshot and why, and who is newly at risk."""
-    from quimbi_assets.commands import drifting
+    from quimbi_assets.commands import over_time
 
-    _print(drifting.drift_of(store_id), drifting.print_drift, as_json=as_json)
+    _print(over_time.drift_of(store_id), over_time.print_drift, as_json=as_json)
 
 
 @cli.command()

@@ -1,12 +1,12 @@
-"""A store over time: where everybody stood week by week, and whether past segments told what came next.
+"""A store over time: where everybody stood week by week, who moved and why, whether past segments told what came next.
 
-Belongs here: ``quimbi snapshot`` and ``backtest``, through the asset graph. Does not: any work of the assets, the
-statistics (``backtest``), what moved (``drifting``).
+Belongs here: ``quimbi snapshot``, ``drift`` and ``backtest``: running them through the asset graph, laying out what
+their tables hold. Does not: any work of the assets, the statistics (``weekly``, ``backtest``).
 """
 
 import time
 from dataclasses import asdict
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,17 @@ from rich.table import Table
 
 from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.instants import parse_week
+from quimbi_assets.instants import last_week, parse_week
+from quimbi_assets.naming.values import format_money
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.reading import common_currency
+from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
+from quimbi_assets.resources.postgres.tables.history import read_weeks
+from quimbi_assets.resources.postgres.tables.publications import read_publication
+from quimbi_assets.resources.postgres.tables.stores import read_store
+
+SHOWN = 10
+"""Migrations, alerts and customers at risk that are printed of each."""
 
 
 def snapshot_and_summarise(store_id: str, week: str, *, wait: bool = False) -> None:
@@ -28,15 +38,12 @@ def snapshot_and_summarise(store_id: str, week: str, *, wait: bool = False) -> N
     monday, started = parse_week(week), time.monotonic()
     with steps(store_id) as progress:
         snapshot_week(store_id, monday, progress, wait=wait)
-    from quimbi_assets.commands.drifting import drift_of, print_drift
-
     print_drift(drift_of(store_id, monday))
     out.print(f"took {time.monotonic() - started:.1f} s", style="dim")
 
 
 def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = False) -> str:
     """Materialize the store's orders, and the week's snapshot and comparison; return the run's id."""
-    from quimbi_assets.commands.drifting import first_comparison
     from quimbi_assets.commands.running import materialize, store_lock
     from quimbi_assets.defs.partitions import FIRST_WEEK, HISTORY, WEEKS, store_week_key
 
@@ -48,6 +55,91 @@ def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = Fa
     with store_lock(store_id, progress, wait=wait) as lock:
         materialize(lock, store_id, "store", progress, HISTORY)
         return materialize(lock, store_id, "week", progress, partition=store_week_key(store_id, week))
+
+
+def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
+    """Return the structure of ``quimbi drift --json``: of one week, by default the newest.
+
+    Raises
+    ------
+    UnknownStoreError, BadInputError
+        If there is no such store or it has no snapshot.
+    """
+    with open_database().snapshot() as now:
+        currency = read_store(now, store_id).currency or common_currency(now, store_id)
+        drift = read_drift(now, store_id, week)
+    if drift is None:
+        raise BadInputError(f"store {store_id} has no snapshot yet; next: {first_comparison(store_id)}")
+    return drift | {"currency": currency}
+
+
+def first_comparison(store_id: str) -> str:
+    """Return the commands, as one line for the shell, that make the snapshots missing for a first comparison.
+
+    Snapshots go oldest first, to the last week that is over as of the store's last run.
+    """
+    newest = newest_week(store_id)
+    if newest is None:
+        return f"quimbi run --store-id {store_id}"
+    weeks, a_week = read_weeks(open_database(), store_id), timedelta(days=7)
+    missing = [weeks[-1] + a_week] if weeks and weeks[-1] < newest else [newest - a_week, newest]
+    return " && ".join(f"quimbi snapshot --store-id {store_id} --week {week}" for week in missing)
+
+
+def newest_week(store_id: str) -> date | None:
+    """Return the last week, by its Monday, that was over as of a store's last run; None before its first."""
+    with open_database().snapshot() as now:
+        time_zone, published = read_store(now, store_id).time_zone, read_publication(now, store_id)
+    return None if published is None else last_week(published.as_of, time_zone)
+
+
+def print_drift(drift: dict[str, Any]) -> None:
+    """Print a week: causes, largest migrations, alerts, drift of the population."""
+    out.print(f"[bold]store {drift['store_id']}[/bold], week {drift['week']}: {drift['customers']:,} customers")
+    if drift["compared_with"] is None:
+        out.print("the first snapshot: there is nothing to compare it with yet")
+        out.print(f"next: {first_comparison(drift['store_id'])}", markup=False)
+        return
+    at_risk = [alert for alert in drift["alerts"] if alert["alert"] == "newly_at_risk"]
+    lapsed = {"silent": f" (only time passed; {len(at_risk):,} of them lapsed this week)"}
+    causes = ", ".join(f"{count:,} {cause}{lapsed.get(cause, '')}" for cause, count in drift["causes"].items())
+    out.print(f"since the snapshot of {drift['compared_with']}: {causes}", markup=False)
+    behaviour = [flow for flow in drift["migrations"] if flow["cause"] != "model"]
+    if behaviour:
+        out.print("\n[bold]largest migrations[/bold]")
+    for flow in behaviour[:SHOWN]:
+        out.print(f"  {flow['customers']:>7,}  {_move(flow)}  ({flow['cause']})", markup=False)
+    if by_model := sum(flow["customers"] for flow in drift["migrations"] if flow["cause"] == "model"):
+        out.print(f"  {by_model:>7,}  segments became others with a changed model", markup=False)
+    out.print(f"\n[bold]alerts[/bold]: {len(at_risk):,} newly at risk, {len(drift['alerts']) - len(at_risk):,} moved")
+    for alert in drift["alerts"][:SHOWN]:
+        kind, move = alert["alert"].replace("_", " "), f"  {_move(alert)}" if alert["axis"] else ""
+        worth = _worth(alert, drift["currency"])
+        out.print(f"  {alert['customer_id']}  {kind} (cause: {alert['cause']}){move}{worth}", markup=False)
+    if drift["at_risk"]:
+        out.print(
+            f"\n[bold]at risk[/bold]: {len(drift['at_risk']):,} lapsed within {AT_RISK_WEEKS} weeks and have not "
+            "ordered since; newest first, by risk times value"
+        )
+    for one in drift["at_risk"][:SHOWN]:
+        risk = "" if one["risk"] is None else f"  risk {one['risk']:.0%}"
+        out.print(f"  {one['week']}  {one['customer_id']}{risk}{_worth(one, drift['currency'])}", markup=False)
+    if later := drift["later_models"]:
+        out.print(f"[dim]this was before the store's first models; they scored {len(later)} axes all the same[/dim]")
+    for axis, psi in drift["segment_psi"].items():
+        if psi >= drift["large_psi"] and axis not in later:
+            out.print(f"the sizes of the segments of {axis} are not those of the fit (PSI {psi:.2f}): quimbi run")
+
+
+def _move(migration: dict[str, Any]) -> str:
+    """Write an axis and the segments from which and to which, by today's names."""
+    start, end = (migration[f"{side}_name"] or migration[f"{side}_segment"] for side in ("from", "to"))
+    return f"{migration['axis']}: {start} -> {end}"
+
+
+def _worth(customer: dict[str, Any], currency: str | None) -> str:
+    value = customer["lifetime_value"]
+    return "" if value is None else f"  worth {format_money(value, currency or '')} so far"
 
 
 def backtest_of(store_id: str, *, wait: bool = False) -> dict[str, Any]:

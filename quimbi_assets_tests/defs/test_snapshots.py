@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.commands.console import Steps
-from quimbi_assets.commands.drifting import drift_of
-from quimbi_assets.commands.over_time import snapshot_week
+from quimbi_assets.commands.over_time import drift_of, snapshot_week
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, SNAPSHOTS_KEY, STORES, store_week_key

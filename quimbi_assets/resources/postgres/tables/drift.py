@@ -1,7 +1,7 @@
 """What a week's comparison found, read back for people, and whom the store was told of.
 
 Belongs here: its queries, the table ``alert_notices``. Does not: writing findings (``history``), who is named
-(``weekly.notifications``), layout (``commands.drifting``).
+(``weekly.notifications``), layout (``commands.over_time``).
 """
 
 from datetime import date

@@ -1,6 +1,6 @@
 """What ``quimbi drift`` prints says what is counted, in the words of the glossary."""
 
-from quimbi_assets.commands.drifting import print_drift
+from quimbi_assets.commands.over_time import print_drift
 
 
 def alert(customer, kind, cause, axis=None, value=None):
