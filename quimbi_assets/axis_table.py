@@ -60,18 +60,14 @@ class TableFacts(Facts):
         Exclusive instant as of which everything in it is.
     status : str
         ``active``, ``weak`` or ``inactive``; an inactive axis's table has no rows.
-    reason : str, optional
-        Why it is not active, in words.
     recorded : frozenset of str
         Columns that the store records.
     run_id : str, optional
-        Dagster's run that made it.
+        Dagster's run that measured its customers: tables of one run hold the same.
     model_version : str, optional
         Registered version of the model that scored it, or that serves.
     segment_ids : tuple of str
         Segments that list columns are about, in their order.
-    store : Store, optional
-        How the store's orders are to be read.
     """
 
     at: Instant | None = None
@@ -198,15 +194,6 @@ class TableWriter:
     """Writes a table piece by piece, one row group each; whole or not at all. Use as a context manager.
 
     A file is written beside its place and moved there when the block ends well, so that readers never see half of one.
-
-    Parameters
-    ----------
-    place : UPath
-        Where the table is to rest.
-    schema : pyarrow Schema
-        Its columns.
-    facts : Facts
-        What is known of it as a whole.
     """
 
     def __init__(self, place: "UPath", schema: pa.Schema, facts: Facts) -> None:
@@ -287,13 +274,7 @@ def _nullable(schema: pa.Schema) -> pa.Schema:
 
 
 def side_by_side(tables: Mapping[str, AxisTable], rows: int) -> Iterator[dict[str, pa.Table]]:
-    """Yield the same customers' rows of several tables, so many at a time.
-
-    Raises
-    ------
-    ValueError
-        If the tables do not hold the same customers.
-    """
+    """Yield the same customers' rows of several tables, so many at a time; ValueError if they are not the same."""
     for parts in zip(*(table.batches(rows=rows) for table in tables.values()), strict=True):
         found = dict(zip(tables, parts, strict=True))
         first = next(iter(found.values()))["customer_id"]

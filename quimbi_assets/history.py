@@ -200,14 +200,7 @@ class History:
     def sample(self, most: int, seed: int, most_rows: int | None = None) -> "History":
         """Return the history of at most so many customers, the first in the seeded order; itself if it has no more.
 
-        Parameters
-        ----------
-        most : int
-            Customers.
-        seed : int
-            Of the order; see ``sampling.customer_order``.
-        most_rows : int, optional
-            Orders and lines of all of them together; two customers are kept whatever they hold.
+        ``most_rows`` bounds their orders and lines together; two customers are kept whatever they hold.
         """
         customers = self.customers
         if most_rows is None and len(customers) <= most:

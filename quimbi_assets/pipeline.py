@@ -32,21 +32,10 @@ OnFit = Callable[[str, AxisFit], object]
 
 @dataclass(frozen=True)
 class FittedStore:
-    """The models of a store as of an instant.
+    """The models of a store as of an instant, by axis.
 
-    Parameters
-    ----------
-    at : Instant
-    reference : StoreReference
-        What a few features were measured against.
-    recorded : frozenset of str
-        Columns that the store recorded by then.
-    fits : mapping of axis to AxisFit
-        Models, and whether each takes its champion's place.
-    noise : mapping of axis to NoiseTest
-        Whether customers really differ, and whether their segments hold.
-    inactive : mapping of axis to str
-        Why an axis has no model.
+    ``fits`` tell whether each takes its champion's place, ``noise`` whether customers really differ and their segments
+    hold, ``inactive`` why an axis has no model.
     """
 
     at: Instant

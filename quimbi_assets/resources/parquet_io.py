@@ -31,13 +31,7 @@ EXTENSION = ".parquet"
 
 
 class ParquetTables:
-    """Tables of assets, ``<asset key>/<store>.parquet`` or ``<asset key>/<store>/<week>.parquet``.
-
-    Parameters
-    ----------
-    base : UPath
-        Folder or URL (``file://``, ``s3://``, ``gs://``) of the tables.
-    """
+    """Tables of assets, ``<asset key>/<store>.parquet`` or ``<asset key>/<store>/<week>.parquet``."""
 
     def __init__(self, base: UPath) -> None:
         self.base = base
@@ -55,13 +49,7 @@ class ParquetTables:
         return AxisTable(place) if place.exists() else None
 
     def required(self, key: AssetKey, store_id: str) -> AxisTable:
-        """Return the last table of an asset.
-
-        Raises
-        ------
-        BadInputError
-            If there is none yet.
-        """
+        """Return the last table of an asset; BadInputError if there is none yet."""
         table = self.table(key, store_id)
         if table is None:
             raise BadInputError(f"store {store_id} has no {key.to_user_string()} yet: quimbi run --store-id {store_id}")
@@ -111,12 +99,9 @@ class ParquetTables:
 
 
 def parquet_tables(base_url: str | None = None) -> ParquetTables:
-    """Return the tables of this home.
+    """Return the tables under a folder or URL (``file://``, ``s3://``, ``gs://``).
 
-    Parameters
-    ----------
-    base_url : str, optional
-        Where they rest; default ``QUIMBI_STORAGE_URL``, else ``$QUIMBI_HOME/storage``.
+    By default that is ``QUIMBI_STORAGE_URL``, else ``$QUIMBI_HOME/storage``.
     """
     url = base_url or os.environ.get("QUIMBI_STORAGE_URL")
     return ParquetTables(UPath(url) if url else UPath(directory(quimbi_home() / "storage")))

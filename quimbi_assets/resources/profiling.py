@@ -30,22 +30,9 @@ from quimbi_assets.store import Store
 
 @dataclass(frozen=True)
 class StoreProfiler:
-    """Profiles customers of one store with the models that serve it now.
+    """Profiles customers of one store with the models that serve it now, as of the last run.
 
-    Parameters
-    ----------
-    store : Store
-        How its orders are to be read.
-    profiler : Profiler
-        Models, names and versions.
-    reference : StoreReference
-        Store-wide quantities fitted with the models.
-    recorded : frozenset of str
-        Columns the store records.
-    observation_end : Timestamp
-        Instant of the last run, naive UTC; the default of ``profile``.
-    churn : LoadedModel or str
-        The churn model that serves as of that instant, or why there is none.
+    ``churn`` is the churn model that serves as of that instant, or why there is none.
     """
 
     store: Store
@@ -58,13 +45,7 @@ class StoreProfiler:
     def history(
         self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
     ) -> History:
-        """Return what some customers had done by the instant of the last run.
-
-        Parameters
-        ----------
-        orders, items, tickets : DataFrame
-            All canonical rows of those customers, as ``canonical_tables`` takes them.
-        """
+        """Return what some customers had done by the last run, from all of their rows (``canonical_tables``)."""
         return History.from_frames(orders, items, tickets, self.store).until(self.observation_end)
 
     def features(self, history: History) -> Features:
@@ -89,15 +70,6 @@ class StoreProfiler:
 
 def open_profiler(store_id: str) -> StoreProfiler:
     """Load what profiling a store's customers takes; do this once, then profile as often as needed.
-
-    Parameters
-    ----------
-    store_id : str
-        A store that was run.
-
-    Returns
-    -------
-    StoreProfiler
 
     Raises
     ------
