@@ -56,10 +56,7 @@ def save(model: AxisModel | ChurnModel, path: Path, example: pd.DataFrame) -> No
 def read(place: str, tracking_uri: str) -> AxisModel | ChurnModel:
     """Read a saved model from the URI of its directory; the backend is asked for artifacts that it serves.
 
-    Raises
-    ------
-    skops.io.exceptions.UntrustedTypesFoundException
-        If the file holds anything but one of these, of plain data.
+    skops raises ``UntrustedTypesFoundException`` if the file holds anything but one of these, of plain data.
     """
     if urlsplit(place).scheme in ("", "file"):
         return _load(Path(unquote(urlsplit(place).path)) / FILE)

