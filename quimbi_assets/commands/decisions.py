@@ -21,11 +21,6 @@ def plan_of(store_id: str, changes: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``store_id``, ``time_zone``, the plan's fields, and ``next_due``: when the weekly work comes next, ISO, local.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If there is no such store, or a value cannot be.
     """
     from quimbi_assets.resources.postgres.database import open_database
     from quimbi_assets.resources.postgres.tables import store_plans
@@ -60,13 +55,7 @@ def print_plan(plan: dict[str, Any]) -> None:
 
 
 def promote_and_publish(store_id: str, axis_name: str, version: str, *, wait: bool = False) -> None:
-    """Choose a registered version of an axis, score the store's customers with it, publish the result.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If there is no such store, axis or version, or somebody runs the store and this is not to wait.
-    """
+    """Choose a registered version of an axis, score the store's customers with it, publish the result."""
     from quimbi_assets.commands.running import republish, store_lock
 
     with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
@@ -95,14 +84,7 @@ def promote_version(store_id: str, axis_name: str, version: str) -> None:
 
 
 def rename_segment(store_id: str, axis_name: str, segment: str, name: str, *, wait: bool = False) -> None:
-    """Name a segment, given by its id or present name, and publish the axis and the profiles with that name.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If there is no such store, axis or segment, the name cannot be used, or somebody runs the store and this is
-        not to wait; nothing is changed.
-    """
+    """Name a segment, given by its id or present name, and publish the axis and the profiles with that name."""
     from quimbi_assets.commands.running import republish, store_lock
     from quimbi_assets.resources.postgres.database import open_database
     from quimbi_assets.resources.postgres.tables.naming import write_rename

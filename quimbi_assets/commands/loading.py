@@ -19,13 +19,7 @@ def load_files(
     time_zone: str | None,
     currency: str | None,
 ) -> None:
-    """Load files, make the store a partition, and report.
-
-    Raises
-    ------
-    BadInputError
-        If a file or an option cannot be used; nothing is loaded then.
-    """
+    """Load files, make the store a partition, and report."""
     files = (orders, items, tickets, customers)
     for path in files:
         if path is not None and not path.exists():
@@ -58,13 +52,7 @@ def load_files(
 def simulate_files(
     n_customers: int, out_dir: Path, seed: int, slow_down_share: float = 0.0, slow_down_from: str | None = None
 ) -> None:
-    """Simulate a store into ``out_dir``.
-
-    Raises
-    ------
-    BadInputError
-        If the folder cannot be written or the slow-down cannot be.
-    """
+    """Simulate a store into ``out_dir``."""
     from quimbi_assets.simulation import write_store
 
     if seed < 0:

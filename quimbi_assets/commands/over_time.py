@@ -28,13 +28,7 @@ SHOWN = 10
 
 
 def snapshot_and_summarise(store_id: str, week: str, *, wait: bool = False) -> None:
-    """Make the snapshot of a week, compare it with the one before, and print what moved.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If there is no such store or week, the store was never run, or somebody runs it and this is not to wait.
-    """
+    """Make the snapshot of a week, compare it with the one before, and print what moved."""
     monday, started = parse_week(week), time.monotonic()
     with steps(store_id) as progress:
         snapshot_week(store_id, monday, progress, wait=wait)
@@ -58,13 +52,7 @@ def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = Fa
 
 
 def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
-    """Return the structure of ``quimbi drift --json``: of one week, by default the newest.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If there is no such store or it has no snapshot.
-    """
+    """Return the structure of ``quimbi drift --json``: of one week, by default the newest."""
     with open_database().snapshot() as now:
         currency = read_store(now, store_id).currency or common_currency(now, store_id)
         drift = read_drift(now, store_id, week)
@@ -150,11 +138,6 @@ def backtest_of(store_id: str, *, wait: bool = False) -> dict[str, Any]:
     dict
         ``store_id``, ``cuts`` (ISO instants), ``horizon_days``, ``mlflow_run_id``, ``mlflow_url``, ``axes``: per axis
         ``axis`` and the columns of ``Backtest.axes``, undefined ones None.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If there is no such store, somebody runs it and this is not to wait, or its history is too short.
     """
     from quimbi_assets.commands.running import materialize, store_lock
 

@@ -72,12 +72,7 @@ class RunOptions:
 def store_lock(store_id: str, progress: Steps, *, wait: bool) -> Iterator["RunLock"]:
     """Hold the right to run a store for as long as the block runs.
 
-    Raises
-    ------
-    UnknownStoreError
-        If the store was never loaded.
-    StoreBusyError
-        If somebody else runs it, unless this is to wait; ``progress`` then hears for whom.
+    If somebody else runs it: ``StoreBusyError``, unless this is to wait; ``progress`` then hears for whom.
     """
     progress.step("starting the database", 0.0)
     from quimbi_assets.resources.postgres.database import open_database
@@ -92,15 +87,7 @@ def store_lock(store_id: str, progress: Steps, *, wait: bool) -> Iterator["RunLo
 
 
 def run_store(store_id: str, options: RunOptions, progress: Steps, *, wait: bool = False) -> str:
-    """Materialize the graph for one store and return the id of Dagster's run.
-
-    Raises
-    ------
-    UnknownStoreError, StoreBusyError
-        See ``store_lock``.
-    BadInputError
-        If an option cannot be, or there are too few customers.
-    """
+    """Materialize the graph for one store and return the id of Dagster's run."""
     options = options.checked()
     with store_lock(store_id, progress, wait=wait) as lock:
         return materialize(lock, store_id, "store", progress, _selection(options.axes), _run_config(options))

@@ -20,13 +20,7 @@ READY_SECONDS = 120
 
 
 def serve(dagster_port: int, mlflow_port: int) -> None:
-    """Serve both UIs until interrupted.
-
-    Raises
-    ------
-    BadInputError
-        If a port is taken.
-    """
+    """Serve both UIs until interrupted."""
     for flag, port in (("--dagster-port", dagster_port), ("--mlflow-port", mlflow_port)):
         if _open(port):
             raise BadInputError(f"port {port} is in use; choose another with {flag}")

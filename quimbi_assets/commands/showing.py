@@ -31,13 +31,7 @@ NEIGHBOURS = 3
 
 
 def segments_of(store_id: str) -> dict[str, Any]:
-    """Return the structure of ``quimbi segments --json``.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If there is no such store or it was never run.
-    """
+    """Return the structure of ``quimbi segments --json``."""
     from quimbi_assets.axes import AXES
     from quimbi_assets.naming.rows import segments_table
 
@@ -108,13 +102,7 @@ def print_segments(found: dict[str, Any]) -> None:
 
 
 def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) -> list[str]:
-    """Print the profiles of customers; return those who have none.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If the store is unknown, or all of the customers are.
-    """
+    """Print the profiles of customers; return those who have none."""
     with open_database().snapshot() as now:
         read_store(now, store_id)
         known = profiled(now, store_id, customer_ids)
@@ -127,13 +115,7 @@ def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) 
 
 
 def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of ``customer_profiles`` as JSON-able objects in the order asked for, with today's names.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If the store or any customer is unknown.
-    """
+    """Return the rows of ``customer_profiles`` as JSON-able objects in the order asked for, with today's names."""
     with open_database().snapshot() as now:
         read_store(now, store_id)
         return _profiles(now, store_id, customer_ids)
@@ -158,13 +140,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def print_profiles(store_id: str, customer_ids: Sequence[str]) -> None:
-    """Print profiles one below the other, in words, each with its archetype's name and the customers most like it.
-
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If the store or any customer is unknown.
-    """
+    """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
     from quimbi_assets.axes import AXES
     from quimbi_assets.profiles.fingerprint import nearest_customers
 
