@@ -72,14 +72,14 @@ class RunLock:
             If somebody runs a store and nobody is to be told.
         """
         for store_id in sorted(set(store_ids)):
-            told = None
+            last_told = None
             while not _try(self._connection, f"run:{store_id}"):
                 busy = f"store {store_id} is being run by {self._holder(store_id)}"
                 if tell is None:
                     raise StoreBusyError(f"{busy}; wait for it, or use --wait")
-                if busy != told:
+                if busy != last_told:
                     tell(f"waiting: {busy}")
-                    told = busy
+                    last_told = busy
                 time.sleep(POLL_SECONDS)
             self._taken.add(store_id)
         self.serve(self._run_id)
@@ -150,11 +150,11 @@ def one_of_places(database: Database, name: str, places: int, tell: Tell) -> Ite
     The name says what the places are for; ``tell`` hears once that this waits.
     """
     with closing(_session(database)) as session:
-        told = False
+        is_told = False
         while not any(_try(session, f"{name}:{place}") for place in range(places)):
-            if not told:
+            if not is_told:
                 tell(f"waiting: {places} other runs have the places for {name}; goes on when one is done")
-                told = True
+                is_told = True
             time.sleep(POLL_SECONDS)
         yield
 
