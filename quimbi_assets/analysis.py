@@ -93,9 +93,10 @@ def open_store(
     if "tickets" in accepted:
         accepted["tickets"], note = _of_customers(accepted["tickets"], accepted["orders"])
         notes.append(note)
-    rows, report = purchases(*(accepted[name].rows if name in accepted else None for name in SPECS), store)
-    refused = {SPECS[name].name: rows.refused for name, rows in accepted.items()}
-    return StoreAnalysis(History(store, rows), report, refused, notes)
+    rows = {name: table.rows for name, table in accepted.items()}
+    canonical, report = purchases(rows["orders"], rows.get("items"), rows.get("tickets"), store)
+    refused = {SPECS[name].name: table.refused for name, table in accepted.items()}
+    return StoreAnalysis(History(store, canonical), report, refused, notes)
 
 
 def _from_database(store_id: str) -> "StoreAnalysis":

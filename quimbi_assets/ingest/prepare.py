@@ -129,7 +129,8 @@ class Preparation:
         seen = (place >= 0) & (self._seen[place] > 0) if len(self._seen) else np.zeros(len(frame), bool)
         self._seen[place[place >= 0]] = 1
         headless = (self.survey.heads.place(hashes) < 0) & ~ids.duplicated() & ~seen
-        return frame.loc[frame[self.survey.columns["total_price"]].notna() | headless]
+        heads: pd.DataFrame = frame[frame[self.survey.columns["total_price"]].notna() | headless]
+        return heads
 
     def _read_status(self, frame: pd.DataFrame, typed: pd.DataFrame) -> None:
         """Fill in what several columns say together."""

@@ -104,7 +104,7 @@ def load_store(
 
 def _loaded(
     database: Database,
-    wanted: stores.Store,
+    wanted: Store,
     files: dict[str, SentFile],
     refusals: Refusals,
     now: pd.Timestamp,
@@ -286,17 +286,15 @@ class _Load:
         keys, match = self._keys[SUPPORT_TICKETS.name], self._match(file, "tickets is of")
         matching.learn(self._cursor, self._store.store_id, keys, match, matching.HELPDESK)
         staged = str(self._transfers[SUPPORT_TICKETS.name].staged)
-        writers = matching.name_writers(self._cursor, self._store.store_id, staged, keys, match)
-        notes = [
-            f"{writers.n_known:,} of {writers.n_tickets:,} tickets belong to {writers.n_customers:,} known customers "
-            f"(by {match.source})"
-        ]
-        if writers.n_known * 2 < writers.n_tickets:
+        matching.name_writers(self._cursor, self._store.store_id, staged, keys, match)
+        n_tickets, n_known, n_customers, n_strangers = matching.count_writers(self._cursor, staged)
+        notes = [f"{n_known:,} of {n_tickets:,} tickets belong to {n_customers:,} known customers (by {match.source})"]
+        if n_known * 2 < n_tickets:
             notes.append(
                 "fewer than half: a list of customers that holds both systems' keys tells more (--customers F)"
             )
-        if writers.n_strangers:
-            notes.append(f"people who wrote but never ordered: {writers.n_strangers:,}")
+        if n_strangers:
+            notes.append(f"people who wrote but never ordered: {n_strangers:,}")
         return notes
 
     def _match(self, file: SentFile, what: str) -> matching.Match:
@@ -321,9 +319,8 @@ class _Load:
         sent |= {option: files[name] for option, name in _OPTIONS.items() if name in files}
         sent |= {"--time-zone": store.time_zone} if store.time_zone != "UTC" else {}
         sent |= {"--currency": store.currency} if store.currency else {}
-        return " ".join(
-            ["quimbi load", *(f"{key} {shlex.quote(value)}" for key, value in sent.items()), "--customers F"]
-        )
+        options = " ".join(f"{option} {shlex.quote(value)}" for option, value in sent.items())
+        return f"quimbi load {options} --customers F"
 
 
 def _address_columns(found: Survey) -> list[str]:

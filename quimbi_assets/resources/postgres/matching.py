@@ -169,20 +169,7 @@ def _learnt_kinds(keys: RowKeys, match: Match, foreign: str | None) -> dict[int,
     return kinds
 
 
-@dataclass(frozen=True)
-class Writers:
-    """Whose the tickets of a file are."""
-
-    n_tickets: int
-    n_known: int
-    """Tickets of customers who have orders."""
-    n_customers: int
-    """Such customers."""
-    n_strangers: int
-    """Persons who wrote but never ordered."""
-
-
-def name_writers(cursor: Any, store_id: str, staged: str, keys: RowKeys, match: Match) -> Writers:
+def name_writers(cursor: Any, store_id: str, staged: str, keys: RowKeys, match: Match) -> None:
     """Write into staged tickets whose each one is: the orders' customer, or a key of its own that no order has.
 
     `staged` is a table with ``row_no`` and ``customer_id``; what the tickets tell was learnt before.
@@ -217,6 +204,10 @@ def name_writers(cursor: Any, store_id: str, staged: str, keys: RowKeys, match: 
             AND ticket.customer_id IS DISTINCT FROM coalesce(met.customer_id, own.customer_id)
         """
     )
+
+
+def count_writers(cursor: Any, staged: str) -> tuple[int, int, int, int]:
+    """Count named tickets, those of customers with orders, such customers, and persons who wrote but never ordered."""
     cursor.execute(
         f"""
         SELECT count(*), count(*) FILTER (WHERE has_orders),
@@ -225,4 +216,5 @@ def name_writers(cursor: Any, store_id: str, staged: str, keys: RowKeys, match: 
         FROM {staged} ticket LEFT JOIN met USING (row_no)
         """
     )
-    return Writers(*cursor.fetchone())
+    counts: tuple[int, int, int, int] = cursor.fetchone()
+    return counts
