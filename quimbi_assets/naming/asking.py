@@ -60,13 +60,7 @@ class Ask(Protocol):
     """Puts one request to a model."""
 
     async def __call__(self, system: str, turns: list[Turn], answer: type[A]) -> A:
-        """Return the answer.
-
-        Raises
-        ------
-        NoAnswerError
-            If there is none that can be read.
-        """
+        """Return the answer; ``NoAnswerError`` if there is none that can be read."""
         ...
 
 
@@ -162,20 +156,17 @@ UNREADABLE = "Your answer could not be read: it has to be the JSON object that w
 def naming_request(brief: AxisBrief) -> str:
     """Return the request for one axis."""
     facts = brief.facts()
-    fixed = {brief.labels[segment]: name for segment, name in brief.fixed.items()}
-    for segment in facts["segments"]:
-        if segment["segment"] in fixed:
-            segment["name_given"] = fixed[segment["segment"]]
+    for segment, told in zip(brief.ids, facts["segments"], strict=True):
+        if segment in brief.fixed:
+            told["name_given"] = brief.fixed[segment]
     return json.dumps(facts)
 
 
 def repair_request(reasons: Mapping[str, list[str]]) -> str:
     """Return the second and last request: what is wrong, by letter."""
     lines = [f"{letter}: {'; '.join(faults)}." for letter, faults in reasons.items()]
-    return (
-        "These did not pass the tests. Answer again for all segments, each exactly once; leave as it is what is not "
-        "named here.\n" + "\n".join(lines)
-    )
+    again = "Answer again for all segments, each exactly once; leave as it is what is not named here."
+    return "\n".join([f"These did not pass the tests. {again}", *lines])
 
 
 def round_trip_request(
@@ -185,9 +176,7 @@ def round_trip_request(
     facts = brief.facts()
     return json.dumps(
         {
-            "axis": facts["axis"],
-            "question": facts["question"],
-            "features": facts["features"],
+            **{key: facts[key] for key in ("axis", "question", "features")},
             "texts": [{"text": key, "name": n, "description": words} for key, (n, words) in texts.items()],
             "sets": [{"set": key, **figures} for key, figures in numbers.items()],
         }
@@ -228,8 +217,6 @@ class Usage:
     def cost_usd(self, model: str) -> float | None:
         """Return the cost at list prices in dollars; None for a model whose prices are not known.
 
-        Examples
-        --------
         >>> Usage(2, 1_000_000, 100_000).cost_usd("claude-sonnet-5-5")
         3.0
         """

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.naming.segment_statistics import described_features
 from quimbi_assets.naming.values import clock_pairs, format_hour, mean_hour
 
 #: Units told as percentages.
@@ -33,18 +34,11 @@ STATISTICS = {
 
 @dataclass(frozen=True)
 class AxisBrief:
-    """One axis and its segments, ready to be told.
+    """One axis and its k segments, ready to be told.
 
-    Parameters
-    ----------
-    description : DataFrame, shape (k, n_statistics)
-        From ``describe_segments``, row number = position.
-    rule_made : DataFrame, shape (k, >= 3)
-        ``segment_id``, ``segment_name``, ``interpretation`` as rules would have them, in the same order.
-    currency : str
-        ISO code; anything else is not told.
-    fixed : mapping of segment id to str
-        Names that stay: declared for a state, set by a person, or kept.
+    ``description`` (from ``describe_segments``) and ``rule_made`` (from ``name_segments``) have a row a segment, in one
+    order. ``fixed`` names stay: declared for a state, set by a person, or kept. A ``currency`` that is no ISO code is
+    not told.
     """
 
     axis: Axis
@@ -59,6 +53,11 @@ class AxisBrief:
         return [str(segment) for segment in self.description["segment_id"]]
 
     @property
+    def declared(self) -> dict[str, str]:
+        """Declared name by id of the segments that are a state."""
+        return {s: n for s, n in zip(self.ids, self.description["structural"], strict=True) if isinstance(n, str)}
+
+    @property
     def labels(self) -> dict[str, str]:
         """Letter by segment id: what segments are called while they have no name."""
         return dict(zip(self.ids, ascii_uppercase, strict=False))
@@ -66,7 +65,7 @@ class AxisBrief:
     @property
     def features(self) -> list[Feature]:
         """Clustering features that are described, clock coordinates among them."""
-        return [f for f in self.axis.clustering_features if f"z:{f.name}" in self.description]
+        return described_features(self.axis, self.description)
 
     @property
     def clock(self) -> tuple[str, str] | None:
@@ -136,8 +135,6 @@ class AxisBrief:
 def rounded(value: float, digits: int = 3) -> float | None:
     """Round to significant digits; None for what is undefined.
 
-    Examples
-    --------
     >>> rounded(0.031249), rounded(1234.5), rounded(float("nan"))
     (0.0312, 1230.0, None)
     """

@@ -48,14 +48,9 @@ class Outcome:
 
 @dataclass
 class Conversation:
-    """What came of asking for one axis's names.
+    """What came of asking for one axis's names: those that ``passed`` every test (for a fixed name, that name).
 
-    Parameters
-    ----------
-    passed : Named
-        Names and interpretations that passed every test; for a fixed name, that name.
-    failure : NoAnswerError or None
-        Why there is no usable answer to a request; then asking again may help.
+    ``failure``: why there is no usable answer to a request; then asking again may help.
     """
 
     passed: Named = field(default_factory=dict)
@@ -148,23 +143,22 @@ def _tested(
     brief: AxisBrief, answer: AxisNames, good: Named, number: int, conversation: Conversation
 ) -> tuple[Named, dict[str, list[str]]]:
     """Put an answer to the tests of the house; returns what may be matched, and the reasons of the rest."""
-    said: dict[str, list[tuple[str, str]]] = {}
+    answers: dict[str, list[tuple[str, str]]] = {}
     for one in answer.segments:
-        said.setdefault(one.segment, []).append((one.name, one.interpretation))
+        answers.setdefault(one.segment, []).append((one.name, one.interpretation))
     candidates, reasons = dict(good), {}
     for segment in [s for s in brief.ids if s not in good]:
-        offered = said.get(brief.labels[segment], [])
+        offered = answers.get(brief.labels[segment], [])
         name, text = offered[0] if len(offered) == 1 else ("", "")
         name = brief.fixed.get(segment, name)
-        others = [*brief.fixed.items(), *((s, n) for s, (n, _) in candidates.items())]
-        taken_names = [other for s, other in others if s != segment]
+        names = {**brief.fixed, **{s: n for s, (n, _) in candidates.items()}}
+        others = [other for s, other in names.items() if s != segment]
         unanswered = [("answered", ["no answer for it"])]
-        outcomes = check_named(brief, segment, name, text, taken_names) if offered else unanswered
-        failed = [reason for _, found_wrong in outcomes for reason in found_wrong]
+        checks = check_named(brief, segment, name, text, others) if offered else unanswered
         conversation.outcomes += [
-            Outcome(segment, number, check, not wrong, "; ".join(wrong)) for check, wrong in outcomes
+            Outcome(segment, number, check, not wrong, "; ".join(wrong)) for check, wrong in checks
         ]
-        if failed:
+        if failed := [reason for _, wrong in checks for reason in wrong]:
             reasons[segment] = failed
         else:
             candidates[segment] = (name, text)
@@ -174,14 +168,9 @@ def _tested(
 class RoundTrip(NamedTuple):
     """Texts by number and sets of numbers by letter, both shuffled.
 
-    Parameters
-    ----------
-    texts : dict of str to (str, str)
-        Name and text, its numbers blanked out: words have to carry it.
-    numbers : dict of str to dict
-        What ``AxisBrief.segment_facts`` says, without a declared state.
-    right : dict of str to set of str
-        Letters that are right for a text: its own, and those of segments whose numbers are the same.
+    ``texts``: names and texts, their numbers blanked out: words have to carry them. ``numbers``: what
+    ``AxisBrief.segment_facts`` says, without a declared state. ``text_of``: number of the text by segment id.
+    ``right``: letters that are right for a text, its own and those of segments whose numbers are the same.
     """
 
     texts: dict[str, tuple[str, str]]
@@ -209,11 +198,11 @@ def round_trip(brief: AxisBrief, names: Mapping[str, tuple[str, str]], seed: str
 
 def mark(question: RoundTrip, answer: Matching) -> dict[str, bool]:
     """Return by segment id whether its text was given its numbers, once and rightly."""
-    said: dict[str, list[str]] = {}
+    matched: dict[str, list[str]] = {}
     for match in answer.matches:
-        said.setdefault(match.text, []).append(match.set)
+        matched.setdefault(match.text, []).append(match.set)
     return {
-        segment: len(said.get(key, [])) == 1 and said[key][0] in question.right[key]
+        segment: len(matched.get(key, [])) == 1 and matched[key][0] in question.right[key]
         for segment, key in question.text_of.items()
     }
 
@@ -221,8 +210,6 @@ def mark(question: RoundTrip, answer: Matching) -> dict[str, bool]:
 def blanked(text: str) -> str:
     """Blank out numbers.
 
-    Examples
-    --------
     >>> blanked("They spend $3,492 in all, 25 % of customers.")
     'They spend $# in all, # % of customers.'
     """

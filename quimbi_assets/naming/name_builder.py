@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.axes._axis import Axis
-from quimbi_assets.naming.descriptors import Descriptor
+from quimbi_assets.naming.descriptors import Descriptor, slug
+from quimbi_assets.naming.segment_statistics import described_features
 from quimbi_assets.naming.values import format_number
-from quimbi_assets.naming.word_rules import slug
 
 # Assumption: under 0.3 standard deviations a segment is like everybody, and a word for it needs a "slightly".
 SAYABLE = 0.3
@@ -43,22 +43,10 @@ SUPERLATIVES = {
 
 @dataclass(frozen=True)
 class Draft:
-    """A segment's name in the making.
+    """A segment's name in the making: adjectives, the most telling first, before a noun (``people``).
 
-    Parameters
-    ----------
-    people : str
-        Noun.
-    descriptors : tuple of Descriptor
-        Adjectives, the most telling first.
-    fixed : str
-        Declared name; if given, nothing else counts.
-    neutral : str
-        Adjective of a segment of which nothing else can be said.
-    level : str
-        Degree of the first adjective.
-    suffix : str
-        Range or number after the noun.
+    A ``fixed`` name stands whatever else there is; ``neutral`` is the adjective of a segment of which nothing can be
+    said, ``level`` the degree of the first adjective, ``suffix`` a range or number after the noun.
     """
 
     row: int
@@ -76,12 +64,12 @@ class Draft:
 
     @property
     def key(self) -> str:
-        """Return what must be unique: the name's words, in whatever order."""
+        """What must be unique: the name's words, in whatever order."""
         return " ".join(sorted(self.name.split("_")))
 
     @property
     def name(self) -> str:
-        """Return the name, of as many leading adjectives as fit into 40 characters."""
+        """The name, of as many leading adjectives as fit into 40 characters."""
         tail = f"_{self.suffix}" if self.suffix else ""
         room = LONGEST - len(tail)
         if self.fixed:
@@ -113,8 +101,6 @@ def _cut(name: str, room: int) -> str:
 def _degree(word: str, level: str, z: float) -> str:
     """Put a degree before an adjective.
 
-    Examples
-    --------
     >>> [_degree("rare", level, 1.0) for level in ("", "most", "very", "fairly")]
     ['rare', 'rarest', 'very_rare', 'fairly_rare']
     >>> _degree("frequent", "most", 1.0), _degree("low_price", "most", 1.0), _degree("rare", "", 0.1)
@@ -135,11 +121,8 @@ def _degree(word: str, level: str, z: float) -> str:
 def level_words(group: list[Draft]) -> list[Draft]:
     """Grade segments of the same adjectives by the one on which they differ most.
 
-    Notes
-    -----
-    "most" (or a superlative) is kept for a segment beyond which no sibling lies; otherwise the furthest of a
-    group is "very".
-    Groups too large to grade, or without a common adjective, are returned as they are.
+    "most" (or a superlative) is kept for a segment beyond which no sibling lies; otherwise the furthest of a group is
+    "very". Groups too large to grade, or without a common adjective, are returned as they are.
     """
     shared = set.intersection(*({t.features for t in draft.descriptors} for draft in group))
     if not shared:
@@ -167,9 +150,9 @@ def level_words(group: list[Draft]) -> list[Draft]:
 def value_range(draft: Draft, group: list[Draft], axis: Axis, description: pd.DataFrame) -> Draft:
     """Add the range of values that eight in ten members have on the feature on which a group differs most."""
     rows = [member.row for member in group]
-    names = [f.name for f in axis.clustering_features if f"z:{f.name}" in description]
-    z = description[[f"z:{name}" for name in names]].iloc[rows].fillna(0.0).to_numpy(dtype=float)
-    feature = axis.feature(names[int(np.argmax(np.ptp(z, axis=0)))])
+    features = described_features(axis, description)
+    z = description[[f"z:{f.name}" for f in features]].iloc[rows].fillna(0.0).to_numpy(dtype=float)
+    feature = features[int(np.argmax(np.ptp(z, axis=0)))]
     low, high = (float(description[f"{q}:{feature.name}"].iloc[draft.row]) for q in ("q10", "q90"))
     factor, unit = (100, "percent") if feature.unit == "share" else (1, feature.unit)
     numbers = "_to_".join(dict.fromkeys(_spell(factor * value) for value in (low, high)))
@@ -181,8 +164,6 @@ def value_range(draft: Draft, group: list[Draft], axis: Axis, description: pd.Da
 def _spell(value: float) -> str:
     """Write a number so that it can stand in a name.
 
-    Examples
-    --------
     >>> _spell(2.43), _spell(-1240)
     ('2_4', 'minus_1240')
     """

@@ -31,14 +31,8 @@ said may not be true any more."""
 class CurrentNames:
     """Names that an axis's segments have, by segment id, and where the segments were when they got them.
 
-    Parameters
-    ----------
-    centre : mapping to mapping of feature to float
-        Means in original units when the name was given; NaN or None where undefined.
-    source : mapping to str
-        Who gave the name: ``claude``, ``person`` or ``rules``; missing: rules.
-    text : mapping to str
-        The last interpretation, where a model wrote it.
+    ``centre``: means in original units then, by feature, NaN or None where undefined. ``source``: ``claude``,
+    ``person`` or, also where it is missing, ``rules``. ``text``: the last interpretation where a model wrote it.
     """
 
     name: Mapping[str, str]
@@ -64,14 +58,9 @@ class CurrentNames:
 
 @dataclass(frozen=True)
 class NamePlan:
-    """What an axis's segments are called before a model is asked.
+    """What an axis's segments are called before a model is asked: names that still fit, by who gave them.
 
-    Parameters
-    ----------
-    by_model : Named
-        Names of a model's that still fit, each with its text where that still is true, else an empty one.
-    by_rule : dict of segment id to str
-        Rule-made names that still fit.
+    With a model's name goes its text where that still is true, else an empty one.
     """
 
     brief: AxisBrief
@@ -122,12 +111,7 @@ def _still_true(brief: AxisBrief, segment: str, text: str) -> str:
 
 
 def decide_names(plan: NamePlan, asked: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """Settle every segment's name and text.
-
-    Parameters
-    ----------
-    asked : mapping of segment id to (str, str)
-        What a model said and passed the tests; empty if none was asked.
+    """Settle every segment's name and text; ``asked`` is what a model said and passed the tests, by segment id.
 
     Returns
     -------
@@ -142,7 +126,7 @@ def decide_names(plan: NamePlan, asked: Mapping[str, tuple[str, str]]) -> pd.Dat
         (MODEL, {s: n for s, (n, _) in asked.items() if s not in brief.fixed}),
         (RULES, plan.by_rule),
     ]
-    declared = {s: n for s, n in zip(brief.ids, brief.description["structural"], strict=True) if isinstance(n, str)}
+    declared = brief.declared
     for who, offered in offers:
         for segment, name in offered.items():
             taken = {*names.values(), *declared.values()}

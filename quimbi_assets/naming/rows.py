@@ -35,20 +35,10 @@ def segment_rows(
     valid_from: datetime,
     model_version: str,
 ) -> pd.DataFrame:
-    """Assemble the rows of one axis.
+    """Assemble the rows of one axis from its description and its segments' names.
 
-    Parameters
-    ----------
-    description : DataFrame, shape (k, n_statistics)
-        From ``describe_segments``.
-    names : DataFrame, shape (k, 3)
-        ``segment_id``, ``segment_name``, ``interpretation``, and who made them (``name_source``, ``text_source``;
-        rules where that is not said), in any order of rows.
-
-    Raises
-    ------
-    ValueError
-        If a described segment has no name.
+    ``names``: ``segment_id``, ``segment_name``, ``interpretation``, and who made them (``name_source``,
+    ``text_source``; rules where that is not said), in any order of rows; a ValueError if one of a segment is missing.
     """
     named = names.set_index("segment_id").reindex(description["segment_id"])
     if named["segment_name"].isna().any():
@@ -78,8 +68,6 @@ def segment_rows(
 def to_json(value: Any) -> str:
     """Write nested numbers as JSON, undefined ones as null.
 
-    Examples
-    --------
     >>> to_json({"a": float("nan"), "b": np.array([1.5, 2.0])})
     '{"a": null, "b": [1.5, 2.0]}'
     """
@@ -105,19 +93,10 @@ def segments_table(
     axes: Mapping[str, Mapping[str, Any]],
     segments: pd.DataFrame,
 ) -> dict[str, Any]:
-    """Nest current segments, from the largest down, under their axes.
+    """Nest current rows of ``dim_segment_master``, from the largest segment down, under their axes.
 
-    Parameters
-    ----------
-    axes : mapping of axis to its facts
-        :data:`AXIS_FIELDS`; what is missing is None. Their order is kept.
-    segments : DataFrame
-        Current rows of ``dim_segment_master``; ``axis_name`` and the six segment fields.
-
-    Raises
-    ------
-    ValueError
-        If there are segments of an axis that ``axes`` does not name.
+    ``axes``: :data:`AXIS_FIELDS` by axis, in the order kept; what is missing is None. A ValueError if segments are of
+    an axis that it does not name.
     """
     strangers = sorted(set(segments["axis_name"]) - set(axes))
     if strangers:

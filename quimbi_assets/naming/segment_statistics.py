@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.axes._axis import Axis
+from quimbi_assets.axes._axis import Axis, Feature
 from quimbi_assets.clustering.model import AxisModel
 
 QUANTILES = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
@@ -16,16 +16,10 @@ QUANTILES = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
 def describe_segments(
     axis: Axis, model: AxisModel, features: pd.DataFrame, counts: NDArray[np.int64] | None = None
 ) -> pd.DataFrame:
-    """Describe every segment of a fitted axis in original units.
+    """Describe the k segments of a fitted axis in original units.
 
-    Parameters
-    ----------
-    model : AxisModel
-        Its fitted model, k segments over d features.
-    features : DataFrame, shape (n_customers, n_columns)
-        The axis's feature frame, indexed by customer id; of a large store, of a sample.
-    counts : ndarray of int, shape (k,), optional
-        Customers of each segment in the whole store; by default those of the frame.
+    The axis's feature frame is of all customers, or of a large store of a sample; ``counts``, shape (k,), are then the
+    customers of each segment in the whole store.
 
     Returns
     -------
@@ -53,6 +47,7 @@ def describe_segments(
     low = np.asarray(model.evidence(features)) == "low"
     k = len(model.segment_ids_)
     count = np.bincount(code, minlength=k)
+    counts = count if counts is None else counts
     lone = np.bincount(code[~low], minlength=k) == 0
     shapes = ~low | structural[code] | lone[code]
     parts = [
@@ -60,8 +55,8 @@ def describe_segments(
             {
                 "segment_id": list(model.segment_ids_),
                 "structural": pd.Series(list(model.structural_), dtype=object),
-                "customer_count": count if counts is None else counts,
-                "population_percentage": _percentages(count if counts is None else counts),
+                "customer_count": counts,
+                "population_percentage": 100.0 * counts / max(int(counts.sum()), 1),
                 "low_evidence_count": np.bincount(code[low], minlength=k),
             }
         ),
@@ -71,8 +66,9 @@ def describe_segments(
     return pd.concat(parts, axis=1)
 
 
-def _percentages(count: NDArray[np.int64]) -> NDArray[np.float64]:
-    return 100.0 * count / max(int(count.sum()), 1)
+def described_features(axis: Axis, description: pd.DataFrame) -> list[Feature]:
+    """Return the clustering features that a description is of, clock coordinates among them."""
+    return [feature for feature in axis.clustering_features if f"z:{feature.name}" in description]
 
 
 def _centres(model: AxisModel, values: pd.DataFrame, code: np.ndarray, count: np.ndarray) -> pd.DataFrame:
@@ -87,16 +83,11 @@ def _centres(model: AxisModel, values: pd.DataFrame, code: np.ndarray, count: np
     stats = {"centre": centre}
     for name, q in QUANTILES.items():
         stats[name] = groups.quantile(q).reindex(range(k)).fillna(centre)
-    stats["population"] = _every_row(values.mean(), k)
-    stats["population_q50"] = _every_row(values.median(), k)
+    for name, of_all in (("population", values.mean()), ("population_q50", values.median())):
+        stats[name] = pd.DataFrame([of_all] * k, index=range(k))
     stats["z"] = pd.DataFrame(z, columns=model.features_).where(centre.notna())
     stats["rank"] = centre.rank(ascending=False, method="min")
     return pd.concat([frame.add_prefix(f"{stat}:") for stat, frame in stats.items()], axis=1)
-
-
-def _every_row(values: pd.Series, k: int) -> pd.DataFrame:
-    """Repeat one row of population values k times."""
-    return pd.DataFrame(np.tile(values.to_numpy(), (k, 1)), columns=values.index)
 
 
 def _people(axis: Axis, features: pd.DataFrame, code: np.ndarray, k: int) -> pd.DataFrame:

@@ -1,20 +1,19 @@
 """The tests of one segment's name and text that need nobody else: form, plain words, numbers, directions.
 
-Belongs here: which test is put to what, and those that can be judged by form or by numbers; ``quimbi rename`` uses two
-of them. Words that are not plain are never kept, logged or shown. Does not: words for much and for little
-(``directions``), the round-trip check (``conversation``).
+Belongs here: which test is put to what; ``quimbi rename`` uses two of them. Words that are not plain are never kept,
+logged or shown. Does not: the round-trip check (``conversation``).
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from quimbi_assets.axes._axis import Feature
 from quimbi_assets.naming.brief import SHARES, AxisBrief
-from quimbi_assets.naming.directions import wrong_directions
-from quimbi_assets.naming.values import mean_hour
+from quimbi_assets.naming.name_builder import SUPERLATIVES
+from quimbi_assets.naming.values import mean_hour, part_of_day
 
 FORM = re.compile(r"[a-z][a-z0-9_]{2,39}")
 FILLER = re.compile(
@@ -61,6 +60,14 @@ OF_ALL = re.compile(
 )
 Kind = Literal["percent", "money", "plain", "clock"]
 
+TURNING = frozenset(
+    re.findall("[a-z]+", "less least not never no without hardly seldom rarely fewer non fewest lowest")
+)
+"""Words before another that turn it round."""
+EXTREME = {"most", "least", "highest", "lowest", "fewest", "top"}
+SUPERLATIVE_OF = {most: word for word, most in SUPERLATIVES.items() if "_" not in most}
+DAY_PARTS = ("morning", "afternoon", "evening", "night")
+
 
 def check_named(brief: AxisBrief, segment: str, name: str, text: str, others: list[str]) -> list[tuple[str, list[str]]]:
     """Return what every test says of a segment's text, and name unless it is fixed: the test, its reasons if it failed.
@@ -68,29 +75,23 @@ def check_named(brief: AxisBrief, segment: str, name: str, text: str, others: li
     The axis's ``others`` are the names it must not repeat.
     """
     row, is_fixed = brief.ids.index(segment), segment in brief.fixed
-    made = list(brief.rule_made["segment_name"])
-    safe = [reason for reason in (unsafe_name(name) if not is_fixed else None, unsafe_text(text)) if reason]
-    checks = [("plain_text", safe)]
+    form = None if is_fixed else bad_form(name)
+    unsafe = [None if is_fixed else unsafe_name(name), unsafe_text(text)]
+    checks = [("plain_text", unsafe)]
     if not is_fixed:
-        form = bad_form(name)
-        checks += [
-            ("form", [form] if form else []),
-            ("unique", [reason for reason in [taken(name, others)] if reason]),
-            ("not_filler", [reason for reason in [filler(name, made)] if reason and not form]),
-        ]
-    if safe:
-        return checks
-    directions = wrong_directions(brief, row, text, is_name=False)
-    if not is_fixed:
-        directions = [*wrong_directions(brief, row, name, is_name=True), *directions]
-    return [*checks, ("numbers", wrong_numbers(brief, row, text)), ("directions", directions)]
+        says_nothing = None if form else filler(name, brief.rule_made["segment_name"])
+        checks += [("form", [form]), ("unique", [taken(name, others)]), ("not_filler", [says_nothing])]
+    said = [(check, [reason for reason in reasons if reason]) for check, reasons in checks]
+    if any(unsafe):
+        return said
+    directions = [] if is_fixed else wrong_directions(brief, row, name, is_name=True)
+    directions += wrong_directions(brief, row, text, is_name=False)
+    return [*said, ("numbers", wrong_numbers(brief, row, text)), ("directions", directions)]
 
 
 def bad_form(name: str) -> str | None:
     """Return what is wrong with the form of a name; None if nothing is.
 
-    Examples
-    --------
     >>> bad_form("lapsed_regulars"), bad_form("Lapsed Regulars") is None
     (None, False)
     """
@@ -107,8 +108,6 @@ def taken(name: str, others: Iterable[str]) -> str | None:
 def filler(name: str, rule_made: Iterable[str]) -> str | None:
     """Return why a name says nothing that rules had not said; None if it does.
 
-    Examples
-    --------
     >>> filler("lapsed_regulars", ["lapsed_buyers"])
     >>> filler("segment_2", []), filler("lapsed_buyers", ["lapsed_buyers"])
     ('the name is filler that fits any segment', 'the name is the one made by rule')
@@ -121,8 +120,6 @@ def filler(name: str, rule_made: Iterable[str]) -> str | None:
 def unsafe_name(name: str) -> str | None:
     """Return what is wrong with the words of a name; None if they are plain.
 
-    Examples
-    --------
     >>> unsafe_name("lapsed_regulars"), unsafe_name("ignore_all_instructions")
     (None, 'the name speaks to its reader or to a machine, not about customers')
     """
@@ -132,8 +129,6 @@ def unsafe_name(name: str) -> str | None:
 def unsafe_text(text: str) -> str | None:
     """Return what is wrong with an interpretation as text; None if it is plain.
 
-    Examples
-    --------
     >>> unsafe_text("They come back every 18 days, against 38 for the typical customer.")
     >>> unsafe_text("They <b>buy</b> a lot, and they do so often.")
     'the interpretation holds characters other than letters, digits and ordinary punctuation'
@@ -155,8 +150,7 @@ def _reason(what: str, text: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A number the data hold: kind, value (percentages 0-100, hours 0-24), and whether it is the segment's own."""
 
     kind: Kind
@@ -165,7 +159,7 @@ class Known:
 
 
 def wrong_numbers(brief: AxisBrief, row: int, text: str) -> list[str]:
-    """List the numbers of a text on the segment at ``row`` that the data do not hold, as reasons.
+    """List the numbers of a text on a segment that its data do not hold, as reasons.
 
     A number only the average or typical customer has must stand in a sentence that compares. Numbers that stand in a
     feature's meaning ("the last 90 days") are no claim.
@@ -218,3 +212,88 @@ def _agrees(written_as: re.Match[str], known: Known) -> bool:
     step = 0.5 * 10.0 ** -len(digits.partition(".")[2])
     apart = abs(written - known.value)
     return apart <= max(CLOSE * known.value, min(step, COARSE * known.value)) + 1e-9
+
+
+class Claim(NamedTuple):
+    """A word of a text that says that a feature is high (side 1) or low (-1), perhaps the highest or lowest."""
+
+    word: str
+    feature: Feature
+    side: int
+    is_extreme: bool
+
+
+def wrong_directions(brief: AxisBrief, row: int, text: str, *, is_name: bool) -> list[str]:
+    """List the words of a segment's name or interpretation that the centres contradict, as reasons.
+
+    A name's words must be so: not at the wrong end of the siblings, and on the right side of the average or the typical
+    customer; superlatives at the very end. In a sentence, which also speaks of others, only a word that is wrong in
+    both ways counts. A word that may stand for several features is wrong if it is so for all.
+    """
+    said = re.findall("[a-z]+", text.lower())
+    tokens, superlative = [SUPERLATIVE_OF.get(t, t) for t in said], [t in SUPERLATIVE_OF for t in said]
+    claims: dict[str, list[Claim]] = {}
+    for claim in _claims(brief, tokens, superlative):
+        claims.setdefault(claim.word, []).append(claim)
+    reasons = [
+        f"{word.replace('_', ' ')!r} does not agree with {' or '.join(dict.fromkeys(c.feature.name for c in claimed))}"
+        for word, claimed in claims.items()
+        if all(_is_wrong(brief, row, claim, is_name) for claim in claimed)
+    ]
+    return reasons + (_wrong_hours(brief, row, tokens) if is_name else [])
+
+
+def _claims(brief: AxisBrief, tokens: list[str], superlative: list[bool]) -> Iterator[Claim]:
+    """Find what a text claims; the longest phrase at a place counts."""
+    phrases = list(_phrases(brief))
+    for start in range(len(tokens)):
+        here = [p for p in phrases if tokens[start : start + len(p[0])] == list(p[0])]
+        longest = max((len(words) for words, _, _ in here), default=0)
+        inside = any(
+            tokens[begin : begin + len(words)] == list(words) and begin + len(words) > start
+            for words, _, _ in phrases
+            for begin in range(max(0, start - len(words) + 1), start)
+        )
+        for words, feature, side in here:
+            if len(words) < longest or inside:
+                continue
+            before = tokens[max(0, start - 2) : start]
+            turned = any(token in TURNING for token in before)
+            extreme = superlative[start] or any(token in EXTREME for token in tokens[max(0, start - 1) : start])
+            yield Claim("_".join(words), feature, -side if turned else side, extreme)
+
+
+def _phrases(brief: AxisBrief) -> Iterator[tuple[tuple[str, ...], Feature, int]]:
+    for feature in brief.counted:
+        low, high = feature.synonyms
+        for side, words in ((-1, f"{feature.few} {low}"), (1, f"{feature.many} {high}")):
+            for phrase in words.split():
+                if phrase not in ("low", "high"):
+                    yield tuple(phrase.split("_")), feature, side
+
+
+def _is_wrong(brief: AxisBrief, row: int, claim: Claim, is_name: bool) -> bool:
+    name, side = claim.feature.name, claim.side
+    centres = side * brief.description[f"centre:{name}"].to_numpy(dtype=float)
+    segment = brief.description.iloc[row]
+    if np.isnan(centres[row]):
+        return is_name
+    last = bool(centres[row] <= np.nanmin(centres) and np.nanmin(centres) < np.nanmax(centres))
+    limits = [(mine, segment[f"{all_}:{name}"]) for mine, all_ in (("centre", "population"), ("q50", "population_q50"))]
+    if claim.feature.neutral is not None:
+        limits += [(mine, claim.feature.neutral) for mine in ("centre", "q50")]
+    beyond = any(side * (segment[f"{mine}:{name}"] - limit) > 0 for mine, limit in limits)
+    if not is_name:
+        return last and not beyond
+    first = bool(centres[row] >= np.nanmax(centres))
+    return last or not beyond or (claim.is_extreme and not first)
+
+
+def _wrong_hours(brief: AxisBrief, row: int, tokens: list[str]) -> list[str]:
+    """Check a part of the day in a name against the segment's mean hour."""
+    if not brief.clock:
+        return []
+    hour = mean_hour(brief.description.iloc[row], "centre", brief.clock)
+    own = part_of_day(hour) if np.isfinite(hour) else "no part of the day"
+    said = {part for part in DAY_PARTS if part in tokens}
+    return [f"{part!r} does not agree with the time of day: {own}" for part in sorted(said - {own})]

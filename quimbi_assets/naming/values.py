@@ -1,7 +1,7 @@
 """One number in original units as a person reads it: ``2.4 orders a month``, ``31 %``, ``£1,240``, ``13:30``.
 
 Belongs here: rounding, units, currency signs, and a mean hour on the clock (the ``<name>_sin`` / ``<name>_cos`` pairs,
-which mean nothing to a shopkeeper one by one). Does not: sentences (``sentences``), measuring.
+which mean nothing to a shopkeeper one by one). Does not: sentences (``rule_names``), measuring.
 """
 
 import math
@@ -26,8 +26,6 @@ def format_value(feature: Feature, value: float, currency: str = "") -> str:
     ``share`` and ``yes/no`` are printed as a percentage, ``money`` in the store's currency, which is an ISO code or a
     sign; NaN as "not known".
 
-    Examples
-    --------
     >>> from quimbi_assets.axes._axis import Feature
     >>> format_value(Feature("orders_per_month", "orders a month", "Orders per month"), 2.4312)
     '2.4 orders a month'
@@ -50,8 +48,6 @@ def format_value(feature: Feature, value: float, currency: str = "") -> str:
 def format_number(value: float) -> str:
     """Round to two significant digits below ten, to a whole number above, with thousands separated.
 
-    Examples
-    --------
     >>> [format_number(x) for x in (0, 0.0312, 0.8, 2.43, 12.4, 1240.4)]
     ['0', '0.031', '0.8', '2.4', '12', '1,240']
     """
@@ -65,8 +61,6 @@ def format_number(value: float) -> str:
 def format_percent(share: float) -> str:
     """Write a share (0-1) as a percentage that is 0 or 100 only when the share is exactly so.
 
-    Examples
-    --------
     >>> [format_percent(x) for x in (0, 0.004, 0.0002, 0.31, 0.996, 1)]
     ['0 %', '0.4 %', 'under 0.1 %', '31 %', '99.6 %', '100 %']
     """
@@ -84,8 +78,6 @@ def format_percent(share: float) -> str:
 def format_money(amount: float, currency: str = "") -> str:
     """Write an amount in the store's currency: whole units from 100 up, cents below.
 
-    Examples
-    --------
     >>> format_money(1240.4, "£"), format_money(12.5, "USD"), format_money(-3, "SEK"), format_money(7)
     ('£1,240', '$12.50', '-SEK 3.00', '7.00')
     """
@@ -121,8 +113,6 @@ _WRITERS: dict[str, Callable[[float], str]] = {
 def clock_pairs(names: list[str]) -> dict[str, tuple[str, str]]:
     """Find the features that are the sine and cosine of one clock angle, by their common stem.
 
-    Examples
-    --------
     >>> clock_pairs(["weekend_ratio", "hour_sin", "hour_cos"])
     {'hour': ('hour_sin', 'hour_cos')}
     """
@@ -133,8 +123,6 @@ def clock_pairs(names: list[str]) -> dict[str, tuple[str, str]]:
 def clock_hour(sine: float, cosine: float) -> float:
     """Return the hour of day, 0-24, of a mean clock angle; NaN where the hours are too spread out to have one.
 
-    Examples
-    --------
     >>> round(clock_hour(1.0, 0.0), 6), round(clock_hour(0.0, -1.0), 6), clock_hour(0.1, 0.1)
     (6.0, 12.0, nan)
     """
@@ -146,8 +134,6 @@ def clock_hour(sine: float, cosine: float) -> float:
 def format_hour(hour: float) -> str:
     """Write an hour of day as a clock time, to the nearest ten minutes.
 
-    Examples
-    --------
     >>> format_hour(13.54), format_hour(23.99)
     ('13:30', '00:00')
     """
@@ -158,8 +144,6 @@ def format_hour(hour: float) -> str:
 def part_of_day(hour: float) -> str:
     """Name the part of the day: morning from 6, afternoon from 12, evening from 17, night from 22.
 
-    Examples
-    --------
     >>> [part_of_day(hour) for hour in (5.9, 6, 12, 17, 22)]
     ['night', 'morning', 'afternoon', 'evening', 'night']
     """

@@ -77,8 +77,6 @@ class ArchetypeChoice:
 def population_floor(n: int) -> int:
     """Return the fewest customers that make an archetype of a store with ``n`` customers.
 
-    Examples
-    --------
     >>> population_floor(4_266), population_floor(94_686)
     (30, 95)
     """

@@ -30,8 +30,6 @@ def archetype_id(dominant: Mapping[str, str]) -> str:
     ``a`` and 12 hexadecimal digits: BLAKE2b of the sorted ``axis=segment_id`` lines. The same combination has the same
     id in every run and on every machine.
 
-    Examples
-    --------
     >>> archetype_id({"value": "value_2", "frequency": "frequency_1"})
     'a9fcf72922324'
     """

@@ -22,8 +22,6 @@ from quimbi_assets.axes import AXES
 def axis_order(names: Iterable[str]) -> list[str]:
     """Put axes in the one order used everywhere: that of the registry, then unknown ones alphabetically.
 
-    Examples
-    --------
     >>> axis_order(["zeta", "return_behavior", "alpha", "purchase_value"])
     ['purchase_value', 'return_behavior', 'alpha', 'zeta']
     """
@@ -34,8 +32,6 @@ def axis_order(names: Iterable[str]) -> list[str]:
 def fingerprint_positions(segment_ids: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """List what each position of a fingerprint measures, from the active axes' segment ids in the model's order.
 
-    Examples
-    --------
     >>> fingerprint_positions({"b": ["b_1"], "a": ["a_1", "a_2"]}).to_dict("list")
     {'position': [0, 1, 2], 'axis': ['a', 'a', 'b'], 'segment_id': ['a_1', 'a_2', 'b_1']}
     """

@@ -27,8 +27,6 @@ def strengths(memberships: NDArray[np.float64]) -> NDArray[np.int8]:
 
     Strong if the highest is above 0.7; balanced if the highest is above 0.4 and the second above 0.3; else weak.
 
-    Examples
-    --------
     >>> rows = np.array([[0.786, 0.175, 0.039], [0.55, 0.4, 0.05], [0.5, 0.25, 0.25]])
     >>> [STRENGTHS[code] for code in strengths(rows)]
     ['strong', 'balanced', 'weak']

@@ -56,8 +56,6 @@ def column_texts(column: pd.Series) -> pa.StringArray:
 def quoted(words: Iterable[str]) -> pa.StringArray:
     """Write words as JSON strings.
 
-    Examples
-    --------
     >>> quoted(["ok", 'a "b"']).to_pylist()
     ['"ok"', '"a \\\\"b\\\\""']
     """

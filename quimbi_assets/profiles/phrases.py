@@ -34,8 +34,6 @@ def join(*parts: Any) -> pa.StringArray:
 def whole_numbers(values: Array) -> pa.StringArray:
     """Write whole numbers with thousands separated; null where undefined or beyond 9e15.
 
-    Examples
-    --------
     >>> whole_numbers(np.array([0, 999, 1240, 1002003, -1240, float("nan")])).to_pylist()
     ['0', '999', '1,240', '1,002,003', '-1,240', None]
     """
@@ -55,8 +53,6 @@ def whole_numbers(values: Array) -> pa.StringArray:
 def amounts(values: Array, currency: str) -> pa.StringArray:
     """Write amounts of at least 0 as ``naming.values.format_money`` does; null where undefined.
 
-    Examples
-    --------
     >>> amounts(np.array([1240.4, 12.5, float("nan")]), "GBP").to_pylist()
     ['£1,240', '£12.50', None]
     """
@@ -73,8 +69,6 @@ def amounts(values: Array, currency: str) -> pa.StringArray:
 def counted(values: Array, singular: str, plural: str) -> pa.StringArray:
     """Write whole numbers with their noun; null where undefined.
 
-    Examples
-    --------
     >>> counted(np.array([1.0, 12.0]), "order", "orders").to_pylist()
     ['1 order', '12 orders']
     """

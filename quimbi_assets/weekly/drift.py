@@ -113,8 +113,6 @@ def lead_over(score: AxisScores, stable: Ids) -> Array:
 def severity(drift: Array) -> NDArray[np.str_]:
     """Return the word for each drift: stable below 0.1, minor below 0.3, moderate 0.5, significant 0.7, else major.
 
-    Examples
-    --------
     >>> severity(np.array([0.0, 0.1, 0.49, 0.5, 1.0])).tolist()
     ['stable', 'minor', 'moderate', 'significant', 'major']
     """
