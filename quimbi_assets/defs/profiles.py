@@ -27,10 +27,8 @@ from quimbi_assets.pipeline import sample_places
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
 from quimbi_assets.profiles.archetypes import ArchetypeSet
-from quimbi_assets.profiles.assemble import profile_batches
-from quimbi_assets.profiles.context import ProfileContext
+from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, ProfileContext, profile_batches
 from quimbi_assets.profiles.risk import churn_risks
-from quimbi_assets.profiles.schema import PROFILE_SCHEMA
 from quimbi_assets.profiles.scores import AxisScores, scores_from_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry

@@ -1,24 +1,32 @@
 """Rows of ``customer_profiles`` from scores and features.
 
-Belongs here: the columns of that table, each made by the module of its name. Does not: scoring (``scores``),
-writing tables.
+Belongs here: the columns of that table, each made by the module of its name, their schema, and what all profiles of a
+run have in common. Does not: scoring (``scores``), writing tables.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from quimbi_assets.naming.rows import to_json
-from quimbi_assets.profiles.archetypes import archetype_ids
-from quimbi_assets.profiles.context import ProfileContext
-from quimbi_assets.profiles.feature_vectors import feature_vectors
+from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_ids
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
 from quimbi_assets.profiles.interpretation import STRENGTHS, Placements, figure, interpretations, strengths
-from quimbi_assets.profiles.json_text import flat_objects, nested_objects, number_texts, quoted
+from quimbi_assets.profiles.json_text import (
+    feature_objects,
+    flat_objects,
+    looked_up,
+    nested_objects,
+    number_texts,
+    quoted,
+)
 from quimbi_assets.profiles.risk import ChurnRisks
 from quimbi_assets.profiles.scores import AxisScores
 
@@ -27,40 +35,69 @@ MOST_ROWS = 5_000
 built."""
 RISK_AXIS = "loyalty_trajectory"
 """Its features in a profile hold the churn risk too, which no clustering ever reads."""
+PROFILE_SCHEMA = pandera.DataFrameSchema(
+    {
+        "store_id": pandera.Column(nullable=False),
+        "customer_id": pandera.Column(nullable=False, unique=True),
+        "archetype_id": pandera.Column(checks=pandera.Check.str_matches(r"^a[0-9a-f]{12}$")),
+        "segment_memberships": pandera.Column(nullable=False),
+        "dominant_segments": pandera.Column(nullable=False),
+        "feature_vectors": pandera.Column(nullable=False),
+        "membership_strength": pandera.Column(nullable=False),
+        "evidence": pandera.Column(nullable=False),
+        "fingerprint": pandera.Column(nullable=False),
+        "lifetime_value": pandera.Column(checks=pandera.Check.ge(0), nullable=True),
+        "churn_risk_score": pandera.Column(checks=pandera.Check.in_range(0, 1), nullable=True),
+        "churn_drivers": pandera.Column(nullable=True),
+        "interpretation": pandera.Column(nullable=False),
+        "model_versions": pandera.Column(nullable=False),
+        "as_of": pandera.Column(nullable=False),
+    },
+    strict=True,
+    name="profiles/customer_profiles",
+)
 
 
-def assemble_scores(
-    scores: Mapping[str, AxisScores],
-    features: Mapping[str, pd.DataFrame],
-    context: ProfileContext,
-    churn: ChurnRisks | None = None,
-) -> pd.DataFrame:
-    """Build profiles from scores.
+@dataclass(frozen=True)
+class ProfileContext:
+    """What all profiles of one run have in common.
 
     Parameters
     ----------
-    scores : mapping of axis to AxisScores
-        One or more axes, of n customers in one order.
-    features : mapping of axis to DataFrame of n rows
-        Indexed by the same customers.
-    context : ProfileContext
-        What all rows share.
-    churn : ChurnRisks, optional
-        Of the same customers in the same order.
-
-    Returns
-    -------
-    DataFrame of n rows
-        The columns of ``customer_profiles``, Arrow-backed, JSON as text. ``lifetime_value`` is null where its
-        axis was not measured; ``churn_risk_score`` and ``churn_drivers`` are null without ``churn``.
-
-    Raises
-    ------
-    ValueError
-        If there is no axis, or the frames are not of the same customers.
+    as_of : datetime
+        Instant the features were measured at; naive is UTC.
+    segments : mapping of axis to DataFrame
+        ``segment_id`` and ``segment_name``.
+    versions : mapping of axis to str
+        Of the registered models.
+    currency : str
+        ISO code or sign.
+    archetypes : ArchetypeSet, optional
+        The store's kept archetypes; without, every combination of dominant segments is one.
+    weak : frozenset of str
+        Axes on which the store's customers do not really differ: no sentence says a customer belongs anywhere there.
     """
-    table = pa.concat_tables(profile_batches(scores, features, context, churn))
-    return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))
+
+    store_id: str
+    as_of: datetime
+    segments: Mapping[str, pd.DataFrame]
+    versions: Mapping[str, str]
+    currency: str = ""
+    archetypes: ArchetypeSet | None = None
+    weak: frozenset[str] = frozenset()
+
+    @cached_property
+    def _names(self) -> dict[str, dict[str, str]]:
+        segments = self.segments.items()
+        return {axis: dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in segments}
+
+    def names(self, axis: str, segment_ids: Sequence[str]) -> list[str]:
+        """Return the names of an axis's segments; a ValueError if one has none."""
+        known = self._names.get(axis, {})
+        nameless = [segment for segment in segment_ids if segment not in known]
+        if nameless:
+            raise ValueError(f"axis {axis}: no name for segment {', '.join(nameless)}")
+        return [known[segment] for segment in segment_ids]
 
 
 def profile_batches(
@@ -69,7 +106,10 @@ def profile_batches(
     context: ProfileContext,
     churn: ChurnRisks | None = None,
 ) -> Iterator[pa.Table]:
-    """Build profiles as ``assemble_scores`` does, yielding them some thousand rows at a time, in order.
+    """Build the rows of ``customer_profiles``, JSON as text, some thousand at a time.
+
+    Scores, features and risks are of the same customers in one order. ``lifetime_value`` is null where its axis was not
+    measured; ``churn_risk_score`` and ``churn_drivers`` are null without ``churn``.
 
     Raises
     ------
@@ -79,48 +119,33 @@ def profile_batches(
     axes = axis_order(scores)
     if not axes:
         raise ValueError("no active axis: there is nothing to profile")
-    customers = scores[axes[0]].customers
-    _check_customers(customers, axes, scores, features)
-    ordered = {axis: scores[axis] for axis in axes}
-    if churn is not None:
-        features = _with_risk(features, churn)
-    for rows, batch in _batches(ordered, features, len(customers)):
-        part = None if churn is None else churn.part(rows)
-        yield _table(*batch, context, part)
-
-
-def _with_risk(features: Mapping[str, pd.DataFrame], churn: ChurnRisks) -> Mapping[str, pd.DataFrame]:
-    """Store the risk where people look for it: with what tells whether a customer is warming or cooling."""
-    if RISK_AXIS not in features:
-        return features
-    return {**features, RISK_AXIS: features[RISK_AXIS].assign(churn_risk_score=churn.risk)}
-
-
-def _batches(
-    scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame], n: int
-) -> Iterator[tuple[slice, tuple[Mapping[str, AxisScores], Mapping[str, pd.DataFrame]]]]:
-    """Cut scores and features into parts of at most ``MOST_ROWS`` customers; a single part is not copied."""
-    if n <= MOST_ROWS:
-        yield slice(0, n), (scores, features)
-        return
-    for start in range(0, n, MOST_ROWS):
+    _check_customers(axes, scores, features)
+    if churn is not None and RISK_AXIS in features:
+        # Where people look for it: with what tells whether a customer is warming or cooling.
+        features = {**features, RISK_AXIS: features[RISK_AXIS].assign(churn_risk_score=churn.risk)}
+    n = len(scores[axes[0]].customers)
+    for start in range(0, max(n, 1), MOST_ROWS):
         rows = slice(start, start + MOST_ROWS)
-        own = {a: score.part(rows) for a, score in scores.items()}
-        yield rows, (own, {a: f.iloc[rows] for a, f in features.items()})
+        yield _table(
+            {axis: scores[axis].part(rows) for axis in axes},
+            features if n <= MOST_ROWS else {axis: frame.iloc[rows] for axis, frame in features.items()},
+            context,
+            None if churn is None else churn.part(rows),
+        )
 
 
 def _check_customers(
-    customers: pd.Index,
-    axes: Sequence[str],
-    scores: Mapping[str, AxisScores],
-    features: Mapping[str, pd.DataFrame],
+    axes: Sequence[str], scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame]
 ) -> None:
     """Refuse frames that are not about the same customers in the same order."""
     missing = [axis for axis in axes if axis not in features]
     if missing:
         raise ValueError(f"no features of axis {', '.join(missing)}")
-    indexes = [(axis, scores[axis].customers) for axis in axes] + [(a, f.index) for a, f in features.items()]
-    for axis, index in indexes:
+    customers = scores[axes[0]].customers
+    for axis, index in [
+        *((axis, scores[axis].customers) for axis in axes),
+        *((a, f.index) for a, f in features.items()),
+    ]:
         if not (index is customers or index.equals(customers)):
             raise ValueError(f"axis {axis}: its frame is not of the same customers in the same order")
 
@@ -133,62 +158,49 @@ def _table(
 ) -> pa.Table:
     """Build the rows of one batch of customers; axes in their final order."""
     axes, own = list(scores), list(scores.values())
-    ids = [score.segment_ids for score in own]
+    ids = {axis: score.segment_ids for axis, score in scores.items()}
     n = len(own[0].customers)
-    standing = _standing(own)
-    served = {} if churn is None or churn.version is None else {"churn_risk": churn.version}
-    versions = to_json({axis: str(context.versions[axis]) for axis in axes} | served)
-    risk = np.full(n, np.nan) if churn is None else churn.risk
-    memberships = number_texts(np.hstack([score.memberships for score in own]))
-    lifetime = figure(features, "lifetime_value", n)
-    names = [context.names(axis, segment_ids) for axis, segment_ids in zip(axes, ids, strict=True)]
+    placements = _placements(own)
+    versions = {axis: str(context.versions[axis]) for axis in axes}
+    if churn is not None and churn.version is not None:
+        versions["churn_risk"] = churn.version
+    names = [context.names(axis, segment_ids) for axis, segment_ids in ids.items()]
+    weak = [axis in context.weak for axis in axes]
+    sentences = interpretations(placements, names, features, context.currency, weak)
+    if churn is not None:
+        sentences = pc.binary_join_element_wise(sentences, churn.sentence, " ", null_handling="skip")
+    words = [(STRENGTHS, placements.strength), (("ok", "low"), placements.low_evidence)]
+    strength, evidence = (flat_objects(axes, looked_up([quoted(said)] * len(axes), at)) for said, at in words)
+    dominant = looked_up([quoted(segment_ids) for segment_ids in ids.values()], placements.dominant)
     return pa.table(
         {
-            "store_id": _constant(context.store_id, n),
+            "store_id": pa.repeat(pa.scalar(context.store_id, pa.string()), n),
             "customer_id": pa.array(own[0].customers.astype(str), pa.string()),
             "archetype_id": pa.array(archetype_ids(scores, context.archetypes), pa.string()),
-            "segment_memberships": nested_objects(dict(zip(axes, ids, strict=True)), memberships),
-            "dominant_segments": flat_objects(axes, _words([quoted(s) for s in ids], standing.dominant)),
-            "feature_vectors": feature_vectors(features, axes),
-            "membership_strength": flat_objects(axes, _words([quoted(STRENGTHS)] * len(axes), standing.strength)),
-            "evidence": flat_objects(axes, _words([quoted(["ok", "low"])] * len(axes), standing.low_evidence)),
+            "segment_memberships": nested_objects(ids, number_texts(np.hstack([score.memberships for score in own]))),
+            "dominant_segments": flat_objects(axes, dominant),
+            "feature_vectors": feature_objects({axis: features[axis] for axis in axes}),
+            "membership_strength": strength,
+            "evidence": evidence,
             "fingerprint": fingerprints([score.distances for score in own]),
-            "lifetime_value": pa.array(lifetime, mask=np.isnan(lifetime)),
-            "churn_risk_score": pa.array(risk, mask=np.isnan(risk)),
+            "lifetime_value": pa.array(figure(features, "lifetime_value", n), from_pandas=True),
+            "churn_risk_score": pa.array(np.full(n, np.nan) if churn is None else churn.risk, from_pandas=True),
             "churn_drivers": pa.nulls(n, pa.string()) if churn is None else churn.drivers,
-            "interpretation": _interpretation(
-                interpretations(standing, names, features, context.currency, [axis in context.weak for axis in axes]),
-                churn,
-            ),
-            "model_versions": _constant(versions, n),
+            "interpretation": sentences,
+            "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),
             "as_of": pa.repeat(pa.scalar(_utc(context.as_of), pa.timestamp("us", "UTC")), n),
         }
     )
 
 
-def _interpretation(said: pa.StringArray, churn: ChurnRisks | None) -> pa.StringArray:
-    """Add the sentence about churn risk where there is one."""
-    return said if churn is None else pc.binary_join_element_wise(said, churn.sentence, " ", null_handling="skip")
-
-
-def _standing(scores: Sequence[AxisScores]) -> Placements:
-    """Collect where the customers stand, one column an axis."""
+def _placements(scores: Sequence[AxisScores]) -> Placements:
+    """Collect where the customers belong, one column an axis."""
     return Placements(
         dominant=np.column_stack([score.dominant for score in scores]),
         top=np.column_stack([score.memberships.max(axis=1) for score in scores]),
         strength=np.column_stack([strengths(score.memberships) for score in scores]),
         low_evidence=np.column_stack([score.low_evidence for score in scores]),
     )
-
-
-def _words(vocabularies: Sequence[pa.StringArray], codes: np.ndarray) -> pa.StringArray:
-    """Look up codes, shape (n, m), each column in its own vocabulary; row by row."""
-    starts = np.cumsum([0, *map(len, vocabularies)])[:-1]
-    return pc.take(pa.concat_arrays(vocabularies), pa.array((codes + starts).ravel()))
-
-
-def _constant(text: str, n: int) -> pa.StringArray:
-    return pa.repeat(pa.scalar(text, pa.string()), n)
 
 
 def _utc(instant: datetime) -> pd.Timestamp:

@@ -40,18 +40,10 @@ def strengths(memberships: NDArray[np.float64]) -> NDArray[np.int8]:
 
 @dataclass(frozen=True)
 class Placements:
-    """Where n customers belong on n_axes axes.
+    """Where n customers belong on n_axes axes; all of shape (n, n_axes).
 
-    Parameters
-    ----------
-    dominant : ndarray of int, shape (n, n_axes)
-        Position of the dominant segment.
-    top : ndarray, shape (n, n_axes)
-        Its membership, 0-1.
-    strength : ndarray of int, shape (n, n_axes)
-        Position in :data:`STRENGTHS`.
-    low_evidence : ndarray of bool, shape (n, n_axes)
-        Whether there are too few orders to judge.
+    ``dominant``: position of the dominant segment; ``top``: its membership, 0-1; ``strength``: position in
+    :data:`STRENGTHS`; ``low_evidence``: whether there are too few orders to judge.
     """
 
     dominant: NDArray[np.intp]
@@ -67,26 +59,18 @@ def interpretations(
     currency: str,
     weak: Sequence[bool] = (),
 ) -> pa.StringArray:
-    """Describe every customer.
+    """Describe every customer, given each axis's segment names by position, and which axes are weak.
 
-    Parameters
-    ----------
-    segment_names : sequence of n_axes sequences of str
-        Names by position of the segment.
-    features : mapping of axis to DataFrame of n rows
-        Net spend, orders and days since the last order are read from it where they are.
-    weak : sequence of n_axes bool, optional
-        Axes whose segments may be chance; none by default.
-
-    Notes
-    -----
     Up to three segments are named: strong before balanced ("partly"), then by membership; weak memberships, those
-    on low evidence and those on weak axes never. The percentage is the membership, rounded.
+    on low evidence and those on weak axes never. The percentage is the membership, rounded. Net spend, orders and days
+    since the last order are read from the features where they are.
     """
+    n_axes = placements.low_evidence.shape[1]
+    unjudged = [None, *(f"Too few orders to judge {i} of {n_axes} axes." for i in range(1, n_axes + 1))]
     sentences = [
-        _belonging(placements, segment_names, np.array(weak or [False] * len(segment_names), dtype=bool)),
+        _belonging(placements, segment_names, np.array(weak or [False] * n_axes, dtype=bool)),
         _purchases(features, len(placements.top), currency),
-        _unjudged(placements.low_evidence),
+        pc.take(pa.array(unjudged, pa.string()), pa.array(placements.low_evidence.sum(axis=1))),
     ]
     return pc.binary_join_element_wise(*sentences, " ", null_handling="skip")
 
@@ -126,14 +110,5 @@ def _purchases(features: Mapping[str, pd.DataFrame], n: int, currency: str) -> p
 
 def figure(features: Mapping[str, pd.DataFrame], name: str, n: int) -> NDArray[np.float64]:
     """Return a feature by name from whichever axis holds it, shape (n,); NaN if none does."""
-    for frame in features.values():
-        if name in frame:
-            return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.full(n, np.nan)
-
-
-def _unjudged(low_evidence: NDArray[np.bool_]) -> pa.StringArray:
-    """Say on how many axes there is too little to go by; null if on none."""
-    n_axes = low_evidence.shape[1]
-    texts = [None, *(f"Too few orders to judge {i} of {n_axes} axes." for i in range(1, n_axes + 1))]
-    return pc.take(pa.array(texts, pa.string()), pa.array(low_evidence.sum(axis=1)))
+    columns = (frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for frame in features.values() if name in frame)
+    return next(columns, np.full(n, np.nan))

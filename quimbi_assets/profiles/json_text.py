@@ -1,6 +1,6 @@
 """Nested columns as JSON text, written for all rows at once.
 
-Belongs here: turning matrices of values into one JSON object a row. Does not: what the objects mean.
+Belongs here: turning columns and matrices of values into one JSON object a row. Does not: what the objects mean.
 
 Building the text by Arrow's string kernels takes a fixed number of calls whatever the number of rows, so that
 one row costs well under a millisecond and a hundred thousand are not looped over.
@@ -8,6 +8,7 @@ one row costs well under a millisecond and a hundred thousand are not looped ove
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 import numpy as np
 import pandas as pd
@@ -16,23 +17,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 NULL = "null"
+DECIMALS = 6
+"""Of the numbers of features."""
 
 
 def number_texts(values: NDArray[np.float64]) -> pa.StringArray:
-    """Write numbers as JSON, with as many digits as it takes to read the same number back.
+    """Write numbers, shape (n, m), as n m JSON texts row by row, NaN and infinities as null.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n, m)
-        NaN and infinities are written as null.
+    With as many digits as it takes to read the same number back.
 
-    Returns
-    -------
-    StringArray of length n m
-        Row by row.
-
-    Examples
-    --------
     >>> number_texts(np.array([[0.1, 3.0, float("nan")]])).to_pylist()
     ['0.1', '3', 'null']
     """
@@ -62,22 +55,42 @@ def quoted(words: Iterable[str]) -> pa.StringArray:
     return pa.array([json.dumps(word, ensure_ascii=False) for word in words], pa.string())
 
 
+def looked_up(vocabularies: Sequence[pa.StringArray], codes: NDArray[np.integer]) -> pa.StringArray:
+    """Look up codes, shape (n, m), each column in its own vocabulary; n m texts row by row."""
+    starts = np.cumsum([0, *map(len, vocabularies)])[:-1]
+    return pc.take(pa.concat_arrays(vocabularies), pa.array((codes + starts).ravel()))
+
+
+def feature_objects(features: Mapping[str, pd.DataFrame]) -> pa.StringArray:
+    """Write the features of n customers, in one order in all frames, as ``{axis: {feature: value}}`` a customer.
+
+    Every column of an axis's frame: numbers rounded to 6 decimals, texts, flags; null where undefined.
+    """
+    n = len(next(iter(features.values())))
+    columns = [frame[name] for frame in features.values() for name in frame.columns]
+    is_number = [pd.api.types.is_numeric_dtype(c.dtype) and not pd.api.types.is_bool_dtype(c.dtype) for c in columns]
+    numbers = [
+        column.to_numpy(dtype=np.float64, na_value=np.nan)
+        for column, number in zip(columns, is_number, strict=True)
+        if number
+    ]
+    matrix = np.column_stack(numbers) if numbers else np.empty((n, 0))
+    texts = [column_texts(column) for column, number in zip(columns, is_number, strict=True) if not number]
+    pool = pa.concat_arrays([number_texts(np.round(matrix, DECIMALS)), *texts])
+    # In the pool: numbers row by row, then one text column after another.
+    rows, m = np.arange(n, dtype=np.int64), len(numbers)
+    before = accumulate(is_number, initial=0)
+    places = [
+        rows * m + n_before if number else n * (m + j - n_before) + rows
+        for j, (number, n_before) in enumerate(zip(is_number, before, strict=False))
+    ]
+    keys = {axis: list(frame.columns) for axis, frame in features.items()}
+    return nested_objects(keys, pc.take(pool, pa.array(np.column_stack(places).ravel())))
+
+
 def flat_objects(keys: Sequence[str], texts: pa.StringArray) -> pa.StringArray:
-    """Write one object a row.
+    """Write one object of the same m keys a row, from n m JSON values row by row.
 
-    Parameters
-    ----------
-    keys : sequence of m str
-        Keys, the same in every row.
-    texts : StringArray of length n m
-        JSON values, row by row.
-
-    Returns
-    -------
-    StringArray of length n
-
-    Examples
-    --------
     >>> flat_objects(["a", "b"], pa.array(["1", "2", "3", "null"])).to_pylist()
     ['{"a": 1, "b": 2}', '{"a": 3, "b": null}']
     """
@@ -86,21 +99,10 @@ def flat_objects(keys: Sequence[str], texts: pa.StringArray) -> pa.StringArray:
 
 
 def nested_objects(keys: Mapping[str, Sequence[str]], texts: pa.StringArray) -> pa.StringArray:
-    """Write one object of objects a row.
+    """Write one object of objects a row, from n m JSON values row by row.
 
-    Parameters
-    ----------
-    keys : mapping of outer key to inner keys
-        m inner keys in all, at least one for each outer key.
-    texts : StringArray of length n m
-        JSON values, row by row.
+    There are m inner keys in all, at least one for each outer key.
 
-    Returns
-    -------
-    StringArray of length n
-
-    Examples
-    --------
     >>> nested_objects({"x": ["a", "b"], "y": ["c"]}, pa.array(["1", "2", "3"])).to_pylist()
     ['{"x": {"a": 1, "b": 2}, "y": {"c": 3}}']
     """

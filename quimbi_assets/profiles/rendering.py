@@ -32,25 +32,11 @@ def profile_record(
     segments: Mapping[str, Mapping[str, str]] | None = None,
     archetypes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Turn a profile row into plain Python values.
+    """Turn a row of ``Profiler.profile``, or of the table ``customer_profiles``, into what ``json.dumps`` takes.
 
-    Parameters
-    ----------
-    row : mapping
-        A row of ``Profiler.profile`` or of the table ``customer_profiles``; nested columns as JSON text or as
-        dicts.
-    segments : mapping of axis to mapping of segment id to name, optional
-        Adds ``segments``.
-    archetypes : mapping of archetype id to name, optional
-        Adds ``archetype``.
-
-    Returns
-    -------
-    dict
-        The same columns; nested ones as dicts, instants as ISO texts, undefined values as None.
-        ``json.dumps`` takes it. ``segments``: by axis the ``id`` and ``name`` of the dominant segment, the
-        ``membership`` in it (0-1) and the ``strength`` in words. ``archetype``: ``id`` and ``name``, None where it
-        has none.
+    Nested columns become dicts, instants ISO texts, undefined values None. With names of segments by axis and id, the
+    key ``segments`` says by axis the ``id`` and ``name`` of the dominant one, the ``membership`` in it (0-1) and the
+    ``strength`` in words; with names of archetypes by id, ``archetype`` says ``id`` and ``name``.
     """
     record = {key: _plain(value) for key, value in dict(row).items()}
     for column in JSON_COLUMNS:
@@ -91,27 +77,11 @@ def render_profile(
     neighbours: Sequence[str] = (),
     weak: Collection[str] = (),
 ) -> str:
-    """Write one profile as text.
+    """Write one profile, with names of segments by axis and id, as text.
 
-    Parameters
-    ----------
-    row : mapping
-        As for ``profile_record``, or what that returned: then the archetype is called by its name.
-    axes : mapping of axis to Axis
-        Declarations; supply questions, meanings and units.
-    segments : mapping of axis to mapping of segment id to name
-    currency : str, default ""
-        ISO code or sign.
-    neighbours : sequence of str
-        Ids of the customers most like this one, nearest first.
-    weak : collection of str
-        Axes on which the store's customers do not really differ, marked as such.
-
-    Returns
-    -------
-    str
-        A heading, the interpretation, the neighbours, and per axis its question, where the customer belongs and
-        the values behind it.
+    A heading, the interpretation, the customers most like this one (``neighbours``), and per axis its question, where
+    the customer belongs and the values behind it; ``weak`` axes are marked. The row may be what ``profile_record``
+    returned: then the archetype is called by its name.
     """
     record = profile_record(row)
     name = record.get("archetype", {}).get("name")
@@ -161,11 +131,10 @@ def _values(axis: Axis, values: Mapping[str, Any], currency: str) -> list[str]:
     lines = []
     for feature in axis.features:
         value = values.get(feature.name)
-        if value is None:
-            continue
         if isinstance(value, bool):
-            text = "yes" if value else "no"
-        else:
-            text = value if isinstance(value, str) else format_value(feature, float(value), currency)
-        lines.append(f"{feature.meaning}: {text}")
+            value = "yes" if value else "no"
+        elif isinstance(value, int | float):
+            value = format_value(feature, float(value), currency)
+        if value is not None:
+            lines.append(f"{feature.meaning}: {value}")
     return lines

@@ -5,8 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quimbi_assets.profiles.feature_vectors import feature_vectors
-from quimbi_assets.profiles.json_text import flat_objects, number_texts, quoted
+from quimbi_assets.profiles.json_text import feature_objects, flat_objects, number_texts, quoted
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
@@ -26,11 +25,12 @@ def test_what_json_has_no_number_for_is_null():
 
 
 def test_feature_vectors_hold_numbers_texts_and_flags(features):
-    rows = feature_vectors(features, ["purchase_frequency", "purchase_value"]).to_pylist()
+    axes = ["purchase_frequency", "purchase_value"]
+    rows = feature_objects({axis: features[axis] for axis in axes}).to_pylist()
     assert len(rows) == 300
     for i in (0, 1, 2, 299):
         read = json.loads(rows[i])
-        assert list(read) == ["purchase_frequency", "purchase_value"]
+        assert list(read) == axes
         for axis, values in read.items():
             frame = features[axis]
             assert list(values) == frame.columns.tolist()

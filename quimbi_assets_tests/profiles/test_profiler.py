@@ -7,10 +7,9 @@ import pytest
 import quimbi_assets.profiles.assemble as assembling
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetypes import archetype_id
-from quimbi_assets.profiles.assemble import assemble_scores
+from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, profile_batches
 from quimbi_assets.profiles.interpretation import STRENGTHS, strengths
 from quimbi_assets.profiles.profiler import Profiler
-from quimbi_assets.profiles.schema import PROFILE_SCHEMA
 from quimbi_assets.profiles.scores import scores_from_table, scores_to_table
 
 COLUMNS = [
@@ -84,7 +83,9 @@ def test_the_order_of_customers_and_axes_does_not_matter(profiler, profiles, fea
 def test_assembling_stored_scores_gives_the_same_rows(profiler, profiles, features):
     scores = profiler.scores(features)
     stored = {a: scores_from_table(scores_to_table(s), s.segment_ids) for a, s in reversed(scores.items())}
-    pd.testing.assert_frame_equal(assemble_scores(stored, features, profiler.context), profiles, check_exact=True)
+    [table] = profile_batches(stored, features, profiler.context)
+    again = table.to_pandas(types_mapper=pd.ArrowDtype)
+    pd.testing.assert_frame_equal(again, profiles, check_exact=True)
 
 
 def test_batches_leave_no_trace(profiler, profiles, features, monkeypatch):
