@@ -36,17 +36,10 @@ LOYALTY = 0.9
 
 @dataclass(frozen=True)
 class ArchetypeChoice:
-    """The kept archetypes, who is of which, and whether the bounds hold.
+    """The kept archetypes, who is of which (``position``, shape (n,)), and whether the bounds hold.
 
-    Parameters
-    ----------
-    position : ndarray of int, shape (n,)
-        Archetype of every customer.
-    retained : float
-        Median product of memberships in the archetype's segments, over the same with everybody in their own
-        combination; at most 1.
-    information : float
-        Bits the archetype tells about the segments of all eligible axes.
+    ``retained``: median product of memberships in the archetype's segments, over the same with everybody in their own
+    combination; at most 1. ``information``: bits the archetype tells about the segments of all eligible axes.
     """
 
     kept: ArchetypeSet
@@ -90,15 +83,9 @@ def choose_archetypes(
 ) -> ArchetypeChoice:
     """Choose the archetypes of a store, within their bounds; one archetype of all where no combination is.
 
-    Parameters
-    ----------
-    scores : mapping of axis to AxisScores
-        Active axes, of the same n customers.
-    previous : ArchetypeSet, optional
-        What was kept until now: it changes only where it must.
-    eligible : iterable of str, optional
-        Axes that may shape archetypes, such as those whose segments are not weak; all by default, and where fewer
-        than two are.
+    The scores are of the active axes, all of the same customers; the ``eligible`` axes may shape archetypes, such as
+    those whose segments are not weak (all by default, and where fewer than two are). What was kept until now,
+    ``previous``, changes only where it must.
 
     Notes
     -----
@@ -142,12 +129,8 @@ class _Population:
     def grown(self, base: ArchetypeChoice, pool: Executor) -> list[ArchetypeChoice]:
         """Return, axis by axis, the archetypes over one more axis that keep the bounds."""
         more = [axis for axis in self.axes if axis not in base.kept.axes]
-        return [choice for choice in pool.map(lambda axis: self.extended(base, axis), more) if choice is not None]
-
-    def extended(self, base: ArchetypeChoice, axis: str) -> ArchetypeChoice | None:
-        """Return the archetypes over one more axis, if they keep the bounds."""
-        choice = self.choice((*base.kept.axes, axis))
-        return choice if choice is not None and choice.within_bounds else None
+        choices = pool.map(lambda axis: self.choice((*base.kept.axes, axis)), more)
+        return [choice for choice in choices if choice is not None and choice.within_bounds]
 
     def choice(self, axes: Sequence[str], previous: ArchetypeSet | None = None) -> ArchetypeChoice | None:
         """Keep the combinations over some axes that carry people; None if none does."""
@@ -158,7 +141,8 @@ class _Population:
         own = combination_codes([self.dominant[axis] for axis in axes], sizes)
         _, first, counts = np.unique(own, return_index=True, return_counts=True)
         codes = np.column_stack([self.dominant[axis][first] for axis in axes])
-        was = self._were_kept(axes, codes, previous)
+        known = set() if previous is None else set(previous.segments)
+        was = np.array([row in known for row in self._segments(axes, codes)], dtype=bool)
         candidates = np.flatnonzero(was | (counts >= (self.floor if previous is None else ENTRY * self.floor)))
         largest = np.argsort(-counts[candidates] * np.where(was[candidates], ENTRY, 1), kind="stable")
         codes = codes[candidates[largest[:MOST_ARCHETYPES]]]
@@ -166,13 +150,6 @@ class _Population:
         ids = self._segments(axes, codes)
         codes = codes[sorted(range(len(ids)), key=ids.__getitem__)]
         return self._populated(tuple(axes), codes) if len(codes) else None
-
-    def _were_kept(self, axes: Sequence[str], codes: Positions, previous: ArchetypeSet | None) -> NDArray[np.bool_]:
-        """Say which combinations were archetypes until now, shape (n_combinations,)."""
-        if previous is None:
-            return np.zeros(len(codes), dtype=bool)
-        known = set(previous.segments)
-        return np.array([row in known for row in self._segments(axes, codes)], dtype=bool)
 
     def _segments(self, axes: Sequence[str], codes: Positions) -> list[tuple[str, ...]]:
         ids = [self.scores[axis].segment_ids for axis in axes]
@@ -190,9 +167,9 @@ class _Population:
             position[moved], best[moved] = nearest([log[moved] for log in logs], codes, int(moved.sum()))
         before = np.sum([log.max(axis=1) for log in logs], axis=0)
         retained = float(np.median(np.exp(best)) / np.median(np.exp(before)))
-        told = sum(shared_bits(position, self.dominant[axis]) for axis in self.axes)
+        information = sum(shared_bits(position, self.dominant[axis]) for axis in self.axes)
         kept = ArchetypeSet(axes, tuple(self._segments(axes, codes)))
-        return ArchetypeChoice(kept, position, self.floor, retained, told)
+        return ArchetypeChoice(kept, position, self.floor, retained, information)
 
 
 def shared_bits(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:

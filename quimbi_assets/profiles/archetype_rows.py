@@ -30,27 +30,11 @@ def archetype_rows(
     as_of: datetime,
     previous: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Describe the archetypes of a store.
+    """Return rows of ``archetypes``, largest first, made of named segments from data that end at ``as_of``.
 
-    Parameters
-    ----------
-    segments : mapping of axis to DataFrame
-        ``segment_id`` and ``segment_name``.
-    as_of : datetime
-        Where the data end that they are made from.
-    previous : DataFrame, optional
-        Rows that held until now. An archetype that is in them, made of segments of the same names, keeps its name.
-
-    Returns
-    -------
-    DataFrame of n_archetypes rows
-        Of the table ``archetypes``, largest first; ``traits`` as JSON text
-        ``{axis: {"segment_id": ..., "segment_name": ...}}``; ``population_percentage`` 0-100; names are unique.
-
-    Raises
-    ------
-    KeyError
-        If a segment has no name.
+    ``traits`` as JSON text ``{axis: {"segment_id": ..., "segment_name": ...}}``; ``population_percentage`` 0-100; names
+    are unique. An archetype that is in the rows that held until now (``previous``), made of segments of the same names,
+    keeps its name.
     """
     names = archetype_names(choice, segments, previous)
     frame = pd.DataFrame(

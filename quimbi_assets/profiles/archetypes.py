@@ -39,19 +39,9 @@ def archetype_id(dominant: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class ArchetypeSet:
-    """The combinations of segments that are kept as archetypes.
+    """The combinations of segments that are kept as archetypes: one or more, each one segment id an axis, no two alike.
 
-    Parameters
-    ----------
-    axes : tuple of str
-        The axes whose segments they combine; none: all are of one archetype.
-    segments : tuple of tuples of str
-        Per archetype one segment id an axis; one archetype or more, no two alike.
-
-    Raises
-    ------
-    ValueError
-        If a combination does not name one segment an axis, there is none, or one occurs twice.
+    Without axes, all customers are of one archetype.
     """
 
     axes: tuple[str, ...]
@@ -75,12 +65,7 @@ class ArchetypeSet:
     def assign(self, scores: Mapping[str, AxisScores]) -> NDArray[np.intp]:
         """Return the archetype of every customer, as position in ``segments``, shape (n,).
 
-        An axis of the set that was not scored is not looked at.
-
-        Raises
-        ------
-        ValueError
-            If an archetype names a segment that the scores do not have, or there are no scores.
+        An axis of the set that was not scored is not looked at; a segment that the scores do not have is a ValueError.
 
         Notes
         -----
@@ -111,14 +96,8 @@ def nearest(
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return for each customer the combination with the highest product of memberships, and its logarithm.
 
-    Parameters
-    ----------
-    logs : sequence of n_axes ndarrays, shapes (n, k_axis)
-        Logarithms of memberships.
-    codes : ndarray of int, shape (n_combinations, n_axes)
-        Position of the segment on each axis; at least one combination.
-    n : int
-        Customers; needed where there is no axis.
+    ``logs``: logarithms of memberships by axis, shapes (n, k_axis); ``codes``, shape (n_combinations, n_axes): position
+    of the segment on each axis, one combination or more. Without axes everybody is of the first.
 
     Notes
     -----
@@ -141,11 +120,11 @@ def archetype_ids(scores: Mapping[str, AxisScores], kept: ArchetypeSet | None = 
     """Return the archetype id of every customer; without kept archetypes, every combination that occurs is its own."""
     if kept is not None:
         return np.array(kept.ids(), dtype=object)[kept.assign(scores)]
-    axes = list(scores)
-    code = combination_codes([scores[axis].dominant for axis in axes], [len(scores[axis].segment_ids) for axis in axes])
+    each = scores.values()
+    code = combination_codes([one.dominant for one in each], [len(one.segment_ids) for one in each])
     _, first, combination = np.unique(code, return_index=True, return_inverse=True)
-    rows = [[scores[axis].segment_ids[i] for i in scores[axis].dominant[first]] for axis in axes]
-    hashed = [archetype_id(dict(zip(axes, row, strict=True))) for row in zip(*rows, strict=True)]
+    rows = zip(*(one.dominant_ids[first] for one in each), strict=True)
+    hashed = [archetype_id(dict(zip(scores, row, strict=True))) for row in rows]
     return np.array(hashed, dtype=object)[combination]
 
 

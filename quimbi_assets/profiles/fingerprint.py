@@ -49,32 +49,12 @@ def fingerprints(distances: Sequence[NDArray[np.float64]]) -> pa.ListArray:
 
 
 def nearest_customers(profiles: pd.DataFrame, customer_ids: Sequence[str], n_neighbors: int = 5) -> pd.DataFrame:
-    """Return for each customer asked for the nearest others.
+    """Return for each customer asked for the nearest others, fewer than ``n_neighbors`` where the store has no more.
 
-    Parameters
-    ----------
-    profiles : DataFrame of n rows
-        ``customer_id`` and ``fingerprint`` of all who may be a neighbour, all by the same models.
-    customer_ids : sequence of m str
-        Customers asked for, among those rows.
-    n_neighbors : int
-        Neighbours of each, at least 1; fewer where the store has no more others.
+    Profiles, all by the same models, have ``customer_id`` and ``fingerprint``; a customer who is not among them is a
+    KeyError. Rows: ``customer_id``, ``neighbour_id``, ``rank`` from 1, ``distance`` (Euclidean, between fingerprints,
+    >= 0); of equally near ones the lower customer id comes first.
 
-    Returns
-    -------
-    DataFrame of at most m x n_neighbors rows
-        ``customer_id``, ``neighbour_id``, ``rank`` from 1, ``distance`` (Euclidean, between fingerprints, >= 0).
-        Of equally near ones the lower customer id comes first.
-
-    Raises
-    ------
-    KeyError
-        If a customer is not among the rows.
-    ValueError
-        If fingerprints differ in length.
-
-    Examples
-    --------
     >>> shop = pd.DataFrame({"customer_id": ["ann", "bob", "cem"], "fingerprint": [[0, 0], [3, 4], [0, 1]]})
     >>> nearest_customers(shop, ["ann"], 2)[["neighbour_id", "distance"]].values.tolist()
     [['cem', 1.0], ['bob', 5.0]]
@@ -109,7 +89,7 @@ def nearest_customers(profiles: pd.DataFrame, customer_ids: Sequence[str], n_nei
 
 
 def _matrix(fingerprints: pd.Series) -> np.ndarray:
-    """Stack fingerprints, shape (n, length)."""
+    """Stack fingerprints, shape (n, length); a ValueError if these differ."""
     vectors = [np.asarray(vector, dtype=np.float64) for vector in fingerprints]
     if len({len(vector) for vector in vectors}) > 1:
         raise ValueError("fingerprints of different lengths are not comparable: they stem from different models")

@@ -28,19 +28,11 @@ DECIMALS = 6
 
 @dataclass(frozen=True)
 class ChurnRisks:
-    """Churn risk of n customers.
+    """Churn risk of n customers, 0-1, NaN where it cannot be had, and the version of the registered model.
 
-    Parameters
-    ----------
-    risk : ndarray, shape (n,)
-        0-1; NaN where it cannot be had.
-    drivers : StringArray of length n
-        JSON: ``{"horizon_days", "drivers": [{"fact", "effect": "raises" | "lowers", "log_odds", "words"}], "reason"}``,
-        strongest driver first, at most three; ``reason`` says why there is no risk, or why it means little.
-    sentence : StringArray of length n
-        For the interpretation; null where there is no risk.
-    version : str or None
-        Of the registered model.
+    ``drivers``, JSON: ``{"horizon_days", "drivers": [{"fact", "effect": "raises" | "lowers", "log_odds", "words"}],
+    "reason"}``, strongest driver first, at most three; ``reason`` says why there is no risk, or why it means little.
+    ``sentence``: for the interpretation; null where there is no risk.
     """
 
     risk: NDArray[np.float64]
@@ -87,20 +79,9 @@ def churn_risks(
     version: str | None,
     currency: str = "",
 ) -> ChurnRisks:
-    """Score customers with a fitted model, or say why there is none; nothing is learnt here.
+    """Score customers with a fitted model of that version, or say why there is none (``model``: the reason).
 
-    Without drivers where the model's risk says little about anybody.
-
-    Parameters
-    ----------
-    model : ChurnModel or str
-        Fitted; or the reason why there is no model.
-    history : History
-        Of these customers, others do not matter.
-    customers : Index of length n
-        Whom to score, in this order.
-    version : str, optional
-        Of the model.
+    The history is of these customers and maybe others. Without drivers where the model's risk says little of anybody.
     """
     if isinstance(model, str):
         return _no_risks(len(customers), model)

@@ -19,20 +19,10 @@ N_ORDERS = "n_orders"
 
 @dataclass(frozen=True)
 class AxisScores:
-    """How n customers stand to the k segments of one axis.
+    """How n customers stand to the k segments of one axis, these in the model's order.
 
-    Parameters
-    ----------
-    customers : Index, shape (n,)
-        Customer ids.
-    segment_ids : list of k str
-        In the model's order.
-    memberships : ndarray, shape (n, k)
-        0-1, rows sum to 1.
-    distances : ndarray, shape (n, k)
-        To each centre, in scaled units, >= 0.
-    low_evidence : ndarray of bool, shape (n,)
-        Whether the customer has too few orders for this axis.
+    ``memberships``, shape (n, k): 0-1, rows sum to 1; ``distances``, shape (n, k): to each centre, in scaled units;
+    ``low_evidence``, shape (n,): whether the customer has too few orders for this axis.
     """
 
     customers: pd.Index
@@ -44,14 +34,9 @@ class AxisScores:
     @classmethod
     def joined(cls, parts: "Sequence[AxisScores]") -> "AxisScores":
         """Put the scores of customers who follow one another together."""
-        return cls(
-            parts[0].customers.append([part.customers for part in parts[1:]]),
-            parts[0].segment_ids,
-            *(
-                np.concatenate([getattr(part, n) for part in parts])
-                for n in ("memberships", "distances", "low_evidence")
-            ),
-        )
+        arrays = zip(*((part.memberships, part.distances, part.low_evidence) for part in parts), strict=True)
+        customers = parts[0].customers.append([part.customers for part in parts[1:]])
+        return cls(customers, parts[0].segment_ids, *map(np.concatenate, arrays))
 
     @property
     def dominant(self) -> NDArray[np.intp]:
@@ -70,30 +55,12 @@ class AxisScores:
 
     def part(self, rows: slice) -> "AxisScores":
         """Return the scores of some of the customers."""
-        return AxisScores(
-            self.customers[rows],
-            self.segment_ids,
-            self.memberships[rows],
-            self.distances[rows],
-            self.low_evidence[rows],
-        )
+        arrays = (values[rows] for values in (self.memberships, self.distances, self.low_evidence))
+        return AxisScores(self.customers[rows], self.segment_ids, *arrays)
 
 
 def score_axis(model: AxisModel, features: pd.DataFrame) -> AxisScores:
-    """Score customers on one axis.
-
-    Parameters
-    ----------
-    model : AxisModel
-        Fitted, with k segments.
-    features : DataFrame, shape (n, n_columns)
-        The axis's feature frame, indexed by customer id.
-
-    Raises
-    ------
-    KeyError
-        If a feature that the model uses is not in the frame.
-    """
+    """Score customers on one axis, from its feature frame, which has at least what the model uses."""
     values = np.column_stack([column_values(features[name]) for name in model.features_])
     distances = model.distances(values)
     return AxisScores(
@@ -108,8 +75,6 @@ def score_axis(model: AxisModel, features: pd.DataFrame) -> AxisScores:
 def column_values(column: pd.Series) -> NDArray[np.float64]:
     """Return a column as float64, NaN where undefined, shape (n,).
 
-    Notes
-    -----
     Column by column: selecting several columns of a frame at once takes 0.3 ms, which one customer on 13 axes
     would pay 13 times.
     """
@@ -154,13 +119,7 @@ def _lists(values: NDArray[np.float64], k: int) -> pa.Array:
 
 
 def scores_from_table(table: pa.Table, segment_ids: Sequence[str]) -> AxisScores:
-    """Read scores back from rows of ``scores_schema``.
-
-    Raises
-    ------
-    ValueError
-        If the rows are of another number of segments.
-    """
+    """Read scores back from rows of ``scores_schema``; a ValueError if they are of another number of segments."""
     k = len(segment_ids)
     return AxisScores(
         customers=pd.Index(table["customer_id"].to_pandas(), name="customer_id"),
@@ -174,10 +133,7 @@ def scores_from_table(table: pa.Table, segment_ids: Sequence[str]) -> AxisScores
 def matrix(column: pa.ChunkedArray, k: int) -> NDArray[np.float64]:
     """Return a column of lists of k numbers as an array, shape (n, k).
 
-    Raises
-    ------
-    ValueError
-        If its lists are of another length, whose numbers would be dealt to the wrong customers.
+    Of another length, its numbers would be dealt to the wrong customers: a ValueError.
     """
     if column.type.list_size != k:
         raise ValueError(f"a table of {column.type.list_size} segments, not {k}")
