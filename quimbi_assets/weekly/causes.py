@@ -29,26 +29,13 @@ CENTS = 1e4
 
 
 def causes(then: pd.Series, recomputed: pd.Series, newer: pd.Series) -> NDArray[np.str_]:
-    """Return the cause of whatever each customer moved between two instants.
+    """Return the cause of whatever each customer moved between two instants, shape (n,).
 
-    Parameters
-    ----------
-    then : Series of uint64
-        Digests as of the older instant, as they were then.
-    recomputed : Series of uint64
-        Digests as of the older instant, from today's rows.
-    newer : Series of uint64 of length n
-        Digests as of the newer instant; its customers are judged.
+    Digests as of the older instant, as they were ``then`` and ``recomputed`` from today's rows, and of n customers as
+    of the ``newer`` one. ``new``: not known then, nor by today's rows. ``corrected``: what is recorded of them up to the
+    older instant has changed since (also where they acted besides: what did what can then not be told). ``acted``: an
+    order or a dated refund came in between. ``silent``: nothing did but time.
 
-    Returns
-    -------
-    ndarray of str of shape (n,)
-        ``new``: not known then, nor by today's rows. ``corrected``: what is recorded of them up to the older instant
-        has changed since (also where they acted besides: what did what can then not be told). ``acted``: an order or
-        a dated refund came in between. ``silent``: nothing did but time.
-
-    Examples
-    --------
     >>> digests = [pd.Series(d, dtype="uint64") for d in ({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2, "c": 4},
     ...                                                   {"a": 1, "b": 5, "c": 4, "d": 6})]
     >>> causes(*digests).tolist()
@@ -64,21 +51,10 @@ def causes(then: pd.Series, recomputed: pd.Series, newer: pd.Series) -> NDArray[
 
 
 def customer_digests(history: History) -> pd.Series:
-    """Return a digest of every customer's visible orders, lines and refunds.
+    """Return a digest (uint64) of every customer's visible orders, lines and refunds, sorted by ``customer_id``.
 
-    Parameters
-    ----------
-    history : History
-        Of a bounded number of customers.
-
-    Returns
-    -------
-    Series of uint64
-        By ``customer_id``, sorted; equal for equal rows in any order, whoever else is there.
-
-    Notes
-    -----
-    The sum, modulo 2^64, of pandas' hashes of a customer's rows. A value that is not recorded contributes nothing.
+    Of a bounded number of customers; equal for equal rows in any order, whoever else is there: the sum, modulo 2^64, of
+    hashes of a customer's rows. A value that is not recorded contributes nothing.
     """
     orders, lines = history.visible("orders"), history.visible("items")
     hashes = np.concatenate(

@@ -1,7 +1,7 @@
 """A week's snapshot against the one before, both scored by the newer one's models: who moved, and beyond noise.
 
 Belongs here: the comparison, migrations with hysteresis, its table at rest. Does not: why a customer moved
-(``causes``), what is noise (``thresholds``), whom the store is told of (``notifications``).
+(``causes``), what is noise (``noise``), whom the store is told of (``notifications``).
 
 A customer has a *stable segment* on every axis until they have moved clearly out of it: by an order, or by a silence
 that is unusual for them. Time that merely passes moves memberships, and their rows say so, but no stable segment.
@@ -21,7 +21,14 @@ from quimbi_assets.axis_table import AxisTable, Facts
 from quimbi_assets.history import SECONDS_PER_DAY, History
 from quimbi_assets.weekly.causes import ACTED, CORRECTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE, EARLIER_WEEKS, RECENT_WEEKS, Array, Ids, acceleration
-from quimbi_assets.weekly.inactivity import lapsed
+from quimbi_assets.weekly.noise import (
+    NoiseThresholds,
+    lapsed,
+    learn_acted,
+    learn_lead,
+    learn_surprisal,
+    weeks_to_learn_from,
+)
 from quimbi_assets.weekly.notifications import decide_alerts
 from quimbi_assets.weekly.rescore import (
     NOWHERE,
@@ -35,13 +42,6 @@ from quimbi_assets.weekly.rescore import (
     to_ids,
 )
 from quimbi_assets.weekly.snapshot import SnapshotFacts, WeekModels
-from quimbi_assets.weekly.thresholds import (
-    NoiseThresholds,
-    learn_acted,
-    learn_lead,
-    learn_surprisal,
-    weeks_to_learn_from,
-)
 
 LEARNING_WEEKS = 26
 """Weeks before this one that thresholds are learnt from, at most."""
@@ -101,23 +101,12 @@ class PastComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found, of n customers.
+    """What a comparison found, of n customers; arrays of shape (n,).
 
-    Parameters
-    ----------
-    movement : Movement
-    facts : ComparisonFacts
-    acceleration : mapping of axis to ndarray, shape (n,)
-        How much faster they moved in recent weeks than before, drift per day; NaN where not known.
-    stable : mapping of axis to ndarray of int, shape (n,)
-        Codes of the segments they are stable in now.
-    lapsed : ndarray of bool, shape (n,)
-    alert : ndarray of (str or None), shape (n,)
-    moves : DataFrame
-        A row a migration: ``customer_id``, ``axis_name``, ``from_segment``, ``to_segment``, ``cause``, ``drift`` (NaN
-        for archetypes and changed models).
-    thresholds : NoiseThresholds or None
-        What counted as noise; None in a store's first comparison.
+    ``acceleration``, by axis: how much faster they moved in recent weeks than before, drift per day, NaN where not
+    known. ``stable``, by axis: codes of the segments they are stable in now. ``moves``, a row a migration, are those of
+    ``moves_table`` with ``drift`` NaN for archetypes and changed models. ``thresholds``: what counted as noise; None in
+    a store's first comparison.
     """
 
     movement: Movement
@@ -162,20 +151,10 @@ def compare_snapshots(
     history: History,
     weak: frozenset[str],
 ) -> Comparison:
-    """Compare a week's snapshot with the one before it.
+    """Compare a week's snapshot at rest with the one before it; there is none in a store's first comparison.
 
-    Parameters
-    ----------
-    newer, older : AxisTable
-        Their tables at rest, with ``SnapshotFacts``; no older one in a store's first comparison.
-    earlier : sequence of PastComparison
-        Comparisons up to the older snapshot's, oldest first.
-    models : WeekModels
-        What scored the newer one.
-    history : History
-        Today's rows, which tell whether the past was corrected since.
-    weak : frozenset of str
-        Axes that are weak as of the newer one.
+    ``earlier`` are the comparisons up to the older snapshot's, oldest first; ``models`` scored the newer one, as of
+    which some axes are ``weak``. The history is of today's rows, which tell whether the past was corrected since.
     """
     now, state = newer.facts_as(SnapshotFacts), None
     facts = ComparisonFacts(now.week)
@@ -224,22 +203,9 @@ def _accelerations(moved: Movement, days: float | None, earlier: Sequence[PastCo
 
 
 def migrate(moved: Movement, lapsed_now: Flags, lead: Mapping[str, float]) -> tuple[dict[str, Codes], pd.DataFrame]:
-    """Decide who migrated.
+    """Decide who migrated: ``stable`` and ``moves`` of ``Comparison``.
 
-    Parameters
-    ----------
-    moved : Movement
-        Of n customers.
-    lapsed_now : ndarray of bool, shape (n,)
-    lead : mapping of axis to float
-        By how much another segment has to outweigh the stable one.
-
-    Returns
-    -------
-    stable : dict of axis to ndarray of int, shape (n,)
-        Codes of stable segments from now on.
-    moves : DataFrame
-        As in ``Comparison``.
+    ``lead``, by axis: by how much another segment has to outweigh the stable one.
     """
     # About these something new is known, be it a silence that is unusual for them.
     free = np.isin(moved.cause, (ACTED, CORRECTED)) | ((moved.cause == SILENT) & lapsed_now)

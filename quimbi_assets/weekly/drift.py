@@ -1,7 +1,7 @@
 """Two snapshots under one model: where customers stand in each, how far and how fast they moved.
 
 Belongs here: scoring features at rest by any models, and the formulas of change. Does not: why they moved (``causes``),
-whether it is noise (``thresholds``).
+whether it is noise (``noise``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,9 @@ FEWEST_EARLIER = 4
 
 @dataclass(frozen=True)
 class ScoredSnapshot:
-    """Customers of a snapshot, or of a part of it, scored by some week's models.
+    """Customers of a snapshot, or of a part of it, scored by some week's models on one axis or more.
 
-    Parameters
-    ----------
-    scores : mapping of axis to AxisScores
-        Of n customers in one order; one axis or more.
-    archetypes : ndarray of str of shape (n,), optional
-        Their archetypes among those of that week.
+    ``archetypes``, shape (n,): theirs among those of that week, where these are known.
     """
 
     scores: Mapping[str, AxisScores]
@@ -63,28 +58,18 @@ def scored(
 
 def with_archetypes(scores: Mapping[str, AxisScores], archetypes: ArchetypeSet | None) -> ScoredSnapshot:
     """Say who is of which archetype; of none, where a refit came in between and they name segments of another model."""
-    told = archetypes is not None and all(
+    is_known = archetypes is not None and all(
         axis in scores and {row[i] for row in archetypes.segments} <= set(scores[axis].segment_ids)
         for i, axis in enumerate(archetypes.axes)
     )
-    return ScoredSnapshot(scores, archetype_ids(scores, archetypes) if told else None)
+    return ScoredSnapshot(scores, archetype_ids(scores, archetypes) if is_known else None)
 
 
 def axis_drift(older: Array, newer: Array) -> Array:
-    """Return how far each customer's memberships moved.
+    """Return how far each customer moved between memberships of shape (n, k), whose rows sum to 1; shape (n,).
 
-    Parameters
-    ----------
-    older, newer : ndarray of shape (n, k)
-        Memberships of the same customers in the same segments; rows sum to 1.
+    ``sqrt(sum (m_new - m_old)^2) / sqrt(2)``: 0 for no change, 1 from one segment wholly into another.
 
-    Returns
-    -------
-    ndarray of shape (n,)
-        ``sqrt(sum (m_new - m_old)^2) / sqrt(2)``: 0 for no change, 1 from one segment wholly into another.
-
-    Examples
-    --------
     >>> axis_drift(np.array([[1.0, 0.0], [0.6, 0.4]]), np.array([[0.0, 1.0], [0.6, 0.4]])).tolist()
     [1.0, 0.0]
     """
@@ -120,20 +105,11 @@ def severity(drift: Array) -> NDArray[np.str_]:
 
 
 def acceleration(velocities: Sequence[Array]) -> Array:
-    """Return how much faster customers moved in the recent four weeks than in the twelve before.
+    """Return how much faster customers moved in the recent four weeks than in the twelve before, shape (n,).
 
-    Parameters
-    ----------
-    velocities : sequence of ndarray of shape (n,)
-        Drift per day week by week, the newest last; NaN where a customer was not there.
+    From drift per day week by week, the newest last, NaN where a customer was not there: mean of the newest four minus
+    mean of the up to twelve before; NaN with fewer than four of either.
 
-    Returns
-    -------
-    ndarray of shape (n,)
-        Mean of the newest four minus mean of the up to twelve before; NaN with fewer than four of either.
-
-    Examples
-    --------
     >>> acceleration([np.array([0.01])] * 4 + [np.array([0.03])] * 4).round(3).tolist()
     [0.02]
     """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from quimbi_assets.weekly.causes import ACTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE
-from quimbi_assets.weekly.inactivity import AXIS as RHYTHM_AXIS
+from quimbi_assets.weekly.noise import RHYTHM_AXIS
 
 NEWLY_AT_RISK, MOVED = "newly_at_risk", "moved"
 MOST_NAMED = 10
@@ -33,27 +33,12 @@ def decide_alerts(
     level: float,
     weak: frozenset[str],
 ) -> NDArray[np.object_]:
-    """Return which alert each customer gives rise to, None for most.
+    """Return which alert each customer gives rise to, None for most; shape (n,), as all arrays.
 
-    Parameters
-    ----------
-    cause : ndarray of str of shape (n,)
-        Why each moved this week.
-    lapsed_before, lapsed : ndarray of bool of shape (n,)
-        Whether they had lapsed by the week's beginning and end.
-    acted_score : ndarray of shape (n,)
-        Drift of the farthest migration that an order caused, weak axes left out.
-    level : float
-        Drift that nearly no order exceeds (``thresholds``).
-    weak : frozenset of str
-        Weak axes; on them nothing is an alert.
-
-    Returns
-    -------
-    ndarray of str or None of shape (n,)
-        ``newly_at_risk`` (cause: silent) in the week in which a silence becomes unusual for the customer, and not again
-        before they order; ``moved`` (cause: acted) where an order moved them further than nearly all orders do. Moves
-        that a changed model or corrected data made are never an alert.
+    ``newly_at_risk`` (cause: silent) in the week in which a silence becomes unusual for the customer, and not again
+    before they order; ``moved`` (cause: acted) where an order moved them (``acted_score``: the drift of the farthest
+    migration on an axis that is not weak) further than nearly all orders do (``level``). Moves that a changed model or
+    corrected data made are never an alert.
     """
     alerts = np.full(len(cause), None, dtype=object)
     alerts[(cause == ACTED) & (acted_score >= level) & (acted_score > 0)] = MOVED
@@ -70,14 +55,9 @@ def alert_causes(alerts: NDArray[np.object_]) -> NDArray[np.object_]:
 
 @dataclass(frozen=True)
 class NotificationPolicy:
-    """How often, and of whom, the store is told.
+    """How often, and of whom, the store is told: a customer who was named not again for some weeks.
 
-    Parameters
-    ----------
-    repeat_after_weeks : int
-        Weeks in which a customer who was named is not named again.
-    holdout_share : float
-        Share of customers who are never named, 0-1, so that what acting brings can be measured on them later.
+    A share of customers, 0-1, is never named, so that what acting brings can be measured on them later.
     """
 
     repeat_after_weeks: int = 8
@@ -87,24 +67,14 @@ class NotificationPolicy:
 def choose_notifications(
     alerts: pd.DataFrame, named_before: Mapping[str, date], store_id: str, week: date, policy: NotificationPolicy
 ) -> pd.DataFrame:
-    """Decide of every alerted customer whether the store is told of them.
+    """Decide of every alerted customer of a week whether the store is told of them.
 
-    Parameters
-    ----------
-    alerts : DataFrame of n rows
-        ``customer_id``, ``alert``, ``lifetime_value``, ``churn_risk_score`` of one week.
-    named_before : mapping of customer id to date
-        The last week, before this one, in which each was named.
-    store_id : str
-        Part of what decides who is held out.
-    week : date
-        The Monday that opens the week.
-    policy : NotificationPolicy
-        Of the store.
+    ``alerts``: ``customer_id``, ``alert``, ``lifetime_value``, ``churn_risk_score``; ``named_before``: the last week
+    before this one in which each was named.
 
     Returns
     -------
-    DataFrame of n rows
+    DataFrame, a row an alert
         ``customer_id``, ``alert``, ``priority`` (risk times value; where the risk is not known, value), ``held_out``,
         ``repeated``, ``named``; by descending priority. At most ``MOST_NAMED`` are named, all of them newly at
         risk, none held out, none repeated.
@@ -137,25 +107,10 @@ def is_held_out(customers: pd.Series, store_id: str, share: float) -> NDArray[np
 def notification_text(
     store_id: str, week: date, chosen: pd.DataFrame, flows: Sequence[Mapping[str, Any]], currency: str = ""
 ) -> str:
-    """Write the week's notification: who is newly at risk, and the largest migrations that orders or silence made.
+    """Write the week's notification, plain lines with customers by id only.
 
-    Parameters
-    ----------
-    store_id : str
-        Store.
-    week : date
-        Its Monday.
-    chosen : DataFrame
-        From ``choose_notifications``.
-    flows : sequence of mapping
-        ``axis``, ``from_name``, ``to_name``, ``cause``, ``customers``; the largest first.
-    currency : str
-        ISO code, printed after amounts.
-
-    Returns
-    -------
-    str
-        Plain lines; customers by id only.
+    Who is newly at risk (from ``choose_notifications``), and the largest migrations that orders or silence made
+    (``flows``, the largest first: ``axis``, ``from_name``, ``to_name``, ``cause``, ``customers``).
     """
     at_risk = chosen[chosen["alert"] == NEWLY_AT_RISK]
     named = chosen[chosen["named"]]
@@ -166,10 +121,10 @@ def notification_text(
             f"  {customer}: {priority:,.0f} {currency}".rstrip()
             for customer, priority in zip(named["customer_id"], named["priority"], strict=True)
         ]
-    told = [flow for flow in flows if flow["cause"] in (ACTED, SILENT) and flow["axis"] != ARCHETYPE]
-    if told:
+    moves = [flow for flow in flows if flow["cause"] in (ACTED, SILENT) and flow["axis"] != ARCHETYPE]
+    if moves:
         lines.append("Largest migrations:")
-        lines += [f"  {_flow(flow)}" for flow in told[:MOST_FLOWS]]
+        lines += [f"  {_flow(flow)}" for flow in moves[:MOST_FLOWS]]
     lines.append(f"All of it: quimbi drift --store-id {store_id} --week {week}")
     return "\n".join(lines)
 

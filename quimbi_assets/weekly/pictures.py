@@ -17,20 +17,10 @@ MOST_PANELS = 6
 
 
 def migration_heat_map(migrations: pd.DataFrame, names: Mapping[str, str]) -> bytes:
-    """Draw from which segment to which customers moved, for the axes with most migrations.
+    """Draw from which segment to which customers moved, for the axes with most migrations, up to six.
 
-    Parameters
-    ----------
-    migrations : DataFrame
-        ``axis_name``, ``from_segment``, ``to_segment``, ``cause``; archetypes are left out, being too many to draw, and
-        what a changed model moved, being nobody's move.
-    names : mapping of segment id to str
-        What to call the segments; their ids where there is no name.
-
-    Returns
-    -------
-    bytes
-        PNG; up to six panels, two in a row.
+    Of ``axis_name``, ``from_segment``, ``to_segment``, ``cause``; archetypes are left out, being too many to draw, and
+    what a changed model moved, being nobody's move. Segments without a name are called by their ids.
     """
     moves = migrations[(migrations["axis_name"] != ARCHETYPE) & (migrations["cause"] != MODEL)]
     axes_ = list(moves["axis_name"].value_counts().head(MOST_PANELS).index)
@@ -60,15 +50,7 @@ def migration_heat_map(migrations: pd.DataFrame, names: Mapping[str, str]) -> by
 def shares_over_weeks(shares: pd.DataFrame) -> bytes:
     """Draw the size of every segment week by week, a panel an axis.
 
-    Parameters
-    ----------
-    shares : DataFrame
-        ``week``, ``axis_name``, ``segment_id``, ``segment_name``, ``share`` (0-1).
-
-    Returns
-    -------
-    bytes
-        PNG, two panels in a row.
+    Of ``week``, ``axis_name``, ``segment_id``, ``segment_name``, ``share`` (0-1).
     """
     axes_ = list(dict.fromkeys(shares["axis_name"]))
     n_rows = max((len(axes_) + 1) // 2, 1)

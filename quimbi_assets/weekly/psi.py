@@ -23,17 +23,8 @@ LARGE_FEATURES = 1 / 3
 def population_stability(reference: Array, current: Array, n_reference: int, n_current: int) -> float:
     """Return the population stability index of two distributions over the same bins, less what chance makes it.
 
-    Parameters
-    ----------
-    reference, current : ndarray of shape (n_bins,)
-        Shares, 0-1, summing to 1.
-    n_reference, n_current : int
-        Customers behind each; a small store's index is above 0 by chance alone, a large one's is not.
-
-    Returns
-    -------
-    float
-        At least 0. Below 0.1 hardly anything, above 0.25 large; a size of effect, which a store's size does not raise.
+    Shares, shape (n_bins,), sum to 1; by the customers behind each, a small store's index is above 0 by chance alone.
+    At least 0: below 0.1 hardly anything, above 0.25 large; a size of effect, which a store's size does not raise.
 
     Notes
     -----
@@ -62,19 +53,9 @@ def bin_shares(values: Array, edges: Array) -> Array:
 
 
 def feature_drift(bins: Mapping[str, Any], features: Mapping[str, Array]) -> dict[str, float]:
-    """Compare the features of today's customers with those of the fit.
+    """Return the index of each feature of today's customers against the bins that ``learn_bins`` learnt at the fit.
 
-    Parameters
-    ----------
-    bins : mapping
-        As ``clustering.summary.learn_bins`` returns them.
-    features : mapping of feature to ndarray of shape (n,)
-        Today's, of all customers, NaN where undefined.
-
-    Returns
-    -------
-    dict of feature to float
-        Index of each (``population_stability``); features that are not there are left out.
+    Values of shape (n,), NaN where undefined; features that are not there are left out.
     """
     indices = {}
     for name, learnt in bins["features"].items():
@@ -86,13 +67,7 @@ def feature_drift(bins: Mapping[str, Any], features: Mapping[str, Array]) -> dic
 
 
 def recommend_refit(population: pd.DataFrame) -> str | None:
-    """Return why a refit is recommended, in words; None where it is not.
-
-    Parameters
-    ----------
-    population : DataFrame
-        Rows of ``population_drift``: ``axis_name``, ``figure``, ``name``, ``value``.
-    """
+    """Return why a refit is recommended by rows of ``population_drift``, in words; None where it is not."""
     sizes = population[population["figure"] == "segment_psi"]
     moved = sorted(sizes.loc[sizes["value"] >= LARGE, "axis_name"])
     if moved:

@@ -60,28 +60,22 @@ def moves_table(
 
 @dataclass(frozen=True)
 class Movement:
-    """How n customers moved between two snapshots, before it is known what is noise.
+    """How n customers of the newer of two snapshots moved, before it is known what is noise; arrays of shape (n,).
 
     Parameters
     ----------
-    customers : Index, shape (n,)
-        Of the newer snapshot.
     segments : mapping of axis to list of str
         Ids of the newer models' segments; under ``archetype``, which comes last, those of archetypes. Codes are
         places in these lists.
-    dominant : mapping of axis to ndarray of int, shape (n,)
-        Codes of dominant segments.
-    stable : mapping of axis to ndarray of int, shape (n,)
-        Codes of the segments they were stable in before.
-    drift, lead : mapping of axis to ndarray, shape (n,)
+    dominant, stable : mapping of axis to ndarray of int
+        Codes of dominant segments, and of those they were stable in before.
+    drift, lead : mapping of axis to ndarray
         How far they moved (0-1; NaN where not known), by how much their dominant segment outweighs the stable one.
     by_model : DataFrame
         Migrations that a change of models made (``moves_table``).
-    cause : ndarray of str, shape (n,)
-    surprisal_before, surprisal : ndarray, shape (n,)
-    lapsed_before : ndarray of bool, shape (n,)
+    lapsed_before : ndarray of bool
         As the comparison before had it.
-    acted_score : ndarray, shape (n,)
+    acted_score : ndarray
         Drift of the farthest migration that an order caused; empty until migrations are known.
     """
 
@@ -126,18 +120,9 @@ class Movement:
 class Before:
     """Customers of the older snapshot, m of them, as the newer one's models see them.
 
-    Parameters
-    ----------
-    scored : ScoredSnapshot
-    stable : mapping of axis to ndarray of shape (m,)
-        Segments of the newer models that they were stable in.
-    replaced : mapping of axis to ndarray of shape (m,)
-        The segment of then that became another one by the change of models alone, None where it did not.
-    digests, recomputed : Series of uint64
-        Of the older instant, as they were then and from today's rows.
-    surprisal : Series of float
-    lapsed : Series of bool
-        As the comparison before had it.
+    By axis, shape (m,): ``stable``, segments of the newer models that they were stable in; ``replaced``, the segment of
+    then that became another one by the change of models alone, None where it did not. ``digests`` of the older instant
+    are as they were then, ``recomputed`` ones from today's rows; ``lapsed`` is as the comparison before had it.
     """
 
     scored: ScoredSnapshot
@@ -162,23 +147,11 @@ def stable_before(
     assigned: Mapping[str, Ids],
     state: Mapping[str, Ids] | None = None,
 ) -> tuple[dict[str, Ids], dict[str, Ids]]:
-    """Say, in segments of the newer models, where the older snapshot's customers were stable.
+    """Say where the older snapshot's m customers, scored by the newer models, were stable, and what a change replaced.
 
-    Parameters
-    ----------
-    older : ScoredSnapshot
-        Of m customers, scored by the newer models.
-    segments : mapping of axis to sequence of str
-        Ids that the newer models have.
-    assigned : mapping of axis to ndarray of shape (m,)
-        Dominant segments by the models of then.
-    state : mapping of axis to ndarray of shape (m,), optional
-        Stable segments as the comparison before this one left them.
-
-    Returns
-    -------
-    stable, replaced
-        As in ``Before``.
+    ``segments`` are the ids that the newer models have; by axis, shape (m,): ``assigned``, dominant segments by the
+    models of then, and ``state``, stable segments as the comparison before this one left them. Returns ``stable`` and
+    ``replaced`` of ``Before``.
 
     Notes
     -----
@@ -235,18 +208,10 @@ def measure_movement(
 def movement_between(
     newer: AxisTable, older: AxisTable | None, state: AxisTable | None, models: WeekModels, history: History
 ) -> Movement:
-    """Score two snapshots by the newer one's models, some customers at a time, and measure how far they moved.
+    """Score two snapshots at rest by the newer one's models, some customers at a time, and measure how far they moved.
 
-    Parameters
-    ----------
-    newer, older : AxisTable
-        Snapshots at rest; no older one in a store's first comparison.
-    state : AxisTable, optional
-        The older one's comparison.
-    models : WeekModels
-        The newer one's.
-    history : History
-        Today's rows, which tell whether the past was corrected since.
+    There is no older one in a store's first comparison; ``state`` is the older one's comparison, if any. The history is
+    of today's rows, which tell whether the past was corrected since.
     """
     reader = None if older is None else _BeforeReader(older, state, models, history)
     parts = []

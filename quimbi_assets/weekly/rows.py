@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.instants import Instant
 from quimbi_assets.naming.rows import to_json
-from quimbi_assets.profiles.json_text import NULL, flat_objects, nested_objects, number_texts, quoted
+from quimbi_assets.profiles.json_text import NULL, flat_objects, looked_up, nested_objects, number_texts, quoted
 from quimbi_assets.weekly.causes import NEW, SILENT
 from quimbi_assets.weekly.compare import Comparison
 from quimbi_assets.weekly.drift import SEVERITIES, severity
@@ -28,45 +28,24 @@ CHURN = "churn_risk"
 """Stands in ``model_versions`` where an axis's name would, for the churn model."""
 FIGURES = ("drift", "velocity_per_day", "acceleration", "severity", "cause")
 MIGRATION_COLUMNS = (
-    "customer_id",
-    "axis_name",
-    "cause",
-    "from_segment",
-    "to_segment",
-    "from_week",
-    "at",
-    "drift",
-    "severity",
-)
+    "customer_id", "axis_name", "cause", "from_segment", "to_segment", "from_week", "at", "drift", "severity",
+)  # fmt: skip
 DECIMALS = 6
 MEMBERSHIP_DECIMALS = 12
 """Far more than means anything, and fewer than two machines agree to."""
 
 
 def history_rows(week: date, at: Instant, part: TakenPart, models: WeekModels) -> pd.DataFrame:
-    """Describe customers of a store at a week's end.
+    """Describe customers of a store at a week's end, ``at``, as scored by these models.
 
-    Parameters
-    ----------
-    week : date
-        The Monday that opens it.
-    at : Instant
-        Its end.
-    part : TakenPart
-        Of n customers.
-    models : WeekModels
-        What scored them.
-
-    Returns
-    -------
-    DataFrame of n rows
-        The columns of ``customer_history`` but ``store_id`` and those on drift; Arrow-backed, JSON as text.
+    The columns of ``customer_history`` but ``store_id`` and those on drift; Arrow-backed, JSON as text.
     """
     scores = part.scored.scores
     axes, scored = list(scores), list(scores.values())
     customers, archetypes = part.scored.customers, part.scored.archetypes
     n = len(customers)
-    value = part.snapshot.features.get("purchase_value")
+    value, unknown = part.snapshot.features.get("purchase_value"), np.full(n, np.nan)
+    lifetime = unknown if value is None else value["lifetime_value"].to_numpy(np.float64)
     versions = {axis: models.versions[axis] for axis in axes}
     if models.churn_version is not None:
         versions[CHURN] = models.churn_version
@@ -79,11 +58,11 @@ def history_rows(week: date, at: Instant, part: TakenPart, models: WeekModels) -
             "archetype_id": pa.nulls(n, pa.string()) if archetypes is None else pa.array(archetypes, pa.string()),
             "segment_memberships": nested_objects(
                 {axis: score.segment_ids for axis, score in scores.items()},
-                number_texts(_rounded([score.memberships for score in scored])),
+                number_texts(np.round(np.hstack([score.memberships for score in scored]), MEMBERSHIP_DECIMALS)),
             ),
-            "dominant_segments": flat_objects(axes, _looked_up([quoted(s.segment_ids) for s in scored], dominant)),
-            "lifetime_value": _numbers(None if value is None else value["lifetime_value"].to_numpy(np.float64), n),
-            "churn_risk_score": _numbers(part.risk, n),
+            "dominant_segments": flat_objects(axes, looked_up([quoted(s.segment_ids) for s in scored], dominant)),
+            "lifetime_value": pa.array(lifetime, pa.float64(), from_pandas=True),
+            "churn_risk_score": pa.array(unknown if part.risk is None else part.risk, pa.float64(), from_pandas=True),
             "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),
         }
     )
@@ -122,16 +101,10 @@ def drift_texts(
     cause: np.ndarray,
     is_noise: np.ndarray,
 ) -> pa.StringArray:
-    """Write the column ``drift``: one object of objects a customer.
+    """Write the column ``drift``: one object of objects a customer; arrays of shape (n,).
 
-    Parameters
-    ----------
-    drift, velocity, acceleration : mapping of axis to ndarray of shape (n,)
-        NaN where there is nothing to compare with.
-    cause : ndarray of str of shape (n,)
-        Why the customer moved.
-    is_noise : ndarray of bool of shape (n,)
-        Whether only time passed, and no more of it than is usual for them: their severity is ``stable``.
+    Drift, velocity and acceleration are NaN where there is nothing to compare with. Where only time passed, and no more
+    of it than is usual for the customer (``is_noise``), the severity is ``stable``.
     """
     axes = list(drift)
     numbers = np.stack([np.stack([part[axis] for part in (drift, velocity, acceleration)]) for axis in axes])
@@ -187,18 +160,3 @@ def population_rows(comparison: Comparison, snapshot: AxisTable, models: WeekMod
 
 def _rows(axis: str, figure: str, names: list[str], values: NDArray[np.float64] | list[float]) -> pd.DataFrame:
     return pd.DataFrame({"axis_name": axis, "figure": figure, "name": names, "value": values})
-
-
-def _rounded(memberships: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.asarray(np.round(np.hstack(memberships), MEMBERSHIP_DECIMALS), dtype=np.float64)
-
-
-def _looked_up(vocabularies: list[pa.StringArray], codes: np.ndarray) -> pa.StringArray:
-    starts = np.cumsum([0, *map(len, vocabularies)])[:-1]
-    return pc.take(pa.concat_arrays(vocabularies), pa.array((codes + starts).ravel()))
-
-
-def _numbers(values: np.ndarray | None, n: int) -> pa.Array:
-    if values is None:
-        return pa.nulls(n, pa.float64())
-    return pa.array(values, pa.float64(), mask=np.isnan(values))

@@ -27,8 +27,7 @@ from quimbi_assets.profiles.risk import risk_scores
 from quimbi_assets.profiles.scores import N_ORDERS
 from quimbi_assets.weekly.causes import customer_digests
 from quimbi_assets.weekly.drift import ARCHETYPE, Ids, ScoredSnapshot, with_archetypes
-from quimbi_assets.weekly.inactivity import AXIS as RHYTHM_AXIS
-from quimbi_assets.weekly.inactivity import LOOK_BACK_DAYS, closed_days, surprisal
+from quimbi_assets.weekly.noise import LOOK_BACK_DAYS, RHYTHM_AXIS, closed_days, surprisal
 
 ASSIGNED = "assigned"
 """Column of a snapshot's table: dominant segment by axis, and archetype, by the models that scored it."""
@@ -36,22 +35,10 @@ ASSIGNED = "assigned"
 
 @dataclass(frozen=True)
 class WeekModels:
-    """What scores a week.
+    """What scores a week: models by axis with their versions in the registry, and the store's archetypes of then.
 
-    Parameters
-    ----------
-    models : mapping of axis to AxisModel
-    versions : mapping of axis to str
-        Their versions in the registry.
-    data_end : mapping of axis to Instant
-        Where the data end that each was fitted on: later than the week where the store had no model yet.
-    references : mapping of axis to StoreReference
-        What features are measured against, of the axes that declare so.
-    archetypes : ArchetypeSet, optional
-        The store's archetypes of then.
-    churn : ChurnModel, optional
-    churn_version : str, optional
-        Version of the churn model.
+    ``data_end``: where the data end that each was fitted on, later than the week where the store had no model yet.
+    ``references``: what features are measured against, of the axes that declare so.
     """
 
     models: Mapping[str, AxisModel]
@@ -70,11 +57,9 @@ class WeekModels:
     def segments(self, scored: ScoredSnapshot) -> dict[str, list[str]]:
         """Return the ids of all segments that somebody may be of, archetypes last."""
         segments = {axis: list(score.segment_ids) for axis, score in scored.scores.items()}
-        return (
-            segments
-            if scored.archetypes is None or self.archetypes is None
-            else {**segments, ARCHETYPE: self.archetypes.ids()}
-        )
+        if scored.archetypes is not None and self.archetypes is not None:
+            segments[ARCHETYPE] = self.archetypes.ids()
+        return segments
 
     def reference_contents(self) -> dict[str, int]:
         """Return a number by axis that is the same for references that features come out the same against."""
@@ -83,20 +68,10 @@ class WeekModels:
 
 @dataclass(frozen=True)
 class SnapshotFacts(Facts):
-    """Facts about a snapshot's table.
+    """Facts about a snapshot's table: the Monday that opens its week, ISO, and its end, exclusive.
 
-    Parameters
-    ----------
-    week : str
-        The Monday that opens it, ISO.
-    at : Instant
-        Its end, exclusive.
-    model_versions : dict of axis to str
-        Versions of the models of then.
-    references : dict of axis to int
-        What their features were measured against (``WeekModels.reference_contents``).
-    inactive : dict of axis to str
-        Why an axis could not be measured as of then.
+    By axis: versions of the models of then, what their features were measured against
+    (``WeekModels.reference_contents``), and why an axis could not be measured as of then.
     """
 
     week: str
@@ -110,16 +85,10 @@ class SnapshotFacts(Facts):
 class SnapshotPart:
     """Some of a snapshot's customers, n of them in ascending order of their ids.
 
-    Parameters
-    ----------
-    features : mapping of axis to DataFrame
-        Indexed by customer, with ``n_orders``: at least what any model of the axis may read.
-    digests : Series of uint64 of length n
-        Of what was recorded of each (``causes.customer_digests``).
-    surprisal : ndarray of shape (n,)
-        Of their silence.
-    assigned : mapping of axis to ndarray of shape (n,)
-        Dominant segment of each, and under ``archetype`` their archetype, by the models of then; None: not known.
+    ``features``, by axis, indexed by customer: at least what any model of the axis may read, with ``n_orders``.
+    ``digests``: of what was recorded of each (``causes.customer_digests``). ``surprisal``, shape (n,): of their
+    silence. ``assigned``, by axis and under ``archetype``, shape (n,): dominant segment of each by the models of then, None
+    where it is not known.
     """
 
     features: Mapping[str, pd.DataFrame]
@@ -226,14 +195,9 @@ def _taken(part: ScoredPart, history: History, models: WeekModels, closed: NDArr
 
 @dataclass(frozen=True)
 class Retention:
-    """How long snapshots are kept.
+    """How long snapshots are kept: every one of so many weeks (at least 1), counted back from the newest.
 
-    Parameters
-    ----------
-    weekly_weeks : int
-        Weeks, counted back from the newest snapshot, of which every one is kept; at least 1.
-    monthly_months : int or None
-        Months beyond, of which the first snapshot that a month has is kept; None: without end.
+    Of so many months beyond (None: without end), the first snapshot that a month has.
     """
 
     weekly_weeks: int = 26
@@ -241,16 +205,8 @@ class Retention:
 
 
 def weeks_to_drop(weeks: Iterable[date], retention: Retention) -> list[date]:
-    """Return the weeks whose snapshots are not kept any more, oldest first.
+    """Return the weeks (Mondays), of those that have a snapshot, whose snapshots are not kept any more, oldest first.
 
-    Parameters
-    ----------
-    weeks : iterable of date
-        Mondays of the snapshots that there are.
-    retention : Retention
-
-    Examples
-    --------
     >>> weeks = [date(2025, 1, 6) + timedelta(days=7 * i) for i in range(10)]
     >>> [f"{week:%m-%d}" for week in weeks_to_drop(weeks, Retention(weekly_weeks=2))]
     ['01-13', '01-20', '01-27', '02-10', '02-17', '02-24']

@@ -13,7 +13,7 @@ import pandas as pd
 
 from quimbi_assets.resources.postgres.copy import copy_frame, lock
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.weekly.thresholds import NoiseThresholds
+from quimbi_assets.weekly.noise import NoiseThresholds
 
 WRITTEN = (
     "as_of",
