@@ -9,6 +9,7 @@ one row costs well under a millisecond and a hundred thousand are not looped ove
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,7 +56,7 @@ def quoted(words: Iterable[str]) -> pa.StringArray:
     return pa.array([json.dumps(word, ensure_ascii=False) for word in words], pa.string())
 
 
-def looked_up(vocabularies: Sequence[pa.StringArray], codes: NDArray[np.integer]) -> pa.StringArray:
+def looked_up(vocabularies: Sequence[pa.StringArray], codes: NDArray[Any]) -> pa.StringArray:
     """Look up codes, shape (n, m), each column in its own vocabulary; n m texts row by row."""
     starts = np.cumsum([0, *map(len, vocabularies)])[:-1]
     return pc.take(pa.concat_arrays(vocabularies), pa.array((codes + starts).ravel()))

@@ -55,8 +55,8 @@ class AxisScores:
 
     def part(self, rows: slice) -> "AxisScores":
         """Return the scores of some of the customers."""
-        arrays = (values[rows] for values in (self.memberships, self.distances, self.low_evidence))
-        return AxisScores(self.customers[rows], self.segment_ids, *arrays)
+        of_some = self.memberships[rows], self.distances[rows], self.low_evidence[rows]
+        return AxisScores(self.customers[rows], self.segment_ids, *of_some)
 
 
 def score_axis(model: AxisModel, features: pd.DataFrame) -> AxisScores:

@@ -58,7 +58,7 @@ def history_rows(week: date, at: Instant, part: TakenPart, models: WeekModels) -
             "archetype_id": pa.nulls(n, pa.string()) if archetypes is None else pa.array(archetypes, pa.string()),
             "segment_memberships": nested_objects(
                 {axis: score.segment_ids for axis, score in scores.items()},
-                number_texts(np.round(np.hstack([score.memberships for score in scored]), MEMBERSHIP_DECIMALS)),
+                number_texts(np.hstack([score.memberships for score in scored]).round(MEMBERSHIP_DECIMALS)),
             ),
             "dominant_segments": flat_objects(axes, looked_up([quoted(s.segment_ids) for s in scored], dominant)),
             "lifetime_value": pa.array(lifetime, pa.float64(), from_pandas=True),

@@ -87,8 +87,8 @@ class SnapshotPart:
 
     ``features``, by axis, indexed by customer: at least what any model of the axis may read, with ``n_orders``.
     ``digests``: of what was recorded of each (``causes.customer_digests``). ``surprisal``, shape (n,): of their
-    silence. ``assigned``, by axis and under ``archetype``, shape (n,): dominant segment of each by the models of then, None
-    where it is not known.
+    silence. ``assigned``, by axis and under ``archetype``, shape (n,): dominant segment of each by the models of then,
+    None where it is not known.
     """
 
     features: Mapping[str, pd.DataFrame]
