@@ -47,7 +47,7 @@ FRAMES = {
     "defs/profiles.py": "one row a segment",
     "defs/raw.py": "a batch at a time",
     "history.py": "whatever the caller of `frames` bounded: callers are listed here too",
-    "profiles/assemble.py": "a batch at a time",
+    "profiles/profiler.py": "the customers whom the caller asks for",
     "resources/postgres/copy.py": "ids, a batch at a time",
     "resources/profiling.py": "one row a product or category",
     "simulation/store.py": "a store that is made up",

@@ -33,8 +33,8 @@ def causes(then: pd.Series, recomputed: pd.Series, newer: pd.Series) -> NDArray[
 
     Digests as of the older instant, as they were ``then`` and ``recomputed`` from today's rows, and of n customers as
     of the ``newer`` one. ``new``: not known then, nor by today's rows. ``corrected``: what is recorded of them up to
-    the older instant has changed since (also where they acted besides: what did what can then not be told). ``acted``: an
-    order or a dated refund came in between. ``silent``: nothing did but time.
+    the older instant has changed since (also where they acted besides: what did what can then not be told). ``acted``:
+    an order or a dated refund came in between. ``silent``: nothing did but time.
 
     >>> digests = [pd.Series(d, dtype="uint64") for d in ({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2, "c": 4},
     ...                                                   {"a": 1, "b": 5, "c": 4, "d": 6})]
