@@ -116,7 +116,6 @@ def test_a_held_refit_leaves_the_champion_serving_and_says_why(store, monkeypatc
 
 
 def test_rolling_back_is_moving_an_alias_and_names_return(store):
-    run()
     before = axis_now()
     run(max_k=2)
     assert axis_now()["k"] == 2
