@@ -139,8 +139,8 @@ def _external(url: str) -> Database:
 
 
 def _on(server: str, store: str, dagster: str, mlflow: str, home: Path | None = None) -> Database:
-    others = (_for_sqlalchemy(_with_name(server, name)) for name in (dagster, mlflow))
-    return Database(_with_name(server, store), *others, home)
+    store_url, dagster_url, mlflow_url = (_with_name(server, name) for name in (store, dagster, mlflow))
+    return Database(store_url, _for_sqlalchemy(dagster_url), _for_sqlalchemy(mlflow_url), home)
 
 
 def _is_current(database: Database) -> bool:
