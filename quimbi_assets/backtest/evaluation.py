@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quimbi_assets.axes import AXES, Features, Outcome, fit_reference, measure
 from quimbi_assets.backtest.baseline import explained_share, resample_weights, rfm_groupings, rfm_scores, sharp
 from quimbi_assets.backtest.hold_out import HoldOut, measure_hold_out, measure_outcome, outcomes_of
-from quimbi_assets.churn.cut_offs import rolling_cut_offs
+from quimbi_assets.churn.examples import rolling_cut_offs
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_words, plain_axes, to_png
 from quimbi_assets.errors import BadInputError

@@ -5,8 +5,7 @@ the ``H`` days that followed. A small logistic model learns that from what was v
 the last hold-outs of history, none of which it had seen, and is compared there with days since the last order alone,
 calibrated. Where that baseline wins, it is what serves.
 
-Reading order: ``cut_offs`` chooses ``H`` and the instants; ``history`` measures customers at any of them and
-``examples`` gathers them, to learn from and to hold out; ``additive`` is what weighs their numbers, ``model`` what is
-saved, with its level set in time; ``measures`` are the statistics, ``evaluation`` puts hold-outs together; ``training``
-is the whole of it.
+Reading order: ``history`` measures customers at any instant, ``examples`` chooses ``H`` and the instants and gathers
+them, to learn from and to hold out; ``additive`` is what weighs their numbers, ``model`` what is saved, with its level
+set in time; ``measures`` are the statistics, ``evaluation`` puts hold-outs together; ``training`` is the whole of it.
 """

@@ -33,7 +33,7 @@ from quimbi_assets.errors import InsufficientHistoryError
 Array = NDArray[np.float64]
 
 MOST_HOLD_OUTS = 3
-"""Before the third last, few stores have enough to learn from (``cut_offs.PARTS_OF_HISTORY``)."""
+"""Before the third last, few stores have enough to learn from (``examples.PARTS_OF_HISTORY``)."""
 CHANCE = 0.5
 
 

@@ -1,8 +1,8 @@
 """Customers at past cut-offs and what they did next: examples to learn from, and a hold-out to test on.
 
-Belongs here: gathering them, refusing what cannot be learnt from, and one hold-out: learnt before it, the kind of model
-chosen before it, held against what came. Does not: several hold-outs and the decision (``evaluation``), models
-(``model``).
+Belongs here: the horizon and the past instants, whose outcomes reach into no time that a model is tested on; gathering
+examples, refusing what cannot be learnt from, and one hold-out: learnt before it, the kind of model chosen before it,
+held against what came. Does not: several hold-outs and the decision (``evaluation``), models (``model``).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.churn.cut_offs import rolling_cut_offs
 from quimbi_assets.churn.history import History, measure, stayed_away
 from quimbi_assets.churn.measures import brier
 from quimbi_assets.churn.model import CURVES, LINES, RECENCY_BASELINE, ChurnModel, Season, Trend
@@ -20,6 +19,13 @@ from quimbi_assets.errors import InsufficientHistoryError
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+GAP_QUANTILE = 0.9
+SHORTEST_DAYS, LONGEST_DAYS = 28, 182
+"""A month of weeks, within which every weekday comes equally often; half a year."""
+LEAST_DAYS = 14
+"""Of a young store."""
+PARTS_OF_HISTORY = 5
+"""Horizons that the history must hold: one to test on, one to learn from, one to choose by, and two before them."""
 MOST_CUT_OFFS = 6
 """Half a horizon apart."""
 YEAR_DAYS = 364
@@ -31,18 +37,14 @@ CANDIDATES = (LINES, CURVES)
 
 @dataclass(frozen=True)
 class Examples:
-    """Customers at several cut-offs, and what they did next.
+    """Customers at several cut-offs, the latest first, and what they did next.
 
     Parameters
     ----------
     features : DataFrame of n rows
         From ``history.measure``.
-    away : ndarray of bool, shape (n,)
-        Whether they stayed away.
-    latest : ndarray of bool, shape (n,)
-        Rows of the latest cut-off.
-    cut_offs : list of Timestamp
-        Latest first.
+    away, latest : ndarray of bool, shape (n,)
+        Whether they stayed away; rows of the latest cut-off.
     drift : Season or Trend, optional
         The year before, where the history reaches; else the freshest half outcomes.
     """
@@ -84,6 +86,58 @@ class HoldOut:
     days: Array
     base_rate: float
     training: list[pd.Timestamp]
+
+
+def rolling_cut_offs(
+    first_order: pd.Timestamp,
+    outcomes_known: pd.Timestamp,
+    horizon_days: int,
+    *,
+    apart_days: float,
+    most: int,
+    least_history_days: float,
+) -> list[pd.Timestamp]:
+    """Return instants whose outcomes are known by ``outcomes_known``, the latest first; none in too short a history.
+
+    Each has ``least_history_days`` of orders before it and ``horizon_days`` after it whose orders count.
+
+    Examples
+    --------
+    >>> start, end = pd.Timestamp("2024-01-01"), pd.Timestamp("2024-06-29")
+    >>> cut_offs = rolling_cut_offs(start, end, 60, apart_days=30, most=6, least_history_days=30)
+    >>> [f"{cut_off:%m-%d}" for cut_off in cut_offs]
+    ['04-30', '03-31', '03-01', '01-31']
+    """
+    latest = outcomes_known - pd.Timedelta(days=horizon_days)
+    cut_offs = [latest - i * pd.Timedelta(days=apart_days) for i in range(most)]
+    return [cut_off for cut_off in cut_offs if cut_off - first_order >= pd.Timedelta(days=least_history_days)]
+
+
+def choose_horizon(history: History, observation_end: pd.Timestamp) -> int:
+    """Choose the horizon H of a store from its own gaps between orders: days, whole weeks, 14 to 182.
+
+    Raises
+    ------
+    InsufficientHistoryError
+        If nobody ever ordered twice, or the history is shorter than 70 days.
+
+    Notes
+    -----
+    ``H = min(max(28, q), 182, T / 5)`` rounded down to weeks, with ``q`` the 90 % quantile of all days between
+    consecutive orders of a customer, and ``T`` the days from the store's first order to ``observation_end``: nine in
+    ten of those who come back have done so within H, so that who has not is late by the store's own measure.
+    """
+    gaps = history.gap_days[~np.isnan(history.gap_days)]
+    if not len(gaps):
+        raise InsufficientHistoryError("no customer has ordered twice: who comes back cannot be learnt")
+    days = history.days_of_history(observation_end)
+    needed = LEAST_DAYS * PARTS_OF_HISTORY
+    if days < needed:
+        raise InsufficientHistoryError(
+            f"{days:.0f} days of orders, fewer than the {needed} that learning who stays away takes"
+        )
+    usual = min(max(float(np.quantile(gaps, GAP_QUANTILE)), SHORTEST_DAYS), LONGEST_DAYS)
+    return int(min(usual, days / PARTS_OF_HISTORY) // 7 * 7)
 
 
 def gather(history: History, outcomes_known: pd.Timestamp, horizon_days: int) -> Examples | None:
@@ -153,16 +207,9 @@ def fit_kind(kind: str, examples: Examples, horizon_days: int) -> ChurnModel:
 
 
 def hold_out(history: History, sample: History, end: pd.Timestamp, horizon_days: int) -> HoldOut:
-    """Learn from all that was known H days before ``end``, and hold it against these H days.
+    """Learn from all that a sample showed H days before ``end``, and hold it against these H days of the population.
 
-    Parameters
-    ----------
-    history : History
-        The population, on whom it is tested; may reach beyond ``end``, which changes nothing.
-    sample : History
-        Whom to learn from.
-    end : Timestamp
-        Naive UTC, exclusive.
+    What either history has beyond ``end`` (naive UTC, exclusive) changes nothing.
 
     Raises
     ------

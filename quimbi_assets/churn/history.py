@@ -1,6 +1,6 @@
 """A store's orders, sorted once, and its customers as of any instant: what was visible then, and who came back after.
 
-Belongs here: measuring. Does not: which instants (``cut_offs``), what a model makes of the numbers (``additive``).
+Belongs here: measuring. Does not: which instants (``examples``), what a model makes of the numbers (``additive``).
 
 The axes' extraction takes seconds a cut-off on a large store, and a model needs a dozen. These few features are sums
 over sorted arrays: 0.01 s for 175,000 orders, and a customer's numbers are the same to the last bit whoever else is

@@ -6,9 +6,8 @@ Belongs here: the whole of it, for one store as of one instant. Does not: regist
 
 from dataclasses import dataclass
 
-from quimbi_assets.churn.cut_offs import choose_horizon
 from quimbi_assets.churn.evaluation import Evaluation, evaluate
-from quimbi_assets.churn.examples import fit_kind, gather
+from quimbi_assets.churn.examples import choose_horizon, fit_kind, gather
 from quimbi_assets.churn.history import read_history
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.errors import InsufficientHistoryError

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.churn.cut_offs import choose_horizon, rolling_cut_offs
+from quimbi_assets.churn.examples import choose_horizon, rolling_cut_offs
 from quimbi_assets.churn.history import read_history
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets_tests.churn.conftest import past_of
