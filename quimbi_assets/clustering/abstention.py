@@ -5,7 +5,6 @@ Belongs here: testing a store's axes against the same store with its orders deal
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,16 +32,8 @@ MAX_ROWS = 700_000
 N_SHUFFLES = 3
 """Reference stores. Their own chance adds a third to the variance of what is compared."""
 
-
 TINY = 1e-9
 """Agreement by chance this near to 1 leaves nothing to gain."""
-
-
-class _Measured(NamedTuple):
-    """Features of a store, and of the same store with every customer split in two."""
-
-    whole: dict[str, pd.DataFrame]
-    halves: dict[str, pd.DataFrame]
 
 
 def measure_differences(
@@ -57,23 +48,9 @@ def measure_differences(
 ) -> dict[str, NoiseTest]:
     """Test the axes of a store for real differences between customers.
 
-    Parameters
-    ----------
-    history : History
-        Of the store; a sample of its customers is looked at.
-    axes : iterable of str
-        Axes to test; those that the store's columns leave inactive are left out.
-    recorded, reference
-        As for ``measure``.
-    max_customers, max_rows : int
-        Bounds of the seeded sample that is compared.
-    random_state : int
-        Seed of sample and shuffles.
-
-    Returns
-    -------
-    dict of str to NoiseTest
-        By axis. The verdict on one axis does not depend on which others are tested.
+    By axis; those that the store's columns leave inactive are left out. The verdict on one axis does not depend on
+    which others are tested. ``recorded`` and ``reference`` are as for ``measure``; ``max_customers`` and ``max_rows``
+    bound the seeded sample that is compared.
     """
     names = list(axes)
     if not names:
@@ -87,22 +64,21 @@ def measure_differences(
     bounded = history.sample(max_customers, random_state, max_rows).frames()
     seeds = np.random.SeedSequence(random_state).generate_state(N_SHUFFLES)
     stores = [bounded, *(shuffle_orders(bounded, end, int(seed)) for seed in seeds)]
-    found = extract_together([*stores, *map(halve_customers, stores)], features)
-    measured = [_Measured(*pair) for pair in zip(found[: len(stores)], found[len(stores) :], strict=True)]
-    return {name: _judge(AXES[name], measured) for name in measured[0].whole}
+    tables = extract_together([*stores, *map(halve_customers, stores)], features)
+    whole, halves = tables[: len(stores)], tables[len(stores) :]
+    return {name: _judge(AXES[name], [t[name] for t in whole], [t[name] for t in halves]) for name in whole[0]}
 
 
-def _judge(axis: Axis, measured: list[_Measured]) -> NoiseTest:
-    """Compare one axis's features, of customers who are evidence for it."""
-    table = measured[0].whole[axis.name]
+def _judge(axis: Axis, stores: list[pd.DataFrame], halves: list[pd.DataFrame]) -> NoiseTest:
+    """Compare one axis's features of the real store and the dealt ones, of customers who are evidence for it.
+
+    ``halves`` are the same stores with every customer split in two.
+    """
+    table = stores[0]
     evident = table.index[numbers(table, [N_ORDERS])[:, 0] >= axis.min_orders]
-    whole = winsorise(np.stack([_values(axis, store.whole[axis.name], evident) for store in measured]))
-    first, second = np.split(
-        winsorise(
-            np.stack([_values(axis, s.halves[axis.name], evident + HALF + half) for half in "01" for s in measured])
-        ),
-        2,
-    )
+    whole = winsorise(np.stack([_values(axis, store, evident) for store in stores]))
+    split = np.stack([_values(axis, store, evident + HALF + half) for half in "01" for store in halves])
+    first, second = np.split(winsorise(split), 2)
     # What a shuffle leaves as it is (the time since the first order) was not put to the test.
     is_tested = ~np.asarray(np.isclose(whole[1:], whole[:1], equal_nan=True).all(axis=(0, 1)))
     figures = _figures(whole, first, second).assign(is_tested=is_tested)

@@ -32,7 +32,6 @@ BOOTSTRAP_SIZE = 10_000
 """Most customers drawn per refit; stability is then that of a store of this size, which is the cautious side."""
 COMMON_STATE = 0.65
 """Share from which a structural segment is so common that the balance of the others is judged among themselves."""
-
 WORSE = 0.02
 """Sum of squares, relative to the best of the free starts, up to which the champion's partition is carried on. Many
 partitions of a cloud without gaps are equally good; which one free starts find is luck, and luck relabels people."""
@@ -45,18 +44,14 @@ Refinement = Callable[[Array, Array], Array]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One partition and its figures.
+    """One partition into ``k`` segments, s structural ones included, and its figures.
 
     Parameters
     ----------
-    k : int
-        Segments in all, structural ones included.
     centers : ndarray of shape (k - s, d)
-        Centres of the clusters found, in scaled space, without the s structural ones.
-    silhouette : float
-        Mean silhouette of the divided customers (a sample), structural segments counting as neighbours.
-    calinski_harabasz, davies_bouldin : float
-        Of the divided customers (the same sample); NaN where they are one cluster.
+        Centres of the clusters found, in scaled space.
+    silhouette, calinski_harabasz, davies_bouldin : float
+        Of the divided customers (a sample); structural segments count as neighbours in the silhouette.
     largest_share, smallest_share : float
         Largest cluster and smallest segment as shares of all customers as assigned, 0-1; the largest, where a
         structural segment holds more than :data:`COMMON_STATE`, as a share of the rest.
@@ -107,28 +102,20 @@ def measure_candidates(
     method: Method = fit_centers,
     refine: Refinement = lambda points, centers: centers,
 ) -> list[Candidate]:
-    """Fit and measure a partition for every number of segments.
+    """Fit and measure a partition for every number of clusters; stability is NaN where it was not measured.
 
     Parameters
     ----------
-    points : ndarray of shape (n, d)
-        Customers to divide, scaled, in seeded order: samples are prefixes.
-    stated : ndarray of shape (m, d)
-        Customers in structural segments, scaled, in seeded order.
-    stated_labels : ndarray of int of shape (m,)
-        Their structural segment, 0 ... s-1.
+    points, stated : ndarray of shape (n, d) and (m, d)
+        Customers to divide, and those in structural segments (``stated_labels``, 0 ... s-1), scaled, in seeded order:
+        samples are prefixes.
     population : ndarray of shape (n_customers, d)
         Every customer of the store, scaled: shares are those of customers as they are assigned, and customers of
         low evidence, whom nothing was fitted to, are assigned too.
     is_hopeful : callable
         Whether the stability of a candidate, measured but for that, is worth its nine tenths of the time.
     refine : callable
-        ``(points, centres) -> centres``: the last step of a fit, which bootstrap refits go without.
-
-    Returns
-    -------
-    list of Candidate
-        One per number of clusters, unchosen; stability is NaN where it was not measured.
+        The last step of a fit, which bootstrap refits go without.
     """
     n_stated = int(stated_labels.max()) + 1 if len(stated_labels) else 0
     means = [stated[stated_labels == i].mean(axis=0) for i in range(n_stated)]

@@ -35,7 +35,7 @@ class AxisModel(TransformerMixin, FittedAxis):
     Parameters
     ----------
     axis : str
-        Name of the axis; prefix of segment ids.
+        Prefix of segment ids.
     transforms : dict of str to str, optional
         The clustering features, in order, with the name of each one's transform (``scaling.TRANSFORMS``). None: every
         numeric column except ``n_orders``, untransformed.
@@ -139,8 +139,6 @@ class AxisModel(TransformerMixin, FittedAxis):
         ------
         InactiveAxisError
             If fewer than two features vary or too few customers are evidence.
-        ValueError
-            If a parameter or ``X`` is malformed.
         """
         frame, transforms, known = self._training(X)
         fit = fit_axis(self, frame, transforms, known, champion)

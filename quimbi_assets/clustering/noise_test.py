@@ -49,14 +49,9 @@ Statistic = tuple[Array, Array]
 
 def winsorise(values: Array) -> Array:
     """Cut extreme values at limits common to all stores, so that real and reference are treated alike."""
-    flat = values.reshape(-1, values.shape[-1])
-    limits = np.array([_limits(column[~np.isnan(column)]) for column in flat.T])
+    columns = (column[~np.isnan(column)] for column in values.reshape(-1, values.shape[-1]).T)
+    limits = np.array([np.quantile(column, WINSOR) if len(column) else (0.0, 0.0) for column in columns])
     return np.clip(values, limits[:, 0], limits[:, 1])
-
-
-def _limits(defined: Array) -> tuple[float, float]:
-    low, high = np.quantile(defined, WINSOR) if len(defined) else (0.0, 0.0)
-    return float(low), float(high)
 
 
 def log_variances(values: Array) -> Statistic:
@@ -207,7 +202,7 @@ class NoiseTest:
     division_faults: str | None = None
 
     def with_division(self, selection: pd.DataFrame) -> "NoiseTest":
-        """Return the same with the faults of the segments that serve, from their model's ``selection_``."""
+        """Add the faults of the segments that serve, from their model's ``selection_``."""
         return replace(self, division_faults=chosen_faults(selection))
 
     @property

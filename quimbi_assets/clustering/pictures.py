@@ -30,13 +30,7 @@ def draw(model: AxisModel) -> dict[str, bytes]:
 
 
 def silhouette_by_k(model: AxisModel) -> bytes:
-    """Draw separation and stability of every candidate, and the sizes of its largest and smallest segment.
-
-    Returns
-    -------
-    bytes
-        PNG, 880 x 500 pixels.
-    """
+    """Draw separation and stability of every candidate, and its largest and smallest segment; PNG, 880 x 500."""
     table = chosen_subset(model.selection_)
     chosen = table[table["chosen"]].iloc[0]
     figure = canvas(8.0, 4.55, f"{in_words(model.axis)}: {chosen['k']} segments", str(chosen["reason"]))
@@ -65,18 +59,7 @@ def silhouette_by_k(model: AxisModel) -> bytes:
 
 
 def centre_heat_map(model: AxisModel) -> bytes:
-    """Draw segments by features: colour says how far above or below the others, text the mean in original units.
-
-    Parameters
-    ----------
-    names : sequence of str of length k, optional
-        What to call the segments; their ids by default.
-
-    Returns
-    -------
-    bytes
-        PNG; height grows with k, width with d.
-    """
+    """Draw segments by features: colour says how far above or below the others, text the mean in raw units; PNG."""
     k, d = model.centers_shop_.shape
     width, height = 2.6 + 1.35 * d + 0.3, 1.5 + 0.52 * k
     subtitle = "Mean in the store's units; red: above average, blue: below (of those outside structural segments)"
@@ -101,13 +84,7 @@ def centre_heat_map(model: AxisModel) -> bytes:
 
 
 def segment_shares(names: Sequence[str], percentages: Sequence[float], title: str = "Segments") -> bytes:
-    """Draw the size of each segment as a bar; PNG, 770 pixels wide.
-
-    Parameters
-    ----------
-    percentages : sequence of float of length k
-        Share of customers, 0-100.
-    """
+    """Draw the size of each segment (0-100, of all customers) as a bar; PNG, 770 pixels wide."""
     k, height = len(names), 1.0 + 0.42 * max(len(names), 1)
     figure = canvas(7.0, height, title, "Share of customers whose dominant segment it is")
     axes = figure.add_axes((0.36, 0.12 / height, 0.54, 0.42 * max(k, 1) / height))

@@ -138,10 +138,7 @@ def prepare_sample(
 ) -> PreparedSample:
     """Set states apart, draw the customers that shape the fit and put the population on one scale.
 
-    Parameters
-    ----------
-    structural : tuple of (feature, equals, name)
-        States to set apart where a mass of customers share them. The others are as for ``fit_axis``.
+    ``structural`` are states to set apart where a mass of customers share them; the others are as for ``fit_axis``.
 
     Raises
     ------

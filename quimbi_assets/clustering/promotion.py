@@ -33,18 +33,9 @@ SAMPLE = 3000
 class Comparison:
     """A candidate beside the champion, both scoring the same customers by the same features.
 
-    Parameters
-    ----------
-    churn : float
-        Share of customers whose segment id differs, 0-1.
-    silhouette_change, silhouette_spread : float
-        Mean difference of customers' silhouettes, candidate minus champion, and its standard deviation.
-    stability_change, stability_spread : float
-        Difference of bootstrap ARI, and its standard deviation over refits.
-    vanished : tuple of (str, float)
-        Retired segments with the share of customers they would hold today.
-    n_segments : tuple of (int, int), optional
-        Of the champion and of the candidate.
+    ``churn`` is the share of customers whose segment id differs, 0-1. Changes are candidate minus champion: of mean
+    silhouette and of bootstrap ARI, each with its standard deviation, over customers and over refits. ``vanished`` are
+    retired segments with the share of customers they would hold today; ``n_segments`` champion's and candidate's.
     """
 
     churn: float
@@ -58,14 +49,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a fit serves from now on.
+    """Whether a fit serves from now on; those of :data:`CHECKS` that it fails.
 
-    Parameters
-    ----------
-    failed : tuple of str
-        Those of :data:`CHECKS` that it fails.
-    comparison : Comparison, optional
-        What was compared; None where there was nothing to compare with.
+    ``comparison`` is None where there was nothing to compare with.
     """
 
     promoted: bool

@@ -24,14 +24,8 @@ BLOCK = 250
 class SharedDistances:
     """Distances among one sample of points, computed once and shared by every partition of them.
 
-    Parameters
-    ----------
-    among : ndarray of float32 of shape (n, n)
-        Between the points whose silhouette is measured.
-    to_others : ndarray of float32 of shape (n, m)
-        From those points to points of segments that are given (structural ones); m may be 0.
-    other_labels : ndarray of int of shape (m,)
-        Segment of each of the others, 0 ... s-1.
+    ``among``, shape (n, n), are between the points whose silhouette is measured; ``to_others``, shape (n, m), from
+    these to points of structural segments, 0 ... s-1 in ``other_labels``; m may be 0.
     """
 
     among: NDArray[np.float32]
@@ -120,15 +114,7 @@ def effective_segments(shares: Array) -> float:
 
 
 def variance_ratios(points: Array, labels: Labels) -> tuple[float, float]:
-    """Calinski-Harabasz and Davies-Bouldin of a partition.
-
-    Returns
-    -------
-    calinski_harabasz : float
-        Between-cluster over within-cluster variance, larger is better; NaN for a single cluster.
-    davies_bouldin : float
-        Mean over clusters of the worst ratio of spreads to separation, smaller is better; NaN likewise.
-    """
+    """Calinski-Harabasz (larger is better) and Davies-Bouldin (smaller) of a partition; NaN for a single cluster."""
     if not 1 < len(np.unique(labels)) < len(labels):
         return float("nan"), float("nan")
     return float(calinski_harabasz_score(points, labels)), float(davies_bouldin_score(points, labels))
@@ -138,14 +124,9 @@ def variance_ratios(points: Array, labels: Labels) -> tuple[float, float]:
 class Stability:
     """Agreement of bootstrap refits with the original partition.
 
-    Parameters
-    ----------
-    ari : float
-        Mean adjusted Rand index, 1 for identical partitions, about 0 for unrelated ones.
-    jaccard : ndarray of shape (k,)
-        Per cluster, the mean over refits of its largest Jaccard similarity with a refitted cluster, 0-1.
-    ari_spread : float
-        Standard deviation of the index over refits.
+    ``ari`` is the mean adjusted Rand index (1 for identical partitions, about 0 for unrelated ones), ``ari_spread`` its
+    standard deviation over refits; ``jaccard``, shape (k,), per cluster the mean over refits of its largest Jaccard
+    similarity with a refitted cluster, 0-1.
     """
 
     ari: float
@@ -156,18 +137,9 @@ class Stability:
 def bootstrap_stability(
     points: Array, common: Array, labels: Labels, refit: Refit, *, n_bootstraps: int, size: int, seed: int
 ) -> Stability:
-    """Refit on resampled customers and compare on common points.
+    """Refit on resampled ``points`` (n, d) and compare on ``common`` ones (m, d), whose partition was ``labels``.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n, d)
-        Points the partition was fitted on.
-    common : ndarray of shape (m, d)
-        Points every partition is compared on.
-    labels : ndarray of int of shape (m,)
-        The original partition of ``common``.
-    size : int
-        Customers drawn, with replacement, per refit; at most n.
+    At most ``size`` customers are drawn, with replacement, per refit.
 
     References
     ----------

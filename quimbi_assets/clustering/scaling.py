@@ -71,17 +71,7 @@ TRANSFORMS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]]
 
 
 def apply_transforms(values: Array, names: list[str], *, inverse: bool = False) -> Array:
-    """Transform each column by the transform named for it.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n, d)
-        NaN where undefined, and there alone the result is. Not modified.
-
-    Raises
-    ------
-    ValueError
-        If a name is not a known transform.
+    """Transform each column of ``values`` (n, d) by the transform named for it; NaN where undefined, and there alone.
 
     Examples
     --------
@@ -105,14 +95,9 @@ def apply_transforms(values: Array, names: list[str], *, inverse: bool = False) 
 class Scaler:
     """Fitted transform of d features into comparable units.
 
-    Parameters
-    ----------
-    low, high : ndarray of shape (d,)
-        Winsor limits, in transformed units.
-    mean, scale : ndarray of shape (d,)
-        Mean and standard deviation after winsorising, in transformed units; ``scale`` is above 0.
-    states : list of State
-        Raw values with a score of their own; of several that a customer has, the first counts.
+    In transformed units, each of shape (d,): winsor limits ``low`` and ``high``, ``mean`` and standard deviation
+    ``scale`` (above 0) after winsorising. ``states`` are raw values with a score of their own; of several that a
+    customer has, the first counts.
     """
 
     transforms: list[str]

@@ -110,14 +110,8 @@ class FittedAxis(BaseEstimator):
 def read_training(model: BaseEstimator, X: Any, declared: list[str] | None, others: list[str]) -> pd.DataFrame:
     """Read what fitting needs as float64, NaN for NULL, clustering features first; scikit-learn notes names and number.
 
-    Parameters
-    ----------
-    X : DataFrame or array of n rows
-        Input of ``fit``. Columns of an array are called ``x0``, ``x1`` ...
-    declared : list of str, optional
-        Clustering features; None: every numeric column except ``n_orders``.
-    others : list of str
-        Columns of the frame that are read besides, where there are.
+    ``declared`` are clustering features, by default every numeric column but ``n_orders``; ``others`` are read besides,
+    where there are. Columns of an array are called ``x0``, ``x1`` ...
 
     Raises
     ------
@@ -140,15 +134,7 @@ def read_training(model: BaseEstimator, X: Any, declared: list[str] | None, othe
 def read_values(model: BaseEstimator, X: Any, features: list[str]) -> Array:
     """Read the features a fitted model uses; shape (n, d), float64, NaN for NULL.
 
-    Parameters
-    ----------
-    X : DataFrame or array of n rows
-        A frame may order its columns in any way and have more; an array has the columns it was fitted with.
-
-    Raises
-    ------
-    ValueError
-        If a feature is missing or an array has another number of columns.
+    A frame may order its columns in any way and have more; an array has the columns it was fitted with.
     """
     if isinstance(X, pd.DataFrame):
         missing = [name for name in features if name not in X]
@@ -174,14 +160,7 @@ def numbers(frame: pd.DataFrame, names: list[str]) -> Array:
 
 
 def distances_to(points: Array, centers: Array) -> Array:
-    """Euclidean distance of every point to every centre; shape (n, k), at least 0.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n, d)
-        Customers in scaled space, finite.
-    centers : ndarray of shape (k, d)
-        Segment centres in scaled space.
+    """Euclidean distance of every point (n, d) to every centre (k, d), in scaled space, finite; shape (n, k).
 
     Notes
     -----
@@ -196,7 +175,7 @@ def distances_to(points: Array, centers: Array) -> Array:
 
 
 def memberships_from_distances(distances: ArrayLike, temperature: float = 1.0) -> Array:
-    """Share of a customer that belongs to each segment of an axis.
+    """Share of a customer that belongs to each segment of an axis; shape (n, k), 0-1, every row sums to 1.
 
     Parameters
     ----------
@@ -204,16 +183,6 @@ def memberships_from_distances(distances: ArrayLike, temperature: float = 1.0) -
         Distance of each customer to each centre, at least 0; infinite is allowed.
     temperature : float
         Softness, above 0: small values make memberships crisp.
-
-    Returns
-    -------
-    ndarray of shape (n, k)
-        Memberships in [0, 1]; every row sums to 1.
-
-    Raises
-    ------
-    ValueError
-        If a distance is NaN or negative, or the temperature is not positive.
 
     Notes
     -----

@@ -23,19 +23,11 @@ MOSTLY = 0.5
 
 
 class Relation(NamedTuple):
-    """What became of one segment.
+    """What became of one segment: its positions in the new fit (None: retired) and in the old one (None: born).
 
-    Parameters
-    ----------
-    new : int or None
-        Position in the new fit; None for a retired segment.
-    old : int or None
-        Position in the old fit; None for a segment that was born.
-    relation : str
-        ``kept``; ``split``: the new segment is one of several parts of the old one; ``merged``: the old segment went
-        into the new one with others; ``born``; ``retired``.
-    score : float
-        Similarity of the two, 0-1; for ``born`` and ``retired`` the largest with any segment.
+    ``relation`` is ``kept``; ``split``: the new segment is one of several parts of the old one; ``merged``: the old
+    segment went into the new one with others; ``born``; ``retired``. ``score`` is the similarity of the two, 0-1; for
+    ``born`` and ``retired`` the largest with any segment.
     """
 
     new: int | None
@@ -62,13 +54,8 @@ def closeness(old: Array, new: Array) -> Array:
 def similarity(near: Array, table: Array | None, old_states: list[str | None], new_states: list[str | None]) -> Array:
     """How alike the segments of two fits are; shape (k, l), 0-1.
 
-    Mean of closeness and Jaccard, or closeness alone. Of segments that stand for a state a rule decides: 1 if it is the
-    same state, else 0.
-
-    Parameters
-    ----------
-    table : ndarray of shape (k, l), optional
-        The same customers, with the same features, by old and new segment; None where the old model cannot score them.
+    Mean of closeness and Jaccard over ``table`` (the same customers by old and new segment), or closeness alone where
+    the old model cannot score them. Of segments that stand for a state a rule decides: 1 if it is the same one, else 0.
     """
     alike = near if table is None else (near + jaccard(table)) / 2
     same = np.array([[a == b for b in new_states] for a in old_states], dtype=bool).reshape(alike.shape)
@@ -152,13 +139,8 @@ class SegmentIds(NamedTuple):
 def give_ids(fitted: FittedAxis, X: Any, champion: FittedAxis | None = None, named: int = 0) -> SegmentIds:
     """Give a fit's segments the ids of the champion's where they are the same ones, and new numbers elsewhere.
 
-    Parameters
-    ----------
-    X : DataFrame or array of n rows
-        Customers, scored by both.
-    named : int
-        Largest number given so far, where versions other than the champion gave more than it knows. Numbers of
-        segments that were not kept are never given again.
+    ``X`` are customers, scored by both; ``named`` is the largest number given so far, where versions other than the
+    champion gave more than it knows. Numbers of segments that were not kept are never given again.
     """
     prefix, k = fitted.axis or "segment", len(fitted.structural_)
     if champion is None:

@@ -52,20 +52,10 @@ def _by_segment(frame: pd.DataFrame, labels: NDArray[np.intp], segment_ids: list
 
 
 def learn_bins(values: Array, names: Sequence[str], shares: Array) -> dict[str, Any]:
-    """Learn bins of about equally many customers.
+    """Learn bins of about equally many customers, from the values (n, d) of all at the fit and the segments' shares.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n, d)
-        Features in original units of all customers at the fit, NaN where undefined.
-    shares : ndarray of shape (k,)
-        Share of these customers in each segment.
-
-    Returns
-    -------
-    dict
-        ``n``; ``features``: per feature ``edges`` (at most 9, increasing; a value equal to an edge lies below it) and
-        ``shares``, one a bin and at last that of undefined values; ``segments``: the shares.
+    Returns ``n``; ``features``: per feature ``edges`` (at most 9, increasing; a value equal to an edge lies below it)
+    and ``shares``, one a bin and at last that of undefined values; ``segments``: the shares.
     """
     features = {name: _bins(values[:, i]) for i, name in enumerate(names)}
     return {"n": len(values), "features": features, "segments": [float(share) for share in shares]}
