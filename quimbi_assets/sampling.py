@@ -10,19 +10,9 @@ from numpy.typing import NDArray
 
 
 def customer_order(customer_ids: pd.Index, seed: int) -> NDArray[np.intp]:
-    """Order customers by a hash of their id.
+    """Order customers by a hash of their id: positions into ``customer_ids``, shape (n,).
 
-    Parameters
-    ----------
-    customer_ids : Index of length n
-        Ids of any hashable kind; usually str.
-    seed : int
-        A different seed gives an unrelated order.
-
-    Returns
-    -------
-    ndarray of int of shape (n,)
-        Positions into ``customer_ids``. Equal ids keep their relative order.
+    A different seed gives an unrelated order; equal ids keep their relative order.
 
     Notes
     -----

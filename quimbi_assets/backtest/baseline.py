@@ -27,7 +27,7 @@ def explained_share(outcome: Array, memberships: Array, weights: Array | None = 
     outcome : ndarray of shape (n,)
         Finite.
     memberships : ndarray of shape (n, k)
-        Of each customer in each segment, rows sum to 1.
+        Rows sum to 1.
     weights : ndarray of shape (n_resamples, n), optional
         How often each customer counts, at least 0; once by default.
 

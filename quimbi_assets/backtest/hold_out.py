@@ -30,10 +30,8 @@ class HoldOut:
 
     Parameters
     ----------
-    customers : Index, shape (n,)
-        Everybody who had ordered before it.
     features : mapping of axis to DataFrame
-        Features of the hold-out alone: of those who ordered in it, of axes about tickets of everybody.
+        Of the hold-out alone: of those who ordered in it, of axes about tickets of everybody.
     n_orders, n_tickets : Series of n rows
         Orders and tickets in it.
     lines : DataFrame or None

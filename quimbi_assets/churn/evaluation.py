@@ -49,14 +49,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the last hold-outs of history say about a store's churn risk.
+    """What the last hold-outs of history, one to three, latest first, not overlapping, say about a store's churn risk.
 
     Parameters
     ----------
-    hold_outs : list of HoldOut
-        Latest first, one to three, not overlapping.
-    horizon_days : int
-        H, length of each.
     model, baseline : Figures
         The kind chosen before each hold-out, and the recency baseline.
     base_brier : float
@@ -133,27 +129,18 @@ class Evaluation:
                 "from": f"{each.cut_off:%Y-%m-%d}",
                 "customers": len(each.truth),
                 "stayed_away": float(each.truth.mean()),
-                "mean_risk": float(self.risk_served(each).mean()),
+                "mean_risk": float(risk.mean()),
                 "auc": auc(each.truth, rank(each)).value,
-                "brier": brier(each.truth, self.risk_served(each)),
-                "calibration_error": calibration_error(each.truth, self.risk_served(each)),
+                "brier": brier(each.truth, risk),
+                "calibration_error": calibration_error(each.truth, risk),
             }
-            for each in self.hold_outs
+            for each, risk in zip(self.hold_outs, map(self.risk_served, self.hold_outs), strict=True)
         ]
         return pd.DataFrame(rows)
 
 
 def evaluate(history: History, sample: History, observation_end: pd.Timestamp, horizon_days: int) -> Evaluation:
-    """Test on the last hold-outs of history what was learnt before each.
-
-    Parameters
-    ----------
-    history : History
-        The population, on whom it is tested.
-    sample : History
-        Whom to learn from.
-    observation_end : Timestamp
-        Naive UTC, exclusive.
+    """Test on the last hold-outs of history (the population) what a sample showed before each.
 
     Raises
     ------
@@ -184,14 +171,9 @@ def put_together(hold_outs: list[HoldOut], horizon_days: int) -> Evaluation:
 def figures(
     hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array], rank: Callable[[HoldOut], Array] | None = None
 ) -> Figures:
-    """Judge one way to tell risk on at least one hold-out.
+    """Judge one way to tell risk (0-1, before a hold-out) on at least one.
 
-    Parameters
-    ----------
-    risk : callable
-        What it told before a hold-out, shape (n,), 0-1.
-    rank : callable, optional
-        What orders customers as these risks do, or more finely, shape (n,), any scale; the risks by default.
+    ``rank`` orders customers as these risks do, or more finely, on any scale; the risks by default.
     """
     rank = rank or risk
     return Figures(

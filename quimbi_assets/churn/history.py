@@ -33,12 +33,10 @@ WINDOWS = {
 
 @dataclass(frozen=True)
 class History:
-    """Orders of n customers, m in all, by customer and time.
+    """Orders of n customers (ids ascending), m in all, by customer and time.
 
     Parameters
     ----------
-    customers : Index, shape (n,)
-        Ids as str, ascending.
     starts : ndarray of int, shape (n,)
         Where each customer's orders begin.
     times : ndarray of int64, shape (m,)
@@ -95,16 +93,9 @@ def read_history(history: StoreHistory) -> History:
 
 
 def measure(history: History, cut_off: pd.Timestamp, horizon_days: int) -> pd.DataFrame:
-    """Measure everybody who had ordered before an instant, on what was visible then.
+    """Measure everybody who had ordered before an instant (naive UTC, exclusive), on what was visible then.
 
-    Parameters
-    ----------
-    history : History
-        May reach beyond the cut-off, which changes nothing.
-    cut_off : Timestamp
-        Naive UTC, exclusive.
-    horizon_days : int
-        H, the unit of the windows.
+    What the history has beyond the cut-off changes nothing; the horizon H is the unit of the windows.
 
     Returns
     -------

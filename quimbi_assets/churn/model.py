@@ -36,15 +36,7 @@ CERTAIN = 1e-4
 
 @dataclass(frozen=True)
 class Season:
-    """Customers a year before those that are scored, and a year before the latest ones trained on.
-
-    Parameters
-    ----------
-    features, before : DataFrame
-        From ``history.measure``.
-    away, away_before : ndarray of bool
-        Whether they stayed away.
-    """
+    """Customers a year before those that are scored, a year ``before`` the latest ones trained on; who stayed away."""
 
     features: pd.DataFrame
     away: Flags
@@ -64,14 +56,8 @@ class Trend:
     outcome is known: whether they ordered since. A small model of that half outcome says whether they stay away more,
     or less, than those before them did in theirs.
 
-    Parameters
-    ----------
-    features : DataFrame of n rows
-        From ``history.measure``.
-    away : ndarray of bool, shape (n,)
-        Whether they stayed away for half a horizon.
-    newest, latest : ndarray of bool, shape (n,)
-        Rows of half a horizon ago, and of a whole one.
+    ``away`` says of n customers whether they stayed away for half a horizon, ``newest`` and ``latest`` which are
+    of half a horizon ago, and of a whole one.
     """
 
     features: pd.DataFrame
@@ -132,13 +118,9 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
     ----------
     kind : str
         One of :data:`KINDS`.
-    horizon_days : int
-        H.
 
     Attributes
     ----------
-    classes_ : ndarray
-        ``[False, True]``; True: stays away.
     additive_ : AdditiveLogistic or None
         Of the kinds that have one.
     calibration_ : AdditiveLogistic or None
@@ -165,12 +147,8 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
     def fit(self, X: pd.DataFrame, y: Flags, latest: Flags | None = None, drift: Season | Trend | None = None) -> Self:
         """Learn from features (``history.measure``) of n customers at past instants, and whether they stayed away.
 
-        Parameters
-        ----------
-        latest : ndarray of bool, shape (n,), optional
-            Rows of the latest instant, which set the level: how many stay away drifts as a store ages. All by default.
-        drift : Season or Trend, optional
-            What tells how the level has moved since.
+        The ``latest`` rows set the level: how many stay away drifts as a store ages; ``drift`` tells how it has moved
+        since.
         """
         if self.kind not in KINDS:
             raise ValueError(f"unknown kind {self.kind!r}; there are {', '.join(KINDS)}")
@@ -231,10 +209,7 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
 def fit_recency_baseline(days: Array, away: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Fit the recency baseline: the share that stayed away as a rising curve of days since the last order.
 
-    Returns
-    -------
-    at, risk : ndarray, shape (n_blocks,)
-        Points that are joined by straight lines (``numpy.interp``), both rising.
+    Days and risks, each of shape (n_blocks,), both rising: points that are joined by straight lines.
 
     Notes
     -----

@@ -21,15 +21,7 @@ MOST_TESTED = 50_000
 
 @dataclass(frozen=True)
 class ChurnFit:
-    """A fitted churn model and the test of its kind.
-
-    Parameters
-    ----------
-    model : ChurnModel
-        Of the kind that serves, fitted on all outcomes known.
-    evaluation : Evaluation
-        The kind chosen and the recency baseline, on the last hold-outs.
-    """
+    """A churn model of the kind that serves, fitted on all outcomes known, and the test of its kind."""
 
     model: ChurnModel
     evaluation: Evaluation
@@ -41,20 +33,10 @@ def train_churn(
     most_customers: int = MOST_CUSTOMERS,
     random_state: int = 0,
 ) -> ChurnFit:
-    """Learn who stays away.
+    """Learn who stays away; nothing beyond the history's end is looked at.
 
-    Parameters
-    ----------
-    store_history : History
-        Nothing beyond its end is looked at; of a large store, :data:`MOST_TESTED` customers.
-    most_customers : int
-        Customers learnt from, drawn by a seeded hash of their ids.
-    random_state : int
-        Its seed; nothing else is random.
-
-    Returns
-    -------
-    ChurnFit
+    Of a large store, :data:`MOST_TESTED` customers are looked at and ``most_customers`` learnt from, drawn by a hash of
+    their ids with the seed; nothing else is random.
 
     Raises
     ------
