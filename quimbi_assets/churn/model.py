@@ -179,7 +179,7 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
     def risk(self, X: pd.DataFrame) -> Array:
         """Return the probability of staying away, shape (n,), 0.0001 to 0.9999."""
         check_is_fitted(self)
-        return np.clip(expit(self._log_odds(X) + self.shift_), CERTAIN, 1 - CERTAIN)
+        return np.asarray(np.clip(expit(self._log_odds(X) + self.shift_), CERTAIN, 1 - CERTAIN))
 
     def predict_proba(self, X: pd.DataFrame) -> Array:
         """Return the probabilities of coming and of staying away, shape (n, 2)."""

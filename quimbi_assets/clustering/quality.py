@@ -160,7 +160,7 @@ def bootstrap_stability(
 
 def nearest(points: Array, centers: Array) -> Labels:
     """Index of the nearest centre of each point, the first of equals; shape (n,)."""
-    return np.argmin((centers * centers).sum(axis=1) - 2.0 * (points @ centers.T), axis=1)
+    return np.asarray(np.argmin((centers * centers).sum(axis=1) - 2.0 * (points @ centers.T), axis=1), dtype=np.intp)
 
 
 def contingency(first: Labels, second: Labels, k_first: int, k_second: int) -> Array:

@@ -71,7 +71,7 @@ class FittedAxis(BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Position of every customer's dominant segment; shape (n,), 0 ... k-1, the first of equals."""
-        return np.argmin(self.transform(X), axis=1)
+        return np.asarray(np.argmin(self.transform(X), axis=1), dtype=np.intp)
 
     def evidence(self, X: Any) -> NDArray[np.object_]:
         """Whether each customer has enough orders for this axis, shape (n,).

@@ -134,4 +134,4 @@ def chosen_faults(table: pd.DataFrame) -> str | None:
 def chosen_subset(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of :func:`selection_table` on the features and states of the chosen one: one row per k."""
     chosen = table[table["chosen"]].iloc[0]
-    return table[(table["features"] == chosen["features"]) & (table["structural"] == chosen["structural"])]
+    return table[(table["features"] == str(chosen["features"])) & (table["structural"] == str(chosen["structural"]))]

@@ -23,18 +23,19 @@ def segment_means(frame: pd.DataFrame, labels: NDArray[np.intp], segment_ids: li
 
     ``fill``, the values of the scaled centres, stands in where nobody in the segment has a value.
     """
-    means = _by_segment(frame, labels, segment_ids).mean().reindex(segment_ids)
+    means = frame.groupby(_ids(labels, segment_ids)).mean().reindex(segment_ids)
     return means.fillna(pd.DataFrame(fill, index=segment_ids, columns=frame.columns))
 
 
 def segment_coverage(frame: pd.DataFrame, labels: NDArray[np.intp], segment_ids: list[str]) -> pd.DataFrame:
     """Share of each segment's customers for whom a feature is defined; shape (k, d), 0-1."""
-    return _by_segment(frame.notna().astype(np.float64), labels, segment_ids).mean().reindex(segment_ids).fillna(0.0)
+    is_defined = frame.notna().astype(np.float64)
+    return is_defined.groupby(_ids(labels, segment_ids)).mean().reindex(segment_ids).fillna(0.0)
 
 
 def segment_quantiles(frame: pd.DataFrame, labels: NDArray[np.intp], segment_ids: list[str]) -> pd.DataFrame:
     """10 %, 50 % and 90 % quantile of every feature, by ``(segment_id, quantile)``; NaN where nobody has a value."""
-    quantiles = _by_segment(frame, labels, segment_ids).quantile(QUANTILES)
+    quantiles = frame.groupby(_ids(labels, segment_ids)).quantile(np.asarray(QUANTILES))
     index = pd.MultiIndex.from_product([segment_ids, QUANTILES], names=["segment_id", "quantile"])
     return quantiles.reindex(index)
 
@@ -47,8 +48,9 @@ def population_figures(frame: pd.DataFrame) -> pd.DataFrame:
     return figures.join(deciles)
 
 
-def _by_segment(frame: pd.DataFrame, labels: NDArray[np.intp], segment_ids: list[str]):  # type: ignore[no-untyped-def]
-    return frame.groupby(np.asarray(segment_ids, dtype=object)[labels])
+def _ids(labels: NDArray[np.intp], segment_ids: list[str]) -> NDArray[np.object_]:
+    """Return the segment id of each customer, shape (n,)."""
+    return np.asarray(segment_ids, dtype=object)[labels]
 
 
 def learn_bins(values: Array, names: Sequence[str], shares: Array) -> dict[str, Any]:
