@@ -77,7 +77,8 @@ def open_store(
         If a table or an option cannot be used, more than half of a table's rows are refused, no ticket is of a customer
         with orders, or there is no such store.
     """
-    if not isinstance(store_id, str) or (orders is None and Path(store_id).is_file()):
+    is_path = isinstance(store_id, str) and (Path(store_id).is_file() or Path(store_id).suffix in (".csv", ".parquet"))
+    if not isinstance(store_id, str) or (orders is None and is_path):
         shown = repr(store_id) if isinstance(store_id, str) else "..."
         raise BadInputError(f"what is opened is given by name: open_store(orders={shown})")
     if orders is None:
@@ -85,10 +86,10 @@ def open_store(
     hours = None if business_hours is None else vars(business_hours)
     store = Store(store_id, time_zone, currency, policy or OrderPolicy(), hours).checked()
     sent = {"orders": orders, "items": items, "tickets": tickets}
-    found = {name: _table(name, table) for name, table in sent.items() if table is not None}
-    if items is None and is_line_export(found["orders"].columns):
-        found["items"] = found["orders"]
-    store, accepted = _accepted(store, found)
+    opened = {name: _table(name, table) for name, table in sent.items() if table is not None}
+    if items is None and is_line_export(opened["orders"].columns):
+        opened["items"] = opened["orders"]
+    store, accepted = _accepted(store, opened)
     notes = []
     if "tickets" in accepted:
         accepted["tickets"], note = _of_customers(accepted["tickets"], accepted["orders"])
@@ -158,18 +159,18 @@ def _of_customers(tickets: _Accepted, orders: _Accepted) -> tuple[_Accepted, str
     """Return tickets with the customers of the orders, or a key that no order has; and what there is to say of it."""
     customers = orders.rows["customer_id"]
     addresses = addresses_of(orders.keys[list(orders.kinds)], customers, orders.rows["order_date"])
-    found, best = find_customers(tickets.keys, tickets.kinds, customers, addresses)
+    writers, best = find_customers(tickets.keys, tickets.kinds, customers, addresses)
     n_tickets = len(tickets.rows)
     if best is None:
         raise BadInputError(
             f"none of {n_tickets:,} tickets is of a customer who has orders (tried: {', '.join(tickets.kinds)}): give "
             "tickets with the orders' customer_id, or orders with e-mail addresses beside it"
         )
-    own = found
+    named = writers
     for key, kind in tickets.kinds.items():
-        own = own.fillna(f"{kind}:" + tickets.keys[key])
-    note = f"{found.count():,} of {n_tickets:,} tickets belong to {found.nunique():,} known customers (by {best})"
-    return tickets._replace(rows=tickets.rows.assign(customer_id=own)), note
+        named = named.fillna(f"{kind}:" + tickets.keys[key])
+    note = f"{writers.count():,} of {n_tickets:,} tickets belong to {writers.nunique():,} known customers (by {best})"
+    return tickets._replace(rows=tickets.rows.assign(customer_id=named)), note
 
 
 @dataclass(frozen=True, repr=False)
@@ -343,29 +344,29 @@ class Discovery:
         if by not in ("name", "id"):
             raise BadInputError(f"by {by!r}: segments are shown by name or by id")
         shown = "segment_name" if by == "name" else "segment_id"
-        own = self.segments.groupby("axis")
-        return {str(axis): dict(zip(rows["segment_id"], rows[shown], strict=True)) for axis, rows in own}
+        by_axis = self.segments.groupby("axis")
+        return {str(axis): dict(zip(rows["segment_id"], rows[shown], strict=True)) for axis, rows in by_axis}
 
-    def profile(self, customer_ids: Iterable[str] | str) -> pd.DataFrame:
+    def profile(self, customer_ids: Iterable[str] | str | int) -> pd.DataFrame:
         """Profile some customers, or one, in the order asked for.
 
         Columns are those of ``customer_profiles``, ``segments``: by axis ``id``, ``name``, ``membership`` and
         ``strength``, and ``archetype``: its ``id`` and ``name``. A customer who is unknown, or none, is a
         ``BadInputError``.
         """
-        ids = [customer_ids] if isinstance(customer_ids, str) else customer_ids
+        ids = [customer_ids] if isinstance(customer_ids, (str, int)) else customer_ids
         wanted = pd.Index([str(customer) for customer in ids], name="customer_id")
         if wanted.empty:
             raise BadInputError("no customer was asked for")
         unknown = wanted.difference(pd.Index(self.history.customers.to_pandas()))
         if len(unknown):
             raise BadInputError(f"no customer {', '.join(unknown[:5])} in store {self.history.store.store_id}")
-        own = self.history.of(wanted.unique())
+        theirs = self.history.of(wanted.unique())
         features = Features(
-            measure(own, self.fitted.models, recorded=self.fitted.recorded, reference=self.fitted.reference)
+            measure(theirs, self.fitted.models, recorded=self.fitted.recorded, reference=self.fitted.reference)
         )
         customers, currency = next(iter(features.values())).index, self.history.store.currency or ""
-        risks = churn_risks(self._churn, own, customers, version="0", currency=currency)
+        risks = churn_risks(self._churn, theirs, customers, version="0", currency=currency)
         rows = self._profiler.profile(features, risks)
         named = self._names("name"), self._archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *named) for row in rows.to_dict("records")]

@@ -149,6 +149,7 @@ def test_what_cannot_be_opened_is_said(made, tmp_path):
         ({"orders": made.orders.head(0)}, "orders: the frame has no rows$"),
         ({"orders": made.orders, "items": made.order_items.head(0)}, "items: the frame has no rows; leave it out"),
         ({"store_id": str(tmp_path / "orders.csv")}, r"is given by name: open_store\(orders='.*orders.csv'\)"),
+        ({"store_id": "nowhere.csv"}, r"is given by name: open_store\(orders='nowhere.csv'\)"),
         ({"store_id": made.orders}, r"by name: open_store\(orders=...\)"),
     ]:
         with pytest.raises(BadInputError, match=message):

@@ -68,17 +68,12 @@ def person_columns(columns: Iterable[str], spec: TableSpec) -> dict[str, str]:
 def find_columns(columns: Iterable[str], filled: Collection[str], spec: TableSpec, where: str) -> dict[str, str]:
     """Return canonical name → the file's, for every column of the table that is among those `filled`.
 
-    `where` is what to call the file in a message.
-
-    Raises
-    ------
-    BadInputError
-        If a required column is missing or wholly NULL.
+    A required column that is missing or wholly NULL is a ``BadInputError``, in which the file is called `where`.
     """
     columns = list(columns)
     possible = candidates(columns, spec)
-    found = {name: next((c for c in those if c in filled), None) for name, those in possible.items()}
-    missing = [column for column in spec.required if found[column] is None]
+    best = {name: next((c for c in those if c in filled), None) for name, those in possible.items()}
+    missing = [column for column in spec.required if best[column] is None]
     if missing:
         column = missing[0]
         accepted = ", ".join(spec.aliases[column])
@@ -87,7 +82,7 @@ def find_columns(columns: Iterable[str], filled: Collection[str], spec: TableSpe
             f"{where} has no column {column}{empty}: it has {', '.join(columns)}; "
             f"rename one of them to {column} (accepted: {accepted})"
         )
-    return {name: column for name, column in found.items() if column is not None}
+    return {name: column for name, column in best.items() if column is not None}
 
 
 def order_status(frame: pd.DataFrame, found: dict[str, str]) -> pd.Series | None:

@@ -57,8 +57,8 @@ def parse_dates(values: pd.Series, time_zone: str, signs: Signs | None = None) -
     if pd.api.types.is_numeric_dtype(values.dtype) and not values.isna().all():
         nowhere = pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
         return nowhere, reasons.mask(values.notna(), UNREADABLE)
-    codes, found = pd.factorize(values.astype("str").str.strip())
-    distinct = pd.Series(found, dtype="str")
+    codes, texts = pd.factorize(values.astype("str").str.strip())
+    distinct = pd.Series(texts, dtype="str")
     instants, why = _parse_text(distinct, time_zone, _text_signs(distinct) if signs is None else signs)
     result = instants.reindex(codes).set_axis(values.index)  # code -1 is NULL and finds nothing
     return result, why.reindex(codes).set_axis(values.index)

@@ -72,13 +72,8 @@ class Table:
 def open_table(path: str | Path) -> Iterator[Table]:
     """Open a CSV or Parquet file, gzipped or not, for as long as the block runs; its content decides which it is.
 
-    Raises
-    ------
-    BadInputError
-        If the file is missing, unreadable, empty or neither CSV nor Parquet; also while its chunks are read.
+    One that is missing, unreadable, empty or neither is a ``BadInputError``, also while its chunks are read.
 
-    Notes
-    -----
     Encodings tried: UTF-16 by its mark, UTF-8 with or without mark, else Windows-1252 (Latin-1 with the euro
     sign). Delimiters: whichever of comma, semicolon and tab is most frequent in the header. What is compressed or
     in another encoding is unpacked into a temporary file, which only this user can read.

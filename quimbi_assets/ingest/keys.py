@@ -104,7 +104,7 @@ def find_customers(
 
     Returns
     -------
-    found : pandas.Series
+    customers : pandas.Series
         (n,) customer ids, NULL where no key is a customer's.
     best : str or None
         The column that meets most; None if none meets any.
@@ -118,7 +118,7 @@ def find_customers(
     agree = {name: (way == by_address).sum() for name, way in ways.items()}
     both = {name: (way.notna() & by_address.notna()).sum() for name, way in ways.items()}
     met = {name: ways[name].count() for name in kinds if 2 * agree[name] >= both[name] or kinds[name] == "email"}
-    found, trusted = nobody, sorted((name for name, n in met.items() if n), key=lambda name: -met[name])
+    matched, trusted = nobody, sorted((name for name, n in met.items() if n), key=lambda name: -met[name])
     for name in trusted:
-        found = found.fillna(ways[name])
-    return found, next(iter(trusted), None)
+        matched = matched.fillna(ways[name])
+    return matched, next(iter(trusted), None)

@@ -60,8 +60,8 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     currency = policy.currency or currency or common_currency(engine)
     _define(engine, "judged", _judged(policy, currency))
     counted |= {f"{DROPPED}{reason}": n for reason, n in _reasons(engine, policy, currency)}
-    kept = _t("judged", {**STORED_ORDERS, "reason": "string"}).filter(lambda t: t.reason.isnull())
-    _keep(engine, "orders_1", kept.select(*ORDERS))
+    judged = _t("judged", {**STORED_ORDERS, "reason": "string"})
+    _keep(engine, "orders_1", judged.filter(judged.reason.isnull()).select(*ORDERS))
     _keep(engine, "items_1", _lines(policy))
     for name in ("judged", "stored_orders", "stored_items"):
         engine.drop(name)
@@ -103,8 +103,8 @@ def purchases(
         engine.materialise("stored_orders", "SELECT * REPLACE (nullif(customer_id, '') AS customer_id) FROM given")
         engine.view("stored_items", tables["raw_items"].drop_columns("customer_id"))
         report = apply_policy(engine, store.policy, store.currency)
-        found = {name: engine.arrow(sql) for name, sql in SORTED.items()}
-    return {**found, "raw_tickets": tables["raw_tickets"]}, report
+        canonical = {name: engine.arrow(sql) for name, sql in SORTED.items()}
+    return {**canonical, "raw_tickets": tables["raw_tickets"]}, report
 
 
 def _t(name: str, schema: dict[str, str]) -> ir.Table:
@@ -127,8 +127,8 @@ def common_currency(engine: DuckEngine) -> str | None:
     """Return the currency of most orders, of equally many the first by name."""
     orders = _t("stored_orders", STORED_ORDERS)
     known = orders.filter(orders.currency.notnull()).group_by("currency").agg(n=lambda t: t.count())
-    found = engine.arrow(str(ibis.to_sql(known.order_by(ibis.desc("n"), "currency").limit(1), dialect=engine.dialect)))
-    return found["currency"][0].as_py() if len(found) else None
+    first = engine.arrow(str(ibis.to_sql(known.order_by(ibis.desc("n"), "currency").limit(1), dialect=engine.dialect)))
+    return first["currency"][0].as_py() if len(first) else None
 
 
 def dropped_orders_sql(policy: OrderPolicy, currency: str | None, dialect: str) -> str:
@@ -172,8 +172,8 @@ def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> l
     """Count the orders dropped by reason, in the order in which reasons are looked at."""
     rows = engine.arrow(dropped_orders_sql(policy, currency, engine.dialect)).to_pylist()
     order = [f"status {name}" for name in policy.dropped_statuses]
-    found = {row["reason"]: int(row["n"]) for row in rows}
-    return sorted(found.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+    counts = {row["reason"]: int(row["n"]) for row in rows}
+    return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
 def _lines(policy: OrderPolicy) -> ir.Table:
@@ -232,13 +232,13 @@ def _refunded_once() -> ir.Table:
 def _cards() -> ir.Table:
     """Per order with gift cards: their value and refund, and whether it holds nothing else."""
     lines = _t("items_1", LINES)
-    found = lines.group_by("order_id").agg(
+    by_order = lines.group_by("order_id").agg(
         value=(lines.quantity * lines.price).sum(where=lines.is_card),
         refund=lines.refund_amount.sum(where=lines.is_card).fill_null(ZERO),
         n_cards=lines.is_card.sum(),
         only_cards=lines.is_card.all(),
     )
-    return found.filter(found.n_cards > 0)
+    return by_order.filter(by_order.n_cards > 0)
 
 
 def _without_cards() -> ir.Table:
@@ -272,8 +272,8 @@ def _capped_orders() -> ir.Table:
 def _capped_items() -> ir.Table:
     lines = _t("items_1", LINES)
     orders = _t("orders_2", ORDERS).select("order_id")
-    kept = lines.filter(~lines.is_card).semi_join(orders, "order_id")
-    return kept.mutate(refund_amount=_at_most(kept.refund_amount, kept.quantity * kept.price)).select(*ITEMS)
+    bought = lines.filter(~lines.is_card).semi_join(orders, "order_id")
+    return bought.mutate(refund_amount=_at_most(bought.refund_amount, bought.quantity * bought.price)).select(*ITEMS)
 
 
 def _at_least_zero(value: ir.NumericValue) -> ir.NumericValue:

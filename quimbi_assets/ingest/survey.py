@@ -46,12 +46,10 @@ class Survey:
 
 
 def survey(table: Table, spec: TableSpec, where: str) -> Survey:
-    """Go through a table once; `where` is what to call it in a message.
+    """Go through a table once.
 
-    Raises
-    ------
-    BadInputError
-        If a required column is missing or wholly NULL, two have one name, or ids were rounded.
+    A required column that is missing or wholly NULL, two of one name, and rounded ids are a ``BadInputError``, in which
+    the table is called `where`.
     """
     if repeated := [name for name, n in Counter(table.columns).items() if n > 1]:
         raise BadInputError(f"{where} has several columns {repeated[0]}: rename all but one")

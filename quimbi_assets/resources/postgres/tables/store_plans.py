@@ -28,10 +28,10 @@ def planned_stores(database: Database) -> list[PlannedStore]:
     """Return all stores by id."""
     with database.transaction() as cursor:
         cursor.execute("SELECT store_id, time_zone, plan, changed_at FROM quimbi.stores ORDER BY store_id")
-        found = cursor.fetchall()
+        rows = cursor.fetchall()
     return [
         PlannedStore(store_id, time_zone, StorePlan.from_json(plan), None if at is None else _utc(at))
-        for store_id, time_zone, plan, at in found
+        for store_id, time_zone, plan, at in rows
     ]
 
 
