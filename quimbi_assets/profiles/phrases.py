@@ -1,8 +1,8 @@
 """Numbers as people read them, for a whole column at once: ``£1,240``, ``12 orders``, ``9 days ago``, and clauses.
 
 Belongs here: Arrow text kernels that write numbers, and what a churn risk rests on in shop words ("last order 95 days
-ago, 3.2 times the average gap of 30 days"). The *usual* gap of the axes is a median, and here is none. Does not:
-single values (``naming.values``), sentences on a customer (``interpretation``), weighing facts (``churn``).
+ago, 3.2 times the usual gap"). Does not: single values (``naming.values``), sentences on a customer
+(``interpretation``), weighing facts (``churn``).
 """
 
 from collections.abc import Mapping
@@ -90,18 +90,17 @@ def fact_words(features: pd.DataFrame, horizon_days: int, currency: str) -> Mapp
 def _recency(days: Array, gap: Array) -> pa.StringArray:
     ago = join("last order ", counted(np.floor(days), "day", "days"), " ago")
     ago = pc.if_else(pa.array(days < 1), "last order less than a day ago", ago)
-    gap = np.maximum(gap, 1.0)
-    times = np.rint(10 * days / gap)
+    times = np.rint(10 * days / np.maximum(gap, 1.0))
     tenths = join(whole_numbers(np.floor(times / 10)), ".", whole_numbers(times % 10))
-    beside = join(ago, ", ", tenths, " times the average gap of ", counted(np.rint(gap), "day", "days"))
+    beside = join(ago, ", ", pc.coalesce(tenths, ""), " times the usual gap")
     return pc.if_else(pa.array(np.isfinite(gap) & (days >= 1)), beside, ago)
 
 
 def _pace(n: Array, gap: Array, horizon_days: int) -> pa.StringArray:
     orders = pc.if_else(pa.array(n == 0), "no order", counted(n, "order", "orders"))
     late = join(orders, f" in the last {horizon_days} days")
-    between = join(", on average ", counted(np.rint(gap), "day", "days"), " apart")
-    return join(late, pc.coalesce(between, ""))
+    usual = join(", usually ", counted(np.rint(gap), "day", "days"), " apart")
+    return join(late, pc.coalesce(usual, ""))
 
 
 def _tenure(n: Array, tenure: Array) -> pa.StringArray:
