@@ -19,20 +19,10 @@ from quimbi_assets.errors import InactiveAxisError
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Bounds of all fits of a run, and whether they serve without checks.
+    """Bounds of all fits of a run: fewest and most segments, most customers that shape one.
 
-    Parameters
-    ----------
-    min_k, max_k : int
-        Fewest and most segments.
-    max_sample : int
-        Most customers that shape a fit.
-    random_state : int
-        Seed.
-    promote : bool
-        Let a fit serve whatever the promotion checks say.
-    pictures : bool
-        Whether to draw the fit, which takes about as long as fitting it.
+    ``promote`` lets a fit serve whatever the promotion checks say; ``pictures`` draws it, which takes about as long as
+    fitting it.
     """
 
     min_k: int = 2
@@ -49,17 +39,7 @@ class FitOptions:
 
 
 class AxisFit(NamedTuple):
-    """A fitted axis.
-
-    Parameters
-    ----------
-    model : AxisModel
-        Fitted.
-    decision : Decision
-        Whether it serves from now on.
-    pictures : mapping of str to bytes
-        PNG by file name.
-    """
+    """A fitted axis, whether it serves from now on, and its pictures, PNG by file name."""
 
     model: AxisModel
     decision: Decision
@@ -69,25 +49,9 @@ class AxisFit(NamedTuple):
 def fit_axis_model(
     axis_name: str, options: FitOptions, features: pd.DataFrame, champion: AxisModel | None, named: int
 ) -> AxisFit | str:
-    """Fit an axis, compare it with the champion, draw it.
+    """Fit an axis, compare it with the champion, draw it; a reason in words where customers cannot be told apart.
 
-    Parameters
-    ----------
-    axis_name : str
-        A declared axis.
-    options : FitOptions
-        Bounds.
-    features : DataFrame of n rows indexed by customer
-        The axis's frame.
-    champion : AxisModel or None
-        The model that serves.
-    named : int
-        Largest number of a segment id given so far.
-
-    Returns
-    -------
-    AxisFit or str
-        A reason in words where customers give nothing to tell apart.
+    ``features`` are indexed by customer; ``named`` is the largest number of a segment id given so far.
     """
     model = _unfitted(axis_name, options)
     try:

@@ -41,7 +41,7 @@ class Fit:
     features : list of str of length d
         Columns read: the features used, then those of states that are no feature; the scaler is over these.
     dropped : dict of str to str
-        Features not used, with the reason.
+        The others, with the reason.
     centers : ndarray of shape (k, d)
         Structural segments first, then in increasing order.
     structural : list of (str or None) of length k

@@ -224,20 +224,13 @@ def find_states(
 ) -> tuple[list[str], list[tuple[str, float]], NDArray[np.intp]]:
     """Find the declared states that a mass of customers share: at least 5 % (and 20), with 2 % (and 20) left to divide.
 
-    Parameters
-    ----------
-    frame : DataFrame of n rows
-        Features and ``n_orders``, whichever the declarations name; an absent column holds for nobody.
-    declared : tuple of (feature, equals, name)
-        States in order of precedence: a customer belongs to the first that applies. Declarations of one name are
-        one state, told by any of them.
-    evident : ndarray of bool of shape (n,)
-        Customers with enough evidence to be clustered otherwise.
+    A customer belongs to the first that applies; declarations of one name are one state, told by any of them; an absent
+    column holds for nobody. ``evident`` (n,) are customers with enough evidence to be clustered otherwise.
 
     Returns
     -------
     names, conditions, member
-        In declared order; the columns and values that tell them; index of each customer's state, -1 for none.
+        In declared order; the columns and values that tell them; position of each customer's state, -1 for none.
     """
     n = len(frame)
     member = np.full(n, -1, dtype=np.intp)
