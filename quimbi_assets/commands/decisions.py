@@ -23,15 +23,15 @@ def plan_of(store_id: str, changes: dict[str, Any]) -> dict[str, Any]:
         ``store_id``, ``time_zone``, the plan's fields, and ``next_due``: when the weekly work comes next, ISO, local.
     """
     from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables import store_plans
+    from quimbi_assets.resources.postgres.tables import stores
     from quimbi_assets.resources.postgres.tables.stores import read_store
 
     database = open_database()
     read_store(database, store_id)
-    (planned,) = [store for store in store_plans.planned_stores(database) if store.store_id == store_id]
+    (planned,) = [store for store in stores.planned_stores(database) if store.store_id == store_id]
     plan = replace(planned.plan, **changes)
     if changes:
-        store_plans.write_plan(database, store_id, plan)
+        stores.write_plan(database, store_id, plan)
     # A week from now its last instant is the next one from here.
     following = plan.last_due(pd.Timestamp.now("UTC") + pd.Timedelta(weeks=1), planned.time_zone)
     return {"store_id": store_id, "time_zone": planned.time_zone, **asdict(plan), "next_due": following.isoformat()}

@@ -23,7 +23,7 @@ from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.dagster_resources import Progress, StoreDatabase
 from quimbi_assets.resources.postgres.run_lock import RunLock
-from quimbi_assets.resources.postgres.tables import drift, store_plans
+from quimbi_assets.resources.postgres.tables import drift, stores
 from quimbi_assets.resources.postgres.tables.stores import read_store
 from quimbi_assets.resources.slack import Slack, escaped
 from quimbi_assets.weekly.notifications import NotificationPolicy, choose_notifications, notification_text
@@ -66,7 +66,7 @@ def _week(
     store_id: str, week: date, store: StoreDatabase, slack: Slack, now: pd.Timestamp
 ) -> dict[str, dg.MetadataValue]:
     database = store.database()
-    planned = next(one for one in store_plans.planned_stores(database) if one.store_id == store_id)
+    planned = next(one for one in stores.planned_stores(database) if one.store_id == store_id)
     policy = NotificationPolicy(planned.plan.repeat_after_weeks, planned.plan.holdout_share)
     alerts, flows = drift.read_alerts(database, store_id, week)
     before = drift.named_before(database, store_id, week)

@@ -18,7 +18,7 @@ from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
 from quimbi_assets.defs.partitions import FRESHNESS_CHECK, PROFILES_KEY, STORE_TAG, STORES, store_week_key
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.dagster_resources import StoreDatabase
-from quimbi_assets.resources.postgres.tables.store_plans import newest_orders, planned_stores
+from quimbi_assets.resources.postgres.tables.stores import newest_orders, planned_stores
 from quimbi_assets.store import StorePlan
 
 DUE_TAG = "quimbi/due"

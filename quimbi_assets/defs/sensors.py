@@ -14,7 +14,7 @@ from quimbi_assets.defs.schedules import DUE_TAG, is_settled, last_published
 from quimbi_assets.resources.dagster_instance import end_dead_runs
 from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
-from quimbi_assets.resources.postgres.tables.store_plans import planned_stores
+from quimbi_assets.resources.postgres.tables.stores import planned_stores
 from quimbi_assets.resources.slack import Slack, escaped
 
 UI_VARIABLE = "QUIMBI_DAGSTER_UI"

@@ -15,7 +15,7 @@ from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
 from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables import store_plans
+from quimbi_assets.resources.postgres.tables import stores as plans
 from quimbi_assets.resources.postgres.tables.stores import Store
 from quimbi_assets.simulation import write_store
 from quimbi_assets.store import StorePlan
@@ -73,7 +73,7 @@ def tick(instance, repository, at, status=dg.DagsterRunStatus.SUCCESS):
 
 def test_each_store_is_refitted_at_its_own_time_across_a_change_of_clocks(planned, instance, repository):
     for store_id in ZONES:
-        store_plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
+        plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
     hours = pd.date_range("2026-10-19T00:00Z", "2026-11-02T23:00Z", freq="h")
     mornings = hours[(hours.dayofweek == 0) & (hours.hour >= 2) & (hours.hour <= 11)]
     launched = {at.isoformat(): found for at in mornings if (found := tick(instance, repository, at))}
@@ -89,7 +89,7 @@ def test_each_store_is_refitted_at_its_own_time_across_a_change_of_clocks(planne
 
 def test_the_week_that_ended_is_recorded_by_each_stores_clock(planned, instance, repository):
     for store_id in ZONES:
-        store_plans.write_plan(planned, store_id, StorePlan(weekday="sunday", hour=23))
+        plans.write_plan(planned, store_id, StorePlan(weekday="sunday", hour=23))
     launched = {}
     for at in pd.date_range("2026-10-25T20:00Z", "2026-10-26T06:00Z", freq="h"):
         with dg.build_schedule_context(
@@ -111,7 +111,7 @@ def test_the_week_that_ended_is_recorded_by_each_stores_clock(planned, instance,
 
 def test_what_was_missed_is_made_up_for_once_and_not_too_late(planned, instance, repository):
     for store_id in ZONES:
-        store_plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
+        plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
     assert set(tick(instance, repository, "2026-11-03T20:00Z")) == set(ZONES)
     assert tick(instance, repository, "2026-11-03T20:15Z") == {}
     assert tick(instance, repository, "2026-11-12T20:00Z") == {}
@@ -123,7 +123,7 @@ def test_what_was_missed_is_made_up_for_once_and_not_too_late(planned, instance,
 )
 def test_what_failed_is_made_up_for_three_times_at_most(planned, instance, repository, status, times):
     for store_id in ZONES:
-        store_plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
+        plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
     quarters = pd.date_range("2026-11-03T20:00Z", periods=5, freq="15min")
     found = [tick(instance, repository, at, dg.DagsterRunStatus(status)) for at in quarters]
     assert [set(launched) for launched in found] == [set(ZONES)] * times + [set()] * (5 - times)
@@ -131,15 +131,15 @@ def test_what_failed_is_made_up_for_three_times_at_most(planned, instance, repos
 
 def test_what_failed_and_then_went_well_is_settled(planned, instance, repository):
     for store_id in ZONES:
-        store_plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
+        plans.write_plan(planned, store_id, StorePlan(refit="weekly"))
     assert tick(instance, repository, "2026-11-03T20:00Z", dg.DagsterRunStatus.FAILURE)
     assert tick(instance, repository, "2026-11-03T20:15Z")
     assert tick(instance, repository, "2026-11-03T20:30Z") == {}
 
 
 def test_by_default_once_a_month_and_never_if_so_planned(planned, instance, repository):
-    store_plans.write_plan(planned, "plan-berlin", StorePlan())
-    store_plans.write_plan(planned, "plan-york", StorePlan(refit="never"))
+    plans.write_plan(planned, "plan-berlin", StorePlan())
+    plans.write_plan(planned, "plan-york", StorePlan(refit="never"))
     mondays = pd.date_range("2026-10-05T23:00Z", "2026-12-28T23:00Z", freq="7D")
     found = {f"{at:%m-%d}": tick(instance, repository, at) for at in mondays}
     assert {day for day, stores in found.items() if stores} == {"10-05", "11-02", "12-07"}
@@ -196,7 +196,7 @@ def test_orders_that_arrive_launch_a_run_once_unless_it_fails(planned, instance,
 
 def test_one_fresh_store_does_not_hide_a_stale_one(planned, instance, monkeypatch):
     now = pd.Timestamp.now("UTC")
-    stores = [store_plans.PlannedStore(name, "UTC", StorePlan(stale_after_days=9), None) for name in ("new", "old")]
+    stores = [plans.PlannedStore(name, "UTC", StorePlan(stale_after_days=9), None) for name in ("new", "old")]
     monkeypatch.setattr(schedules, "planned_stores", lambda database: stores)
     ages = {"new": now - pd.Timedelta(days=8), "old": now - pd.Timedelta(days=10)}
     monkeypatch.setattr(schedules, "newest_orders", lambda database: ages)
@@ -215,7 +215,7 @@ def test_one_fresh_store_does_not_hide_a_stale_one(planned, instance, monkeypatc
 
 
 def test_a_store_without_a_plan_has_the_default_one():
-    assert store_plans.PlannedStore("s", Store("s").time_zone, StorePlan.from_json(None), None).plan == StorePlan()
+    assert plans.PlannedStore("s", Store("s").time_zone, StorePlan.from_json(None), None).plan == StorePlan()
 
 
 def test_a_failed_run_is_told_without_marking_up_what_it_says(tmp_path):

@@ -31,7 +31,7 @@ from quimbi_assets.resources.postgres import matching
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
 from quimbi_assets.resources.postgres.reading import common_currency
-from quimbi_assets.resources.postgres.tables import identities, store_plans, stores
+from quimbi_assets.resources.postgres.tables import identities, stores
 from quimbi_assets.resources.postgres.tables.quarantine import Refusals, collected_refusals
 from quimbi_assets.resources.postgres.transfer import SentFile, Transfer
 from quimbi_assets.store import Store
@@ -120,7 +120,7 @@ def _loaded(
         refusals.write(cursor, store_id)
         stores.write_store(cursor, store)
         if n_adopted or any(report.changed for report in reports):
-            store_plans.note_change(cursor, store_id)
+            stores.note_change(cursor, store_id)
     notes = _store_notes(store, before, n_adopted) + _policy_notes(database, store, files)
     return LoadReport(store, before is None, reports, time.monotonic() - began, notes)
 

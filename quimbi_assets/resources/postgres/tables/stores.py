@@ -1,16 +1,20 @@
-"""The stores of the database: how each one's orders are to be read.
+"""The stores of the database: how each one's orders are to be read, what is due for it, when its rows last changed.
 
-Belongs here: the table ``stores``. Does not: orders themselves (``loading``, ``reading``).
+Belongs here: the table ``stores``. Does not: orders themselves (``loading``, ``reading``), what follows from a plan
+(``quimbi_assets.store``).
 """
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.instants import zone
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.store import OrderPolicy, Store, currency_code
+from quimbi_assets.store import OrderPolicy, Store, StorePlan, currency_code
 
 
 def list_stores(database: Database) -> list[str]:
@@ -81,3 +85,46 @@ def requested_store(store_id: str, time_zone: str | None, currency: str | None) 
     if time_zone is not None:
         zone(time_zone)
     return Store(store_id, time_zone or "", currency_code(currency))
+
+
+@dataclass(frozen=True)
+class PlannedStore:
+    """A store and what is due for it."""
+
+    store_id: str
+    time_zone: str
+    plan: StorePlan
+    changed_at: pd.Timestamp | None
+    """When a load last changed its rows, UTC; None: not since this is recorded."""
+
+
+def planned_stores(database: Database) -> list[PlannedStore]:
+    """Return all stores by id."""
+    with database.transaction() as cursor:
+        cursor.execute("SELECT store_id, time_zone, plan, changed_at FROM quimbi.stores ORDER BY store_id")
+        rows = cursor.fetchall()
+    return [
+        PlannedStore(
+            store_id, time_zone, StorePlan.from_json(plan), None if at is None else pd.Timestamp(at).tz_convert("UTC")
+        )
+        for store_id, time_zone, plan, at in rows
+    ]
+
+
+def newest_orders(database: Database) -> dict[str, pd.Timestamp]:
+    """Return when each store's newest order was placed, UTC; stores without orders are left out."""
+    with database.transaction() as cursor:
+        cursor.execute("SELECT store_id, max(order_date) FROM quimbi.orders GROUP BY store_id")
+        return {store_id: pd.Timestamp(newest).tz_convert("UTC") for store_id, newest in cursor.fetchall()}
+
+
+def write_plan(database: Database, store_id: str, plan: StorePlan) -> None:
+    """Keep a store's plan; the default one is not written down, so that it may improve."""
+    text = None if plan == StorePlan() else plan.to_json()
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE quimbi.stores SET plan = %s WHERE store_id = %s", (text, store_id))
+
+
+def note_change(cursor: Any, store_id: str) -> None:
+    """Note, inside the transaction that changes a store's rows, that they change."""
+    cursor.execute("UPDATE quimbi.stores SET changed_at = now() WHERE store_id = %s", (store_id,))
