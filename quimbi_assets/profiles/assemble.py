@@ -35,23 +35,19 @@ MOST_ROWS = 5_000
 built."""
 RISK_AXIS = "loyalty_trajectory"
 """Its features in a profile hold the churn risk too, which no clustering ever reads."""
+ALWAYS = (
+    "store_id", "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "evidence",
+    "fingerprint", "interpretation", "model_versions", "as_of",
+)  # fmt: skip
+"""Columns that are never null, whatever is in them."""
 PROFILE_SCHEMA = pandera.DataFrameSchema(
     {
-        "store_id": pandera.Column(nullable=False),
-        "customer_id": pandera.Column(nullable=False, unique=True),
+        **{name: pandera.Column() for name in ALWAYS},
+        "customer_id": pandera.Column(unique=True),
         "archetype_id": pandera.Column(checks=pandera.Check.str_matches(r"^a[0-9a-f]{12}$")),
-        "segment_memberships": pandera.Column(nullable=False),
-        "dominant_segments": pandera.Column(nullable=False),
-        "feature_vectors": pandera.Column(nullable=False),
-        "membership_strength": pandera.Column(nullable=False),
-        "evidence": pandera.Column(nullable=False),
-        "fingerprint": pandera.Column(nullable=False),
         "lifetime_value": pandera.Column(checks=pandera.Check.ge(0), nullable=True),
         "churn_risk_score": pandera.Column(checks=pandera.Check.in_range(0, 1), nullable=True),
         "churn_drivers": pandera.Column(nullable=True),
-        "interpretation": pandera.Column(nullable=False),
-        "model_versions": pandera.Column(nullable=False),
-        "as_of": pandera.Column(nullable=False),
     },
     strict=True,
     name="profiles/customer_profiles",
