@@ -7,7 +7,6 @@ look is a request or more. A file that another process has written meanwhile is 
 """
 
 import io
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
@@ -20,10 +19,11 @@ from upath import UPath
 SMALL = 4 * 2**20
 """Bytes up to which a file is kept."""
 KEPT = 64 * 2**20
-"""Bytes kept in all; those not used for longest go first."""
+"""Bytes of files kept in all, and as many of decoded rows; those not used for longest go first."""
 Version = tuple[int, str]
 """Size in bytes, and all that the file system knows of a file: when it was changed, its inode or tag."""
 _contents: "LRUCache[tuple[str, Version], bytes]" = LRUCache(KEPT, getsizeof=len)
+_decoded: "LRUCache[tuple[str, Version], pa.Table]" = LRUCache(KEPT, getsizeof=lambda rows: rows.nbytes)
 _lock = Lock()
 
 
@@ -102,8 +102,15 @@ def _content(path: UPath | Path, version: Version) -> bytes:
     return content
 
 
-@lru_cache(maxsize=4)
 def _rows(path: UPath | Path, version: Version) -> pa.Table:
     """Decoded once for all questions about a small store's orders, lines and tickets."""
-    with pq.ParquetFile(pa.BufferReader(_content(path, version))) as file:
-        return file.read(use_threads=is_local(path))
+    key = (str(path), version)
+    with _lock:
+        rows = _decoded.get(key)
+    if rows is None:
+        with pq.ParquetFile(pa.BufferReader(_content(path, version))) as file:
+            rows = file.read(use_threads=is_local(path))
+        if rows.nbytes <= KEPT:
+            with _lock:
+                _decoded[key] = rows
+    return rows

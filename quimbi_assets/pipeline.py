@@ -1,8 +1,8 @@
 """What is done with a store's history, wherever it is done: models fitted as of an instant, and everybody scored.
 
 Belongs here: the order of the steps, on plain data. Does not: any step's formula, where tables and models rest
-(``resources``), Dagster's assets (``defs``). Assets, weekly snapshots, the backtest, the profiler, the dry run and the
-Python API all call this.
+(``resources``), Dagster's assets (``defs``). Assets, weekly snapshots, the backtest, the dry run and the Python
+API all call this.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

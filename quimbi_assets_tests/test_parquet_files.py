@@ -56,3 +56,11 @@ def test_a_large_file_is_read_from_where_it_rests(place, monkeypatch):
     assert AxisTable(place).read()["x"].to_pylist() == [1, 2]
     assert rows_of(place) == [1, 2]
     assert not any(str(place) == path for path, _ in parquet_files._contents)
+
+
+def test_rows_far_larger_than_their_file_are_not_kept(place, monkeypatch):
+    monkeypatch.setattr(parquet_files, "KEPT", 1_000)
+    with TableWriter(place, pa.schema([("x", pa.int64())]), TableFacts()) as writer:
+        writer.write(pa.table({"x": pa.array([7] * 10_000)}))
+    assert rows_of(place) == [7] * 10_000
+    assert not any(str(place) == path for path, _ in parquet_files._decoded)

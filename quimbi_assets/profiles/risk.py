@@ -1,7 +1,7 @@
 """Churn risk as profiles carry it: the score, its two or three drivers, and a sentence; or why there is none.
 
 Belongs here: the columns ``churn_risk_score`` and ``churn_drivers``. Does not: the model (``churn``), the words of each
-fact (``risk_words``).
+fact (``phrases``).
 """
 
 import json

@@ -1,7 +1,7 @@
 """The project's PostgreSQL: which server, which databases on it, and the store schema at its current version.
 
 Belongs here: finding and preparing databases, connections, which of their faults pass by themselves (trying again is
-``defs.retries``), reading a query's rows. Does not: the embedded server's life
+``defs.runs``), reading a query's rows. Does not: the embedded server's life
 (``server``), what is in a table (``tables``), bulk transfer (``copy``, ``reading``).
 """
 

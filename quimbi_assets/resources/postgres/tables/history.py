@@ -102,7 +102,7 @@ def publish_drift(database: Database, store_id: str, week: date, drift: WeekDrif
 
 
 def drop_weeks(database: Database, store_id: str, weeks: Sequence[date]) -> None:
-    """Delete everything that is known of some weeks, but migrations: these are few, and history."""
+    """Delete customers and thresholds of some weeks; migrations, notices, the population's figures are few and stay."""
     with database.transaction() as cursor:
         lock(cursor, f"customer_history:{store_id}")
         for table in ("customer_history", "drift_floors"):
