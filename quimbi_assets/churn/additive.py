@@ -22,8 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
 from quimbi_assets.churn.history import WINDOWS
-
-Array = NDArray[np.float64]
+from quimbi_assets.churn.measures import Array
 
 KNOTS_AT = (0.05, 0.35, 0.65, 0.95)
 LEAST_APART = 1e-6
@@ -80,30 +79,13 @@ def design_matrix(features: pd.DataFrame, horizon_days: int) -> Array:
 class AdditiveLogistic(ClassifierMixin, BaseEstimator):
     """Logistic regression on standardised terms, each a straight line or a restricted cubic spline.
 
-    Parameters
-    ----------
-    curved : bool
-        Splines with knots at the 5, 35, 65 and 95 % quantiles (fewer where these coincide); False: lines.
-    strength : float
-        Inverse of the ridge penalty on the standardised columns.
+    ``curved``: splines with knots at the 5, 35, 65 and 95 % quantiles (fewer where these coincide), else lines.
+    ``strength`` is the inverse of the ridge penalty on the standardised columns. Fitted, ``center_`` and ``spread_``,
+    shape (m,), are mean and standard deviation of each term where it is known; of each term, ``knots_`` are in standard
+    deviations (none for a line), ``offset_`` and ``weight_`` the mean of each column of its basis and the coefficient.
 
-    Attributes
-    ----------
-    center_, spread_ : ndarray, shape (m,)
-        Mean and standard deviation of each term where it is known.
-    knots_ : list of m lists of float
-        In standard deviations; empty for a line.
-    offset_, weight_ : list of m ndarrays
-        Mean of each column of a term's basis, and its coefficient.
-
-    Notes
-    -----
     A term that is not known contributes 0, that is, what an average customer's does. Lines go on beyond the outer
-    knots, where a cubic would run away.
-
-    References
-    ----------
-    F. E. Harrell, Regression Modeling Strategies (2nd ed. 2015), section 2.4.5: restricted cubic splines, knots.
+    knots, where a cubic would run away (F. E. Harrell, Regression Modeling Strategies, 2nd ed. 2015, section 2.4.5).
     """
 
     def __init__(self, curved: bool = True, strength: float = 0.1) -> None:

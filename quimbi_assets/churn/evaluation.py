@@ -13,11 +13,12 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from quimbi_assets.churn.examples import HoldOut, hold_out
 from quimbi_assets.churn.history import History
 from quimbi_assets.churn.measures import (
+    Array,
+    Flags,
     Interval,
     auc,
     auc_difference,
@@ -29,8 +30,6 @@ from quimbi_assets.churn.measures import (
 from quimbi_assets.churn.model import RECENCY_BASELINE
 from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, to_png
 from quimbi_assets.errors import InsufficientHistoryError
-
-Array = NDArray[np.float64]
 
 MOST_HOLD_OUTS = 3
 """Before the third last, few stores have enough to learn from (``examples.PARTS_OF_HISTORY``)."""
@@ -51,19 +50,9 @@ class Figures:
 class Evaluation:
     """What the last hold-outs of history, one to three, latest first, not overlapping, say about a store's churn risk.
 
-    Parameters
-    ----------
-    model, baseline : Figures
-        The kind chosen before each hold-out, and the recency baseline.
-    base_brier : float
-        Of the population at the base rate before each hold-out.
-    difference : Interval
-        AUC of the model less that of the recency baseline, on the same customers.
-
-    References
-    ----------
-    L. J. Tashman, Out-of-sample tests of forecasting accuracy: an analysis and review, International Journal of
-    Forecasting 16 (2000): rolling origins.
+    ``model`` is the kind chosen before each hold-out, ``baseline`` recency alone; ``difference`` is the AUC of the one
+    less that of the other on the same customers, ``base_brier`` that of the base rate before each hold-out. Rolling
+    origins: L. J. Tashman, Out-of-sample tests of forecasting accuracy, International Journal of Forecasting 16 (2000).
     """
 
     hold_outs: list[HoldOut]
@@ -123,14 +112,13 @@ class Evaluation:
         Latest first: ``from`` (ISO date), ``customers``, ``stayed_away``, ``mean_risk`` and ``auc`` (0-1), ``brier``,
         ``calibration_error``.
         """
-        rank = by_days if self.serves == RECENCY_BASELINE else self.risk_served
         rows = [
             {
                 "from": f"{each.cut_off:%Y-%m-%d}",
                 "customers": len(each.truth),
                 "stayed_away": float(each.truth.mean()),
                 "mean_risk": float(risk.mean()),
-                "auc": auc(each.truth, rank(each)).value,
+                "auc": auc(each.truth, each.days if self.serves == RECENCY_BASELINE else risk).value,
                 "brier": brier(each.truth, risk),
                 "calibration_error": calibration_error(each.truth, risk),
             }
@@ -142,10 +130,8 @@ class Evaluation:
 def evaluate(history: History, sample: History, observation_end: pd.Timestamp, horizon_days: int) -> Evaluation:
     """Test on the last hold-outs of history (the population) what a sample showed before each.
 
-    Raises
-    ------
-    InsufficientHistoryError
-        If the history does not reach for one hold-out, or nearly everybody did the same in it.
+    Raises ``InsufficientHistoryError`` if the history does not reach for one hold-out, or nearly everybody did the same
+    in it.
     """
     hold_outs = [hold_out(history, sample, observation_end, horizon_days)]
     try:
@@ -162,7 +148,8 @@ def put_together(hold_outs: list[HoldOut], horizon_days: int) -> Evaluation:
         hold_outs=hold_outs,
         horizon_days=horizon_days,
         model=figures(hold_outs, lambda each: each.risk),
-        baseline=figures(hold_outs, lambda each: each.baseline, by_days),
+        # Ranked by the days themselves: their calibrated curve is flat at both ends.
+        baseline=figures(hold_outs, lambda each: each.baseline, lambda each: each.days),
         base_brier=float(np.mean([brier(h.truth, np.full(len(h.truth), h.base_rate)) for h in hold_outs])),
         difference=mean_interval([auc_difference(h.truth, h.risk, h.days) for h in hold_outs]),
     )
@@ -189,12 +176,7 @@ def bins_of(hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array]) -> Array
     return calibration_bins(*_together(hold_outs, risk))
 
 
-def by_days(each: HoldOut) -> Array:
-    """Rank by days since the last order themselves, shape (n,): their calibrated curve is flat at both ends."""
-    return each.days
-
-
-def _together(hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array]) -> tuple[NDArray[np.bool_], Array]:
+def _together(hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array]) -> tuple[Flags, Array]:
     """Return who stayed away and the risk told, of the customers of all hold-outs."""
     return np.concatenate([each.truth for each in hold_outs]), np.concatenate([risk(each) for each in hold_outs])
 
@@ -202,13 +184,9 @@ def _together(hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array]) -> tup
 def mean_interval(intervals: list[Interval]) -> Interval:
     """Return the mean of estimates from several hold-outs, its interval as wide as theirs on average.
 
-    Notes
-    -----
     Most customers are in all hold-outs, so the estimates are not independent. An interval of their mean that is right
     whatever their correlation is that of full correlation; with independent ones it would be narrower.
 
-    Examples
-    --------
     >>> mean_interval([Interval(0.8, 0.7, 0.9), Interval(0.6, 0.4, 0.8)])
     Interval(value=0.7, low=0.55, high=0.85)
     """
@@ -245,8 +223,7 @@ def draw_calibration(evaluation: Evaluation) -> bytes:
     for bins, colour, label, by in shown:
         text = f"{label}: AUC {by.auc.value:.3f}, calibration error {100 * by.calibration_error:.1f} points"
         axes.plot(100 * bins[:, 0], 100 * bins[:, 1], "o-", color=colour, markersize=5, linewidth=1.4, label=text)
-    axes.set_xlim(0, 100)
-    axes.set_ylim(0, 100)
+    axes.set(xlim=(0, 100), ylim=(0, 100))
     axes.set_xlabel("risk given, %", fontsize=9, color=QUIET)
     axes.set_ylabel("stayed away, %", fontsize=9, color=QUIET)
     plain_axes(axes, grid="both")

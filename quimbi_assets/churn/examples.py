@@ -9,15 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from quimbi_assets.churn.history import History, measure, stayed_away
-from quimbi_assets.churn.measures import brier
+from quimbi_assets.churn.measures import Array, Flags, brier
 from quimbi_assets.churn.model import CURVES, LINES, RECENCY_BASELINE, ChurnModel, Season, Trend
 from quimbi_assets.errors import InsufficientHistoryError
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 GAP_QUANTILE = 0.9
 SHORTEST_DAYS, LONGEST_DAYS = 28, 182
@@ -39,14 +35,9 @@ CANDIDATES = (LINES, CURVES)
 class Examples:
     """Customers at several cut-offs, the latest first, and what they did next.
 
-    Parameters
-    ----------
-    features : DataFrame of n rows
-        From ``history.measure``.
-    away, latest : ndarray of bool, shape (n,)
-        Whether they stayed away; rows of the latest cut-off.
-    drift : Season or Trend, optional
-        The year before, where the history reaches; else the freshest half outcomes.
+    ``features`` are as ``history.measure`` returns them, of n rows; ``away``, shape (n,), says who stayed away,
+    ``latest`` which rows are of the latest cut-off. ``drift`` is measured on the year before, where the history reaches
+    that far, else on the freshest half outcomes.
     """
 
     features: pd.DataFrame
@@ -60,22 +51,10 @@ class Examples:
 class HoldOut:
     """What was said before H days of history about their n customers, and what happened.
 
-    Parameters
-    ----------
-    cut_off : Timestamp
-        Naive UTC; the H days from it on were seen by no model here.
-    kind : str
-        The kind chosen on earlier cut-offs.
-    truth : ndarray of bool, shape (n,)
-        Whether they stayed away.
-    risk, baseline : ndarray, shape (n,)
-        Probability of that, by the chosen kind and by the recency baseline.
-    days : ndarray, shape (n,)
-        Days since the last order.
-    base_rate : float
-        Share that stayed away after the latest training cut-off.
-    training : list of Timestamp
-        Cut-offs learnt from, latest first.
+    The H days from ``cut_off`` (naive UTC) on were seen by no model here; ``training`` are the cut-offs learnt from,
+    latest first, and ``base_rate`` the share that stayed away after the latest. ``truth``, shape (n,), says who stayed
+    away; ``risk`` and ``baseline`` are the probability of that, by the kind chosen on earlier cut-offs and by the
+    recency baseline; ``days`` are those since the last order.
     """
 
     cut_off: pd.Timestamp
@@ -101,8 +80,6 @@ def rolling_cut_offs(
 
     Each has ``least_history_days`` of orders before it and ``horizon_days`` after it whose orders count.
 
-    Examples
-    --------
     >>> start, end = pd.Timestamp("2024-01-01"), pd.Timestamp("2024-06-29")
     >>> cut_offs = rolling_cut_offs(start, end, 60, apart_days=30, most=6, least_history_days=30)
     >>> [f"{cut_off:%m-%d}" for cut_off in cut_offs]
@@ -116,16 +93,10 @@ def rolling_cut_offs(
 def choose_horizon(history: History, observation_end: pd.Timestamp) -> int:
     """Choose the horizon H of a store from its own gaps between orders: days, whole weeks, 14 to 182.
 
-    Raises
-    ------
-    InsufficientHistoryError
-        If nobody ever ordered twice, or the history is shorter than 70 days.
-
-    Notes
-    -----
-    ``H = min(max(28, q), 182, T / 5)`` rounded down to weeks, with ``q`` the 90 % quantile of all days between
-    consecutive orders of a customer, and ``T`` the days from the store's first order to ``observation_end``: nine in
-    ten of those who come back have done so within H, so that who has not is late by the store's own measure.
+    Raises ``InsufficientHistoryError`` if nobody ever ordered twice, or the history is shorter than 70 days. ``H =
+    min(max(28, q), 182, T / 5)`` rounded down to weeks, with ``q`` the 90 % quantile of all days between consecutive
+    orders of a customer, and ``T`` the days from the store's first order to ``observation_end``: nine in ten of those
+    who come back have done so within H, so that who has not is late by the store's own measure.
     """
     gaps = history.gap_days[~np.isnan(history.gap_days)]
     if not len(gaps):
@@ -143,10 +114,7 @@ def choose_horizon(history: History, observation_end: pd.Timestamp) -> int:
 def gather(history: History, outcomes_known: pd.Timestamp, horizon_days: int) -> Examples | None:
     """Measure a history's customers at all cut-offs whose outcomes are known by an instant; None if there is none.
 
-    Raises
-    ------
-    InsufficientHistoryError
-        If too few came back, or stayed away, to learn anything.
+    Raises ``InsufficientHistoryError`` if too few came back, or stayed away, to learn anything.
     """
     half = horizon_days / 2
     cut_offs = rolling_cut_offs(
@@ -209,12 +177,8 @@ def fit_kind(kind: str, examples: Examples, horizon_days: int) -> ChurnModel:
 def hold_out(history: History, sample: History, end: pd.Timestamp, horizon_days: int) -> HoldOut:
     """Learn from all that a sample showed H days before ``end``, and hold it against these H days of the population.
 
-    What either history has beyond ``end`` (naive UTC, exclusive) changes nothing.
-
-    Raises
-    ------
-    InsufficientHistoryError
-        If the history does not reach, or nearly everybody did the same.
+    What either history has beyond ``end`` (naive UTC, exclusive) changes nothing. Raises ``InsufficientHistoryError``
+    if the history does not reach, or nearly everybody did the same.
     """
     cut_off = end - pd.Timedelta(days=horizon_days)
     examples = gather(sample, cut_off, horizon_days)

@@ -14,11 +14,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from quimbi_assets.churn.measures import Array, Flags
 from quimbi_assets.history import History as StoreHistory
 from quimbi_assets.instants import microseconds as micros
-from quimbi_assets.sampling import customer_order
-
-Array = NDArray[np.float64]
 
 DAY = 86_400_000_000
 """Microseconds."""
@@ -35,16 +33,9 @@ WINDOWS = {
 class History:
     """Orders of n customers (ids ascending), m in all, by customer and time.
 
-    Parameters
-    ----------
-    starts : ndarray of int, shape (n,)
-        Where each customer's orders begin.
-    times : ndarray of int64, shape (m,)
-        Microseconds since 1970, naive UTC.
-    values : ndarray, shape (m,)
-        Paid for each order, before refunds; NaN where not known.
-    gap_days : ndarray, shape (m,)
-        Days since the customer's order before; NaN for the first.
+    ``starts``, shape (n,), says where each customer's orders begin. The others have shape (m,): ``times`` in
+    microseconds since 1970, naive UTC; ``values``, paid before refunds, NaN where not known; ``gap_days`` since the
+    customer's order before, NaN for the first.
     """
 
     customers: pd.Index
@@ -61,18 +52,6 @@ class History:
     def first_order(self) -> pd.Timestamp:
         """Instant of the store's first order, naive UTC."""
         return pd.Timestamp(int(self.times.min()), unit="us")
-
-    def sampled(self, most: int, seed: int) -> "History":
-        """Return the history of at most that many customers, drawn by a seeded hash of their ids."""
-        if len(self.customers) <= most:
-            return self
-        chosen = np.sort(customer_order(self.customers, seed)[:most])
-        sizes = np.diff(np.append(self.starts, len(self.times)))
-        is_chosen = np.zeros(len(self.customers), dtype=bool)
-        is_chosen[chosen] = True
-        rows = np.repeat(is_chosen, sizes)
-        starts = np.append(0, np.cumsum(sizes[chosen])[:-1]).astype(np.intp)
-        return History(self.customers[chosen], starts, self.times[rows], self.values[rows], self.gap_days[rows])
 
 
 def read_history(history: StoreHistory) -> History:
@@ -95,14 +74,10 @@ def read_history(history: StoreHistory) -> History:
 def measure(history: History, cut_off: pd.Timestamp, horizon_days: int) -> pd.DataFrame:
     """Measure everybody who had ordered before an instant (naive UTC, exclusive), on what was visible then.
 
-    What the history has beyond the cut-off changes nothing; the horizon H is the unit of the windows.
-
-    Returns
-    -------
-    DataFrame, shape (n_known, 12), indexed by ``customer_id``
-        ``n_orders`` >= 1; ``days_since_last_order``, ``tenure_days`` >= 0; the counts of :data:`WINDOWS`;
-        ``avg_days_between_orders``, ``longest_gap_days``, ``last_gap_days`` >= 0, NaN with one order; ``gap_sd_days``
-        >= 0, NaN with fewer than three; ``avg_order_value``, paid, NaN where not known.
+    What the history has beyond the cut-off changes nothing; the horizon H is the unit of the windows. Shape (n_known,
+    12), by ``customer_id``: ``n_orders`` >= 1; ``days_since_last_order``, ``tenure_days`` >= 0; the counts of
+    :data:`WINDOWS`; ``avg_days_between_orders``, ``longest_gap_days``, ``last_gap_days`` >= 0, NaN with one order;
+    ``gap_sd_days`` >= 0, NaN with fewer than three; ``avg_order_value``, paid, NaN where not known.
     """
     end, starts = micros(cut_off), history.starts
     if not len(starts):
@@ -143,7 +118,7 @@ def measure(history: History, cut_off: pd.Timestamp, horizon_days: int) -> pd.Da
     return frame[n_orders > 0]
 
 
-def stayed_away(history: History, cut_off: pd.Timestamp, horizon_days: int) -> NDArray[np.bool_]:
+def stayed_away(history: History, cut_off: pd.Timestamp, horizon_days: int) -> Flags:
     """Return who of the customers known at a cut-off did not order in the H days from it on, shape (n_known,)."""
     begin, end = micros(cut_off), micros(cut_off) + horizon_days * DAY
     known = np.minimum.reduceat(history.times, history.starts) < begin

@@ -28,15 +28,9 @@ class Interval:
 def auc(truth: Flags, risk: Array) -> Interval:
     """Return the area under the ROC curve: how often one who stayed away had a higher risk than one who came.
 
-    Both outcomes occur; risks may be on any scale.
+    Both outcomes occur; risks may be on any scale (DeLong, DeLong, Clarke-Pearson, Biometrics 44, 1988; by ranks: Sun
+    and Xu, IEEE Signal Processing Letters 21, 2014).
 
-    References
-    ----------
-    DeLong, DeLong, Clarke-Pearson, Biometrics 44 (1988); by ranks: Sun and Xu, IEEE Signal Processing Letters 21
-    (2014).
-
-    Examples
-    --------
     >>> auc(np.array([True, True, False, False]), np.array([0.9, 0.4, 0.6, 0.1])).value
     0.75
     """
@@ -55,33 +49,31 @@ def brier(truth: Flags, risk: Array) -> float:
     return float(np.mean((risk - truth) ** 2))
 
 
-def calibration_bins(truth: Flags, risk: Array, n_bins: int = N_BINS) -> Array:
-    """Return bins of equally many customers by risk: mean risk, share that stayed away, customers; shape (n_bins, 3).
+def calibration_bins(truth: Flags, risk: Array) -> Array:
+    """Return tenths of the customers by risk: mean risk, share that stayed away, customers; shape (n_bins, 3).
 
     Customers of equal risk stay together, so that there may be fewer bins.
     """
-    place = np.minimum((rankdata(risk, "average") - 0.5) / len(risk) * n_bins, n_bins - 1e-9).astype(np.intp)
-    counts = np.bincount(place, minlength=n_bins)
-    sums = [np.bincount(place, values, n_bins) for values in (risk, truth.astype(np.float64))]
+    place = np.minimum((rankdata(risk, "average") - 0.5) / len(risk) * N_BINS, N_BINS - 1e-9).astype(np.intp)
+    counts = np.bincount(place, minlength=N_BINS)
+    sums = [np.bincount(place, values, N_BINS) for values in (risk, truth.astype(np.float64))]
     filled = counts > 0
     return np.column_stack([sums[0][filled] / counts[filled], sums[1][filled] / counts[filled], counts[filled]])
 
 
-def calibration_error(truth: Flags, risk: Array, n_bins: int = N_BINS) -> float:
+def calibration_error(truth: Flags, risk: Array) -> float:
     """Return the expected calibration error: mean distance of a bin's risk from what happened, 0-1.
 
-    Examples
-    --------
     >>> calibration_error(np.array([True, False] * 50), np.full(100, 0.4)).__round__(3)
     0.1
     """
-    bins = calibration_bins(truth, risk, n_bins)
+    bins = calibration_bins(truth, risk)
     return float(np.average(np.abs(bins[:, 0] - bins[:, 1]), weights=bins[:, 2]))
 
 
-def lift(truth: Flags, risk: Array, share: float = 0.1) -> float:
+def lift(truth: Flags, risk: Array) -> float:
     """Return how many times more of the riskiest tenth stayed away than of all; of equal risks each counts in part."""
-    n = max(1, round(share * len(risk)))
+    n = max(1, round(0.1 * len(risk)))
     edge = np.sort(risk)[-n]
     above, at = risk > edge, risk == edge
     away = truth[above].sum() + (n - above.sum()) * truth[at].mean()

@@ -14,16 +14,13 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from quimbi_assets.churn.additive import FACTS, RECENCY, TERMS, AdditiveLogistic, design_matrix
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+from quimbi_assets.churn.measures import Array, Flags
 
 LINES, CURVES, RECENCY_BASELINE = "lines", "curves", "silence"
 KINDS = (LINES, CURVES, RECENCY_BASELINE)
@@ -76,8 +73,6 @@ class Trend:
 def level(log_odds: Array, rate: float) -> float:
     """Return what to add to log odds so that their mean probability is ``rate``.
 
-    Examples
-    --------
     >>> round(level(np.zeros(3), 0.75), 4)  # log(3)
     1.0986
     """
@@ -89,12 +84,9 @@ def level(log_odds: Array, rate: float) -> float:
 def moved(now: tuple[Array, Flags], then: tuple[Array, Flags]) -> float:
     """Return how far the level of staying away moved between two instants, as far as chance does not explain it.
 
-    Of each: log odds that a model gives to its customers, and whether they stayed away.
-
-    Notes
-    -----
-    The difference ``d`` of the two levels, shrunk to ``d max(0, 1 - v / d^2)`` with ``v`` the variance that chance
-    gives it (James and Stein's positive part), so that a small store does not follow noise.
+    Of each: log odds that a model gives to its customers, and whether they stayed away. The difference ``d`` of the two
+    levels, shrunk to ``d max(0, 1 - v / d^2)`` with ``v`` the variance that chance gives it (James and Stein's positive
+    part), so that a small store does not follow noise.
     """
     (level_now, variance_now), (level_then, variance_then) = (_level_and_variance(*one) for one in (now, then))
     difference, variance = level_now - level_then, variance_now + variance_then
@@ -110,34 +102,14 @@ def _level_and_variance(log_odds: Array, away: Flags) -> tuple[float, float]:
 
 
 class ChurnModel(ClassifierMixin, BaseEstimator):
-    """Probability of no order within the next H days.
+    """Probability of no order within the next H days, by one of :data:`KINDS`.
 
-    Holds coefficients and curves only, no row of a customer.
-
-    Parameters
-    ----------
-    kind : str
-        One of :data:`KINDS`.
-
-    Attributes
-    ----------
-    additive_ : AdditiveLogistic or None
-        Of the kinds that have one.
-    calibration_ : AdditiveLogistic or None
-        A curve of its log odds: where the sum of terms is too timid or too bold in the middle, it says so.
-    shift_ : float
-        Added to the log odds: sets the mean risk of the latest customers trained on to what happened to them, and adds
-        ``drift_``.
-    drift_ : float
-        How the level is expected to have moved since: by the season, or, without a year before, as it moves now.
-    curve_ : (ndarray, ndarray)
-        Days since the last order and risk (:func:`quimbi_assets.churn.model.fit_recency_baseline`).
-    base_rate_ : float
-        Share of the latest customers trained on who stayed away.
-    n_fit_ : int
-        Customers trained on, once for every cut.
-    weak_reason_ : str or None
-        Why its risk says little about anybody, as a test on unseen history found; None where it does.
+    Holds coefficients and curves only, no row of a customer: ``additive_``, of the kinds that have one, and
+    ``calibration_``, a curve of its log odds, which says where the sum of terms is too timid or too bold in the middle;
+    ``curve_``, the recency baseline. ``shift_`` is added to the log odds: it sets the mean risk of the latest customers
+    trained on to ``base_rate_``, the share of them who stayed away, and adds ``drift_``, how the level is expected to
+    have moved since. ``n_fit_`` counts customers once for every cut. ``weak_reason_`` says why the risk says little
+    about anybody, as a test on unseen history found; None where it does.
     """
 
     def __init__(self, kind: str = CURVES, horizon_days: int = 28) -> None:
@@ -206,22 +178,13 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         return total
 
 
-def fit_recency_baseline(days: Array, away: NDArray[np.bool_]) -> tuple[Array, Array]:
+def fit_recency_baseline(days: Array, away: Flags) -> tuple[Array, Array]:
     """Fit the recency baseline: the share that stayed away as a rising curve of days since the last order.
 
-    Days and risks, each of shape (n_blocks,), both rising: points that are joined by straight lines.
+    Days and risks, each of shape (n_blocks,), both rising: points that are joined by straight lines. Isotonic
+    regression; each of its steps stands at its customers' mean days, so that the curve rises between steps and ranks as
+    days do (Oron and Flournoy, Centered isotonic regression, Stat. Biopharm. Research 9, 2017).
 
-    Notes
-    -----
-    Isotonic regression; each of its steps stands at its customers' mean days, so that the curve rises between steps and
-    ranks as days do.
-
-    References
-    ----------
-    Oron and Flournoy, Centered isotonic regression, Statistics in Biopharmaceutical Research 9 (2017).
-
-    Examples
-    --------
     >>> at, risk = fit_recency_baseline(np.array([1.0, 3, 10, 20]), np.array([False, True, False, True]))
     >>> at.tolist(), risk.tolist()
     ([1.0, 6.5, 20.0], [0.0, 0.5, 1.0])

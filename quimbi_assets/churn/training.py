@@ -28,27 +28,21 @@ class ChurnFit:
 
 
 def train_churn(
-    store_history: StoreHistory,
-    *,
-    most_customers: int = MOST_CUSTOMERS,
-    random_state: int = 0,
+    store_history: StoreHistory, *, most_customers: int = MOST_CUSTOMERS, random_state: int = 0
 ) -> ChurnFit:
     """Learn who stays away; nothing beyond the history's end is looked at.
 
     Of a large store, :data:`MOST_TESTED` customers are looked at and ``most_customers`` learnt from, drawn by a hash of
-    their ids with the seed; nothing else is random.
-
-    Raises
-    ------
-    InsufficientHistoryError
-        If the past is not enough to learn from, with the reason.
+    their ids with the seed; nothing else is random. Raises ``InsufficientHistoryError`` if the past is not enough to
+    learn from, with the reason.
     """
     observation_end = store_history.end
-    history = read_history(store_history.sample(MOST_TESTED, random_state))
+    tested = store_history.sample(MOST_TESTED, random_state)
+    history = read_history(tested)
     if not len(history.customers):
         raise InsufficientHistoryError("no orders before that instant")
     horizon_days = choose_horizon(history, observation_end)
-    sample = history.sampled(most_customers, random_state)
+    sample = read_history(tested.sample(most_customers, random_state))
     evaluation = evaluate(history, sample, observation_end, horizon_days)
     examples = gather(sample, observation_end, horizon_days)
     assert examples is not None  # the evaluation's own cut-offs end earlier

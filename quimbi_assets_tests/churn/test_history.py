@@ -71,11 +71,11 @@ def test_names_shared_with_the_axes_mean_the_same(orders, end):
 
 
 def test_a_sample_keeps_whole_customers_and_is_the_same_every_time(orders, end):
-    history = read_history(past_of(orders, end))
-    some = history.sampled(50, seed=3)
+    past = past_of(orders, end)
+    some = read_history(past.sample(50, seed=3))
     assert len(some.customers) == 50
-    assert some.customers.equals(history.sampled(50, seed=3).customers)
-    pd.testing.assert_frame_equal(measure(some, end, 56), measure(history, end, 56).loc[some.customers])
+    assert some.customers.equals(read_history(past.sample(50, seed=3)).customers)
+    pd.testing.assert_frame_equal(measure(some, end, 56), measure(read_history(past), end, 56).loc[some.customers])
 
 
 def test_no_orders_no_customers(end):
