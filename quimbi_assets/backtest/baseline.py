@@ -20,29 +20,15 @@ def sharp(groups: NDArray[np.intp]) -> Array:
 def explained_share(outcome: Array, memberships: Array, weights: Array | None = None) -> Array:
     """Return the share of an outcome's variance that memberships explain, less what chance explains.
 
-    At most 1; about 0, also just below, where memberships do not matter; NaN where the outcome does not vary.
+    At most 1; about 0, also just below, where memberships do not matter; NaN where the outcome does not vary. Outcomes,
+    shape (n,), are finite, rows of memberships, shape (n, k), sum to 1; ``weights``, shape (n_resamples, n), say how
+    often each customer counts, at least 0, once by default.
 
-    Parameters
-    ----------
-    outcome : ndarray of shape (n,)
-        Finite.
-    memberships : ndarray of shape (n, k)
-        Rows sum to 1.
-    weights : ndarray of shape (n_resamples, n), optional
-        How often each customer counts, at least 0; once by default.
-
-    Notes
-    -----
     ``1 - (1 - R^2) (n - 1) / (n - k)`` of the least squares of the outcome on the memberships. Because rows sum to 1
     that has k - 1 degrees of freedom beside the mean, as many as k groups have; k counts the segments that occur. For
-    groups it is epsilon squared, ``1 - (1 - SSB / SST) (n - 1) / (n - k)``.
+    groups it is epsilon squared, ``1 - (1 - SSB / SST) (n - 1) / (n - k)`` (T. L. Kelley, An unbiased correlation ratio
+    measure, PNAS 21, 1935).
 
-    References
-    ----------
-    T. L. Kelley, An unbiased correlation ratio measure, PNAS 21 (1935).
-
-    Examples
-    --------
     >>> outcome = np.array([1.0, 2.0, 5.0, 6.0])
     >>> explained_share(outcome, sharp(np.array([0, 0, 1, 1]))).round(4)  # SSB / SST = 16 / 17
     array([0.9118])

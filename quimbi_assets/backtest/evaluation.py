@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, Features, Outcome, fit_reference, measure
-from quimbi_assets.backtest.baseline import explained_share, resample_weights, rfm_groupings, rfm_scores, sharp
-from quimbi_assets.backtest.hold_out import HoldOut, measure_hold_out, measure_outcome, outcomes_of
+from quimbi_assets.backtest.baseline import Array, explained_share, resample_weights, rfm_groupings, rfm_scores, sharp
+from quimbi_assets.backtest.hold_out import HoldOut, measure_hold_out, measure_outcome
 from quimbi_assets.churn.examples import rolling_cut_offs
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_words, plain_axes, to_png
@@ -21,8 +21,6 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.pipeline import fit_store
-
-Array = NDArray[np.float64]
 
 N_RESAMPLES = 200
 FEWEST_CUSTOMERS = 100
@@ -39,15 +37,10 @@ BETTER, LEVEL, WORSE, UNKNOWN = "better", "level", "worse", "not measured"
 class Finding:
     """What one axis's segments and as many RFM groups explained after one cut-off (naive UTC).
 
-    Parameters
-    ----------
-    n_customers : int
-        Customers with a defined outcome; of several outcomes the fewest.
-    segments, memberships, rfm : float
-        Explained share of variance, mean over the outcomes: by each customer's dominant segment, by the memberships in
-        all of them, and by the one of the two RFM groupings that explains more.
-    differences, membership_differences : ndarray of shape (n_resamples,)
-        Segments less RFM, and memberships less RFM, over resampled customers.
+    ``n_customers`` have a defined outcome; of several outcomes the fewest. The share of variance explained, mean over
+    the outcomes, is that by each customer's dominant segment, by the memberships in all of them, and by the one of two
+    RFM groupings that explains more. Differences, shape (n_resamples,), are segments less RFM, and memberships less
+    RFM, over resampled customers.
     """
 
     axis: str
@@ -66,18 +59,11 @@ class Finding:
 class Backtest:
     """What segments told about the days after each cut-off.
 
-    Parameters
-    ----------
-    cut_offs : list of Timestamp
-        Naive UTC, ascending.
-    axes : DataFrame of n_axes rows
-        By ``axis``: ``verdict`` (``better`` or ``worse`` than RFM where the 90 % interval of the difference leaves out
-        0, ``level`` between, ``not measured``), ``segments`` and ``rfm`` (share of variance explained, mean over
-        cut-offs), ``difference`` with ``low`` and ``high``; the same for memberships: ``memberships``,
-        ``memberships_difference``, ``memberships_low``, ``memberships_high``, ``memberships_verdict``; ``outcomes``,
-        ``n_segments``, ``n_customers``, ``n_cuts``, ``reason``.
-    by_cut_off : DataFrame
-        ``axis``, ``cut``, ``n_segments``, ``n_customers``, ``segments``, ``memberships``, ``rfm``.
+    Cut-offs (naive UTC) ascend. ``axes`` has by ``axis``: ``verdict`` (``better`` or ``worse`` than RFM where the 90 %
+    interval of the difference leaves out 0, ``level`` between, ``not measured``), ``segments`` and ``rfm`` (share of
+    variance explained, mean over cut-offs), ``difference`` with ``low`` and ``high``; the same for memberships:
+    ``memberships`` and ``memberships_`` ``difference``, ``low``, ``high``, ``verdict``; ``outcomes``, ``n_segments``,
+    ``n_customers``, ``n_cuts``, ``reason``. ``by_cut_off`` has the figures of every axis at every cut-off.
     """
 
     cut_offs: list[pd.Timestamp]
@@ -91,12 +77,8 @@ def backtest(
 ) -> Backtest:
     """Try a store's segments on its own past: same history and seed, same result.
 
-    ``progress`` hears a message and the share already done.
-
-    Raises
-    ------
-    BadInputError
-        If the history is too short for a single cut-off.
+    ``progress`` hears a message and the share already done. Raises ``BadInputError`` if the history is too short for a
+    single cut-off.
     """
     latest_first = rolling_cut_offs(
         history.span[0],
@@ -117,7 +99,8 @@ def backtest(
         more, why = evaluate_cut_off(history, cut_off, HORIZON_DAYS, random_state=random_state)
         findings += more
         reasons |= why
-    return Backtest(cut_offs, HORIZON_DAYS, _axes(findings, reasons), _by_cut_off(findings))
+    columns = ["axis", "cut", "n_segments", "n_customers", "segments", "memberships", "rfm"]
+    return Backtest(cut_offs, HORIZON_DAYS, _axes(findings, reasons), pd.DataFrame(findings, columns=columns))
 
 
 def evaluate_cut_off(
@@ -157,7 +140,7 @@ def _finding(
     random_state: int,
 ) -> Finding | None:
     """Explain an axis's outcomes by its segments and by the better yardstick; None where there is none to explain."""
-    outcomes = {o.name: v for o in outcomes_of(name) if (v := _values(name, o, hold_out)) is not None}
+    outcomes = {o.name: v for o in AXES[name].outcomes if (v := _values(name, o, hold_out)) is not None}
     if not outcomes:
         return None
     weights, values = resample_weights(len(memberships), N_RESAMPLES, random_state), list(outcomes.values())
@@ -194,11 +177,6 @@ def _values(axis_name: str, outcome: Outcome, hold_out: HoldOut) -> Array | None
         return None
     defined = values[np.isfinite(values)]
     return values if len(defined) >= FEWEST_CUSTOMERS and np.ptp(defined) > 0 else None
-
-
-def _by_cut_off(findings: list[Finding]) -> pd.DataFrame:
-    columns = ["axis", "cut", "n_segments", "n_customers", "segments", "memberships", "rfm"]
-    return pd.DataFrame([[getattr(finding, column) for column in columns] for finding in findings], columns=columns)
 
 
 def _axes(findings: list[Finding], reasons: dict[str, str]) -> pd.DataFrame:
@@ -260,11 +238,9 @@ def draw_backtest(report: Backtest) -> bytes:
         (0.0, "segments", COLOURS[0], 0.55, "segments"),
         (-0.27, "rfm", COLOURS[7], 1.0, "RFM groups"),
     ):
-        axes.barh(places + offset, 100 * table[column].clip(lower=0), 0.25, color=colour, alpha=strength, label=label)
-        for place, value in zip(places, table[column], strict=True):
-            text = f"{100 * value:.1f} %"
-            at = (100 * max(value, 0), place + offset)
-            axes.annotate(text, at, (3, 0), textcoords="offset points", va="center", fontsize=7.5, color=QUIET)
+        lengths = 100 * table[column].clip(lower=0)
+        bars = axes.barh(places + offset, lengths, 0.25, color=colour, alpha=strength, label=label)
+        axes.bar_label(bars, [f"{100 * share:.1f} %" for share in table[column]], padding=3, fontsize=7.5, color=QUIET)
     axes.set_yticks(places, [in_words(name) for name in table.index])
     axes.set_xlim(0, max(1.0, 112 * float(table[["segments", "memberships", "rfm"]].to_numpy().max())))
     axes.set_xlabel("variance explained, %", fontsize=9, color=QUIET)

@@ -1,11 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES, fit_reference
-from quimbi_assets.backtest.hold_out import FORMULAS, measure_hold_out, measure_outcome, outcomes_of
+from quimbi_assets.backtest.hold_out import FORMULAS, measure_hold_out, measure_outcome
 from quimbi_assets.history import History
 
 CUT = pd.Timestamp("2025-03-03")
@@ -42,7 +40,7 @@ def hold_out():
 
 
 def values(hold_out, axis):
-    return {outcome.name: measure_outcome(axis, outcome, hold_out) for outcome in outcomes_of(axis)}
+    return {outcome.name: measure_outcome(axis, outcome, hold_out) for outcome in AXES[axis].outcomes}
 
 
 def test_who_is_known_and_what_they_ordered(hold_out):
@@ -84,14 +82,7 @@ def test_what_is_not_recorded_is_none(hold_out):
     assert values(hold_out, "communication_preference")["channel_web"] is None
 
 
-def test_an_axis_that_claims_nothing_is_held_to_its_own_features(hold_out, monkeypatch):
-    monkeypatch.setitem(AXES, "purchase_value", replace(AXES["purchase_value"], outcomes=()))
-    names = [outcome.name for outcome in outcomes_of("purchase_value")]
-    assert names == [feature.name for feature in AXES["purchase_value"].clustering_features]
-    assert values(hold_out, "purchase_value")["lifetime_value"][:2].tolist() == [80, 8]
-
-
 @pytest.mark.parametrize("axis", AXES.values(), ids=AXES)
 def test_every_claim_is_a_feature_or_a_formula_that_exists(axis):
-    assert {outcome.name for outcome in outcomes_of(axis.name)} <= {*FORMULAS, *(f.name for f in axis.features)}
+    assert {outcome.name for outcome in axis.outcomes} <= {*FORMULAS, *(f.name for f in axis.features)}
     assert axis.outcomes
