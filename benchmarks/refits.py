@@ -29,7 +29,8 @@ import pandas as pd
 
 from quimbi_assets.axes import AXES, Features, fit_reference
 from quimbi_assets.axes import measure as measure_axes
-from quimbi_assets.clustering.model import AxisModel, axis_model
+from quimbi_assets.clustering.axis_fit import FitOptions, axis_model
+from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.promotion import consider
 from quimbi_assets.clustering.segment_ids import give_ids
 from quimbi_assets.errors import InactiveAxisError
@@ -88,13 +89,13 @@ def name(axis_name: str, model: AxisModel, table: pd.DataFrame, given: CurrentNa
 def week(axis_name: str, table: pd.DataFrame, served: Served, fresh: bool) -> tuple[dict[str, object], Served]:
     """Refit one axis and compare."""
     if fresh:
-        fitted = axis_model(AXES[axis_name]).fit(table)
+        fitted = axis_model(AXES[axis_name], FitOptions()).fit(table)
         fitted.segment_ids_, fitted.segments_named_, fitted.lineage_ = give_ids(
             fitted, table, served.model, served.named
         )
         promoted, reason = True, "always"
     else:
-        fitted = axis_model(AXES[axis_name]).fit(table, champion=served.model, named=served.named)
+        fitted = axis_model(AXES[axis_name], FitOptions()).fit(table, champion=served.model, named=served.named)
         decision = consider(served.model, fitted, table)
         promoted, reason = decision.promoted, decision.reason
     model = fitted if promoted else served.model
@@ -149,7 +150,7 @@ def measure(folder: Path, n_weeks: int, fresh: bool, weak: Collection[str]) -> t
                     row, served[axis_name] = week(axis_name, table, served[axis_name], fresh)
                     rows.append({"axis": axis_name, "as_of": end, **row})
                 else:
-                    model = axis_model(AXES[axis_name]).fit(table)
+                    model = axis_model(AXES[axis_name], FitOptions()).fit(table)
                     names = name(axis_name, model, table, None)
                     served[axis_name] = Served(model, table, names, model.segments_named_)
             except InactiveAxisError:

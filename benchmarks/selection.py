@@ -9,6 +9,7 @@ mostly one, which makes a shop of one-order customers out of any. Prints Markdow
 import argparse
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,10 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from quimbi_assets.axes import AXES, Features, fit_reference, measure
+from quimbi_assets.clustering import candidates as package
+from quimbi_assets.clustering.axis_fit import FitOptions, axis_model
 from quimbi_assets.clustering.candidates import fit_centers, measure_candidates
-from quimbi_assets.clustering.model import AxisModel, axis_model
+from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.prepared_sample import prepare_sample
 from quimbi_assets.clustering.scoring import distances_to
 from quimbi_assets.clustering.selection import best_division, faults, shortfall
@@ -115,7 +118,7 @@ def features_of(name, sparse):
 def fitted(axis, table):
     """The package's own fit, timed."""
     start = time.perf_counter()
-    model = axis_model(axis).fit(table)
+    model = axis_model(axis, FitOptions()).fit(table)
     return model, time.perf_counter() - start
 
 
@@ -127,15 +130,16 @@ def by_method(axis, table, model):
     prepared = prepare_sample(AxisModel(), frame, transforms, states, (model.evidence(table) == "ok"))
     inside, n_states = prepared.member >= 0, len(prepared.states)
     for name, method in METHODS.items():
-        candidates = measure_candidates(
-            prepared.scaled[~inside],
-            prepared.scaled[inside],
-            prepared.member[inside],
-            prepared.population,
-            range(max(2 - n_states, 2), 7 - n_states),
-            0,
-            method=method,
-        )
+        # The method in place of the package's, and its centres as they are.
+        with patch.multiple(package, fit_centers=method, carry_on=lambda points, centers, start: centers):
+            candidates = measure_candidates(
+                prepared.scaled[~inside],
+                prepared.scaled[inside],
+                prepared.member[inside],
+                prepared.population,
+                range(max(2 - n_states, 2), 7 - n_states),
+                0,
+            )
         best = best_division(candidates) or min(candidates, key=shortfall)
         yield name, best
 

@@ -42,15 +42,12 @@ def measure_differences(
     recorded: frozenset[str] | None = None,
     reference: StoreReference | None = None,
     *,
-    max_customers: int = MAX_CUSTOMERS,
-    max_rows: int = MAX_ROWS,
     random_state: int = 0,
 ) -> dict[str, NoiseTest]:
     """Test the axes of a store for real differences between customers.
 
     By axis; those that the store's columns leave inactive are left out. The verdict on one axis does not depend on
-    which others are tested. ``recorded`` and ``reference`` are as for ``measure``; ``max_customers`` and ``max_rows``
-    bound the seeded sample that is compared.
+    which others are tested. ``recorded`` and ``reference`` are as for ``measure``; a seeded sample is compared.
     """
     names = list(axes)
     if not names:
@@ -61,7 +58,7 @@ def measure_differences(
         dealt = History.from_frames(*rows, history.store).until(end)
         return Features(measure(dealt, names, recorded=columns, reference=reference))
 
-    bounded = history.sample(max_customers, random_state, max_rows).frames()
+    bounded = history.sample(MAX_CUSTOMERS, random_state, MAX_ROWS).frames()
     seeds = np.random.SeedSequence(random_state).generate_state(N_SHUFFLES)
     stores = [bounded, *(shuffle_orders(bounded, end, int(seed)) for seed in seeds)]
     tables = extract_together([*stores, *map(halve_customers, stores)], features)

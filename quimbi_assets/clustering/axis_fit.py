@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from quimbi_assets.axes import AXES
-from quimbi_assets.clustering.model import AxisModel, axis_model
+from quimbi_assets.axes import AXES, Axis
+from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import draw
 from quimbi_assets.clustering.promotion import Decision, consider
 from quimbi_assets.errors import InactiveAxisError
@@ -53,7 +53,7 @@ def fit_axis_model(
 
     ``features`` are indexed by customer; ``named`` is the largest number of a segment id given so far.
     """
-    model = _unfitted(axis_name, options)
+    model = axis_model(AXES[axis_name], options)
     try:
         model.fit(features, champion=champion, named=named)
     except InactiveAxisError as error:
@@ -65,15 +65,19 @@ def fit_axis_model(
 def why_inactive(axis_name: str, options: FitOptions, features: pd.DataFrame) -> str | None:
     """Return the reason that ``fit_axis_model`` would give for fitting nothing, in a fraction of its time."""
     try:
-        _unfitted(axis_name, options).check(features)
+        axis_model(AXES[axis_name], options).check(features)
     except InactiveAxisError as error:
         return str(error)
     return None
 
 
-def _unfitted(axis_name: str, options: FitOptions) -> AxisModel:
-    return axis_model(
-        AXES[axis_name],
+def axis_model(axis: Axis, options: FitOptions) -> AxisModel:
+    """Return the unfitted model of an axis."""
+    return AxisModel(
+        axis=axis.name,
+        transforms={f.name: f.transform for f in axis.clustering_features},
+        structural=tuple((s.feature, s.equals, s.name) for s in axis.structural),
+        min_orders=axis.min_orders,
         min_k=options.min_k,
         max_k=options.max_k,
         max_sample=options.max_sample,

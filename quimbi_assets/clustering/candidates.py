@@ -36,25 +36,15 @@ WORSE = 0.02
 """Sum of squares, relative to the best of the free starts, up to which the champion's partition is carried on. Many
 partitions of a cloud without gaps are equally good; which one free starts find is luck, and luck relabels people."""
 
-Method = Callable[[Array, int, int, int], Array]
-"""``(points (n, d), k, n_init, seed) -> centres (k, d)``."""
-Refinement = Callable[[Array, Array], Array]
-"""``(points (n, d), centres (k, d)) -> centres (k, d)``."""
-
 
 @dataclass(frozen=True)
 class Candidate:
     """One partition into ``k`` segments, s structural ones included, and its figures.
 
-    Parameters
-    ----------
-    centers : ndarray of shape (k - s, d)
-        Centres of the clusters found, in scaled space.
-    silhouette, calinski_harabasz, davies_bouldin : float
-        Of the divided customers (a sample); structural segments count as neighbours in the silhouette.
-    largest_share, smallest_share : float
-        Largest cluster and smallest segment as shares of all customers as assigned, 0-1; the largest, where a
-        structural segment holds more than :data:`COMMON_STATE`, as a share of the rest.
+    ``centers``, shape (k - s, d), are those of the clusters found, in scaled space. Silhouette, Calinski-Harabasz and
+    Davies-Bouldin are of a sample of the divided customers; structural segments count as neighbours in the silhouette.
+    Shares, 0-1, are of all customers as assigned: of the largest cluster (of the rest, where a structural segment holds
+    more than :data:`COMMON_STATE`) and of the smallest segment.
     """
 
     k: int
@@ -98,33 +88,26 @@ def measure_candidates(
     ks: range,
     seed: int,
     *,
+    start: Array | None = None,
     is_hopeful: Callable[[Candidate], bool] = lambda candidate: True,
-    method: Method = fit_centers,
-    refine: Refinement = lambda points, centers: centers,
 ) -> list[Candidate]:
     """Fit and measure a partition for every number of clusters; stability is NaN where it was not measured.
 
-    Parameters
-    ----------
-    points, stated : ndarray of shape (n, d) and (m, d)
-        Customers to divide, and those in structural segments (``stated_labels``, 0 ... s-1), scaled, in seeded order:
-        samples are prefixes.
-    population : ndarray of shape (n_customers, d)
-        Every customer of the store, scaled: shares are those of customers as they are assigned, and customers of
-        low evidence, whom nothing was fitted to, are assigned too.
-    is_hopeful : callable
-        Whether the stability of a candidate, measured but for that, is worth its nine tenths of the time.
-    refine : callable
-        The last step of a fit, which bootstrap refits go without.
+    ``points`` (n, d) are the customers to divide, ``stated`` (m, d) those in structural segments (``stated_labels``,
+    0 ... s-1), scaled, in seeded order: samples are prefixes. ``population`` is every customer of the store, scaled:
+    shares are those of customers as they are assigned, and customers of low evidence, whom nothing was fitted to, are
+    assigned too. ``start``, the champion's centres, is for ``carry_on``, a fit's last step, which bootstrap refits go
+    without. ``is_hopeful`` says whether the stability of a candidate, measured but for that, is worth its nine tenths
+    of the time.
     """
     n_stated = int(stated_labels.max()) + 1 if len(stated_labels) else 0
     means = [stated[stated_labels == i].mean(axis=0) for i in range(n_stated)]
     states = np.array(means).reshape(n_stated, points.shape[1])
     sample, others = points[:SILHOUETTE_SAMPLE], slice(0, SILHOUETTE_SAMPLE // 2)
-    shared = SharedDistances.between(sample, stated[others], stated_labels[others])
+    shared = SharedDistances(sample, stated[others], stated_labels[others])
     candidates = []
     for k in ks:
-        centers = refine(points, method(points, k, N_INIT, seed))
+        centers = carry_on(points, fit_centers(points, k, N_INIT, seed), start)
         assigned = nearest(population, np.vstack([states, centers]))
         shares = np.bincount(assigned, minlength=n_stated + len(centers)) / len(population)
         labels = nearest(sample, centers)
@@ -141,7 +124,7 @@ def measure_candidates(
             stability=Stability(float("nan"), np.full(k, np.nan)),
         )
         if is_hopeful(candidate):
-            candidate = replace(candidate, stability=_stability(points, sample, labels, k, seed, method))
+            candidate = replace(candidate, stability=_stability(points, sample, labels, k, seed))
         candidates.append(candidate)
     return candidates
 
@@ -152,20 +135,19 @@ def _largest(states: Array, clusters: Array) -> float:
     return float(clusters.max() / max(clusters.sum(), np.finfo(np.float64).tiny)) if common else float(clusters.max())
 
 
-def _stability(points: Array, sample: Array, labels: Labels, k: int, seed: int, method: Method) -> Stability:
+def _stability(points: Array, sample: Array, labels: Labels, k: int, seed: int) -> Stability:
     # As many starts as the fit: with one, what differs between refits is as much the starts as the customers
     # (purchase cadence of a music shop: ARI 0.80 with one start, 0.94 with four).
     def refit(drawn: Array, refit_seed: int) -> Array:
-        return method(drawn, k, N_INIT, refit_seed)
+        return fit_centers(drawn, k, N_INIT, refit_seed)
 
     return bootstrap_stability(points, sample, labels, refit, n_bootstraps=N_BOOTSTRAPS, size=BOOTSTRAP_SIZE, seed=seed)
 
 
 def champion_centers(champion: FittedAxis, scaler: Scaler, features: list[str], states: list[str]) -> Array | None:
-    """Bring the champion's centres to a new scale.
+    """Bring the champion's centres of segments that stand for no state to a new scale; shape (k, d).
 
-    Shape (k, d), of the segments that stand for no state; None where the champion reads other features than the new
-    fit, transforms them otherwise or knows other states, so that its centres mean something else.
+    None where it reads other features, transforms them otherwise or knows other states: they mean something else then.
     """
     known = [state for state in champion.structural_ if state is not None]
     if champion.features_ != features or champion.transforms_ != scaler.transforms or known != states:
@@ -186,17 +168,14 @@ def settle(points: Array, start: Array) -> Array:
     return np.asarray(model.cluster_centers_, dtype=np.float64)
 
 
-def settle_near(points: Array, centers: Array, start: Array | None) -> Array:
-    """Settle centres; carry the champion's partition on instead where it has as many segments and is as good."""
-    settled = settle(points, centers)
-    return settled if start is None or len(start) != len(settled) else carry_on(points, settled, start)
+def carry_on(points: Array, centers: Array, start: Array | None) -> Array:
+    """Settle what free starts found; from the champion's centres instead, where that is as good; shape (k, d).
 
-
-def carry_on(points: Array, best: Array, start: Array) -> Array:
-    """Settle from the champion's centres, unless free starts found clearly better ones; shape (k, d).
-
-    The champion's successor if its sum of squares is within 2 % of that of ``best``, else these.
+    As good: as many centres, and a sum of squares within :data:`WORSE`.
     """
+    best = settle(points, centers)
+    if start is None or len(start) != len(best):
+        return best
     successor = settle(points, start)
     return successor if _squares(points, successor) <= (1 + WORSE) * _squares(points, best) else best
 

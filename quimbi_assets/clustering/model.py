@@ -1,29 +1,27 @@
 """The fitted model of one axis: from feature values in original units to memberships.
 
-Belongs here: the scikit-learn estimator that ties scaling, structural segments and selection together and is
-saved whole. Does not: how a partition is measured or chosen, what segments are called, where models are kept.
+Belongs here: the scikit-learn estimator that ties scaling, structural segments and selection together and is saved
+whole; the statistics it remembers of raw values, in aggregate, and the bins that later weeks are compared with. Does
+not: how a partition is measured or chosen, what segments are called, where models are kept.
 """
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import TransformerMixin
-from sklearn.utils import Tags
 
-from quimbi_assets.axes._axis import Axis
 from quimbi_assets.clustering.fitting import Fit, fit_axis, prepare_samples
+from quimbi_assets.clustering.scaling import Array
 from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, evident, numbers, read_training
 from quimbi_assets.clustering.segment_ids import give_ids
 from quimbi_assets.clustering.selection import selection_table
-from quimbi_assets.clustering.summary import (
-    learn_bins,
-    population_figures,
-    segment_coverage,
-    segment_means,
-    segment_quantiles,
-)
+
+QUANTILES = [0.1, 0.5, 0.9]
+N_BINS = 10
+DECILES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
 
 class AxisModel(TransformerMixin, FittedAxis):
@@ -32,119 +30,31 @@ class AxisModel(TransformerMixin, FittedAxis):
     Fitting chooses the number of segments; scoring applies the fitted figures to any customer and refits nothing. The
     fitted object holds aggregates only, no row of a customer (so there is no ``labels_``).
 
-    Parameters
-    ----------
-    axis : str
-        Prefix of segment ids.
-    transforms : dict of str to str, optional
-        The clustering features, in order, with the name of each one's transform (``scaling.TRANSFORMS``). None: every
-        numeric column except ``n_orders``, untransformed.
-    structural : tuple of (feature, equals, name)
-        States that may be segments of their own. The feature may be any column of the frame.
-    min_orders : int
-        Orders from which a customer is evidence, where the frame has ``n_orders``.
-    min_k, max_k : int
-        Fewest and most segments, structural ones included.
-    max_sample : int
-        Most customers that shape the fit, drawn by a seeded hash of the index.
-
-    Attributes
-    ----------
-    features_ : list of str
-        The d columns a customer is scored by: the clustering features used, in declared order, then columns
-        of structural states that are no clustering feature.
-    dropped_ : dict of str to str
-        Features not used, with the reason: not recorded, constant, a twin of another, or better left out.
-    segment_ids_ : list of str
-        ``<axis>_<number>``; segments lie in the order structural ones first, then by the first feature's centre,
-        and a first fit numbers them so from 1. A refit's kept segments have the champion's ids.
-    segments_named_ : int
-        Largest number given so far.
-    lineage_ : DataFrame
-        What became of the champion's segments and where these come from (``segment_ids.SegmentIds``).
-    structural_ : list of (str or None)
-        Per segment, the name of its state, or None.
-    cluster_centers_ : ndarray of shape (k, d)
-        Centres in scaled space.
-    winsor_low_, winsor_high_, mean_, scale_ : ndarray of shape (d,)
-        Limits, mean and standard deviation, in transformed units.
-    states_ : list of (int, float, float)
-        Structural states: column, raw value, scaled score.
-    centers_shop_ : DataFrame of shape (k, d)
-        Mean of raw values per segment; where nobody has a value (see ``coverage_``), that of the scaled centre.
-    coverage_ : DataFrame of shape (k, d)
-        Share of the segment's customers with a value, 0-1.
-    quantiles_ : DataFrame of shape (3 k, d)
-        10, 50 and 90 % quantiles, by ``(segment_id, quantile)``.
-    population_ : DataFrame of shape (d, 12)
-        Mean, sd, median and deciles of raw values over the fit population.
-    shares_ : ndarray of shape (k,)
-        Share of the fit population whose dominant segment it is.
-    selection_ : DataFrame
-        One row per candidate: ``k``, ``features``, ``structural``, figures, ``chosen``, ``reason``.
-    silhouette_, stability_ari_, stability_spread_ : float
-        Figures of the chosen candidate; the last is the standard deviation of the ARI over bootstrap refits.
-    segment_stability_ : ndarray of shape (k,)
-        Jaccard stability, 0-1; 1 for structural segments, which a rule defines.
-    n_fit_, n_low_evidence_ : int
-        Customers that shaped the fit, and those given to ``fit`` whose evidence is low.
-    reference_bins_ : dict
-        How features and segments were distributed among all customers given to ``fit`` (``summary.learn_bins``).
+    Beside what scores (:class:`FittedAxis`) it remembers of the customers that shaped the fit, in original units, where
+    names, sentences and drift start: ``centers_shop_``, ``coverage_`` and ``quantiles_`` (:func:`segment_figures`),
+    ``population_`` (:func:`population_figures`); and ``shares_``, shape (k,), by dominant segment.
+    ``segment_stability_``, shape (k,), is Jaccard stability, 0-1, 1 for structural segments, which a rule defines;
+    ``selection_`` has a row per candidate. ``reference_bins_`` are of all customers given to ``fit``
+    (:func:`learn_bins`).
     """
-
-    def __init__(
-        self,
-        axis: str = "",
-        transforms: dict[str, str] | None = None,
-        *,
-        structural: tuple[tuple[str, float, str], ...] = (),
-        min_orders: int = 1,
-        min_k: int = 2,
-        max_k: int = 6,
-        max_sample: int = 50_000,
-        temperature: float = 1.0,
-        random_state: int = 0,
-    ) -> None:
-        self.axis = axis
-        self.transforms = transforms
-        self.structural = structural
-        self.min_orders = min_orders
-        self.min_k = min_k
-        self.max_k = max_k
-        self.max_sample = max_sample
-        self.temperature = temperature
-        self.random_state = random_state
-
-    def __sklearn_tags__(self) -> Tags:
-        """Declare to scikit-learn that NULL is allowed."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
 
     def fit(self, X: Any, y: Any = None, champion: FittedAxis | None = None, named: int = 0) -> Self:
         """Learn limits, scaling, number of segments and centres.
 
-        Parameters
-        ----------
-        X : DataFrame of n rows indexed by customer, or array of shape (n, d)
-            Clustering features in original units, NULL where undefined; ``n_orders`` and structural columns where
-            there are. In an array the features are called ``x0``, ``x1`` ...
-        champion : FittedAxis, optional
-            The axis's model that serves: the fit may start at its centres, and segments that are kept take its ids.
-        named : int
-            Largest number of a segment id given so far on this axis, where other versions gave more than the
-            champion knows.
-
-        Raises
-        ------
-        InactiveAxisError
-            If fewer than two features vary or too few customers are evidence.
+        ``X`` is a frame indexed by customer or an array, shape (n, d), whose features are called ``x0``, ``x1`` ...:
+        clustering features in original units, NULL where undefined; ``n_orders`` and structural columns where there
+        are. The fit may start at the centres of the champion, the axis's model that serves, and segments that are kept
+        take its ids; ``named`` is the largest number of an id given so far on this axis, where other versions gave more
+        than the champion knows. Raises ``InactiveAxisError`` if fewer than two features vary or too few customers are
+        evidence.
         """
         frame, transforms, known = self._training(X)
         fit = fit_axis(self, frame, transforms, known, champion)
         self._remember(fit)
         self.segment_ids_, self.segments_named_, self.lineage_ = give_ids(self, X, champion, named)
-        self._summarise(fit)
+        figures = segment_figures(fit.raw, fit.labels, self.segment_ids_, fit.scaler.original_values(fit.centers))
+        self.centers_shop_, self.coverage_, self.quantiles_ = figures
+        self.population_ = population_figures(fit.raw)
         self.n_low_evidence_ = int(len(frame) - known.sum())
         shares = np.bincount(self.predict(X), minlength=self.k_) / len(frame)
         self.reference_bins_ = learn_bins(self._values(X), self.features_, shares)
@@ -179,21 +89,56 @@ class AxisModel(TransformerMixin, FittedAxis):
         self.n_fit_ = len(fit.labels)
         self.shares_ = np.bincount(fit.labels, minlength=self.k_) / self.n_fit_
 
-    def _summarise(self, fit: Fit) -> None:
-        """Describe the segments in original units."""
-        segments = (fit.raw, fit.labels, self.segment_ids_)
-        self.centers_shop_ = segment_means(*segments, fit.scaler.original_values(fit.centers))
-        self.coverage_ = segment_coverage(*segments)
-        self.quantiles_ = segment_quantiles(*segments)
-        self.population_ = population_figures(fit.raw)
+
+def segment_figures(
+    frame: pd.DataFrame, labels: NDArray[np.intp], segment_ids: list[str], fill: Array
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Mean, coverage and quantiles of every feature per segment, by segment id.
+
+    Means, shape (k, d), are free of NaN: ``fill``, the values of the scaled centres, stands in where nobody in the
+    segment has a value. Coverage, shape (k, d), is the share of customers for whom a feature is defined, 0-1. Quantiles
+    (10, 50 and 90 %), shape (3 k, d), are by ``(segment_id, quantile)``, NaN where nobody has a value.
+    """
+    ids = np.asarray(segment_ids, dtype=object)[labels]
+    by_segment = frame.groupby(ids)
+    means = by_segment.mean().reindex(segment_ids).fillna(pd.DataFrame(fill, index=segment_ids, columns=frame.columns))
+    coverage = frame.notna().astype(np.float64).groupby(ids).mean().reindex(segment_ids).fillna(0.0)
+    places = pd.MultiIndex.from_product([segment_ids, QUANTILES], names=["segment_id", "quantile"])
+    return means, coverage, by_segment.quantile(np.asarray(QUANTILES)).reindex(places)
 
 
-def axis_model(axis: Axis, **options: Any) -> AxisModel:
-    """Return the unfitted model of an axis."""
-    return AxisModel(
-        axis=axis.name,
-        transforms={f.name: f.transform for f in axis.clustering_features},
-        structural=tuple((s.feature, s.equals, s.name) for s in axis.structural),
-        min_orders=axis.min_orders,
-        **options,
-    )
+def population_figures(frame: pd.DataFrame) -> pd.DataFrame:
+    """Mean, ``sd``, median, deciles (``p10`` ... ``p90``) of every feature over the fit population; shape (d, 12)."""
+    deciles = frame.quantile(DECILES).T
+    deciles.columns = pd.Index([f"p{round(q * 100)}" for q in DECILES])
+    figures = pd.DataFrame({"mean": frame.mean(), "sd": frame.std(ddof=0), "median": deciles["p50"]})
+    return figures.join(deciles)
+
+
+def learn_bins(values: Array, names: Sequence[str], shares: Array) -> dict[str, Any]:
+    """Learn bins of about equally many customers, from the values (n, d) of all at the fit and the segments' shares.
+
+    Returns ``n``; ``features``: per feature ``edges`` (at most 9, increasing; a value equal to an edge lies below it)
+    and ``shares``, one a bin and at last that of undefined values; ``segments``: the shares.
+    """
+    features = {name: _bins(values[:, i]) for i, name in enumerate(names)}
+    return {"n": len(values), "features": features, "segments": [float(share) for share in shares]}
+
+
+def _bins(values: Array) -> dict[str, list[float]]:
+    defined = values[np.isfinite(values)]
+    levels = np.linspace(0, 1, N_BINS + 1)[1:-1]
+    edges = np.unique(np.quantile(defined, levels)) if len(defined) else np.empty(0)
+    counts = np.bincount(np.searchsorted(edges, defined, side="left"), minlength=len(edges) + 1)
+    shares = np.concatenate([counts, [len(values) - len(defined)]]) / max(len(values), 1)
+    return {"edges": edges.tolist(), "shares": shares.tolist()}
+
+
+def bins_table(bins: dict[str, Any]) -> pd.DataFrame:
+    """Return the bins as a table for people: ``feature``, ``up_to`` (the last but one open, the last undefined)."""
+    rows = [
+        (name, edge, share)
+        for name, learnt in bins["features"].items()
+        for edge, share in zip([*learnt["edges"], np.inf, np.nan], learnt["shares"], strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["feature", "up_to", "share"])

@@ -57,12 +57,8 @@ def winsorise(values: Array) -> Array:
 def log_variances(values: Array) -> Statistic:
     """Logarithm of the variance between customers; NaN where fewer than :data:`FEWEST` have a value or all the same.
 
-    Notes
-    -----
     Squared standard error ``(kurtosis - 1) / n``: skewed money needs a larger difference than a clock angle.
 
-    Examples
-    --------
     >>> value, error = log_variances(np.tile([1.0, -1.0], 50).reshape(1, 100, 1))
     >>> float(value[0, 0].round(3)), float(error[0, 0])
     (0.0, 0.0)
@@ -83,16 +79,9 @@ def log_variances(values: Array) -> Statistic:
 def reliabilities(first: Array, second: Array) -> Statistic:
     """Intraclass correlation, ICC(1), of values from one half of each customer's orders and from the other.
 
-    -1 to 1; NaN where fewer than :data:`FEWEST` customers have both or nobody differs.
-
-    Notes
-    -----
-    ``(between - within) / (between + within)`` of the mean squares. Standard error by the influence of each
-    customer, so that a few extreme customers who agree do not pass for many.
-
-    References
-    ----------
-    Shrout, Fleiss: Intraclass correlations, Psychological Bulletin 86 (1979).
+    -1 to 1; NaN where fewer than :data:`FEWEST` customers have both or nobody differs. ``(between - within) / (between
+    + within)`` of the mean squares. Standard error by the influence of each customer, so that a few extreme customers
+    who agree do not pass for many (Shrout, Fleiss: Intraclass correlations, Psychological Bulletin 86, 1979).
     """
     both = ~np.isnan(first) & ~np.isnan(second)
     n = np.maximum(both.sum(axis=1), 1)
@@ -112,8 +101,6 @@ def reliabilities(first: Array, second: Array) -> Statistic:
 def against_reference(statistic: Statistic) -> tuple[Array, Array]:
     """Compare the real store with the reference ones: difference from their mean, and in standard errors; shape (d,).
 
-    Notes
-    -----
     The error of one reference store is the larger of what its customers show and what the reference stores show
     among themselves.
     """
@@ -126,21 +113,9 @@ def against_reference(statistic: Statistic) -> tuple[Array, Array]:
     return difference, z
 
 
-def two_sided(z: Array) -> Array:
-    """Probability of a standard normal at least as far from 0 on either side; 1 where ``z`` is NaN."""
-    return np.where(np.isnan(z), 1.0, 2 * ndtr(-np.abs(np.nan_to_num(z))))
-
-
-def one_sided(z: Array) -> Array:
-    """Probability of a standard normal at least as high; 1 where ``z`` is NaN."""
-    return np.where(np.isnan(z), 1.0, ndtr(-np.nan_to_num(z)))
-
-
 def holm(p_values: Array) -> Array:
     """Adjust p-values for being several (Holm's step-down procedure): those at most a are significant at level a.
 
-    Examples
-    --------
     >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
     [0.03, 0.06, 0.06]
     """
@@ -156,17 +131,14 @@ def decide_features(figures: pd.DataFrame) -> pd.DataFrame:
     """Say of every feature of an axis whether customers really differ in it: ``is_real`` of ``NoiseTest.figures``.
 
     One of the two tests is significant at :data:`LEVEL` and shows an effect of at least :data:`SMALLEST_RATIO` or
-    :data:`SMALLEST_GAIN`.
-
-    Notes
-    -----
-    Variance is tested on both sides: customers who are consistent make trends and category counts narrower than
-    chance. Agreement of halves is tested upwards only.
+    :data:`SMALLEST_GAIN`. Variance is tested on both sides: customers who are consistent make trends and category
+    counts narrower than chance. Agreement of halves is tested upwards only.
     """
     tested = figures["is_tested"].to_numpy(dtype=bool)
     columns = figures[["variance_ratio", "variance_z", "reliability_gain", "reliability_z"]].to_numpy(dtype=float)
     ratio, variance_z, gain, agreement_z = columns[tested].T
-    p_values = holm(np.stack([two_sided(variance_z), one_sided(agreement_z)]))
+    chances = np.stack([2 * ndtr(-np.abs(variance_z)), ndtr(-agreement_z)])
+    p_values = holm(np.nan_to_num(chances, nan=1.0))
     wider = (p_values[0] <= LEVEL) & (np.abs(np.log(ratio)) >= np.log(SMALLEST_RATIO))
     steadier = (p_values[1] <= LEVEL) & (gain >= SMALLEST_GAIN)
     is_real = np.zeros(len(figures), dtype=bool)
@@ -178,21 +150,15 @@ def decide_features(figures: pd.DataFrame) -> pd.DataFrame:
 class NoiseTest:
     """Whether customers really differ on one axis.
 
-    Parameters
-    ----------
-    figures : DataFrame
-        One row a clustering feature that has values: ``feature``; ``n_customers`` with a value; ``variance_ratio``,
-        between customers over that of the dealt store (1: chance), with ``variance_z``; ``reliability``, agreement of
-        a customer's odd and even orders (ICC); ``reliability_by_chance``, the same in the dealt store;
-        ``reliability_gain``, the share of the disagreement by chance that is missing; ``reliability_z``;
-        ``is_tested``: False where dealing changes nothing; ``is_real``.
-    n_customers : int
-        Customers compared: the sample's, with enough orders for the axis.
-    ordered_once : float
-        Share of the sample's customers with a single order, 0-1.
-    division_faults : str, optional
-        Which limits of ``selection`` the segments that serve do not meet, in words: customers may differ without
-        falling into segments that another sample of them would show again. None where they meet all.
+    ``figures`` has a row a clustering feature that has values: ``feature``; ``n_customers`` with a value;
+    ``variance_ratio``, between customers over that of the dealt store (1: chance), with ``variance_z``;
+    ``reliability``, agreement of a customer's odd and even orders (ICC); ``reliability_by_chance``, the same in the
+    dealt store; ``reliability_gain``, the share of the disagreement by chance that is missing; ``reliability_z``;
+    ``is_tested``: False where dealing changes nothing; ``is_real``.
+
+    ``n_customers`` of the sample have enough orders for the axis and are compared; ``ordered_once`` is the share of the
+    sample with a single order, 0-1. ``division_faults`` says which limits of ``selection`` the segments that serve do
+    not meet, if any: customers may differ without falling into segments that another sample would show again.
     """
 
     axis: str
@@ -206,14 +172,10 @@ class NoiseTest:
         return replace(self, division_faults=chosen_faults(selection))
 
     @property
-    def n_tested(self) -> int:
-        """Features that could be tested."""
-        return int(self.figures["is_tested"].sum())
-
-    @property
     def real_share(self) -> float:
         """Share of tested features in which customers really differ; 0 if none could be tested."""
-        return float(self.figures["is_real"].sum() / self.n_tested) if self.n_tested else 0.0
+        n_tested = int(self.figures["is_tested"].sum())
+        return float(self.figures["is_real"].sum() / n_tested) if n_tested else 0.0
 
     @property
     def is_chance(self) -> bool:

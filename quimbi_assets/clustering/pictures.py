@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_words, plain_axes, short_number, to_png
 from quimbi_assets.clustering.model import AxisModel
@@ -65,7 +64,8 @@ def centre_heat_map(model: AxisModel) -> bytes:
     subtitle = "Mean in the store's units; red: above average, blue: below (of those outside structural segments)"
     figure = canvas(width, height, f"{in_words(model.axis)}: segment centres", subtitle)
     axes = figure.add_axes((2.6 / width, 0.12 / height, 1.35 * d / width, 0.52 * k / height))
-    scores = np.where(_clustering(model), model.cluster_centers_, 0.0)
+    is_feature = model.winsor_low_ < model.winsor_high_  # the other columns only tell a structural state
+    scores = np.where(is_feature, model.cluster_centers_, 0.0)
     axes.imshow(np.clip(scores, -2, 2), cmap="RdBu_r", vmin=-2.6, vmax=2.6, aspect="auto")
     means, undefined = model.centers_shop_.to_numpy(), model.coverage_.to_numpy() == 0
     for i, j in np.ndindex(k, d):
@@ -98,11 +98,6 @@ def segment_shares(names: Sequence[str], percentages: Sequence[float], title: st
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     return to_png(figure)
-
-
-def _clustering(model: AxisModel) -> NDArray[np.bool_]:
-    """Which columns are features: the others only tell a structural state; shape (d,)."""
-    return np.asarray(model.winsor_low_ < model.winsor_high_)
 
 
 def _segment_labels(model: AxisModel) -> list[str]:

@@ -7,13 +7,12 @@ A structural state is a mass of customers in exactly one state, set apart before
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.clustering.candidates import Candidate, champion_centers, measure_candidates, settle_near
+from quimbi_assets.clustering.candidates import Candidate, champion_centers, measure_candidates
 from quimbi_assets.clustering.scaling import Array, Scaler, apply_transforms, clean, fit_scaler
 from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, numbers
 from quimbi_assets.clustering.selection import faults
@@ -43,24 +42,11 @@ DeclaredState = tuple[str, float, str]
 class PreparedSample:
     """Customers of an axis on one scale, with some structural states set apart.
 
-    Parameters
-    ----------
-    model : FittedAxis
-        Unfitted: numbers of segments, seed.
-    fixed : frozenset of str
-        Columns that tell the states, which are always used.
-    features : tuple of str
-        Clustering features that pass the filter, in declared order.
-    dropped : dict of str to str
-        The others, with the reason.
-    columns : list of str of length d
-        The features, then the columns of states that are no feature; the scaler is over these.
-    raw, scaled : DataFrame, ndarray of shape (n, d)
-        Customers that shape the fit, in seeded order, in original units and in scaled space.
-    member : ndarray of int of shape (n,)
-        Their state, -1 for none.
-    population : ndarray of shape (n_customers, d)
-        All customers in scaled space.
+    ``model``, unfitted, says how many segments there may be. ``features``, in declared order, pass the filter, those
+    ``dropped`` do not, with the reason; columns that tell the states are ``fixed``: always used. ``columns``, d of
+    them, are the features, then those of states that are no feature. Customers that shape the fit, in seeded order, are
+    ``raw`` in original units and ``scaled``, both of shape (n, d); ``member``, shape (n,), is their state, -1 for none.
+    ``population``, shape (n_customers, d), is everybody in scaled space.
     """
 
     model: FittedAxis
@@ -87,10 +73,7 @@ class PreparedSample:
     def numbers_of_clusters(self, names: tuple[str, ...]) -> range:
         """Return the numbers of clusters to consider of the customers in no state, on some of the features.
 
-        Raises
-        ------
-        InactiveAxisError
-            If customers show fewer patterns than segments are asked for.
+        Raises ``InactiveAxisError`` if customers show fewer patterns than segments are asked for.
         """
         n_states, divided = len(self.states), self.scaled[self.member < 0][:, self.uses(names)]
         most = min(self.model.max_k - n_states, len(np.unique(divided, axis=0)), len(divided) - 1)
@@ -104,11 +87,6 @@ class PreparedSample:
 
         On the champion's features its partition is carried on where it is as good. On others than these or all,
         stability is measured only where nothing else speaks against a candidate.
-
-        Raises
-        ------
-        InactiveAxisError
-            See ``numbers_of_clusters``.
         """
         ks, used, inside = self.numbers_of_clusters(names), self.uses(names), self.member >= 0
         scaled, divided = self.scaled[:, used], self.scaled[~inside][:, used]
@@ -122,8 +100,8 @@ class PreparedSample:
             self.population[:, used],
             ks,
             self.model.random_state,
+            start=start,
             is_hopeful=lambda candidate: whole or not faults(candidate),
-            refine=partial(settle_near, start=start),
         )
         return [replace(candidate, features=names, states=self.states) for candidate in candidates]
 
@@ -139,11 +117,7 @@ def prepare_sample(
     """Set states apart, draw the customers that shape the fit and put the population on one scale.
 
     ``structural`` are states to set apart where a mass of customers share them; the others are as for ``fit_axis``.
-
-    Raises
-    ------
-    InactiveAxisError
-        If too few customers or features are left.
+    Raises ``InactiveAxisError`` if too few customers or features are left.
     """
     names, conditions, member = find_states(frame, structural, evident, most=model.max_k - 1)
     order = customer_order(frame.index, model.random_state)
@@ -178,12 +152,8 @@ def prepare_sample(
 def filter_features(divided: pd.DataFrame, transforms: dict[str, str]) -> tuple[Scaler, list[str], dict[str, str]]:
     """Keep the features that are recorded, tell customers apart, and say no fact twice; fit the scaler to them.
 
-    Returns the scaler over the features used, these in declared order, and the others with the reason.
-
-    Raises
-    ------
-    InactiveAxisError
-        If fewer than two features vary.
+    Returns the scaler over the features used, these in declared order, and the others with the reason. Raises
+    ``InactiveAxisError`` if fewer than two features vary.
     """
     dropped = {name: "not recorded" for name in transforms if name not in divided}
     present = [name for name in transforms if name not in dropped]
@@ -207,15 +177,12 @@ def filter_features(divided: pd.DataFrame, transforms: dict[str, str]) -> tuple[
 def _twins(scaled: Array, defined: NDArray[np.bool_], varies: NDArray[np.bool_]) -> dict[int, tuple[int, float]]:
     """Return each column that repeats an earlier one, with that column and the correlation."""
     twins: dict[int, tuple[int, float]] = {}
-    for later in np.flatnonzero(varies):
-        for earlier in np.flatnonzero(varies[:later]):
-            both = defined[:, earlier] & defined[:, later]
-            pair = scaled[both][:, [earlier, later]]
-            if later in twins or earlier in twins or len(pair) < 3 or not (np.ptp(pair, axis=0) > 0).all():
-                continue
-            correlation = float(np.asarray(np.corrcoef(pair.T))[0, 1])
-            if abs(correlation) >= TWIN:
-                twins[int(later)] = (int(earlier), correlation)
+    correlations = pd.DataFrame(np.where(defined, scaled, np.nan)).corr(min_periods=3).to_numpy()
+    for later in np.flatnonzero(varies).tolist():
+        for earlier in np.flatnonzero(varies[:later]).tolist():
+            is_new = later not in twins and earlier not in twins
+            if is_new and abs(correlations[later, earlier]) >= TWIN:
+                twins[later] = (earlier, float(correlations[later, earlier]))
     return twins
 
 
@@ -225,19 +192,16 @@ def find_states(
     """Find the declared states that a mass of customers share: at least 5 % (and 20), with 2 % (and 20) left to divide.
 
     A customer belongs to the first that applies; declarations of one name are one state, told by any of them; an absent
-    column holds for nobody. ``evident`` (n,) are customers with enough evidence to be clustered otherwise.
-
-    Returns
-    -------
-    names, conditions, member
-        In declared order; the columns and values that tell them; position of each customer's state, -1 for none.
+    column holds for nobody. ``evident`` (n,) are customers with enough evidence to be clustered otherwise. Returns
+    their names in declared order, the columns and values that tell them, and the position of each customer's state, -1
+    for none.
     """
     n = len(frame)
     member = np.full(n, -1, dtype=np.intp)
     names: list[str] = []
     conditions: list[tuple[str, float]] = []
-    for name, told_by in _by_name(declared).items():
-        known = [(feature, equals) for feature, equals in told_by if feature in frame]
+    for name in dict.fromkeys(state[2] for state in declared):
+        known = [(feature, float(equals)) for feature, equals, of in declared if of == name and feature in frame]
         if not known or len(names) >= most:
             continue
         inside = np.any([numbers(frame, [feature])[:, 0] == equals for feature, equals in known], axis=0)
@@ -251,21 +215,11 @@ def find_states(
     return names, conditions, member
 
 
-def _by_name(declared: tuple[DeclaredState, ...]) -> dict[str, list[tuple[str, float]]]:
-    """Gather the conditions of each state, in declared order."""
-    conditions: dict[str, list[tuple[str, float]]] = {}
-    for feature, equals, name in declared:
-        conditions.setdefault(name, []).append((feature, float(equals)))
-    return conditions
-
-
 def state_sets(
     frame: pd.DataFrame, declared: tuple[DeclaredState, ...], features: list[str], evident: NDArray[np.bool_]
 ) -> list[tuple[DeclaredState, ...]]:
     """Order the sets of declared states in which customers are to be looked at: one or two, of different effect.
 
-    Notes
-    -----
     "Bought once" is a state of its own at once where it leaves half of an axis's features undefined: at the middle of
     the scale such customers would pile up in a segment that says something of them which nobody knows. Where most
     features are defined (a single order has an hour and a channel, if no habit), they are assigned by what is known,
@@ -286,23 +240,20 @@ def state_sets(
 def place_states(scaler: Scaler, features: list[str], conditions: list[tuple[str, float]]) -> tuple[Scaler, list[str]]:
     """Give structural states, told by columns and values, a place of their own on the scale.
 
-    Columns that are no feature are appended, with score 0 outside the state.
-
-    Notes
-    -----
-    A state is exact: somebody has bought once or has not. By the other features alone it is not far from
-    anybody (a single order leaves gaps and consistency undefined, which is the middle of the scale; a tiny refund
-    is next to none), and customers would be told that they bought once who did not: one in eight repeat buyers
-    of a music shop, one in ten returners of a gift shop. So the state's score lies 3 standard deviations beyond
-    the winsor limit it is nearer to, or from 0 where the column is no feature; measured, that leaves nobody on the
-    wrong side in either shop. The formula of distances stays the same for everyone.
+    Columns that are no feature are appended, with score 0 outside the state. A state is exact: somebody has bought once
+    or has not. By the other features alone it is not far from anybody (a single order leaves gaps and consistency
+    undefined, which is the middle of the scale; a tiny refund is next to none), and customers would be told that they
+    bought once who did not: one in eight repeat buyers of a music shop, one in ten returners of a gift shop. So the
+    state's score lies 3 standard deviations beyond the winsor limit it is nearer to, or from 0 where the column is no
+    feature; measured, that leaves nobody on the wrong side in either shop. The formula of distances stays the same for
+    everyone.
     """
-    names = list(features)
-    gap = STATE_GAP * float(np.sqrt(len(features)))
+    names = list(dict.fromkeys([*features, *(column for column, _ in conditions)]))
+    gap, blank = STATE_GAP * float(np.sqrt(len(features))), len(names) - len(features)
+    low, high, mean = (np.pad(figures, (0, blank)) for figures in (scaler.low, scaler.high, scaler.mean))
+    scale = np.pad(scaler.scale, (0, blank), constant_values=1.0)
+    scaler = Scaler([*scaler.transforms, *["identity"] * blank], low, high, mean, scale, scaler.states)
     for column, equals in conditions:
-        if column not in names:
-            names.append(column)
-            scaler = _with_blank_column(scaler)
         i = names.index(column)
         value = apply_transforms(np.array([[equals]]), [scaler.transforms[i]])[0, 0]
         below = value - scaler.low[i] <= scaler.high[i] - value
@@ -310,15 +261,3 @@ def place_states(scaler: Scaler, features: list[str], conditions: list[tuple[str
         score = limit - gap if below else limit + gap
         scaler = replace(scaler, states=[*scaler.states, (i, equals, score)])
     return scaler, names
-
-
-def _with_blank_column(scaler: Scaler) -> Scaler:
-    """Append a column in which every value scores 0."""
-    return Scaler(
-        transforms=[*scaler.transforms, "identity"],
-        low=np.append(scaler.low, 0.0),
-        high=np.append(scaler.high, 0.0),
-        mean=np.append(scaler.mean, 0.0),
-        scale=np.append(scaler.scale, 1.0),
-        states=scaler.states,
-    )

@@ -23,8 +23,6 @@ SPREADS = 2.0
 POPULATED = 0.02
 """Share of customers from which a retired segment's people are still there: that of the smallest segment admitted."""
 
-CHECKS = ("label_churn", "silhouette", "stability", "no_segment_vanished")
-"""What blocks promotion, in the order reasons are given."""
 SAMPLE = 3000
 """Customers whose silhouettes are compared: the difference of means is then known to about 0.003."""
 
@@ -44,15 +42,12 @@ class Comparison:
     stability_change: float
     stability_spread: float
     vanished: tuple[tuple[str, float], ...] = ()
-    n_segments: tuple[int, int] | None = None
+    n_segments: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a fit serves from now on; those of :data:`CHECKS` that it fails.
-
-    ``comparison`` is None where there was nothing to compare with.
-    """
+    """Whether a fit serves from now on; which checks it failed, and by what comparison, if there was a champion."""
 
     promoted: bool
     reason: str
@@ -63,8 +58,6 @@ class Decision:
 def consider(champion: FittedAxis | None, candidate: FittedAxis, X: pd.DataFrame, *, by_hand: bool = False) -> Decision:
     """Decide whether a candidate takes the champion's place, as of today's features.
 
-    Notes
-    -----
     Promoted without checks: an axis's first fit; a fit whose champion cannot serve, a feature it reads being no
     longer recorded; a fit whose champion has a number of segments that was ruled out by whoever started the run.
     """
@@ -115,7 +108,7 @@ def _silhouettes(
     if len(chosen) < 2:
         return 0.0, 0.0
     points = candidate.scaled(read_values(candidate, X.iloc[chosen], candidate.features_))
-    shared = SharedDistances.between(points, points[:0], np.zeros(0, dtype=np.intp))
+    shared = SharedDistances(points, points[:0], np.zeros(0, dtype=np.intp))
     difference = shared.silhouettes(new[chosen]) - shared.silhouettes(old[chosen])
     if np.isnan(difference).any():
         return 0.0, 0.0
@@ -125,8 +118,6 @@ def _silhouettes(
 def decide(comparison: Comparison, *, by_hand: bool = False) -> Decision:
     """Decide on a candidate; by hand it is promoted whatever the checks say: somebody looked at it.
 
-    Examples
-    --------
     >>> decide(Comparison(0.031, 0.0, 0.002, 0.0, 0.01)).reason
     '3.1% of customers would change segment though nothing about them changed (limit 2%)'
     >>> decide(Comparison(0.2, 0.0, 0.002, 0.0, 0.01, n_segments=(5, 4))).reason
@@ -134,9 +125,11 @@ def decide(comparison: Comparison, *, by_hand: bool = False) -> Decision:
     >>> decide(Comparison(0.004, 0.01, 0.002, 0.0, 0.01)).reason
     'all checks passed: 0.4% of customers change segment, silhouette +0.010, stability +0.000'
     """
-    faults = dict(zip(CHECKS, _faults(comparison), strict=True))
-    failed = {name: text for name, text in faults.items() if text}
-    words = "; ".join([*_other_number(comparison), *failed.values()] if failed else [])
+    failed = {check: words for check, words in _faults(comparison).items() if words}
+    old, new = comparison.n_segments
+    # Nobody who reads shares alone would guess that the number of segments differs.
+    other_number = [f"{new} segments instead of {old}"] if failed and old != new else []
+    words = "; ".join([*other_number, *failed.values()])
     if by_hand:
         return Decision(True, f"accepted by hand: {words or 'all checks passed'}", tuple(failed), comparison)
     if failed:
@@ -148,22 +141,16 @@ def decide(comparison: Comparison, *, by_hand: bool = False) -> Decision:
     return Decision(True, passed, (), comparison)
 
 
-def _other_number(c: Comparison) -> list[str]:
-    """Say that the number of segments differs, which nobody who reads shares alone would guess."""
-    old, new = c.n_segments or (0, 0)
-    return [f"{new} segments instead of {old}"] if old != new else []
-
-
-def _faults(c: Comparison) -> tuple[str, str, str, str]:
-    """What each check finds, in words; empty where it passes."""
+def _faults(c: Comparison) -> dict[str, str]:
+    """What each check that can block promotion finds, in words; empty where it passes."""
     churn = f"{c.churn:.1%} of customers would change segment though nothing about them changed (limit {MAX_CHURN:.0%})"
     gone = ", ".join(f"{segment} ({share:.1%} of customers)" for segment, share in c.vanished if share >= POPULATED)
-    return (
-        churn if c.churn >= MAX_CHURN else "",
-        _worse("silhouette", c.silhouette_change, c.silhouette_spread),
-        _worse("stability", c.stability_change, c.stability_spread),
-        f"segment vanished though its customers are still there: {gone}" if gone else "",
-    )
+    return {
+        "label_churn": churn if c.churn >= MAX_CHURN else "",
+        "silhouette": _worse("silhouette", c.silhouette_change, c.silhouette_spread),
+        "stability": _worse("stability", c.stability_change, c.stability_spread),
+        "no_segment_vanished": f"segment vanished though its customers are still there: {gone}" if gone else "",
+    }
 
 
 def _worse(name: str, change: float, spread: float) -> str:

@@ -7,7 +7,6 @@ at scoring exactly as at fitting.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +27,6 @@ _LARGEST_LOG = 700.0
 
 State = tuple[int, float, float]
 """A structural state: column, the raw value that is the state, its scaled score."""
-
-
-def _identity(x: Array) -> Array:
-    return x
 
 
 def _log1p(x: Array) -> Array:
@@ -61,7 +56,7 @@ def _expit_shrunk(y: Array) -> Array:
 
 
 TRANSFORMS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
-    "identity": (_identity, _identity),
+    "identity": (np.positive, np.positive),
     "log1p": (_log1p, _expm1),
     "signed_log1p": (_signed_log1p, _signed_expm1),
     "logit_shrunk": (_logit_shrunk, _expit_shrunk),
@@ -73,8 +68,6 @@ TRANSFORMS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]]
 def apply_transforms(values: Array, names: list[str], *, inverse: bool = False) -> Array:
     """Transform each column of ``values`` (n, d) by the transform named for it; NaN where undefined, and there alone.
 
-    Examples
-    --------
     >>> apply_transforms(np.array([[0.0, -3.0], [np.nan, 3.0]]), ["log1p", "signed_log1p"]).round(3)
     array([[ 0.   , -1.386],
            [  nan,  1.386]])
@@ -83,8 +76,6 @@ def apply_transforms(values: Array, names: list[str], *, inverse: bool = False) 
     for name in dict.fromkeys(names):
         if name not in TRANSFORMS:
             raise ValueError(f"unknown transform {name!r}; known: {', '.join(TRANSFORMS)}")
-        if name == "identity":
-            continue
         columns = [i for i, other in enumerate(names) if other == name]
         function = TRANSFORMS[name][1 if inverse else 0]
         out[:, columns] = function(out[:, columns])
@@ -135,20 +126,6 @@ class Scaler:
         states = [(int(place[i]), equals, score) for i, equals, score in self.states if columns[i]]
         return Scaler(names, self.low[columns], self.high[columns], self.mean[columns], self.scale[columns], states)
 
-    def params(self, names: list[str]) -> dict[str, dict[str, Any]]:
-        """Return the figures by feature name, ready for JSON."""
-        figures = zip(self.low, self.high, self.mean, self.scale, strict=True)
-        keys = ("winsor_low", "winsor_high", "mean", "scale")
-        rows = [dict(zip(keys, map(float, row), strict=True)) for row in figures]
-        return {
-            name: {
-                "transform": self.transforms[i],
-                **rows[i],
-                "states": [{"equals": equals, "score": score} for column, equals, score in self.states if column == i],
-            }
-            for i, name in enumerate(names)
-        }
-
 
 def clean(values: Array) -> Array:
     """Return a float64 copy in which undefined values are NaN and the rest is at most :data:`LARGEST`.
@@ -163,15 +140,11 @@ def clean(values: Array) -> Array:
 def fit_scaler(values: Array, transforms: list[str]) -> tuple[Scaler, NDArray[np.bool_]]:
     """Fit limits, means and spreads to raw values (n, d) of the customers to divide: those in no structural state.
 
-    Returns the scaler of all d features, without states, its ``scale`` 1 where nothing varies; and which vary.
-
-    Notes
-    -----
-    Limits, mean and spread come from the customers who are *divided*. Were they taken over the population, a state
-    shared by 80 % (``refund_rate`` = 0) would place the 99th percentile at the others' 95th, at 99 % it would
-    cut the others to one value, and the spread would measure how many are in the state rather than how the
-    others differ. This way one unit of distance always is one standard deviation among those who need
-    dividing.
+    Returns the scaler of all d features, without states, its ``scale`` 1 where nothing varies; and which vary. Limits,
+    mean and spread come from the customers who are *divided*. Were they taken over the population, a state shared by 80
+    % (``refund_rate`` = 0) would place the 99th percentile at the others' 95th, at 99 % it would cut the others to one
+    value, and the spread would measure how many are in the state rather than how the others differ. This way one unit
+    of distance always is one standard deviation among those who need dividing.
     """
     transformed = apply_transforms(clean(values), transforms)
     figures = [_column_figures(column) for column in transformed.T]

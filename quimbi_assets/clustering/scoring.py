@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from quimbi_assets.clustering.scaling import Array, Scaler, State
@@ -20,7 +21,26 @@ _FRAME = "frame:"
 
 
 class FittedAxis(BaseEstimator):
-    """Scoring half of :class:`quimbi_assets.clustering.model.AxisModel`, which documents the attributes."""
+    """Scoring half of :class:`quimbi_assets.clustering.model.AxisModel`, of k segments told by d columns.
+
+    ``axis`` is the prefix of segment ids. ``transforms`` are the clustering features, in order, with the name of each
+    one's transform (``scaling.TRANSFORMS``); None: every numeric column except ``n_orders``, untransformed.
+    ``structural`` are states that may be segments of their own: any column of the frame, the value that is the state,
+    its name. Customers are evidence from ``min_orders`` orders on, where the frame has ``n_orders``. Structural
+    segments are counted in ``min_k`` and ``max_k``. At most ``max_sample`` customers shape the fit, drawn by a seeded
+    hash of the index.
+
+    Attributes
+    ----------
+    features_ : list of str of length d
+        Columns read: clustering features used, in declared order, then those of states that are no feature. The others
+        are ``dropped_``, with the reason.
+    winsor_low_, winsor_high_, mean_, scale_ : ndarray of shape (d,)
+        Limits, mean and standard deviation, in transformed units.
+    cluster_centers_ : ndarray of shape (k, d)
+        In scaled space; structural segments, which have a state's name in ``structural_``, first, then by the first
+        feature. Ids and lineage are as ``segment_ids.give_ids`` gave them.
+    """
 
     features_: list[str]
     dropped_: dict[str, str]
@@ -38,25 +58,47 @@ class FittedAxis(BaseEstimator):
     stability_ari_: float
     stability_spread_: float
     lineage_: pd.DataFrame
-    axis: str
-    min_k: int
-    max_k: int
-    max_sample: int
-    structural: tuple[tuple[str, float, str], ...]
-    random_state: int
-    min_orders: int
-    temperature: float
+
+    def __init__(
+        self,
+        axis: str = "",
+        transforms: dict[str, str] | None = None,
+        *,
+        structural: tuple[tuple[str, float, str], ...] = (),
+        min_orders: int = 1,
+        min_k: int = 2,
+        max_k: int = 6,
+        max_sample: int = 50_000,
+        temperature: float = 1.0,
+        random_state: int = 0,
+    ) -> None:
+        self.axis = axis
+        self.transforms = transforms
+        self.structural = structural
+        self.min_orders = min_orders
+        self.min_k = min_k
+        self.max_k = max_k
+        self.max_sample = max_sample
+        self.temperature = temperature
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Tags:
+        """Declare to scikit-learn that NULL is allowed."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def distances(self, values: Array) -> Array:
         """Distance to every centre, without any checking: the fast path; shape (n, k).
 
         Takes raw values of ``features_``, in that order, shape (n, d), NaN where undefined.
         """
-        return distances_to(self._scaler.scale_values(values), self.cluster_centers_)
+        return distances_to(self.scaled(values), self.cluster_centers_)
 
     def scaled(self, values: Array) -> Array:
         """Raw values of ``features_`` in scaled space; shape (n, d), finite."""
-        return self._scaler.scale_values(values)
+        limits = (self.winsor_low_, self.winsor_high_)
+        return Scaler(self.transforms_, *limits, self.mean_, self.scale_, self.states_).scale_values(values)
 
     def transform(self, X: Any) -> Array:
         """Euclidean distance of every customer to every segment's centre, in scaled space; shape (n, k), at least 0.
@@ -78,8 +120,7 @@ class FittedAxis(BaseEstimator):
 
         ``"low"`` below ``min_orders`` or where every clustering feature is undefined, else ``"ok"``.
         """
-        known = evident(X, self._values(X), self.min_orders)
-        return np.where(known, "ok", "low").astype(object)
+        return np.where(evident(X, self._values(X), self.min_orders), "ok", "low").astype(object)
 
     def scaler_params(self) -> dict[str, dict[str, Any]]:
         """Return, per feature and ready for JSON, how its scaled value comes about.
@@ -88,15 +129,20 @@ class FittedAxis(BaseEstimator):
         of ``equals`` (raw value) and ``score`` (its scaled value).
         """
         check_is_fitted(self)
-        return self._scaler.params(self.features_)
+        figures = zip(self.winsor_low_, self.winsor_high_, self.mean_, self.scale_, strict=True)
+        keys = ("winsor_low", "winsor_high", "mean", "scale")
+        return {
+            name: {
+                "transform": self.transforms_[i],
+                **dict(zip(keys, map(float, row), strict=True)),
+                "states": [{"equals": equals, "score": score} for column, equals, score in self.states_ if column == i],
+            }
+            for i, (name, row) in enumerate(zip(self.features_, figures, strict=True))
+        }
 
     def _values(self, X: Any) -> Array:
         check_is_fitted(self)
         return read_values(self, X, self.features_)
-
-    @property
-    def _scaler(self) -> Scaler:
-        return Scaler(self.transforms_, self.winsor_low_, self.winsor_high_, self.mean_, self.scale_, self.states_)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state in plain types, as it is saved."""
@@ -111,12 +157,8 @@ def read_training(model: BaseEstimator, X: Any, declared: list[str] | None, othe
     """Read what fitting needs as float64, NaN for NULL, clustering features first; scikit-learn notes names and number.
 
     ``declared`` are clustering features, by default every numeric column but ``n_orders``; ``others`` are read besides,
-    where there are. Columns of an array are called ``x0``, ``x1`` ...
-
-    Raises
-    ------
-    InactiveAxisError
-        If a frame has none of the declared features.
+    where there are. Columns of an array are called ``x0``, ``x1`` ... Raises ``InactiveAxisError`` if a frame has none
+    of the declared features.
     """
     if not isinstance(X, pd.DataFrame):
         values = validate_data(model, X, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2)
@@ -162,8 +204,6 @@ def numbers(frame: pd.DataFrame, names: list[str]) -> Array:
 def distances_to(points: Array, centers: Array) -> Array:
     """Euclidean distance of every point (n, d) to every centre (k, d), in scaled space, finite; shape (n, k).
 
-    Notes
-    -----
     Differences are squared and added feature by feature rather than expanded into a matrix product: a row's
     result then does not depend, even in its last bit, on which other rows are scored with it.
     """
@@ -177,20 +217,10 @@ def distances_to(points: Array, centers: Array) -> Array:
 def memberships_from_distances(distances: ArrayLike, temperature: float = 1.0) -> Array:
     """Share of a customer that belongs to each segment of an axis; shape (n, k), 0-1, every row sums to 1.
 
-    Parameters
-    ----------
-    distances : array-like of shape (n, k)
-        Distance of each customer to each centre, at least 0; infinite is allowed.
-    temperature : float
-        Softness, above 0: small values make memberships crisp.
+    ``distances``, shape (n, k), are at least 0; infinite is allowed. The ``temperature`` is above 0: small values make
+    memberships crisp. ``m_i = exp(-d_i / t) / sum_j exp(-d_j / t)``, computed after subtracting the row's smallest
+    distance, so that nothing underflows. A row of infinite distances belongs to all segments alike.
 
-    Notes
-    -----
-    ``m_i = exp(-d_i / t) / sum_j exp(-d_j / t)``, computed after subtracting the row's smallest distance, so
-    that nothing underflows. A row of infinite distances belongs to all segments alike.
-
-    Examples
-    --------
     >>> memberships_from_distances([[0.5, 2.0, 3.5]]).round(3)
     array([[0.786, 0.175, 0.039]])
     """
@@ -211,8 +241,6 @@ def to_plain(state: dict[str, Any]) -> dict[str, Any]:
     skops, a format that refuses to run code while loading, does not know pandas' internals; and a model that holds none
     also loads under another version of pandas.
 
-    Examples
-    --------
     >>> to_plain({"k": 2, "t": pd.DataFrame({"a": [1.5]}, index=["x"])})
     {'k': 2, 'frame:t': {'columns': ['a'], 'values': [[1.5]], 'index': ['x'], 'names': [None]}}
     """

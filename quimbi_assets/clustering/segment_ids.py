@@ -4,7 +4,6 @@ Belongs here: laying two fits of an axis side by side on the same customers; seg
 others get new numbers. Does not: which fit serves (``promotion``).
 """
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,8 +40,6 @@ def closeness(old: Array, new: Array) -> Array:
 
     ``exp(-distance)``: 1 for the same place, 0.37 at one standard deviation; 0 if d is 0, nothing being known.
 
-    Examples
-    --------
     >>> closeness(np.array([[0.0, 0.0]]), np.array([[0.0, 0.0], [3.0, 4.0]])).round(4)
     array([[1.    , 0.0067]])
     """
@@ -69,8 +66,6 @@ def relate(alike: Array, table: Array | None = None) -> list[Relation]:
     Every new segment is kept, split, merged or born; every old one is kept, retired, or named as what others split from
     or merged of. Without a table of customers nothing can be seen to split or merge.
 
-    Notes
-    -----
     Matching minimises the sum of ``1 - similarity`` (Hungarian algorithm). Pairs of at least 0.5 are kept. A new
     segment that is not kept has merged from the old ones, two or more and not kept, most of whose customers it holds;
     else it split from the one old segment that most of its own customers come from, if that one is kept or has other
@@ -93,7 +88,7 @@ def relate(alike: Array, table: Array | None = None) -> list[Relation]:
         else:
             relations.append(_arrival(j, origin, gone, alike))
     explained = {relation.old for relation in relations}
-    left = (Relation(None, i, "retired", _largest(alike[i])) for i in gone if i not in explained)
+    left = (Relation(None, i, "retired", float(alike[i].max(initial=0.0))) for i in gone if i not in explained)
     return [*relations, *left]
 
 
@@ -104,7 +99,7 @@ def _arrival(j: int, origin: dict[int, int | None], gone: list[int], alike: Arra
         parts = sum(other == parent for other in origin.values())
         if parts > 1 or parent not in gone:
             return Relation(j, parent, "split", float(alike[parent, j]))
-    return Relation(j, None, "born", _largest(alike[:, j]))
+    return Relation(j, None, "born", float(alike[:, j].max(initial=0.0)))
 
 
 def _most(counts: Array) -> int | None:
@@ -113,71 +108,42 @@ def _most(counts: Array) -> int | None:
     return top if counts[top] > 0 and counts[top] >= MOSTLY * counts.sum() else None
 
 
-def _largest(values: Array) -> float:
-    return float(values.max()) if len(values) else 0.0
-
-
-class SegmentIds(NamedTuple):
-    """Who the segments of a fit are.
-
-    Parameters
-    ----------
-    segment_ids : list of str of length k
-        ``<axis>_<number>``, in the fit's order; unique.
-    named : int
-        Largest number ever given on the axis.
-    lineage : DataFrame
-        Columns ``segment_id``, ``previous_segment_id`` (None for ``born``; itself for ``retired``), ``relation``,
-        ``score`` (NaN in an axis's first fit); at least one row for every old and every new segment.
-    """
-
-    segment_ids: list[str]
-    named: int
-    lineage: pd.DataFrame
-
-
-def give_ids(fitted: FittedAxis, X: Any, champion: FittedAxis | None = None, named: int = 0) -> SegmentIds:
+def give_ids(
+    fitted: FittedAxis, X: Any, champion: FittedAxis | None = None, named: int = 0
+) -> tuple[list[str], int, pd.DataFrame]:
     """Give a fit's segments the ids of the champion's where they are the same ones, and new numbers elsewhere.
 
     ``X`` are customers, scored by both; ``named`` is the largest number given so far, where versions other than the
     champion gave more than it knows. Numbers of segments that were not kept are never given again.
+
+    Returns the ids, ``<axis>_<number>``, in the fit's order; the largest number ever given on the axis; and the
+    lineage, at least one row for every old and every new segment: ``segment_id``, ``previous_segment_id`` (None for
+    ``born``; itself for ``retired``), ``relation``, ``score`` (NaN in an axis's first fit).
     """
     prefix, k = fitted.axis or "segment", len(fitted.structural_)
-    if champion is None:
-        ids: dict[int | None, str] = {j: f"{prefix}_{named + j + 1}" for j in range(k)}
-        return SegmentIds(list(ids.values()), named + k, _lineage((ids[j], None, "born", float("nan")) for j in ids))
-    table = _shared_customers(champion, fitted, X)
-    near = closeness(*_places(champion, fitted))
-    relations = relate(similarity(near, table, champion.structural_, fitted.structural_), table)
-    old_ids = champion.segment_ids_
-    last = max(named, champion.segments_named_)
+    relations = [Relation(j, None, "born", float("nan")) for j in range(k)]
+    old_ids: list[str] = []
+    if champion is not None:
+        table = None
+        if can_score(champion, X):
+            table = contingency(champion.predict(X), fitted.predict(X), champion.k_, k)
+        near = closeness(*_places(champion, fitted))
+        relations = relate(similarity(near, table, champion.structural_, fitted.structural_), table)
+        old_ids, named = champion.segment_ids_, max(named, champion.segments_named_)
     ids = {r.new: old_ids[r.old] for r in relations if r.relation == "kept" and r.old is not None}
     fresh = [j for j in range(k) if j not in ids]
-    ids |= {j: f"{prefix}_{last + position + 1}" for position, j in enumerate(fresh)}
-    lineage = _lineage(_row(relation, ids, old_ids) for relation in relations)
-    return SegmentIds([ids[j] for j in range(k)], last + len(fresh), lineage)
-
-
-def _lineage(rows: Iterable[tuple[str, str | None, str, float]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["segment_id", "previous_segment_id", "relation", "score"])
+    ids |= {j: f"{prefix}_{named + position + 1}" for position, j in enumerate(fresh)}
+    rows = []
+    for relation in relations:
+        previous = None if relation.old is None else old_ids[relation.old]
+        rows.append((ids.get(relation.new, previous or ""), previous, relation.relation, relation.score))
+    lineage = pd.DataFrame(rows, columns=["segment_id", "previous_segment_id", "relation", "score"])
+    return [ids[j] for j in range(k)], named + len(fresh), lineage
 
 
 def can_score(model: FittedAxis, X: Any) -> bool:
     """Whether the customers have every feature a model reads."""
     return not isinstance(X, pd.DataFrame) or set(model.features_) <= set(X.columns)
-
-
-def _row(relation: Relation, ids: dict[int | None, str], old_ids: list[str]) -> tuple[str, str | None, str, float]:
-    previous = None if relation.old is None else old_ids[relation.old]
-    return (ids.get(relation.new, previous or ""), previous, relation.relation, relation.score)
-
-
-def _shared_customers(champion: FittedAxis, fitted: FittedAxis, X: Any) -> Array | None:
-    """Count customers by champion's and new segment; None if the champion cannot score them."""
-    if not can_score(champion, X):
-        return None
-    k_old, k_new = len(champion.cluster_centers_), len(fitted.cluster_centers_)
-    return contingency(champion.predict(X), fitted.predict(X), k_old, k_new)
 
 
 def _places(champion: FittedAxis, fitted: FittedAxis) -> tuple[Array, Array]:

@@ -26,12 +26,9 @@ without this limit two seeds disagreed about the number of segments on two axes,
 NEAR_BEST = 0.02
 """Silhouette within which a larger number of segments is preferred: about the difference between two samples.
 On the same 27 axes 0.02 and 0.03 choose alike; 0.05 changes five, and two seeds then agree less."""
-
-
 NEAR_LEAST_BAD = 0.2
 """Shortfall within which the champion's number of segments is preferred where none is admissible. Assumption: two
 standard errors; over eight refits the ARI of such candidates has one of 0.05-0.07 (measured spreads of 0.14-0.2)."""
-
 
 FIGURES = ("silhouette", "calinski_harabasz", "davies_bouldin", "largest_share", "smallest_share")
 LEAST_BAD = "chosen as the least bad, none being admissible: "

@@ -1,7 +1,7 @@
 """Has the population moved away from what the models were fitted on?
 
 Belongs here: the population stability index against the fit's bins, and when to recommend a refit. Does not: learning
-the bins (``clustering.summary``).
+the bins (``clustering.model``).
 """
 
 from collections.abc import Mapping

@@ -89,10 +89,13 @@ def test_a_verdict_depends_on_the_seed_alone(planted):
     assert not other["purchase_value"].figures.equals(alone["purchase_value"].figures)
 
 
-def test_the_sample_keeps_its_bounds(planted):
-    few = measure_differences(planted, ["purchase_value"], max_customers=50)
+def test_the_sample_keeps_its_bounds(planted, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("quimbi_assets.clustering.abstention.MAX_CUSTOMERS", 50)
+        few = measure_differences(planted, ["purchase_value"])
     assert few["purchase_value"].n_customers == 50
-    cheap = measure_differences(planted, ["purchase_value"], max_rows=500)
+    monkeypatch.setattr("quimbi_assets.clustering.abstention.MAX_ROWS", 500)
+    cheap = measure_differences(planted, ["purchase_value"])
     assert 5 < cheap["purchase_value"].n_customers < 100
 
 

@@ -20,32 +20,32 @@ NOBODY = np.empty((0, 2)), np.empty(0, dtype=np.intp)
 
 def test_silhouettes_equal_scikit_learns():
     points, labels = make_blobs(300, centers=4, random_state=0)
-    ours = SharedDistances.between(points, *NOBODY).silhouettes(labels)
+    ours = SharedDistances(points, *NOBODY).silhouettes(labels)
     np.testing.assert_allclose(ours, silhouette_samples(points, labels), atol=1e-4)
 
 
 def test_silhouettes_of_a_line_by_hand():
     points = np.array([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0], [9.0, 0.0]])
-    ours = SharedDistances.between(points, *NOBODY).silhouettes(np.array([0, 0, 1, 2]))
+    ours = SharedDistances(points, *NOBODY).silhouettes(np.array([0, 0, 1, 2]))
     np.testing.assert_allclose(ours, [3 / 4, 2 / 3, 0.0, 0.0], atol=1e-6)
 
 
 def test_a_structural_segment_counts_as_a_neighbour():
     points = np.array([[0.0, 0.0], [1.0, 0.0]])
     others = np.array([[0.0, 3.0], [0.0, 5.0]])
-    shared = SharedDistances.between(points, others, np.array([0, 0]))
+    shared = SharedDistances(points, others, np.array([0, 0]))
     alone = shared.silhouettes(np.array([0, 0]))
     np.testing.assert_allclose(alone[0], (4 - 1) / 4, atol=1e-6)
 
 
 def test_one_segment_in_all_has_no_silhouette():
     points = np.array([[0.0, 0.0], [1.0, 0.0]])
-    assert np.isnan(SharedDistances.between(points, *NOBODY).silhouettes(np.array([0, 0]))).all()
+    assert np.isnan(SharedDistances(points, *NOBODY).silhouettes(np.array([0, 0]))).all()
 
 
 def test_duplicated_points_in_two_places_are_perfectly_separated():
     points = np.repeat([[0.0, 0.0], [5.0, 0.0]], 10, axis=0)
-    ours = SharedDistances.between(points, *NOBODY).silhouettes(np.repeat([0, 1], 10))
+    ours = SharedDistances(points, *NOBODY).silhouettes(np.repeat([0, 1], 10))
     np.testing.assert_allclose(ours, 1.0)
 
 

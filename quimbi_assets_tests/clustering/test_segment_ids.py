@@ -227,7 +227,7 @@ def test_a_refit_that_relabels_customers_is_held():
     turned.cluster_centers_ = before.cluster_centers_ @ np.array(
         [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     )
-    turned.lineage_ = give_ids(turned, frame, before).lineage
+    turned.lineage_ = give_ids(turned, frame, before)[2]
     decision = consider(before, turned, frame)
     assert not decision.promoted
     assert "label_churn" in decision.failed

@@ -6,7 +6,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from quimbi_assets.axes import AXES, Features, fit_reference, measure
 from quimbi_assets.clustering.abstention import measure_differences
-from quimbi_assets.clustering.model import axis_model
+from quimbi_assets.clustering.axis_fit import FitOptions, axis_model
 from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
 from quimbi_assets.store import Store
@@ -43,7 +43,7 @@ def test_tickets_make_one_axis_active_and_leave_the_others_as_they_are(measured)
 def test_planted_states_are_the_dominant_segments(measured, axis, at_least):
     """Of every customer whose planted state can be seen: 2 tickets or more, or 5 orders; whatever the segment is."""
     labels, _, features, found = measured
-    model = axis_model(AXES[axis]).fit(features[axis])
+    model = axis_model(AXES[axis], FitOptions()).fit(features[axis])
     assert found[axis].with_division(model.selection_).status == "active"
     dominant = pd.Series(model.predict(features[axis]), features[axis].index)
     planted = labels[axis].dropna()
@@ -52,7 +52,7 @@ def test_planted_states_are_the_dominant_segments(measured, axis, at_least):
 
 def test_whoever_never_wrote_is_a_segment_of_their_own(measured):
     features = measured[2]["support_history"]
-    model = axis_model(AXES["support_history"]).fit(features)
+    model = axis_model(AXES["support_history"], FitOptions()).fit(features)
     never = features["n_tickets"] == 0
     assert model.structural_[0] == "no_ticket_customers"
     assert ((model.predict(features) == 0) == never).all()

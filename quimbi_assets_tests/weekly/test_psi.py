@@ -2,8 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.summary import bins_table, learn_bins
+from quimbi_assets.clustering.model import AxisModel, bins_table, learn_bins
 from quimbi_assets.weekly.psi import bin_shares, feature_drift, population_stability, recommend_refit
 
 

@@ -18,13 +18,12 @@ import pandas as pd
 
 from quimbi_assets.clustering.axis_fit import AxisFit
 from quimbi_assets.clustering.candidates import BOOTSTRAP_SIZE, N_BOOTSTRAPS, N_INIT, SILHOUETTE_SAMPLE
-from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.model import AxisModel, bins_table
 from quimbi_assets.clustering.noise_test import NoiseTest
 from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.clustering.quality import effective_segments
 from quimbi_assets.clustering.scaling import WINSOR
 from quimbi_assets.clustering.selection import chosen_subset
-from quimbi_assets.clustering.summary import bins_table
 from quimbi_assets.resources.mlflow.registry import HELD, PASSED, LoadedModel
 from quimbi_assets.resources.mlflow.runs import STORE_REFERENCE, Run, Tracking
 
