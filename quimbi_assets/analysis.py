@@ -10,7 +10,7 @@ from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,10 @@ from quimbi_assets.history import History
 from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Chunk, Table, open_table
-from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers, hashed
+from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers
 from quimbi_assets.ingest.policy import Report, purchases
-from quimbi_assets.ingest.prepare import Preparation
-from quimbi_assets.ingest.survey import survey
+from quimbi_assets.ingest.prepare import Preparation, Prepared
+from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.instants import Instant, to_instant, zoned
 from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
 from quimbi_assets.pipeline import FittedStore, fit_store, require_population, score_store
@@ -45,6 +45,8 @@ By = Literal["name", "id"]
 SPECS = {"orders": tables.ORDERS, "items": tables.ORDER_ITEMS, "tickets": tables.SUPPORT_TICKETS}
 MOST_REFUSED = 0.5
 """Share of a table's rows from which it is taken for another kind of table."""
+LARGEST_SEED = 2**32 - 1
+"""NumPy's."""
 
 
 def open_store(
@@ -60,22 +62,13 @@ def open_store(
 ) -> "StoreAnalysis":
     """Open a store to look at: without ``orders``, one that was loaded into the database, with its own settings.
 
-    Parameters
-    ----------
-    orders, items, tickets : DataFrame, str or Path, optional
-        Frames, or CSV or Parquet files, with columns under any name that ``quimbi load`` understands. Without
-        ``items``, lines are taken from orders that are a line export. Tickets find their customers by ``customer_id``
-        or by e-mail, where orders carry it too; by other ids only in the database.
-    time_zone : str
-        IANA name of the store's clock.
-    currency : str, optional
-        ISO 4217; by default that of most orders.
+    Orders, items and tickets are frames, or CSV or Parquet files, with columns under any name that ``quimbi load``
+    understands. Without ``items``, lines are taken from orders that are a line export. Tickets find their customers by
+    ``customer_id`` or by e-mail, where orders carry it too; by other ids only in the database. The currency is by
+    default that of most orders.
 
-    Raises
-    ------
-    BadInputError
-        If a table or an option cannot be used, more than half of a table's rows are refused, no ticket is of a customer
-        with orders, or there is no such store.
+    It is a ``BadInputError`` if a table or an option cannot be used, more than half of a table's rows are refused, no
+    ticket is of a customer with orders, or there is no such store.
     """
     is_path = isinstance(store_id, str) and (Path(store_id).is_file() or Path(store_id).suffix in (".csv", ".parquet"))
     if not isinstance(store_id, str) or (orders is None and is_path):
@@ -89,14 +82,15 @@ def open_store(
     opened = {name: _table(name, table) for name, table in sent.items() if table is not None}
     if items is None and is_line_export(opened["orders"].columns):
         opened["items"] = opened["orders"]
-    store, accepted = _accepted(store, opened)
-    notes = []
-    if "tickets" in accepted:
-        accepted["tickets"], note = _of_customers(accepted["tickets"], accepted["orders"])
+    surveys = {name: survey(opened[name], spec, name) for name, spec in SPECS.items() if name in opened}
+    store = replace(store, currency=store.currency or surveys["orders"].currency)
+    prepared = _prepared(store, opened, surveys)
+    rows, notes = {name: table.accepted for name, table in prepared.items()}, []
+    if "tickets" in prepared:
+        rows["tickets"], note = _of_customers(prepared, surveys)
         notes.append(note)
-    rows = {name: table.rows for name, table in accepted.items()}
     canonical, report = purchases(rows["orders"], rows.get("items"), rows.get("tickets"), store)
-    refused = {SPECS[name].name: table.refused for name, table in accepted.items()}
+    refused = {SPECS[name].name: table.refused for name, table in prepared.items()}
     return StoreAnalysis(History(store, canonical), report, refused, notes)
 
 
@@ -125,52 +119,38 @@ def _table(name: str, sent: Sent) -> Table:
     return Table.of(Chunk(pd.concat(frames, ignore_index=True), broken))
 
 
-class _Accepted(NamedTuple):
-    """What of a table can be used: its rows, the keys that say whose they are, and the kinds of these."""
-
-    rows: pd.DataFrame
-    keys: pd.DataFrame
-    kinds: dict[str, str]
-    refused: pd.DataFrame
-
-
-def _accepted(store: Store, found: Mapping[str, Table]) -> tuple[Store, dict[str, _Accepted]]:
-    """Sort tables into accepted and refused rows, orders before their lines; the store gets its orders' currency."""
-    now, known = pd.Timestamp.now("UTC"), IdSet()
-    accepted: dict[str, _Accepted] = {}
-    for name in [name for name in SPECS if name in found]:
-        surveyed = survey(found[name], SPECS[name], name)
-        preparation = Preparation(surveyed, store.time_zone, now, store.currency or surveyed.currency, known)
-        (prepared,) = (preparation.prepare(chunk) for chunk in found[name].chunks(None))
-        n_refused, n_read = len(prepared.refused), preparation.tally.n_read
+def _prepared(store: Store, found: Mapping[str, Table], surveys: Mapping[str, Survey]) -> dict[str, Prepared]:
+    """Sort tables into accepted and refused rows, orders before their lines."""
+    now, prepared, known = pd.Timestamp.now("UTC"), {}, IdSet()
+    for name, surveyed in surveys.items():
+        preparation = Preparation(surveyed, store.time_zone, now, store.currency, known)
+        (prepared[name],) = map(preparation.prepare, found[name].chunks(None))
+        n_refused, n_read = preparation.tally.n_refused, preparation.tally.n_read
         if n_refused > MOST_REFUSED * n_read:
-            why = prepared.refused["reason"].value_counts().index[0]
+            why = prepared[name].refused["reason"].value_counts().index[0]
             raise BadInputError(f"{n_refused:,} of {n_read:,} {name} are refused, most often: {why}")
-        kinds = {key: kind for key, kind in surveyed.person.items() if key != surveyed.columns.get("customer_id")}
-        kinds = surveyed.person if name == "tickets" else kinds
-        accepted[name] = _Accepted(prepared.accepted, prepared.persons, kinds, prepared.refused)
-        if name == "orders":
-            known = IdSet.of([hashed(prepared.accepted["order_id"])])
-            store = replace(store, currency=store.currency or surveyed.currency)
-    return store, accepted
+        known = IdSet.of(preparation.accepted_ids) if name == "orders" else known
+    return prepared
 
 
-def _of_customers(tickets: _Accepted, orders: _Accepted) -> tuple[_Accepted, str]:
+def _of_customers(prepared: Mapping[str, Prepared], surveys: Mapping[str, Survey]) -> tuple[pd.DataFrame, str]:
     """Return tickets with the customers of the orders, or a key that no order has; and what there is to say of it."""
-    customers = orders.rows["customer_id"]
-    addresses = addresses_of(orders.keys[list(orders.kinds)], customers, orders.rows["order_date"])
-    writers, best = find_customers(tickets.keys, tickets.kinds, customers, addresses)
-    n_tickets = len(tickets.rows)
+    orders, tickets, kinds = prepared["orders"], prepared["tickets"], surveys["tickets"].person
+    customers = orders.accepted["customer_id"]
+    keys = orders.persons[surveys["orders"].address_columns]
+    addresses = addresses_of(keys, customers, orders.accepted["order_date"])
+    writers, best = find_customers(tickets.persons, kinds, customers, addresses)
+    n_tickets = len(tickets.accepted)
     if best is None:
         raise BadInputError(
-            f"none of {n_tickets:,} tickets is of a customer who has orders (tried: {', '.join(tickets.kinds)}): give "
+            f"none of {n_tickets:,} tickets is of a customer who has orders (tried: {', '.join(kinds)}): give "
             "tickets with the orders' customer_id, or orders with e-mail addresses beside it"
         )
     named = writers
-    for key, kind in tickets.kinds.items():
-        named = named.fillna(f"{kind}:" + tickets.keys[key])
+    for key, kind in kinds.items():
+        named = named.fillna(f"{kind}:" + tickets.persons[key])
     note = f"{writers.count():,} of {n_tickets:,} tickets belong to {writers.nunique():,} known customers (by {best})"
-    return tickets._replace(rows=tickets.rows.assign(customer_id=named)), note
+    return tickets.accepted.assign(customer_id=named), note
 
 
 @dataclass(frozen=True, repr=False)
@@ -212,25 +192,17 @@ class StoreAnalysis:
     ) -> "Discovery":
         """Find the segments, ``min_k`` to ``max_k`` of them, of every axis or of some.
 
-        Parameters
-        ----------
-        ai_naming : bool
-            Let Claude name the segments (``ANTHROPIC_API_KEY``); by rule otherwise.
-        as_of : Instant or str, optional
-            Blind to anything later; by default the end of the last order's day.
-        random_state : int
-            Same data and seed, same result.
-
-        Raises
-        ------
-        BadInputError
-            If there are fewer customers than ``min_population``, or an option cannot be.
-        UnknownAxisError
-            If an axis does not exist.
+        Nothing at or after ``as_of`` is seen, by default the end of the last order's day. With ``ai_naming`` Claude
+        names the segments (``ANTHROPIC_API_KEY``), else a rule does. Same data and seed, same result. An axis that does
+        not exist is an ``UnknownAxisError``, an option that cannot be or too few customers a ``BadInputError``.
         """
         if not (isinstance(min_k, Integral) and isinstance(max_k, Integral) and 2 <= min_k <= max_k):
             raise BadInputError(f"min_k {min_k}, max_k {max_k}: need 2 <= min_k <= max_k, in whole numbers")
-        axes = [axes] if isinstance(axes, str) else axes if axes is None else list(axes)
+        if not (isinstance(random_state, Integral) and 0 <= random_state <= LARGEST_SEED):
+            raise BadInputError(f"random_state {random_state!r}: need a whole number from 0 to {LARGEST_SEED}")
+        if not isinstance(axes, Iterable | None):
+            raise BadInputError(f"axes {axes!r}: give the name of an axis, or a list of names")
+        axes = [axes] if isinstance(axes, str) else axes if axes is None else [str(axis) for axis in axes]
         if axes == []:
             raise BadInputError("no axis was asked for; leave axes out for all of them")
         history = self.history.until(None if as_of is None else to_instant(as_of, "as_of"))
@@ -354,6 +326,8 @@ class Discovery:
         ``strength``, and ``archetype``: its ``id`` and ``name``. A customer who is unknown, or none, is a
         ``BadInputError``.
         """
+        if not isinstance(customer_ids, Iterable | int):
+            raise BadInputError(f"customers are asked for by their ids, not by {customer_ids!r}")
         ids = [customer_ids] if isinstance(customer_ids, (str, int)) else customer_ids
         wanted = pd.Index([str(customer) for customer in ids], name="customer_id")
         if wanted.empty:

@@ -105,7 +105,7 @@ def _typed(name: str, value: Any) -> Any:
         "at": Instant,
         "recorded": frozenset,
         "segment_ids": tuple,
-        "store": lambda given: Store.from_json(json.dumps(given)),
+        "store": Store.from_json,
     }
     return readers[name](value) if name in readers else value
 

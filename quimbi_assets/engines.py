@@ -48,11 +48,8 @@ class SpreadingEngine(Engine, Protocol):
 class DuckEngine:
     """DuckDB in memory, private to one piece of work; use as a context manager.
 
-    Parameters
-    ----------
-    threads : int or None
-        None leaves it to DuckDB (all cores). With several, floating-point sums are taken in another order every time:
-        features are computed with one thread a part of the customers, so that the same data give the same bytes.
+    `threads` None leaves it to DuckDB (all cores). With several, floating-point sums are taken in another order every
+    time: features are computed with one thread a part of the customers, so that the same data give the same bytes.
     """
 
     dialect = "duckdb"
@@ -60,7 +57,8 @@ class DuckEngine:
     def __init__(self, threads: int | None = None) -> None:
         import duckdb
 
-        config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": _spill_directory()}
+        spill = Path(tempfile.gettempdir()) / f"quimbi-spill-{os.getpid()}"
+        config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(spill)}
         if threads is not None:
             config["threads"] = threads
         self._connection = duckdb.connect(config=config)
@@ -121,7 +119,3 @@ class DuckEngine:
         path = place.path if is_local else str(place)
         found = f"{path}/*.parquet" if place.is_dir() else path
         return "read_parquet('" + found.replace("'", "''") + "')"
-
-
-def _spill_directory() -> str:
-    return str(Path(tempfile.gettempdir()) / f"quimbi-spill-{os.getpid()}")

@@ -113,14 +113,14 @@ def visible_tickets() -> ir.Table:
     tickets = _raw("raw_tickets").filter(lambda t: t.created_at < t.observation_end)
     known_from = tickets.resolved_at.fill_null(tickets.first_response_at).fill_null(tickets.created_at)
     known = known_from < tickets.observation_end
-    missing, unrated = ibis.null("timestamp(6)"), ibis.null("float64")
+    happened = {
+        "first_response_at": tickets.first_response_at < tickets.observation_end,
+        "resolved_at": tickets.resolved_at < tickets.observation_end,
+        "satisfaction_score": known,
+        "reopen_count": known,
+    }
     return tickets.mutate(
-        first_response_at=(tickets.first_response_at < tickets.observation_end).ifelse(
-            tickets.first_response_at, missing
-        ),
-        resolved_at=(tickets.resolved_at < tickets.observation_end).ifelse(tickets.resolved_at, missing),
-        satisfaction_score=known.ifelse(tickets.satisfaction_score, unrated),
-        reopen_count=known.ifelse(tickets.reopen_count, unrated),
+        **{c: is_past.ifelse(tickets[c], ibis.null(tickets[c].type())) for c, is_past in happened.items()}
     )
 
 
@@ -134,27 +134,17 @@ class Frames(NamedTuple):
 
 @dataclass(frozen=True)
 class History:
-    """What a store had recorded of its customers before an instant.
-
-    Parameters
-    ----------
-    store : Store
-        Clock, currency, opening hours.
-    tables : mapping of table to Arrow table or Parquet location
-        ``raw_orders``, ``raw_items`` and ``raw_tickets`` in canonical form, rows of one customer together.
-    at : Instant, optional
-        Exclusive; None: the end of the last order's local day.
-    within : str
-        SQL condition on ``customer_id``; empty: all customers.
-    wanted : pyarrow Table, optional
-        ``customer_id`` of the customers looked at; None: all that meet the condition.
-    """
+    """What a store had recorded of its customers before an instant."""
 
     store: Store
     tables: Mapping[str, "pa.Table | UPath"] = field(repr=False)
+    """``raw_orders``, ``raw_items`` and ``raw_tickets`` in canonical form, rows of one customer together."""
     at: Instant | None = None
+    """Exclusive; None: the end of the last order's local day."""
     within: str = ""
+    """SQL condition on ``customer_id``; empty: all customers."""
     wanted: pa.Table | None = field(default=None, repr=False)
+    """``customer_id`` of the customers looked at; None: all that meet the condition."""
 
     @classmethod
     def from_frames(
@@ -183,7 +173,7 @@ class History:
 
     def of(self, customers: pa.Array | pd.Index) -> "History":
         """Return the history of some of the customers alone, as of the same instant."""
-        ids = pa.array(customers, pa.string()) if not isinstance(customers, pa.ChunkedArray) else customers
+        ids = pa.array(customers, pa.string())
         if self.wanted is not None:
             ids = ids.filter(pc.is_in(ids, self.wanted["customer_id"].combine_chunks()))
         bounds = pc.min_max(ids).as_py()
@@ -251,8 +241,8 @@ class History:
     @cached_property
     def span(self) -> tuple[Instant, Instant]:
         """Instants of the first and the last visible order."""
-        found = self._figures("span")
-        return Instant(found["first_order"] or NOTHING), Instant(found["last_order"] or NOTHING)
+        figures = self._figures("span")
+        return Instant(figures["first_order"] or NOTHING), Instant(figures["last_order"] or NOTHING)
 
     @cached_property
     def n_products(self) -> int:
@@ -277,12 +267,12 @@ class History:
         if not figures["orders"]["n"]:
             every = {f"{name.removeprefix('raw_')}.{c}" for name, columns in CANONICAL.items() for c in columns}
             return frozenset({*every, "orders.time_of_day", "orders.refund", "tickets.topic"})
-        found = {f"{table}.{c}" for table, counts in figures.items() for c, n in counts.items() if n and c != "n"}
-        if {"orders.refund_amount", "items.refund_amount"} & found:
-            found.add("orders.refund")
-        if {"tickets.tags", "tickets.subject"} & found:
-            found.add("tickets.topic")
-        return frozenset(found)
+        filled = {f"{table}.{c}" for table, counts in figures.items() for c, n in counts.items() if n and c != "n"}
+        either = {
+            "orders.refund": {"orders.refund_amount", "items.refund_amount"},
+            "tickets.topic": {"tickets.tags", "tickets.subject"},
+        }
+        return frozenset(filled | {name for name, columns in either.items() if columns & filled})
 
     def frames(self) -> Frames:
         """Return the canonical rows of visible orders and tickets in pandas; meant for a bounded number of customers.
@@ -367,22 +357,8 @@ def _recorded_items() -> ir.Table:
 
 
 def _rows_a_customer() -> ir.Table:
-    orders, items = orders_before(), visible_items()
-    lines = items.group_by("customer_id").agg(n_lines=items.count())
-    counted = orders.group_by("customer_id").agg(n_orders=orders.count()).left_join(lines, "customer_id")
-    zero = ibis.literal(0, "int64")
-    n_rows = (counted.n_orders + counted.n_lines.fill_null(zero)).cast("int64")
-    return counted.select("customer_id", n_rows=n_rows).order_by("customer_id")
-
-
-def _population() -> ir.Table:
-    orders = orders_before()
-    return orders.group_by("customer_id").agg(n_orders=orders.count().cast("int64")).order_by("customer_id")
-
-
-def _writers() -> ir.Table:
-    tickets, orders = visible_tickets(), orders_before().select("customer_id").distinct()
-    return tickets.anti_join(orders, "customer_id").aggregate(n=lambda t: t.customer_id.nunique())
+    rows = orders_before().select("customer_id").union(visible_items().select("customer_id"))
+    return rows.group_by("customer_id").agg(n_rows=rows.count().cast("int64")).order_by("customer_id")
 
 
 def _days() -> ir.Table:
@@ -394,13 +370,19 @@ def _days() -> ir.Table:
 
 
 _QUESTIONS = {
-    "population": _population,
+    "population": lambda: (
+        orders_before().group_by("customer_id").agg(n_orders=lambda t: t.count().cast("int64")).order_by("customer_id")
+    ),
     "customers": lambda: orders_before().aggregate(n=lambda t: t.customer_id.nunique()),
     "span": lambda: orders_before().aggregate(
         first_order=lambda t: t.order_date.min(), last_order=lambda t: t.order_date.max()
     ),
     "products": lambda: visible_items().aggregate(n=lambda t: t.product_id.nunique()),
-    "writers": _writers,
+    "writers": lambda: (
+        visible_tickets()
+        .anti_join(orders_before().select("customer_id").distinct(), "customer_id")
+        .aggregate(n=lambda t: t.customer_id.nunique())
+    ),
     "recorded orders": _recorded_orders,
     "recorded items": _recorded_items,
     "recorded tickets": lambda: _counts(visible_tickets(), CANONICAL["raw_tickets"]),

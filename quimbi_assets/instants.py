@@ -27,12 +27,9 @@ def zone(name: str) -> ZoneInfo:
 
 
 def to_instant(value: str | date | datetime | pd.Timestamp, what: str = "instant") -> Instant:
-    """Read an instant, text in ISO 8601 among them; what carries no offset is UTC. `what` is its name in a message.
+    """Read an instant, text in ISO 8601 among them; what carries no offset is UTC.
 
-    Raises
-    ------
-    BadInputError
-        If it is none.
+    What is none is a ``BadInputError``, in which it is called `what`.
 
     Examples
     --------
@@ -41,15 +38,11 @@ def to_instant(value: str | date | datetime | pd.Timestamp, what: str = "instant
     """
     try:
         stamp = pd.Timestamp(value)
-    except ValueError as error:
-        raise BadInputError(_unreadable(what, value)) from error
+    except ValueError:
+        stamp = pd.NaT
     if pd.isna(stamp):
-        raise BadInputError(_unreadable(what, value))
+        raise BadInputError(f"{what} {str(value)!r} is not a date or time; write it as 2025-06-30 or 2025-06-30T12:00Z")
     return stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None)
-
-
-def _unreadable(what: str, value: object) -> str:
-    return f"{what} {str(value)!r} is not a date or time; write it as 2025-06-30 or 2025-06-30T12:00Z"
 
 
 def zoned(instant: Instant) -> datetime:
@@ -88,12 +81,7 @@ def end_of_day(last: Instant, time_zone: str) -> Instant:
 
 
 def parse_week(text: str) -> date:
-    """Return the Monday that opens a week.
-
-    Raises
-    ------
-    BadInputError
-        If it is no date, or no Monday; the message names the Monday of that week.
+    """Read a week, named by the Monday that opens it; no date or another day is a ``BadInputError``.
 
     Examples
     --------

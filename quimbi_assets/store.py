@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -21,145 +21,110 @@ SNAPSHOTS = ("weekly", "never")
 
 
 @dataclass(frozen=True)
-class BusinessHours:
+class _Settings:
+    """What is kept as JSON text."""
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | Mapping[str, Any] | None) -> Self:
+        """Return the settings that `text`, or its parsed form, describes.
+
+        What it leaves out takes the default, what a later version wrote is left out.
+        """
+        recorded = json.loads(text) if isinstance(text, str) else (text or {})
+        values = {part.name: recorded[part.name] for part in fields(cls) if part.name in recorded}
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class BusinessHours(_Settings):
     """Opening hours, local, Monday to Friday: an order at ``opens`` counts, one at ``closes`` does not."""
 
     opens: int = 9
     closes: int = 17
 
-    @classmethod
-    def of(cls, recorded: Mapping[str, Any] | None) -> "BusinessHours":
-        """Return the hours that a store gave; the usual ones where it gave none."""
-        return cls(**{name: int(value) for name, value in _fields_of(cls, recorded).items()})
-
 
 @dataclass(frozen=True)
-class OrderPolicy:
-    """What a store counts as a purchase.
+class OrderPolicy(_Settings):
+    """What a store counts as a purchase; statuses and kinds in lower case.
 
-    Parameters
-    ----------
-    dropped_statuses : tuple of str
-        Statuses (lower case) of orders that are no purchases.
-    drop_guests : bool
-        Drop orders without a customer: nobody's behaviour can be read from them.
-    gift_card_kinds : tuple of str
-        Values (lower case) of ``product_type`` or ``category`` that mark a gift card: buying one is a deposit, not
-        a purchase; it becomes one when it is spent.
-    currency : str or None
-        Keep only orders in this currency; None: the store's.
+    Examples
+    --------
+    >>> OrderPolicy.from_json(OrderPolicy(drop_guests=False).to_json()).drop_guests
+    False
     """
 
     dropped_statuses: tuple[str, ...] = ("test", "cancelled", "canceled", "voided", "void", "draft", "failed")
     drop_guests: bool = True
+    """Without a customer: nobody's behaviour can be read from them."""
     gift_card_kinds: tuple[str, ...] = ("gift card", "gift cards", "gift_card", "gift_cards", "gift-card", "giftcard")
+    """Values of ``product_type`` or ``category``: buying a gift card is a deposit, a purchase when it is spent."""
     currency: str | None = None
-
-    def to_json(self) -> str:
-        """Return the policy as JSON text, as ``stores.order_policy`` keeps it.
-
-        Examples
-        --------
-        >>> OrderPolicy.from_json(OrderPolicy(drop_guests=False).to_json()).drop_guests
-        False
-        """
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping[str, Any]) -> "OrderPolicy":
-        """Return the policy that `text` (or its parsed form) describes; what it leaves out takes the default."""
-        values = _fields_of(cls, text)
-        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return cls(**values)
+    """Of the orders that count; None: the store's."""
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(_Settings):
     """How a store's orders are to be read.
 
-    Parameters
-    ----------
-    time_zone : str
-        IANA name.
-    currency : str or None
-        ISO 4217; None: the currency most of its orders are in.
-    business_hours : mapping or None
-        As the store gave them; see ``hours``.
+    Examples
+    --------
+    >>> Store.from_json(Store("mine", "Europe/Berlin", "EUR").to_json()).time_zone
+    'Europe/Berlin'
     """
 
     store_id: str = "store"
     time_zone: str = "UTC"
     currency: str | None = None
+    """None: the one most of its orders are in."""
     policy: OrderPolicy = field(default_factory=OrderPolicy)
     business_hours: Mapping[str, Any] | None = None
+    """As the store gave them; see ``hours``."""
 
     @property
     def hours(self) -> BusinessHours:
         """Opening hours."""
-        return BusinessHours.of(self.business_hours)
+        hours = BusinessHours.from_json(self.business_hours)
+        return BusinessHours(int(hours.opens), int(hours.closes))
 
     def checked(self) -> "Store":
-        """Return itself with its currency in capitals.
-
-        Raises
-        ------
-        BadInputError
-            If its time zone is unknown, or its currency no code.
-        """
+        """Return itself with its currency in capitals; a zone or currency there is not is a ``BadInputError``."""
         zone(self.time_zone)
         return replace(self, currency=currency_code(self.currency))
 
-    def to_json(self) -> str:
-        """Return the store as JSON text, as it rests beside its history."""
-        return json.dumps(asdict(self), sort_keys=True)
-
     @classmethod
-    def from_json(cls, text: str) -> "Store":
-        """Return the store that ``to_json`` described.
-
-        Examples
-        --------
-        >>> Store.from_json(Store("mine", "Europe/Berlin", "EUR").to_json()).time_zone
-        'Europe/Berlin'
-        """
-        recorded = json.loads(text)
-        return cls(**{**recorded, "policy": OrderPolicy.from_json(recorded["policy"])})
+    def from_json(cls, text: str | Mapping[str, Any] | None) -> Self:
+        """Return the store that `text`, or its parsed form, describes."""
+        store = super().from_json(text)
+        policy: Any = store.policy
+        return replace(store, policy=OrderPolicy.from_json(policy))
 
 
 @dataclass(frozen=True)
-class StorePlan:
-    """What is done for a store unasked, and when.
+class StorePlan(_Settings):
+    """What is done for a store unasked, and when, on its clock; a value that cannot be is a ``BadInputError``.
 
-    Parameters
-    ----------
-    weekday : str
-        Day of the weekly work.
-    hour : int
-        Hour of that day, 0-23, on the store's clock.
-    refit : str
-        How often models are fitted anew: ``weekly``, ``monthly`` (the first such weekday of a month) or ``never``.
-    snapshot : str
-        Whether the week that ended is recorded: ``weekly`` or ``never``.
-    stale_after_days : int
-        Days since the newest order, and since the last profiles, after which the store counts as stale.
-    repeat_after_weeks : int
-        Weeks in which a customer the store was told of is not named again.
-    holdout_share : float
-        Share of customers, 0 to below 1, the store is never told of, so that what acting brings can be measured.
-
-    Raises
-    ------
-    BadInputError
-        If a value cannot be, with what it may be.
+    Examples
+    --------
+    >>> StorePlan.from_json('{"hour": 7}').hour, StorePlan.from_json(None).weekday
+    (7, 'monday')
     """
 
     weekday: str = "monday"
     hour: int = 5
     refit: str = "monthly"
+    """How often models are fitted anew; ``monthly``: on the first such weekday of a month."""
     snapshot: str = "weekly"
+    """Whether the week that ended is recorded."""
     stale_after_days: int = 9
+    """Since the newest order, and since the last profiles."""
     repeat_after_weeks: int = 8
+    """Until a customer the store was told of may be named again."""
     holdout_share: float = 0.1
+    """Of customers the store is never told of, so that what acting brings can be measured."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -174,21 +139,6 @@ class StorePlan:
         ):
             if not is_right:
                 raise BadInputError(f"{name} {getattr(self, name)} cannot be used: give {range_}")
-
-    def to_json(self) -> str:
-        """Return the plan as JSON text, as ``stores.plan`` keeps it."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str | Mapping[str, Any] | None) -> "StorePlan":
-        """Return the plan that ``text`` (or its parsed form) describes; what it leaves out takes the default.
-
-        Examples
-        --------
-        >>> StorePlan.from_json('{"hour": 7}').hour, StorePlan.from_json(None).weekday
-        (7, 'monday')
-        """
-        return cls(**_fields_of(cls, text))
 
     def last_due(self, now: pd.Timestamp, time_zone: str) -> pd.Timestamp:
         """Return when the weekly work was last due, at or before ``now`` (with zone), in the store's zone.
@@ -221,19 +171,7 @@ class StorePlan:
 
 
 def currency_code(currency: str | None) -> str | None:
-    """Return a currency's code in capitals.
-
-    Raises
-    ------
-    BadInputError
-        If it is no code of three letters.
-    """
+    """Return a currency's code in capitals; one that is not three letters is a ``BadInputError``."""
     if currency is not None and not re.fullmatch(r"[A-Za-z]{3}", currency.strip()):
         raise BadInputError(f"currency {currency!r} cannot be used: give its three-letter code, such as USD or EUR")
     return currency and currency.strip().upper()
-
-
-def _fields_of(cls: type, text: str | Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what JSON text (or its parsed form) says of a class's fields; what a later version wrote is left out."""
-    recorded = json.loads(text) if isinstance(text, str) else (text or {})
-    return {part.name: recorded[part.name] for part in fields(cls) if part.name in recorded}

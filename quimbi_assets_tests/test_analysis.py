@@ -169,6 +169,18 @@ def test_what_cannot_be_is_said(made, discovery):
         discovery.store.discover(min_k=5, max_k=2)
     with pytest.raises(BadInputError, match="no axis was asked for"):
         discovery.store.discover([])
+    for option, message in (
+        ({"axes": 5}, "axes 5: give the name of an axis, or a list of names"),
+        ({"random_state": "x"}, "random_state 'x': need a whole number from 0 to"),
+        ({"random_state": -1}, "random_state -1: need a whole number from 0 to"),
+    ):
+        with pytest.raises(BadInputError, match=message):
+            discovery.store.discover(**option)
+    with pytest.raises(UnknownAxisError, match="unknown axis 5"):
+        discovery.store.discover([5])
+    for nobody in (None, 1.5):
+        with pytest.raises(BadInputError, match=f"customers are asked for by their ids, not by {nobody}"):
+            discovery.profile(nobody)
     with pytest.raises(UnknownAxisError, match="there are: purchase_frequency, purchase_value"):
         discovery.memberships("return_behavior")
     with pytest.raises(BadInputError, match="no such file"):

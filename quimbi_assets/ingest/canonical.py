@@ -16,41 +16,35 @@ from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import Signs, rounded_ids, text_signs
 from quimbi_assets.instants import naive_utc, zone
 
-ORDERS = {
-    "order_id": "string",
-    "customer_id": "string",
-    "order_date": "timestamp(6)",
-    "order_date_local": "timestamp(6)",
-    "total_price": "float64",
-    "discount_amount": "float64",
-    "refund_amount": "float64",
-    "source": "string",
+_TYPES: Mapping[tables.Kind, str] = {
+    "text": "string",
+    "labels": "string",
+    "money": "float64",
+    "number": "float64",
+    "whole": "int64",
+    "date": "timestamp(6)",
 }
-ITEMS = {
-    "customer_id": "string",
-    "order_id": "string",
-    "line_no": "int64",
-    "product_id": "string",
-    "category": "string",
-    "product_type": "string",
-    "quantity": "float64",
-    "price": "float64",
-    "refund_amount": "float64",
-    "refunded_at": "timestamp(6)",
-}
-TICKETS = {
-    "ticket_id": "string",
-    "customer_id": "string",
-    "created_at": "timestamp(6)",
-    "created_at_local": "timestamp(6)",
-    "channel": "string",
-    "subject": "string",
-    "tags": "string",
-    "first_response_at": "timestamp(6)",
-    "resolved_at": "timestamp(6)",
-    "satisfaction_score": "float64",
-    "reopen_count": "float64",
-}
+
+
+def _typed(spec: tables.TableSpec, names: str) -> dict[str, str]:
+    """Return columns with the types that their table declares; a line's customer is its order's."""
+    kinds = {column.name: column.kind for column in (*tables.ORDERS.declared, *spec.declared)}
+    return {name: _TYPES[kinds[name.removesuffix("_local")]] for name in names.split()}
+
+
+ORDERS = _typed(
+    tables.ORDERS,
+    "order_id customer_id order_date order_date_local total_price discount_amount refund_amount source",
+)
+ITEMS = _typed(
+    tables.ORDER_ITEMS,
+    "customer_id order_id line_no product_id category product_type quantity price refund_amount refunded_at",
+)
+TICKETS = _typed(
+    tables.SUPPORT_TICKETS,
+    "ticket_id customer_id created_at created_at_local channel subject tags first_response_at resolved_at "
+    "satisfaction_score reopen_count",
+)
 CANONICAL: Mapping[str, Mapping[str, str]] = {"raw_orders": ORDERS, "raw_items": ITEMS, "raw_tickets": TICKETS}
 """Tables by name, columns with their Ibis types. Times are naive UTC, ``_local`` ones naive on the store's clock."""
 

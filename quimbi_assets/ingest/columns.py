@@ -65,24 +65,21 @@ def person_columns(columns: Iterable[str], spec: TableSpec) -> dict[str, str]:
     return {names[name]: kind for kind, spellings in spec.person.items() for name in spellings.split() if name in names}
 
 
-def find_columns(columns: Iterable[str], filled: Collection[str], spec: TableSpec, where: str) -> dict[str, str]:
-    """Return canonical name → the file's, for every column of the table that is among those `filled`.
-
-    A required column that is missing or wholly NULL is a ``BadInputError``, in which the file is called `where`.
-    """
-    columns = list(columns)
+def find_columns(columns: Iterable[str], filled: Collection[str], spec: TableSpec) -> dict[str, str]:
+    """Return canonical name → the file's, for every column of the table that is among those `filled`."""
     possible = candidates(columns, spec)
-    best = {name: next((c for c in those if c in filled), None) for name, those in possible.items()}
-    missing = [column for column in spec.required if best[column] is None]
-    if missing:
-        column = missing[0]
+    return {name: column for name, those in possible.items() for column in reversed(those) if column in filled}
+
+
+def require_columns(columns: Collection[str], found: Collection[str], spec: TableSpec, where: str) -> None:
+    """Refuse a file, called `where`, if a required column is missing or wholly NULL: not among those `found`."""
+    if column := next((column for column in spec.required if column not in found), None):
         accepted = ", ".join(spec.aliases[column])
         empty = " (it is there but empty in every row)" if by_name(columns).keys() & set(spec.aliases[column]) else ""
         raise BadInputError(
             f"{where} has no column {column}{empty}: it has {', '.join(columns)}; "
             f"rename one of them to {column} (accepted: {accepted})"
         )
-    return {name: column for name, column in best.items() if column is not None}
 
 
 def order_status(frame: pd.DataFrame, found: dict[str, str]) -> pd.Series | None:

@@ -33,15 +33,9 @@ CHUNK_BYTES = 16 << 20
 """The same for a CSV file: about as many lines of 60 to 70 bytes. No line may be longer."""
 
 _BLOCK = 1 << 20
-_WHOLE_NUMBERS: dict[pa.DataType, pd.api.extensions.ExtensionDtype] = {
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
+_WHOLE_NUMBERS = {
+    pa.type_for_alias(name.lower()): pd.api.types.pandas_dtype(name)
+    for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
 }
 
 
@@ -87,7 +81,13 @@ def open_table(path: str | Path) -> Iterator[Table]:
             raise BadInputError(f"no such file: {path}") from None
         except OSError as error:
             raise BadInputError(f"cannot read {path}: {error.strerror}") from error
-        yield _parquet_table(plain, path, opened) if is_parquet else _csv_table(plain, path, opened)
+        table, is_large = (_parquet_table if is_parquet else _csv_table)(plain, path, opened)
+        if not is_large:
+            chunks = list(table.chunks(None))
+            if not any(len(chunk.frame) or chunk.broken for chunk in chunks):
+                raise BadInputError(f"{path} has no rows: export it again with at least one row under the header")
+            table = Table.of(*chunks)
+        yield table
 
 
 def _temporary(opened: ExitStack) -> IO[bytes]:
@@ -111,7 +111,9 @@ def _unpacked(path: Path, opened: ExitStack) -> Path:
     return Path(target.name)
 
 
-def _parquet_table(plain: Path, path: str | Path, opened: ExitStack) -> Table:
+def _parquet_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table, bool]:
+    """Return a Parquet file as a table, and whether it is too large to be kept in memory."""
+
     def broken(error: Exception) -> BadInputError:
         return BadInputError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}")
 
@@ -129,13 +131,7 @@ def _parquet_table(plain: Path, path: str | Path, opened: ExitStack) -> Table:
         except (pa.ArrowException, OSError) as error:
             raise broken(error) from error
 
-    if not file.metadata.num_rows:
-        raise _without_rows(path)
-    return Table(columns, chunks) if file.metadata.num_rows > CHUNK_ROWS else Table.of(*chunks(None))
-
-
-def _without_rows(path: str | Path) -> BadInputError:
-    return BadInputError(f"{path} has no rows: export it again with at least one row under the header")
+    return Table(columns, chunks), file.metadata.num_rows > CHUNK_ROWS
 
 
 def _of_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -164,21 +160,14 @@ def _as_frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> Table:
+def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table, bool]:
     plain, has_quotes = _as_utf8(plain, path, opened)
     with plain.open("rb") as file:
         header = file.readline().decode("utf-8-sig").rstrip("\r\n")
     delimiter = max(",;\t", key=header.count)
     names = _unique([name.strip() for name in next(csv.reader([header], delimiter=delimiter))])
-    chunks = partial(
-        _csv_chunks, plain, path, names, pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=has_quotes)
-    )
-    if plain.stat().st_size > CHUNK_BYTES:
-        return Table(names, chunks)
-    (only,) = chunks(None)
-    if only.frame.empty and not only.broken:
-        raise _without_rows(path)
-    return Table.of(only)
+    parsing = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=has_quotes)
+    return Table(names, partial(_csv_chunks, plain, path, names, parsing)), plain.stat().st_size > CHUNK_BYTES
 
 
 def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, bool]:
@@ -248,10 +237,6 @@ def _csv_chunks(
 
 def _unique(names: list[str]) -> list[str]:
     """Number repeated and nameless columns, so that each can be told apart."""
-    seen: dict[str, int] = {}
-    result = []
-    for position, found in enumerate(names):
-        name = found or f"column {position + 1}"
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
-    return result
+    filled = pd.Series([name or f"column {position}" for position, name in enumerate(names, start=1)])
+    number = filled.groupby(filled).cumcount() + 1
+    return filled.mask(number > 1, filled + "." + number.astype("str")).tolist()

@@ -100,14 +100,8 @@ def find_customers(
 
     Ids of two systems may agree by chance, addresses do not: ids are trusted only if, where a row's address says who it
     is, they mostly say the same. `kinds` says of each column of `keys` whether it holds ``email`` or a kind of id,
-    `customers` are the ids of those who have orders, `addresses` as `addresses_of` returns them.
-
-    Returns
-    -------
-    customers : pandas.Series
-        (n,) customer ids, NULL where no key is a customer's.
-    best : str or None
-        The column that meets most; None if none meets any.
+    `customers` are the ids of those who have orders, `addresses` as `addresses_of` returns them. Returned are (n,)
+    customer ids, NULL where no key is a customer's, and the column that meets most, None if none meets any.
     """
     nobody: pd.Series = pd.Series(np.nan, index=keys.index, dtype="str")
     ways = {name: keys[name].where(keys[name].isin(customers)) for name, kind in kinds.items() if kind != "email"}

@@ -4,8 +4,6 @@ Belongs here: applying a store's order policy. Does not: the policy's settings (
 at all (``prepare``).
 """
 
-from collections.abc import Callable
-
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -30,8 +28,8 @@ SAME_ON_ALL_LINES = 0.9
 NOT_A_LINES = 0.5
 """Share of them in which it cannot be, or is not, one line's, from which it is taken for the order's."""
 SORTED = {
-    "raw_orders": f"SELECT {', '.join(ORDERS)} FROM orders_3 ORDER BY customer_id, order_date, order_id",
-    "raw_items": f"SELECT {', '.join(ITEMS)} FROM items_2 ORDER BY customer_id, order_id, line_no",
+    "raw_orders": f"SELECT {', '.join(ORDERS)} FROM purchases ORDER BY customer_id, order_date, order_id",
+    "raw_items": f"SELECT {', '.join(ITEMS)} FROM purchase_items ORDER BY customer_id, order_id, line_no",
 }
 """The canonical tables, once ``apply_policy`` has run: rows of one customer together."""
 
@@ -58,34 +56,33 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
         "lines read": _count(engine, "stored_items"),
     }
     currency = policy.currency or currency or common_currency(engine)
-    _define(engine, "judged", _judged(policy, currency))
     counted |= {f"{DROPPED}{reason}": n for reason, n in _reasons(engine, policy, currency)}
-    judged = _t("judged", {**STORED_ORDERS, "reason": "string"})
-    _keep(engine, "orders_1", judged.filter(judged.reason.isnull()).select(*ORDERS))
-    _keep(engine, "items_1", _lines(policy))
-    for name in ("judged", "stored_orders", "stored_items"):
+    stored = _t("stored_orders", STORED_ORDERS)
+    _keep(engine, "policy_orders", stored.filter(_reason(stored, policy, currency).isnull()).select(*ORDERS))
+    _keep(engine, "policy_items", _lines(policy))
+    for name in ("stored_orders", "stored_items"):
         engine.drop(name)
     if n_repeated := _n_repeated_refunds(engine):
         counted["orders whose refund stands on each of their lines: counted once"] = n_repeated
-        _keep(engine, "orders_1", _refunded_once())
-        _keep(engine, "items_1", _t("items_1", LINES).mutate(refund_amount=ibis.null("float64")))
+        _keep(engine, "policy_orders", _refunded_once())
+        _keep(engine, "policy_items", _t("policy_items", LINES).mutate(refund_amount=ibis.null("float64")))
     _keep(engine, "cards", _cards())
-    _define(engine, "orders_2", _without_cards())
-    if n_cards := _count(engine, "items_1", "is_card"):
+    _define(engine, "orders_without_cards", _without_cards())
+    if n_cards := _count(engine, "policy_items", "is_card"):
         counted["gift card lines dropped"] = n_cards
         counted[f"{DROPPED}only gift cards"] = _count(engine, "cards", "only_cards")
-    by_lines = not _count(engine, "orders_2", "refund_amount IS NOT NULL") and bool(
-        _count(engine, "items_1", "NOT is_card AND refund_amount IS NOT NULL")
+    by_lines = not _count(engine, "orders_without_cards", "refund_amount IS NOT NULL") and bool(
+        _count(engine, "policy_items", "NOT is_card AND refund_amount IS NOT NULL")
     )
-    _define(engine, "orders_refunded", _with_refunds(by_lines))
+    _define(engine, "orders_with_refunds", _with_refunds(by_lines))
     if by_lines:
-        refunded = _count(engine, "orders_refunded", "refund_amount > 0")
+        refunded = _count(engine, "orders_with_refunds", "refund_amount > 0")
         counted["orders whose refund is the sum of their lines'"] = refunded
-    if excess := _count(engine, "orders_refunded", f"refund_amount > total_price + {ROUNDING}"):
+    if excess := _count(engine, "orders_with_refunds", f"refund_amount > total_price + {ROUNDING}"):
         counted["refunds cut to what was paid"] = excess
-    _define(engine, "orders_3", _capped_orders())
-    _define(engine, "items_2", _capped_items())
-    return counted | {"orders kept": _count(engine, "orders_3"), "lines kept": _count(engine, "items_2")}
+    _define(engine, "purchases", _capped_orders())
+    _define(engine, "purchase_items", _capped_items())
+    return counted | {"orders kept": _count(engine, "purchases"), "lines kept": _count(engine, "purchase_items")}
 
 
 def purchases(
@@ -125,9 +122,10 @@ def _count(engine: DuckEngine, table: str, condition: str = "true") -> int:
 
 def common_currency(engine: DuckEngine) -> str | None:
     """Return the currency of most orders, of equally many the first by name."""
-    orders = _t("stored_orders", STORED_ORDERS)
-    known = orders.filter(orders.currency.notnull()).group_by("currency").agg(n=lambda t: t.count())
-    first = engine.arrow(str(ibis.to_sql(known.order_by(ibis.desc("n"), "currency").limit(1), dialect=engine.dialect)))
+    first = engine.arrow(
+        "SELECT currency FROM stored_orders WHERE currency IS NOT NULL GROUP BY currency "
+        "ORDER BY count(*) DESC, currency LIMIT 1"
+    )
     return first["currency"][0].as_py() if len(first) else None
 
 
@@ -152,13 +150,8 @@ def dropped_line(report: Report) -> str:
     return f"orders that are no purchases by the store's order policy: {sum(counts.values()):,}: {why}" if why else ""
 
 
-def _judged(policy: OrderPolicy, currency: str | None) -> ir.Table:
-    """Stored orders with the first reason for which each is no purchase, NULL where it is one."""
-    orders = _t("stored_orders", STORED_ORDERS)
-    return orders.mutate(reason=_reason(orders, policy, currency))
-
-
 def _reason(orders: ir.Table, policy: OrderPolicy, currency: str | None) -> ir.StringValue:
+    """Return the first reason for which an order is no purchase, NULL where it is one."""
     status = orders.status.strip().lower()
     cases: list[tuple[ir.BooleanValue, str]] = [(status == name, f"status {name}") for name in policy.dropped_statuses]
     if policy.drop_guests:
@@ -178,19 +171,18 @@ def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> l
 
 def _lines(policy: OrderPolicy) -> ir.Table:
     """Lines of kept orders with their customer, and whether each is a gift card."""
-    items = _t("stored_items", STORED_ITEMS)
-    orders = _t("orders_1", ORDERS).select("order_id", "customer_id")
+    orders = _t("policy_orders", ORDERS).select("order_id", "customer_id")
+    lines = _t("stored_items", STORED_ITEMS).join(orders, "order_id")
     kinds = list(policy.gift_card_kinds)
-    is_kind: list[Callable[[ir.Table], ir.BooleanValue]] = [
-        lambda t: t.product_type.strip().lower().isin(kinds).fill_null(False),
-        lambda t: t.category.strip().lower().isin(kinds).fill_null(False),
-    ]
-    return items.join(orders, "order_id").mutate(is_card=lambda t: is_kind[0](t) | is_kind[1](t))
+    by_type, by_category = (
+        words.strip().lower().isin(kinds).fill_null(False) for words in (lines.product_type, lines.category)
+    )
+    return lines.mutate(is_card=by_type | by_category)
 
 
 def _n_repeated_refunds(engine: DuckEngine) -> int:
     """Count the orders whose refund is repeated on each of several lines; 0 where line refunds are the lines' own."""
-    if not _count(engine, "items_1", "refund_amount > 0"):
+    if not _count(engine, "policy_items", "refund_amount > 0"):
         return 0
     _define(engine, "refunds", _line_refunds())
     several = _count(engine, "refunds", "n_lines > 1")
@@ -201,7 +193,7 @@ def _n_repeated_refunds(engine: DuckEngine) -> int:
 
 def _line_refunds() -> ir.Table:
     """Per order with a refund on a line: the largest, whether all lines carry it, and whether it is no line's own."""
-    lines = _t("items_1", LINES)
+    lines = _t("policy_items", LINES)
     by_order = lines.group_by("order_id").agg(
         n_lines=lines.count(),
         n_refunds=lines.refund_amount.count(),
@@ -209,7 +201,7 @@ def _line_refunds() -> ir.Table:
         refund=lines.refund_amount.max(),
         cheapest=(lines.quantity * lines.price).min(),
     )
-    t = by_order.join(_t("orders_1", ORDERS).select("order_id", of_order="refund_amount"), "order_id")
+    t = by_order.join(_t("policy_orders", ORDERS).select("order_id", of_order="refund_amount"), "order_id")
     rounding = ibis.literal(ROUNDING)
     is_orders = ((t.of_order - t.refund).abs() <= rounding).fill_null(False)
     is_sum = ((t.of_order - t.n_lines * t.refund).abs() <= rounding).fill_null(False)
@@ -225,13 +217,13 @@ def _line_refunds() -> ir.Table:
 def _refunded_once() -> ir.Table:
     """Orders with their own refund or, where none is recorded, the one their lines repeat."""
     refunds = _t("refunds", {"order_id": "string", "refund": "float64"})
-    joined = _t("orders_1", ORDERS).left_join(refunds, "order_id")
+    joined = _t("policy_orders", ORDERS).left_join(refunds, "order_id")
     return joined.mutate(refund_amount=ibis.coalesce(joined.refund_amount, joined.refund, ZERO)).select(*ORDERS)
 
 
 def _cards() -> ir.Table:
     """Per order with gift cards: their value and refund, and whether it holds nothing else."""
-    lines = _t("items_1", LINES)
+    lines = _t("policy_items", LINES)
     by_order = lines.group_by("order_id").agg(
         value=(lines.quantity * lines.price).sum(where=lines.is_card),
         refund=lines.refund_amount.sum(where=lines.is_card).fill_null(ZERO),
@@ -242,45 +234,34 @@ def _cards() -> ir.Table:
 
 
 def _without_cards() -> ir.Table:
-    orders = _t("orders_1", ORDERS)
+    orders = _t("policy_orders", ORDERS)
     cards = _t("cards", {"order_id": "string", "value": "float64", "refund": "float64", "only_cards": "boolean"})
     joined = orders.left_join(cards, "order_id").filter(lambda t: ~t.only_cards.fill_null(False))
-    less = joined.mutate(
-        total_price=_at_least_zero(joined.total_price - joined.value.fill_null(ZERO)),
-        refund_amount=_at_least_zero(joined.refund_amount - joined.refund.fill_null(ZERO)),
-    )
     # Where there are no cards the numbers stay as they were, to the last bit.
-    return less.select(*ORDERS)
+    return joined.mutate(
+        total_price=(joined.total_price - joined.value.fill_null(ZERO)).clip(lower=ZERO),
+        refund_amount=(joined.refund_amount - joined.refund.fill_null(ZERO)).clip(lower=ZERO),
+    ).select(*ORDERS)
 
 
 def _with_refunds(by_lines: bool) -> ir.Table:
     """Orders with their own refunds, or with the sums of their lines' where only these are recorded."""
-    orders = _t("orders_2", ORDERS)
+    orders = _t("orders_without_cards", ORDERS)
     if not by_lines:
         return orders
-    lines = _t("items_1", LINES)
+    lines = _t("policy_items", LINES)
     sums = lines.filter(~lines.is_card).group_by("order_id").agg(of_lines=lambda t: t.refund_amount.sum())
     joined = orders.left_join(sums, "order_id")
     return joined.mutate(refund_amount=joined.of_lines.fill_null(ZERO)).select(*ORDERS)
 
 
 def _capped_orders() -> ir.Table:
-    orders = _t("orders_refunded", ORDERS)
-    return orders.mutate(refund_amount=_at_most(orders.refund_amount, orders.total_price))
+    orders = _t("orders_with_refunds", ORDERS)
+    return orders.mutate(refund_amount=orders.refund_amount.clip(upper=orders.total_price))
 
 
 def _capped_items() -> ir.Table:
-    lines = _t("items_1", LINES)
-    orders = _t("orders_2", ORDERS).select("order_id")
+    lines = _t("policy_items", LINES)
+    orders = _t("orders_without_cards", ORDERS).select("order_id")
     bought = lines.filter(~lines.is_card).semi_join(orders, "order_id")
-    return bought.mutate(refund_amount=_at_most(bought.refund_amount, bought.quantity * bought.price)).select(*ITEMS)
-
-
-def _at_least_zero(value: ir.NumericValue) -> ir.NumericValue:
-    """``max(value, 0)``, NULL staying NULL."""
-    return value.isnull().ifelse(ibis.null("float64"), ibis.greatest(value, ZERO))
-
-
-def _at_most(value: ir.NumericValue, limit: ir.NumericValue) -> ir.NumericValue:
-    """``min(value, limit)``, NULL staying NULL."""
-    return value.isnull().ifelse(ibis.null("float64"), ibis.least(value, limit))
+    return bought.mutate(refund_amount=bought.refund_amount.clip(upper=bought.quantity * bought.price)).select(*ITEMS)

@@ -44,6 +44,11 @@ class Survey:
     currency: str | None
     """The most common one."""
 
+    @property
+    def address_columns(self) -> list[str]:
+        """Columns of a file of orders with addresses that are not what it knows customers by."""
+        return [name for name in self.person if name != self.columns["customer_id"]]
+
 
 def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     """Go through a table once.
@@ -57,9 +62,12 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     signs = dict.fromkeys(kinds, Signs.NONE)
     (first,) = islice(table.chunks(list(kinds)), 1)
     _read_signs(first.frame, kinds, signs)
-    found: dict[str, str] | None = None
-    while found != (likely := _filled_columns(table.columns, spec, signs)):  # of large files rarely twice
-        found, facts = likely, _Facts(spec, likely, columns.is_line_export(table.columns))
+    is_export = columns.is_line_export(table.columns)
+    chosen: dict[str, str] | None = None
+    while chosen != (
+        likely := columns.find_columns(table.columns, _filled(signs), spec)
+    ):  # of large files rarely twice
+        chosen, facts = likely, _Facts(spec, likely, is_export)
         unsettled = {
             name: kind for name, kind in kinds.items() if not _is_settled(kind, first.frame[name], signs[name])
         }
@@ -68,20 +76,19 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
             facts.read(chunk.frame)
             if number:
                 _read_signs(chunk.frame, unsettled, signs)
-    filled = [name for name, shown in signs.items() if Signs.FILLED in shown]
-    chosen = columns.find_columns(table.columns, filled, spec, where)
-    person = columns.person_columns(table.columns, spec)
-    for column, name in [*chosen.items(), *((kind, name) for name, kind in person.items())]:
+    filled, person = _filled(signs), columns.person_columns(table.columns, spec)
+    columns.require_columns(table.columns, likely, spec, where)
+    for column, name in [*likely.items(), *((kind, name) for name, kind in person.items())]:
         if column.endswith("_id") and Signs.ROUNDED in signs[name]:
             raise rounded_ids(where, name)
     return Survey(
         spec,
-        chosen,
+        likely,
         {name: kind for name, kind in person.items() if name in filled},
         signs,
         facts.n_rows,
-        _ignored(table.columns, spec, filled, chosen),
-        columns.is_line_export(table.columns),
+        _ignored(table.columns, spec, filled, {*likely.values(), *person}),
+        is_export,
         IdSet.spread(facts.ids),
         IdSet.of(facts.heads),
         most_common(facts.currencies),
@@ -117,18 +124,13 @@ def _is_settled(kind: str, values: pd.Series, signs: Signs) -> bool:
     return Signs.FILLED in signs and not written
 
 
-def _filled_columns(names: list[str], spec: TableSpec, signs: dict[str, Signs]) -> dict[str, str]:
-    """Return for each canonical column the best of the file's that is known to be filled."""
-    possible = columns.candidates(names, spec)
-    return {
-        column: name for column, those in possible.items() for name in reversed(those) if Signs.FILLED in signs[name]
-    }
+def _filled(signs: dict[str, Signs]) -> list[str]:
+    return [name for name, shown in signs.items() if Signs.FILLED in shown]
 
 
-def _ignored(names: list[str], spec: TableSpec, filled: list[str], chosen: dict[str, str]) -> list[str]:
+def _ignored(names: list[str], spec: TableSpec, filled: list[str], used: set[str]) -> list[str]:
     if columns.is_line_export(names):  # orders and lines share the file: what one does not read the other does
         return []
-    used = {*chosen.values(), *columns.person_columns(names, spec)}
     meant = {alias for spellings in spec.aliases.values() for alias in spellings}  # but empty: told as absent
     states = columns.STATES if spec is ORDERS else {}
     return [
@@ -166,12 +168,14 @@ class _Facts:
         if not self.spec.key or self.spec.key[0] not in self.found:
             return
         ids = watched_ids(frame[self.found[self.spec.key[0]]])
-        is_head = pd.Series(True, index=frame.index)
         self.ids.append(hashed(pd.Series(ids.unique())))
-        if self.spec is ORDERS and self.is_export and "total_price" in self.found:
+        if self.spec is not ORDERS:
+            return
+        is_head = pd.Series(True, index=frame.index)
+        if self.is_export and "total_price" in self.found:
             is_head = frame[self.found["total_price"]].notna()
             self.heads.append(hashed(pd.Series(ids[is_head].unique())))
-        if self.spec is ORDERS and "currency" in self.found:
+        if "currency" in self.found:
             self.currencies += counted(plain_text(frame[self.found["currency"]])[is_head].str.upper())
 
 

@@ -28,18 +28,20 @@ def lock(cursor: Any, name: str) -> None:
 
 def copy_frame(cursor: Any, target: str, frame: pd.DataFrame | pa.Table) -> None:
     """Append `frame` to the table `target`, whose columns have the frame's names."""
-    columns = ", ".join(f'"{column}"' for column in _names(frame))
+    names = frame.column_names if isinstance(frame, pa.Table) else frame.columns
+    columns = ", ".join(f'"{name}"' for name in names)
     for start in range(0, len(frame), CHUNK):
         part = frame.slice(start, CHUNK) if isinstance(frame, pa.Table) else frame.iloc[start : start + CHUNK]
         cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv)", as_csv(part), size=1 << 20)
 
 
 def as_csv(frame: pd.DataFrame | pa.Table) -> io.BytesIO:
-    """Return `frame` as PostgreSQL reads CSV, without header."""
-    buffer = io.BytesIO()
-    pacsv.write_csv(_writable(frame), buffer, pacsv.WriteOptions(include_header=False))
-    buffer.seek(0)
-    return buffer
+    """Return `frame` as PostgreSQL reads CSV, without header: arrays as its literals, instants in UTC."""
+    rows = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
+    text = io.BytesIO()
+    pacsv.write_csv(_writable(rows), text, pacsv.WriteOptions(include_header=False))
+    text.seek(0)
+    return text
 
 
 def staging(cursor: Any, spec: TableSpec, prefix: str, more: str = "") -> str:
@@ -71,12 +73,8 @@ def settle(cursor: Any, spec: TableSpec, undecided: str, target: str, store_id: 
     """Take of the rows with one key the first; the others repeat an earlier row exactly or are refused.
 
     `undecided` is a table with the columns of `spec`, ``row_no`` and ``row``; `target` gets the accepted rows, with
-    `store_id` if it has that and no ``row_no``.
-
-    Returns
-    -------
-    n_accepted, n_repeated : int
-        The refused ones are in the temporary table ``refused_again(row, key)``; ``key`` is the first key column.
+    `store_id` if it has that and no ``row_no``. Returned are the numbers of accepted and of repeated rows. The refused
+    ones are in the temporary table ``refused_again(row, key)``; ``key`` is the first key column.
     """
     key, columns = ", ".join(spec.key), ", ".join(spec.columns)
     cursor.execute(
@@ -163,20 +161,13 @@ def by_hashing(cursor: Any) -> None:
     cursor.execute("SET LOCAL enable_nestloop = off")
 
 
-def _names(frame: pd.DataFrame | pa.Table) -> list[str]:
-    return frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
-
-
-def _writable(frame: pd.DataFrame | pa.Table) -> pa.Table:
-    """Return `frame` as Arrow columns that CSV can hold: arrays as PostgreSQL literals, instants in UTC."""
+def _writable(rows: pa.Table) -> pa.Table:
+    """Return columns that CSV can hold."""
     columns = {}
-    for name in _names(frame):
-        values = frame[name]
-        if isinstance(values, pd.Series) and isinstance(values.dtype, pd.DatetimeTZDtype):
-            naive = pa.array(values.dt.tz_convert("UTC").dt.tz_localize(None), from_pandas=True)
-            columns[name] = naive.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
-            continue
-        column = pa.array(values, from_pandas=True) if isinstance(values, pd.Series) else values
+    for name in rows.column_names:
+        column = rows[name]
+        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+            column = column.cast(pa.timestamp("us", "UTC"))
         if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
             joined = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
             column = pc.binary_join_element_wise("{", joined, "}", "")

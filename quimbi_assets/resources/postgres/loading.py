@@ -57,22 +57,11 @@ def load_store(
     """Load a store's files, CSV or Parquet; the store is created if new.
 
     A store that is known may do without orders. Without `items_path`, lines are taken from the orders file if it is a
-    line export.
+    line export. Dates without offset are in `time_zone`, by default the store's, for a new store UTC. The currency is
+    by default the store's, or that of most orders; the present instant, `now` (with zone), the clock's.
 
-    Parameters
-    ----------
-    time_zone : str, optional
-        IANA zone of dates without offset; by default the store's, for a new store UTC.
-    currency : str, optional
-        By default the one the store has, or the one of most orders.
-    now : pandas.Timestamp, optional
-        Present instant, with zone; by default the clock's.
-
-    Raises
-    ------
-    BadInputError
-        If a file or an option cannot be used, more than half of a file's rows are refused, or no ticket or customer
-        of a file has to do with any order; then nothing is loaded, and refused rows are in the quarantine.
+    If a file or an option cannot be used, more than half of a file's rows are refused, or no ticket or customer of a
+    file has to do with any order, nothing is loaded, refused rows are in the quarantine, and it is a ``BadInputError``.
 
     Notes
     -----
@@ -121,7 +110,13 @@ def _loaded(
         stores.write_store(cursor, store)
         if n_adopted or any(report.changed for report in reports):
             stores.note_change(cursor, store_id)
-    notes = _store_notes(store, before, n_adopted) + _policy_notes(database, store, files)
+    notes = []
+    if before is not None and before.time_zone != store.time_zone:
+        notes.append(f"the store's time zone was {before.time_zone} and is now {store.time_zone}; stored instants stay")
+    if n_adopted:
+        notes.append(f"tickets loaded before that now have their customer: {n_adopted:,}")
+    if ORDERS.name in files and (dropped := _dropped_orders(database, store)):
+        notes.append(dropped)
     return LoadReport(store, before is None, reports, time.monotonic() - began, notes)
 
 
@@ -150,25 +145,13 @@ def _settled(wanted: Store, before: Store | None) -> Store:
     return replace(before, time_zone=wanted.time_zone or before.time_zone, currency=wanted.currency or before.currency)
 
 
-def _store_notes(store: Store, before: Store | None, n_adopted: int) -> list[str]:
-    notes = []
-    if before is not None and before.time_zone != store.time_zone:
-        notes.append(f"the store's time zone was {before.time_zone} and is now {store.time_zone}; stored instants stay")
-    if n_adopted:
-        notes.append(f"tickets loaded before that now have their customer: {n_adopted:,}")
-    return notes
-
-
-def _policy_notes(database: Database, store: Store, files: dict[str, SentFile]) -> list[str]:
-    """Say how many of the store's orders its policy drops, if any."""
-    if ORDERS.name not in files:
-        return []
+def _dropped_orders(database: Database, store: Store) -> str:
+    """Say how many of the store's orders its policy drops; empty for none."""
     currency = store.policy.currency or store.currency or common_currency(database, store.store_id)
     counts = dropped_orders_sql(store.policy, currency, "postgres").replace("%", "%%")
     stored = "WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %s)"
     rows = database.query(f"{stored} SELECT * FROM ({counts}) counted ORDER BY reason", (store.store_id,))
-    line = dropped_line(dict(zip(DROPPED + rows["reason"], rows["n"], strict=True)))
-    return [line] if line else []
+    return dropped_line(dict(zip(DROPPED + rows["reason"], rows["n"], strict=True)))
 
 
 class _Load:
@@ -214,7 +197,7 @@ class _Load:
             )
             self._keys[spec.name] = keys
             transfer.judge(lambda prepared: keys.add(prepared.persons))
-        elif spec is ORDERS and (columns := _address_columns(file.survey)):
+        elif spec is ORDERS and (columns := file.survey.address_columns):
             self._addresses = addresses = identities.OrderAddresses(self._cursor, self._secret)
             transfer.judge(lambda prepared: _add_addresses(addresses, columns, prepared))
         else:
@@ -321,11 +304,6 @@ class _Load:
         sent |= {"--currency": store.currency} if store.currency else {}
         options = " ".join(f"{option} {shlex.quote(value)}" for option, value in sent.items())
         return f"quimbi load {options} --customers F"
-
-
-def _address_columns(found: Survey) -> list[str]:
-    """Return the columns of a file of orders with addresses that are not what it knows customers by."""
-    return [name for name in found.person if name != found.columns["customer_id"]]
 
 
 def _add_addresses(addresses: identities.OrderAddresses, columns: list[str], prepared: Prepared) -> None:

@@ -130,12 +130,7 @@ def learn(cursor: Any, store_id: str, keys: RowKeys, match: Match, foreign: str 
 
     `foreign` is the kind of ids that are not the shop's, of a file that says of its customers no more than these; what
     is stored stays then. Without it the file is a list of customers, which is believed more than what was seen before,
-    also about customers who have not ordered yet.
-
-    Returns
-    -------
-    n_new, n_changed, n_same : int
-        Keys.
+    also about customers who have not ordered yet. Returned are how many keys are new, changed and the same.
     """
     kinds = _learnt_kinds(keys, match, foreign)
     if not kinds:
