@@ -125,7 +125,7 @@ def _prepared(store: Store, found: Mapping[str, Table], surveys: Mapping[str, Su
     for name, surveyed in surveys.items():
         preparation = Preparation(surveyed, store.time_zone, now, store.currency, known)
         (prepared[name],) = map(preparation.prepare, found[name].chunks(None))
-        n_refused, n_read = preparation.tally.n_refused, preparation.tally.n_read
+        n_refused, n_read = preparation.n_refused, preparation.n_read
         if n_refused > MOST_REFUSED * n_read:
             why = prepared[name].refused["reason"].value_counts().index[0]
             raise BadInputError(f"{n_refused:,} of {n_read:,} {name} are refused, most often: {why}")

@@ -97,11 +97,8 @@ class DuckEngine:
         self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
 
     def drop(self, name: str) -> None:
-        """Let go of a table or view."""
-        kind = self._connection.execute(
-            "SELECT table_type FROM information_schema.tables WHERE table_name = ?", [name]
-        ).fetchall()[0][0]
-        self._connection.execute(f'DROP {"VIEW" if kind == "VIEW" else "TABLE"} "{name}"')
+        """Let go of a table that was taken or materialised."""
+        self._connection.execute(f'DROP TABLE "{name}"')
 
     def arrow(self, sql: str) -> pa.Table:
         """Return the rows of ``sql``, which are few."""

@@ -36,11 +36,12 @@ def to_instant(value: str | date | datetime | pd.Timestamp, what: str = "instant
     >>> to_instant("2025-06-30T02:00+02:00")
     Timestamp('2025-06-30 00:00:00')
     """
+    stamp: pd.Timestamp | None
     try:
         stamp = pd.Timestamp(value)
     except ValueError:
-        stamp = pd.NaT
-    if pd.isna(stamp):
+        stamp = None
+    if stamp is None or pd.isna(stamp):
         raise BadInputError(f"{what} {str(value)!r} is not a date or time; write it as 2025-06-30 or 2025-06-30T12:00Z")
     return stamp if stamp.tz is None else stamp.tz_convert("UTC").tz_localize(None)
 

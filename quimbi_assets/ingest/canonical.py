@@ -6,6 +6,7 @@ is visible at an instant (``history``).
 
 from collections.abc import Mapping
 
+import ibis
 import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
@@ -48,17 +49,10 @@ TICKETS = _typed(
 CANONICAL: Mapping[str, Mapping[str, str]] = {"raw_orders": ORDERS, "raw_items": ITEMS, "raw_tickets": TICKETS}
 """Tables by name, columns with their Ibis types. Times are naive UTC, ``_local`` ones naive on the store's clock."""
 
-_ARROW_TYPES = {
-    "string": pa.string(),
-    "float64": pa.float64(),
-    "int64": pa.int64(),
-    "timestamp(6)": pa.timestamp("us"),
-}
-
 
 def arrow_schema(table: str) -> pa.Schema:
     """Return the Arrow schema of a canonical table."""
-    return pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in CANONICAL[table].items()])
+    return ibis.schema(CANONICAL[table]).to_pyarrow()
 
 
 def canonical_schema(table: str) -> pandera.DataFrameSchema:

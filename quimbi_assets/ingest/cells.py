@@ -205,18 +205,9 @@ def parse_amounts(values: pd.Series, signs: Signs | None = None) -> pd.Series:
         return pd.Series(np.nan, index=values.index, dtype="float64")
     if pd.api.types.is_numeric_dtype(values.dtype):
         return values.astype("float64")
-    text = values.astype("str")
-    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
-    odd = bool((values.notna() & numbers.isna()).any())
-    if odd or (signs is not None and Signs.DECIMAL_COMMA in signs):
-        codes, distinct = pd.factorize(text)
-        read = _parse_distinct(pd.Series(distinct, dtype="str"), amount_signs(values) if signs is None else signs)
-        numbers = read.reindex(codes).set_axis(values.index)
-    return numbers
-
-
-def _parse_distinct(text: pd.Series, signs: Signs) -> pd.Series:
-    """Read distinct texts, none of them NULL, some of them not plain numbers."""
+    signs = amount_signs(values) if signs is None else signs
+    codes, distinct = pd.factorize(values.astype("str"))
+    text = pd.Series(distinct, dtype="str")
     numbers = pd.to_numeric(text, errors="coerce").astype("float64")
     odd = numbers.isna()
     comma_decimals = Signs.DECIMAL_COMMA in signs and Signs.LONE_DOT not in signs
@@ -224,7 +215,7 @@ def _parse_distinct(text: pd.Series, signs: Signs) -> pd.Series:
     if comma_decimals:  # then "1.234" is a thousand as well, although it reads as a number
         odd |= text.str.fullmatch(r"\s*-?[1-9]\d{0,2}(?:\.\d{3})+\s*")
     numbers[odd] = _parse_written(text[odd], dot_decimals, comma_decimals)
-    return numbers
+    return numbers.reindex(codes).set_axis(values.index)  # code -1 is NULL and finds nothing
 
 
 def _parse_written(text: pd.Series, dot_decimals: bool, comma_decimals: bool) -> pd.Series:

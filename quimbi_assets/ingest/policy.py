@@ -98,7 +98,7 @@ def purchases(
     with DuckEngine() as engine:
         engine.view("given", stored)
         engine.materialise("stored_orders", "SELECT * REPLACE (nullif(customer_id, '') AS customer_id) FROM given")
-        engine.view("stored_items", tables["raw_items"].drop_columns("customer_id"))
+        engine.take("stored_items", tables["raw_items"].drop_columns("customer_id").to_reader())
         report = apply_policy(engine, store.policy, store.currency)
         canonical = {name: engine.arrow(sql) for name, sql in SORTED.items()}
     return {**canonical, "raw_tickets": tables["raw_tickets"]}, report

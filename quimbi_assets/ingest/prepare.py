@@ -5,7 +5,7 @@ file (``survey``), one row's own checks (``rows``), which orders count as purcha
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from quimbi_assets.ingest import columns, tables
 from quimbi_assets.ingest.cells import as_text, largest_amount
 from quimbi_assets.ingest.files import Chunk
 from quimbi_assets.ingest.keys import IdSet, hashed
-from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_rows, refused_rows, stored_schema
+from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_rows, stored_schema
 from quimbi_assets.ingest.survey import Survey, counted, watched_ids
 
 TWICE = "occurs twice with different contents; the first was kept"
@@ -38,30 +38,6 @@ class Prepared:
     """The keys that say whose each accepted or undecided row is, as text, under the file's names."""
 
 
-@dataclass
-class Tally:
-    """What became of a file's rows so far; identical repetitions are not among the accepted."""
-
-    n_accepted: int = 0
-    n_repeated: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    """Rows by reason."""
-    recorded: set[str] = field(default_factory=set)
-    """Canonical columns with a value in some row."""
-    currencies: Counter[str] = field(default_factory=Counter)
-    """Accepted orders by currency."""
-
-    @property
-    def n_refused(self) -> int:
-        """Rows refused."""
-        return self.refused.total()
-
-    @property
-    def n_read(self) -> int:
-        """Rows of the file, identical repetitions not counted."""
-        return self.n_accepted + self.n_refused
-
-
 class Preparation:
     """Sorts a file's rows into accepted and refused, chunk by chunk in the file's order.
 
@@ -77,8 +53,15 @@ class Preparation:
         currency: str | None = None,
         known_orders: IdSet | None = None,
     ) -> None:
-        self.survey, self.tally = survey, Tally()
+        self.survey = survey
+        self.n_accepted = self.n_repeated = 0
+        """Rows so far; identical repetitions are not among the accepted."""
+        self.refused: Counter[str] = Counter()
+        """Rows by reason."""
+        self.currencies: Counter[str] = Counter()
+        """Accepted orders by currency."""
         self.accepted_ids: list[np.ndarray] = []
+        self._recorded: set[str] = set()
         self._time_zone, self._now = time_zone, now
         self._known_orders = known_orders or IdSet()
         self._schema = stored_schema(survey.spec, largest_amount(currency))
@@ -86,9 +69,19 @@ class Preparation:
         self._n_rows = 0
 
     @property
+    def n_refused(self) -> int:
+        """Rows refused."""
+        return self.refused.total()
+
+    @property
+    def n_read(self) -> int:
+        """Rows of the file, identical repetitions not counted."""
+        return self.n_accepted + self.n_refused
+
+    @property
     def absent_columns(self) -> list[str]:
         """Canonical columns that no row so far records; a number for lines is always found."""
-        return [name for name in self.survey.spec.columns if name != "line_no" and name not in self.tally.recorded]
+        return [name for name in self.survey.spec.columns if name != "line_no" and name not in self._recorded]
 
     @property
     def recorded_columns(self) -> list[str]:
@@ -98,7 +91,7 @@ class Preparation:
     @property
     def notes(self) -> list[str]:
         """What else a person should know."""
-        n = self.tally.n_repeated
+        n = self.n_repeated
         return [f"{n:,} rows repeat an earlier row exactly and were taken once"] if n else []
 
     def prepare(self, chunk: Chunk) -> Prepared:
@@ -113,7 +106,7 @@ class Preparation:
             self._read_status(frame, typed)
         if spec is tables.ORDER_ITEMS:
             reasons = self._number_lines(frame, typed, reasons)
-        self.tally.recorded.update(name for name in spec.columns if typed[name].notna().any())
+        self._recorded.update(name for name in spec.columns if typed[name].notna().any())
         reasons = apply_schema(typed, reasons, self._schema)
         if spec is tables.ORDER_ITEMS:
             codes, orders = pd.factorize(typed["order_id"], use_na_sentinel=False)
@@ -170,7 +163,7 @@ class Preparation:
         spec, good = self.survey.spec, typed[reasons.isna()]
         if spec is tables.ORDERS:
             self.accepted_ids.append(hashed(good["order_id"]))
-            self.tally.currencies.update(counted(good["currency"]))
+            self.currencies.update(counted(good["currency"]))
         undecided = good.iloc[:0]
         if set(spec.key) <= self.survey.columns.keys():
             if len(self.survey.spread):
@@ -178,10 +171,10 @@ class Preparation:
                 undecided, good = good[is_spread], good[~is_spread]
             good, reasons = self._without_repetitions(good, reasons)
         refused = reasons.notna()
-        rows = refused_rows(frame[refused], reasons[refused])
+        rows = pd.DataFrame({"row": as_json(frame[refused]), "reason": reasons[refused].to_numpy()}, dtype="str")
         rows = pd.concat([rows, broken_rows(broken)], ignore_index=True) if broken else rows
-        self.tally.refused.update(counted(rows["reason"]))
-        self.tally.n_accepted += len(good)
+        self.refused.update(counted(rows["reason"]))
+        self.n_accepted += len(good)
         person = frame.loc[good.index.union(undecided.index), list(self.survey.person)]
         return Prepared(
             good,
@@ -197,7 +190,7 @@ class Preparation:
         if not again.any():
             return good, reasons
         same = good[good.duplicated(key, keep=False)].duplicated().reindex(good.index, fill_value=False) & again
-        self.tally.n_repeated += int(same.sum())
+        self.n_repeated += int(same.sum())
         reasons = reasons.copy()
         reasons[again.index[again & ~same]] = f"{key[-1]} {TWICE}"
         return good[~again], reasons

@@ -109,11 +109,6 @@ def apply_schema(typed: pd.DataFrame, reasons: pd.Series, schema: pandera.DataFr
     return reasons
 
 
-def refused_rows(rows: pd.DataFrame, reasons: pd.Series) -> pd.DataFrame:
-    """Return rows as the file had them in the form of the quarantine: ``row`` (a JSON object as text), ``reason``."""
-    return pd.DataFrame({"row": as_json(rows), "reason": reasons.to_numpy()}, dtype="str")
-
-
 def as_json(rows: pd.DataFrame) -> pd.Series:
     """Return each row as one JSON object in text, without the NUL that PostgreSQL cannot hold: (n,) indexed from 0."""
     if rows.empty:
@@ -129,6 +124,6 @@ def as_json(rows: pd.DataFrame) -> pd.Series:
 
 
 def broken_rows(lines: Sequence[str]) -> pd.DataFrame:
-    """Return lines that could not be split into columns in the form of `refused_rows`."""
+    """Return lines that could not be split into columns as `Prepared.refused` holds rows: ``row`` and ``reason``."""
     texts = [json.dumps({"line": line.replace("\0", "")}, ensure_ascii=False) for line in lines]
     return pd.DataFrame({"row": pd.Series(texts, dtype="str")}).assign(reason=BROKEN_LINE).astype("str")

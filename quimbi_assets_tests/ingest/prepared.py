@@ -24,5 +24,5 @@ def prepare_table(spec, rows, time_zone, now, currency=None, known_orders=(), wh
         absent_columns=preparation.absent_columns,
         recorded_columns=preparation.recorded_columns,
         notes=preparation.notes,
-        n_read=preparation.tally.n_read,
+        n_read=preparation.n_read,
     )

@@ -38,8 +38,20 @@ def copy_frame(cursor: Any, target: str, frame: pd.DataFrame | pa.Table) -> None
 def as_csv(frame: pd.DataFrame | pa.Table) -> io.BytesIO:
     """Return `frame` as PostgreSQL reads CSV, without header: arrays as its literals, instants in UTC."""
     rows = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
-    text = io.BytesIO()
-    pacsv.write_csv(_writable(rows), text, pacsv.WriteOptions(include_header=False))
+    columns = {}
+    for name in rows.column_names:
+        column = rows[name]
+        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
+            column = column.cast(pa.timestamp("us", "UTC"))
+        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            joined = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
+            column = pc.binary_join_element_wise("{", joined, "}", "")
+        if pa.types.is_null(column.type):
+            column = column.cast(pa.string())
+        columns[name] = column
+    # Arrow 25 writes zero bytes for a text column whose first chunk is empty, as concatenated frames have.
+    writable, text = pa.table(columns).combine_chunks(), io.BytesIO()
+    pacsv.write_csv(writable, text, pacsv.WriteOptions(include_header=False))
     text.seek(0)
     return text
 
@@ -159,20 +171,3 @@ def by_hashing(cursor: Any) -> None:
     a table that was just filled: 393,160 lines were still being compared after five minutes, hashed they take 2 s.
     """
     cursor.execute("SET LOCAL enable_nestloop = off")
-
-
-def _writable(rows: pa.Table) -> pa.Table:
-    """Return columns that CSV can hold."""
-    columns = {}
-    for name in rows.column_names:
-        column = rows[name]
-        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-            column = column.cast(pa.timestamp("us", "UTC"))
-        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-            joined = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
-            column = pc.binary_join_element_wise("{", joined, "}", "")
-        if pa.types.is_null(column.type):
-            column = column.cast(pa.string())
-        columns[name] = column
-    # Arrow 25 writes zero bytes for a text column whose first chunk is empty, as concatenated frames have.
-    return pa.table(columns).combine_chunks()

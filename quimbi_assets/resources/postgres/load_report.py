@@ -79,17 +79,16 @@ def table_report(
     preparation: Preparation, path: str, inserted: int, updated: int, deleted: int, notes: list[str]
 ) -> TableReport:
     """Return the report of one file from what was prepared and what was written."""
-    tally = preparation.tally
     return TableReport(
         table=preparation.survey.spec.name,
         path=path,
-        read=tally.n_read,
+        read=preparation.n_read,
         inserted=inserted,
         updated=updated,
-        unchanged=tally.n_accepted - inserted - updated,
+        unchanged=preparation.n_accepted - inserted - updated,
         deleted=deleted,
-        refused=tally.n_refused,
-        reasons={reason: count for reason, count in tally.refused.most_common() if count},
+        refused=preparation.n_refused,
+        reasons={reason: count for reason, count in preparation.refused.most_common() if count},
         ignored_columns=preparation.survey.ignored,
         absent_columns=preparation.absent_columns,
         notes=preparation.notes + notes,

@@ -104,7 +104,12 @@ def _loaded(
     with database.transaction() as cursor:
         bulk.lock(cursor, f"load:{store_id}")
         before = stores.find_store(cursor, store_id)
-        store = _settled(wanted, before)
+        known = before or wanted
+        store = replace(
+            known,
+            time_zone=wanted.time_zone or known.time_zone or "UTC",
+            currency=wanted.currency or known.currency,
+        )
         reports, n_adopted = _Load(database, cursor, store, files, say).run(refusals, now)
         refusals.write(cursor, store_id)
         stores.write_store(cursor, store)
@@ -136,13 +141,6 @@ def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Pro
             path, table = tables[spec.name]
             files[spec.name] = SentFile(path, table, survey(table, spec, str(path)))
     return files
-
-
-def _settled(wanted: Store, before: Store | None) -> Store:
-    """Fill what the caller left open from what is known of the store."""
-    if before is None:
-        return replace(wanted, time_zone=wanted.time_zone or "UTC")
-    return replace(before, time_zone=wanted.time_zone or before.time_zone, currency=wanted.currency or before.currency)
 
 
 def _dropped_orders(database: Database, store: Store) -> str:
@@ -208,7 +206,7 @@ class _Load:
         if self._store.currency or found.spec is ORDERS:
             return self._store.currency or found.currency
         if ORDERS.name in self._transfers:
-            return most_common(self._transfers[ORDERS.name].preparation.tally.currencies)
+            return most_common(self._transfers[ORDERS.name].preparation.currencies)
         return common_currency(self._database, self._store.store_id)
 
     def _known_orders(self) -> IdSet:
@@ -242,7 +240,7 @@ class _Load:
             return self._write_customers(file)
         transfer = self._transfers[name]
         notes = self._name_writers(file) if name == SUPPORT_TICKETS.name else []
-        self._say(f"writing {transfer.preparation.tally.n_accepted:,} {name.replace('_', ' ')}")
+        self._say(f"writing {transfer.preparation.n_accepted:,} {name.replace('_', ' ')}")
         counts = transfer.merge()
         if name == ORDERS.name and self._addresses is not None:
             self._addresses.learn(self._store.store_id)

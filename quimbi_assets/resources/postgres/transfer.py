@@ -85,10 +85,10 @@ class Transfer:
                 copying.result()
         if len(self._file.survey.spread):
             self._settle()
-        tally = self.preparation.tally
-        if tally.n_refused * 2 > tally.n_read or not tally.n_accepted:
-            main = "; ".join(f"{reason} ({count:,})" for reason, count in tally.refused.most_common(3))
-            refused = f"{tally.n_refused:,} of {tally.n_read:,} rows refused"
+        judged = self.preparation
+        if judged.n_refused * 2 > judged.n_read or not judged.n_accepted:
+            main = "; ".join(f"{reason} ({count:,})" for reason, count in judged.refused.most_common(3))
+            refused = f"{judged.n_refused:,} of {judged.n_read:,} rows refused"
             raise BadInputError(f"{self._file.path}: {refused}, so nothing was loaded: {main}")
 
     def _copy(self, prepared: Prepared) -> None:
@@ -105,12 +105,12 @@ class Transfer:
     def _settle(self) -> None:
         """Decide about the rows of ids that lie in several chunks."""
         target, store_id = (self.staged, None) if self.staged else (f"quimbi.{self._spec.name}", self._store_id)
-        undecided, tally = f"undecided_{self._spec.name}", self.preparation.tally
+        undecided, judged = f"undecided_{self._spec.name}", self.preparation
         n_accepted, n_repeated = bulk.settle(self._cursor, self._spec, undecided, target, store_id)
-        tally.n_accepted += n_accepted
-        tally.n_repeated += n_repeated
+        judged.n_accepted += n_accepted
+        judged.n_repeated += n_repeated
         reason = f"{self._spec.key[-1]} {TWICE}"
-        tally.refused.update({reason: self._refusals.add_refused_again(self._cursor, self._spec.name, reason)})
+        judged.refused.update({reason: self._refusals.add_refused_again(self._cursor, self._spec.name, reason)})
         if self._spec is ORDER_ITEMS:
             self._cursor.execute("INSERT INTO contested SELECT key FROM refused_again")
         self._cursor.execute("DROP TABLE judged, refused_again")
@@ -120,7 +120,7 @@ class Transfer:
         if self.staged is None:
             # Else the next load may be planned as if the store had hardly a row: seen to run for six minutes, not 2 s.
             self._cursor.execute(f"ANALYZE quimbi.{self._spec.name}")
-            return self.preparation.tally.n_accepted, 0, 0
+            return self.preparation.n_accepted, 0, 0
         self._cursor.execute(f"ANALYZE {self.staged}")
         recorded = self.preparation.recorded_columns
         inserted, updated = bulk.merge(self._cursor, self._spec, self._store_id, self.staged, recorded)
