@@ -267,7 +267,11 @@ class Discovery:
     @cached_property
     def segments(self) -> pd.DataFrame:
         """One row a segment: axis, segment_id, segment_name, interpretation, customers, share (0-1)."""
-        plans = {axis: self._plan(axis) for axis in self.fitted.models}
+        currency = self.history.store.currency or ""
+        plans = {
+            axis: plan_names(AXES[axis], model, self.sample[axis], currency, None, self.scores[axis].counts)
+            for axis, model in self.fitted.models.items()
+        }
         answers = self._asked(plans) if self.ai_naming else {}
         rows = []
         for axis, plan in plans.items():
@@ -278,11 +282,6 @@ class Discovery:
         columns = ["axis", "segment_id", "segment_name", "interpretation", "customers"]
         segments = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=columns)
         return segments.assign(share=segments["customers"] / max(len(self.history.population), 1))
-
-    def _plan(self, axis: str) -> NamePlan:
-        currency = self.history.store.currency or ""
-        counts = self.scores[axis].counts
-        return plan_names(AXES[axis], self.fitted.models[axis], self.sample[axis], currency, None, counts)
 
     def _asked(self, plans: Mapping[str, NamePlan]) -> dict[str, Mapping[str, tuple[str, str]]]:
         from quimbi_assets.resources.claude import Claude

@@ -91,10 +91,9 @@ def purchases(
     """Apply a store's policy to accepted rows in pandas: the canonical tables, and what happened."""
     frame = orders.assign(customer_id=orders["customer_id"].fillna(""))  # guests are the policy's business
     tables = canonical_tables(frame, items, tickets, store.time_zone)
-    more = {name: pa.array(orders[name], pa.string(), from_pandas=True) for name in ("status", "currency")}
     stored = tables["raw_orders"]
-    for name, column in more.items():
-        stored = stored.append_column(name, column)
+    for name in ("status", "currency"):
+        stored = stored.append_column(name, pa.array(orders[name], pa.string(), from_pandas=True))
     with DuckEngine() as engine:
         engine.view("given", stored)
         engine.materialise("stored_orders", "SELECT * REPLACE (nullif(customer_id, '') AS customer_id) FROM given")

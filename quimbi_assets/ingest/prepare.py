@@ -58,8 +58,6 @@ class Preparation:
         """Rows so far; identical repetitions are not among the accepted."""
         self.refused: Counter[str] = Counter()
         """Rows by reason."""
-        self.currencies: Counter[str] = Counter()
-        """Accepted orders by currency."""
         self.accepted_ids: list[np.ndarray] = []
         self._recorded: set[str] = set()
         self._time_zone, self._now = time_zone, now
@@ -163,7 +161,6 @@ class Preparation:
         spec, good = self.survey.spec, typed[reasons.isna()]
         if spec is tables.ORDERS:
             self.accepted_ids.append(hashed(good["order_id"]))
-            self.currencies.update(counted(good["currency"]))
         undecided = good.iloc[:0]
         if set(spec.key) <= self.survey.columns.keys():
             if len(self.survey.spread):

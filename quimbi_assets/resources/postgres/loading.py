@@ -23,7 +23,7 @@ from quimbi_assets.ingest.keys import IdSet, hashed
 from quimbi_assets.ingest.policy import DROPPED, dropped_line, dropped_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.rows import broken_rows
-from quimbi_assets.ingest.survey import Survey, most_common, survey
+from quimbi_assets.ingest.survey import survey
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import copy as bulk
@@ -177,6 +177,12 @@ class _Load:
             return reports, 0
         return reports, identities.adopt_tickets(self._cursor, self._store.store_id, self._home)
 
+    def _row_keys(self, file: SentFile, with_customers: bool = False) -> matching.RowKeys:
+        cursor, store_id, name = self._cursor, self._store.store_id, file.survey.spec.name
+        keys = matching.RowKeys(cursor, name, file.survey.person, self._secret, store_id, with_customers)
+        self._keys[name] = keys
+        return keys
+
     @cached_property
     def _secret(self) -> bytes:
         return identities.store_secret(self._home, self._store.store_id)
@@ -184,16 +190,12 @@ class _Load:
     def _judge(self, file: SentFile, refusals: Refusals, now: pd.Timestamp) -> None:
         spec = file.survey.spec
         known = self._known_orders() if spec is ORDER_ITEMS else None
-        preparation = Preparation(file.survey, self._store.time_zone, now, self._currency(file.survey), known)
+        preparation = Preparation(file.survey, self._store.time_zone, now, self._currency(), known)
         is_tickets = spec is SUPPORT_TICKETS
         transfer = Transfer(self._cursor, self._store.store_id, file, preparation, refusals, always_staged=is_tickets)
         self._transfers[spec.name] = transfer
         if is_tickets:
-            with_customers = CUSTOMERS.name in self._files
-            keys = matching.RowKeys(
-                self._cursor, spec.name, file.survey.person, self._secret, self._store.store_id, with_customers
-            )
-            self._keys[spec.name] = keys
+            keys = self._row_keys(file, with_customers=CUSTOMERS.name in self._files)
             transfer.judge(lambda prepared: keys.add(prepared.persons))
         elif spec is ORDERS and (columns := file.survey.address_columns):
             self._addresses = addresses = identities.OrderAddresses(self._cursor, self._secret)
@@ -201,13 +203,11 @@ class _Load:
         else:
             transfer.judge()
 
-    def _currency(self, found: Survey) -> str | None:
+    def _currency(self) -> str | None:
         """Return the currency that tells what amount is absurd."""
-        if self._store.currency or found.spec is ORDERS:
-            return self._store.currency or found.currency
-        if ORDERS.name in self._transfers:
-            return most_common(self._transfers[ORDERS.name].preparation.currencies)
-        return common_currency(self._database, self._store.store_id)
+        if self._store.currency is None and ORDERS.name in self._files:
+            return self._files[ORDERS.name].survey.currency
+        return self._store.currency or common_currency(self._database, self._store.store_id)
 
     def _known_orders(self) -> IdSet:
         """Return the orders that lines may belong to: accepted from this load or stored."""
@@ -227,8 +227,7 @@ class _Load:
             raise BadInputError(
                 f"{file.path} must hold two keys of each customer, such as customer_id and email: it has {has}"
             )
-        keys = matching.RowKeys(self._cursor, CUSTOMERS.name, sources, self._secret, self._store.store_id)
-        self._keys[CUSTOMERS.name] = keys
+        keys = self._row_keys(file)
         for chunk in file.table.chunks(None):
             rows = chunk.frame.set_axis(pd.RangeIndex(n_rows, n_rows + len(chunk.frame)))
             n_rows += len(rows)
