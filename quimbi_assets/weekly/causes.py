@@ -8,8 +8,6 @@ A snapshot keeps the digests, so that a later one can tell apart what the custom
 the store changed about the past (the digest of the same instant, computed from today's rows, is another one).
 """
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +16,6 @@ from numpy.typing import NDArray
 
 from quimbi_assets.history import History
 
-Cause = Literal["acted", "silent", "corrected", "model"]
 ACTED, SILENT, CORRECTED, MODEL = "acted", "silent", "corrected", "model"
 NEW = "new"
 """Of a customer who was not there before: nothing to compare with."""

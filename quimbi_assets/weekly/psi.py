@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-LARGE, MODERATE = 0.25, 0.1
+LARGE = 0.25
 LEAST_SHARE = 1e-4
 """Share that an empty bin counts as, so that one customer in it is no infinite change."""
 LARGE_FEATURES = 1 / 3

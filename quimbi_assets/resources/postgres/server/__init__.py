@@ -1,1 +1,1 @@
-"""The embedded server: its files, its process, and who uses it; nothing outside but ``database`` opens this folder."""
+"""The embedded server: its life, and its files; nothing outside but ``database`` opens this folder."""
