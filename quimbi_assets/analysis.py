@@ -288,7 +288,7 @@ class Discovery:
 
         claude = Claude()
         answers = claude.name_axes({axis: plan.brief for axis, plan in plans.items()}, claude.model())
-        return {axis: answer.conversation.passed for axis, answer in answers.items()}
+        return {axis: answer.passed for axis, answer in answers.items()}
 
     def memberships(self, axis: str, by: By = "name") -> pd.DataFrame:
         """Return how much each customer belongs to each segment of an axis, by name or by id.

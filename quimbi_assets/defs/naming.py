@@ -12,9 +12,9 @@ import pandas as pd
 
 from quimbi_assets.defs.events import facts
 from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
-from quimbi_assets.naming.conversation import Named
+from quimbi_assets.naming.conversation import Conversation, Named
 from quimbi_assets.naming.plan import NamePlan, decide_names
-from quimbi_assets.resources.claude import AxisAnswer, Claude
+from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_resources import MlflowTracking, StoreDatabase
 from quimbi_assets.resources.mlflow.reports import checks_table, log_naming
 from quimbi_assets.resources.postgres.run_lock import one_of_places
@@ -38,7 +38,7 @@ class StoreNaming:
 
     model: str
     names: Mapping[str, pd.DataFrame]
-    answers: Mapping[str, AxisAnswer] = field(default_factory=dict)
+    answers: Mapping[str, Conversation] = field(default_factory=dict)
     warning: str | None = None
 
     def metadata(self, axis_name: str) -> dict[str, dg.MetadataValue]:
@@ -47,7 +47,7 @@ class StoreNaming:
         answer = self.answers.get(axis_name)
         if answer is None:
             return facts(names_by=sources, naming_calls=0)
-        failure = answer.conversation.failure
+        failure = answer.failure
         return facts(
             names_by=sources,
             naming_model=self.model,
@@ -77,36 +77,36 @@ def name_store(
     before = read_answers(store.database(), store_id, digests.values())
     unknown = {name: brief for name, brief in wanted.items() if digests[name] not in before}
     missing = claude.missing() if unknown else None
-    answers: dict[str, AxisAnswer] = {}
+    answers: dict[str, Conversation] = {}
     if unknown and missing is None:
         with one_of_places(store.database(), "Claude", PLACES, tell):
             answers = claude.name_axes(unknown, model)
-    answers = {name: answer for name, answer in answers.items() if answer.conversation.failure or answer.usage.calls}
+    answers = {name: answer for name, answer in answers.items() if answer.failure or answer.usage.calls}
     for name, answer in answers.items():
         if answer.usage.calls:
             write_answer(store.database(), store_id, digests[name], name, model, answer, run_id)
     if any(answer.usage.calls for answer in answers.values()):
         log_naming(tracking.tracking(), store_id, run_id, model, answers)
     proposed: dict[str, Named] = {name: before[digest] for name, digest in digests.items() if digest in before}
-    proposed |= {name: answer.conversation.passed for name, answer in answers.items()}
+    proposed |= {name: answer.passed for name, answer in answers.items()}
     names = {name: decide_names(plan, proposed.get(name, {})) for name, plan in plans.items()}
     return StoreNaming(model, names, answers, _warning(missing, len(unknown), answers))
 
 
-def _warning(missing: UnavailableError | None, n_unknown: int, answers: Mapping[str, AxisAnswer]) -> str | None:
+def _warning(missing: UnavailableError | None, n_unknown: int, answers: Mapping[str, Conversation]) -> str | None:
     """Say in one line why segments have rule-made names, and what to do; None if all is well."""
     if missing is not None:
         return f"{n_unknown} axes are named by rule: {missing}; {missing.remedy} (or --no-ai-naming)"
     parts = []
-    failures = [answer.conversation.failure for answer in answers.values() if answer.conversation.failure]
+    failures = [answer.failure for answer in answers.values() if answer.failure]
     if failures:
         first = next((one for one in failures if isinstance(one, UnavailableError)), failures[0])
         remedy = first.remedy if isinstance(first, UnavailableError) else "the next run asks again"
         parts.append(f"{len(failures)} of {n_unknown} axes are not all named by Claude: {first}; {remedy}")
     untrue = sum(
-        len({o.segment_id for o in answer.conversation.outcomes} - set(answer.conversation.passed))
+        len({o.segment_id for o in answer.outcomes} - set(answer.passed))
         for answer in answers.values()
-        if answer.conversation.failure is None
+        if answer.failure is None
     )
     if untrue:
         parts.append(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from quimbi_assets.naming.brief import AxisBrief
 
@@ -18,37 +18,29 @@ Turn = dict[str, str]
 """``{"role": "user" | "assistant", "content": text}``."""
 
 
-class NamedSegment(BaseModel):
+class NamedSegment(BaseModel, extra="forbid"):
     """One segment's name and interpretation."""
-
-    model_config = ConfigDict(extra="forbid")
 
     segment: str
     name: str
     interpretation: str
 
 
-class AxisNames(BaseModel):
+class AxisNames(BaseModel, extra="forbid"):
     """Names and interpretations of an axis's segments."""
-
-    model_config = ConfigDict(extra="forbid")
 
     segments: list[NamedSegment]
 
 
-class Match(BaseModel):
+class Match(BaseModel, extra="forbid"):
     """Which set of numbers a text describes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: str
     set: str
 
 
-class Matching(BaseModel):
+class Matching(BaseModel, extra="forbid"):
     """Every text with its set of numbers."""
-
-    model_config = ConfigDict(extra="forbid")
 
     matches: list[Match]
 

@@ -21,6 +21,7 @@ from quimbi_assets.naming.asking import (
     Matching,
     NoAnswerError,
     Turn,
+    Usage,
     naming_request,
     repair_request,
     round_trip_request,
@@ -48,7 +49,7 @@ class Outcome:
 
 @dataclass
 class Conversation:
-    """What came of asking for one axis's names: those that ``passed`` every test (for a fixed name, that name).
+    """What came of asking for one axis's names, and what it cost: names that ``passed`` every test, fixed ones as such.
 
     ``failure``: why there is no usable answer to a request; then asking again may help.
     """
@@ -56,15 +57,13 @@ class Conversation:
     passed: Named = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     failure: NoAnswerError | None = None
+    usage: Usage = field(default_factory=Usage)
 
 
 async def ask_names(ask: Ask, brief: AxisBrief, seed: str) -> Conversation:
     """Ask for the names of an axis's segments, test them, and have failures repaired once.
 
     The seed orders the round-trip check. Never an error: what is not answered, or fails, is not in ``passed``.
-
-    Notes
-    -----
     One request if nothing can be used; else two (names, round trip); three if a test or the shape of the answer called
     for the repair; four if the round trip did.
     """

@@ -51,12 +51,8 @@ def segment_descriptors(axis: Axis, description: pd.DataFrame) -> list[list[Desc
     """List what can be said of each of k segments, described by ``describe_segments``, the most telling first.
 
     Ordered by contrast in steps of half a scaled unit, then as declared, so that a small move of a centre seldom
-    reorders them.
-
-    Notes
-    -----
-    A word for many (few) is offered only where mean, median and scaled centre all agree that the segment lies
-    above (below) the population; on skewed features they can disagree, and then nothing is said.
+    reorders them. A word for many (few) is offered only where mean, median and scaled centre all agree that the segment
+    lies above (below) the population; on skewed features they can disagree, and then nothing is said.
     """
     names = [feature.name for feature in described_features(axis, description)]
     pairs = clock_pairs(names)

@@ -113,11 +113,8 @@ def _still_true(brief: AxisBrief, segment: str, text: str) -> str:
 def decide_names(plan: NamePlan, asked: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Settle every segment's name and text; ``asked`` is what a model said and passed the tests, by segment id.
 
-    Returns
-    -------
-    DataFrame, shape (k, 5)
-        ``segment_id``, ``segment_name``, ``interpretation``, ``name_source`` (``claude``, ``rules`` or ``person``),
-        ``text_source`` (``claude`` or ``rules``). Names are unique; a person's always stays.
+    Names are unique; a person's always stays. To the columns of ``name_segments`` come ``name_source`` (``claude``,
+    ``rules`` or ``person``) and ``text_source`` (``claude`` or ``rules``).
     """
     brief = plan.brief
     names, source = dict(plan.by_person), dict.fromkeys(plan.by_person, PERSON)

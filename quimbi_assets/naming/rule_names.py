@@ -45,15 +45,9 @@ def name_segments(
     """Name and interpret every segment of an axis, described by ``describe_segments``, by rule.
 
     ``current``: unique names by segment id that stay, also instead of a declared one; the others are named around them.
+    Returns k rows of ``segment_id``; ``segment_name``, matching ``[a-z][a-z0-9_]{2,39}`` and unique;
+    ``interpretation``, one to three short sentences whose numbers all stand in the description.
 
-    Returns
-    -------
-    DataFrame, shape (k, 3)
-        ``segment_id``; ``segment_name``, matching ``[a-z][a-z0-9_]{2,39}`` and unique; ``interpretation``, one to
-        three short sentences whose numbers all stand in the description.
-
-    Notes
-    -----
     A structural segment keeps its declared name. Others get the adjective of the feature that tells them from
     their siblings best, and a second one if it says something new. Segments that end up with the same words
     get, in this order: the next separating feature, a level ("most", "fairly"), a range of values, a number. The

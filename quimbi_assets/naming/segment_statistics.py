@@ -16,28 +16,21 @@ QUANTILES = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
 def describe_segments(
     axis: Axis, model: AxisModel, features: pd.DataFrame, counts: NDArray[np.int64] | None = None
 ) -> pd.DataFrame:
-    """Describe the k segments of a fitted axis in original units.
+    """Describe the k segments of a fitted axis in original units, one row a segment, in the model's order.
 
     The axis's feature frame is of all customers, or of a large store of a sample; ``counts``, shape (k,), are then the
     customers of each segment in the whole store.
 
-    Returns
-    -------
-    DataFrame, shape (k, n_statistics)
-        One row a segment, in the model's order:
+    - ``segment_id``; ``structural`` (declared name or None);
+    - ``customer_count``: customers whose dominant segment it is; ``population_percentage``: that of all, 0-100;
+      ``low_evidence_count``: those of them with too few orders to judge;
+    - per clustering feature f, in original units: ``centre:f`` (mean), ``q10:f``, ``q50:f``, ``q90:f`` over the segment;
+      ``population:f`` (mean) and ``population_q50:f`` over all, the same in every row;
+    - ``z:f``: how far the centre lies from the population in the model's scaled space; ``rank:f``: 1 = highest centre
+      among the siblings;
+    - per number or flag stored for people ``people:f`` (mean), per text ``top:f`` (most common value) and
+      ``top_share:f`` (0-1).
 
-        - ``segment_id``; ``structural`` (declared name or None);
-        - ``customer_count``: customers whose dominant segment it is; ``population_percentage``: that of all,
-          0-100; ``low_evidence_count``: those of them with too few orders to judge;
-        - per clustering feature f, in original units: ``centre:f`` (mean), ``q10:f``, ``q50:f``, ``q90:f`` over
-          the segment; ``population:f`` (mean) and ``population_q50:f`` over all, the same in every row;
-        - ``z:f``: how far the centre lies from the population in the model's scaled space; ``rank:f``: 1 =
-          highest centre among the siblings;
-        - per number or flag stored for people ``people:f`` (mean), per text ``top:f`` (most common value) and
-          ``top_share:f`` (0-1).
-
-    Notes
-    -----
     Customers of low evidence are counted, but shape no centre, as in the fit; structural segments, which are
     declared for such customers, are averaged over all their members. A segment nobody belongs to keeps the
     centre its model was fitted with. A value undefined for the whole segment is NaN.

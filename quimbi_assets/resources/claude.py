@@ -8,7 +8,6 @@ never repeated: it could be anything.
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dagster import ConfigurableResource
@@ -35,14 +34,6 @@ REMEDIES = {
 }
 
 
-@dataclass(frozen=True)
-class AxisAnswer:
-    """What came of asking about one axis, and what it cost."""
-
-    conversation: Conversation
-    usage: Usage
-
-
 class Claude(ConfigurableResource[Any]):
     """Names axes; the key is that of ``ANTHROPIC_API_KEY``, the address the SDK's or ``ANTHROPIC_BASE_URL``."""
 
@@ -63,7 +54,7 @@ class Claude(ConfigurableResource[Any]):
             return None
         return UnavailableError("no ANTHROPIC_API_KEY is set", "set it to have Claude name them")
 
-    def name_axes(self, briefs: Mapping[str, AxisBrief], model: str) -> dict[str, AxisAnswer]:
+    def name_axes(self, briefs: Mapping[str, AxisBrief], model: str) -> dict[str, Conversation]:
         """Ask a model for the names of axes; never an error, see ``Conversation.failure``.
 
         The first axis is asked about alone: it leaves the fixed part of the prompt in the service's cache for the
@@ -71,22 +62,23 @@ class Claude(ConfigurableResource[Any]):
         """
         return asyncio.run(self._name_axes(briefs, model)) if briefs else {}
 
-    async def _name_axes(self, briefs: Mapping[str, AxisBrief], model: str) -> dict[str, AxisAnswer]:
+    async def _name_axes(self, briefs: Mapping[str, AxisBrief], model: str) -> dict[str, Conversation]:
         from anthropic import AsyncAnthropic
 
-        answers: dict[str, AxisAnswer] = {}
+        answers: dict[str, Conversation] = {}
         gate = asyncio.Semaphore(self.at_once)
 
         async def name_one(name: str) -> None:
             async with gate:
-                failures = [answer.conversation.failure for answer in answers.values()]
+                failures = (answer.failure for answer in answers.values())
                 outage = next((one for one in failures if isinstance(one, UnavailableError)), None)
                 if outage is not None:
-                    answers[name] = AxisAnswer(Conversation(failure=outage), Usage())
+                    answers[name] = Conversation(failure=outage)
                     return
                 asker = _Asker(client, model, self.timeout_seconds * (self.max_retries + 1) + GRACE_SECONDS)
                 seed = briefs[name].digest(model, PROMPT_VERSION)
-                answers[name] = AxisAnswer(await ask_names(asker, briefs[name], seed), asker.usage)
+                answers[name] = await ask_names(asker, briefs[name], seed)
+                answers[name].usage = asker.usage
 
         async with AsyncAnthropic(timeout=self.timeout_seconds, max_retries=self.max_retries) as client:
             first, *others = briefs

@@ -22,11 +22,11 @@ def ask(brief=None, **limits):
 
 
 def failed(answer):
-    return {(o.round, o.check) for o in answer.conversation.outcomes if not o.passed}
+    return {(o.round, o.check) for o in answer.outcomes if not o.passed}
 
 
 def settled(answer, brief=None):
-    table = decide_names(NamePlan(brief or brief_by_hand()), answer.conversation.passed)
+    table = decide_names(NamePlan(brief or brief_by_hand()), answer.passed)
     return dict(zip(table["segment_id"], table["segment_name"], strict=True)), list(table["name_source"])
 
 
@@ -38,12 +38,12 @@ def assert_rule_made(answer):
 
 def test_good_names_in_two_calls(messages_api):
     answer = ask()
-    assert answer.conversation.failure is None
+    assert answer.failure is None
     assert list(settled(answer)[0].values()) == ["harbour_folk", "meadow_folk", "lantern_folk"]
     assert (len(messages_api.naming), len(messages_api.matching), answer.usage.calls) == (1, 1, 2)
-    checks = {o.check for o in answer.conversation.outcomes}
+    checks = {o.check for o in answer.outcomes}
     assert checks == {"plain_text", "form", "unique", "not_filler", "numbers", "directions", "matching"}
-    assert all(o.passed for o in answer.conversation.outcomes)
+    assert all(o.passed for o in answer.outcomes)
     assert answer.usage.cost_usd(MODEL) == pytest.approx((2 * 1000 * 2 + 2 * 500 * 10 + 2 * 200 * 0.1) / 1e6)
 
 
@@ -84,10 +84,10 @@ def test_what_fails_a_test_is_repaired_once_and_then_named_by_rule(messages_api,
     assert len(messages_api.naming) == 2
     assert "did not pass" in messages_api.naming[1]["messages"][-1]["content"]
     assert settled(answer)[1] == ["rules", "claude", "claude"]
-    kept = json.dumps([vars(o) for o in answer.conversation.outcomes]) + json.dumps(answer.conversation.passed)
+    kept = json.dumps([vars(o) for o in answer.outcomes]) + json.dumps(answer.passed)
     for unsafe in ("<b>", "<img", "drop table", "Ignore the", "evil.example", "ignore_all"):
         assert unsafe not in kept
-    assert answer.conversation.failure is None  # answered, so not asked again
+    assert answer.failure is None  # answered, so not asked again
 
 
 def test_a_repair_that_succeeds(messages_api):
@@ -161,7 +161,7 @@ def test_a_refusal(messages_api, reply):
     messages_api.play = api.always(reply)
     answer = ask()
     assert_rule_made(answer)
-    assert isinstance(answer.conversation.failure, RefusedError)
+    assert isinstance(answer.failure, RefusedError)
     assert len(messages_api.requests) == 1
 
 
@@ -173,7 +173,7 @@ def test_replies_that_are_no_message(messages_api, reply):
     messages_api.play = api.always(reply)
     answer = ask()
     assert_rule_made(answer)
-    assert isinstance(answer.conversation.failure, MalformedError)
+    assert isinstance(answer.failure, MalformedError)
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,10 @@ def test_outages(messages_api, reply, said, requests):
     messages_api.play = api.always(reply)
     answer = ask()
     assert_rule_made(answer)
-    assert isinstance(answer.conversation.failure, UnavailableError)
-    assert said in str(answer.conversation.failure)
-    assert "script" not in str(answer.conversation.failure)
-    assert answer.conversation.failure.remedy
+    assert isinstance(answer.failure, UnavailableError)
+    assert said in str(answer.failure)
+    assert "script" not in str(answer.failure)
+    assert answer.failure.remedy
     assert len(messages_api.requests) == requests
 
 
@@ -203,14 +203,14 @@ def test_a_body_that_breaks_off(messages_api):
     messages_api.play = api.always(api.Reply(api.message("{}"), failing="cut_body"))
     answer = ask()
     assert_rule_made(answer)
-    assert isinstance(answer.conversation.failure, UnavailableError)
+    assert isinstance(answer.failure, UnavailableError)
 
 
 def test_a_hang_ends_with_the_time_limit(messages_api):
     messages_api.play = api.always(api.Reply(failing="hang"))
     answer = ask(timeout_seconds=0.3, max_retries=0)
     assert_rule_made(answer)
-    assert "in time" in str(answer.conversation.failure)
+    assert "in time" in str(answer.failure)
 
 
 @pytest.mark.parametrize("status", [429, 529])
@@ -226,7 +226,7 @@ def test_a_wait_of_an_hour_is_not_obeyed(messages_api, monkeypatch):
     monkeypatch.setattr("quimbi_assets.resources.claude.GRACE_SECONDS", 0.0)
     messages_api.play = api.always(api.error(429, {"retry-after": "3600"}))
     answer = ask(timeout_seconds=0.3)
-    assert isinstance(answer.conversation.failure, UnavailableError)
+    assert isinstance(answer.failure, UnavailableError)
 
 
 def test_an_outage_half_way_keeps_rule_made_names_and_says_so(messages_api):
@@ -236,14 +236,14 @@ def test_an_outage_half_way_keeps_rule_made_names_and_says_so(messages_api):
     messages_api.play = play
     answer = ask()
     assert_rule_made(answer)  # not matched, so not believed
-    assert isinstance(answer.conversation.failure, UnavailableError)
+    assert isinstance(answer.failure, UnavailableError)
 
 
 def test_after_an_outage_no_other_axis_is_asked_about(messages_api):
     messages_api.play = api.always(api.error(401))
     found = Claude(max_retries=0).name_axes({name: brief_by_hand() for name in "abcdef"}, MODEL)
     assert len(messages_api.requests) == 1
-    assert all(isinstance(answer.conversation.failure, UnavailableError) for answer in found.values())
+    assert all(isinstance(answer.failure, UnavailableError) for answer in found.values())
     assert sum(answer.usage.calls for answer in found.values()) == 1
 
 
@@ -259,8 +259,8 @@ def test_fixed_names_are_told_and_stay(messages_api):
     brief = brief_by_hand(fixed={IDS[1]: "our_old_friends"})
     answer = ask(brief)
     assert '"name_given": "our_old_friends"' in messages_api.naming[0]["messages"][0]["content"]
-    assert answer.conversation.passed[IDS[1]][0] == "our_old_friends"
-    assert set(answer.conversation.passed) == set(IDS)
+    assert answer.passed[IDS[1]][0] == "our_old_friends"
+    assert set(answer.passed) == set(IDS)
 
 
 def test_without_a_key_the_sdk_is_not_even_imported():

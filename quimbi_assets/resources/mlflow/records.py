@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +36,8 @@ BY_K = (
     "smallest_jaccard",
 )
 """Metrics of every candidate, logged with the number of segments as step."""
+SETTINGS = ("min_orders", "min_k", "max_k", "max_sample", "temperature", "random_state")
+"""Parameters of a model that are logged as they are."""
 COMPARED = ("churn", "silhouette_change", "stability_change")
 """Metrics of a refit against the champion."""
 
@@ -69,21 +70,19 @@ class MaterializationLog:
     ) -> LoadedModel:
         """Log a fitted axis and register its model, which waits until a publication is made with it.
 
-        Parameters
-        ----------
-        features : DataFrame of n rows indexed by customer
-            What it was fitted on; leaves a digest and counts only.
-        as_of : str
-            Where these end, naive UTC, exclusive.
-        reference : DataFrame, optional
-            The store reference that they were measured against, where the axis has one.
+        ``features`` (n rows indexed by customer, of data up to ``as_of``, naive UTC, exclusive) leave a digest and
+        counts only; ``reference`` is what they were measured against, where the axis has one.
         """
-        tags = {**self.tags, "as_of": as_of, "axis": axis_name}
         model, decision = fit.model, fit.decision
+        tags = {**self.tags, "as_of": as_of, "axis": axis_name, "promotion.reason": decision.reason}
+        tags |= {
+            "promotion": "promoted" if decision.promoted else "held",
+            "promotion.failed": ", ".join(decision.failed),
+        }
         fate = (PASSED if decision.promoted else HELD, decision.reason)
         with self.tracking.run(self.store_id, f"{axis_name} {as_of[:10]}", tags, parent=self.run) as run:
             # MLflow's page of two runs draws the parameters in which they differ, and compares nothing else by default.
-            run.log(metrics(model, decision), {"as_of": as_of[:10], **params(model)}, decision_tags(decision))
+            run.log(metrics(model, decision), {"as_of": as_of[:10], **params(model)})
             _log_dataset(run, self.store_id, axis_name, features)
             beside = {} if reference is None else {STORE_REFERENCE: reference.to_csv(index=False)}
             run.write({**tables(model), **fit.pictures, **beside})
@@ -108,25 +107,20 @@ class MaterializationLog:
         self.run.log(tags={f"inactive.{axis_name}": reason})
 
 
-def params(model: AxisModel) -> dict[str, str]:
-    """Return what determined the fit, as text."""
+def params(model: AxisModel) -> dict[str, object]:
+    """Return what determined the fit."""
     return {
         "axis": model.axis,
         "features": ", ".join(model.features_),
         "features_dropped": json.dumps(model.dropped_),
         "transforms": json.dumps(dict(zip(model.features_, model.transforms_, strict=True))),
         "structural": json.dumps([list(state) for state in model.structural]),
-        "min_orders": str(model.min_orders),
-        "min_k": str(model.min_k),
-        "max_k": str(model.max_k),
-        "max_sample": str(model.max_sample),
-        "temperature": str(model.temperature),
-        "random_state": str(model.random_state),
+        **{name: getattr(model, name) for name in SETTINGS},
         "winsor": json.dumps(WINSOR),
-        "n_init": str(N_INIT),
-        "n_bootstraps": str(N_BOOTSTRAPS),
-        "bootstrap_size": str(BOOTSTRAP_SIZE),
-        "silhouette_sample": str(SILHOUETTE_SAMPLE),
+        "n_init": N_INIT,
+        "n_bootstraps": N_BOOTSTRAPS,
+        "bootstrap_size": BOOTSTRAP_SIZE,
+        "silhouette_sample": SILHOUETTE_SAMPLE,
     }
 
 
@@ -157,15 +151,6 @@ def metrics(model: AxisModel, decision: Decision) -> Iterator[tuple[str, float, 
     for name, value, step in [*((n, v, 0) for n, v in final.items()), *stepped, *segments]:
         if np.isfinite(value):
             yield name, float(value), step
-
-
-def decision_tags(decision: Decision) -> dict[str, str]:
-    """Return whether and why a fit is to serve, as tags of its run."""
-    return {
-        "promotion": "promoted" if decision.promoted else "held",
-        "promotion.reason": decision.reason,
-        "promotion.failed": ", ".join(decision.failed),
-    }
 
 
 def version_facts(model: AxisModel) -> dict[str, str]:
@@ -203,12 +188,13 @@ def _log_dataset(run: Run, store_id: str, axis_name: str, features: pd.DataFrame
     """Note which customers' features were used: a digest and counts, never a row."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    profile = {"num_rows": len(features), "defined": {str(c): int(n) for c, n in features.notna().sum().items()}}
     dataset = Dataset(
         name=f"{store_id}.{axis_name}",
         digest=digest(features),
         source_type="quimbi",
         source=json.dumps({"store": store_id, "asset": f"features/{axis_name}"}),
-        profile=json.dumps(dataset_profile(features)),
+        profile=json.dumps(profile),
     )
     run.client.log_inputs(run.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
@@ -218,8 +204,3 @@ def digest(features: pd.DataFrame) -> str:
     rows = np.sort(pd.util.hash_pandas_object(features).to_numpy())
     columns = ",".join(map(str, features.columns)).encode()
     return hashlib.blake2b(rows.tobytes() + columns, digest_size=8).hexdigest()
-
-
-def dataset_profile(features: pd.DataFrame) -> dict[str, Any]:
-    """Return counts of a feature frame: rows, and per column how many values are defined."""
-    return {"num_rows": len(features), "defined": {str(c): int(n) for c, n in features.notna().sum().items()}}

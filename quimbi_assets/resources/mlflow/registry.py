@@ -87,18 +87,10 @@ class ModelRegistry:
         fate: tuple[str, str],
         facts: Mapping[str, str],
     ) -> LoadedModel:
-        """Save a model of the run that fitted it and register it as ``<store_id>.<axis_name>``.
+        """Save a model of the run that fitted it, on data up to ``as_of`` (naive UTC), and register it.
 
-        Parameters
-        ----------
-        example : DataFrame
-            Input that it takes, of no customer.
-        as_of : str
-            Instant its data end at, naive UTC.
-        fate : (str, str)
-            :data:`PASSED` or :data:`HELD`, and why. It waits as candidate unless it is :data:`FOR_PAST`.
-        facts : mapping of str to str
-            Further tags of the version.
+        ``example`` is input that it takes, of no customer; ``facts`` are further tags of the version. ``fate`` is
+        :data:`PASSED` or :data:`HELD`, and why: it waits as candidate unless that is :data:`FOR_PAST`.
         """
         name, tags = registered_name(store_id, axis_name), {STORE_TAG: store_id, AXIS_TAG: axis_name}
         place, model_id = self._save(run, tags, model, example)
@@ -139,12 +131,9 @@ class ModelRegistry:
                 raise
 
     def load_versions(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
-        """Load these versions of a store's models, by axis. A file is read once in the life of this object.
+        """Load these versions of a store's models, by axis; BadInputError if there is no such version.
 
-        Raises
-        ------
-        BadInputError
-            If there is no such version.
+        A file is read once in the life of this object.
         """
         with ThreadPoolExecutor(8) as pool:
             loaded = pool.map(lambda axis: self._load(store_id, axis, versions[axis]), versions)
@@ -242,8 +231,6 @@ def ends(version: Any) -> Instant:
 def registered_name(store_id: str, axis_name: str) -> str:
     """Name of a registered model; characters that MLflow refuses (``/``, ``:``) are percent-encoded.
 
-    Examples
-    --------
     >>> registered_name("shop_1", "purchase_value"), registered_name("eu/1", "x")
     ('shop_1.purchase_value', 'eu%2F1.x')
     """

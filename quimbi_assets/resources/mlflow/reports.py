@@ -14,7 +14,7 @@ from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.training import ChurnFit
 from quimbi_assets.history import History
 from quimbi_assets.naming.asking import PROMPT_VERSION, Usage
-from quimbi_assets.resources.claude import AxisAnswer
+from quimbi_assets.naming.conversation import Conversation
 from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, LoadedModel
 from quimbi_assets.resources.mlflow.runs import Tracking
 
@@ -43,8 +43,15 @@ def log_churn(
     bins = pd.DataFrame(
         bins_of(fit.evaluation.hold_outs, fit.evaluation.risk_served), columns=["risk", "stayed_away", "customers"]
     )
+    params = {
+        "kind_chosen": fit.evaluation.kind,
+        "kind_served": fit.evaluation.serves,
+        "horizon_days": fit.evaluation.horizon_days,
+        "test_windows_from": ", ".join(f"{one.cut_off:%Y-%m-%d}" for one in fit.evaluation.hold_outs),
+        "training_cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in fit.evaluation.hold_outs[0].training),
+    }
     with tracking.run(store_id, f"churn {as_of[:10]}", every_tag) as run:
-        run.log(churn_metrics(fit), _churn_params(fit))
+        run.log(churn_metrics(fit), params)
         run.write(
             {
                 "calibration.png": picture,
@@ -92,16 +99,6 @@ def _figures(name: str, figures: Figures) -> dict[str, float]:
     }
 
 
-def _churn_params(fit: ChurnFit) -> dict[str, object]:
-    return {
-        "kind_chosen": fit.evaluation.kind,
-        "kind_served": fit.evaluation.serves,
-        "horizon_days": fit.evaluation.horizon_days,
-        "test_windows_from": ", ".join(f"{one.cut_off:%Y-%m-%d}" for one in fit.evaluation.hold_outs),
-        "training_cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in fit.evaluation.hold_outs[0].training),
-    }
-
-
 def _churn_example(horizon_days: int) -> pd.DataFrame:
     """Return features of one made-up customer."""
     end = pd.Timestamp("2025-01-01")
@@ -137,14 +134,20 @@ def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapp
 
 
 def log_naming(
-    tracking: Tracking, store_id: str, dagster_run_id: str, model: str, answers: Mapping[str, AxisAnswer]
+    tracking: Tracking, store_id: str, dagster_run_id: str, model: str, answers: Mapping[str, Conversation]
 ) -> str:
     """Log what a model was asked about names in one materialization, as a run, and return the run's id.
 
     Of names that failed a test only the reasons are logged.
     """
-    total = sum((answer.usage for answer in answers.values()), Usage())
-    figures: dict[str, float] = {**total.counts(), **_counts(answers)}
+    total, checks = sum((answer.usage for answer in answers.values()), Usage()), checks_table(answers)
+    figures: dict[str, float] = {
+        **total.counts(),
+        "axes_asked": len(answers),
+        "axes_not_answered": sum(answer.failure is not None for answer in answers.values()),
+        "names_passed": sum(len(answer.passed) for answer in answers.values()),
+        "checks_failed": int((~checks["passed"].astype(bool)).sum()),
+    }
     costs = {"": total, **{f".{name}": answer.usage for name, answer in answers.items()}}
     for suffix, usage in costs.items():
         cost = usage.cost_usd(model)
@@ -152,28 +155,18 @@ def log_naming(
             figures[f"cost_usd{suffix}"] = cost
     with tracking.run(store_id, NAMING, {"dagster_run_id": dagster_run_id, "kind": "naming"}) as run:
         run.log(figures, {"model": model, "prompt_version": PROMPT_VERSION})
-        run.write({"naming_checks.csv": checks_table(answers).to_csv(index=False)})
+        run.write({"naming_checks.csv": checks.to_csv(index=False)})
     return run.run_id
 
 
-def checks_table(answers: Mapping[str, AxisAnswer]) -> pd.DataFrame:
+def checks_table(answers: Mapping[str, Conversation]) -> pd.DataFrame:
     """Return every test's outcome: axis, segment, round, test, whether it passed, and why not."""
     rows = [
         (name, o.segment_id, o.round, o.check, o.passed, o.reason)
         for name, answer in answers.items()
-        for o in answer.conversation.outcomes
+        for o in answer.outcomes
     ]
     return pd.DataFrame(rows, columns=["axis", "segment_id", "round", "check", "passed", "reason"])
-
-
-def _counts(answers: Mapping[str, AxisAnswer]) -> dict[str, int]:
-    checks = checks_table(answers)
-    return {
-        "axes_asked": len(answers),
-        "axes_not_answered": sum(answer.conversation.failure is not None for answer in answers.values()),
-        "names_passed": sum(len(answer.conversation.passed) for answer in answers.values()),
-        "checks_failed": int((~checks["passed"].astype(bool)).sum()),
-    }
 
 
 def log_pictures(

@@ -75,14 +75,9 @@ class Run:
 
 
 class Tracking:
-    """Runs and registered models of all stores.
+    """Runs and registered models of all stores, in MLflow's backend (``postgresql+psycopg2://...``, or ``http(s)://``).
 
-    Parameters
-    ----------
-    tracking_uri : str
-        MLflow's backend: ``postgresql+psycopg2://...``, or an ``http(s)://`` server.
-    artifact_root : str or Path
-        Where artifacts of new experiments go: a directory or a URI.
+    ``artifact_root``, a directory or a URI, is where artifacts of new experiments go.
     """
 
     def __init__(self, tracking_uri: str, artifact_root: str | Path) -> None:

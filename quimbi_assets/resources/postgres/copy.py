@@ -7,18 +7,33 @@ shares psycopg2's transaction.
 """
 
 import io
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+from psycopg2.extras import execute_values
 
 from quimbi_assets.ingest.tables import TableSpec
 
+T = TypeVar("T")
 CHUNK = 250_000
 """Rows a COPY, so that a large frame is never twice in memory as text."""
+
+
+def behind(work: Callable[[T], object], pieces: Iterable[T]) -> None:
+    """Do work on each piece in turn, on a thread of its own while the next one is being made: two are in memory."""
+    with ThreadPoolExecutor(1) as worker:
+        doing: Future[object] | None = None
+        for piece in pieces:
+            if doing is not None:
+                doing.result()
+            doing = worker.submit(work, piece)
+        if doing is not None:
+            doing.result()
 
 
 def lock(cursor: Any, name: str) -> None:
@@ -54,6 +69,25 @@ def as_csv(frame: pd.DataFrame | pa.Table) -> io.BytesIO:
     pacsv.write_csv(writable, text, pacsv.WriteOptions(include_header=False))
     text.seek(0)
     return text
+
+
+def upsert(cursor: Any, table: str, key: Sequence[str], rows: Iterable[Mapping[str, Any]], stamp: str = "") -> None:
+    """Insert a few rows, all of the same columns, or bring those of their key up to date.
+
+    Rows that are stored so already are not written again, unless a column ``stamp`` is to say when this was.
+    """
+    rows = list(rows)
+    if not rows:
+        return
+    columns, values = list(rows[0]), [column for column in rows[0] if column not in key]
+    changes = [f"{column} = EXCLUDED.{column}" for column in values] + ([f"{stamp} = now()"] if stamp else [])
+    ours, theirs = (", ".join(f"{side}.{column}" for column in values) for side in ("stored", "EXCLUDED"))
+    execute_values(
+        cursor,
+        f"INSERT INTO quimbi.{table} AS stored ({', '.join(columns)}) VALUES %s ON CONFLICT ({', '.join(key)}) "
+        f"DO UPDATE SET {', '.join(changes)}" + ("" if stamp else f" WHERE ({ours}) IS DISTINCT FROM ({theirs})"),
+        [tuple(row.values()) for row in rows],
+    )
 
 
 def staging(cursor: Any, spec: TableSpec, prefix: str, more: str = "") -> str:

@@ -7,7 +7,7 @@ Belongs here: finding and preparing databases, connections, which of their fault
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,8 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """Yield a psycopg2 cursor inside one transaction: committed at the end, rolled back on any error."""
-        connection = psycopg2.connect(self.libpq_url)
-        try:
-            with connection, connection.cursor() as cursor:
-                yield cursor
-        finally:
-            connection.close()
+        with closing(psycopg2.connect(self.libpq_url)) as connection, connection, connection.cursor() as cursor:
+            yield cursor
 
     @contextmanager
     def snapshot(self) -> Iterator["Database"]:
@@ -61,6 +57,12 @@ class Database:
         with self.transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield _Snapshot(self.libpq_url, self.dagster_url, self.mlflow_url, self.home, cursor)
+
+    def execute(self, sql: str, parameters: Any = None) -> list[Any]:
+        """Run one statement in a transaction and return its rows, if it has any."""
+        with self.transaction() as cursor:
+            cursor.execute(sql, parameters)
+            return list(cursor.fetchall()) if cursor.description else []
 
     def query(self, sql: str, parameters: Any = None) -> pd.DataFrame:
         """Return a query's rows, columns as it names them, JSON as Python objects.
@@ -93,14 +95,8 @@ def open_database(home: Path | None = None) -> Database:
 
     With ``DATABASE_URL`` the home, by default ``quimbi_home()``, is not used. When everything is in place the cost is
     one query (no Alembic import). Call it in every process that uses the embedded server: the call counts the process
-    among the server's users.
-
-    Raises
-    ------
-    DatabaseUnavailableError
-        If the server cannot be started or reached, or lacks databases that the role may not create.
-    BadInputError
-        If the home cannot be used.
+    among the server's users. DatabaseUnavailableError if the server cannot be started or reached, or lacks databases
+    that the role may not create; BadInputError if the home cannot be used.
     """
     external = os.environ.get("DATABASE_URL", "").strip()
     if external:
@@ -151,41 +147,28 @@ def _is_current(database: Database) -> bool:
                (SELECT count(*) FROM pg_database WHERE datname = ANY(%s))
     """
     try:
-        with database.transaction() as cursor:
-            cursor.execute(question, (names,))
-            version, present = cursor.fetchone()
+        ((version, present),) = database.execute(question, (names,))
     except (psycopg2.OperationalError, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
         return False
     return bool(version == migrations.HEAD and present == len(names))
 
 
 def _create_missing(database: Database, admin: str) -> None:
-    """Create the databases that do not exist, one process at a time.
-
-    Raises
-    ------
-    DatabaseUnavailableError
-        If the server cannot be reached or the role may not create databases.
-    """
+    """Create the databases that do not exist, one process at a time."""
     urls = (database.libpq_url, database.dagster_url, database.mlflow_url)
-    connection = _connect_for_creation(admin)
-    connection.autocommit = True
     denied = []
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-            cursor.execute("SELECT datname FROM pg_database")
-            present = {row[0] for row in cursor.fetchall()}
-            for name in (database_name(url) for url in urls if database_name(url) not in present):
-                quoted = '"' + name.replace('"', '""') + '"'
-                try:
-                    cursor.execute(f"CREATE DATABASE {quoted} TEMPLATE template0 ENCODING 'UTF8'")
-                except (psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
-                    continue
-                except psycopg2.errors.InsufficientPrivilege:
-                    denied.append(f"CREATE DATABASE {quoted};")
-    finally:
-        connection.close()
+    with closing(_connect_for_creation(admin)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        cursor.execute("SELECT datname FROM pg_database")
+        present = {row[0] for row in cursor.fetchall()}
+        for name in (database_name(url) for url in urls if database_name(url) not in present):
+            quoted = '"' + name.replace('"', '""') + '"'
+            try:
+                cursor.execute(f"CREATE DATABASE {quoted} TEMPLATE template0 ENCODING 'UTF8'")
+            except (psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
+                continue
+            except psycopg2.errors.InsufficientPrivilege:
+                denied.append(f"CREATE DATABASE {quoted};")
     if denied:
         raise DatabaseUnavailableError(
             f"the role of DATABASE_URL may not create databases; have run: {' '.join(denied)}"
@@ -194,15 +177,16 @@ def _create_missing(database: Database, admin: str) -> None:
 
 def _connect_for_creation(admin: str) -> Any:
     """Connect to `admin`'s database, or to ``postgres`` on the same server if that one does not exist yet."""
-    plain = _with_name(admin, database_name(admin))
-    try:
-        return psycopg2.connect(plain)
-    except psycopg2.OperationalError as error:
+    failures = []
+    for name in (database_name(admin), "postgres"):
         try:
-            return psycopg2.connect(_with_name(admin, "postgres"))
-        except psycopg2.OperationalError:
-            reason = str(error).strip().splitlines()[0]
-            raise DatabaseUnavailableError(f"cannot reach the database of DATABASE_URL: {reason}") from error
+            connection = psycopg2.connect(_with_name(admin, name))
+            connection.autocommit = True
+            return connection
+        except psycopg2.OperationalError as error:
+            failures.append(error)
+    reason = str(failures[0]).strip().splitlines()[0]
+    raise DatabaseUnavailableError(f"cannot reach the database of DATABASE_URL: {reason}") from failures[0]
 
 
 def _with_name(url: str, name: str) -> str:
@@ -224,8 +208,6 @@ def _for_sqlalchemy(url: str) -> str:
 def is_transient(error: BaseException) -> bool:
     """Whether trying again may help: the error, or one that it was raised from, is of the connection or the moment.
 
-    Examples
-    --------
     >>> is_transient(psycopg2.OperationalError("server closed the connection unexpectedly"))
     True
     >>> is_transient(ValueError("no such column"))
