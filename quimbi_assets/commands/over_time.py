@@ -17,11 +17,10 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import last_week, parse_week
 from quimbi_assets.naming.values import format_money
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.reading import common_currency
 from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
-from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
 SHOWN = 10
 """Migrations, alerts and customers at risk that are printed of each."""
@@ -54,7 +53,7 @@ def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = Fa
 def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
     """Return the structure of ``quimbi drift --json``: of one week, by default the newest."""
     with open_database().snapshot() as now:
-        currency = read_store(now, store_id).currency or common_currency(now, store_id)
+        currency = store_currency(now, store_id)
         drift = read_drift(now, store_id, week)
     if drift is None:
         raise BadInputError(f"store {store_id} has no snapshot yet; next: {first_comparison(store_id)}")

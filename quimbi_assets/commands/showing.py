@@ -13,7 +13,6 @@ from rich.text import Text
 from quimbi_assets.commands.console import out, print_json
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
-from quimbi_assets.resources.postgres.reading import common_currency
 from quimbi_assets.resources.postgres.tables.segments import (
     profiled,
     read_archetypes,
@@ -22,7 +21,7 @@ from quimbi_assets.resources.postgres.tables.segments import (
     read_profiles,
     read_segments,
 )
-from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
 #: Columns that a segment's sentence is moved in, below its name.
 INDENT = 20
@@ -145,7 +144,7 @@ def print_profiles(store_id: str, customer_ids: Sequence[str]) -> None:
     from quimbi_assets.profiles.fingerprint import nearest_customers
 
     with open_database().snapshot() as now:
-        currency = read_store(now, store_id).currency or common_currency(now, store_id) or ""
+        currency = store_currency(now, store_id) or ""
         profiles = _profiles(now, store_id, customer_ids)
         axes, segments = read_segments(now, store_id)
         near = nearest_customers(read_fingerprints(now, store_id), customer_ids, NEIGHBOURS)

@@ -35,9 +35,9 @@ from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelReg
 from quimbi_assets.resources.parquet_io import CHURN_KEY, ParquetTables
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.run_lock import RunLock
-from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication, publish_reasons
+from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication, publish_reasons, read_lineages
 from quimbi_assets.resources.postgres.tables.segments import read_archetypes
-from quimbi_assets.resources.publishing import churn_model, publish, unpublished_lineage
+from quimbi_assets.resources.publishing import churn_model, publish
 
 CHECK = "profile_schema"
 ARCHETYPE_CHECK = "archetypes_few_populous_and_true"
@@ -95,7 +95,7 @@ def customer_profiles(
         profiles=batches,
         archetypes=archetypes,
         model_versions=aligned.versions | ({} if isinstance(churn, str) else {CHURN: churn.version}),
-        lineage=unpublished_lineage(database, registry, store_id, aligned.axes),
+        lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
     publish(database, registry, publication, run_lock.holds_lock)
     yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=batches.metadata(aligned, archetypes()))

@@ -24,8 +24,8 @@ def describe_segments(
     - ``segment_id``; ``structural`` (declared name or None);
     - ``customer_count``: customers whose dominant segment it is; ``population_percentage``: that of all, 0-100;
       ``low_evidence_count``: those of them with too few orders to judge;
-    - per clustering feature f, in original units: ``centre:f`` (mean), ``q10:f``, ``q50:f``, ``q90:f`` over the segment;
-      ``population:f`` (mean) and ``population_q50:f`` over all, the same in every row;
+    - per clustering feature f, in original units: ``centre:f`` (mean), ``q10:f``, ``q50:f``, ``q90:f`` over the
+      segment; ``population:f`` (mean) and ``population_q50:f`` over all, the same in every row;
     - ``z:f``: how far the centre lies from the population in the model's scaled space; ``rank:f``: 1 = highest centre
       among the siblings;
     - per number or flag stored for people ``people:f`` (mean), per text ``top:f`` (most common value) and

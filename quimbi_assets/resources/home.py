@@ -16,13 +16,7 @@ def quimbi_home() -> Path:
 
 
 def directory(path: Path) -> Path:
-    """Return `path`, created with its parents if missing.
-
-    Raises
-    ------
-    BadInputError
-        If it cannot be created or is not a writable directory.
-    """
+    """Return `path`, created with its parents if missing; BadInputError if it is then no writable directory."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -85,13 +85,7 @@ class ParquetTables:
         return History(orders.facts.store or Store(store_id), tables)
 
     def required_history(self, store_id: str) -> History:
-        """Return a store's history as its raw assets left it.
-
-        Raises
-        ------
-        BadInputError
-            Before the first run.
-        """
+        """Return a store's history as its raw assets left it; BadInputError before the first run."""
         history = self.history(store_id)
         if history is None:
             raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")

@@ -71,11 +71,8 @@ class StoreProfiler:
 def open_profiler(store_id: str) -> StoreProfiler:
     """Load what profiling a store's customers takes; do this once, then profile as often as needed.
 
-    Raises
-    ------
-    UnknownStoreError, BadInputError
-        If the store is unknown, was never run, or a run of it ended half-way: what customers are measured against would
-        not be what their models know.
+    UnknownStoreError or BadInputError if the store is unknown, was never run, or a run of it ended half-way: what
+    customers are measured against would not be what their models know.
     """
     database = open_database()
     with database.snapshot() as now:

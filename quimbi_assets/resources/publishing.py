@@ -12,23 +12,13 @@ import pandas as pd
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.promotions import keep_for_past, mark_echoed, read_promotions
-from quimbi_assets.resources.postgres.tables.publications import (
-    Publication,
-    publish_run,
-    read_lineages,
-)
+from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run
 
 
 def publish(
     database: Database, registry: ModelRegistry, publication: Publication, holds_lock: Callable[[], bool]
 ) -> None:
-    """Publish a run's result and let MLflow follow.
-
-    Raises
-    ------
-    ValueError, StoreBusyError
-        See ``publish_run``; then nothing is published.
-    """
+    """Publish a run's result and let MLflow follow; where ``publish_run`` raises, nothing is published."""
     publish_run(database, publication, holds_lock)
     follow(database, registry, publication.store_id)
 
@@ -45,13 +35,6 @@ def follow(database: Database, registry: ModelRegistry, store_id: str) -> None:
     """Bring MLflow's tags and aliases in line with what is published of a store; to do so again changes nothing."""
     echoed = registry.follow(store_id, read_promotions(database, store_id))
     mark_echoed(database, store_id, echoed)
-
-
-def unpublished_lineage(
-    database: Database, registry: ModelRegistry, store_id: str, axes: Iterable[str]
-) -> list[tuple[str, str, pd.DataFrame]]:
-    """Return (axis, version, lineage) of all versions fitted since the last one published, runs that died included."""
-    return registry.lineages(store_id, axes, read_lineages(database, store_id))
 
 
 def models_before(

@@ -57,8 +57,6 @@ class Slack(ConfigurableResource[Any]):
 def escaped(text: str) -> str:
     """Return text that Slack shows as it is, whatever it holds.
 
-    Examples
-    --------
     >>> escaped("<!channel> & co")
     '&lt;!channel&gt; &amp; co'
     """

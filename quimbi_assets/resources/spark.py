@@ -53,14 +53,9 @@ _GLOB = str.maketrans({character: f"\\{character}" for character in "\\*?[]{}"})
 
 
 def _in_one_line(call: Callable[P, T]) -> Callable[P, T]:
-    """Turn Java's stack into one line.
+    """Turn Java's stack into one line: an EngineFailedError with what began it.
 
     It is raised free of its causes: a lost connection among them would ask Dagster for another try.
-
-    Raises
-    ------
-    EngineFailedError
-        With what began it.
     """
 
     @wraps(call)
@@ -83,8 +78,6 @@ def _in_one_line(call: Callable[P, T]) -> Callable[P, T]:
 def _innermost(trace: str) -> str:
     """Return the line of a Java stack that says what began it.
 
-    Examples
-    --------
     >>> _innermost("An error occurred while calling o1.x.\\n: a.B: no\\n\\tat a.b\\nCaused by: c.D: full\\n\\tat c.d")
     'c.D: full'
     """
@@ -97,11 +90,7 @@ def _innermost(trace: str) -> str:
 class SparkEngine:
     """Spark as ``engines.Engine``; use as a context manager.
 
-    Parameters
-    ----------
-    session : SparkSession
-        A running session. A new one of the same application is opened on it, so that the names of views and the
-        settings stay private.
+    On the running session a new one of the same application is opened, so that names of views and settings are private.
     """
 
     def __init__(self, session: "SparkSession") -> None:
@@ -166,22 +155,10 @@ class SparkEngine:
 
 @contextmanager
 def open_engine(name: str) -> Iterator[SparkEngine | None]:
-    """Open the engine of that name for one extraction.
+    """Open the engine of that name, ``duckdb`` or ``spark``, for one extraction.
 
-    Parameters
-    ----------
-    name : str
-        ``duckdb`` or ``spark``.
-
-    Yields
-    ------
-    SparkEngine or None
-        None stands for DuckDB in process, which works by parts of the customers and needs nothing opened.
-
-    Raises
-    ------
-    BadInputError
-        If the name is unknown, or Spark or Java is not installed.
+    None stands for DuckDB in process, which works by parts of the customers and needs nothing opened. BadInputError if
+    the name is unknown, or Spark or Java is not installed.
     """
     if name == "duckdb":
         yield None

@@ -26,16 +26,9 @@ from quimbi_assets.weekly.snapshot import WeekModels
 def models_of_week(
     database: Database, tracking: Tracking, week: date, history: History, run_id: str, *, renew: bool = False
 ) -> WeekModels:
-    """Return what scores a week; BadInputError if the store was never run.
+    """Return what scores a week, known by its Monday, with which the history ends; chosen before, unless to ``renew``.
 
-    Parameters
-    ----------
-    week : date
-        The Monday that opens it.
-    history : History
-        Ends with it.
-    renew : bool
-        Choose anew even if there is a snapshot of the week.
+    BadInputError if the store was never run.
     """
     store_id, registry = history.store.store_id, tracking.registry
     scored_by = {} if renew else read_versions(database, store_id, week) or {}

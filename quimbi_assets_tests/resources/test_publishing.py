@@ -22,7 +22,6 @@ from quimbi_assets.resources.publishing import (
     models_chosen,
     no_churn_model,
     publish,
-    unpublished_lineage,
 )
 from quimbi_assets_tests.resources.made_up import axis_state, profiles, publication, segments
 from quimbi_assets_tests.resources.toy_axis import AS_OF, toy_features, toy_model
@@ -119,7 +118,7 @@ class Shop:
         ids, versions = loaded.model.segment_ids_, {AXIS: loaded.version}
         rows = segments(self.store_id, AXIS, loaded.version, [f"name_of_{i}" for i in ids]).assign(segment_id=ids)
         batch = profiles(5, versions, mark=loaded.version)
-        lineage = unpublished_lineage(self.database, self.registry, self.store_id, [AXIS])
+        lineage = self.registry.lineages(self.store_id, [AXIS], read_lineages(self.database, self.store_id))
         publish(
             self.database,
             self.registry,

@@ -55,15 +55,6 @@ class LoadReport:
     seconds: float
     notes: list[str] = field(default_factory=list)
 
-    def table(self, name: str) -> TableReport:
-        """Return the report of a table for which there was a file."""
-        return {report.table: report for report in self.tables}[name]
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything in the tables differs from before."""
-        return any(report.changed for report in self.tables)
-
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
         store = self.store

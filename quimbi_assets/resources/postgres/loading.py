@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pandas as pd
@@ -30,9 +31,8 @@ from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres import matching
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
-from quimbi_assets.resources.postgres.reading import common_currency
 from quimbi_assets.resources.postgres.tables import identities, stores
-from quimbi_assets.resources.postgres.tables.quarantine import Refusals, collected_refusals
+from quimbi_assets.resources.postgres.tables.quarantine import Refusals
 from quimbi_assets.resources.postgres.transfer import SentFile, Transfer
 from quimbi_assets.store import Store
 
@@ -63,8 +63,6 @@ def load_store(
     If a file or an option cannot be used, more than half of a file's rows are refused, or no ticket or customer of a
     file has to do with any order, nothing is loaded, refused rows are in the quarantine, and it is a ``BadInputError``.
 
-    Notes
-    -----
     A stored row changes only in the columns the file records. Lines that an order no longer has are deleted, if
     the file holds the order's lines and none of them was refused. Loading the same files again changes nothing.
 
@@ -82,7 +80,7 @@ def load_store(
         stores.read_store(database, store_id)
     with ExitStack() as opened:
         files = _open_files(paths, opened, say)
-        refusals = opened.enter_context(collected_refusals())
+        refusals = Refusals(opened.enter_context(TemporaryFile(prefix="quimbi-refused-")))
         try:
             return _loaded(database, wanted, files, refusals, now or pd.Timestamp.now("UTC"), say)
         except BadInputError:
@@ -145,7 +143,7 @@ def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Pro
 
 def _dropped_orders(database: Database, store: Store) -> str:
     """Say how many of the store's orders its policy drops; empty for none."""
-    currency = store.policy.currency or store.currency or common_currency(database, store.store_id)
+    currency = store.policy.currency or stores.store_currency(database, store.store_id)
     counts = dropped_orders_sql(store.policy, currency, "postgres").replace("%", "%%")
     stored = "WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %s)"
     rows = database.query(f"{stored} SELECT * FROM ({counts}) counted ORDER BY reason", (store.store_id,))
@@ -207,7 +205,7 @@ class _Load:
         """Return the currency that tells what amount is absurd."""
         if self._store.currency is None and ORDERS.name in self._files:
             return self._files[ORDERS.name].survey.currency
-        return self._store.currency or common_currency(self._database, self._store.store_id)
+        return self._store.currency or stores.store_currency(self._database, self._store.store_id)
 
     def _known_orders(self) -> IdSet:
         """Return the orders that lines may belong to: accepted from this load or stored."""

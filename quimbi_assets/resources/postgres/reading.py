@@ -25,14 +25,21 @@ from quimbi_assets.store import Store
 UTC, LOCAL = "AT TIME ZONE 'UTC'", "AT TIME ZONE current_setting('quimbi.time_zone')"
 ABOUT = "SELECT set_config('quimbi.store_id', $1, true), set_config('quimbi.time_zone', $2, true)"
 """Says whose rows are read. With parameters ADBC does not COPY: 16.8 M lines took 5 GB at once."""
-ORDERS = {"order_date": f"order_date {UTC}", "order_date_local": f"order_date {LOCAL}"}
-ITEMS = {"line_no": "line_no::bigint", "refunded_at": f"refunded_at {UTC}"}
-TICKET_DATES = {
-    **{name: f"{name} {UTC}" for name in ("created_at", "first_response_at", "resolved_at")},
-    "created_at_local": f"created_at {LOCAL}",
-    "reopen_count": "reopen_count::double precision",
-    "satisfaction_score": "satisfaction_score::double precision",
+STORED = {
+    "orders": (STORED_ORDERS, {"order_date": f"order_date {UTC}", "order_date_local": f"order_date {LOCAL}"}),
+    "order_items": (STORED_ITEMS, {"line_no": "line_no::bigint", "refunded_at": f"refunded_at {UTC}"}),
+    "support_tickets": (
+        TICKETS,
+        {
+            **{name: f"{name} {UTC}" for name in ("created_at", "first_response_at", "resolved_at")},
+            "created_at_local": f"created_at {LOCAL}",
+            "reopen_count": "reopen_count::double precision",
+            "satisfaction_score": "satisfaction_score::double precision",
+        },
+    ),
 }
+"""By table, the columns that are read, and how those are written that are stored otherwise: times naive UTC and on the
+store's clock."""
 SORTED = {
     **policy.SORTED,
     "raw_tickets": f"SELECT {', '.join(TICKETS)} FROM stored_tickets ORDER BY customer_id, created_at, ticket_id",
@@ -42,24 +49,14 @@ SORTED = {
 
 @dataclass(frozen=True)
 class StoredRows:
-    """A store's accepted rows as of one instant, each kind once and one after the other."""
+    """A store's accepted rows as of one instant, each table once and one after the other."""
 
     store: Store
     _cursor: Any
 
-    def orders(self) -> pa.RecordBatchReader:
-        """Stream the orders, times naive UTC and on the store's clock (``policy.STORED_ORDERS``)."""
-        return self._stream("orders", STORED_ORDERS, ORDERS)
-
-    def items(self) -> pa.RecordBatchReader:
-        """Stream the lines of the orders (``policy.STORED_ITEMS``)."""
-        return self._stream("order_items", STORED_ITEMS, ITEMS)
-
-    def tickets(self) -> pa.RecordBatchReader:
-        """Stream the support tickets in canonical form."""
-        return self._stream("support_tickets", TICKETS, TICKET_DATES)
-
-    def _stream(self, table: str, columns: dict[str, str], written: dict[str, str]) -> pa.RecordBatchReader:
+    def stream(self, table: str) -> pa.RecordBatchReader:
+        """Stream the rows of a table of :data:`STORED`."""
+        columns, written = STORED[table]
         listed = ", ".join(f"{written[name]} AS {name}" if name in written else name for name in columns)
         self._cursor.execute(f"SELECT {listed} FROM quimbi.{table} WHERE store_id = current_setting('quimbi.store_id')")
         return self._cursor.fetch_record_batch()
@@ -67,13 +64,7 @@ class StoredRows:
 
 @contextmanager
 def stored_rows(database: Database, store_id: str) -> Iterator[StoredRows]:
-    """Open a store's rows in one transaction: a load that ends meanwhile is seen whole or not at all.
-
-    Raises
-    ------
-    UnknownStoreError
-        If no such store was loaded.
-    """
+    """Open a store's rows in one transaction: a load that ends meanwhile is seen whole or not at all."""
     from adbc_driver_postgresql import dbapi
 
     with ExitStack() as opened:
@@ -111,10 +102,10 @@ def canonical_rows(
     """
     with DuckEngine() as engine:
         with stored_rows(database, store_id) as rows:
-            engine.take("stored_orders", rows.orders())
+            engine.take("stored_orders", rows.stream("orders"))
             expect(int(engine.arrow("SELECT count(DISTINCT customer_id) AS n FROM stored_orders")["n"][0].as_py()))
-            engine.take("stored_items", rows.items())
-            engine.take("stored_tickets", rows.tickets())
+            engine.take("stored_items", rows.stream("order_items"))
+            engine.take("stored_tickets", rows.stream("support_tickets"))
         store = replace(rows.store, currency=rows.store.currency or policy.common_currency(engine))
         yield CanonicalRows(store, policy.apply_policy(engine, store.policy, store.currency), engine)
 
@@ -129,15 +120,3 @@ def stored_history(database: Database, store_id: str, folder: Path) -> tuple[His
         for name, place in places.items():
             write_table(place, rows.batches(name), Facts(), arrow_schema(name))
     return History(rows.store, places), rows.report
-
-
-def common_currency(database: Database, store_id: str) -> str | None:
-    """Return the currency of most of the store's orders, or None where none is recorded."""
-    with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT currency FROM quimbi.orders WHERE store_id = %s AND currency IS NOT NULL "
-            "GROUP BY currency ORDER BY count(*) DESC, currency LIMIT 1",
-            (store_id,),
-        )
-        row = cursor.fetchone()
-    return None if row is None else str(row[0])

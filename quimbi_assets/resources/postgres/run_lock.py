@@ -64,12 +64,7 @@ class RunLock:
     def take(self, store_ids: Iterable[str], tell: Tell | None = None) -> None:
         """Take the right to run each store, in sorted order, so that two runs of several never wait for each other.
 
-        ``tell`` hears whom this waits for, again when it is somebody else; without it a taken store is refused.
-
-        Raises
-        ------
-        StoreBusyError
-            If somebody runs a store and nobody is to be told.
+        ``tell`` hears whom this waits for, again when it is somebody else; without it, StoreBusyError.
         """
         for store_id in sorted(set(store_ids)):
             last_told = None
@@ -97,13 +92,7 @@ class RunLock:
             return False
 
     def require(self) -> None:
-        """Go on only with the right to.
-
-        Raises
-        ------
-        StoreBusyError
-            If it was lost.
-        """
+        """Go on only with the right to; StoreBusyError if it was lost."""
         if not self.holds_lock():
             raise lost(", ".join(sorted(self._taken)))
 
@@ -134,12 +123,13 @@ def this_process() -> str:
 
 def runs_with_session(database: Database, run_ids: Sequence[str]) -> set[str]:
     """Return those of the runs that have a session at the server, holding their stores or waiting for them."""
-    with database.transaction() as cursor:
-        cursor.execute(
+    known = {
+        run
+        for (run,) in database.execute(
             "SELECT split_part(application_name, ' ', 2) FROM pg_stat_activity WHERE application_name LIKE %s",
             (f"{_MARK} %",),
         )
-        known = {run for (run,) in cursor.fetchall()}
+    }
     return {run_id for run_id in run_ids if run_id[:_RUN_CHARACTERS] in known}
 
 

@@ -5,7 +5,6 @@ statements (``copy``), the order of a load and who its rows are about (``loading
 """
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,27 +61,14 @@ class Transfer:
         """Judge all rows; each chunk is copied while the next one is judged.
 
         `seen` is called with each chunk after it was copied, in the thread that copies; it alone uses the cursor
-        meanwhile.
-
-        Raises
-        ------
-        BadInputError
-            If rows are mostly refused.
+        meanwhile. BadInputError if rows are mostly refused.
         """
 
         def copy(prepared: Prepared) -> None:
             self._copy(prepared)
             seen(prepared)
 
-        with ThreadPoolExecutor(1) as copier:
-            copying: Future[None] | None = None
-            for chunk in self._file.table.chunks(None):
-                prepared = self.preparation.prepare(chunk)
-                if copying is not None:
-                    copying.result()
-                copying = copier.submit(copy, prepared)
-            if copying is not None:
-                copying.result()
+        bulk.behind(copy, map(self.preparation.prepare, self._file.table.chunks(None)))
         if len(self._file.survey.spread):
             self._settle()
         judged = self.preparation

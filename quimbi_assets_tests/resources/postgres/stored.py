@@ -5,17 +5,17 @@ from quimbi_assets.resources.postgres.reading import stored_rows
 
 def read_orders(database, store_id):
     with stored_rows(database, store_id) as rows:
-        return rows.orders().read_pandas().sort_values("order_id", ignore_index=True)
+        return rows.stream("orders").read_pandas().sort_values("order_id", ignore_index=True)
 
 
 def read_items(database, store_id):
     with stored_rows(database, store_id) as rows:
-        return rows.items().read_pandas().sort_values(["order_id", "line_no"], ignore_index=True)
+        return rows.stream("order_items").read_pandas().sort_values(["order_id", "line_no"], ignore_index=True)
 
 
 def read_tickets(database, store_id):
     with stored_rows(database, store_id) as rows:
-        return rows.tickets().read_pandas().sort_values("ticket_id", ignore_index=True)
+        return rows.stream("support_tickets").read_pandas().sort_values("ticket_id", ignore_index=True)
 
 
 def read_quarantined(database, store_id):

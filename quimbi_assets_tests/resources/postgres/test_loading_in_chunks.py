@@ -164,4 +164,4 @@ def test_a_column_that_is_filled_only_at_the_end_is_found(database, tmp_path, in
         load_store(database, "late-column", path, now=NOW)
     path.write_text("".join(["order_id,customer_id,order_date,total,discount,source\n", *rows]))
     report = load_store(database, "late-column", path, now=NOW)
-    assert report.table("orders").absent_columns == ["status", "currency", "refund_amount"]
+    assert report.tables[0].absent_columns == ["status", "currency", "refund_amount"]

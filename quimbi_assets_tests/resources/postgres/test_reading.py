@@ -6,7 +6,7 @@ import pytest
 from quimbi_assets.engines import DuckEngine
 from quimbi_assets.errors import UnknownStoreError
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.reading import stored_history, stored_rows
+from quimbi_assets.resources.postgres.reading import STORED, stored_history, stored_rows
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
 
@@ -50,8 +50,8 @@ def test_the_rows_are_of_the_instant_they_were_opened_at(database, load):
     load("read-then", 4)
     with stored_rows(database, "read-then") as rows:
         load("read-then", 9)
-        counts = [rows.tickets().read_all().num_rows, rows.orders().read_all().num_rows]
-        counts.append(rows.items().read_all().num_rows)
+        counts = [rows.stream("support_tickets").read_all().num_rows, rows.stream("orders").read_all().num_rows]
+        counts.append(rows.stream("order_items").read_all().num_rows)
     assert counts == [4, 4, 4]
 
 
@@ -64,8 +64,8 @@ def test_rows_are_copied_as_they_are_wanted_not_fetched_at_once(database, load):
     """With parameters of its own a statement is no COPY, and all of its rows are in memory before the first is read."""
     load("read-bit-by-bit", 4)
     with stored_rows(database, "read-bit-by-bit") as rows:
-        for stream in (rows.orders, rows.items, rows.tickets):
-            with stream() as reader:
+        for table in STORED:
+            with rows.stream(table) as reader:
                 (statement,) = database.query(
                     "SELECT query FROM pg_stat_activity WHERE position(%s IN query) > 0 AND pid <> pg_backend_pid()",
                     ("current_setting('quimbi.store_id')",),

@@ -32,10 +32,7 @@ def scripts() -> "ScriptDirectory":
 def upgrade(url: str, lock: int) -> None:
     """Bring the store database (SQLAlchemy's URL) to `HEAD` in one transaction, one process at a time by a lock's key.
 
-    Raises
-    ------
-    DatabaseUnavailableError
-        If the schema is newer than this code, or the role may not change it.
+    DatabaseUnavailableError if the schema is newer than this code, or the role may not change it.
     """
     import sqlalchemy
     from alembic.config import Config

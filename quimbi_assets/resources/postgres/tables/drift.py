@@ -143,33 +143,24 @@ def publish_notices(database: Database, store_id: str, week: date, notices: pd.D
 
 def named_before(database: Database, store_id: str, week: date) -> dict[str, date]:
     """Return the last week before this one in which each customer was named to the store."""
-    with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT customer_id, max(week) FROM quimbi.alert_notices "
-            "WHERE store_id = %s AND week < %s AND named GROUP BY customer_id",
-            (store_id, week),
-        )
-        return dict(cursor.fetchall())
+    rows = database.execute(
+        "SELECT customer_id, max(week) FROM quimbi.alert_notices "
+        "WHERE store_id = %s AND week < %s AND named GROUP BY customer_id",
+        (store_id, week),
+    )
+    return dict(rows)
 
 
 def was_told(database: Database, store_id: str, week: date) -> bool:
     """Whether the message of that week was sent."""
-    with database.transaction() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM quimbi.alert_notices "
-            "WHERE store_id = %s AND week = %s AND told_at IS NOT NULL)",
-            (store_id, week),
-        )
-        return bool(cursor.fetchone()[0])
+    sql = "SELECT 1 FROM quimbi.alert_notices WHERE store_id = %s AND week = %s AND told_at IS NOT NULL LIMIT 1"
+    return bool(database.execute(sql, (store_id, week)))
 
 
 def mark_told(database: Database, store_id: str, week: date) -> None:
     """Note that the message of that week was accepted."""
-    with database.transaction() as cursor:
-        cursor.execute(
-            "UPDATE quimbi.alert_notices SET told_at = now() WHERE store_id = %s AND week = %s AND named",
-            (store_id, week),
-        )
+    sql = "UPDATE quimbi.alert_notices SET told_at = now() WHERE store_id = %s AND week = %s AND named"
+    database.execute(sql, (store_id, week))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

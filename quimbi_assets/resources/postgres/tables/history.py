@@ -122,14 +122,13 @@ def read_weeks(database: Database, store_id: str) -> list[date]:
                     ORDER BY h.week LIMIT 1) FROM kept WHERE kept.week IS NOT NULL
         ) SELECT week FROM kept WHERE week IS NOT NULL
     """
-    return list(database.query(sql, {"s": store_id})["week"])
+    return [week for (week,) in database.execute(sql, {"s": store_id})]
 
 
 def read_versions(database: Database, store_id: str, week: date) -> dict[str, str] | None:
     """Return which model versions scored a week, by axis; None if there is no snapshot of it."""
     sql = "SELECT model_versions FROM quimbi.customer_history WHERE store_id = %s AND week = %s LIMIT 1"
-    rows = database.query(sql, (store_id, week))
-    return dict(rows["model_versions"][0]) if len(rows) else None
+    return next((versions for (versions,) in database.execute(sql, (store_id, week))), None)
 
 
 def read_shares(database: Database, store_id: str, week: date) -> pd.DataFrame:

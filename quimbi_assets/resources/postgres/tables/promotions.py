@@ -72,13 +72,8 @@ class Promotions:
         """Return the last version of each axis that knew nothing from an instant on; axes without one are left out.
 
         It is what new fits of that instant are compared with, and what scores snapshots of it: the present version, or
-        of those that reach less far the one that reaches furthest.
-
-        Parameters
-        ----------
-        to_serve : bool
-            Whether it is to be published with: what was chosen and waits for that counts, what scores the past only
-            does not.
+        of those that reach less far the one that reaches furthest. Where it is ``to_serve``, be published with, what
+        was chosen and waits for that counts, and what scores the past only does not.
         """
         versions = {}
         for last in self._present(with_unpublished=to_serve):
@@ -160,10 +155,7 @@ def _insert(cursor: Any, store_id: str, choices: Mapping[str, Choice], *, for_pa
 def mark_published(cursor: Any, store_id: str, publication_id: int, versions: Mapping[str, str]) -> None:
     """Note that a publication was made with these versions; what was chosen before them and never served is dropped.
 
-    Raises
-    ------
-    ValueError
-        If one of them was never chosen, be it that it scores the past.
+    ValueError if one of them was never chosen, be it that it scores the past.
     """
     rows = _read(cursor, store_id).rows
     last = {(row.axis, row.version): row for row in rows if not row.for_past}
@@ -190,8 +182,7 @@ def mark_published(cursor: Any, store_id: str, publication_id: int, versions: Ma
 
 def mark_echoed(database: Database, store_id: str, promotion_ids: Iterable[int]) -> None:
     """Note that MLflow's tags and aliases say what these rows do."""
-    with database.transaction() as cursor:
-        cursor.execute(
-            "UPDATE quimbi.promotions SET echoed_at = now() WHERE store_id = %s AND promotion_id = ANY(%s)",
-            (store_id, list(promotion_ids)),
-        )
+    database.execute(
+        "UPDATE quimbi.promotions SET echoed_at = now() WHERE store_id = %s AND promotion_id = ANY(%s)",
+        (store_id, list(promotion_ids)),
+    )

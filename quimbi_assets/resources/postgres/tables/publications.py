@@ -8,9 +8,9 @@ Belongs here: writing the tables ``publications``, ``segment_lineage``, ``axis_m
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -19,7 +19,7 @@ from psycopg2.extras import execute_values
 
 from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.instants import Instant, to_instant
-from quimbi_assets.resources.postgres.copy import copy_frame, lock
+from quimbi_assets.resources.postgres.copy import behind, copy_frame, lock, upsert
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.run_lock import lost
 from quimbi_assets.resources.postgres.tables.promotions import mark_published
@@ -67,37 +67,24 @@ class AxisState:
 
 @dataclass(frozen=True)
 class Publication:
-    """All that a run found out.
-
-    Parameters
-    ----------
-    as_of : datetime
-        Instant of the profiles, with zone.
-    axes : mapping of axis to AxisState
-        Axes that are not named stay as they are published; the segments of inactive ones end.
-    segments : mapping of axis to DataFrame
-        Rows of ``dim_segment_master``; what was current on these axes ends where they begin. Rows that are published
-        already stay as they are.
-    profiles : iterable of pyarrow.Table
-        Rows of ``customer_profiles``: all of the store's, some thousand at a time; JSON as text. Taken once, while
-        the rows before are being written.
-    archetypes : callable
-        Returns the rows of ``archetypes``, all of the store's; called when all profiles have been taken.
-    model_versions : mapping of axis (and ``churn_risk``) to str
-        The models that all of the profiles were made with.
-    lineage : sequence of (axis, version, DataFrame)
-        ``lineage_`` of versions that were fitted, served or held.
-    """
+    """All that a run found out."""
 
     store_id: str
     run_id: str
     as_of: datetime
+    """Instant of the profiles, with zone."""
     axes: Mapping[str, AxisState]
+    """Axes that are not named stay as they are published; the segments of inactive ones end."""
     segments: Mapping[str, pd.DataFrame]
+    """Rows of ``dim_segment_master`` by axis; what was current ends where they begin, but for rows that are there."""
     profiles: Iterable[pa.Table]
+    """All rows of ``customer_profiles``, JSON as text, some thousand at a time; taken once."""
     archetypes: Callable[[], pd.DataFrame]
+    """Returns all rows of ``archetypes``; called when all profiles have been taken."""
     model_versions: Mapping[str, str]
+    """The models that all of the profiles were made with, by axis (and ``churn_risk``)."""
     lineage: Sequence[tuple[str, str, pd.DataFrame]] = ()
+    """Axis, version and ``lineage_`` of models that were fitted, served or held."""
 
 
 class Published(NamedTuple):
@@ -110,16 +97,9 @@ class Published(NamedTuple):
 def publish_run(database: Database, publication: Publication, holds_lock: Callable[[], bool]) -> None:
     """Publish a run's result: readers see what was there until all of it is, and if anything fails they go on so.
 
-    The publication's versions have been chosen (``promotions.choose_versions``). Whether the run still has the right to
-    run the store (``run_lock``) is asked last.
-
-    Raises
-    ------
-    ValueError
-        If the profiles are of other versions than the figures or segments of an axis then are, or of one that nobody
-        chose: what people would see would not belong together.
-    StoreBusyError
-        If the run has lost its right.
+    Whether the run still has the right to run the store (``run_lock``) is asked last; StoreBusyError if it has not.
+    ValueError if the profiles are of other versions than the figures or segments of an axis then are, or of one that
+    nobody chose (``promotions.choose_versions``): what people would see would not belong together.
     """
     store_id = publication.store_id
     with database.transaction() as cursor:
@@ -153,22 +133,16 @@ def publish_reasons(
 
 def read_publication(database: Database, store_id: str) -> Published | None:
     """Return what all of a store's profiles have in common; None before its first run."""
-    rows = database.query(
-        "SELECT as_of, model_versions FROM quimbi.publications WHERE store_id = %s "
-        "ORDER BY publication_id DESC LIMIT 1",
-        (store_id,),
+    last = (
+        "SELECT as_of, model_versions FROM quimbi.publications WHERE store_id = %s ORDER BY publication_id DESC LIMIT 1"
     )
-    if rows.empty:
-        return None
-    return Published(to_instant(rows["as_of"][0]), dict(rows["model_versions"][0]))
+    return next((Published(to_instant(at), versions) for at, versions in database.execute(last, (store_id,))), None)
 
 
 def read_lineages(database: Database, store_id: str) -> set[tuple[str, str]]:
     """Return the axes and versions whose lineage is published."""
-    rows = database.query(
-        "SELECT DISTINCT axis_name, model_version FROM quimbi.segment_lineage WHERE store_id = %s", (store_id,)
-    )
-    return set(rows.itertuples(index=False, name=None))
+    sql = "SELECT DISTINCT axis_name, model_version FROM quimbi.segment_lineage WHERE store_id = %s"
+    return set(database.execute(sql, (store_id,)))
 
 
 def _begin(cursor: Any, publication: Publication) -> int:
@@ -202,13 +176,8 @@ def _write_lineage(cursor: Any, store_id: str, lineage: Sequence[tuple[str, str,
 
 
 def _write_axes(cursor: Any, store_id: str, axes: Mapping[str, AxisState]) -> None:
-    names = [field.name for field in fields(AxisState)]
-    execute_values(
-        cursor,
-        f"INSERT INTO quimbi.axis_models (store_id, axis_name, {', '.join(names)}) VALUES %s "
-        f"ON CONFLICT (store_id, axis_name) DO UPDATE SET {', '.join(f'{n} = EXCLUDED.{n}' for n in names)}",
-        [(store_id, axis, *astuple(state)) for axis, state in axes.items()],
-    )
+    rows = ({"store_id": store_id, "axis_name": axis, **vars(state)} for axis, state in axes.items())
+    upsert(cursor, "axis_models", ("store_id", "axis_name"), rows)
 
 
 def _replace(
@@ -247,13 +216,6 @@ def _refuse_mixture(cursor: Any, store_id: str, versions: Mapping[str, str]) -> 
 
 
 def _replace_profiles(cursor: Any, store_id: str, profiles: Iterable[pa.Table]) -> None:
-    """Replace all profiles of the store; a batch is written while the next one is made, so two are in memory."""
+    """Replace all profiles of the store; a batch is written while the next one is made."""
     cursor.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
-    with ThreadPoolExecutor(1) as copier:
-        writing: Future[None] | None = None
-        for batch in profiles:
-            if writing is not None:
-                writing.result()
-            writing = copier.submit(copy_frame, cursor, "quimbi.customer_profiles", batch)
-        if writing is not None:
-            writing.result()
+    behind(partial(copy_frame, cursor, "quimbi.customer_profiles"), profiles)

@@ -3,9 +3,6 @@
 Belongs here: the table ``quarantined_rows``. Does not: why a row is refused (``quimbi_assets.ingest.prepare``).
 """
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
 import pandas as pd
@@ -46,10 +43,3 @@ class Refusals:
             """,
             (store_id,),
         )
-
-
-@contextmanager
-def collected_refusals() -> Iterator[Refusals]:
-    """Yield `Refusals` in a temporary file that only this user can read."""
-    with tempfile.TemporaryFile(prefix="quimbi-refused-") as file:
-        yield Refusals(file)

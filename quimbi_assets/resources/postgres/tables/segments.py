@@ -13,19 +13,9 @@ from quimbi_assets.resources.postgres.database import Database
 
 
 def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read what a run found.
+    """Return the rows of ``axis_models`` and the current ones of ``dim_segment_master``, by axis name.
 
-    Returns
-    -------
-    axes : DataFrame
-        Rows of ``axis_models``, by axis name.
-    segments : DataFrame
-        Current rows of ``dim_segment_master``.
-
-    Raises
-    ------
-    BadInputError
-        If the store was never run.
+    BadInputError if the store was never run.
     """
     axes = database.query("SELECT * FROM quimbi.axis_models WHERE store_id = %s ORDER BY axis_name", (store_id,))
     if axes.empty:
@@ -40,11 +30,8 @@ def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.D
 
 def read_held_reasons(database: Database, store_id: str) -> dict[str, str]:
     """Return why the last fits of a store's axes do not serve; axes whose last fit serves are left out."""
-    rows = database.query(
-        "SELECT axis_name, held_reason FROM quimbi.axis_models WHERE store_id = %s AND held_reason IS NOT NULL",
-        (store_id,),
-    )
-    return dict(rows.itertuples(index=False, name=None))
+    held = "SELECT axis_name, held_reason FROM quimbi.axis_models WHERE store_id = %s AND held_reason IS NOT NULL"
+    return dict(database.execute(held, (store_id,)))
 
 
 def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | None = None) -> pd.DataFrame:
@@ -66,22 +53,13 @@ def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | Non
 
 def profiled(database: Database, store_id: str, customer_ids: Sequence[str]) -> list[str]:
     """Return those of some customers who have a profile, in the order asked for."""
-    rows = database.query(
-        "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)",
-        (store_id, list(customer_ids)),
-    )
-    known = set(rows["customer_id"])
+    among = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)"
+    known = {customer for (customer,) in database.execute(among, (store_id, list(customer_ids)))}
     return [customer for customer in customer_ids if customer in known]
 
 
 def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]) -> pd.DataFrame:
-    """Read profiles in the order asked for.
-
-    Raises
-    ------
-    BadInputError
-        If any customer has no profile; the message names them.
-    """
+    """Read profiles in the order asked for; BadInputError names customers who have none."""
     rows = database.query(
         "SELECT * FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)",
         (store_id, list(customer_ids)),

@@ -13,31 +13,33 @@ import pandas as pd
 
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.instants import zone
+from quimbi_assets.resources.postgres.copy import upsert
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.store import OrderPolicy, Store, StorePlan, currency_code
 
 
 def list_stores(database: Database) -> list[str]:
     """Return the ids of all stores, sorted."""
-    with database.transaction() as cursor:
-        cursor.execute("SELECT store_id FROM quimbi.stores ORDER BY store_id")
-        return [row[0] for row in cursor.fetchall()]
+    return [store_id for (store_id,) in database.execute("SELECT store_id FROM quimbi.stores ORDER BY store_id")]
 
 
 def read_store(database: Database, store_id: str) -> Store:
-    """Return a store.
-
-    Raises
-    ------
-    UnknownStoreError
-        If there is none of that id.
-    """
+    """Return a store; UnknownStoreError if there is none of that id."""
     with database.transaction() as cursor:
         store = find_store(cursor, store_id)
     if store is None:
         known = ", ".join(list_stores(database)) or "none yet"
         raise UnknownStoreError(f"unknown store {store_id!r} (known: {known}); load its orders with: quimbi load")
     return store
+
+
+def store_currency(database: Database, store_id: str) -> str | None:
+    """Return a known store's currency, else that of most of its orders; None where none is recorded."""
+    most = (
+        "SELECT currency FROM quimbi.orders WHERE store_id = %s AND currency IS NOT NULL "
+        "GROUP BY currency ORDER BY count(*) DESC, currency LIMIT 1"
+    )
+    return read_store(database, store_id).currency or next((c for (c,) in database.execute(most, (store_id,))), None)
 
 
 def find_store(cursor: Any, store_id: str) -> Store | None:
@@ -56,27 +58,15 @@ def write_store(cursor: Any, store: Store) -> None:
     """Insert a store or bring it up to date; the default policy is not written down, so that it may improve."""
     policy = None if store.policy == OrderPolicy() else store.policy.to_json()
     hours = None if store.business_hours is None else json.dumps(store.business_hours)
-    cursor.execute(
-        """
-        INSERT INTO quimbi.stores AS stored (store_id, time_zone, currency, order_policy, business_hours)
-        VALUES (%s, %s, %s, %s, %s)
-        ON CONFLICT (store_id) DO UPDATE SET time_zone = EXCLUDED.time_zone, currency = EXCLUDED.currency,
-            order_policy = EXCLUDED.order_policy, business_hours = EXCLUDED.business_hours
-        WHERE (stored.time_zone, stored.currency, stored.order_policy, stored.business_hours)
-            IS DISTINCT FROM (EXCLUDED.time_zone, EXCLUDED.currency, EXCLUDED.order_policy, EXCLUDED.business_hours)
-        """,
-        (store.store_id, store.time_zone, store.currency, policy, hours),
-    )
+    about = {"time_zone": store.time_zone, "currency": store.currency, "order_policy": policy, "business_hours": hours}
+    upsert(cursor, "stores", ("store_id",), [{"store_id": store.store_id, **about}])
 
 
 def requested_store(store_id: str, time_zone: str | None, currency: str | None) -> Store:
     """Return a store as a person asks for it; an open time zone is empty.
 
-    Raises
-    ------
-    BadInputError
-        If the id may name no store (it also names files and partitions), there is no such time zone, or the currency
-        is no code of three letters.
+    BadInputError if the id may name no store (it also names files and partitions), there is no such time zone, or the
+    currency is no code of three letters.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", store_id or ""):
         raise BadInputError(
@@ -100,9 +90,7 @@ class PlannedStore:
 
 def planned_stores(database: Database) -> list[PlannedStore]:
     """Return all stores by id."""
-    with database.transaction() as cursor:
-        cursor.execute("SELECT store_id, time_zone, plan, changed_at FROM quimbi.stores ORDER BY store_id")
-        rows = cursor.fetchall()
+    rows = database.execute("SELECT store_id, time_zone, plan, changed_at FROM quimbi.stores ORDER BY store_id")
     return [
         PlannedStore(
             store_id, time_zone, StorePlan.from_json(plan), None if at is None else pd.Timestamp(at).tz_convert("UTC")
@@ -113,16 +101,14 @@ def planned_stores(database: Database) -> list[PlannedStore]:
 
 def newest_orders(database: Database) -> dict[str, pd.Timestamp]:
     """Return when each store's newest order was placed, UTC; stores without orders are left out."""
-    with database.transaction() as cursor:
-        cursor.execute("SELECT store_id, max(order_date) FROM quimbi.orders GROUP BY store_id")
-        return {store_id: pd.Timestamp(newest).tz_convert("UTC") for store_id, newest in cursor.fetchall()}
+    rows = database.execute("SELECT store_id, max(order_date) FROM quimbi.orders GROUP BY store_id")
+    return {store_id: pd.Timestamp(newest).tz_convert("UTC") for store_id, newest in rows}
 
 
 def write_plan(database: Database, store_id: str, plan: StorePlan) -> None:
     """Keep a store's plan; the default one is not written down, so that it may improve."""
     text = None if plan == StorePlan() else plan.to_json()
-    with database.transaction() as cursor:
-        cursor.execute("UPDATE quimbi.stores SET plan = %s WHERE store_id = %s", (text, store_id))
+    database.execute("UPDATE quimbi.stores SET plan = %s WHERE store_id = %s", (text, store_id))
 
 
 def note_change(cursor: Any, store_id: str) -> None:
