@@ -72,17 +72,24 @@ def test_a_step_that_fails_gives_the_store_back(instance, database):
 def test_a_run_waits_for_its_store_and_says_for_whom(instance, database):
     first, order = RunLock(database), []
 
+    def said():
+        logs = [entry for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
+        return [entry.message for entry in logs if "waiting: store lock-run" in entry.message]
+
     def leave():
+        while not said():
+            time.sleep(0.05)
         order.append("first left")
         first.close()
 
     first.take(["lock-run"])
-    threading.Timer(1.5, leave).start()
-    result = execute(instance, lambda lock, run_id: order.append("second worked"))
+    leaving = threading.Thread(target=leave)
+    leaving.start()
+    execute(instance, lambda lock, run_id: order.append("second worked"))
+    leaving.join()
     assert order == ["first left", "second worked"]
-    said = [entry.message for entry in instance.all_logs(result.run_id) if "waiting: store lock-run" in entry.message]
-    assert len(said) == 1
-    assert f":{os.getpid()} since" in said[0]
+    (message,) = said()
+    assert f":{os.getpid()} since" in message
 
 
 def test_who_waits_can_be_stopped(instance, database):
