@@ -7,23 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from quimbi_assets.defs import (
-    backtest,
-    churn,
-    features,
-    jobs,
-    memberships,
-    migrations,
-    models,
-    notifications,
-    profiles,
-    raw,
-    runs,
-    schedules,
-    segments,
-    sensors,
-    snapshots,
-)
+from quimbi_assets import defs as stages
+from quimbi_assets.defs import jobs, runs, schedules, sensors
 from quimbi_assets.defs.partitions import RUN_LOCK
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
@@ -51,20 +36,8 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         RUN_LOCK: runs.run_lock,
     }
     return dg.Definitions(
-        assets=[
-            raw.raw,
-            features.features,
-            models.models,
-            memberships.memberships,
-            segments.segments,
-            churn.churn_model,
-            profiles.customer_profiles,
-            snapshots.snapshots,
-            migrations.migrations,
-            notifications.notifications,
-            backtest.backtest_report,
-        ],
-        asset_checks=[schedules.every_store_is_fresh],
+        assets=dg.load_assets_from_package_module(stages),
+        asset_checks=dg.load_asset_checks_from_package_module(stages),
         jobs=[*jobs.JOBS, schedules.FRESHNESS_JOB],
         schedules=schedules.SCHEDULES,
         sensors=sensors.SENSORS,

@@ -13,7 +13,7 @@ import pandas as pd
 from quimbi_assets.axis_table import ACTIVE, WEAK, TableFacts
 from quimbi_assets.churn.evaluation import Evaluation, draw_calibration
 from quimbi_assets.churn.training import MOST_CUSTOMERS, ChurnFit, train_churn
-from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
+from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -72,8 +72,8 @@ def churn_model(
     try:
         fit = train_churn(history, most_customers=config.most_customers, random_state=config.random_state)
     except InsufficientHistoryError as why:
-        tables.write(CHURN_KEY, store_id, [], TableFacts.inactive(str(why), at=end, run_id=context.run_id))
-        yield from inactive_events(CHURN_KEY, str(why), [CHECK])
+        no_model = TableFacts.inactive(str(why), at=end, run_id=context.run_id)
+        yield from inactive(tables, CHURN_KEY, store_id, no_model, [CHECK])
         return
     picture = draw_calibration(fit.evaluation)
     mlflow, tags = tracking.tracking(), {"dagster_run_id": context.run_id}

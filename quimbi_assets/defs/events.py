@@ -5,14 +5,16 @@ Belongs here: turning Python values, a schema or a rule into what people read in
 
 import base64
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pandera.pandas as pandera
+import pyarrow as pa
 
-from quimbi_assets.axis_table import INACTIVE
+from quimbi_assets.axis_table import INACTIVE, TableFacts
+from quimbi_assets.resources.parquet_io import ParquetTables
 
 SHOWN = 20
 """Rows of a failed check shown in the UI."""
@@ -21,13 +23,20 @@ StageEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult
 """What the assets of a stage yield."""
 
 
-def inactive_events(key: dg.AssetKey, reason: str, checks: Sequence[str]) -> list[StageEvent]:
-    """Materialize an inactive axis: the reason where the UI shows it; its checks have nothing to complain about."""
+def inactive(
+    tables: ParquetTables,
+    key: dg.AssetKey,
+    store_id: str,
+    why: TableFacts,
+    checks: Sequence[str],
+    schema: pa.Schema | None = None,
+) -> Iterator[StageEvent]:
+    """Leave an empty table that says why an asset has no rows; its checks have nothing to complain about."""
+    tables.write(key, store_id, [], why, schema=schema)
     status = {"status": INACTIVE}
-    return [
-        dg.MaterializeResult(asset_key=key, metadata={**status, "reason": reason}),
-        *(dg.AssetCheckResult(asset_key=key, check_name=check, passed=True, metadata=status) for check in checks),
-    ]
+    yield dg.MaterializeResult(asset_key=key, metadata={**status, "reason": why.inactive_reason})
+    for check in checks:
+        yield dg.AssetCheckResult(asset_key=key, check_name=check, passed=True, metadata=status)
 
 
 def facts(row_count: int | None = None, **values: Any) -> dict[str, dg.MetadataValue]:

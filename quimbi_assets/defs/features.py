@@ -23,7 +23,7 @@ from quimbi_assets.axes import (
     measure,
 )
 from quimbi_assets.axis_table import TableFacts, TableWriter
-from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, inactive_events
+from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, inactive
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
@@ -95,9 +95,8 @@ def features(
     for name in selected:
         key, reason = axis_key("features", name), measurement.inactive.get(name)
         if reason is not None:
-            unmeasured = TableFacts.inactive(reason, at=at, recorded=recorded, run_id=run_id)
-            tables.write(key, store_id, [], unmeasured, schema=axis_schema(AXES[name]))
-            yield from inactive_events(key, reason, [CHECK])
+            why = TableFacts.inactive(reason, at=at, recorded=recorded, run_id=run_id)
+            yield from inactive(tables, key, store_id, why, [CHECK], axis_schema(AXES[name]))
             continue
         yield dg.MaterializeResult(asset_key=key, metadata=looks[name].metadata(AXES[name], measurement))
         yield looks[name].check.result(key, CHECK)

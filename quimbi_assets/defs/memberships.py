@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from quimbi_assets.axes import AXES, Axis, feature_frame
 from quimbi_assets.axis_table import AxisTable, TableFacts, TableWriter
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
+from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
@@ -62,8 +62,8 @@ def memberships(
         source = measured.facts
         reason = fitted[name].inactive_reason or source.inactive_reason
         if reason is not None:
-            tables.write(key, store_id, [], TableFacts.inactive(reason, at=source.at, run_id=context.run_id))
-            yield from inactive_events(key, reason, [CHECK])
+            why = TableFacts.inactive(reason, at=source.at, run_id=context.run_id)
+            yield from inactive(tables, key, store_id, why, [CHECK])
             continue
         model, version = serving[name].model, serving[name].version
         ids = tuple(model.segment_ids_)

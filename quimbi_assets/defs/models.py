@@ -14,7 +14,7 @@ import pandas as pd
 from quimbi_assets.axes import AXES, Axis, StoreReference
 from quimbi_assets.axis_table import AxisTable, TableFacts
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions
-from quimbi_assets.defs.events import StageEvent, inactive_events
+from quimbi_assets.defs.events import StageEvent, inactive
 from quimbi_assets.defs.model_facts import CHECKS, fit_events, model_summary
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
@@ -88,8 +88,8 @@ def models(
             reason = source.inactive_reason or fitted.inactive.get(name)
             if reason is not None:
                 log.inactive(name, reason)
-                tables.write(key, store_id, [], TableFacts.inactive(reason, at=source.at, recorded=source.recorded))
-                yield from inactive_events(key, reason, CHECKS)
+                why = TableFacts.inactive(reason, at=source.at, recorded=source.recorded)
+                yield from inactive(tables, key, store_id, why, CHECKS)
                 continue
             fit, run, noise = fitted.fits[name], recorded[name].result(), fitted.noise[name]
             serving = chosen[name] = run if fit.decision.promoted else before[name]

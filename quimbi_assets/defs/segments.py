@@ -11,11 +11,11 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis
-from quimbi_assets.axis_table import AxisTable, TableFacts
+from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import segment_shares
-from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
+from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.naming import NamingOptions, name_store
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
@@ -78,9 +78,7 @@ def segments(
     for name in selected:
         key, source = axis_key("segments", name), scored[name].facts
         if name not in active:
-            reason = str(source.inactive_reason)
-            tables.write(key, store_id, [], TableFacts.inactive(reason, at=source.at, run_id=source.run_id))
-            yield from inactive_events(key, reason, [CHECK])
+            yield from inactive(tables, key, store_id, source, [CHECK])
             continue
         rows = _rows(store_id, plans[name], naming.names[name], serving[name], now)
         tables.write(key, store_id, rows, source)
