@@ -24,7 +24,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.scores import AxisScores, matrix, score_axis
-from quimbi_assets.sampling import customer_order
+from quimbi_assets.sampling import sample_places
 
 OnFit = Callable[[str, AxisFit], object]
 """Told of each axis's fit as soon as it is there, from a thread of its own."""
@@ -72,13 +72,6 @@ def require_population(history: History, at_least: int, option: str = "--min-pop
         )
 
 
-def sample_places(customers: pd.Index, options: FitOptions) -> NDArray[np.intp]:
-    """Return the places of the customers that shape a fit, ascending; all of a store no larger than the sample."""
-    if len(customers) <= options.max_sample:
-        return np.arange(len(customers))
-    return np.sort(customer_order(customers, options.random_state)[: options.max_sample])
-
-
 def sampled_features(tables: Mapping[str, AxisTable], options: FitOptions) -> dict[str, pd.DataFrame]:
     """Read the features of the customers that shape fits out of tables at rest.
 
@@ -88,7 +81,7 @@ def sampled_features(tables: Mapping[str, AxisTable], options: FitOptions) -> di
     for table in tables.values():
         if (run := table.facts.run_id) not in places:
             customers = pd.Index(table.read(["customer_id"])["customer_id"].to_pandas())
-            places[run] = sample_places(customers, options)
+            places[run] = sample_places(customers, options.max_sample, options.random_state)
     return {name: feature_frame(table.take(places[table.facts.run_id])) for name, table in tables.items()}
 
 

@@ -33,3 +33,8 @@ def customer_order(customer_ids: pd.Index, seed: int) -> NDArray[np.intp]:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.argsort(mixed ^ (mixed >> np.uint64(31)), kind="stable")
+
+
+def sample_places(customer_ids: pd.Index, most: int, seed: int) -> NDArray[np.intp]:
+    """Return the places of the customers that a sample of at most so many draws, ascending."""
+    return np.sort(customer_order(customer_ids, seed)[:most])

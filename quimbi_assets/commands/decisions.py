@@ -11,27 +11,26 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.commands.console import out, steps
+from quimbi_assets.commands.running import republish, store_lock
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.tables.naming import write_rename
+from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
+from quimbi_assets.resources.postgres.tables.segments import read_segments
+from quimbi_assets.resources.postgres.tables.stores import planned_stores, read_store, write_plan
 
 
 def plan_of(store_id: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Set fields of a store's ``StorePlan``, if any, and return the structure of ``quimbi plan --json``.
 
-    Returns
-    -------
-    dict
-        ``store_id``, ``time_zone``, the plan's fields, and ``next_due``: when the weekly work comes next, ISO, local.
+    ``next_due`` is when the weekly work comes next, ISO, by the store's clock.
     """
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables import stores
-    from quimbi_assets.resources.postgres.tables.stores import read_store
-
     database = open_database()
     read_store(database, store_id)
-    (planned,) = [store for store in stores.planned_stores(database) if store.store_id == store_id]
+    (planned,) = [store for store in planned_stores(database) if store.store_id == store_id]
     plan = replace(planned.plan, **changes)
     if changes:
-        stores.write_plan(database, store_id, plan)
+        write_plan(database, store_id, plan)
     # A week from now its last instant is the next one from here.
     following = plan.last_due(pd.Timestamp.now("UTC") + pd.Timedelta(weeks=1), planned.time_zone)
     return {"store_id": store_id, "time_zone": planned.time_zone, **asdict(plan), "next_due": following.isoformat()}
@@ -56,8 +55,6 @@ def print_plan(plan: dict[str, Any]) -> None:
 
 def promote_and_publish(store_id: str, axis_name: str, version: str, *, wait: bool = False) -> None:
     """Choose a registered version of an axis, score the store's customers with it, publish the result."""
-    from quimbi_assets.commands.running import republish, store_lock
-
     with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
         promote_version(store_id, axis_name, version)
         republish(lock, store_id, axis_name, progress, ai_naming=True)
@@ -70,9 +67,6 @@ def promote_version(store_id: str, axis_name: str, version: str) -> None:
     """Choose a registered version of an axis: it serves from the next publication on, and refits go on from it."""
     from quimbi_assets.axes import checked_axes
     from quimbi_assets.resources.dagster_resources import MlflowTracking
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
-    from quimbi_assets.resources.postgres.tables.stores import read_store
 
     database = open_database()
     read_store(database, store_id)
@@ -85,10 +79,6 @@ def promote_version(store_id: str, axis_name: str, version: str) -> None:
 
 def rename_segment(store_id: str, axis_name: str, segment: str, name: str, *, wait: bool = False) -> None:
     """Name a segment, given by its id or present name, and publish the axis and the profiles with that name."""
-    from quimbi_assets.commands.running import republish, store_lock
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables.naming import write_rename
-
     with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
         segment_id, before = find_segment(store_id, axis_name, segment, name)
         write_rename(open_database(), store_id, axis_name, segment_id, name)
@@ -104,9 +94,6 @@ def find_segment(store_id: str, axis_name: str, segment: str, name: str) -> tupl
     """Return the id and present name of the segment that is to be called ``name``, or refuse as ``rename_segment``."""
     from quimbi_assets.axes import checked_axes
     from quimbi_assets.naming.validators import FORM_RULE, bad_form, taken
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables.segments import read_segments
-    from quimbi_assets.resources.postgres.tables.stores import read_store
 
     database = open_database()
     read_store(database, store_id)

@@ -17,6 +17,11 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from quimbi_assets.commands.console import err, out, steps
+from quimbi_assets.commands.running import RunOptions, run_store
+from quimbi_assets.commands.showing import print_segments, segments_of
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.simulation import write_store
 
 REAL, SIMULATED = "grocery", "simulated"
 TIME_ZONE = "America/New_York"
@@ -29,9 +34,6 @@ DISCOUNTS = ["retail_disc", "coupon_disc", "coupon_match_disc"]
 
 def run_demo(n_customers: int) -> None:
     """Load both stores, the simulated one of so many customers; run both, print their segments and where to look."""
-    from quimbi_assets.commands.running import RunOptions, run_store
-    from quimbi_assets.commands.showing import print_segments, segments_of
-
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quimbi-demo-") as folder:
         _load_grocery(Path(folder))
@@ -51,9 +53,6 @@ def run_demo(n_customers: int) -> None:
 
 
 def _load(store_id: str, folder: Path, tickets: bool) -> None:
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.loading import load_store
-
     with steps(store_id) as progress:
         progress.step("starting the database", 0.0)
         report = load_store(
@@ -81,8 +80,6 @@ def _load_grocery(folder: Path) -> None:
 
 
 def _load_simulated(folder: Path, n_customers: int) -> None:
-    from quimbi_assets.simulation import write_store
-
     target = folder / SIMULATED
     with steps(SIMULATED) as progress:
         progress.step(f"simulating {n_customers:,} customers", 0.0)

@@ -13,6 +13,7 @@ import pandas as pd
 from rich.table import Table
 
 from quimbi_assets.commands.console import Steps, out, steps
+from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import last_week, parse_week
 from quimbi_assets.naming.values import format_money
@@ -37,7 +38,6 @@ def snapshot_and_summarise(store_id: str, week: str, *, wait: bool = False) -> N
 
 def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = False) -> str:
     """Materialize the store's orders, and the week's snapshot and comparison; return the run's id."""
-    from quimbi_assets.commands.running import materialize, store_lock
     from quimbi_assets.defs.partitions import FIRST_WEEK, HISTORY, WEEKS, store_week_key
 
     if not WEEKS.has_partition_key(week.isoformat()):
@@ -132,14 +132,8 @@ def _worth(customer: dict[str, Any], currency: str | None) -> str:
 def backtest_of(store_id: str, *, wait: bool = False) -> dict[str, Any]:
     """Materialize the backtest of a loaded store and return the structure of ``quimbi backtest --json``.
 
-    Returns
-    -------
-    dict
-        ``store_id``, ``cuts`` (ISO instants), ``horizon_days``, ``mlflow_run_id``, ``mlflow_url``, ``axes``: per axis
-        ``axis`` and the columns of ``Backtest.axes``, undefined ones None.
+    That is ``BacktestFacts``, and per axis the columns of ``Backtest.axes``, undefined ones None.
     """
-    from quimbi_assets.commands.running import materialize, store_lock
-
     with steps(f"backtest of {store_id}") as progress, store_lock(store_id, progress, wait=wait) as lock:
         materialize(lock, store_id, "backtest", progress)
     from quimbi_assets.defs.backtest import BACKTEST_KEY, BacktestFacts

@@ -26,22 +26,9 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run computes.
+    """What a run computes: of which axes (None: all), as of which instant (ISO 8601; None: the last order's day's end).
 
-    Parameters
-    ----------
-    axes : sequence of str or None
-        None for all.
-    as_of : str or None
-        Instant (ISO 8601), blind to anything later; None for the end of the last order's day.
-    min_population : int
-        Fewest customers worth segmenting.
-    engine : str
-        ``duckdb`` or ``spark``.
-    promote : bool
-        Let the refits serve whatever the promotion checks say.
-    ai_naming : bool
-        Let Claude name segments, where a key for it is set.
+    ``engine`` is ``duckdb`` or ``spark``; ``promote`` lets refits serve whatever the promotion checks say.
     """
 
     axes: Sequence[str] | None = None
@@ -104,14 +91,7 @@ def materialize(
 ) -> str:
     """Run a job of ``defs.jobs`` for one store in this process and return the id of Dagster's run.
 
-    Parameters
-    ----------
-    selection : sequence of AssetKey, optional
-        Those of the job's assets to materialize; all by default.
-    run_config : dict, optional
-        Of the assets.
-    partition : str, optional
-        Of the job, where it is not the store's.
+    ``selection`` are those keys of its assets to materialize, ``partition`` is the job's where it is not the store's.
     """
     progress.step("starting Dagster and MLflow", 0.01)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
@@ -165,31 +145,17 @@ def _selection(axes: Sequence[str] | None) -> Any:
 
 
 def _run_config(options: RunOptions) -> dict[str, Any]:
-    return {
-        "ops": {
-            "features": {
-                "config": {
-                    "as_of": options.as_of,
-                    "min_population": options.min_population,
-                    "engine": options.engine,
-                }
-            },
-            "churn__model": {"config": {"as_of": options.as_of}},
-            "models": {"config": {"min_k": options.min_k, "max_k": options.max_k, "promote": options.promote}},
-            "segments": {"config": {"ai_naming": options.ai_naming}},
-        },
+    configs = {
+        "features": ("as_of", "min_population", "engine"),
+        "churn__model": ("as_of",),
+        "models": ("min_k", "max_k", "promote"),
+        "segments": ("ai_naming",),
     }
+    return {"ops": {op: {"config": {name: getattr(options, name) for name in names}} for op, names in configs.items()}}
 
 
 def plan_store(store_id: str, options: RunOptions) -> dict[str, Any]:
-    """Say what a run would do, without fitting or writing anything.
-
-    Returns
-    -------
-    dict
-        ``store_id``, ``as_of``, ``customers``, ``orders``, ``policy`` (what the order policy did), ``axes``: per axis
-        ``active`` or the reason why not, as the run would give it.
-    """
+    """Say what a run would do, without fitting or writing anything; ``axes``: active or the reason why not."""
     from quimbi_assets.clustering.axis_fit import FitOptions
     from quimbi_assets.pipeline import foresee_axes
     from quimbi_assets.resources.postgres.database import open_database

@@ -14,6 +14,7 @@ from pathlib import Path
 from quimbi_assets.commands.console import err, out
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import directory, quimbi_home
+from quimbi_assets.resources.postgres.database import open_database, psql_command
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
@@ -58,8 +59,6 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
 
 def print_url() -> None:
     """Print the address of the store database as SQLAlchemy takes it."""
-    from quimbi_assets.resources.postgres.database import open_database
-
     out.print(open_database().url, markup=False)
 
 
@@ -68,8 +67,6 @@ def open_psql(command: str | None) -> int:
 
     The server lives for as long: an address taken from ``print_url`` answers in other programs meanwhile.
     """
-    from quimbi_assets.resources.postgres.database import open_database, psql_command
-
     program, environment = psql_command(open_database())
     options = [] if command is None else ["--command", command]
     with subprocess.Popen([*program, *options], env={**os.environ, **environment}) as psql:

@@ -4,8 +4,7 @@ Belongs here: gathering what the axes found and publishing it at once. Does not:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache, cached_property
 
@@ -15,21 +14,18 @@ import pandas as pd
 import pyarrow as pa
 
 from quimbi_assets.axes import AXES, feature_frame
-from quimbi_assets.axis_table import ACTIVE, INACTIVE, AxisTable, side_by_side
-from quimbi_assets.clustering.axis_fit import FitOptions
-from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.axis_table import INACTIVE, AxisTable, side_by_side
 from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, rule_check
-from quimbi_assets.defs.partitions import HISTORY, OWNERS, PROFILES_KEY, STORES, axis_key
+from quimbi_assets.defs.partitions import AXIS_STAGES, HISTORY, OWNERS, PROFILES_KEY, STORES, axis_key
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, zoned
-from quimbi_assets.pipeline import sample_places
+from quimbi_assets.profiles.alignment import AlignedAxes, align
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
-from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, ProfileContext, profile_batches
 from quimbi_assets.profiles.risk import churn_risks
-from quimbi_assets.profiles.scores import AxisScores, scores_from_table
+from quimbi_assets.profiles.scores import scores_from_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
 from quimbi_assets.resources.parquet_io import CHURN_KEY, ParquetTables
@@ -42,14 +38,13 @@ from quimbi_assets.resources.publishing import churn_model, publish
 CHECK = "profile_schema"
 ARCHETYPE_CHECK = "archetypes_few_populous_and_true"
 SHOWN = 10
-STAGES = ("features", "memberships", "segments")
 MOST_ROWS = 20_000
 """Customers read at a time."""
 
 
 @dg.asset(
     key=PROFILES_KEY,
-    deps=[*HISTORY, *(axis_key(stage, name) for stage in ("models", *STAGES) for name in AXES), CHURN_KEY],
+    deps=[*HISTORY, *(axis_key(stage, name) for stage in AXIS_STAGES for name in AXES), CHURN_KEY],
     partitions_def=STORES,
     group_name="profiles",
     owners=OWNERS,
@@ -70,9 +65,11 @@ def customer_profiles(
     """Assemble the profiles of the partition's store and publish the run's result with them."""
     store_id, database, registry = context.partition_key, store.database(), tracking.tracking().registry
     progress.step("assembling profiles", 0.8)
-    aligned, history = align(tables, store_id, context.run_id), tables.required_history(store_id)
+    latest, history = _latest(tables, store_id), tables.required_history(store_id)
+    aligned = align(latest, context.run_id)
     if aligned is None:
-        raise _nothing_active(tables, database, store_id, run_lock)
+        publish_reasons(database, store_id, axis_states(latest, {}), run_lock.holds_lock)
+        raise dg.Failure("no axis is active for this store: there is nothing to profile")
     instant = zoned(aligned.at)
     before = read_archetypes(database, store_id, pd.Timestamp(instant))
     serving = registry.load_versions(store_id, aligned.versions)
@@ -90,7 +87,7 @@ def customer_profiles(
         store_id=store_id,
         run_id=context.run_id,
         as_of=instant,
-        axes=axis_states(tables, store_id, serving),
+        axes=axis_states(latest, serving),
         segments=aligned.segments,
         profiles=batches,
         archetypes=archetypes,
@@ -103,19 +100,21 @@ def customer_profiles(
     yield _archetype_check(batches.everybody)
 
 
-def _nothing_active(tables: ParquetTables, database: Database, store_id: str, run_lock: RunLock) -> dg.Failure:
-    """Publish why no axis is active, and return the error."""
-    publish_reasons(database, store_id, axis_states(tables, store_id, {}), run_lock.holds_lock)
-    return dg.Failure("no axis is active for this store: there is nothing to profile")
+def _latest(tables: ParquetTables, store_id: str) -> dict[str, dict[str, AxisTable]]:
+    """Return the last tables that there are, by stage and axis."""
+    return {
+        stage: {name: table for name in AXES if (table := tables.table(axis_key(stage, name), store_id)) is not None}
+        for stage in AXIS_STAGES
+    }
 
 
-def axis_states(tables: ParquetTables, store_id: str, serving: Mapping[str, LoadedModel]) -> dict[str, AxisState]:
+def axis_states(
+    latest: Mapping[str, Mapping[str, AxisTable]], serving: Mapping[str, LoadedModel]
+) -> dict[str, AxisState]:
     """Say of every axis what is published of it: of those profiled with these models, and of those inactive."""
     states = {}
-    for name in AXES:
-        fitted, scored = (tables.table(axis_key(stage, name), store_id) for stage in ("models", "memberships"))
-        if fitted is None:
-            continue
+    for name, fitted in latest["models"].items():
+        scored = latest["memberships"].get(name)
         as_of = None if fitted.facts.at is None else zoned(fitted.facts.at)
         reason = fitted.facts.inactive_reason or (scored and scored.facts.inactive_reason)
         if reason:
@@ -139,105 +138,6 @@ def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) 
         held_reason=row["held_reason"] if fitted.facts.model_version == served.version else None,
         as_of=as_of,
     )
-
-
-@dataclass(frozen=True)
-class AlignedAxes:
-    """Axes that describe the same customers as of the same instant.
-
-    Parameters
-    ----------
-    at : Instant
-    features, memberships : mapping of axis to AxisTable
-    segments : mapping of axis to DataFrame
-        Rows of ``dim_segment_master``.
-    not_weak : list of str
-        Those whose model is active rather than weak.
-    left_out : dict of str to str
-        Active axes that do not fit in, with the reason.
-    """
-
-    at: Instant
-    features: Mapping[str, AxisTable]
-    memberships: Mapping[str, AxisTable]
-    segments: Mapping[str, pd.DataFrame]
-    not_weak: list[str]
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def axes(self) -> list[str]:
-        """Their names."""
-        return list(self.memberships)
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Model versions that the customers were scored with, by axis."""
-        return {name: str(table.facts.model_version) for name, table in self.memberships.items()}
-
-    def context(self, store_id: str, archetypes: ArchetypeSet, currency: str) -> ProfileContext:
-        """Return what profiles on these axes are made with."""
-        return ProfileContext(
-            store_id=store_id,
-            as_of=zoned(self.at),
-            segments=self.segments,
-            versions=self.versions,
-            currency=currency,
-            archetypes=archetypes,
-            weak=frozenset(self.axes) - frozenset(self.not_weak),
-        )
-
-    def sampled_scores(self, models: Iterable[AxisModel]) -> dict[str, AxisScores]:
-        """Return the scores of the customers that archetypes are chosen on: the largest sample that a model drew."""
-        options = max(map(FitOptions.of, models), key=lambda one: one.max_sample)
-        first = next(iter(self.memberships.values()))
-        places = sample_places(pd.Index(first.read(["customer_id"])["customer_id"].to_pandas()), options)
-        return {n: scores_from_table(t.take(places), t.facts.segment_ids) for n, t in self.memberships.items()}
-
-
-def align(tables: ParquetTables, store_id: str, run_id: str) -> AlignedAxes | None:
-    """Choose the axes that describe the same customers as of the same instant; None if no axis is active.
-
-    The instant is that of the axes computed by this run, or the latest one when profiles run alone.
-    """
-    active = {stage: _active(tables, stage, store_id) for stage in STAGES}
-    whole = [name for name in AXES if all(name in active[stage] for stage in STAGES)]
-    complete = [name for name in whole if len({active[stage][name].facts.model_version for stage in STAGES[1:]}) == 1]
-    if not complete:
-        return None
-    ends = {name: at for name in complete if (at := active["memberships"][name].facts.at) is not None}
-    of_this_run = [name for name in complete if active["memberships"][name].facts.run_id == run_id]
-    leader = of_this_run[0] if of_this_run else max(complete, key=lambda name: ends[name])
-    left_out = {
-        name: f"computed as of {ends[name]} or for other customers"
-        for name in complete
-        if ends[name] != ends[leader]
-        or not all(_same_customers(active[stage][name], active["memberships"][leader]) for stage in STAGES[:2])
-    }
-    axes = [name for name in complete if name not in left_out]
-    # A run died between the two stages.
-    left_out |= dict.fromkeys(set(whole) - set(complete), "its segments are of another model than its memberships")
-    fitted = {name: tables.table(axis_key("models", name), store_id) for name in axes}
-    return AlignedAxes(
-        at=ends[leader],
-        features={name: active["features"][name] for name in axes},
-        memberships={name: active["memberships"][name] for name in axes},
-        segments={name: active["segments"][name].read().to_pandas() for name in axes},
-        not_weak=[name for name, table in fitted.items() if table is not None and table.facts.status == ACTIVE],
-        left_out=left_out,
-    )
-
-
-def _active(tables: ParquetTables, stage: str, store_id: str) -> dict[str, AxisTable]:
-    latest = {name: tables.table(axis_key(stage, name), store_id) for name in AXES}
-    return {n: table for n, table in latest.items() if table is not None and table.facts.inactive_reason is None}
-
-
-def _same_customers(one: AxisTable, other: AxisTable) -> bool:
-    """Whether two tables hold the same customers: those of one run do, of others it is looked up."""
-    if one.facts.run_id == other.facts.run_id:
-        return True
-    ids = ["customer_id"]
-    return one.n_rows == other.n_rows and one.read(ids).equals(other.read(ids))
 
 
 def _batches(

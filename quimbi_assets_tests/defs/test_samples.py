@@ -7,20 +7,19 @@ import pytest
 from upath import UPath
 
 from quimbi_assets.axis_table import AxisTable, TableFacts, write_table
-from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.defs.profiles import AlignedAxes
 from quimbi_assets.defs.segments import fitted_features
 from quimbi_assets.instants import Instant
-from quimbi_assets.pipeline import sample_places
+from quimbi_assets.profiles.alignment import AlignedAxes
 from quimbi_assets.profiles.scores import AxisScores, scores_to_table
+from quimbi_assets.sampling import sample_places
 
 CUSTOMERS = pd.Index([f"c{i:03}" for i in range(200)])
 AT = Instant("2025-03-01")
 
 
 def drawn(max_sample, seed):
-    return list(CUSTOMERS[sample_places(CUSTOMERS, FitOptions(max_sample=max_sample, random_state=seed))])
+    return list(CUSTOMERS[sample_places(CUSTOMERS, max_sample, seed)])
 
 
 @pytest.fixture
