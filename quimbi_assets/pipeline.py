@@ -72,17 +72,18 @@ def require_population(history: History, at_least: int, option: str = "--min-pop
         )
 
 
-def sampled_features(tables: Mapping[str, AxisTable], options: FitOptions) -> dict[str, pd.DataFrame]:
-    """Read the features of the customers that shape fits out of tables at rest.
+def sampled_features(tables: Mapping[str, AxisTable], options: Mapping[str, FitOptions]) -> dict[str, pd.DataFrame]:
+    """Read, of each axis, the features of the customers that shape its fit out of tables at rest.
 
     Axes measured by one run hold the same customers; those of another are drawn from their own.
     """
-    places: dict[str | None, NDArray[np.intp]] = {}
-    for table in tables.values():
-        if (run := table.facts.run_id) not in places:
+    places: dict[tuple[str | None, FitOptions], NDArray[np.intp]] = {}
+    for name, table in tables.items():
+        draw = (table.facts.run_id, options[name])
+        if draw not in places:
             customers = pd.Index(table.read(["customer_id"])["customer_id"].to_pandas())
-            places[run] = sample_places(customers, options.max_sample, options.random_state)
-    return {name: feature_frame(table.take(places[table.facts.run_id])) for name, table in tables.items()}
+            places[draw] = sample_places(customers, options[name].max_sample, options[name].random_state)
+    return {n: feature_frame(table.take(places[table.facts.run_id, options[n]])) for n, table in tables.items()}
 
 
 def dominant_counts(scored: AxisTable) -> NDArray[np.int64]:

@@ -10,6 +10,8 @@ The Complete Journey, 84.51°: 2,469 households, 155,848 baskets, 1.47 M lines o
 
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,8 +38,9 @@ def run_demo(n_customers: int) -> None:
     """Load both stores, the simulated one of so many customers; run both, print their segments and where to look."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quimbi-demo-") as folder:
-        _load_grocery(Path(folder))
-        _load_simulated(Path(folder), n_customers)
+        _load(REAL, Path(folder), "reading a real grocery year (completejourney)", _write_grocery)
+        simulate = partial(write_store, n_customers, seed=0)
+        _load(SIMULATED, Path(folder), f"simulating {n_customers:,} customers", simulate)
     for store_id in (REAL, SIMULATED):
         with steps(store_id) as progress:
             run_store(store_id, RunOptions(), progress)
@@ -52,15 +55,21 @@ def run_demo(n_customers: int) -> None:
     )
 
 
-def _load(store_id: str, folder: Path, tickets: bool) -> None:
+def _load(store_id: str, folder: Path, writing: str, write: Callable[[Path], object]) -> None:
+    """Write a store's files into a folder of its own and load them."""
+    target = folder / store_id
+    target.mkdir()
     with steps(store_id) as progress:
+        progress.step(writing, 0.0)
+        write(target)
+        tickets = target / "support_tickets.parquet"
         progress.step("starting the database", 0.0)
         report = load_store(
             open_database(),
             store_id,
-            folder / "orders.parquet",
-            folder / "order_items.parquet",
-            folder / "support_tickets.parquet" if tickets else None,
+            target / "orders.parquet",
+            target / "order_items.parquet",
+            tickets if tickets.exists() else None,
             time_zone=TIME_ZONE,
             progress=progress.step,
         )
@@ -68,23 +77,10 @@ def _load(store_id: str, folder: Path, tickets: bool) -> None:
         err.print(line, markup=False)
 
 
-def _load_grocery(folder: Path) -> None:
-    target = folder / REAL
-    target.mkdir()
-    with steps(REAL) as progress:
-        progress.step("reading a real grocery year (completejourney)", 0.0)
-        orders, items = completejourney_store()
-        orders.to_parquet(target / "orders.parquet")
-        items.to_parquet(target / "order_items.parquet")
-    _load(REAL, target, tickets=False)
-
-
-def _load_simulated(folder: Path, n_customers: int) -> None:
-    target = folder / SIMULATED
-    with steps(SIMULATED) as progress:
-        progress.step(f"simulating {n_customers:,} customers", 0.0)
-        write_store(n_customers, target, seed=0)
-    _load(SIMULATED, target, tickets=True)
+def _write_grocery(target: Path) -> None:
+    orders, items = completejourney_store()
+    orders.to_parquet(target / "orders.parquet")
+    items.to_parquet(target / "order_items.parquet")
 
 
 def completejourney_store() -> tuple[pd.DataFrame, pd.DataFrame]:

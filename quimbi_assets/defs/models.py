@@ -78,7 +78,7 @@ def models(
     options, chosen = FitOptions(**dict(config)), {}
     instants = {name: str(table.facts.at) for name, table in active.items()}
     before = models_before(database, mlflow.registry, store_id, instants)
-    frames = sampled_features(active, options)
+    frames = sampled_features(active, dict.fromkeys(active, options))
     with materialization(mlflow, store_id, context.run_id, dict(config)) as log:
         progress.step("comparing customers with chance", 0.12)
         fitted, recorded = _fitted(store_id, active, frames, before, options, log, tables)

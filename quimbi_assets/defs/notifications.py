@@ -24,7 +24,6 @@ from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.dagster_resources import Progress, StoreDatabase
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables import drift, stores
-from quimbi_assets.resources.postgres.tables.stores import read_store
 from quimbi_assets.resources.slack import Slack, escaped
 from quimbi_assets.weekly.notifications import NotificationPolicy, choose_notifications, notification_text
 
@@ -71,10 +70,19 @@ def _week(
     alerts, flows = drift.read_alerts(database, store_id, week)
     before = drift.named_before(database, store_id, week)
     chosen = choose_notifications(alerts, before, store_id, week, policy)
-    outcome = AGAIN
-    if not drift.was_told(database, store_id, week):
+    if drift.was_told(database, store_id, week):
+        outcome = AGAIN
+    else:
         drift.publish_notices(database, store_id, week, chosen)
-        outcome = _send(store_id, week, chosen, flows, store, slack, closed_week(now.tz_convert(planned.time_zone)))
+        if week < closed_week(now.tz_convert(planned.time_zone)).date():
+            outcome = PAST
+        elif not chosen["named"].any():
+            outcome = NOBODY
+        else:
+            currency = stores.read_store(database, store_id).currency or ""
+            outcome = slack.send(escaped(notification_text(store_id, week, chosen, flows, currency)))
+            if outcome == "sent":
+                drift.mark_told(database, store_id, week)
     return facts(
         len(chosen),
         slack=outcome,
@@ -83,23 +91,3 @@ def _week(
         held_out=int(chosen["held_out"].sum()),
         named_lately=int(chosen["repeated"].sum()),
     )
-
-
-def _send(
-    store_id: str,
-    week: date,
-    chosen: pd.DataFrame,
-    flows: list[dict[str, object]],
-    store: StoreDatabase,
-    slack: Slack,
-    newest: pd.Timestamp,
-) -> str:
-    if week < newest.date():
-        return PAST
-    if not chosen["named"].any():
-        return NOBODY
-    currency = read_store(store.database(), store_id).currency or ""
-    outcome = slack.send(escaped(notification_text(store_id, week, chosen, flows, currency)))
-    if outcome == "sent":
-        drift.mark_told(store.database(), store_id, week)
-    return outcome

@@ -4,7 +4,6 @@ Belongs here: describing and naming each selected axis's segments. Does not: wor
 (``profiles``).
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
@@ -13,7 +12,6 @@ import pandas as pd
 from quimbi_assets.axes import AXES, Axis
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.axis_fit import FitOptions
-from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.pictures import segment_shares
 from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.naming import NamingOptions, name_store
@@ -80,7 +78,16 @@ def segments(
         if name not in active:
             yield from inactive(tables, key, store_id, source, [CHECK])
             continue
-        rows = _rows(store_id, plans[name], naming.names[name], serving[name], now)
+        brief, served = plans[name].brief, serving[name]
+        rows = segment_rows(
+            store_id,
+            brief.axis,
+            brief.description,
+            naming.names[name],
+            served.model,
+            valid_from=now,
+            model_version=served.version,
+        )
         tables.write(key, store_id, rows, source)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(rows) | naming.metadata(name))
         yield _check(key, rows, scored[name].n_rows)
@@ -97,30 +104,13 @@ def _plans(
     orders = tables.required(ORDERS_KEY, store_id).facts
     currency = "" if orders.store is None else orders.store.currency or ""
     measured = {name: tables.required(axis_key("features", name), store_id) for name in serving}
-    frames = fitted_features(measured, {name: one.model for name, one in serving.items()})
+    frames = sampled_features(measured, {name: FitOptions.of(one.model) for name, one in serving.items()})
     return {
         name: plan_names(
             AXES[name], one.model, frames[name], currency, current.get(name), dominant_counts(scored[name])
         )
         for name, one in serving.items()
     }
-
-
-def fitted_features(measured: Mapping[str, AxisTable], models: Mapping[str, AxisModel]) -> dict[str, pd.DataFrame]:
-    """Read, of each axis, the features of the customers whom its model's own sample draws."""
-    together: dict[FitOptions, dict[str, AxisTable]] = defaultdict(dict)
-    for name, model in models.items():
-        together[FitOptions.of(model)][name] = measured[name]
-    return {
-        name: frame for options, part in together.items() for name, frame in sampled_features(part, options).items()
-    }
-
-
-def _rows(store_id: str, plan: NamePlan, names: pd.DataFrame, champion: LoadedModel, now: pd.Timestamp) -> pd.DataFrame:
-    brief, version = plan.brief, champion.version
-    return segment_rows(
-        store_id, brief.axis, brief.description, names, champion.model, valid_from=now, model_version=version
-    )
 
 
 def _metadata(rows: pd.DataFrame) -> dict[str, dg.MetadataValue]:

@@ -1,0 +1,80 @@
+"""Which axes are profiled together, and on which of their customers archetypes are chosen."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from upath import UPath
+
+from quimbi_assets.axis_table import ACTIVE, AxisTable, TableFacts, write_table
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.instants import Instant
+from quimbi_assets.profiles.alignment import AlignedAxes, align
+from quimbi_assets.profiles.scores import AxisScores, scores_to_table
+from quimbi_assets.sampling import sample_places
+
+CUSTOMERS = pd.Index([f"c{i:03}" for i in range(200)])
+AT, LATER = Instant("2025-03-01"), Instant("2025-04-01")
+
+
+@pytest.fixture
+def at_rest(tmp_path):
+    def write(name, rows, **facts):
+        place = UPath(tmp_path) / f"{name}.parquet"
+        write_table(place, [rows], TableFacts(**{"at": AT, **facts}))
+        return AxisTable(place)
+
+    return write
+
+
+@pytest.fixture
+def tables(at_rest):
+    """Tables of every stage of an axis, measured by a run as of an instant."""
+
+    def of(axis, customers=CUSTOMERS, segmented_by="1", **facts):
+        rows = pa.table({"customer_id": customers})
+        stages = {"features": None, "models": "1", "memberships": "1", "segments": segmented_by}
+        return {
+            stage: {axis: at_rest(f"{stage}-{axis}", rows, model_version=version, **facts)}
+            for stage, version in stages.items()
+        }
+
+    return of
+
+
+def together(*axes):
+    return {stage: {name: table for axis in axes for name, table in axis[stage].items()} for stage in axes[0]}
+
+
+def test_axes_of_this_run_lead_and_others_of_another_instant_are_left_out(tables):
+    latest = together(tables("now", run_id="this"), tables("newer", at=LATER, run_id="that"))
+    assert (align(latest, "this").at, align(latest, "this").axes) == (AT, ["now"])
+    assert align(latest, "this").left_out == {"newer": f"computed as of {LATER} or for other customers"}
+    assert (align(latest, "none").at, align(latest, "none").axes) == (LATER, ["newer"])
+
+
+def test_axes_of_two_runs_go_together_if_their_customers_are_the_same(tables):
+    one, two = tables("one", run_id="this"), tables("two", run_id="that")
+    aligned = align(together(one, two), "this")
+    assert aligned.axes == aligned.not_weak == ["one", "two"]
+    assert align(together(one, tables("fewer", CUSTOMERS[1:], run_id="that")), "this").axes == ["one"]
+
+
+def test_segments_of_another_model_than_the_memberships_are_left_out(tables):
+    latest = together(tables("whole", run_id="this"), tables("torn", run_id="this", segmented_by="2"))
+    assert align(latest, "this").left_out == {"torn": "its segments are of another model than its memberships"}
+
+
+def test_without_an_active_axis_there_is_nothing_to_align(tables):
+    assert align(tables("one", status="inactive", reason="no refunds"), "this") is None
+    assert align(tables("one", status=ACTIVE), "this") is not None
+
+
+def test_archetypes_are_chosen_on_the_largest_of_the_models_samples(at_rest):
+    distances = np.column_stack([np.linspace(0, 1, 200), np.linspace(1, 0, 200)])
+    scores = AxisScores(CUSTOMERS, ["a", "b"], distances[:, ::-1], distances, np.zeros(200, bool))
+    table = at_rest("one", scores_to_table(scores), segment_ids=("a", "b"))
+    aligned = AlignedAxes(AT, {}, {"one": table, "other": table}, {}, [])
+    models = {"one": AxisModel(max_sample=40, random_state=1), "other": AxisModel(max_sample=60, random_state=2)}
+    drawn = list(CUSTOMERS[sample_places(CUSTOMERS, 60, 2)])
+    assert [list(axis.customers) for axis in aligned.sampled_scores(models.values()).values()] == [drawn] * 2
