@@ -5,6 +5,7 @@ Belongs here: the order of the steps, on plain data. Does not: any step's formul
 API all call this.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -70,6 +71,23 @@ def require_population(history: History, at_least: int, option: str = "--min-pop
             f"store {history.store.store_id} has {n} customers before {history.end}, fewer than {at_least}: "
             f"segments of so few would be arbitrary; to try all the same, use {option}{max(n, 2)}"
         )
+
+
+def measured_together(store_id: str, tables: Mapping[str, AxisTable]) -> tuple[Instant | None, frozenset[str]]:
+    """Return the instant that features are of, and the columns recorded by then.
+
+    A BadInputError if they are of several, or of different columns: models of them would be of no one history.
+    """
+    apart: dict[tuple[Instant | None, frozenset[str]], list[str]] = defaultdict(list)
+    for name, table in tables.items():
+        apart[table.facts.at, table.facts.recorded].append(name)
+    if len(apart) > 1:
+        groups = "; ".join(f"{', '.join(names)} as of {at}" for (at, _), names in apart.items())
+        raise BadInputError(
+            f"features of store {store_id} were measured apart ({groups}); measure them in one run: "
+            f"quimbi run --store-id {store_id}"
+        )
+    return next(iter(apart))
 
 
 def sampled_features(tables: Mapping[str, AxisTable], options: Mapping[str, FitOptions]) -> dict[str, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""What the stages share: the sample that shapes fits, and which axes a dry run foresees to get a model."""
+"""What the stages share: which features are fitted together, on which sample, and which axes a dry run foresees."""
 
 import pandas as pd
 import pyarrow as pa
@@ -8,8 +8,10 @@ from upath import UPath
 from quimbi_assets.axis_table import AxisTable, TableFacts, write_table
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
-from quimbi_assets.pipeline import fit_store, foresee_axes, sampled_features
+from quimbi_assets.instants import Instant
+from quimbi_assets.pipeline import fit_store, foresee_axes, measured_together, sampled_features
 from quimbi_assets.sampling import sample_places
 from quimbi_assets.simulation import simulate_store
 
@@ -78,3 +80,29 @@ def test_before_the_first_order_there_is_nobody(history):
     assert set(foresee_axes(history.until("1990-01-01"), AXES, FitOptions()).values()) == {
         "no customer has ordered yet"
     }
+
+
+JANUARY, MARCH = Instant("2025-01-01"), Instant("2025-03-01")
+COLUMNS = frozenset({"orders.total_price"})
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(name, at, recorded=COLUMNS, run_id="first"):
+        place = UPath(tmp_path) / f"{name}.parquet"
+        write_table(place, [], TableFacts(at=at, recorded=recorded, run_id=run_id))
+        return AxisTable(place)
+
+    return write
+
+
+def test_features_of_one_instant_are_fitted_as_of_it_whichever_run_measured_them(table):
+    tables = {"value": table("value", MARCH), "cadence": table("cadence", MARCH, run_id="second")}
+    assert measured_together("s", tables) == (MARCH, COLUMNS)
+
+
+@pytest.mark.parametrize(("at", "recorded"), [(JANUARY, COLUMNS), (MARCH, COLUMNS | {"items.category"})])
+def test_features_measured_apart_are_refused_in_one_line(table, at, recorded):
+    tables = {"value": table("value", MARCH), "cadence": table("cadence", at, recorded)}
+    with pytest.raises(BadInputError, match=r"value as of 2025-03-01.*; cadence as of .*quimbi run --store-id s"):
+        measured_together("s", tables)

@@ -44,6 +44,7 @@ FRAMES = {
     "commands/over_time.py": "one row an axis",
     "commands/demo.py": "a data set of known size",
     "defs/models.py": "one row a product or category",
+    "defs/profiles.py": "a batch at a time",
     "defs/raw.py": "a batch at a time",
     "history.py": "whatever the caller of `frames` bounded: callers are listed here too",
     "profiles/alignment.py": "one row a segment",

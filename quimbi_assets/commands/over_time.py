@@ -65,19 +65,14 @@ def first_comparison(store_id: str) -> str:
 
     Snapshots go oldest first, to the last week that is over as of the store's last run.
     """
-    newest = newest_week(store_id)
-    if newest is None:
+    with open_database().snapshot() as now:
+        published, weeks = read_publication(now, store_id), read_weeks(now, store_id)
+        time_zone = read_store(now, store_id).time_zone
+    if published is None:
         return f"quimbi run --store-id {store_id}"
-    weeks, a_week = read_weeks(open_database(), store_id), timedelta(days=7)
+    newest, a_week = last_week(published.as_of, time_zone), timedelta(days=7)
     missing = [weeks[-1] + a_week] if weeks and weeks[-1] < newest else [newest - a_week, newest]
     return " && ".join(f"quimbi snapshot --store-id {store_id} --week {week}" for week in missing)
-
-
-def newest_week(store_id: str) -> date | None:
-    """Return the last week, by its Monday, that was over as of a store's last run; None before its first."""
-    with open_database().snapshot() as now:
-        time_zone, published = read_store(now, store_id).time_zone, read_publication(now, store_id)
-    return None if published is None else last_week(published.as_of, time_zone)
 
 
 def print_drift(drift: dict[str, Any]) -> None:

@@ -4,8 +4,7 @@ Belongs here: fitting each selected axis, deciding whether it is to serve, loggi
 (``pipeline``), any MLflow call (``resources.mlflow``), what is said about a model (``model_facts``).
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import dagster as dg
@@ -18,9 +17,7 @@ from quimbi_assets.defs.events import StageEvent, inactive
 from quimbi_assets.defs.model_facts import CHECKS, fit_events, model_summary
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
-from quimbi_assets.errors import BadInputError
-from quimbi_assets.instants import Instant
-from quimbi_assets.pipeline import FittedStore, fit_store, sampled_features
+from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
@@ -141,23 +138,3 @@ def _fitted(
             on_fit=record,
         )
     return fitted, recorded
-
-
-def measured_together(store_id: str, tables: Mapping[str, AxisTable]) -> tuple[Instant | None, frozenset[str]]:
-    """Return the instant that features are of, and the columns recorded by then.
-
-    Raises
-    ------
-    BadInputError
-        If they are of several instants, or of different columns: models of them would be of no one history.
-    """
-    apart: dict[tuple[Instant | None, frozenset[str]], list[str]] = defaultdict(list)
-    for name, table in tables.items():
-        apart[table.facts.at, table.facts.recorded].append(name)
-    if len(apart) > 1:
-        groups = "; ".join(f"{', '.join(names)} as of {at}" for (at, _), names in apart.items())
-        raise BadInputError(
-            f"features of store {store_id} were measured apart ({groups}); measure them in one run: "
-            f"quimbi run --store-id {store_id}"
-        )
-    return next(iter(apart))

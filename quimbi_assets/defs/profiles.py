@@ -95,9 +95,7 @@ def customer_profiles(
         lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
     publish(database, registry, publication, run_lock.holds_lock)
-    yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=batches.metadata(aligned, archetypes()))
-    yield batches.check
-    yield _archetype_check(batches.everybody)
+    yield from batches.events(aligned, archetypes())
 
 
 def _latest(tables: ParquetTables, store_id: str) -> dict[str, dict[str, AxisTable]]:
@@ -194,8 +192,8 @@ class _Checked:
             metadata = self.check.metadata
             raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=metadata)
 
-    def metadata(self, aligned: AlignedAxes, archetypes: pd.DataFrame) -> dict[str, dg.MetadataValue]:
-        return facts(
+    def events(self, aligned: AlignedAxes, archetypes: pd.DataFrame) -> Iterator[StageEvent]:
+        metadata = facts(
             self._look.n_rows,
             as_of=str(aligned.at),
             active_axes=", ".join(aligned.axes),
@@ -205,6 +203,9 @@ class _Checked:
             churn_risk_known_share=self._n_known / max(self._look.n_rows, 1),
             total_lifetime_value=self._value,
         )
+        yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=metadata)
+        yield self.check
+        yield _archetype_check(self.everybody)
 
 
 def _archetype_check(choice: ArchetypeChoice) -> dg.AssetCheckResult:

@@ -78,15 +78,9 @@ def segments(
         if name not in active:
             yield from inactive(tables, key, store_id, source, [CHECK])
             continue
-        brief, served = plans[name].brief, serving[name]
+        described, names, served = plans[name].brief.description, naming.names[name], serving[name]
         rows = segment_rows(
-            store_id,
-            brief.axis,
-            brief.description,
-            naming.names[name],
-            served.model,
-            valid_from=now,
-            model_version=served.version,
+            store_id, AXES[name], described, names, served.model, valid_from=now, model_version=served.version
         )
         tables.write(key, store_id, rows, source)
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(rows) | naming.metadata(name))

@@ -23,9 +23,7 @@ from quimbi_assets.defs.partitions import (
     weeks_by_store,
 )
 from quimbi_assets.defs.runs import retried
-from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
-from quimbi_assets.instants import Instant, last_week, week_end
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_week, read_weeks
@@ -38,6 +36,7 @@ from quimbi_assets.weekly.snapshot import (
     snapshot_facts,
     snapshot_schema,
     take_snapshot,
+    until_week_end,
     weeks_to_drop,
 )
 
@@ -81,7 +80,7 @@ def snapshots(
         history = tables.required_history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"snapshot of {week}", 0.1 + 0.5 * number / len(weeks))
-            then = _until_end(week, history, config.min_population)
+            then = until_week_end(week, history, config.min_population)
             models = models_of_week(
                 database, tracking.tracking(), week, then, context.run_id, renew=config.renew_models
             )
@@ -92,21 +91,6 @@ def snapshots(
         _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), tables, store)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)
     yield rule_check(SNAPSHOTS_KEY, CHECK, n_rows == n_customers, "Every customer has one row a week.", rows=n_rows)
-
-
-def _until_end(week: date, history: History, at_least: int) -> History:
-    """Return what was known by the week's end, if it is over and the store had customers by then."""
-    store, end = history.store, week_end(week, history.store.time_zone)
-    if end > Instant.now("UTC").tz_localize(None):
-        raise BadInputError(f"week {week} of store {store.store_id} is not over before {end} UTC")
-    then = history.until(end)
-    if (n := then.n_customers) < at_least:
-        last = last_week(history.end, store.time_zone)
-        raise BadInputError(
-            f"store {store.store_id} has {n} customers by the end of week {week}, fewer than {at_least}; its last "
-            f"whole week: quimbi snapshot --store-id {store.store_id} --week {last}"
-        )
-    return then
 
 
 class _Snapshot:

@@ -19,8 +19,9 @@ from quimbi_assets.axes import AXES, StoreReference, axis_activity
 from quimbi_assets.axis_table import Facts
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
-from quimbi_assets.instants import Instant
+from quimbi_assets.instants import Instant, last_week, week_end
 from quimbi_assets.pipeline import ScoredPart, score_store
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.risk import risk_scores
@@ -153,6 +154,21 @@ class TakenPart(NamedTuple):
     snapshot: SnapshotPart
     scored: ScoredSnapshot
     risk: NDArray[np.float64] | None
+
+
+def until_week_end(week: date, history: History, at_least: int) -> History:
+    """Return what was known by the week's end, if it is over and the store had customers by then."""
+    store, end = history.store, week_end(week, history.store.time_zone)
+    if end > Instant.now("UTC").tz_localize(None):
+        raise BadInputError(f"week {week} of store {store.store_id} is not over before {end} UTC")
+    then = history.until(end)
+    if (n := then.n_customers) < at_least:
+        last = last_week(history.end, store.time_zone)
+        raise BadInputError(
+            f"store {store.store_id} has {n} customers by the end of week {week}, fewer than {at_least}; its last "
+            f"whole week: quimbi snapshot --store-id {store.store_id} --week {last}"
+        )
+    return then
 
 
 def snapshot_facts(week: date, history: History, models: WeekModels) -> SnapshotFacts:
