@@ -197,7 +197,6 @@ class _Checked:
             self._look.n_rows,
             as_of=str(aligned.at),
             active_axes=", ".join(aligned.axes),
-            axes_left_out=aligned.left_out or None,
             archetypes=len(archetypes),
             largest_archetypes=archetypes[["name", "customer_count", "population_percentage"]].head(SHOWN),
             churn_risk_known_share=self._n_known / max(self._look.n_rows, 1),

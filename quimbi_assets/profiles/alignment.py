@@ -1,17 +1,18 @@
-"""Axes that describe the same customers as of the same instant, chosen out of what each stage left of each axis.
+"""Axes that describe the same customers as of the same instant, gathered out of what each stage left of each axis.
 
-Belongs here: which axes can be profiled together, and why the others cannot. Does not: where tables rest, profiles
+Belongs here: whether axes can be profiled together, and why not. Does not: where tables rest, profiles
 (``assemble``).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
 from quimbi_assets.axis_table import ACTIVE, AxisTable
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import Instant, zoned
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.assemble import ProfileContext
@@ -20,14 +21,14 @@ from quimbi_assets.sampling import sample_places
 
 STAGES = ("features", "memberships", "segments")
 """What an axis needs of this instant and these customers to be profiled."""
+TOGETHER = "nothing new is published; compute all axes together: quimbi run --store-id <store>, without --axes"
 
 
 @dataclass(frozen=True)
 class AlignedAxes:
     """Axes that describe the same customers as of the same instant.
 
-    ``segments`` are rows of ``dim_segment_master``, ``not_weak`` the axes whose model is active rather than weak,
-    ``left_out`` active axes that do not fit in, with the reason.
+    ``segments`` are rows of ``dim_segment_master``, ``not_weak`` the axes whose model is active rather than weak.
     """
 
     at: Instant
@@ -35,7 +36,6 @@ class AlignedAxes:
     memberships: Mapping[str, AxisTable]
     segments: Mapping[str, pd.DataFrame]
     not_weak: list[str]
-    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def axes(self) -> list[str]:
@@ -69,36 +69,40 @@ class AlignedAxes:
 
 
 def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> AlignedAxes | None:
-    """Choose the axes that describe the same customers as of the same instant; None if no axis is active.
+    """Gather the active axes, which have to describe the same customers as of the same instant; None if none is active.
 
-    ``tables`` are the last ones by stage and axis, those of models among them. The instant is that of the axes computed
-    by this run, or the latest one when profiles run alone.
+    ``tables`` are the last ones by stage and axis, those of models among them.
+
+    Raises
+    ------
+    BadInputError
+        If they do not: profiles would lose an axis, or be of two instants. A run of some axes after new orders, or one
+        that died half-way, leaves them so; what is published stays until all are computed together.
     """
     active = {stage: _active(tables[stage]) for stage in STAGES}
-    whole = [name for name in active["features"] if all(name in active[stage] for stage in STAGES)]
-    complete = [name for name in whole if len({active[stage][name].facts.model_version for stage in STAGES[1:]}) == 1]
-    if not complete:
+    axes = [name for name in active["features"] if all(name in active[stage] for stage in STAGES)]
+    if not axes:
         return None
-    ends = {name: at for name in complete if (at := active["memberships"][name].facts.at) is not None}
-    of_this_run = [name for name in complete if active["memberships"][name].facts.run_id == run_id]
-    leader = of_this_run[0] if of_this_run else max(complete, key=lambda name: ends[name])
-    left_out = {
-        name: f"computed as of {ends[name]} or for other customers"
-        for name in complete
-        if ends[name] != ends[leader]
-        or not all(_same_customers(active[stage][name], active["memberships"][leader]) for stage in STAGES[:2])
-    }
-    axes = [name for name in complete if name not in left_out]
-    # A run died between the two stages.
-    left_out |= dict.fromkeys(set(whole) - set(complete), "its segments are of another model than its memberships")
+    measured, scored, described = (active[stage] for stage in STAGES)
+    leader = next((name for name in axes if scored[name].facts.run_id == run_id), axes[0])
+    at = scored[leader].facts.at
+    assert at is not None
+    for name in axes:
+        if described[name].facts.model_version != scored[name].facts.model_version:
+            raise BadInputError(f"{name}: its segments are of another model than its memberships; {TOGETHER}")
+        instants = {measured[name].facts.at, scored[name].facts.at}
+        if instants != {at}:
+            other = next(iter(instants - {at}))
+            raise BadInputError(f"{name} was computed as of {other}, {leader} as of {at}; {TOGETHER}")
+        if not all(_same_customers(active[stage][name], scored[leader]) for stage in STAGES[:2]):
+            raise BadInputError(f"{name} was computed for other customers than {leader}; {TOGETHER}")
     fitted = tables["models"]
     return AlignedAxes(
-        at=ends[leader],
-        features={name: active["features"][name] for name in axes},
-        memberships={name: active["memberships"][name] for name in axes},
-        segments={name: active["segments"][name].read().to_pandas() for name in axes},
+        at=at,
+        features={name: measured[name] for name in axes},
+        memberships={name: scored[name] for name in axes},
+        segments={name: described[name].read().to_pandas() for name in axes},
         not_weak=[name for name in axes if name in fitted and fitted[name].facts.status == ACTIVE],
-        left_out=left_out,
     )
 
 

@@ -8,6 +8,7 @@ from upath import UPath
 
 from quimbi_assets.axis_table import ACTIVE, AxisTable, TableFacts, write_table
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.alignment import AlignedAxes, align
 from quimbi_assets.profiles.scores import AxisScores, scores_to_table
@@ -46,23 +47,30 @@ def together(*axes):
     return {stage: {name: table for axis in axes for name, table in axis[stage].items()} for stage in axes[0]}
 
 
-def test_axes_of_this_run_lead_and_others_of_another_instant_are_left_out(tables):
-    latest = together(tables("now", run_id="this"), tables("newer", at=LATER, run_id="that"))
-    assert (align(latest, "this").at, align(latest, "this").axes) == (AT, ["now"])
-    assert align(latest, "this").left_out == {"newer": f"computed as of {LATER} or for other customers"}
-    assert (align(latest, "none").at, align(latest, "none").axes) == (LATER, ["newer"])
-
-
-def test_axes_of_two_runs_go_together_if_their_customers_are_the_same(tables):
+def test_axes_of_two_runs_go_together_if_instant_and_customers_are_the_same(tables):
     one, two = tables("one", run_id="this"), tables("two", run_id="that")
     aligned = align(together(one, two), "this")
-    assert aligned.axes == aligned.not_weak == ["one", "two"]
-    assert align(together(one, tables("fewer", CUSTOMERS[1:], run_id="that")), "this").axes == ["one"]
+    assert (aligned.at, aligned.axes, aligned.not_weak) == (AT, ["one", "two"], ["one", "two"])
 
 
-def test_segments_of_another_model_than_the_memberships_are_left_out(tables):
-    latest = together(tables("whole", run_id="this"), tables("torn", run_id="this", segmented_by="2"))
-    assert align(latest, "this").left_out == {"torn": "its segments are of another model than its memberships"}
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"at": LATER}, f"other was computed as of {LATER}, one as of {AT}"),
+        ({"customers": CUSTOMERS[1:]}, "other was computed for other customers than one"),
+        ({"segmented_by": "2"}, "other: its segments are of another model than its memberships"),
+    ],
+)
+def test_no_axis_is_dropped_because_another_is_newer_or_torn(tables, other, why):
+    with pytest.raises(BadInputError, match=f"{why}; nothing new is published; compute all axes together: quimbi run"):
+        align(together(tables("one", run_id="this"), tables("other", run_id="that", **other)), "this")
+
+
+def test_features_measured_anew_do_not_go_with_memberships_of_before(tables, at_rest):
+    latest = tables("one", run_id="this")
+    latest["features"]["one"] = at_rest("anew", pa.table({"customer_id": CUSTOMERS}), at=LATER, run_id="next")
+    with pytest.raises(BadInputError, match=f"one was computed as of {LATER}, one as of {AT}"):
+        align(latest, "this")
 
 
 def test_without_an_active_axis_there_is_nothing_to_align(tables):
