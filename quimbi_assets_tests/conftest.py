@@ -42,6 +42,7 @@ LONGEST_FIRST = (
 NO_SPARK = "Spark needs Java 17 or newer and pyspark: apt-get install default-jre-headless, make setup"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Tests of one folder share fixtures, so one worker runs them all, unless they name a group of their own."""
     # A check of scikit-learn's that always skips itself: no estimator here claims to take other arrays than numpy's.
