@@ -56,11 +56,12 @@ def arrow_schema(table: str) -> pa.Schema:
 
 
 def canonical_schema(table: str) -> pandera.DataFrameSchema:
-    """Return what a batch of a canonical table's rows must fulfil: types, what may be NULL, money and counts >= 0."""
-    required = {"order_id", "customer_id", "order_date", "order_date_local", "total_price", "line_no", "product_id"}
+    """Return what a batch of a canonical table's rows must fulfil: types, what may be NULL, money and counts >= 0.
+
+    Any row may lack a customer: guests, where the store's order policy keeps them, and tickets that found nobody.
+    """
+    required = {"order_id", "order_date", "order_date_local", "total_price", "line_no", "product_id"}
     required |= {"quantity", "price", "ticket_id", "created_at", "created_at_local"}
-    if table == "raw_tickets":
-        required -= {"customer_id"}
     types = {
         "string": pd.StringDtype(na_value=np.nan),
         "float64": float,

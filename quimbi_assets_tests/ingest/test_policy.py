@@ -75,7 +75,10 @@ def test_orders_that_are_no_purchases_go_with_their_lines(status):
 def test_guests_go_unless_the_policy_keeps_them():
     orders = orders_of(customer_id=["c", None])
     assert len(apply_policy(orders)[0]) == 1
-    assert len(apply_policy(orders, policy=OrderPolicy(drop_guests=False))[0]) == 2
+    kept, lines, _ = apply_policy(orders, items_of(order_id=["o0", "o1"]), policy=OrderPolicy(drop_guests=False))
+    assert (len(kept), len(lines)) == (2, 2)
+    canonical_schema("raw_orders").validate(kept)
+    canonical_schema("raw_items").validate(lines)
 
 
 def test_foreign_currencies_go_and_unrecorded_ones_stay():
