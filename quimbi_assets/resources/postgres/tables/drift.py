@@ -142,10 +142,10 @@ def publish_notices(database: Database, store_id: str, week: date, notices: pd.D
 
 
 def named_before(database: Database, store_id: str, week: date) -> dict[str, date]:
-    """Return the last week before this one in which each customer was named to the store."""
+    """Return the last week before this one in whose message, which was accepted, each customer was named."""
     rows = database.execute(
         "SELECT customer_id, max(week) FROM quimbi.alert_notices "
-        "WHERE store_id = %s AND week < %s AND named GROUP BY customer_id",
+        "WHERE store_id = %s AND week < %s AND told_at IS NOT NULL GROUP BY customer_id",
         (store_id, week),
     )
     return dict(rows)

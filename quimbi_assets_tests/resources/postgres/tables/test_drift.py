@@ -1,9 +1,11 @@
-"""A week's alerts are read with the move that they are about."""
+"""A week's alerts are read with the move that they are about; whom the store was told of is remembered."""
+
+from datetime import timedelta
 
 import pandas as pd
 
 from quimbi_assets.resources.postgres.copy import copy_frame
-from quimbi_assets.resources.postgres.tables.drift import read_drift
+from quimbi_assets.resources.postgres.tables.drift import mark_told, named_before, publish_notices, read_drift
 from quimbi_assets.resources.postgres.tables.history import publish_week
 from quimbi_assets_tests.resources.made_up import AS_OF, axis_state
 from quimbi_assets_tests.resources.postgres.tables.test_publications import publish
@@ -41,3 +43,12 @@ def test_an_alert_names_the_farthest_move_of_its_cause_on_an_axis_that_is_not_we
     named = ("customer_id", "axis", "from_segment", "from_name", "to_segment", "to_name")
     assert [acted[key] for key in named] == ["ann", "a", "a_1", "few", "a_2", "many"]
     assert [silent[key] for key in named] == ["bob", None, None, None, None, None]
+
+
+def test_a_customer_counts_as_named_once_the_message_was_accepted(database):
+    notices = pd.DataFrame({"customer_id": ["ann", "bob"], "alert": "newly_at_risk", "priority": 1.0})
+    publish_notices(database, "told", WEEK, notices.assign(held_out=False, repeated=False, named=[True, False]))
+    week_after = WEEK + timedelta(weeks=1)
+    assert named_before(database, "told", week_after) == {}
+    mark_told(database, "told", WEEK)
+    assert named_before(database, "told", week_after) == {"ann": WEEK}
