@@ -90,6 +90,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
             f"store {store_id}: a run measured customers as of {measured.at} and did not end, profiles are as of "
             f"{published.as_of}; end it: quimbi run --store-id {store_id}"
         )
+    store = measured.store or store  # what a load changed since is not in the published profiles
     reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
     loaded = MlflowTracking().tracking().registry.load_versions(store_id, published.model_versions)
     churn = loaded.pop(CHURN, None) or _why_no_churn(tables.table(CHURN_KEY, store_id), store_id, published.as_of)
@@ -99,7 +100,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
         versions,
         store_id=store_id,
         as_of=published.as_of.to_pydatetime(),
-        currency=(measured.store or store).currency or "",
+        currency=store.currency or "",
         archetypes=kept_archetypes(archetypes),
         weak=axes.loc[axes["status"] == "weak", "axis_name"],
     )

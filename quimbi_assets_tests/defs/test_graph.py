@@ -135,6 +135,20 @@ def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(two_st
             assert row[same] == stored[same]
 
 
+def test_a_profile_is_by_the_clock_and_currency_of_the_run_whatever_was_loaded_since(database, two_stores):
+    before = open_profiler("north").store
+    change = "UPDATE quimbi.stores SET time_zone = %s, currency = %s WHERE store_id = 'north'"
+    with database.transaction() as cursor:
+        cursor.execute("SELECT time_zone, currency FROM quimbi.stores WHERE store_id = 'north'")
+        recorded = cursor.fetchone()
+        cursor.execute(change, ("Asia/Tokyo", "JPY"))
+    try:
+        assert open_profiler("north").store == before
+    finally:
+        with database.transaction() as cursor:
+            cursor.execute(change, recorded)
+
+
 def test_nobody_is_profiled_with_features_of_a_run_that_did_not_end(two_stores, tmp_path, monkeypatch):
     other = parquet_tables(f"file://{tmp_path}")
     for key in (axis_key("features", name) for name in AXES):
