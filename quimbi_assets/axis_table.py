@@ -68,6 +68,8 @@ class TableFacts(Facts):
         Registered version of the model that scored it, or that serves.
     segment_ids : tuple of str
         Segments that list columns are about, in their order.
+    changed_at : pandas.Timestamp, optional
+        The last change of the store (``stores.changed_at``) that is in the rows it was made from.
     """
 
     at: Instant | None = None
@@ -78,6 +80,7 @@ class TableFacts(Facts):
     model_version: str | None = None
     segment_ids: tuple[str, ...] = ()
     store: Store | None = None
+    changed_at: pd.Timestamp | None = None
 
     @classmethod
     def inactive(cls, reason: str, **facts: Any) -> "TableFacts":
@@ -103,6 +106,7 @@ def _typed(name: str, value: Any) -> Any:
         return None
     readers: dict[str, Callable[[Any], Any]] = {
         "at": Instant,
+        "changed_at": pd.Timestamp,
         "recorded": frozenset,
         "segment_ids": tuple,
         "store": Store.from_json,

@@ -17,6 +17,7 @@ FACTS = TableFacts(
     model_version="3",
     segment_ids=("a_1", "a_2"),
     store=Store("mine", "Europe/Berlin", "EUR", OrderPolicy(drop_guests=False), {"opens": 8}),
+    changed_at=pd.Timestamp("2025-02-03 04:05:06.000007", tz="UTC"),
 )
 
 

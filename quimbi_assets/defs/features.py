@@ -24,7 +24,7 @@ from quimbi_assets.axes import (
 )
 from quimbi_assets.axis_table import TableFacts, TableWriter
 from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, inactive
-from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES, axis_key, axis_spec
+from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, OWNERS, STORES, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
@@ -87,7 +87,8 @@ def features(
     reference = fit_reference(history)
     measurement = measure(history, selected, reference=reference)
     at, recorded, run_id = measurement.at, measurement.recorded, context.run_id
-    measured = TableFacts(at=at, recorded=recorded, run_id=run_id, store=history.store)
+    changed_at = tables.required(ORDERS_KEY, store_id).facts.changed_at
+    measured = TableFacts(at, recorded=recorded, run_id=run_id, store=history.store, changed_at=changed_at)
     if REFERENCE_KEY in context.selected_asset_keys:
         tables.write(REFERENCE_KEY, store_id, reference.to_frame(), measured)
         yield dg.MaterializeResult(asset_key=REFERENCE_KEY)

@@ -29,6 +29,9 @@ OWNERS = ["team:data"]
 #: Tag of runs of one store, whatever their partitions: the queue lets one of them run at a time.
 STORE_TAG = "quimbi/store"
 
+#: Metadata of published profiles: the last change of the store that is in them, as text.
+CHANGED_AT = "store_changed_at"
+
 #: Resource key of the right to run a store.
 RUN_LOCK = "run_lock"
 

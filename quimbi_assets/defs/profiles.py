@@ -16,7 +16,7 @@ import pyarrow as pa
 from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import INACTIVE, AxisTable, side_by_side
 from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, rule_check
-from quimbi_assets.defs.partitions import AXIS_STAGES, HISTORY, OWNERS, PROFILES_KEY, STORES, axis_key
+from quimbi_assets.defs.partitions import AXIS_STAGES, CHANGED_AT, HISTORY, OWNERS, PROFILES_KEY, STORES, axis_key
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, zoned
@@ -193,6 +193,7 @@ class _Checked:
             raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=metadata)
 
     def events(self, aligned: AlignedAxes, archetypes: pd.DataFrame) -> Iterator[StageEvent]:
+        changes = {table.facts.changed_at for table in aligned.features.values()}
         metadata = facts(
             self._look.n_rows,
             as_of=str(aligned.at),
@@ -201,6 +202,7 @@ class _Checked:
             largest_archetypes=archetypes[["name", "customer_count", "population_percentage"]].head(SHOWN),
             churn_risk_known_share=self._n_known / max(self._look.n_rows, 1),
             total_lifetime_value=self._value,
+            **{CHANGED_AT: changes.pop() if len(changes) == 1 else None},
         )
         yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=metadata)
         yield self.check

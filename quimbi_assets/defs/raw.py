@@ -59,7 +59,7 @@ def raw(
     store_id = context.partition_key
     tracking.begin_imports()
     with canonical_rows(store.database(), store_id, warm_up) as rows:
-        table_facts = TableFacts(run_id=context.run_id, store=rows.store)
+        table_facts = TableFacts(run_id=context.run_id, store=rows.store, changed_at=rows.changed_at)
         checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
     if line := dropped_line(rows.report):
         progress.warn(line)

@@ -98,12 +98,12 @@ def weeks(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Iterat
     )
 
 
-def last_published(instance: dg.DagsterInstance, store_id: str) -> pd.Timestamp | None:
-    """Return when a store's profiles were last published, UTC; None: never."""
+def last_publication(instance: dg.DagsterInstance, store_id: str) -> dg.EventLogRecord | None:
+    """Return the event of a store's last publication of profiles; None: never."""
     last = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=PROFILES_KEY, asset_partitions=[store_id]), limit=1
     )
-    return pd.Timestamp(last.records[0].timestamp, unit="s", tz="UTC") if last.records else None
+    return next(iter(last.records), None)
 
 
 @dg.asset_check(
@@ -120,7 +120,8 @@ def every_store_is_fresh(context: dg.AssetCheckExecutionContext, store: StoreDat
     rows = []
     for planned in planned_stores(store.database()):
         limit = pd.Timedelta(days=planned.plan.stale_after_days)
-        ordered, published = newest.get(planned.store_id), last_published(context.instance, planned.store_id)
+        ordered, publication = newest.get(planned.store_id), last_publication(context.instance, planned.store_id)
+        published = publication and pd.Timestamp(publication.timestamp, unit="s", tz="UTC")
         late = [name for name, at in (("orders", ordered), ("profiles", published)) if at is None or now - at > limit]
         rows.append(
             {

@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator
 
 import dagster as dg
+import pandas as pd
 
 from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
-from quimbi_assets.defs.partitions import STORE_TAG, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, is_settled, last_published
+from quimbi_assets.defs.partitions import CHANGED_AT, STORE_TAG, STORES
+from quimbi_assets.defs.schedules import DUE_TAG, is_settled, last_publication
 from quimbi_assets.resources.dagster_instance import end_dead_runs
 from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
@@ -51,7 +52,10 @@ def stores_known(context: dg.SensorEvaluationContext, store: StoreDatabase) -> d
 def orders_arrived(
     context: dg.SensorEvaluationContext, store: StoreDatabase
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Launch runs for stores that changed after their profiles were published; failed ones are made up for."""
+    """Launch runs for stores whose profiles were made without their last change; failed ones are made up for.
+
+    Clocks would not tell: a load that is under way while a run reads may end before that run publishes.
+    """
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
     launched = 0
     for planned in planned_stores(store.database()):
@@ -59,8 +63,8 @@ def orders_arrived(
         if changed is None or planned.store_id not in known:
             continue
         tag = f"orders {planned.store_id} {changed.isoformat()}"
-        published = last_published(context.instance, planned.store_id)
-        if (published is not None and published > changed) or is_settled(context.instance, tag):
+        published = last_publication(context.instance, planned.store_id)
+        if (published and _has_change(published, changed)) or is_settled(context.instance, tag):
             continue
         launched += 1
         serving = read_promotions(store.database(), planned.store_id).serving()
@@ -72,6 +76,12 @@ def orders_arrived(
         )
     if not launched:
         yield dg.SkipReason("no store changed since its profiles were published")
+
+
+def _has_change(publication: dg.EventLogRecord, changed: pd.Timestamp) -> bool:
+    materialization = publication.asset_materialization
+    known = materialization and materialization.metadata.get(CHANGED_AT)
+    return known is not None and known.value == str(changed)
 
 
 @dg.run_failure_sensor(

@@ -8,7 +8,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs import schedules
 from quimbi_assets.defs.jobs import JOBS
-from quimbi_assets.defs.partitions import PROFILES_KEY, STORES
+from quimbi_assets.defs.partitions import CHANGED_AT, PROFILES_KEY, STORES
 from quimbi_assets.defs.schedules import DUE_TAG, every_store_is_fresh, refits, weeks
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.resources import dagster_instance
@@ -175,6 +175,12 @@ def test_orders_that_arrive_launch_a_run_once_unless_it_fails(planned, instance,
             record(instance, request, request.job_name, dg.DagsterRunStatus(status))
         return {request.partition_key: request.job_name for request in requests}
 
+    def publish(store_id, change):
+        metadata = {CHANGED_AT: str(change)}
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(PROFILES_KEY, partition=store_id, metadata=metadata)
+        )
+
     assert sense("FAILURE") == dict.fromkeys(ZONES, "store")
     assert sense("STARTING") == dict.fromkeys(ZONES, "store")
     assert sense() == {}
@@ -184,14 +190,26 @@ def test_orders_that_arrive_launch_a_run_once_unless_it_fails(planned, instance,
     later = orders.assign(total_price=orders["total_price"] + 1)
     changed = files[0].with_name("changed.parquet")
     later.to_parquet(changed)
+    before = plans.read_change(database, "plan-york")
     load_store(database, "plan-york", changed)
-    instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition="plan-berlin"))
+    # Published after the load, by a run that had read before it.
+    publish("plan-york", before)
     assert sense() == {"plan-york": "store"}
-    # Published since the load: nothing to do, though nothing is known of a run.
-    instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition="plan-york"))
+    # Published with the load: nothing to do, though nothing is known of a run.
+    for store_id in ZONES:
+        publish(store_id, plans.read_change(database, store_id))
     for run in instance.get_runs():
         instance.delete_run(run.run_id)
     assert sense() == {}
+
+
+def test_a_load_that_changes_how_rows_are_read_is_a_change(planned, files, database):
+    before = plans.read_change(database, "plan-york")
+    load_store(database, "plan-york", *files, currency="JPY")
+    with_currency = plans.read_change(database, "plan-york")
+    assert with_currency > before
+    load_store(database, "plan-york", *files, currency="JPY")
+    assert plans.read_change(database, "plan-york") == with_currency
 
 
 def test_one_fresh_store_does_not_hide_a_stale_one(planned, instance, monkeypatch):

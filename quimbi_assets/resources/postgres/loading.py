@@ -111,7 +111,8 @@ def _loaded(
         reports, n_adopted = _Load(database, cursor, store, files, say).run(refusals, now)
         refusals.write(cursor, store_id)
         stores.write_store(cursor, store)
-        if n_adopted or any(report.changed for report in reports):
+        is_read_otherwise = before not in (None, store)
+        if n_adopted or is_read_otherwise or any(report.changed for report in reports):
             stores.note_change(cursor, store_id)
     notes = []
     if before is not None and before.time_zone != store.time_zone:

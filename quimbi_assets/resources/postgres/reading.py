@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 from upath import UPath
 
@@ -19,7 +20,7 @@ from quimbi_assets.ingest import policy
 from quimbi_assets.ingest.canonical import TICKETS, arrow_schema
 from quimbi_assets.ingest.policy import STORED_ITEMS, STORED_ORDERS, Report
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.postgres.tables.stores import read_change, read_store
 from quimbi_assets.store import Store
 
 UTC, LOCAL = "AT TIME ZONE 'UTC'", "AT TIME ZONE current_setting('quimbi.time_zone')"
@@ -49,9 +50,13 @@ SORTED = {
 
 @dataclass(frozen=True)
 class StoredRows:
-    """A store's accepted rows as of one instant, each table once and one after the other."""
+    """A store's accepted rows as of one instant, each table once and one after the other.
+
+    ``changed_at``: the last change of the store that is in them.
+    """
 
     store: Store
+    changed_at: pd.Timestamp | None
     _cursor: Any
 
     def stream(self, table: str) -> pa.RecordBatchReader:
@@ -69,21 +74,22 @@ def stored_rows(database: Database, store_id: str) -> Iterator[StoredRows]:
 
     with ExitStack() as opened:
         with database.snapshot() as now:
-            store = read_store(now, store_id)
+            store, changed_at = read_store(now, store_id), read_change(now, store_id)
             (snapshot,) = now.query("SELECT pg_export_snapshot() AS name")["name"]
             cursor = opened.enter_context(opened.enter_context(dbapi.connect(database.libpq_url)).cursor())
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
             cursor.execute(ABOUT, (store_id, store.time_zone))
             cursor.fetchall()
-        yield StoredRows(store, cursor)
+        yield StoredRows(store, changed_at, cursor)
 
 
 @dataclass(frozen=True)
 class CanonicalRows:
-    """A store's canonical tables, and what its order policy did."""
+    """A store's canonical tables, the last change of the store that is in them, and what its order policy did."""
 
     store: Store
+    changed_at: pd.Timestamp | None
     report: Report
     _engine: DuckEngine
 
@@ -107,7 +113,8 @@ def canonical_rows(
             engine.take("stored_items", rows.stream("order_items"))
             engine.take("stored_tickets", rows.stream("support_tickets"))
         store = replace(rows.store, currency=rows.store.currency or policy.common_currency(engine))
-        yield CanonicalRows(store, policy.apply_policy(engine, store.policy, store.currency), engine)
+        report = policy.apply_policy(engine, store.policy, store.currency)
+        yield CanonicalRows(store, rows.changed_at, report, engine)
 
 
 def stored_history(database: Database, store_id: str, folder: Path) -> tuple[History, Report]:

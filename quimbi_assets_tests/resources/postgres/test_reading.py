@@ -7,6 +7,7 @@ from quimbi_assets.engines import DuckEngine
 from quimbi_assets.errors import UnknownStoreError
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.reading import STORED, stored_history, stored_rows
+from quimbi_assets.resources.postgres.tables.stores import read_change
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
 
@@ -48,8 +49,10 @@ def test_a_load_while_a_store_is_read_is_not_half_seen(database, load, tmp_path,
 
 def test_the_rows_are_of_the_instant_they_were_opened_at(database, load):
     load("read-then", 4)
+    change = read_change(database, "read-then")
     with stored_rows(database, "read-then") as rows:
         load("read-then", 9)
+        assert rows.changed_at == change < read_change(database, "read-then")
         counts = [rows.stream("support_tickets").read_all().num_rows, rows.stream("orders").read_all().num_rows]
         counts.append(rows.stream("order_items").read_all().num_rows)
     assert counts == [4, 4, 4]

@@ -7,6 +7,7 @@ Belongs here: the table ``stores``. Does not: orders themselves (``loading``, ``
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -85,18 +86,22 @@ class PlannedStore:
     time_zone: str
     plan: StorePlan
     changed_at: pd.Timestamp | None
-    """When a load last changed its rows, UTC; None: not since this is recorded."""
+    """When a load last changed its rows or how they are read, UTC; None: not since this is recorded."""
 
 
 def planned_stores(database: Database) -> list[PlannedStore]:
     """Return all stores by id."""
     rows = database.execute("SELECT store_id, time_zone, plan, changed_at FROM quimbi.stores ORDER BY store_id")
     return [
-        PlannedStore(
-            store_id, time_zone, StorePlan.from_json(plan), None if at is None else pd.Timestamp(at).tz_convert("UTC")
-        )
-        for store_id, time_zone, plan, at in rows
+        PlannedStore(store_id, time_zone, StorePlan.from_json(plan), _utc(changed_at))
+        for store_id, time_zone, plan, changed_at in rows
     ]
+
+
+def read_change(database: Database, store_id: str) -> pd.Timestamp | None:
+    """Return when a load last changed a store, as ``PlannedStore.changed_at``."""
+    ((changed_at,),) = database.execute("SELECT changed_at FROM quimbi.stores WHERE store_id = %s", (store_id,))
+    return _utc(changed_at)
 
 
 def newest_orders(database: Database) -> dict[str, pd.Timestamp]:
@@ -112,5 +117,9 @@ def write_plan(database: Database, store_id: str, plan: StorePlan) -> None:
 
 
 def note_change(cursor: Any, store_id: str) -> None:
-    """Note, inside the transaction that changes a store's rows, that they change."""
-    cursor.execute("UPDATE quimbi.stores SET changed_at = now() WHERE store_id = %s", (store_id,))
+    """Note, at the end of the transaction that changes a store, that it does."""
+    cursor.execute("UPDATE quimbi.stores SET changed_at = clock_timestamp() WHERE store_id = %s", (store_id,))
+
+
+def _utc(at: datetime | None) -> pd.Timestamp | None:
+    return None if at is None else pd.Timestamp(at).tz_convert("UTC")
