@@ -188,8 +188,21 @@ def test_tickets_of_a_known_store_say_how_many_belong_to_customers(quimbi, files
     assert "--customers" in err.splitlines()[-1]
     customers = tmp_path / "customers.csv"
     known = pd.DataFrame({"customer_id": [f"c{i}" for i in range(5)], "helpdesk_id": range(700, 705)})
+    known = known.assign(email=known["customer_id"] + "@elsewhere.com")
     known.to_csv(customers, index=False)
     code, out, _ = quimbi("load", "--store-id", "writers", "--customers", customers, "--tickets", tickets)
     assert code == 0
+    assert "customers: 5 rows read, 10 keys: 10 new, 0 changed, 0 unchanged, 0 refused" in out
     assert "5 of 5 customers have orders (by customer_id)" in out
     assert "5 of 5 tickets belong to 5 known customers (by customer.id)" in out
+
+
+def test_a_line_export_brings_its_lines(quimbi, files, tmp_path):
+    orders, items = map(pd.read_csv, files())
+    pd.concat([orders.merge(items, on="order_id")] * 2).to_csv(tmp_path / "oneline.csv", index=False)
+    code, out, err = quimbi("load", "--store-id", "one-line", "--orders", tmp_path / "oneline.csv")
+    assert code == 0, err
+    assert "orders: 30 rows read: 30 new" in out
+    assert "order_items: 60 rows read: 60 new" in out
+    assert "ignored columns" not in out
+    assert "repeat an earlier row" not in out

@@ -11,7 +11,10 @@ from quimbi_assets.store import Store
 
 @dataclass(frozen=True)
 class TableReport:
-    """What became of one file's rows: ``read = inserted + updated + unchanged + refused``."""
+    """What became of one file's rows: ``read = inserted + updated + unchanged + refused``.
+
+    Of a list of customers the keys are counted: ``n_keys = inserted + updated + unchanged``.
+    """
 
     table: str
     path: str
@@ -26,6 +29,7 @@ class TableReport:
     ignored_columns: list[str] = field(default_factory=list)
     absent_columns: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    n_keys: int | None = None
 
     @property
     def changed(self) -> bool:
@@ -36,7 +40,8 @@ class TableReport:
         """Return the report as lines of text."""
         done = f"{self.inserted:,} new, {self.updated:,} changed, {self.unchanged:,} unchanged"
         gone = f", {self.deleted:,} deleted" if self.deleted else ""
-        lines = [f"{self.table}: {self.read:,} rows read: {done}{gone}, {self.refused:,} refused"]
+        read = f"{self.read:,} rows read" + ("" if self.n_keys is None else f", {self.n_keys:,} keys")
+        lines = [f"{self.table}: {read}: {done}{gone}, {self.refused:,} refused"]
         lines += [f"  refused {count:,}: {reason}" for reason, count in self.reasons.items()]
         if self.absent_columns:
             lines.append(f"  not recorded: {', '.join(self.absent_columns)}")

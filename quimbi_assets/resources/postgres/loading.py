@@ -252,9 +252,9 @@ class _Load:
         self._cursor.execute("SELECT count(*) FROM met WHERE has_orders")
         (n_met,) = self._cursor.fetchone()
         note = f"{n_met:,} of {file.survey.n_rows:,} customers have orders (by {match.source})"
-        ignored = file.survey.ignored
+        n_rows, ignored, n_keys = file.survey.n_rows, file.survey.ignored, new + changed + same
         return TableReport(
-            CUSTOMERS.name, str(file.path), new + changed + same, new, changed, same, 0, 0, {}, ignored, [], [note]
+            CUSTOMERS.name, str(file.path), n_rows, new, changed, same, 0, 0, {}, ignored, [], [note], n_keys
         )
 
     def _name_writers(self, file: SentFile) -> list[str]:
