@@ -99,6 +99,11 @@ def test_an_orders_refund_on_each_of_its_lines_is_counted_once(orders, items):
     assert features["items_returned_pct"].isna().all()
 
 
+def test_lines_are_taken_from_orders_that_are_a_line_export():
+    history = open_store(orders=flat().rename(columns={"sku": "product_id"}).drop(columns="refund")).history
+    assert len(history.frames().items) == 400
+
+
 def tickets_of(made, **columns):
     customers = made.orders["customer_id"].drop_duplicates().head(190).to_list()
     keys = {name: ([key(one) for one in customers] * 3)[:480] + ["nobody"] * 20 for name, key in columns.items()}

@@ -1,7 +1,8 @@
 """Which column of a store's file is which canonical column.
 
-Belongs here: recognising columns, and the shape of a Shopify order export (one row a line item, order fields on an
-order's first row only). Does not: the names themselves (``tables``), reading values (``rows``).
+Belongs here: recognising columns, and line exports: orders and lines in one file, one row a line, the order's fields
+on each or, as Shopify writes them, on an order's first row only. Does not: the names themselves (``tables``), reading
+values (``rows``).
 """
 
 import re
@@ -10,7 +11,7 @@ from collections.abc import Collection, Iterable
 import pandas as pd
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.tables import ORDER_ITEMS, TableSpec
+from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, TableSpec
 
 STATES = {"test": "test", "is_test": "test", "cancelled_at": "cancelled", "canceled_at": "cancelled"}
 """Columns that say of an order that it is none, and the status it has then."""
@@ -35,19 +36,27 @@ def by_name(columns: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def is_line_export(columns: Iterable[str]) -> bool:
-    """Tell whether a file with these columns is a Shopify order export: orders and lines in one, one row a line."""
+def is_shopify_export(columns: Iterable[str]) -> bool:
+    """Tell whether a file with these columns is a line export of Shopify's."""
     return {"name", "lineitem_quantity", "lineitem_price"} <= by_name(columns).keys()
+
+
+def is_line_export(columns: Iterable[str]) -> bool:
+    """Tell whether a file with these columns is a line export: Shopify's, or with all that orders and lines need."""
+    names = by_name(columns).keys()
+    needed = [spec.aliases[column] for spec in (ORDERS, ORDER_ITEMS) for column in spec.required]
+    return is_shopify_export(names) or all(names & set(spellings) for spellings in needed)
 
 
 def candidates(columns: Iterable[str], spec: TableSpec) -> dict[str, list[str]]:
     """Return, for each canonical column, the file's columns that may be it, best first.
 
-    A line export repeats "Name" on every row ("Id" only on an order's first), and a bare "Refunded Amount" there is
-    the order's, not the line's.
+    Shopify's line export repeats "Name" on every row ("Id" only on an order's first), and a bare "Refunded Amount"
+    there is the order's, not the line's. In another line export a refund that has a date is the line's.
     """
     columns = list(columns)
-    names, exported = by_name(columns), is_line_export(columns)
+    names, exported = by_name(columns), is_shopify_export(columns)
+    line_refunds = is_line_export(columns) and bool(names.keys() & set(ORDER_ITEMS.aliases["refunded_at"]))
     possible = {}
     for column, spellings in spec.aliases.items():
         meant = spellings
@@ -55,6 +64,8 @@ def candidates(columns: Iterable[str], spec: TableSpec) -> dict[str, list[str]]:
             meant = ("name",)
         elif exported and spec is ORDER_ITEMS:
             meant = tuple(name for name in spellings if name.startswith("lineitem_"))
+        elif not exported and line_refunds and spec is ORDERS and column == "refund_amount":
+            meant = tuple(name for name in spellings if name not in ORDER_ITEMS.aliases[column])
         possible[column] = [names[name] for name in meant if name in names]
     return possible
 

@@ -89,7 +89,8 @@ class Preparation:
     @property
     def notes(self) -> list[str]:
         """What else a person should know."""
-        n = self.n_repeated
+        is_repeated_by_lines = self.survey.spec is tables.ORDERS and self.survey.is_export
+        n = 0 if is_repeated_by_lines else self.n_repeated
         return [f"{n:,} rows repeat an earlier row exactly and were taken once"] if n else []
 
     def prepare(self, chunk: Chunk) -> Prepared:

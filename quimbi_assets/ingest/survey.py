@@ -17,7 +17,7 @@ from quimbi_assets.ingest.cells import Signs, amount_signs, plain_text, rounded_
 from quimbi_assets.ingest.dates import date_signs
 from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.keys import IdSet, hashed
-from quimbi_assets.ingest.tables import ORDERS, TableSpec
+from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, TableSpec
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,11 @@ def _filled(signs: dict[str, Signs]) -> list[str]:
 
 
 def _ignored(names: list[str], spec: TableSpec, filled: list[str], used: set[str]) -> list[str]:
-    if columns.is_line_export(names):  # orders and lines share the file: what one does not read the other does
+    if columns.is_shopify_export(names):  # orders and lines share the file: what one does not read the other does
         return []
+    if columns.is_line_export(names):
+        other = ORDER_ITEMS if spec is ORDERS else ORDERS
+        used = {*used, *_kinds(names, other), *(n for n in names if columns.normalised(n) in columns.STATES)}
     meant = {alias for spellings in spec.aliases.values() for alias in spellings}  # but empty: told as absent
     states = columns.STATES if spec is ORDERS else {}
     return [

@@ -1,4 +1,4 @@
-"""A Shopify order export and the Admin API's names."""
+"""A Shopify order export and the Admin API's names; line exports under the project's own."""
 
 import pandas as pd
 import pytest
@@ -73,6 +73,34 @@ def test_an_order_without_its_first_row_is_refused_once(export):
     prepared = prepare_table(ORDERS, export.iloc[1:], "UTC", NOW)
     assert prepared.refused["reason"].tolist() == ["total_price is missing"]
     assert len(prepared.accepted) == 2
+
+
+@pytest.mark.parametrize("order_fields", ["on every row", "on the first row"])
+def test_a_line_export_with_the_projects_own_names(order_fields):
+    frame = pd.DataFrame(
+        {
+            "order_id": ["1", "1", "2"],
+            "customer_id": ["ann", "ann", "ben"],
+            "order_date": "2024-01-05",
+            "total_price": [30.0, 30.0, 10.0],
+            "product_id": ["mug", "mug", "mug"],
+            "category": "cups",
+            "quantity": [1, 2, 1],
+            "price": 10.0,
+            "refund_amount": [0.0, 10.0, 0.0],
+            "refunded_at": [None, "2024-01-09", None],
+            "shelf": "A",
+        }
+    )
+    if order_fields == "on the first row":
+        frame.loc[1, ["customer_id", "order_date", "total_price"]] = None
+    orders = prepare_table(ORDERS, frame, "UTC", NOW)
+    assert orders.accepted["total_price"].tolist() == [30.0, 10.0]
+    assert (len(orders.refused), orders.notes, orders.ignored_columns) == (0, [], ["shelf"])
+    lines = prepare_table(ORDER_ITEMS, frame, "UTC", NOW, known_orders=["1", "2"])
+    assert lines.accepted["line_no"].tolist() == [1, 2, 1]
+    assert lines.accepted["refund_amount"].tolist() == [0.0, 10.0, 0.0]
+    assert (len(lines.refused), lines.ignored_columns) == (0, ["shelf"])
 
 
 def test_admin_api_names():
