@@ -47,9 +47,10 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
 
     Orders joined to their lines repeat an order's refund on each of them. Assumption: that is so if, of the orders of
     several lines with a refund, nine in ten carry the same on all lines, and in half of them it is what the order
-    itself records, or more than the cheapest line cost without all of them adding up to what the order records. Then
-    it is counted once, as the order's, and what came back of each line is not known. Lines that are all refunded in
-    full, at equal prices, prove nothing and stay the lines'.
+    itself records; or all of them do not add up to that, and they would exceed what was paid or are the same at
+    different prices. Then it is counted once, as the order's, and what came back of each line is not known. The same on
+    lines of equal prices, within what was paid, proves nothing and stays the lines'. Where no order records more than 0
+    and lines do, the orders' column says nothing.
     """
     counted: Report = {
         "orders read": _count(engine, "stored_orders"),
@@ -71,8 +72,10 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     if n_cards := _count(engine, "policy_items", "is_card"):
         counted["gift card lines dropped"] = n_cards
         counted[f"{DROPPED}only gift cards"] = _count(engine, "cards", "only_cards")
-    by_lines = not _count(engine, "orders_without_cards", "refund_amount IS NOT NULL") and bool(
-        _count(engine, "policy_items", "NOT is_card AND refund_amount IS NOT NULL")
+    is_silent = not _count(engine, "orders_without_cards", "refund_amount IS NOT NULL")
+    known = "refund_amount IS NOT NULL" if is_silent else "refund_amount > 0"
+    by_lines = not _count(engine, "orders_without_cards", "refund_amount > 0") and bool(
+        _count(engine, "policy_items", f"NOT is_card AND {known}")
     )
     _define(engine, "orders_with_refunds", _with_refunds(by_lines))
     if by_lines:
@@ -199,17 +202,21 @@ def _line_refunds() -> ir.Table:
         smallest=lines.refund_amount.min(),
         refund=lines.refund_amount.max(),
         cheapest=(lines.quantity * lines.price).min(),
+        dearest=(lines.quantity * lines.price).max(),
     )
-    t = by_order.join(_t("policy_orders", ORDERS).select("order_id", of_order="refund_amount"), "order_id")
+    orders = _t("policy_orders", ORDERS).select("order_id", "total_price", of_order="refund_amount")
+    t = by_order.join(orders, "order_id")
     rounding = ibis.literal(ROUNDING)
     is_orders = ((t.of_order - t.refund).abs() <= rounding).fill_null(False)
     is_sum = ((t.of_order - t.n_lines * t.refund).abs() <= rounding).fill_null(False)
+    exceeds_paid = (t.n_lines * t.refund > t.total_price + rounding).fill_null(False)
+    at_different_prices = (t.dearest > t.cheapest + rounding).fill_null(False)
     return t.filter(t.refund > 0).select(
         "order_id",
         "n_lines",
         "refund",
         is_same=(t.n_refunds == t.n_lines) & (t.smallest == t.refund),
-        is_not_a_lines=is_orders | ((t.refund > t.cheapest + rounding) & ~is_sum),
+        is_not_a_lines=is_orders | ((exceeds_paid | at_different_prices) & ~is_sum),
     )
 
 
@@ -217,7 +224,8 @@ def _refunded_once() -> ir.Table:
     """Orders with their own refund or, where none is recorded, the one their lines repeat."""
     refunds = _t("refunds", {"order_id": "string", "refund": "float64"})
     joined = _t("policy_orders", ORDERS).left_join(refunds, "order_id")
-    return joined.mutate(refund_amount=ibis.coalesce(joined.refund_amount, joined.refund, ZERO)).select(*ORDERS)
+    recorded = joined.refund_amount.nullif(ZERO)
+    return joined.mutate(refund_amount=ibis.coalesce(recorded, joined.refund, ZERO)).select(*ORDERS)
 
 
 def _cards() -> ir.Table:

@@ -135,6 +135,7 @@ def test_refunds_recorded_on_lines_only_reach_the_order():
 ON_EACH_LINE = {
     "more than the cheapest line": ([30, 30, 12, 12], [25, 25, 10, 20], [NAN, NAN], True),
     "what the order records": ([20, 20, 5, 5], [25, 25, 10, 20], [20, 5], True),
+    "a little, the same at different prices": ([3, 3, 4, 4], [25, 75, 10, 20], [NAN, NAN], True),
     "in half of the orders no line's": ([20, 20, 12, 12], [25, 25, 10, 20], [NAN, NAN], True),
     "every line refunded in full": ([25, 25, 10, 10], [25, 25, 10, 10], [NAN, NAN], False),
     "with tax, as the orders say": ([30, 30, 12, 12], [25, 25, 10, 10], [60, 24], False),
@@ -155,6 +156,24 @@ def test_an_orders_refund_on_each_of_its_lines_is_counted_once(case):
     assert lines["refund_amount"].isna().all() == is_the_orders
     if is_the_orders:
         assert kept["refund_amount"].tolist() == [refunds[0], refunds[2], 7.0, 0.0]
+
+
+@pytest.mark.parametrize("recorded", [NAN, 0.0])
+def test_lines_refunded_with_their_tax_at_equal_prices_keep_their_refunds(recorded):
+    orders = orders_of(total_price=[48.0, 72.0], refund_amount=[recorded] * 2)
+    items = items_of(
+        order_id=["o0", "o0", "o1", "o1", "o1"], line_no=range(5), price=[20.0] * 5, refund_amount=[24.0] * 5
+    )
+    kept, lines, _ = apply_policy(orders, items)
+    assert kept["refund_amount"].tolist() == [48.0, 72.0]
+    assert lines["refund_amount"].tolist() == [20.0] * 5
+
+
+def test_orders_that_all_say_nothing_was_refunded_do_not_outweigh_their_lines():
+    orders = orders_of(total_price=[50.0, 50.0], refund_amount=[0.0, 0.0])
+    items = items_of(order_id=["o0", "o0", "o1"], line_no=range(3), price=[20.0, 30.0, 50.0], refund_amount=[20, 0, 5])
+    assert apply_policy(orders, items)[0]["refund_amount"].tolist() == [20.0, 5.0]
+    assert apply_policy(orders, items.assign(refund_amount=0.0))[0]["refund_amount"].tolist() == [0.0, 0.0]
 
 
 def test_orders_of_one_line_do_not_tell_whose_a_refund_is():
