@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.axes import AXES, Features, fit_reference, measure
+from quimbi_assets.axes import AXES, Features, measure
 from quimbi_assets.axis_table import ACTIVE
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.churn.training import train_churn
@@ -31,7 +31,7 @@ from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.instants import Instant, to_instant, zoned
 from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
-from quimbi_assets.pipeline import FittedStore, fit_store, require_population, score_store
+from quimbi_assets.pipeline import FittedStore, fit_store, require_population, sample_store, score_store
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_names
 from quimbi_assets.profiles.profiler import Profiler
@@ -208,11 +208,9 @@ class StoreAnalysis:
         history = self.history.until(None if as_of is None else to_instant(as_of, "as_of"))
         history = history.until(history.end)
         require_population(history, min_population, "min_population=")
-        options = FitOptions(min_k, max_k, random_state=random_state)
-        reference = fit_reference(history)
-        sample = Features(measure(history.sample(options.max_sample, random_state), axes, reference=reference,
-                                  recorded=history.recorded))  # fmt: skip
-        fitted = fit_store(history, features=sample, reference=reference, recorded=sample.recorded, options=options)
+        options = FitOptions(min_k, max_k, random_state=random_state, pictures=False)
+        sample = sample_store(history, axes, options)
+        fitted = fit_store(history, sample, sample.reference, sample.recorded, options)
         return Discovery(self, history, fitted, sample, ai_naming)
 
 

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from cachetools import LRUCache
 from upath import UPath
 
+from quimbi_assets.errors import BadInputError
+
 SMALL = 4 * 2**20
 """Bytes up to which a file is kept."""
 KEPT = 64 * 2**20
@@ -33,15 +35,20 @@ def is_local(path: UPath | Path) -> bool:
 
 
 def opened(path: UPath | Path) -> pq.ParquetFile:
-    """Open a Parquet file so that no thread of Arrow's is left with a file of Python's.
+    """Open a Parquet file so that no thread of Arrow's is left with a file of Python's; one that is none is bad input.
 
     ``pq.read_table`` of an open Python file lets such a thread close it a moment after the table is there; where the
     process ends in that moment, Python 3.11 aborts it with exit code 134 (seen after one in ten runs).
     """
     version = _version(path)
-    if version[0] <= SMALL:
-        return pq.ParquetFile(pa.BufferReader(_content(path, version)))
-    return pq.ParquetFile(getattr(path, "path", str(path)) if is_local(path) else path.open("rb"))
+    try:
+        if version[0] <= SMALL:
+            return pq.ParquetFile(pa.BufferReader(_content(path, version)))
+        return pq.ParquetFile(getattr(path, "path", str(path)) if is_local(path) else path.open("rb"))
+    except pa.ArrowInvalid as why:
+        raise BadInputError(
+            f"{path} is damaged ({why}); have the store run anew: quimbi run --store-id <store>"
+        ) from why
 
 
 def small_table(path: UPath | Path) -> pa.Table | None:
@@ -108,7 +115,7 @@ def _rows(path: UPath | Path, version: Version) -> pa.Table:
     with _lock:
         rows = _decoded.get(key)
     if rows is None:
-        with pq.ParquetFile(pa.BufferReader(_content(path, version))) as file:
+        with opened(path) as file:
             rows = file.read(use_threads=is_local(path))
         if rows.nbytes <= KEPT:
             with _lock:

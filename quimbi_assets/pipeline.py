@@ -58,13 +58,7 @@ class FittedStore:
 
 
 def require_population(history: History, at_least: int, option: str = "--min-population ") -> None:
-    """Refuse a store with fewer customers than are worth segmenting; ``option`` is what a message advises.
-
-    Raises
-    ------
-    BadInputError
-        With their number, and the option that lets them be segmented all the same.
-    """
+    """Refuse, as bad input, a store with too few customers to segment; ``option`` is what the message advises."""
     n = history.n_customers
     if n < at_least:
         raise BadInputError(
@@ -113,16 +107,21 @@ def dominant_counts(scored: AxisTable) -> NDArray[np.int64]:
     return counts
 
 
+def sample_store(history: History, axes: Iterable[str] | None, options: FitOptions) -> Features:
+    """Measure the customers that shape fits, beside what the whole store records and is measured against."""
+    sample = history.sample(options.max_sample, options.random_state)
+    return Features(measure(sample, axes, reference=fit_reference(history), recorded=history.recorded))
+
+
 def fit_store(
     history: History,
-    axes: Iterable[str] | None = None,
+    features: Mapping[str, pd.DataFrame],
+    reference: StoreReference,
+    recorded: frozenset[str],
+    options: FitOptions,
     *,
-    features: Mapping[str, pd.DataFrame] | None = None,
-    reference: StoreReference | None = None,
-    recorded: frozenset[str] | None = None,
     champions: Mapping[str, AxisModel] | None = None,
     named: Mapping[str, int] | None = None,
-    options: FitOptions | None = None,
     noise_test: bool = True,
     pool: Executor | None = None,
     on_fit: OnFit = lambda axis, fit: None,
@@ -131,30 +130,17 @@ def fit_store(
 
     Parameters
     ----------
-    history : History
-        Nothing beyond its end is looked at.
-    axes : iterable of str, optional
-        All by default; those that the store's columns do not give are inactive.
     features, reference, recorded
-        Of a sample of its customers, where they were measured already (``sampled_features``); by default they are.
+        Of the customers that shape fits (``sample_store``, or ``sampled_features`` of what rests).
     champions : mapping of axis to AxisModel, optional
         Models that serve: their ids are inherited, and fits compared with them.
     named : mapping of axis to int, optional
         Largest number of a segment id given so far.
-    options : FitOptions, optional
     noise_test : bool
         Whether to test, which takes as long as the fits.
     pool : Executor, optional
         Runs the fits; by default they run here, one after the other.
-    on_fit : callable, optional
-        Told of each fit as soon as it is there.
     """
-    options, inactive = options or FitOptions(), {}
-    if features is None:
-        reference = fit_reference(history) if reference is None else reference
-        features = measured = _measured(history, axes, reference, recorded or history.recorded, options)
-        recorded, inactive = measured.recorded, dict(measured.inactive)
-    reference, recorded = reference or StoreReference.empty(), recorded or frozenset()
     champions, named = champions or {}, named or {}
     fits = {
         axis: _submitted(pool, axis, options, frame, champions.get(axis), named.get(axis, 0))
@@ -171,7 +157,7 @@ def fit_store(
         recorded=recorded,
         fits=models,
         noise={axis: noise[axis].with_division(fit.model.selection_) for axis, fit in models.items() if noise_test},
-        inactive=inactive | {axis: fit for axis, fit in found.items() if isinstance(fit, str)},
+        inactive={axis: fit for axis, fit in found.items() if isinstance(fit, str)},
     )
 
 
@@ -179,19 +165,8 @@ def foresee_axes(history: History, axes: Iterable[str] | None, options: FitOptio
     """Say of every axis why ``fit_store`` would leave it without a model; None: it would have one."""
     if not history.n_customers:
         return dict.fromkeys(checked_axes(axes), "no customer has ordered yet")
-    measured = _measured(history, axes, fit_reference(history), history.recorded, options)
+    measured = sample_store(history, axes, options)
     return {axis: why_inactive(axis, options, frame) for axis, frame in measured.items()} | dict(measured.inactive)
-
-
-def _measured(
-    history: History,
-    axes: Iterable[str] | None,
-    reference: StoreReference,
-    recorded: frozenset[str],
-    options: FitOptions,
-) -> Features:
-    sample = history.sample(options.max_sample, options.random_state)
-    return Features(measure(sample, axes, reference=reference, recorded=recorded))
 
 
 def _submitted(

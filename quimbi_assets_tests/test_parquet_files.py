@@ -8,6 +8,7 @@ from upath import UPath
 from quimbi_assets import parquet_files
 from quimbi_assets.axis_table import AxisTable, TableFacts, TableWriter
 from quimbi_assets.engines import DuckEngine
+from quimbi_assets.errors import BadInputError
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -64,3 +65,12 @@ def test_rows_far_larger_than_their_file_are_not_kept(place, monkeypatch):
         writer.write(pa.table({"x": pa.array([7] * 10_000)}))
     assert rows_of(place) == [7] * 10_000
     assert not any(str(place) == path for path, _ in parquet_files._decoded)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"rubbish" * 1000], ids=["empty", "four bytes", "rubbish"])
+def test_a_damaged_file_is_named_with_what_mends_it(place, content):
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    for look in (lambda: AxisTable(place).facts, lambda: rows_of(place)):
+        with pytest.raises(BadInputError, match=r"t.parquet is damaged \(.*\); make it anew: quimbi run"):
+            look()

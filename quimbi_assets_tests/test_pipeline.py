@@ -11,7 +11,7 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
-from quimbi_assets.pipeline import fit_store, foresee_axes, measured_together, sampled_features
+from quimbi_assets.pipeline import fit_store, foresee_axes, measured_together, sample_store, sampled_features
 from quimbi_assets.sampling import sample_places
 from quimbi_assets.simulation import simulate_store
 
@@ -69,8 +69,9 @@ def history():
 )
 def test_a_dry_run_foresees_which_axes_get_no_model_and_why(history, options):
     foreseen = foresee_axes(history, AXES, options)
-    fitted = fit_store(history, AXES, options=options, noise_test=False)
-    assert {axis: reason for axis, reason in foreseen.items() if reason} == dict(fitted.inactive)
+    sample = sample_store(history, AXES, options)
+    fitted = fit_store(history, sample, sample.reference, sample.recorded, options, noise_test=False)
+    assert {axis: reason for axis, reason in foreseen.items() if reason} == dict(fitted.inactive) | sample.inactive
     assert foreseen["support_history"].startswith("not recorded")
     if options.min_k == 600:
         assert "600 segments need as many" in foreseen["purchase_value"]

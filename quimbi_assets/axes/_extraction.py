@@ -180,7 +180,7 @@ class Features(dict[str, pd.DataFrame]):
         super().__init__(
             {name: feature_frame(pa.concat_tables([part[name] for part in parts])) for name in measurement.axes}
         )
-        self.recorded = measurement.recorded
+        self.recorded, self.reference = measurement.recorded, measurement.reference
         self.inactive, self.unrecorded = measurement.inactive, measurement.unrecorded
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.axes import AXES, Features, Outcome, fit_reference, measure
+from quimbi_assets.axes import AXES, Outcome
 from quimbi_assets.backtest.baseline import Array, explained_share, resample_weights, rfm_groupings, rfm_scores, sharp
 from quimbi_assets.backtest.hold_out import HoldOut, measure_hold_out, measure_outcome
 from quimbi_assets.churn.examples import rolling_cut_offs
@@ -20,7 +20,7 @@ from quimbi_assets.clustering.canvas import COLOURS, INK, QUIET, canvas, in_word
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
-from quimbi_assets.pipeline import fit_store
+from quimbi_assets.pipeline import fit_store, sample_store
 
 N_RESAMPLES = 200
 FEWEST_CUSTOMERS = 100
@@ -112,10 +112,9 @@ def evaluate_cut_off(
     there is none.
     """
     options, then = FitOptions(random_state=random_state, pictures=False), history.until(cut_off)
-    reference, recorded = fit_reference(then), then.recorded
-    sample = then.sample(options.max_sample, random_state)
-    known = Features(measure(sample, reference=reference, recorded=recorded))
-    fitted = fit_store(then, features=known, reference=reference, recorded=recorded, options=options, noise_test=False)
+    known = sample_store(then, None, options)
+    reference, recorded = known.reference, known.recorded
+    fitted = fit_store(then, known, reference, recorded, options, noise_test=False)
     reasons = known.inactive | dict(fitted.inactive)
     frequency, value = known["purchase_frequency"], known["purchase_value"]
     hold_out = measure_hold_out(history, frequency.index, cut_off, days, recorded=recorded, reference=reference)

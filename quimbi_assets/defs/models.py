@@ -128,12 +128,12 @@ def _fitted(
 
         fitted = fit_store(
             tables.required_history(store_id).until(at),
-            features=frames,
-            reference=StoreReference.from_frame(reference),
-            recorded=columns,
+            frames,
+            StoreReference.from_frame(reference),
+            columns,
+            options,
             champions={name: old.model for name, old in before.items()},
             named=log.tracking.registry.segments_named(store_id),
-            options=options,
             pool=pool,
             on_fit=record,
         )

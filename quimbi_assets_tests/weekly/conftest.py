@@ -5,7 +5,7 @@ import pytest
 
 from quimbi_assets.axis_table import AxisTable, write_table
 from quimbi_assets.clustering.axis_fit import FitOptions
-from quimbi_assets.pipeline import fit_store
+from quimbi_assets.pipeline import fit_store, sample_store
 from quimbi_assets.profiles.scores import AxisScores
 from quimbi_assets.weekly.compare import PastComparison, compare_snapshots
 from quimbi_assets.weekly.snapshot import WeekModels, snapshot_facts, snapshot_schema, take_snapshot
@@ -26,7 +26,8 @@ def scores():
 def fitted(history, axes=None, seed=0):
     """Models of a store as of its history's end, as they score weeks."""
     options = FitOptions(random_state=seed, pictures=False)
-    found = fit_store(history, axes, options=options, noise_test=False)
+    sample = sample_store(history, axes, options)
+    found = fit_store(history, sample, sample.reference, sample.recorded, options, noise_test=False)
     by_axis = (dict.fromkeys(found.models, value) for value in ("1", history.end, found.reference))
     return WeekModels(found.models, *by_axis)
 
