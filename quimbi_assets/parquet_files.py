@@ -46,9 +46,7 @@ def opened(path: UPath | Path) -> pq.ParquetFile:
             return pq.ParquetFile(pa.BufferReader(_content(path, version)))
         return pq.ParquetFile(getattr(path, "path", str(path)) if is_local(path) else path.open("rb"))
     except pa.ArrowInvalid as why:
-        raise BadInputError(
-            f"{path} is damaged ({why}); have the store run anew: quimbi run --store-id <store>"
-        ) from why
+        raise BadInputError(f"{path} is damaged ({why}); make it anew: quimbi run --store-id <store>") from why
 
 
 def small_table(path: UPath | Path) -> pa.Table | None:
