@@ -18,21 +18,7 @@ from quimbi_assets.axes._reference import StoreReference, fit_reference
 from quimbi_assets.store import BusinessHours
 
 __all__ = [
-    "AXES",
-    "Axis",
-    "BusinessHours",
-    "Feature",
-    "Features",
-    "Measurement",
-    "Outcome",
-    "StoreReference",
-    "Structural",
-    "axis_activity",
-    "axis_schema",
-    "checked_axes",
-    "extract_features",
-    "feature_frame",
-    "feature_schema",
-    "fit_reference",
-    "measure",
-]
+    "AXES", "Axis", "BusinessHours", "Feature", "Features", "Measurement", "Outcome", "StoreReference", "Structural",
+    "axis_activity", "axis_schema", "checked_axes", "extract_features", "feature_frame", "feature_schema",
+    "fit_reference", "measure",
+]  # fmt: skip

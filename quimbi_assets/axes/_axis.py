@@ -2,11 +2,13 @@
 
 Belongs here: the declarations and what follows from them alone: the schema of a feature table, its checks, whether a
 store's columns are enough. Does not: any formula (``_measures``), any axis.
+
+The declaration of an axis is a table, laid out by hand: what a feature is and means, the words for it, how it is cut.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandera.pandas as pandera
@@ -73,24 +75,9 @@ class Feature:
     """``number``, ``text``, ``flag`` (yes/no) or ``date`` (ISO 8601 text); only numbers cluster."""
 
     @classmethod
-    def share(
-        cls,
-        name: str,
-        meaning: str,
-        *,
-        few: str = "low",
-        many: str = "high",
-        synonyms: tuple[str, str] = ("", ""),
-        fact: str = "",
-        of_most: bool = False,
-        clusters: bool = True,
-        transform: Transform = "logit_shrunk",
-        needs: tuple[str, ...] = (),
-    ) -> "Feature":
+    def share(cls, name: str, meaning: str, *, transform: Transform = "logit_shrunk", **declared: Any) -> "Feature":
         """Declare a share of 0 to 1, whose ends the shrunk logit draws apart where nothing else is said."""
-        return cls(
-            name, "share", meaning, 0, 1, clusters, transform, few, many, synonyms, fact, of_most=of_most, needs=needs
-        )
+        return cls(name, "share", meaning, low=0, high=1, transform=transform, **declared)
 
     @classmethod
     def text(cls, name: str, meaning: str, needs: tuple[str, ...] = ()) -> "Feature":

@@ -88,12 +88,8 @@ def _channel_share(name: str, words: str, few: str, many: str, synonym: str = ""
 
 
 AXIS = Axis(
-    name="communication_preference",
-    question="Where and when are they reached?",
-    kind="support",
-    people="customers",
-    measure=measure,
-    description=__doc__,
+    name="communication_preference", question="Where and when are they reached?", kind="support", people="customers",
+    measure=measure, description=__doc__,
     essential=_CHANNEL,
     min_orders=2,
     structural=(ONE_TIME_BUYERS,),
@@ -110,11 +106,8 @@ AXIS = Axis(
         _channel_share("pos", "a physical shop", "remote", "in_store", "in_shop"),
         _channel_share("draft_order", "orders written by staff", "self_serve", "staff_served"),
         Feature.share(
-            "channel_switching_rate",
-            "How often the channel changes from one order to the next",
-            few="single_channel",
-            many="channel_switching",
-            needs=_CHANNEL,
+            "channel_switching_rate", "How often the channel changes from one order to the next",
+            few="single_channel", many="channel_switching", needs=_CHANNEL,
         ),
         WEEKEND_RATIO,
         BUSINESS_HOURS_RATIO,
@@ -128,4 +121,4 @@ AXIS = Axis(
             ("orders.time_of_day",),
         ),
     ),
-)
+)  # fmt: skip

@@ -31,11 +31,7 @@ def measure(tables: Tables) -> ir.Table:
 _NEEDS = ("orders.discount_amount",)
 
 AXIS = Axis(
-    name="price_sensitivity",
-    question="Do they need a discount?",
-    kind="marketing",
-    people="buyers",
-    measure=measure,
+    name="price_sensitivity", question="Do they need a discount?", kind="marketing", people="buyers", measure=measure,
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
@@ -46,42 +42,27 @@ AXIS = Axis(
     outcomes=(Outcome("discount_rate"), Outcome("discount_depth")),
     features=(
         Feature.share(
-            "discount_rate",
-            "Share of orders with a discount",
-            few="rarely_discounted",
-            many="often_discounted",
-            synonyms=("", "discount_driven bargain deal_seeking discount_hunting coupon"),
-            fact="discounts",
+            "discount_rate", "Share of orders with a discount",
+            few="rarely_discounted", many="often_discounted",
+            synonyms=("", "discount_driven bargain deal_seeking discount_hunting coupon"), fact="discounts",
             needs=_NEEDS,
         ),
         Feature.share(
-            "discount_depth",
-            "Discount as a share of the value before discount",
-            few="shallow_discount",
-            many="deep_discount",
-            synonyms=("", "discount_driven bargain deal_seeking discount_hunting"),
-            fact="discounts",
+            "discount_depth", "Discount as a share of the value before discount",
+            few="shallow_discount", many="deep_discount",
+            synonyms=("", "discount_driven bargain deal_seeking discount_hunting"), fact="discounts",
             needs=_NEEDS,
         ),
         Feature.share(
-            "full_price_value_share",
-            "Share of value bought in orders without any discount",
-            few="deal_led",
-            many="full_price",
-            of_most=True,
-            fact="discounts",
-            needs=_NEEDS,
+            "full_price_value_share", "Share of value bought in orders without any discount",
+            few="deal_led", many="full_price", fact="discounts", of_most=True, needs=_NEEDS,
         ),
         Feature.share(
             "full_price_ratio", "Share of orders without a discount", clusters=False, needs=_NEEDS, transform="identity"
         ),
         Feature(
-            "avg_discount_amount",
-            "money",
-            "Average discount of a discounted order",
-            low=0,
-            clusters=False,
-            needs=_NEEDS,
+            "avg_discount_amount", "money", "Average discount of a discounted order",
+            low=0, clusters=False, needs=_NEEDS,
         ),
     ),
-)
+)  # fmt: skip

@@ -57,12 +57,8 @@ def _loyalty(products: ir.Table) -> ir.Table:
 _NEEDS = ("items.product_id",)
 
 AXIS = Axis(
-    name="repurchase_behavior",
-    question="Do they come back to the same things?",
-    kind="marketing",
-    people="shoppers",
-    measure=measure,
-    description=__doc__,
+    name="repurchase_behavior", question="Do they come back to the same things?", kind="marketing", people="shoppers",
+    measure=measure, description=__doc__,
     essential=_NEEDS,
     min_orders=2,
     structural=(
@@ -72,40 +68,24 @@ AXIS = Axis(
     outcomes=(Outcome("orders_with_a_known_product"), Outcome("repeat_rate")),
     features=(
         Feature.share(
-            "repeat_rate",
-            "Share of products bought in at least two different orders",
-            few="novelty_seeking",
-            many="rebuying",
-            synonyms=("variety_seeking", "loyal repeating"),
+            "repeat_rate", "Share of products bought in at least two different orders",
+            few="novelty_seeking", many="rebuying", synonyms=("variety_seeking", "loyal repeating"), fact="repetition",
+            needs=_NEEDS,
+        ),
+        Feature.share(
+            "repeat_order_ratio", "Share of later orders that hold a product bought before",
+            few="seldom_repeating", many="often_repeating", synonyms=("variety_seeking", "loyal repeating"),
             fact="repetition",
             needs=_NEEDS,
         ),
         Feature.share(
-            "repeat_order_ratio",
-            "Share of later orders that hold a product bought before",
-            few="seldom_repeating",
-            many="often_repeating",
-            synonyms=("variety_seeking", "loyal repeating"),
-            fact="repetition",
-            needs=_NEEDS,
-        ),
-        Feature.share(
-            "loyalty_index",
-            "Share of lines taken by the favourite fifth of products",
-            few="varied_basket",
-            many="favourite_led",
-            fact="repetition",
-            needs=_NEEDS,
-            transform="identity",
+            "loyalty_index", "Share of lines taken by the favourite fifth of products",
+            few="varied_basket", many="favourite_led", fact="repetition", transform="identity", needs=_NEEDS,
         ),
         Feature.text("favourite_product_id", "Product bought in most orders", _NEEDS),
         Feature(
-            "avg_repurchase_count",
-            "orders a product",
-            "Orders in which an average product of theirs appears",
-            low=1,
-            clusters=False,
-            needs=_NEEDS,
+            "avg_repurchase_count", "orders a product", "Orders in which an average product of theirs appears",
+            low=1, clusters=False, needs=_NEEDS,
         ),
     ),
-)
+)  # fmt: skip

@@ -33,11 +33,7 @@ def measure(tables: Tables) -> ir.Table:
 _NEEDS = ("orders.refund",)
 
 AXIS = Axis(
-    name="return_behavior",
-    question="Do they send things back?",
-    kind="marketing",
-    people="buyers",
-    measure=measure,
+    name="return_behavior", question="Do they send things back?", kind="marketing", people="buyers", measure=measure,
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
@@ -48,36 +44,21 @@ AXIS = Axis(
     outcomes=(Outcome("refund_rate"), Outcome("return_order_ratio")),
     features=(
         Feature.share(
-            "refund_rate",
-            "Refunded share of the value bought",
-            few="low_refund",
-            many="high_refund",
-            fact="refunds",
-            needs=_NEEDS,
+            "refund_rate", "Refunded share of the value bought",
+            few="low_refund", many="high_refund", fact="refunds", needs=_NEEDS,
         ),
         Feature.share(
-            "items_returned_pct",
-            "Share of lines refunded",
-            few="few_items_back",
-            many="many_items_back",
-            fact="refunds",
-            needs=("items.refund_amount",),
+            "items_returned_pct", "Share of lines refunded",
+            few="few_items_back", many="many_items_back", fact="refunds", needs=("items.refund_amount",),
         ),
         Feature.share(
-            "return_order_ratio",
-            "Share of orders with a refund",
-            few="seldom_refunded",
-            many="often_refunded",
-            fact="refunds",
-            needs=_NEEDS,
+            "return_order_ratio", "Share of orders with a refund",
+            few="seldom_refunded", many="often_refunded", fact="refunds", needs=_NEEDS,
         ),
         Feature("total_refunds", "money", "Refunded in all", low=0, clusters=False, needs=_NEEDS),
         Feature(
-            "days_to_refund",
-            "days",
-            "Average days from an order to its refund",
-            clusters=False,
-            needs=("items.refunded_at",),
+            "days_to_refund", "days", "Average days from an order to its refund",
+            clusters=False, needs=("items.refunded_at",),
         ),
     ),
-)
+)  # fmt: skip

@@ -88,10 +88,7 @@ def _plain(value: Any) -> Any:
 
 
 def segments_table(
-    store_id: str,
-    as_of: datetime | None,
-    axes: Mapping[str, Mapping[str, Any]],
-    segments: pd.DataFrame,
+    store_id: str, as_of: datetime | None, axes: Mapping[str, Mapping[str, Any]], segments: pd.DataFrame
 ) -> dict[str, Any]:
     """Nest current rows of ``dim_segment_master``, from the largest segment down, under their axes.
 

@@ -64,36 +64,23 @@ class Archetype:
 ARCHETYPES: tuple[Archetype, ...] = tuple(
     Archetype(name, share, tuple(states.split()))
     for name, share, states in (
-        ("loyal_regulars", 0.12, "frequent large_baskets full_price weekday_evening web focused habitual never served"),
-        (
-            "bargain_hunters",
-            0.10,
-            "occasional small_baskets deal_seeker weekday_evening web broad novelty sometimes frustrated",
-        ),
-        ("weekend_browsers", 0.11, "occasional growing_baskets mixed weekend in_store broad novelty never curious"),
-        (
-            "serial_returners",
-            0.12,
-            "lapsed small_baskets mixed weekday_evening switching selective rotating serial frustrated",
-        ),
-        (
-            "big_spenders",
-            0.08,
-            "frequent large_baskets full_price office_hours assisted selective rotating sometimes curious",
-        ),
-        (
-            "lapsed_enthusiasts",
-            0.08,
-            "lapsed small_baskets deal_seeker weekend in_store focused habitual never frustrated",
-        ),
-        (
-            "routine_restockers",
-            0.09,
-            "occasional growing_baskets full_price office_hours assisted focused habitual never served",
-        ),
+        ("loyal_regulars", 0.12,
+         "frequent large_baskets full_price weekday_evening web focused habitual never served"),
+        ("bargain_hunters", 0.10,
+         "occasional small_baskets deal_seeker weekday_evening web broad novelty sometimes frustrated"),
+        ("weekend_browsers", 0.11,
+         "occasional growing_baskets mixed weekend in_store broad novelty never curious"),
+        ("serial_returners", 0.12,
+         "lapsed small_baskets mixed weekday_evening switching selective rotating serial frustrated"),
+        ("big_spenders", 0.08,
+         "frequent large_baskets full_price office_hours assisted selective rotating sometimes curious"),
+        ("lapsed_enthusiasts", 0.08,
+         "lapsed small_baskets deal_seeker weekend in_store focused habitual never frustrated"),
+        ("routine_restockers", 0.09,
+         "occasional growing_baskets full_price office_hours assisted focused habitual never served"),
         ("one_time_buyers", 0.30, ""),
     )
-)
+)  # fmt: skip
 
 
 def state_codes() -> dict[str, Ints]:
