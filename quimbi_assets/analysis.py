@@ -47,6 +47,10 @@ MOST_REFUSED = 0.5
 """Share of a table's rows from which it is taken for another kind of table."""
 LARGEST_SEED = 2**32 - 1
 """NumPy's."""
+_WRITERS = """
+    SELECT count(*) AS n_tickets, count(buyer) AS n_known, count(DISTINCT buyer) AS n_writers
+    FROM raw_tickets LEFT JOIN (SELECT DISTINCT customer_id AS buyer FROM raw_orders) ON buyer = customer_id
+"""
 
 
 def open_store(
@@ -65,7 +69,8 @@ def open_store(
     Orders, items and tickets are frames, or CSV or Parquet files, with columns under any name that ``quimbi load``
     understands. Without ``items``, lines are taken from orders that are a line export. Tickets find their customers by
     ``customer_id`` or by e-mail, where orders carry it too; by other ids only in the database. The currency is by
-    default that of most orders.
+    default that of most orders. Segments are found anew, so their names are this notebook's own: those that runs or
+    ``quimbi rename`` have set for a loaded store are not looked up.
 
     It is a ``BadInputError`` if a table or an option cannot be used, more than half of a table's rows are refused, no
     ticket is of a customer with orders, or there is no such store.
@@ -100,7 +105,10 @@ def _from_database(store_id: str) -> "StoreAnalysis":
 
     folder = TemporaryDirectory(prefix="quimbi-")
     history, report = stored_history(open_database(), store_id, Path(folder.name))
-    return StoreAnalysis(history, report, _folder=folder)
+    with history.open() as engine:
+        ((n_tickets, n_known, n_writers),) = engine.arrow(_WRITERS).to_pandas().to_numpy().tolist()
+    notes = [f"{n_known:,} of {n_tickets:,} tickets belong to {n_writers:,} known customers"] if n_tickets else []
+    return StoreAnalysis(history, report, notes=notes, _folder=folder)
 
 
 def _table(name: str, sent: Sent) -> Table:
@@ -170,12 +178,14 @@ class StoreAnalysis:
         """Return the store's size, and what of its rows was left out."""
         dropped = {what: n for what, n in self.policy_report.items() if not what.endswith((" read", " kept"))}
         dropped |= {f"rows refused of {table}": len(rows) for table, rows in self.refused.items() if len(rows)}
+        strangers = self.history.n_writers_without_order
         return "\n  ".join(
             [
                 f"{self.history.store.store_id}: {len(self.history.population):,} customers, "
                 f"{self.policy_report['orders kept']:,} orders, {self.policy_report['lines kept']:,} lines",
                 *(f"{what}: {n:,}" for what, n in dropped.items()),
                 *self.notes,
+                *([f"people who wrote but never ordered: {strangers:,}"] if strangers else []),
             ]
         )
 
@@ -193,8 +203,9 @@ class StoreAnalysis:
         """Find the segments, ``min_k`` to ``max_k`` of them, of every axis or of some.
 
         Nothing at or after ``as_of`` is seen, by default the end of the last order's day. With ``ai_naming`` Claude
-        names the segments (``ANTHROPIC_API_KEY``), else a rule does. Same data and seed, same result. An axis that does
-        not exist is an ``UnknownAxisError``, an option that cannot be or too few customers a ``BadInputError``.
+        names the segments (``ANTHROPIC_API_KEY``), else a rule does, whatever names a loaded store has. Same data and
+        seed, same result. An axis that does not exist is an ``UnknownAxisError``, an option that cannot be or too few
+        customers a ``BadInputError``.
         """
         if not (isinstance(min_k, Integral) and isinstance(max_k, Integral) and 2 <= min_k <= max_k):
             raise BadInputError(f"min_k {min_k}, max_k {max_k}: need 2 <= min_k <= max_k, in whole numbers")

@@ -12,6 +12,7 @@ import pytest
 from quimbi_assets.analysis import open_store
 from quimbi_assets.axes import Features, measure
 from quimbi_assets.errors import BadInputError, UnknownAxisError
+from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.simulation import simulate_store
 
 README = Path(__file__).parents[1] / "README.md"
@@ -119,10 +120,23 @@ def test_tickets_find_their_customers_by_id_or_address(made):
         note = f"480 of 500 tickets belong to 190 known customers (by {column})"
         assert store.notes == [note]
         assert note in repr(store)
+        assert "people who wrote but never ordered: 1" in repr(store)
         assert store.history.frames().tickets["customer_id"].isin(made.orders["customer_id"]).sum() == 480
         assert store.history.n_writers_without_order == 1
     with pytest.raises(BadInputError, match="none of 500 tickets is of a customer who has orders"):
         open_store(orders=made.orders, tickets=by_address)
+
+
+def test_a_loaded_store_says_whose_its_tickets_are(made, database, tmp_path):
+    made.orders.to_csv(tmp_path / "orders.csv", index=False)
+    tickets_of(made, customer_id=str).to_csv(tmp_path / "tickets.csv", index=False)
+    load_store(database, "notebook", tmp_path / "orders.csv", tickets_path=tmp_path / "tickets.csv")
+    store = open_store("notebook")
+    assert repr(store).splitlines()[-2:] == [
+        "  480 of 500 tickets belong to 190 known customers",
+        "  people who wrote but never ordered: 1",
+    ]
+    store._folder.cleanup()  # in a notebook it goes with the store
 
 
 def test_what_there_is_is_shown_in_short(made, discovery):
