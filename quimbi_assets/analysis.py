@@ -106,7 +106,7 @@ def _from_database(store_id: str) -> "StoreAnalysis":
     folder = TemporaryDirectory(prefix="quimbi-")
     history, report = stored_history(open_database(), store_id, Path(folder.name))
     with history.open() as engine:
-        ((n_tickets, n_known, n_writers),) = engine.arrow(_WRITERS).to_pandas().to_numpy().tolist()
+        n_tickets, n_known, n_writers = engine.arrow(_WRITERS).to_pylist()[0].values()
     notes = [f"{n_known:,} of {n_tickets:,} tickets belong to {n_writers:,} known customers"] if n_tickets else []
     return StoreAnalysis(history, report, notes=notes, _folder=folder)
 
