@@ -74,7 +74,7 @@ def differ(one: pd.Series, two: pd.Series) -> float:
 
 def name(axis_name: str, model: AxisModel, table: pd.DataFrame, given: CurrentNames | None) -> CurrentNames:
     """Name a champion's segments."""
-    description = describe_segments(AXES[axis_name], model, table)
+    description = describe_segments(model, table)
     keeping = {} if given is None else given.still_fitting(model, description)
     names = name_segments(AXES[axis_name], description, current=keeping)
     centres = description.set_index("segment_id").filter(regex="^centre:").rename(columns=lambda c: c[len("centre:") :])

@@ -31,7 +31,7 @@ def store_tables(tables: ParquetTables, store_id: str, currency: str) -> str:
     axes = {name: versions[name] for name in AXES if name in versions}
     for name, champion in MlflowTracking().tracking().registry.load_versions(store_id, axes).items():
         table = feature_frame(tables.required(axis_key("features", name), store_id).read())
-        description = describe_segments(AXES[name], champion.model, table)
+        description = describe_segments(champion.model, table)
         named = name_segments(AXES[name], description, currency)
         rows = pd.concat([named, description["population_percentage"]], axis=1)
         parts.append(f"**{name}**: {AXES[name].question}\n\n| name | share | numbers |\n|---|---:|---|")

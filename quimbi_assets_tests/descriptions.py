@@ -17,7 +17,6 @@ def describe_by_hand(centres, counts, sd=None, axis_name="rhythm"):
         "structural": pd.Series([None] * k, dtype=object),
         "customer_count": counts,
         "population_percentage": 100 * share,
-        "low_evidence_count": [0] * k,
     }
     for name, values in centres.items():
         centre = np.array(values, dtype=float)

@@ -86,7 +86,7 @@ def plan_names(
 
     ``counts`` are the customers of each segment, shape (k,), where the frame is of a sample.
     """
-    description = describe_segments(axis, model, features, counts)
+    description = describe_segments(model, features, counts)
     current = current or CurrentNames({}, {})
     segments, source = list(description["segment_id"]), current.source
     fitting = current.still_fitting(model, description)

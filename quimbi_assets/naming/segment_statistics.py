@@ -14,7 +14,7 @@ QUANTILES = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
 
 
 def describe_segments(
-    axis: Axis, model: AxisModel, features: pd.DataFrame, counts: NDArray[np.int64] | None = None
+    model: AxisModel, features: pd.DataFrame, counts: NDArray[np.int64] | None = None
 ) -> pd.DataFrame:
     """Describe the k segments of a fitted axis in original units, one row a segment, in the model's order.
 
@@ -23,13 +23,10 @@ def describe_segments(
 
     - ``segment_id``; ``structural`` (declared name or None);
     - ``customer_count``: customers whose dominant segment it is; ``population_percentage``: that of all, 0-100;
-      ``low_evidence_count``: those of them with too few orders to judge;
     - per clustering feature f, in original units: ``centre:f`` (mean), ``q10:f``, ``q50:f``, ``q90:f`` over the
       segment; ``population:f`` (mean) and ``population_q50:f`` over all, the same in every row;
     - ``z:f``: how far the centre lies from the population in the model's scaled space; ``rank:f``: 1 = highest centre
-      among the siblings;
-    - per number or flag stored for people ``people:f`` (mean), per text ``top:f`` (most common value) and
-      ``top_share:f`` (0-1).
+      among the siblings.
 
     Customers of low evidence are counted, but shape no centre, as in the fit; structural segments, which are
     declared for such customers, are averaged over all their members. A segment nobody belongs to keeps the
@@ -50,11 +47,9 @@ def describe_segments(
                 "structural": pd.Series(list(model.structural_), dtype=object),
                 "customer_count": counts,
                 "population_percentage": 100.0 * counts / max(int(counts.sum()), 1),
-                "low_evidence_count": np.bincount(code[low], minlength=k),
             }
         ),
         _centres(model, features.loc[shapes, model.features_].astype(float), code[shapes], count),
-        _people(axis, features.loc[shapes], code[shapes], k),
     ]
     return pd.concat(parts, axis=1)
 
@@ -81,23 +76,3 @@ def _centres(model: AxisModel, values: pd.DataFrame, code: np.ndarray, count: np
     stats["z"] = pd.DataFrame(z, columns=model.features_).where(centre.notna())
     stats["rank"] = centre.rank(ascending=False, method="min")
     return pd.concat([frame.add_prefix(f"{stat}:") for stat, frame in stats.items()], axis=1)
-
-
-def _people(axis: Axis, features: pd.DataFrame, code: np.ndarray, k: int) -> pd.DataFrame:
-    """Means of the numbers, and most common values of the texts, that are stored for people."""
-    columns: dict[str, pd.Series] = {}
-    for feature in axis.features:
-        if feature.clusters or feature.name not in features or feature.kind == "date":
-            continue
-        if feature.kind in ("number", "flag"):
-            values = features[feature.name].to_numpy(dtype=float, na_value=np.nan)
-            mean = pd.Series(values).groupby(code).mean()
-            columns[f"people:{feature.name}"] = mean.reindex(range(k))
-            continue
-        shares = features[feature.name].astype(object).groupby(code).value_counts(normalize=True)
-        ranked = shares.rename("share").rename_axis(["code", "value"]).reset_index()
-        ranked = ranked.sort_values(["share", "value"], ascending=[False, True]).drop_duplicates("code")
-        top = ranked.set_index("code").reindex(range(k))
-        columns[f"top:{feature.name}"] = top["value"].astype(object).where(top["value"].notna(), None)
-        columns[f"top_share:{feature.name}"] = top["share"].astype(float)
-    return pd.DataFrame(columns, index=range(k))

@@ -48,7 +48,7 @@ def test_a_declared_name_gives_way_to_a_person_only():
 
 @pytest.fixture
 def described(axis, model, features):
-    description = describe_segments(axis, model, features)
+    description = describe_segments(model, features)
     centre = {
         row["segment_id"]: {f: row[f"centre:{f}"] for f in model.features_} for row in description.to_dict("records")
     }
@@ -130,7 +130,7 @@ def test_named_again_by_their_own_names_segments_say_the_same(axis, by_hand):
 
 
 def named(axis, model, features):
-    description = describe_segments(axis, model, features)
+    description = describe_segments(model, features)
     names = names_of(name_segments(axis, description))
     columns = {f"centre:{feature}": feature for feature in model.features_}
     centres = description.set_index("segment_id")[list(columns)].rename(columns=columns)

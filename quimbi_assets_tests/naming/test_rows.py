@@ -17,7 +17,7 @@ COLUMNS = [
 
 @pytest.fixture(scope="module")
 def rows(axis, model, features):
-    description = describe_segments(axis, model, features)
+    description = describe_segments(model, features)
     names = name_segments(axis, description).iloc[::-1]
     instant = pd.Timestamp("2025-01-06", tz="UTC")
     return segment_rows("shop", axis, description, names, model, valid_from=instant, model_version="3")
@@ -38,7 +38,7 @@ def test_rows_carry_the_columns_of_the_table(rows, model, features):
 
 
 def test_a_segment_without_a_name_is_refused(axis, model, features):
-    description = describe_segments(axis, model, features)
+    description = describe_segments(model, features)
     names = name_segments(axis, description).iloc[1:]
     with pytest.raises(ValueError, match="no name for"):
         segment_rows("shop", axis, description, names, model, valid_from=pd.Timestamp(0), model_version="1")
