@@ -13,7 +13,7 @@ from quimbi_assets.simulation.archetypes import GROWTH_ORDERS, GROWTH_UNITS, RET
 from quimbi_assets.simulation.catalogue import Catalogue
 from quimbi_assets.simulation.clock import DAY_US
 from quimbi_assets.simulation.customers import Customers, phase
-from quimbi_assets.simulation.orders import Orders, position_in_run
+from quimbi_assets.simulation.orders import Orders, times_before
 
 LINES_UP_TO = np.array([0.08, 0.55, 0.88, 0.98])
 """Share of orders with at most one, two, three and four lines; the rest has five."""
@@ -97,7 +97,7 @@ def _choose_products(
         category,
         TIER[customers.states["purchase_value"]][customer],
         phase(customers, "product", customer, category),
-        _times_before(customer * len(catalogue.category_popularity) + category),
+        times_before(customer * len(catalogue.category_popularity) + category),
     )
     starts = (rng.random(len(orders)) < FIRST_FAVOURITE_RATE)[order] & (line_no == 1)
     turn = 1 + (orders.index[order] + line_no) % (N_FAVOURITES - 1)
@@ -141,20 +141,6 @@ def _favourite_products(customers: Customers, catalogue: Catalogue, homes: Ints)
             for slot, home in enumerate(of_favourite)
         ]
     )
-
-
-def _times_before(key: Ints) -> Ints:
-    """Return how many equal keys stand anywhere before each element, shape (n,).
-
-    Examples
-    --------
-    >>> _times_before(np.array([5, 3, 5, 5, 3])).tolist()
-    [0, 0, 1, 2, 1]
-    """
-    by_key = np.argsort(key, kind="stable")
-    times = np.empty(len(key), dtype=np.int64)
-    times[by_key] = position_in_run(key[by_key])
-    return times
 
 
 def _draw_quantities(rng: np.random.Generator, customers: Customers, orders: Orders, order: Ints) -> Ints:

@@ -7,6 +7,7 @@ Belongs here: order times, channel, status and the decisions taken once an order
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from quimbi_assets.simulation.archetypes import (
     DISCOUNT_DEPTH,
@@ -52,11 +53,11 @@ class Orders:
 def draw_orders(rng: np.random.Generator, customers: Customers, clock: Clock) -> Orders:
     """Draw all orders of a block of customers: at least one a customer, the first of them always a paid one."""
     customer, demand_day = _renewals(rng, customers, clock.n_days)
-    sequence = position_in_run(customer)
+    sequence = times_before(customer)
     day, local_us = place_in_week(rng, customers, clock, customer, clock.calendar_day(demand_day), sequence)
     order = np.argsort(customer * (clock.n_days + 1) * 86_400 + local_us // 1_000_000, kind="stable")
     customer, day, local_us = customer[order], day[order], local_us[order]
-    index = position_in_run(customer)
+    index = times_before(customer)
     status = _draw_status(rng, index)
     price_state = customers.states["price_sensitivity"][customer]
     has_discount = phase(customers, "discount", customer, index) < DISCOUNT_RATE[price_state]
@@ -74,18 +75,13 @@ def draw_orders(rng: np.random.Generator, customers: Customers, clock: Clock) ->
     )
 
 
-def position_in_run(key: Ints) -> Ints:
-    """Return how many equal keys stand directly before each element, shape (n,).
+def times_before(key: Ints) -> Ints:
+    """Return how many equal keys stand anywhere before each element, shape (n,).
 
-    Examples
-    --------
-    >>> position_in_run(np.array([4, 4, 7, 9, 9, 9])).tolist()
-    [0, 1, 0, 0, 1, 2]
+    >>> times_before(np.array([5, 3, 5, 5, 3])).tolist()
+    [0, 0, 1, 2, 1]
     """
-    rows = np.arange(len(key))
-    is_first = np.ones(len(key), dtype=bool)
-    is_first[1:] = key[1:] != key[:-1]
-    return rows - np.maximum.accumulate(np.where(is_first, rows, 0))
+    return np.asarray(pd.Series(key).groupby(key).cumcount(), dtype=np.int64)
 
 
 def place_in_week(

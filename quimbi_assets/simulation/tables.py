@@ -32,21 +32,13 @@ SHOUTED_EVERY = 5
 
 
 def number_ids(prefix: str, numbers: Ints, width: int) -> pa.StringArray:
-    """Return ids of one ASCII letter and `width` digits; numbers from 0 to ``10**width - 1``.
+    """Return ids of a letter and `width` digits; numbers from 0 to ``10**width - 1``.
 
-    Examples
-    --------
     >>> number_ids("c", np.array([1, 27415]), 7).to_pylist()
     ['c0000001', 'c0027415']
     """
-    text = np.empty((len(numbers), width + 1), dtype=np.uint8)
-    text[:, 0] = ord(prefix)
-    rest = numbers.astype(np.int64)
-    for column in range(width, 0, -1):
-        rest, digit = np.divmod(rest, 10)
-        text[:, column] = digit + ord("0")
-    offsets = np.arange(len(numbers) + 1, dtype=np.int32) * (width + 1)
-    return pa.StringArray.from_buffers(len(numbers), pa.py_buffer(offsets), pa.py_buffer(text))
+    digits = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+    return pc.binary_join_element_wise(prefix, digits, "")
 
 
 def orders_table(order_number: Ints, customers: Customers, orders: Orders, baskets: Baskets, currency: str) -> pa.Table:
@@ -180,8 +172,6 @@ def _numbers(customer_id: pa.ChunkedArray) -> Ints:
 def _emails(number: Ints) -> pa.Array:
     """E-mail addresses of customers, all different.
 
-    Examples
-    --------
     >>> _emails(np.array([1, 12])).to_pylist()
     ['ben.baker1@example.com', 'ben.fischer12@example.com']
     """

@@ -20,7 +20,7 @@ from quimbi_assets.simulation.archetypes import (
 )
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import Customers, phase
-from quimbi_assets.simulation.orders import Orders, place_in_week, position_in_run
+from quimbi_assets.simulation.orders import Orders, place_in_week, times_before
 
 HOUR_US = 3_600_000_000
 CHANNELS = ("email", "phone", "chat")
@@ -78,7 +78,7 @@ def draw_tickets(rng: np.random.Generator, customers: Customers, orders: Orders,
     customer, order_day = orders.customer[asks], orders.day[asks]
     wanted_day = order_day + 7 + (rng.exponential(3.0, len(customer))).astype(np.int64)
     day, local_us = place_in_week(
-        rng, customers, clock, customer, np.minimum(wanted_day, clock.n_days - 1), position_in_run(customer)
+        rng, customers, clock, customer, np.minimum(wanted_day, clock.n_days - 1), times_before(customer)
     )
     created_us = clock.to_utc(local_us)
     known = (wanted_day < clock.n_days) & (day > order_day)
@@ -121,7 +121,7 @@ def _whole_seconds(hours: Floats) -> Ints:
 def _habit(rng: np.random.Generator, customer: Ints, step: float) -> Floats:
     """Return a low-discrepancy sequence over the tickets of each customer, from a random start; shape (n,)."""
     start = rng.random(customer.max(initial=0) + 1)
-    position: Floats = (start[customer] + position_in_run(customer) * step) % 1.0
+    position: Floats = (start[customer] + times_before(customer) * step) % 1.0
     return position
 
 
