@@ -194,15 +194,7 @@ def _column(feature: Feature) -> pandera.Column:
 
 
 def axis_activity(axis: Axis, recorded: frozenset[str]) -> tuple[str | None, list[str]]:
-    """Tell whether a store's columns are enough for an axis.
-
-    Returns
-    -------
-    reason : str or None
-        Why the axis is inactive; None if it is active.
-    unrecorded : list of str
-        Clustering features that lack their columns.
-    """
+    """Return why the columns do not do for an axis, None if they do, and clustering features that lack theirs."""
     unrecorded = [f for f in axis.clustering_features if not set(f.needs) <= recorded]
     names = [f.name for f in unrecorded]
     absent = [_IN_WORDS.get(column, column) for column in axis.essential if column not in recorded]

@@ -143,17 +143,10 @@ def measure(
     reference: StoreReference | None = None,
     recorded: frozenset[str] | None = None,
 ) -> Measurement:
-    """Say what can be measured of a history as of its end.
+    """Say what can be measured of a history as of its end, on all axes or some; ``UnknownAxisError`` if one is none.
 
-    Parameters
-    ----------
-    axes : iterable of str, optional
-        All by default; ``UnknownAxisError`` if one does not exist.
-    reference : StoreReference, optional
-        Features that need it are NULL without.
-    recorded : frozenset of str, optional
-        Columns the store records; by default read off the visible rows. Give the store's own when a few of its
-        customers are measured, whose rows may not show every column.
+    Features that need the reference are NULL without it. The columns ``recorded`` are by default read off the visible
+    rows: give the store's own where a few of its customers are measured, whose rows may not show every column.
     """
     names = checked_axes(axes)
     columns = history.recorded if recorded is None else recorded
@@ -209,8 +202,6 @@ def extract_features(
 
     ``observation_end`` is exclusive, a naive one UTC; by default the end of the local day of the last order.
 
-    Examples
-    --------
     >>> orders = pd.DataFrame({"order_id": ["1", "2"], "customer_id": ["ann", "ann"], "total_price": [20.0, 30.0],
     ...                        "order_date": pd.to_datetime(["2025-01-01 10:00", "2025-01-31 10:00"])})
     >>> features = extract_features(orders, axes=["purchase_value"], observation_end="2025-03-02 10:00")

@@ -104,13 +104,13 @@ def medians(table: ir.Table, value: str, name: str) -> ir.Table:
 def most_common(counts: ir.Table, value: str, n: str, name: str) -> ir.Table:
     """Value with the highest count per customer; ties go to the smaller value.
 
-    ``counts`` has one row per customer and value, in the columns ``value`` and ``n``. The table has ``customer_id``,
-    ``name`` and ``<name>_count``.
+    ``counts`` has one row per customer and value, in the columns ``value`` and ``n``. The table has ``customer_id`` and
+    ``name``.
     """
     order = ibis.window(group_by="customer_id", order_by=[ibis.desc(counts[n]), ibis.asc(counts[value])])
     ranked = counts.mutate(position=ibis.row_number().over(order))
     top = ranked.filter(ranked.position == 0)
-    return top.select("customer_id", top[value].name(name), top[n].name(f"{name}_count"))
+    return top.select("customer_id", top[value].name(name))
 
 
 def join(first: ir.Table, *others: ir.Table) -> ir.Table:

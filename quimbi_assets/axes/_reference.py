@@ -54,8 +54,6 @@ class StoreReference:
     def from_frame(cls, frame: pd.DataFrame) -> "StoreReference":
         """Rebuild a reference from ``to_frame``.
 
-        Examples
-        --------
         >>> empty = StoreReference.empty()
         >>> reference = StoreReference(empty.product_prices, empty.category_prices, median_gap_days=30.0)
         >>> StoreReference.from_frame(reference.to_frame()).median_gap_days

@@ -103,8 +103,6 @@ def halve_customers(store: Frames) -> Frames:
 
     ``customer_id`` of orders and tickets then ends in ``HALF`` and ``0`` or ``1``.
 
-    Examples
-    --------
     >>> orders = pd.DataFrame({"customer_id": ["a", "a", "a"], "order_id": ["1", "2", "3"],
     ...                        "order_date": pd.to_datetime(["2025-01-01", "2025-01-03", "2025-01-02"])})
     >>> halve_customers(Frames(orders, None)).orders.customer_id.str[-1].to_list()
@@ -149,12 +147,8 @@ def _redraw(customers: pd.Series, dates: Instants, rng: np.random.Generator) -> 
 def _calendar_rate(start: NDArray[np.intp], n_begun: NDArray[np.intp]) -> NDArray[np.float64]:
     """Integral of the calendar's rate, up to a factor: shape (m + 1,), from 0 to 1, entry i before later order i.
 
-    Parameters
-    ----------
-    start : ndarray of int of shape (m,)
-        Per later order, how many later orders of the store are not after its customer's first.
-    n_begun : ndarray of int of shape (m,)
-        Per later order in time, how many later orders belong to customers whose first was before it.
+    Per later order, shape (m,): ``start``, how many later orders of the store are not after its customer's first;
+    ``n_begun``, in order of time, how many later orders belong to customers whose first was before it.
     """
     begun = np.sort(start)
     integral = np.linspace(0.0, 1.0, len(start) + 1)
@@ -184,13 +178,9 @@ def _moved(instants: pd.Series, by: pd.Series, end: pd.Timestamp) -> pd.Series:
 def extract_together(stores: Sequence[Frames], extract: Extract) -> list[dict[str, pd.DataFrame]]:
     """Compute features of several stores that share everything but customers, orders and tickets.
 
-    Parameters
-    ----------
-    stores : sequence of Frames
-        About equally large; all with lines or all without, and so with tickets. The same ids may occur in several.
-    extract : callable
-        ``store -> features by axis``, with the instant, the recorded columns and the store-wide reference
-        given: a customer's features then depend on that customer's rows alone, and come out as for one store.
+    They are about equally large, all with lines or all without, and so with tickets; the same ids may occur in several.
+    ``extract`` has the instant, the recorded columns and the store-wide reference given: a customer's features then
+    depend on that customer's rows alone, and come out as for one store.
     """
     largest = max(sum(len(rows) for rows in store if rows is not None) for store in stores)
     size = max(MAX_ROWS // max(largest, 1), 1)

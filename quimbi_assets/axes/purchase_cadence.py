@@ -66,7 +66,7 @@ def _resultant(mean_sin: ir.FloatingValue, mean_cos: ir.FloatingValue) -> ir.Flo
 
 def _favourite(values: ir.Table, name: str) -> ir.Table:
     counts = values.group_by("customer_id", "value").agg(n=ibis._.count())
-    return most_common(counts, "value", "n", name).drop(f"{name}_count")
+    return most_common(counts, "value", "n", name)
 
 
 _CLOCK = ("orders.time_of_day",)

@@ -17,28 +17,12 @@ from quimbi_assets.naming.values import format_number
 SAYABLE = 0.3
 LONGEST = 40
 SUPERLATIVES = {
-    "rare": "rarest",
-    "low": "lowest",
-    "high": "highest",
-    "deep": "deepest",
-    "few": "fewest",
-    "new": "newest",
-    "old": "oldest",
-    "small": "smallest",
-    "large": "largest",
-    "big": "biggest",
-    "broad": "broadest",
-    "narrow": "narrowest",
-    "wide": "widest",
-    "steady": "steadiest",
-    "loyal": "most_loyal",
-    "light": "lightest",
-    "heavy": "heaviest",
-    "slowing": "fastest_slowing",
-    "growing": "fastest_growing",
-    "shrinking": "fastest_shrinking",
+    "rare": "rarest", "low": "lowest", "high": "highest", "deep": "deepest", "few": "fewest", "new": "newest",
+    "old": "oldest", "small": "smallest", "large": "largest", "big": "biggest", "broad": "broadest",
+    "narrow": "narrowest", "wide": "widest", "steady": "steadiest", "loyal": "most_loyal", "light": "lightest",
+    "heavy": "heaviest", "slowing": "fastest_slowing", "growing": "fastest_growing", "shrinking": "fastest_shrinking",
     "lapsed": "longest_lapsed",
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ def format_value(feature: Feature, value: float, currency: str = "") -> str:
     ``share`` and ``yes/no`` are printed as a percentage, ``money`` in the store's currency, which is an ISO code or a
     sign; NaN as "not known".
 
-    >>> from quimbi_assets.axes._axis import Feature
     >>> format_value(Feature("orders_per_month", "orders a month", "Orders per month"), 2.4312)
     '2.4 orders a month'
     >>> format_value(Feature("discount_rate", "share", "Orders with a discount"), 0.3149)

@@ -86,8 +86,6 @@ ARCHETYPES: tuple[Archetype, ...] = tuple(
 def state_codes() -> dict[str, Ints]:
     """Return the state of every repeat archetype on every axis: positions in ``STATES[axis]``.
 
-    Examples
-    --------
     >>> state_codes()["return_behavior"].tolist()
     [0, 1, 0, 2, 1, 0, 0]
     """

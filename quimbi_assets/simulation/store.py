@@ -58,17 +58,11 @@ TABLES = ("orders", "order_items", "support_tickets", "labels")
 
 @dataclass(frozen=True)
 class SimulatedStore:
-    """A simulated store in memory.
+    """A simulated store in memory: tables with the columns that `quimbi load` reads, times in UTC, and the truth.
 
-    Parameters
-    ----------
-    orders, order_items, support_tickets : DataFrame
-        The columns that `quimbi load` reads; times are UTC.
-    labels : DataFrame of shape (n_customers, 11)
-        ``customer_id``, ``archetype``, and per planted axis the customer's state (null where too few orders or
-        tickets show it).
-    customers : DataFrame, optional
-        ``customer_id`` and ``email``, where tickets are keyed by something else than ``customer_id``.
+    ``labels``, shape (n_customers, 11): ``customer_id``, ``archetype``, and per planted axis the customer's state (null
+    where too few orders or tickets show it). ``customers``: ``customer_id`` and ``email``, where tickets are keyed by
+    something else than ``customer_id``.
     """
 
     orders: pd.DataFrame
@@ -93,7 +87,7 @@ class StoreOptions(TypedDict, total=False):
 
 
 def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> SimulatedStore:
-    """Simulate a store in memory.
+    """Simulate a store in memory; a ValueError if the number of customers or an option is out of range.
 
     Parameters
     ----------
@@ -102,7 +96,7 @@ def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> Simulat
     seed : int, default 0
         Same seed, same store. With another `n_customers`, the customers both have are the same.
     n_years : float, default 3
-        Length of history in years, at least 2.
+        At least 2.
     progress : callable, optional
         Called as ``progress(done, total)`` in customers.
     end_date : date or str, default 2025-12-31
@@ -120,13 +114,6 @@ def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> Simulat
         How tickets name their customer: ``customer_id``; ``email`` (they carry nothing else); ``helpdesk`` (an id of
         the helpdesk's own, and the e-mail). With the latter two there is a table ``customers``.
 
-    Raises
-    ------
-    ValueError
-        If `n_customers`, `n_years`, `end_date`, `time_zone`, `seed` or the slow-down is out of range.
-
-    Examples
-    --------
     >>> store = simulate_store(50, seed=1)
     >>> len(store.labels), store.orders["order_id"].is_unique
     (50, True)

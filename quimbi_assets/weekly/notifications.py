@@ -70,14 +70,9 @@ def choose_notifications(
     """Decide of every alerted customer of a week whether the store is told of them.
 
     ``alerts``: ``customer_id``, ``alert``, ``lifetime_value``, ``churn_risk_score``; ``named_before``: the last week
-    before this one in which each was named.
-
-    Returns
-    -------
-    DataFrame, a row an alert
-        ``customer_id``, ``alert``, ``priority`` (risk times value; where the risk is not known, value), ``held_out``,
-        ``repeated``, ``named``; by descending priority. At most ``MOST_NAMED`` are named, all of them newly at
-        risk, none held out, none repeated.
+    before this one in which each was named. Returned is a row an alert, by descending ``priority`` (risk times value;
+    where the risk is not known, value): ``customer_id``, ``alert``, ``priority``, ``held_out``, ``repeated``,
+    ``named``. At most ``MOST_NAMED`` are named, all of them newly at risk, none held out, none repeated.
     """
     alerted = alerts.reset_index(drop=True)
     ids = alerted["customer_id"].astype(str)

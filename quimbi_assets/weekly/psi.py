@@ -34,8 +34,6 @@ def population_stability(reference: Array, current: Array, n_reference: int, n_c
     ----------
     B. Yurdakul, Statistical properties of the population stability index (2018).
 
-    Examples
-    --------
     >>> round(population_stability(np.array([0.5, 0.5]), np.array([0.8, 0.2]), 10**9, 10**9), 3)
     0.416
     """

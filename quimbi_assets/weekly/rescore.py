@@ -62,21 +62,12 @@ def moves_table(
 class Movement:
     """How n customers of the newer of two snapshots moved, before it is known what is noise; arrays of shape (n,).
 
-    Parameters
-    ----------
-    segments : mapping of axis to list of str
-        Ids of the newer models' segments; under ``archetype``, which comes last, those of archetypes. Codes are
-        places in these lists.
-    dominant, stable : mapping of axis to ndarray of int
-        Codes of dominant segments, and of those they were stable in before.
-    drift, lead : mapping of axis to ndarray
-        How far they moved (0-1; NaN where not known), by how much their dominant segment outweighs the stable one.
-    by_model : DataFrame
-        Migrations that a change of models made (``moves_table``).
-    lapsed_before : ndarray of bool
-        As the comparison before had it.
-    acted_score : ndarray
-        Drift of the farthest migration that an order caused; empty until migrations are known.
+    By axis: ``segments``, ids of the newer models' segments (under ``archetype``, which comes last, those of
+    archetypes), in which codes are places; codes of the ``dominant`` segments, and of those they were ``stable`` in
+    before; ``drift``, how far they moved (0-1; NaN where not known); ``lead``, by how much their dominant segment
+    outweighs the stable one. ``by_model`` are migrations that a change of models made (``moves_table``);
+    ``lapsed_before`` is as the comparison before had it; ``acted_score``, the drift of the farthest migration that an
+    order caused, is empty until migrations are known.
     """
 
     customers: pd.Index
