@@ -28,6 +28,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
 
     resources = {
         "store": StoreDatabase(),
+        "database": runs.run_database,
         "tables": tables,
         "tracking": MlflowTracking(),
         "claude": Claude(),

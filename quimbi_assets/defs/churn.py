@@ -18,10 +18,11 @@ from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.instants import to_instant
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_churn
 from quimbi_assets.resources.parquet_io import CHURN_KEY, ParquetTables
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 
 CHECK = "risk_is_calibrated"
@@ -58,7 +59,7 @@ class ChurnOptions(dg.Config):
 def churn_model(
     context: dg.AssetExecutionContext,
     config: ChurnOptions,
-    store: StoreDatabase,
+    database: dg.ResourceParam[Database],
     tracking: MlflowTracking,
     tables: dg.ResourceParam[ParquetTables],
     progress: dg.ResourceParam[Progress],
@@ -78,7 +79,7 @@ def churn_model(
     picture = draw_calibration(fit.evaluation)
     mlflow, tags = tracking.tracking(), {"dagster_run_id": context.run_id}
     logged = log_churn(mlflow, store_id, fit, str(end), tags, picture)
-    choose_versions(store.database(), store_id, {CHURN: logged.choice()})
+    choose_versions(database, store_id, {CHURN: logged.choice()})
     summary, evaluation = _summary(fit, logged), fit.evaluation
     status = WEAK if evaluation.weak_reason else ACTIVE
     at_fit = TableFacts(end, status, evaluation.weak_reason, run_id=context.run_id, model_version=logged.version)

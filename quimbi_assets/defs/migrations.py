@@ -25,7 +25,7 @@ from quimbi_assets.defs.partitions import (
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.reports import log_pictures
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.parquet_io import ParquetTables
@@ -60,13 +60,13 @@ CHECK = "population_as_at_the_fit"
 def migrations(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[ParquetTables],
-    store: StoreDatabase,
+    database: dg.ResourceParam[Database],
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
     """Compare the partitions' weeks with those before them, oldest first."""
     reasons: dict[str, str] = {}
-    database, mlflow = store.database(), tracking.tracking()
+    mlflow = tracking.tracking()
     for store_id, weeks in weeks_by_store(context).items():
         history = tables.required_history(store_id)
         for number, week in enumerate(weeks):

@@ -18,10 +18,11 @@ from quimbi_assets.defs.model_facts import CHECKS, fit_events, model_summary
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, ParquetTables
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.resources.workers import workers
@@ -62,7 +63,7 @@ def models(
     context: dg.AssetExecutionContext,
     config: ModelOptions,
     tables: dg.ResourceParam[ParquetTables],
-    store: StoreDatabase,
+    database: dg.ResourceParam[Database],
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
@@ -71,7 +72,7 @@ def models(
     selected = [name for name in AXES if axis_key("models", name) in context.selected_asset_keys]
     measured = {name: tables.required(axis_key("features", name), store_id) for name in selected}
     active = {name: table for name, table in measured.items() if table.facts.inactive_reason is None}
-    database, mlflow = store.database(), tracking.tracking()
+    mlflow = tracking.tracking()
     options, chosen = FitOptions(**dict(config)), {}
     instants = {name: str(table.facts.at) for name, table in active.items()}
     before = models_before(database, mlflow.registry, store_id, instants)

@@ -15,8 +15,9 @@ from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
 from quimbi_assets.naming.conversation import Conversation, Named
 from quimbi_assets.naming.plan import NamePlan, decide_names
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.dagster_resources import MlflowTracking, StoreDatabase
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.reports import checks_table, log_naming
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.run_lock import one_of_places
 from quimbi_assets.resources.postgres.tables.naming import read_answers, write_answer
 
@@ -64,7 +65,7 @@ def name_store(
     plans: Mapping[str, NamePlan],
     options: NamingOptions,
     claude: Claude,
-    store: StoreDatabase,
+    database: Database,
     tracking: MlflowTracking,
     tell: Callable[[str], None],
 ) -> StoreNaming:
@@ -74,17 +75,17 @@ def name_store(
         return StoreNaming(model, {n: decide_names(plan, {}) for n, plan in plans.items()}, warning=BY_CHOICE)
     wanted = {name: plan.brief for name, plan in plans.items() if plan.wants_model}
     digests = {name: brief.digest(model, PROMPT_VERSION) for name, brief in wanted.items()}
-    before = read_answers(store.database(), store_id, digests.values())
+    before = read_answers(database, store_id, digests.values())
     unknown = {name: brief for name, brief in wanted.items() if digests[name] not in before}
     missing = claude.missing() if unknown else None
     answers: dict[str, Conversation] = {}
     if unknown and missing is None:
-        with one_of_places(store.database(), "Claude", PLACES, tell):
+        with one_of_places(database, "Claude", PLACES, tell):
             answers = claude.name_axes(unknown, model)
     answers = {name: answer for name, answer in answers.items() if answer.failure or answer.usage.calls}
     for name, answer in answers.items():
         if answer.usage.calls:
-            write_answer(store.database(), store_id, digests[name], name, model, answer, run_id)
+            write_answer(database, store_id, digests[name], name, model, answer, run_id)
     if any(answer.usage.calls for answer in answers.values()):
         log_naming(tracking.tracking(), store_id, run_id, model, answers)
     proposed: dict[str, Named] = {name: before[digest] for name, digest in digests.items() if digest in before}

@@ -21,8 +21,8 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
-from quimbi_assets.resources.dagster_resources import Progress, StoreDatabase
-from quimbi_assets.resources.postgres.run_lock import RunLock
+from quimbi_assets.resources.dagster_resources import Progress
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import drift, stores
 from quimbi_assets.resources.slack import Slack, escaped
 from quimbi_assets.weekly.notifications import NotificationPolicy, choose_notifications, notification_text
@@ -46,25 +46,22 @@ NOBODY = "not sent: nobody is newly at risk"
 @retried
 def notifications(
     context: dg.AssetExecutionContext,
-    store: StoreDatabase,
+    database: dg.ResourceParam[Database],
     slack: Slack,
-    run_lock: dg.ResourceParam[RunLock],
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
     """Choose, record and send the partitions' notifications, oldest week first."""
     for store_id, weeks in weeks_by_store(context).items():
         for week in weeks:
-            run_lock.require()
             progress.step(f"notifications of {week}", 0.97)
-            metadata = _week(store_id, week, store, slack, pd.Timestamp.now("UTC"))
+            metadata = _week(store_id, week, database, slack, pd.Timestamp.now("UTC"))
             context.add_asset_metadata(metadata, NOTICES_KEY, store_week_key(store_id, week))
     yield dg.MaterializeResult(asset_key=NOTICES_KEY)
 
 
 def _week(
-    store_id: str, week: date, store: StoreDatabase, slack: Slack, now: pd.Timestamp
+    store_id: str, week: date, database: Database, slack: Slack, now: pd.Timestamp
 ) -> dict[str, dg.MetadataValue]:
-    database = store.database()
     planned = next(one for one in stores.planned_stores(database) if one.store_id == store_id)
     policy = NotificationPolicy(planned.plan.repeat_after_weeks, planned.plan.holdout_share)
     alerts, flows = drift.read_alerts(database, store_id, week)

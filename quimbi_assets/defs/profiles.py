@@ -26,11 +26,10 @@ from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetype
 from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, ProfileContext, profile_batches
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import scores_from_table
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
 from quimbi_assets.resources.parquet_io import CHURN_KEY, ParquetTables
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication, publish_reasons, read_lineages
 from quimbi_assets.resources.postgres.tables.segments import read_archetypes
 from quimbi_assets.resources.publishing import churn_model, publish
@@ -57,18 +56,17 @@ MOST_ROWS = 20_000
 def customer_profiles(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[ParquetTables],
-    store: StoreDatabase,
+    database: dg.ResourceParam[Database],
     tracking: MlflowTracking,
-    run_lock: dg.ResourceParam[RunLock],
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
     """Assemble the profiles of the partition's store and publish the run's result with them."""
-    store_id, database, registry = context.partition_key, store.database(), tracking.tracking().registry
+    store_id, registry = context.partition_key, tracking.tracking().registry
     progress.step("assembling profiles", 0.8)
     latest, history = _latest(tables, store_id), tables.required_history(store_id)
     aligned = align(latest, context.run_id)
     if aligned is None:
-        publish_reasons(database, store_id, axis_states(latest, {}), run_lock.holds_lock)
+        publish_reasons(database, store_id, axis_states(latest, {}))
         raise dg.Failure("no axis is active for this store: there is nothing to profile")
     instant = zoned(aligned.at)
     before = read_archetypes(database, store_id, pd.Timestamp(instant))
@@ -94,7 +92,7 @@ def customer_profiles(
         model_versions=aligned.versions | ({} if isinstance(churn, str) else {CHURN: churn.version}),
         lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
-    publish(database, registry, publication, run_lock.holds_lock)
+    publish(database, registry, publication)
     yield from batches.events(aligned, archetypes())
 
 

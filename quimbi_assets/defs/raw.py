@@ -18,8 +18,9 @@ from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
 from quimbi_assets.ingest.policy import Report, dropped_line
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.parquet_io import RAW, ParquetTables
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.reading import canonical_rows
 from quimbi_assets.resources.workers import warm_up
 
@@ -50,7 +51,7 @@ def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
 def raw(
     context: dg.AssetExecutionContext,
     tables: dg.ResourceParam[ParquetTables],
-    store: StoreDatabase,
+    database: dg.ResourceParam[Database],
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
@@ -58,7 +59,7 @@ def raw(
     progress.step("reading orders", 0.02)
     store_id = context.partition_key
     tracking.begin_imports()
-    with canonical_rows(store.database(), store_id, warm_up) as rows:
+    with canonical_rows(database, store_id, warm_up) as rows:
         table_facts = TableFacts(run_id=context.run_id, store=rows.store, changed_at=rows.changed_at)
         checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
     if line := dropped_line(rows.report):

@@ -13,9 +13,9 @@ from typing import Any
 
 import dagster as dg
 
-from quimbi_assets.defs.partitions import STORE_TAG, STORES
+from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
-from quimbi_assets.resources.postgres.database import is_transient, open_database
+from quimbi_assets.resources.postgres.database import Database, is_transient, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 
 PARTITION_TAG = "dagster/partition"
@@ -38,6 +38,15 @@ def run_lock(context: dg.InitResourceContext) -> Iterator[RunLock]:
             instance.add_run_tags(run.run_id, {STORE_TAG: stores[0]})
         lock.take(stores, tell=context.log.info)
         yield lock
+
+
+@dg.resource(
+    description="The store's database, written only while the run has the right to.", required_resource_keys={RUN_LOCK}
+)
+def run_database(context: dg.InitResourceContext) -> Database:
+    """Return the database as the run may use it: not any more once its stores may be another run's."""
+    run_lock: RunLock = context.resources.run_lock
+    return run_lock.guarded(open_database())
 
 
 def stores_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str]:

@@ -21,9 +21,10 @@ from quimbi_assets.naming.plan import CurrentNames, NamePlan, plan_names
 from quimbi_assets.naming.rows import segment_rows
 from quimbi_assets.pipeline import dominant_counts, sampled_features
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.registry import LoadedModel
 from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.naming import read_given_names
 
 CHECK = "names_unique_and_counts_whole"
@@ -50,7 +51,7 @@ def segments(
     context: dg.AssetExecutionContext,
     config: NamingOptions,
     tables: dg.ResourceParam[ParquetTables],
-    store: StoreDatabase,
+    database: dg.ResourceParam[Database],
     tracking: MlflowTracking,
     claude: Claude,
     progress: dg.ResourceParam[Progress],
@@ -63,13 +64,13 @@ def segments(
     versions = {name: str(scored[name].facts.model_version) for name in active}
     serving = tracking.tracking().registry.load_versions(store_id, versions)
     progress.step("naming segments", 0.75)
-    plans = _plans(tables, store_id, serving, scored, read_given_names(store.database(), store_id, active))
+    plans = _plans(tables, store_id, serving, scored, read_given_names(database, store_id, active))
 
     def tell(line: str) -> None:
         context.log.warning(line)
         progress.warn(line)
 
-    naming = name_store(store_id, context.run_id, plans, config, claude, store, tracking, tell)
+    naming = name_store(store_id, context.run_id, plans, config, claude, database, tracking, tell)
     if naming.warning:
         tell(naming.warning)
     now = pd.Timestamp.now("UTC")

@@ -24,8 +24,9 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
+from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_week, read_weeks
 from quimbi_assets.resources.week_models import models_of_week
 from quimbi_assets.weekly.rows import history_rows
@@ -70,12 +71,12 @@ def snapshots(
     context: dg.AssetExecutionContext,
     config: SnapshotOptions,
     tables: dg.ResourceParam[ParquetTables],
-    store: StoreDatabase,
+    database: dg.ResourceParam[Database],
     tracking: MlflowTracking,
     progress: dg.ResourceParam[Progress],
 ) -> Iterator[StageEvent]:
     """Make the snapshots of the partitions' weeks, oldest first."""
-    database, n_rows, n_customers = store.database(), 0, 0
+    n_rows, n_customers = 0, 0
     for store_id, weeks in weeks_by_store(context).items():
         history = tables.required_history(store_id)
         for number, week in enumerate(weeks):
@@ -88,7 +89,7 @@ def snapshots(
             changed = publish_week(database, store_id, week, made.rows())
             context.add_asset_metadata(made.metadata(changed), SNAPSHOTS_KEY, store_week_key(store_id, week))
             n_rows, n_customers = n_rows + made.n_rows, n_customers + then.n_customers
-        _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), tables, store)
+        _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), tables, database)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)
     yield rule_check(SNAPSHOTS_KEY, CHECK, n_rows == n_customers, "Every customer has one row a week.", rows=n_rows)
 
@@ -134,11 +135,11 @@ class _Snapshot:
         )
 
 
-def _thin(store_id: str, made: list[date], retention: Retention, tables: ParquetTables, store: StoreDatabase) -> None:
+def _thin(store_id: str, made: list[date], retention: Retention, tables: ParquetTables, database: Database) -> None:
     """Drop the snapshots that are not kept any more; what was asked for just now stays until the next time."""
-    old = [week for week in weeks_to_drop(read_weeks(store.database(), store_id), retention) if week not in made]
+    old = [week for week in weeks_to_drop(read_weeks(database, store_id), retention) if week not in made]
     if old:
-        drop_weeks(store.database(), store_id, old)
+        drop_weeks(database, store_id, old)
         for week in old:
             for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
                 tables.drop(key, store_id, week)

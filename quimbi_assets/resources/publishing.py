@@ -5,7 +5,7 @@ Belongs here: what takes both systems. Does not: SQL (``postgres``), calls of ML
 The tables are the truth. Killed between the two, MLflow's pages show the version before until the next publication.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -15,11 +15,9 @@ from quimbi_assets.resources.postgres.tables.promotions import keep_for_past, ma
 from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run
 
 
-def publish(
-    database: Database, registry: ModelRegistry, publication: Publication, holds_lock: Callable[[], bool]
-) -> None:
+def publish(database: Database, registry: ModelRegistry, publication: Publication) -> None:
     """Publish a run's result and let MLflow follow; where ``publish_run`` raises, nothing is published."""
-    publish_run(database, publication, holds_lock)
+    publish_run(database, publication)
     follow(database, registry, publication.store_id)
 
 

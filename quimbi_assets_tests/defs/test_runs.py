@@ -45,6 +45,7 @@ def test_no_asset_is_made_without_the_right_to_run_its_store():
     resources = definitions.get_repository_def().get_top_level_resources()
     holding = {name for name, resource in resources.items() if RUN_LOCK in resource.required_resource_keys}
     assert [one.op.name for one in definitions.assets if not one.required_resource_keys & {RUN_LOCK, *holding}] == []
+    assert [one.op.name for one in definitions.assets if "store" in one.required_resource_keys] == []
 
 
 def test_a_run_holds_its_store_from_the_first_step_to_the_end_and_is_tagged(instance, database):

@@ -130,7 +130,6 @@ class Shop:
                 segments={AXIS: rows},
                 lineage=lineage,
             ),
-            holds_lock=lambda: True,
         )
         return loaded.version
 

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -91,10 +92,20 @@ class RunLock:
         except psycopg2.Error:
             return False
 
+    def guarded(self, database: Database) -> Database:
+        """Return the database as the run may use it: no transaction commits once the right to its stores was lost.
+
+        StoreBusyError is raised instead, by those that only read too.
+        """
+        return _Guarded(*astuple(database), run_lock=self)
+
     def require(self) -> None:
         """Go on only with the right to; StoreBusyError if it was lost."""
         if not self.holds_lock():
-            raise lost(", ".join(sorted(self._taken)))
+            raise StoreBusyError(
+                f"store {', '.join(sorted(self._taken))}: the database ended this run's session, and another run may "
+                "have begun since; nothing was published, run it again"
+            )
 
     def _holder(self, store_id: str) -> str:
         """Name who runs a store: process, since when, which run."""
@@ -108,12 +119,17 @@ class RunLock:
         return f"process {process} since {hour if day == today else f'{day} {hour}'} UTC{run}"
 
 
-def lost(store_id: str) -> StoreBusyError:
-    """Return the error of a run that has lost its right to the store."""
-    return StoreBusyError(
-        f"store {store_id}: the database ended this run's session, and another run may have begun since; "
-        "nothing was published, run it again"
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Guarded(Database):
+    """A database whose transactions end with the question whether ``run_lock`` is still held."""
+
+    run_lock: RunLock
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        with super().transaction() as cursor:
+            yield cursor
+            self.run_lock.require()
 
 
 def this_process() -> str:

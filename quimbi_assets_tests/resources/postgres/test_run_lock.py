@@ -7,11 +7,13 @@ import threading
 import time
 from contextlib import closing
 
+import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError, StoreBusyError
 from quimbi_assets.resources.postgres import run_lock
 from quimbi_assets.resources.postgres.run_lock import RunLock, one_of_places, runs_with_session, this_process
+from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, read_promotions
 
 RUN = "1a2b3c4d-0000-4000-8000-000000000000"
 HOLD = """
@@ -130,6 +132,20 @@ def test_a_lost_connection_is_noticed_and_not_mended(database):
         with closing(RunLock(database)) as other:
             other.take(["lock-a"])
         assert not lock.holds_lock()
+
+
+def test_a_run_that_lost_its_store_writes_nothing_any_more(database):
+    choice = Choice("1", pd.Timestamp("2024-06-01"), "first model")
+    with closing(RunLock(database, RUN)) as lock:
+        lock.take(["lock-a"])
+        guarded = lock.guarded(database)
+        choose_versions(guarded, "lock-a", {"held": choice})
+        ((pid, *_),) = session_of(database, RUN)
+        ask(database, "SELECT pg_terminate_backend(%s)", pid)
+        until(lambda: not session_of(database, RUN))
+        with pytest.raises(StoreBusyError, match="store lock-a: the database ended this run's session"):
+            choose_versions(guarded, "lock-a", {"lost": choice})
+    assert read_promotions(database, "lock-a").chosen() == {"held": "1"}
 
 
 def test_the_session_is_idle_and_holds_no_transaction_open(database):

@@ -21,7 +21,6 @@ from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.instants import Instant, to_instant
 from quimbi_assets.resources.postgres.copy import behind, copy_frame, lock, upsert
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.run_lock import lost
 from quimbi_assets.resources.postgres.tables.promotions import mark_published
 
 PERSONS_NAMES = """
@@ -94,10 +93,9 @@ class Published(NamedTuple):
     model_versions: dict[str, str]
 
 
-def publish_run(database: Database, publication: Publication, holds_lock: Callable[[], bool]) -> None:
+def publish_run(database: Database, publication: Publication) -> None:
     """Publish a run's result: readers see what was there until all of it is, and if anything fails they go on so.
 
-    Whether the run still has the right to run the store (``run_lock``) is asked last; StoreBusyError if it has not.
     ValueError if the profiles are of other versions than the figures or segments of an axis then are, or of one that
     nobody chose (``promotions.choose_versions``): what people would see would not belong together.
     """
@@ -114,21 +112,15 @@ def publish_run(database: Database, publication: Publication, holds_lock: Callab
         mark_published(cursor, store_id, number, publication.model_versions)
         _replace_profiles(cursor, store_id, publication.profiles)
         _replace(cursor, "archetypes", "store_id", store_id, {store_id: publication.archetypes()})
-        if not holds_lock():
-            raise lost(store_id)
 
 
-def publish_reasons(
-    database: Database, store_id: str, axes: Mapping[str, AxisState], holds_lock: Callable[[], bool]
-) -> None:
+def publish_reasons(database: Database, store_id: str, axes: Mapping[str, AxisState]) -> None:
     """Publish why no axis of a store is active, for people who look; what an earlier run published stays as it is."""
     with database.transaction() as cursor:
         lock(cursor, f"publication:{store_id}")
         cursor.execute("SELECT EXISTS (SELECT FROM quimbi.publications WHERE store_id = %s)", (store_id,))
         if not cursor.fetchone()[0]:
             _write_axes(cursor, store_id, axes)
-        if not holds_lock():
-            raise lost(store_id)
 
 
 def read_publication(database: Database, store_id: str) -> Published | None:

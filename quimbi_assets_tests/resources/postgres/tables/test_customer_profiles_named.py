@@ -18,7 +18,7 @@ VIEW = "SELECT * FROM quimbi.customer_profiles_named WHERE store_id = %s AND cus
 def publish(database, store_id, n=3, rows=None, **changes):
     choices = {axis: Choice(version, pd.Timestamp("2024-06-01"), "passed") for axis, version in VERSIONS.items()}
     choose_versions(database, store_id, choices)
-    publish_run(database, publication(store_id, VERSIONS, rows or [profiles(n, VERSIONS)], **changes), lambda: True)
+    publish_run(database, publication(store_id, VERSIONS, rows or [profiles(n, VERSIONS)], **changes))
 
 
 def one(database, store_id, customer_id="c0001"):

@@ -1,12 +1,14 @@
 """A run's result appears at once or not at all, and readers never see a mixture."""
 
 import threading
+from contextlib import closing
 from functools import partial
 
 import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError, StoreBusyError
+from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, keep_for_past, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import (
@@ -37,7 +39,7 @@ END = pd.Timestamp("2024-06-01")
 
 def publish(database, store_id, versions=FIRST, batches=None, **changes):
     choose_versions(database, store_id, {axis: Choice(v, END, "passed") for axis, v in versions.items()})
-    publish_run(database, publication(store_id, versions, batches, **changes), holds_lock=lambda: True)
+    publish_run(database, publication(store_id, versions, batches, **changes))
 
 
 def customers(database, store_id):
@@ -113,17 +115,17 @@ def test_before_its_first_run_a_store_has_nothing(database):
 
 def test_why_no_axis_is_active_is_published_unless_an_earlier_run_was(database):
     reasons = {"a": AxisState("inactive", "too few orders")}
-    publish_reasons(database, "reasons", reasons, lambda: True)
+    publish_reasons(database, "reasons", reasons)
     axes, found = read_segments(database, "reasons")
     assert axes[["axis_name", "status", "reason"]].values.tolist() == [["a", "inactive", "too few orders"]]
     assert found.empty
     assert read_publication(database, "reasons") is None
     publish(database, "reasons-later")
     before = everything(database, "reasons-later")
-    publish_reasons(database, "reasons-later", reasons, lambda: True)
+    publish_reasons(database, "reasons-later", reasons)
     assert everything(database, "reasons-later") == before
     with pytest.raises(StoreBusyError):
-        publish_reasons(database, "reasons-lost", reasons, lambda: False)
+        publish_reasons(lost(database, "reasons-lost"), "reasons-lost", reasons)
 
 
 def test_the_next_publication_ends_what_was_current_where_it_begins(database):
@@ -186,10 +188,10 @@ def test_profiles_of_other_versions_than_the_segments_are_refused(database):
     chosen = everything(database, "mixed")
     only_a = {"axes": {"a": axis_state("2")}, "segments": {"a": segments("mixed", "a", "2")}}
     with pytest.raises(ValueError, match=r"other model versions than what is published of b; publish these axes"):
-        publish_run(database, publication("mixed", versions, **only_a), holds_lock=lambda: True)
+        publish_run(database, publication("mixed", versions, **only_a))
     without_names = {"segments": {"a": segments("mixed", "a", "2")}}
     with pytest.raises(ValueError, match="published of b"):
-        publish_run(database, publication("mixed", versions, **without_names), holds_lock=lambda: True)
+        publish_run(database, publication("mixed", versions, **without_names))
     assert everything(database, "mixed") == chosen
     assert chosen | {"promotions": before["promotions"]} == before
 
@@ -217,6 +219,13 @@ def test_why_a_fit_is_held_back(database):
     assert read_held_reasons(database, "held") == {"a": "3 % would move"}
 
 
+def lost(database, store_id):
+    """The database as a run uses it that has lost its right to the store."""
+    with closing(RunLock(database)) as lock:
+        lock.take([store_id])
+    return lock.guarded(database)
+
+
 def failing(*batches):
     yield from batches
     raise KeyError("enough")
@@ -233,8 +242,9 @@ def test_a_failure_leaves_everything_as_it_was(database, case):
     broken = good.append_column("evidence", [["{not json"] * 3])
     made = {"not JSON": [broken], "late": [good, broken, good], "maker fails": failing(good, good)}
     batches = made.get(case, [good])
+    within = lost(database, store_id) if case == "lost the lock" else database
     with pytest.raises(Exception, match=r"json|enough|duplicate key|nothing was published, run it again"):
-        publish_run(database, publication(store_id, second, batches), lambda: case != "lost the lock")
+        publish_run(within, publication(store_id, second, batches))
     assert everything(database, store_id) == before
 
 
