@@ -284,7 +284,7 @@ class History:
         return Frames(*(table.to_pandas(strings_to_categorical=False) for table in tables.values()))
 
     def visible(self, name: str) -> pa.Table:
-        """Return the visible ``orders`` (with ``refund``) or ``items`` of a bounded number of customers."""
+        """Return visible ``orders`` (with ``refund``), ``items`` or ``tickets`` of a bounded number of customers."""
         return self._rows(_compiled(f"visible {name}"))
 
     def events(self) -> Iterator[pa.RecordBatch]:
@@ -402,6 +402,7 @@ _QUESTIONS = {
     ),
     "visible orders": lambda: visible_orders().select(*CANONICAL["raw_orders"], "refund"),
     "visible items": lambda: visible_items().select(*CANONICAL["raw_items"]),
+    "visible tickets": lambda: visible_tickets().select(*CANONICAL["raw_tickets"]),
     "events": lambda: (
         orders_before()
         .select("customer_id", "order_date", "total_price")

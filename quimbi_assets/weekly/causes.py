@@ -15,64 +15,104 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from quimbi_assets.history import History
+from quimbi_assets.ingest.canonical import CANONICAL
 
 ACTED, SILENT, CORRECTED, MODEL = "acted", "silent", "corrected", "model"
 NEW = "new"
 """Of a customer who was not there before: nothing to compare with."""
+DIGESTS = ("digest", "ticket_digest")
+"""Columns of digests: of a customer's orders, lines and refunds, and of their tickets (0: none)."""
 ORDER_COLUMNS = ("order_date", "order_date_local", "total_price", "discount_amount", "source")
 LINE_COLUMNS = ("product_id", "category", "quantity", "price")
+TICKET_COLUMNS = tuple(name for name in CANONICAL["raw_tickets"] if name not in ("ticket_id", "customer_id"))
 CENTS = 1e4
 """Refunds are compared to a hundredth of a cent: sums of binary fractions differ in their last digits."""
 
 
-def causes(then: pd.Series, recomputed: pd.Series, newer: pd.Series) -> NDArray[np.str_]:
+def causes(then: pd.DataFrame, recomputed: pd.DataFrame, newer: pd.DataFrame) -> NDArray[np.str_]:
     """Return the cause of whatever each customer moved between two instants, shape (n,).
 
-    Digests as of the older instant, as they were ``then`` and ``recomputed`` from today's rows, and of n customers as
-    of the ``newer`` one. ``new``: not known then, nor by today's rows. ``corrected``: what is recorded of them up to
-    the older instant has changed since (also where they acted besides: what did what can then not be told). ``acted``:
-    an order or a dated refund came in between. ``silent``: nothing did but time.
+    Digests (columns of ``DIGESTS``) as of the older instant, as they were ``then`` and ``recomputed`` from today's
+    rows, and of n customers as of the ``newer`` one. ``new``: not known then, nor by today's rows. ``corrected``: what
+    is recorded of them up to the older instant has changed since (also where they acted besides: what did what can then
+    not be told). ``acted``: an order, a dated refund or a ticket came in between, or what became of a ticket.
+    ``silent``: nothing did but time.
 
-    >>> digests = [pd.Series(d, dtype="uint64") for d in ({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2, "c": 4},
-    ...                                                   {"a": 1, "b": 5, "c": 4, "d": 6})]
+    Notes
+    -----
+    Snapshots taken before digests of tickets were kept have none: their tickets were then what today's rows say.
+
+    >>> then, recomputed = {"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2, "c": 4}
+    >>> newer = {"a": 1, "b": 5, "c": 4, "d": 6}
+    >>> digests = [pd.DataFrame({"digest": side}, dtype="uint64") for side in (then, recomputed, newer)]
     >>> causes(*digests).tolist()
     ['silent', 'acted', 'corrected', 'new']
     """
-    # UInt64 before a missing customer turns the digests into floats, which would lose their last digits.
-    old, again = (side.astype("UInt64").reindex(newer.index) for side in (then, recomputed))
-    known, known_now = old.notna().to_numpy(), again.notna().to_numpy()
-    same_past = known & known_now & (old == again).fillna(value=False).to_numpy(dtype=bool)
-    same = (again == newer.astype("UInt64")).fillna(value=False).to_numpy(dtype=bool)
-    cause = np.where(same_past, np.where(same, SILENT, ACTED), CORRECTED)
+    old, again, now = (_beside(side, newer.index) for side in (then, recomputed, newer))
+    known, known_now = (side["digest"].notna().to_numpy() for side in (old, again))
+    same_past = known & known_now & ~_differ(old, again).any(axis=1)
+    cause = np.where(same_past, np.where(_differ(again, now).any(axis=1), ACTED, SILENT), CORRECTED)
     return np.where(~known & ~known_now, NEW, cause)
 
 
-def customer_digests(history: History) -> pd.Series:
-    """Return a digest (uint64) of every customer's visible orders, lines and refunds, sorted by ``customer_id``.
+def only_wrote(cause: NDArray[np.str_], recomputed: pd.DataFrame, newer: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return who acted by tickets alone, given the digests and what ``causes`` made of them, shape (n,)."""
+    ordered = _differ(_beside(recomputed, newer.index), _beside(newer, newer.index))[:, 0]
+    return np.asarray((cause == ACTED) & ~ordered)
+
+
+def _beside(digests: pd.DataFrame, customers: pd.Index) -> pd.DataFrame:
+    """Return the digests of these customers, NA where not known.
+
+    UInt64 before a missing customer turns the digests into floats, which would lose their last digits.
+    """
+    return digests.reindex(columns=list(DIGESTS)).astype("UInt64").reindex(customers)
+
+
+def _differ(one: pd.DataFrame, other: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which digests are known on both sides, and not the same; shape (n, 2)."""
+    return np.asarray(one.ne(other).fillna(value=False).to_numpy(dtype=bool))
+
+
+def customer_digests(history: History) -> pd.DataFrame:
+    """Return digests (``DIGESTS``, uint64) of what is visible of every customer who ordered, by ``customer_id``.
 
     Of a bounded number of customers; equal for equal rows in any order, whoever else is there: the sum, modulo 2^64, of
     hashes of a customer's rows. A value that is not recorded contributes nothing.
     """
-    orders, lines = history.visible("orders"), history.visible("items")
-    hashes = np.concatenate(
-        [_hash(orders, ORDER_COLUMNS, orders["refund"]), _hash(lines, LINE_COLUMNS, lines["refund_amount"])]
+    orders, lines, tickets = (history.visible(name) for name in ("orders", "items", "tickets"))
+    of_orders = _summed(
+        [orders["customer_id"], lines["customer_id"]],
+        [
+            _hash(orders, "order_id", ORDER_COLUMNS, orders["refund"]),
+            _hash(lines, "order_id", LINE_COLUMNS, lines["refund_amount"]),
+        ],
     )
-    owners = pa.chunked_array([*orders["customer_id"].chunks, *lines["customer_id"].chunks], pa.string())
-    encoded = owners.combine_chunks().dictionary_encode()
+    of_tickets = _summed([tickets["customer_id"]], [_hash(tickets, "ticket_id", TICKET_COLUMNS)])
+    columns = (of_orders, of_tickets.reindex(of_orders.index, fill_value=np.uint64(0)))
+    return pd.DataFrame(dict(zip(DIGESTS, columns, strict=True)))
+
+
+def _summed(owners: list[pa.ChunkedArray], hashes: list[NDArray[np.uint64]]) -> pd.Series:
+    """Add up the hashes of each customer's rows, by customer."""
+    chunks = [chunk for column in owners for chunk in column.chunks]
+    encoded = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
     digests = np.zeros(len(encoded.dictionary), dtype=np.uint64)
-    np.add.at(digests, encoded.indices.to_numpy(), hashes)
-    customers = pd.Index(encoded.dictionary.to_pandas(), dtype="str", name="customer_id")
-    return pd.Series(digests, customers, name="digest").sort_index()
+    np.add.at(digests, encoded.indices.to_numpy(), np.concatenate(hashes))
+    return pd.Series(digests, pd.Index(encoded.dictionary.to_pandas(), dtype="str", name="customer_id")).sort_index()
 
 
-def _hash(rows: pa.Table, columns: tuple[str, ...], refund: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """Hash each row's order, refund and those of its columns that are not NULL; shape (n,)."""
-    total = _mixed(np.round(refund.fill_null(0.0).to_numpy() * CENTS) + 0.0)
+def _hash(
+    rows: pa.Table, key: str, columns: tuple[str, ...], refund: pa.ChunkedArray | None = None
+) -> NDArray[np.uint64]:
+    """Hash each row's key, refund and those of its columns that are not NULL; shape (n,)."""
+    cents = np.zeros(len(rows)) if refund is None else np.round(refund.fill_null(0.0).to_numpy() * CENTS) + 0.0
+    total = _mixed(cents)
     for position, name in enumerate(columns):
         column = rows[name]
         hashed = _texts(column) if pa.types.is_string(column.type) else _mixed(_numbers(column))
         total += np.where(column.is_valid().to_numpy(), _mix(hashed + np.uint64(position + 1)), np.uint64(0))
-    return _mix(total ^ _texts(rows["order_id"]))
+    return _mix(total ^ _texts(rows[key]))
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -3,8 +3,9 @@
 Belongs here: the comparison, migrations with hysteresis, its table at rest. Does not: why a customer moved
 (``causes``), what is noise (``noise``), whom the store is told of (``notifications``).
 
-A customer has a *stable segment* on every axis until they have moved clearly out of it: by an order, or by a silence
-that is unusual for them. Time that merely passes moves memberships, and their rows say so, but no stable segment.
+A customer has a *stable segment* on every axis until they have moved clearly out of it: by an order, a refund or a
+ticket, or by a silence that is unusual for them. Time that merely passes moves memberships, and their rows say so, but
+no stable segment.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,7 +87,7 @@ class PastComparison:
 
     @property
     def acted_score(self) -> Array:
-        """Drift of the farthest migration that an order caused."""
+        """Drift of the farthest migration that an act of theirs caused."""
         return self._numbers("acted_score")
 
     def drift_on(self, axis: str) -> Array | None:
@@ -169,7 +170,7 @@ def compare_snapshots(
     level = learn_surprisal(weeks)
     is_second = state is None or state.facts.older is None
     before = moved.surprisal_before > level if is_second else moved.lapsed_before
-    lapsed_now = lapsed(moved.cause, moved.surprisal, before, level)
+    lapsed_now = lapsed(moved.cause, moved.only_wrote, moved.surprisal, before, level)
     stable, moves = migrate(moved, lapsed_now, lead)
     moved = replace(moved, acted_score=acted_scores(moves, moved.customers, weak))
     acted = learn_acted(weeks_to_learn_from(compared, moved))
@@ -236,7 +237,7 @@ def migrate(moved: Movement, lapsed_now: Flags, lead: Mapping[str, float]) -> tu
 
 
 def acted_scores(moves: pd.DataFrame, customers: pd.Index, weak: frozenset[str]) -> Array:
-    """Return the drift of the farthest migration that an order caused, weak axes left out; 0 without; shape (n,)."""
+    """Return the drift of the farthest migration that an act caused, weak axes left out; 0 without; shape (n,)."""
     telling = moves[(moves["cause"] == ACTED) & ~moves["axis_name"].isin([*weak, ARCHETYPE])]
     farthest = telling.groupby("customer_id")["drift"].max()
     return farthest.reindex(customers).fillna(0.0).to_numpy(dtype=np.float64)

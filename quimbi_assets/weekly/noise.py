@@ -70,12 +70,20 @@ def surprisal(frequency: pd.DataFrame, closed: NDArray[np.bool_] | None = None) 
     return np.where(known, np.minimum(-np.log10(np.maximum(tail, 1e-300)), MOST), 0.0)
 
 
-def lapsed(cause: NDArray[np.str_], surprisals: Array, before: NDArray[np.bool_], level: float) -> NDArray[np.bool_]:
+def lapsed(
+    cause: NDArray[np.str_],
+    only_wrote: NDArray[np.bool_],
+    surprisals: Array,
+    before: NDArray[np.bool_],
+    level: float,
+) -> NDArray[np.bool_]:
     """Return who has lapsed by a week's end, given who had by its beginning, shape (n,).
 
-    Once lapsed (a surprisal above the level), a customer is so until they act, wherever the level moves to meanwhile.
+    Once lapsed (a surprisal above the level), a customer is so until they order or are refunded, wherever the level
+    moves to meanwhile. Who ``only_wrote`` ends no lapse by it, and begins none in that week.
     """
-    return np.asarray((before & (cause != ACTED)) | ((cause == SILENT) & (surprisals > level)), dtype=np.bool_)
+    stays = before & ((cause != ACTED) | only_wrote)
+    return np.asarray(stays | ((cause == SILENT) & (surprisals > level)), dtype=np.bool_)
 
 
 def closed_days(orders_a_day: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -118,7 +126,7 @@ class ComparedWeek(Protocol):
 
     @property
     def acted_score(self) -> Array:
-        """Drift of the farthest migration that an order caused, weak axes left out; 0 without."""
+        """Drift of the farthest migration that an act caused, weak axes left out; 0 without."""
 
     def drift_on(self, axis: str) -> Array | None:
         """Return how far each moved on an axis, NaN where not known; None if the axis was not there."""
@@ -129,7 +137,7 @@ class NoiseThresholds:
     """The thresholds of one store as of one week.
 
     ``lead``, by axis: how much more a customer must belong to another segment than to their stable one, 0.02 to 0.5.
-    ``surprisal``: beyond it a customer has lapsed, 1.3 to 6. ``acted``: drift beyond which what an order did is worth
+    ``surprisal``: beyond it a customer has lapsed, 1.3 to 6. ``acted``: drift beyond which what an act did is worth
     an alert, at least 0.5. They were learnt from ``n_weeks`` weeks, and from ``n_quiet`` customers' weeks among these
     in which nothing new happened.
     """
@@ -171,6 +179,6 @@ def _crossing_rates(week: ComparedWeek, levels: Array) -> Array:
 
 
 def learn_acted(weeks: Sequence[ComparedWeek]) -> float:
-    """Return the drift by orders that 99.75 % of customers' weeks do not exceed, at least 0.5."""
+    """Return the drift by acts that 99.75 % of customers' weeks do not exceed, at least 0.5."""
     scores = np.concatenate([np.empty(0), *(week.acted_score[week.cause != NEW] for week in weeks)])
     return max(float(np.quantile(scores, 1.0 - ACTED_RATE)), LEAST_MOVE) if len(scores) else LEAST_MOVE

@@ -1,4 +1,4 @@
-"""Whom the store is told of: customers who have lapsed and those whom an order moved far, and of these a few, in words.
+"""Whom the store is told of: customers who have lapsed and those whom an act moved far, and of these a few, in words.
 
 Belongs here: who gives rise to an alert, which of them a notification names, its text. Does not: sending anything.
 """
@@ -36,9 +36,9 @@ def decide_alerts(
     """Return which alert each customer gives rise to, None for most; shape (n,), as all arrays.
 
     ``newly_at_risk`` (cause: silent) in the week in which a silence becomes unusual for the customer, and not again
-    before they order; ``moved`` (cause: acted) where an order moved them (``acted_score``: the drift of the farthest
-    migration on an axis that is not weak) further than nearly all orders do (``level``). Moves that a changed model or
-    corrected data made are never an alert.
+    before they order; ``moved`` (cause: acted) where an order, a refund or a ticket moved them (``acted_score``: the
+    drift of the farthest migration on an axis that is not weak) further than nearly all do (``level``). Moves that a
+    changed model or corrected data made are never an alert.
     """
     alerts = np.full(len(cause), None, dtype=object)
     alerts[(cause == ACTED) & (acted_score >= level) & (acted_score > 0)] = MOVED
@@ -104,7 +104,7 @@ def notification_text(
 ) -> str:
     """Write the week's notification, plain lines with customers by id only.
 
-    Who is newly at risk (from ``choose_notifications``), and the largest migrations that orders or silence made
+    Who is newly at risk (from ``choose_notifications``), and the largest migrations that acts or silence made
     (``flows``, the largest first: ``axis``, ``from_name``, ``to_name``, ``cause``, ``customers``).
     """
     at_risk = chosen[chosen["alert"] == NEWLY_AT_RISK]
@@ -126,5 +126,5 @@ def notification_text(
 
 def _flow(flow: Mapping[str, Any]) -> str:
     start, end = (str(flow[f"{side}_name"] or flow[f"{side}_segment"]).replace("_", " ") for side in ("from", "to"))
-    why = "after an order" if flow["cause"] == ACTED else "fallen silent"
+    why = "after an order, a refund or a ticket" if flow["cause"] == ACTED else "fallen silent"
     return f"{flow['customers']:,} from {start} to {end} ({why})"

@@ -18,7 +18,7 @@ from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.history import History
 from quimbi_assets.pipeline import score_store
 from quimbi_assets.profiles.scores import N_ORDERS
-from quimbi_assets.weekly.causes import MODEL, causes, customer_digests
+from quimbi_assets.weekly.causes import DIGESTS, MODEL, causes, customer_digests, only_wrote
 from quimbi_assets.weekly.drift import Array, Ids, ScoredSnapshot, lead_over, measure_drift, scored
 from quimbi_assets.weekly.snapshot import SnapshotFacts, SnapshotPart, WeekModels
 
@@ -66,8 +66,8 @@ class Movement:
     archetypes), in which codes are places; codes of the ``dominant`` segments, and of those they were ``stable`` in
     before; ``drift``, how far they moved (0-1; NaN where not known); ``lead``, by how much their dominant segment
     outweighs the stable one. ``by_model`` are migrations that a change of models made (``moves_table``);
-    ``lapsed_before`` is as the comparison before had it; ``acted_score``, the drift of the farthest migration that an
-    order caused, is empty until migrations are known.
+    ``only_wrote`` says who acted by tickets alone; ``lapsed_before`` is as the comparison before had it;
+    ``acted_score``, the drift of the farthest migration that an act caused, is empty until migrations are known.
     """
 
     customers: pd.Index
@@ -78,6 +78,7 @@ class Movement:
     lead: Mapping[str, Array]
     by_model: pd.DataFrame
     cause: NDArray[np.str_]
+    only_wrote: Flags
     surprisal_before: Array
     surprisal: Array
     lapsed_before: Flags
@@ -103,7 +104,7 @@ class Movement:
             segments=parts[0].segments,
             by_model=pd.concat([part.by_model for part in parts], ignore_index=True),
             **{name: by_axis(name) for name in ("dominant", "stable", "drift", "lead")},
-            **{name: along(name) for name in ("cause", "surprisal_before", "surprisal", "lapsed_before")},
+            **{name: along(name) for name in ("cause", "only_wrote", "surprisal_before", "surprisal", "lapsed_before")},
         )
 
 
@@ -119,8 +120,8 @@ class Before:
     scored: ScoredSnapshot
     stable: Mapping[str, Ids]
     replaced: Mapping[str, Ids]
-    digests: pd.Series
-    recomputed: pd.Series
+    digests: pd.DataFrame
+    recomputed: pd.DataFrame
     surprisal: pd.Series
     lapsed: pd.Series
 
@@ -128,7 +129,7 @@ class Before:
     def nobody(cls, newer: ScoredSnapshot) -> "Before":
         """Return the older side of a store's first snapshot."""
         scores = {axis: score.part(slice(0, 0)) for axis, score in newer.scores.items()}
-        digests, numbers = pd.Series(dtype="uint64"), pd.Series(dtype="float64")
+        digests, numbers = pd.DataFrame(columns=list(DIGESTS), dtype="uint64"), pd.Series(dtype="float64")
         return cls(ScoredSnapshot(scores), {}, {}, digests, digests, numbers, numbers.astype(bool))
 
 
@@ -181,6 +182,7 @@ def measure_movement(
         was = of_newer(before.replaced, axis)
         rows = ~pd.isna(was)
         by_model.append(moves_table(customers[rows], axis, was[rows], stable[axis][rows], MODEL))
+    cause = causes(before.digests, before.recomputed, part.digests)
     return Movement(
         customers=customers,
         segments=segments,
@@ -189,7 +191,8 @@ def measure_movement(
         drift=measure_drift(before.scored, newer),
         lead={axis: lead_over(score, stable[axis]) for axis, score in newer.scores.items()},
         by_model=pd.concat(by_model, ignore_index=True),
-        cause=causes(before.digests, before.recomputed, part.digests),
+        cause=cause,
+        only_wrote=only_wrote(cause, before.recomputed, part.digests),
         surprisal_before=before.surprisal.reindex(customers).fillna(0.0).to_numpy(),
         surprisal=part.surprisal,
         lapsed_before=before.lapsed.reindex(customers, fill_value=False).to_numpy(dtype=bool),

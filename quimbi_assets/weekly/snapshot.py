@@ -26,7 +26,7 @@ from quimbi_assets.pipeline import ScoredPart, score_store
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.risk import risk_scores
 from quimbi_assets.profiles.scores import N_ORDERS
-from quimbi_assets.weekly.causes import customer_digests
+from quimbi_assets.weekly.causes import DIGESTS, customer_digests
 from quimbi_assets.weekly.drift import ARCHETYPE, Ids, ScoredSnapshot, with_archetypes
 from quimbi_assets.weekly.noise import LOOK_BACK_DAYS, RHYTHM_AXIS, closed_days, surprisal
 
@@ -87,13 +87,13 @@ class SnapshotPart:
     """Some of a snapshot's customers, n of them in ascending order of their ids.
 
     ``features``, by axis, indexed by customer: at least what any model of the axis may read, with ``n_orders``.
-    ``digests``: of what was recorded of each (``causes.customer_digests``). ``surprisal``, shape (n,): of their
-    silence. ``assigned``, by axis and under ``archetype``, shape (n,): dominant segment of each by the models of then,
-    None where it is not known.
+    ``digests``: of what was recorded of each (``causes.customer_digests``); without those of tickets in snapshots from
+    before there were any. ``surprisal``, shape (n,): of their silence. ``assigned``, by axis and under ``archetype``,
+    shape (n,): dominant segment of each by the models of then, None where it is not known.
     """
 
     features: Mapping[str, pd.DataFrame]
-    digests: pd.Series
+    digests: pd.DataFrame
     surprisal: NDArray[np.float64]
     assigned: Mapping[str, Ids]
 
@@ -109,7 +109,7 @@ class SnapshotPart:
         columns = {
             "customer_id": pa.array(customers, pa.string()),
             N_ORDERS: pa.array(n_orders.to_numpy(), pa.int64()),
-            "digest": pa.array(self.digests.to_numpy(), pa.uint64()),
+            **{name: pa.array(self.digests[name].to_numpy(), pa.uint64()) for name in DIGESTS},
             "surprisal": pa.array(self.surprisal),
             ASSIGNED: _struct({name: pa.array(ids, pa.string()) for name, ids in self.assigned.items()}),
         }
@@ -128,9 +128,9 @@ class SnapshotPart:
             for axis in rows.column_names
             if axis in AXES
         }
-        digests = pd.Series(rows["digest"].to_numpy(), customers, name="digest")
+        recorded = {name: rows[name].to_numpy() for name in DIGESTS if name in rows.column_names}
         assigned = {name: ids.astype(object) for name, ids in _fields(rows[ASSIGNED]).items()}
-        return cls(features, digests, rows["surprisal"].to_numpy(), assigned)
+        return cls(features, pd.DataFrame(recorded, customers), rows["surprisal"].to_numpy(), assigned)
 
 
 def _struct(fields: Mapping[str, pa.Array]) -> pa.StructArray:
@@ -183,7 +183,8 @@ def snapshot_schema(axes: Iterable[str]) -> pa.Schema:
     names = list(axes)
     of_axes = [(axis, pa.struct([(name, pa.float64()) for name in readable(axis)])) for axis in names]
     assigned = pa.struct([(name, pa.string()) for name in (*names, ARCHETYPE)])
-    plain = [("customer_id", pa.string()), (N_ORDERS, pa.int64()), ("digest", pa.uint64()), ("surprisal", pa.float64())]
+    digests = [(name, pa.uint64()) for name in DIGESTS]
+    plain = [("customer_id", pa.string()), (N_ORDERS, pa.int64()), *digests, ("surprisal", pa.float64())]
     return pa.schema([*plain, (ASSIGNED, assigned), *of_axes])
 
 

@@ -24,7 +24,7 @@ def moved(older, newer, cause, state=None, assigned=None):
 
     def digests(values, index):
         known = pd.Series(values, names, dtype="UInt64").dropna()
-        return known[known.index.isin(index)].astype("uint64")
+        return known[known.index.isin(index)].astype("uint64").to_frame("digest")
 
     own = older.dominant() if assigned is None else {"a": np.array(assigned, dtype=object)}
     stable, replaced = stable_before(older, SEGMENTS, own, state)

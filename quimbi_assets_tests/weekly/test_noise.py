@@ -64,8 +64,13 @@ def test_sundays_and_quiet_stores_are_no_closures():
 def test_once_lapsed_a_customer_is_so_until_they_act():
     cause = np.array(["silent", "silent", "silent", "acted", "corrected"])
     before = np.array([False, False, True, True, False])
-    found = lapsed(cause, np.array([1.0, 2.0, 1.0, 0.0, 9.0]), before, 1.5)
-    assert found.tolist() == [False, True, True, False, False]
+    surprisals, nobody = np.array([1.0, 2.0, 1.0, 0.0, 9.0]), np.zeros(5, dtype=bool)
+    assert lapsed(cause, nobody, surprisals, before, 1.5).tolist() == [False, True, True, False, False]
+
+
+def test_a_ticket_neither_ends_a_lapse_nor_is_it_silence():
+    cause, wrote = np.array(["acted", "acted", "silent"]), np.array([True, True, False])
+    assert lapsed(cause, wrote, np.full(3, 9.0), np.array([True, False, False]), 1.5).tolist() == [True, False, True]
 
 
 N = 1000

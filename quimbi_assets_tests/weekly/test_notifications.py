@@ -67,6 +67,7 @@ def test_the_message_names_ids_and_causes_only():
     flow = {"axis": "purchase_value", "from_segment": "v_1", "to_segment": "v_2", "from_name": "big_spenders"}
     flows = [
         {**flow, "to_name": None, "cause": "silent", "customers": 1200},
+        {**flow, "to_name": "x", "cause": "acted", "customers": 1000},
         {**flow, "to_name": "x", "cause": "model", "customers": 900},
         {**flow, "axis": "archetype", "to_name": "x", "cause": "acted", "customers": 800},
     ]
@@ -76,5 +77,6 @@ def test_the_message_names_ids_and_causes_only():
         "  a: 1,234 EUR",
         "Largest migrations:",
         "  1,200 from big spenders to v 2 (fallen silent)",
+        "  1,000 from big spenders to x (after an order, a refund or a ticket)",
         "All of it: quimbi drift --store-id s --week 2026-11-16",
     ]

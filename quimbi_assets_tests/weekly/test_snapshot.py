@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import StoreReference
+from quimbi_assets.axis_table import AxisTable, write_table
 from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
 from quimbi_assets.store import Store
@@ -78,12 +79,12 @@ def test_a_part_comes_back_as_models_read_it():
     axis = "purchase_frequency"
     names = snapshot_schema([axis]).field(axis).type.names
     frequency = frequency.reindex(columns=names).assign(n_orders=[3, 4])
-    digests = pd.Series([2**63 + 1, 7], index, dtype="uint64", name="digest")
+    digests = pd.DataFrame({"digest": [2**63 + 1, 7], "ticket_digest": [0, 2**63 + 3]}, index, dtype="uint64")
     assigned = {axis: np.array(["a_1", "a_2"], dtype=object), "archetype": np.array([None, "x"], dtype=object)}
     part = SnapshotPart({axis: frequency}, digests, np.array([0.0, 1.5]), assigned)
     again = SnapshotPart.from_table(part.to_table().cast(snapshot_schema([axis])))
     pd.testing.assert_frame_equal(again.features[axis], frequency.astype(dict.fromkeys(names, "float64")))
-    pd.testing.assert_series_equal(again.digests, digests)
+    pd.testing.assert_frame_equal(again.digests, digests)
     assert again.surprisal.tolist() == [0.0, 1.5]
     assert {name: ids.tolist() for name, ids in again.assigned.items()} == {a: i.tolist() for a, i in assigned.items()}
 
@@ -122,7 +123,7 @@ def test_a_store_in_parts_is_the_store_as_a_whole(past, models, monkeypatch):
     rows = pd.concat([history_rows(WEEKS[0], END, part, models) for part in parts], ignore_index=True)
     pd.testing.assert_frame_equal(rows, history_rows(WEEKS[0], END, whole[0], models))
     digests = pd.concat([part.snapshot.digests for part in parts])
-    pd.testing.assert_series_equal(digests, whole[0].snapshot.digests)
+    pd.testing.assert_frame_equal(digests, whole[0].snapshot.digests)
     assert set(rows["customer_id"]) == set(history.customers.to_pylist())
 
 
@@ -195,3 +196,73 @@ def test_features_are_measured_anew_where_what_they_are_measured_against_changed
         np.testing.assert_array_equal(found.movement.drift[axis], expected.movement.drift[axis])
     assert weeks.older.facts_as(SnapshotFacts).references == new.reference_contents()
     assert new.reference_contents() != models.reference_contents()
+
+
+@pytest.fixture(scope="module")
+def writing():
+    """A store with tickets, and its models."""
+    store = simulate_store(300, seed=4, end_date="2025-10-31")
+    paid = store.orders[store.orders["status"] == "paid"]
+    history = History.from_frames(paid, store.order_items, store.support_tickets, Store())
+    return history, fitted(history.until("2025-09-01"), ["purchase_frequency", "support_history"])
+
+
+def only_writers(history, start, end):
+    """Ids of customers who wrote between two instants and did nothing else."""
+    orders, items, tickets = history.until(end).frames()
+    acted = {*orders.loc[orders["order_date"] >= start, "customer_id"]}
+    acted |= {*items.loc[items["refunded_at"].between(start, end), "customer_id"]}
+    wrote = {*tickets.loc[tickets["created_at"] >= start, "customer_id"]} & {*orders["customer_id"]}
+    return sorted(wrote - acted)
+
+
+def test_who_only_wrote_acted_and_moves_on_support_history(writing, tmp_path):
+    """A move that a ticket made is a migration, and an alert where it is far."""
+    history, models = writing
+    weeks = Weeks(history, models, tmp_path)
+    moves, alerts = [], []
+    for number in range(6):
+        end = END + pd.Timedelta(days=7 * number)
+        found = weeks.next(end)
+        if found is None:
+            continue
+        moved = found.movement
+        writers = moved.customers.isin(only_writers(history, end - pd.Timedelta(days=7), end))
+        assert writers.any()
+        assert set(moved.cause[writers]) == {"acted"}
+        assert moved.only_wrote[writers].all()
+        moves.append(found.moves[found.moves["customer_id"].isin(moved.customers[writers])])
+        alerts.extend(found.alert[writers])
+    far = pd.concat(moves)
+    far = far[(far["axis_name"] == "support_history") & (far["cause"] == "acted")]
+    assert len(far)
+    assert "moved" in alerts
+
+
+def test_the_first_comparison_with_a_snapshot_of_before_digests_of_tickets(writing, tmp_path):
+    """Nobody was corrected; who wrote since acted."""
+    history, models = writing
+    weeks, end = Weeks(history, models, tmp_path), END + pd.Timedelta(days=7)
+    weeks.next(END)
+    old = weeks.older
+    place = tmp_path / "old.parquet"
+    rows = old.read().drop_columns("ticket_digest")
+    write_table(place, [rows], old.facts_as(SnapshotFacts), rows.schema)
+    weeks.older = AxisTable(place)
+    moved = weeks.next(end).movement
+    assert set(moved.cause) <= {"acted", "silent", "new"}
+    writers = moved.customers.isin(only_writers(history, END, end))
+    assert set(moved.cause[writers]) == {"acted"}
+
+
+def test_a_ticket_loaded_late_is_a_corrected_past(writing, tmp_path):
+    history, models = writing
+    orders, items, tickets = history.frames()
+    customers = history.until(END).customers.to_pylist()
+    late = tickets[(tickets["created_at"] < END) & tickets["customer_id"].isin(customers)].iloc[[0]]
+    fewer = History.from_frames(orders, items, tickets.drop(late.index), history.store)
+    weeks = Weeks(fewer, models, tmp_path)
+    weeks.next(END)
+    weeks.history = history
+    moved = weeks.next(END + pd.Timedelta(days=7)).movement
+    assert moved.customers[moved.cause == "corrected"].tolist() == late["customer_id"].tolist()
