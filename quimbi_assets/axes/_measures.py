@@ -12,20 +12,14 @@ from quimbi_assets.axes._tables import DAYS_PER_MONTH
 from quimbi_assets.store import BusinessHours
 
 WEEKEND_RATIO = Feature.share(
-    "weekend_ratio",
-    "Share of orders placed on a Saturday or Sunday",
-    few="weekday",
-    many="weekend",
-    synonyms=("weekdays", "weekends"),
-)
+    "weekend_ratio", "Share of orders placed on a Saturday or Sunday",
+    few="weekday", many="weekend", synonyms=("weekdays", "weekends"),
+)  # fmt: skip
 BUSINESS_HOURS_RATIO = Feature.share(
-    "business_hours_ratio",
-    "Share of orders placed Monday to Friday within opening hours",
-    few="off_hours",
-    many="office_hours",
-    synonyms=("after_hours", "business_hours working_hours daytime"),
+    "business_hours_ratio", "Share of orders placed Monday to Friday within opening hours",
+    few="off_hours", many="office_hours", synonyms=("after_hours", "business_hours working_hours daytime"),
     needs=("orders.time_of_day",),
-)
+)  # fmt: skip
 
 
 def number(value: float) -> ir.FloatingScalar:

@@ -86,8 +86,6 @@ class StoreReference:
 def fit_reference(history: History) -> StoreReference:
     """Fit the store-wide quantities on what was visible at the history's end.
 
-    Notes
-    -----
     DuckDB does this for stores on Spark too: exact quantiles hold two numbers a line (0.3 GB for the 16.8 million lines
     of a million customers), and what else passes ``engines.MEMORY`` goes to disk.
     """

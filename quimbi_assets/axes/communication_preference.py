@@ -94,12 +94,8 @@ AXIS = Axis(
     min_orders=2,
     structural=(ONE_TIME_BUYERS,),
     outcomes=(
-        Outcome("channel_web"),
-        Outcome("channel_pos"),
-        Outcome("channel_draft_order"),
-        Outcome("channel_other"),
-        Outcome("weekend_ratio"),
-        Outcome("business_hours_ratio"),
+        Outcome("channel_web"), Outcome("channel_pos"), Outcome("channel_draft_order"), Outcome("channel_other"),
+        Outcome("weekend_ratio"), Outcome("business_hours_ratio"),
     ),
     features=(
         _channel_share("web", "the web shop", "offline", "web", "online"),

@@ -89,10 +89,8 @@ AXIS = Axis(
     essential=_TICKETS,
     structural=(Structural("n_tickets", 0, "no_ticket_customers", "never contacted support"),),
     outcomes=(
-        Outcome("tickets_per_order", log=True),
-        Outcome("satisfaction_avg"),
-        Outcome("avg_resolution_hours", log=True),
-        Outcome("topic_complaint"),
+        Outcome("tickets_per_order", log=True), Outcome("satisfaction_avg"),
+        Outcome("avg_resolution_hours", log=True), Outcome("topic_complaint"),
     ),
     features=(
         Feature(

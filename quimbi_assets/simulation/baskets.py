@@ -166,8 +166,6 @@ def _draw_refunds(
 ) -> tuple[Ints, Ints]:
     """Return refund (cents) and refund time (microseconds UTC) of every line.
 
-    Notes
-    -----
     A line's refund is its gross value less the order's share of discount, rounded down: the refunds of an order
     never exceed what was paid for it. They come 3 to 28 days after the order.
     """

@@ -64,8 +64,6 @@ class Catalogue:
 def build_catalogue(rng: np.random.Generator, n_days: int) -> Catalogue:
     """Draw a catalogue with a price history over `n_days`.
 
-    Notes
-    -----
     A product's price drifts by about 3 % a year in steps every 13 weeks, and about one week in thirty it is on
     sale at 15-30 % off. Sales change the unit price; they are no recorded discount.
     """

@@ -93,8 +93,6 @@ class Clock:
     def to_utc(self, local_us: Ints) -> Ints:
         """Convert store-local microseconds since the window's start to microseconds since 1970, UTC.
 
-        Notes
-        -----
         A time skipped in spring moves forward to the first that exists; a time that occurs twice in autumn is
         read as its second occurrence (standard time).
         """

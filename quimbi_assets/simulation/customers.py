@@ -77,8 +77,6 @@ SEQUENCES = {
 def phase(customers: Customers, sequence: str, customer: Ints, position: Ints) -> Floats:
     """Return the `position`-th (0, 1, ...) value of customers' low-discrepancy sequences: 0-1, shape (n,).
 
-    Notes
-    -----
     ``frac(offset + position * step)``. A customer's share of values under p is p within about ``1 / n`` after n
     events, against ``sqrt(p (1 - p) / n)`` for independent draws: a habit shows after few orders.
     """

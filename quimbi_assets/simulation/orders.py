@@ -102,8 +102,6 @@ def place_in_week(
 def _renewals(rng: np.random.Generator, customers: Customers, n_days: int) -> tuple[Ints, Floats]:
     """Return customer and demand day of every order: gamma-distributed gaps until the last day.
 
-    Notes
-    -----
     Enough gaps are drawn to pass the last day with near certainty; what lies behind it is dropped.
     """
     span = customers.last_day - customers.first_day

@@ -52,8 +52,6 @@ def surprisal(frequency: pd.DataFrame, closed: NDArray[np.bool_] | None = None) 
     fewer than four orders, who have no rhythm. ``frequency`` are the features of :data:`RHYTHM_AXIS`; ``closed`` says
     per day before the instant, the last first, whether the store was closed: those days are no silence.
 
-    Notes
-    -----
     Gaps are gamma-distributed with the customer's mean (at least a day) and coefficient of variation; the latter is
     drawn towards 1, which is orders at random.
     """

@@ -145,8 +145,6 @@ def stable_before(
     models of then, and ``state``, stable segments as the comparison before this one left them. Returns ``stable`` and
     ``replaced`` of ``Before``.
 
-    Notes
-    -----
     Who was stable in their dominant segment is so under the new model. Who was held in another keeps it as long as
     the new model has it.
     """

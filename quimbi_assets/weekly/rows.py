@@ -117,9 +117,9 @@ def drift_texts(
     places[:, :, :3] = np.arange(len(texts)).reshape(len(cause), len(axes), 3)
     for j, axis in enumerate(axes):
         known = np.isfinite(drift[axis])
-        word = np.searchsorted(sorted(SEVERITIES), severity(np.where(is_noise, 0.0, np.nan_to_num(drift[axis]))))
-        in_order = np.argsort(SEVERITIES)[word]
-        places[:, j, 3] = np.where(known, start + in_order, last)
+        severities = pd.Index(severity(np.where(is_noise, 0.0, np.nan_to_num(drift[axis]))))
+        word = pd.Index(SEVERITIES).get_indexer(severities)
+        places[:, j, 3] = np.where(known, start + word, last)
         places[:, j, 4] = np.where(known, start + len(words) + position, last)
     return nested_objects(dict.fromkeys(axes, FIGURES), pc.take(pool, pa.array(places.ravel())))
 
