@@ -22,6 +22,7 @@ _TYPES: Mapping[tables.Kind, str] = {
     "labels": "string",
     "money": "float64",
     "number": "float64",
+    "rating": "float64",
     "whole": "int64",
     "date": "timestamp(6)",
 }

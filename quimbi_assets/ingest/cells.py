@@ -53,6 +53,9 @@ SMALL_UNITS = frozenset(
 SMALL_UNITS |= {"MNT", "PYG", "RWF", "TZS", "UGX", "UZS", "VND", "XAF", "XOF"}
 """ISO 4217 codes of such currencies."""
 
+RATING_WORDS = {"good": "5", "bad": "1", "offered": None, "unoffered": None, "not offered": None}
+"""Zendesk's ratings on the scale 1 to 5; one that was offered only is none."""
+
 _UNIT = r"(?:[A-Z]{2,3}|[$€£¥₹₩₫₽]|kr\.?|zł|Kč)"
 _WRITTEN = (
     rf"^(?P<before>[-+(]?)\s*{_UNIT}?\s*(?P<after>[-+]?)\s*"
@@ -172,6 +175,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else str(value)
     return str(value)
+
+
+def plain_ratings(values: pd.Series) -> pd.Series:
+    """Return ratings with `RATING_WORDS` as the numbers, in text, that they stand for.
+
+    Examples
+    --------
+    >>> plain_ratings(pd.Series(["Good", "bad", "Offered", "4"])).tolist()
+    ['5', '1', nan, '4']
+    """
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return values
+    text = plain_text(values)
+    words = text.str.lower()
+    return text.mask(words.isin(list(RATING_WORDS)), words.map(RATING_WORDS)).astype("str")
 
 
 def amount_signs(values: pd.Series, known: Signs = Signs.NONE) -> Signs:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 
-from quimbi_assets.ingest.cells import Signs, as_labels, as_text, parse_amounts, plain_text
+from quimbi_assets.ingest.cells import Signs, as_labels, as_text, parse_amounts, plain_ratings, plain_text
 from quimbi_assets.ingest.dates import EARLIEST, FUTURE, TOO_EARLY, parse_dates
 from quimbi_assets.ingest.survey import Survey
 from quimbi_assets.ingest.tables import NOT_NEGATIVE, Kind, Limit, TableSpec
@@ -24,6 +24,7 @@ _TYPES: dict[Kind, object] = {
     "labels": _TEXT,
     "money": float,
     "number": float,
+    "rating": float,
     "whole": "int64",
     "date": _UTC,
 }
@@ -69,7 +70,8 @@ def read_rows(frame: pd.DataFrame, survey: Survey, time_zone: str, now: pd.Times
         elif column.kind == "date":
             typed[column.name], wrong = _dates(column.name, values, signs, time_zone, now)
         else:
-            typed[column.name], wrong = _amounts(column.name, values, signs)
+            amounts = plain_ratings(values) if column.kind == "rating" else values
+            typed[column.name], wrong = _amounts(column.name, amounts, signs)
         if not column.nullable:
             wrong = wrong.mask(wrong.isna() & typed[column.name].isna(), f"{column.name} is missing")
         reasons = reasons.where(reasons.notna(), wrong) if wrong is not nothing else reasons

@@ -13,7 +13,15 @@ import pandas as pd
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import columns
-from quimbi_assets.ingest.cells import Signs, amount_signs, plain_text, rounded_ids, text_signs
+from quimbi_assets.ingest.cells import (
+    Signs,
+    amount_signs,
+    parse_amounts,
+    plain_ratings,
+    plain_text,
+    rounded_ids,
+    text_signs,
+)
 from quimbi_assets.ingest.dates import date_signs
 from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.keys import IdSet, hashed
@@ -78,6 +86,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
                 _read_signs(chunk.frame, unsettled, signs)
     filled, person = _filled(signs), columns.person_columns(table.columns, spec)
     columns.require_columns(table.columns, likely, spec, where)
+    _require_scale(where, facts)
     for column, name in [*likely.items(), *((kind, name) for name, kind in person.items())]:
         if column.endswith("_id") and Signs.ROUNDED in signs[name]:
             raise rounded_ids(where, name)
@@ -95,6 +104,20 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     )
 
 
+def _require_scale(where: str, facts: "_Facts") -> None:
+    """Refuse ratings on another scale than 1 to 5: with a 0 or one above 5, or mostly no numbers at all.
+
+    Row by row, a 1 of thumbs up and down (1, 0) would be taken for the worst of five.
+    """
+    others = facts.unscaled or (facts.unread if 2 * facts.unread.total() > facts.n_ratings else None)
+    if others:
+        name, shown = facts.found["satisfaction_score"], ", ".join(value for value, _ in others.most_common(3))
+        raise BadInputError(
+            f"{where}: {name} holds {shown}, but satisfaction is read on the scale 1 to 5: rescale the column to 1-5 "
+            "(of thumbs: up 5, down 1), or leave it out"
+        )
+
+
 def _kinds(names: list[str], spec: TableSpec) -> dict[str, str]:
     """Return how each of the file's columns would be read that may be one of the table's."""
     of_column = {column.name: column.kind for column in spec.declared}
@@ -107,7 +130,7 @@ def _kinds(names: list[str], spec: TableSpec) -> dict[str, str]:
 
 def _read_signs(frame: pd.DataFrame, kinds: dict[str, str], signs: dict[str, Signs]) -> None:
     for name, kind in kinds.items():
-        if kind in ("money", "number", "whole"):
+        if kind in ("money", "number", "rating", "whole"):
             signs[name] |= amount_signs(frame[name], signs[name])
             continue
         if kind == "date":
@@ -156,11 +179,16 @@ class _Facts:
     ids: list[np.ndarray] = field(default_factory=list)
     heads: list[np.ndarray] = field(default_factory=list)
     currencies: Counter[str] = field(default_factory=Counter)
+    n_ratings: int = 0
+    unscaled: Counter[str] = field(default_factory=Counter)
+    """Ratings that are 0 or above 5."""
+    unread: Counter[str] = field(default_factory=Counter)
+    """Ratings that are no numbers."""
 
     @property
     def needed(self) -> list[str]:
         """Return the file's columns that are counted."""
-        wanted = [*self.spec.key[:1]]
+        wanted = [*self.spec.key[:1], "satisfaction_score"]
         if self.spec is ORDERS:
             wanted += ["currency", "total_price"] if self.is_export else ["currency"]
         return [self.found[name] for name in wanted if name in self.found]
@@ -168,6 +196,8 @@ class _Facts:
     def read(self, frame: pd.DataFrame) -> None:
         """Count a chunk."""
         self.n_rows += len(frame)
+        if "satisfaction_score" in self.found:
+            self._read_ratings(plain_ratings(frame[self.found["satisfaction_score"]]))
         if not self.spec.key or self.spec.key[0] not in self.found:
             return
         ids = watched_ids(frame[self.found[self.spec.key[0]]])
@@ -180,6 +210,12 @@ class _Facts:
             self.heads.append(hashed(pd.Series(ids[is_head].unique())))
         if "currency" in self.found:
             self.currencies += counted(plain_text(frame[self.found["currency"]])[is_head].str.upper())
+
+    def _read_ratings(self, ratings: pd.Series) -> None:
+        numbers, text = parse_amounts(ratings), plain_text(ratings).str.removesuffix(".0")
+        self.n_ratings += int(ratings.count())
+        self.unscaled += counted(text[(numbers == 0) | (numbers > 5)])
+        self.unread += counted(text[numbers.isna()])
 
 
 def counted(values: pd.Series) -> Counter[str]:

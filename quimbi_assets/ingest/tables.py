@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["text", "labels", "money", "number", "whole", "date"]
-"""How cells are read: ``labels`` are lists of words, ``money`` is limited by currency, ``whole`` is a line number."""
+Kind = Literal["text", "labels", "money", "number", "rating", "whole", "date"]
+"""How cells are read: ``labels`` are lists of words, ``money`` is limited by currency, ``rating`` may be a word of a
+helpdesk's, ``whole`` is a line number."""
 
 
 class Limit(NamedTuple):
@@ -136,7 +137,7 @@ SUPPORT_TICKETS = TableSpec(
         Column("tags", "labels", "tags labels topic"),
         Column("first_response_at", "date", _ANSWERED),
         Column("resolved_at", "date", "resolved_at solved_at closed_at closed_datetime resolved_datetime"),
-        Column("satisfaction_score", "number", _RATED, limits=(_SCORE,)),
+        Column("satisfaction_score", "rating", _RATED, limits=(_SCORE,)),
         Column("reopen_count", "number", "reopen_count reopens n_reopens", limits=(_TIMES,)),
     ),
     {"customer_id": _SHOPS_IDS, "helpdesk_id": _HELPDESK_IDS, "email": _EMAILS},

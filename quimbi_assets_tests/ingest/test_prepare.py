@@ -205,7 +205,7 @@ def test_tickets():
             "requester_email": ["a@x", None, "b@x"],
             "created_at": ["2024-01-05 10:00", "2024-01-05", "2024-01-05"],
             "tags": [["late", "shipping"], None, None],
-            "csat": [5, 3, 9],
+            "csat": [5, 3, -1],
         }
     )
     prepared = prepare_table(SUPPORT_TICKETS, frame, "UTC", NOW)
@@ -284,3 +284,36 @@ def test_tags_of_a_helpdesk():
     assert accepted["satisfaction_score"].tolist()[::2] == [5.0, 1.0]
     assert accepted["channel"].tolist() == ["email", "email", "chat", "chat"]
     assert accepted["resolved_at"][0] - accepted["first_response_at"][0] == pd.Timedelta(hours=22)
+
+
+def rated(scores):
+    n = len(scores)
+    return pd.DataFrame({"ticket_id": range(n), "email": "a@x.com", "created_at": "2024-01-05", "csat": scores})
+
+
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [
+        ([1, 0, None, 1], "0"),
+        (["5", "3", "8"], "8"),
+        (["4/5", "5/5", "4/5"], "4/5, 5/5"),
+        (["Excellent", "Poor", None], "Excellent, Poor"),
+        ([True, False, True], "True, False"),
+    ],
+    ids=["thumbs", "of ten", "fractions", "words", "yes and no"],
+)
+@pytest.mark.parametrize("n_chunks", [1, 2])
+def test_ratings_on_another_scale_are_refused_as_a_whole(scores, shown, n_chunks):
+    frame = rated(scores)
+    chunks = [Chunk(frame)] if n_chunks == 1 else [Chunk(frame.head(1)), Chunk(frame.iloc[1:])]
+    message = f"the file: csat holds {shown}, but satisfaction is read on the scale 1 to 5: rescale .* or leave it out"
+    with pytest.raises(BadInputError, match=message):
+        survey(Table.of(*chunks), SUPPORT_TICKETS, "the file")
+
+
+def test_a_helpdesks_words_are_ratings():
+    prepared = prepare_table(SUPPORT_TICKETS, rated(["Good", "bad", "Offered", "unoffered", None]), "UTC", NOW)
+    assert prepared.refused.empty
+    assert prepared.accepted["satisfaction_score"].fillna(0).tolist() == [5, 1, 0, 0, 0]
+    prepared = prepare_table(SUPPORT_TICKETS, rated(["5", "4,5", "1", "great"]), "UTC", NOW)
+    assert prepared.refused["reason"].tolist() == ["satisfaction_score is not a number"]
