@@ -23,9 +23,10 @@ from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError, UnknownAxisError
 from quimbi_assets.history import History
 from quimbi_assets.ingest import tables
+from quimbi_assets.ingest.cells import as_text
 from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Chunk, Table, open_table
-from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers
+from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers, listed_keys
 from quimbi_assets.ingest.policy import Report, purchases
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.survey import Survey, survey
@@ -59,6 +60,7 @@ def open_store(
     orders: Sent | None = None,
     items: Sent | None = None,
     tickets: Sent | None = None,
+    customers: Sent | None = None,
     time_zone: str = "UTC",
     currency: str | None = None,
     policy: OrderPolicy | None = None,
@@ -66,11 +68,12 @@ def open_store(
 ) -> "StoreAnalysis":
     """Open a store to look at: without ``orders``, one that was loaded into the database, with its own settings.
 
-    Orders, items and tickets are frames, or CSV or Parquet files, with columns under any name that ``quimbi load``
-    understands. Without ``items``, lines are taken from orders that are a line export. Tickets find their customers by
-    ``customer_id`` or by e-mail, where orders carry it too; by other ids only in the database. The currency is by
-    default that of most orders. Segments are found anew, so their names are this notebook's own: those that runs or
-    ``quimbi rename`` have set for a loaded store are not looked up.
+    Orders, items, tickets and customers are frames, or CSV or Parquet files, with columns under any name that ``quimbi
+    load`` understands. Without ``items``, lines are taken from orders that are a line export. Tickets find their
+    customers by ``customer_id``, by e-mail, where orders carry it too, or by whichever key of a row of ``customers``,
+    a list that holds two keys or more of each. The currency is by default that of most orders. Segments are found anew,
+    so their names are this notebook's own: those that runs or ``quimbi rename`` have set for a loaded store are not
+    looked up.
 
     It is a ``BadInputError`` if a table or an option cannot be used, more than half of a table's rows are refused, no
     ticket is of a customer with orders, or there is no such store.
@@ -83,7 +86,7 @@ def open_store(
         return _from_database(store_id)
     hours = None if business_hours is None else vars(business_hours)
     store = Store(store_id, time_zone, currency, policy or OrderPolicy(), hours).checked()
-    sent = {"orders": orders, "items": items, "tickets": tickets}
+    sent = {"orders": orders, "items": items, "tickets": tickets, "customers": customers}
     opened = {name: _table(name, table) for name, table in sent.items() if table is not None}
     if items is None and is_line_export(opened["orders"].columns):
         opened["items"] = opened["orders"]
@@ -92,7 +95,7 @@ def open_store(
     prepared = _prepared(store, opened, surveys)
     rows, notes = {name: table.accepted for name, table in prepared.items()}, []
     if "tickets" in prepared:
-        rows["tickets"], note = _of_customers(prepared, surveys)
+        rows["tickets"], note = _of_customers(prepared, surveys, opened.get("customers"))
         notes.append(note)
     canonical, report = purchases(rows["orders"], rows.get("items"), rows.get("tickets"), store)
     refused = {SPECS[name].name: table.refused for name, table in prepared.items()}
@@ -141,24 +144,48 @@ def _prepared(store: Store, found: Mapping[str, Table], surveys: Mapping[str, Su
     return prepared
 
 
-def _of_customers(prepared: Mapping[str, Prepared], surveys: Mapping[str, Survey]) -> tuple[pd.DataFrame, str]:
+def _of_customers(
+    prepared: Mapping[str, Prepared], surveys: Mapping[str, Survey], listed: Table | None
+) -> tuple[pd.DataFrame, str]:
     """Return tickets with the customers of the orders, or a key that no order has; and what there is to say of it."""
     orders, tickets, kinds = prepared["orders"], prepared["tickets"], surveys["tickets"].person
     customers = orders.accepted["customer_id"]
     keys = orders.persons[surveys["orders"].address_columns]
     addresses = addresses_of(keys, customers, orders.accepted["order_date"])
-    writers, best = find_customers(tickets.persons, kinds, customers, addresses)
+    addresses, ids = (addresses, None) if listed is None else _listed(listed, customers, addresses)
+    writers, best = find_customers(tickets.persons, kinds, customers, addresses, ids)
     n_tickets = len(tickets.accepted)
     if best is None:
         raise BadInputError(
             f"none of {n_tickets:,} tickets is of a customer who has orders (tried: {', '.join(kinds)}): give "
-            "tickets with the orders' customer_id, or orders with e-mail addresses beside it"
+            "tickets with the orders' customer_id, orders with e-mail addresses beside it, or customers=, a list that "
+            "holds the orders' customer_id beside one of these keys"
         )
     named = writers
     for key, kind in kinds.items():
         named = named.fillna(f"{kind}:" + tickets.persons[key])
     note = f"{writers.count():,} of {n_tickets:,} tickets belong to {writers.nunique():,} known customers (by {best})"
     return tickets.accepted.assign(customer_id=named), note
+
+
+def _listed(table: Table, customers: pd.Series, addresses: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return the customers of addresses and of other ids, as a list of customers has them; it overrules the orders."""
+    surveyed = survey(table, tables.CUSTOMERS, "customers")
+    kinds, (chunk,) = surveyed.person, table.chunks(None)
+    if len(kinds) < 2:
+        has = f"only {next(iter(kinds))}" if kinds else "none"
+        raise BadInputError(
+            f"customers must hold two keys of each customer, such as customer_id and email: it has {has}"
+        )
+    keys = pd.DataFrame({name: as_text(chunk.frame[name], surveyed.signs[name]) for name in kinds})
+    owners, best = find_customers(keys, kinds, customers, addresses)
+    if best is None:
+        raise BadInputError(
+            f"none of {len(keys):,} customers is a customer who has orders (tried: {', '.join(kinds)}): "
+            "give a list that holds the orders' customer_id"
+        )
+    by_address, by_id = listed_keys(keys, kinds, owners)
+    return by_address.combine_first(addresses), by_id
 
 
 @dataclass(frozen=True, repr=False)

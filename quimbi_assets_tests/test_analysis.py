@@ -127,6 +127,35 @@ def test_tickets_find_their_customers_by_id_or_address(made):
         open_store(orders=made.orders, tickets=by_address)
 
 
+@pytest.mark.parametrize("key", ["email", "zendesk_id"])
+def test_tickets_find_their_customers_by_a_list_of_customers(made, key):
+    ids = made.orders["customer_id"].dropna().drop_duplicates()
+    known = pd.DataFrame({"customer_id": ids, "email": ids + "@x.com", "zendesk_id": range(7000, 7000 + len(ids))})
+    foreign = known.set_index("customer_id")[key]
+    tickets = tickets_of(made, customer_id=str).dropna()
+    whose = tickets["customer_id"]
+    tickets = tickets.assign(**{key: whose.map(foreign).fillna("nobody@x.com")}).drop(columns="customer_id")
+    with pytest.raises(BadInputError, match="or customers=, a list that holds"):
+        open_store(orders=made.orders, tickets=tickets)
+    store = open_store(orders=made.orders, tickets=tickets, customers=known)
+    n_known, n_writers = whose.isin(ids).sum(), whose[whose.isin(ids)].nunique()
+    assert store.notes == [f"{n_known} of {len(tickets)} tickets belong to {n_writers} known customers (by {key})"]
+    assigned = store.history.frames().tickets.set_index("ticket_id")["customer_id"]
+    expected = whose.set_axis(tickets["id"].astype("str"))
+    expected = expected[expected.isin(ids) & expected.index.isin(assigned.index)]
+    assert assigned[expected.index].tolist() == expected.tolist()
+
+
+def test_a_list_of_customers_that_says_nothing_is_refused(made):
+    tickets = tickets_of(made, email="{}@x.com".format)
+    for customers, message in [
+        (pd.DataFrame({"customer_id": ["a"]}), "customers must hold two keys .* it has only customer_id"),
+        (pd.DataFrame({"customer_id": ["a"], "email": ["a@x.com"]}), "none of 1 customers is a customer who has order"),
+    ]:
+        with pytest.raises(BadInputError, match=message):
+            open_store(orders=made.orders, tickets=tickets, customers=customers)
+
+
 def test_a_loaded_store_says_whose_its_tickets_are(made, database, tmp_path):
     made.orders.to_csv(tmp_path / "orders.csv", index=False)
     tickets_of(made, customer_id=str).to_csv(tmp_path / "tickets.csv", index=False)

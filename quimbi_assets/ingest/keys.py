@@ -94,25 +94,50 @@ def addresses_of(keys: pd.DataFrame, customers: pd.Series, at: pd.Series) -> pd.
 
 
 def find_customers(
-    keys: pd.DataFrame, kinds: Mapping[str, str], customers: pd.Series, addresses: pd.Series
+    keys: pd.DataFrame,
+    kinds: Mapping[str, str],
+    customers: pd.Series,
+    addresses: pd.Series,
+    listed: pd.Series | None = None,
 ) -> tuple[pd.Series, str | None]:
     """Find whose rows are: every key they carry is tried, the column that meets most customers first.
 
     Ids of two systems may agree by chance, addresses do not: ids are trusted only if, where a row's address says who it
     is, they mostly say the same. `kinds` says of each column of `keys` whether it holds ``email`` or a kind of id,
-    `customers` are the ids of those who have orders, `addresses` as `addresses_of` returns them. Returned are (n,)
-    customer ids, NULL where no key is a customer's, and the column that meets most, None if none meets any.
+    `customers` are the ids of those who have orders, `addresses` as `addresses_of` returns them, `listed` by other ids
+    whose each is. Returned are (n,) customer ids, NULL where no key is a customer's, and the column that meets most,
+    None if none meets any.
     """
     nobody: pd.Series = pd.Series(np.nan, index=keys.index, dtype="str")
-    ways = {name: keys[name].where(keys[name].isin(customers)) for name, kind in kinds.items() if kind != "email"}
+    ids = [name for name, kind in kinds.items() if kind != "email"]
+    ways = {(name, "direct"): keys[name].where(keys[name].isin(customers)) for name in ids}
     by_address = nobody
     for name in [name for name, kind in kinds.items() if kind == "email"]:
-        ways[name] = comparable(keys[name], "email").map(addresses)
-        by_address = by_address.fillna(ways[name])
-    agree = {name: (way == by_address).sum() for name, way in ways.items()}
-    both = {name: (way.notna() & by_address.notna()).sum() for name, way in ways.items()}
-    met = {name: ways[name].count() for name in kinds if 2 * agree[name] >= both[name] or kinds[name] == "email"}
-    matched, trusted = nobody, sorted((name for name, n in met.items() if n), key=lambda name: -met[name])
-    for name in trusted:
-        matched = matched.fillna(ways[name])
-    return matched, next(iter(trusted), None)
+        ways[name, "email"] = comparable(keys[name], "email").map(addresses)
+        by_address = by_address.fillna(ways[name, "email"])
+    if listed is not None:
+        ways |= {(name, "listed"): keys[name].map(listed) for name in ids}
+    n_met = {}
+    for way, owners in ways.items():
+        n_both = (owners.notna() & by_address.notna()).sum()
+        if way[1] == "email" or 2 * (owners == by_address).sum() >= n_both:
+            n_met[way] = owners.count()
+    order, matched = list(kinds), nobody
+    trusted = sorted(
+        (way for way, n in n_met.items() if n), key=lambda way: (way[1] == "listed", -n_met[way], order.index(way[0]))
+    )
+    for way in trusted:
+        matched = matched.fillna(ways[way])
+    return matched, next((name for name, _ in trusted), None)
+
+
+def listed_keys(keys: pd.DataFrame, kinds: Mapping[str, str], owners: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Return whose each address and each other id of a list of customers is, by the key; `owners` are its rows'."""
+
+    def by_key(names: list[str]) -> pd.Series:
+        parts = [pd.DataFrame({"key": comparable(keys[name], kinds[name]), "customer": owners}) for name in names]
+        rows = pd.concat([pd.DataFrame({"key": [], "customer": []}, dtype="str"), *parts]).dropna()
+        return rows.drop_duplicates("key").set_index("key")["customer"]
+
+    is_address = {name: kind == "email" for name, kind in kinds.items()}
+    return by_key([name for name in kinds if is_address[name]]), by_key([n for n in kinds if not is_address[n]])
