@@ -89,30 +89,14 @@ class StoreOptions(TypedDict, total=False):
 def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> SimulatedStore:
     """Simulate a store in memory; a ValueError if the number of customers or an option is out of range.
 
-    Parameters
-    ----------
-    n_customers : int
-        Identified customers, 1 to 9,999,999; guest orders come on top (about 1 % of orders).
-    seed : int, default 0
-        Same seed, same store. With another `n_customers`, the customers both have are the same.
-    n_years : float, default 3
-        At least 2.
-    progress : callable, optional
-        Called as ``progress(done, total)`` in customers.
-    end_date : date or str, default 2025-12-31
-        Last store-local day; nothing happens after it.
-    time_zone : str, default America/New_York
-        IANA time zone that weekdays and hours are drawn in.
-    currency : str, default USD
-        Written on every order.
-    slow_down_share : float, default 0
-        Share of customers, 0 to 0.25, who slow down; twice as many are made to buy every few days
-        (``customers``), and `labels` has ``slows_down`` and ``is_brisk``.
-    slow_down_from : date or str, optional
-        First store-local day of the slow-down.
-    ticket_keys : str, default customer_id
-        How tickets name their customer: ``customer_id``; ``email`` (they carry nothing else); ``helpdesk`` (an id of
-        the helpdesk's own, and the e-mail). With the latter two there is a table ``customers``.
+    ``n_customers`` are identified ones, 1 to 9,999,999; guest orders come on top (about 1 % of orders). The same
+    ``seed`` (0) gives the same store; with another number of customers, those that both have are the same. ``n_years``
+    (3, at least 2) end with the store-local day ``end_date`` (2025-12-31). Weekdays and hours are those of the IANA
+    ``time_zone`` (America/New_York); ``currency`` (USD) is written on every order. ``progress(done, total)`` is called
+    in customers. ``slow_down_share`` (0 to 0.25) of customers slow down from the store-local day ``slow_down_from`` on:
+    twice as many are made to buy every few days (``customers``), and ``labels`` has ``slows_down`` and ``is_brisk``.
+    ``ticket_keys``: what tickets name their customer by (``TicketKeys``), the shop's id if nothing is said; with any
+    other there is a table ``customers``.
 
     >>> store = simulate_store(50, seed=1)
     >>> len(store.labels), store.orders["order_id"].is_unique
