@@ -9,12 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from quimbi_assets.naming.conversation import blanked
 
-USAGE = {
-    "input_tokens": 1000,
-    "output_tokens": 500,
-    "cache_creation_input_tokens": 0,
-    "cache_read_input_tokens": 200,
-}
+USAGE = {"input_tokens": 1000, "output_tokens": 500, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 200}
 NOUNS = ["harbour", "meadow", "lantern", "orchard", "pebble", "thistle", "walnut"]
 
 

@@ -11,13 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.axes import (
-    AXES,
-    Features,
-    StoreReference,
-    extract_features,
-    fit_reference,
-)
+from quimbi_assets.axes import AXES, Features, StoreReference, extract_features, fit_reference
 from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
 from quimbi_assets.store import Store

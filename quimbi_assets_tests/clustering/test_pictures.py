@@ -3,11 +3,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.pictures import (
-    centre_heat_map,
-    segment_shares,
-    silhouette_by_k,
-)
+from quimbi_assets.clustering.pictures import centre_heat_map, segment_shares, silhouette_by_k
 
 
 @pytest.fixture(scope="module")

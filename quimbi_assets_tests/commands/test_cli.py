@@ -239,7 +239,7 @@ def test_a_second_run_waits_if_asked_and_a_killed_one_is_over(quimbi, first_run)
     assert code == 2
     assert f":{first_run.pid} since" in err.splitlines()[-1]
     Timer(3, first_run.kill).start()
-    code, _, err = quimbi("run", "--store-id", "south", "--axes", "purchase_value", "--wait")
+    code, _, err = quimbi("run", "--store-id", "south", "--wait")
     assert code == 0
     waited = [line for line in err.splitlines() if "waiting: store south is being run" in line]
     assert len(waited) == 1

@@ -117,10 +117,7 @@ def test_what_was_missed_is_made_up_for_once_and_not_too_late(planned, instance,
     assert tick(instance, repository, "2026-11-12T20:00Z") == {}
 
 
-@pytest.mark.parametrize(
-    ("status", "times"),
-    [("FAILURE", 3), ("CANCELED", 1), ("STARTED", 1), ("STARTING", 1)],
-)
+@pytest.mark.parametrize(("status", "times"), [("FAILURE", 3), ("CANCELED", 1), ("STARTED", 1), ("STARTING", 1)])
 def test_what_failed_is_made_up_for_three_times_at_most(planned, instance, repository, status, times):
     for store_id in ZONES:
         plans.write_plan(planned, store_id, StorePlan(refit="weekly"))

@@ -165,9 +165,10 @@ def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(datab
     customers = ["c0000001", "c0000002"]
     before, profiles = segments_of("south"), profiles_of("south", customers)
     archetypes = read_archetypes(database, "south")
-    run_store(
-        "south", RunOptions(axes=["purchase_frequency", "customer_maturity"], as_of="2024-12-31"), Steps(None, "south")
-    )
+    with pytest.raises(BadInputError, match=r"was computed as of .*; nothing new is published"):
+        run_store("south", RunOptions(axes=["purchase_frequency"], as_of="2024-12-31"), Steps(None, "south"))
+    assert profiles_of("south", customers) == profiles
+    run_store("south", RunOptions(as_of="2024-12-31"), Steps(None, "south"))
     try:
         (latest,) = rows(database, "SELECT max(as_of) FROM quimbi.customer_profiles WHERE store_id = 'south'")[0]
         assert pd.Timestamp(latest) == pd.Timestamp("2024-12-31", tz="UTC")

@@ -229,8 +229,8 @@ def test_a_persons_name_is_never_overwritten(fresh, messages_api):
     assert sources(fresh)[axis, segment][:2] == ("our_old_friends", "person")
     others = [v for (a, s), v in sources(fresh).items() if a == axis and s != segment]
     assert all(name != "our_old_friends" for name, *_ in others)
-    run_store(STORE, RunOptions(axes=[axis], as_of="2025-06-30"), Heard())
-    run_store(STORE, RunOptions(axes=[axis]), Heard())
+    run_store(STORE, RunOptions(as_of="2025-06-30"), Heard())
+    run_store(STORE, RunOptions(), Heard())
     assert sources(fresh)[axis, segment][:2] == ("our_old_friends", "person")
     history = rows(
         fresh,

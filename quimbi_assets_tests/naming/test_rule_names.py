@@ -63,12 +63,7 @@ def test_one_feature_alone_is_graded(axis, by_hand):
 def test_most_is_kept_for_the_most(axis, by_hand):
     description = by_hand({"orders_per_month": [1, 4, 5, 6]}, [70, 10, 10, 10])
     description["structural"] = pd.Series([None, None, None, "subscribers"], dtype=object)
-    assert names(axis, description) == [
-        "rare_buyers",
-        "fairly_frequent_buyers",
-        "very_frequent_buyers",
-        "subscribers",
-    ]
+    assert names(axis, description) == ["rare_buyers", "fairly_frequent_buyers", "very_frequent_buyers", "subscribers"]
 
 
 def test_more_alike_than_words_can_tell_gets_a_range(axis, by_hand):

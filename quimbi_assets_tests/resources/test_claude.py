@@ -152,10 +152,7 @@ def test_invalid_json_once_is_repaired(messages_api):
 
 @pytest.mark.parametrize(
     "reply",
-    [
-        api.Reply(api.message("", "refusal", content=[])),
-        api.Reply(api.message("I would rather not.", "refusal")),
-    ],
+    [api.Reply(api.message("", "refusal", content=[])), api.Reply(api.message("I would rather not.", "refusal"))],
 )
 def test_a_refusal(messages_api, reply):
     messages_api.play = api.always(reply)

@@ -57,11 +57,6 @@ def test_drift_is_written_with_its_words():
         "cause": "acted",
     }
     words = [[row[axis]["severity"] for axis in drift] for row in found]
-    assert words == [
-        ["significant", "stable"],
-        ["stable", "stable"],
-        ["significant", "major"],
-        [None, "moderate"],
-    ]
+    assert words == [["significant", "stable"], ["stable", "stable"], ["significant", "major"], [None, "moderate"]]
     assert [row["b"]["cause"] for row in found] == cause.tolist()
     assert found[3]["a"]["cause"] is None

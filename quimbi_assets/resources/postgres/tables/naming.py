@@ -7,6 +7,7 @@ Does not: asking (``claude``), choosing a name (``naming``), publishing it (``pu
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 from quimbi_assets.naming.asking import PROMPT_VERSION
 from quimbi_assets.naming.conversation import Conversation, Named
@@ -85,9 +86,7 @@ def read_given_names(database: Database, store_id: str, axes: Iterable[str]) -> 
     rows = database.query(CURRENT_NAMES, {"store": store_id, "axes": list(axes)})
     current = {}
     for axis, of_axis in rows.groupby("axis_name"):
-        name, centre, source, text = (
-            dict(zip(of_axis["segment_id"], of_axis[column], strict=True))
-            for column in ("name", "centre", "source", "text")
-        )
-        current[str(axis)] = CurrentNames(name, centre, source, {segment: t for segment, t in text.items() if t})
+        by_segment = of_axis.set_index("segment_id")
+        columns: Any = (by_segment[column].dropna().to_dict() for column in ("name", "centre", "source", "text"))
+        current[str(axis)] = CurrentNames(*columns)
     return current

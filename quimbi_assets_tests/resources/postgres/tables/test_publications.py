@@ -24,14 +24,7 @@ from quimbi_assets.resources.postgres.tables.segments import (
     read_profiles,
     read_segments,
 )
-from quimbi_assets_tests.resources.made_up import (
-    AS_OF,
-    archetypes,
-    axis_state,
-    profiles,
-    publication,
-    segments,
-)
+from quimbi_assets_tests.resources.made_up import AS_OF, archetypes, axis_state, profiles, publication, segments
 
 FIRST = {"a": "1", "b": "1", "churn_risk": "1"}
 END = pd.Timestamp("2024-06-01")
@@ -170,9 +163,7 @@ def test_axes_that_are_not_named_stay_as_they_are(database):
 def test_an_axis_that_became_inactive_has_its_reason_and_no_segments(database):
     publish(database, "retires")
     versions = {"a": "2", "churn_risk": "1"}
-    changes = {
-        "axes": {"a": axis_state("2"), "b": AxisState("inactive", "no discounts recorded")},
-    }
+    changes = {"axes": {"a": axis_state("2"), "b": AxisState("inactive", "no discounts recorded")}}
     publish(database, "retires", versions, **changes)
     axes, now = read_segments(database, "retires")
     (inactive,) = axes[axes["axis_name"] == "b"].to_dict("records")
