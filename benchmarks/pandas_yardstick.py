@@ -137,8 +137,7 @@ def customers(
     refund = np.where(np.isnan(own), on_lines, own) - known["hidden"].to_numpy()
     refund = np.asarray(refund, dtype=float).round(6)
     orders = orders.assign(
-        refund=np.clip(refund, 0.0, orders["total_price"].to_numpy()),
-        at=_seconds(orders["order_date"]),
+        refund=np.clip(refund, 0.0, orders["total_price"].to_numpy()), at=_seconds(orders["order_date"])
     ).sort_values(["customer_id", "order_date", "order_id"])
     orders["index"] = orders.groupby("customer_id").cumcount() + 1
     lines = lines.merge(orders[["order_id", "index", "at"]], on="order_id")

@@ -47,12 +47,7 @@ def steps(title: str) -> Iterator[Steps]:
     if not sys.stderr.isatty():
         yield Steps(None, title)
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TimeElapsedColumn(),
-    )
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         yield Steps(bar, title)
 

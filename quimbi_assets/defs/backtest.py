@@ -53,8 +53,7 @@ def backtest_report(
     """Backtest the partition's store."""
     store_id, mlflow = context.partition_key, tracking.tracking()
     report = backtest(
-        tables.required_history(store_id),
-        progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done),
+        tables.required_history(store_id), progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done)
     )
     progress.step("logging to MLflow", 0.97)
     run_id = log_backtest(mlflow, store_id, report, {"dagster_run_id": context.run_id})

@@ -126,9 +126,5 @@ def _metadata(rows: pd.DataFrame) -> dict[str, dg.MetadataValue]:
 def _check(key: dg.AssetKey, rows: pd.DataFrame, n_customers: int) -> dg.AssetCheckResult:
     passed = rows["segment_name"].is_unique and int(rows["customer_count"].sum()) == n_customers
     return rule_check(
-        key,
-        CHECK,
-        passed,
-        "Names are unique in the axis; every customer is counted once.",
-        customers=n_customers,
+        key, CHECK, passed, "Names are unique in the axis; every customer is counted once.", customers=n_customers
     )

@@ -70,9 +70,7 @@ def orders_arrived(
         serving = read_promotions(store.database(), planned.store_id).serving()
         job = RESCORE_JOB if serving else STORE_JOB
         yield dg.RunRequest(
-            job_name=job.name,
-            partition_key=planned.store_id,
-            tags={DUE_TAG: tag, STORE_TAG: planned.store_id},
+            job_name=job.name, partition_key=planned.store_id, tags={DUE_TAG: tag, STORE_TAG: planned.store_id}
         )
     if not launched:
         yield dg.SkipReason("no store changed since its profiles were published")

@@ -35,8 +35,7 @@ def _typed(spec: tables.TableSpec, names: str) -> dict[str, str]:
 
 
 ORDERS = _typed(
-    tables.ORDERS,
-    "order_id customer_id order_date order_date_local total_price discount_amount refund_amount source",
+    tables.ORDERS, "order_id customer_id order_date order_date_local total_price discount_amount refund_amount source"
 )
 ITEMS = _typed(
     tables.ORDER_ITEMS,

@@ -52,10 +52,7 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     lines of equal prices, within what was paid, proves nothing and stays the lines'. Where no order records more than 0
     and lines do, the orders' column says nothing.
     """
-    counted: Report = {
-        "orders read": _count(engine, "stored_orders"),
-        "lines read": _count(engine, "stored_items"),
-    }
+    counted: Report = {"orders read": _count(engine, "stored_orders"), "lines read": _count(engine, "stored_items")}
     currency = policy.currency or currency or common_currency(engine)
     counted |= {f"{DROPPED}{reason}": n for reason, n in _reasons(engine, policy, currency)}
     stored = _t("stored_orders", STORED_ORDERS)

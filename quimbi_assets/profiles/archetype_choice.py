@@ -77,9 +77,7 @@ def population_floor(n: int) -> int:
 
 
 def choose_archetypes(
-    scores: Mapping[str, AxisScores],
-    previous: ArchetypeSet | None = None,
-    eligible: Iterable[str] | None = None,
+    scores: Mapping[str, AxisScores], previous: ArchetypeSet | None = None, eligible: Iterable[str] | None = None
 ) -> ArchetypeChoice:
     """Choose the archetypes of a store, within their bounds; one archetype of all where no combination is.
 

@@ -72,12 +72,7 @@ def _risk(model: ChurnModel, features: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def churn_risks(
-    model: ChurnModel | str,
-    history: History,
-    customers: pd.Index,
-    *,
-    version: str | None,
-    currency: str = "",
+    model: ChurnModel | str, history: History, customers: pd.Index, *, version: str | None, currency: str = ""
 ) -> ChurnRisks:
     """Score customers with a fitted model of that version, or say why there is none (``model``: the reason).
 

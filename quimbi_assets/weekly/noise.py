@@ -69,11 +69,7 @@ def surprisal(frequency: pd.DataFrame, closed: NDArray[np.bool_] | None = None) 
 
 
 def lapsed(
-    cause: NDArray[np.str_],
-    only_wrote: NDArray[np.bool_],
-    surprisals: Array,
-    before: NDArray[np.bool_],
-    level: float,
+    cause: NDArray[np.str_], only_wrote: NDArray[np.bool_], surprisals: Array, before: NDArray[np.bool_], level: float
 ) -> NDArray[np.bool_]:
     """Return who has lapsed by a week's end, given who had by its beginning, shape (n,).
 

@@ -87,14 +87,7 @@ class MaterializationLog:
             beside = {} if reference is None else {STORE_REFERENCE: reference.to_csv(index=False)}
             run.write({**tables(model), **fit.pictures, **beside})
             return self.tracking.registry.register(
-                run,
-                self.store_id,
-                axis_name,
-                model,
-                input_example(model),
-                as_of,
-                fate,
-                version_facts(model),
+                run, self.store_id, axis_name, model, input_example(model), as_of, fate, version_facts(model)
             )
 
     def differences(self, logged: LoadedModel, test: NoiseTest) -> None:

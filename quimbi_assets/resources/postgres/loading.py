@@ -90,12 +90,7 @@ def load_store(
 
 
 def _loaded(
-    database: Database,
-    wanted: Store,
-    files: dict[str, SentFile],
-    refusals: Refusals,
-    now: pd.Timestamp,
-    say: Progress,
+    database: Database, wanted: Store, files: dict[str, SentFile], refusals: Refusals, now: pd.Timestamp, say: Progress
 ) -> LoadReport:
     """Load the files in one transaction."""
     began, store_id = time.monotonic(), wanted.store_id
@@ -104,9 +99,7 @@ def _loaded(
         before = stores.find_store(cursor, store_id)
         known = before or wanted
         store = replace(
-            known,
-            time_zone=wanted.time_zone or known.time_zone or "UTC",
-            currency=wanted.currency or known.currency,
+            known, time_zone=wanted.time_zone or known.time_zone or "UTC", currency=wanted.currency or known.currency
         )
         reports, n_adopted = _Load(database, cursor, store, files, say).run(refusals, now)
         refusals.write(cursor, store_id)
