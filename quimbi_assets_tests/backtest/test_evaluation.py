@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.axes import AXES, measure
+from quimbi_assets.axes import AXES
 from quimbi_assets.backtest.evaluation import backtest, draw_backtest, evaluate_cut_off
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
+from quimbi_assets.pipeline import sample_store
 from quimbi_assets.simulation import simulate_store
 
 
@@ -25,7 +26,8 @@ def found(store):
 def of_axes(monkeypatch, *names):
     """Fit these axes only, and the two that the yardstick is made of."""
     names = [*names, "purchase_frequency", "purchase_value"]
-    monkeypatch.setattr("quimbi_assets.backtest.evaluation.measure", partial(measure, axes=names))
+    of_all = "quimbi_assets.backtest.evaluation.sample_store"
+    monkeypatch.setattr(of_all, lambda history, _, options: sample_store(history, names, options))
 
 
 def test_cut_offs_ascend_and_do_not_overlap(found):
