@@ -35,7 +35,7 @@ from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
 from quimbi_assets.pipeline import FittedStore, fit_store, require_population, sample_store, score_store
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_names
-from quimbi_assets.profiles.profiler import Profiler
+from quimbi_assets.profiles.assemble import Profiler
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import AxisScores

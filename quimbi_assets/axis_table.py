@@ -54,22 +54,9 @@ class Facts:
 class TableFacts(Facts):
     """Facts about a table of a store, or of one axis of it.
 
-    Parameters
-    ----------
-    at : Instant, optional
-        Exclusive instant as of which everything in it is.
-    status : str
-        ``active``, ``weak`` or ``inactive``; an inactive axis's table has no rows.
-    recorded : frozenset of str
-        Columns that the store records.
-    run_id : str, optional
-        Dagster's run that measured its customers: tables of one run hold the same.
-    model_version : str, optional
-        Registered version of the model that scored it, or that serves.
-    segment_ids : tuple of str
-        Segments that list columns are about, in their order.
-    changed_at : pandas.Timestamp, optional
-        The last change of the store (``stores.changed_at``) that is in the rows it was made from.
+    All in it is as of ``at``, exclusive. ``status`` is ``active``, ``weak`` or, without rows, ``inactive``. ``run_id``
+    is the run that measured its customers: tables of one run hold the same. ``model_version`` scored it, or serves;
+    ``segment_ids`` are what list columns are about, in their order; ``changed_at`` the store's last change in its rows.
     """
 
     at: Instant | None = None

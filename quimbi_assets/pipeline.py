@@ -24,7 +24,7 @@ from quimbi_assets.clustering.noise_test import NoiseTest
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
-from quimbi_assets.profiles.scores import AxisScores, matrix, score_axis
+from quimbi_assets.profiles.scores import AxisScores, matrix, score_features
 from quimbi_assets.sampling import sample_places
 
 OnFit = Callable[[str, AxisFit], object]
@@ -128,18 +128,10 @@ def fit_store(
 ) -> FittedStore:
     """Fit the axes of a store as of its history's end, and test which of them tell customers apart.
 
-    Parameters
-    ----------
-    features, reference, recorded
-        Of the customers that shape fits (``sample_store``, or ``sampled_features`` of what rests).
-    champions : mapping of axis to AxisModel, optional
-        Models that serve: their ids are inherited, and fits compared with them.
-    named : mapping of axis to int, optional
-        Largest number of a segment id given so far.
-    noise_test : bool
-        Whether to test, which takes as long as the fits.
-    pool : Executor, optional
-        Runs the fits; by default they run here, one after the other.
+    ``features`` are of the customers that shape fits (``sample_store``, or ``sampled_features`` of what rests),
+    ``champions`` the models that serve: their ids are inherited, and fits compared with them. ``named`` is by axis the
+    largest number of a segment id so far. The ``noise_test`` takes as long as the fits, which run here one after the
+    other if there is no ``pool``.
     """
     champions, named = champions or {}, named or {}
     fits = {
@@ -211,11 +203,6 @@ class ScoredPart:
         return next(iter(self.scores.values())).customers
 
 
-def score_features(features: Mapping[str, pd.DataFrame], models: Mapping[str, AxisModel]) -> dict[str, AxisScores]:
-    """Score customers on every axis that has both a model and features, in the models' order."""
-    return {axis: score_axis(model, features[axis]) for axis, model in models.items() if axis in features}
-
-
 def score_store(
     history: History,
     models: Mapping[str, AxisModel],
@@ -224,14 +211,8 @@ def score_store(
 ) -> Iterator[ScoredPart]:
     """Measure and score everybody as of a history's end, part by part in ascending order of customer ids.
 
-    Parameters
-    ----------
-    models : mapping of axis to AxisModel
-        Axes that cannot be measured as of then are left out.
-    references : StoreReference, or one by axis
-        What each model's features are measured against.
-    recorded : frozenset of str, optional
-        Columns the store records; by default read off the visible rows.
+    Axes that cannot be measured as of then are left out. ``references`` is what each model's features are measured
+    against, ``recorded`` the columns the store records, by default those of the visible rows.
     """
     columns = history.recorded if recorded is None else recorded
     groups = _by_reference(models, references)

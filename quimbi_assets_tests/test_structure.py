@@ -48,7 +48,7 @@ FRAMES = {
     "defs/raw.py": "a batch at a time",
     "history.py": "whatever the caller of `frames` bounded: callers are listed here too",
     "profiles/alignment.py": "one row a segment",
-    "profiles/profiler.py": "the customers whom the caller asks for",
+    "profiles/assemble.py": "the customers whom the caller asks for",
     "resources/postgres/copy.py": "ids, a batch at a time",
     "resources/profiling.py": "one row a product or category",
     "simulation/store.py": "a store that is made up",

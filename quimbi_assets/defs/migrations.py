@@ -31,7 +31,7 @@ from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import WeekDrift, publish_drift, read_shares, read_weeks
-from quimbi_assets.resources.week_models import models_of_week, weak_axes
+from quimbi_assets.resources.publishing import models_of_week, weak_axes
 from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, PastComparison, compare_snapshots
 from quimbi_assets.weekly.pictures import migration_heat_map, shares_over_weeks
 from quimbi_assets.weekly.psi import recommend_refit

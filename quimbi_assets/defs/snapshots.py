@@ -1,6 +1,6 @@
 """Where every customer stood at the end of each week, by what was known then.
 
-Belongs here: the asset, partitioned store by week. Does not: which models score a week (``resources.week_models``),
+Belongs here: the asset, partitioned store by week. Does not: which models score a week (``resources.publishing``),
 taking a snapshot (``weekly.snapshot``), comparing weeks (``migrations``).
 """
 
@@ -28,7 +28,7 @@ from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_week, read_weeks
-from quimbi_assets.resources.week_models import models_of_week
+from quimbi_assets.resources.publishing import models_of_week
 from quimbi_assets.weekly.rows import history_rows
 from quimbi_assets.weekly.snapshot import (
     Retention,

@@ -1,10 +1,10 @@
-"""Rows of ``customer_profiles`` from scores and features.
+"""Rows of ``customer_profiles`` from scores and features, of everybody or, with models in memory, of one customer.
 
 Belongs here: the columns of that table, each made by the module of its name, their schema, and what all profiles of a
 run have in common. Does not: scoring (``scores``), writing tables.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +15,7 @@ import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_ids
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
@@ -28,7 +29,7 @@ from quimbi_assets.profiles.json_text import (
     quoted,
 )
 from quimbi_assets.profiles.risk import ChurnRisks
-from quimbi_assets.profiles.scores import AxisScores
+from quimbi_assets.profiles.scores import AxisScores, score_features
 
 MOST_ROWS = 5_000
 """Rows built at a time: far under Arrow's 2 GB of text for one array, and a batch can be written while the next is
@@ -58,20 +59,9 @@ PROFILE_SCHEMA = pandera.DataFrameSchema(
 class ProfileContext:
     """What all profiles of one run have in common.
 
-    Parameters
-    ----------
-    as_of : datetime
-        Instant the features were measured at; naive is UTC.
-    segments : mapping of axis to DataFrame
-        ``segment_id`` and ``segment_name``.
-    versions : mapping of axis to str
-        Of the registered models.
-    currency : str
-        ISO code or sign.
-    archetypes : ArchetypeSet, optional
-        The store's kept archetypes; without, every combination of dominant segments is one.
-    weak : frozenset of str
-        Axes on which the store's customers do not really differ: no sentence says a customer belongs anywhere there.
+    ``as_of``, at which the features were measured, is UTC where it is naive; ``segments`` hold ``segment_id`` and
+    ``segment_name``; ``currency`` is a code or sign. Without the store's kept ``archetypes`` every combination of
+    dominant segments is one. No sentence says where anybody belongs on ``weak`` axes, on which customers do not differ.
     """
 
     store_id: str
@@ -202,3 +192,48 @@ def _placements(scores: Sequence[AxisScores]) -> Placements:
 def _utc(instant: datetime) -> pd.Timestamp:
     stamp = pd.Timestamp(instant)
     return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
+
+
+class Profiler:
+    """Profiles customers of one store against the fitted models of its active axes.
+
+    What else it is given is in ``ProfileContext``. With the store's kept archetypes (``archetype_rows.kept_archetypes``
+    reads them from the table) a customer alone is of the archetype they are of in the crowd.
+
+    Raises
+    ------
+    ValueError
+        If a segment has no name or a model no version.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, AxisModel],
+        segments: Mapping[str, pd.DataFrame],
+        versions: Mapping[str, str],
+        *,
+        store_id: str,
+        as_of: datetime,
+        currency: str = "",
+        archetypes: ArchetypeSet | None = None,
+        weak: Iterable[str] = (),
+    ) -> None:
+        self.models = {axis: models[axis] for axis in axis_order(models)}
+        self.context = ProfileContext(store_id, as_of, segments, versions, currency, archetypes, frozenset(weak))
+        for axis, model in self.models.items():
+            self.context.names(axis, model.segment_ids_)
+            if axis not in versions:
+                raise ValueError(f"axis {axis}: its model has no version")
+
+    def scores(self, features: Mapping[str, pd.DataFrame]) -> dict[str, AxisScores]:
+        """Score customers on every axis that has both a model and features.
+
+        Features of a few customers are measured with the store's own ``recorded`` columns, so that the axes are those
+        of the store.
+        """
+        return score_features(features, self.models)
+
+    def profile(self, features: Mapping[str, pd.DataFrame], churn: ChurnRisks | None = None) -> pd.DataFrame:
+        """Return the rows of ``customer_profiles``, Arrow-backed; see ``assemble.profile_batches``."""
+        table = pa.concat_tables(profile_batches(self.scores(features), features, self.context, churn))
+        return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))

@@ -3,7 +3,7 @@
 Belongs here: applying a fitted model, and the table's columns. Does not: the formulas (``clustering``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,11 @@ def score_axis(model: AxisModel, features: pd.DataFrame) -> AxisScores:
         distances=distances,
         low_evidence=_low_evidence(model, features, values),
     )
+
+
+def score_features(features: Mapping[str, pd.DataFrame], models: Mapping[str, AxisModel]) -> dict[str, AxisScores]:
+    """Score customers on every axis that has both a model and features, in the models' order."""
+    return {axis: score_axis(model, features[axis]) for axis, model in models.items() if axis in features}
 
 
 def column_values(column: pd.Series) -> NDArray[np.float64]:

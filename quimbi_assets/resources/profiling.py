@@ -15,7 +15,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
-from quimbi_assets.profiles.profiler import Profiler
+from quimbi_assets.profiles.assemble import Profiler
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks
 from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel

@@ -1,18 +1,31 @@
-"""A store's result for everybody: the tables at once, then MLflow's tags and aliases, which follow them.
+"""What takes both systems: a store's result in the tables, which MLflow's tags and aliases follow, and who scores what.
 
-Belongs here: what takes both systems. Does not: SQL (``postgres``), calls of MLflow (``mlflow``).
+Belongs here: publishing, and loading the models that the tables name: those that serve, and those of a week
+(docs/adr/0010, 0013). Does not: SQL (``postgres``), calls of MLflow (``mlflow``), scoring.
 
 The tables are the truth. Killed between the two, MLflow's pages show the version before until the next publication.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 
 import pandas as pd
 
+from quimbi_assets.axes import AXES, StoreReference, fit_reference
+from quimbi_assets.churn.evaluation import draw_calibration
+from quimbi_assets.churn.training import train_churn
+from quimbi_assets.errors import BadInputError, InsufficientHistoryError
+from quimbi_assets.history import History
+from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
+from quimbi_assets.resources.mlflow.reports import log_churn
+from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.history import read_versions
 from quimbi_assets.resources.postgres.tables.promotions import keep_for_past, mark_echoed, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run
+from quimbi_assets.resources.postgres.tables.segments import read_archetypes
+from quimbi_assets.weekly.snapshot import WeekModels
 
 
 def publish(database: Database, registry: ModelRegistry, publication: Publication) -> None:
@@ -62,3 +75,74 @@ def churn_model(database: Database, registry: ModelRegistry, store_id: str, as_o
 def no_churn_model(store_id: str, as_of: str) -> str:
     """Say that no churn model knows a store up to an instant."""
     return f"no churn model was fitted on data up to {as_of}; quimbi run --store-id {store_id} fits one"
+
+
+def models_of_week(
+    database: Database, tracking: Tracking, week: date, history: History, run_id: str, *, renew: bool = False
+) -> WeekModels:
+    """Return what scores a week, known by its Monday, with which the history ends; chosen before, unless to ``renew``.
+
+    BadInputError if the store was never run.
+    """
+    store_id, registry = history.store.store_id, tracking.registry
+    scored_by = {} if renew else read_versions(database, store_id, week) or {}
+    loaded = registry.load_versions(store_id, scored_by or _versions(database, history))
+    if not loaded:
+        raise BadInputError(f"store {store_id} has no models yet; fit them first: quimbi run --store-id {store_id}")
+    churn = loaded.pop(CHURN, None) if scored_by else _churn_model(database, tracking, history, run_id)
+    ordered = {axis: loaded[axis] for axis in AXES if axis in loaded}
+    ends = [model.data_end for model in ordered.values()]
+    # Archetypes are made of segments: before the first models there are none but the first.
+    until = history.end if min(ends) <= history.end else min(ends)
+    return WeekModels(
+        models={axis: model.model for axis, model in ordered.items()},
+        versions={axis: model.version for axis, model in ordered.items()},
+        data_end={axis: model.data_end for axis, model in ordered.items()},
+        references={
+            axis: _reference(tracking, model, history) for axis, model in ordered.items() if AXES[axis].reference
+        },
+        archetypes=kept_archetypes(read_archetypes(database, store_id, until.tz_localize("UTC"))),
+        churn=None if churn is None else churn.model,
+        churn_version=None if churn is None else churn.version,
+    )
+
+
+def _versions(database: Database, history: History) -> dict[str, str]:
+    """Return by axis the version that served when a history ended; where none did yet, the first that ever did."""
+    promotions = read_promotions(database, history.store.store_id)
+    before = promotions.predecessors(dict.fromkeys(AXES, history.end))
+    first = {axis: version for axis, version in promotions.first().items() if axis in AXES}
+    return first | before
+
+
+def _reference(tracking: Tracking, model: LoadedModel, history: History) -> StoreReference:
+    """Return what a model's features are measured against."""
+    beside = tracking.store_reference(model.run_id)
+    return fit_reference(history) if beside is None else StoreReference.from_frame(beside)
+
+
+def _churn_model(database: Database, tracking: Tracking, history: History, run_id: str) -> LoadedModel | None:
+    """Return the churn model as of a history's end, fitted as of then if need be; None where nothing can be learnt.
+
+    Never one of later: it would know who of the customers came back.
+    """
+    store_id, at = history.store.store_id, str(history.end)
+    serving = models_before(database, tracking.registry, store_id, {CHURN: at}).get(CHURN)
+    if serving is not None:
+        return serving
+    try:
+        fit = train_churn(history)
+    except InsufficientHistoryError:
+        return None
+    tags, picture = {"dagster_run_id": run_id}, draw_calibration(fit.evaluation)
+    fitted = log_churn(tracking, store_id, fit, at, tags, picture, for_past=True)
+    keep_model_of_past(database, tracking.registry, store_id, CHURN, fitted)
+    return fitted
+
+
+def weak_axes(registry: ModelRegistry, store_id: str, models: WeekModels, history: History) -> frozenset[str]:
+    """Return the axes that are weak as of a history's end: by the last fit until then, or by the one that scores it."""
+    weak = [
+        registry.weak_axes(store_id, [axis], max(history.end, data_end)) for axis, data_end in models.data_end.items()
+    ]
+    return frozenset().union(*weak)

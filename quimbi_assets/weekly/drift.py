@@ -12,9 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.pipeline import score_features
 from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_ids
-from quimbi_assets.profiles.scores import AxisScores
+from quimbi_assets.profiles.scores import AxisScores, score_features
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.object_]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.profiles.profiler import Profiler
+from quimbi_assets.profiles.assemble import Profiler
 
 AS_OF = pd.Timestamp("2025-01-06")
 

@@ -7,9 +7,9 @@ import pytest
 import quimbi_assets.profiles.assemble as assembling
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetypes import archetype_id
-from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, profile_batches
+from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, Profiler, profile_batches
+from quimbi_assets.profiles.fingerprint import fingerprint_positions
 from quimbi_assets.profiles.interpretation import STRENGTHS, strengths
-from quimbi_assets.profiles.profiler import Profiler
 from quimbi_assets.profiles.scores import scores_from_table, scores_to_table
 
 COLUMNS = [
@@ -59,7 +59,7 @@ def test_dominant_segments_strength_evidence_and_archetype_agree(profiles, model
 
 
 def test_the_fingerprint_holds_all_distances_where_its_positions_say(profiles, profiler, models, features):
-    positions = profiler.fingerprint_positions()
+    positions = fingerprint_positions({axis: model.segment_ids_ for axis, model in models.items()})
     assert len(positions) == len(profiles["fingerprint"].iloc[0]) == sum(model.k_ for model in models.values())
     for place in positions.itertuples():
         model = models[place.axis]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
-from quimbi_assets.profiles.profiler import Profiler
+from quimbi_assets.profiles.assemble import Profiler
 from quimbi_assets.resources.mlflow.records import input_example, version_facts
 from quimbi_assets.resources.mlflow.registry import PASSED, registered_name
 from quimbi_assets.resources.mlflow.runs import Run, Tracking

@@ -32,8 +32,7 @@ from quimbi_assets.resources.postgres import matching
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
 from quimbi_assets.resources.postgres.tables import identities, stores
-from quimbi_assets.resources.postgres.tables.quarantine import Refusals
-from quimbi_assets.resources.postgres.transfer import SentFile, Transfer
+from quimbi_assets.resources.postgres.transfer import Refusals, SentFile, Transfer
 from quimbi_assets.store import Store
 
 _OPTIONS = {"--orders": ORDERS.name, "--items": ORDER_ITEMS.name, "--tickets": SUPPORT_TICKETS.name}
