@@ -290,7 +290,7 @@ def test_a_run_waits_for_its_place_before_it_asks(fresh, messages_api):
             places.close()
 
         heard = Heard(on_first=Timer(1.5, leave).start)
-        name_again(heard)
+        name_again(heard, timeout_seconds=60.0)  # every axis is to be answered, however busy the machine
     assert asked == [0]
     assert heard.warnings[0] == "waiting: 2 other runs have the places for Claude; goes on when one is done"
     assert len(messages_api.requests) == 26
