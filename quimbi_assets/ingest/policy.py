@@ -157,7 +157,7 @@ def _reason(orders: ir.Table, policy: OrderPolicy, currency: str | None) -> ir.S
         cases.append((orders.customer_id.isnull(), "guest without customer"))
     if currency is not None:
         cases.append((orders.currency != currency, f"currency other than {currency}"))
-    return ibis.cases(*cases, else_=ibis.null("string"))
+    return ibis.cases(*cases, else_=ibis.null("string")) if cases else ibis.null("string")
 
 
 def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> list[tuple[str, int]]:

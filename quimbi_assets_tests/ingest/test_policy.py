@@ -117,6 +117,12 @@ def test_gift_cards_leave_the_order_and_its_value():
     assert report["gift card lines dropped"] == 2
 
 
+def test_a_policy_that_drops_nothing_keeps_every_order():
+    policy = OrderPolicy(dropped_statuses=(), drop_guests=False)
+    orders, _, report = apply_policy(orders_of(status=["test", "paid"], customer_id=[None, "c"]), policy=policy)
+    assert (len(orders), report["orders kept"]) == (2, 2)
+
+
 def test_refunds_never_exceed_what_was_paid():
     orders, items, report = apply_policy(
         orders_of(total_price=[10.0, 10.0], refund_amount=[15.0, 10.0]), items_of(price=[4.0], refund_amount=[5.0])
