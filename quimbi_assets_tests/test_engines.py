@@ -1,8 +1,18 @@
-"""Ctrl-C while DuckDB computes is Ctrl-C."""
+"""Ctrl-C while DuckDB computes is Ctrl-C; engines share a database, but neither tables nor another's file system."""
 
 import signal
 import subprocess
 import sys
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec import register_implementation
+from fsspec.implementations.memory import MemoryFileSystem
+from upath import UPath
+
+from quimbi_assets.engines import DuckEngine
 
 SCRIPT = """
 import threading, signal, os, time
@@ -23,3 +33,39 @@ def test_an_interrupted_query_is_a_keyboard_interrupt():
     finally:
         signal.signal(signal.SIGINT, previous)
     assert done.returncode == 42, done.stderr
+
+
+def test_an_engine_does_not_see_the_tables_of_another():
+    with DuckEngine() as one, DuckEngine() as another:
+        one.view("t", pa.table({"a": [1]}))
+        one.materialise("kept", "SELECT 2 AS a")
+        another.view("t", pa.table({"a": [3]}))
+        assert one.arrow("SELECT t.a + kept.a AS a FROM t, kept")["a"].to_pylist() == [3]
+        assert another.arrow("SELECT a FROM t")["a"].to_pylist() == [3]
+        with pytest.raises(Exception, match="kept"):
+            another.arrow("SELECT a FROM kept")
+
+
+class Account(MemoryFileSystem):
+    """Files that only one account sees, as in an object store that asks for credentials."""
+
+    protocol = ("quimbitest", "quimbitests")
+    accounts: ClassVar = {"a": {}, "b": {}}
+
+    def __init__(self, account: str, **more):
+        super().__init__(**more)
+        self.store, self.pseudo_dirs = self.accounts[account], [""]
+
+
+@pytest.mark.filterwarnings("ignore:UPath 'quimbitest' filesystem")
+def test_a_file_is_read_with_its_own_credentials(monkeypatch):
+    monkeypatch.setattr("quimbi_assets.engines.small_table", lambda _: None)
+    register_implementation("quimbitest", Account, clobber=True)
+    places = [UPath("quimbitest://bucket/t.parquet", account=name) for name in "ab"]
+    for value, place in enumerate(places):
+        with place.open("wb") as file:
+            pq.write_table(pa.table({"v": [value]}), file)
+    for value, place in [*enumerate(places), *enumerate(places)]:
+        with DuckEngine() as engine:
+            engine.view("t", place)
+            assert engine.arrow("SELECT v FROM t")["v"].to_pylist() == [value]
