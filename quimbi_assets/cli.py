@@ -4,6 +4,7 @@ Belongs here: reading options and turning errors into one line. Does not: what t
 Exit 0: done. 2: bad input, nothing lost. 1: done in part, or anything else. 130: interrupted.
 """
 
+import gc
 import os
 import sys
 import traceback
@@ -22,6 +23,9 @@ STORE = click.option("--store-id", required=True, metavar="S", help="Name of the
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 WAIT = click.option("--wait", is_flag=True, help="Wait while somebody else runs the store, instead of giving up.")
 FILE = click.Path(path_type=Path)
+COLLECTED_AFTER = 50_000
+"""Objects after which garbage is looked for. At Python's 700 that takes a fifth of the time of the imports, whose objects
+all stay."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -235,6 +239,7 @@ def _print(value: T, in_words: Callable[[T], None], *, as_json: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    gc.set_threshold(COLLECTED_AFTER)
     warnings.filterwarnings("ignore")
     sys.exit(_code(arguments))
 
