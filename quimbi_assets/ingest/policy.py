@@ -136,6 +136,13 @@ def dropped_orders_sql(policy: OrderPolicy, currency: str | None, dialect: str) 
     return str(ibis.to_sql(counts, dialect=dialect))
 
 
+def purchases_sql(policy: OrderPolicy, currency: str | None, dialect: str) -> str:
+    """Return SQL of ``stored_orders`` that are purchases: ``customer_id`` and ``order_date``; gift cards are not seen."""
+    columns = {name: STORED_ORDERS[name] for name in ("customer_id", "order_date", "status", "currency")}
+    orders = _t("stored_orders", columns).filter(lambda t: _reason(t, policy, currency).isnull())
+    return str(ibis.to_sql(orders.select("customer_id", "order_date"), dialect=dialect))
+
+
 def dropped_line(report: Report) -> str:
     """Return how many orders the policy dropped, and why, most frequent first; empty where it dropped none.
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from quimbi_assets.ingest.policy import purchases_sql
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import read_weeks
+from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 from quimbi_assets.weekly.psi import LARGE
 
 NOTICE_COLUMNS = ["customer_id", "alert", "priority", "held_out", "repeated", "named"]
@@ -65,6 +67,7 @@ ALERTS = f"""{NAMES}
 """Alerted customers, each with the farthest migration of the alert's cause, on an axis that is not weak where there is
 one."""
 AT_RISK = """
+    WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(s)s)
     SELECT h.week, h.customer_id, h.lifetime_value, coalesce(now.churn_risk_score, h.churn_risk_score) AS risk,
            coalesce(now.churn_risk_score, h.churn_risk_score, 1) * h.lifetime_value AS priority
     FROM quimbi.customer_history h
@@ -72,12 +75,11 @@ AT_RISK = """
         ON now.store_id = h.store_id AND now.customer_id = h.customer_id AND now.week = %(w)s
     WHERE h.store_id = %(s)s AND h.alert = 'newly_at_risk' AND h.week <= %(w)s AND h.week > %(w)s - 7 * %(n)s
       AND NOT EXISTS (
-          SELECT FROM quimbi.orders o WHERE o.store_id = h.store_id AND o.customer_id = h.customer_id
-          AND o.order_date >= h.as_of
+          SELECT FROM (PURCHASES) o WHERE o.customer_id = h.customer_id AND o.order_date >= h.as_of
       )
     ORDER BY h.week DESC, priority DESC NULLS LAST, h.customer_id
 """
-"""Customers who fell silent in the last weeks and have not ordered since: newest first, risk times value."""
+"""Customers who fell silent in the last weeks and have bought nothing since: newest first, risk times value."""
 POPULATION = """
     SELECT axis_name AS axis, figure, name, value FROM quimbi.population_drift
     WHERE store_id = %(s)s AND week = %(w)s AND figure <> 'segment_share' ORDER BY axis_name, value DESC, name
@@ -106,6 +108,8 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     psi = population[population["figure"] == "feature_psi"]
     sizes = population[population["figure"] == "segment_psi"]
     causes = database.query(CAUSES, asked)
+    policy, currency = read_store(database, store_id).policy, store_currency(database, store_id)
+    purchases = purchases_sql(policy, policy.currency or currency, "postgres").replace("%", "%%")
     earlier = [other for other in weeks if other < week]
     return {
         "store_id": store_id,
@@ -116,7 +120,7 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
         "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
         "migrations": _records(database.query(FLOWS, asked)),
         "alerts": _records(database.query(ALERTS, asked)),
-        "at_risk": _records(database.query(AT_RISK, {**asked, "n": AT_RISK_WEEKS})),
+        "at_risk": _records(database.query(AT_RISK.replace("PURCHASES", purchases), {**asked, "n": AT_RISK_WEEKS})),
         "floors": _records(floors)[0] if len(floors) else None,
         "feature_psi": _records(psi[["axis", "name", "value"]]),
         "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),

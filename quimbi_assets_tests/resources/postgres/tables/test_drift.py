@@ -3,14 +3,45 @@
 from datetime import timedelta
 
 import pandas as pd
+import pytest
 
 from quimbi_assets.resources.postgres.copy import copy_frame
+from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.drift import mark_told, named_before, publish_notices, read_drift
 from quimbi_assets.resources.postgres.tables.history import publish_week
+from quimbi_assets.resources.postgres.tables.stores import write_store
+from quimbi_assets.store import OrderPolicy, Store
 from quimbi_assets_tests.resources.made_up import AS_OF, axis_state
 from quimbi_assets_tests.resources.postgres.tables.test_publications import publish
 
 WEEK = pd.Timestamp("2024-05-27").date()
+
+
+@pytest.fixture
+def loaded(database, tmp_path):
+    """A store; its customers came back, or not, after the week."""
+    statuses = {"paid": "paid", "unmarked": None, "cancelled": " Cancelled ", "test": "test", "100%": "100%"}
+    ids = [f"{i}" for i in range(2 * len(statuses) + 1)]
+    orders = pd.DataFrame({"order_id": ids, "customer_id": [*statuses, *statuses, "foreign"], "currency": "USD"})
+    orders["order_date"] = ["2024-05-01"] * len(statuses) + ["2024-06-02"] * (len(statuses) + 1)
+    orders["status"] = [None] * len(statuses) + [*statuses.values(), "paid"]
+    orders.loc[orders["customer_id"] == "foreign", "currency"] = "CHF"
+    orders.assign(total_price=10).to_csv(tmp_path / "orders.csv", index=False)
+    load_store(database, "back", tmp_path / "orders.csv")
+    return "back"
+
+
+def test_who_bought_nothing_since_is_at_risk_whatever_was_dropped(database, loaded):
+    ids = ["paid", "unmarked", "cancelled", "test", "100%", "foreign"]
+    rows = pd.DataFrame({"customer_id": ids, "week": WEEK, "as_of": AS_OF, "archetype_id": "x"})
+    nested = dict.fromkeys(("segment_memberships", "dominant_segments", "model_versions"), "{}")
+    rows = rows.assign(**nested, lifetime_value=10.0, churn_risk_score=0.5)
+    publish_week(database, loaded, WEEK, [rows])
+    database.execute("UPDATE quimbi.customer_history SET alert = 'newly_at_risk' WHERE store_id = %s", (loaded,))
+    assert {one["customer_id"] for one in read_drift(database, loaded)["at_risk"]} == {"cancelled", "test", "foreign"}
+    policy = OrderPolicy(dropped_statuses=("100%",)).to_json()
+    database.execute("UPDATE quimbi.stores SET order_policy = %s WHERE store_id = %s", (policy, loaded))
+    assert {one["customer_id"] for one in read_drift(database, loaded)["at_risk"]} == {"100%", "foreign"}
 
 
 def test_an_alert_names_the_farthest_move_of_its_cause_on_an_axis_that_is_not_weak(database):
@@ -33,6 +64,7 @@ def test_an_alert_names_the_farthest_move_of_its_cause_on_an_axis_that_is_not_we
         columns=["customer_id", "axis_name", "cause", "from_segment", "to_segment", "drift"],
     )
     with database.transaction() as cursor:
+        write_store(cursor, Store("alerts"))
         rows = moves.assign(store_id="alerts", week=WEEK, from_week=WEEK, at=AS_OF)
         copy_frame(cursor, "quimbi.segment_migrations", rows)
         cursor.execute(
