@@ -10,7 +10,7 @@ from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from quimbi_assets.axes import AXES, Features, measure
 from quimbi_assets.axis_table import ACTIVE
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.churn.training import train_churn
-from quimbi_assets.clustering.axis_fit import FitOptions
+from quimbi_assets.clustering.axis_fit import MOST_SEGMENTS, FitOptions
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError, UnknownAxisError
 from quimbi_assets.history import History
 from quimbi_assets.ingest import tables
@@ -111,7 +111,7 @@ def _from_database(store_id: str) -> "StoreAnalysis":
     with history.open() as engine:
         n_tickets, n_known, n_writers = engine.arrow(_WRITERS).to_pylist()[0].values()
     notes = [f"{n_known:,} of {n_tickets:,} tickets belong to {n_writers:,} known customers"] if n_tickets else []
-    return StoreAnalysis(history, report, notes=notes, _folder=folder)
+    return StoreAnalysis(replace(history, keeps=folder), report, notes=notes)
 
 
 def _table(name: str, sent: Sent) -> Table:
@@ -199,7 +199,6 @@ class StoreAnalysis:
     """By table, ``row`` and ``reason`` of rows that cannot be used."""
     notes: list[str] = field(default_factory=list)
     """What else to know: how many tickets are of known customers."""
-    _folder: Any = None
 
     def __repr__(self) -> str:
         """Return the store's size, and what of its rows was left out."""
@@ -234,8 +233,9 @@ class StoreAnalysis:
         seed, same result. An axis that does not exist is an ``UnknownAxisError``, an option that cannot be or too few
         customers a ``BadInputError``.
         """
-        if not (isinstance(min_k, Integral) and isinstance(max_k, Integral) and 2 <= min_k <= max_k):
-            raise BadInputError(f"min_k {min_k}, max_k {max_k}: need 2 <= min_k <= max_k, in whole numbers")
+        if not (isinstance(min_k, Integral) and isinstance(max_k, Integral) and 2 <= min_k <= max_k <= MOST_SEGMENTS):
+            needed = f"need 2 <= min_k <= max_k <= {MOST_SEGMENTS}, in whole numbers"
+            raise BadInputError(f"min_k {min_k}, max_k {max_k}: {needed}")
         if not (isinstance(random_state, Integral) and 0 <= random_state <= LARGEST_SEED):
             raise BadInputError(f"random_state {random_state!r}: need a whole number from 0 to {LARGEST_SEED}")
         if not isinstance(axes, Iterable | None):

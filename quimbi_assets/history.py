@@ -145,6 +145,8 @@ class History:
     """SQL condition on ``customer_id``; empty: all customers."""
     wanted: pa.Table | None = field(default=None, repr=False)
     """``customer_id`` of the customers looked at; None: all that meet the condition."""
+    keeps: object = field(default=None, repr=False, compare=False)
+    """Whatever must last as long as the rows: the temporary folder they rest in."""
 
     @classmethod
     def from_frames(

@@ -1,6 +1,7 @@
 """A store in a notebook: what the README shows is so, and what cannot be is said."""
 
 import doctest
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -165,7 +166,11 @@ def test_a_loaded_store_says_whose_its_tickets_are(made, database, tmp_path):
         "  480 of 500 tickets belong to 190 known customers",
         "  people who wrote but never ordered: 1",
     ]
-    store._folder.cleanup()  # in a notebook it goes with the store
+    history, n_customers = store.history.until(None), store.history.n_customers
+    del store
+    gc.collect()
+    assert history.n_customers == n_customers
+    history.keeps.cleanup()  # in a notebook it goes with the history
 
 
 def test_what_there_is_is_shown_in_short(made, discovery):
@@ -205,8 +210,10 @@ def test_what_cannot_be_opened_is_said(made, tmp_path):
 
 
 def test_what_cannot_be_is_said(made, discovery):
-    with pytest.raises(BadInputError, match=r"max_k 3\.5: need 2 <= min_k <= max_k, in whole numbers"):
+    with pytest.raises(BadInputError, match=r"max_k 3\.5: need 2 <= min_k <= max_k <= 20, in whole numbers"):
         discovery.store.discover(max_k=3.5)
+    with pytest.raises(BadInputError, match="max_k 1000000: need 2 <= min_k <= max_k <= 20"):
+        discovery.store.discover(max_k=10**6)
     with pytest.raises(BadInputError, match="no customer nobody"):
         discovery.profile(["nobody"])
     with pytest.raises(BadInputError, match="no customer was asked for"):

@@ -15,6 +15,12 @@ from quimbi_assets.store import Store
 END = pd.Timestamp("2025-02-01")
 
 
+def test_an_order_on_several_rows_is_refused():
+    twice = orders_of(("7", "ann", "2025-01-01", 10.0, None), ("7", "ann", "2025-01-01", 10.0, None))
+    with pytest.raises(BadInputError, match="orders: order_id 7 stands on several rows; give one row an order"):
+        History.from_frames(twice)
+
+
 def orders_of(*rows):
     columns = ["order_id", "customer_id", "order_date", "total_price", "refund_amount"]
     frame = pd.DataFrame(rows, columns=columns)

@@ -16,6 +16,9 @@ from quimbi_assets.clustering.pictures import draw
 from quimbi_assets.clustering.promotion import Decision, consider
 from quimbi_assets.errors import InactiveAxisError
 
+MOST_SEGMENTS = 20
+"""Assumption: nobody tells more segments of one axis apart. Every number of them up to the most asked for is fitted."""
+
 
 @dataclass(frozen=True)
 class FitOptions:

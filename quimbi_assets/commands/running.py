@@ -43,11 +43,12 @@ class RunOptions:
     def checked(self) -> "RunOptions":
         """Return itself; ``BadInputError`` if any option cannot be, with what it may be."""
         from quimbi_assets.axes import checked_axes
+        from quimbi_assets.clustering.axis_fit import MOST_SEGMENTS as MOST
 
         if self.axes is not None and not checked_axes(self.axes):
             raise BadInputError("--axes names no axis; leave it out for all of them")
-        if not 2 <= self.min_k <= self.max_k:
-            raise BadInputError(f"--min-k {self.min_k} --max-k {self.max_k}: need 2 <= min-k <= max-k")
+        if not 2 <= self.min_k <= self.max_k <= MOST:
+            raise BadInputError(f"--min-k {self.min_k} --max-k {self.max_k}: need 2 <= min-k <= max-k <= {MOST}")
         if self.min_population < 2:
             raise BadInputError(f"--min-population {self.min_population}: at least 2 customers are needed")
         if self.as_of is not None:

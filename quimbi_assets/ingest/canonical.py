@@ -13,6 +13,7 @@ import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import Signs, rounded_ids, text_signs
 from quimbi_assets.instants import naive_utc, zone
@@ -90,12 +91,17 @@ def canonical_tables(
     Each needs the columns in which its table must have a value (``tables``) and may have the others of
     :data:`CANONICAL`; absent ones are NULL. ``total_price`` is what was paid. Dates with an offset are converted; naive
     ones are UTC. Local times that are absent follow from the store's clock. Rows without a customer, and lines of
-    orders that are not there, are left out. A missing column, rounded ids or an unknown time zone is a ``ValueError``.
+    orders that are not there, are left out. A missing column, rounded ids, an order that stands on several rows or an
+    unknown time zone is a ``ValueError``.
     """
     _require(orders, "orders", tables.ORDERS)
     orders = _with_local(orders, "order_date", time_zone)
     orders = orders[orders["customer_id"].notna()]
     raw_orders = _arrow(orders, "raw_orders")
+    if len(again := orders["order_id"][orders["order_id"].duplicated()]):
+        raise BadInputError(
+            f"orders: order_id {again.iloc[0]} stands on several rows; give one row an order, lines apart"
+        )
     return {
         "raw_orders": raw_orders,
         "raw_items": _items(items, raw_orders),

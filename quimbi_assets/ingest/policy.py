@@ -137,7 +137,7 @@ def dropped_orders_sql(policy: OrderPolicy, currency: str | None, dialect: str) 
 
 
 def purchases_sql(policy: OrderPolicy, currency: str | None, dialect: str) -> str:
-    """Return SQL of ``stored_orders`` that are purchases: ``customer_id`` and ``order_date``; gift cards are not seen."""
+    """Return SQL of ``customer_id`` and ``order_date`` of ``stored_orders`` that are purchases; gift cards too."""
     columns = {name: STORED_ORDERS[name] for name in ("customer_id", "order_date", "status", "currency")}
     orders = _t("stored_orders", columns).filter(lambda t: _reason(t, policy, currency).isnull())
     return str(ibis.to_sql(orders.select("customer_id", "order_date"), dialect=dialect))

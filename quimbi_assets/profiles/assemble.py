@@ -73,13 +73,14 @@ class ProfileContext:
     weak: frozenset[str] = frozenset()
 
     @cached_property
-    def _names(self) -> dict[str, dict[str, str]]:
+    def segment_names(self) -> dict[str, dict[str, str]]:
+        """Names by axis and id."""
         segments = self.segments.items()
         return {axis: dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in segments}
 
     def names(self, axis: str, segment_ids: Sequence[str]) -> list[str]:
         """Return the names of an axis's segments; a ValueError if one has none."""
-        known = self._names.get(axis, {})
+        known = self.segment_names.get(axis, {})
         nameless = [segment for segment in segment_ids if segment not in known]
         if nameless:
             raise ValueError(f"axis {axis}: no name for segment {', '.join(nameless)}")

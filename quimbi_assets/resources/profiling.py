@@ -4,6 +4,7 @@ Belongs here: gathering what a ``Profiler`` needs from registry, database and st
 (``profiles``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -16,6 +17,7 @@ from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.assemble import Profiler
+from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks
 from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
@@ -41,6 +43,7 @@ class StoreProfiler:
     recorded: frozenset[str]
     observation_end: pd.Timestamp
     churn: LoadedModel | str
+    archetype_names: Mapping[str, str]
 
     def history(
         self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
@@ -56,11 +59,17 @@ class StoreProfiler:
     def profile(
         self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
     ) -> pd.DataFrame:
-        """Profile customers from all their rows, as ``history`` takes them; rows as in ``customer_profiles``."""
+        """Profile customers from all their rows, as ``history`` takes them.
+
+        Columns are those of ``customer_profiles``, and ``segments`` and ``archetype`` as ``profile_record`` has them.
+        """
         history = self.history(orders, items, tickets)
         features = self.features(history)
         customers = next(iter(features.values())).index
-        return self.profiler.profile(features, self.risks(history, customers))
+        rows = self.profiler.profile(features, self.risks(history, customers))
+        names = self.profiler.context.segment_names, self.archetype_names
+        records = [profile_record({str(k): v for k, v in row.items()}, *names) for row in rows.to_dict("records")]
+        return rows.assign(**{column: [one[column] for one in records] for column in ("segments", "archetype")})
 
     def risks(self, history: History, customers: pd.Index) -> ChurnRisks:
         """Return the churn risks of customers, as a run would give them; the history holds all their orders."""
@@ -104,7 +113,8 @@ def open_profiler(store_id: str) -> StoreProfiler:
         archetypes=kept_archetypes(archetypes),
         weak=axes.loc[axes["status"] == "weak", "axis_name"],
     )
-    return StoreProfiler(store, profiler, reference, measured.recorded, published.as_of, churn)
+    names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
+    return StoreProfiler(store, profiler, reference, measured.recorded, published.as_of, churn, names)
 
 
 def _why_no_churn(summary: AxisTable | None, store_id: str, at: Instant) -> str:

@@ -53,6 +53,7 @@ def test_every_command_helps(quimbi, command):
         (["run", "--store-id", "nowhere", "--axes", "shoe_size"], "unknown axis shoe_size"),
         (["run", "--store-id", "x", "--axes", " ,"], "--axes names no axis"),
         (["run", "--store-id", "x", "--min-k", "5", "--max-k", "3"], "min-k"),
+        (["run", "--store-id", "x", "--max-k", "1000000"], "max-k <= 20"),
         (["run", "--store-id", "x", "--as-of", "yesteryear"], "yesteryear"),
         (["run", "--store-id", "x", "--engine", "abacus"], "abacus"),
         (

@@ -133,6 +133,8 @@ def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(two_st
             assert scores == pytest.approx(stored["segment_memberships"][axis], abs=1e-9)
         for same in ("archetype_id", "interpretation", "lifetime_value"):
             assert row[same] == stored[same]
+        assert row["archetype"] == stored["archetype"]
+        assert [one["name"] for one in row["segments"].values()] == [s["name"] for s in stored["segments"].values()]
 
 
 def test_a_profile_is_by_the_clock_and_currency_of_the_run_whatever_was_loaded_since(database, two_stores):
