@@ -20,11 +20,13 @@ from quimbi_assets.ingest.canonical import CANONICAL
 ACTED, SILENT, CORRECTED, MODEL = "acted", "silent", "corrected", "model"
 NEW = "new"
 """Of a customer who was not there before: nothing to compare with."""
-DIGESTS = ("digest", "ticket_digest")
-"""Columns of digests: of a customer's orders, lines and refunds, and of their tickets (0: none)."""
+DIGESTS = ("digest", "dated_ticket_digest", "undated_ticket_digest")
+"""Columns of digests: of a customer's orders, lines and refunds; of their tickets (0: none); of what tickets tell
+without saying since when."""
 ORDER_COLUMNS = ("order_date", "order_date_local", "total_price", "discount_amount", "source")
 LINE_COLUMNS = ("product_id", "category", "quantity", "price")
-TICKET_COLUMNS = tuple(name for name in CANONICAL["raw_tickets"] if name not in ("ticket_id", "customer_id"))
+UNDATED_COLUMNS = ("satisfaction_score", "reopen_count")
+TICKET_COLUMNS = tuple(c for c in CANONICAL["raw_tickets"] if c not in ("ticket_id", "customer_id", *UNDATED_COLUMNS))
 CENTS = 1e4
 """Refunds are compared to a hundredth of a cent: sums of binary fractions differ in their last digits."""
 
@@ -36,7 +38,7 @@ def causes(then: pd.DataFrame, recomputed: pd.DataFrame, newer: pd.DataFrame) ->
     rows, and of n customers as of the ``newer`` one. ``new``: not known then, nor by today's rows. ``corrected``: what
     is recorded of them up to the older instant has changed since (also where they acted besides: what did what can then
     not be told). ``acted``: an order, a dated refund or a ticket came in between, or what became of a ticket.
-    ``silent``: nothing did but time.
+    A rating or a reopening, which carry no instant, came when they were first seen. ``silent``: nothing did but time.
 
     Notes
     -----
@@ -50,8 +52,9 @@ def causes(then: pd.DataFrame, recomputed: pd.DataFrame, newer: pd.DataFrame) ->
     """
     old, again, now = (_beside(side, newer.index) for side in (then, recomputed, newer))
     known, known_now = (side["digest"].notna().to_numpy() for side in (old, again))
-    same_past = known & known_now & ~_differ(old, again).any(axis=1)
-    cause = np.where(same_past, np.where(_differ(again, now).any(axis=1), ACTED, SILENT), CORRECTED)
+    same_past = known & known_now & ~_differ(old, again)[:, :-1].any(axis=1)
+    has_acted = _differ(again, now).any(axis=1) | _differ(old, now)[:, -1]
+    cause = np.where(same_past, np.where(has_acted, ACTED, SILENT), CORRECTED)
     return np.where(~known & ~known_now, NEW, cause)
 
 
@@ -70,7 +73,7 @@ def _beside(digests: pd.DataFrame, customers: pd.Index) -> pd.DataFrame:
 
 
 def _differ(one: pd.DataFrame, other: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which digests are known on both sides, and not the same; shape (n, 2)."""
+    """Return which digests are known on both sides, and not the same; shape (n, 3)."""
     return np.asarray(one.ne(other).fillna(value=False).to_numpy(dtype=bool))
 
 
@@ -88,8 +91,11 @@ def customer_digests(history: History) -> pd.DataFrame:
             _hash(lines, "order_id", LINE_COLUMNS, lines["refund_amount"]),
         ],
     )
-    of_tickets = _summed([tickets["customer_id"]], [_hash(tickets, "ticket_id", TICKET_COLUMNS)])
-    columns = (of_orders, of_tickets.reindex(of_orders.index, fill_value=np.uint64(0)))
+    of_tickets = (
+        _summed([tickets["customer_id"]], [_hash(tickets, "ticket_id", columns)])
+        for columns in (TICKET_COLUMNS, UNDATED_COLUMNS)
+    )
+    columns = (of_orders, *(digests.reindex(of_orders.index, fill_value=np.uint64(0)) for digests in of_tickets))
     return pd.DataFrame(dict(zip(DIGESTS, columns, strict=True)))
 
 

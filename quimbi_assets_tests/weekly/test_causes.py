@@ -114,7 +114,7 @@ def test_a_column_that_a_store_begins_to_record_counts_only_where_it_has_values(
 def test_the_digest_of_orders_is_what_it_was_before_tickets_had_one(store, tickets):
     assert digests(*store, tickets=tickets)["digest"].to_dict() == PINNED
     assert digests(*store)["digest"].to_dict() == PINNED
-    assert (digests(*store)["ticket_digest"] == 0).all()
+    assert (digests(*store)[["dated_ticket_digest", "undated_ticket_digest"]] == 0).all(axis=None)
 
 
 @pytest.mark.parametrize(
@@ -146,13 +146,7 @@ def test_who_ordered_too_did_not_only_write(store, tickets):
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [
-        ("created_at", pd.Timestamp("2025-02-11")),
-        ("resolved_at", pd.Timestamp("2025-02-17")),
-        ("satisfaction_score", 5.0),
-        ("reopen_count", 0),
-        ("tags", "complaint"),
-    ],
+    [("created_at", pd.Timestamp("2025-02-11")), ("resolved_at", pd.Timestamp("2025-02-17")), ("tags", "complaint")],
 )
 def test_a_ticket_corrected_or_loaded_late_is_a_corrected_past(store, tickets, column, value):
     other = tickets.copy()
@@ -160,6 +154,17 @@ def test_a_ticket_corrected_or_loaded_late_is_a_corrected_past(store, tickets, c
     then, recomputed = (digests(*store, tickets=rows) for rows in (tickets, other))
     assert causes(then, recomputed, recomputed).tolist() == ["corrected", "silent"]
     assert causes(digests(*store, tickets=tickets.iloc[1:]), then, then).tolist() == ["corrected", "silent"]
+
+
+@pytest.mark.parametrize("column", ["satisfaction_score", "reopen_count"])
+def test_a_rating_or_reopening_that_comes_after_the_resolution_is_an_act_of_its_day(store, tickets, column):
+    without = tickets.assign(**{column: np.nan})
+    then = digests(*store, "2025-02-21", without)
+    recomputed, newer = (digests(*store, until, tickets) for until in ("2025-02-21", "2025-02-27"))
+    cause = causes(then, recomputed, newer)
+    assert cause.tolist() == ["acted", "silent"]
+    assert only_wrote(cause, recomputed, newer).tolist() == [True, False]
+    assert causes(newer, newer, newer).tolist() == ["silent", "silent"]
 
 
 def test_what_a_snapshot_without_digests_of_tickets_did_not_keep_was_not_corrected(store, tickets):

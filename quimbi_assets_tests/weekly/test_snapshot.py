@@ -79,7 +79,8 @@ def test_a_part_comes_back_as_models_read_it():
     axis = "purchase_frequency"
     names = snapshot_schema([axis]).field(axis).type.names
     frequency = frequency.reindex(columns=names).assign(n_orders=[3, 4])
-    digests = pd.DataFrame({"digest": [2**63 + 1, 7], "ticket_digest": [0, 2**63 + 3]}, index, dtype="uint64")
+    columns = {"digest": [2**63 + 1, 7], "dated_ticket_digest": [0, 2**63 + 3], "undated_ticket_digest": [0, 1]}
+    digests = pd.DataFrame(columns, index, dtype="uint64")
     assigned = {axis: np.array(["a_1", "a_2"], dtype=object), "archetype": np.array([None, "x"], dtype=object)}
     part = SnapshotPart({axis: frequency}, digests, np.array([0.0, 1.5]), assigned)
     again = SnapshotPart.from_table(part.to_table().cast(snapshot_schema([axis])))
@@ -246,7 +247,7 @@ def test_the_first_comparison_with_a_snapshot_of_before_digests_of_tickets(writi
     weeks.next(END)
     old = weeks.older
     place = tmp_path / "old.parquet"
-    rows = old.read().drop_columns("ticket_digest")
+    rows = old.read().drop_columns(["dated_ticket_digest", "undated_ticket_digest"])
     write_table(place, [rows], old.facts_as(SnapshotFacts), rows.schema)
     weeks.older = AxisTable(place)
     moved = weeks.next(end).movement
