@@ -25,7 +25,7 @@ class Signs(Flag):
     FILLED = auto()
     """There is a cell with something in it."""
     NOT_WHOLE = auto()
-    """... that is not a whole number written as ``1001.0``."""
+    """... that is not a whole number written as ``1001.0``, or as ``1001`` beside such."""
     ROUNDED = auto()
     """... that is, or was written from, a floating-point number too large for its whole numbers to be exact."""
     DECIMAL_DOT = auto()
@@ -84,6 +84,8 @@ def text_signs(values: pd.Series) -> Signs:
     """Return what a chunk of a column says about reading it as text: `FILLED`, `NOT_WHOLE`, `ROUNDED`."""
     known = values.dropna().infer_objects()
     signs = Signs.FILLED if len(known) else Signs.NONE
+    if pd.api.types.is_integer_dtype(known.dtype):
+        return signs | Signs.NOT_WHOLE
     if pd.api.types.is_float_dtype(known.dtype):
         numbers = known.to_numpy("float64")
         is_whole = (np.isfinite(numbers) & (numbers % 1 == 0)).all()
@@ -91,10 +93,14 @@ def text_signs(values: pd.Series) -> Signs:
     else:
         for some in (known.head(100), known):  # nearly always the first hundred tell
             text = plain_text(some).dropna()
-            if not text.str.fullmatch(r"\d+\.0|\d(?:\.\d+)?[eE]\+?\d+").all():
+            is_plain = text.str.fullmatch(r"\d+")
+            if not (is_plain | text.str.fullmatch(r"\d+\.0|\d(?:\.\d+)?[eE]\+?\d+")).all():
                 return signs | Signs.NOT_WHOLE
-        numbers, largest_exact = pd.to_numeric(text).to_numpy("float64"), 2.0**53
-        is_whole = text.str.endswith(".0").all()
+        floats = text[~is_plain]
+        is_whole = floats.str.endswith(".0").all()
+        if is_plain.any() and not is_whole:
+            return signs | Signs.NOT_WHOLE
+        numbers, largest_exact = pd.to_numeric(floats).to_numpy("float64"), 2.0**53
     if (np.abs(numbers[np.isfinite(numbers)]) > largest_exact).any():
         signs |= Signs.ROUNDED
     return signs if is_whole else signs | Signs.NOT_WHOLE
@@ -111,13 +117,15 @@ def rounded_ids(where: str, column: str) -> BadInputError:
 def as_text(values: pd.Series, signs: Signs | None = None) -> pd.Series:
     """Return values of any type, lists included, as text without surrounding space, NULL where there is nothing.
 
-    Whole numbers held as floats, or written so, lose their ``.0`` if every value of the column is such a number:
+    Whole numbers held as floats, or written so, lose their ``.0`` if every value of the column is a whole number:
     `signs` are `text_signs` of the whole column, of which `values` may be a part.
 
     Examples
     --------
     >>> as_text(pd.Series([1001.0, None, 7.0])).tolist()
     ['1001', nan, '7']
+    >>> as_text(pd.Series(["12", "12.0"])).tolist()
+    ['12', '12']
     >>> as_text(pd.Series([" a ", "", "NULL"])).tolist()
     ['a', nan, nan]
     """

@@ -24,6 +24,8 @@ class Limit(NamedTuple):
 
 
 NOT_NEGATIVE = Limit("ge", (0,), "is negative")
+LONGEST_ID = 500
+"""Characters: what PostgreSQL's indexes can hold, and more than any system's ids have."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ _EMAILS = "email customer_email requester_email contact_email billing_email e_ma
 _HELPDESK_IDS = "requester_id helpdesk_id gorgias_id zendesk_id"
 _SHOPS_IDS = "customer_id customer customer_external_id external_customer_id requester_external_id shopify_customer_id"
 
+_ID = (Limit("str_length", (None, LONGEST_ID), f"is longer than {LONGEST_ID} characters: shorten it in the file"),)
 _CODE = Limit("str_matches", ("^[A-Z]{3}$",), "is not a three-letter code")
 _LINE = Limit("in_range", (0, 2**31 - 1), "is out of range")
 _SCORE = Limit("in_range", (1, 5), "is not between 1 and 5")
@@ -94,8 +97,8 @@ ORDERS = TableSpec(
     "orders",
     ("order_id",),
     (
-        Column("order_id", "text", "order_id id order_number order_name name order", required=True),
-        Column("customer_id", "text", _CUSTOMERS, required=True, optional_value=True),
+        Column("order_id", "text", "order_id id order_number order_name name order", required=True, limits=_ID),
+        Column("customer_id", "text", _CUSTOMERS, required=True, optional_value=True, limits=_ID),
         Column("order_date", "date", _ORDERED, required=True),
         Column("total_price", "money", "total_price total order_total total_amount amount grand_total", required=True),
         Column("discount_amount", "money", "discount_amount total_discounts total_discount discounts discount"),
@@ -127,7 +130,7 @@ SUPPORT_TICKETS = TableSpec(
     "support_tickets",
     ("ticket_id",),
     (
-        Column("ticket_id", "text", "ticket_id id ticket ticket_number", required=True),
+        Column("ticket_id", "text", "ticket_id id ticket ticket_number", required=True, limits=_ID),
         Column("customer_id", "text", f"{_SHOPS_IDS} {_HELPDESK_IDS} {_EMAILS}", required=True, optional_value=True),
         Column("created_at", "date", _WRITTEN, required=True),
         Column("channel", "text", "channel via source"),

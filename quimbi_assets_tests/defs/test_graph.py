@@ -134,7 +134,8 @@ def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(two_st
         for same in ("archetype_id", "interpretation", "lifetime_value"):
             assert row[same] == stored[same]
         assert row["archetype"] == stored["archetype"]
-        assert [one["name"] for one in row["segments"].values()] == [s["name"] for s in stored["segments"].values()]
+        for axis, segment in stored["segments"].items():
+            assert row["segments"][axis]["name"] == segment["name"]
 
 
 def test_a_profile_is_by_the_clock_and_currency_of_the_run_whatever_was_loaded_since(database, two_stores):

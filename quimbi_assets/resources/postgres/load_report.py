@@ -58,13 +58,15 @@ class LoadReport:
     is_new: bool
     tables: list[TableReport]
     seconds: float
+    currency: str | None = None
+    """That of most orders, where the store has none of its own."""
     notes: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Return the report as lines of text."""
         store = self.store
         kind = "new store" if self.is_new else "store"
-        currency = store.currency or "currency as most orders have it"
+        currency = store.currency or (f"{self.currency} as most orders have it" if self.currency else "no currency")
         lines = [f"{kind} {store.store_id} ({store.time_zone}, {currency}), {self.seconds:.1f} s", *self.notes]
         for report in self.tables:
             lines += report.lines()

@@ -111,9 +111,10 @@ def _loaded(
         notes.append(f"the store's time zone was {before.time_zone} and is now {store.time_zone}; stored instants stay")
     if n_adopted:
         notes.append(f"tickets loaded before that now have their customer: {n_adopted:,}")
-    if ORDERS.name in files and (dropped := _dropped_orders(database, store)):
+    currency = stores.store_currency(database, store_id)
+    if ORDERS.name in files and (dropped := _dropped_orders(database, store, currency)):
         notes.append(dropped)
-    return LoadReport(store, before is None, reports, time.monotonic() - began, notes)
+    return LoadReport(store, before is None, reports, time.monotonic() - began, currency, notes)
 
 
 def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Progress) -> dict[str, SentFile]:
@@ -134,10 +135,9 @@ def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Pro
     return files
 
 
-def _dropped_orders(database: Database, store: Store) -> str:
+def _dropped_orders(database: Database, store: Store, currency: str | None) -> str:
     """Say how many of the store's orders its policy drops; empty for none."""
-    currency = store.policy.currency or stores.store_currency(database, store.store_id)
-    counts = dropped_orders_sql(store.policy, currency, "postgres").replace("%", "%%")
+    counts = dropped_orders_sql(store.policy, store.policy.currency or currency, "postgres").replace("%", "%%")
     stored = "WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %s)"
     rows = database.query(f"{stored} SELECT * FROM ({counts}) counted ORDER BY reason", (store.store_id,))
     return dropped_line(dict(zip(DROPPED + rows["reason"], rows["n"], strict=True)))

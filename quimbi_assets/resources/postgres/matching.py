@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.ingest.keys import comparable, keyed_hashes
+from quimbi_assets.ingest.tables import LONGEST_ID
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame
 from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, keep_identities
 
@@ -48,6 +49,7 @@ class RowKeys:
         """Add rows: (n, n_sources) text under the file's names, indexed by position in the file."""
         for position, (source, kind) in enumerate(self.sources.items()):
             values = comparable(keys[source], kind).dropna()
+            values = values[values.str.len() <= LONGEST_ID]  # a longer one is no customer's
             rows = pd.DataFrame({"row_no": values.index, "source": position, "value": values})
             if kind == "email" or self._hashes_ids:
                 rows["key_hash"] = r"\x" + keyed_hashes(values, self._secret)

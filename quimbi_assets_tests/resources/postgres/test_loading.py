@@ -1,5 +1,6 @@
 """Files into the database: what is written, what is refused, and that nothing is lost or done twice."""
 
+import secrets
 import subprocess
 import sys
 import textwrap
@@ -90,6 +91,36 @@ def test_takes_the_good_and_keeps_the_bad(database, load):
     }
     store = read_store(database, load.store)
     assert (store.time_zone, store.currency) == ("Europe/Berlin", "EUR")
+
+
+def test_an_id_longer_than_an_index_holds_is_refused_in_words(database, load, tmp_path):
+    long = secrets.token_hex(4500)
+    report = load(
+        f"{ORDERS}{long},ann,2024-01-05,1.00,web,EUR\n5,{long},2024-01-05,1.00,web,EUR\n", f"{ITEMS}{long},mug,1,1\n"
+    )
+    reasons = [f"{name} is longer than 500 characters: shorten it in the file" for name in ("order_id", "customer_id")]
+    assert [report.tables[0].reasons[reason] for reason in reasons] == [1, 1]
+    (tmp_path / "tickets.csv").write_text(
+        f"id,customer_id,requester_id,created_at\n{long},ann,1,2024-02-01\n2,ann,{long},2024-02-01\n"
+    )
+    (tmp_path / "customers.csv").write_text(f"customer_id,zendesk_id\nann,{long}\n{long},8\n")
+    report = load_store(
+        database, load.store, tickets_path=tmp_path / "tickets.csv", customers_path=tmp_path / "customers.csv", now=NOW
+    )
+    assert report.tables[1].reasons == {"ticket_id is longer than 500 characters: shorten it in the file": 1}
+
+
+@pytest.mark.parametrize("n_before", [0, 200])
+def test_an_id_read_as_a_number_with_a_gap_is_the_id(database, load, n_before):
+    """Two exports in one file: in the second a guest's gap made floats of the ids."""
+    rows = [f"{i},12,2024-01-05,1.00" for i in range(n_before + 1)] + ["a,12.0,2024-01-06,1.00", "b,,2024-01-06,1.00"]
+    load("\n".join(["order_id,customer_id,order_date,total_price", *rows]), None)
+    assert set(read_orders(database, load.store)["customer_id"].dropna()) == {"12"}
+
+
+def test_a_new_store_is_told_which_currency_most_orders_have(load):
+    assert "(UTC, EUR as most orders have it)" in load().lines()[0]
+    assert "(UTC, GBP)" in load(currency="gbp").lines()[0]
 
 
 def test_same_file_twice_changes_nothing(database, load):
