@@ -12,7 +12,7 @@ import pandas as pd
 from quimbi_assets.ingest.keys import comparable, keyed_hashes
 from quimbi_assets.ingest.tables import LONGEST_ID
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame
-from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, keep_identities
+from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, SHARED, keep_identities
 
 HELPDESK = "helpdesk_id"
 """Kind of the ids that a helpdesk gives to those who write."""
@@ -66,6 +66,8 @@ class Match:
     """``direct``: it is the orders' own key of a customer; else the kind of identity it is met through."""
     trusted: list[tuple[int, str]]
     """(position of the source, way) by which rows are met, best first."""
+    n_contested: int
+    """Rows that met more than one customer, each by another key or several by one."""
 
 
 _WAYS = """
@@ -102,12 +104,23 @@ same again.
 """
 
 
+_CONTESTED = """
+    WITH sure AS (SELECT row_no, way, customer_id FROM ways JOIN (VALUES {ranks}) AS trusted (source, way, rank)
+                  USING (source, way) WHERE has_orders)
+    SELECT count(*) FROM (
+        SELECT row_no FROM sure GROUP BY row_no HAVING count(DISTINCT customer_id) > 1
+        UNION SELECT row_no FROM sure GROUP BY row_no HAVING every(way = 'email')
+        INTERSECT SELECT row_no FROM {keys} JOIN shared USING (key_hash)
+    ) contested
+"""
+
+
 def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
     """Find by which column the rows of `keys` meet the customers of the store's orders best; None if none does.
 
     Who each row is, is in the temporary table ``met(row_no, customer_id, has_orders)``.
     """
-    cursor.execute(f"ANALYZE {keys.table}; DROP TABLE IF EXISTS ways, met")
+    cursor.execute(f"ANALYZE {keys.table}; DROP TABLE IF EXISTS ways, met; {SHARED}")
     by_hashing(cursor)
     cursor.execute(_WAYS.format(keys=keys.table), {"store": store_id})
     cursor.execute(_TRUSTED_WAYS, (HELPDESK,))
@@ -123,8 +136,9 @@ def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
         ORDER BY row_no, has_orders DESC, rank
         """
     )
+    cursor.execute(_CONTESTED.format(ranks=ranks, keys=keys.table))
     source, way = trusted[0]
-    return Match(list(keys.sources)[source], way, trusted)
+    return Match(list(keys.sources)[source], way, trusted, cursor.fetchone()[0])
 
 
 def learn(cursor: Any, store_id: str, keys: RowKeys, match: Match, foreign: str | None = None) -> tuple[int, int, int]:
@@ -139,6 +153,11 @@ def learn(cursor: Any, store_id: str, keys: RowKeys, match: Match, foreign: str 
         return 0, 0, 0
     rows = ", ".join(f"({source}, '{kind}')" for source, kind in kinds.items())
     persons = "SELECT row_no, customer_id, 0 AS rank FROM met WHERE has_orders"
+    if foreign is None:
+        cursor.execute(
+            f"INSERT INTO shared SELECT key_hash FROM {keys.table} JOIN met USING (row_no) WHERE has_orders "
+            "GROUP BY key_hash HAVING count(DISTINCT customer_id) > 1"
+        )
     if foreign is None and match.way == "direct":
         source = list(keys.sources).index(match.source)
         persons += f" UNION ALL SELECT row_no, value, 1 FROM {keys.table} r WHERE source = {source} AND NOT EXISTS "
