@@ -6,6 +6,7 @@ rest (``resources.parquet_io``).
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -190,7 +191,7 @@ class TableWriter:
     def __init__(self, place: "UPath", schema: pa.Schema, facts: Facts) -> None:
         self.place = place
         self._schema = schema.with_metadata({FACTS: facts.to_json().encode()})
-        self._partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+        self._partial = _beside(place, "partial")
 
     def __enter__(self) -> Self:
         """Open the file."""
@@ -210,9 +211,7 @@ class TableWriter:
             self._writer.close()
             self._file.close()
             if error is None:
-                if self.place.is_dir():
-                    remove(self.place)
-                self._partial.rename(self.place)
+                _move(self._partial, self.place)
                 self._file.remember(self.place)
         finally:
             self._partial.unlink(missing_ok=True)
@@ -224,14 +223,28 @@ def written_in_parts(place: "UPath", facts: Facts) -> Iterator["UPath"]:
 
     For engines that spread the work; whole or not at all, as with ``TableWriter``.
     """
-    partial = place.with_name(f".{place.name}.{os.getpid()}.partial")
+    partial = _beside(place, "partial")
     try:
         yield partial
         (partial / FACTS_FILE).write_text(facts.to_json())
-        remove(place)
-        partial.rename(str(place))
+        _move(partial, place)
     finally:
         remove(partial)
+
+
+def _beside(place: "UPath", what: str) -> "UPath":
+    """Return a hidden path beside a table's place that nobody else uses, on whichever machine."""
+    return place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}.{what}")
+
+
+def _move(partial: "UPath", place: "UPath") -> None:
+    """Move a table to its place; the one before, where a folder is in it or comes, waits beside and goes last."""
+    before = _beside(place, "before") if place.is_dir() or (partial.is_dir() and place.exists()) else None
+    if before is not None:
+        place.rename(str(before))
+    partial.rename(str(place))
+    if before is not None:
+        remove(before)
 
 
 def remove(place: "UPath") -> None:

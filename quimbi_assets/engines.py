@@ -4,8 +4,11 @@ Belongs here: the protocol and DuckDB. Does not: any formula, Spark (``resources
 """
 
 import os
+import platform
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -68,13 +71,24 @@ class _Database:
                 self.filesystems[names[0]] = files
 
 
+def _spills() -> str:
+    """Return what the names of this machine's spill folders begin with; those of processes that died are removed."""
+    begin = Path(tempfile.gettempdir()) / f"quimbi-spill-{platform.node()}-"
+    for folder in begin.parent.glob(f"{begin.name}[0-9]*"):
+        with suppress(PermissionError):  # somebody else's
+            try:
+                os.kill(int(folder.name.rpartition("-")[2]), 0)
+            except ProcessLookupError:
+                shutil.rmtree(folder, ignore_errors=True)
+    return str(begin)
+
+
 @lru_cache(maxsize=4)
 def _database(threads: int | None, process: int) -> _Database:
     """Return the database of a process that engines are connections to: one takes 0.4 ms, a database 12."""
     import duckdb
 
-    spill = Path(tempfile.gettempdir()) / f"quimbi-spill-{process}"
-    config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(spill)}
+    config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": f"{_spills()}{process}"}
     if threads is not None:
         config["threads"] = threads
     return _Database(duckdb.connect(config=config))

@@ -60,6 +60,12 @@ class FittedStore:
 def require_population(history: History, at_least: int, option: str = "--min-population ") -> None:
     """Refuse, as bad input, a store with too few customers to segment; ``option`` is what the message advises."""
     n = history.n_customers
+    if not n and not history.until(None).n_customers:
+        store_id, currency = history.store.store_id, history.store.currency or "any currency"
+        raise BadInputError(
+            f"store {store_id}: none of its orders counts as a purchase in {currency} by its order policy; "
+            f"load them with their own: quimbi load --store-id {store_id} --orders F --currency CODE"
+        )
     if n < at_least:
         raise BadInputError(
             f"store {history.store.store_id} has {n} customers before {history.end}, fewer than {at_least}: "

@@ -6,7 +6,16 @@ import pyarrow as pa
 import pytest
 from upath import UPath
 
-from quimbi_assets.axis_table import FACTS_FILE, AxisTable, TableFacts, TableWriter, side_by_side, write_table
+from quimbi_assets import axis_table
+from quimbi_assets.axis_table import (
+    FACTS_FILE,
+    AxisTable,
+    TableFacts,
+    TableWriter,
+    side_by_side,
+    write_table,
+    written_in_parts,
+)
 from quimbi_assets.store import OrderPolicy, Store
 
 FACTS = TableFacts(
@@ -88,6 +97,23 @@ def test_a_folder_of_files_is_one_table_and_a_file_replaces_it(tmp_path):
     with TableWriter(place, rows(0, 1).schema, FACTS) as writer:
         writer.write(rows(5, 6))
     assert AxisTable(place).read().equals(rows(5, 6))
+
+
+def test_a_table_is_removed_once_the_one_in_parts_has_its_place(tmp_path, monkeypatch):
+    place, in_place = UPath(tmp_path) / "mine.parquet", []
+    write_table(place, [rows(0, 2)], FACTS)
+    monkeypatch.setattr(axis_table, "remove", lambda _: in_place.append(AxisTable(place).n_rows))
+    with written_in_parts(place, FACTS) as folder:
+        write_table(folder / "part-0.parquet", [rows(0, 5)], TableFacts())
+    assert in_place == [5, 5]
+
+
+def test_two_writers_of_one_process_number_write_beside_each_other(tmp_path):
+    place = UPath(tmp_path) / "mine.parquet"
+    with TableWriter(place, rows(0, 1).schema, FACTS) as one, TableWriter(place, rows(0, 1).schema, FACTS) as other:
+        one.write(rows(0, 1))
+        other.write(rows(0, 1))
+        assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_tables_side_by_side_are_of_the_same_customers(tmp_path):

@@ -1,8 +1,11 @@
 """Ctrl-C while DuckDB computes is Ctrl-C; engines share a database, but neither tables nor another's file system."""
 
+import os
+import platform
 import signal
 import subprocess
 import sys
+import tempfile
 from typing import ClassVar
 
 import pyarrow as pa
@@ -12,7 +15,7 @@ from fsspec import register_implementation
 from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
-from quimbi_assets.engines import DuckEngine
+from quimbi_assets.engines import DuckEngine, _database
 
 SCRIPT = """
 import threading, signal, os, time
@@ -24,6 +27,18 @@ try:
 except KeyboardInterrupt:
     raise SystemExit(42)
 """
+
+
+def test_what_a_killed_process_spilled_is_removed_by_the_next(tmp_path, monkeypatch):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    here = f"quimbi-spill-{platform.node()}-"
+    kept = {f"{here}{os.getpid()}", f"quimbi-spill-elsewhere-{ended.pid}"}
+    for name in (*kept, f"{here}{ended.pid}"):
+        (tmp_path / name).mkdir()
+    _database.__wrapped__(1, os.getpid())
+    assert {path.name for path in tmp_path.iterdir()} == kept
 
 
 def test_an_interrupted_query_is_a_keyboard_interrupt():

@@ -6,6 +6,7 @@ Belongs here: places, and a store's history as its raw assets left it. Does not:
 import os
 from collections.abc import Iterable, Mapping
 from datetime import date
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +17,7 @@ from quimbi_assets.axis_table import AxisTable, Facts, write_table
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import arrow_schema
+from quimbi_assets.parquet_files import is_local
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.store import Store
 
@@ -98,4 +100,7 @@ def parquet_tables(base_url: str | None = None) -> ParquetTables:
     By default that is ``QUIMBI_STORAGE_URL``, else ``$QUIMBI_HOME/storage``.
     """
     url = base_url or os.environ.get("QUIMBI_STORAGE_URL")
-    return ParquetTables(UPath(url) if url else UPath(directory(quimbi_home() / "storage")))
+    base = UPath(url or directory(quimbi_home() / "storage"))
+    if url and is_local(base):
+        directory(Path(base.path), "QUIMBI_STORAGE_URL")
+    return ParquetTables(base)

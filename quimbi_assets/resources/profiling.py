@@ -118,5 +118,6 @@ def open_profiler(store_id: str) -> StoreProfiler:
 
 
 def _why_no_churn(summary: AxisTable | None, store_id: str, at: Instant) -> str:
-    """Say why no churn model serves, in the words of the fit that was tried last."""
-    return (summary and summary.facts.inactive_reason) or no_churn_model(store_id, str(at))
+    """Say why no churn model serves, in the words of the fit that was tried as of that instant."""
+    reason = summary.facts.inactive_reason if summary is not None and summary.facts.at == at else None
+    return reason or no_churn_model(store_id, str(at))

@@ -22,7 +22,7 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, last_week, week_end
-from quimbi_assets.pipeline import ScoredPart, score_store
+from quimbi_assets.pipeline import ScoredPart, require_population, score_store
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.risk import risk_scores
 from quimbi_assets.profiles.scores import N_ORDERS
@@ -162,6 +162,7 @@ def until_week_end(week: date, history: History, at_least: int) -> History:
     if end > Instant.now("UTC").tz_localize(None):
         raise BadInputError(f"week {week} of store {store.store_id} is not over before {end} UTC")
     then = history.until(end)
+    require_population(history, 1)
     if (n := then.n_customers) < at_least:
         last = last_week(history.end, store.time_zone)
         raise BadInputError(

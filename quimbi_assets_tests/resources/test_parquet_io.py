@@ -99,6 +99,15 @@ def test_tables_rest_where_the_environment_says(tmp_path, monkeypatch):
     assert parquet_tables("memory://given").base == UPath("memory://given")
 
 
+def test_storage_that_cannot_be_is_called_by_the_setting_that_names_it(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("QUIMBI_STORAGE_URL", f"file://{tmp_path}/file/storage")
+    with pytest.raises(
+        BadInputError, match=r"cannot create .*/file/storage: .*; point QUIMBI_STORAGE_URL at a directory"
+    ):
+        parquet_tables()
+
+
 def test_a_process_that_ends_right_after_reading_ends_well(frame, tables):
     """A thread of Arrow's left with a file of Python's aborted four in five such processes on two cores."""
     tables.write(KEY, "shop", [pa.Table.from_pandas(frame)], FACTS)
