@@ -239,12 +239,11 @@ def _beside(place: "UPath", what: str) -> "UPath":
 
 def _move(partial: "UPath", place: "UPath") -> None:
     """Move a table to its place; the one before, where a folder is in it or comes, waits beside and goes last."""
-    before = _beside(place, "before") if place.is_dir() or (partial.is_dir() and place.exists()) else None
-    if before is not None:
+    before = _beside(place, "before")
+    if place.is_dir() or (partial.is_dir() and place.exists()):
         place.rename(str(before))
     partial.rename(str(place))
-    if before is not None:
-        remove(before)
+    remove(before)
 
 
 def remove(place: "UPath") -> None:

@@ -99,9 +99,7 @@ def canonical_tables(
     orders = orders[orders["customer_id"].notna()]
     raw_orders = _arrow(orders, "raw_orders")
     if len(again := orders["order_id"][orders["order_id"].duplicated()]):
-        raise BadInputError(
-            f"orders: order_id {again.iloc[0]} stands on several rows; give one row an order, lines apart"
-        )
+        raise BadInputError(f"orders: order_id {again.iloc[0]} stands on several rows; give one row an order")
     return {
         "raw_orders": raw_orders,
         "raw_items": _items(items, raw_orders),

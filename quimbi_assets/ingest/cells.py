@@ -93,14 +93,12 @@ def text_signs(values: pd.Series) -> Signs:
     else:
         for some in (known.head(100), known):  # nearly always the first hundred tell
             text = plain_text(some).dropna()
-            is_plain = text.str.fullmatch(r"\d+")
-            if not (is_plain | text.str.fullmatch(r"\d+\.0|\d(?:\.\d+)?[eE]\+?\d+")).all():
+            floats = text[~text.str.fullmatch(r"\d+")]
+            written = r"\d+\.0" if len(floats) < len(text) else r"\d+\.0|\d(?:\.\d+)?[eE]\+?\d+"
+            if not floats.str.fullmatch(written).all():
                 return signs | Signs.NOT_WHOLE
-        floats = text[~is_plain]
-        is_whole = floats.str.endswith(".0").all()
-        if is_plain.any() and not is_whole:
-            return signs | Signs.NOT_WHOLE
         numbers, largest_exact = pd.to_numeric(floats).to_numpy("float64"), 2.0**53
+        is_whole = floats.str.endswith(".0").all()
     if (np.abs(numbers[np.isfinite(numbers)]) > largest_exact).any():
         signs |= Signs.ROUNDED
     return signs if is_whole else signs | Signs.NOT_WHOLE

@@ -17,12 +17,11 @@ def quimbi_home() -> Path:
 
 def directory(path: Path, setting: str = "QUIMBI_HOME") -> Path:
     """Return `path`, created with its parents if missing; BadInputError if it is then no writable directory."""
-    mend = f"point {setting} at a directory you own"
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
-        raise BadInputError(f"cannot create {path}: {reason}; {mend}") from error
+        raise BadInputError(f"cannot create {path}: {reason}; point {setting} at a directory you own") from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise BadInputError(f"cannot write to {path}; {mend}")
+        raise BadInputError(f"cannot write to {path}; point {setting} at a directory you own")
     return path

@@ -59,10 +59,7 @@ class StoreProfiler:
     def profile(
         self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
     ) -> pd.DataFrame:
-        """Profile customers from all their rows, as ``history`` takes them.
-
-        Columns are those of ``customer_profiles``, and ``segments`` and ``archetype`` as ``profile_record`` has them.
-        """
+        """Profile customers from all their rows, as ``history`` takes them; as in ``customer_profiles``, with names."""
         history = self.history(orders, items, tickets)
         features = self.features(history)
         customers = next(iter(features.values())).index
@@ -119,5 +116,4 @@ def open_profiler(store_id: str) -> StoreProfiler:
 
 def _why_no_churn(summary: AxisTable | None, store_id: str, at: Instant) -> str:
     """Say why no churn model serves, in the words of the fit that was tried as of that instant."""
-    reason = summary.facts.inactive_reason if summary is not None and summary.facts.at == at else None
-    return reason or no_churn_model(store_id, str(at))
+    return (summary and summary.facts.at == at and summary.facts.inactive_reason) or no_churn_model(store_id, str(at))

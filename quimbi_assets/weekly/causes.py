@@ -21,8 +21,7 @@ ACTED, SILENT, CORRECTED, MODEL = "acted", "silent", "corrected", "model"
 NEW = "new"
 """Of a customer who was not there before: nothing to compare with."""
 DIGESTS = ("digest", "dated_ticket_digest", "undated_ticket_digest")
-"""Columns of digests: of a customer's orders, lines and refunds; of their tickets (0: none); of what tickets tell
-without saying since when."""
+"""Columns of digests: of orders, lines and refunds; of tickets (0: none); of what tickets tell without a date."""
 ORDER_COLUMNS = ("order_date", "order_date_local", "total_price", "discount_amount", "source")
 LINE_COLUMNS = ("product_id", "category", "quantity", "price")
 UNDATED_COLUMNS = ("satisfaction_score", "reopen_count")
@@ -91,11 +90,9 @@ def customer_digests(history: History) -> pd.DataFrame:
             _hash(lines, "order_id", LINE_COLUMNS, lines["refund_amount"]),
         ],
     )
-    of_tickets = (
-        _summed([tickets["customer_id"]], [_hash(tickets, "ticket_id", columns)])
-        for columns in (TICKET_COLUMNS, UNDATED_COLUMNS)
-    )
-    columns = (of_orders, *(digests.reindex(of_orders.index, fill_value=np.uint64(0)) for digests in of_tickets))
+    hashes = (_hash(tickets, "ticket_id", columns) for columns in (TICKET_COLUMNS, UNDATED_COLUMNS))
+    sums = [of_orders, *(_summed([tickets["customer_id"]], [of_rows]) for of_rows in hashes)]
+    columns = [one.reindex(of_orders.index, fill_value=np.uint64(0)) for one in sums]
     return pd.DataFrame(dict(zip(DIGESTS, columns, strict=True)))
 
 

@@ -262,10 +262,8 @@ class _Load:
         notes = [f"{n_known:,} of {n_tickets:,} tickets belong to {n_customers:,} known customers (by {match.source})"]
         if match.n_contested:
             by = ", ".join(dict.fromkeys(list(keys.sources)[source] for source, _ in match.trusted))
-            notes.append(
-                f"{match.n_contested:,} tickets met more than one customer: the first key of {by} decided; an address "
-                "of several is whose order is the latest, in a list of customers the first one's by id"
-            )
+            which = f"the first key of {by} decided; a shared address is of who ordered last, in a list of the first id"
+            notes.append(f"{match.n_contested:,} tickets met more than one customer: {which}")
         if n_known * 2 < n_tickets:
             notes.append(
                 "fewer than half: a list of customers that holds both systems' keys tells more (--customers F)"

@@ -67,7 +67,7 @@ class Match:
     trusted: list[tuple[int, str]]
     """(position of the source, way) by which rows are met, best first."""
     n_contested: int
-    """Rows that met more than one customer, each by another key or several by one."""
+    """Rows that met more than one customer."""
 
 
 _WAYS = """
@@ -104,17 +104,6 @@ same again.
 """
 
 
-_CONTESTED = """
-    WITH sure AS (SELECT row_no, way, customer_id FROM ways JOIN (VALUES {ranks}) AS trusted (source, way, rank)
-                  USING (source, way) WHERE has_orders)
-    SELECT count(*) FROM (
-        SELECT row_no FROM sure GROUP BY row_no HAVING count(DISTINCT customer_id) > 1
-        UNION SELECT row_no FROM sure GROUP BY row_no HAVING every(way = 'email')
-        INTERSECT SELECT row_no FROM {keys} JOIN shared USING (key_hash)
-    ) contested
-"""
-
-
 def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
     """Find by which column the rows of `keys` meet the customers of the store's orders best; None if none does.
 
@@ -136,7 +125,15 @@ def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
         ORDER BY row_no, has_orders DESC, rank
         """
     )
-    cursor.execute(_CONTESTED.format(ranks=ranks, keys=keys.table))
+    cursor.execute(
+        f"""
+        SELECT count(*) FROM (
+            SELECT FROM ways JOIN (VALUES {ranks}) AS trusted (source, way, rank) USING (source, way) WHERE has_orders
+            GROUP BY row_no HAVING count(DISTINCT customer_id) > 1
+                OR every(way = 'email') AND row_no IN (SELECT row_no FROM {keys.table} JOIN shared USING (key_hash))
+        ) contested
+        """
+    )
     source, way = trusted[0]
     return Match(list(keys.sources)[source], way, trusted, cursor.fetchone()[0])
 
@@ -154,10 +151,8 @@ def learn(cursor: Any, store_id: str, keys: RowKeys, match: Match, foreign: str 
     rows = ", ".join(f"({source}, '{kind}')" for source, kind in kinds.items())
     persons = "SELECT row_no, customer_id, 0 AS rank FROM met WHERE has_orders"
     if foreign is None:
-        cursor.execute(
-            f"INSERT INTO shared SELECT key_hash FROM {keys.table} JOIN met USING (row_no) WHERE has_orders "
-            "GROUP BY key_hash HAVING count(DISTINCT customer_id) > 1"
-        )
+        several = "WHERE has_orders GROUP BY key_hash HAVING count(DISTINCT customer_id) > 1"
+        cursor.execute(f"INSERT INTO shared SELECT key_hash FROM {keys.table} JOIN met USING (row_no) {several}")
     if foreign is None and match.way == "direct":
         source = list(keys.sources).index(match.source)
         persons += f" UNION ALL SELECT row_no, value, 1 FROM {keys.table} r WHERE source = {source} AND NOT EXISTS "

@@ -151,11 +151,11 @@ def test_of_two_customers_with_one_address_the_last_to_order_has_it(database, lo
 
 
 def test_tickets_that_met_several_customers_are_counted_with_the_rule_that_chose(database, load):
-    said = "2 tickets met more than one customer: the first key of customer.email decided; an address of several is "
+    said = "2 tickets met more than one customer: the first key of customer.email decided; a shared address is of "
     orders = orders_of(["1", "2", "3"], ["family@example.com", "Family@example.com", "c@example.com"])
     tickets = tickets_of(**{"customer.email": ["family@example.com", "family@example.com", "c@example.com"]})
     lines = "\n".join(load(orders=orders, tickets=tickets).lines())
-    assert f"  {said}whose order is the latest" in lines
+    assert f"  {said}who ordered last" in lines
     assert whose(database, load.store) == {"0": "2", "1": "2", "2": "3"}
     listed = pd.DataFrame({"customer_id": ["1", "2", "3"], "email": orders["customer_email"]})
     assert said in "\n".join(
