@@ -4,11 +4,9 @@ Belongs here: the protocol and DuckDB. Does not: any formula, Spark (``resources
 """
 
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -73,13 +71,10 @@ class _Database:
 
 def _spills() -> str:
     """Return what the names of this machine's spill folders begin with; those of processes that died are removed."""
-    begin = Path(tempfile.gettempdir()) / f"quimbi-spill-{platform.node()}-"
+    begin = Path(tempfile.gettempdir()) / f"quimbi-spill-{os.uname().nodename}-"
     for folder in begin.parent.glob(f"{begin.name}[0-9]*"):
-        with suppress(PermissionError):  # somebody else's
-            try:
-                os.kill(int(folder.name.rpartition("-")[2]), 0)
-            except ProcessLookupError:
-                shutil.rmtree(folder, ignore_errors=True)
+        if Path("/proc/self").exists() and not Path("/proc", folder.name.rpartition("-")[2]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
     return str(begin)
 
 

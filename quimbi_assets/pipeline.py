@@ -61,10 +61,9 @@ def require_population(history: History, at_least: int, option: str = "--min-pop
     """Refuse, as bad input, a store with too few customers to segment; ``option`` is what the message advises."""
     n = history.n_customers
     if not n and not history.until(None).n_customers:
-        store_id, currency = history.store.store_id, history.store.currency or "any currency"
         raise BadInputError(
-            f"store {store_id}: none of its orders counts as a purchase in {currency} by its order policy; "
-            f"load them with their own: quimbi load --store-id {store_id} --orders F --currency CODE"
+            f"store {history.store.store_id}: none of its orders counts as a purchase by its policy and currency, "
+            f"{history.store.currency or 'any'}; load them with their own: quimbi load --orders F --currency CODE"
         )
     if n < at_least:
         raise BadInputError(

@@ -102,9 +102,9 @@ def test_a_folder_of_files_is_one_table_and_a_file_replaces_it(tmp_path):
 def test_a_table_is_removed_once_the_one_in_parts_has_its_place(tmp_path, monkeypatch):
     place, in_place = UPath(tmp_path) / "mine.parquet", []
     write_table(place, [rows(0, 2)], FACTS)
-    monkeypatch.setattr(axis_table, "remove", lambda _: in_place.append(AxisTable(place).n_rows))
     with written_in_parts(place, FACTS) as folder:
         write_table(folder / "part-0.parquet", [rows(0, 5)], TableFacts())
+        monkeypatch.setattr(axis_table, "remove", lambda _: in_place.append(AxisTable(place).n_rows))
     assert in_place == [5, 5]
 
 

@@ -1,7 +1,6 @@
 """Ctrl-C while DuckDB computes is Ctrl-C; engines share a database, but neither tables nor another's file system."""
 
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -29,11 +28,12 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_what_a_killed_process_spilled_is_removed_by_the_next(tmp_path, monkeypatch):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    here = f"quimbi-spill-{platform.node()}-"
+    here = f"quimbi-spill-{os.uname().nodename}-"
     kept = {f"{here}{os.getpid()}", f"quimbi-spill-elsewhere-{ended.pid}"}
     for name in (*kept, f"{here}{ended.pid}"):
         (tmp_path / name).mkdir()

@@ -128,19 +128,11 @@ def common_currency(engine: DuckEngine) -> str | None:
     return first["currency"][0].as_py() if len(first) else None
 
 
-def dropped_orders_sql(policy: OrderPolicy, currency: str | None, dialect: str) -> str:
-    """Return SQL that counts ``stored_orders`` that are no purchases: ``reason`` and ``n``; gift cards are not seen."""
-    columns = {name: STORED_ORDERS[name] for name in ("customer_id", "status", "currency")}
-    orders = _t("stored_orders", columns).select(reason=lambda t: _reason(t, policy, currency))
-    counts = orders.filter(orders.reason.notnull()).group_by("reason").agg(n=lambda t: t.count())
-    return str(ibis.to_sql(counts, dialect=dialect))
-
-
-def purchases_sql(policy: OrderPolicy, currency: str | None, dialect: str) -> str:
-    """Return SQL of ``customer_id`` and ``order_date`` of ``stored_orders`` that are purchases; gift cards too."""
+def judged_orders_sql(policy: OrderPolicy, currency: str | None, dialect: str) -> str:
+    """Return SQL of ``stored_orders`` with the ``reason`` why each is no purchase, NULL for one; gift cards pass."""
     columns = {name: STORED_ORDERS[name] for name in ("customer_id", "order_date", "status", "currency")}
-    orders = _t("stored_orders", columns).filter(lambda t: _reason(t, policy, currency).isnull())
-    return str(ibis.to_sql(orders.select("customer_id", "order_date"), dialect=dialect))
+    orders = _t("stored_orders", columns).mutate(reason=lambda t: _reason(t, policy, currency))
+    return str(ibis.to_sql(orders, dialect=dialect))
 
 
 def dropped_line(report: Report) -> str:
@@ -169,7 +161,8 @@ def _reason(orders: ir.Table, policy: OrderPolicy, currency: str | None) -> ir.S
 
 def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> list[tuple[str, int]]:
     """Count the orders dropped by reason, in the order in which reasons are looked at."""
-    rows = engine.arrow(dropped_orders_sql(policy, currency, engine.dialect)).to_pylist()
+    judged = judged_orders_sql(policy, currency, engine.dialect)
+    rows = engine.arrow(f"SELECT reason, count(*) AS n FROM ({judged}) WHERE reason <> '' GROUP BY reason").to_pylist()
     order = [f"status {name}" for name in policy.dropped_statuses]
     counts = {row["reason"]: int(row["n"]) for row in rows}
     return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))

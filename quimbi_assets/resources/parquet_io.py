@@ -100,7 +100,6 @@ def parquet_tables(base_url: str | None = None) -> ParquetTables:
     By default that is ``QUIMBI_STORAGE_URL``, else ``$QUIMBI_HOME/storage``.
     """
     url = base_url or os.environ.get("QUIMBI_STORAGE_URL")
-    base = UPath(url or directory(quimbi_home() / "storage"))
-    if url and is_local(base):
-        directory(Path(base.path), "QUIMBI_STORAGE_URL")
-    return ParquetTables(base)
+    if url and is_local(UPath(url)):
+        directory(Path(UPath(url).path), "QUIMBI_STORAGE_URL")
+    return ParquetTables(UPath(url) if url else UPath(directory(quimbi_home() / "storage")))

@@ -4,7 +4,6 @@ Belongs here: gathering what a ``Profiler`` needs from registry, database and st
 (``profiles``).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -43,7 +42,7 @@ class StoreProfiler:
     recorded: frozenset[str]
     observation_end: pd.Timestamp
     churn: LoadedModel | str
-    archetype_names: Mapping[str, str]
+    archetype_names: dict[str, str]
 
     def history(
         self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None

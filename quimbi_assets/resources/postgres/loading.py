@@ -21,7 +21,7 @@ from quimbi_assets.ingest.cells import as_text
 from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Table, open_table
 from quimbi_assets.ingest.keys import IdSet, hashed
-from quimbi_assets.ingest.policy import DROPPED, dropped_line, dropped_orders_sql
+from quimbi_assets.ingest.policy import DROPPED, dropped_line, judged_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.rows import broken_rows
 from quimbi_assets.ingest.survey import survey
@@ -137,9 +137,10 @@ def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Pro
 
 def _dropped_orders(database: Database, store: Store, currency: str | None) -> str:
     """Say how many of the store's orders its policy drops; empty for none."""
-    counts = dropped_orders_sql(store.policy, store.policy.currency or currency, "postgres").replace("%", "%%")
+    judged = judged_orders_sql(store.policy, store.policy.currency or currency, "postgres").replace("%", "%%")
     stored = "WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %s)"
-    rows = database.query(f"{stored} SELECT * FROM ({counts}) counted ORDER BY reason", (store.store_id,))
+    counts = f"SELECT reason, count(*) AS n FROM ({judged}) judged WHERE reason <> '' GROUP BY reason ORDER BY reason"
+    rows = database.query(f"{stored} {counts}", (store.store_id,))
     return dropped_line(dict(zip(DROPPED + rows["reason"], rows["n"], strict=True)))
 
 
@@ -154,6 +155,7 @@ class _Load:
         self._transfers: dict[str, Transfer] = {}
         self._keys: dict[str, matching.RowKeys] = {}
         self._addresses: identities.OrderAddresses | None = None
+        cursor.execute("CREATE TEMP TABLE shared (key_hash bytea) ON COMMIT DROP")
 
     def run(self, refusals: Refusals, now: pd.Timestamp) -> tuple[list[TableReport], int]:
         """Load the files; return what became of each, and how many stored tickets found their customer thereby."""
@@ -258,12 +260,11 @@ class _Load:
         matching.learn(self._cursor, self._store.store_id, keys, match, matching.HELPDESK)
         staged = str(self._transfers[SUPPORT_TICKETS.name].staged)
         matching.name_writers(self._cursor, self._store.store_id, staged, keys, match)
-        n_tickets, n_known, n_customers, n_strangers = matching.count_writers(self._cursor, staged)
+        n_tickets, n_known, n_customers, n_strangers, n_shared = matching.count_writers(self._cursor, staged, keys)
         notes = [f"{n_known:,} of {n_tickets:,} tickets belong to {n_customers:,} known customers (by {match.source})"]
-        if match.n_contested:
-            by = ", ".join(dict.fromkeys(list(keys.sources)[source] for source, _ in match.trusted))
-            which = f"the first key of {by} decided; a shared address is of who ordered last, in a list of the first id"
-            notes.append(f"{match.n_contested:,} tickets met more than one customer: {which}")
+        if n_shared:
+            rule = "another key decided, else whose order is the latest, in a list of customers the first by id"
+            notes.append(f"{n_shared:,} tickets met more than one customer by a key that these share: {rule}")
         if n_known * 2 < n_tickets:
             notes.append(
                 "fewer than half: a list of customers that holds both systems' keys tells more (--customers F)"

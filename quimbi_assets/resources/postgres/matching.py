@@ -12,7 +12,7 @@ import pandas as pd
 from quimbi_assets.ingest.keys import comparable, keyed_hashes
 from quimbi_assets.ingest.tables import LONGEST_ID
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame
-from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, SHARED, keep_identities
+from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, keep_identities
 
 HELPDESK = "helpdesk_id"
 """Kind of the ids that a helpdesk gives to those who write."""
@@ -66,8 +66,6 @@ class Match:
     """``direct``: it is the orders' own key of a customer; else the kind of identity it is met through."""
     trusted: list[tuple[int, str]]
     """(position of the source, way) by which rows are met, best first."""
-    n_contested: int
-    """Rows that met more than one customer."""
 
 
 _WAYS = """
@@ -109,7 +107,7 @@ def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
 
     Who each row is, is in the temporary table ``met(row_no, customer_id, has_orders)``.
     """
-    cursor.execute(f"ANALYZE {keys.table}; DROP TABLE IF EXISTS ways, met; {SHARED}")
+    cursor.execute(f"ANALYZE {keys.table}; DROP TABLE IF EXISTS ways, met")
     by_hashing(cursor)
     cursor.execute(_WAYS.format(keys=keys.table), {"store": store_id})
     cursor.execute(_TRUSTED_WAYS, (HELPDESK,))
@@ -125,17 +123,8 @@ def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
         ORDER BY row_no, has_orders DESC, rank
         """
     )
-    cursor.execute(
-        f"""
-        SELECT count(*) FROM (
-            SELECT FROM ways JOIN (VALUES {ranks}) AS trusted (source, way, rank) USING (source, way) WHERE has_orders
-            GROUP BY row_no HAVING count(DISTINCT customer_id) > 1
-                OR every(way = 'email') AND row_no IN (SELECT row_no FROM {keys.table} JOIN shared USING (key_hash))
-        ) contested
-        """
-    )
     source, way = trusted[0]
-    return Match(list(keys.sources)[source], way, trusted, cursor.fetchone()[0])
+    return Match(list(keys.sources)[source], way, trusted)
 
 
 def learn(cursor: Any, store_id: str, keys: RowKeys, match: Match, foreign: str | None = None) -> tuple[int, int, int]:
@@ -217,15 +206,16 @@ def name_writers(cursor: Any, store_id: str, staged: str, keys: RowKeys, match: 
     )
 
 
-def count_writers(cursor: Any, staged: str) -> tuple[int, int, int, int]:
-    """Count named tickets, those of customers with orders, such customers, and persons who wrote but never ordered."""
+def count_writers(cursor: Any, staged: str, keys: RowKeys) -> tuple[int, int, int, int, int]:
+    """Count named tickets, those of customers with orders, such customers, persons who never ordered, shared keys."""
     cursor.execute(
         f"""
         SELECT count(*), count(*) FILTER (WHERE has_orders),
             count(DISTINCT ticket.customer_id) FILTER (WHERE has_orders),
-            count(DISTINCT ticket.customer_id) FILTER (WHERE has_orders IS NOT TRUE)
+            count(DISTINCT ticket.customer_id) FILTER (WHERE has_orders IS NOT TRUE),
+            count(*) FILTER (WHERE row_no IN (SELECT row_no FROM {keys.table} JOIN shared USING (key_hash)))
         FROM {staged} ticket LEFT JOIN met USING (row_no)
         """
     )
-    counts: tuple[int, int, int, int] = cursor.fetchone()
+    counts: tuple[int, int, int, int, int] = cursor.fetchone()
     return counts

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from quimbi_assets.ingest.policy import purchases_sql
+from quimbi_assets.ingest.policy import judged_orders_sql
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import read_weeks
@@ -75,7 +75,7 @@ AT_RISK = """
         ON now.store_id = h.store_id AND now.customer_id = h.customer_id AND now.week = %(w)s
     WHERE h.store_id = %(s)s AND h.alert = 'newly_at_risk' AND h.week <= %(w)s AND h.week > %(w)s - 7 * %(n)s
       AND NOT EXISTS (
-          SELECT FROM (PURCHASES) o WHERE o.customer_id = h.customer_id AND o.order_date >= h.as_of
+          SELECT FROM (JUDGED) o WHERE o.customer_id = h.customer_id AND o.order_date >= h.as_of AND reason IS NULL
       )
     ORDER BY h.week DESC, priority DESC NULLS LAST, h.customer_id
 """
@@ -109,7 +109,7 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     sizes = population[population["figure"] == "segment_psi"]
     causes = database.query(CAUSES, asked)
     policy, currency = read_store(database, store_id).policy, store_currency(database, store_id)
-    purchases = purchases_sql(policy, policy.currency or currency, "postgres").replace("%", "%%")
+    judged = judged_orders_sql(policy, policy.currency or currency, "postgres").replace("%", "%%")
     earlier = [other for other in weeks if other < week]
     return {
         "store_id": store_id,
@@ -120,7 +120,7 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
         "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
         "migrations": _records(database.query(FLOWS, asked)),
         "alerts": _records(database.query(ALERTS, asked)),
-        "at_risk": _records(database.query(AT_RISK.replace("PURCHASES", purchases), {**asked, "n": AT_RISK_WEEKS})),
+        "at_risk": _records(database.query(AT_RISK.replace("JUDGED", judged), {**asked, "n": AT_RISK_WEEKS})),
         "floors": _records(floors)[0] if len(floors) else None,
         "feature_psi": _records(psi[["axis", "name", "value"]]),
         "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),

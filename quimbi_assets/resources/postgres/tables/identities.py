@@ -17,9 +17,6 @@ from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame, read_c
 OWN_KEY = "kind || ':' || left(encode(key_hash, 'hex'), 32)"
 """Customer id of a ticket while no customer is known by its key: ``email:`` or ``helpdesk_id:`` and half the hash."""
 
-SHARED = "CREATE TEMP TABLE IF NOT EXISTS shared (key_hash bytea) ON COMMIT DROP"
-"""Keys that a load's files give to several customers."""
-
 
 def store_secret(home: Path, store_id: str) -> bytes:
     """Return the secret of a store's hashes, made on first use.
@@ -91,7 +88,7 @@ class OrderAddresses:
             ORDER BY key_hash, at DESC, customer_id
         """
         several = "SELECT key_hash FROM order_addresses GROUP BY key_hash HAVING count(DISTINCT customer_id) > 1"
-        self._cursor.execute(f"{SHARED}; INSERT INTO shared {several}")
+        self._cursor.execute(f"INSERT INTO shared {several}")
         return keep_identities(self._cursor, store_id, pairs, overrule=True)
 
 
