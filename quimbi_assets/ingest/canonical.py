@@ -91,7 +91,7 @@ def canonical_tables(
     Each needs the columns in which its table must have a value (``tables``) and may have the others of
     :data:`CANONICAL`; absent ones are NULL. ``total_price`` is what was paid. Dates with an offset are converted; naive
     ones are UTC. Local times that are absent follow from the store's clock. Rows without a customer, and lines of
-    orders that are not there, are left out. ``ValueError``: missing column, rounded ids, order twice, unknown time zone.
+    orders that are not there, are left out. ``ValueError``: missing column, rounded ids, order twice, unknown zone.
     """
     _require(orders, "orders", tables.ORDERS)
     orders = _with_local(orders, "order_date", time_zone)
