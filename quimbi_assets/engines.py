@@ -58,6 +58,14 @@ class _Database:
     """Those it was told of, by protocol."""
     lock: Lock = field(default_factory=Lock)
 
+    def give_back(self) -> None:
+        """Let go of memory that no table needs any more; DuckDB looks for it where the limit is set, to the same too.
+
+        Without it all of a table's 800 MB stayed with the process when its engine was closed.
+        """
+        with self.connection.cursor() as connection:
+            connection.execute(f"SET memory_limit = '{MEMORY}'")
+
     def know(self, files: "AbstractFileSystem") -> None:
         """Read files of this kind (``s3``) from this system, be it in place of another one."""
         names = [files.protocol] if isinstance(files.protocol, str) else files.protocol
@@ -109,6 +117,8 @@ class DuckEngine:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         """Close; Ctrl-C while DuckDB computes is Ctrl-C, not a failed query."""
         self._connection.close()
+        if error is None:
+            self._database.give_back()
         if isinstance(error, RuntimeError) and str(error) == INTERRUPTED:
             raise KeyboardInterrupt from error
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -59,6 +60,30 @@ def test_an_engine_does_not_see_the_tables_of_another():
         assert another.arrow("SELECT a FROM t")["a"].to_pylist() == [3]
         with pytest.raises(Exception, match="kept"):
             another.arrow("SELECT a FROM kept")
+
+
+RESIDENT = """
+from pathlib import Path
+from quimbi_assets.engines import DuckEngine
+
+def megabytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+with DuckEngine() as engine:
+    engine.materialise("t", "SELECT range AS a FROM range(10)")
+before = megabytes()
+with DuckEngine() as engine:
+    engine.materialise("t", "SELECT range AS a, repeat('x', 50) || range AS b FROM range(3000000)")
+    held = megabytes()
+print(held - before, megabytes() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the process's memory is read where Linux says it")
+def test_memory_of_a_closed_engine_is_given_back():
+    done = subprocess.run([sys.executable, "-c", RESIDENT], capture_output=True, text=True, timeout=60, check=True)
+    held, left = map(float, done.stdout.split())
+    assert left < held / 4
 
 
 class Account(MemoryFileSystem):
