@@ -5,6 +5,7 @@ anything measured on one customer.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import ibis
 import ibis.expr.types as ir
@@ -90,16 +91,20 @@ def fit_reference(history: History) -> StoreReference:
     of a million customers), and what else passes ``engines.MEMORY`` goes to disk.
     """
     with history.open() as engine:
-        gap, products, categories = (
-            engine.arrow(str(ibis.to_sql(question, dialect="duckdb"))).to_pandas()
-            for question in (_median_gap(), _cheap_prices(), _luxury_prices())
-        )
+        gap, products, categories = (engine.arrow(question).to_pandas() for question in _compiled())
     median = gap["median_gap_days"].iloc[0]
     return StoreReference(
         products.astype({"product_id": "str"}),
         categories.astype({"category": "str"}),
         None if pd.isna(median) else float(median),
     )
+
+
+@cache
+def _compiled() -> list[str]:
+    """Compile the three questions, for DuckDB."""
+    questions = (_median_gap(), _cheap_prices(), _luxury_prices())
+    return [str(ibis.to_sql(question, dialect="duckdb")) for question in questions]
 
 
 def _median_gap() -> ir.Table:
