@@ -3,6 +3,7 @@
 Tests share its tables: each uses store ids of its own.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -40,6 +41,10 @@ LONGEST_FIRST = (
 )
 """Groups of tests that begin first, so that no worker is left with a long one while the others have ended."""
 NO_SPARK = "Spark needs Java 17 or newer and pyspark: apt-get install default-jre-headless, make setup"
+
+gc.set_threshold(50_000)
+"""Objects after which garbage is looked for, as in the command (``cli``): at Python's 700 a tenth of a run's time went
+into looking through modules that all stay."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
