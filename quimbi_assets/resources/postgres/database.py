@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-import pandas as pd
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from quimbi_assets.errors import DatabaseUnavailableError
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.postgres import migrations
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LOCK = 0x71756D6269
 """Advisory lock for creating databases and migrating: one process at a time ("qumbi" in ASCII)."""
@@ -64,11 +66,13 @@ class Database:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall()) if cursor.description else []
 
-    def query(self, sql: str, parameters: Any = None) -> pd.DataFrame:
+    def query(self, sql: str, parameters: Any = None) -> "pd.DataFrame":
         """Return a query's rows, columns as it names them, JSON as Python objects.
 
         A column of integers stays one where some are NULL (as objects, NULL as None): "4.0 segments" nobody counted.
         """
+        import pandas as pd
+
         with self.transaction() as cursor:
             cursor.execute(sql, parameters)
             columns, rows = list(cursor.description), cursor.fetchall()
