@@ -162,10 +162,10 @@ def _reason(orders: ir.Table, policy: OrderPolicy, currency: str | None) -> ir.S
 def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> list[tuple[str, int]]:
     """Count the orders dropped by reason, in the order in which reasons are looked at."""
     judged = judged_orders_sql(policy, currency, engine.dialect)
-    rows = engine.arrow(f"SELECT reason, count(*) AS n FROM ({judged}) WHERE reason <> '' GROUP BY reason").to_pylist()
+    counts = f"SELECT reason, count(*) AS n FROM ({judged}) WHERE reason IS NOT NULL GROUP BY reason"
     order = [f"status {name}" for name in policy.dropped_statuses]
-    counts = {row["reason"]: int(row["n"]) for row in rows}
-    return sorted(counts.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
+    by_reason = {row["reason"]: int(row["n"]) for row in engine.arrow(counts).to_pylist()}
+    return sorted(by_reason.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
 def _lines(policy: OrderPolicy) -> ir.Table:

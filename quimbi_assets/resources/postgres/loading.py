@@ -139,8 +139,8 @@ def _dropped_orders(database: Database, store: Store, currency: str | None) -> s
     """Say how many of the store's orders its policy drops; empty for none."""
     judged = judged_orders_sql(store.policy, store.policy.currency or currency, "postgres").replace("%", "%%")
     stored = "WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %s)"
-    counts = f"SELECT reason, count(*) AS n FROM ({judged}) judged WHERE reason <> '' GROUP BY reason ORDER BY reason"
-    rows = database.query(f"{stored} {counts}", (store.store_id,))
+    counts = "SELECT reason, count(*) AS n FROM judged WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
+    rows = database.query(f"{stored}, judged AS ({judged}) {counts}", (store.store_id,))
     return dropped_line(dict(zip(DROPPED + rows["reason"], rows["n"], strict=True)))
 
 
