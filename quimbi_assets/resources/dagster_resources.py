@@ -7,7 +7,7 @@ shows progress (``commands.console``). Messages and names have modules of their 
 from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
-from threading import Thread
+from threading import Thread, main_thread
 from typing import Any
 
 from dagster import ConfigurableResource
@@ -47,7 +47,7 @@ class MlflowTracking(ConfigurableResource[Any]):
 
     def begin_imports(self) -> None:
         """Begin to import what later steps need (:data:`NEEDED_LATER`) on a thread of its own; returns at once."""
-        Thread(target=_import_all, name="imports", daemon=True).start()
+        Thread(target=_import_all, name="imports").start()
 
     def tracking(self) -> Tracking:
         """Return the tracking client, one per process and database."""
@@ -57,7 +57,8 @@ class MlflowTracking(ConfigurableResource[Any]):
 
 def _import_all() -> None:
     for name in NEEDED_LATER:
-        import_module(name)
+        if main_thread().is_alive():  # else the process ends, and waits for this thread
+            import_module(name)
 
 
 @lru_cache(maxsize=4)
