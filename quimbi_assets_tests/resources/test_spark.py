@@ -25,7 +25,7 @@ from quimbi_assets.store import Store
 pytestmark = [pytest.mark.xdist_group("spark"), pytest.mark.filterwarnings("ignore")]
 
 BRINGS_ROWS = {"collect", "toArrow", "toPandas", "toLocalIterator", "take", "tail", "head", "first", "show", "rdd"}
-N_ORDERS, N_CUSTOMERS, ID_LENGTH = 300_000, 75_000, 800
+N_ORDERS, N_CUSTOMERS, ID_LENGTH = 75_000, 18_750, 3_200
 HEAP = "480m"
 """Spark wants 450 MB at least; of these about 180 are free, and the orders' ids alone are 240."""
 
@@ -70,8 +70,8 @@ with open_engine("spark") as engine:
 @pytest.mark.usefixtures("can_spark")
 def test_features_are_written_by_a_driver_that_cannot_hold_the_orders(tmp_path):
     with pq.ParquetWriter(tmp_path / "orders.parquet", arrow_schema("raw_orders"), compression="zstd") as writer:
-        for first in range(0, N_ORDERS, 20_000):
-            writer.write_table(orders(first, first + 20_000, ID_LENGTH))
+        for first in range(0, N_ORDERS, 5_000):
+            writer.write_table(orders(first, first + 5_000, ID_LENGTH))
     java = "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'"
     options = f"--master local[1] --driver-memory {HEAP} {java} pyspark-shell"
     done = subprocess.run(
