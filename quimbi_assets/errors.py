@@ -7,8 +7,6 @@ Belongs here: errors. Does not: rows that are refused one by one, which are data
 class BadInputError(ValueError):
     """A file, an option or a name that cannot be used; the message is one line: what, where, how to mend it.
 
-    Examples
-    --------
     >>> raise BadInputError("orders.csv has no rows")
     Traceback (most recent call last):
         ...

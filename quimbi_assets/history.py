@@ -158,8 +158,6 @@ class History:
     ) -> "History":
         """Build a history from pandas frames; see ``canonical_tables`` for what they need to hold.
 
-        Examples
-        --------
         >>> orders = pd.DataFrame({"order_id": ["1", "2"], "customer_id": ["ann", "bob"], "total_price": [20.0, 30.0],
         ...                        "order_date": pd.to_datetime(["2025-01-01 10:00", "2025-01-31 10:00"])})
         >>> history = History.from_frames(orders)

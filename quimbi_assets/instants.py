@@ -31,8 +31,6 @@ def to_instant(value: str | date | datetime | pd.Timestamp, what: str = "instant
 
     What is none is a ``BadInputError``, in which it is called `what`.
 
-    Examples
-    --------
     >>> to_instant("2025-06-30T02:00+02:00")
     Timestamp('2025-06-30 00:00:00')
     """
@@ -72,8 +70,6 @@ def naive_utc(dates: pd.Series) -> pd.Series:
 def end_of_day(last: Instant, time_zone: str) -> Instant:
     """Return the end of the store-local day of an instant.
 
-    Examples
-    --------
     >>> end_of_day(pd.Timestamp("2025-06-01 23:30"), "America/New_York")
     Timestamp('2025-06-02 04:00:00')
     """
@@ -84,8 +80,6 @@ def end_of_day(last: Instant, time_zone: str) -> Instant:
 def parse_week(text: str) -> date:
     """Read a week, named by the Monday that opens it; no date or another day is a ``BadInputError``.
 
-    Examples
-    --------
     >>> parse_week("2010-06-07")
     datetime.date(2010, 6, 7)
     """
@@ -102,8 +96,6 @@ def parse_week(text: str) -> date:
 def week_end(week: date, time_zone: str) -> Instant:
     """Return the instant a week ends at: Monday 00:00 of the next one by the store's clock.
 
-    Examples
-    --------
     >>> week_end(date(2025, 3, 3), "America/New_York"), week_end(date(2025, 2, 24), "America/New_York")
     (Timestamp('2025-03-10 04:00:00'), Timestamp('2025-03-03 05:00:00'))
     """
@@ -113,8 +105,6 @@ def week_end(week: date, time_zone: str) -> Instant:
 def closed_week(local: pd.Timestamp) -> pd.Timestamp:
     """Return the Monday that opened the last week to have ended by an instant on the store's clock; naive.
 
-    Examples
-    --------
     >>> closed_week(pd.Timestamp("2026-11-23 05:00", tz="Europe/Berlin"))
     Timestamp('2026-11-16 00:00:00')
     """
@@ -125,8 +115,6 @@ def closed_week(local: pd.Timestamp) -> pd.Timestamp:
 def last_week(end: Instant, time_zone: str) -> date:
     """Return the Monday that opened the last week to be over by an instant, by the store's clock.
 
-    Examples
-    --------
     >>> last_week(pd.Timestamp("2025-03-10 04:00:00"), "America/New_York")
     datetime.date(2025, 3, 3)
     """

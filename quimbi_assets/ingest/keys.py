@@ -53,8 +53,6 @@ class IdSet:
 def comparable(keys: pd.Series, kind: str) -> pd.Series:
     """Return keys of persons as they are compared: e-mails without surrounding space and case-folded, else NULL.
 
-    Examples
-    --------
     >>> comparable(pd.Series([" Ann@Example.com", "n/a"]), "email").tolist()
     ['ann@example.com', nan]
     """

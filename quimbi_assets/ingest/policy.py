@@ -138,8 +138,6 @@ def judged_orders_sql(policy: OrderPolicy, currency: str | None, dialect: str) -
 def dropped_line(report: Report) -> str:
     """Return how many orders the policy dropped, and why, most frequent first; empty where it dropped none.
 
-    Examples
-    --------
     >>> dropped_line({"orders read": 9, "orders dropped: guest": 1, "orders dropped: status test": 2})
     "orders that are no purchases by the store's order policy: 3: status test (2), guest (1)"
     """

@@ -73,11 +73,8 @@ def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> Aligned
 
     ``tables`` are the last ones by stage and axis, those of models among them.
 
-    Raises
-    ------
-    BadInputError
-        If they do not: profiles would lose an axis, or be of two instants. A run of some axes after new orders, or one
-        that died half-way, leaves them so; what is published stays until all are computed together.
+    A BadInputError if they do not: profiles would lose an axis, or be of two instants. A run of some axes after new
+    orders, or one that died half-way, leaves them so; what is published stays until all are computed together.
     """
     active = {stage: _active(tables[stage]) for stage in STAGES}
     axes = [name for name in active["features"] if all(name in active[stage] for stage in STAGES)]

@@ -98,10 +98,7 @@ def profile_batches(
     Scores, features and risks are of the same customers in one order. ``lifetime_value`` is null where its axis was not
     measured; ``churn_risk_score`` and ``churn_drivers`` are null without ``churn``.
 
-    Raises
-    ------
-    ValueError
-        If there is no axis, or the frames are not of the same customers.
+    A ValueError if there is no axis, or the frames are not of the same customers.
     """
     axes = axis_order(scores)
     if not axes:
@@ -201,10 +198,7 @@ class Profiler:
     What else it is given is in ``ProfileContext``. With the store's kept archetypes (``archetype_rows.kept_archetypes``
     reads them from the table) a customer alone is of the archetype they are of in the crowd.
 
-    Raises
-    ------
-    ValueError
-        If a segment has no name or a model no version.
+    A ValueError if a segment has no name or a model no version.
     """
 
     def __init__(
