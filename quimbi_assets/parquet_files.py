@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from cachetools import LRUCache
+from cachetools import LRUCache, cached
 from upath import UPath
 
 from quimbi_assets.errors import BadInputError
@@ -90,32 +90,23 @@ class RememberedFile(io.RawIOBase):
                 _contents[str(place), version] = content
 
 
+def _key(path: UPath | Path, version: Version) -> tuple[str, Version]:
+    return str(path), version
+
+
 def _version(path: UPath | Path) -> Version:
     place = UPath(path)
     known = place.fs.info(place.path)
     return int(known["size"]), str(known)
 
 
+@cached(_contents, _key, _lock)
 def _content(path: UPath | Path, version: Version) -> bytes:
-    key = (str(path), version)
-    with _lock:
-        content = _contents.get(key)
-    if content is None:
-        content = path.read_bytes()
-        with _lock:
-            _contents[key] = content
-    return content
+    return path.read_bytes()
 
 
+@cached(_decoded, _key, _lock)
 def _rows(path: UPath | Path, version: Version) -> pa.Table:
     """Decoded once for all questions about a small store's orders, lines and tickets."""
-    key = (str(path), version)
-    with _lock:
-        rows = _decoded.get(key)
-    if rows is None:
-        with opened(path) as file:
-            rows = file.read(use_threads=is_local(path))
-        if rows.nbytes <= KEPT:
-            with _lock:
-                _decoded[key] = rows
-    return rows
+    with opened(path) as file:
+        return file.read(use_threads=is_local(path))
