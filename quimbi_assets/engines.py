@@ -29,6 +29,11 @@ MEMORY = "2GB"
 """Of all engines of a process that share a database; what needs more goes to disk."""
 
 
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Engine(Protocol):
     """What features need of an engine; ``dialect`` is its Ibis backend's name."""
 

@@ -22,17 +22,21 @@ def customer_order(customer_ids: pd.Index, seed: int) -> NDArray[np.intp]:
     ----------
     Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
 
-    Examples
-    --------
     >>> ids = pd.Index(["a", "b", "c"])
     >>> list(ids[customer_order(ids, 0)]) == list(ids[::-1][customer_order(ids[::-1], 0)])
     True
     """
     hashes = pd.util.hash_pandas_object(customer_ids, index=False).to_numpy(np.uint64)
-    mixed = hashes ^ (np.array([seed], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.argsort(mixed ^ (mixed >> np.uint64(31)), kind="stable")
+    return np.argsort(
+        mixed(hashes ^ (np.array([seed], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))), kind="stable"
+    )
+
+
+def mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Spread every bit over all others (the finaliser of splitmix64)."""
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return hashes ^ (hashes >> np.uint64(31))
 
 
 def sample_places(customer_ids: pd.Index, most: int, seed: int) -> NDArray[np.intp]:

@@ -4,7 +4,6 @@ Belongs here: finding the axes there are, and running their expressions by parts
 spreads them itself. Does not: formulas (the axis modules), what is visible (``history``).
 """
 
-import os
 import pkgutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +25,7 @@ from quimbi_assets.axes._measures import join
 from quimbi_assets.axes._reference import StoreReference
 from quimbi_assets.axes._tables import Tables, prepare
 from quimbi_assets.axis_table import Facts, written_in_parts
-from quimbi_assets.engines import DuckEngine, Engine, SpreadingEngine
+from quimbi_assets.engines import DuckEngine, Engine, SpreadingEngine, cores
 from quimbi_assets.errors import UnknownAxisError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, to_instant
@@ -98,8 +97,8 @@ class Measurement:
         if len(waiting) == 1:
             yield self._part(waiting[0])
             return
-        with ThreadPoolExecutor(_cores()) as pool:
-            running = deque(pool.submit(self._part, waiting.popleft()) for _ in range(min(_cores() + 1, len(waiting))))
+        with ThreadPoolExecutor(cores()) as pool:
+            running = deque(pool.submit(self._part, waiting.popleft()) for _ in range(min(cores() + 1, len(waiting))))
             while running:
                 done = running.popleft().result()
                 if waiting:
@@ -234,7 +233,3 @@ def _axis_sql(axis_name: str, recorded: frozenset[str], business_hours: Business
     columns = {f.name: joined[f.name] if f.name in known else ibis.null(_IBIS_TYPES[f.kind]) for f in axis.features}
     columns["n_orders"] = joined.all_orders
     return str(ibis.to_sql(joined.select("customer_id", **columns).order_by("customer_id"), dialect=dialect))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

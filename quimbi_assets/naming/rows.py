@@ -71,19 +71,21 @@ def to_json(value: Any) -> str:
     >>> to_json({"a": float("nan"), "b": np.array([1.5, 2.0])})
     '{"a": null, "b": [1.5, 2.0]}'
     """
-    return json.dumps(_plain(value), allow_nan=False)
+    return json.dumps(plain(value), allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
-    """Return the same structure in types that JSON knows."""
+def plain(value: Any) -> Any:
+    """Return the same structure in types that JSON knows, instants as ISO text."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float | np.floating):
         return float(value) if np.isfinite(value) else None
-    if value is pd.NA:
+    if value is pd.NA or value is pd.NaT:
         return None
+    if isinstance(value, datetime):
+        return value.isoformat()
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -105,8 +107,8 @@ def segments_table(
         "axes": [
             {
                 "axis": axis,
-                **_plain({key: facts.get(key) for key in AXIS_FIELDS}),
-                "segments": _plain(ranked.loc[ranked["axis_name"] == axis, list(SEGMENT_FIELDS)].to_dict("records")),
+                **plain({key: facts.get(key) for key in AXIS_FIELDS}),
+                "segments": plain(ranked.loc[ranked["axis_name"] == axis, list(SEGMENT_FIELDS)].to_dict("records")),
             }
             for axis, facts in axes.items()
         ],

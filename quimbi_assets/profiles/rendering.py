@@ -8,9 +8,8 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from quimbi_assets.axes._axis import Axis
+from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import format_percent, format_value
 
 JSON_COLUMNS = (
@@ -38,7 +37,7 @@ def profile_record(
     key ``segments`` says by axis the ``id`` and ``name`` of the dominant one, the ``membership`` in it (0-1) and the
     ``strength`` in words; with names of archetypes by id, ``archetype`` says ``id`` and ``name``.
     """
-    record = {key: _plain(value) for key, value in dict(row).items()}
+    record = plain(dict(row))
     for column in JSON_COLUMNS:
         if isinstance(record.get(column), str):
             record[column] = json.loads(record[column])
@@ -55,18 +54,6 @@ def profile_record(
     if archetypes is not None:
         record["archetype"] = {"id": record["archetype_id"], "name": archetypes.get(record["archetype_id"])}
     return record
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict | str) or value is None:
-        return value
-    if hasattr(value, "isoformat"):
-        return None if pd.isna(value) else value.isoformat()
-    if hasattr(value, "__len__"):
-        return [float(item) for item in value]
-    if pd.isna(value):
-        return None
-    return value.item() if hasattr(value, "item") else value
 
 
 def render_profile(

@@ -9,7 +9,6 @@ took 18 s by processes and 25 s by threads, one of 800 took 20 and 28 s, one of 
 """
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -17,6 +16,8 @@ from contextlib import contextmanager
 from multiprocessing import forkserver
 
 from threadpoolctl import threadpool_limits
+
+from quimbi_assets.engines import cores
 
 WORTH_PROCESSES = 250
 """Customers from which processes start; fewer were not measured."""
@@ -43,7 +44,7 @@ def workers(n_customers: int) -> Iterator[Executor]:
     Each piece of work sees one thread of numpy: with several, sums are taken in another order, and the last digits of a
     fit would depend on the machine. A process that is killed raises ``WorkersKilledError``.
     """
-    pool = _processes() if _by_processes(n_customers) else ThreadPoolExecutor(_cores())
+    pool = _processes() if _by_processes(n_customers) else ThreadPoolExecutor(cores())
     with threadpool_limits(1):
         try:
             yield pool
@@ -58,20 +59,16 @@ def workers(n_customers: int) -> Iterator[Executor]:
 
 def _by_processes(n_customers: int) -> bool:
     possible = METHOD in multiprocessing.get_all_start_methods() and not multiprocessing.current_process().daemon
-    return possible and _cores() > 1 and n_customers >= WORTH_PROCESSES
+    return possible and cores() > 1 and n_customers >= WORTH_PROCESSES
 
 
 def _processes() -> ProcessPoolExecutor:
     context = multiprocessing.get_context(METHOD)
     context.set_forkserver_preload(IMPORTED)
-    return ProcessPoolExecutor(_cores(), mp_context=context, initializer=_begin)
+    return ProcessPoolExecutor(cores(), mp_context=context, initializer=_begin)
 
 
 def _begin() -> None:
     """Prepare a process: one thread of numpy; the keyboard's interrupt is for the process that waits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL
+from quimbi_assets.sampling import mixed
 
 ACTED, SILENT, CORRECTED, MODEL = "acted", "silent", "corrected", "model"
 NEW = "new"
@@ -110,12 +111,12 @@ def _hash(
 ) -> NDArray[np.uint64]:
     """Hash each row's key, refund and those of its columns that are not NULL; shape (n,)."""
     cents = np.zeros(len(rows)) if refund is None else np.round(refund.fill_null(0.0).to_numpy() * CENTS) + 0.0
-    total = _mixed(cents)
+    total = _bits(cents)
     for position, name in enumerate(columns):
         column = rows[name]
-        hashed = _texts(column) if pa.types.is_string(column.type) else _mixed(_numbers(column))
-        total += np.where(column.is_valid().to_numpy(), _mix(hashed + np.uint64(position + 1)), np.uint64(0))
-    return _mix(total ^ _texts(rows[key]))
+        hashed = _texts(column) if pa.types.is_string(column.type) else _bits(_numbers(column))
+        total += np.where(column.is_valid().to_numpy(), mixed(hashed + np.uint64(position + 1)), np.uint64(0))
+    return mixed(total ^ _texts(rows[key]))
 
 
 def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -130,12 +131,5 @@ def _texts(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     return np.asarray(pd.util.hash_array(distinct, categorize=False)[encoded.indices.to_numpy()])
 
 
-def _mixed(values: NDArray[np.float64]) -> NDArray[np.uint64]:
-    return _mix(np.ascontiguousarray(values).view(np.uint64))
-
-
-def _mix(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread every bit over all others (the finaliser of splitmix64)."""
-    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return hashes ^ (hashes >> np.uint64(31))
+def _bits(values: NDArray[np.float64]) -> NDArray[np.uint64]:
+    return mixed(np.ascontiguousarray(values).view(np.uint64))
