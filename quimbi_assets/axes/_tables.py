@@ -7,7 +7,6 @@ All relations are unbound Ibis expressions, so that they are compiled once for a
 on any engine.
 """
 
-from dataclasses import dataclass, field
 from functools import cache
 
 import ibis
@@ -25,68 +24,45 @@ REFERENCE_SCHEMAS = {
 """Fitted tables that an engine must hold beside a history's own."""
 
 
-@dataclass(frozen=True)
+def _relation(name: str) -> ir.Table:
+    """The rows of a prepared relation, or of a fitted table, as an engine holds them."""
+    return ibis.table(REFERENCE_SCHEMAS.get(name) or prepare()[name].schema(), name=name)
+
+
 class Tables:
-    """What an axis measures on: relations of one store as of one instant."""
+    """What an axis measures on: relations of one store as of one instant.
 
-    recorded: frozenset[str]
-    """Columns that the store records, as ``"orders.discount_amount"``; see ``History.recorded``."""
-    business_hours: BusinessHours = field(default_factory=BusinessHours)
-    """Opening hours in store-local time."""
+    ``recorded`` are the columns that the store records, as ``"orders.discount_amount"``; see ``History.recorded``.
+    ``business_hours`` are store-local.
+    """
 
-    @property
-    def orders(self) -> ir.Table:
+    def __init__(self, recorded: frozenset[str], business_hours: BusinessHours) -> None:
+        self.recorded, self.business_hours = recorded, business_hours
+        self.orders = _relation("orders")
         """One row a visible order, ``order_index`` 1..n in time.
 
         ``days_ago`` from order to ``observation_end``; ``gap_days`` to the previous order (NULL for the first);
-        ``net_value`` = paid - visible refunds (>= 0); ``gross_value`` = paid + discount; ``refund`` capped at what
-        was paid.
-        """
-        return _at_rest("orders", prepare()["orders"])
-
-    @property
-    def lines(self) -> ir.Table:
+        ``net_value`` = paid - visible refunds (>= 0); ``gross_value`` = paid + discount; ``refund`` capped at what was
+        paid."""
+        self.lines = _relation("lines")
         """One row a visible order line."""
-        return _at_rest("lines", prepare()["lines"])
-
-    @property
-    def customers(self) -> ir.Table:
+        self.customers = _relation("customers")
         """One row a customer with at least one visible order."""
-        return _at_rest("customers", prepare()["customers"])
-
-    @property
-    def products(self) -> ir.Table:
+        self.products = _relation("products")
         """One row per customer and product bought."""
-        return _at_rest("products", prepare()["products"])
-
-    @property
-    def categories(self) -> ir.Table:
+        self.categories = _relation("categories")
         """One row per customer and category bought from."""
-        return _at_rest("categories", prepare()["categories"])
-
-    @property
-    def tickets(self) -> ir.Table:
+        self.tickets = _relation("tickets")
         """One row a visible support ticket that names a customer, who need not have ordered.
 
         ``ticket_index`` 1..n in time; ``response_hours`` and ``resolution_hours`` from its creation (>= 0), they,
-        ``satisfaction_score`` (1-5) and ``reopen_count`` NULL where not known yet.
-        """
-        return _at_rest("tickets", prepare()["tickets"])
-
-    @property
-    def product_prices(self) -> ir.Table:
+        ``satisfaction_score`` (1-5) and ``reopen_count`` NULL where not known yet."""
+        self.product_prices = _relation("product_prices")
         """Fitted: the cheapest decile of each product's own price history, where it has one."""
-        return ibis.table(REFERENCE_SCHEMAS["product_prices"], name="product_prices")
-
-    @property
-    def category_prices(self) -> ir.Table:
+        self.category_prices = _relation("category_prices")
         """Fitted: the 80th percentile of unit prices within each category."""
-        return ibis.table(REFERENCE_SCHEMAS["category_prices"], name="category_prices")
-
-    @property
-    def store_gaps(self) -> ir.Table:
+        self.store_gaps = _relation("store_gaps")
         """Fitted: one row, the store's median days between consecutive orders."""
-        return ibis.table(REFERENCE_SCHEMAS["store_gaps"], name="store_gaps")
 
 
 @cache

@@ -13,12 +13,10 @@ import pandas as pd
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.defs.events import StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
-    HISTORY,
     MIGRATIONS_KEY,
-    OF_STORE,
-    OWNERS,
     SNAPSHOTS_KEY,
-    STORE_WEEKS,
+    WEEK_INPUTS,
+    WEEKLY,
     store_week_key,
     weeks_by_store,
 )
@@ -46,11 +44,8 @@ CHECK = "population_as_at_the_fit"
 # to go through the weeks in one run.
 @dg.asset(
     key=MIGRATIONS_KEY,
-    deps=[SNAPSHOTS_KEY, *(dg.AssetDep(key, partition_mapping=OF_STORE) for key in HISTORY)],
-    partitions_def=STORE_WEEKS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="drift",
-    owners=OWNERS,
+    deps=[SNAPSHOTS_KEY, *WEEK_INPUTS],
+    **WEEKLY,
     kinds={"postgres", "duckdb"},
     check_specs=[dg.AssetCheckSpec(CHECK, asset=MIGRATIONS_KEY)],
     description="Drift of every customer since the snapshot before, under one model, with its cause (acted, silent, "

@@ -11,14 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.defs.events import StageEvent, facts
-from quimbi_assets.defs.partitions import (
-    MIGRATIONS_KEY,
-    NOTICES_KEY,
-    OWNERS,
-    STORE_WEEKS,
-    store_week_key,
-    weeks_by_store,
-)
+from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, WEEKLY, store_week_key, weeks_by_store
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.dagster_resources import Progress
@@ -35,10 +28,7 @@ NOBODY = "not sent: nobody is newly at risk"
 @dg.asset(
     key=NOTICES_KEY,
     deps=[MIGRATIONS_KEY],
-    partitions_def=STORE_WEEKS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="drift",
-    owners=OWNERS,
+    **WEEKLY,
     kinds={"postgres", "slack"},
     description="Which alerted customers the store is told of: the ten most valuable newly at risk, nobody twice "
     "within the weeks of its plan, nobody of the hold-out share. `quimbi.alert_notices`, and Slack for the last week.",

@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
@@ -21,10 +22,15 @@ FIRST_WEEK = os.environ.get("QUIMBI_FIRST_WEEK", "1996-12-30")
 #: it is over for it; a store further west waits for its own Monday (``instants.week_end``).
 WEEKS = dg.WeeklyPartitionsDefinition(start_date=FIRST_WEEK, day_offset=1, timezone="Pacific/Kiritimati")
 STORE_WEEKS = dg.MultiPartitionsDefinition({"store": STORES, "week": WEEKS})
-#: What an asset by store and week depends on that is by store.
-OF_STORE = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="store")
 
 OWNERS = ["team:data"]
+WEEKLY: dict[str, Any] = {
+    "partitions_def": STORE_WEEKS,
+    "backfill_policy": dg.BackfillPolicy.single_run(),
+    "group_name": "drift",
+    "owners": OWNERS,
+}
+"""What the assets by store and week have in common: one run makes all the weeks that are asked for at once."""
 
 #: Tag of runs of one store, whatever their partitions: the queue lets one of them run at a time.
 STORE_TAG = "quimbi/store"
@@ -44,6 +50,9 @@ def axis_key(stage: str, axis_name: str) -> dg.AssetKey:
 ORDERS_KEY, ITEMS_KEY, TICKETS_KEY = RAW.values()
 HISTORY = (ORDERS_KEY, ITEMS_KEY, TICKETS_KEY)
 """What an asset depends on that looks at a store's history."""
+_OF_STORE = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="store")
+WEEK_INPUTS = tuple(dg.AssetDep(key, partition_mapping=_OF_STORE) for key in HISTORY)
+"""The same of an asset by store and week."""
 #: Stages that have one asset an axis, in order.
 AXIS_STAGES = ("features", "models", "memberships", "segments")
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])

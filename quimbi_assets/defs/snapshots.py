@@ -13,12 +13,10 @@ import pandas as pd
 from quimbi_assets.axis_table import TableWriter
 from quimbi_assets.defs.events import StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
-    HISTORY,
     MIGRATIONS_KEY,
-    OF_STORE,
-    OWNERS,
     SNAPSHOTS_KEY,
-    STORE_WEEKS,
+    WEEK_INPUTS,
+    WEEKLY,
     store_week_key,
     weeks_by_store,
 )
@@ -55,11 +53,8 @@ class SnapshotOptions(dg.Config):
 
 @dg.asset(
     key=SNAPSHOTS_KEY,
-    deps=[dg.AssetDep(key, partition_mapping=OF_STORE) for key in HISTORY],
-    partitions_def=STORE_WEEKS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="drift",
-    owners=OWNERS,
+    deps=WEEK_INPUTS,
+    **WEEKLY,
     kinds={"postgres", "duckdb"},
     check_specs=[dg.AssetCheckSpec(CHECK, asset=SNAPSHOTS_KEY)],
     description="Memberships, dominant segments, archetype, value and risk of every customer as of each week's end "

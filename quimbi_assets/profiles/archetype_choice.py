@@ -184,8 +184,6 @@ def shared_bits(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:
     ----------
     G. Miller, Note on the bias of information estimates (1955).
 
-    Examples
-    --------
     >>> same = np.repeat([0, 1], 5_000)
     >>> round(shared_bits(same, same), 3)
     1.0
