@@ -14,19 +14,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.churn import measures
 from quimbi_assets.churn.examples import HoldOut, hold_out
 from quimbi_assets.churn.history import History
-from quimbi_assets.churn.measures import (
-    Array,
-    Flags,
-    Interval,
-    auc,
-    auc_difference,
-    brier,
-    calibration_bins,
-    calibration_error,
-    lift,
-)
+from quimbi_assets.churn.measures import Array, Flags, Interval
 from quimbi_assets.churn.model import RECENCY_BASELINE
 from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, to_png
 from quimbi_assets.errors import InsufficientHistoryError
@@ -118,9 +109,9 @@ class Evaluation:
                 "customers": len(each.truth),
                 "stayed_away": float(each.truth.mean()),
                 "mean_risk": float(risk.mean()),
-                "auc": auc(each.truth, each.days if self.serves == RECENCY_BASELINE else risk).value,
-                "brier": brier(each.truth, risk),
-                "calibration_error": calibration_error(each.truth, risk),
+                "auc": measures.auc(each.truth, each.days if self.serves == RECENCY_BASELINE else risk).value,
+                "brier": measures.brier(each.truth, risk),
+                "calibration_error": measures.calibration_error(each.truth, risk),
             }
             for each, risk in zip(self.hold_outs, map(self.risk_served, self.hold_outs), strict=True)
         ]
@@ -150,8 +141,8 @@ def put_together(hold_outs: list[HoldOut], horizon_days: int) -> Evaluation:
         model=figures(hold_outs, lambda each: each.risk),
         # Ranked by the days themselves: their calibrated curve is flat at both ends.
         baseline=figures(hold_outs, lambda each: each.baseline, lambda each: each.days),
-        base_brier=float(np.mean([brier(h.truth, np.full(len(h.truth), h.base_rate)) for h in hold_outs])),
-        difference=mean_interval([auc_difference(h.truth, h.risk, h.days) for h in hold_outs]),
+        base_brier=float(np.mean([measures.brier(h.truth, np.full(len(h.truth), h.base_rate)) for h in hold_outs])),
+        difference=mean_interval([measures.auc_difference(h.truth, h.risk, h.days) for h in hold_outs]),
     )
 
 
@@ -164,16 +155,16 @@ def figures(
     """
     rank = rank or risk
     return Figures(
-        auc=mean_interval([auc(h.truth, rank(h)) for h in hold_outs]),
-        brier=float(np.mean([brier(h.truth, risk(h)) for h in hold_outs])),
-        calibration_error=calibration_error(*_together(hold_outs, risk)),
-        lift=float(np.mean([lift(h.truth, rank(h)) for h in hold_outs])),
+        auc=mean_interval([measures.auc(h.truth, rank(h)) for h in hold_outs]),
+        brier=float(np.mean([measures.brier(h.truth, risk(h)) for h in hold_outs])),
+        calibration_error=measures.calibration_error(*_together(hold_outs, risk)),
+        lift=float(np.mean([measures.lift(h.truth, rank(h)) for h in hold_outs])),
     )
 
 
 def bins_of(hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array]) -> Array:
     """Return :func:`calibration_bins` of the customers of all hold-outs together, shape (n_bins, 3)."""
-    return calibration_bins(*_together(hold_outs, risk))
+    return measures.calibration_bins(*_together(hold_outs, risk))
 
 
 def _together(hold_outs: list[HoldOut], risk: Callable[[HoldOut], Array]) -> tuple[Flags, Array]:
@@ -211,7 +202,7 @@ def draw_calibration(evaluation: Evaluation) -> bytes:
     axes.plot([0, 100], [0, 100], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)), label="as it should be")
     if len(evaluation.hold_outs) > 1:
         for i, each in enumerate(evaluation.hold_outs):
-            thin = calibration_bins(each.truth, evaluation.risk_served(each))
+            thin = measures.calibration_bins(each.truth, evaluation.risk_served(each))
             label = "thin: each window on its own" if i == 0 else None
             colour = COLOURS[7] if alone else COLOURS[0]
             axes.plot(100 * thin[:, 0], 100 * thin[:, 1], color=colour, linewidth=0.7, alpha=0.45, label=label)

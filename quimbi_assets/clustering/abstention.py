@@ -11,14 +11,8 @@ import pandas as pd
 
 from quimbi_assets.axes import AXES, Axis, Features, StoreReference, measure
 from quimbi_assets.axes._shuffle import HALF, extract_together, halve_customers, shuffle_orders
-from quimbi_assets.clustering.noise_test import (
-    NoiseTest,
-    against_reference,
-    decide_features,
-    log_variances,
-    reliabilities,
-    winsorise,
-)
+from quimbi_assets.clustering import noise_test
+from quimbi_assets.clustering.noise_test import NoiseTest
 from quimbi_assets.clustering.scaling import Array, apply_transforms
 from quimbi_assets.clustering.scoring import N_ORDERS, numbers
 from quimbi_assets.history import Frames, History
@@ -73,9 +67,9 @@ def _judge(axis: Axis, stores: list[pd.DataFrame], halves: list[pd.DataFrame]) -
     """
     table = stores[0]
     evident = table.index[numbers(table, [N_ORDERS])[:, 0] >= axis.min_orders]
-    whole = winsorise(np.stack([_values(axis, store, evident) for store in stores]))
+    whole = noise_test.winsorise(np.stack([_values(axis, store, evident) for store in stores]))
     split = np.stack([_values(axis, store, evident + HALF + half) for half in "01" for store in halves])
-    first, second = np.split(winsorise(split), 2)
+    first, second = np.split(noise_test.winsorise(split), 2)
     # What a shuffle leaves as it is (the time since the first order) was not put to the test.
     is_tested = ~np.asarray(np.isclose(whole[1:], whole[:1], equal_nan=True).all(axis=(0, 1)))
     figures = _figures(whole, first, second).assign(is_tested=is_tested)
@@ -83,7 +77,7 @@ def _judge(axis: Axis, stores: list[pd.DataFrame], halves: list[pd.DataFrame]) -
     measurable = figures["variance_ratio"].notna() | figures["reliability"].notna()
     return NoiseTest(
         axis=axis.name,
-        figures=decide_features(figures[measurable].reset_index(drop=True)),
+        figures=noise_test.decide_features(figures[measurable].reset_index(drop=True)),
         n_customers=len(evident),
         ordered_once=float((table[N_ORDERS] == 1).mean()),
     )
@@ -91,9 +85,9 @@ def _judge(axis: Axis, stores: list[pd.DataFrame], halves: list[pd.DataFrame]) -
 
 def _figures(whole: Array, first: Array, second: Array) -> pd.DataFrame:
     """Compare every feature of the real store with the dealt ones; one row a feature."""
-    log_ratio, variance_z = against_reference(log_variances(whole))
-    agreement = reliabilities(first, second)
-    excess, agreement_z = against_reference(agreement)
+    log_ratio, variance_z = noise_test.against_reference(noise_test.log_variances(whole))
+    agreement = noise_test.reliabilities(first, second)
+    excess, agreement_z = noise_test.against_reference(agreement)
     by_chance = agreement[0][0] - excess
     return pd.DataFrame(
         {

@@ -10,15 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sklearn.cluster import KMeans
 
-from quimbi_assets.clustering.quality import (
-    Labels,
-    SharedDistances,
-    Stability,
-    bootstrap_stability,
-    effective_segments,
-    nearest,
-    variance_ratios,
-)
+from quimbi_assets.clustering import quality
+from quimbi_assets.clustering.quality import Labels, Stability
 from quimbi_assets.clustering.scaling import Array, Scaler
 from quimbi_assets.clustering.scoring import FittedAxis
 
@@ -104,14 +97,14 @@ def measure_candidates(
     means = [stated[stated_labels == i].mean(axis=0) for i in range(n_stated)]
     states = np.array(means).reshape(n_stated, points.shape[1])
     sample, others = points[:SILHOUETTE_SAMPLE], slice(0, SILHOUETTE_SAMPLE // 2)
-    shared = SharedDistances(sample, stated[others], stated_labels[others])
+    shared = quality.SharedDistances(sample, stated[others], stated_labels[others])
     candidates = []
     for k in ks:
         centers = carry_on(points, fit_centers(points, k, N_INIT, seed), start)
-        assigned = nearest(population, np.vstack([states, centers]))
+        assigned = quality.nearest(population, np.vstack([states, centers]))
         shares = np.bincount(assigned, minlength=n_stated + len(centers)) / len(population)
-        labels = nearest(sample, centers)
-        calinski_harabasz, davies_bouldin = variance_ratios(sample, labels)
+        labels = quality.nearest(sample, centers)
+        calinski_harabasz, davies_bouldin = quality.variance_ratios(sample, labels)
         candidate = Candidate(
             k=k + n_stated,
             centers=centers,
@@ -120,7 +113,7 @@ def measure_candidates(
             davies_bouldin=davies_bouldin,
             largest_share=_largest(shares[:n_stated], shares[n_stated:]),
             smallest_share=float(shares.min()),
-            effective=effective_segments(shares),
+            effective=quality.effective_segments(shares),
             stability=Stability(float("nan"), np.full(k, np.nan)),
         )
         if is_hopeful(candidate):
@@ -141,7 +134,9 @@ def _stability(points: Array, sample: Array, labels: Labels, k: int, seed: int) 
     def refit(drawn: Array, refit_seed: int) -> Array:
         return fit_centers(drawn, k, N_INIT, refit_seed)
 
-    return bootstrap_stability(points, sample, labels, refit, n_bootstraps=N_BOOTSTRAPS, size=BOOTSTRAP_SIZE, seed=seed)
+    return quality.bootstrap_stability(
+        points, sample, labels, refit, n_bootstraps=N_BOOTSTRAPS, size=BOOTSTRAP_SIZE, seed=seed
+    )
 
 
 def champion_centers(champion: FittedAxis, scaler: Scaler, features: list[str], states: list[str]) -> Array | None:

@@ -11,21 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from quimbi_assets.naming.asking import (
-    NAMING,
-    ROUND_TRIP,
-    UNREADABLE,
-    Ask,
-    AxisNames,
-    MalformedError,
-    Matching,
-    NoAnswerError,
-    Turn,
-    Usage,
-    naming_request,
-    repair_request,
-    round_trip_request,
-)
+from quimbi_assets.naming import asking
 from quimbi_assets.naming.brief import AxisBrief
 from quimbi_assets.naming.validators import check_named
 
@@ -56,11 +42,11 @@ class Conversation:
 
     passed: Named = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
-    failure: NoAnswerError | None = None
-    usage: Usage = field(default_factory=Usage)
+    failure: asking.NoAnswerError | None = None
+    usage: asking.Usage = field(default_factory=asking.Usage)
 
 
-async def ask_names(ask: Ask, brief: AxisBrief, seed: str) -> Conversation:
+async def ask_names(ask: asking.Ask, brief: AxisBrief, seed: str) -> Conversation:
     """Ask for the names of an axis's segments, test them, and have failures repaired once.
 
     The seed orders the round-trip check. Never an error: what is not answered, or fails, is not in ``passed``.
@@ -68,7 +54,7 @@ async def ask_names(ask: Ask, brief: AxisBrief, seed: str) -> Conversation:
     for the repair; four if the round trip did.
     """
     conversation = Conversation()
-    turns: list[Turn] = [{"role": "user", "content": naming_request(brief)}]
+    turns: list[asking.Turn] = [{"role": "user", "content": asking.naming_request(brief)}]
     try:
         candidates, reasons = await _first_round(ask, brief, turns, conversation)
         repaired = bool(reasons)
@@ -80,28 +66,28 @@ async def ask_names(ask: Ask, brief: AxisBrief, seed: str) -> Conversation:
             again = await _repair(ask, brief, turns, {s: [UNMATCHED] for s in unmatched}, good, conversation)
             conversation.passed = {}
             await _found_again(ask, brief, again, seed + " repaired", 2, conversation)
-    except NoAnswerError as error:
+    except asking.NoAnswerError as error:
         conversation.failure = error
     return conversation
 
 
 async def _first_round(
-    ask: Ask, brief: AxisBrief, turns: list[Turn], conversation: Conversation
+    ask: asking.Ask, brief: AxisBrief, turns: list[asking.Turn], conversation: Conversation
 ) -> tuple[Named, dict[str, list[str]]]:
     """Ask; an answer that cannot be read is a failure of every segment."""
     try:
-        answer = await ask(NAMING, turns, AxisNames)
-    except MalformedError:
-        conversation.outcomes += [Outcome(segment, 1, "readable", False, UNREADABLE) for segment in brief.ids]
-        return {}, {segment: [UNREADABLE] for segment in brief.ids}
+        answer = await ask(asking.NAMING, turns, asking.AxisNames)
+    except asking.MalformedError:
+        conversation.outcomes += [Outcome(segment, 1, "readable", False, asking.UNREADABLE) for segment in brief.ids]
+        return {}, {segment: [asking.UNREADABLE] for segment in brief.ids}
     turns.append({"role": "assistant", "content": answer.model_dump_json()})
     return _tested(brief, answer, {}, 1, conversation)
 
 
 async def _repair(
-    ask: Ask,
+    ask: asking.Ask,
     brief: AxisBrief,
-    turns: list[Turn],
+    turns: list[asking.Turn],
     reasons: Mapping[str, list[str]],
     good: Named,
     conversation: Conversation,
@@ -109,16 +95,16 @@ async def _repair(
     """Ask again with the reasons; what was good before stays."""
     by_letter = {brief.labels[segment]: faults for segment, faults in reasons.items()}
     if turns[-1]["role"] == "user":  # nothing readable came: say so in the same turn, turns alternate
-        turns[-1] = {"role": "user", "content": f"{turns[-1]['content']}\n\n{UNREADABLE}"}
+        turns[-1] = {"role": "user", "content": f"{turns[-1]['content']}\n\n{asking.UNREADABLE}"}
     else:
-        turns.append({"role": "user", "content": repair_request(by_letter)})
-    answer = await ask(NAMING, turns, AxisNames)
+        turns.append({"role": "user", "content": asking.repair_request(by_letter)})
+    answer = await ask(asking.NAMING, turns, asking.AxisNames)
     candidates, _ = _tested(brief, answer, good, 2, conversation)
     return candidates
 
 
 async def _found_again(
-    ask: Ask, brief: AxisBrief, candidates: Named, seed: str, number: int, conversation: Conversation
+    ask: asking.Ask, brief: AxisBrief, candidates: Named, seed: str, number: int, conversation: Conversation
 ) -> list[str]:
     """Check the round trip; those found again have passed. Returns those that were not."""
     if not candidates:
@@ -128,8 +114,10 @@ async def _found_again(
         for s, name, text in brief.rule_made[["segment_id", "segment_name", "interpretation"]].itertuples(index=False)
     }
     question = round_trip(brief, every, seed)
-    request: list[Turn] = [{"role": "user", "content": round_trip_request(brief, question.texts, question.numbers)}]
-    right = mark(question, await ask(ROUND_TRIP, request, Matching))
+    request: list[asking.Turn] = [
+        {"role": "user", "content": asking.round_trip_request(brief, question.texts, question.numbers)}
+    ]
+    right = mark(question, await ask(asking.ROUND_TRIP, request, asking.Matching))
     for segment in candidates:
         reason = "" if right[segment] else UNMATCHED
         conversation.outcomes.append(Outcome(segment, number, "matching", right[segment], reason))
@@ -139,7 +127,7 @@ async def _found_again(
 
 
 def _tested(
-    brief: AxisBrief, answer: AxisNames, good: Named, number: int, conversation: Conversation
+    brief: AxisBrief, answer: asking.AxisNames, good: Named, number: int, conversation: Conversation
 ) -> tuple[Named, dict[str, list[str]]]:
     """Put an answer to the tests of the house; returns what may be matched, and the reasons of the rest."""
     answers: dict[str, list[tuple[str, str]]] = {}
@@ -195,7 +183,7 @@ def round_trip(brief: AxisBrief, names: Mapping[str, tuple[str, str]], seed: str
     )
 
 
-def mark(question: RoundTrip, answer: Matching) -> dict[str, bool]:
+def mark(question: RoundTrip, answer: asking.Matching) -> dict[str, bool]:
     """Return by segment id whether its text was given its numbers, once and rightly."""
     matched: dict[str, list[str]] = {}
     for match in answer.matches:

@@ -13,23 +13,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quimbi_assets.simulation.archetypes import (
-    ARCHETYPES,
-    BORROWED_RATE,
-    GAP_DAYS,
-    GROUPS,
-    STATES,
-    Flags,
-    Floats,
-    Ints,
-    state_codes,
-)
+from quimbi_assets.simulation import archetypes
+from quimbi_assets.simulation.archetypes import Flags, Floats, Ints
 
 GUEST_RATE = 0.06
 """Guest buyers (one order, no customer id) per identified customer: about 1 % of all orders."""
 SMALL_ONCE_RATE = 0.5
 """Share of one-time buyers whose only basket is small, whomever they resemble otherwise."""
-ONE_TIME = next(i for i, a in enumerate(ARCHETYPES) if not a.states)
+ONE_TIME = next(i for i, a in enumerate(archetypes.ARCHETYPES) if not a.states)
 BRISK_GAP_DAYS = 5.0
 """Typical days between orders of the brisk."""
 SLOWER = 6.0
@@ -91,8 +82,8 @@ def draw_customers(rng: np.random.Generator, first_number: int, n_customers: int
     n = n_customers + n_guests
     is_guest = np.arange(n) >= n_customers
     host = np.arange(n_guests) * n_customers // max(n_guests, 1)
-    shares = np.array([a.share for a in ARCHETYPES])
-    archetype = rng.choice(len(ARCHETYPES), n, p=shares / shares.sum())
+    shares = np.array([a.share for a in archetypes.ARCHETYPES])
+    archetype = rng.choice(len(archetypes.ARCHETYPES), n, p=shares / shares.sum())
     archetype[is_guest] = ONE_TIME
     states = _draw_states(rng, archetype)
     first_day, last_day, gap_days = _draw_activity(rng, states["purchase_frequency"], archetype == ONE_TIME, n_days)
@@ -112,17 +103,17 @@ def draw_customers(rng: np.random.Generator, first_number: int, n_customers: int
 
 def _draw_states(rng: np.random.Generator, archetype: Ints) -> dict[str, Ints]:
     """Return every customer's state on every axis: the archetype's, now and then a borrowed one."""
-    table = state_codes()
-    n, n_repeat = len(archetype), len(ARCHETYPES) - 1
+    table = archetypes.state_codes()
+    n, n_repeat = len(archetype), len(archetypes.ARCHETYPES) - 1
     base = np.where(archetype == ONE_TIME, rng.integers(0, n_repeat, n), archetype)
     states: dict[str, Ints] = {}
-    for group in GROUPS:
-        borrowed = rng.random(n) < BORROWED_RATE
+    for group in archetypes.GROUPS:
+        borrowed = rng.random(n) < archetypes.BORROWED_RATE
         source = np.where(borrowed, rng.integers(0, n_repeat, n), base)
         states |= {axis: table[axis][source] for axis in group}
     buys_small = (archetype == ONE_TIME) & (rng.random(n) < SMALL_ONCE_RATE)
     states["purchase_value"] = np.where(buys_small, 0, states["purchase_value"])
-    return {axis: states[axis] for axis in STATES}
+    return {axis: states[axis] for axis in archetypes.STATES}
 
 
 def _draw_activity(
@@ -134,7 +125,7 @@ def _draw_activity(
     the lapsed long ago and fell silent at least a quarter of the window before its end.
     """
     n = len(frequency)
-    gap = GAP_DAYS[frequency] * rng.lognormal(0.0, 0.15, n)
+    gap = archetypes.GAP_DAYS[frequency] * rng.lognormal(0.0, 0.15, n)
     frequent_first = n_days - np.minimum(rng.uniform(30, 380, n), n_days)
     occasional_first = n_days * rng.uniform(0.0, 0.75, n) ** 1.3
     lapsed_last = n_days * rng.uniform(0.30, 0.75, n)
@@ -171,8 +162,8 @@ def plant_slow_down(rng: np.random.Generator, customers: Customers, slow_down: S
     slows_on = customers.slows_on.copy()
     slows_on[chosen[:n_slow]] = slow_down.demand_day
     states = {axis: codes.copy() for axis, codes in customers.states.items()}
-    states["purchase_frequency"][chosen] = STATES["purchase_frequency"].index("frequent")
-    states["purchase_value"][chosen] = STATES["purchase_value"].index("large_baskets")
+    states["purchase_frequency"][chosen] = archetypes.STATES["purchase_frequency"].index("frequent")
+    states["purchase_value"][chosen] = archetypes.STATES["purchase_value"].index("large_baskets")
     return replace(
         customers,
         first_day=first,

@@ -9,18 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.simulation.archetypes import (
-    DISCOUNT_DEPTH,
-    DISCOUNT_RATE,
-    GAP_VARIATION,
-    HOUR_OF_DAY,
-    HOUR_SPREAD,
-    RETURN_RATE,
-    WEEKEND_RATE,
-    Flags,
-    Floats,
-    Ints,
-)
+from quimbi_assets.simulation import archetypes
+from quimbi_assets.simulation.archetypes import Flags, Floats, Ints
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import ONE_TIME, SLOWER, Customers, phase
 
@@ -60,9 +50,9 @@ def draw_orders(rng: np.random.Generator, customers: Customers, clock: Clock) ->
     index = times_before(customer)
     status = _draw_status(rng, index)
     price_state = customers.states["price_sensitivity"][customer]
-    has_discount = phase(customers, "discount", customer, index) < DISCOUNT_RATE[price_state]
-    depth = DISCOUNT_DEPTH[price_state] * rng.uniform(0.8, 1.2, len(customer))
-    returns = phase(customers, "return", customer, index) < RETURN_RATE[customers.states["return_behavior"][customer]]
+    has_discount = phase(customers, "discount", customer, index) < archetypes.DISCOUNT_RATE[price_state]
+    depth = archetypes.DISCOUNT_DEPTH[price_state] * rng.uniform(0.8, 1.2, len(customer))
+    return_rate = archetypes.RETURN_RATE[customers.states["return_behavior"][customer]]
     return Orders(
         customer=customer,
         index=index,
@@ -71,7 +61,7 @@ def draw_orders(rng: np.random.Generator, customers: Customers, clock: Clock) ->
         source=_draw_source(rng, customers, customer, index),
         status=status,
         discount_rate=np.where(has_discount, depth, 0.0),
-        is_returned=returns & (status == 0),
+        is_returned=(phase(customers, "return", customer, index) < return_rate) & (status == 0),
     )
 
 
@@ -93,9 +83,9 @@ def place_in_week(
     the window's edges), and store-local microseconds since the window's start.
     """
     cadence = customers.states["purchase_cadence"][customer]
-    is_weekend = phase(customers, "weekend", customer, sequence) < WEEKEND_RATE[cadence]
+    is_weekend = phase(customers, "weekend", customer, sequence) < archetypes.WEEKEND_RATE[cadence]
     moved = clock.within_week(day, is_weekend, rng.random(len(day)))
-    hour = HOUR_OF_DAY[cadence] + HOUR_SPREAD[cadence] * rng.standard_normal(len(day))
+    hour = archetypes.HOUR_OF_DAY[cadence] + archetypes.HOUR_SPREAD[cadence] * rng.standard_normal(len(day))
     return moved, clock.at_hour(moved, hour)
 
 
@@ -108,7 +98,7 @@ def _renewals(rng: np.random.Generator, customers: Customers, n_days: int) -> tu
     room = np.ceil(span / customers.gap_days * 1.5).astype(np.int64) + 3
     room = np.where(customers.archetype == ONE_TIME, 1, np.minimum(room, MAX_ORDERS))
     customer = np.repeat(np.arange(len(customers)), room)
-    shape = GAP_VARIATION[customers.states["purchase_frequency"][customer]] ** -2.0
+    shape = archetypes.GAP_VARIATION[customers.states["purchase_frequency"][customer]] ** -2.0
     gap = rng.standard_gamma(shape) / shape * customers.gap_days[customer]
     first = np.cumsum(room) - room
     gap[first] = 0.0

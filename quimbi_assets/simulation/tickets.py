@@ -7,17 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quimbi_assets.simulation.archetypes import (
-    FIRST_RESPONSE_HOURS,
-    REOPENED,
-    RESOLUTION_HOURS,
-    SATISFACTION,
-    TICKET_RATE,
-    TOPIC_SHARES,
-    Flags,
-    Floats,
-    Ints,
-)
+from quimbi_assets.simulation import archetypes
+from quimbi_assets.simulation.archetypes import Flags, Floats, Ints
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import Customers, phase
 from quimbi_assets.simulation.orders import Orders, place_in_week, times_before
@@ -73,7 +64,7 @@ class Tickets:
 def draw_tickets(rng: np.random.Generator, customers: Customers, orders: Orders, clock: Clock) -> Tickets:
     """Draw the tickets that follow a block's paid orders; guests write none."""
     history = customers.states["support_history"]
-    asks = phase(customers, "ticket", orders.customer, orders.index) < TICKET_RATE[history[orders.customer]]
+    asks = phase(customers, "ticket", orders.customer, orders.index) < archetypes.TICKET_RATE[history[orders.customer]]
     asks &= (orders.status == 0) & ~customers.is_guest[orders.customer]
     customer, order_day = orders.customer[asks], orders.day[asks]
     wanted_day = order_day + 7 + (rng.exponential(3.0, len(customer))).astype(np.int64)
@@ -91,13 +82,13 @@ def _follow_up(
     """Draw how each ticket went."""
     n = len(customer)
     history = customers.states["support_history"][customer]
-    response = FIRST_RESPONSE_HOURS[history] * rng.lognormal(0.0, 0.6, n)
-    resolution = RESOLUTION_HOURS[history] * rng.lognormal(0.0, 0.6, n)
+    response = archetypes.FIRST_RESPONSE_HOURS[history] * rng.lognormal(0.0, 0.6, n)
+    resolution = archetypes.RESOLUTION_HOURS[history] * rng.lognormal(0.0, 0.6, n)
     first_response_us = created_us + _whole_seconds(response)
     resolved_us = first_response_us + _whole_seconds(resolution)
     is_resolved = resolved_us < end_us
     channel_shares = CHANNEL_SHARES[customers.states["communication_preference"][customer]]
-    rating = np.clip(np.rint(SATISFACTION[history] + rng.normal(0.0, 0.8, n)), 1, 5).astype(np.int64)
+    rating = np.clip(np.rint(archetypes.SATISFACTION[history] + rng.normal(0.0, 0.8, n)), 1, 5).astype(np.int64)
     return Tickets(
         customer=customer,
         created_us=created_us,
@@ -106,10 +97,10 @@ def _follow_up(
         channel=_pick(_habit(rng, customer, CHANNEL_STEP), channel_shares),
         status=np.where(is_resolved, 2, np.where(first_response_us < end_us, 1, 0)),
         priority=_pick(rng.random(n), PRIORITY_SHARES[history]),
-        topic=_pick(_habit(rng, customer, TOPIC_STEP), TOPIC_SHARES[history]),
+        topic=_pick(_habit(rng, customer, TOPIC_STEP), archetypes.TOPIC_SHARES[history]),
         is_tagged=rng.random(n) < TAGGED_RATE,
         satisfaction=np.where(is_resolved & (rng.random(n) < RATED_RATE), rating, 0),
-        reopen_count=np.where(is_resolved, rng.poisson(REOPENED[history]), 0),
+        reopen_count=np.where(is_resolved, rng.poisson(archetypes.REOPENED[history]), 0),
     )
 
 

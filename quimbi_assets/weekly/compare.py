@@ -20,16 +20,9 @@ from numpy.typing import NDArray
 
 from quimbi_assets.axis_table import AxisTable, Facts
 from quimbi_assets.history import SECONDS_PER_DAY, History
+from quimbi_assets.weekly import noise
 from quimbi_assets.weekly.causes import ACTED, CORRECTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE, EARLIER_WEEKS, RECENT_WEEKS, Array, Ids, acceleration
-from quimbi_assets.weekly.noise import (
-    NoiseThresholds,
-    lapsed,
-    learn_acted,
-    learn_lead,
-    learn_surprisal,
-    weeks_to_learn_from,
-)
 from quimbi_assets.weekly.notifications import decide_alerts
 from quimbi_assets.weekly.rescore import (
     NOWHERE,
@@ -117,7 +110,7 @@ class Comparison:
     lapsed: Flags
     alert: Ids
     moves: pd.DataFrame
-    thresholds: NoiseThresholds | None
+    thresholds: noise.NoiseThresholds | None
 
     def schema(self) -> pa.Schema:
         """Return the columns of its table: what later comparisons need, one struct an axis."""
@@ -165,17 +158,17 @@ def compare_snapshots(
         state = next((one for one in earlier if one.facts.week == then.week), None)
     moved = movement_between(newer, older, None if state is None else state.table, models, history)
     compared = [one for one in earlier if one.facts.older is not None][-LEARNING_WEEKS:]
-    weeks = weeks_to_learn_from(compared, moved)
-    lead = {axis: learn_lead(weeks, axis) for axis in moved.drift}
-    level = learn_surprisal(weeks)
+    weeks = noise.weeks_to_learn_from(compared, moved)
+    lead = {axis: noise.learn_lead(weeks, axis) for axis in moved.drift}
+    level = noise.learn_surprisal(weeks)
     is_second = state is None or state.facts.older is None
     before = moved.surprisal_before > level if is_second else moved.lapsed_before
-    lapsed_now = lapsed(moved.cause, moved.only_wrote, moved.surprisal, before, level)
+    lapsed_now = noise.lapsed(moved.cause, moved.only_wrote, moved.surprisal, before, level)
     stable, moves = migrate(moved, lapsed_now, lead)
     moved = replace(moved, acted_score=acted_scores(moves, moved.customers, weak))
-    acted = learn_acted(weeks_to_learn_from(compared, moved))
+    acted = noise.learn_acted(noise.weeks_to_learn_from(compared, moved))
     n_quiet = sum(int((week.cause == SILENT).sum()) for week in weeks)
-    thresholds = NoiseThresholds(lead, level, acted, len(weeks), n_quiet)
+    thresholds = noise.NoiseThresholds(lead, level, acted, len(weeks), n_quiet)
     return Comparison(
         movement=moved,
         facts=facts,

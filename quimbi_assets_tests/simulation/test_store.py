@@ -277,7 +277,7 @@ def test_tickets_by_other_keys_are_the_same_tickets(tmp_path, keys):
 def test_how_tickets_go_changes_no_order(monkeypatch):
     plain = simulate_store(200, seed=2)
     monkeypatch.setattr("quimbi_assets.simulation.tickets.RATED_RATE", 0.1)
-    monkeypatch.setattr("quimbi_assets.simulation.tickets.TICKET_RATE", np.array([1.0, 1.0, 1.0]))
+    monkeypatch.setattr("quimbi_assets.simulation.archetypes.TICKET_RATE", np.array([1.0, 1.0, 1.0]))
     store = simulate_store(200, seed=2)
     assert len(store.support_tickets) > len(plain.support_tickets)
     for name in ("orders", "order_items"):
