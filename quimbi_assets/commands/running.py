@@ -102,11 +102,10 @@ def materialize(
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORE_TAG, STORES
     from quimbi_assets.resources.dagster_instance import PROCESS_TAG, end_dead_runs, open_instance, process_tag
-    from quimbi_assets.resources.dagster_resources import Progress
 
     run_id = make_new_run_id()
     lock.serve(run_id)
-    job = build_defs(progress=Progress(progress.step, progress.warn), run_lock=lock).resolve_job_def(job_name)
+    job = build_defs(progress=progress, run_lock=lock).resolve_job_def(job_name)
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), [store_id])
         end_dead_runs(instance)
@@ -183,9 +182,11 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
     started = time.monotonic()
     with steps(store_id) as progress:
         run_id = run_store(store_id, options, progress, wait=wait)
-    from quimbi_assets.commands.showing import churn_of, held_reasons_of, segments_of
+    from quimbi_assets.commands.showing import churn_of, segments_of
+    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.tables.segments import read_held_reasons
 
-    published, held = segments_of(store_id), held_reasons_of(store_id)
+    published, held = segments_of(store_id), read_held_reasons(open_database(), store_id)
     for axis in published["axes"]:
         if options.axes is not None and axis["axis"] not in options.axes:
             continue

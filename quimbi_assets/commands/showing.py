@@ -17,7 +17,6 @@ from quimbi_assets.resources.postgres.tables.segments import (
     profiled,
     read_archetypes,
     read_fingerprints,
-    read_held_reasons,
     read_profiles,
     read_segments,
 )
@@ -42,11 +41,6 @@ def segments_of(store_id: str) -> dict[str, Any]:
     return segments_table(store_id, axes["as_of"].max(), ordered, segments)
 
 
-def held_reasons_of(store_id: str) -> dict[str, str]:
-    """Return why the last refits of a store's axes do not serve, by axis; those that serve are left out."""
-    return read_held_reasons(open_database(), store_id)
-
-
 def churn_of(store_id: str) -> str:
     """Say which churn model serves a store and how it did on unseen history, or why there is none."""
     from quimbi_assets.axis_table import WEAK
@@ -57,17 +51,11 @@ def churn_of(store_id: str) -> str:
         return f"inactive: {'not computed yet' if table is None else table.facts.reason}"
     (row,) = table.read().to_pylist()
     weak = f"weak ({table.facts.reason}), " if table.facts.status == WEAK else ""
-    serves = (
-        "days since the last order alone serve" if row["serves"] == "silence" else f"a model of {row['serves']} serves"
-    )
-    n_windows = int(row["windows_tested"])
-    tested = (
-        f"on the last {n_windows} times {row['horizon_days']}"
-        if n_windows > 1
-        else f"on the last {row['horizon_days']}"
-    )
+    alone = row["serves"] == "silence"
+    serves = "days since the last order alone serve" if alone else f"a model of {row['serves']} serves"
+    days, times = row["horizon_days"], f"{int(row['windows_tested'])} times " if row["windows_tested"] > 1 else ""
     return (
-        f"{weak}no order in {row['horizon_days']} days: {serves}; {tested}, unseen, AUC "
+        f"{weak}no order in {days} days: {serves}; on the last {times}{days}, unseen, AUC "
         f"{row['auc_of_chosen']:.3f} against {row['auc_of_silence']:.3f} of days since the last order alone, "
         f"calibration error {100 * row['calibration_error']:.1f} points"
     )

@@ -98,20 +98,13 @@ class SchemaCheck:
 
     def result(self, key: dg.AssetKey, name: str) -> dg.AssetCheckResult:
         """Return the result of the check of that name of an asset."""
-        if not self._cases:
-            return dg.AssetCheckResult(asset_key=key, check_name=name, passed=True, metadata={"rows": self.n_rows})
-        cases = pd.concat(self._cases, ignore_index=True)
-        rules = cases["column"].astype(str) + " " + cases["check"].astype(str)
-        return dg.AssetCheckResult(
-            asset_key=key,
-            check_name=name,
-            passed=False,
-            metadata={
-                "failures": len(cases),
-                "by_check": dg.MetadataValue.json(dict(Counter(rules))),
-                "first_cases": dg.MetadataValue.md("```\n" + cases.head(SHOWN).to_string() + "\n```"),
-            },
-        )
+        metadata: dict[str, Any] = {"rows": self.n_rows}
+        if self._cases:
+            cases = pd.concat(self._cases, ignore_index=True)
+            rules = cases["column"].astype(str) + " " + cases["check"].astype(str)
+            first = dg.MetadataValue.md("```\n" + cases.head(SHOWN).to_string() + "\n```")
+            metadata = {"failures": len(cases), "by_check": dict(Counter(rules)), "first_cases": first}
+        return dg.AssetCheckResult(asset_key=key, check_name=name, passed=not self._cases, metadata=metadata)
 
 
 def rule_check(

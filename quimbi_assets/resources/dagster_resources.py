@@ -4,7 +4,6 @@ Belongs here: what Dagster hands to assets. Does not: SQL (``postgres``), any ML
 shows progress (``commands.console``). Messages and names have modules of their own (``slack``, ``claude``).
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from importlib import import_module
 from threading import Thread, main_thread
@@ -16,7 +15,6 @@ from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database, open_database
 
-Listener = Callable[[str, float | None], None]
 NEEDED_LATER = (
     "ibis.backends.sql.compilers",
     "pandera.backends.pandas.builtin_checks",
@@ -67,23 +65,14 @@ def _tracking(url: str, artifact_root: str) -> Tracking:
 
 
 class Progress:
-    """Receives a line per step from the assets; silent without a listener.
+    """Hears a line per step from the assets; this one is silent, the same facts being the assets' metadata in the UI.
 
-    The listener hears the message and the share of the whole run finished (0-1) or None, the warner what a person
-    should act on. In Dagster's UI the same facts are the assets' metadata. (A plain object: a configurable resource is
-    built anew for a run and would lose its listener.)
+    A command gives its own (``commands.console.Steps``). A plain object: a configurable resource is built anew for a
+    run and would lose what it speaks to.
     """
 
-    def __init__(self, listener: Listener | None = None, warner: Callable[[str], None] | None = None) -> None:
-        self._listener = listener
-        self._warner = warner
-
     def step(self, message: str, done: float | None = None) -> None:
-        """Report what is being done, in the present tense."""
-        if self._listener is not None:
-            self._listener(message, done)
+        """Hear what is being done, in the present tense, and the share of the whole run finished, 0-1."""
 
     def warn(self, message: str) -> None:
-        """Tell something that did not fail the run, and what to do about it, in one line."""
-        if self._warner is not None:
-            self._warner(message)
+        """Hear what did not fail the run, and what to do about it, in one line."""

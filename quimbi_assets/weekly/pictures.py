@@ -31,9 +31,9 @@ def migration_heat_map(migrations: pd.DataFrame, names: Mapping[str, str]) -> by
         row, column = divmod(position, 2)
         bottom = (height - 0.95 - 3.1 * (row + 1) + 1.15) / height
         panel = figure.add_axes(((2.1 + 6.0 * column) / 12.0, bottom, 3.5 / 12.0, 1.65 / height))
-        own = moves[moves["axis_name"] == axis]
-        segments = sorted(set(own["from_segment"]) | set(own["to_segment"]))
-        table = pd.crosstab(own["from_segment"], own["to_segment"]).reindex(index=segments, columns=segments)
+        of_axis = moves[moves["axis_name"] == axis]
+        segments = sorted(set(of_axis["from_segment"]) | set(of_axis["to_segment"]))
+        table = pd.crosstab(of_axis["from_segment"], of_axis["to_segment"]).reindex(index=segments, columns=segments)
         counts = table.fillna(0).to_numpy()
         panel.imshow(counts, cmap="Blues", aspect="auto", vmax=max(counts.max() * 1.3, 1.0))
         for i, j in np.argwhere(counts > 0):
@@ -60,9 +60,9 @@ def shares_over_weeks(shares: pd.DataFrame) -> bytes:
         row, column = divmod(position, 2)
         bottom = (height - 0.95 - 2.1 * (row + 1) + 0.5) / height
         panel = figure.add_axes(((0.6 + 6.0 * column) / 12.0, bottom, 3.2 / 12.0, 1.3 / height))
-        own = shares[shares["axis_name"] == axis]
-        table = own.pivot_table(index="week", columns="segment_id", values="share", aggfunc="first").fillna(0.0)
-        names = own.drop_duplicates("segment_id").set_index("segment_id")["segment_name"]
+        of_axis = shares[shares["axis_name"] == axis]
+        table = of_axis.pivot_table(index="week", columns="segment_id", values="share", aggfunc="first").fillna(0.0)
+        names = of_axis.drop_duplicates("segment_id").set_index("segment_id")["segment_name"]
         base = np.zeros(len(table))
         x = np.arange(len(table))
         for i, segment in enumerate(table.columns):

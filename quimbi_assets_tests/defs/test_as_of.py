@@ -6,7 +6,7 @@ import pytest
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.decisions import promote_version
 from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.commands.showing import held_reasons_of, segments_of
+from quimbi_assets.commands.showing import segments_of
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.profiles.scores import scores_from_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking
@@ -14,7 +14,7 @@ from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
-from quimbi_assets.resources.postgres.tables.segments import read_archetypes
+from quimbi_assets.resources.postgres.tables.segments import read_archetypes, read_held_reasons
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.simulation import write_store
 
@@ -68,7 +68,7 @@ def test_a_past_run_finds_what_it_would_have_found_then(stores, database):
     for axis in AXES:
         pd.testing.assert_frame_equal(memberships("whole", axis), memberships("then", axis))
         assert list(named("whole")[axis].values()) == list(named("then")[axis].values())
-        assert held_reasons_of("whole") == {}
+        assert read_held_reasons(open_database(), "whole") == {}
     then = read_archetypes(database, "then")
     assert read_archetypes(database, "whole")["customer_count"].tolist() == then["customer_count"].tolist()
 
@@ -89,7 +89,7 @@ def test_a_second_run_of_the_same_past_goes_on_from_the_first(stores):
 def test_after_it_the_present_goes_on_where_it_was(stores, database):
     (present_names, _, present_archetypes) = stores
     run("whole", PRESENT)
-    assert held_reasons_of("whole") == {}
+    assert read_held_reasons(open_database(), "whole") == {}
     assert named("whole") == present_names
     columns = ["archetype_id", "name", "customer_count"]
     pd.testing.assert_frame_equal(read_archetypes(database, "whole")[columns], present_archetypes[columns])

@@ -18,7 +18,7 @@ from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
+from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.run_lock import one_of_places
 from quimbi_assets.resources.postgres.tables.segments import read_archetypes
@@ -78,7 +78,7 @@ def name_again(heard=None, **limits):
     """Materialize segments and profiles, with short limits; returns the warnings."""
     heard = heard or Heard()
     claude = Claude(**{"timeout_seconds": 2.0, "max_retries": 0, **limits})
-    job = build_defs(progress=Progress(heard.step, heard.warn), claude=claude).resolve_job_def("store")
+    job = build_defs(progress=heard, claude=claude).resolve_job_def("store")
     with open_instance() as instance:
         result = job.execute_in_process(
             instance=instance,

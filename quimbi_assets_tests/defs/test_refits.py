@@ -7,7 +7,7 @@ import pytest
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.decisions import promote_and_publish, promote_version
 from quimbi_assets.commands.running import RunOptions, run_and_summarise, run_store
-from quimbi_assets.commands.showing import held_reasons_of, segments_of
+from quimbi_assets.commands.showing import segments_of
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
@@ -15,6 +15,7 @@ from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
+from quimbi_assets.resources.postgres.tables.segments import read_held_reasons
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("refits")
@@ -92,7 +93,7 @@ def test_a_held_refit_leaves_the_champion_serving_and_says_why(store, monkeypatc
     assert serving() == version
     assert after["mlflow_run_id"] == before["mlflow_run_id"]
     assert names(after) == names(before)
-    reason = held_reasons_of(STORE)[AXIS]
+    reason = read_held_reasons(open_database(), STORE)[AXIS]
     assert "of customers would change segment" in reason
     assert "refit held, the earlier model serves: " + reason in capsys.readouterr().out
     check = last_check()
@@ -111,7 +112,7 @@ def test_a_held_refit_leaves_the_champion_serving_and_says_why(store, monkeypatc
         patch.setattr("quimbi_assets.clustering.promotion.MAX_CHURN", 0.0)
         run(promote=True)
     assert serving() != version
-    assert AXIS not in held_reasons_of(STORE)
+    assert AXIS not in read_held_reasons(open_database(), STORE)
     assert last_check().passed
 
 
