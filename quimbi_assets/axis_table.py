@@ -47,8 +47,8 @@ class Facts:
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read facts back; what is not declared any more is left out."""
-        given = json.loads(text)
-        return cls(**{part.name: _typed(part.name, given[part.name]) for part in fields(cls) if part.name in given})
+        stored = json.loads(text)
+        return cls(**{part.name: _typed(part.name, stored[part.name]) for part in fields(cls) if part.name in stored})
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class AxisTable:
 
     def __post_init__(self) -> None:
         """List the files once."""
-        found = sorted(self.place.glob("*.parquet")) if self.place.is_dir() else [self.place]
-        object.__setattr__(self, "_files", found)
+        files = sorted(self.place.glob("*.parquet")) if self.place.is_dir() else [self.place]
+        object.__setattr__(self, "_files", files)
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -174,12 +174,12 @@ class AxisTable:
 
     def take(self, places: NDArray[np.intp], columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows at some places, ascending, with no more than a batch of the others in memory."""
-        found, start = [], 0
+        taken, start = [], 0
         for table in self.batches(columns):
-            own = places[(places >= start) & (places < start + len(table))] - start
-            found.append(table.take(pa.array(own)))
+            places_here = places[(places >= start) & (places < start + len(table))] - start
+            taken.append(table.take(pa.array(places_here)))
             start += len(table)
-        return pa.concat_tables(found)
+        return pa.concat_tables(taken)
 
 
 class TableWriter:
@@ -279,9 +279,9 @@ def _nullable(schema: pa.Schema) -> pa.Schema:
 def side_by_side(tables: Mapping[str, AxisTable], rows: int) -> Iterator[dict[str, pa.Table]]:
     """Yield the same customers' rows of several tables, so many at a time; ValueError if they are not the same."""
     for parts in zip(*(table.batches(rows=rows) for table in tables.values()), strict=True):
-        found = dict(zip(tables, parts, strict=True))
-        first = next(iter(found.values()))["customer_id"]
-        for name, part in found.items():
+        of_tables = dict(zip(tables, parts, strict=True))
+        first = next(iter(of_tables.values()))["customer_id"]
+        for name, part in of_tables.items():
             if not part["customer_id"].equals(first):
                 raise ValueError(f"{name}: its table is not of the same customers in the same order")
-        yield found
+        yield of_tables

@@ -168,5 +168,5 @@ class DuckEngine:
         if not is_local:
             self._database.know(place.fs)
         path = place.path if is_local else str(place)
-        found = f"{path}/*.parquet" if place.is_dir() else path
-        return "read_parquet('" + found.replace("'", "''") + "')"
+        pattern = f"{path}/*.parquet" if place.is_dir() else path
+        return "read_parquet('" + pattern.replace("'", "''") + "')"

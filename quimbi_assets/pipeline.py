@@ -146,15 +146,15 @@ def fit_store(
     with _telling(fits, on_fit):
         tested = features if noise_test else ()
         noise = measure_differences(history, list(tested), recorded, reference, random_state=options.random_state)
-    found = {axis: fit.result() for axis, fit in fits.items()}
-    models = {axis: fit for axis, fit in found.items() if isinstance(fit, AxisFit)}
+    outcomes = {axis: fit.result() for axis, fit in fits.items()}
+    models = {axis: fit for axis, fit in outcomes.items() if isinstance(fit, AxisFit)}
     return FittedStore(
         at=history.end,
         reference=reference,
         recorded=recorded,
         fits=models,
         noise={axis: noise[axis].with_division(fit.model.selection_) for axis, fit in models.items() if noise_test},
-        inactive={axis: fit for axis, fit in found.items() if isinstance(fit, str)},
+        inactive={axis: fit for axis, fit in outcomes.items() if isinstance(fit, str)},
     )
 
 
@@ -181,9 +181,9 @@ def _telling(fits: Mapping[str, "Future[AxisFit | str]"], on_fit: OnFit) -> Iter
     """Tell of fits while the block takes this thread; all are told of when it ends."""
     teller = ThreadPoolExecutor(1)
     try:
-        told = teller.submit(_tell, fits, on_fit)
+        telling = teller.submit(_tell, fits, on_fit)
         yield
-        told.result()
+        telling.result()
     finally:
         teller.shutdown(wait=False)
 

@@ -62,8 +62,8 @@ def measure(tables: Tables) -> ir.Table:
 
 def _of_tickets_first(orders: ir.Table, tickets: ir.Table, value: str, name: str) -> ir.Table:
     """Most common value among a customer's tickets; among their orders where no ticket has one."""
-    own, ordered = (rows.filter(rows[value].notnull()).select("customer_id", value) for rows in (tickets, orders))
-    contacts = ordered.anti_join(own, "customer_id").union(own)
+    written, ordered = (rows.filter(rows[value].notnull()).select("customer_id", value) for rows in (tickets, orders))
+    contacts = ordered.anti_join(written, "customer_id").union(written)
     return most_common(contacts.group_by("customer_id", value).agg(n=_.count()), value, "n", name)
 
 

@@ -41,7 +41,7 @@ def stored_schema(spec: TableSpec, largest: float) -> pandera.DataFrameSchema:
             column.name: pandera.Column(
                 _TYPES[column.kind],
                 [
-                    getattr(pandera.Check, limit.check)(*limit.arguments, error=f"{column.name} {limit.said}")
+                    getattr(pandera.Check, limit.check)(*limit.arguments, error=f"{column.name} {limit.message}")
                     for limit in (money if column.kind == "money" else column.limits)
                 ],
                 nullable=column.nullable and column.kind != "whole",

@@ -111,7 +111,7 @@ def _require_scale(where: str, facts: "_Facts") -> None:
     """
     others = facts.unscaled or (facts.unread if 2 * facts.unread.total() > facts.n_ratings else None)
     if others:
-        name, shown = facts.found["satisfaction_score"], ", ".join(value for value, _ in others.most_common(3))
+        name, shown = facts.columns["satisfaction_score"], ", ".join(value for value, _ in others.most_common(3))
         raise BadInputError(
             f"{where}: {name} holds {shown}, but satisfaction is read on the scale 1 to 5: rescale the column to 1-5 "
             "(of thumbs: up 5, down 1), or leave it out"
@@ -173,7 +173,7 @@ class _Facts:
     """What is counted on the way."""
 
     spec: TableSpec
-    found: dict[str, str]
+    columns: dict[str, str]
     is_export: bool
     n_rows: int = 0
     ids: list[np.ndarray] = field(default_factory=list)
@@ -191,25 +191,25 @@ class _Facts:
         wanted = [*self.spec.key[:1], "satisfaction_score"]
         if self.spec is ORDERS:
             wanted += ["currency", "total_price"] if self.is_export else ["currency"]
-        return [self.found[name] for name in wanted if name in self.found]
+        return [self.columns[name] for name in wanted if name in self.columns]
 
     def read(self, frame: pd.DataFrame) -> None:
         """Count a chunk."""
         self.n_rows += len(frame)
-        if "satisfaction_score" in self.found:
-            self._read_ratings(plain_ratings(frame[self.found["satisfaction_score"]]))
-        if not self.spec.key or self.spec.key[0] not in self.found:
+        if "satisfaction_score" in self.columns:
+            self._read_ratings(plain_ratings(frame[self.columns["satisfaction_score"]]))
+        if not self.spec.key or self.spec.key[0] not in self.columns:
             return
-        ids = watched_ids(frame[self.found[self.spec.key[0]]])
+        ids = watched_ids(frame[self.columns[self.spec.key[0]]])
         self.ids.append(hashed(pd.Series(ids.unique())))
         if self.spec is not ORDERS:
             return
         is_head = pd.Series(True, index=frame.index)
-        if self.is_export and "total_price" in self.found:
-            is_head = frame[self.found["total_price"]].notna()
+        if self.is_export and "total_price" in self.columns:
+            is_head = frame[self.columns["total_price"]].notna()
             self.heads.append(hashed(pd.Series(ids[is_head].unique())))
-        if "currency" in self.found:
-            self.currencies += counted(plain_text(frame[self.found["currency"]])[is_head].str.upper())
+        if "currency" in self.columns:
+            self.currencies += counted(plain_text(frame[self.columns["currency"]])[is_head].str.upper())
 
     def _read_ratings(self, ratings: pd.Series) -> None:
         numbers, text = parse_amounts(ratings), plain_text(ratings).str.removesuffix(".0")

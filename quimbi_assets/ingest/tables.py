@@ -16,11 +16,11 @@ helpdesk's, ``whole`` is a line number."""
 
 
 class Limit(NamedTuple):
-    """What values may be: a check of pandera's by name, its arguments, and what is said of a value beyond."""
+    """What values may be: a check of pandera's by name, its arguments, and the message about a value beyond."""
 
     check: str
     arguments: tuple[Any, ...]
-    said: str
+    message: str
 
 
 NOT_NEGATIVE = Limit("ge", (0,), "is negative")

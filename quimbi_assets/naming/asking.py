@@ -148,9 +148,9 @@ UNREADABLE = "Your answer could not be read: it has to be the JSON object that w
 def naming_request(brief: AxisBrief) -> str:
     """Return the request for one axis."""
     facts = brief.facts()
-    for segment, told in zip(brief.ids, facts["segments"], strict=True):
+    for segment, described in zip(brief.ids, facts["segments"], strict=True):
         if segment in brief.fixed:
-            told["name_given"] = brief.fixed[segment]
+            described["name_given"] = brief.fixed[segment]
     return json.dumps(facts)
 
 

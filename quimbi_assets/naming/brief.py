@@ -99,7 +99,7 @@ class AxisBrief:
         """Return the numbers of one segment, with its state where it is declared by one."""
         segment, k = self.description.iloc[row], len(self.description)
         numbers: dict[str, dict[str, Any]] = {
-            f.name: {name: _told(f, segment[f"{stat}:{f.name}"]) for name, stat in STATISTICS.items()}
+            f.name: {name: _in_unit(f, segment[f"{stat}:{f.name}"]) for name, stat in STATISTICS.items()}
             | {"rank": f"{segment[f'rank:{f.name}']:.0f} of {k}" if pd.notna(segment[f"rank:{f.name}"]) else None}
             for f in self.counted
         }
@@ -113,12 +113,12 @@ class AxisBrief:
 
     def digest(self, model: str, prompt_version: str) -> str:
         """Return the SHA-256 of all that is told, with segment ids, model and prompt version; names do not count."""
-        told = {"facts": self.facts(), "ids": self.ids, "model": model, "prompt": prompt_version}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        contents = {"facts": self.facts(), "ids": self.ids, "model": model, "prompt": prompt_version}
+        return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
     def _hours(self, segment: pd.Series) -> dict[str, str | None]:
-        told = (("segment", "centre"), ("average_customer", "population"))
-        hours = {who: mean_hour(segment, stat, self.clock or ()) for who, stat in told}
+        points = (("segment", "centre"), ("average_customer", "population"))
+        hours = {who: mean_hour(segment, stat, self.clock or ()) for who, stat in points}
         return {who: format_hour(hour) if np.isfinite(hour) else None for who, hour in hours.items()}
 
     def _distances(self) -> list[dict[str, float | None]]:
@@ -141,5 +141,5 @@ def rounded(value: float, digits: int = 3) -> float | None:
     return float(f"{value:.{digits}g}") if np.isfinite(value) else None
 
 
-def _told(feature: Feature, value: float) -> float | None:
+def _in_unit(feature: Feature, value: float) -> float | None:
     return rounded(100.0 * value if feature.unit in SHARES else value)

@@ -72,9 +72,9 @@ class Draft:
 
     def admits(self, other: Descriptor) -> bool:
         """Whether a word can stand beside those already said, without repeating or contradicting them."""
-        said = set(self.people.split("_")).union(*(t.word.split("_") for t in self.descriptors))
+        words = set(self.people.split("_")).union(*(t.word.split("_") for t in self.descriptors))
         clear = all(not (other.excludes & t.excludes) for t in self.descriptors)
-        return clear and not said & set(other.word.split("_"))
+        return clear and not words & set(other.word.split("_"))
 
 
 def _cut(name: str, room: int) -> str:

@@ -59,13 +59,13 @@ def name_segments(
     fixed_first = [replace(draft, fixed=name) if name else draft for draft, name in zip(first, names, strict=True)]
     drafts = _settle(fixed_first, descriptors, axis, description)
     free = _settle(first, descriptors, axis, description) if current else drafts
-    said = [anew if name else draft for draft, anew, name in zip(drafts, free, names, strict=True)]
+    worded = [anew if name else draft for draft, anew, name in zip(drafts, free, names, strict=True)]
     return pd.DataFrame(
         {
             "segment_id": description["segment_id"].to_list(),
             "segment_name": [draft.name for draft in drafts],
             "interpretation": [
-                interpret(axis, description, d.row, [t.features for t in d.descriptors], currency) for d in said
+                interpret(axis, description, d.row, [t.features for t in d.descriptors], currency) for d in worded
             ],
         }
     )

@@ -81,12 +81,12 @@ def check_named(brief: AxisBrief, segment: str, name: str, text: str, others: li
     if not is_fixed:
         says_nothing = None if form else filler(name, brief.rule_made["segment_name"])
         checks += [("form", [form]), ("unique", [taken(name, others)]), ("not_filler", [says_nothing])]
-    said = [(check, [reason for reason in reasons if reason]) for check, reasons in checks]
+    outcomes = [(check, [reason for reason in reasons if reason]) for check, reasons in checks]
     if any(unsafe):
-        return said
+        return outcomes
     directions = [] if is_fixed else wrong_directions(brief, row, name, is_name=True)
     directions += wrong_directions(brief, row, text, is_name=False)
-    return [*said, ("numbers", wrong_numbers(brief, row, text)), ("directions", directions)]
+    return [*outcomes, ("numbers", wrong_numbers(brief, row, text)), ("directions", directions)]
 
 
 def bad_form(name: str) -> str | None:
@@ -230,8 +230,8 @@ def wrong_directions(brief: AxisBrief, row: int, text: str, *, is_name: bool) ->
     customer; superlatives at the very end. In a sentence, which also speaks of others, only a word that is wrong in
     both ways counts. A word that may stand for several features is wrong if it is so for all.
     """
-    said = re.findall("[a-z]+", text.lower())
-    tokens, superlative = [SUPERLATIVE_OF.get(t, t) for t in said], [t in SUPERLATIVE_OF for t in said]
+    words = re.findall("[a-z]+", text.lower())
+    tokens, superlative = [SUPERLATIVE_OF.get(t, t) for t in words], [t in SUPERLATIVE_OF for t in words]
     claims: dict[str, list[Claim]] = {}
     for claim in _claims(brief, tokens, superlative):
         claims.setdefault(claim.word, []).append(claim)
@@ -294,6 +294,6 @@ def _wrong_hours(brief: AxisBrief, row: int, tokens: list[str]) -> list[str]:
     if not brief.clock:
         return []
     hour = mean_hour(brief.description.iloc[row], "centre", brief.clock)
-    own = part_of_day(hour) if np.isfinite(hour) else "no part of the day"
-    said = {part for part in DAY_PARTS if part in tokens}
-    return [f"{part!r} does not agree with the time of day: {own}" for part in sorted(said - {own})]
+    actual = part_of_day(hour) if np.isfinite(hour) else "no part of the day"
+    claimed = {part for part in DAY_PARTS if part in tokens}
+    return [f"{part!r} does not agree with the time of day: {actual}" for part in sorted(claimed - {actual})]

@@ -136,8 +136,8 @@ class _Population:
             return self.undivided()
         axes = axis_order(axes)
         sizes = [len(self.scores[axis].segment_ids) for axis in axes]
-        own = combination_codes([self.dominant[axis] for axis in axes], sizes)
-        _, first, counts = np.unique(own, return_index=True, return_counts=True)
+        combination = combination_codes([self.dominant[axis] for axis in axes], sizes)
+        _, first, counts = np.unique(combination, return_index=True, return_counts=True)
         codes = np.column_stack([self.dominant[axis][first] for axis in axes])
         known = set() if previous is None else set(previous.segments)
         was = np.array([row in known for row in self._segments(axes, codes)], dtype=bool)
@@ -151,7 +151,7 @@ class _Population:
 
     def _segments(self, axes: Sequence[str], codes: Positions) -> list[tuple[str, ...]]:
         ids = [self.scores[axis].segment_ids for axis in axes]
-        return [tuple(own[i] for own, i in zip(ids, row, strict=True)) for row in codes.tolist()]
+        return [tuple(of_axis[i] for of_axis, i in zip(ids, row, strict=True)) for row in codes.tolist()]
 
     def _populated(self, axes: tuple[str, ...], codes: Positions) -> ArchetypeChoice:
         """Assign everybody; while an archetype is below the floor, its smallest gives its customers to the others."""
@@ -166,8 +166,8 @@ class _Population:
         before = np.sum([log.max(axis=1) for log in logs], axis=0)
         retained = float(np.median(np.exp(best)) / np.median(np.exp(before)))
         information = sum(shared_bits(position, self.dominant[axis]) for axis in self.axes)
-        kept = ArchetypeSet(axes, tuple(self._segments(axes, codes)))
-        return ArchetypeChoice(kept, position, self.floor, retained, information)
+        archetypes = ArchetypeSet(axes, tuple(self._segments(axes, codes)))
+        return ArchetypeChoice(archetypes, position, self.floor, retained, information)
 
 
 def shared_bits(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:

@@ -91,7 +91,7 @@ def _kept_names(previous: pd.DataFrame | None) -> dict[tuple[str, str], str]:
 
 
 def _key(traits: Mapping[str, Mapping[str, str]]) -> str:
-    return json.dumps({axis: own["segment_name"] for axis, own in traits.items()}, sort_keys=True)
+    return json.dumps({axis: trait["segment_name"] for axis, trait in traits.items()}, sort_keys=True)
 
 
 def _names(
@@ -116,7 +116,7 @@ def _names(
 
 def _rarest_first(traits: Mapping[str, Mapping[str, str]], held: Mapping[tuple[str, str], int]) -> list[str]:
     """Order an archetype's axes by how few customers share its segment there."""
-    return [axis for _, axis in sorted((held[axis, own["segment_id"]], axis) for axis, own in traits.items())]
+    return [axis for _, axis in sorted((held[axis, trait["segment_id"]], axis) for axis, trait in traits.items())]
 
 
 def _joined(traits: Mapping[str, Mapping[str, str]], axes: Sequence[str]) -> str:

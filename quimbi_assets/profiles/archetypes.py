@@ -77,11 +77,11 @@ class ArchetypeSet:
             raise ValueError("no active axis: there is nothing to profile")
         known = [axis for axis in self.axes if axis in scores]
         places = {axis: {segment: i for i, segment in enumerate(scores[axis].segment_ids)} for axis in known}
-        kept = [self.axes.index(axis) for axis in known]
-        unknown = {row[j] for row in self.segments for j in kept if row[j] not in places[self.axes[j]]}
+        columns = [self.axes.index(axis) for axis in known]
+        unknown = {row[j] for row in self.segments for j in columns if row[j] not in places[self.axes[j]]}
         if unknown:
             raise ValueError(f"archetypes name segments that no model has: {', '.join(sorted(unknown))}")
-        codes = np.array([[places[self.axes[j]][row[j]] for j in kept] for row in self.segments], dtype=np.intp)
+        codes = np.array([[places[self.axes[j]][row[j]] for j in columns] for row in self.segments], dtype=np.intp)
         n = len(next(iter(scores.values())).customers)
         return nearest([log_memberships(scores[axis]) for axis in known], codes, n)[0]
 

@@ -76,7 +76,7 @@ class ProfileContext:
     def segment_names(self) -> dict[str, dict[str, str]]:
         """Names by axis and id."""
         segments = self.segments.items()
-        return {axis: dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in segments}
+        return {axis: dict(zip(rows["segment_id"], rows["segment_name"], strict=True)) for axis, rows in segments}
 
     def names(self, axis: str, segment_ids: Sequence[str]) -> list[str]:
         """Return the names of an axis's segments; a ValueError if one has none."""
@@ -141,10 +141,10 @@ def _table(
     churn: ChurnRisks | None,
 ) -> pa.Table:
     """Build the rows of one batch of customers; axes in their final order."""
-    axes, own = list(scores), list(scores.values())
+    axes, each = list(scores), list(scores.values())
     ids = {axis: score.segment_ids for axis, score in scores.items()}
-    n = len(own[0].customers)
-    placements = _placements(own)
+    n = len(each[0].customers)
+    placements = _placements(each)
     versions = {axis: str(context.versions[axis]) for axis in axes}
     if churn is not None and churn.version is not None:
         versions["churn_risk"] = churn.version
@@ -154,19 +154,19 @@ def _table(
     if churn is not None:
         sentences = pc.binary_join_element_wise(sentences, churn.sentence, " ", null_handling="skip")
     words = [(STRENGTHS, placements.strength), (("ok", "low"), placements.low_evidence)]
-    strength, evidence = (flat_objects(axes, looked_up([quoted(said)] * len(axes), at)) for said, at in words)
+    strength, evidence = (flat_objects(axes, looked_up([quoted(kind)] * len(axes), at)) for kind, at in words)
     dominant = looked_up([quoted(segment_ids) for segment_ids in ids.values()], placements.dominant)
     return pa.table(
         {
             "store_id": pa.repeat(pa.scalar(context.store_id, pa.string()), n),
-            "customer_id": pa.array(own[0].customers.astype(str), pa.string()),
+            "customer_id": pa.array(each[0].customers.astype(str), pa.string()),
             "archetype_id": pa.array(archetype_ids(scores, context.archetypes), pa.string()),
-            "segment_memberships": nested_objects(ids, number_texts(np.hstack([score.memberships for score in own]))),
+            "segment_memberships": nested_objects(ids, number_texts(np.hstack([score.memberships for score in each]))),
             "dominant_segments": flat_objects(axes, dominant),
             "feature_vectors": feature_objects({axis: features[axis] for axis in axes}),
             "membership_strength": strength,
             "evidence": evidence,
-            "fingerprint": fingerprints([score.distances for score in own]),
+            "fingerprint": fingerprints([score.distances for score in each]),
             "lifetime_value": pa.array(figure(features, "lifetime_value", n), from_pandas=True),
             "churn_risk_score": pa.array(np.full(n, np.nan) if churn is None else churn.risk, from_pandas=True),
             "churn_drivers": pa.nulls(n, pa.string()) if churn is None else churn.drivers,

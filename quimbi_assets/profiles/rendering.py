@@ -104,13 +104,13 @@ def _risk(record: Mapping[str, Any]) -> list[str]:
 def _place(record: Mapping[str, Any], axis: str, memberships: Mapping[str, float], names: Mapping[str, str]) -> str:
     """Say which segment of an axis it is, how strongly, and which one comes next."""
     ranked = sorted(memberships.items(), key=lambda item: -item[1])
-    said = [
+    places = [
         f"{names[segment].replace('_', ' ')} {format_percent(share)}"
         for place, (segment, share) in enumerate(ranked[:2])
         if place == 0 or share >= MENTIONED
     ]
     doubt = ", too few orders to judge" if record["evidence"][axis] == "low" else ""
-    return f"{', then '.join(said)} ({record['membership_strength'][axis]}{doubt})"
+    return f"{', then '.join(places)} ({record['membership_strength'][axis]}{doubt})"
 
 
 def _values(axis: Axis, values: Mapping[str, Any], currency: str) -> list[str]:

@@ -95,7 +95,7 @@ def churn_risks(
 def _drivers(weights: NDArray[np.float64], features: pd.DataFrame, horizon_days: int, currency: str) -> pa.StringArray:
     """Write the strongest facts of each customer as JSON objects, joined by commas; empty where none is strong."""
     words = fact_words(features, horizon_days, currency)
-    said = pa.concat_arrays([column_texts(pd.Series(words[fact].to_pandas())) for fact in FACTS])
+    clauses = pa.concat_arrays([column_texts(pd.Series(words[fact].to_pandas())) for fact in FACTS])
     strength = np.where(np.column_stack([words[fact].is_valid() for fact in FACTS]), np.abs(weights), 0.0)
     ranked = np.argsort(-strength, axis=1, kind="stable")[:, :MOST_DRIVERS]
     n, rows = len(features), np.arange(len(features))
@@ -105,7 +105,7 @@ def _drivers(weights: NDArray[np.float64], features: pd.DataFrame, horizon_days:
         weight = weights[rows, fact]
         effect = pc.if_else(pa.array(weight > 0), 'raises", "log_odds": ', 'lowers", "log_odds": ')
         number = number_texts(np.round(weight, 3)[:, None])
-        clause = pc.take(said, pa.array(fact * n + rows))
+        clause = pc.take(clauses, pa.array(fact * n + rows))
         # Commas by hand: Arrow leaves out rows whose parts are all null when it joins with null_handling="skip".
         part = join(", " if parts else "", pc.take(names, pa.array(fact)), effect, number, ', "words": ', clause, "}")
         parts.append(pc.if_else(pa.array(strength[rows, fact] >= NOTABLE), part, ""))

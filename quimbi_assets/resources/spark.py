@@ -83,8 +83,8 @@ def _innermost(trace: str) -> str:
     """
     lines = [line.strip(": ") for line in trace.splitlines() if line.strip(": ")]
     causes = [line for line in lines if line.startswith("Caused by: ")]
-    said = [line for line in lines if not line.startswith(("An error occurred", "at "))]
-    return (causes[-1].removeprefix("Caused by: ") if causes else (said or lines or [trace])[0]).strip()
+    messages = [line for line in lines if not line.startswith(("An error occurred", "at "))]
+    return (causes[-1].removeprefix("Caused by: ") if causes else (messages or lines or [trace])[0]).strip()
 
 
 class SparkEngine:

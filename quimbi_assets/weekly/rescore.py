@@ -220,11 +220,11 @@ class _BeforeReader:
     """Reads the older snapshot, and its comparison, in step with the newer one."""
 
     def __init__(self, older: AxisTable, state: AxisTable | None, models: WeekModels, history: History) -> None:
-        said, contents = older.facts_as(SnapshotFacts), models.reference_contents()
+        facts, contents = older.facts_as(SnapshotFacts), models.reference_contents()
         self._older, self._state = _InStep(older), None if state is None else _InStep(state)
-        self._models, self._then = models, history.until(said.at)
-        self._same_models = said.model_versions == dict(models.versions)
-        changed = [axis for axis, content in contents.items() if content != said.references.get(axis)]
+        self._models, self._then = models, history.until(facts.at)
+        self._same_models = facts.model_versions == dict(models.versions)
+        changed = [axis for axis, content in contents.items() if content != facts.references.get(axis)]
         self._measure_anew = [axis for axis in changed if axis in older.schema.names]
 
     def beside(self, customers: pd.Index, segments: Mapping[str, Sequence[str]]) -> Before:

@@ -175,11 +175,11 @@ def name_writers(cursor: Any, store_id: str, staged: str, keys: RowKeys, match: 
     `staged` is a table with ``row_no`` and ``customer_id``; what the tickets tell was learnt before.
     """
     kinds = _learnt_kinds(keys, match, HELPDESK)
-    own = [
+    ranked = [
         (source, kinds[source], 1 if kinds[source] == "email" else 2) if source in kinds else (source, None, 0)
         for source in range(len(keys.sources))
     ]
-    own_keys = ", ".join(cursor.mogrify("(%s, %s::text, %s)", row).decode() for row in own)
+    own_keys = ", ".join(cursor.mogrify("(%s, %s::text, %s)", row).decode() for row in ranked)
     cursor.execute(
         f"""
         INSERT INTO met
