@@ -129,9 +129,14 @@ def _bins(values: Array) -> dict[str, list[float]]:
     defined = values[np.isfinite(values)]
     levels = np.linspace(0, 1, N_BINS + 1)[1:-1]
     edges = np.unique(np.quantile(defined, levels)) if len(defined) else np.empty(0)
+    return {"edges": edges.tolist(), "shares": bin_shares(values, edges).tolist()}
+
+
+def bin_shares(values: Array, edges: Array) -> Array:
+    """Return the share of values in each bin, the last bin being that of undefined ones; shape (n_edges + 2,)."""
+    defined = values[np.isfinite(values)]
     counts = np.bincount(np.searchsorted(edges, defined, side="left"), minlength=len(edges) + 1)
-    shares = np.concatenate([counts, [len(values) - len(defined)]]) / max(len(values), 1)
-    return {"edges": edges.tolist(), "shares": shares.tolist()}
+    return np.concatenate([counts, [len(values) - len(defined)]]) / max(len(values), 1)
 
 
 def bins_table(bins: dict[str, Any]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from quimbi_assets.axes import (
 )
 from quimbi_assets.axis_table import TableFacts, TableWriter
 from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, inactive
-from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, OWNERS, STORES, axis_key, axis_spec
+from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
@@ -52,15 +52,12 @@ def _spec(axis: Axis) -> dg.AssetSpec:
     )
 
 
-_REFERENCE_SPEC = dg.AssetSpec(
-    REFERENCE_KEY,
-    deps=HISTORY,
-    skippable=True,
-    description="Store-wide prices and gaps that a few features are measured against, as of the same instant.",
-    group_name="features",
-    owners=OWNERS,
-    kinds={"duckdb", "ibis"},
-    partitions_def=STORES,
+_REFERENCE_SPEC = axis_spec(
+    "features",
+    REFERENCE_KEY.path[-1],
+    HISTORY,
+    "Store-wide prices and gaps that a few features are measured against, as of the same instant.",
+    {"duckdb", "ibis"},
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.axes import AXES, Axis, feature_frame
+from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import AxisTable, TableFacts, TableWriter
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
@@ -26,20 +26,19 @@ CHECK = "memberships_sum_to_1"
 TOLERANCE = 1e-9
 
 
-def _spec(axis: Axis) -> dg.AssetSpec:
-    return axis_spec(
-        "memberships",
-        axis.name,
-        [axis_key("features", axis.name), axis_key("models", axis.name)],
-        f"How much each customer belongs to each segment of {axis.name.replace('_', ' ')}: "
-        "0 to 1, summing to 1 per customer, distances to the centres and evidence.",
-        {"numpy", "mlflow"},
-    )
-
-
 @dg.multi_asset(
     name="memberships",
-    specs=[_spec(axis) for axis in AXES.values()],
+    specs=[
+        axis_spec(
+            "memberships",
+            axis.name,
+            [axis_key("features", axis.name), axis_key("models", axis.name)],
+            f"How much each customer belongs to each segment of {axis.name.replace('_', ' ')}: "
+            "0 to 1, summing to 1 per customer, distances to the centres and evidence.",
+            {"numpy", "mlflow"},
+        )
+        for axis in AXES.values()
+    ],
     can_subset=True,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("memberships", name), blocking=True) for name in AXES],
 )

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.axes import AXES, Axis, StoreReference
+from quimbi_assets.axes import AXES, StoreReference
 from quimbi_assets.axis_table import AxisTable, TableFacts
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions
 from quimbi_assets.defs.events import StageEvent, inactive
@@ -41,20 +41,19 @@ class ModelOptions(dg.Config):
     promote: bool = False
 
 
-def _spec(axis: Axis) -> dg.AssetSpec:
-    return axis_spec(
-        "models",
-        axis.name,
-        [*HISTORY, axis_key("features", axis.name), REFERENCE_KEY],
-        f"Segments of customers by {axis.name.replace('_', ' ')}: {axis.question} "
-        "Fitted on a bounded sample, tracked in MLflow, served under the alias `champion` if it passes.",
-        {"scikitlearn", "mlflow"},
-    )
-
-
 @dg.multi_asset(
     name="models",
-    specs=[_spec(axis) for axis in AXES.values()],
+    specs=[
+        axis_spec(
+            "models",
+            axis.name,
+            [*HISTORY, axis_key("features", axis.name), REFERENCE_KEY],
+            f"Segments of customers by {axis.name.replace('_', ' ')}: {axis.question} "
+            "Fitted on a bounded sample, tracked in MLflow, served under the alias `champion` if it passes.",
+            {"scikitlearn", "mlflow"},
+        )
+        for axis in AXES.values()
+    ],
     can_subset=True,
     check_specs=[dg.AssetCheckSpec(c, asset=axis_key("models", name)) for name in AXES for c in CHECKS],
 )

@@ -18,7 +18,7 @@ from quimbi_assets.resources.dagster_resources import Progress
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import drift, stores
 from quimbi_assets.resources.slack import Slack, escaped
-from quimbi_assets.weekly.notifications import NotificationPolicy, choose_notifications, notification_text
+from quimbi_assets.weekly.notifications import choose_notifications, notification_text
 
 PAST = "not sent: a week of the past"
 AGAIN = "not sent: this week was told already"
@@ -53,10 +53,9 @@ def _week(
     store_id: str, week: date, database: Database, slack: Slack, now: pd.Timestamp
 ) -> dict[str, dg.MetadataValue]:
     planned = next(one for one in stores.planned_stores(database) if one.store_id == store_id)
-    policy = NotificationPolicy(planned.plan.repeat_after_weeks, planned.plan.holdout_share)
     alerts, flows = drift.read_alerts(database, store_id, week)
     before = drift.named_before(database, store_id, week)
-    chosen = choose_notifications(alerts, before, store_id, week, policy)
+    chosen = choose_notifications(alerts, before, store_id, week, planned.plan)
     if drift.was_told(database, store_id, week):
         outcome = AGAIN
     else:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.axes import AXES, Axis
+from quimbi_assets.axes import AXES
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.pictures import segment_shares
@@ -30,19 +30,18 @@ from quimbi_assets.resources.postgres.tables.naming import read_given_names
 CHECK = "names_unique_and_counts_whole"
 
 
-def _spec(axis: Axis) -> dg.AssetSpec:
-    return axis_spec(
-        "segments",
-        axis.name,
-        [ORDERS_KEY, axis_key("features", axis.name), axis_key("memberships", axis.name)],
-        f"{axis.question} Named segments with their sizes and centres, published to `quimbi.dim_segment_master`.",
-        {"postgres"},
-    )
-
-
 @dg.multi_asset(
     name="segments",
-    specs=[_spec(axis) for axis in AXES.values()],
+    specs=[
+        axis_spec(
+            "segments",
+            axis.name,
+            [ORDERS_KEY, axis_key("features", axis.name), axis_key("memberships", axis.name)],
+            f"{axis.question} Named segments with their sizes and centres, published to `quimbi.dim_segment_master`.",
+            {"postgres"},
+        )
+        for axis in AXES.values()
+    ],
     can_subset=True,
     check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("segments", name)) for name in AXES],
 )

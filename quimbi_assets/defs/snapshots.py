@@ -29,7 +29,6 @@ from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_
 from quimbi_assets.resources.publishing import models_of_week
 from quimbi_assets.weekly.rows import history_rows
 from quimbi_assets.weekly.snapshot import (
-    Retention,
     SnapshotFacts,
     WeekModels,
     snapshot_facts,
@@ -84,7 +83,7 @@ def snapshots(
             changed = publish_week(database, store_id, week, made.rows())
             context.add_asset_metadata(made.metadata(changed), SNAPSHOTS_KEY, store_week_key(store_id, week))
             n_rows, n_customers = n_rows + made.n_rows, n_customers + then.n_customers
-        _thin(store_id, weeks, Retention(config.keep_weekly_weeks, config.keep_monthly_months), tables, database)
+        _thin(store_id, weeks, config, tables, database)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)
     yield rule_check(SNAPSHOTS_KEY, CHECK, n_rows == n_customers, "Every customer has one row a week.", rows=n_rows)
 
@@ -130,9 +129,10 @@ class _Snapshot:
         )
 
 
-def _thin(store_id: str, made: list[date], retention: Retention, tables: ParquetTables, database: Database) -> None:
+def _thin(store_id: str, made: list[date], config: SnapshotOptions, tables: ParquetTables, database: Database) -> None:
     """Drop the snapshots that are not kept any more; what was asked for just now stays until the next time."""
-    old = [week for week in weeks_to_drop(read_weeks(database, store_id), retention) if week not in made]
+    dropped = weeks_to_drop(read_weeks(database, store_id), config.keep_weekly_weeks, config.keep_monthly_months)
+    old = [week for week in dropped if week not in made]
     if old:
         drop_weeks(database, store_id, old)
         for week in old:

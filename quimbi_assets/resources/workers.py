@@ -44,7 +44,11 @@ def workers(n_customers: int) -> Iterator[Executor]:
     Each piece of work sees one thread of numpy: with several, sums are taken in another order, and the last digits of a
     fit would depend on the machine. A process that is killed raises ``WorkersKilledError``.
     """
-    pool = _processes() if _by_processes(n_customers) else ThreadPoolExecutor(cores())
+    pool: Executor = ThreadPoolExecutor(cores())
+    if _by_processes(n_customers):
+        context = multiprocessing.get_context(METHOD)
+        context.set_forkserver_preload(IMPORTED)
+        pool = ProcessPoolExecutor(cores(), mp_context=context, initializer=_begin)
     with threadpool_limits(1):
         try:
             yield pool
@@ -60,12 +64,6 @@ def workers(n_customers: int) -> Iterator[Executor]:
 def _by_processes(n_customers: int) -> bool:
     possible = METHOD in multiprocessing.get_all_start_methods() and not multiprocessing.current_process().daemon
     return possible and cores() > 1 and n_customers >= WORTH_PROCESSES
-
-
-def _processes() -> ProcessPoolExecutor:
-    context = multiprocessing.get_context(METHOD)
-    context.set_forkserver_preload(IMPORTED)
-    return ProcessPoolExecutor(cores(), mp_context=context, initializer=_begin)
 
 
 def _begin() -> None:

@@ -4,7 +4,6 @@ Belongs here: who gives rise to an alert, which of them a notification names, it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from quimbi_assets.store import StorePlan
 from quimbi_assets.weekly.causes import ACTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE
 from quimbi_assets.weekly.noise import RHYTHM_AXIS
@@ -53,21 +53,13 @@ def alert_causes(alerts: NDArray[np.object_]) -> NDArray[np.object_]:
     return np.array([causes.get(alert) for alert in alerts], dtype=object)
 
 
-@dataclass(frozen=True)
-class NotificationPolicy:
-    """How often, and of whom, the store is told: a customer who was named not again for some weeks.
-
-    A share of customers, 0-1, is never named, so that what acting brings can be measured on them later.
-    """
-
-    repeat_after_weeks: int = 8
-    holdout_share: float = 0.1
-
-
 def choose_notifications(
-    alerts: pd.DataFrame, named_before: Mapping[str, date], store_id: str, week: date, policy: NotificationPolicy
+    alerts: pd.DataFrame, named_before: Mapping[str, date], store_id: str, week: date, plan: StorePlan
 ) -> pd.DataFrame:
     """Decide of every alerted customer of a week whether the store is told of them.
+
+    Its plan says in how many weeks nobody is named again, and which share is never: what acting brings can be measured
+    on them later.
 
     ``alerts``: ``customer_id``, ``alert``, ``lifetime_value``, ``churn_risk_score``; ``named_before``: the last week
     before this one in which each was named. Returned is a row an alert, by descending ``priority`` (risk times value;
@@ -78,13 +70,13 @@ def choose_notifications(
     ids = alerted["customer_id"].astype(str)
     value = alerted["lifetime_value"].astype("float64").fillna(0.0)
     last = ids.map(dict(named_before))
-    since = pd.to_datetime(last) > pd.Timestamp(week - timedelta(weeks=policy.repeat_after_weeks))
+    since = pd.to_datetime(last) > pd.Timestamp(week - timedelta(weeks=plan.repeat_after_weeks))
     chosen = pd.DataFrame(
         {
             "customer_id": ids,
             "alert": alerted["alert"],
             "priority": value * alerted["churn_risk_score"].astype("float64").fillna(1.0),
-            "held_out": is_held_out(ids, store_id, policy.holdout_share),
+            "held_out": is_held_out(ids, store_id, plan.holdout_share),
             "repeated": since.fillna(False).to_numpy(dtype=bool),
         }
     ).sort_values(["priority", "customer_id"], ascending=[False, True], ignore_index=True)

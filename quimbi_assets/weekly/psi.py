@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from quimbi_assets.clustering.model import bin_shares
+from quimbi_assets.clustering.scaling import Array
 
 LARGE = 0.25
 LEAST_SHARE = 1e-4
@@ -41,13 +41,6 @@ def population_stability(reference: Array, current: Array, n_reference: int, n_c
     used = np.count_nonzero((reference > 0) | (current > 0))
     chance = (used - 1) * (1 / max(n_reference, 1) + 1 / max(n_current, 1))
     return max(float(np.sum((c - r) * np.log(c / r)) - chance), 0.0)
-
-
-def bin_shares(values: Array, edges: Array) -> Array:
-    """Return the share of values in each bin, the last bin being that of undefined ones; shape (n_edges + 2,)."""
-    defined = values[np.isfinite(values)]
-    counts = np.bincount(np.searchsorted(edges, defined, side="left"), minlength=len(edges) + 1)
-    return np.concatenate([counts, [len(values) - len(defined)]]) / max(len(values), 1)
 
 
 def feature_drift(bins: Mapping[str, Any], features: Mapping[str, Array]) -> dict[str, float]:

@@ -211,35 +211,27 @@ def _taken(part: ScoredPart, history: History, models: WeekModels, closed: NDArr
     return TakenPart(snapshot, scored, None if models.churn is None else risk_scores(models.churn, of_part, customers))
 
 
-@dataclass(frozen=True)
-class Retention:
-    """How long snapshots are kept: every one of so many weeks (at least 1), counted back from the newest.
-
-    Of so many months beyond (None: without end), the first snapshot that a month has.
-    """
-
-    weekly_weeks: int = 26
-    monthly_months: int | None = None
-
-
-def weeks_to_drop(weeks: Iterable[date], retention: Retention) -> list[date]:
+def weeks_to_drop(weeks: Iterable[date], weekly_weeks: int = 26, monthly_months: int | None = None) -> list[date]:
     """Return the weeks (Mondays), of those that have a snapshot, whose snapshots are not kept any more, oldest first.
 
+    Kept is every one of so many weeks (at least 1), counted back from the newest; of so many months beyond (None:
+    without end), the first snapshot that a month has.
+
     >>> weeks = [date(2025, 1, 6) + timedelta(days=7 * i) for i in range(10)]
-    >>> [f"{week:%m-%d}" for week in weeks_to_drop(weeks, Retention(weekly_weeks=2))]
+    >>> [f"{week:%m-%d}" for week in weeks_to_drop(weeks, weekly_weeks=2)]
     ['01-13', '01-20', '01-27', '02-10', '02-17', '02-24']
     """
     ordered = sorted(set(weeks))
     if not ordered:
         return []
-    first_weekly = ordered[-1] - timedelta(days=7 * (retention.weekly_weeks - 1))
+    first_weekly = ordered[-1] - timedelta(days=7 * (weekly_weeks - 1))
     dropped, months_kept = [], set()
     for week in ordered:
         if week >= first_weekly:
             break
         month = (week.year, week.month)
         age = (ordered[-1].year - week.year) * 12 + ordered[-1].month - week.month
-        too_old = retention.monthly_months is not None and age > retention.monthly_months
+        too_old = monthly_months is not None and age > monthly_months
         if too_old or month in months_kept:
             dropped.append(week)
         else:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("workers")
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
-    monkeypatch.setattr(module, "_cores", lambda: 2)
+    monkeypatch.setattr(module, "cores", lambda: 2)
 
 
 def test_small_stores_get_threads_and_large_ones_processes():
@@ -32,7 +32,7 @@ def test_small_stores_get_threads_and_large_ones_processes():
 
 
 def test_a_single_core_has_no_use_for_processes(monkeypatch):
-    monkeypatch.setattr(module, "_cores", lambda: 1)
+    monkeypatch.setattr(module, "cores", lambda: 1)
     with workers(10**6) as pool:
         assert isinstance(pool, ThreadPoolExecutor)
 

@@ -3,16 +3,11 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from quimbi_assets.weekly.notifications import (
-    MOST_NAMED,
-    NotificationPolicy,
-    choose_notifications,
-    is_held_out,
-    notification_text,
-)
+from quimbi_assets.store import StorePlan
+from quimbi_assets.weekly.notifications import MOST_NAMED, choose_notifications, is_held_out, notification_text
 
 WEEK = date(2026, 11, 16)
-EVERYBODY = NotificationPolicy(repeat_after_weeks=8, holdout_share=0.0)
+EVERYBODY = StorePlan(repeat_after_weeks=8, holdout_share=0.0)
 
 
 def alerts(*rows):
@@ -53,7 +48,7 @@ def test_the_hold_out_is_never_named_and_always_the_same():
     assert (is_held_out(ids, "s", 0.2) >= held).all()
     assert (is_held_out(ids, "other", 0.1) != held).any()
     some = alerts(*((name, "newly_at_risk", 1.0, 1.0) for name in ids[:50]))
-    found = choose_notifications(some, {}, "s", WEEK, NotificationPolicy(holdout_share=0.5))
+    found = choose_notifications(some, {}, "s", WEEK, StorePlan(holdout_share=0.5))
     assert found["held_out"].any()
     assert not (found["named"] & found["held_out"]).any()
 

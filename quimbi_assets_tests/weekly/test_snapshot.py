@@ -14,14 +14,7 @@ from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
 from quimbi_assets.store import Store
 from quimbi_assets.weekly.rows import drift_rows, history_rows, migration_rows, population_rows
-from quimbi_assets.weekly.snapshot import (
-    Retention,
-    SnapshotFacts,
-    SnapshotPart,
-    snapshot_schema,
-    take_snapshot,
-    weeks_to_drop,
-)
+from quimbi_assets.weekly.snapshot import SnapshotFacts, SnapshotPart, snapshot_schema, take_snapshot, weeks_to_drop
 from quimbi_assets_tests.weekly.conftest import Weeks, fitted
 
 WEEKS = [date(2024, 1, 1) + timedelta(days=7 * i) for i in range(104)]
@@ -51,7 +44,7 @@ def files(folder):
 
 
 def test_half_a_year_weekly_then_monthly():
-    dropped = set(weeks_to_drop(WEEKS, Retention()))
+    dropped = set(weeks_to_drop(WEEKS))
     kept = [week for week in WEEKS if week not in dropped]
     assert kept[-26:] == WEEKS[-26:]
     older = kept[:-26]
@@ -60,15 +53,15 @@ def test_half_a_year_weekly_then_monthly():
 
 
 def test_thinning_again_changes_nothing_and_the_next_week_thins_one_more_at_most():
-    kept = [week for week in WEEKS if week not in weeks_to_drop(WEEKS, Retention())]
-    assert weeks_to_drop(kept, Retention()) == []
-    assert len(weeks_to_drop([*kept, WEEKS[-1] + timedelta(days=7)], Retention())) <= 1
+    kept = [week for week in WEEKS if week not in weeks_to_drop(WEEKS)]
+    assert weeks_to_drop(kept) == []
+    assert len(weeks_to_drop([*kept, WEEKS[-1] + timedelta(days=7)])) <= 1
 
 
 def test_months_can_end():
-    kept = set(WEEKS) - set(weeks_to_drop(WEEKS, Retention(weekly_weeks=4, monthly_months=6)))
+    kept = set(WEEKS) - set(weeks_to_drop(WEEKS, weekly_weeks=4, monthly_months=6))
     assert min(kept) >= date(2025, 6, 1)
-    assert weeks_to_drop([], Retention()) == []
+    assert weeks_to_drop([]) == []
 
 
 def test_a_part_comes_back_as_models_read_it():
