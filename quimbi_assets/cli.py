@@ -229,7 +229,6 @@ def _listed(text: str) -> list[str]:
 
 
 def _print(value: T, in_words: Callable[[T], None], *, as_json: bool) -> None:
-    """Print JSON on stdout and nothing else, or what it says in words."""
     if as_json:
         print_json(value)
     else:

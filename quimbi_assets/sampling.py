@@ -27,9 +27,8 @@ def customer_order(customer_ids: pd.Index, seed: int) -> NDArray[np.intp]:
     True
     """
     hashes = pd.util.hash_pandas_object(customer_ids, index=False).to_numpy(np.uint64)
-    return np.argsort(
-        mixed(hashes ^ (np.array([seed], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))), kind="stable"
-    )
+    seeded = hashes ^ (np.array([seed], dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    return np.argsort(mixed(seeded.astype(np.uint64)), kind="stable")
 
 
 def mixed(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:

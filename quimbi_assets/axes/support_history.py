@@ -60,7 +60,6 @@ def measure(tables: Tables) -> ir.Table:
 
 
 def _with_topics(tickets: ir.Table) -> ir.Table:
-    """Add whether a ticket is about each topic."""
     tags, subject = tickets.tags.lower(), tickets.subject.lower()
     by_tags = {name: tags.re_search(words).fill_null(False) for name, words in TOPICS}
     has_topic = reduce(or_, by_tags.values())

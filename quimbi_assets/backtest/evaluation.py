@@ -138,7 +138,6 @@ def _finding(
     yardsticks: Sequence[NDArray[np.intp]],
     random_state: int,
 ) -> Finding | None:
-    """Explain an axis's outcomes by its segments and by the better yardstick; None where there is none to explain."""
     outcomes = {o.name: v for o in AXES[name].outcomes if (v := _values(name, o, hold_out)) is not None}
     if not outcomes:
         return None

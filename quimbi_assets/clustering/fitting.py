@@ -101,7 +101,6 @@ def prepare_samples(
 
 
 def _put_together(samples: list[PreparedSample], candidates: list[Candidate]) -> Fit:
-    """Return the fit of the candidate that was chosen."""
     chosen = next(c for c in candidates if c.chosen)
     sample = next(s for s in samples if s.states == chosen.states)
     used, features = sample.uses(chosen.features), sample.columns_of(chosen.features)
@@ -168,7 +167,6 @@ def search_subsets(samples: Sequence[PreparedSample], setup: ChampionSetup | Non
 
 
 def _division(samples: Sequence[PreparedSample], setup: ChampionSetup | None, measure: Measure) -> Candidate | None:
-    """Return the first acceptable division."""
     if setup is not None:
         chosen = best_division(measure(setup.sample, setup.features), setup.k)
         if chosen is not None:

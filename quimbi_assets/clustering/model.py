@@ -76,7 +76,6 @@ class AxisModel(TransformerMixin, FittedAxis):
         return frame, transforms, known
 
     def _remember(self, fit: Fit) -> None:
-        """Take over what the fit found out, in aggregate."""
         self.features_, self.dropped_, self.transforms_ = fit.features, fit.dropped, fit.scaler.transforms
         self.winsor_low_, self.winsor_high_ = fit.scaler.low, fit.scaler.high
         self.mean_, self.scale_, self.states_ = fit.scaler.mean, fit.scaler.scale, fit.scaler.states

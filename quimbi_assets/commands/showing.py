@@ -117,7 +117,6 @@ def _profiles(now: Database, store_id: str, customer_ids: Sequence[str]) -> list
 
 
 def _names(segments: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Return the names of segments by axis and id."""
     by_axis = segments.groupby("axis_name")
     return {str(axis): dict(zip(rows["segment_id"], rows["segment_name"], strict=True)) for axis, rows in by_axis}
 

@@ -78,7 +78,6 @@ def memberships(
 
 
 def _scored(model: AxisModel, measured: AxisTable) -> Iterator[AxisScores]:
-    """Score a table's customers batch by batch."""
     columns = [name for name in measured.schema.names if name in {"customer_id", "n_orders", *model.features_}]
     for batch in measured.batches(columns):
         yield score_axis(model, feature_frame(batch))

@@ -110,7 +110,6 @@ def _compare(
 
 
 def _metadata(comparison: Comparison) -> dict[str, dg.MetadataValue]:
-    """Say what was compared, who moved and why, and how many alerts there are."""
     moves, moved = comparison.moves, comparison.movement
     by_cause = moves.groupby("cause")["customer_id"].nunique()
     flows = moves.groupby(["axis_name", "from_segment", "to_segment", "cause"]).size().rename("customers")
@@ -128,7 +127,6 @@ def _metadata(comparison: Comparison) -> dict[str, dg.MetadataValue]:
 def _pictures(
     store_id: str, week: date, moves: pd.DataFrame, database: Database, mlflow: Tracking, run_id: str
 ) -> dict[str, dg.MetadataValue]:
-    """Draw shares of segments and migrations, for the UI and MLflow."""
     shares = read_shares(database, store_id, week)
     names = dict(zip(shares["segment_id"], shares["segment_name"], strict=True))
     pictures = {"segment_shares_over_weeks.png": shares_over_weeks(shares)}

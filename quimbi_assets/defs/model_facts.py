@@ -58,7 +58,6 @@ def fit_events(
 
 
 def _metadata(fit: AxisFit, logged: LoadedModel, page: str, noise: NoiseTest) -> dict[str, dg.MetadataValue]:
-    """Return the figures and pictures of a new fit, whether it is to serve or not."""
     model, decision = logged.model, fit.decision
     return facts(
         status=noise.status,

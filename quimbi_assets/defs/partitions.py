@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import TypedDict
 
 import dagster as dg
 
@@ -24,7 +24,16 @@ WEEKS = dg.WeeklyPartitionsDefinition(start_date=FIRST_WEEK, day_offset=1, timez
 STORE_WEEKS = dg.MultiPartitionsDefinition({"store": STORES, "week": WEEKS})
 
 OWNERS = ["team:data"]
-WEEKLY: dict[str, Any] = {
+
+
+class _Weekly(TypedDict):
+    partitions_def: dg.PartitionsDefinition
+    backfill_policy: dg.BackfillPolicy
+    group_name: str
+    owners: list[str]
+
+
+WEEKLY: _Weekly = {
     "partitions_def": STORE_WEEKS,
     "backfill_policy": dg.BackfillPolicy.single_run(),
     "group_name": "drift",

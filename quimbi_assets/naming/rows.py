@@ -16,13 +16,8 @@ from quimbi_assets.clustering.model import AxisModel
 
 AXIS_FIELDS = ("status", "reason", "k", "silhouette", "stability_ari", "mlflow_run_id")
 SEGMENT_FIELDS = (
-    "segment_id",
-    "segment_name",
-    "interpretation",
-    "customer_count",
-    "population_percentage",
-    "stability",
-)
+    "segment_id", "segment_name", "interpretation", "customer_count", "population_percentage", "stability",
+)  # fmt: skip
 
 
 def segment_rows(

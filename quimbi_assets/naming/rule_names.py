@@ -72,7 +72,6 @@ def name_segments(
 
 
 def _settle(drafts: Drafts, descriptors: list[list[Descriptor]], axis: Axis, description: pd.DataFrame) -> Drafts:
-    """Tell apart drafts of one name."""
     drafts = list(drafts)
     resolvers: tuple[Callable[[Drafts], Drafts], ...] = (
         lambda group: _add_feature(group, [[t for t in words if t.z >= SAYABLE] for words in descriptors]),

@@ -140,7 +140,6 @@ def _table(
     context: ProfileContext,
     churn: ChurnRisks | None,
 ) -> pa.Table:
-    """Build the rows of one batch of customers; axes in their final order."""
     axes, each = list(scores), list(scores.values())
     ids = {axis: score.segment_ids for axis, score in scores.items()}
     n = len(each[0].customers)
@@ -178,7 +177,6 @@ def _table(
 
 
 def _placements(scores: Sequence[AxisScores]) -> Placements:
-    """Collect where the customers belong, one column an axis."""
     return Placements(
         dominant=np.column_stack([score.dominant for score in scores]),
         top=np.column_stack([score.memberships.max(axis=1) for score in scores]),

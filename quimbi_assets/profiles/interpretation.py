@@ -78,7 +78,6 @@ def interpretations(
 def _belonging(
     placements: Placements, segment_names: Sequence[Sequence[str]], weak: NDArray[np.bool_]
 ) -> pa.StringArray:
-    """Name the segments a customer clearly belongs to."""
     rank = np.where(placements.strength == STRONG, 2.0, np.where(placements.strength == BALANCED, 1.0, -np.inf))
     rank = np.where(placements.low_evidence | weak, -np.inf, rank + placements.top)
     chosen = np.argsort(-rank, axis=1, kind="stable")[:, :MOST_SEGMENTS]
@@ -99,7 +98,6 @@ def _belonging(
 
 
 def _purchases(features: Mapping[str, pd.DataFrame], n: int, currency: str) -> pa.StringArray:
-    """Say what was spent, in how many orders, and when the last one was."""
     orders = counted(figure(features, "n_orders", n), "order", "orders")
     spent = join("Spent ", amounts(figure(features, "lifetime_value", n), currency), " in ")
     days = np.floor(figure(features, "days_since_last_order", n))

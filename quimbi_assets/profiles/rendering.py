@@ -13,14 +13,9 @@ from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import format_percent, format_value
 
 JSON_COLUMNS = (
-    "segment_memberships",
-    "dominant_segments",
-    "feature_vectors",
-    "membership_strength",
-    "evidence",
-    "churn_drivers",
+    "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "evidence", "churn_drivers",
     "model_versions",
-)
+)  # fmt: skip
 WEAK = " (weak axis: its segments may be chance)"
 MENTIONED = 0.1
 """Membership from which a second segment is worth a mention."""
@@ -37,7 +32,7 @@ def profile_record(
     key ``segments`` says by axis the ``id`` and ``name`` of the dominant one, the ``membership`` in it (0-1) and the
     ``strength`` in words; with names of archetypes by id, ``archetype`` says ``id`` and ``name``.
     """
-    record = plain(dict(row))
+    record: dict[str, Any] = plain(dict(row))
     for column in JSON_COLUMNS:
         if isinstance(record.get(column), str):
             record[column] = json.loads(record[column])

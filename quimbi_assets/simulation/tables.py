@@ -165,7 +165,6 @@ def _until(instant_us: Ints, end_us: int) -> pa.Array:
 
 
 def _numbers(customer_id: pa.ChunkedArray) -> Ints:
-    """Numbers of customers from the shop's ids."""
     return np.asarray(pc.cast(pc.utf8_slice_codeunits(customer_id, 1), pa.int64()))
 
 

@@ -79,7 +79,6 @@ def draw_tickets(rng: np.random.Generator, customers: Customers, orders: Orders,
 def _follow_up(
     rng: np.random.Generator, customers: Customers, customer: Ints, created_us: Ints, end_us: int
 ) -> Tickets:
-    """Draw how each ticket went."""
     n = len(customer)
     history = customers.states["support_history"][customer]
     response = archetypes.FIRST_RESPONSE_HOURS[history] * rng.lognormal(0.0, 0.6, n)

@@ -27,14 +27,9 @@ from quimbi_assets.resources.mlflow.registry import HELD, PASSED, LoadedModel
 from quimbi_assets.resources.mlflow.runs import STORE_REFERENCE, Run, Tracking
 
 BY_K = (
-    "silhouette",
-    "calinski_harabasz",
-    "davies_bouldin",
-    "largest_share",
-    "smallest_share",
-    "stability_ari",
+    "silhouette", "calinski_harabasz", "davies_bouldin", "largest_share", "smallest_share", "stability_ari",
     "smallest_jaccard",
-)
+)  # fmt: skip
 """Metrics of every candidate, logged with the number of segments as step."""
 SETTINGS = ("min_orders", "min_k", "max_k", "max_sample", "temperature", "random_state")
 """Parameters of a model that are logged as they are."""

@@ -207,7 +207,6 @@ class ModelRegistry:
         return [row.promotion_id for row in new]
 
     def _registered(self, store_id: str) -> Iterator[Any]:
-        """Yield the registered models of a store."""
         quoted = quote(store_id, safe="")
         token = None
         while True:

@@ -144,7 +144,6 @@ def _on(server: str, store: str, dagster: str, mlflow: str, home: Path | None = 
 
 
 def _is_current(database: Database) -> bool:
-    """Tell whether all databases exist and the schema is at the version this code wants: one query."""
     names = [database_name(url) for url in (database.dagster_url, database.mlflow_url)]
     question = """
         SELECT (SELECT version_num FROM quimbi.alembic_version),

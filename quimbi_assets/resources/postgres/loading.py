@@ -91,7 +91,6 @@ def load_store(
 def _loaded(
     database: Database, wanted: Store, files: dict[str, SentFile], refusals: Refusals, now: pd.Timestamp, say: Progress
 ) -> LoadReport:
-    """Load the files in one transaction."""
     began, store_id = time.monotonic(), wanted.store_id
     with database.transaction() as cursor:
         bulk.lock(cursor, f"load:{store_id}")

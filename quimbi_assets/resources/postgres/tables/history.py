@@ -16,14 +16,9 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.weekly.noise import NoiseThresholds
 
 WRITTEN = (
-    "as_of",
-    "archetype_id",
-    "segment_memberships",
-    "dominant_segments",
-    "lifetime_value",
-    "churn_risk_score",
+    "as_of", "archetype_id", "segment_memberships", "dominant_segments", "lifetime_value", "churn_risk_score",
     "model_versions",
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
