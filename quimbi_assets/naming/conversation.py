@@ -7,6 +7,7 @@ names (``plan``).
 
 import random
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -53,103 +54,93 @@ async def ask_names(ask: asking.Ask, brief: AxisBrief, seed: str) -> Conversatio
     One request if nothing can be used; else two (names, round trip); three if a test or the shape of the answer called
     for the repair; four if the round trip did.
     """
-    conversation = Conversation()
-    turns: list[asking.Turn] = [{"role": "user", "content": asking.naming_request(brief)}]
+    asked = _Interview(ask, brief)
     try:
-        candidates, reasons = await _first_round(ask, brief, turns, conversation)
+        candidates, reasons = await asked.first_round()
         repaired = bool(reasons)
         if reasons:
-            candidates = await _repair(ask, brief, turns, reasons, candidates, conversation)
-        unmatched = await _found_again(ask, brief, candidates, seed, 1 + repaired, conversation)
+            candidates = await asked.repair(reasons, candidates)
+        unmatched = await asked.found_again(candidates, seed, 1 + repaired)
         if unmatched and not repaired:
             good = {s: named for s, named in candidates.items() if s not in unmatched}
-            again = await _repair(ask, brief, turns, {s: [UNMATCHED] for s in unmatched}, good, conversation)
-            conversation.passed = {}
-            await _found_again(ask, brief, again, seed + " repaired", 2, conversation)
+            again = await asked.repair({s: [UNMATCHED] for s in unmatched}, good)
+            asked.conversation.passed = {}
+            await asked.found_again(again, seed + " repaired", 2)
     except asking.NoAnswerError as error:
-        conversation.failure = error
-    return conversation
+        asked.conversation.failure = error
+    return asked.conversation
 
 
-async def _first_round(
-    ask: asking.Ask, brief: AxisBrief, turns: list[asking.Turn], conversation: Conversation
-) -> tuple[Named, dict[str, list[str]]]:
-    """Ask; an answer that cannot be read is a failure of every segment."""
-    try:
-        answer = await ask(asking.NAMING, turns, asking.AxisNames)
-    except asking.MalformedError:
-        conversation.outcomes += [Outcome(segment, 1, "readable", False, asking.UNREADABLE) for segment in brief.ids]
-        return {}, {segment: [asking.UNREADABLE] for segment in brief.ids}
-    turns.append({"role": "assistant", "content": answer.model_dump_json()})
-    return _tested(brief, answer, {}, 1, conversation)
+class _Interview:
+    """A conversation under way."""
 
+    def __init__(self, ask: asking.Ask, brief: AxisBrief) -> None:
+        self.conversation = Conversation()
+        self._ask, self._brief = ask, brief
+        self._turns: list[asking.Turn] = [{"role": "user", "content": asking.naming_request(brief)}]
 
-async def _repair(
-    ask: asking.Ask,
-    brief: AxisBrief,
-    turns: list[asking.Turn],
-    reasons: Mapping[str, list[str]],
-    good: Named,
-    conversation: Conversation,
-) -> Named:
-    """Ask again with the reasons; what was good before stays."""
-    by_letter = {brief.labels[segment]: faults for segment, faults in reasons.items()}
-    if turns[-1]["role"] == "user":  # nothing readable came: say so in the same turn, turns alternate
-        turns[-1] = {"role": "user", "content": f"{turns[-1]['content']}\n\n{asking.UNREADABLE}"}
-    else:
-        turns.append({"role": "user", "content": asking.repair_request(by_letter)})
-    answer = await ask(asking.NAMING, turns, asking.AxisNames)
-    candidates, _ = _tested(brief, answer, good, 2, conversation)
-    return candidates
+    async def first_round(self) -> tuple[Named, dict[str, list[str]]]:
+        """Ask; an answer that cannot be read is a failure of every segment."""
+        ids = self._brief.ids
+        try:
+            answer = await self._ask(asking.NAMING, self._turns, asking.AxisNames)
+        except asking.MalformedError:
+            self.conversation.outcomes += [Outcome(s, 1, "readable", False, asking.UNREADABLE) for s in ids]
+            return {}, {segment: [asking.UNREADABLE] for segment in ids}
+        self._turns.append({"role": "assistant", "content": answer.model_dump_json()})
+        return self._tested(answer, {}, 1)
 
-
-async def _found_again(
-    ask: asking.Ask, brief: AxisBrief, candidates: Named, seed: str, number: int, conversation: Conversation
-) -> list[str]:
-    """Check the round trip; those found again have passed. Returns those that were not."""
-    if not candidates:
-        return []
-    every = {
-        s: candidates.get(s, (brief.fixed.get(s, name), text))
-        for s, name, text in brief.rule_made[["segment_id", "segment_name", "interpretation"]].itertuples(index=False)
-    }
-    question = round_trip(brief, every, seed)
-    request: list[asking.Turn] = [
-        {"role": "user", "content": asking.round_trip_request(brief, question.texts, question.numbers)}
-    ]
-    right = mark(question, await ask(asking.ROUND_TRIP, request, asking.Matching))
-    for segment in candidates:
-        reason = "" if right[segment] else UNMATCHED
-        conversation.outcomes.append(Outcome(segment, number, "matching", right[segment], reason))
-        if right[segment]:
-            conversation.passed[segment] = candidates[segment]
-    return [segment for segment in candidates if not right[segment]]
-
-
-def _tested(
-    brief: AxisBrief, answer: asking.AxisNames, good: Named, number: int, conversation: Conversation
-) -> tuple[Named, dict[str, list[str]]]:
-    """Put an answer to the tests of the house; returns what may be matched, and the reasons of the rest."""
-    answers: dict[str, list[tuple[str, str]]] = {}
-    for one in answer.segments:
-        answers.setdefault(one.segment, []).append((one.name, one.interpretation))
-    candidates, reasons = dict(good), {}
-    for segment in [s for s in brief.ids if s not in good]:
-        offered = answers.get(brief.labels[segment], [])
-        name, text = offered[0] if len(offered) == 1 else ("", "")
-        name = brief.fixed.get(segment, name)
-        names = {**brief.fixed, **{s: n for s, (n, _) in candidates.items()}}
-        others = [other for s, other in names.items() if s != segment]
-        unanswered = [("answered", ["no answer for it"])]
-        checks = check_named(brief, segment, name, text, others) if offered else unanswered
-        conversation.outcomes += [
-            Outcome(segment, number, check, not wrong, "; ".join(wrong)) for check, wrong in checks
-        ]
-        if failed := [reason for _, wrong in checks for reason in wrong]:
-            reasons[segment] = failed
+    async def repair(self, reasons: Mapping[str, list[str]], good: Named) -> Named:
+        """Ask again with the reasons; what was good before stays."""
+        by_letter = {self._brief.labels[segment]: faults for segment, faults in reasons.items()}
+        if self._turns[-1]["role"] == "user":  # nothing readable came: say so in the same turn, turns alternate
+            self._turns[-1] = {"role": "user", "content": f"{self._turns[-1]['content']}\n\n{asking.UNREADABLE}"}
         else:
-            candidates[segment] = (name, text)
-    return candidates, reasons
+            self._turns.append({"role": "user", "content": asking.repair_request(by_letter)})
+        return self._tested(await self._ask(asking.NAMING, self._turns, asking.AxisNames), good, 2)[0]
+
+    async def found_again(self, candidates: Named, seed: str, number: int) -> list[str]:
+        """Check the round trip; those found again have passed. Returns those that were not."""
+        if not candidates:
+            return []
+        brief, columns = self._brief, ["segment_id", "segment_name", "interpretation"]
+        every = {
+            s: candidates.get(s, (brief.fixed.get(s, name), text))
+            for s, name, text in brief.rule_made[columns].itertuples(index=False)
+        }
+        question = round_trip(brief, every, seed)
+        content = asking.round_trip_request(brief, question.texts, question.numbers)
+        right = mark(
+            question, await self._ask(asking.ROUND_TRIP, [{"role": "user", "content": content}], asking.Matching)
+        )
+        for segment in candidates:
+            reason = "" if right[segment] else UNMATCHED
+            self.conversation.outcomes.append(Outcome(segment, number, "matching", right[segment], reason))
+            if right[segment]:
+                self.conversation.passed[segment] = candidates[segment]
+        return [segment for segment in candidates if not right[segment]]
+
+    def _tested(self, answer: asking.AxisNames, good: Named, number: int) -> tuple[Named, dict[str, list[str]]]:
+        """Put an answer to the tests of the house; returns what may be matched, and the reasons of the rest."""
+        brief, answers = self._brief, defaultdict[str, list[tuple[str, str]]](list)
+        for one in answer.segments:
+            answers[one.segment].append((one.name, one.interpretation))
+        candidates, reasons = dict(good), {}
+        for segment in [s for s in brief.ids if s not in good]:
+            offered = answers[brief.labels[segment]]
+            name, text = offered[0] if len(offered) == 1 else ("", "")
+            name = brief.fixed.get(segment, name)
+            names = {**brief.fixed, **{s: n for s, (n, _) in candidates.items()}}
+            others = [other for s, other in names.items() if s != segment]
+            unanswered = [("answered", ["no answer for it"])]
+            checks = check_named(brief, segment, name, text, others) if offered else unanswered
+            for check, wrong in checks:
+                self.conversation.outcomes.append(Outcome(segment, number, check, not wrong, "; ".join(wrong)))
+            if failed := [reason for _, wrong in checks for reason in wrong]:
+                reasons[segment] = failed
+            else:
+                candidates[segment] = (name, text)
+        return candidates, reasons
 
 
 class RoundTrip(NamedTuple):

@@ -3,13 +3,12 @@
 How to read it: axes follow one another in the order of ``axis_order``, and within an axis its segments follow
 in the model's order (``<axis>_1``, ``<axis>_2``, ...); position 0 is the distance to the first segment of the
 first axis. Two customers are alike where the Euclidean distance of their fingerprints is small. Positions are
-comparable between customers profiled by the same ``model_versions`` only. ``fingerprint_positions`` spells
-them out.
+comparable between customers profiled by the same ``model_versions`` only.
 
 Belongs here: order, layout, and the customers nearest by it. Does not: distances themselves (``scores``).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,18 +26,6 @@ def axis_order(names: Iterable[str]) -> list[str]:
     """
     known = {name: position for position, name in enumerate(AXES)}
     return sorted(names, key=lambda name: (known.get(name, len(known)), name))
-
-
-def fingerprint_positions(segment_ids: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """List what each position of a fingerprint measures, from the active axes' segment ids in the model's order.
-
-    >>> fingerprint_positions({"b": ["b_1"], "a": ["a_1", "a_2"]}).to_dict("list")
-    {'position': [0, 1, 2], 'axis': ['a', 'a', 'b'], 'segment_id': ['a_1', 'a_2', 'b_1']}
-    """
-    pairs = [(axis, segment) for axis in axis_order(segment_ids) for segment in segment_ids[axis]]
-    frame = pd.DataFrame(pairs, columns=["axis", "segment_id"])
-    frame.insert(0, "position", range(len(frame)))
-    return frame
 
 
 def fingerprints(distances: Sequence[NDArray[np.float64]]) -> pa.ListArray:

@@ -31,16 +31,13 @@ class Slack(ConfigurableResource[Any]):
         if not url:
             return "not configured"
         from slack_sdk.http_retry import RetryHandler
-        from slack_sdk.http_retry.builtin_handlers import (
-            ConnectionErrorRetryHandler,
-            RateLimitErrorRetryHandler,
-            ServerErrorRetryHandler,
-        )
+        from slack_sdk.http_retry import builtin_handlers as faults
         from slack_sdk.webhook import WebhookClient
 
         handlers: list[RetryHandler] = [
-            handler(max_retry_count=MOST_RETRIES)
-            for handler in (ConnectionErrorRetryHandler, RateLimitErrorRetryHandler, ServerErrorRetryHandler)
+            faults.ConnectionErrorRetryHandler(MOST_RETRIES),
+            faults.RateLimitErrorRetryHandler(MOST_RETRIES),
+            faults.ServerErrorRetryHandler(MOST_RETRIES),
         ]
         try:
             answer = WebhookClient(url, timeout=TIMEOUT_SECONDS, retry_handlers=handlers).send(text=text)

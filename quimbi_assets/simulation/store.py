@@ -52,8 +52,6 @@ Progress = Callable[[int, int], None]
 
 BLOCKS_PER_ROW_GROUP = 8
 """Blocks written at once, about 200,000 orders and 500,000 lines."""
-TABLES = ("orders", "order_items", "support_tickets", "labels")
-"""Names of the tables of every store, also of their files (``<name>.parquet``)."""
 
 
 @dataclass(frozen=True)

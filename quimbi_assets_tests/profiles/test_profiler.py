@@ -8,7 +8,7 @@ import quimbi_assets.profiles.assemble as assembling
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, Profiler, profile_batches
-from quimbi_assets.profiles.fingerprint import fingerprint_positions
+from quimbi_assets.profiles.fingerprint import axis_order
 from quimbi_assets.profiles.interpretation import STRENGTHS, strengths
 from quimbi_assets.profiles.scores import scores_from_table, scores_to_table
 
@@ -59,13 +59,9 @@ def test_dominant_segments_strength_evidence_and_archetype_agree(profiles, model
 
 
 def test_the_fingerprint_holds_all_distances_where_its_positions_say(profiles, profiler, models, features):
-    positions = fingerprint_positions({axis: model.segment_ids_ for axis, model in models.items()})
-    assert len(positions) == len(profiles["fingerprint"].iloc[0]) == sum(model.k_ for model in models.values())
-    for place in positions.itertuples():
-        model = models[place.axis]
-        distance = model.transform(features[place.axis].iloc[[4]])[0, model.segment_ids_.index(place.segment_id)]
-        assert profiles["fingerprint"].iloc[4][place.position] == pytest.approx(distance, rel=1e-6)
-    assert positions["axis"].tolist() == sorted(positions["axis"])
+    distances = [models[axis].transform(features[axis].iloc[[4]])[0] for axis in axis_order(models)]
+    assert [len(part) for part in distances] == [models[axis].k_ for axis in sorted(models)]
+    np.testing.assert_allclose(profiles["fingerprint"].iloc[4], np.concatenate(distances), rtol=1e-6)
 
 
 def test_one_alone_is_one_in_a_crowd(profiler, profiles, features):

@@ -6,9 +6,10 @@ import pandas.testing as pdt
 import pytest
 
 from quimbi_assets.simulation import ARCHETYPES, STATES, simulate_store, write_store
-from quimbi_assets.simulation.store import BLOCK_CUSTOMERS, TABLES
+from quimbi_assets.simulation.store import BLOCK_CUSTOMERS
 
 END = pd.Timestamp("2026-01-01", tz="America/New_York")
+TABLES = ("orders", "order_items", "support_tickets", "labels")
 COLUMNS = {
     "orders": [
         "order_id",

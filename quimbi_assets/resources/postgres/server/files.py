@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -155,16 +156,12 @@ def _pid_file(data: Path) -> list[str]:
 
 
 def _server_user() -> pwd.struct_passwd:
-    try:
+    with suppress(KeyError):
         return pwd.getpwnam(SERVER_USER)
-    except KeyError:
-        pass
     failure = "no useradd here"
-    try:
+    with suppress(OSError):
         done = subprocess.run(["useradd", "--system", SERVER_USER], check=False, capture_output=True, text=True)
         failure = done.stderr.strip()
-    except OSError:
-        pass
     try:  # somebody else may have created it meanwhile
         return pwd.getpwnam(SERVER_USER)
     except KeyError:
