@@ -13,13 +13,7 @@ from rich.text import Text
 from quimbi_assets.commands.console import out, print_json
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
-from quimbi_assets.resources.postgres.tables.segments import (
-    profiled,
-    read_archetypes,
-    read_fingerprints,
-    read_profiles,
-    read_segments,
-)
+from quimbi_assets.resources.postgres.tables import segments as published
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
 #: Columns that a segment's sentence is moved in, below its name.
@@ -35,7 +29,7 @@ def segments_of(store_id: str) -> dict[str, Any]:
 
     with open_database().snapshot() as now:
         read_store(now, store_id)
-        axes, segments = read_segments(now, store_id)
+        axes, segments = published.read_segments(now, store_id)
     by_name = {str(row["axis_name"]): row for row in _records(axes)}
     ordered = {name: by_name[name] for name in AXES if name in by_name}
     return segments_table(store_id, axes["as_of"].max(), ordered, segments)
@@ -92,7 +86,7 @@ def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) 
     """Print the profiles of customers; return those who have none."""
     with open_database().snapshot() as now:
         read_store(now, store_id)
-        known = profiled(now, store_id, customer_ids)
+        known = published.profiled(now, store_id, customer_ids)
     asked = known or customer_ids  # who of nobody is refused by name
     if as_json:
         print_json(profiles_of(store_id, asked))
@@ -109,9 +103,9 @@ def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, An
 
 
 def _profiles(now: Database, store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
-    profiles = _records(read_profiles(now, store_id, customer_ids))
-    _, segments = read_segments(now, store_id)
-    archetypes = read_archetypes(now, store_id)
+    profiles = _records(published.read_profiles(now, store_id, customer_ids))
+    _, segments = published.read_segments(now, store_id)
+    archetypes = published.read_archetypes(now, store_id)
     archetype_names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
     return [profile_record(profile, _names(segments), archetype_names) for profile in profiles]
 
@@ -133,8 +127,8 @@ def print_profiles(store_id: str, customer_ids: Sequence[str]) -> None:
     with open_database().snapshot() as now:
         currency = store_currency(now, store_id) or ""
         profiles = _profiles(now, store_id, customer_ids)
-        axes, segments = read_segments(now, store_id)
-        near = nearest_customers(read_fingerprints(now, store_id), customer_ids, NEIGHBOURS)
+        axes, segments = published.read_segments(now, store_id)
+        near = nearest_customers(published.read_fingerprints(now, store_id), customer_ids, NEIGHBOURS)
     weak = set(axes.loc[axes["status"] == "weak", "axis_name"])
     names = _names(segments)
     alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}

@@ -12,16 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from quimbi_assets.axes import (
-    AXES,
-    Axis,
-    Measurement,
-    axis_schema,
-    feature_frame,
-    feature_schema,
-    fit_reference,
-    measure,
-)
+from quimbi_assets import axes
+from quimbi_assets.axes import AXES, Axis, Measurement
 from quimbi_assets.axis_table import TableFacts, TableWriter
 from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, inactive
 from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, axis_key, axis_spec
@@ -81,8 +73,8 @@ def features(
     history = tables.required_history(store_id).until(as_of)
     require_population(history, config.min_population)
     progress.step(f"features of {len(selected)} axes", 0.1)
-    reference = fit_reference(history)
-    measurement = measure(history, selected, reference=reference)
+    reference = axes.fit_reference(history)
+    measurement = axes.measure(history, selected, reference=reference)
     at, recorded, run_id = measurement.at, measurement.recorded, context.run_id
     changed_at = tables.required(ORDERS_KEY, store_id).facts.changed_at
     measured = TableFacts(at, recorded=recorded, run_id=run_id, store=history.store, changed_at=changed_at)
@@ -94,7 +86,7 @@ def features(
         key, reason = axis_key("features", name), measurement.inactive.get(name)
         if reason is not None:
             why = TableFacts.inactive(reason, at=at, recorded=recorded, run_id=run_id)
-            yield from inactive(tables, key, store_id, why, [CHECK], axis_schema(AXES[name]))
+            yield from inactive(tables, key, store_id, why, [CHECK], axes.axis_schema(AXES[name]))
             continue
         yield dg.MaterializeResult(asset_key=key, metadata=looks[name].metadata(AXES[name], measurement))
         yield looks[name].check.result(key, CHECK)
@@ -104,11 +96,11 @@ class _Look:
     """What is seen of an axis's table while it is written: every row by the check, evenly spread ones for people."""
 
     def __init__(self, axis: Axis, step: int) -> None:
-        self.check = SchemaCheck(feature_schema(axis))
+        self.check = SchemaCheck(axes.feature_schema(axis))
         self._step, self._shown = step, list[pd.DataFrame]()
 
     def at(self, part: pa.Table) -> None:
-        frame = feature_frame(part)
+        frame = axes.feature_frame(part)
         self.check.look_at(frame)
         self._shown.append(frame.iloc[:: self._step])
 
@@ -156,7 +148,7 @@ def _written(
             return looks
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(TableWriter(places[name], axis_schema(AXES[name]), table_facts))
+            name: stack.enter_context(TableWriter(places[name], axes.axis_schema(AXES[name]), table_facts))
             for name in measurement.axes
         }
         for part in measurement.parts():

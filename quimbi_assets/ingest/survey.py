@@ -12,16 +12,8 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest import columns
-from quimbi_assets.ingest.cells import (
-    Signs,
-    amount_signs,
-    parse_amounts,
-    plain_ratings,
-    plain_text,
-    rounded_ids,
-    text_signs,
-)
+from quimbi_assets.ingest import cells, columns
+from quimbi_assets.ingest.cells import Signs
 from quimbi_assets.ingest.dates import date_signs
 from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.keys import IdSet, hashed
@@ -89,7 +81,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     _require_scale(where, facts)
     for column, name in [*likely.items(), *((kind, name) for name, kind in person.items())]:
         if column.endswith("_id") and Signs.ROUNDED in signs[name]:
-            raise rounded_ids(where, name)
+            raise cells.rounded_ids(where, name)
     return Survey(
         spec,
         likely,
@@ -131,12 +123,12 @@ def _kinds(names: list[str], spec: TableSpec) -> dict[str, str]:
 def _read_signs(frame: pd.DataFrame, kinds: dict[str, str], signs: dict[str, Signs]) -> None:
     for name, kind in kinds.items():
         if kind in ("money", "number", "rating", "whole"):
-            signs[name] |= amount_signs(frame[name], signs[name])
+            signs[name] |= cells.amount_signs(frame[name], signs[name])
             continue
         if kind == "date":
             signs[name] |= date_signs(frame[name])
         if not pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
-            signs[name] |= text_signs(frame[name])
+            signs[name] |= cells.text_signs(frame[name])
 
 
 def _is_settled(kind: str, values: pd.Series, signs: Signs) -> bool:
@@ -197,7 +189,7 @@ class _Facts:
         """Count a chunk."""
         self.n_rows += len(frame)
         if "satisfaction_score" in self.columns:
-            self._read_ratings(plain_ratings(frame[self.columns["satisfaction_score"]]))
+            self._read_ratings(cells.plain_ratings(frame[self.columns["satisfaction_score"]]))
         if not self.spec.key or self.spec.key[0] not in self.columns:
             return
         ids = watched_ids(frame[self.columns[self.spec.key[0]]])
@@ -209,10 +201,10 @@ class _Facts:
             is_head = frame[self.columns["total_price"]].notna()
             self.heads.append(hashed(pd.Series(ids[is_head].unique())))
         if "currency" in self.columns:
-            self.currencies += counted(plain_text(frame[self.columns["currency"]])[is_head].str.upper())
+            self.currencies += counted(cells.plain_text(frame[self.columns["currency"]])[is_head].str.upper())
 
     def _read_ratings(self, ratings: pd.Series) -> None:
-        numbers, text = parse_amounts(ratings), plain_text(ratings).str.removesuffix(".0")
+        numbers, text = cells.parse_amounts(ratings), cells.plain_text(ratings).str.removesuffix(".0")
         self.n_ratings += int(ratings.count())
         self.unscaled += counted(text[(numbers == 0) | (numbers > 5)])
         self.unread += counted(text[numbers.isna()])
@@ -230,4 +222,4 @@ def most_common(counts: Counter[str]) -> str | None:
 
 def watched_ids(values: pd.Series) -> pd.Series:
     """Return ids as text, whether or not a later cell of their column shows that their ``.0`` means nothing."""
-    return plain_text(values).str.removesuffix(".0")
+    return cells.plain_text(values).str.removesuffix(".0")

@@ -14,18 +14,10 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.naming import values
 from quimbi_assets.naming.descriptors import Descriptor, segment_descriptors, slug
 from quimbi_assets.naming.name_builder import SAYABLE, Draft, level_words, value_range
-from quimbi_assets.naming.values import (
-    SKEWED,
-    clock_pairs,
-    format_hour,
-    format_number,
-    format_percent,
-    format_value,
-    mean_hour,
-    singular,
-)
+from quimbi_assets.naming.values import SKEWED
 
 # Assumption: a second adjective earns its place from half a standard deviation, half the first one's
 # contrast, and only if it does not follow from the first (correlation over the axis's segments below 0.95).
@@ -107,12 +99,12 @@ def _first_draft(axis: Axis, description: pd.DataFrame, row: int, descriptors: l
 def _follows(descriptor: Descriptor, first: Descriptor, description: pd.DataFrame) -> bool:
     """Whether one descriptor's feature moves with another's; over two segments, one word tells all there is to tell."""
     columns = [f"z:{t.features[0]}" for t in (first, descriptor)]
-    values = description[columns].dropna().to_numpy(dtype=float)
+    scores = description[columns].dropna().to_numpy(dtype=float)
     if len(description) == 2:
         return True
-    if len(values) < 3 or (values.std(axis=0) < 1e-9).any():
+    if len(scores) < 3 or (scores.std(axis=0) < 1e-9).any():
         return False
-    return bool(abs(np.corrcoef(values.T)[0, 1]) >= REDUNDANT)
+    return bool(abs(np.corrcoef(scores.T)[0, 1]) >= REDUNDANT)
 
 
 def _clashes(drafts: Drafts) -> Iterator[Drafts]:
@@ -173,7 +165,7 @@ def interpret(axis: Axis, description: pd.DataFrame, row: int, said: list[tuple[
             fact = _fact(axis, segment, key, currency, is_first=not facts)
             facts += [text for text in fact if key in said or SAME not in text]
     share, count = segment["population_percentage"] / 100.0, int(segment["customer_count"])
-    close = f"{format_percent(share)} of customers ({format_number(count)})." if count else "Nobody at present."
+    close = f"{values.format_percent(share)} of customers ({count:,})." if count else "Nobody at present."
     body = "; ".join(facts)
     return " ".join(filter(None, [_state(axis, segment), f"{body}." if body else "", close]))
 
@@ -181,7 +173,7 @@ def interpret(axis: Axis, description: pd.DataFrame, row: int, said: list[tuple[
 def _ranked_keys(axis: Axis, segment: pd.Series, said: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Order the features of a segment: those of its name, then by distance from the population."""
     names = [f.name for f in axis.clustering_features if pd.notna(segment.get(f"z:{f.name}"))]
-    pairs = set(clock_pairs(names).values())
+    pairs = set(values.clock_pairs(names).values())
     paired = {name for pair in pairs for name in pair}
     keys = [*pairs, *((name,) for name in names if name not in paired)]
     rest = [key for key in keys if key not in said]
@@ -198,11 +190,11 @@ def _fact(axis: Axis, segment: pd.Series, key: tuple[str, ...], currency: str, i
     """Write one feature beside the population's; nothing for a clock angle that points nowhere."""
     customer = " customer:" if is_first else ""
     if len(key) == 2:
-        hours = [mean_hour(segment, stat, key) for stat in ("centre", "population")]
+        hours = [values.mean_hour(segment, stat, key) for stat in ("centre", "population")]
         if pd.isna(hours[0]):
             return []
-        other = f" (average{customer} {format_hour(hours[1])})" if pd.notna(hours[1]) else ""
-        return [_opening("Average time of day", is_first) + f": {format_hour(hours[0])}{other}"]
+        other = f" (average{customer} {values.format_hour(hours[1])})" if pd.notna(hours[1]) else ""
+        return [_opening("Average time of day", is_first) + f": {values.format_hour(hours[0])}{other}"]
     feature = axis.feature(key[0])
     skewed = feature.transform in SKEWED
     kind, lead = ("typical", "typically ") if skewed else ("average", "")
@@ -217,9 +209,9 @@ def _fact(axis: Axis, segment: pd.Series, key: tuple[str, ...], currency: str, i
 
 def _quantity(feature: Feature, meaning: str, value: float, currency: str) -> str:
     """Write the value, without its unit where the meaning has named it."""
-    text = format_value(feature, value, currency)
+    text = values.format_value(feature, value, currency)
     named = feature.unit.split(" ")[0] in meaning.lower().split(" ")
-    return text.removesuffix(f" {feature.unit}").removesuffix(f" {singular(feature.unit)}") if named else text
+    return text.removesuffix(f" {feature.unit}").removesuffix(f" {values.singular(feature.unit)}") if named else text
 
 
 def _opening(meaning: str, is_first: bool) -> str:

@@ -19,20 +19,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from quimbi_assets.simulation import tables
 from quimbi_assets.simulation.baskets import fill_baskets
 from quimbi_assets.simulation.catalogue import Catalogue, build_catalogue
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import MAX_SHARE, SlowDown, draw_customers, plant_slow_down
 from quimbi_assets.simulation.orders import draw_orders
-from quimbi_assets.simulation.tables import (
-    Block,
-    TicketKeys,
-    items_table,
-    labels_table,
-    orders_table,
-    tickets_table,
-    with_ticket_keys,
-)
+from quimbi_assets.simulation.tables import Block, TicketKeys
 from quimbi_assets.simulation.tickets import draw_tickets
 
 BLOCK_CUSTOMERS = 4096
@@ -139,7 +132,7 @@ def _draw_blocks(
     def drawn() -> Iterator[Block]:
         for first in range(0, n_customers, BLOCK_CUSTOMERS):
             block = _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, currency, slow_down)
-            yield with_ticket_keys(block, ticket_keys)
+            yield tables.with_ticket_keys(block, ticket_keys)
             if progress is not None:
                 progress(min(first + BLOCK_CUSTOMERS, n_customers), n_customers)
 
@@ -167,22 +160,22 @@ def _draw_block(
     order_number[np.argsort(orders.utc_us, kind="stable")] = np.arange(len(orders))
     order_number += block * NUMBERS_PER_BLOCK
     ticket_number = block * NUMBERS_PER_BLOCK + np.arange(len(tickets))
-    tables = {
-        "orders": orders_table(order_number, customers, orders, baskets, currency),
-        "order_items": items_table(order_number, baskets, catalogue),
-        "support_tickets": tickets_table(ticket_number, customers, tickets, clock.end_us),
-        "labels": labels_table(customers, orders, tickets, slow_down is not None),
+    drawn = {
+        "orders": tables.orders_table(order_number, customers, orders, baskets, currency),
+        "order_items": tables.items_table(order_number, baskets, catalogue),
+        "support_tickets": tables.tickets_table(ticket_number, customers, tickets, clock.end_us),
+        "labels": tables.labels_table(customers, orders, tickets, slow_down is not None),
     }
     wanted = customers.number <= last_number
     if wanted.all():
-        return tables
+        return drawn
     rows = {
         "orders": wanted[orders.customer],
         "order_items": wanted[orders.customer[baskets.order]],
         "support_tickets": wanted[tickets.customer],
         "labels": wanted[~customers.is_guest],
     }
-    return {name: table.filter(pa.array(rows[name])) for name, table in tables.items()}
+    return {name: table.filter(pa.array(rows[name])) for name, table in drawn.items()}
 
 
 def _generator(seed: int, *stream: int) -> np.random.Generator:

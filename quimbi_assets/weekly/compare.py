@@ -20,21 +20,11 @@ from numpy.typing import NDArray
 
 from quimbi_assets.axis_table import AxisTable, Facts
 from quimbi_assets.history import SECONDS_PER_DAY, History
-from quimbi_assets.weekly import noise
+from quimbi_assets.weekly import noise, rescore
 from quimbi_assets.weekly.causes import ACTED, CORRECTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE, EARLIER_WEEKS, RECENT_WEEKS, Array, Ids, acceleration
 from quimbi_assets.weekly.notifications import decide_alerts
-from quimbi_assets.weekly.rescore import (
-    NOWHERE,
-    PART_ROWS,
-    Codes,
-    Flags,
-    Movement,
-    at_places,
-    movement_between,
-    moves_table,
-    to_ids,
-)
+from quimbi_assets.weekly.rescore import NOWHERE, PART_ROWS, Codes, Flags, Movement
 from quimbi_assets.weekly.snapshot import SnapshotFacts, WeekModels
 
 LEARNING_WEEKS = 26
@@ -132,7 +122,7 @@ class Comparison:
             ]
             for axis, codes in self.stable.items():
                 drift = moved.drift.get(axis, np.full(n, np.nan))[rows]
-                ids = pa.array(to_ids(codes[rows], moved.segments[axis]), pa.string())
+                ids = pa.array(rescore.to_ids(codes[rows], moved.segments[axis]), pa.string())
                 columns.append(pa.StructArray.from_arrays([pa.array(drift), ids], names=["drift", "stable_segment"]))
             yield pa.table(columns, schema=self.schema())
 
@@ -156,7 +146,7 @@ def compare_snapshots(
         then = older.facts_as(SnapshotFacts)
         facts = ComparisonFacts(now.week, then.week, (now.at - then.at).total_seconds() / SECONDS_PER_DAY)
         state = next((one for one in earlier if one.facts.week == then.week), None)
-    moved = movement_between(newer, older, None if state is None else state.table, models, history)
+    moved = rescore.movement_between(newer, older, None if state is None else state.table, models, history)
     compared = [one for one in earlier if one.facts.older is not None][-LEARNING_WEEKS:]
     weeks = noise.weeks_to_learn_from(compared, moved)
     lead = {axis: noise.learn_lead(weeks, axis) for axis in moved.drift}
@@ -191,7 +181,7 @@ def _accelerations(moved: Movement, days: float | None, earlier: Sequence[PastCo
         for week, place in zip(weeks, places, strict=True):
             then = week.drift_on(axis)
             speed = np.full(len(week.customers), np.nan) if then is None else then / (week.facts.days or np.nan)
-            speeds.append(at_places(speed, place, np.nan))
+            speeds.append(rescore.at_places(speed, place, np.nan))
         accelerations[axis] = acceleration([*speeds, drift / (days or np.nan)])
     return accelerations
 
@@ -217,11 +207,11 @@ def migrate(moved: Movement, lapsed_now: Flags, lead: Mapping[str, float]) -> tu
         stable[axis] = np.where(goes | (before == NOWHERE), now, before)
         drift = moved.drift[axis][goes] if axis in moved.drift else np.nan
         moves.append(
-            moves_table(
+            rescore.moves_table(
                 moved.customers[goes],
                 axis,
-                to_ids(before[goes], segments),
-                to_ids(now[goes], segments),
+                rescore.to_ids(before[goes], segments),
+                rescore.to_ids(now[goes], segments),
                 moved.cause[goes].astype(object),
                 drift,
             )
