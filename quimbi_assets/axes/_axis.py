@@ -152,6 +152,11 @@ class Axis:
         """Features that shape the segments."""
         return tuple(f for f in self.features if f.clusters)
 
+    @property
+    def reads_tickets(self) -> bool:
+        """Whether the question makes no sense without support tickets."""
+        return any(column.startswith("tickets.") for column in self.essential)
+
     def feature(self, name: str) -> Feature:
         """Return the declared feature of that name."""
         for candidate in self.features:

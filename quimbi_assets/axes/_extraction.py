@@ -47,7 +47,7 @@ def _discover() -> dict[str, Axis]:
 
 def _place(axis: Axis) -> tuple[str, bool, str]:
     """Axes that need tickets come last: where a store begins to send them, no other axis's place in a list moves."""
-    return axis.kind, any(column.startswith("tickets.") for column in axis.essential), axis.name
+    return axis.kind, axis.reads_tickets, axis.name
 
 
 AXES: dict[str, Axis] = _discover()

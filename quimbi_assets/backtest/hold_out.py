@@ -18,7 +18,7 @@ from quimbi_assets.backtest.baseline import Array
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 
-ABOUT_TICKETS = [axis.name for axis in AXES.values() if any(need.startswith("tickets.") for need in axis.essential)]
+ABOUT_TICKETS = [axis.name for axis in AXES.values() if axis.reads_tickets]
 """Axes whose hold-out is not over for those who ordered nothing in it."""
 
 

@@ -25,7 +25,6 @@ from quimbi_assets.errors import InactiveAxisError
 LEFT_OUT = "customers divide better without it"
 """Why a feature that passes the filter is not used."""
 MIN_FEATURES = 2
-"""Fewest features that make an axis."""
 
 Names = tuple[str, ...]
 Measure = Callable[[int, Names], list[Candidate]]

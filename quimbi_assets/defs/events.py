@@ -20,7 +20,6 @@ SHOWN = 20
 """Rows of a failed check shown in the UI."""
 
 StageEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult
-"""What the assets of a stage yield."""
 
 
 def inactive(

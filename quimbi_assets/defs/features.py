@@ -123,13 +123,9 @@ class _Look:
             status="active",
             as_of=str(measurement.at),
             not_recorded=", ".join(measurement.unrecorded.get(axis.name, [])) or "nothing",
-            wrote_but_never_ordered=measurement.history.n_writers_without_order if _reads_tickets(axis) else None,
+            wrote_but_never_ordered=measurement.history.n_writers_without_order if axis.reads_tickets else None,
             features=table,
         )
-
-
-def _reads_tickets(axis: Axis) -> bool:
-    return any(need.startswith("tickets.") for need in axis.essential)
 
 
 def _written(

@@ -11,12 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, feature_frame
-from quimbi_assets.axis_table import AxisTable, TableFacts, TableWriter
-from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.axis_table import TableFacts, TableWriter
 from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
-from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
+from quimbi_assets.profiles.scores import N_ORDERS, AxisScores, score_axis, scores_schema, scores_to_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
@@ -66,21 +65,16 @@ def memberships(
             yield from inactive(tables, key, store_id, why, [CHECK])
             continue
         model, version = serving[name].model, serving[name].version
-        ids = tuple(model.segment_ids_)
+        ids, wanted = tuple(model.segment_ids_), {"customer_id", N_ORDERS, *model.features_}
         scored_facts = TableFacts(source.at, fitted[name].status, None, source.recorded, source.run_id, version, ids)
         look = _Look(ids)
         with TableWriter(tables.place(key, store_id), scores_schema(len(ids)), scored_facts) as writer:
-            for scores in _scored(model, measured):
+            for batch in measured.batches([column for column in measured.schema.names if column in wanted]):
+                scores = score_axis(model, feature_frame(batch))
                 writer.write(scores_to_table(scores))
                 look.at(scores)
         yield dg.MaterializeResult(asset_key=key, metadata=look.metadata(version))
         yield look.check(key)
-
-
-def _scored(model: AxisModel, measured: AxisTable) -> Iterator[AxisScores]:
-    columns = [name for name in measured.schema.names if name in {"customer_id", "n_orders", *model.features_}]
-    for batch in measured.batches(columns):
-        yield score_axis(model, feature_frame(batch))
 
 
 class _Look:

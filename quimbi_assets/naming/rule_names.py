@@ -70,7 +70,8 @@ def _settle(drafts: Drafts, descriptors: list[list[Descriptor]], axis: Axis, des
         level_words,
         lambda group: _add_feature(group, descriptors),
         lambda group: [value_range(draft, group, axis, description) for draft in group],
-        _add_number,
+        # Segments of identical numbers: their position is all that is left.
+        lambda group: [replace(draft, suffix=f"group_{draft.row + 1}") for draft in group],
     )
     for resolver in resolvers:
         for group in list(_clashes(drafts)):
@@ -141,11 +142,6 @@ def _with_feature(draft: Draft, key: tuple[str, ...], descriptors: list[Descript
         if descriptor.features == key and draft.admits(descriptor) and len(draft.descriptors) < MOST_ADJECTIVES:
             return replace(draft, descriptors=(*draft.descriptors, descriptor))
     return draft
-
-
-def _add_number(group: Drafts) -> Drafts:
-    """Tell segments of identical numbers apart by their position, which is all that is left."""
-    return [replace(draft, suffix=f"group_{draft.row + 1}") for draft in group]
 
 
 def interpret(axis: Axis, description: pd.DataFrame, row: int, said: list[tuple[str, ...]], currency: str = "") -> str:

@@ -97,41 +97,25 @@ def state_codes() -> dict[str, Ints]:
 
 
 # What the states do. One entry a state, in the order of STATES.
-GAP_DAYS = np.array([21.0, 100.0, 32.0])
-"""Typical days between orders, by purchase_frequency."""
-GAP_VARIATION = np.array([0.15, 0.75, 0.35])
-"""Coefficient of variation of the gaps, by purchase_frequency."""
-BASE_PRICE = np.array([10.0, 150.0])
-"""Typical unit price in the catalogue's price tiers."""
-TIER = np.array([0, 0, 1])
-"""Price tier bought from, by purchase_value."""
-GROWTH_ORDERS = 3
-"""Orders after which the growing buy more units."""
+GAP_DAYS = np.array([21.0, 100.0, 32.0])  # typical days between orders, by purchase_frequency
+GAP_VARIATION = np.array([0.15, 0.75, 0.35])  # coefficient of variation of the gaps, by purchase_frequency
+BASE_PRICE = np.array([10.0, 150.0])  # typical unit price in the catalogue's price tiers
+TIER = np.array([0, 0, 1])  # price tier bought from, by purchase_value
+GROWTH_ORDERS = 3  # orders after which the growing buy more units
 GROWTH_UNITS = np.array([[1, 1, 1], [1, 4, 14], [1, 1, 1]])
 """Units bought in place of one in the first, second and any later run of `GROWTH_ORDERS`, by purchase_value."""
-DISCOUNT_RATE = np.array([0.0, 0.5, 0.97])
-"""Share of orders with a discount, by price_sensitivity."""
+DISCOUNT_RATE = np.array([0.0, 0.5, 0.97])  # share of orders with a discount, by price_sensitivity
 DISCOUNT_DEPTH = np.array([0.10, 0.15, 0.30])
 """Typical discount on a discounted order, share of its gross value, by price_sensitivity."""
-WEEKEND_RATE = np.array([0.06, 0.95, 0.03])
-"""Share of orders on a Saturday or Sunday, by purchase_cadence."""
-HOUR_OF_DAY = np.array([20.5, 13.2, 10.5])
-"""Typical store-local hour, by purchase_cadence."""
-HOUR_SPREAD = np.array([1.1, 2.2, 0.8])
-"""Standard deviation of the hour, by purchase_cadence."""
-RETURN_RATE = np.array([0.0, 0.27, 0.75])
-"""Share of orders with a refund, by return_behavior."""
-RETURNED_LINES = np.array([0.0, 0.0, 0.1])
-"""Share of further lines sent back beside the first one, by return_behavior."""
-TICKET_RATE = np.array([0.2, 0.6, 0.45])
-"""Tickets an order, by support_history."""
-FIRST_RESPONSE_HOURS = np.array([4.0, 1.0, 16.0])
-"""Typical hours to the first reply, by support_history."""
-RESOLUTION_HOURS = np.array([24.0, 4.0, 60.0])
-"""Typical hours from first reply to resolution, by support_history."""
-REOPENED = np.array([0.08, 0.15, 0.9])
-"""Mean number of times a ticket is reopened, by support_history."""
-SATISFACTION = np.array([4.0, 4.6, 2.3])
-"""Typical rating 1-5, by support_history."""
+WEEKEND_RATE = np.array([0.06, 0.95, 0.03])  # share of orders on a Saturday or Sunday, by purchase_cadence
+HOUR_OF_DAY = np.array([20.5, 13.2, 10.5])  # typical store-local hour, by purchase_cadence
+HOUR_SPREAD = np.array([1.1, 2.2, 0.8])  # standard deviation of the hour, by purchase_cadence
+RETURN_RATE = np.array([0.0, 0.27, 0.75])  # share of orders with a refund, by return_behavior
+RETURNED_LINES = np.array([0.0, 0.0, 0.1])  # share of further lines sent back beside the first one, by return_behavior
+TICKET_RATE = np.array([0.2, 0.6, 0.45])  # tickets an order, by support_history
+FIRST_RESPONSE_HOURS = np.array([4.0, 1.0, 16.0])  # typical hours to the first reply, by support_history
+RESOLUTION_HOURS = np.array([24.0, 4.0, 60.0])  # typical hours from first reply to resolution, by support_history
+REOPENED = np.array([0.08, 0.15, 0.9])  # mean number of times a ticket is reopened, by support_history
+SATISFACTION = np.array([4.0, 4.6, 2.3])  # typical rating 1-5, by support_history
 TOPIC_SHARES = np.array([[0.05, 0.75, 0.15, 0.05], [0.85, 0.10, 0.04, 0.01], [0.03, 0.12, 0.25, 0.60]])
 """Share of tickets about a product, a delivery, a return, and of complaints, by support_history."""

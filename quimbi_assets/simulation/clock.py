@@ -13,7 +13,6 @@ import pandas as pd
 from quimbi_assets.simulation.archetypes import Flags, Floats, Ints
 
 DAY_US = 86_400_000_000
-"""Microseconds in a day."""
 
 MONTH_WEIGHT = np.array([0.85, 0.80, 0.90, 0.92, 0.98, 0.95, 0.90, 0.90, 0.95, 1.00, 1.45, 1.75])
 """Relative demand, January to December. Assumption: a gift-season retailer."""

@@ -19,7 +19,6 @@ from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, Loa
 from quimbi_assets.resources.mlflow.runs import Tracking
 
 BACKTEST, NAMING = "backtest", "segment names"
-"""Names of the runs."""
 BACKTEST_FIGURES = ("segments", "memberships", "rfm", "difference", "low", "high", "memberships_difference")
 
 
