@@ -42,11 +42,9 @@ GROUPS: tuple[tuple[str, ...], ...] = (
 
 MIN_ORDERS: dict[str, int] = dict.fromkeys(STATES, 5) | {"purchase_value": 6}
 """Valid orders from which a customer shows the planted state; below it the label is null."""
-MIN_TICKETS = 2
-"""Tickets from which a customer shows the planted ``support_history``."""
+MIN_TICKETS = 2  # tickets from which a customer shows the planted ``support_history``
 
-BORROWED_RATE = 0.10
-"""Probability that a repeat customer takes one group of states from another archetype."""
+BORROWED_RATE = 0.10  # probability that a repeat customer takes one group of states from another archetype
 
 
 @dataclass(frozen=True)

@@ -18,18 +18,15 @@ from quimbi_assets.simulation.orders import Orders, times_before
 LINES_UP_TO = np.array([0.08, 0.55, 0.88, 0.98])
 """Share of orders with at most one, two, three and four lines; the rest has five."""
 N_FAVOURITES = 5
-N_HOMES = 3
-"""Categories that the focused (the first two) and the selective (all) keep to."""
+N_HOMES = 3  # categories that the focused (the first two) and the selective (all) keep to
 HOME_SHARES = np.array([[0.8, 0.2, 0.0], [0.34, 0.33, 0.33]])
 """Share of lines in each of them, for the focused and the selective; favourites come on top."""
 FAVOURITE_HOMES = np.array([[0, 0, 0, 0, 1], [0, 1, 2, 0, 1], [0, 1, 2, 0, 1]])
 """Which of them each of the five favourites is from, by category_exploration."""
 FAVOURITE_RATE = np.array([0.995, 0.4, 0.0])
 """Share of lines taken by favourites, by repurchase_behavior; the rest is never bought twice."""
-FIRST_FAVOURITE_RATE = 0.95
-"""Share of orders of the habitual that start with their first favourite."""
-N_ROTATING = 4
-"""Favourites of the rotating."""
+FIRST_FAVOURITE_RATE = 0.95  # share of orders of the habitual that start with their first favourite
+N_ROTATING = 4  # favourites of the rotating
 
 
 @dataclass(frozen=True)

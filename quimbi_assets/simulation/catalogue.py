@@ -26,11 +26,9 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 """Categories, most popular first, each with its product types."""
 PRODUCT_TYPES = tuple(name for types in CATEGORIES.values() for name in types)
 
-PRODUCTS_PER_POOL = 84
-"""Products of one category and price tier; 12 x 2 x 84 = 2,016 in all."""
+PRODUCTS_PER_POOL = 84  # products of one category and price tier; 12 x 2 x 84 = 2,016 in all
 N_TIERS = len(BASE_PRICE)
-POPULARITY_EXPONENT = 1.0
-"""Zipf exponent of popularity within a pool."""
+POPULARITY_EXPONENT = 1.0  # Zipf exponent of popularity within a pool
 
 
 @dataclass(frozen=True)

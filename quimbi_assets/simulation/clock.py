@@ -19,8 +19,7 @@ MONTH_WEIGHT = np.array([0.85, 0.80, 0.90, 0.92, 0.98, 0.95, 0.90, 0.90, 0.95, 1
 
 WEEKDAYS_UP_TO = np.array([0.25, 0.45, 0.63, 0.80])
 """Share of weekday orders up to Monday, Tuesday, Wednesday and Thursday."""
-SATURDAY_SHARE = 0.45
-"""Share of weekend orders on the Saturday."""
+SATURDAY_SHARE = 0.45  # share of weekend orders on the Saturday
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,13 @@ import numpy as np
 from quimbi_assets.simulation import archetypes
 from quimbi_assets.simulation.archetypes import Flags, Floats, Ints
 
-GUEST_RATE = 0.06
-"""Guest buyers (one order, no customer id) per identified customer: about 1 % of all orders."""
-SMALL_ONCE_RATE = 0.5
-"""Share of one-time buyers whose only basket is small, whomever they resemble otherwise."""
+GUEST_RATE = 0.06  # guest buyers (one order, no customer id) per identified customer: about 1 % of all orders
+SMALL_ONCE_RATE = 0.5  # share of one-time buyers whose only basket is small, whomever they resemble otherwise
 ONE_TIME = next(i for i, a in enumerate(archetypes.ARCHETYPES) if not a.states)
-BRISK_GAP_DAYS = 5.0
-"""Typical days between orders of the brisk."""
-SLOWER = 6.0
-"""How many times as long the gaps of those who slow down become."""
-KNOWN_DAYS = (90.0, 300.0)
-"""Days before the date from which the brisk have been customers."""
-MAX_SHARE = 0.25
-"""Of identified customers who slow down."""
+BRISK_GAP_DAYS = 5.0  # typical days between orders of the brisk
+SLOWER = 6.0  # how many times as long the gaps of those who slow down become
+KNOWN_DAYS = (90.0, 300.0)  # days before the date from which the brisk have been customers
+MAX_SHARE = 0.25  # of identified customers who slow down
 
 
 @dataclass(frozen=True)

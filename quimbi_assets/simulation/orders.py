@@ -16,10 +16,8 @@ from quimbi_assets.simulation.customers import ONE_TIME, SLOWER, Customers, phas
 
 SOURCES = ("web", "pos", "draft_order", "other")
 STATUSES = ("paid", "cancelled", "test")
-MAX_ORDERS = 150
-"""Orders of one customer at most."""
-STRAY_CHANNEL_RATE = 0.02
-"""Share of orders of one-channel customers that come through another one."""
+MAX_ORDERS = 150  # orders of one customer at most
+STRAY_CHANNEL_RATE = 0.02  # share of orders of one-channel customers that come through another one
 
 
 @dataclass(frozen=True)

@@ -30,21 +30,16 @@ from quimbi_assets.simulation.tickets import draw_tickets
 
 BLOCK_CUSTOMERS = 4096
 """Customers drawn together. Part of what a seed means: changing it changes every simulated store."""
-NUMBERS_PER_BLOCK = 1_000_000
-"""Order numbers reserved for a block, more than it can use."""
-MAX_CUSTOMERS = 9_999_999
-"""Customer ids have seven digits."""
+NUMBERS_PER_BLOCK = 1_000_000  # order numbers reserved for a block, more than it can use
+MAX_CUSTOMERS = 9_999_999  # customer ids have seven digits
 
-PLANTED = 1
-"""Stream, beside a block's own, of what is planted on request."""
-SUPPORT = 2
-"""Stream of its tickets: whatever they come to hold, orders stay what they are."""
+PLANTED = 1  # stream, beside a block's own, of what is planted on request
+SUPPORT = 2  # stream of its tickets: whatever they come to hold, orders stay what they are
 
 Progress = Callable[[int, int], None]
 """Called with customers done and customers wanted."""
 
-BLOCKS_PER_ROW_GROUP = 8
-"""Blocks written at once, about 200,000 orders and 500,000 lines."""
+BLOCKS_PER_ROW_GROUP = 8  # blocks written at once, about 200,000 orders and 500,000 lines
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,8 @@ TicketKeys = Literal["customer_id", "email", "helpdesk"]
 """How tickets name their customer: by the shop's id; by e-mail alone; by the helpdesk's own id beside the e-mail."""
 FIRST_NAMES = pa.array(["ann", "ben", "carla", "david", "emma", "farid", "greta", "hugo", "ines", "jonas", "kim"])
 LAST_NAMES = pa.array(["adams", "baker", "costa", "dietrich", "evans", "fischer", "garcia"])
-HELPDESK_NUMBERS = 90_000_000
-"""The helpdesk counts its customers down from here."""
-SHOUTED_EVERY = 5
-"""One ticket in so many has its e-mail in capitals, as some people type it."""
+HELPDESK_NUMBERS = 90_000_000  # the helpdesk counts its customers down from here
+SHOUTED_EVERY = 5  # one ticket in so many has its e-mail in capitals, as some people type it
 
 
 def number_ids(prefix: str, numbers: Ints, width: int) -> pa.StringArray:

@@ -29,10 +29,8 @@ CHANNEL_SHARES = np.array([[0.1, 0.0, 0.9], [0.1, 0.9, 0.0], [0.9, 0.1, 0.0], [0
 """Share of ticket channels, by communication_preference."""
 PRIORITY_SHARES = np.array([[0.3, 0.6, 0.1, 0.0], [0.5, 0.5, 0.0, 0.0], [0.0, 0.4, 0.4, 0.2]])
 """Share of priorities, by support_history."""
-TAGGED_RATE = 0.8
-"""Share of tickets that somebody tagged; of the others only the subject tells the topic."""
-RATED_RATE = 0.7
-"""Share of resolved tickets that are rated."""
+TAGGED_RATE = 0.8  # share of tickets that somebody tagged; of the others only the subject tells the topic
+RATED_RATE = 0.7  # share of resolved tickets that are rated
 TOPIC_STEP, CHANNEL_STEP = 0.6180339887, 0.4142135624
 """Irrational steps of the sequences that topics and channels of a customer's tickets follow (``customers.phase``)."""
 
