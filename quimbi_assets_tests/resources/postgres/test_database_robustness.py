@@ -17,6 +17,8 @@ from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.server.embedded import start_server, stop_server
 from quimbi_assets.resources.postgres.server.files import postmaster_pid, recorded_socket_dir
 
+pytestmark = pytest.mark.xdist_group("robustness")
+
 USER = """
 import sys
 from pathlib import Path
