@@ -12,6 +12,8 @@ from dagster import AssetKey
 from upath import UPath
 
 from quimbi_assets.axis_table import TableFacts
+from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.running import materialize
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.canonical import canonical_tables
 from quimbi_assets.resources.parquet_io import RAW, ParquetTables, parquet_tables
@@ -106,6 +108,8 @@ def test_storage_that_cannot_be_is_called_by_the_setting_that_names_it(tmp_path,
         BadInputError, match=r"cannot create .*/file/storage: .*; point QUIMBI_STORAGE_URL at a directory"
     ):
         parquet_tables()
+    with pytest.raises(BadInputError, match="point QUIMBI_STORAGE_URL"):  # before Dagster, which would wrap it
+        materialize(None, "s", "store", Steps(None, "s"))
 
 
 def test_a_process_that_ends_right_after_reading_ends_well(frame, tables):
