@@ -139,8 +139,8 @@ def republish(lock: "RunLock", store_id: str, axis_name: str, progress: Steps, *
 def _selection(axes: Sequence[str] | None) -> Any:
     if axes is None:
         return None
-    from quimbi_assets.defs.partitions import AXIS_STAGES, HISTORY, PROFILES_KEY, axis_key
-    from quimbi_assets.resources.parquet_io import CHURN_KEY, REFERENCE_KEY
+    from quimbi_assets.defs.partitions import AXIS_STAGES, CHURN_KEY, HISTORY, PROFILES_KEY, axis_key
+    from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 
     chosen = [axis_key(stage, name) for stage in AXIS_STAGES for name in axes]
     return [*HISTORY, REFERENCE_KEY, *chosen, CHURN_KEY, PROFILES_KEY]

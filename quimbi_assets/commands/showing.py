@@ -37,14 +37,16 @@ def segments_of(store_id: str) -> dict[str, Any]:
 
 def churn_of(store_id: str) -> str:
     """Say which churn model serves a store and how it did on unseen history, or why there is none."""
-    from quimbi_assets.axis_table import WEAK
-    from quimbi_assets.resources.parquet_io import CHURN_KEY, parquet_tables
+    from quimbi_assets.axis_table import INACTIVE, WEAK
+    from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
+    from quimbi_assets.resources.postgres.tables.publications import read_publication
 
-    table = parquet_tables().table(CHURN_KEY, store_id)
-    if table is None or table.facts.inactive_reason is not None:
-        return f"inactive: {'not computed yet' if table is None else table.facts.reason}"
-    (row,) = table.read().to_pylist()
-    weak = f"weak ({table.facts.reason}), " if table.facts.status == WEAK else ""
+    with open_database().snapshot() as now:
+        published = read_publication(now, store_id)
+        fit = read_churn_fit(now, store_id, published and published.as_of)
+    if fit is None or fit.status == INACTIVE:
+        return f"inactive: {'not computed yet' if fit is None else fit.reason}"
+    row, weak = fit.figures, f"weak ({fit.reason}), " if fit.status == WEAK else ""
     alone = row["serves"] == "silence"
     serves = "days since the last order alone serve" if alone else f"a model of {row['serves']} serves"
     days, times = row["horizon_days"], f"{int(row['windows_tested'])} times " if row["windows_tested"] > 1 else ""

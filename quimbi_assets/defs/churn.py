@@ -8,21 +8,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
-from quimbi_assets.axis_table import ACTIVE, WEAK, TableFacts
+from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.churn.evaluation import Evaluation, draw_calibration
 from quimbi_assets.churn.training import MOST_CUSTOMERS, ChurnFit, train_churn
-from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
-from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
+from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
+from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_churn
-from quimbi_assets.resources.parquet_io import CHURN_KEY, ParquetTables
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.churn_fits import ChurnFitRecord, write_churn_fit
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 
 CHECK = "risk_is_calibrated"
@@ -49,7 +49,7 @@ class ChurnOptions(dg.Config):
     group_name="churn",
     op_tags=LATER,
     owners=OWNERS,
-    kinds={"scikitlearn", "mlflow"},
+    kinds={"scikitlearn", "mlflow", "postgres"},
     check_specs=[dg.AssetCheckSpec(CHECK, asset=CHURN_KEY)],
     description="Who is about to stay away: learnt from the store's own past, tested on its last stretches beside days "
     "since the last order alone, which serve instead where they tell better. Registered in MLflow as "
@@ -73,8 +73,8 @@ def churn_model(
     try:
         fit = train_churn(history, most_customers=config.most_customers, random_state=config.random_state)
     except InsufficientHistoryError as why:
-        no_model = TableFacts.inactive(str(why), at=end, run_id=context.run_id)
-        yield from inactive(tables, CHURN_KEY, store_id, no_model, [CHECK])
+        write_churn_fit(database, store_id, ChurnFitRecord(end, context.run_id, INACTIVE, str(why)))
+        yield from inactive_events(CHURN_KEY, str(why), [CHECK])
         return
     picture = draw_calibration(fit.evaluation)
     mlflow, tags = tracking.tracking(), {"dagster_run_id": context.run_id}
@@ -82,8 +82,7 @@ def churn_model(
     choose_versions(database, store_id, {CHURN: logged.choice()})
     summary, evaluation = _summary(fit, logged), fit.evaluation
     status = WEAK if evaluation.weak_reason else ACTIVE
-    at_fit = TableFacts(end, status, evaluation.weak_reason, run_id=context.run_id, model_version=logged.version)
-    tables.write(CHURN_KEY, store_id, pd.DataFrame([summary]), at_fit)
+    write_churn_fit(database, store_id, ChurnFitRecord(end, context.run_id, status, evaluation.weak_reason, summary))
     url = mlflow.run_url(logged.run_id)
     figures = {"status": status, "reason": evaluation.weak_reason, **summary}
     metadata = facts(**figures, mlflow_run=url, test_windows=evaluation.by_hold_out, calibration=picture)
@@ -92,7 +91,7 @@ def churn_model(
 
 
 def _summary(fit: ChurnFit, logged: LoadedModel) -> dict[str, Any]:
-    """Say which model serves and what the test found: the one row of the asset's table."""
+    """Say which model serves and what the test found."""
     evaluation = fit.evaluation
     return {
         "serves": evaluation.serves,

@@ -16,10 +16,19 @@ import pyarrow as pa
 from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import INACTIVE, AxisTable, side_by_side
 from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, rule_check
-from quimbi_assets.defs.partitions import AXIS_STAGES, CHANGED_AT, HISTORY, OWNERS, PROFILES_KEY, STORES, axis_key
+from quimbi_assets.defs.partitions import (
+    AXIS_STAGES,
+    CHANGED_AT,
+    CHURN_KEY,
+    HISTORY,
+    OWNERS,
+    PROFILES_KEY,
+    STORES,
+    axis_key,
+)
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
-from quimbi_assets.instants import Instant, zoned
+from quimbi_assets.instants import zoned
 from quimbi_assets.profiles.alignment import AlignedAxes, align
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
@@ -27,8 +36,8 @@ from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, ProfileContext, prof
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import scores_from_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
-from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
-from quimbi_assets.resources.parquet_io import CHURN_KEY, ParquetTables
+from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication, publish_reasons, read_lineages
 from quimbi_assets.resources.postgres.tables.segments import read_archetypes
@@ -74,7 +83,7 @@ def customer_profiles(
     sample = aligned.sampled_scores(one.model for one in serving.values())
     choice = choose_archetypes(sample, kept_archetypes(before), aligned.not_weak)
     profile_context = aligned.context(store_id, choice.kept, history.store.currency or "")
-    churn = _serving_churn(tables, database, registry, store_id, aligned.at)
+    churn = churn_model(database, registry, store_id, aligned.at)
     batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), churn), choice)
 
     archetypes = cache(  # once everybody is assembled
@@ -149,16 +158,6 @@ def _batches(
         their_history = history.between(customers[0], customers[-1])
         risks = churn_risks(model, their_history, customers, version=version, currency=context.currency)
         yield from profile_batches(scores, frames, context, risks)
-
-
-def _serving_churn(
-    tables: ParquetTables, database: Database, registry: ModelRegistry, store_id: str, at: Instant
-) -> LoadedModel | str:
-    """Return the churn model that is to serve as of an instant, or why there is none."""
-    summary = tables.table(CHURN_KEY, store_id)
-    if summary is not None and summary.facts.inactive_reason and summary.facts.at == at:
-        return summary.facts.inactive_reason
-    return churn_model(database, registry, store_id, str(at))
 
 
 class _Checked:

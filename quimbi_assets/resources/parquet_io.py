@@ -28,7 +28,6 @@ RAW: Mapping[str, AssetKey] = {
 }
 """Assets that hold a store's history, by the name of its table."""
 REFERENCE_KEY = AssetKey(["features", "store_reference"])
-CHURN_KEY = AssetKey(["churn", "model"])
 EXTENSION = ".parquet"
 
 

@@ -10,17 +10,15 @@ import pandas as pd
 from dagster import AssetKey
 
 from quimbi_assets.axes import Features, StoreReference, measure
-from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
-from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.assemble import Profiler
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks
 from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
-from quimbi_assets.resources.parquet_io import CHURN_KEY, REFERENCE_KEY, parquet_tables
+from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.segments import read_archetypes, read_segments
@@ -98,7 +96,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
     store = measured.store or store  # what a load changed since is not in the published profiles
     reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
     loaded = MlflowTracking().tracking().registry.load_versions(store_id, published.model_versions)
-    churn = loaded.pop(CHURN, None) or _why_no_churn(tables.table(CHURN_KEY, store_id), store_id, published.as_of)
+    churn = loaded.pop(CHURN, None) or no_churn_model(database, store_id, published.as_of)
     profiler = Profiler(
         {name: one.model for name, one in loaded.items()},
         {str(name): frame for name, frame in segments.groupby("axis_name")},
@@ -111,8 +109,3 @@ def open_profiler(store_id: str) -> StoreProfiler:
     )
     names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
     return StoreProfiler(store, profiler, reference, measured.recorded, published.as_of, churn, names)
-
-
-def _why_no_churn(summary: AxisTable | None, store_id: str, at: Instant) -> str:
-    """Say why no churn model serves, in the words of the fit that was tried as of that instant."""
-    return (summary and summary.facts.at == at and summary.facts.inactive_reason) or no_churn_model(store_id, str(at))

@@ -12,15 +12,18 @@ from datetime import date
 import pandas as pd
 
 from quimbi_assets.axes import AXES, StoreReference, fit_reference
+from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.churn.evaluation import draw_calibration
 from quimbi_assets.churn.training import train_churn
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
+from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
 from quimbi_assets.resources.mlflow.reports import log_churn
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
 from quimbi_assets.resources.postgres.tables.history import read_versions
 from quimbi_assets.resources.postgres.tables.promotions import keep_for_past, mark_echoed, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run
@@ -64,17 +67,25 @@ def models_chosen(
     return registry.load_versions(store_id, {axis: v for axis, v in chosen.items() if axis in wanted})
 
 
-def churn_model(database: Database, registry: ModelRegistry, store_id: str, as_of: str) -> LoadedModel | str:
-    """Load the churn model that is to serve as of an instant (naive UTC), or say why there is none."""
-    promotions = read_promotions(database, store_id)
-    versions = promotions.predecessors({CHURN: as_of}, to_serve=True)
-    found = registry.load_versions(store_id, versions).get(CHURN)
-    return found or no_churn_model(store_id, as_of)
+def churn_model(database: Database, registry: ModelRegistry, store_id: str, as_of: Instant) -> LoadedModel | str:
+    """Load the churn model that is to serve as of an instant, or say why there is none."""
+    if reason := _untrainable(database, store_id, as_of):
+        return reason
+    versions = read_promotions(database, store_id).predecessors({CHURN: as_of}, to_serve=True)
+    serving = registry.load_versions(store_id, versions).get(CHURN)
+    return serving or no_churn_model(database, store_id, as_of)
 
 
-def no_churn_model(store_id: str, as_of: str) -> str:
-    """Say that no churn model knows a store up to an instant."""
-    return f"no churn model was fitted on data up to {as_of}; quimbi run --store-id {store_id} fits one"
+def no_churn_model(database: Database, store_id: str, as_of: Instant) -> str:
+    """Say why no churn model knows a store up to an instant."""
+    unknown = f"no churn model was fitted on data up to {as_of}; quimbi run --store-id {store_id} fits one"
+    return _untrainable(database, store_id, as_of) or unknown
+
+
+def _untrainable(database: Database, store_id: str, as_of: Instant) -> str | None:
+    """Return why a fit as of an instant gave no model; None where it did, or none was tried."""
+    fit = read_churn_fit(database, store_id, as_of)
+    return fit.reason if fit and fit.at == as_of and fit.status == INACTIVE else None
 
 
 def models_of_week(

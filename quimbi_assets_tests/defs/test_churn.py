@@ -8,11 +8,14 @@ import pytest
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import churn_of
+from quimbi_assets.defs.partitions import CHURN_KEY
+from quimbi_assets.instants import Instant
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.registry import CHURN
-from quimbi_assets.resources.parquet_io import CHURN_KEY, parquet_tables
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.profiling import open_profiler
 from quimbi_assets.resources.publishing import churn_model
@@ -37,8 +40,8 @@ def published(database, store_id):
         return pd.DataFrame(cursor.fetchall(), columns=columns.split(", ")).set_index("customer_id")
 
 
-def summary(store_id):
-    return parquet_tables().required(CHURN_KEY, store_id).read().to_pandas()
+def figures(database, store_id):
+    return read_churn_fit(database, store_id).figures
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def whole(database, folder):
 
 
 def test_every_profile_has_a_risk_its_drivers_and_the_version(database, whole):
-    row = summary(whole).iloc[0]
+    row = figures(database, whole)
     found = published(database, whole)
     assert found["churn_risk_score"].between(0, 1).all()
     assert found["churn_risk_score"].nunique() > 100
@@ -80,8 +83,8 @@ def test_every_profile_has_a_risk_its_drivers_and_the_version(database, whole):
     assert "serves" in churn_of(whole) or "serve;" in churn_of(whole)
 
 
-def test_mlflow_and_the_ui_hold_the_test_and_its_picture(whole):
-    row = summary(whole).iloc[0]
+def test_mlflow_and_the_ui_hold_the_test_and_its_picture(database, whole):
+    row = figures(database, whole)
     tracking = MlflowTracking().tracking()
     logged = tracking.client.get_run(row["mlflow_run_id"])
     assert logged.data.metrics["model.auc"] == pytest.approx(row["auc_of_chosen"])
@@ -132,11 +135,11 @@ def test_a_young_store_has_profiles_and_a_reason(database, folder):
     assert len(reasons) == 1
     (reason,) = reasons
     assert "days of orders, fewer than the 70" in reason or "no customer has ordered twice" in reason
-    assert summary("churn_young").empty
+    assert not figures(database, "churn_young")
     assert churn_of("churn_young") == f"inactive: {reason}"
     profiler = open_profiler("churn_young")
     assert profiler.churn == reason
 
 
 def test_no_model_of_a_later_time_serves_the_past(database, whole):
-    assert isinstance(churn_model(database, MlflowTracking().tracking().registry, whole, "2023-06-01 00:00:00"), str)
+    assert isinstance(churn_model(database, MlflowTracking().tracking().registry, whole, Instant("2023-06-01")), str)

@@ -4,21 +4,19 @@ import copy
 from contextlib import contextmanager
 
 import pandas as pd
-import pyarrow as pa
 import pytest
-from upath import UPath
 
-from quimbi_assets.axis_table import AxisTable, TableFacts, write_table
+from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.assemble import Profiler
 from quimbi_assets.resources.mlflow.records import input_example, version_facts
 from quimbi_assets.resources.mlflow.registry import PASSED, registered_name
 from quimbi_assets.resources.mlflow.runs import Run, Tracking
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.churn_fits import ChurnFitRecord, read_churn_fit, write_churn_fit
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import read_lineages, read_publication
 from quimbi_assets.resources.postgres.tables.segments import read_segments
-from quimbi_assets.resources.profiling import _why_no_churn
 from quimbi_assets.resources.publishing import (
     churn_model,
     follow,
@@ -270,13 +268,17 @@ def test_models_of_the_past_score_the_past_and_change_nothing_else(shop):
 
 
 def test_why_there_is_no_churn_model(shop):
-    said = churn_model(shop.database, shop.registry, shop.store_id, AS_OF)
-    assert said == no_churn_model(shop.store_id, AS_OF)
+    said = churn_model(shop.database, shop.registry, shop.store_id, Instant(AS_OF))
+    assert said == no_churn_model(shop.database, shop.store_id, Instant(AS_OF))
     assert f"quimbi run --store-id {shop.store_id} fits one" in said
 
 
-def test_a_profiler_does_not_take_another_instants_reason(tmp_path):
-    then, place = Instant("2025-02-01"), UPath(tmp_path) / "churn.parquet"
-    write_table(place, [pa.table({"n": [1]})], TableFacts.inactive("too young", at=then))
-    assert _why_no_churn(AxisTable(place), "s", then) == "too young"
-    assert _why_no_churn(AxisTable(place), "s", Instant("2025-03-01")) == no_churn_model("s", "2025-03-01 00:00:00")
+def test_the_reason_is_that_of_the_fit_as_of_the_instant(shop):
+    then, later = Instant("2025-02-01"), Instant("2025-03-01")
+    for reason in ("not known", "too young"):  # a fit takes the place of one as of the same instant
+        write_churn_fit(shop.database, shop.store_id, ChurnFitRecord(then, "a run", INACTIVE, reason))
+    for why in (no_churn_model, lambda *where: churn_model(where[0], shop.registry, *where[1:])):
+        assert why(shop.database, shop.store_id, then) == "too young"
+        assert "no churn model was fitted" in why(shop.database, shop.store_id, later)
+    assert read_churn_fit(shop.database, shop.store_id, later) == ChurnFitRecord(then, "a run", INACTIVE, "too young")
+    assert read_churn_fit(shop.database, shop.store_id, Instant("2025-01-01")) is None
