@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -19,7 +18,6 @@ from quimbi_assets.parquet_files import small_table
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-    from fsspec import AbstractFileSystem
     from upath import UPath
 
 INTERRUPTED = "Query interrupted"
@@ -56,32 +54,6 @@ class SpreadingEngine(Engine, Protocol):
         """Write the rows of ``sql``, however many, as Parquet files that, by name, are in its order."""
 
 
-@dataclass(frozen=True)
-class _Database:
-    connection: "DuckDBPyConnection"
-    filesystems: dict[str, "AbstractFileSystem"] = field(default_factory=dict)
-    """Those it was told of, by protocol."""
-    lock: Lock = field(default_factory=Lock)
-
-    def give_back(self) -> None:
-        """Let go of memory that no table needs any more; DuckDB looks for it where the limit is set, to the same too.
-
-        Without it all of a table's 800 MB stayed with the process when its engine was closed.
-        """
-        with self.connection.cursor() as connection:
-            connection.execute(f"SET memory_limit = '{MEMORY}'")
-
-    def know(self, files: "AbstractFileSystem") -> None:
-        """Read files of this kind (``s3``) from this system, be it in place of another one."""
-        names = [files.protocol] if isinstance(files.protocol, str) else files.protocol
-        with self.lock:
-            if self.filesystems.get(names[0]) is not files:
-                for name in {*names} & {*self.connection.list_filesystems()}:
-                    self.connection.unregister_filesystem(name)
-                self.connection.register_filesystem(files)
-                self.filesystems[names[0]] = files
-
-
 def _spills() -> str:
     """Return what the names of this machine's spill folders begin with; those of processes that died are removed."""
     begin = Path(tempfile.gettempdir()) / f"quimbi-spill-{os.uname().nodename}-"
@@ -91,15 +63,20 @@ def _spills() -> str:
     return str(begin)
 
 
-@lru_cache(maxsize=4)
-def _database(threads: int | None, process: int) -> _Database:
-    """Return the database of a process that engines are connections to: one takes 0.4 ms, a database 12."""
+def _database(threads: int | None, process: int) -> "DuckDBPyConnection":
+    """Open a database in the memory of a process."""
     import duckdb
 
     config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": f"{_spills()}{process}"}
     if threads is not None:
         config["threads"] = threads
-    return _Database(duckdb.connect(config=config))
+    return duckdb.connect(config=config)
+
+
+_shared_database = lru_cache(maxsize=4)(_database)
+"""A connection to the database of a process takes 0.4 ms, a database 12."""
+_opening = Lock()
+"""Held while the shared database is asked for: threads that begin at once share one too."""
 
 
 class DuckEngine:
@@ -107,13 +84,17 @@ class DuckEngine:
 
     `threads` None leaves it to DuckDB (all cores). With several, floating-point sums are taken in another order every
     time: features are computed with one thread a part of the customers, so that the same data give the same bytes.
+    An engine is one of several connections to a database, or has one of its `own`: a database knows one file system of
+    a kind (``s3``), and fsspec makes one a thread and account.
     """
 
     dialect = "duckdb"
 
-    def __init__(self, threads: int | None = None) -> None:
-        self._database = _database(threads, os.getpid())
-        self._connection = self._database.connection.cursor()
+    def __init__(self, threads: int | None = None, *, own: bool = False) -> None:
+        self._is_own = own
+        with _opening:
+            self._database = (_database if own else _shared_database)(threads, os.getpid())
+        self._connection = self._database.cursor()
 
     def __enter__(self) -> "DuckEngine":
         """Return itself."""
@@ -122,10 +103,12 @@ class DuckEngine:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         """Close; Ctrl-C while DuckDB computes is Ctrl-C, not a failed query."""
         self._connection.close()
-        if error is None:
-            self._database.give_back()
+        if self._is_own:
+            self._database.close()
         if isinstance(error, RuntimeError) and str(error) == INTERRUPTED:
             raise KeyboardInterrupt from error
+        if not self._is_own:
+            self._give_back()
 
     def view(self, name: str, source: "pa.Table | UPath", where: str = "") -> None:
         """Make the rows of ``source`` that meet a condition readable as table ``name``, without a copy."""
@@ -162,11 +145,24 @@ class DuckEngine:
         """Yield the rows of ``sql`` in batches."""
         yield from self._connection.sql(sql).to_arrow_reader(rows)
 
+    def _give_back(self) -> None:
+        """Let go of memory that no table needs any more; DuckDB looks for it where the limit is set, to the same too.
+
+        Without it all of a table's 800 MB stayed with the process when its engine was closed.
+        """
+        import duckdb
+
+        try:
+            with self._database.cursor() as connection:
+                connection.execute(f"SET memory_limit = '{MEMORY}'")
+        except duckdb.FatalException:  # nothing can be asked of this database any more
+            _shared_database.cache_clear()
+
     def _parquet(self, place: "UPath") -> str:
         """Return a table function over a Parquet file or folder; other than local ones are read through fsspec."""
         is_local = place.protocol in ("", "file")
-        if not is_local:
-            self._database.know(place.fs)
+        if not is_local and place.protocol not in self._connection.list_filesystems():
+            self._connection.register_filesystem(place.fs)
         path = place.path if is_local else str(place)
         pattern = f"{path}/*.parquet" if place.is_dir() else path
         return "read_parquet('" + pattern.replace("'", "''") + "')"

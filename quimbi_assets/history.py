@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from quimbi_assets.engines import DuckEngine, Engine
 from quimbi_assets.ingest.canonical import CANONICAL, canonical_tables
 from quimbi_assets.instants import Instant, end_of_day
+from quimbi_assets.parquet_files import is_local
 from quimbi_assets.sampling import customer_order
 from quimbi_assets.store import Store
 
@@ -218,7 +219,7 @@ class History:
         """The instant, exclusive: the one asked for, else the end of the local day of the last order."""
         if self.at is not None:
             return self.at
-        with DuckEngine() as engine:
+        with self._engine() as engine:
             self._views(engine, ["raw_orders"])
             last = engine.arrow("SELECT max(order_date) AS last FROM raw_orders")["last"][0].as_py()
         return NOTHING if last is None else end_of_day(Instant(last), self.store.time_zone)
@@ -303,9 +304,12 @@ class History:
     @contextmanager
     def open(self, threads: int | None = None) -> Iterator[DuckEngine]:
         """Open DuckDB on the history's rows and clock."""
-        with DuckEngine(threads) as engine:
+        with self._engine(threads) as engine:
             self.register(engine)
             yield engine
+
+    def _engine(self, threads: int | None = None) -> DuckEngine:
+        return DuckEngine(threads, own=not all(isinstance(t, pa.Table) or is_local(t) for t in self.tables.values()))
 
     def register(self, engine: Engine, names: Iterable[str] | None = None) -> None:
         """Make the history's tables, or some, and its clock readable on an engine."""
@@ -321,7 +325,7 @@ class History:
             engine.view(name, self.tables[name], " AND ".join(conditions))
 
     def _rows(self, sql: str) -> pa.Table:
-        with DuckEngine() as engine:
+        with self._engine() as engine:
             self.register(engine, [name for name in self.tables if name in sql])
             return engine.arrow(sql)
 

@@ -25,7 +25,7 @@ from quimbi_assets.axes._measures import join
 from quimbi_assets.axes._reference import StoreReference
 from quimbi_assets.axes._tables import Tables, prepare
 from quimbi_assets.axis_table import Facts, written_in_parts
-from quimbi_assets.engines import DuckEngine, Engine, SpreadingEngine, cores
+from quimbi_assets.engines import Engine, SpreadingEngine, cores
 from quimbi_assets.errors import UnknownAxisError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, to_instant
@@ -110,21 +110,21 @@ class Measurement:
 
         All axes' tables take their places when the last is written; none does after an error.
         """
-        self._prepare(self.history, engine)
+        self.history.register(engine)
+        self._prepare(engine)
         with ExitStack() as whole:
             for name in self.axes:
                 folder = whole.enter_context(written_in_parts(targets[name], facts))
                 engine.write(self._sql(name, engine.dialect), folder, axis_schema(AXES[name]))
 
     def _part(self, part: History) -> dict[str, pa.Table]:
-        with DuckEngine(threads=1) as engine:
-            self._prepare(part, engine)
+        with part.open(threads=1) as engine:
+            self._prepare(engine)
             return {
                 name: engine.arrow(self._sql(name, engine.dialect)).cast(axis_schema(AXES[name])) for name in self.axes
             }
 
-    def _prepare(self, part: History, engine: Engine) -> None:
-        part.register(engine)
+    def _prepare(self, engine: Engine) -> None:
         for name, table in self.reference.tables().items():
             engine.view(name, table)
         for name, sql in _prepared_sql(engine.dialect).items():

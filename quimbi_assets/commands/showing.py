@@ -38,12 +38,19 @@ def segments_of(store_id: str) -> dict[str, Any]:
 def churn_of(store_id: str) -> str:
     """Say which churn model serves a store and how it did on unseen history, or why there is none."""
     from quimbi_assets.axis_table import INACTIVE, WEAK
+    from quimbi_assets.resources.mlflow.registry import CHURN
     from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
     from quimbi_assets.resources.postgres.tables.publications import read_publication
+    from quimbi_assets.resources.publishing import no_churn_model
 
     with open_database().snapshot() as now:
         published = read_publication(now, store_id)
-        fit = read_churn_fit(now, store_id, published and published.as_of)
+        version = published and published.model_versions.get(CHURN)
+        fit = read_churn_fit(now, store_id, version=version)
+        if version and fit is None:
+            return f"version {version} serves; how it did is known from the next quimbi run --store-id {store_id} on"
+        if published and not version:
+            return f"inactive: {no_churn_model(now, store_id, published.as_of)}"
     if fit is None or fit.status == INACTIVE:
         return f"inactive: {'not computed yet' if fit is None else fit.reason}"
     row, weak = fit.figures, f"weak ({fit.reason}), " if fit.status == WEAK else ""

@@ -73,16 +73,17 @@ def churn_model(
     try:
         fit = train_churn(history, most_customers=config.most_customers, random_state=config.random_state)
     except InsufficientHistoryError as why:
-        write_churn_fit(database, store_id, ChurnFitRecord(end, context.run_id, INACTIVE, str(why)))
+        write_churn_fit(database, store_id, context.run_id, end, ChurnFitRecord(INACTIVE, str(why)))
         yield from inactive_events(CHURN_KEY, str(why), [CHECK])
         return
     picture = draw_calibration(fit.evaluation)
     mlflow, tags = tracking.tracking(), {"dagster_run_id": context.run_id}
     logged = log_churn(mlflow, store_id, fit, str(end), tags, picture)
-    choose_versions(database, store_id, {CHURN: logged.choice()})
     summary, evaluation = _summary(fit, logged), fit.evaluation
     status = WEAK if evaluation.weak_reason else ACTIVE
-    write_churn_fit(database, store_id, ChurnFitRecord(end, context.run_id, status, evaluation.weak_reason, summary))
+    fitted = ChurnFitRecord(status, evaluation.weak_reason, logged.version, summary)
+    write_churn_fit(database, store_id, context.run_id, end, fitted)
+    choose_versions(database, store_id, {CHURN: logged.choice()})
     url = mlflow.run_url(logged.run_id)
     figures = {"status": status, "reason": evaluation.weak_reason, **summary}
     metadata = facts(**figures, mlflow_run=url, test_windows=evaluation.by_hold_out, calibration=picture)

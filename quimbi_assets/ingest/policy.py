@@ -16,7 +16,7 @@ from quimbi_assets.store import OrderPolicy, Store
 Report = dict[str, int]
 """What happened, in words, and to how many rows; in the order it happened."""
 
-DROPPED = "orders dropped: "
+DROPPED, GUEST = "orders dropped: ", "guest without customer"
 STORED_ORDERS = {**ORDERS, "status": "string", "currency": "string"}
 STORED_ITEMS = {name: kind for name, kind in ITEMS.items() if name != "customer_id"}
 LINES = {**ITEMS, "is_card": "boolean"}
@@ -151,7 +151,7 @@ def _reason(orders: ir.Table, policy: OrderPolicy, currency: str | None) -> ir.S
     status = orders.status.strip().lower()
     cases: list[tuple[ir.BooleanValue, str]] = [(status == name, f"status {name}") for name in policy.dropped_statuses]
     if policy.drop_guests:
-        cases.append((orders.customer_id.isnull(), "guest without customer"))
+        cases.append((orders.customer_id.isnull(), GUEST))
     if currency is not None:
         cases.append((orders.currency != currency, f"currency other than {currency}"))
     return ibis.cases(*cases, else_=ibis.null("string")) if cases else ibis.null("string")
@@ -161,7 +161,7 @@ def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> l
     """Count the orders dropped by reason, in the order in which reasons are looked at."""
     judged = judged_orders_sql(policy, currency, engine.dialect)
     counts = f"SELECT reason, count(*) AS n FROM ({judged}) WHERE reason IS NOT NULL GROUP BY reason"
-    order = [f"status {name}" for name in policy.dropped_statuses]
+    order = [*(f"status {name}" for name in policy.dropped_statuses), GUEST]
     by_reason = {row["reason"]: int(row["n"]) for row in engine.arrow(counts).to_pylist()}
     return sorted(by_reason.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 

@@ -7,7 +7,6 @@ as the archetypes stay few, populous and true; ``docs/adr/0007-archetypes.md`` h
 Belongs here: the choice, and its bounds. Does not: assigning customers (``archetypes``), names (``archetype_rows``).
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from quimbi_assets.engines import cores
 from quimbi_assets.profiles.archetypes import ArchetypeSet, combination_codes, log_memberships, nearest
 from quimbi_assets.profiles.fingerprint import axis_order
 from quimbi_assets.profiles.scores import AxisScores
@@ -95,7 +95,7 @@ def choose_archetypes(
     names = [axis for axis in scores if axis in eligible]
     population = _Population({axis: scores[axis] for axis in (names if len(names) > 1 else scores)})
     best = population.undivided()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         while grown := population.grown(best, pool):
             candidate = max(grown, key=lambda choice: choice.information)
             if candidate.information <= best.information:

@@ -78,12 +78,12 @@ class ParquetTables:
 
     def history(self, store_id: str) -> History | None:
         """Return a store's history as its raw assets left it; None before the first run."""
-        found = {name: self.table(key, store_id) for name, key in RAW.items()}
-        orders = found["raw_orders"]
-        if orders is None or found["raw_items"] is None:
+        tables = {name: self.table(key, store_id) for name, key in RAW.items()}
+        orders = tables["raw_orders"]
+        if orders is None or tables["raw_items"] is None:
             return None
-        tables = {n: arrow_schema(n).empty_table() if t is None else t.place for n, t in found.items()}
-        return History(orders.facts.store or Store(store_id), tables)
+        rows = {n: arrow_schema(n).empty_table() if t is None else t.place for n, t in tables.items()}
+        return History(orders.facts.store or Store(store_id), rows)
 
     def required_history(self, store_id: str) -> History:
         """Return a store's history as its raw assets left it; BadInputError before the first run."""

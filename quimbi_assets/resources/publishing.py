@@ -84,8 +84,8 @@ def no_churn_model(database: Database, store_id: str, as_of: Instant) -> str:
 
 def _untrainable(database: Database, store_id: str, as_of: Instant) -> str | None:
     """Return why a fit as of an instant gave no model; None where it did, or none was tried."""
-    fit = read_churn_fit(database, store_id, as_of)
-    return fit.reason if fit and fit.at == as_of and fit.status == INACTIVE else None
+    fit = read_churn_fit(database, store_id, at=as_of)
+    return fit.reason if fit and fit.status == INACTIVE else None
 
 
 def models_of_week(

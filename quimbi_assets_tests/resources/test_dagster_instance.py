@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, end_dead_runs, open_instance, process_tag
+from quimbi_assets.resources.dagster_resources import NEEDED_LATER
 from quimbi_assets.resources.postgres.run_lock import RunLock
 
 RUN = """
@@ -133,3 +136,13 @@ def test_the_instance_watches_runs_and_queues_them_by_store(instance):
     assert instance.run_monitoring_max_runtime_seconds == 24 * 3600
     assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 0)
     assert not instance.run_retries_retry_on_asset_or_op_failure
+
+
+def test_dagster_dev_and_the_command_are_set_up_alike():
+    package = Path(dagster_instance.__file__).parent
+    assert (package / "dagster.yaml").read_text() == (package.parents[1] / "dagster.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", NEEDED_LATER)
+def test_what_is_imported_on_the_side_is_there(name):
+    assert find_spec(name)

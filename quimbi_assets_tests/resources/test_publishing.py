@@ -1,16 +1,18 @@
 """Killed before any of its effects, a run leaves a whole state behind, and the next one publishes what is missing."""
 
 import copy
+import json
 from contextlib import contextmanager
 
 import pandas as pd
 import pytest
 
-from quimbi_assets.axis_table import INACTIVE
+from quimbi_assets.axis_table import ACTIVE, INACTIVE
+from quimbi_assets.commands.showing import churn_of
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.assemble import Profiler
 from quimbi_assets.resources.mlflow.records import input_example, version_facts
-from quimbi_assets.resources.mlflow.registry import PASSED, registered_name
+from quimbi_assets.resources.mlflow.registry import CHURN, PASSED, registered_name
 from quimbi_assets.resources.mlflow.runs import Run, Tracking
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.churn_fits import ChurnFitRecord, read_churn_fit, write_churn_fit
@@ -275,10 +277,26 @@ def test_why_there_is_no_churn_model(shop):
 
 def test_the_reason_is_that_of_the_fit_as_of_the_instant(shop):
     then, later = Instant("2025-02-01"), Instant("2025-03-01")
-    for reason in ("not known", "too young"):  # a fit takes the place of one as of the same instant
-        write_churn_fit(shop.database, shop.store_id, ChurnFitRecord(then, "a run", INACTIVE, reason))
+    for run_id, reason in (("a run", "x"), ("a run", "not known"), ("another", "too young")):  # the last one counts
+        write_churn_fit(shop.database, shop.store_id, run_id, then, ChurnFitRecord(INACTIVE, reason))
     for why in (no_churn_model, lambda *where: churn_model(where[0], shop.registry, *where[1:])):
         assert why(shop.database, shop.store_id, then) == "too young"
         assert "no churn model was fitted" in why(shop.database, shop.store_id, later)
-    assert read_churn_fit(shop.database, shop.store_id, later) == ChurnFitRecord(then, "a run", INACTIVE, "too young")
-    assert read_churn_fit(shop.database, shop.store_id, Instant("2025-01-01")) is None
+    assert read_churn_fit(shop.database, shop.store_id, at=later) is None
+    write_churn_fit(shop.database, shop.store_id, "third", then, ChurnFitRecord(ACTIVE, None, "7", {"auc": 0.9}))
+    assert "no churn model was fitted" in no_churn_model(shop.database, shop.store_id, then)
+
+
+def test_what_is_said_of_the_churn_risk_is_of_the_published_version(shop):
+    figures = dict.fromkeys(("auc_of_chosen", "auc_of_silence", "calibration_error"), 0.5) | {"windows_tested": 1}
+    versions = {CHURN: "1"}
+    with shop.database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO quimbi.publications VALUES (%s, 1, 'a run', %s, now(), %s)",
+            (shop.store_id, AS_OF, json.dumps(versions)),
+        )
+    assert churn_of(shop.store_id).startswith("version 1 serves; how it did is known from the next")
+    for version, days in (("1", 30), ("2", 60)):  # the second run died before it published
+        fit = ChurnFitRecord(ACTIVE, None, version, {**figures, "serves": "curves", "horizon_days": days})
+        write_churn_fit(shop.database, shop.store_id, f"run {version}", Instant(AS_OF), fit)
+    assert churn_of(shop.store_id).startswith("no order in 30 days: a model of curves serves")

@@ -1,6 +1,7 @@
-"""What fits of a store's churn risk found, by the instant they were made as of.
+"""What the fits of a store's churn risk found, one row a run.
 
-Belongs here: the table ``churn_fits``. Does not: fitting (``churn``), which version serves (``promotions``).
+Belongs here: the table ``churn_fits``. Does not: fitting (``churn``), which version serves (``promotions``), which one
+is published (``publications``).
 """
 
 import json
@@ -9,36 +10,38 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quimbi_assets.axis_table import INACTIVE
-from quimbi_assets.instants import Instant, to_instant, zoned
+from quimbi_assets.instants import Instant, zoned
 from quimbi_assets.resources.postgres.copy import upsert
 from quimbi_assets.resources.postgres.database import Database
 
 
 @dataclass(frozen=True)
 class ChurnFitRecord:
-    """A fit as of an instant: ``active``, ``weak`` or, without a model, ``inactive``, the latter two for a reason."""
+    """A fit: ``active``, ``weak`` or, without a model, ``inactive``, the latter two for a reason."""
 
-    at: Instant
-    run_id: str
     status: str = INACTIVE
     reason: str | None = None
+    model_version: str | None = None
     figures: Mapping[str, Any] = field(default_factory=dict)
     """Which model serves and what its test found; empty without one."""
 
 
-def write_churn_fit(database: Database, store_id: str, fit: ChurnFitRecord) -> None:
-    """Note what a fit found, in place of an earlier one as of the same instant."""
-    row = {"store_id": store_id, "as_of": zoned(fit.at), "status": fit.status, "reason": fit.reason}
-    more = {"figures": json.dumps(dict(fit.figures)), "run_id": fit.run_id}
+def write_churn_fit(database: Database, store_id: str, run_id: str, at: Instant, fit: ChurnFitRecord) -> None:
+    """Note what a run's fit as of an instant found; a run that tries again replaces it."""
+    row = {"store_id": store_id, "run_id": run_id, "as_of": zoned(at), **vars(fit)}
     with database.transaction() as cursor:
-        upsert(cursor, "churn_fits", ("store_id", "as_of"), [row | more], stamp="fitted_at")
+        rows = [row | {"figures": json.dumps(dict(fit.figures))}]
+        upsert(cursor, "churn_fits", ("store_id", "run_id"), rows, stamp="fitted_at")
 
 
-def read_churn_fit(database: Database, store_id: str, until: Instant | None = None) -> ChurnFitRecord | None:
-    """Return the last fit as of an instant or before it, or the last of all; None if there is none."""
+def read_churn_fit(
+    database: Database, store_id: str, *, at: Instant | None = None, version: str | None = None
+) -> ChurnFitRecord | None:
+    """Return the last fit, or the last one as of an instant, or the one that gave a version; None if there is none."""
     rows = database.execute(
-        "SELECT as_of, run_id, status, reason, figures FROM quimbi.churn_fits "
-        "WHERE store_id = %s AND as_of <= coalesce(%s, 'infinity'::timestamptz) ORDER BY as_of DESC LIMIT 1",
-        (store_id, None if until is None else zoned(until)),
+        "SELECT status, reason, model_version, figures FROM quimbi.churn_fits WHERE store_id = %(store)s "
+        "AND as_of = coalesce(%(at)s, as_of) AND (%(version)s::text IS NULL OR model_version = %(version)s) "
+        "ORDER BY fitted_at DESC LIMIT 1",
+        {"store": store_id, "at": None if at is None else zoned(at), "version": version},
     )
-    return next((ChurnFitRecord(to_instant(at), *rest) for at, *rest in rows), None)
+    return next((ChurnFitRecord(*row) for row in rows), None)

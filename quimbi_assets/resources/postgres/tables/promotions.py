@@ -1,4 +1,4 @@
-"""Which model version serves: every choice there was, by a fit's checks or by a person, and what follows from them.
+"""Which model version serves: every choice that counts, by a fit's checks or by a person, and what follows from them.
 
 Belongs here: the table ``promotions``. Does not: choosing (``clustering.promotion``), what is published with a version
 (``publications``), MLflow's aliases, which follow this table (``resources.publishing``).
