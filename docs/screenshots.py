@@ -67,7 +67,7 @@ def two_runs() -> list[str]:
     found = axis_runs(tracking)
     if len(found) < 2:
         progress = Steps(None, STORE)
-        run_store(STORE, RunOptions(axes=[AXIS], as_of="2017-07-01"), progress)
+        run_store(STORE, RunOptions(as_of="2017-07-01"), progress)
         run_store(STORE, RunOptions(), progress)
         found = axis_runs(tracking)
     return found[:2]

@@ -16,6 +16,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
+from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.segments import read_segments
 from quimbi_assets.resources.postgres.tables.stores import planned_stores, read_store, write_plan
 
@@ -56,6 +57,7 @@ def print_plan(plan: dict[str, Any]) -> None:
 def promote_and_publish(store_id: str, axis_name: str, version: str, *, wait: bool = False) -> None:
     """Choose a registered version of an axis, score the store's customers with it, publish the result."""
     with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
+        refuse_unfinished(store_id, axis_name)
         promote_version(store_id, axis_name, version)
         republish(lock, store_id, axis_name, progress, ai_naming=True)
     out.print(
@@ -81,6 +83,7 @@ def rename_segment(store_id: str, axis_name: str, segment: str, name: str, *, wa
     """Name a segment, given by its id or present name, and publish the axis and the profiles with that name."""
     with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
         segment_id, before = find_segment(store_id, axis_name, segment, name)
+        refuse_unfinished(store_id, axis_name)
         write_rename(open_database(), store_id, axis_name, segment_id, name)
         republish(lock, store_id, axis_name, progress, ai_naming=False)
     out.print(
@@ -88,6 +91,34 @@ def rename_segment(store_id: str, axis_name: str, segment: str, name: str, *, wa
         "runs and refits keep that name, profiles and archetypes show it",
         markup=False,
     )
+
+
+def refuse_unfinished(store_id: str, axis_name: str) -> None:
+    """BadInputError if to publish an axis anew would publish what a run left that did not end."""
+    from quimbi_assets.axes import AXES
+    from quimbi_assets.defs.partitions import axis_key
+    from quimbi_assets.resources.parquet_io import parquet_tables
+
+    database, tables = open_database(), parquet_tables()
+    published, rows = read_publication(database, store_id), read_promotions(database, store_id).rows
+    if published is None:
+        return
+    last = {row.axis: row for row in rows if not row.for_past}.get(axis_name)
+    left = last is not None and not (last.is_published or last.by_hand)
+    for name in AXES:
+        for stage in ("features", "memberships"):
+            table = tables.table(axis_key(stage, name), store_id)
+            if table is None or table.facts.inactive_reason:
+                continue
+            is_scored_anew = stage == "features" or name == axis_name
+            version = table.facts.model_version
+            left |= table.facts.at != published.as_of
+            left |= not is_scored_anew and version != published.model_versions.get(name, version)
+    if left:
+        raise BadInputError(
+            f"a run of store {store_id} did not end, and what it left would be published too; end it first: "
+            f"quimbi run --store-id {store_id}"
+        )
 
 
 def find_segment(store_id: str, axis_name: str, segment: str, name: str) -> tuple[str, str]:

@@ -206,6 +206,8 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
         f"Details: quimbi segments --store-id {store_id}; in the browser: quimbi ui",
         markup=False,
     )
+    if options.as_of is not None:
+        out.print(f"That is what people see now; today's comes back with: quimbi run --store-id {store_id}", markup=False)
 
 
 def print_dry_run(store_id: str, options: RunOptions) -> None:

@@ -72,7 +72,8 @@ def name_store(
     """Settle the names of a store's axes; asks only about axes that want it and were not described so before."""
     model = claude.model(options.model)
     if not options.ai_naming:
-        return StoreNaming(model, {n: decide_names(plan, {}) for n, plan in plans.items()}, warning=BY_CHOICE)
+        warning = BY_CHOICE if any(plan.wants_model for plan in plans.values()) else None
+        return StoreNaming(model, {n: decide_names(plan, {}) for n, plan in plans.items()}, warning=warning)
     wanted = {name: plan.brief for name, plan in plans.items() if plan.wants_model}
     digests = {name: brief.digest(model, PROMPT_VERSION) for name, brief in wanted.items()}
     before = read_answers(database, store_id, digests.values())

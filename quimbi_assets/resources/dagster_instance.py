@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.instance import InstanceRef
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.storage import DagsterPostgresStorage
 
@@ -20,6 +21,7 @@ from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.run_lock import runs_with_session, this_process
 
+NO_OUTPUT = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 STATEMENT_TIMEOUT_MS = 600_000
 POOL_RECYCLE_SECONDS = 3600
 #: On a run: which process executes it, put there once the run has its session at the database.
@@ -66,11 +68,13 @@ def open_instance() -> DagsterInstance:
     """Return the Dagster instance that the UI shows too; use as a context manager.
 
     Connections are kept open, as the web server does: a run asks the storage some 1,900 times, and a connection
-    for each took 6 of 40 seconds. Whether a table exists is asked once: Dagster asks it 650 times a run, 0.4 s.
+    for each took 6 of 40 seconds. Whether a table exists is asked once: Dagster asks it 650 times a run, 0.4 s. What
+    steps print is not kept, since they print nothing: Dagster starts four processes a step for it, and on Ctrl-C these
+    write tracebacks of their own.
     """
     home = dagster_home()
     os.environ["DAGSTER_HOME"] = str(home)
-    instance = DagsterInstance.from_config(str(home))
+    instance = DagsterInstance.from_ref(InstanceRef.from_dir(str(home), overrides={"compute_logs": NO_OUTPUT}))
     instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, max_overflow=20)
     events: Any = instance.event_log_storage
     events.has_table = cache(events.has_table)

@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from threading import Timer
 
+import pandas as pd
 import pytest
 
+from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.run_lock import RunLock
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -248,6 +252,28 @@ def test_a_second_run_waits_if_asked_and_a_killed_one_is_over(quimbi, first_run)
     with open_instance() as instance:
         (killed,) = [run for run in instance.get_runs(limit=5) if run.run_id.startswith(run_id)]
     assert killed.status.value == "FAILURE"
+
+
+@pytest.mark.parametrize("what", [{"at": pd.Timestamp("2020-01-01")}, {"model_version": "99"}])
+def test_what_a_dead_run_left_is_not_published_by_a_name(quimbi, two_stores, what):
+    key, tables = axis_key("memberships", "return_behavior"), parquet_tables()
+    table = tables.table(key, "south")
+    rows, facts = table.read(), table.facts
+    _, before, _ = quimbi("segments", "--store-id", "south", "--json")
+    (axis,) = [one for one in json.loads(before)["axes"] if one["axis"] == "purchase_value"]
+    asked = ("--store-id", "south", "--axis", "purchase_value")
+    tables.write(key, "south", [rows], replace(facts, **what))
+    try:
+        for command in (
+            ("rename", *asked, "--segment", axis["segments"][0]["segment_id"], "--to", "other_spenders"),
+            ("promote", *asked, "--version", "1"),
+        ):
+            code, out, err = quimbi(*command)
+            assert (code, out) == (2, "")
+            assert "did not end" in err.splitlines()[-1]
+    finally:
+        tables.write(key, "south", [rows], facts)
+    assert quimbi("segments", "--store-id", "south", "--json")[1] == before
 
 
 def test_a_plan_is_shown_and_set(quimbi, two_stores):
