@@ -207,7 +207,7 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
         markup=False,
     )
     if options.as_of is not None:
-        out.print(f"That is what people see now; today's comes back with: quimbi run --store-id {store_id}", markup=False)
+        out.print(f"People see this now; today's comes back with: quimbi run --store-id {store_id}", markup=False)
 
 
 def print_dry_run(store_id: str, options: RunOptions) -> None:
