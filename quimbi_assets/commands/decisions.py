@@ -103,18 +103,18 @@ def refuse_unfinished(store_id: str, axis_name: str) -> None:
     published, rows = read_publication(database, store_id), read_promotions(database, store_id).rows
     if published is None:
         return
-    last = {row.axis: row for row in rows if not row.for_past}.get(axis_name)
-    left = last is not None and not (last.is_published or last.by_hand)
+    chosen = [row for row in rows if row.axis == axis_name and not row.for_past]
+    is_left = bool(chosen) and not (chosen[-1].is_published or chosen[-1].by_hand)
     for name in AXES:
         for stage in ("features", "memberships"):
             table = tables.table(axis_key(stage, name), store_id)
             if table is None or table.facts.inactive_reason:
                 continue
-            is_scored_anew = stage == "features" or name == axis_name
-            version = table.facts.model_version
-            left |= table.facts.at != published.as_of
-            left |= not is_scored_anew and version != published.model_versions.get(name, version)
-    if left:
+            is_left |= table.facts.at != published.as_of
+            if stage == "memberships" and name != axis_name:  # those of the axis are scored anew
+                version = table.facts.model_version
+                is_left |= version != published.model_versions.get(name, version)
+    if is_left:
         raise BadInputError(
             f"a run of store {store_id} did not end, and what it left would be published too; end it first: "
             f"quimbi run --store-id {store_id}"

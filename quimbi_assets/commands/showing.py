@@ -44,13 +44,13 @@ def churn_of(store_id: str) -> str:
     from quimbi_assets.resources.publishing import no_churn_model
 
     with open_database().snapshot() as now:
-        published = read_publication(now, store_id)
-        version = published and published.model_versions.get(CHURN)
+        last = read_publication(now, store_id)
+        version = last and last.model_versions.get(CHURN)
         fit = read_churn_fit(now, store_id, version=version)
         if version and fit is None:
             return f"version {version} serves; how it did is known from the next quimbi run --store-id {store_id} on"
-        if published and not version:
-            return f"inactive: {no_churn_model(now, store_id, published.as_of)}"
+        if last and not version:
+            return f"inactive: {no_churn_model(now, store_id, last.as_of)}"
     if fit is None or fit.status == INACTIVE:
         return f"inactive: {'not computed yet' if fit is None else fit.reason}"
     row, weak = fit.figures, f"weak ({fit.reason}), " if fit.status == WEAK else ""
