@@ -1,11 +1,11 @@
-"""Which accepted orders count as purchases, and what each is worth, as expressions on the stored tables.
+"""Which accepted orders count as purchases, and what each is worth, as queries on the stored tables.
 
 Belongs here: applying a store's order policy. Does not: the policy's settings (``store``), whether a row is acceptable
 at all (``prepare``).
 """
 
-import ibis
-import ibis.expr.types as ir
+from collections.abc import Sequence
+
 import pandas as pd
 import pyarrow as pa
 
@@ -19,14 +19,59 @@ Report = dict[str, int]
 DROPPED, GUEST = "orders dropped: ", "guest without customer"
 STORED_ORDERS = {**ORDERS, "status": "string", "currency": "string"}
 STORED_ITEMS = {name: kind for name, kind in ITEMS.items() if name != "customer_id"}
-LINES = {**ITEMS, "is_card": "boolean"}
-ZERO = ibis.literal(0, "float64")
 ROUNDING = 0.005
 """Money by which a refund may exceed what was paid before it is said to have been cut."""
 SAME_ON_ALL_LINES = 0.9
 """Share of the refunded orders of several lines whose lines carry one refund, from which it may be the order's."""
 NOT_A_LINES = 0.5
 """Share of them in which it cannot be, or is not, one line's, from which it is taken for the order's."""
+PLAIN = r"lower(trim(BOTH E' \t\n\r\x0b\x0c' FROM {}))"
+LINES = f"""
+    SELECT items.*, customer_id, coalesce({PLAIN.format("product_type")} IN ({{kinds}}), false)
+        OR coalesce({PLAIN.format("category")} IN ({{kinds}}), false) AS is_card
+    FROM stored_items items JOIN policy_orders USING (order_id)
+"""
+"""Lines of kept orders with their customer, and whether each is a gift card."""
+LINE_REFUNDS = f"""
+    SELECT order_id, n_lines, refund, n_refunds = n_lines AND smallest = refund AS is_same,
+        coalesce(abs(refund_amount - refund) <= {ROUNDING}, false) OR (
+            (coalesce(n_lines * refund > total_price + {ROUNDING}, false) OR dearest > cheapest + {ROUNDING})
+            AND NOT coalesce(abs(refund_amount - n_lines * refund) <= {ROUNDING}, false)
+        ) AS is_not_a_lines
+    FROM (
+        SELECT order_id, count(*) AS n_lines, count(refund_amount) AS n_refunds, min(refund_amount) AS smallest,
+            max(refund_amount) AS refund, min(quantity * price) AS cheapest, max(quantity * price) AS dearest
+        FROM policy_items GROUP BY order_id
+    ) JOIN policy_orders USING (order_id)
+    WHERE refund > 0
+"""
+"""Per order with a refund on a line: the largest, whether all lines carry it, and whether it is no line's own."""
+REFUNDED_ONCE = """
+    SELECT orders.* REPLACE (coalesce(nullif(refund_amount, 0), refund, 0) AS refund_amount)
+    FROM policy_orders orders LEFT JOIN refunds USING (order_id)
+"""
+"""Orders with their own refund or, where none is recorded, the one their lines repeat."""
+CARDS = """
+    SELECT order_id, sum(quantity * price) FILTER (is_card) AS value, bool_and(is_card) AS only_cards,
+        coalesce(sum(refund_amount) FILTER (is_card), 0) AS refund
+    FROM policy_items GROUP BY order_id HAVING bool_or(is_card)
+"""
+"""Per order with gift cards: their value and refund, and whether it holds nothing else."""
+WITHOUT_CARDS = """
+    SELECT orders.* REPLACE (
+        greatest(0, total_price - coalesce(value, 0)) AS total_price,
+        CASE WHEN refund_amount IS NOT NULL THEN greatest(0, refund_amount - coalesce(refund, 0)) END AS refund_amount
+    )
+    FROM policy_orders orders LEFT JOIN cards USING (order_id) WHERE only_cards IS NOT TRUE
+"""
+"""Where there are no cards the numbers stay as they were, to the last bit."""
+REFUNDS_OF_LINES = """
+    SELECT orders.* REPLACE (coalesce(of_lines, 0) AS refund_amount)
+    FROM orders_without_cards orders LEFT JOIN (
+        SELECT order_id, sum(refund_amount) AS of_lines FROM policy_items WHERE NOT is_card GROUP BY order_id
+    ) USING (order_id)
+"""
+"""Orders with the sums of their lines' refunds, where only these are recorded."""
 SORTED = {
     "raw_orders": f"SELECT {', '.join(ORDERS)} FROM purchases ORDER BY customer_id, order_date, order_id",
     "raw_items": f"SELECT {', '.join(ITEMS)} FROM purchase_items ORDER BY customer_id, order_id, line_no",
@@ -55,17 +100,17 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     counted: Report = {"orders read": _count(engine, "stored_orders"), "lines read": _count(engine, "stored_items")}
     currency = policy.currency or currency or common_currency(engine)
     counted |= {f"{DROPPED}{reason}": n for reason, n in _reasons(engine, policy, currency)}
-    stored = _t("stored_orders", STORED_ORDERS)
-    _keep(engine, "policy_orders", stored.filter(_reason(stored, policy, currency).isnull()).select(*ORDERS))
-    _keep(engine, "policy_items", _lines(policy))
+    why_none = _reason(policy, currency)
+    engine.materialise("policy_orders", f"SELECT {', '.join(ORDERS)} FROM stored_orders WHERE {why_none} IS NULL")
+    engine.materialise("policy_items", LINES.format(kinds=_listed(policy.gift_card_kinds)))
     for name in ("stored_orders", "stored_items"):
         engine.drop(name)
     if n_repeated := _n_repeated_refunds(engine):
         counted["orders whose refund stands on each of their lines: counted once"] = n_repeated
-        _keep(engine, "policy_orders", _refunded_once())
-        _keep(engine, "policy_items", _t("policy_items", LINES).mutate(refund_amount=ibis.null("float64")))
-    _keep(engine, "cards", _cards())
-    _define(engine, "orders_without_cards", _without_cards())
+        engine.materialise("policy_orders", REFUNDED_ONCE)
+        engine.materialise("policy_items", "SELECT * REPLACE (NULL::double AS refund_amount) FROM policy_items")
+    engine.materialise("cards", CARDS)
+    engine.define("orders_without_cards", WITHOUT_CARDS)
     if n_cards := _count(engine, "policy_items", "is_card"):
         counted["gift card lines dropped"] = n_cards
         counted[f"{DROPPED}only gift cards"] = _count(engine, "cards", "only_cards")
@@ -74,14 +119,15 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     by_lines = not _count(engine, "orders_without_cards", "refund_amount > 0") and bool(
         _count(engine, "policy_items", f"NOT is_card AND {known}")
     )
-    _define(engine, "orders_with_refunds", _with_refunds(by_lines))
+    engine.define("orders_with_refunds", REFUNDS_OF_LINES if by_lines else "FROM orders_without_cards")
     if by_lines:
         refunded = _count(engine, "orders_with_refunds", "refund_amount > 0")
         counted["orders whose refund is the sum of their lines'"] = refunded
     if excess := _count(engine, "orders_with_refunds", f"refund_amount > total_price + {ROUNDING}"):
         counted["refunds cut to what was paid"] = excess
-    _define(engine, "purchases", _capped_orders())
-    _define(engine, "purchase_items", _capped_items())
+    engine.define("purchases", f"SELECT * {_cut_to('total_price')} FROM orders_with_refunds")
+    lines = "policy_items SEMI JOIN orders_without_cards USING (order_id) WHERE NOT is_card"
+    engine.define("purchase_items", f"SELECT * {_cut_to('quantity * price')} FROM {lines}")
     return counted | {"orders kept": _count(engine, "purchases"), "lines kept": _count(engine, "purchase_items")}
 
 
@@ -103,18 +149,6 @@ def purchases(
     return {**canonical, "raw_tickets": tables["raw_tickets"]}, report
 
 
-def _t(name: str, schema: dict[str, str]) -> ir.Table:
-    return ibis.table(schema, name=name)
-
-
-def _keep(engine: DuckEngine, name: str, rows: ir.Table) -> None:
-    engine.materialise(name, str(ibis.to_sql(rows, dialect=engine.dialect)))
-
-
-def _define(engine: DuckEngine, name: str, rows: ir.Table) -> None:
-    engine.define(name, str(ibis.to_sql(rows, dialect=engine.dialect)))
-
-
 def _count(engine: DuckEngine, table: str, condition: str = "true") -> int:
     return int(engine.arrow(f"SELECT count(*) AS n FROM {table} WHERE {condition}")["n"][0].as_py())
 
@@ -128,11 +162,12 @@ def common_currency(engine: DuckEngine) -> str | None:
     return first["currency"][0].as_py() if len(first) else None
 
 
-def judged_orders_sql(policy: OrderPolicy, currency: str | None, dialect: str) -> str:
-    """Return SQL of ``stored_orders`` with the ``reason`` why each is no purchase, NULL for one; gift cards pass."""
-    columns = {name: STORED_ORDERS[name] for name in ("customer_id", "order_date", "status", "currency")}
-    orders = _t("stored_orders", columns).mutate(reason=lambda t: _reason(t, policy, currency))
-    return str(ibis.to_sql(orders, dialect=dialect))
+def judged_orders_sql(policy: OrderPolicy, currency: str | None) -> str:
+    """Return SQL of ``stored_orders`` with the ``reason`` why each is no purchase, NULL for one; gift cards pass.
+
+    DuckDB and PostgreSQL read it alike.
+    """
+    return f"SELECT customer_id, order_date, {_reason(policy, currency)} AS reason FROM stored_orders"
 
 
 def dropped_line(report: Report) -> str:
@@ -146,124 +181,46 @@ def dropped_line(report: Report) -> str:
     return f"orders that are no purchases by the store's order policy: {sum(counts.values()):,}: {why}" if why else ""
 
 
-def _reason(orders: ir.Table, policy: OrderPolicy, currency: str | None) -> ir.StringValue:
-    """Return the first reason for which an order is no purchase, NULL where it is one."""
-    status = orders.status.strip().lower()
-    cases: list[tuple[ir.BooleanValue, str]] = [(status == name, f"status {name}") for name in policy.dropped_statuses]
+def _reason(policy: OrderPolicy, currency: str | None) -> str:
+    """Return, as SQL, the first reason for which an order is no purchase, NULL where it is one."""
+    status = PLAIN.format("status")
+    cases = [(f"{status} = {_quoted(name)}", f"status {name}") for name in policy.dropped_statuses]
     if policy.drop_guests:
-        cases.append((orders.customer_id.isnull(), GUEST))
+        cases.append(("customer_id IS NULL", GUEST))
     if currency is not None:
-        cases.append((orders.currency != currency, f"currency other than {currency}"))
-    return ibis.cases(*cases, else_=ibis.null("string")) if cases else ibis.null("string")
+        cases.append((f"currency <> {_quoted(currency)}", f"currency other than {currency}"))
+    whens = " ".join(f"WHEN {condition} THEN {_quoted(reason)}" for condition, reason in cases)
+    return f"CASE {whens} END" if cases else "NULL::text"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(map(_quoted, words)) or "NULL"
+
+
+def _cut_to(paid: str) -> str:
+    """Return SQL that lets no refund exceed what was paid; one that is not recorded stays so."""
+    return f"REPLACE (CASE WHEN refund_amount IS NOT NULL THEN least({paid}, refund_amount) END AS refund_amount)"
 
 
 def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> list[tuple[str, int]]:
     """Count the orders dropped by reason, in the order in which reasons are looked at."""
-    judged = judged_orders_sql(policy, currency, engine.dialect)
+    judged = judged_orders_sql(policy, currency)
     counts = f"SELECT reason, count(*) AS n FROM ({judged}) WHERE reason IS NOT NULL GROUP BY reason"
     order = [*(f"status {name}" for name in policy.dropped_statuses), GUEST]
     by_reason = {row["reason"]: int(row["n"]) for row in engine.arrow(counts).to_pylist()}
     return sorted(by_reason.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
-def _lines(policy: OrderPolicy) -> ir.Table:
-    """Lines of kept orders with their customer, and whether each is a gift card."""
-    orders = _t("policy_orders", ORDERS).select("order_id", "customer_id")
-    lines = _t("stored_items", STORED_ITEMS).join(orders, "order_id")
-    kinds = list(policy.gift_card_kinds)
-    by_type, by_category = (
-        words.strip().lower().isin(kinds).fill_null(False) for words in (lines.product_type, lines.category)
-    )
-    return lines.mutate(is_card=by_type | by_category)
-
-
 def _n_repeated_refunds(engine: DuckEngine) -> int:
     """Count the orders whose refund is repeated on each of several lines; 0 where line refunds are the lines' own."""
     if not _count(engine, "policy_items", "refund_amount > 0"):
         return 0
-    _define(engine, "refunds", _line_refunds())
+    engine.define("refunds", LINE_REFUNDS)
     several = _count(engine, "refunds", "n_lines > 1")
     n_same = _count(engine, "refunds", "n_lines > 1 AND is_same")
     n_not_a_lines = _count(engine, "refunds", "n_lines > 1 AND is_same AND is_not_a_lines")
     return n_same if n_same >= SAME_ON_ALL_LINES * several and n_not_a_lines >= NOT_A_LINES * several else 0
-
-
-def _line_refunds() -> ir.Table:
-    """Per order with a refund on a line: the largest, whether all lines carry it, and whether it is no line's own."""
-    lines = _t("policy_items", LINES)
-    by_order = lines.group_by("order_id").agg(
-        n_lines=lines.count(),
-        n_refunds=lines.refund_amount.count(),
-        smallest=lines.refund_amount.min(),
-        refund=lines.refund_amount.max(),
-        cheapest=(lines.quantity * lines.price).min(),
-        dearest=(lines.quantity * lines.price).max(),
-    )
-    orders = _t("policy_orders", ORDERS).select("order_id", "total_price", of_order="refund_amount")
-    t = by_order.join(orders, "order_id")
-    rounding = ibis.literal(ROUNDING)
-    is_orders = ((t.of_order - t.refund).abs() <= rounding).fill_null(False)
-    is_sum = ((t.of_order - t.n_lines * t.refund).abs() <= rounding).fill_null(False)
-    exceeds_paid = (t.n_lines * t.refund > t.total_price + rounding).fill_null(False)
-    at_different_prices = (t.dearest > t.cheapest + rounding).fill_null(False)
-    return t.filter(t.refund > 0).select(
-        "order_id",
-        "n_lines",
-        "refund",
-        is_same=(t.n_refunds == t.n_lines) & (t.smallest == t.refund),
-        is_not_a_lines=is_orders | ((exceeds_paid | at_different_prices) & ~is_sum),
-    )
-
-
-def _refunded_once() -> ir.Table:
-    """Orders with their own refund or, where none is recorded, the one their lines repeat."""
-    refunds = _t("refunds", {"order_id": "string", "refund": "float64"})
-    joined = _t("policy_orders", ORDERS).left_join(refunds, "order_id")
-    recorded = joined.refund_amount.nullif(ZERO)
-    return joined.mutate(refund_amount=ibis.coalesce(recorded, joined.refund, ZERO)).select(*ORDERS)
-
-
-def _cards() -> ir.Table:
-    """Per order with gift cards: their value and refund, and whether it holds nothing else."""
-    lines = _t("policy_items", LINES)
-    by_order = lines.group_by("order_id").agg(
-        value=(lines.quantity * lines.price).sum(where=lines.is_card),
-        refund=lines.refund_amount.sum(where=lines.is_card).fill_null(ZERO),
-        n_cards=lines.is_card.sum(),
-        only_cards=lines.is_card.all(),
-    )
-    return by_order.filter(by_order.n_cards > 0)
-
-
-def _without_cards() -> ir.Table:
-    orders = _t("policy_orders", ORDERS)
-    cards = _t("cards", {"order_id": "string", "value": "float64", "refund": "float64", "only_cards": "boolean"})
-    joined = orders.left_join(cards, "order_id").filter(lambda t: ~t.only_cards.fill_null(False))
-    # Where there are no cards the numbers stay as they were, to the last bit.
-    return joined.mutate(
-        total_price=(joined.total_price - joined.value.fill_null(ZERO)).clip(lower=ZERO),
-        refund_amount=(joined.refund_amount - joined.refund.fill_null(ZERO)).clip(lower=ZERO),
-    ).select(*ORDERS)
-
-
-def _with_refunds(by_lines: bool) -> ir.Table:
-    """Orders with their own refunds, or with the sums of their lines' where only these are recorded."""
-    orders = _t("orders_without_cards", ORDERS)
-    if not by_lines:
-        return orders
-    lines = _t("policy_items", LINES)
-    sums = lines.filter(~lines.is_card).group_by("order_id").agg(of_lines=lambda t: t.refund_amount.sum())
-    joined = orders.left_join(sums, "order_id")
-    return joined.mutate(refund_amount=joined.of_lines.fill_null(ZERO)).select(*ORDERS)
-
-
-def _capped_orders() -> ir.Table:
-    orders = _t("orders_with_refunds", ORDERS)
-    return orders.mutate(refund_amount=orders.refund_amount.clip(upper=orders.total_price))
-
-
-def _capped_items() -> ir.Table:
-    lines = _t("policy_items", LINES)
-    orders = _t("orders_without_cards", ORDERS).select("order_id")
-    bought = lines.filter(~lines.is_card).semi_join(orders, "order_id")
-    return bought.mutate(refund_amount=bought.refund_amount.clip(upper=bought.quantity * bought.price)).select(*ITEMS)

@@ -136,7 +136,7 @@ def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Pro
 
 def _dropped_orders(database: Database, store: Store, currency: str | None) -> str:
     """Say how many of the store's orders its policy drops; empty for none."""
-    judged = judged_orders_sql(store.policy, store.policy.currency or currency, "postgres").replace("%", "%%")
+    judged = judged_orders_sql(store.policy, store.policy.currency or currency).replace("%", "%%")
     stored = "WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %s)"
     counts = "SELECT reason, count(*) AS n FROM judged WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
     rows = database.query(f"{stored}, judged AS ({judged}) {counts}", (store.store_id,))

@@ -109,7 +109,7 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     sizes = population[population["figure"] == "segment_psi"]
     causes = database.query(CAUSES, asked)
     policy, currency = read_store(database, store_id).policy, store_currency(database, store_id)
-    judged = judged_orders_sql(policy, policy.currency or currency, "postgres").replace("%", "%%")
+    judged = judged_orders_sql(policy, policy.currency or currency).replace("%", "%%")
     earlier = [other for other in weeks if other < week]
     return {
         "store_id": store_id,
