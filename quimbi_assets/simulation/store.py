@@ -25,7 +25,7 @@ from quimbi_assets.simulation.catalogue import Catalogue, build_catalogue
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import MAX_SHARE, SlowDown, draw_customers, plant_slow_down
 from quimbi_assets.simulation.orders import draw_orders
-from quimbi_assets.simulation.tables import Block, TicketKeys
+from quimbi_assets.simulation.tables import Block
 from quimbi_assets.simulation.tickets import draw_tickets
 
 BLOCK_CUSTOMERS = 4096
@@ -47,15 +47,13 @@ class SimulatedStore:
     """A simulated store in memory: tables with the columns that `quimbi load` reads, times in UTC, and the truth.
 
     ``labels``, shape (n_customers, 11): ``customer_id``, ``archetype``, and per planted axis the customer's state (null
-    where too few orders or tickets show it). ``customers``: ``customer_id`` and ``email``, where tickets are keyed by
-    something else than ``customer_id``.
+    where too few orders or tickets show it).
     """
 
     orders: pd.DataFrame
     order_items: pd.DataFrame
     support_tickets: pd.DataFrame
     labels: pd.DataFrame
-    customers: pd.DataFrame | None = None
 
 
 class StoreOptions(TypedDict, total=False):
@@ -69,7 +67,6 @@ class StoreOptions(TypedDict, total=False):
     currency: str
     slow_down_share: float
     slow_down_from: date | str | None
-    ticket_keys: TicketKeys
 
 
 def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> SimulatedStore:
@@ -81,8 +78,6 @@ def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> Simulat
     ``time_zone`` (America/New_York); ``currency`` (USD) is written on every order. ``progress(done, total)`` is called
     in customers. ``slow_down_share`` (0 to 0.25) of customers slow down from the store-local day ``slow_down_from`` on:
     twice as many are made to buy every few days (``customers``), and ``labels`` has ``slows_down`` and ``is_brisk``.
-    ``ticket_keys``: what tickets name their customer by (``TicketKeys``), the shop's id if nothing is said; with any
-    other there is a table ``customers``.
 
     >>> store = simulate_store(50, seed=1)
     >>> len(store.labels), store.orders["order_id"].is_unique
@@ -93,7 +88,7 @@ def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> Simulat
 
 
 def write_store(n_customers: int, out_dir: str | Path, **options: Unpack[StoreOptions]) -> dict[str, int]:
-    """Write a store as ``orders``, ``order_items``, ``support_tickets``, ``labels`` (and ``customers``) ``.parquet``.
+    """Write a store as ``orders``, ``order_items``, ``support_tickets`` and ``labels`` ``.parquet``.
 
     It is drawn and written block by block, in bounded memory, with the options of `simulate_store`. Files of these
     names are replaced, each only once all are complete; where an option is refused nothing is written. Returned are
@@ -113,7 +108,6 @@ def _draw_blocks(
     currency: str = "USD",
     slow_down_share: float = 0.0,
     slow_down_from: date | str | None = None,
-    ticket_keys: TicketKeys = "customer_id",
 ) -> Iterator[Block]:
     """Check the arguments and return the store's blocks, drawn one by one."""
     clock = Clock.ending(end_date, n_years, time_zone)
@@ -126,8 +120,7 @@ def _draw_blocks(
 
     def drawn() -> Iterator[Block]:
         for first in range(0, n_customers, BLOCK_CUSTOMERS):
-            block = _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, currency, slow_down)
-            yield tables.with_ticket_keys(block, ticket_keys)
+            yield _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, currency, slow_down)
             if progress is not None:
                 progress(min(first + BLOCK_CUSTOMERS, n_customers), n_customers)
 

@@ -1,11 +1,10 @@
 """Blocks of drawn arrays as Arrow tables: column names, types, ids and labels.
 
-Belongs here: the shape of the tables; tickets that know a customer by e-mail, or by a number of the helpdesk's own, and
-the customers file that tells whose they are. Does not: any drawing, joining those tickets again.
+Belongs here: the shape of the tables. Does not: any drawing.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +20,6 @@ from quimbi_assets.simulation.tickets import CHANNELS, PRIORITIES, TICKET_STATUS
 UTC = pa.timestamp("us", tz="UTC")
 Block = dict[str, pa.Table]
 """The tables of one block of customers, by name."""
-TicketKeys = Literal["customer_id", "email", "helpdesk"]
-"""How tickets name their customer: by the shop's id; by e-mail alone; by the helpdesk's own id beside the e-mail."""
-FIRST_NAMES = pa.array(["ann", "ben", "carla", "david", "emma", "farid", "greta", "hugo", "ines", "jonas", "kim"])
-LAST_NAMES = pa.array(["adams", "baker", "costa", "dietrich", "evans", "fischer", "garcia"])
-HELPDESK_NUMBERS = 90_000_000  # the helpdesk counts its customers down from here
-SHOUTED_EVERY = 5  # one ticket in so many has its e-mail in capitals, as some people type it
 
 
 def number_ids(prefix: str, numbers: Ints, width: int) -> pa.StringArray:
@@ -124,28 +117,6 @@ def labels_table(customers: Customers, orders: Orders, tickets: Tickets, with_rh
     return pa.table(columns)
 
 
-def with_ticket_keys(block: Block, keys: TicketKeys) -> Block:
-    """Return a block whose tickets name customers by other keys, with the table ``customers`` that resolves them.
-
-    With ``"customer_id"`` the block is returned as it is. Otherwise ``support_tickets`` has ``email`` in the place of
-    ``customer_id``, or after it, where ``customer_id`` is then the helpdesk's; ``customers`` has ``customer_id`` (the
-    shop's) and ``email`` of every identified customer. All other tables are the same.
-    """
-    if keys == "customer_id":
-        return block
-    tickets, customer_id = block["support_tickets"], block["labels"]["customer_id"]
-    position = tickets.schema.get_field_index("customer_id")
-    number = _numbers(tickets["customer_id"])
-    written = pa.chunked_array([_emails(number)])
-    is_shouted = pa.array(np.arange(len(tickets)) % SHOUTED_EVERY == 0)
-    written = pc.if_else(is_shouted, pc.utf8_upper(written), written)
-    tickets = tickets.remove_column(position).add_column(position, "email", written)
-    if keys == "helpdesk":
-        tickets = tickets.add_column(position, "customer_id", number_ids("h", HELPDESK_NUMBERS - number, 8))
-    customers = pa.table({"customer_id": customer_id, "email": _emails(_numbers(customer_id))})
-    return {**block, "support_tickets": tickets, "customers": customers}
-
-
 def _money(cents: Ints) -> pa.Array:
     """Return cents as an amount of money (float64)."""
     return pa.array(cents / 100.0)
@@ -160,18 +131,3 @@ def _named(codes: Ints, names: Sequence[str], hidden: Flags | None = None) -> pa
 def _until(instant_us: Ints, end_us: int) -> pa.Array:
     """Return UTC times, null from `end_us` on."""
     return pa.array(instant_us, mask=instant_us >= end_us).cast(UTC)
-
-
-def _numbers(customer_id: pa.ChunkedArray) -> Ints:
-    return np.asarray(pc.cast(pc.utf8_slice_codeunits(customer_id, 1), pa.int64()))
-
-
-def _emails(number: Ints) -> pa.Array:
-    """E-mail addresses of customers, all different.
-
-    >>> _emails(np.array([1, 12])).to_pylist()
-    ['ben.baker1@example.com', 'ben.fischer12@example.com']
-    """
-    first, last = (pc.take(names, pa.array(number % len(names))) for names in (FIRST_NAMES, LAST_NAMES))
-    name = pc.binary_join_element_wise(first, last, ".")
-    return pc.binary_join_element_wise(name, pc.cast(pa.array(number), pa.string()), "@example.com", "")

@@ -253,28 +253,6 @@ def test_a_planted_slow_down_slows_those_it_names_and_changes_nobody_else():
     assert (labels.loc[others, "archetype"] == plain.labels.set_index("customer_id").loc[others, "archetype"]).all()
 
 
-@pytest.mark.parametrize("keys", ["email", "helpdesk"])
-def test_tickets_by_other_keys_are_the_same_tickets(tmp_path, keys):
-    plain, store = simulate_store(300, seed=2), simulate_store(300, seed=2, ticket_keys=keys)
-    for name in ("orders", "order_items", "labels"):
-        pdt.assert_frame_equal(getattr(store, name), getattr(plain, name))
-    tickets = store.support_tickets
-    assert ("customer_id" in tickets) == (keys == "helpdesk")
-    assert keys == "email" or not set(tickets["customer_id"]) & set(store.labels["customer_id"])
-    assert (
-        keys == "email" or (tickets.groupby("customer_id")["email"].agg(lambda e: e.str.lower().nunique()) == 1).all()
-    )
-    assert (tickets["email"] != tickets["email"].str.lower()).any()
-    by_email = store.customers.set_index("email")["customer_id"]
-    assert by_email.index.is_unique
-    joined = tickets.assign(customer_id=tickets["email"].str.lower().map(by_email)).drop(columns="email")
-    pdt.assert_frame_equal(joined[plain.support_tickets.columns], plain.support_tickets)
-    n_rows = write_store(300, tmp_path, seed=2, ticket_keys=keys)
-    assert n_rows == {name: len(getattr(store, name)) for name in (*TABLES, "customers")}
-    assert pd.read_parquet(tmp_path / "customers.parquet").equals(store.customers)
-    pdt.assert_frame_equal(pd.read_parquet(tmp_path / "support_tickets.parquet"), tickets)
-
-
 def test_how_tickets_go_changes_no_order(monkeypatch):
     plain = simulate_store(200, seed=2)
     monkeypatch.setattr("quimbi_assets.simulation.tickets.RATED_RATE", 0.1)
