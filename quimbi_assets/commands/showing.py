@@ -92,29 +92,23 @@ def print_segments(found: dict[str, Any]) -> None:
 
 
 def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) -> list[str]:
-    """Print the profiles of customers; return those who have none."""
+    """Print the profiles of customers; return those who have none. BadInputError if nobody has."""
     with open_database().snapshot() as now:
         read_store(now, store_id)
-        known = published.profiled(now, store_id, customer_ids)
-    asked = known or customer_ids  # who of nobody is refused by name
-    if as_json:
-        print_json(profiles_of(store_id, asked))
-    else:
-        print_profiles(store_id, asked)
+        profiles = profiles_of(now, store_id, customer_ids)
+        if as_json:
+            print_json(profiles)
+        else:
+            _print_profiles(now, store_id, profiles)
+    known = {profile["customer_id"] for profile in profiles}
     return [customer for customer in customer_ids if customer not in known]
 
 
-def profiles_of(store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
+def profiles_of(database: Database, store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return the rows of ``customer_profiles`` as JSON-able objects in the order asked for, with today's names."""
-    with open_database().snapshot() as now:
-        read_store(now, store_id)
-        return _profiles(now, store_id, customer_ids)
-
-
-def _profiles(now: Database, store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
-    profiles = _records(published.read_profiles(now, store_id, customer_ids))
-    _, segments = published.read_segments(now, store_id)
-    archetypes = published.read_archetypes(now, store_id)
+    profiles = _records(published.read_profiles(database, store_id, customer_ids))
+    _, segments = published.read_segments(database, store_id)
+    archetypes = published.read_archetypes(database, store_id)
     archetype_names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
     return [profile_record(profile, _names(segments), archetype_names) for profile in profiles]
 
@@ -128,16 +122,15 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def print_profiles(store_id: str, customer_ids: Sequence[str]) -> None:
+def _print_profiles(now: Database, store_id: str, profiles: Sequence[dict[str, Any]]) -> None:
     """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
     from quimbi_assets.axes import AXES
     from quimbi_assets.profiles.fingerprint import nearest_customers
 
-    with open_database().snapshot() as now:
-        currency = store_currency(now, store_id) or ""
-        profiles = _profiles(now, store_id, customer_ids)
-        axes, segments = published.read_segments(now, store_id)
-        near = nearest_customers(published.read_fingerprints(now, store_id), customer_ids, NEIGHBOURS)
+    currency = store_currency(now, store_id) or ""
+    axes, segments = published.read_segments(now, store_id)
+    shown = [profile["customer_id"] for profile in profiles]
+    near = nearest_customers(published.read_fingerprints(now, store_id), shown, NEIGHBOURS)
     weak = set(axes.loc[axes["status"] == "weak", "axis_name"])
     names = _names(segments)
     alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}

@@ -92,7 +92,7 @@ def test_archetypes_are_few_populous_and_hold_every_customer_once(database, two_
 def test_stores_do_not_mix(database, two_stores):
     north, south = (segments_of(store_id) for store_id in two_stores)
     assert north["axes"] != south["axes"]
-    shared = profiles_of("north", ["c0000001"])[0], profiles_of("south", ["c0000001"])[0]
+    shared = profiles_of(database, "north", ["c0000001"])[0], profiles_of(database, "south", ["c0000001"])[0]
     assert shared[0]["feature_vectors"] != shared[1]["feature_vectors"]
 
 
@@ -123,12 +123,12 @@ def test_the_ui_finds_pictures_tables_and_the_mlflow_run(two_stores):
     assert "| segment |" in segments
 
 
-def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(two_stores):
+def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(database, two_stores):
     profiler, history = open_profiler("north"), parquet_tables().history("north")
     for customer in history.customers.to_pylist()[:3]:
         own = history.of(pd.Index([customer])).frames()
         (row,) = profiler.profile(own.orders, own.items, own.tickets).to_dict("records")
-        (stored,) = profiles_of("north", [customer])
+        (stored,) = profiles_of(database, "north", [customer])
         for axis, scores in json.loads(row["segment_memberships"]).items():
             assert scores == pytest.approx(stored["segment_memberships"][axis], abs=1e-9)
         for same in ("archetype_id", "interpretation", "lifetime_value"):
@@ -166,11 +166,11 @@ def test_nobody_is_profiled_with_features_of_a_run_that_did_not_end(two_stores, 
 
 def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(database, two_stores):
     customers = ["c0000001", "c0000002"]
-    before, profiles = segments_of("south"), profiles_of("south", customers)
+    before, profiles = segments_of("south"), profiles_of(database, "south", customers)
     archetypes = read_archetypes(database, "south")
     with pytest.raises(BadInputError, match=r"was computed as of .*; nothing new is published"):
         run_store("south", RunOptions(axes=["purchase_frequency"], as_of="2024-12-31"), Steps(None, "south"))
-    assert profiles_of("south", customers) == profiles
+    assert profiles_of(database, "south", customers) == profiles
     run_store("south", RunOptions(as_of="2024-12-31"), Steps(None, "south"))
     try:
         (latest,) = rows(database, "SELECT max(as_of) FROM quimbi.customer_profiles WHERE store_id = 'south'")[0]
@@ -184,7 +184,7 @@ def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(datab
     for one, two in zip(before["axes"], after["axes"], strict=True):
         assert one["mlflow_run_id"] != two["mlflow_run_id"]
         assert one["segments"] == two["segments"]
-    for one, two in zip(profiles, profiles_of("south", customers), strict=True):
+    for one, two in zip(profiles, profiles_of(database, "south", customers), strict=True):
         assert {k: v for k, v in one.items() if k != "model_versions"} == {
             k: v for k, v in two.items() if k != "model_versions"
         }
@@ -226,7 +226,7 @@ def test_one_axis_alone(database, two_stores):
     after = segments_of("north")["axes"]
     changed = [a["axis"] for a, b in zip(before, after, strict=True) if a["mlflow_run_id"] != b["mlflow_run_id"]]
     assert changed == ["purchase_value"]
-    (profile,) = profiles_of("north", ["c0000001"])
+    (profile,) = profiles_of(database, "north", ["c0000001"])
     assert set(profile["segment_memberships"]) == set(AXES)
 
 

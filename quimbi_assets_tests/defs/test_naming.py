@@ -254,7 +254,7 @@ def test_a_rename_reaches_profiles_and_archetypes(fresh):
         rows(fresh, "SELECT interpretation FROM quimbi.customer_profiles WHERE store_id = %s", STORE)
     )
     assert "everyday faces" in kept or "everyday_faces" in kept
-    assert profiles_of(STORE, ["c0000001"])
+    assert profiles_of(fresh, STORE, ["c0000001"])
 
 
 @pytest.mark.parametrize(

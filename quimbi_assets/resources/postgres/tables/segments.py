@@ -51,23 +51,15 @@ def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | Non
     return database.query(f"{of_store} ({made}) = {newest} {largest}", {"store": store_id, "until": until})
 
 
-def profiled(database: Database, store_id: str, customer_ids: Sequence[str]) -> list[str]:
-    """Return those of some customers who have a profile, in the order asked for."""
-    among = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)"
-    known = {customer for (customer,) in database.execute(among, (store_id, list(customer_ids)))}
-    return [customer for customer in customer_ids if customer in known]
-
-
 def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]) -> pd.DataFrame:
-    """Read profiles in the order asked for; BadInputError names customers who have none."""
+    """Read the profiles of those who have one, in the order asked for; BadInputError if nobody has."""
     rows = database.query(
         "SELECT * FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)",
         (store_id, list(customer_ids)),
     ).set_index("customer_id", drop=False)
-    unknown = [customer for customer in customer_ids if customer not in rows.index]
-    if unknown:
-        raise BadInputError(f"store {store_id} has no profile of customer {', '.join(unknown)}")
-    return rows.loc[list(customer_ids)]
+    if rows.empty:
+        raise BadInputError(f"store {store_id} has no profile of customer {', '.join(customer_ids)}")
+    return rows.loc[[customer for customer in customer_ids if customer in rows.index]]
 
 
 def read_fingerprints(database: Database, store_id: str) -> pd.DataFrame:

@@ -103,7 +103,8 @@ def test_before_its_first_run_a_store_has_nothing(database):
         read_segments(database, "never")
     publish(database, "known")
     with pytest.raises(BadInputError, match="no profile of customer nobody, '; DROP TABLE x"):
-        read_profiles(database, "known", ["c0001", "nobody", "'; DROP TABLE x"])
+        read_profiles(database, "known", ["nobody", "'; DROP TABLE x"])
+    assert read_profiles(database, "known", ["nobody", "c0001"])["customer_id"].tolist() == ["c0001"]
 
 
 def test_why_no_axis_is_active_is_published_unless_an_earlier_run_was(database):
