@@ -1,4 +1,4 @@
-"""What is said about an axis's model: the row that later stages read, the UI's figures, its checks.
+"""What is said about an axis's model: the UI's figures, its checks.
 
 Belongs here: turning a fit, its promotion and its test against chance into these. Does not: fitting (``models``), the
 rules (``clustering.promotion``, ``clustering.noise_test``), moving aliases (``resources``).
@@ -25,20 +25,6 @@ GIANT = 0.85
 """A share of customers beyond which a segment that no declared state explains says little about anybody."""
 SHOWN = ("k", "silhouette", "stability_ari", "largest_share", "smallest_share", "chosen", "reason")
 """Columns of the candidates' table that the UI shows; MLflow holds all."""
-
-
-def model_summary(serving: LoadedModel, decision: Decision) -> pd.DataFrame:
-    """Return one row about the model that serves: the new fit, or the champion where the fit is held."""
-    model = serving.model
-    return pd.DataFrame(
-        {
-            "k": [model.k_],
-            "silhouette": [model.silhouette_],
-            "stability_ari": [model.stability_ari_],
-            "mlflow_run_id": [serving.run_id],
-            "held_reason": [None if decision.promoted else decision.reason],
-        }
-    )
 
 
 def fit_events(

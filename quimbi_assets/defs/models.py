@@ -14,7 +14,7 @@ from quimbi_assets.axes import AXES, StoreReference
 from quimbi_assets.axis_table import AxisTable, TableFacts
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions
 from quimbi_assets.defs.events import StageEvent, inactive
-from quimbi_assets.defs.model_facts import CHECKS, fit_events, model_summary
+from quimbi_assets.defs.model_facts import CHECKS, fit_events
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
@@ -94,9 +94,9 @@ def models(
                 noise = noise.with_division(serving.model.selection_)
             log.differences(run, noise)
             facts = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)
-            tables.write(key, store_id, model_summary(serving, fit.decision), facts)
-            page = mlflow.run_url(run.run_id)
-            yield from fit_events(key, fit, run, page, serving.model, noise, frames[name])
+            held_reason = None if fit.decision.promoted else fit.decision.reason
+            tables.write(key, store_id, pd.DataFrame({"held_reason": [held_reason]}), facts)
+            yield from fit_events(key, fit, run, mlflow.run_url(run.run_id), serving.model, noise, frames[name])
     choose_versions(database, store_id, {name: model.choice() for name, model in chosen.items()})
     progress.step("models registered", 0.65)
 
