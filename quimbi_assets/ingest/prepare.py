@@ -31,11 +31,8 @@ class Prepared:
     """``row`` (JSON text, as the file had it) and ``reason``."""
     contested: pd.Series
     """Keys (first key column) of rows that were refused; what is stored about them must stay."""
-    undecided: pd.DataFrame
-    """Rows with nothing wrong whose id has rows in other chunks too, with ``row`` and ``row_no`` (position in the
-    file); of the rows with one key the first is to be accepted. Empty if there is one chunk."""
     persons: pd.DataFrame
-    """The keys that say whose each accepted or undecided row is, as text, under the file's names."""
+    """The keys that say whose each accepted row is, as text, under the file's names."""
 
 
 class Preparation:
@@ -64,6 +61,7 @@ class Preparation:
         self._known_orders = known_orders or IdSet()
         self._schema = stored_schema(survey.spec, largest_amount(currency))
         self._seen = np.zeros(len(survey.spread), "int64")
+        self._earlier = IdSet()  # keys and contents of the rows so far whose id has rows in several chunks
         self._n_rows = 0
 
     @property
@@ -162,33 +160,38 @@ class Preparation:
         spec, good = self.survey.spec, typed[reasons.isna()]
         if spec is tables.ORDERS:
             self.accepted_ids.append(hashed(good["order_id"]))
-        undecided = good.iloc[:0]
         if set(spec.key) <= self.survey.columns.keys():
-            if len(self.survey.spread):
-                is_spread = self.survey.spread.place(hashed(watched_ids(good[spec.key[0]]))) >= 0
-                undecided, good = good[is_spread], good[~is_spread]
             good, reasons = self._without_repetitions(good, reasons)
         refused = reasons.notna()
         rows = pd.DataFrame({"row": as_json(frame[refused]), "reason": reasons[refused].to_numpy()}, dtype="str")
         rows = pd.concat([rows, broken_rows(broken)], ignore_index=True) if broken else rows
         self.refused.update(counted(rows["reason"]))
         self.n_accepted += len(good)
-        person = frame.loc[good.index.union(undecided.index), list(self.survey.person)]
+        person = frame.loc[good.index, list(self.survey.person)]
         return Prepared(
             good,
             rows,
             typed.loc[refused, spec.key[0]].dropna().drop_duplicates(),
-            undecided.assign(row=as_json(frame.loc[undecided.index]).to_numpy(), row_no=undecided.index),
             pd.DataFrame({name: as_text(person[name], self.survey.signs[name]) for name in self.survey.person}),
         )
 
     def _without_repetitions(self, good: pd.DataFrame, reasons: pd.Series) -> tuple[pd.DataFrame, pd.Series]:
+        """Keep of the rows with one key the first of the file; others repeat an earlier one exactly or are refused."""
         key = list(self.survey.spec.key)
-        again = good.duplicated(key)
-        if not again.any():
-            return good, reasons
-        same = good[good.duplicated(key, keep=False)].duplicated().reindex(good.index, fill_value=False) & again
+        again, same = good.duplicated(key), pd.Series(False, index=good.index)
+        if again.any():
+            alike = good[good.duplicated(key, keep=False)].duplicated()
+            same |= alike.reindex(good.index, fill_value=False)
+        if len(self.survey.spread):
+            is_spread = self.survey.spread.place(hashed(watched_ids(good[key[0]]))) >= 0
+            rows = good[is_spread]
+            keys, contents = (pd.util.hash_pandas_object(part, index=False).to_numpy() for part in (rows[key], rows))
+            again[is_spread] |= self._earlier.place(keys) >= 0
+            same[is_spread] |= self._earlier.place(contents) >= 0
+            self._earlier = IdSet.of([self._earlier.hashes, keys, contents])
         self.n_repeated += int(same.sum())
-        reasons = reasons.copy()
-        reasons[again.index[again & ~same]] = f"{key[-1]} {TWICE}"
+        refused = again & ~same
+        if refused.any():
+            reasons = reasons.copy()
+            reasons[refused.index[refused]] = f"{key[-1]} {TWICE}"
         return good[~again], reasons

@@ -17,8 +17,6 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg2.extras import execute_values
 
-from quimbi_assets.ingest.tables import TableSpec
-
 T = TypeVar("T")
 CHUNK = 250_000
 """Rows a COPY, so that a large frame is never twice in memory as text."""
@@ -90,13 +88,10 @@ def upsert(cursor: Any, table: str, key: Sequence[str], rows: Iterable[Mapping[s
     )
 
 
-def staging(cursor: Any, spec: TableSpec, prefix: str, more: str = "") -> str:
-    """Create a temporary table with the columns of `spec`, ``row_no`` and `more`, gone at commit; return its name."""
-    name = f"{prefix}_{spec.name}"
-    columns = ", ".join(spec.columns)
+def staging(cursor: Any, name: str, table: str, columns: Sequence[str], more: str = "") -> str:
+    """Create a temporary table with columns of a table of ours and `more`, gone at commit; return its name."""
     cursor.execute(
-        f"CREATE TEMP TABLE {name} ON COMMIT DROP AS "
-        f"SELECT {columns}, 0::bigint AS row_no{more} FROM quimbi.{spec.name} WITH NO DATA"
+        f"CREATE TEMP TABLE {name} ON COMMIT DROP AS SELECT {', '.join(columns)}{more} FROM quimbi.{table} WITH NO DATA"
     )
     return name
 
@@ -115,56 +110,26 @@ def read_column(cursor: Any, question: str) -> Iterator[pd.Series]:
         yield batch.to_pandas()["value"]
 
 
-def settle(cursor: Any, spec: TableSpec, undecided: str, target: str, store_id: str | None) -> tuple[int, int]:
-    """Take of the rows with one key the first; the others repeat an earlier row exactly or are refused.
+def merge(
+    cursor: Any, table: str, key: Sequence[str], columns: Sequence[str], store_id: str, staged: str
+) -> tuple[int, int]:
+    """Write staged rows that are new or differ in these columns from what is stored; return how many of either.
 
-    `undecided` is a table with the columns of `spec`, ``row_no`` and ``row``; `target` gets the accepted rows, with
-    `store_id` if it has that and no ``row_no``. Returned are the numbers of accepted and of repeated rows. The refused
-    ones are in the temporary table ``refused_again(row, key)``; ``key`` is the first key column.
+    The key is the table's beside the store's. The transaction holds the store's lock. What is stored in other columns
+    stays as it is.
     """
-    key, columns = ", ".join(spec.key), ", ".join(spec.columns)
-    cursor.execute(
-        f"""
-        CREATE TEMP TABLE judged ON COMMIT DROP AS
-        SELECT *, row_number() OVER (PARTITION BY {key} ORDER BY row_no) = 1 AS is_first,
-            row_number() OVER (PARTITION BY {columns} ORDER BY row_no) > 1 AS is_repeated
-        FROM {undecided}
-        """
-    )
-    name, value = ("row_no", "row_no") if store_id is None else ("store_id", "%(store)s")
-    cursor.execute(
-        f"INSERT INTO {target} ({columns}, {name}) SELECT {columns}, {value} FROM judged WHERE is_first",
-        {"store": store_id},
-    )
-    n_accepted = cursor.rowcount
-    cursor.execute(
-        f"""
-        CREATE TEMP TABLE refused_again ON COMMIT DROP AS
-        SELECT "row", {spec.key[0]} AS key FROM judged WHERE NOT is_first AND NOT is_repeated ORDER BY row_no
-        """
-    )
-    cursor.execute("SELECT count(*) FILTER (WHERE is_repeated) FROM judged")
-    (n_repeated,) = cursor.fetchone()
-    return int(n_accepted), int(n_repeated)
-
-
-def merge(cursor: Any, spec: TableSpec, store_id: str, staged: str, recorded: Sequence[str]) -> tuple[int, int]:
-    """Write staged rows that are new or differ from what is stored; return how many were inserted and updated.
-
-    The transaction holds the store's lock. Columns of a stored row that are not `recorded` stay as they are.
-    """
-    key, columns = list(spec.key), list(spec.columns)
-    values = [column for column in recorded if column not in key]
+    every = [*key, *(column for column in columns if column not in key)]
+    values = every[len(key) :]
     same_key = " AND ".join(f"stored.{column} = staged.{column}" for column in key)
     by_hashing(cursor)
     theirs, ours = (", ".join(f"{side}.{column}" for column in values) for side in ("staged", "stored"))
     cursor.execute(
         f"""
         WITH written AS (
-            INSERT INTO quimbi.{spec.name} AS target (store_id, {", ".join(columns)})
-            SELECT %(store)s, {", ".join(f"staged.{column}" for column in columns)}
+            INSERT INTO quimbi.{table} AS target (store_id, {", ".join(every)})
+            SELECT %(store)s, {", ".join(f"staged.{column}" for column in every)}
             FROM {staged} staged
-            LEFT JOIN quimbi.{spec.name} stored ON stored.store_id = %(store)s AND {same_key}
+            LEFT JOIN quimbi.{table} stored ON stored.store_id = %(store)s AND {same_key}
             WHERE stored.store_id IS NULL OR ({theirs}) IS DISTINCT FROM ({ours})
             ON CONFLICT (store_id, {", ".join(key)})
             DO UPDATE SET {", ".join(f"{column} = EXCLUDED.{column}" for column in values)}

@@ -66,8 +66,8 @@ def load_store(
     the file holds the order's lines and none of them was refused. Loading the same files again changes nothing.
 
     Files are gone through twice, in chunks (`files.CHUNK_ROWS`): what decides about a row is known after the first
-    time (``survey``), so that a chunk that is judged can be copied at once. Memory holds two chunks and 8 to 16 bytes
-    an order.
+    time (``survey``), so that a chunk that is judged can be copied at once. Memory holds two chunks, 8 to 16 bytes an
+    order, and 16 a row whose id lies in several chunks.
     """
     say = progress or (lambda _: None)
     wanted = stores.requested_store(store_id, time_zone, currency)
@@ -299,6 +299,5 @@ class _Load:
 
 
 def _add_addresses(addresses: identities.OrderAddresses, columns: list[str], prepared: Prepared) -> None:
-    rows = pd.concat([prepared.accepted, prepared.undecided])
     for name in columns:
-        addresses.add(prepared.persons[name], rows["customer_id"], rows["order_date"])
+        addresses.add(prepared.persons[name], prepared.accepted["customer_id"], prepared.accepted["order_date"])

@@ -13,7 +13,7 @@ import pandas as pd
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.files import Table
-from quimbi_assets.ingest.prepare import TWICE, Preparation, Prepared
+from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.survey import Survey
 from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
@@ -29,12 +29,6 @@ class Refusals:
         """Keep rows aside: (n, 2) ``row`` and ``reason``."""
         if len(refused):
             self._file.write(bulk.as_csv(refused[["row", "reason"]].assign(table=table)).getbuffer())
-
-    def add_refused_again(self, cursor: Any, table: str, reason: str) -> int:
-        """Keep aside what is in the temporary table ``refused_again``; return how many rows."""
-        question = cursor.mogrify('SELECT "row", %s, %s FROM refused_again', (reason, table)).decode()
-        cursor.copy_expert(f"COPY ({question}) TO STDOUT (FORMAT csv)", self._file)
-        return int(cursor.rowcount)
 
     def write(self, cursor: Any, store_id: str) -> None:
         """Write them into the quarantine; rows already kept stay as they are."""
@@ -86,10 +80,11 @@ class Transfer:
         self._spec = file.survey.spec
         cursor.execute(f"SELECT EXISTS (SELECT FROM quimbi.{self._spec.name} WHERE store_id = %s)", (store_id,))
         is_staged = always_staged or cursor.fetchone()[0]
-        self.staged = bulk.staging(cursor, self._spec, "staged") if is_staged else None
+        self.staged: str | None = None
         """The temporary table, or None where rows go straight into the store's."""
-        if len(file.survey.spread):
-            bulk.staging(cursor, self._spec, "undecided", ", ''::text AS \"row\"")
+        if is_staged:
+            name = self._spec.name
+            self.staged = bulk.staging(cursor, f"staged_{name}", name, self._spec.columns, ", 0::bigint AS row_no")
         if self._spec is ORDER_ITEMS:
             cursor.execute("CREATE TEMP TABLE contested (key text) ON COMMIT DROP")
 
@@ -105,8 +100,6 @@ class Transfer:
             seen(prepared)
 
         bulk.behind(copy, map(self.preparation.prepare, self._file.table.chunks(None)))
-        if len(self._file.survey.spread):
-            self._settle()
         judged = self.preparation
         if judged.n_refused * 2 > judged.n_read or not judged.n_accepted:
             main = "; ".join(f"{reason} ({count:,})" for reason, count in judged.refused.most_common(3))
@@ -121,21 +114,7 @@ class Transfer:
             bulk.copy_frame(self._cursor, self.staged, rows.assign(row_no=rows.index))
             if self._spec is ORDER_ITEMS:
                 bulk.copy_frame(self._cursor, "contested", prepared.contested.to_frame("key"))
-        bulk.copy_frame(self._cursor, f"undecided_{self._spec.name}", prepared.undecided)
         self._refusals.add(self._spec.name, prepared.refused)
-
-    def _settle(self) -> None:
-        """Decide about the rows of ids that lie in several chunks."""
-        target, store_id = (self.staged, None) if self.staged else (f"quimbi.{self._spec.name}", self._store_id)
-        undecided, judged = f"undecided_{self._spec.name}", self.preparation
-        n_accepted, n_repeated = bulk.settle(self._cursor, self._spec, undecided, target, store_id)
-        judged.n_accepted += n_accepted
-        judged.n_repeated += n_repeated
-        reason = f"{self._spec.key[-1]} {TWICE}"
-        judged.refused.update({reason: self._refusals.add_refused_again(self._cursor, self._spec.name, reason)})
-        if self._spec is ORDER_ITEMS:
-            self._cursor.execute("INSERT INTO contested SELECT key FROM refused_again")
-        self._cursor.execute("DROP TABLE judged, refused_again")
 
     def merge(self) -> tuple[int, int, int]:
         """Bring the store's table up to date; return how many rows were inserted, updated and deleted."""
@@ -145,8 +124,9 @@ class Transfer:
             return self.preparation.n_accepted, 0, 0
         self._cursor.execute(f"ANALYZE {self.staged}")
         recorded = self.preparation.recorded_columns
-        inserted, updated = bulk.merge(self._cursor, self._spec, self._store_id, self.staged, recorded)
-        if self._spec is not ORDER_ITEMS:
+        spec = self._spec
+        inserted, updated = bulk.merge(self._cursor, spec.name, spec.key, recorded, self._store_id, self.staged)
+        if spec is not ORDER_ITEMS:
             return inserted, updated, 0
         deleted = bulk.delete_vanished_lines(self._cursor, self._store_id, self.staged, "contested")
         return inserted, updated, deleted

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from quimbi_assets.resources.postgres.copy import copy_frame, lock
+from quimbi_assets.resources.postgres.copy import copy_frame, lock, merge, staging
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.weekly.noise import NoiseThresholds
 
@@ -51,23 +51,14 @@ def publish_week(database: Database, store_id: str, week: date, parts: Iterable[
                 copy_frame(cursor, "quimbi.customer_history", rows.assign(store_id=store_id))
                 n_rows += len(rows)
             return n_rows
-        staged = _staged(cursor, "customer_history", ("customer_id", "week", *WRITTEN), parts)
+        staged = _staged(cursor, ("customer_id", "week", *WRITTEN), parts)
         cursor.execute(
             f"DELETE FROM quimbi.customer_history stored WHERE store_id = %s AND week = %s AND NOT EXISTS "
             f"(SELECT FROM {staged} sent WHERE sent.customer_id = stored.customer_id)",
             (store_id, week),
         )
         gone = cursor.rowcount
-        columns, ours = ", ".join(WRITTEN), ", ".join(f"stored.{c}" for c in WRITTEN)
-        theirs = ", ".join(f"EXCLUDED.{c}" for c in WRITTEN)
-        cursor.execute(
-            f"INSERT INTO quimbi.customer_history AS stored (store_id, customer_id, week, {columns}) "
-            f"SELECT %s, customer_id, week, {columns} FROM {staged} "
-            f"ON CONFLICT (store_id, week, customer_id) DO UPDATE SET ({columns}) = ROW({theirs}) "
-            f"WHERE ({ours}) IS DISTINCT FROM ({theirs})",
-            (store_id,),
-        )
-        return int(gone + cursor.rowcount)
+        return int(gone + sum(merge(cursor, "customer_history", ("customer_id", "week"), WRITTEN, store_id, staged)))
 
 
 def publish_drift(database: Database, store_id: str, week: date, drift: WeekDrift) -> None:
@@ -75,7 +66,7 @@ def publish_drift(database: Database, store_id: str, week: date, drift: WeekDrif
     with database.transaction() as cursor:
         lock(cursor, f"customer_history:{store_id}")
         columns = ("customer_id", "drift", "alert", "alert_cause")
-        staged = _staged(cursor, "customer_history", columns, drift.customers)
+        staged = _staged(cursor, columns, drift.customers)
         cursor.execute(
             f"UPDATE quimbi.customer_history stored SET drift = sent.drift, alert = sent.alert, "
             f"alert_cause = sent.alert_cause FROM {staged} sent "
@@ -140,11 +131,10 @@ def read_shares(database: Database, store_id: str, week: date) -> pd.DataFrame:
     )
 
 
-def _staged(cursor: Any, table: str, columns: Sequence[str], parts: Iterable[pd.DataFrame]) -> str:
-    """Copy frames into a temporary table with those columns of `table`, gone at commit; return its name."""
-    listed = ", ".join(columns)
-    cursor.execute(f"CREATE TEMP TABLE sent ON COMMIT DROP AS SELECT {listed} FROM quimbi.{table} WITH NO DATA")
+def _staged(cursor: Any, columns: Sequence[str], parts: Iterable[pd.DataFrame]) -> str:
+    """Copy frames into a temporary table with those columns of ``customer_history``; return its name."""
+    name = staging(cursor, "sent", "customer_history", columns)
     for rows in parts:
-        copy_frame(cursor, "sent", rows[list(columns)])
-    cursor.execute("ANALYZE sent")
-    return "sent"
+        copy_frame(cursor, name, rows[list(columns)])
+    cursor.execute(f"ANALYZE {name}")
+    return name
