@@ -13,6 +13,8 @@ import pandas as pd
 from quimbi_assets.simulation.archetypes import Flags, Floats, Ints
 
 DAY_US = 86_400_000_000
+N_YEARS = 3
+"""Of the window: room for customers to lapse."""
 
 MONTH_WEIGHT = np.array([0.85, 0.80, 0.90, 0.92, 0.98, 0.95, 0.90, 0.90, 0.95, 1.00, 1.45, 1.75])
 """Relative demand, January to December. Assumption: a gift-season retailer."""
@@ -35,16 +37,14 @@ class Clock:
     warp: Floats
 
     @classmethod
-    def ending(cls, end_date: date | str, n_years: float, time_zone: str) -> "Clock":
-        """Build the clock of a window whose last store-local day is `end_date`; at least 2 years, room for lapses."""
-        if not 2 <= n_years <= 50:
-            raise ValueError(f"n_years must be from 2 to 50, not {n_years}")
+    def ending(cls, end_date: date | str, time_zone: str) -> "Clock":
+        """Build the clock of a window whose last store-local day is `end_date`."""
         try:
             ZoneInfo(time_zone)
         except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"unknown time zone {time_zone!r}") from error
         stop = np.datetime64(str(end_date), "D") + 1
-        n_days = round(n_years * 365.25)
+        n_days = round(N_YEARS * 365.25)
         days = stop - n_days + np.arange(n_days)
         month = days.astype("datetime64[M]").astype(int) % 12
         demand = np.concatenate([[0.0], np.cumsum(MONTH_WEIGHT[month])])

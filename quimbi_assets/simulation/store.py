@@ -60,11 +60,9 @@ class StoreOptions(TypedDict, total=False):
     """What may be asked of a simulated store; see `simulate_store`."""
 
     seed: int
-    n_years: float
     progress: Progress | None
     end_date: date | str
     time_zone: str
-    currency: str
     slow_down_share: float
     slow_down_from: date | str | None
 
@@ -73,11 +71,11 @@ def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> Simulat
     """Simulate a store in memory; a ValueError if the number of customers or an option is out of range.
 
     ``n_customers`` are identified ones, 1 to 9,999,999; guest orders come on top (about 1 % of orders). The same
-    ``seed`` (0) gives the same store; with another number of customers, those that both have are the same. ``n_years``
-    (3, at least 2) end with the store-local day ``end_date`` (2025-12-31). Weekdays and hours are those of the IANA
-    ``time_zone`` (America/New_York); ``currency`` (USD) is written on every order. ``progress(done, total)`` is called
-    in customers. ``slow_down_share`` (0 to 0.25) of customers slow down from the store-local day ``slow_down_from`` on:
-    twice as many are made to buy every few days (``customers``), and ``labels`` has ``slows_down`` and ``is_brisk``.
+    ``seed`` (0) gives the same store; with another number of customers, those that both have are the same. Three years
+    end with the store-local day ``end_date`` (2025-12-31). Weekdays and hours are those of the IANA ``time_zone``
+    (America/New_York). ``progress(done, total)`` is called in customers. ``slow_down_share`` (0 to 0.25) of customers
+    slow down from the store-local day ``slow_down_from`` on: twice as many are made to buy every few days
+    (``customers``), and ``labels`` has ``slows_down`` and ``is_brisk``.
 
     >>> store = simulate_store(50, seed=1)
     >>> len(store.labels), store.orders["order_id"].is_unique
@@ -101,16 +99,14 @@ def _draw_blocks(
     n_customers: int,
     *,
     seed: int = 0,
-    n_years: float = 3,
     progress: Progress | None = None,
     end_date: date | str = "2025-12-31",
     time_zone: str = "America/New_York",
-    currency: str = "USD",
     slow_down_share: float = 0.0,
     slow_down_from: date | str | None = None,
 ) -> Iterator[Block]:
     """Check the arguments and return the store's blocks, drawn one by one."""
-    clock = Clock.ending(end_date, n_years, time_zone)
+    clock = Clock.ending(end_date, time_zone)
     slow_down = _slow_down(clock, slow_down_share, slow_down_from)
     if not 1 <= n_customers <= MAX_CUSTOMERS:
         raise ValueError(f"the number of customers must be from 1 to {MAX_CUSTOMERS:,}, not {n_customers}")
@@ -120,7 +116,7 @@ def _draw_blocks(
 
     def drawn() -> Iterator[Block]:
         for first in range(0, n_customers, BLOCK_CUSTOMERS):
-            yield _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, currency, slow_down)
+            yield _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, slow_down)
             if progress is not None:
                 progress(min(first + BLOCK_CUSTOMERS, n_customers), n_customers)
 
@@ -128,13 +124,7 @@ def _draw_blocks(
 
 
 def _draw_block(
-    seed: int,
-    block: int,
-    last_number: int,
-    clock: Clock,
-    catalogue: Catalogue,
-    currency: str,
-    slow_down: SlowDown | None,
+    seed: int, block: int, last_number: int, clock: Clock, catalogue: Catalogue, slow_down: SlowDown | None
 ) -> Block:
     """Draw one block and drop the customers numbered above `last_number`."""
     rng = _generator(seed, 1 + block)
@@ -149,7 +139,7 @@ def _draw_block(
     order_number += block * NUMBERS_PER_BLOCK
     ticket_number = block * NUMBERS_PER_BLOCK + np.arange(len(tickets))
     drawn = {
-        "orders": tables.orders_table(order_number, customers, orders, baskets, currency),
+        "orders": tables.orders_table(order_number, customers, orders, baskets),
         "order_items": tables.items_table(order_number, baskets, catalogue),
         "support_tickets": tables.tickets_table(ticket_number, customers, tickets, clock.end_us),
         "labels": tables.labels_table(customers, orders, tickets, slow_down is not None),

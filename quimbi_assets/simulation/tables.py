@@ -18,6 +18,7 @@ from quimbi_assets.simulation.orders import SOURCES, STATUSES, Orders
 from quimbi_assets.simulation.tickets import CHANNELS, PRIORITIES, TICKET_STATUSES, TOPICS, Tickets
 
 UTC = pa.timestamp("us", tz="UTC")
+CURRENCY = "USD"
 Block = dict[str, pa.Table]
 """The tables of one block of customers, by name."""
 
@@ -32,11 +33,10 @@ def number_ids(prefix: str, numbers: Ints, width: int) -> pa.StringArray:
     return pc.binary_join_element_wise(prefix, digits, "")
 
 
-def orders_table(order_number: Ints, customers: Customers, orders: Orders, baskets: Baskets, currency: str) -> pa.Table:
+def orders_table(order_number: Ints, customers: Customers, orders: Orders, baskets: Baskets) -> pa.Table:
     """Return the orders of a block, one row an order, numbered in the store; guests have no customer id."""
     customer_id = number_ids("c", customers.number[orders.customer], 7)
     is_guest = pa.array(customers.is_guest[orders.customer])
-    currencies = np.zeros(len(orders), dtype=np.int64)
     return pa.table(
         {
             "order_id": number_ids("o", order_number, 10),
@@ -46,7 +46,7 @@ def orders_table(order_number: Ints, customers: Customers, orders: Orders, baske
             "discount_amount": _money(baskets.order_discount),
             "source": _named(orders.source, SOURCES),
             "status": _named(orders.status, STATUSES),
-            "currency": _named(currencies, (currency,)),
+            "currency": _named(np.zeros_like(orders.status), (CURRENCY,)),
             "refund_amount": _money(baskets.order_refund),
         }
     )

@@ -9,7 +9,7 @@ from quimbi_assets.simulation.clock import DAY_US, Clock
 
 @pytest.fixture(scope="module")
 def clock():
-    return Clock.ending("2025-12-31", 3, "America/New_York")
+    return Clock.ending("2025-12-31", "America/New_York")
 
 
 def local_us(clock, text):
