@@ -16,8 +16,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
-from quimbi_assets.resources.postgres.tables.publications import read_publication
-from quimbi_assets.resources.postgres.tables.segments import read_segments
+from quimbi_assets.resources.postgres.tables.publications import read_publication, read_segments
 from quimbi_assets.resources.postgres.tables.stores import planned_stores, read_store, write_plan
 
 

@@ -18,7 +18,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
-from quimbi_assets.resources.postgres.tables.segments import read_held_reasons
+from quimbi_assets.resources.postgres.tables.publications import read_held_reasons
 from quimbi_assets.resources.postgres.tables.stores import read_store
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -10,10 +10,12 @@ import pandas as pd
 from rich.padding import Padding
 from rich.text import Text
 
+from quimbi_assets.axis_table import INACTIVE, WEAK
 from quimbi_assets.commands.console import out, print_json
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
-from quimbi_assets.resources.postgres.tables import segments as published
+from quimbi_assets.resources.postgres.tables import publications as published
+from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
 #: Columns that a segment's sentence is moved in, below its name.
@@ -37,14 +39,11 @@ def segments_of(store_id: str) -> dict[str, Any]:
 
 def churn_of(store_id: str) -> str:
     """Say which churn model serves a store and how it did on unseen history, or why there is none."""
-    from quimbi_assets.axis_table import INACTIVE, WEAK
     from quimbi_assets.resources.mlflow.registry import CHURN
-    from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
-    from quimbi_assets.resources.postgres.tables.publications import read_publication
     from quimbi_assets.resources.publishing import no_churn_model
 
     with open_database().snapshot() as now:
-        last = read_publication(now, store_id)
+        last = published.read_publication(now, store_id)
         version = last and last.model_versions.get(CHURN)
         fit = read_churn_fit(now, store_id, version=version)
         if version and fit is None:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from quimbi_assets.axis_table import Facts
 from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, Backtest, backtest, draw_backtest
-from quimbi_assets.defs.events import StageEvent, facts
+from quimbi_assets.defs.events import Metadata, StageEvent, facts
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
@@ -64,7 +64,7 @@ def backtest_report(
     yield dg.MaterializeResult(metadata=_metadata(report, url))
 
 
-def _metadata(report: Backtest, url: str) -> dict[str, dg.MetadataValue]:
+def _metadata(report: Backtest, url: str) -> Metadata:
     measured = report.axes[report.axes["verdict"] != UNKNOWN]
     columns = [column for column in SHOWN if column in report.axes]
     return facts(

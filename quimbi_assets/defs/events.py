@@ -19,6 +19,7 @@ from quimbi_assets.resources.parquet_io import ParquetTables
 SHOWN = 20
 """Rows of a failed check shown in the UI."""
 
+Metadata = dict[str, Any]
 StageEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
 
@@ -43,31 +44,24 @@ def inactive_events(key: dg.AssetKey, reason: str, checks: Sequence[str]) -> Ite
         yield dg.AssetCheckResult(asset_key=key, check_name=check, passed=True, metadata=status)
 
 
-def facts(row_count: int | None = None, **values: Any) -> dict[str, dg.MetadataValue]:
+def facts(row_count: int | None = None, **values: Any) -> Metadata:
     """Turn values into metadata: frames become Markdown tables, bytes (PNG) pictures, URLs links; None is left out.
 
     ``row_count`` becomes ``dagster/row_count``, which the UI plots.
     """
-    metadata = {name: _value(value) for name, value in values.items() if value is not None}
-    return metadata if row_count is None else {"dagster/row_count": dg.MetadataValue.int(row_count), **metadata}
+    counted = {} if row_count is None else {"dagster/row_count": row_count}
+    return counted | {name: _value(value) for name, value in values.items() if value is not None}
 
 
-def _value(value: Any) -> dg.MetadataValue:
+def _value(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):
         return dg.MetadataValue.md(markdown_table(value))
     if isinstance(value, bytes):
         return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(value).decode()})")
-    if isinstance(value, bool):
-        return dg.MetadataValue.bool(value)
-    if isinstance(value, int):
-        return dg.MetadataValue.int(value)
-    if isinstance(value, float):
-        return dg.MetadataValue.float(value)
-    if isinstance(value, dict | list):
-        return dg.MetadataValue.json(value)
-    if str(value).startswith(("http://", "https://")):
-        return dg.MetadataValue.url(str(value))
-    return dg.MetadataValue.text(str(value))
+    if isinstance(value, int | float | dict | list):
+        return value
+    text = str(value)
+    return dg.MetadataValue.url(text) if text.startswith(("http://", "https://")) else text
 
 
 def markdown_table(frame: pd.DataFrame) -> str:

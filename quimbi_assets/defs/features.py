@@ -15,7 +15,7 @@ import pyarrow as pa
 from quimbi_assets import axes
 from quimbi_assets.axes import AXES, Axis, Measurement
 from quimbi_assets.axis_table import TableFacts, TableWriter
-from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, inactive
+from quimbi_assets.defs.events import Metadata, SchemaCheck, StageEvent, facts, inactive
 from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
@@ -104,7 +104,7 @@ class _Look:
         self.check.look_at(frame)
         self._shown.append(frame.iloc[:: self._step])
 
-    def metadata(self, axis: Axis, measurement: Measurement) -> dict[str, dg.MetadataValue]:
+    def metadata(self, axis: Axis, measurement: Measurement) -> Metadata:
         frame = pd.concat(self._shown)
         defined = [f for f in axis.clustering_features if f.name in frame]
         table = pd.DataFrame(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import TableFacts, TableWriter
-from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
+from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.profiles.scores import N_ORDERS, AxisScores, score_axis, scores_schema, scores_to_table
@@ -95,7 +95,7 @@ class _Look:
             self._worst = max(self._worst, float(np.abs(values.sum(axis=1) - 1).max()))
         self._sound &= bool(np.isfinite(values).all() and (values >= 0).all())
 
-    def metadata(self, version: str) -> dict[str, dg.MetadataValue]:
+    def metadata(self, version: str) -> Metadata:
         n = int(self._counts.sum())
         order = np.argsort(-self._counts, kind="stable")
         shares = [f"{self._counts[i] / max(n, 1):.1%}" for i in order]

@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axis_table import AxisTable
-from quimbi_assets.defs.events import StageEvent, facts, rule_check
+from quimbi_assets.defs.events import Metadata, StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
@@ -29,7 +29,7 @@ from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import WeekDrift, publish_drift, read_shares, read_weeks
-from quimbi_assets.resources.publishing import models_of_week, weak_axes
+from quimbi_assets.resources.publishing import models_of_week
 from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, PastComparison, compare_snapshots
 from quimbi_assets.weekly.pictures import migration_heat_map, shares_over_weeks
 from quimbi_assets.weekly.psi import recommend_refit
@@ -100,7 +100,8 @@ def _compare(
     older = tables.table(SNAPSHOTS_KEY, store_id, known[-1]) if known else None
     compared = (tables.table(MIGRATIONS_KEY, store_id, other) for other in known[-LEARNING_WEEKS:])
     earlier = [PastComparison(table) for table in compared if table is not None]
-    weak = weak_axes(mlflow.registry, store_id, models, then)
+    # An axis whose first fit came later is as weak as that one.
+    weak = mlflow.registry.weak_axes(store_id, {axis: max(end, fit_end) for axis, fit_end in models.data_end.items()})
     comparison = compare_snapshots(newer, older, earlier, models, history, weak)
     population = population_rows(comparison, newer, models)
     drift = WeekDrift(drift_rows(comparison), migration_rows(comparison, end), comparison.thresholds, population)
@@ -109,7 +110,7 @@ def _compare(
     return comparison, drift, recommend_refit(population[population["axis_name"].isin(fitted)])
 
 
-def _metadata(comparison: Comparison) -> dict[str, dg.MetadataValue]:
+def _metadata(comparison: Comparison) -> Metadata:
     moves, moved = comparison.moves, comparison.movement
     by_cause = moves.groupby("cause")["customer_id"].nunique()
     flows = moves.groupby(["axis_name", "from_segment", "to_segment", "cause"]).size().rename("customers")
@@ -126,7 +127,7 @@ def _metadata(comparison: Comparison) -> dict[str, dg.MetadataValue]:
 
 def _pictures(
     store_id: str, week: date, moves: pd.DataFrame, database: Database, mlflow: Tracking, run_id: str
-) -> dict[str, dg.MetadataValue]:
+) -> Metadata:
     shares = read_shares(database, store_id, week)
     names = dict(zip(shares["segment_id"], shares["segment_name"], strict=True))
     pictures = {"segment_shares_over_weeks.png": shares_over_weeks(shares)}

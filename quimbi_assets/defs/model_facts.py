@@ -14,7 +14,7 @@ from quimbi_assets.clustering.axis_fit import AxisFit
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.noise_test import REAL_SHARE, NoiseTest
 from quimbi_assets.clustering.promotion import MAX_CHURN, Decision
-from quimbi_assets.defs.events import StageEvent, facts, rule_check
+from quimbi_assets.defs.events import Metadata, StageEvent, facts, rule_check
 from quimbi_assets.resources.mlflow.registry import LoadedModel
 
 BALANCE_CHECK = "no_giant_segment"
@@ -43,7 +43,7 @@ def fit_events(
     yield _promotion_check(key, fit.decision)
 
 
-def _metadata(fit: AxisFit, logged: LoadedModel, page: str, noise: NoiseTest) -> dict[str, dg.MetadataValue]:
+def _metadata(fit: AxisFit, logged: LoadedModel, page: str, noise: NoiseTest) -> Metadata:
     model, decision = logged.model, fit.decision
     return facts(
         status=noise.status,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.events import facts
+from quimbi_assets.defs.events import Metadata, facts
 from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
 from quimbi_assets.naming.conversation import Conversation, Named
 from quimbi_assets.naming.plan import NamePlan, decide_names
@@ -42,7 +42,7 @@ class StoreNaming:
     answers: Mapping[str, Conversation] = field(default_factory=dict)
     warning: str | None = None
 
-    def metadata(self, axis_name: str) -> dict[str, dg.MetadataValue]:
+    def metadata(self, axis_name: str) -> Metadata:
         """Return what the UI shows of an axis's naming."""
         sources = {str(who): int(n) for who, n in self.names[axis_name]["name_source"].value_counts().items()}
         answer = self.answers.get(axis_name)

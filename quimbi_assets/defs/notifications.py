@@ -10,7 +10,7 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.events import StageEvent, facts
+from quimbi_assets.defs.events import Metadata, StageEvent, facts
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, WEEKLY, store_week_key, weeks_by_store
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
@@ -49,9 +49,7 @@ def notifications(
     yield dg.MaterializeResult(asset_key=NOTICES_KEY)
 
 
-def _week(
-    store_id: str, week: date, database: Database, slack: Slack, now: pd.Timestamp
-) -> dict[str, dg.MetadataValue]:
+def _week(store_id: str, week: date, database: Database, slack: Slack, now: pd.Timestamp) -> Metadata:
     planned = next(one for one in stores.planned_stores(database) if one.store_id == store_id)
     alerts, flows = drift.read_alerts(database, store_id, week)
     before = drift.named_before(database, store_id, week)

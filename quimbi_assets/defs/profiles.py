@@ -39,8 +39,13 @@ from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.publications import AxisState, Publication, publish_reasons, read_lineages
-from quimbi_assets.resources.postgres.tables.segments import read_archetypes
+from quimbi_assets.resources.postgres.tables.publications import (
+    AxisState,
+    Publication,
+    publish_reasons,
+    read_archetypes,
+    read_lineages,
+)
 from quimbi_assets.resources.publishing import churn_model, publish
 
 CHECK = "profile_schema"

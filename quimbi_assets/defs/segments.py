@@ -13,7 +13,7 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.pictures import segment_shares
-from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
+from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.naming import NamingOptions, name_store
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
@@ -107,7 +107,7 @@ def _plans(
     }
 
 
-def _metadata(rows: pd.DataFrame) -> dict[str, dg.MetadataValue]:
+def _metadata(rows: pd.DataFrame) -> Metadata:
     shown = rows.sort_values("customer_count", ascending=False)
     table = pd.DataFrame(
         {

@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axis_table import TableWriter
-from quimbi_assets.defs.events import StageEvent, facts, rule_check
+from quimbi_assets.defs.events import Metadata, StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
@@ -108,7 +108,7 @@ class _Snapshot:
                 self._without_archetype += int(rows["archetype_id"].isna().sum())
                 yield rows
 
-    def metadata(self, changed: int) -> dict[str, dg.MetadataValue]:
+    def metadata(self, changed: int) -> Metadata:
         """Say how many rows there are and how many changed, as of when, by which models."""
         models = self._models
         table = pd.DataFrame(

@@ -20,8 +20,7 @@ from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.tables.publications import read_publication
-from quimbi_assets.resources.postgres.tables.segments import read_archetypes, read_segments
+from quimbi_assets.resources.postgres.tables.publications import read_archetypes, read_publication, read_segments
 from quimbi_assets.resources.postgres.tables.stores import read_store
 from quimbi_assets.resources.publishing import no_churn_model
 from quimbi_assets.store import Store

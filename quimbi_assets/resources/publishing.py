@@ -26,8 +26,7 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
 from quimbi_assets.resources.postgres.tables.history import read_versions
 from quimbi_assets.resources.postgres.tables.promotions import keep_for_past, mark_echoed, read_promotions
-from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run
-from quimbi_assets.resources.postgres.tables.segments import read_archetypes
+from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run, read_archetypes
 from quimbi_assets.weekly.snapshot import WeekModels
 
 
@@ -149,11 +148,3 @@ def _churn_model(database: Database, tracking: Tracking, history: History, run_i
     fitted = log_churn(tracking, store_id, fit, at, tags, picture, for_past=True)
     keep_model_of_past(database, tracking.registry, store_id, CHURN, fitted)
     return fitted
-
-
-def weak_axes(registry: ModelRegistry, store_id: str, models: WeekModels, history: History) -> frozenset[str]:
-    """Return the axes that are weak as of a history's end: by the last fit until then, or by the one that scores it."""
-    weak = [
-        registry.weak_axes(store_id, [axis], max(history.end, data_end)) for axis, data_end in models.data_end.items()
-    ]
-    return frozenset().union(*weak)

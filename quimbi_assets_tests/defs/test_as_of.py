@@ -14,7 +14,7 @@ from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
-from quimbi_assets.resources.postgres.tables.segments import read_archetypes, read_held_reasons
+from quimbi_assets.resources.postgres.tables.publications import read_archetypes, read_held_reasons
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.simulation import write_store
 

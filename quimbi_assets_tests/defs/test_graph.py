@@ -20,7 +20,7 @@ from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.segments import read_archetypes
+from quimbi_assets.resources.postgres.tables.publications import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler
 
 pytestmark = pytest.mark.xdist_group("graph")

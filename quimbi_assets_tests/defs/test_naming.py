@@ -21,7 +21,7 @@ from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.run_lock import one_of_places
-from quimbi_assets.resources.postgres.tables.segments import read_archetypes
+from quimbi_assets.resources.postgres.tables.publications import read_archetypes
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests import messages_api as api
 

@@ -15,7 +15,7 @@ from quimbi_assets.resources.dagster_resources import MlflowTracking
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
-from quimbi_assets.resources.postgres.tables.segments import read_held_reasons
+from quimbi_assets.resources.postgres.tables.publications import read_held_reasons
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("refits")

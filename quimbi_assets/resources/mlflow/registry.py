@@ -156,10 +156,10 @@ class ModelRegistry:
         """Return, by axis, the largest number that a segment id of any version has."""
         return {m.tags[AXIS_TAG]: int(m.tags.get(NAMED_TAG, 0)) for m in self._registered(store_id)}
 
-    def weak_axes(self, store_id: str, axes: Iterable[str], instant: Instant) -> frozenset[str]:
-        """Return the axes that the last fit on data up to an instant, served or held, called weak."""
+    def weak_axes(self, store_id: str, instants: Mapping[str, Instant]) -> frozenset[str]:
+        """Return the axes that the last fit on data up to their instant, served or held, called weak."""
         weak = set()
-        for axis in axes:
+        for axis, instant in instants.items():
             known = [version for version in self._versions(store_id, axis, MOST_VERSIONS) if ends(version) <= instant]
             if known:
                 last = max(known, key=lambda v: (ends(v), int(v.version)))

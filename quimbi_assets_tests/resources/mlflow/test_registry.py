@@ -162,8 +162,8 @@ def test_an_axis_is_weak_if_its_last_fit_by_an_instant_was(tracking, model, feat
     first = fitted(tracking, "weak_shop", model, features)
     later = fitted(tracking, "weak_shop", model, features, HELD, as_of="2010-07-01 00:00:00")
     tracking.client.set_tag(later.run_id, "status", "weak")
-    assert tracking.registry.weak_axes("weak_shop", ["value"], pd.Timestamp("2010-08-01")) == {"value"}
-    assert tracking.registry.weak_axes("weak_shop", ["value"], first.data_end) == frozenset()
+    assert tracking.registry.weak_axes("weak_shop", {"value": pd.Timestamp("2010-08-01")}) == {"value"}
+    assert tracking.registry.weak_axes("weak_shop", {"value": first.data_end}) == frozenset()
 
 
 def test_mlflow_itself_loads_the_model(tracking, model, features):

@@ -15,13 +15,11 @@ from quimbi_assets.resources.postgres.tables.publications import (
     AxisState,
     publish_reasons,
     publish_run,
-    read_lineages,
-    read_publication,
-)
-from quimbi_assets.resources.postgres.tables.segments import (
     read_archetypes,
     read_held_reasons,
+    read_lineages,
     read_profiles,
+    read_publication,
     read_segments,
 )
 from quimbi_assets_tests.resources.made_up import AS_OF, archetypes, axis_state, profiles, publication, segments
