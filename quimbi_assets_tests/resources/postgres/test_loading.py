@@ -356,7 +356,7 @@ def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tm
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'quimbi.order_items'::regclass")
         assert cursor.fetchone()[0] > 0
         bulk.lock(cursor, "load:just-filled")
-        staged = bulk.staging(cursor, ORDER_ITEMS, "staged")
+        staged = bulk.staging(cursor, "staged", ORDER_ITEMS.name, ORDER_ITEMS.columns)
         bulk.copy_frame(cursor, staged, pd.read_parquet(files[1], columns=["order_id", "line_no"]))
         cursor.execute("CREATE TEMP TABLE contested (key text) ON COMMIT DROP")
         assert bulk.delete_vanished_lines(cursor, "just-filled", staged, "contested") == 0
