@@ -4,16 +4,15 @@ Belongs here: the table, its facts, reading it in batches and writing it whole. 
 rest (``resources.parquet_io``).
 """
 
-import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from quimbi_assets.engines import BATCH_ROWS
 from quimbi_assets.instants import Instant
 from quimbi_assets.parquet_files import RememberedFile, is_local, opened
-from quimbi_assets.store import Store
+from quimbi_assets.store import JsonRecord, Store
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -36,19 +35,10 @@ ACTIVE, WEAK, INACTIVE = "active", "weak", "inactive"
 T = TypeVar("T", bound="Facts")
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a table as a whole; kept as JSON in the file."""
+class Facts(JsonRecord):
+    """What is known of a table as a whole; kept in the file."""
 
-    def to_json(self) -> str:
-        """Return the facts as JSON text."""
-        return json.dumps({part.name: _plain(getattr(self, part.name)) for part in fields(self)}, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read facts back; what is not declared any more is left out."""
-        stored = json.loads(text)
-        return cls(**{part.name: _typed(part.name, stored[part.name]) for part in fields(cls) if part.name in stored})
+    READERS: ClassVar = {"at": Instant, "changed_at": pd.Timestamp, "recorded": frozenset, "store": Store.from_json}
 
 
 @dataclass(frozen=True)
@@ -79,27 +69,6 @@ class TableFacts(Facts):
     def inactive_reason(self) -> str | None:
         """Why there is nothing in it; None if there is."""
         return (self.reason or INACTIVE) if self.status == INACTIVE else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return json.loads(value.to_json()) if isinstance(value, Store) else value
-
-
-def _typed(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    readers: dict[str, Callable[[Any], Any]] = {
-        "at": Instant,
-        "changed_at": pd.Timestamp,
-        "recorded": frozenset,
-        "segment_ids": tuple,
-        "store": Store.from_json,
-    }
-    return readers[name](value) if name in readers else value
 
 
 @dataclass(frozen=True)

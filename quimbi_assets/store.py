@@ -6,9 +6,9 @@ stores are kept (``resources``), launching anything (``defs``).
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 
@@ -21,26 +21,39 @@ SNAPSHOTS = ("weekly", "never")
 
 
 @dataclass(frozen=True)
-class _Settings:
+class JsonRecord:
     """What is kept as JSON text."""
 
+    READERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    """Of fields whose type is none of JSON's; a list is read as a tuple."""
+
     def to_json(self) -> str:
-        """Return the settings as JSON text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Return the fields as JSON text, in alphabetical order: instants in ISO 8601, sets as sorted lists."""
+        return json.dumps(asdict(self), sort_keys=True, default=_plain)
 
     @classmethod
-    def from_json(cls, text: str | Mapping[str, Any] | None) -> Self:
-        """Return the settings that `text`, or its parsed form, describes.
+    def from_json(cls, text: str | bytes | Mapping[str, Any] | None) -> Self:
+        """Return what `text`, or its parsed form, describes.
 
         What it leaves out takes the default, what a later version wrote is left out.
         """
-        recorded = json.loads(text) if isinstance(text, str) else (text or {})
-        values = {part.name: recorded[part.name] for part in fields(cls) if part.name in recorded}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        recorded = json.loads(text) if isinstance(text, str | bytes) else (text or {})
+        names = [part.name for part in fields(cls) if part.name in recorded]
+        return cls(**{name: cls._typed(name, recorded[name]) for name in names})
+
+    @classmethod
+    def _typed(cls, name: str, value: Any) -> Any:
+        if value is not None and name in cls.READERS:
+            return cls.READERS[name](value)
+        return tuple(value) if isinstance(value, list) else value
+
+
+def _plain(value: pd.Timestamp | frozenset[str]) -> str | list[str]:
+    return sorted(value) if isinstance(value, frozenset) else value.isoformat()
 
 
 @dataclass(frozen=True)
-class BusinessHours(_Settings):
+class BusinessHours(JsonRecord):
     """Opening hours, local, Monday to Friday: an order at ``opens`` counts, one at ``closes`` does not."""
 
     opens: int = 9
@@ -48,7 +61,7 @@ class BusinessHours(_Settings):
 
 
 @dataclass(frozen=True)
-class OrderPolicy(_Settings):
+class OrderPolicy(JsonRecord):
     """What a store counts as a purchase; statuses and kinds in lower case.
 
     >>> OrderPolicy.from_json(OrderPolicy(drop_guests=False).to_json()).drop_guests
@@ -65,12 +78,14 @@ class OrderPolicy(_Settings):
 
 
 @dataclass(frozen=True)
-class Store(_Settings):
+class Store(JsonRecord):
     """How a store's orders are to be read.
 
     >>> Store.from_json(Store("mine", "Europe/Berlin", "EUR").to_json()).time_zone
     'Europe/Berlin'
     """
+
+    READERS: ClassVar = {"policy": OrderPolicy.from_json}
 
     store_id: str = "store"
     time_zone: str = "UTC"
@@ -91,16 +106,9 @@ class Store(_Settings):
         zone(self.time_zone)
         return replace(self, currency=currency_code(self.currency))
 
-    @classmethod
-    def from_json(cls, text: str | Mapping[str, Any] | None) -> Self:
-        """Return the store that `text`, or its parsed form, describes."""
-        store = super().from_json(text)
-        policy: Any = store.policy
-        return replace(store, policy=OrderPolicy.from_json(policy))
-
 
 @dataclass(frozen=True)
-class StorePlan(_Settings):
+class StorePlan(JsonRecord):
     """What is done for a store unasked, and when, on its clock; a value that cannot be is a ``BadInputError``.
 
     >>> StorePlan.from_json('{"hour": 7}').hour, StorePlan.from_json(None).weekday

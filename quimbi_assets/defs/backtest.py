@@ -26,7 +26,7 @@ SHOWN = ("verdict", "segments", "memberships", "rfm", "difference", "memberships
 class BacktestFacts(Facts):
     """Facts about a backtest's table; ``cuts`` are instants, ISO, naive UTC."""
 
-    cuts: list[str]
+    cuts: tuple[str, ...]
     horizon_days: int
     mlflow_run_id: str
     mlflow_url: str
@@ -58,7 +58,7 @@ def backtest_report(
     progress.step("logging to MLflow", 0.97)
     run_id = log_backtest(mlflow, store_id, report, {"dagster_run_id": context.run_id})
     url = mlflow.run_url(run_id)
-    cuts = [cut.isoformat() for cut in report.cut_offs]
+    cuts = tuple(cut.isoformat() for cut in report.cut_offs)
     backtest_facts = BacktestFacts(cuts, report.horizon_days, run_id, url)
     tables.write(BACKTEST_KEY, store_id, report.axes.reset_index(), backtest_facts)
     yield dg.MaterializeResult(metadata=_metadata(report, url))
