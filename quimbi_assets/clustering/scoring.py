@@ -192,7 +192,7 @@ def evident(X: Any, values: Array, min_orders: int) -> NDArray[np.bool_]:
     """Whether each customer is evidence: enough orders, and some clustering feature defined; shape (n,)."""
     defined = np.asarray(np.isfinite(values).any(axis=1))
     if isinstance(X, pd.DataFrame) and N_ORDERS in X:
-        defined &= numbers(X, [N_ORDERS])[:, 0] >= min_orders
+        defined &= X[N_ORDERS].to_numpy(dtype=np.float64, na_value=np.nan) >= min_orders
     return defined
 
 

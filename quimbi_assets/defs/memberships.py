@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import TableFacts, TableWriter
+from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
-from quimbi_assets.profiles.scores import N_ORDERS, AxisScores, score_axis, scores_schema, scores_to_table
+from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database

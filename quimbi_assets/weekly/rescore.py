@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from quimbi_assets.axis_table import AxisTable
+from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.history import History
 from quimbi_assets.pipeline import score_store
-from quimbi_assets.profiles.scores import N_ORDERS
 from quimbi_assets.weekly.causes import DIGESTS, MODEL, causes, customer_digests, only_wrote
 from quimbi_assets.weekly.drift import Array, Ids, ScoredSnapshot, lead_over, measure_drift, scored
 from quimbi_assets.weekly.snapshot import SnapshotFacts, SnapshotPart, WeekModels

@@ -19,13 +19,13 @@ from quimbi_assets.axes import AXES, StoreReference, axis_activity
 from quimbi_assets.axis_table import Facts
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, last_week, week_end
 from quimbi_assets.pipeline import ScoredPart, require_population, score_store
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.risk import risk_scores
-from quimbi_assets.profiles.scores import N_ORDERS
 from quimbi_assets.weekly.causes import DIGESTS, customer_digests
 from quimbi_assets.weekly.drift import ARCHETYPE, Ids, ScoredSnapshot, with_archetypes
 from quimbi_assets.weekly.noise import LOOK_BACK_DAYS, RHYTHM_AXIS, closed_days, surprisal
