@@ -35,7 +35,7 @@ from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
 from quimbi_assets.pipeline import FittedStore, fit_store, require_population, sample_store, score_store
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_names
-from quimbi_assets.profiles.assemble import Profiler
+from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import AxisScores
@@ -374,24 +374,23 @@ class Discovery:
         features = Features(
             measure(theirs, self.fitted.models, recorded=self.fitted.recorded, reference=self.fitted.reference)
         )
-        customers, currency = next(iter(features.values())).index, self.history.store.currency or ""
-        risks = churn_risks(self._churn, theirs, customers, version="0", currency=currency)
-        rows = self._profiler.profile(features, risks)
+        customers = next(iter(features.values())).index
+        risks = churn_risks(self._churn, theirs, customers, version="0", currency=self._context.currency)
+        rows = profile_customers(features, self.fitted.models, self._context, risks)
         named = self._names("name"), self._archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *named) for row in rows.to_dict("records")]
         return pd.DataFrame(records).set_index("customer_id").reindex(wanted)
 
     @cached_property
-    def _profiler(self) -> Profiler:
-        return Profiler(
-            self.fitted.models,
-            self._segments_by_axis,
-            dict.fromkeys(self.fitted.models, "0"),
+    def _context(self) -> ProfileContext:
+        return ProfileContext(
             store_id=self.history.store.store_id,
             as_of=zoned(self.history.end),
-            currency=self.history.store.currency or "",
+            segments=self._segments_by_axis,
+            versions=dict.fromkeys(self.fitted.models, "0"),
             archetypes=self._archetypes.kept,
-            weak=[axis for axis, noise in self.fitted.noise.items() if noise.status != ACTIVE],
+            currency=self.history.store.currency or "",
+            weak=frozenset(axis for axis, noise in self.fitted.noise.items() if noise.status != ACTIVE),
         )
 
     @property

@@ -85,6 +85,10 @@ class ArchetypeSet:
         n = len(next(iter(scores.values())).customers)
         return nearest([log_memberships(scores[axis]) for axis in known], codes, n)[0]
 
+    def ids_of(self, scores: Mapping[str, AxisScores]) -> NDArray[np.object_]:
+        """Return the archetype id of every customer, shape (n,)."""
+        return np.array(self.ids(), dtype=object)[self.assign(scores)]
+
 
 def log_memberships(scores: AxisScores) -> NDArray[np.float64]:
     """Return the logarithms of memberships, shape (n, k), finite and at most 0."""
@@ -114,18 +118,6 @@ def nearest(
         position[rows] = np.argmax(total, axis=0)
         best[rows] = total[position[rows], np.arange(total.shape[1])]
     return position, best
-
-
-def archetype_ids(scores: Mapping[str, AxisScores], kept: ArchetypeSet | None = None) -> NDArray[np.object_]:
-    """Return the archetype id of every customer; without kept archetypes, every combination that occurs is its own."""
-    if kept is not None:
-        return np.array(kept.ids(), dtype=object)[kept.assign(scores)]
-    each = scores.values()
-    code = combination_codes([one.dominant for one in each], [len(one.segment_ids) for one in each])
-    _, first, combination = np.unique(code, return_index=True, return_inverse=True)
-    rows = zip(*(one.dominant_ids[first] for one in each), strict=True)
-    hashed = [archetype_id(dict(zip(scores, row, strict=True))) for row in rows]
-    return np.array(hashed, dtype=object)[combination]
 
 
 def combination_codes(dominant: Sequence[NDArray[np.intp]], sizes: Sequence[int]) -> NDArray[np.intp]:

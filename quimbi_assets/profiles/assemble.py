@@ -4,7 +4,7 @@ Belongs here: the columns of that table, each made by the module of its name, th
 run have in common. Does not: scoring (``scores``), writing tables.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.naming.rows import to_json
-from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_ids
+from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
 from quimbi_assets.profiles.interpretation import STRENGTHS, Placements, figure, interpretations, strengths
 from quimbi_assets.profiles.json_text import (
@@ -60,16 +60,17 @@ class ProfileContext:
     """What all profiles of one run have in common.
 
     ``as_of``, at which the features were measured, is UTC where it is naive; ``segments`` hold ``segment_id`` and
-    ``segment_name``; ``currency`` is a code or sign. Without the store's kept ``archetypes`` every combination of
-    dominant segments is one. No sentence says where anybody belongs on ``weak`` axes, on which customers do not differ.
+    ``segment_name``; ``versions`` are those of the models; ``currency`` is a code or sign. By the store's kept
+    ``archetypes`` (``archetype_rows.kept_archetypes`` reads them from the table) a customer alone is of the one they
+    are of in the crowd. No sentence says where anybody belongs on ``weak`` axes, on which customers do not differ.
     """
 
     store_id: str
     as_of: datetime
     segments: Mapping[str, pd.DataFrame]
     versions: Mapping[str, str]
+    archetypes: ArchetypeSet
     currency: str = ""
-    archetypes: ArchetypeSet | None = None
     weak: frozenset[str] = frozenset()
 
     @cached_property
@@ -159,7 +160,7 @@ def _table(
         {
             "store_id": pa.repeat(pa.scalar(context.store_id, pa.string()), n),
             "customer_id": pa.array(each[0].customers.astype(str), pa.string()),
-            "archetype_id": pa.array(archetype_ids(scores, context.archetypes), pa.string()),
+            "archetype_id": pa.array(context.archetypes.ids_of(scores), pa.string()),
             "segment_memberships": nested_objects(ids, number_texts(np.hstack([score.memberships for score in each]))),
             "dominant_segments": flat_objects(axes, dominant),
             "feature_vectors": feature_objects({axis: features[axis] for axis in axes}),
@@ -190,43 +191,16 @@ def _utc(instant: datetime) -> pd.Timestamp:
     return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
 
 
-class Profiler:
-    """Profiles customers of one store against the fitted models of its active axes.
+def profile_customers(
+    features: Mapping[str, pd.DataFrame],
+    models: Mapping[str, AxisModel],
+    context: ProfileContext,
+    churn: ChurnRisks | None = None,
+) -> pd.DataFrame:
+    """Return the rows of ``customer_profiles`` of some customers, Arrow-backed, with the models in memory.
 
-    What else it is given is in ``ProfileContext``. With the store's kept archetypes (``archetype_rows.kept_archetypes``
-    reads them from the table) a customer alone is of the archetype they are of in the crowd.
-
-    A ValueError if a segment has no name or a model no version.
+    Features of a few customers are measured with the store's own ``recorded`` columns, so that the axes are those of
+    the store: those that have both a model and features.
     """
-
-    def __init__(
-        self,
-        models: Mapping[str, AxisModel],
-        segments: Mapping[str, pd.DataFrame],
-        versions: Mapping[str, str],
-        *,
-        store_id: str,
-        as_of: datetime,
-        currency: str = "",
-        archetypes: ArchetypeSet | None = None,
-        weak: Iterable[str] = (),
-    ) -> None:
-        self.models = {axis: models[axis] for axis in axis_order(models)}
-        self.context = ProfileContext(store_id, as_of, segments, versions, currency, archetypes, frozenset(weak))
-        for axis, model in self.models.items():
-            self.context.names(axis, model.segment_ids_)
-            if axis not in versions:
-                raise ValueError(f"axis {axis}: its model has no version")
-
-    def scores(self, features: Mapping[str, pd.DataFrame]) -> dict[str, AxisScores]:
-        """Score customers on every axis that has both a model and features.
-
-        Features of a few customers are measured with the store's own ``recorded`` columns, so that the axes are those
-        of the store.
-        """
-        return score_features(features, self.models)
-
-    def profile(self, features: Mapping[str, pd.DataFrame], churn: ChurnRisks | None = None) -> pd.DataFrame:
-        """Return the rows of ``customer_profiles``, Arrow-backed; see ``assemble.profile_batches``."""
-        table = pa.concat_tables(profile_batches(self.scores(features), features, self.context, churn))
-        return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))
+    table = pa.concat_tables(profile_batches(score_features(features, models), features, context, churn))
+    return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))

@@ -26,7 +26,7 @@ def profile_record(
     segments: Mapping[str, Mapping[str, str]] | None = None,
     archetypes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Turn a row of ``Profiler.profile``, or of the table ``customer_profiles``, into what ``json.dumps`` takes.
+    """Turn a row of ``profile_customers``, or of the table ``customer_profiles``, into what ``json.dumps`` takes.
 
     Nested columns become dicts, instants ISO texts, undefined values None. With names of segments by axis and id, the
     key ``segments`` says by axis the ``id`` and ``name`` of the dominant one, the ``membership`` in it (0-1) and the

@@ -1,19 +1,21 @@
 """A store's profiler with everything loaded: the models of its profiles, segment names, reference and clock.
 
-Belongs here: gathering what a ``Profiler`` needs from registry, database and storage. Does not: profiling
+Belongs here: gathering what profiling needs from registry, database and storage. Does not: profiling
 (``profiles``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 from dagster import AssetKey
 
 from quimbi_assets.axes import Features, StoreReference, measure
+from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
-from quimbi_assets.profiles.assemble import Profiler
+from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks
 from quimbi_assets.resources.dagster_resources import MlflowTracking
@@ -34,7 +36,8 @@ class StoreProfiler:
     """
 
     store: Store
-    profiler: Profiler
+    context: ProfileContext
+    models: Mapping[str, AxisModel]
     reference: StoreReference
     recorded: frozenset[str]
     observation_end: pd.Timestamp
@@ -49,8 +52,7 @@ class StoreProfiler:
 
     def features(self, history: History) -> Features:
         """Measure what the models need of some customers."""
-        axes = list(self.profiler.models)
-        return Features(measure(history, axes, recorded=self.recorded, reference=self.reference))
+        return Features(measure(history, self.models, recorded=self.recorded, reference=self.reference))
 
     def profile(
         self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
@@ -59,15 +61,15 @@ class StoreProfiler:
         history = self.history(orders, items, tickets)
         features = self.features(history)
         customers = next(iter(features.values())).index
-        rows = self.profiler.profile(features, self.risks(history, customers))
-        names = self.profiler.context.segment_names, self.archetype_names
+        rows = profile_customers(features, self.models, self.context, self.risks(history, customers))
+        names = self.context.segment_names, self.archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *names) for row in rows.to_dict("records")]
         return rows.assign(**{column: [one[column] for one in records] for column in ("segments", "archetype")})
 
     def risks(self, history: History, customers: pd.Index) -> ChurnRisks:
         """Return the churn risks of customers, as a run would give them; the history holds all their orders."""
         model, version = (self.churn, None) if isinstance(self.churn, str) else (self.churn.model, self.churn.version)
-        return churn_risks(model, history, customers, version=version, currency=self.profiler.context.currency)
+        return churn_risks(model, history, customers, version=version, currency=self.context.currency)
 
 
 def open_profiler(store_id: str) -> StoreProfiler:
@@ -96,15 +98,17 @@ def open_profiler(store_id: str) -> StoreProfiler:
     reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
     loaded = MlflowTracking().tracking().registry.load_versions(store_id, published.model_versions)
     churn = loaded.pop(CHURN, None) or no_churn_model(database, store_id, published.as_of)
-    profiler = Profiler(
-        {name: one.model for name, one in loaded.items()},
-        {str(name): frame for name, frame in segments.groupby("axis_name")},
-        versions,
+    kept = kept_archetypes(archetypes)
+    assert kept is not None  # published with the profiles
+    context = ProfileContext(
         store_id=store_id,
         as_of=published.as_of.to_pydatetime(),
+        segments={str(name): frame for name, frame in segments.groupby("axis_name")},
+        versions=versions,
+        archetypes=kept,
         currency=store.currency or "",
-        archetypes=kept_archetypes(archetypes),
-        weak=axes.loc[axes["status"] == "weak", "axis_name"],
+        weak=frozenset(axes.loc[axes["status"] == "weak", "axis_name"]),
     )
     names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
-    return StoreProfiler(store, profiler, reference, measured.recorded, published.as_of, churn, names)
+    models = {name: one.model for name, one in loaded.items()}
+    return StoreProfiler(store, context, models, reference, measured.recorded, published.as_of, churn, names)

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_ids
+from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.scores import AxisScores, score_features
 
 Array = NDArray[np.float64]
@@ -57,11 +57,12 @@ def scored(
 
 def with_archetypes(scores: Mapping[str, AxisScores], archetypes: ArchetypeSet | None) -> ScoredSnapshot:
     """Say who is of which archetype; of none, where a refit came in between and they name segments of another model."""
-    is_known = archetypes is not None and all(
+    if archetypes is None or not all(
         axis in scores and {row[i] for row in archetypes.segments} <= set(scores[axis].segment_ids)
         for i, axis in enumerate(archetypes.axes)
-    )
-    return ScoredSnapshot(scores, archetype_ids(scores, archetypes) if is_known else None)
+    ):
+        return ScoredSnapshot(scores)
+    return ScoredSnapshot(scores, archetypes.ids_of(scores))
 
 
 def axis_drift(older: Array, newer: Array) -> Array:

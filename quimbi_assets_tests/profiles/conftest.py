@@ -1,11 +1,15 @@
 """A store of 300 customers on two axes with real fitted models."""
 
+from collections.abc import Callable
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.profiles.assemble import Profiler
+from quimbi_assets.profiles.archetypes import ArchetypeSet
+from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 
 AS_OF = pd.Timestamp("2025-01-06")
 
@@ -60,11 +64,19 @@ def segments(models) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def profiler(models, segments) -> Profiler:
-    versions = dict.fromkeys(models, "7")
-    return Profiler(models, segments, versions, store_id="shop", as_of=AS_OF, currency="GBP")
+def context(models, segments) -> ProfileContext:
+    """Every combination of segments is an archetype."""
+    combinations = tuple(product(*(model.segment_ids_ for model in models.values())))
+    archetypes = ArchetypeSet(tuple(models), combinations)
+    return ProfileContext("shop", AS_OF, segments, dict.fromkeys(models, "7"), archetypes, currency="GBP")
 
 
 @pytest.fixture(scope="session")
-def profiles(profiler, features) -> pd.DataFrame:
-    return profiler.profile(features)
+def profiled(models, context) -> Callable[..., pd.DataFrame]:
+    """Profiles customers from their features, and churn risks if any."""
+    return lambda features, churn=None: profile_customers(features, models, context, churn)
+
+
+@pytest.fixture(scope="session")
+def profiles(profiled, features) -> pd.DataFrame:
+    return profiled(features)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_id, archetype_ids, combination_codes
+from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_id, combination_codes
 from quimbi_assets.profiles.scores import AxisScores
 
 
@@ -20,15 +20,6 @@ def test_the_id_is_the_hash_of_the_sorted_pairs():
     assert archetype_id({"b": "b_1", "a": "a_2"}) == archetype_id({"a": "a_2", "b": "b_1"}) == f"a{digest}"
 
 
-def test_without_a_kept_set_every_combination_is_its_own():
-    rng = np.random.default_rng(0)
-    two = {axis: scores(axis, rng.dirichlet(np.ones(3), 200)) for axis in "ab"}
-    ids = archetype_ids(two)
-    for row, own in enumerate(ids):
-        assert own == archetype_id({axis: s.segment_ids[s.dominant[row]] for axis, s in two.items()})
-    assert len(set(ids)) == 9
-
-
 def test_many_axes_do_not_overflow():
     dominant = [np.array([0, 1])] + [np.array([0, 0])] * 60
     assert combination_codes(dominant, [4] * 61).tolist() == [0, 1]
@@ -36,8 +27,7 @@ def test_many_axes_do_not_overflow():
 
 def test_nobody_has_no_archetype():
     nobody = {"a": scores("a", np.empty((0, 2)))}
-    assert archetype_ids(nobody).tolist() == []
-    assert archetype_ids(nobody, ArchetypeSet(("a",), (("a_1",),))).tolist() == []
+    assert ArchetypeSet(("a",), (("a_1",),)).ids_of(nobody).tolist() == []
 
 
 def test_a_rare_combination_joins_where_the_product_of_memberships_is_highest():
@@ -48,7 +38,7 @@ def test_a_rare_combination_joins_where_the_product_of_memberships_is_highest():
     shop["a"] = scores("a", [[0.51, 0.49], [0.9, 0.1]])
     # 0.51 x 0.45 = 0.2295 against 0.49 x 0.55 = 0.2695
     assert kept.assign(shop).tolist() == [0, 1]
-    assert archetype_ids(shop, kept).tolist() == [kept.ids()[0], kept.ids()[1]]
+    assert kept.ids_of(shop).tolist() == [kept.ids()[0], kept.ids()[1]]
 
 
 def test_one_alone_is_of_the_archetype_they_are_of_in_the_crowd():

@@ -96,33 +96,33 @@ def test_a_weak_model_names_no_drivers(crowd):
     assert np.isfinite(found.risk).all()
 
 
-def test_profiles_carry_risk_and_say_it(profiler, features, crowd):
+def test_profiles_carry_risk_and_say_it(profiled, context, features, crowd):
     model, customers = crowd[1], features["purchase_value"].index
     orders = make_orders()
     renamed = past_of(orders.assign(customer_id=orders["customer_id"].map(lambda c: f"c{int(c[1:]):03d}")))
     churn = churn_risks(model, renamed, customers, version="3", currency="GBP")
-    profiles = profiler.profile(features, churn)
+    profiles = profiled(features, churn)
     np.testing.assert_array_equal(profiles["churn_risk_score"].astype(float), churn.risk)
     row = profiles.iloc[int(np.flatnonzero(np.isfinite(churn.risk))[0])]
     assert f"Risk of no order in the next {model.horizon_days} days: " in row["interpretation"]
     assert json.loads(row["model_versions"])["churn_risk"] == "3"
-    text = "\n".join(render_profile_of(row, profiler))
+    text = "\n".join(render_profile_of(row, context))
     assert f"in {model.horizon_days} days:" in text
     assert "raises it: " in text or "lowers it: " in text
 
 
-def test_profiles_without_risk_say_why(profiler, features):
+def test_profiles_without_risk_say_why(profiled, context, features):
     reason = "21 days of orders, fewer than the 70 that learning who stays away takes"
     history, customers = past_of(make_orders(300)), pd.RangeIndex(300)
-    profiles = profiler.profile(features, churn_risks(reason, history, customers, version=None))
+    profiles = profiled(features, churn_risks(reason, history, customers, version=None))
     assert profiles["churn_risk_score"].isna().all()
     assert json.loads(profiles["churn_drivers"].iloc[0]) == {"horizon_days": None, "drivers": [], "reason": reason}
     assert "Risk of no order" not in profiles["interpretation"].iloc[0]
     assert "churn_risk" not in json.loads(profiles["model_versions"].iloc[0])
-    assert f"Churn risk not known: {reason}." in render_profile_of(profiles.iloc[0], profiler)
+    assert f"Churn risk not known: {reason}." in render_profile_of(profiles.iloc[0], context)
 
 
-def render_profile_of(row, profiler):
-    frames = profiler.context.segments
+def render_profile_of(row, context):
+    frames = context.segments
     names = {axis: dict(zip(own["segment_id"], own["segment_name"], strict=True)) for axis, own in frames.items()}
     return render_profile(row.to_dict(), AXES, names, "GBP").split("\n")

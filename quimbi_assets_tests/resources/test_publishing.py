@@ -10,7 +10,6 @@ import pytest
 from quimbi_assets.axis_table import ACTIVE, INACTIVE
 from quimbi_assets.commands.showing import churn_of
 from quimbi_assets.instants import Instant
-from quimbi_assets.profiles.assemble import Profiler
 from quimbi_assets.resources.mlflow.records import input_example, version_facts
 from quimbi_assets.resources.mlflow.registry import CHURN, PASSED, registered_name
 from quimbi_assets.resources.mlflow.runs import Run, Tracking
@@ -148,9 +147,6 @@ class Shop:
             )
         versions = published.model_versions
         models = {axis: one.model for axis, one in self.registry.load_versions(self.store_id, versions).items()}
-        Profiler(
-            models, {AXIS: current}, versions, store_id=self.store_id, as_of=published.as_of
-        )  # names every segment
         version = versions[AXIS]
         assert set(axes["model_version"]) | set(current["model_version"]) == {version}
         assert set(current["segment_id"]) == set(models[AXIS].segment_ids_)
