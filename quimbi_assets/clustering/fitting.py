@@ -6,7 +6,6 @@ needs.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
@@ -17,8 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from quimbi_assets.clustering.candidates import Candidate
 from quimbi_assets.clustering.prepared_sample import MIN_REST, PreparedSample, prepare_sample, state_sets
-from quimbi_assets.clustering.scaling import Array, Scaler
-from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, distances_to
+from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis
 from quimbi_assets.clustering.selection import NEAR_BEST, NEAR_LEAST_BAD, best_division, explain, faults, shortfall
 from quimbi_assets.errors import InactiveAxisError
 
@@ -31,40 +29,16 @@ Measure = Callable[[int, Names], list[Candidate]]
 """Candidates of a sample, by its position, on some features."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Everything a fit finds out about an axis.
-
-    ``features`` are the d columns read, as the scaler: features used, then those of states that are no feature;
-    ``dropped`` the others, with the reason. Of the k segments, structural ones first, then in increasing order:
-    ``centers``, shape (k, d), the state that each stands for, its Jaccard stability. ``raw``, shape (n, d), are cleaned
-    values of the customers that shaped the fit, ``labels`` their dominant segments.
-    """
-
-    features: list[str]
-    dropped: dict[str, str]
-    scaler: Scaler
-    centers: Array
-    structural: list[str | None]
-    stability: Array
-    candidates: list[Candidate]
-    raw: pd.DataFrame
-    labels: NDArray[np.intp]
-
-    @property
-    def chosen(self) -> Candidate:
-        """The candidate the axis uses."""
-        return next(c for c in self.candidates if c.chosen)
-
-
 def fit_axis(
     model: FittedAxis,
     frame: pd.DataFrame,
     transforms: dict[str, str],
     evident: NDArray[np.bool_],
     champion: FittedAxis | None = None,
-) -> Fit:
+) -> tuple[PreparedSample, list[Candidate]]:
     """Fit one axis; the same, to the last bit, for the same customers in any order.
+
+    Returns the sample that the chosen candidate divides, and all candidates.
 
     ``model``, unfitted, declares the states, numbers of segments, size of the sample and seed. ``frame`` has a row a
     customer: features in original units and the columns that the states name; ``transforms`` are those of the
@@ -76,7 +50,9 @@ def fit_axis(
     """
     with threadpool_limits(limits=1):
         samples = prepare_samples(model, frame, transforms, evident, champion)
-        return _put_together(samples, search_subsets(samples, _setup(champion, samples)))
+        candidates = search_subsets(samples, _setup(champion, samples))
+    chosen = next(c for c in candidates if c.chosen)
+    return next(s for s in samples if s.states == chosen.states), candidates
 
 
 def prepare_samples(
@@ -97,27 +73,6 @@ def prepare_samples(
         prepare_sample(model, frame, transforms, states, evident, champion)
         for states in state_sets(frame, structural, list(transforms), evident)
     ]
-
-
-def _put_together(samples: list[PreparedSample], candidates: list[Candidate]) -> Fit:
-    chosen = next(c for c in candidates if c.chosen)
-    sample = next(s for s in samples if s.states == chosen.states)
-    used, features = sample.uses(chosen.features), sample.columns_of(chosen.features)
-    left_out = {name: LEFT_OUT for name in sample.features if name not in features}
-    scaled, n_states = sample.scaled[:, used], len(sample.states)
-    rank = np.lexsort(chosen.centers.T[::-1])
-    centers = np.vstack([*(scaled[sample.member == i].mean(axis=0) for i in range(n_states)), chosen.centers[rank]])
-    return Fit(
-        features=features,
-        dropped={name: why for name, why in (sample.dropped | left_out).items() if name not in features},
-        scaler=sample.scaler.take(used),
-        centers=centers,
-        structural=[*sample.states, *[None] * len(rank)],
-        stability=np.concatenate([np.ones(n_states), chosen.stability.jaccard[rank]]),
-        candidates=candidates,
-        raw=sample.raw[features],
-        labels=np.argmin(distances_to(scaled, centers), axis=1),
-    )
 
 
 class ChampionSetup(NamedTuple):

@@ -13,9 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import TransformerMixin
 
-from quimbi_assets.clustering.fitting import Fit, fit_axis, prepare_samples
+from quimbi_assets.clustering.candidates import Candidate
+from quimbi_assets.clustering.fitting import LEFT_OUT, fit_axis, prepare_samples
+from quimbi_assets.clustering.prepared_sample import PreparedSample
 from quimbi_assets.clustering.scaling import Array
-from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, evident, numbers, read_training
+from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, distances_to, evident, numbers, read_training
 from quimbi_assets.clustering.segment_ids import give_ids
 from quimbi_assets.clustering.selection import selection_table
 
@@ -49,12 +51,11 @@ class AxisModel(TransformerMixin, FittedAxis):
         evidence.
         """
         frame, transforms, known = self._training(X)
-        fit = fit_axis(self, frame, transforms, known, champion)
-        self._remember(fit)
+        raw, labels, centers = self._remember(*fit_axis(self, frame, transforms, known, champion))
         self.segment_ids_, self.segments_named_, self.lineage_ = give_ids(self, X, champion, named)
-        figures = segment_figures(fit.raw, fit.labels, self.segment_ids_, fit.scaler.original_values(fit.centers))
+        figures = segment_figures(raw, labels, self.segment_ids_, centers)
         self.centers_shop_, self.coverage_, self.quantiles_ = figures
-        self.population_ = population_figures(fit.raw)
+        self.population_ = population_figures(raw)
         self.n_low_evidence_ = int(len(frame) - known.sum())
         shares = np.bincount(self.predict(X), minlength=self.k_) / len(frame)
         self.reference_bins_ = learn_bins(self._values(X), self.features_, shares)
@@ -75,18 +76,35 @@ class AxisModel(TransformerMixin, FittedAxis):
         known = evident(frame, numbers(frame, [f for f in transforms if f in frame]), self.min_orders)
         return frame, transforms, known
 
-    def _remember(self, fit: Fit) -> None:
-        self.features_, self.dropped_, self.transforms_ = fit.features, fit.dropped, fit.scaler.transforms
-        self.winsor_low_, self.winsor_high_ = fit.scaler.low, fit.scaler.high
-        self.mean_, self.scale_, self.states_ = fit.scaler.mean, fit.scaler.scale, fit.scaler.states
-        self.cluster_centers_, self.structural_ = fit.centers, fit.structural
-        self.k_ = len(fit.centers)
-        self.selection_ = selection_table(fit.candidates)
-        self.silhouette_, self.stability_ari_ = fit.chosen.silhouette, fit.chosen.stability.ari
-        self.stability_spread_ = fit.chosen.stability.ari_spread
-        self.segment_stability_ = fit.stability
-        self.n_fit_ = len(fit.labels)
-        self.shares_ = np.bincount(fit.labels, minlength=self.k_) / self.n_fit_
+    def _remember(
+        self, sample: PreparedSample, candidates: list[Candidate]
+    ) -> tuple[pd.DataFrame, NDArray[np.intp], Array]:
+        """Take over the chosen partition: structural segments first, then the others in increasing order.
+
+        Returns, of the n customers that shaped it, cleaned values, shape (n, d), and dominant segments; and the centres
+        in original units, shape (k, d).
+        """
+        chosen = next(c for c in candidates if c.chosen)
+        used, states = sample.uses(chosen.features), sample.states
+        scaler, scaled = sample.scaler.take(used), sample.scaled[:, used]
+        self.features_ = sample.columns_of(chosen.features)
+        reasons = sample.dropped | dict.fromkeys(sample.features, LEFT_OUT)
+        self.dropped_ = {name: why for name, why in reasons.items() if name not in self.features_}
+        self.transforms_, self.states_ = scaler.transforms, scaler.states
+        self.winsor_low_, self.winsor_high_ = scaler.low, scaler.high
+        self.mean_, self.scale_ = scaler.mean, scaler.scale
+        rank = np.lexsort(chosen.centers.T[::-1])
+        means = [scaled[sample.member == i].mean(axis=0) for i in range(len(states))]
+        self.cluster_centers_ = np.vstack([*means, chosen.centers[rank]])
+        self.structural_ = [*states, *[None] * len(rank)]
+        self.segment_stability_ = np.concatenate([np.ones(len(states)), chosen.stability.jaccard[rank]])
+        self.selection_, self.k_ = selection_table(candidates), len(self.cluster_centers_)
+        self.silhouette_, self.stability_ari_ = chosen.silhouette, chosen.stability.ari
+        self.stability_spread_ = chosen.stability.ari_spread
+        labels = np.argmin(distances_to(scaled, self.cluster_centers_), axis=1)
+        self.n_fit_ = len(labels)
+        self.shares_ = np.bincount(labels, minlength=self.k_) / self.n_fit_
+        return sample.raw[self.features_], labels, scaler.original_values(self.cluster_centers_)
 
 
 def segment_figures(

@@ -98,14 +98,14 @@ def open_profiler(store_id: str) -> StoreProfiler:
     reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
     loaded = MlflowTracking().tracking().registry.load_versions(store_id, published.model_versions)
     churn = loaded.pop(CHURN, None) or no_churn_model(database, store_id, published.as_of)
-    kept = kept_archetypes(archetypes)
-    assert kept is not None  # published with the profiles
+    archetype_set = kept_archetypes(archetypes)
+    assert archetype_set is not None  # published with the profiles
     context = ProfileContext(
         store_id=store_id,
         as_of=published.as_of.to_pydatetime(),
         segments={str(name): frame for name, frame in segments.groupby("axis_name")},
         versions=versions,
-        archetypes=kept,
+        archetypes=archetype_set,
         currency=store.currency or "",
         weak=frozenset(axes.loc[axes["status"] == "weak", "axis_name"]),
     )
