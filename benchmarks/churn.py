@@ -13,10 +13,9 @@ from mbg_nbd import fit as fit_mbg_nbd
 from mbg_nbd import summarise
 from selection import load as load_rows
 
-from quimbi_assets.churn.evaluation import draw_calibration, figures, mean_interval
+from quimbi_assets.churn.evaluation import draw_calibration, figures, mean_interval, train_churn
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.measures import Interval, auc_difference, brier, calibration_error
-from quimbi_assets.churn.training import train_churn
 from quimbi_assets.history import History
 from quimbi_assets.store import Store
 

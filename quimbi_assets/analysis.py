@@ -17,8 +17,8 @@ import pandas as pd
 
 from quimbi_assets.axes import AXES, Features, measure
 from quimbi_assets.axis_table import ACTIVE
+from quimbi_assets.churn.evaluation import train_churn
 from quimbi_assets.churn.model import ChurnModel
-from quimbi_assets.churn.training import train_churn
 from quimbi_assets.clustering.axis_fit import MOST_SEGMENTS, FitOptions
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError, UnknownAxisError
 from quimbi_assets.history import History

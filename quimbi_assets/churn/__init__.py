@@ -7,5 +7,5 @@ calibrated. Where that baseline wins, it is what serves.
 
 Reading order: ``history`` measures customers at any instant, ``examples`` chooses ``H`` and the instants and gathers
 them, to learn from and to hold out; ``additive`` is what weighs their numbers, ``model`` what is saved, with its level
-set in time; ``measures`` are the statistics, ``evaluation`` puts hold-outs together; ``training`` is the whole of it.
+set in time; ``measures`` are the statistics, ``evaluation`` puts hold-outs together and is the whole of it.
 """

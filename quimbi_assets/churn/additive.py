@@ -1,7 +1,7 @@
 """A logistic regression that is a sum of curves, one a term, so that every risk says where it comes from.
 
 Belongs here: its terms (a customer's numbers on scales where differences matter), the fact each term belongs to, and
-the estimator. Does not: measuring (``history``), calibration in time (``model``), words (``profiles.phrases``).
+the estimator. Does not: measuring (``history``), calibration in time (``model``), words (``profiles.risk``).
 
 Not a pipeline of scikit-learn's ``SimpleImputer``, ``StandardScaler``, ``SplineTransformer`` and
 ``LogisticRegression``: measured on two stores, imputing before scaling moves the risks of straight lines by up to

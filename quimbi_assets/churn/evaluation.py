@@ -1,7 +1,7 @@
-"""The evaluation on unseen history: the last hold-outs of H days, each foretold from what was known before it.
+"""From a store's orders to the churn model that serves it, with the test that vouches for it.
 
-Belongs here: several hold-outs put together, the decision which kind serves, and its picture. Does not: one hold-out
-(``examples``), the model that serves (``training``).
+Belongs here: the whole of it; the last hold-outs of H days put together, the decision which kind serves, its picture.
+Does not: one hold-out (``examples``), registering (``resources``), scoring (``model``).
 
 One hold-out is one season: a gift shop's first run-up to Christmas says as little about next spring as a quiet spring
 would about it. So the origin rolls back, a hold-out at a time, for as long as the history before it is enough.
@@ -15,16 +15,21 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.churn import measures
-from quimbi_assets.churn.examples import HoldOut, hold_out
-from quimbi_assets.churn.history import History
+from quimbi_assets.churn.examples import HoldOut, choose_horizon, fit_kind, gather, hold_out
+from quimbi_assets.churn.history import History, read_history
 from quimbi_assets.churn.measures import Array, Flags, Interval
-from quimbi_assets.churn.model import RECENCY_BASELINE
+from quimbi_assets.churn.model import RECENCY_BASELINE, ChurnModel
 from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, to_png
 from quimbi_assets.errors import InsufficientHistoryError
+from quimbi_assets.history import History as StoreHistory
 
 MOST_HOLD_OUTS = 3
 """Before the third last, few stores have enough to learn from (``examples.PARTS_OF_HISTORY``)."""
 CHANCE = 0.5
+MOST_CUSTOMERS = 8_000
+"""Customers learnt from, each at up to six cut-offs."""
+MOST_TESTED = 50_000
+"""Customers the evaluation is run on."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,38 @@ class Evaluation:
             for each, risk in zip(self.hold_outs, map(self.risk_served, self.hold_outs), strict=True)
         ]
         return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class ChurnFit:
+    """A churn model of the kind that serves, fitted on all outcomes known, and the test of its kind."""
+
+    model: ChurnModel
+    evaluation: Evaluation
+
+
+def train_churn(
+    store_history: StoreHistory, *, most_customers: int = MOST_CUSTOMERS, random_state: int = 0
+) -> ChurnFit:
+    """Learn who stays away; nothing beyond the history's end is looked at.
+
+    Of a large store, :data:`MOST_TESTED` customers are looked at and ``most_customers`` learnt from, drawn by a hash of
+    their ids with the seed; nothing else is random. Raises ``InsufficientHistoryError`` if the past is not enough to
+    learn from, with the reason.
+    """
+    observation_end = store_history.end
+    tested = store_history.sample(MOST_TESTED, random_state)
+    history = read_history(tested)
+    if not len(history.customers):
+        raise InsufficientHistoryError("no orders before that instant")
+    horizon_days = choose_horizon(history, observation_end)
+    sample = read_history(tested.sample(most_customers, random_state))
+    evaluation = evaluate(history, sample, observation_end, horizon_days)
+    examples = gather(sample, observation_end, horizon_days)
+    assert examples is not None  # the evaluation's own cut-offs end earlier
+    model = fit_kind(evaluation.serves, examples, horizon_days)
+    model.weak_reason_ = evaluation.weak_reason
+    return ChurnFit(model, evaluation)
 
 
 def evaluate(history: History, sample: History, observation_end: pd.Timestamp, horizon_days: int) -> Evaluation:

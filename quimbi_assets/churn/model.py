@@ -1,7 +1,7 @@
 """The churn model of a store: from what is visible of a customer to the risk that they stay away for H days.
 
 Belongs here: the estimator that is saved whole, the recency baseline, and how the level of risk is set in time. Does
-not: choosing between kinds (``examples``, ``evaluation``), words for people (``profiles.phrases``).
+not: choosing between kinds (``examples``, ``evaluation``), words for people (``profiles.risk``).
 
 A model's level is set on the latest customers whose outcomes are known, who lived through another season than the ones
 that are scored. Where the store has a year of orders and some more, the same two seasons of the year before say what

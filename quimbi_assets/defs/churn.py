@@ -10,8 +10,7 @@ from typing import Any
 import dagster as dg
 
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
-from quimbi_assets.churn.evaluation import Evaluation, draw_calibration
-from quimbi_assets.churn.training import MOST_CUSTOMERS, ChurnFit, train_churn
+from quimbi_assets.churn.evaluation import MOST_CUSTOMERS, ChurnFit, Evaluation, draw_calibration, train_churn
 from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
 from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried

@@ -31,8 +31,8 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import WeekDrift, publish_drift, read_shares, read_weeks
 from quimbi_assets.resources.publishing import models_of_week
 from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, PastComparison, compare_snapshots
+from quimbi_assets.weekly.drift import recommend_refit
 from quimbi_assets.weekly.pictures import migration_heat_map, shares_over_weeks
-from quimbi_assets.weekly.psi import recommend_refit
 from quimbi_assets.weekly.rows import drift_rows, migration_rows, population_rows
 from quimbi_assets.weekly.snapshot import SnapshotFacts
 

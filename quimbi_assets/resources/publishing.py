@@ -13,8 +13,7 @@ import pandas as pd
 
 from quimbi_assets.axes import AXES, StoreReference, fit_reference
 from quimbi_assets.axis_table import INACTIVE
-from quimbi_assets.churn.evaluation import draw_calibration
-from quimbi_assets.churn.training import train_churn
+from quimbi_assets.churn.evaluation import draw_calibration, train_churn
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant

@@ -18,9 +18,8 @@ from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.json_text import NULL, flat_objects, looked_up, nested_objects, number_texts, quoted
 from quimbi_assets.weekly.causes import NEW, SILENT
 from quimbi_assets.weekly.compare import Comparison
-from quimbi_assets.weekly.drift import SEVERITIES, severity
+from quimbi_assets.weekly.drift import SEVERITIES, feature_drift, population_stability, severity
 from quimbi_assets.weekly.notifications import alert_causes
-from quimbi_assets.weekly.psi import feature_drift, population_stability
 from quimbi_assets.weekly.rescore import PART_ROWS
 from quimbi_assets.weekly.snapshot import TakenPart, WeekModels
 

@@ -8,11 +8,10 @@ import pytest
 
 from quimbi_assets.axes import AXES
 from quimbi_assets.churn.additive import FACTS, PACE, RECENCY, SPEND, TENURE
+from quimbi_assets.churn.evaluation import train_churn
 from quimbi_assets.churn.history import measure, read_history
-from quimbi_assets.churn.training import train_churn
-from quimbi_assets.profiles.phrases import fact_words
 from quimbi_assets.profiles.rendering import render_profile
-from quimbi_assets.profiles.risk import churn_risks
+from quimbi_assets.profiles.risk import churn_risks, fact_words
 from quimbi_assets_tests.churn.conftest import make_orders, past_of
 
 

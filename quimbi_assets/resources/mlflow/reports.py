@@ -9,9 +9,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, WORSE, Backtest, draw_backtest
-from quimbi_assets.churn.evaluation import Figures, bins_of
+from quimbi_assets.churn.evaluation import ChurnFit, Figures, bins_of
 from quimbi_assets.churn.history import measure, read_history
-from quimbi_assets.churn.training import ChurnFit
 from quimbi_assets.history import History
 from quimbi_assets.naming.asking import PROMPT_VERSION, Usage
 from quimbi_assets.naming.conversation import Conversation

@@ -14,7 +14,7 @@ from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
-from quimbi_assets.weekly.psi import LARGE
+from quimbi_assets.weekly.drift import LARGE
 
 NOTICE_COLUMNS = ["customer_id", "alert", "priority", "held_out", "repeated", "named"]
 AT_RISK_WEEKS = 8

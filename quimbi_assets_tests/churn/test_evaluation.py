@@ -4,12 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.churn.evaluation import MOST_HOLD_OUTS, Evaluation, Figures, draw_calibration, put_together
+from quimbi_assets.churn.evaluation import (
+    MOST_HOLD_OUTS,
+    Evaluation,
+    Figures,
+    draw_calibration,
+    put_together,
+    train_churn,
+)
 from quimbi_assets.churn.examples import HoldOut, gather, hold_out
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.measures import Interval
 from quimbi_assets.churn.model import RECENCY_BASELINE
-from quimbi_assets.churn.training import train_churn
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets_tests.churn.conftest import make_orders, past_of
 

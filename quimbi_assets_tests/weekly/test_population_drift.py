@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.clustering.model import AxisModel, bin_shares, bins_table, learn_bins
-from quimbi_assets.weekly.psi import feature_drift, population_stability, recommend_refit
+from quimbi_assets.weekly.drift import feature_drift, population_stability, recommend_refit
 
 
 def bins_of(values):
