@@ -281,7 +281,8 @@ class Discovery:
     @cached_property
     def scores(self) -> dict[str, AxisScores]:
         """Memberships, distances and evidence of everybody, by axis."""
-        parts = list(score_store(self.history, self.fitted.models, self.fitted.reference, self.fitted.recorded))
+        references = dict.fromkeys(self.fitted.models, self.fitted.reference)
+        parts = list(score_store(self.history, self.fitted.models, references, self.fitted.recorded))
         return {axis: AxisScores.joined([part.scores[axis] for part in parts]) for axis in self.fitted.models}
 
     @cached_property

@@ -6,13 +6,13 @@ rest (``resources.parquet_io``).
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -80,12 +80,10 @@ class AxisTable:
     """
 
     place: "UPath | Path"
-    _files: Sequence["UPath | Path"] = field(init=False, repr=False, default=())
 
-    def __post_init__(self) -> None:
-        """List the files once."""
-        files = sorted(self.place.glob("*.parquet")) if self.place.is_dir() else [self.place]
-        object.__setattr__(self, "_files", files)
+    @cached_property
+    def _files(self) -> Sequence["UPath | Path"]:
+        return sorted(self.place.glob("*.parquet")) if self.place.is_dir() else [self.place]
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -151,46 +149,36 @@ class AxisTable:
         return pa.concat_tables(taken)
 
 
-class TableWriter:
-    """Writes a table piece by piece, one row group each; whole or not at all. Use as a context manager.
+@contextmanager
+def table_writer(
+    place: "UPath", schema: pa.Schema, facts: Facts
+) -> Iterator[Callable[[pa.Table | pa.RecordBatch], None]]:
+    """Yield what appends rows to a table, one row group each; whole or not at all.
 
     A file is written beside its place and moved there when the block ends well, so that readers never see half of one.
     """
+    partial = _beside(place, "partial")
+    schema = schema.with_metadata({FACTS: facts.to_json().encode()})
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with RememberedFile(partial.open("wb")) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
 
-    def __init__(self, place: "UPath", schema: pa.Schema, facts: Facts) -> None:
-        self.place = place
-        self._schema = schema.with_metadata({FACTS: facts.to_json().encode()})
-        self._partial = _beside(place, "partial")
+            def write(rows: pa.Table | pa.RecordBatch) -> None:
+                table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+                writer.write_table(table.cast(schema))
 
-    def __enter__(self) -> Self:
-        """Open the file."""
-        self.place.parent.mkdir(parents=True, exist_ok=True)
-        self._file = RememberedFile(self._partial.open("wb"))
-        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
-        return self
-
-    def write(self, rows: pa.Table | pa.RecordBatch) -> None:
-        """Append rows."""
-        table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
-        self._writer.write_table(table.cast(self._schema))
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Move the file to its place, or remove it after an error."""
-        try:
-            self._writer.close()
-            self._file.close()
-            if error is None:
-                _move(self._partial, self.place)
-                self._file.remember(self.place)
-        finally:
-            self._partial.unlink(missing_ok=True)
+            yield write
+        _move(partial, place)
+        file.remember(place)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def written_in_parts(place: "UPath", facts: Facts) -> Iterator["UPath"]:
     """Yield a folder to write a table's files into: with the facts it takes the table's place if the block ends well.
 
-    For engines that spread the work; whole or not at all, as with ``TableWriter``.
+    For engines that spread the work; whole or not at all, as with ``table_writer``.
     """
     partial = _beside(place, "partial")
     try:
@@ -235,9 +223,9 @@ def write_table(
     pieces = iter(rows)
     first = next(pieces, None)
     known = schema or (pa.schema([]) if first is None else first.schema)
-    with TableWriter(place, known, facts) as writer:
+    with table_writer(place, known, facts) as write:
         for piece in chain([] if first is None else [first], pieces):
-            writer.write(piece)
+            write(piece)
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:

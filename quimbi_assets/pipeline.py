@@ -211,17 +211,16 @@ class ScoredPart:
 def score_store(
     history: History,
     models: Mapping[str, AxisModel],
-    references: Mapping[str, StoreReference] | StoreReference,
-    recorded: frozenset[str] | None = None,
+    references: Mapping[str, StoreReference],
+    recorded: frozenset[str],
 ) -> Iterator[ScoredPart]:
     """Measure and score everybody as of a history's end, part by part in ascending order of customer ids.
 
-    Axes that cannot be measured as of then are left out. ``references`` is what each model's features are measured
-    against, ``recorded`` the columns the store records, by default those of the visible rows.
+    Axes that cannot be measured as of then are left out. ``references`` is what the features are measured against, of
+    the axes that declare so at least, ``recorded`` the columns the store records.
     """
-    columns = history.recorded if recorded is None else recorded
     groups = _by_reference(models, references)
-    measurements = [measure(history, axes, reference=one, recorded=columns) for one, axes in groups]
+    measurements = [measure(history, axes, reference=one, recorded=recorded) for one, axes in groups]
     for parts in zip(*(measurement.parts() for measurement in measurements), strict=True):
         frames = {axis: feature_frame(table) for part in parts for axis, table in part.items()}
         ordered = {axis: frames[axis] for axis in models if axis in frames}
@@ -230,13 +229,12 @@ def score_store(
 
 
 def _by_reference(
-    models: Mapping[str, AxisModel], references: Mapping[str, StoreReference] | StoreReference
+    axes: Iterable[str], references: Mapping[str, StoreReference]
 ) -> list[tuple[StoreReference, list[str]]]:
-    """Group axes by the reference they are measured against, so that each is prepared once."""
-    if isinstance(references, StoreReference):
-        return [(references, list(models))]
+    """Group axes by what they are measured against, so that each is prepared once; those that need none go with one."""
     groups: dict[int, tuple[StoreReference, list[str]]] = {}
-    for axis in models:
-        reference = references[axis]
+    first = next(iter(references.values()), StoreReference.empty())
+    for axis in axes:
+        reference = references.get(axis, first)
         groups.setdefault(reference.content(), (reference, []))[1].append(axis)
     return list(groups.values())

@@ -11,8 +11,8 @@ from quimbi_assets.axis_table import (
     FACTS_FILE,
     AxisTable,
     TableFacts,
-    TableWriter,
     side_by_side,
+    table_writer,
     write_table,
     written_in_parts,
 )
@@ -94,8 +94,8 @@ def test_a_folder_of_files_is_one_table_and_a_file_replaces_it(tmp_path):
     (place / FACTS_FILE).write_text(FACTS.to_json())
     assert AxisTable(place).facts == FACTS
     assert AxisTable(place).read().equals(rows(0, 5))
-    with TableWriter(place, rows(0, 1).schema, FACTS) as writer:
-        writer.write(rows(5, 6))
+    with table_writer(place, rows(0, 1).schema, FACTS) as write:
+        write(rows(5, 6))
     assert AxisTable(place).read().equals(rows(5, 6))
 
 
@@ -110,9 +110,12 @@ def test_a_table_is_removed_once_the_one_in_parts_has_its_place(tmp_path, monkey
 
 def test_two_writers_of_one_process_number_write_beside_each_other(tmp_path):
     place = UPath(tmp_path) / "mine.parquet"
-    with TableWriter(place, rows(0, 1).schema, FACTS) as one, TableWriter(place, rows(0, 1).schema, FACTS) as other:
-        one.write(rows(0, 1))
-        other.write(rows(0, 1))
+    with (
+        table_writer(place, rows(0, 1).schema, FACTS) as write_one,
+        table_writer(place, rows(0, 1).schema, FACTS) as write_other,
+    ):
+        write_one(rows(0, 1))
+        write_other(rows(0, 1))
         assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -7,7 +7,7 @@ import pytest
 from upath import UPath
 
 from quimbi_assets import parquet_files
-from quimbi_assets.axis_table import AxisTable, TableFacts, TableWriter
+from quimbi_assets.axis_table import AxisTable, TableFacts, table_writer
 from quimbi_assets.engines import DuckEngine
 from quimbi_assets.errors import BadInputError
 
@@ -20,9 +20,9 @@ def place(request, tmp_path):
 
 def write(place, *values):
     schema = pa.schema([("x", pa.int64())])
-    with TableWriter(place, schema, TableFacts(reason=f"{len(values)} rows")) as writer:
+    with table_writer(place, schema, TableFacts(reason=f"{len(values)} rows")) as append:
         for value in values:
-            writer.write(pa.table({"x": pa.array([value], pa.int64())}))
+            append(pa.table({"x": pa.array([value], pa.int64())}))
 
 
 def rows_of(place):
@@ -62,8 +62,8 @@ def test_a_large_file_is_read_from_where_it_rests(place, monkeypatch):
 
 def test_rows_far_larger_than_their_file_are_not_kept(place):
     n_rows = parquet_files.KEPT // 8 + 1
-    with TableWriter(place, pa.schema([("x", pa.int64())]), TableFacts()) as writer:
-        writer.write(pa.table({"x": np.full(n_rows, 7)}))
+    with table_writer(place, pa.schema([("x", pa.int64())]), TableFacts()) as append:
+        append(pa.table({"x": np.full(n_rows, 7)}))
     assert len(parquet_files.small_table(place)) == n_rows
     assert not any(str(place) == path for path, _ in parquet_files._decoded)
 

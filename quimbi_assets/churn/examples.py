@@ -12,7 +12,7 @@ import pandas as pd
 
 from quimbi_assets.churn.history import History, measure, stayed_away
 from quimbi_assets.churn.measures import Array, Flags, brier
-from quimbi_assets.churn.model import CURVES, LINES, RECENCY_BASELINE, ChurnModel, Season, Trend
+from quimbi_assets.churn.model import CURVES, LINES, RECENCY_BASELINE, ChurnModel, Drift
 from quimbi_assets.errors import InsufficientHistoryError
 
 GAP_QUANTILE = 0.9
@@ -44,7 +44,7 @@ class Examples:
     away: Flags
     latest: Flags
     cut_offs: list[pd.Timestamp]
-    drift: Season | Trend | None = None
+    drift: Drift | None = None
 
 
 @dataclass(frozen=True)
@@ -132,30 +132,30 @@ def gather(history: History, outcomes_known: pd.Timestamp, horizon_days: int) ->
     return Examples(pd.concat(frames), np.concatenate(away), latest, cut_offs, drift)
 
 
-def _season(history: History, scored: pd.Timestamp, latest: pd.Timestamp, horizon_days: int) -> Season | None:
+def _season(history: History, scored: pd.Timestamp, latest: pd.Timestamp, horizon_days: int) -> Drift | None:
     """Measure the year before; None where the store had no orders then, or nearly everybody did the same."""
     cut_offs = [cut_off - pd.Timedelta(days=YEAR_DAYS) for cut_off in (scored, latest)]
     if history.days_of_history(cut_offs[1]) < horizon_days / 2:
         return None
     frames = [measure(history, cut_off, horizon_days) for cut_off in cut_offs]
-    away = [stayed_away(history, cut_off, horizon_days) for cut_off in cut_offs]
-    if min(min(a.sum(), (~a).sum()) for a in away) < FEWEST_OF_EACH:
-        return None
-    return Season(frames[0], away[0], frames[1], away[1])
+    return _drift(frames, [stayed_away(history, cut_off, horizon_days) for cut_off in cut_offs])
 
 
 def _trend(
     history: History, scored: pd.Timestamp, cut_offs: list[pd.Timestamp], frames: list[pd.DataFrame], horizon_days: int
-) -> Trend | None:
+) -> Drift | None:
     """Measure the freshest half outcomes, beside those of the cut-offs; None where nearly everybody did the same."""
     half = horizon_days // 2
     newest = scored - pd.Timedelta(days=half)
-    every = [measure(history, newest, horizon_days), *frames]
     away = [stayed_away(history, cut_off, half) for cut_off in (newest, *cut_offs)]
+    return _drift([measure(history, newest, horizon_days), *frames], away, horizon_days)
+
+
+def _drift(frames: list[pd.DataFrame], away: list[Flags], trend_days: int | None = None) -> Drift | None:
     if min(min(a.sum(), (~a).sum()) for a in away[:2]) < FEWEST_OF_EACH:
         return None
-    place = np.repeat(np.arange(len(every)), [len(frame) for frame in every])
-    return Trend(pd.concat(every), np.concatenate(away), place == 0, place == 1, horizon_days)
+    place = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    return Drift(pd.concat(frames), np.concatenate(away), place == 0, place == 1, trend_days)
 
 
 def _require_both(away: Flags, cut_off: pd.Timestamp, horizon_days: int) -> None:

@@ -5,7 +5,7 @@ not: choosing between kinds (``examples``, ``evaluation``), words for people (``
 
 A model's level is set on the latest customers whose outcomes are known, who lived through another season than the ones
 that are scored. Where the store has a year of orders and some more, the same two seasons of the year before say what
-lies between them (:class:`Season`); else the freshest half outcomes say how it moves right now (:class:`Trend`).
+lies between them ; else the freshest half outcomes say how it moves right now (:class:`Drift`).
 """
 
 from collections.abc import Callable
@@ -32,42 +32,31 @@ CERTAIN = 1e-4
 
 
 @dataclass(frozen=True)
-class Season:
-    """Customers a year before those that are scored, a year ``before`` the latest ones trained on; who stayed away."""
+class Drift:
+    """Customers at several past instants, and what they did next: how the level of staying away moves in time.
 
-    features: pd.DataFrame
-    away: Flags
-    before: pd.DataFrame
-    away_before: Flags
+    ``away`` says of n customers whether they stayed away, ``newest`` and ``latest`` which of them are compared. Of a
+    *season* they lived a year before those that are scored, and a year before the latest ones trained on.
 
-    def shift(self, log_odds: Callable[[pd.DataFrame], Array]) -> float:
-        """Return how much the log odds of staying away rose from the season before, beyond what a model says."""
-        return moved((log_odds(self.features), self.away), (log_odds(self.before), self.away_before))
-
-
-@dataclass(frozen=True)
-class Trend:
-    """Customers at several cut-offs and the first half of what they did next.
-
-    The latest customers whose H days are over were known H days ago. Half of H ago there were customers of whom half an
-    outcome is known: whether they ordered since. A small model of that half outcome says whether they stay away more,
-    or less, than those before them did in theirs.
-
-    ``away`` says of n customers whether they stayed away for half a horizon, ``newest`` and ``latest`` which are
-    of half a horizon ago, and of a whole one.
+    Of a *trend* (``trend_days``: H) they were known half of H ago, and H ago: the latest whose H days are over.
+    ``away`` then is for half of H, which is all that is known of the newest: a small model of that half outcome says
+    whether they stay away more, or less, than those before them did in theirs.
     """
 
     features: pd.DataFrame
     away: Flags
     newest: Flags
     latest: Flags
-    horizon_days: int
+    trend_days: int | None = None
 
     def shift(self, log_odds: Callable[[pd.DataFrame], Array]) -> float:
-        """Return how far the log odds of staying away moved in half a horizon; ``log_odds`` is of no use here."""
-        terms = design_matrix(self.features, self.horizon_days)
-        half = AdditiveLogistic().fit(terms, self.away).decision_function(terms)
-        return moved((half[self.newest], self.away[self.newest]), (half[self.latest], self.away[self.latest]))
+        """Return how far the log odds of staying away moved, beyond what a model says; that of a trend is its own."""
+        if self.trend_days is None:
+            known = log_odds(self.features)
+        else:
+            terms = design_matrix(self.features, self.trend_days)
+            known = AdditiveLogistic().fit(terms, self.away).decision_function(terms)
+        return moved(*((known[rows], self.away[rows]) for rows in (self.newest, self.latest)))
 
 
 def level(log_odds: Array, rate: float) -> float:
@@ -116,7 +105,7 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         self.kind = kind
         self.horizon_days = horizon_days
 
-    def fit(self, X: pd.DataFrame, y: Flags, latest: Flags | None = None, drift: Season | Trend | None = None) -> Self:
+    def fit(self, X: pd.DataFrame, y: Flags, latest: Flags | None = None, drift: Drift | None = None) -> Self:
         """Learn from features (``history.measure``) of n customers at past instants, and whether they stayed away.
 
         The ``latest`` rows set the level: how many stay away drifts as a store ages; ``drift`` tells how it has moved

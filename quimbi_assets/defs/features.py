@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from quimbi_assets import axes
 from quimbi_assets.axes import AXES, Axis, Measurement
-from quimbi_assets.axis_table import TableFacts, TableWriter
+from quimbi_assets.axis_table import TableFacts, table_writer
 from quimbi_assets.defs.events import Metadata, SchemaCheck, StageEvent, facts, inactive
 from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
@@ -143,12 +143,12 @@ def _written(
                     looks[name].at(batch)
             return looks
     with ExitStack() as stack:
-        writers = {
-            name: stack.enter_context(TableWriter(places[name], axes.axis_schema(AXES[name]), table_facts))
+        write = {
+            name: stack.enter_context(table_writer(places[name], axes.axis_schema(AXES[name]), table_facts))
             for name in measurement.axes
         }
         for part in measurement.parts():
             for name, rows in part.items():
-                writers[name].write(rows)
+                write[name](rows)
                 looks[name].at(rows)
     return looks

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, feature_frame
-from quimbi_assets.axis_table import TableFacts, TableWriter
+from quimbi_assets.axis_table import TableFacts, table_writer
 from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.partitions import axis_key, axis_spec
@@ -69,10 +69,10 @@ def memberships(
         ids, wanted = tuple(model.segment_ids_), {"customer_id", N_ORDERS, *model.features_}
         scored_facts = TableFacts(source.at, fitted[name].status, None, source.recorded, source.run_id, version, ids)
         look = _Look(ids)
-        with TableWriter(tables.place(key, store_id), scores_schema(len(ids)), scored_facts) as writer:
+        with table_writer(tables.place(key, store_id), scores_schema(len(ids)), scored_facts) as write:
             for batch in measured.batches([column for column in measured.schema.names if column in wanted]):
                 scores = score_axis(model, feature_frame(batch))
-                writer.write(scores_to_table(scores))
+                write(scores_to_table(scores))
                 look.at(scores)
         yield dg.MaterializeResult(asset_key=key, metadata=look.metadata(version))
         yield look.check(key)

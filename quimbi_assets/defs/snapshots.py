@@ -10,7 +10,7 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.axis_table import TableWriter
+from quimbi_assets.axis_table import table_writer
 from quimbi_assets.defs.events import Metadata, StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
@@ -100,9 +100,9 @@ class _Snapshot:
         """Yield rows of ``customer_history``; the table is at its place when the last were taken."""
         axes = [axis for axis in self._models.models if axis not in self._facts.inactive]
         place = self._tables.place(SNAPSHOTS_KEY, self._history.store.store_id, self._week)
-        with TableWriter(place, snapshot_schema(axes), self._facts) as writer:
+        with table_writer(place, snapshot_schema(axes), self._facts) as write:
             for part in take_snapshot(self._history, self._models):
-                writer.write(part.snapshot.to_table())
+                write(part.snapshot.to_table())
                 rows = history_rows(self._week, self._history.end, part, self._models)
                 self.n_rows += len(rows)
                 self._without_archetype += int(rows["archetype_id"].isna().sum())

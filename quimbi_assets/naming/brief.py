@@ -19,8 +19,6 @@ from quimbi_assets.axes._axis import Axis, Feature
 from quimbi_assets.naming.segment_statistics import described_features
 from quimbi_assets.naming.values import clock_pairs, format_hour, mean_hour
 
-#: Units told as percentages.
-SHARES = ("share", "yes/no")
 STATISTICS = {
     "mean": "centre",
     "median": "q50",
@@ -86,7 +84,7 @@ class AxisBrief:
             "customers_are_called": self.axis.people,
             "currency": self.currency if re.fullmatch("[A-Z]{3}", self.currency) else None,
             "features": [
-                {"feature": f.name, "meaning": f.meaning, "unit": "%" if f.unit in SHARES else f.unit}
+                {"feature": f.name, "meaning": f.meaning, "unit": "%" if f.unit == "share" else f.unit}
                 for f in self.counted
             ],
             "segments": [
@@ -142,4 +140,4 @@ def rounded(value: float, digits: int = 3) -> float | None:
 
 
 def _in_unit(feature: Feature, value: float) -> float | None:
-    return rounded(100.0 * value if feature.unit in SHARES else value)
+    return rounded(100.0 * value if feature.unit == "share" else value)

@@ -140,7 +140,7 @@ def value_range(draft: Draft, group: list[Draft], axis: Axis, description: pd.Da
     low, high = (float(description[f"{q}:{feature.name}"].iloc[draft.row]) for q in ("q10", "q90"))
     factor, unit = (100, "percent") if feature.unit == "share" else (1, feature.unit)
     numbers = "_to_".join(dict.fromkeys(_spell(factor * value) for value in (low, high)))
-    plain = "" if unit in ("money", "index", "slope") else f"_{slug(unit)}"
+    plain = "" if unit in ("money", "index") else f"_{slug(unit)}"
     whole = replace(draft, level="", suffix=numbers + plain)
     return whole if whole.fits else replace(whole, suffix=numbers)
 

@@ -196,7 +196,7 @@ def _fact(axis: Axis, segment: pd.Series, key: tuple[str, ...], currency: str, i
     kind, lead = ("typical", "typically ") if skewed else ("average", "")
     stats = ("q50", "population_q50") if skewed else ("centre", "population")
     meaning = feature.meaning.rstrip(".")
-    if feature.unit not in ("index", "slope"):
+    if feature.unit != "index":
         meaning = re.sub(r"\s*\([^)]*\)", "", meaning)
     mine, all_ = (_quantity(feature, meaning, segment[f"{stat}:{feature.name}"], currency) for stat in stats)
     other = f"{SAME}{kind} customer)" if mine == all_ else f"({kind}{customer} {all_})"

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from quimbi_assets.axes._axis import Feature
-from quimbi_assets.naming.brief import SHARES, AxisBrief
+from quimbi_assets.naming.brief import AxisBrief
 from quimbi_assets.naming.name_builder import SUPERLATIVES
 from quimbi_assets.naming.values import mean_hour, part_of_day
 
@@ -190,7 +190,7 @@ def known_numbers(brief: AxisBrief, row: int) -> list[Known]:
         Known("plain", float(segment["customer_count"]), True),
     ]
     for feature in brief.counted:
-        kind: Kind = "percent" if feature.unit in SHARES else "money" if feature.unit == "money" else "plain"
+        kind: Kind = "percent" if feature.unit == "share" else "money" if feature.unit == "money" else "plain"
         for stat in ("centre", "q10", "q50", "q90", "population", "population_q50"):
             value = float(segment[f"{stat}:{feature.name}"]) * (100.0 if kind == "percent" else 1.0)
             known.append(Known(kind, abs(value), not stat.startswith("population")))

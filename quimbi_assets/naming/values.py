@@ -5,7 +5,7 @@ which mean nothing to a shopkeeper one by one). Does not: sentences (``rule_name
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -23,8 +23,8 @@ MIN_CONCENTRATION = 0.3
 def format_value(feature: Feature, value: float, currency: str = "") -> str:
     """Write a feature's value with its unit, rounded as a shopkeeper would say it.
 
-    ``share`` and ``yes/no`` are printed as a percentage, ``money`` in the store's currency, which is an ISO code or a
-    sign; NaN as "not known".
+    ``share`` is printed as a percentage, ``money`` in the store's currency, which is an ISO code or a sign; NaN as "not
+    known".
 
     >>> format_value(Feature("orders_per_month", "orders a month", "Orders per month"), 2.4312)
     '2.4 orders a month'
@@ -37,9 +37,10 @@ def format_value(feature: Feature, value: float, currency: str = "") -> str:
         return UNKNOWN
     if feature.unit == "money":
         return format_money(value, currency)
-    writer = _WRITERS.get(feature.unit)
-    if writer is not None:
-        return writer(value)
+    if feature.unit == "share":
+        return format_percent(value)
+    if feature.unit in ("count", "index"):
+        return format_number(value)
     unit = singular(feature.unit) if format_number(value) == "1" else feature.unit
     return f"{format_number(value)} {unit}".strip()
 
@@ -87,26 +88,11 @@ def format_money(amount: float, currency: str = "") -> str:
     return f"{minus}{sign}{gap}{number}"
 
 
-def _signed(value: float) -> str:
-    """Write a slope with its sign."""
-    number = format_number(value)
-    return f"+{number}" if value > 0 and number != "0" else number
-
-
 def singular(unit: str) -> str:
     """Turn the first word of a unit into the singular: ``1 day``, ``1 order a month``."""
     first, *rest = unit.split(" ")
     one = first.removesuffix("ies") + "y" if first.endswith("ies") else first.removesuffix("s")
     return " ".join([one, *rest])
-
-
-_WRITERS: dict[str, Callable[[float], str]] = {
-    "share": format_percent,
-    "yes/no": format_percent,
-    "count": format_number,
-    "index": format_number,
-    "slope": _signed,
-}
 
 
 def clock_pairs(names: list[str]) -> dict[str, tuple[str, str]]:

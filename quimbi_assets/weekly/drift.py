@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.clustering.model import AxisModel, bin_shares
+from quimbi_assets.clustering.model import bin_shares
 from quimbi_assets.profiles.archetypes import ArchetypeSet
-from quimbi_assets.profiles.scores import AxisScores, score_features
+from quimbi_assets.profiles.scores import AxisScores
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.object_]
@@ -54,13 +54,6 @@ class ScoredSnapshot:
         """Return by axis the dominant segment of every customer, shape (n,); archetypes last."""
         segments = {axis: score.dominant_ids for axis, score in self.scores.items()}
         return segments if self.archetypes is None else {**segments, ARCHETYPE: self.archetypes}
-
-
-def scored(
-    features: Mapping[str, pd.DataFrame], models: Mapping[str, AxisModel], archetypes: ArchetypeSet | None
-) -> ScoredSnapshot:
-    """Score features by these models, and say who is of which archetype."""
-    return with_archetypes(score_features(features, models), archetypes)
 
 
 def with_archetypes(scores: Mapping[str, AxisScores], archetypes: ArchetypeSet | None) -> ScoredSnapshot:

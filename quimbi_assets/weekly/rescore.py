@@ -19,7 +19,7 @@ from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.history import History
 from quimbi_assets.pipeline import score_store
 from quimbi_assets.weekly.causes import DIGESTS, MODEL, causes, customer_digests, only_wrote
-from quimbi_assets.weekly.drift import Array, Ids, ScoredSnapshot, lead_over, measure_drift, scored
+from quimbi_assets.weekly.drift import Array, Ids, ScoredSnapshot, lead_over, measure_drift
 from quimbi_assets.weekly.snapshot import SnapshotFacts, SnapshotPart, WeekModels
 
 PART_ROWS = 50_000
@@ -209,7 +209,7 @@ def movement_between(
     parts = []
     for rows in newer.batches(rows=PART_ROWS):
         part = SnapshotPart.from_table(rows)
-        side = scored(part.features, models.models, models.archetypes)
+        side = models.score(part.features)
         segments = models.segments(side)
         before = Before.nobody(side) if reader is None else reader.beside(part.customers, segments)
         parts.append(measure_movement(part, side, before, segments))
@@ -233,7 +233,7 @@ class _BeforeReader:
         part = SnapshotPart.from_table(self._older.up_to(last))
         history = self._then.between(str(customers[0]), last)
         features = {**part.features, **self._measured_anew(part.customers, history)}
-        side = scored(features, self._models.models, self._models.archetypes)
+        side = self._models.score(features)
         assigned = side.dominant() if self._same_models else part.assigned
         state, lapsed = None, pd.Series(dtype=bool)
         if self._state is not None:

@@ -26,6 +26,7 @@ from quimbi_assets.instants import Instant, last_week, week_end
 from quimbi_assets.pipeline import ScoredPart, require_population, score_store
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.risk import risk_scores
+from quimbi_assets.profiles.scores import score_features
 from quimbi_assets.weekly.causes import DIGESTS, customer_digests
 from quimbi_assets.weekly.drift import ARCHETYPE, Ids, ScoredSnapshot, with_archetypes
 from quimbi_assets.weekly.noise import LOOK_BACK_DAYS, RHYTHM_AXIS, closed_days, surprisal
@@ -50,10 +51,9 @@ class WeekModels:
     churn: ChurnModel | None = None
     churn_version: str | None = None
 
-    def measured_against(self) -> dict[str, StoreReference]:
-        """Return a reference for every axis: those that need none go with one that is measured anyway."""
-        first = next(iter(self.references.values()), StoreReference.empty())
-        return {axis: self.references.get(axis, first) for axis in self.models}
+    def score(self, features: Mapping[str, pd.DataFrame]) -> ScoredSnapshot:
+        """Score customers by their features, and say who is of which archetype."""
+        return with_archetypes(score_features(features, self.models), self.archetypes)
 
     def segments(self, scored: ScoredSnapshot) -> dict[str, list[str]]:
         """Return the ids of all segments that somebody may be of, archetypes last."""
@@ -192,7 +192,7 @@ def snapshot_schema(axes: Iterable[str]) -> pa.Schema:
 def take_snapshot(history: History, models: WeekModels) -> Iterator[TakenPart]:
     """Measure and score everybody as of a history's end, part by part in ascending order of customer ids."""
     closed = closed_days(history.orders_a_day(LOOK_BACK_DAYS))
-    for part in score_store(history, models.models, models.measured_against(), history.recorded):
+    for part in score_store(history, models.models, models.references, history.recorded):
         yield _taken(part, history, models, closed)
 
 

@@ -7,7 +7,7 @@ import pytest
 from quimbi_assets.churn.additive import FACTS, RECENCY
 from quimbi_assets.churn.examples import gather
 from quimbi_assets.churn.history import read_history
-from quimbi_assets.churn.model import KINDS, RECENCY_BASELINE, ChurnModel, Season, fit_recency_baseline
+from quimbi_assets.churn.model import KINDS, RECENCY_BASELINE, ChurnModel, Drift, fit_recency_baseline
 from quimbi_assets_tests.churn.conftest import past_of
 
 H = 56
@@ -53,13 +53,13 @@ def test_a_season_moves_the_level_as_the_year_before_says(examples):
     rng = np.random.default_rng(0)
     risk = plain.risk(then)
     quiet = rng.random(len(risk)) < risk
-    season = Season(then, quiet | (rng.random(len(risk)) < 0.3), before, quiet)
+    both, newest = pd.concat([then, before]), np.arange(2 * len(risk)) < len(risk)
+    season = Drift(both, np.append(quiet | (rng.random(len(risk)) < 0.3), quiet), newest, ~newest)
     moved = ChurnModel("lines", H).fit(examples.features, examples.away, examples.latest, season)
     assert moved.drift_ > 0.3
     assert moved.risk(then).mean() > risk.mean() + 0.03
-    same = ChurnModel("lines", H).fit(
-        examples.features, examples.away, examples.latest, Season(then, quiet, before, quiet)
-    )
+    unmoved = Drift(both, np.append(quiet, quiet), newest, ~newest)
+    same = ChurnModel("lines", H).fit(examples.features, examples.away, examples.latest, unmoved)
     assert same.drift_ == 0
 
 

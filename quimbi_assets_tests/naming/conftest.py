@@ -36,7 +36,7 @@ def axis() -> Axis:
                 many="frequent",
             ),
             Feature("days_since_last_order", "days", "Days since the last order", low=0, few="recent", many="lapsed"),
-            Feature("value_trend", "slope", "How order values change", few="shrinking", many="growing"),
+            Feature("value_trend", "index", "How order values change", few="shrinking", many="growing"),
             Feature(
                 "discount_rate",
                 "share",
