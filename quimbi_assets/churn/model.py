@@ -5,7 +5,7 @@ not: choosing between kinds (``examples``, ``evaluation``), words for people (``
 
 A model's level is set on the latest customers whose outcomes are known, who lived through another season than the ones
 that are scored. Where the store has a year of orders and some more, the same two seasons of the year before say what
-lies between them ; else the freshest half outcomes say how it moves right now (:class:`Drift`).
+lies between them; else the freshest half outcomes say how it moves right now (:class:`Drift`).
 """
 
 from collections.abc import Callable
