@@ -179,20 +179,20 @@ def _submitted(
 @contextmanager
 def _telling(fits: Mapping[str, "Future[AxisFit | str]"], on_fit: OnFit) -> Iterator[None]:
     """Tell of fits while the block takes this thread; all are told of when it ends."""
+    axes = {fit: axis for axis, fit in fits.items()}
+
+    def tell() -> None:
+        for done in as_completed(axes):
+            if isinstance(fit := done.result(), AxisFit):
+                on_fit(axes[done], fit)
+
     teller = ThreadPoolExecutor(1)
     try:
-        telling = teller.submit(_tell, fits, on_fit)
+        telling = teller.submit(tell)
         yield
         telling.result()
     finally:
         teller.shutdown(wait=False)
-
-
-def _tell(fits: Mapping[str, "Future[AxisFit | str]"], on_fit: OnFit) -> None:
-    axes = {fit: axis for axis, fit in fits.items()}
-    for done in as_completed(axes):
-        if isinstance(fit := done.result(), AxisFit):
-            on_fit(axes[done], fit)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
-"""How well separated, how balanced and how repeatable a partition is.
+"""How well separated and how balanced a partition is, and how alike two are.
 
-Belongs here: figures of one partition of points, and how far it survives drawing other customers. Does not: what figure
-is good enough (``selection``).
+Belongs here: figures of one partition of points, and of how far two agree. Does not: refitting on other customers
+(``candidates``), what figure is good enough (``selection``).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +13,6 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 from quimbi_assets.clustering.scaling import Array
 
 Labels = NDArray[np.intp]
-Refit = Callable[[Array, int], Array]
-"""``(points (m, d), seed) -> centres (k, d)``."""
 BLOCK = 250
 """Rows of distances computed at a time."""
 
@@ -114,27 +111,6 @@ class Stability:
     ari: float
     jaccard: Array
     ari_spread: float = 0.0
-
-
-def bootstrap_stability(
-    points: Array, common: Array, labels: Labels, refit: Refit, *, n_bootstraps: int, size: int, seed: int
-) -> Stability:
-    """Refit on resampled ``points`` (n, d) and compare on ``common`` ones (m, d), whose partition was ``labels``.
-
-    At most ``size`` customers are drawn, with replacement, per refit (Hennig: Cluster-wise assessment of cluster
-    stability, Comput. Stat. Data Anal. 52, 2007).
-    """
-    rng = np.random.default_rng(seed)
-    k = int(labels.max()) + 1
-    aris = np.empty(n_bootstraps)
-    jaccards = np.empty((n_bootstraps, k))
-    for i in range(n_bootstraps):
-        drawn = rng.integers(0, len(points), size=min(size, len(points)))
-        centers = refit(points[drawn], int(rng.integers(2**31)))
-        table = contingency(labels, nearest(common, centers), k, len(centers))
-        aris[i] = adjusted_rand(table)
-        jaccards[i] = jaccard(table).max(axis=1)
-    return Stability(float(aris.mean()), jaccards.mean(axis=0), float(aris.std(ddof=1)) if n_bootstraps > 1 else 0.0)
 
 
 def nearest(points: Array, centers: Array) -> Labels:

@@ -104,11 +104,14 @@ def profile_batches(
     axes = axis_order(scores)
     if not axes:
         raise ValueError("no active axis: there is nothing to profile")
-    _check_customers(axes, scores, features)
+    customers = scores[axes[0]].customers
+    for index in (*(scores[axis].customers for axis in axes), *(frame.index for frame in features.values())):
+        if not index.equals(customers):
+            raise ValueError("scores and features are not of the same customers in the same order")
     if churn is not None and RISK_AXIS in features:
         # Where people look for it: with what tells whether a customer is warming or cooling.
         features = {**features, RISK_AXIS: features[RISK_AXIS].assign(churn_risk_score=churn.risk)}
-    n = len(scores[axes[0]].customers)
+    n = len(customers)
     for start in range(0, max(n, 1), MOST_ROWS):
         rows = slice(start, start + MOST_ROWS)
         yield _table(
@@ -117,22 +120,6 @@ def profile_batches(
             context,
             None if churn is None else churn.part(rows),
         )
-
-
-def _check_customers(
-    axes: Sequence[str], scores: Mapping[str, AxisScores], features: Mapping[str, pd.DataFrame]
-) -> None:
-    """Refuse frames that are not about the same customers in the same order."""
-    missing = [axis for axis in axes if axis not in features]
-    if missing:
-        raise ValueError(f"no features of axis {', '.join(missing)}")
-    customers = scores[axes[0]].customers
-    for axis, index in [
-        *((axis, scores[axis].customers) for axis in axes),
-        *((a, f.index) for a, f in features.items()),
-    ]:
-        if not (index is customers or index.equals(customers)):
-            raise ValueError(f"axis {axis}: its frame is not of the same customers in the same order")
 
 
 def _table(

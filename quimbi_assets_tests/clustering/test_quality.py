@@ -3,11 +3,10 @@ import pytest
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from quimbi_assets.clustering.candidates import fit_centers
+from quimbi_assets.clustering.candidates import bootstrap_stability, fit_centers
 from quimbi_assets.clustering.quality import (
     SharedDistances,
     adjusted_rand,
-    bootstrap_stability,
     contingency,
     effective_segments,
     jaccard,
@@ -73,8 +72,7 @@ def test_jaccard_by_hand():
 
 def stability(points, k, seed=0):
     labels = nearest(points, fit_centers(points, k, 4, 0))
-    refit = lambda drawn, s: fit_centers(drawn, k, 1, s)  # noqa: E731
-    return bootstrap_stability(points, points, labels, refit, n_bootstraps=6, size=400, seed=seed)
+    return bootstrap_stability(points, points, labels, k, seed)
 
 
 def test_planted_groups_recur_and_cuts_through_noise_do_not():
