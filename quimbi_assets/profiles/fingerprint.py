@@ -46,7 +46,7 @@ def nearest_customers(profiles: pd.DataFrame, customer_ids: Sequence[str], n_nei
     >>> nearest_customers(shop, ["ann"], 2)[["neighbour_id", "distance"]].values.tolist()
     [['cem', 1.0], ['bob', 5.0]]
     """
-    from sklearn.neighbors import NearestNeighbors
+    from scipy.spatial.distance import cdist
 
     ordered = profiles.sort_values("customer_id", ignore_index=True)
     ids = ordered["customer_id"].astype(str).to_numpy()
@@ -55,22 +55,16 @@ def nearest_customers(profiles: pd.DataFrame, customer_ids: Sequence[str], n_nei
         unknown = [customer for customer, row in zip(customer_ids, rows, strict=True) if row < 0]
         raise KeyError(f"no profile of customer {', '.join(unknown)}")
     vectors = _matrix(ordered["fingerprint"])
-    n_found = min(n_neighbors, len(ids) - 1)
-    if n_found < 1 or not len(rows):
-        return pd.DataFrame({"customer_id": [], "neighbour_id": [], "rank": [], "distance": []})
-    search = NearestNeighbors(n_neighbors=n_found + 1, algorithm="brute").fit(vectors)
-    distances, nearest = search.kneighbors(vectors[rows])
-    # The customer is taken out by position, not as the first hit: somebody else may be exactly alike.
-    is_self = nearest == rows[:, None]
-    is_self[~is_self.any(axis=1), -1] = True
-    order = np.lexsort((nearest, np.round(distances, 9), is_self))[:, :n_found]
-    near = np.take_along_axis(nearest, order, axis=1)
+    apart = cdist(vectors[rows], vectors)
+    apart[np.arange(len(rows)), rows] = np.inf  # not the customer, though somebody else may be exactly alike
+    n_found = max(min(n_neighbors, len(ids) - 1), 0)
+    near = np.argsort(np.round(apart, 9), axis=1, kind="stable")[:, :n_found]
     return pd.DataFrame(
         {
             "customer_id": np.repeat(ids[rows], n_found),
             "neighbour_id": ids[near].ravel(),
             "rank": np.tile(np.arange(1, n_found + 1), len(rows)),
-            "distance": np.take_along_axis(distances, order, axis=1).ravel(),
+            "distance": np.take_along_axis(apart, near, axis=1).ravel(),
         }
     )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.instants import Instant
 from quimbi_assets.naming.rows import to_json
+from quimbi_assets.profiles.interpretation import figure
 from quimbi_assets.profiles.json_text import NULL, flat_objects, looked_up, nested_objects, number_texts, quoted
 from quimbi_assets.weekly.causes import NEW, SILENT
 from quimbi_assets.weekly.compare import Comparison
@@ -43,8 +44,8 @@ def history_rows(week: date, at: Instant, part: TakenPart, models: WeekModels) -
     axes, scored = list(scores), list(scores.values())
     customers, archetypes = part.scored.customers, part.scored.archetypes
     n = len(customers)
-    value, unknown = part.snapshot.features.get("purchase_value"), np.full(n, np.nan)
-    lifetime = unknown if value is None else value["lifetime_value"].to_numpy(np.float64)
+    lifetime = figure(part.snapshot.features, "lifetime_value", n)
+    risk = np.full(n, np.nan) if part.risk is None else part.risk
     versions = {axis: models.versions[axis] for axis in axes}
     if models.churn_version is not None:
         versions[CHURN] = models.churn_version
@@ -61,7 +62,7 @@ def history_rows(week: date, at: Instant, part: TakenPart, models: WeekModels) -
             ),
             "dominant_segments": flat_objects(axes, looked_up([quoted(s.segment_ids) for s in scored], dominant)),
             "lifetime_value": pa.array(lifetime, pa.float64(), from_pandas=True),
-            "churn_risk_score": pa.array(unknown if part.risk is None else part.risk, pa.float64(), from_pandas=True),
+            "churn_risk_score": pa.array(risk, pa.float64(), from_pandas=True),
             "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),
         }
     )
