@@ -26,7 +26,7 @@ from quimbi_assets.clustering.prepared_sample import prepare_sample
 from quimbi_assets.clustering.scoring import distances_to
 from quimbi_assets.clustering.selection import best_division, faults, shortfall
 from quimbi_assets.errors import InactiveAxisError
-from quimbi_assets.history import Frames, History
+from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
 
 KEPT_ORDERS, KEPT_SHARES = [1, 2, 3, 4, 8], [0.78, 0.12, 0.05, 0.04, 0.01]
@@ -88,24 +88,24 @@ def load(name):
     if name.startswith("simulated:"):
         store = simulate_store(int(name.partition(":")[2]))
         orders = store.orders[(store.orders["status"] == "paid") & store.orders["customer_id"].notna()]
-        return Frames(orders, store.order_items, store.support_tickets), store.labels.set_index("customer_id")
+        return (orders, store.order_items, store.support_tickets), store.labels.set_index("customer_id")
     if name == "completejourney":
         from quimbi_assets.commands.demo import completejourney_store
 
         orders, items = completejourney_store()
-        return Frames(orders, items[items["quantity"] > 0]), None
+        return (orders, items[items["quantity"] > 0]), None
     paths = [Path(name) / f"{table}.parquet" for table in ("orders", "order_items", "support_tickets")]
-    return Frames(*(pd.read_parquet(path) for path in paths if path.is_file())), None
+    return tuple(pd.read_parquet(path) for path in paths if path.is_file()), None
 
 
 def first_orders(rows):
     """Only the first one to eight orders of every customer, mostly one."""
-    orders = rows.orders
+    orders, *others = rows
     ids = orders["customer_id"].unique()
     kept = pd.Series(np.random.default_rng(0).choice(KEPT_ORDERS, len(ids), p=KEPT_SHARES), index=ids)
     orders = orders.sort_values("order_date")
     orders = orders[orders.groupby("customer_id").cumcount() < orders["customer_id"].map(kept)]
-    return rows._replace(orders=orders)
+    return orders, *others
 
 
 def features_of(name, sparse):

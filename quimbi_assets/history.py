@@ -129,8 +129,8 @@ class Frames(NamedTuple):
     """Canonical rows in pandas, of a bounded number of customers, by customer and time."""
 
     orders: pd.DataFrame
-    items: pd.DataFrame | None = None
-    tickets: pd.DataFrame | None = None
+    items: pd.DataFrame
+    tickets: pd.DataFrame
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,12 @@ the instants of their support tickets too; what a ticket holds and how it went i
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.history import Frames
-from quimbi_assets.instants import naive_utc
 
 Instants = NDArray[np.int64]
 """Microseconds since 1970."""
@@ -76,8 +74,9 @@ def shuffle_orders(store: Frames, observation_end: pd.Timestamp, seed: int) -> F
     )
     moved = pd.Series(redrawn - dates[dealt], index=shuffled["order_id"].array)
     shuffled = shuffled.reset_index(drop=True)
-    lines = _move_refunds(items, moved, observation_end)
-    return Frames(shuffled, lines, None if tickets is None else _shuffle_tickets(tickets, observation_end, rng))
+    by = pd.to_timedelta(items["order_id"].map(moved), unit="us")
+    lines = items.assign(refunded_at=_moved(items["refunded_at"], by, observation_end))
+    return Frames(shuffled, lines, _shuffle_tickets(tickets, observation_end, rng))
 
 
 def _shuffle_tickets(tickets: pd.DataFrame, end: pd.Timestamp, rng: np.random.Generator) -> pd.DataFrame:
@@ -89,7 +88,7 @@ def _shuffle_tickets(tickets: pd.DataFrame, end: pd.Timestamp, rng: np.random.Ge
         created_at_local=_week_of(held, held[dealt]),
     )
     by = pd.Series(pd.to_timedelta(slot - slot[dealt], unit="us"), index=shuffled.index)
-    moved = {name: _moved(shuffled[name], by, end) for name in _TICKET_INSTANTS if name in shuffled}
+    moved = {name: _moved(shuffled[name], by, end) for name in _TICKET_INSTANTS}
     return shuffled.assign(**moved).reset_index(drop=True)
 
 
@@ -105,12 +104,13 @@ def halve_customers(store: Frames) -> Frames:
 
     >>> orders = pd.DataFrame({"customer_id": ["a", "a", "a"], "order_id": ["1", "2", "3"],
     ...                        "order_date": pd.to_datetime(["2025-01-01", "2025-01-03", "2025-01-02"])})
-    >>> halve_customers(Frames(orders, None)).orders.customer_id.str[-1].to_list()
+    >>> nobody_wrote = pd.DataFrame(columns=["customer_id", "ticket_id", "created_at"])
+    >>> halve_customers(Frames(orders, orders, nobody_wrote)).orders.customer_id.str[-1].to_list()
     ['0', '1', '0']
     """
     orders, items, tickets = store
-    tickets = None if tickets is None else _halved(tickets, ["created_at", "ticket_id"])
-    return Frames(_halved(orders, ["order_date", "order_id"]), items, tickets)
+    halves = _halved(orders, ["order_date", "order_id"]), _halved(tickets, ["created_at", "ticket_id"])
+    return Frames(halves[0], items, halves[1])
 
 
 def _halved(rows: pd.DataFrame, in_time: list[str]) -> pd.DataFrame:
@@ -161,13 +161,6 @@ def _calendar_rate(start: NDArray[np.intp], n_begun: NDArray[np.intp]) -> NDArra
     return integral
 
 
-def _move_refunds(items: pd.DataFrame | None, moved: pd.Series, observation_end: pd.Timestamp) -> pd.DataFrame | None:
-    if items is None or "refunded_at" not in items or items["refunded_at"].isna().all():
-        return items
-    by = pd.to_timedelta(items["order_id"].map(moved), unit="us")
-    return items.assign(refunded_at=_moved(naive_utc(items["refunded_at"]), by, observation_end))
-
-
 def _moved(instants: pd.Series, by: pd.Series, end: pd.Timestamp) -> pd.Series:
     """Move what happened before ``end`` by some time, at most to the last second before it."""
     last = end - pd.Timedelta(seconds=1)
@@ -178,11 +171,11 @@ def _moved(instants: pd.Series, by: pd.Series, end: pd.Timestamp) -> pd.Series:
 def extract_together(stores: Sequence[Frames], extract: Extract) -> list[dict[str, pd.DataFrame]]:
     """Compute features of several stores that share everything but customers, orders and tickets.
 
-    They are about equally large, all with lines or all without, and so with tickets; the same ids may occur in several.
+    They are about equally large; the same ids may occur in several.
     ``extract`` has the instant, the recorded columns and the store-wide reference given: a customer's features then
     depend on that customer's rows alone, and come out as for one store.
     """
-    largest = max(sum(len(rows) for rows in store if rows is not None) for store in stores)
+    largest = max(sum(map(len, store)) for store in stores)
     size = max(MAX_ROWS // max(largest, 1), 1)
     groups = [stores[start : start + size] for start in range(0, len(stores), size)]
     return [features for group in groups for features in _extract_group(group, extract)]
@@ -202,13 +195,12 @@ def _extract_group(stores: Sequence[Frames], extract: Extract) -> Iterator[dict[
         yield {axis: _of_store(table, mark) for axis, table in together.items()}
 
 
-def _joined(frames: Sequence[pd.DataFrame | None], ids: list[str], marks: list[str]) -> Any:
+def _joined(frames: Sequence[pd.DataFrame], ids: list[str], marks: list[str]) -> pd.DataFrame:
     rows = [
         frame.assign(**{column: mark + frame[column].astype("str") for column in ids})
         for frame, mark in zip(frames, marks, strict=True)
-        if frame is not None
     ]
-    return pd.concat(rows, ignore_index=True) if rows else None
+    return pd.concat(rows, ignore_index=True)
 
 
 def _of_store(table: pd.DataFrame, mark: str) -> pd.DataFrame:

@@ -54,8 +54,6 @@ def measure_hold_out(
     """
     end = cut_off + pd.Timedelta(days=days)
     orders, items, tickets = history.of(customers).until(end).frames()
-    assert items is not None
-    assert tickets is not None
     is_after = orders["order_date"] >= cut_off
     after, tickets = orders[is_after], tickets[tickets["created_at"] >= cut_off]
     lines = items[items["order_id"].isin(after["order_id"])]

@@ -6,7 +6,7 @@ import pytest
 
 from quimbi_assets.axes import Features, _shuffle, fit_reference, measure
 from quimbi_assets.axes._shuffle import HALF, extract_together, halve_customers, shuffle_orders
-from quimbi_assets.history import Frames, History
+from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
 
 END = pd.Timestamp("2025-01-01")
@@ -146,9 +146,9 @@ def test_the_same_seed_deals_the_same(dealt):
 
 def test_tickets_change_nothing_in_how_orders_are_dealt(dealt):
     before, after = dealt
-    without = shuffle_orders(before._replace(tickets=None), END, 1)
+    without = shuffle_orders(before._replace(tickets=before.tickets[:0]), END, 1)
     pd.testing.assert_frame_equal(without.orders, after.orders)
-    assert without.tickets is None
+    assert without.tickets.empty
 
 
 def test_a_customer_after_whom_nobody_ordered_keeps_the_instant():
@@ -169,7 +169,7 @@ def test_halves_share_the_orders_and_the_tickets_of_a_customer(name):
 
 
 def test_a_store_without_tickets_has_none_in_halves():
-    assert halve_customers(Frames(store().orders)).tickets is None
+    assert halve_customers(rows_of(store().orders)).tickets.empty
 
 
 @pytest.fixture(scope="module")
