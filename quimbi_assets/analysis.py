@@ -281,8 +281,8 @@ class Discovery:
     @cached_property
     def scores(self) -> dict[str, AxisScores]:
         """Memberships, distances and evidence of everybody, by axis."""
-        references = dict.fromkeys(self.fitted.models, self.fitted.reference)
-        parts = list(score_store(self.history, self.fitted.models, references, self.fitted.recorded))
+        references = dict.fromkeys(self.fitted.models, self.sample.reference)
+        parts = list(score_store(self.history, self.fitted.models, references, self.sample.recorded))
         return {axis: AxisScores.joined([part.scores[axis] for part in parts]) for axis in self.fitted.models}
 
     @cached_property
@@ -373,7 +373,7 @@ class Discovery:
             raise BadInputError(f"no customer {', '.join(unknown[:5])} in store {self.history.store.store_id}")
         theirs = self.history.of(wanted.unique())
         features = Features(
-            measure(theirs, self.fitted.models, recorded=self.fitted.recorded, reference=self.fitted.reference)
+            measure(theirs, self.fitted.models, recorded=self.sample.recorded, reference=self.sample.reference)
         )
         customers = next(iter(features.values())).index
         risks = churn_risks(self._churn, theirs, customers, version="0", currency=self._context.currency)

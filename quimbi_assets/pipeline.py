@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -39,17 +39,9 @@ class FittedStore:
     hold, ``inactive`` why an axis has no model.
     """
 
-    at: Instant
-    reference: StoreReference
-    recorded: frozenset[str]
     fits: Mapping[str, AxisFit]
     noise: Mapping[str, NoiseTest]
-    inactive: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def nothing(cls) -> "FittedStore":
-        """Return what is fitted where no axis can be."""
-        return cls(Instant(0), StoreReference.empty(), frozenset(), {}, {})
+    inactive: Mapping[str, str]
 
     @property
     def models(self) -> dict[str, AxisModel]:
@@ -149,9 +141,6 @@ def fit_store(
     outcomes = {axis: fit.result() for axis, fit in fits.items()}
     models = {axis: fit for axis, fit in outcomes.items() if isinstance(fit, AxisFit)}
     return FittedStore(
-        at=history.end,
-        reference=reference,
-        recorded=recorded,
         fits=models,
         noise={axis: noise[axis].with_division(fit.model.selection_) for axis, fit in models.items() if noise_test},
         inactive={axis: fit for axis, fit in outcomes.items() if isinstance(fit, str)},

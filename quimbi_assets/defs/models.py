@@ -112,7 +112,7 @@ def _fitted(
 ) -> tuple[FittedStore, "dict[str, Future[LoadedModel]]"]:
     """Fit the active axes, each recorded as soon as it is there."""
     if not active:
-        return FittedStore.nothing(), {}
+        return FittedStore({}, {}, {}), {}
     reference_table = tables.required(REFERENCE_KEY, store_id)
     at, columns = measured_together(store_id, {**active, "store_reference": reference_table})
     reference = reference_table.read().to_pandas()
