@@ -76,7 +76,6 @@ def _judge(axis: Axis, stores: list[pd.DataFrame], halves: list[pd.DataFrame]) -
     figures.insert(0, "feature", [f.name for f in axis.clustering_features])
     measurable = figures["variance_ratio"].notna() | figures["reliability"].notna()
     return NoiseTest(
-        axis=axis.name,
         figures=noise_test.decide_features(figures[measurable].reset_index(drop=True)),
         n_customers=len(evident),
         ordered_once=float((table[N_ORDERS] == 1).mean()),

@@ -161,7 +161,6 @@ class NoiseTest:
     not meet, if any: customers may differ without falling into segments that another sample would show again.
     """
 
-    axis: str
     figures: pd.DataFrame
     n_customers: int
     ordered_once: float

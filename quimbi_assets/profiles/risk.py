@@ -49,14 +49,6 @@ class ChurnRisks:
         return ChurnRisks(self.risk[rows], self.drivers[rows], self.sentence[rows], self.version)
 
 
-def _no_risks(n: int, reason: str) -> ChurnRisks:
-    """Say of n customers why they have no risk."""
-    text = json.dumps({"horizon_days": None, "drivers": [], "reason": reason}, ensure_ascii=False)
-    return ChurnRisks(
-        np.full(n, np.nan), pa.repeat(pa.scalar(text, pa.string()), n), pa.nulls(n, pa.string()), version=None
-    )
-
-
 def risk_scores(model: ChurnModel, history: History, customers: pd.Index) -> NDArray[np.float64]:
     """Return the risks alone, as ``churn_risks`` does; NaN of customers without orders by then."""
     return _risk(model, _features(model, history, customers))
@@ -83,7 +75,9 @@ def churn_risks(
     The history is of these customers and maybe others. Without drivers where the model's risk says little of anybody.
     """
     if isinstance(model, str):
-        return _no_risks(len(customers), model)
+        n = len(customers)
+        why = json.dumps({"horizon_days": None, "drivers": [], "reason": model}, ensure_ascii=False)
+        return ChurnRisks(np.full(n, np.nan), pa.repeat(pa.scalar(why, pa.string()), n), pa.nulls(n, pa.string()))
     features = _features(model, history, customers)
     known = features["n_orders"].notna().to_numpy()
     risk = _risk(model, features)

@@ -160,13 +160,13 @@ def test_the_rule(given, expected):
 
 @pytest.mark.parametrize(("z", "status"), [([5, 5, 0, 0], "active"), ([5, 0, 0], "weak"), ([], "weak")])
 def test_half_of_the_features_must_be_real(z, status):
-    found = NoiseTest("an_axis", decide_features(figures(z, [0.0] * len(z))), 1000, ordered_once=0.1)
+    found = NoiseTest(decide_features(figures(z, [0.0] * len(z))), 1000, ordered_once=0.1)
     assert found.status == status
     assert (found.reason is None) == (status == "active")
 
 
 def test_segments_that_another_sample_would_not_show_again_are_weak_though_customers_differ():
-    found = NoiseTest("an_axis", decide_features(figures([5.0], [5.0])), 1000, 0.1, "bootstrap ARI 0.73, under 0.80")
+    found = NoiseTest(decide_features(figures([5.0], [5.0])), 1000, 0.1, "bootstrap ARI 0.73, under 0.80")
     assert not found.is_chance
     assert found.status == "weak"
     assert "no division into segments" in found.reason
@@ -176,7 +176,7 @@ def test_segments_that_another_sample_would_not_show_again_are_weak_though_custo
 
 def test_metrics_are_finite_and_named_by_feature():
     given = decide_features(figures([5.0, np.nan], [1.0, np.nan], ratio=[2.0, np.nan]))
-    metrics = NoiseTest("an_axis", given, 1000, 0.1).metrics()
+    metrics = NoiseTest(given, 1000, 0.1).metrics()
     assert metrics["variance_ratio.f0"] == 2.0
     assert metrics["reliability.f1"] == 0.6
     assert "variance_ratio.f1" not in metrics
