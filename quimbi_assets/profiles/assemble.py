@@ -20,14 +20,7 @@ from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
 from quimbi_assets.profiles.interpretation import STRENGTHS, Placements, figure, interpretations, strengths
-from quimbi_assets.profiles.json_text import (
-    feature_objects,
-    flat_objects,
-    looked_up,
-    nested_objects,
-    number_texts,
-    quoted,
-)
+from quimbi_assets.profiles.json_text import feature_objects, flat_objects, nested_objects, number_texts, quoted
 from quimbi_assets.profiles.risk import ChurnRisks
 from quimbi_assets.profiles.scores import AxisScores, score_features
 
@@ -141,15 +134,14 @@ def _table(
     if churn is not None:
         sentences = pc.binary_join_element_wise(sentences, churn.sentence, " ", null_handling="skip")
     words = [(STRENGTHS, placements.strength), (("ok", "low"), placements.low_evidence)]
-    strength, evidence = (flat_objects(axes, looked_up([quoted(kind)] * len(axes), at)) for kind, at in words)
-    dominant = looked_up([quoted(segment_ids) for segment_ids in ids.values()], placements.dominant)
+    strength, evidence = (flat_objects(axes, [quoted(kind)] * len(axes), at) for kind, at in words)
     return pa.table(
         {
             "store_id": pa.repeat(pa.scalar(context.store_id, pa.string()), n),
             "customer_id": pa.array(each[0].customers.astype(str), pa.string()),
             "archetype_id": pa.array(context.archetypes.ids_of(scores), pa.string()),
             "segment_memberships": nested_objects(ids, number_texts(np.hstack([score.memberships for score in each]))),
-            "dominant_segments": flat_objects(axes, dominant),
+            "dominant_segments": flat_objects(axes, [quoted(of_axis) for of_axis in ids.values()], placements.dominant),
             "feature_vectors": feature_objects({axis: features[axis] for axis in axes}),
             "membership_strength": strength,
             "evidence": evidence,

@@ -56,12 +56,6 @@ def quoted(words: Iterable[str]) -> pa.StringArray:
     return pa.array([json.dumps(word, ensure_ascii=False) for word in words], pa.string())
 
 
-def looked_up(vocabularies: Sequence[pa.StringArray], codes: NDArray[Any]) -> pa.StringArray:
-    """Look up codes, shape (n, m), each column in its own vocabulary; n m texts row by row."""
-    starts = np.cumsum([0, *map(len, vocabularies)])[:-1]
-    return pc.take(pa.concat_arrays(vocabularies), pa.array((codes + starts).ravel()))
-
-
 def feature_objects(features: Mapping[str, pd.DataFrame]) -> pa.StringArray:
     """Write the features of n customers, in one order in all frames, as ``{axis: {feature: value}}`` a customer.
 
@@ -89,12 +83,14 @@ def feature_objects(features: Mapping[str, pd.DataFrame]) -> pa.StringArray:
     return nested_objects(keys, pc.take(pool, pa.array(np.column_stack(places).ravel())))
 
 
-def flat_objects(keys: Sequence[str], texts: pa.StringArray) -> pa.StringArray:
-    """Write one object of the same m keys a row, from n m JSON values row by row.
+def flat_objects(keys: Sequence[str], vocabularies: Sequence[pa.StringArray], codes: NDArray[Any]) -> pa.StringArray:
+    """Write one object of the same m keys a row, from codes, shape (n, m), each column's in its own vocabulary.
 
-    >>> flat_objects(["a", "b"], pa.array(["1", "2", "3", "null"])).to_pylist()
-    ['{"a": 1, "b": 2}', '{"a": 3, "b": null}']
+    >>> flat_objects(["a", "b"], [quoted(["ok", "low"]), quoted("xyz")], np.array([[0, 2], [1, 0]])).to_pylist()
+    ['{"a": "ok", "b": "z"}', '{"a": "low", "b": "x"}']
     """
+    starts = np.cumsum([0, *map(len, vocabularies)])[:-1]
+    texts = pc.take(pa.concat_arrays(vocabularies), pa.array((codes + starts).ravel()))
     heads = [f"{json.dumps(key)}: " for key in keys]
     return _joined(["{" + heads[0], *(f", {head}" for head in heads[1:])], texts, "}")
 

@@ -16,7 +16,7 @@ from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.instants import Instant
 from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.interpretation import figure
-from quimbi_assets.profiles.json_text import NULL, flat_objects, looked_up, nested_objects, number_texts, quoted
+from quimbi_assets.profiles.json_text import NULL, flat_objects, nested_objects, number_texts, quoted
 from quimbi_assets.weekly.causes import NEW, SILENT
 from quimbi_assets.weekly.compare import Comparison
 from quimbi_assets.weekly.drift import SEVERITIES, feature_drift, population_stability, severity
@@ -60,7 +60,7 @@ def history_rows(week: date, at: Instant, part: TakenPart, models: WeekModels) -
                 {axis: score.segment_ids for axis, score in scores.items()},
                 number_texts(np.hstack([score.memberships for score in scored]).round(MEMBERSHIP_DECIMALS)),
             ),
-            "dominant_segments": flat_objects(axes, looked_up([quoted(s.segment_ids) for s in scored], dominant)),
+            "dominant_segments": flat_objects(axes, [quoted(s.segment_ids) for s in scored], dominant),
             "lifetime_value": pa.array(lifetime, pa.float64(), from_pandas=True),
             "churn_risk_score": pa.array(risk, pa.float64(), from_pandas=True),
             "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),

@@ -16,7 +16,7 @@ def test_numbers_survive_the_round_trip_to_the_last_bit(values):
 
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_any_text_is_escaped(key, value):
-    [row] = flat_objects([key], quoted([value])).to_pylist()
+    [row] = flat_objects([key], [quoted([value])], np.array([[0]])).to_pylist()
     assert json.loads(row) == {key: value}
 
 
