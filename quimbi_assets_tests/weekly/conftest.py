@@ -28,7 +28,7 @@ def fitted(history, axes=None, seed=0):
     options = FitOptions(random_state=seed, pictures=False)
     sample = sample_store(history, axes, options)
     found = fit_store(history, sample, sample.reference, sample.recorded, options, noise_test=False)
-    by_axis = (dict.fromkeys(found.models, value) for value in ("1", history.end, found.reference))
+    by_axis = (dict.fromkeys(found.models, value) for value in ("1", history.end, sample.reference))
     return WeekModels(found.models, *by_axis)
 
 
