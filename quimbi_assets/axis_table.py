@@ -139,6 +139,13 @@ class AxisTable:
         """Return all rows; meant for tables that are small by nature, and for columns that are."""
         return pa.concat_tables(self.batches(columns))
 
+    @property
+    def customers(self) -> pd.Index:
+        """Ids of the customers whose rows these are, ascending; read each time."""
+        ids = self.read(["customer_id"])["customer_id"].to_pandas()
+        customers: pd.Index = pd.Index(ids, dtype="str", name="customer_id")
+        return customers
+
     def take(self, places: NDArray[np.intp], columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows at some places, ascending, with no more than a batch of the others in memory."""
         taken, start = [], 0

@@ -90,8 +90,7 @@ def sampled_features(tables: Mapping[str, AxisTable], options: Mapping[str, FitO
     for name, table in tables.items():
         draw = (table.facts.run_id, options[name])
         if draw not in places:
-            customers = pd.Index(table.read(["customer_id"])["customer_id"].to_pandas())
-            places[draw] = sample_places(customers, options[name].max_sample, options[name].random_state)
+            places[draw] = sample_places(table.customers, options[name].max_sample, options[name].random_state)
     return {n: feature_frame(table.take(places[table.facts.run_id, options[n]])) for n, table in tables.items()}
 
 

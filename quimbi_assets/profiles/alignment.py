@@ -62,8 +62,7 @@ class AlignedAxes:
     def sampled_scores(self, models: Iterable[AxisModel]) -> dict[str, AxisScores]:
         """Return the scores of the customers that archetypes are chosen on: the largest sample that a model drew."""
         options = max(map(FitOptions.of, models), key=lambda one: one.max_sample)
-        first = next(iter(self.memberships.values()))
-        customers = pd.Index(first.read(["customer_id"])["customer_id"].to_pandas())
+        customers = next(iter(self.memberships.values())).customers
         places = sample_places(customers, options.max_sample, options.random_state)
         return {n: scores_from_table(t.take(places), t.facts.segment_ids) for n, t in self.memberships.items()}
 
@@ -111,5 +110,4 @@ def _same_customers(one: AxisTable, other: AxisTable) -> bool:
     """Whether two tables hold the same customers: those of one run do, of others it is looked up."""
     if one.facts.run_id == other.facts.run_id:
         return True
-    ids = ["customer_id"]
-    return one.n_rows == other.n_rows and one.read(ids).equals(other.read(ids))
+    return one.n_rows == other.n_rows and one.customers.equals(other.customers)

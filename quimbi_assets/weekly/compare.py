@@ -48,12 +48,6 @@ class PastComparison:
         self.facts = table.facts_as(ComparisonFacts)
 
     @cached_property
-    def customers(self) -> pd.Index:
-        """Ids, ascending."""
-        customers: pd.Index = pd.Index(self.table.read(["customer_id"])["customer_id"].to_pandas(), dtype="str")
-        return customers
-
-    @cached_property
     def cause(self) -> NDArray[np.str_]:
         """Why each customer moved."""
         return np.asarray(self.table.read(["cause"])["cause"].to_numpy().astype(str))
@@ -174,13 +168,13 @@ def compare_snapshots(
 def _accelerations(moved: Movement, days: float | None, earlier: Sequence[PastComparison]) -> dict[str, Array]:
     """Return by axis how much faster customers moved in recent weeks than before; NaN where not known."""
     weeks = earlier[1 - RECENT_WEEKS - EARLIER_WEEKS :]
-    places = [week.customers.get_indexer(moved.customers) for week in weeks]
+    places = [week.table.customers.get_indexer(moved.customers) for week in weeks]
     accelerations = {}
     for axis, drift in moved.drift.items():
         speeds = []
         for week, place in zip(weeks, places, strict=True):
             then = week.drift_on(axis)
-            speed = np.full(len(week.customers), np.nan) if then is None else then / (week.facts.days or np.nan)
+            speed = np.full(week.table.n_rows, np.nan) if then is None else then / (week.facts.days or np.nan)
             speeds.append(rescore.at_places(speed, place, np.nan))
         accelerations[axis] = acceleration([*speeds, drift / (days or np.nan)])
     return accelerations
