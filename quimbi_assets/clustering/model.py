@@ -51,7 +51,8 @@ class AxisModel(TransformerMixin, FittedAxis):
         evidence.
         """
         frame, transforms, known = self._training(X)
-        raw, labels, centers = self._remember(*fit_axis(self, frame, transforms, known, champion))
+        samples = prepare_samples(self, frame, transforms, known, champion)
+        raw, labels, centers = self._remember(*fit_axis(samples))
         self.segment_ids_, self.segments_named_, self.lineage_ = give_ids(self, X, champion, named)
         figures = segment_figures(raw, labels, self.segment_ids_, centers)
         self.centers_shop_, self.coverage_, self.quantiles_ = figures
