@@ -8,6 +8,7 @@ on any engine.
 """
 
 from functools import cache
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -76,8 +77,8 @@ def prepare() -> dict[str, ir.Table]:
         "orders": visible,
         "lines": joined,
         "customers": _customers(orders),
-        "products": _products(lines),
-        "categories": _categories(lines),
+        "products": _bought(lines, "product_id", first_order_index=ibis._.order_index.min()),
+        "categories": _bought(lines, "category", first_days_ago=ibis._.days_ago.max()),
         "tickets": _tickets(),
     }
 
@@ -143,21 +144,11 @@ def _customers(orders: ir.Table) -> ir.Table:
     )
 
 
-def _products(lines: ir.Table) -> ir.Table:
-    known = lines.filter(lines.product_id.notnull())
-    return known.group_by("customer_id", "product_id").agg(
-        n_lines=known.order_id.count().cast("int64"),
-        n_orders=known.order_id.nunique().cast("int64"),
-        first_order_index=known.order_index.min(),
-    )
-
-
-def _categories(lines: ir.Table) -> ir.Table:
-    known = lines.filter(lines.category.notnull())
-    return known.group_by("customer_id", "category").agg(
-        n_lines=known.order_id.count().cast("int64"),
-        n_orders=known.order_id.nunique().cast("int64"),
-        first_days_ago=known.days_ago.max(),
+def _bought(lines: ir.Table, what: str, **first: Any) -> ir.Table:
+    """Lines and orders of each customer by product or category, and when it was first bought."""
+    known = lines.filter(lines[what].notnull())
+    return known.group_by("customer_id", what).agg(
+        n_lines=known.order_id.count().cast("int64"), n_orders=known.order_id.nunique().cast("int64"), **first
     )
 
 

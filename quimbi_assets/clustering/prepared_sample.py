@@ -116,7 +116,7 @@ def prepare_sample(
 ) -> PreparedSample:
     """Set states apart, draw the customers that shape the fit and put the population on one scale.
 
-    ``structural`` are states to set apart where a mass of customers share them; the others are as for ``prepare_samples``.
+    ``structural`` are states to set apart where a mass of customers share them; the rest is as for ``prepare_samples``.
     Raises ``InactiveAxisError`` if too few customers or features are left.
     """
     names, conditions, member = find_states(frame, structural, evident, most=model.max_k - 1)
