@@ -190,11 +190,6 @@ class ScoredPart:
     features: Mapping[str, pd.DataFrame]
     scores: Mapping[str, AxisScores]
 
-    @property
-    def customers(self) -> pd.Index:
-        """Their ids."""
-        return next(iter(self.scores.values())).customers
-
 
 def score_store(
     history: History,

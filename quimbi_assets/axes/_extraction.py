@@ -70,7 +70,7 @@ class Measurement:
     """The features of some axes of a history: what will be measured, before a row of it is."""
 
     history: History
-    """Of one instant."""
+    """Of one instant, exclusive: as of it everything is measured."""
     recorded: frozenset[str]
     """Columns the store records."""
     reference: StoreReference
@@ -81,11 +81,6 @@ class Measurement:
     """Reason of each axis that is not."""
     unrecorded: dict[str, list[str]] = field(default_factory=dict)
     """Clustering features of active axes that the store cannot have."""
-
-    @property
-    def at(self) -> Instant:
-        """The instant, exclusive, as of which everything is measured."""
-        return self.history.end
 
     def parts(self) -> Iterator[dict[str, pa.Table]]:
         """Yield the features by axis (``axis_schema``) of one part of the customers after the other, in order of ids.

@@ -75,7 +75,7 @@ def features(
     progress.step(f"features of {len(selected)} axes", 0.1)
     reference = axes.fit_reference(history)
     measurement = axes.measure(history, selected, reference=reference)
-    at, recorded, run_id = measurement.at, measurement.recorded, context.run_id
+    at, recorded, run_id = measurement.history.end, measurement.recorded, context.run_id
     changed_at = tables.required(ORDERS_KEY, store_id).facts.changed_at
     measured = TableFacts(at, recorded=recorded, run_id=run_id, store=history.store, changed_at=changed_at)
     if REFERENCE_KEY in context.selected_asset_keys:
@@ -121,7 +121,7 @@ class _Look:
         return facts(
             row_count=self.check.n_rows,
             status="active",
-            as_of=str(measurement.at),
+            as_of=str(measurement.history.end),
             not_recorded=", ".join(measurement.unrecorded.get(axis.name, [])) or "nothing",
             wrote_but_never_ordered=measurement.history.n_writers_without_order if axis.reads_tickets else None,
             features=table,

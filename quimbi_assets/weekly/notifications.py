@@ -17,6 +17,8 @@ from quimbi_assets.weekly.drift import ARCHETYPE
 from quimbi_assets.weekly.noise import RHYTHM_AXIS
 
 NEWLY_AT_RISK, MOVED = "newly_at_risk", "moved"
+ALERT_CAUSES = {NEWLY_AT_RISK: SILENT, MOVED: ACTED}
+"""Cause that each alert names."""
 MOST_NAMED = 10
 """Customers a notification names, the most valuable first."""
 MOST_FLOWS = 5
@@ -45,12 +47,6 @@ def decide_alerts(
     if RHYTHM_AXIS not in weak:
         alerts[lapsed & ~lapsed_before & (cause == SILENT)] = NEWLY_AT_RISK
     return alerts
-
-
-def alert_causes(alerts: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Return the cause that each alert names, None where there is none."""
-    causes = {NEWLY_AT_RISK: SILENT, MOVED: ACTED}
-    return np.array([causes.get(alert) for alert in alerts], dtype=object)
 
 
 def choose_notifications(

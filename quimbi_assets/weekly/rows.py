@@ -20,7 +20,7 @@ from quimbi_assets.profiles.json_text import NULL, flat_objects, nested_objects,
 from quimbi_assets.weekly.causes import NEW, SILENT
 from quimbi_assets.weekly.compare import Comparison
 from quimbi_assets.weekly.drift import SEVERITIES, feature_drift, population_stability, severity
-from quimbi_assets.weekly.notifications import alert_causes
+from quimbi_assets.weekly.notifications import ALERT_CAUSES
 from quimbi_assets.weekly.rescore import PART_ROWS
 from quimbi_assets.weekly.snapshot import TakenPart, WeekModels
 
@@ -89,7 +89,7 @@ def drift_rows(comparison: Comparison) -> Iterator[pd.DataFrame]:
                 "customer_id": moved.customers[rows].astype(str),
                 "drift": _texts(texts),
                 "alert": _texts(pa.array(alerts, pa.string())),
-                "alert_cause": _texts(pa.array(alert_causes(alerts), pa.string())),
+                "alert_cause": _texts(pa.array([ALERT_CAUSES.get(alert) for alert in alerts], pa.string())),
             }
         )
 

@@ -197,9 +197,9 @@ def take_snapshot(history: History, models: WeekModels) -> Iterator[TakenPart]:
 
 
 def _taken(part: ScoredPart, history: History, models: WeekModels, closed: NDArray[np.bool_]) -> TakenPart:
-    customers = part.customers
-    of_part = history.between(customers[0], customers[-1])
     scored = with_archetypes(part.scores, models.archetypes)
+    customers = scored.customers
+    of_part = history.between(customers[0], customers[-1])
     rhythm = part.features.get(RHYTHM_AXIS)
     assigned = scored.dominant()
     snapshot = SnapshotPart(

@@ -80,7 +80,7 @@ def on_spark(measurement, spark_session, tmp_path_factory) -> dict[str, AxisTabl
 def written(measurement, session, folder) -> dict[str, AxisTable]:
     places = {name: UPath(folder) / f"{name}.parquet" for name in measurement.axes}
     with SparkEngine(session) as engine:
-        measurement.write(places, engine, TableFacts(at=measurement.at, recorded=measurement.recorded))
+        measurement.write(places, engine, TableFacts(at=measurement.history.end, recorded=measurement.recorded))
     return {name: AxisTable(place) for name, place in places.items()}
 
 
@@ -95,7 +95,7 @@ def test_spark_agrees(axis, by_parts, on_spark):
 def test_spark_leaves_a_table_of_several_files(axis, measurement, on_spark):
     table = on_spark[axis]
     assert table.schema == axis_schema(AXES[axis])
-    assert table.facts == TableFacts(at=measurement.at, recorded=measurement.recorded)
+    assert table.facts == TableFacts(at=measurement.history.end, recorded=measurement.recorded)
     files = sorted(path.name for path in table.place.iterdir())
     assert sum(name.endswith(".parquet") for name in files) > 1
     assert [name for name in files if not name.endswith(".parquet")] == ["facts.json"]

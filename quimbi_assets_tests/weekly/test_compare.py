@@ -4,7 +4,7 @@ import pytest
 
 from quimbi_assets.weekly.compare import acted_scores, migrate
 from quimbi_assets.weekly.drift import ScoredSnapshot
-from quimbi_assets.weekly.notifications import alert_causes, decide_alerts
+from quimbi_assets.weekly.notifications import decide_alerts
 from quimbi_assets.weekly.rescore import Before, measure_movement, stable_before, to_ids
 from quimbi_assets.weekly.snapshot import SnapshotPart
 
@@ -119,7 +119,6 @@ def test_alerts_are_about_silence_and_about_orders_only():
     assert alerts_of(cause="acted", score=0.6) == ["moved"]
     assert alerts_of(cause="acted", score=0.4) == [None]
     assert alerts_of(cause="corrected", score=0.9, lapsed=True) == [None]
-    assert alert_causes(np.array(["moved", None, "newly_at_risk"], dtype=object)).tolist() == ["acted", None, "silent"]
 
 
 def test_moves_on_weak_axes_do_not_score():
