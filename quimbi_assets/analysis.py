@@ -378,7 +378,7 @@ class Discovery:
         customers = next(iter(features.values())).index
         risks = churn_risks(self._churn, theirs, customers, version="0", currency=self._context.currency)
         rows = profile_customers(features, self.fitted.models, self._context, risks)
-        named = self._names("name"), self._archetype_names
+        named = self._names("name"), archetype_names(self._archetypes, self._segments_by_axis)
         records = [profile_record({str(k): v for k, v in row.items()}, *named) for row in rows.to_dict("records")]
         return pd.DataFrame(records).set_index("customer_id").reindex(wanted)
 
@@ -402,10 +402,6 @@ class Discovery:
     def _archetypes(self) -> ArchetypeChoice:
         active = [axis for axis, noise in self.fitted.noise.items() if noise.status == ACTIVE]
         return choose_archetypes(self.scores, None, active)
-
-    @cached_property
-    def _archetype_names(self) -> dict[str, str]:
-        return archetype_names(self._archetypes, self._segments_by_axis)
 
     @cached_property
     def _churn(self) -> ChurnModel | str:

@@ -29,22 +29,6 @@ State = tuple[int, float, float]
 """A structural state: column, the raw value that is the state, its scaled score."""
 
 
-def _log1p(x: Array) -> Array:
-    return np.log1p(np.maximum(x, 0.0))
-
-
-def _expm1(y: Array) -> Array:
-    return np.expm1(np.minimum(y, _LARGEST_LOG))
-
-
-def _signed_log1p(x: Array) -> Array:
-    return np.copysign(np.log1p(np.abs(x)), x)
-
-
-def _signed_expm1(y: Array) -> Array:
-    return np.copysign(np.expm1(np.minimum(np.abs(y), _LARGEST_LOG)), y)
-
-
 def _logit_shrunk(x: Array) -> Array:
     share = np.clip(x, 0.0, 1.0)
     return np.log((share + SHRINK) / (1.0 - share + SHRINK))
@@ -57,8 +41,11 @@ def _expit_shrunk(y: Array) -> Array:
 
 TRANSFORMS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
     "identity": (np.positive, np.positive),
-    "log1p": (_log1p, _expm1),
-    "signed_log1p": (_signed_log1p, _signed_expm1),
+    "log1p": (lambda x: np.log1p(np.maximum(x, 0.0)), lambda y: np.expm1(np.minimum(y, _LARGEST_LOG))),
+    "signed_log1p": (
+        lambda x: np.copysign(np.log1p(np.abs(x)), x),
+        lambda y: np.copysign(np.expm1(np.minimum(np.abs(y), _LARGEST_LOG)), y),
+    ),
     "logit_shrunk": (_logit_shrunk, _expit_shrunk),
 }
 """Monotone functions and their inverses, elementwise; NaN stays NaN. ``log1p`` reads a negative value as 0,

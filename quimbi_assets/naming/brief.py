@@ -96,8 +96,9 @@ class AxisBrief:
     def segment_facts(self, row: int) -> dict[str, Any]:
         """Return the numbers of one segment, with its state where it is declared by one."""
         segment, k = self.description.iloc[row], len(self.description)
+        scale = {f.name: 100.0 if f.unit == "share" else 1.0 for f in self.counted}
         numbers: dict[str, dict[str, Any]] = {
-            f.name: {name: _in_unit(f, segment[f"{stat}:{f.name}"]) for name, stat in STATISTICS.items()}
+            f.name: {name: rounded(scale[f.name] * segment[f"{stat}:{f.name}"]) for name, stat in STATISTICS.items()}
             | {"rank": f"{segment[f'rank:{f.name}']:.0f} of {k}" if pd.notna(segment[f"rank:{f.name}"]) else None}
             for f in self.counted
         }
@@ -137,7 +138,3 @@ def rounded(value: float, digits: int = 3) -> float | None:
     (0.0312, 1230.0, None)
     """
     return float(f"{value:.{digits}g}") if np.isfinite(value) else None
-
-
-def _in_unit(feature: Feature, value: float) -> float | None:
-    return rounded(100.0 * value if feature.unit == "share" else value)

@@ -75,7 +75,10 @@ def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> Aligned
     A BadInputError if they do not: profiles would lose an axis, or be of two instants. A run of some axes after new
     orders, or one that died half-way, leaves them so; what is published stays until all are computed together.
     """
-    active = {stage: _active(tables[stage]) for stage in STAGES}
+    active = {
+        stage: {name: table for name, table in tables[stage].items() if table.facts.inactive_reason is None}
+        for stage in STAGES
+    }
     axes = [name for name in active["features"] if all(name in active[stage] for stage in STAGES)]
     if not axes:
         return None
@@ -100,10 +103,6 @@ def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> Aligned
         segments={name: described[name].read().to_pandas() for name in axes},
         not_weak=[name for name in axes if name in fitted and fitted[name].facts.status == ACTIVE],
     )
-
-
-def _active(tables: Mapping[str, AxisTable]) -> dict[str, AxisTable]:
-    return {name: table for name, table in tables.items() if table.facts.inactive_reason is None}
 
 
 def _same_customers(one: AxisTable, other: AxisTable) -> bool:

@@ -104,7 +104,8 @@ def _names(
     held: Counter[tuple[str, str]] = Counter()
     for one, count in zip(traits, counts, strict=True):
         held.update({(axis, trait["segment_id"]): count for axis, trait in one.items()})
-    telling = [_rarest_first(one, held) for one in traits]
+    rarity = [sorted((held[axis, trait["segment_id"]], axis) for axis, trait in one.items()) for one in traits]
+    telling = [[axis for _, axis in rarest_first] for rarest_first in rarity]
     names = [known.get((i, _key(one))) for i, one in zip(ids, traits, strict=True)]
     for n_words in range(FEWEST_WORDS, max(FEWEST_WORDS, *map(len, traits)) + 1):
         drafts = [_joined(one, axes[:n_words]) for one, axes in zip(traits, telling, strict=True)]
@@ -112,11 +113,6 @@ def _names(
         names = [name or (d if taken[d] == 1 else None) for name, d in zip(names, drafts, strict=True)]
     # Two segments of different axes may share a name; then only the id tells.
     return [name or f"{_joined(one, list(one))} ({i})" for i, one, name in zip(ids, traits, names, strict=True)]
-
-
-def _rarest_first(traits: Mapping[str, Mapping[str, str]], held: Mapping[tuple[str, str], int]) -> list[str]:
-    """Order an archetype's axes by how few customers share its segment there."""
-    return [axis for _, axis in sorted((held[axis, trait["segment_id"]], axis) for axis, trait in traits.items())]
 
 
 def _joined(traits: Mapping[str, Mapping[str, str]], axes: Sequence[str]) -> str:
