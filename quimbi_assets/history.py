@@ -198,7 +198,7 @@ class History:
             return self
         order = customer_order(pd.Index(customers.to_pandas()), seed)
         if most_rows is not None:
-            n_rows = self._n_rows()[order]
+            n_rows = self._rows(_compiled("rows a customer"))["n_rows"].to_numpy()[order]
             order = order[: max(int((np.cumsum(n_rows) <= most_rows).sum()), 2)]
         return self.of(customers.take(pa.array(np.sort(order[:most]))))
 
@@ -331,10 +331,6 @@ class History:
 
     def _figures(self, question: str) -> dict[str, Any]:
         return dict(self._rows(_compiled(question)).to_pylist()[0])
-
-    def _n_rows(self) -> NDArray[np.int64]:
-        """Orders and lines of every customer, as ``customers``; shape (n,)."""
-        return np.asarray(self._rows(_compiled("rows a customer"))["n_rows"], dtype=np.int64)
 
 
 @lru_cache(maxsize=64)

@@ -54,8 +54,10 @@ def nearest_customers(profiles: pd.DataFrame, customer_ids: Sequence[str], n_nei
     if (rows < 0).any():
         unknown = [customer for customer, row in zip(customer_ids, rows, strict=True) if row < 0]
         raise KeyError(f"no profile of customer {', '.join(unknown)}")
-    vectors = _matrix(ordered["fingerprint"])
-    apart = cdist(vectors[rows], vectors)
+    vectors = [np.asarray(vector, dtype=np.float64) for vector in ordered["fingerprint"]]
+    if len({len(vector) for vector in vectors}) > 1:
+        raise ValueError("fingerprints of different lengths are not comparable: they stem from different models")
+    apart = cdist(np.array(vectors)[rows], vectors)
     apart[np.arange(len(rows)), rows] = np.inf  # not the customer, though somebody else may be exactly alike
     n_found = max(min(n_neighbors, len(ids) - 1), 0)
     near = np.argsort(np.round(apart, 9), axis=1, kind="stable")[:, :n_found]
@@ -67,11 +69,3 @@ def nearest_customers(profiles: pd.DataFrame, customer_ids: Sequence[str], n_nei
             "distance": np.take_along_axis(apart, near, axis=1).ravel(),
         }
     )
-
-
-def _matrix(fingerprints: pd.Series) -> np.ndarray:
-    """Stack fingerprints, shape (n, length); a ValueError if these differ."""
-    vectors = [np.asarray(vector, dtype=np.float64) for vector in fingerprints]
-    if len({len(vector) for vector in vectors}) > 1:
-        raise ValueError("fingerprints of different lengths are not comparable: they stem from different models")
-    return np.vstack(vectors) if vectors else np.empty((0, 0))

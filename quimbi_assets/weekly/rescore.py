@@ -239,7 +239,9 @@ class _BeforeReader:
         if self._state is not None:
             rows = self._state.up_to(last)
             ids = pd.Index(rows["customer_id"].to_pandas(), dtype="str")
-            state = _stable_segments(rows, ids.get_indexer(part.customers))
+            place, axes = ids.get_indexer(part.customers), [c.name for c in rows.schema if pa.types.is_struct(c.type)]
+            stable_then = {axis: pc.struct_field(rows[axis], "stable_segment").to_numpy() for axis in axes}
+            state = {axis: at_places(column.astype(object), place, None) for axis, column in stable_then.items()}
             lapsed = pd.Series(rows["lapsed"].to_numpy(), ids)
         stable, replaced = stable_before(side, segments, assigned, state)
         surprisal = pd.Series(part.surprisal, part.customers)
@@ -254,13 +256,6 @@ class _BeforeReader:
         frames = {axis: pd.concat([part.features[axis] for part in measured]) for axis in models}
         # Customers of then: those whom a correction added or took away since are not compared.
         return {axis: frame.reindex(customers).fillna({N_ORDERS: 0}) for axis, frame in frames.items()}
-
-
-def _stable_segments(rows: pa.Table, place: NDArray[np.intp]) -> dict[str, Ids]:
-    """Return the stable segments of a comparison's customers at some places, None for -1."""
-    axes = [column.name for column in rows.schema if pa.types.is_struct(column.type)]
-    ids = {axis: pc.struct_field(rows[axis], "stable_segment").to_numpy().astype(object) for axis in axes}
-    return {axis: at_places(column, place, None) for axis, column in ids.items()}
 
 
 class _InStep:
