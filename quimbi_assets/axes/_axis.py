@@ -159,10 +159,7 @@ class Axis:
 
     def feature(self, name: str) -> Feature:
         """Return the declared feature of that name."""
-        for candidate in self.features:
-            if candidate.name == name:
-                return candidate
-        raise KeyError(f"axis {self.name} has no feature {name!r}")
+        return {feature.name: feature for feature in self.features}[name]
 
 
 def axis_schema(axis: Axis) -> pa.Schema:

@@ -73,8 +73,6 @@ class ArchetypeSet:
         combination, and the more an axis adds the surer they are of another segment. The nearest archetype is
         the one with the highest product of memberships; of equals, the first.
         """
-        if not scores:
-            raise ValueError("no active axis: there is nothing to profile")
         known = [axis for axis in self.axes if axis in scores]
         places = {axis: {segment: i for i, segment in enumerate(scores[axis].segment_ids)} for axis in known}
         columns = [self.axes.index(axis) for axis in known]
