@@ -10,6 +10,7 @@ from quimbi_assets.commands.showing import segments_of
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.profiles.scores import scores_from_table
 from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.mlflow.registry import CHURN
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
@@ -41,6 +42,13 @@ def named(store_id):
     }
 
 
+def churn(database, store_id):
+    columns = "customer_id, churn_risk_score, churn_drivers, model_versions->>'churn_risk' AS version"
+    return database.query(
+        f"SELECT {columns} FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id", (store_id,)
+    ).set_index("customer_id")
+
+
 def serving(store_id):
     return read_promotions(open_database(), store_id).serving()
 
@@ -58,7 +66,7 @@ def stores(database, tmp_path_factory):
     items[items["order_id"].isin(orders["order_id"])].to_parquet(folder / "then_items.parquet")
     load_store(database, "then", folder / "then.parquet", folder / "then_items.parquet")
     run("whole", PRESENT)
-    present = named("whole"), serving("whole"), read_archetypes(database, "whole")
+    present = named("whole"), serving("whole"), read_archetypes(database, "whole"), churn(database, "whole")
     run("whole", PAST)
     run("then", PAST)
     return present
@@ -73,8 +81,18 @@ def test_a_past_run_finds_what_it_would_have_found_then(stores, database):
     assert read_archetypes(database, "whole")["customer_count"].tolist() == then["customer_count"].tolist()
 
 
+def test_of_the_risk_nothing_later_is_known(stores, database):
+    (*_, present) = stores
+    past, then = churn(database, "whole"), churn(database, "then")
+    assert past["churn_risk_score"].nunique() > 100
+    columns = ["churn_risk_score", "churn_drivers"]
+    pd.testing.assert_frame_equal(past[columns], then[columns])
+    before = read_promotions(database, "whole").predecessors({CHURN: f"{PRESENT} 00:00:00"})
+    assert before == {CHURN: present["version"].iloc[0]}
+
+
 def test_a_past_run_serves_under_ids_of_its_own(stores):
-    (present_names, present_versions, _) = stores
+    (present_names, present_versions, *_) = stores
     for axis in AXES:
         assert serving("whole")[axis] != present_versions[axis]
         assert not set(named("whole")[axis]) & set(present_names[axis])
@@ -87,16 +105,18 @@ def test_a_second_run_of_the_same_past_goes_on_from_the_first(stores):
 
 
 def test_after_it_the_present_goes_on_where_it_was(stores, database):
-    (present_names, _, present_archetypes) = stores
+    (present_names, _, present_archetypes, present_churn) = stores
     run("whole", PRESENT)
     assert read_held_reasons(open_database(), "whole") == {}
     assert named("whole") == present_names
     columns = ["archetype_id", "name", "customer_count"]
     pd.testing.assert_frame_equal(read_archetypes(database, "whole")[columns], present_archetypes[columns])
+    again = churn(database, "whole")
+    pd.testing.assert_series_equal(again["churn_risk_score"], present_churn["churn_risk_score"])
 
 
 def test_rolled_back_by_hand_the_present_goes_on_from_there(stores):
-    (present_names, present_versions, _) = stores
+    (present_names, present_versions, *_) = stores
     past = {axis: str(max(set(range(1, int(serving("whole")[axis]))) - {int(present_versions[axis])})) for axis in AXES}
     for axis in AXES:
         promote_version("whole", axis, past[axis])

@@ -1,7 +1,6 @@
 """Churn in the graph: a model in MLflow, scores in the profiles, blind as of the past, and reasons for young stores."""
 
 import dagster as dg
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,7 +15,6 @@ from quimbi_assets.resources.mlflow.registry import CHURN
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
-from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.profiling import open_profiler
 from quimbi_assets.resources.publishing import churn_model
 from quimbi_assets.simulation import write_store
@@ -24,7 +22,7 @@ from quimbi_assets.simulation import write_store
 pytestmark = pytest.mark.xdist_group("churn")
 
 AXES = ["purchase_value", "loyalty_trajectory"]
-PAST, PRESENT = "2024-10-01", "2026-01-01"
+PRESENT = "2026-01-01"
 
 
 def run(store_id, as_of=None, **options):
@@ -55,7 +53,6 @@ def folder(tmp_path_factory):
         kept.to_parquet(path / f"{name}.parquet")
         items[items["order_id"].isin(kept["order_id"])].to_parquet(path / f"{name}_items.parquet")
 
-    part("then", orders[dates < pd.Timestamp(PAST, tz="UTC")])
     part("young", orders[(dates >= "2025-06-01") & (dates < "2025-06-22")])
     return path
 
@@ -108,21 +105,6 @@ def test_from_python_one_customer_has_the_risk_of_the_batch(database, whole):
         own = history.of(pd.Index([customer])).frames()
         alone = profiler.risks(profiler.history(own.orders), pd.Index([customer]))
         assert alone.risk[0] == found.loc[customer, "churn_risk_score"]
-
-
-def test_as_of_the_past_nothing_later_is_known_and_the_present_comes_back(database, folder, whole):
-    present = published(database, whole)
-    load_store(database, "churn_then", folder / "then.parquet", folder / "then_items.parquet")
-    run("churn_then", PAST)
-    run(whole, PAST)
-    past, then = published(database, whole), published(database, "churn_then")
-    np.testing.assert_array_equal(past["churn_risk_score"], then["churn_risk_score"])
-    assert past["churn_drivers"].tolist() == then["churn_drivers"].tolist()
-    before = read_promotions(database, whole).predecessors({CHURN: "2026-01-01 00:00:00"})
-    assert before == {CHURN: present["model_versions"].iloc[0][CHURN]}
-    run(whole, PRESENT)
-    again = published(database, whole)
-    np.testing.assert_array_equal(again["churn_risk_score"], present["churn_risk_score"])
 
 
 def test_a_young_store_has_profiles_and_a_reason(database, folder):

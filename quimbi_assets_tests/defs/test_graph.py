@@ -9,6 +9,7 @@ import pytest
 
 from quimbi_assets.axes import AXES
 from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.decisions import rename_segment
 from quimbi_assets.commands.running import RunOptions, plan_store, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import defs
@@ -166,7 +167,10 @@ def test_nobody_is_profiled_with_features_of_a_run_that_did_not_end(two_stores, 
 
 def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(database, two_stores):
     customers = ["c0000001", "c0000002"]
+    segment = segments_of("south")["axes"][0]["segments"][0]["segment_id"]
+    rename_segment("south", next(iter(AXES)), segment, "our_old_friends")
     before, profiles = segments_of("south"), profiles_of(database, "south", customers)
+    assert before["axes"][0]["segments"][0]["segment_name"] == "our_old_friends"
     archetypes = read_archetypes(database, "south")
     with pytest.raises(BadInputError, match=r"was computed as of .*; nothing new is published"):
         run_store("south", RunOptions(axes=["purchase_frequency"], as_of="2024-12-31"), Steps(None, "south"))
@@ -196,6 +200,8 @@ def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(datab
         "WHERE store_id = 'south' AND valid_to IS NULL GROUP BY axis_name",
     )
     assert dict(current) == {axis["axis"]: axis["k"] for axis in after["axes"]}
+    named_by = "SELECT count(*), min(name_source) FROM quimbi.dim_segment_master WHERE segment_name = 'our_old_friends'"
+    assert rows(database, named_by + " AND store_id = 'south'") == [(2, "person")]  # before the past and after it
 
 
 def assert_shown_as_weak(store_id, name):

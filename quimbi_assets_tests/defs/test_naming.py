@@ -229,16 +229,6 @@ def test_a_persons_name_is_never_overwritten(fresh, messages_api):
     assert sources(fresh)[axis, segment][:2] == ("our_old_friends", "person")
     others = [v for (a, s), v in sources(fresh).items() if a == axis and s != segment]
     assert all(name != "our_old_friends" for name, *_ in others)
-    run_store(STORE, RunOptions(as_of="2025-06-30"), Heard())
-    run_store(STORE, RunOptions(), Heard())
-    assert sources(fresh)[axis, segment][:2] == ("our_old_friends", "person")
-    history = rows(
-        fresh,
-        "SELECT DISTINCT segment_name, name_source FROM quimbi.dim_segment_master "
-        "WHERE store_id = %s AND axis_name = %s AND segment_id = %s AND valid_to IS NOT NULL",
-        STORE, axis, segment,
-    )  # fmt: skip
-    assert len(history) >= 2
 
 
 def test_a_rename_reaches_profiles_and_archetypes(fresh):

@@ -134,9 +134,11 @@ def test_ctrl_c_does_not_reach_the_server(start, fresh):
     assert ask(other) == "stores 0\n"
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.25, 0.4, 0.6])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_first_start_leaves_it_usable(start, fresh, seconds, how):
+@pytest.mark.parametrize(
+    ("how", "seconds"),
+    [(signal.SIGKILL, 0.1), (signal.SIGINT, 0.25), (signal.SIGKILL, 0.4), (signal.SIGINT, 0.6), (signal.SIGKILL, 0.6)],
+)
+def test_interrupted_first_start_leaves_it_usable(start, fresh, how, seconds):
     interrupted = start(wait=False)
     time.sleep(seconds)
     os.killpg(interrupted.pid, how)
