@@ -26,7 +26,7 @@ from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import as_text
 from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Chunk, Table, open_table
-from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers, listed_keys
+from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers, read_list
 from quimbi_assets.ingest.policy import Report, purchases
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.survey import Survey, survey
@@ -153,9 +153,9 @@ def _of_customers(
     keys = orders.persons[surveys["orders"].address_columns]
     addresses = addresses_of(keys, customers, orders.accepted["order_date"])
     addresses, ids = (addresses, None) if listed is None else _listed(listed, customers, addresses)
-    writers, best = find_customers(tickets.persons, kinds, customers, addresses, ids)
+    writers, trusted = find_customers(tickets.persons, kinds, customers, addresses, ids)
     n_tickets = len(tickets.accepted)
-    if best is None:
+    if not trusted:
         raise BadInputError(
             f"none of {n_tickets:,} tickets is of a customer who has orders (tried: {', '.join(kinds)}): give "
             "tickets with the orders' customer_id, orders with e-mail addresses beside it, or customers=, a list that "
@@ -164,7 +164,8 @@ def _of_customers(
     named = writers
     for key, kind in kinds.items():
         named = named.fillna(f"{kind}:" + tickets.persons[key])
-    note = f"{writers.count():,} of {n_tickets:,} tickets belong to {writers.nunique():,} known customers (by {best})"
+    best, n_known = trusted[0][0], writers.nunique()
+    note = f"{writers.count():,} of {n_tickets:,} tickets belong to {n_known:,} known customers (by {best})"
     return tickets.accepted.assign(customer_id=named), note
 
 
@@ -178,13 +179,13 @@ def _listed(table: Table, customers: pd.Series, addresses: pd.Series) -> tuple[p
             f"customers must hold two keys of each customer, such as customer_id and email: it has {has}"
         )
     keys = pd.DataFrame({name: as_text(chunk.frame[name], surveyed.signs[name]) for name in kinds})
-    owners, best = find_customers(keys, kinds, customers, addresses)
-    if best is None:
+    by_key = read_list(keys, kinds, customers, addresses)
+    if by_key is None:
         raise BadInputError(
             f"none of {len(keys):,} customers is a customer who has orders (tried: {', '.join(kinds)}): "
             "give a list that holds the orders' customer_id"
         )
-    by_address, by_id = listed_keys(keys, kinds, owners)
+    by_address, by_id = by_key
     return by_address.combine_first(addresses), by_id
 
 

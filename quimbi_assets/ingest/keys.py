@@ -91,20 +91,26 @@ def addresses_of(keys: pd.DataFrame, customers: pd.Series, at: pd.Series) -> pd.
     return rows.drop_duplicates("key").set_index("key")["customer"]
 
 
+HELPDESK = "helpdesk_id"
+"""Kind of the ids that a helpdesk gives to those who write."""
+
+
 def find_customers(
     keys: pd.DataFrame,
     kinds: Mapping[str, str],
     customers: pd.Series,
     addresses: pd.Series,
     listed: pd.Series | None = None,
-) -> tuple[pd.Series, str | None]:
+    is_list: bool = False,
+) -> tuple[pd.Series, list[tuple[str, str]]]:
     """Find whose rows are: every key they carry is tried, the column that meets most customers first.
 
     Ids of two systems may agree by chance, addresses do not: ids are trusted only if, where a row's address says who it
-    is, they mostly say the same. `kinds` says of each column of `keys` whether it holds ``email`` or a kind of id,
-    `customers` are the ids of those who have orders, `addresses` as `addresses_of` returns them, `listed` by other ids
-    whose each is. Returned are (n,) customer ids, NULL where no key is a customer's, and the column that meets most,
-    None if none meets any.
+    is, they mostly say the same; a column of a helpdesk's ids also, where these are listed. `kinds` says of each column
+    of `keys` whether it holds ``email`` or a kind of id, `customers` are the ids of those who have orders, `addresses`
+    as `addresses_of` returns them, `listed` by other ids whose each is. In a list of customers one column is the
+    orders' own key: what ids of others have in common with it is chance. Returned are (n,) customer ids, NULL where no
+    key is a customer's, and by which columns and ways (``direct``, ``email``, ``listed``) they are met, best first.
     """
     nobody: pd.Series = pd.Series(np.nan, index=keys.index, dtype="str")
     ids = [name for name, kind in kinds.items() if kind != "email"]
@@ -117,20 +123,36 @@ def find_customers(
         ways |= {(name, "listed"): keys[name].map(listed) for name in ids}
     n_met = {}
     for way, owners in ways.items():
-        n_both = (owners.notna() & by_address.notna()).sum()
-        if way[1] == "email" or 2 * (owners == by_address).sum() >= n_both:
+        evidence = by_address
+        if way[1] == "direct" and kinds[way[0]] == HELPDESK and listed is not None:
+            evidence = evidence.fillna(ways[way[0], "listed"])
+        n_both = (owners.notna() & evidence.notna()).sum()
+        if way[1] == "email" or 2 * (owners == evidence).sum() >= n_both:
             n_met[way] = owners.count()
     order, matched = list(kinds), nobody
     trusted = sorted(
         (way for way, n in n_met.items() if n), key=lambda way: (way[1] == "listed", -n_met[way], order.index(way[0]))
     )
+    if is_list:
+        orders_key = sorted(
+            (name for name, way in trusted if way == "direct"), key=lambda name: kinds[name] == HELPDESK
+        )[:1]
+        trusted = [(name, way) for name, way in trusted if way != "direct" or name in orders_key]
     for way in trusted:
         matched = matched.fillna(ways[way])
-    return matched, next((name for name, _ in trusted), None)
+    return matched, trusted
 
 
-def listed_keys(keys: pd.DataFrame, kinds: Mapping[str, str], owners: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Return whose each address and each other id of a list of customers is, by the key; `owners` are its rows'."""
+def read_list(
+    keys: pd.DataFrame, kinds: Mapping[str, str], customers: pd.Series, addresses: pd.Series
+) -> tuple[pd.Series, pd.Series] | None:
+    """Return whose each address and each other id of a list of customers is, by the key; None if it meets nobody.
+
+    The arguments are as of `find_customers`.
+    """
+    owners, trusted = find_customers(keys, kinds, customers, addresses, is_list=True)
+    if not trusted:
+        return None
 
     def by_key(names: list[str]) -> pd.Series:
         parts = [pd.DataFrame({"key": comparable(keys[name], kinds[name]), "customer": owners}) for name in names]
@@ -138,4 +160,5 @@ def listed_keys(keys: pd.DataFrame, kinds: Mapping[str, str], owners: pd.Series)
         return rows.drop_duplicates("key").set_index("key")["customer"]
 
     is_address = {name: kind == "email" for name, kind in kinds.items()}
-    return by_key([name for name in kinds if is_address[name]]), by_key([n for n in kinds if not is_address[n]])
+    others = [name for name in kinds if not is_address[name] and (name, "direct") not in trusted]
+    return by_key([name for name in kinds if is_address[name]]), by_key(others)

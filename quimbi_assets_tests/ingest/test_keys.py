@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy import nan
 
-from quimbi_assets.ingest.keys import IdSet, addresses_of, comparable, find_customers, hashed, keyed_hashes
+from quimbi_assets.ingest.keys import IdSet, addresses_of, comparable, find_customers, hashed, keyed_hashes, read_list
 
 PARTS = [hashed(pd.Series(part, dtype="str")) for part in (["a", "é", None], ["b"], ["c", "a"])]
 
@@ -79,6 +79,19 @@ KINDS = {"id": "helpdesk_id", "external": "customer_id", "email": "email"}
 def test_rows_are_of_the_customers_whom_their_keys_meet(ids, external, emails, found, best):
     keys = pd.DataFrame({"id": text(*ids), "external": text(*external), "email": text(*emails)})
     addresses = pd.Series({"a@x": "1", "b@x": "2"}, dtype="str")
-    customers, by = find_customers(keys, KINDS, text("1", "2", "3"), addresses)
+    customers, trusted = find_customers(keys, KINDS, text("1", "2", "3"), addresses)
     pd.testing.assert_series_equal(customers, text(*found))
-    assert by == best
+    assert next((name for name, _ in trusted), None) == best
+
+
+def test_a_list_says_whose_ids_of_a_helpdesk_are_that_orders_have_too():
+    customers, nobody = text("1", "2", "3"), pd.Series(dtype="str")
+    rows = pd.DataFrame({"helpdesk_id": text("2", "3", "1"), "customer_id": text("1", "2", "3")})
+    _, by_id = read_list(rows, {"helpdesk_id": "helpdesk_id", "customer_id": "customer_id"}, customers, nobody)
+    assert by_id.to_dict() == {"2": "1", "3": "2", "1": "3"}
+    asked = pd.DataFrame({"requester_id": text("1", "2", "9")})
+    found, trusted = find_customers(asked, {"requester_id": "helpdesk_id"}, customers, nobody, by_id)
+    assert trusted == [("requester_id", "listed")]
+    pd.testing.assert_series_equal(found, text("3", "1", nan))
+    found, trusted = find_customers(asked, {"requester_id": "customer_id"}, customers, nobody, by_id)
+    assert trusted[0] == ("requester_id", "direct")

@@ -20,7 +20,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.cells import as_text
 from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Table, open_table
-from quimbi_assets.ingest.keys import IdSet, hashed
+from quimbi_assets.ingest.keys import HELPDESK, IdSet, hashed
 from quimbi_assets.ingest.policy import DROPPED, dropped_line, judged_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.rows import broken_rows
@@ -256,7 +256,7 @@ class _Load:
         if not self._cursor.fetchone()[0]:
             return []
         keys, match = self._keys[SUPPORT_TICKETS.name], self._match(file, "tickets is of")
-        matching.learn(self._cursor, self._store.store_id, keys, match, matching.HELPDESK)
+        matching.learn(self._cursor, self._store.store_id, keys, match, HELPDESK)
         staged = str(self._transfers[SUPPORT_TICKETS.name].staged)
         matching.name_writers(self._cursor, self._store.store_id, staged, keys, match)
         n_tickets, n_known, n_customers, n_strangers, n_shared = matching.count_writers(self._cursor, staged, keys)
@@ -264,6 +264,11 @@ class _Load:
         if n_shared:
             rule = "another key decided, else whose order is the latest, in a list of customers the first by id"
             notes.append(f"{n_shared:,} tickets met more than one customer by a key that these share: {rule}")
+        if n_ambiguous := matching.count_ambiguous(self._cursor, match):
+            notes.append(
+                f"{n_ambiguous:,} of them by an id that is a helpdesk's for another customer: if {match.source} holds "
+                "the helpdesk's ids, call it helpdesk_id"
+            )
         if n_known * 2 < n_tickets:
             notes.append(
                 "fewer than half: a list of customers that holds both systems' keys tells more (--customers F)"
@@ -277,7 +282,8 @@ class _Load:
         cursor, store_id, sources = self._cursor, self._store.store_id, file.survey.person
         if "email" in sources.values():
             identities.learn_customers_that_are_addresses(cursor, store_id, self._secret)
-        match = matching.match_rows(cursor, store_id, self._keys[file.survey.spec.name])
+        name = file.survey.spec.name
+        match = matching.match_rows(cursor, store_id, self._keys[name], is_list=name == CUSTOMERS.name)
         if match is None:
             raise BadInputError(
                 f"{file.path}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "

@@ -9,13 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from quimbi_assets.ingest.keys import comparable, keyed_hashes
+from quimbi_assets.ingest.keys import HELPDESK, comparable, keyed_hashes
 from quimbi_assets.ingest.tables import LONGEST_ID
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame
 from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, keep_identities
-
-HELPDESK = "helpdesk_id"
-"""Kind of the ids that a helpdesk gives to those who write."""
 
 
 class RowKeys:
@@ -86,32 +83,41 @@ _WAYS = """
 
 _TRUSTED_WAYS = """
     WITH by_address AS (
-        SELECT row_no, min(customer_id) AS customer_id FROM ways WHERE way = 'email' AND has_orders GROUP BY row_no
+        SELECT row_no, min(customer_id) AS said FROM ways WHERE way = 'email' AND has_orders GROUP BY row_no
+    ), by_list AS (
+        SELECT row_no, source, 'direct' AS way, min(customer_id) AS listed
+        FROM ways WHERE way = %(helpdesk)s AND has_orders AND source = ANY(%(of_helpdesk)s) GROUP BY row_no, source
     )
-    SELECT source, way FROM ways LEFT JOIN by_address USING (row_no) WHERE has_orders
+    SELECT source, way
+    FROM ways LEFT JOIN by_address USING (row_no) LEFT JOIN by_list USING (row_no, source, way) WHERE has_orders
     GROUP BY source, way
     HAVING way = 'email' OR
-        2 * count(*) FILTER (WHERE by_address.customer_id = ways.customer_id) >= count(by_address.customer_id)
-    ORDER BY way = %s, count(*) DESC, source, way = 'direct' DESC
+        2 * count(*) FILTER (WHERE coalesce(said, listed) = customer_id) >= count(coalesce(said, listed))
+    ORDER BY way = %(helpdesk)s, count(*) DESC, source, way = 'direct' DESC
 """
 """Ways by which rows meet customers, best first.
 
 Ids of two systems may agree by chance, addresses do not: ids are trusted only if, where a row's address says who it is,
-they mostly say the same. A helpdesk's ids, known by other rows' addresses, come last, so that the same file says the
-same again.
+they mostly say the same; a column that is called the helpdesk's also, where its ids are known as such. A helpdesk's
+ids, known by other rows' addresses, come last, so that the same file says the same again.
 """
 
 
-def match_rows(cursor: Any, store_id: str, keys: RowKeys) -> Match | None:
+def match_rows(cursor: Any, store_id: str, keys: RowKeys, is_list: bool = False) -> Match | None:
     """Find by which column the rows of `keys` meet the customers of the store's orders best; None if none does.
 
-    Who each row is, is in the temporary table ``met(row_no, customer_id, has_orders)``.
+    Who each row is, is in the temporary table ``met(row_no, customer_id, has_orders)``. In a list of customers one
+    column is the orders' own key: what ids of others have in common with it is chance.
     """
     cursor.execute(f"ANALYZE {keys.table}; DROP TABLE IF EXISTS ways, met")
     by_hashing(cursor)
     cursor.execute(_WAYS.format(keys=keys.table), {"store": store_id})
-    cursor.execute(_TRUSTED_WAYS, (HELPDESK,))
+    of_helpdesk = [source for source, kind in enumerate(keys.sources.values()) if kind == HELPDESK]
+    cursor.execute(_TRUSTED_WAYS, {"helpdesk": HELPDESK, "of_helpdesk": of_helpdesk})
     trusted = cursor.fetchall()
+    if is_list:
+        orders_key = sorted((source for source, way in trusted if way == "direct"), key=of_helpdesk.__contains__)[:1]
+        trusted = [(source, way) for source, way in trusted if way != "direct" or source in orders_key]
     if not trusted:
         return None
     ranks = ", ".join(f"({source}, '{way}', {rank})" for rank, (source, way) in enumerate(trusted))
@@ -204,6 +210,20 @@ def name_writers(cursor: Any, store_id: str, staged: str, keys: RowKeys, match: 
             AND ticket.customer_id IS DISTINCT FROM coalesce(met.customer_id, own.customer_id)
         """
     )
+
+
+def count_ambiguous(cursor: Any, match: Match) -> int:
+    """Count rows that met the orders' own key by an id that is another customer's as the helpdesk's."""
+    if match.way != "direct":
+        return 0
+    cursor.execute(
+        """
+        SELECT count(DISTINCT row_no) FROM ways own JOIN ways other USING (row_no, source)
+        WHERE own.way = 'direct' AND other.way = %s AND other.has_orders AND own.customer_id <> other.customer_id
+        """,
+        (HELPDESK,),
+    )
+    return int(cursor.fetchone()[0])
 
 
 def count_writers(cursor: Any, staged: str, keys: RowKeys) -> tuple[int, int, int, int, int]:

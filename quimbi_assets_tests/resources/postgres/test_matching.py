@@ -137,6 +137,21 @@ def test_a_list_of_customers_that_says_nothing(load, customers, said):
         load(customers=customers)
 
 
+def test_a_list_says_whose_ids_of_a_helpdesk_are_that_orders_have_too(database, load):
+    customers = pd.DataFrame({"customer_id": SHOP[:20], "helpdesk_id": [str(i + 1) for i in range(20)]})
+    report = load(orders=orders_of(SHOP), customers=customers, tickets=tickets_of(requester_id=["1", "2", "20"]))
+    lines = "\n".join(report.lines())
+    assert "20 keys: 20 new" in lines
+    assert "20 of 20 customers have orders (by customer_id)" in lines
+    assert "3 of 3 tickets belong to 3 known customers (by requester_id)" in lines
+    assert whose(database, load.store) == {"0": "0", "1": "1", "2": "19"}
+    again = load(tickets=tickets_of(requester_id=["1", "2", "20"]))
+    assert not any(table.changed for table in again.tables)
+    report = load(tickets=tickets_of(customer_id=["1", "2"]).assign(id=["a", "b"]))  # called the shop's own
+    assert "2 of them by an id that is a helpdesk's for another customer: if customer_id" in "\n".join(report.lines())
+    assert whose(database, load.store)["a"] == "1"
+
+
 def test_who_wrote_first_and_ordered_later(database, load):
     load(orders=orders_of(SHOP, EMAILS), tickets=tickets_of(email=["p1@example.com", "late@example.com"]))
     assert whose(database, load.store)["1"].startswith("email:")
