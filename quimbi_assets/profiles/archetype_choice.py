@@ -10,7 +10,6 @@ Belongs here: the choice, and its bounds. Does not: assigning customers (``arche
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,7 @@ LOYALTY = 0.9
 
 @dataclass(frozen=True)
 class ArchetypeChoice:
-    """The kept archetypes, who is of which (``position``, shape (n,)), and whether the bounds hold.
+    """The kept archetypes, who is of which (``position``, shape (n,)), how many of each, and whether the bounds hold.
 
     ``retained``: median product of memberships in the archetype's segments, over the same with everybody in their own
     combination; at most 1. ``information``: bits the archetype tells about the segments of all eligible axes.
@@ -44,20 +43,14 @@ class ArchetypeChoice:
 
     kept: ArchetypeSet
     position: Positions
+    counts: Positions
     floor: int
     retained: float
     information: float
 
-    @cached_property
-    def counts(self) -> Positions:
-        """Customers of each archetype."""
-        return np.bincount(self.position, minlength=len(self.kept.segments))
-
     def of_everybody(self, counts: Mapping[str, int]) -> "ArchetypeChoice":
         """Return the same choice with the customers of each archetype, by its id, in the whole store."""
-        whole = replace(self)
-        whole.__dict__["counts"] = np.array([counts.get(i, 0) for i in self.kept.ids()], dtype=np.intp)
-        return whole
+        return replace(self, counts=np.array([counts.get(i, 0) for i in self.kept.ids()], dtype=np.intp))
 
     @property
     def within_bounds(self) -> bool:
@@ -122,7 +115,8 @@ class _Population:
 
     def undivided(self) -> ArchetypeChoice:
         """Return one archetype for all."""
-        return ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(self.n, dtype=np.intp), self.floor, 1.0, 0.0)
+        everybody, counts = np.zeros(self.n, dtype=np.intp), np.array([self.n])
+        return ArchetypeChoice(ArchetypeSet((), ((),)), everybody, counts, self.floor, 1.0, 0.0)
 
     def grown(self, base: ArchetypeChoice, pool: Executor) -> list[ArchetypeChoice]:
         """Return, axis by axis, the archetypes over one more axis that keep the bounds."""
@@ -167,7 +161,7 @@ class _Population:
         retained = float(np.median(np.exp(best)) / np.median(np.exp(before)))
         information = sum(shared_bits(position, self.dominant[axis]) for axis in self.axes)
         archetypes = ArchetypeSet(axes, tuple(self._segments(axes, codes)))
-        return ArchetypeChoice(archetypes, position, self.floor, retained, information)
+        return ArchetypeChoice(archetypes, position, counts, self.floor, retained, information)
 
 
 def shared_bits(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:

@@ -45,7 +45,7 @@ FEWEST_WEEKS = 4
 """Weeks before this one from which thresholds are learnt from those alone."""
 
 
-def surprisal(frequency: pd.DataFrame, closed: NDArray[np.bool_] | None = None) -> Array:
+def surprisal(frequency: pd.DataFrame, closed: NDArray[np.bool_]) -> Array:
     """Return how unlikely each customer's present silence would be if nothing had changed, shape (n,).
 
     ``-log10`` of the probability that a gap of theirs lasts longer, 0 to 50; 1.3 is one in twenty. 0 for customers with
@@ -63,7 +63,9 @@ def surprisal(frequency: pd.DataFrame, closed: NDArray[np.bool_] | None = None) 
     known = (n_orders >= FEWEST_ORDERS) & np.isfinite(variation) & np.isfinite(mean)
     squared = (n_gaps * variation**2 + PRIOR_GAPS * PRIOR_VARIATION**2) / (n_gaps + PRIOR_GAPS)
     shape = 1.0 / np.where(known, squared, 1.0)
-    open_days = np.maximum(silent - _closed_since(silent, closed), 0.0)
+    n_closed = np.concatenate([[0.0], np.cumsum(closed)])
+    closed_since = n_closed[np.minimum(np.nan_to_num(silent), len(closed)).astype(np.int64)]
+    open_days = np.maximum(silent - closed_since, 0.0)
     tail = gammaincc(shape, shape * np.where(known, open_days / mean, 0.0))
     return np.where(known, np.minimum(-np.log10(np.maximum(tail, 1e-300)), MOST), 0.0)
 
@@ -93,14 +95,6 @@ def closed_days(orders_a_day: NDArray[np.int64]) -> NDArray[np.bool_]:
         if stop - start >= CLOSED_RUN_DAYS and (stop - start) * orders_a_day.mean() > UNLIKELY:
             closed[start:stop] = True
     return closed
-
-
-def _closed_since(silent: Array, closed: NDArray[np.bool_] | None) -> Array:
-    """Return how many closed days lie in each customer's silence, shape (n,)."""
-    if closed is None:
-        return np.zeros(len(silent))
-    total = np.concatenate([[0.0], np.cumsum(closed)])
-    return total[np.minimum(np.nan_to_num(silent), len(closed)).astype(np.int64)]
 
 
 class ComparedWeek(Protocol):

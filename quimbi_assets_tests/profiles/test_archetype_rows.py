@@ -22,7 +22,7 @@ KEPT = ArchetypeSet(
 
 
 def choice(counts=(50, 30, 20, 10)):
-    return ArchetypeChoice(KEPT, np.repeat(np.arange(len(counts)), counts), 10, 1.0, 2.0)
+    return ArchetypeChoice(KEPT, np.repeat(np.arange(len(counts)), counts), np.array(counts), 10, 1.0, 2.0)
 
 
 def test_rows_say_who_they_are_and_how_many():
@@ -49,7 +49,7 @@ def test_names_begin_with_the_rarest_traits_and_tell_all_apart():
 
 def test_names_grow_until_they_differ():
     kept = ArchetypeSet(tuple(SEGMENTS), (("f_1", "v_1", "r_1"), ("f_2", "v_1", "r_1")))
-    alike = ArchetypeChoice(kept, np.repeat([0, 1], [90, 91]), 10, 1.0, 1.0)
+    alike = ArchetypeChoice(kept, np.repeat([0, 1], [90, 91]), np.array([90, 91]), 10, 1.0, 1.0)
     frames = {
         **SEGMENTS,
         "purchase_frequency": pd.DataFrame({"segment_id": ["f_1", "f_2"], "segment_name": ["x", "x"]}),
@@ -82,7 +82,7 @@ def test_the_kept_set_comes_back_from_rows_in_any_order():
 
 
 def test_everybody_in_one():
-    all_in_one = ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(7, dtype=int), 30, 1.0, 0.0)
+    all_in_one = ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(7, dtype=int), np.array([7]), 30, 1.0, 0.0)
     rows = archetype_rows("shop", all_in_one, SEGMENTS, NOW, NOW)
     assert rows[["name", "customer_count", "traits"]].to_numpy().tolist() == [["all customers", 7, "{}"]]
     assert kept_archetypes(rows) == all_in_one.kept

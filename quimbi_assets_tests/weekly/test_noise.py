@@ -15,6 +15,9 @@ from quimbi_assets.weekly.noise import (
     weeks_to_learn_from,
 )
 
+OPEN = np.zeros(LOOK_BACK_DAYS, dtype=bool)
+"""The store was open on every day."""
+
 
 def customers(**columns):
     n = max(np.size(values) for values in columns.values())
@@ -24,23 +27,23 @@ def customers(**columns):
 
 def test_random_orders_by_hand():
     # Gaps as variable as their mean are exponential: three mean gaps of silence have probability exp(-3).
-    found = surprisal(customers(days_since_last_order=15.0, purchase_consistency=0.5))
+    found = surprisal(customers(days_since_last_order=15.0, purchase_consistency=0.5), OPEN)
     assert found == pytest.approx([3 / np.log(10)])
 
 
 def test_a_longer_silence_surprises_more_and_a_regular_customer_s_most():
-    found = surprisal(customers(days_since_last_order=[1.0, 5.0, 10.0, 20.0]))
+    found = surprisal(customers(days_since_last_order=[1.0, 5.0, 10.0, 20.0]), OPEN)
     assert (np.diff(found) > 0).all()
-    regular, irregular = surprisal(customers(days_since_last_order=15.0, purchase_consistency=[0.9, 0.5]))
+    regular, irregular = surprisal(customers(days_since_last_order=15.0, purchase_consistency=[0.9, 0.5]), OPEN)
     assert regular > irregular
 
 
 def test_without_four_orders_there_is_no_rhythm():
-    found = surprisal(customers(n_orders=[1, 2, 3, 4], days_since_last_order=900.0))
+    found = surprisal(customers(n_orders=[1, 2, 3, 4], days_since_last_order=900.0), OPEN)
     assert (found[:3] == 0).all()
     assert found[3] > 1.3
     undefined = customers(avg_days_between_orders=np.nan, purchase_consistency=np.nan, days_since_last_order=900.0)
-    assert surprisal(undefined).tolist() == [0]
+    assert surprisal(undefined, OPEN).tolist() == [0]
 
 
 def orders(days_ago, per_day=20):
@@ -52,7 +55,7 @@ def test_a_week_without_any_order_in_a_busy_store_is_a_closure():
     assert closed[:7].all()
     assert not closed[7:].any()
     silent = customers(days_since_last_order=[9.0, 16.0])
-    assert surprisal(silent, closed) == pytest.approx(surprisal(customers(days_since_last_order=[2.0, 9.0])))
+    assert surprisal(silent, closed) == pytest.approx(surprisal(customers(days_since_last_order=[2.0, 9.0]), OPEN))
 
 
 def test_sundays_and_quiet_stores_are_no_closures():
