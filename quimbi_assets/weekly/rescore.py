@@ -112,14 +112,14 @@ class Movement:
 class Before:
     """Customers of the older snapshot, m of them, as the newer one's models see them.
 
-    By axis, shape (m,): ``stable``, segments of the newer models that they were stable in; ``replaced``, the segment of
-    then that became another one by the change of models alone, None where it did not. ``digests`` of the older instant
-    are as they were then, ``recomputed`` ones from today's rows; ``lapsed`` is as the comparison before had it.
+    ``stable``, by axis, shape (m,): segments of the newer models that they were stable in; ``by_model``: migrations
+    that the change of models alone made (``moves_table``). ``digests`` of the older instant are as they were then,
+    ``recomputed`` ones from today's rows; ``lapsed`` is as the comparison before had it.
     """
 
     scored: ScoredSnapshot
     stable: Mapping[str, Ids]
-    replaced: Mapping[str, Ids]
+    by_model: pd.DataFrame
     digests: pd.DataFrame
     recomputed: pd.DataFrame
     surprisal: pd.Series
@@ -130,7 +130,8 @@ class Before:
         """Return the older side of a store's first snapshot."""
         scores = {axis: score.part(slice(0, 0)) for axis, score in newer.scores.items()}
         digests, numbers = pd.DataFrame(columns=list(DIGESTS), dtype="uint64"), pd.Series(dtype="float64")
-        return cls(ScoredSnapshot(scores), {}, {}, digests, digests, numbers, numbers.astype(bool))
+        moves = moves_table(newer.customers[:0], "", np.empty(0, dtype=object), np.empty(0, dtype=object), MODEL)
+        return cls(ScoredSnapshot(scores), {}, moves, digests, digests, numbers, numbers.astype(bool))
 
 
 def stable_before(
@@ -138,17 +139,17 @@ def stable_before(
     segments: Mapping[str, Sequence[str]],
     assigned: Mapping[str, Ids],
     state: Mapping[str, Ids] | None = None,
-) -> tuple[dict[str, Ids], dict[str, Ids]]:
-    """Say where the older snapshot's m customers, scored by the newer models, were stable, and what a change replaced.
+) -> tuple[dict[str, Ids], pd.DataFrame]:
+    """Say where the older snapshot's m customers, scored by the newer models, were stable, and whom a change moved.
 
     ``segments`` are the ids that the newer models have; by axis, shape (m,): ``assigned``, dominant segments by the
     models of then, and ``state``, stable segments as the comparison before this one left them. Returns ``stable`` and
-    ``replaced`` of ``Before``.
+    ``by_model`` of ``Before``.
 
     Who was stable in their dominant segment is so under the new model. Who was held in another keeps it as long as
     the new model has it.
     """
-    stable, replaced = {}, {}
+    stable, moves = {}, []
     nowhere = np.full(len(older.customers), None, dtype=object)
     for axis, now in older.dominant().items():
         dominant_then = assigned.get(axis, nowhere)
@@ -156,10 +157,9 @@ def stable_before(
         was = np.where(pd.isna(was), dominant_then, was)
         held = (was != dominant_then) & ~pd.isna(was) & np.isin(was.astype(str), segments[axis])
         stable[axis] = np.where(held, was, now)
-        by_model = ~pd.isna(was) & ~pd.isna(stable[axis]) & (was != stable[axis])
-        replaced[axis] = np.full(len(was), None, dtype=object)
-        replaced[axis][by_model] = was[by_model]
-    return stable, replaced
+        moved = ~pd.isna(was) & ~pd.isna(stable[axis]) & (was != stable[axis])
+        moves.append(moves_table(older.customers[moved], axis, was[moved], stable[axis][moved], MODEL))
+    return stable, pd.concat(moves, ignore_index=True)
 
 
 def measure_movement(
@@ -168,18 +168,9 @@ def measure_movement(
     """Measure how customers of the newer snapshot, scored, moved from the older one; ``segments`` are all there are."""
     customers = part.customers
     place = before.scored.customers.get_indexer(customers)
-
-    def of_newer(values: Mapping[str, Ids], axis: str) -> Ids:
-        ids = values.get(axis)
-        return np.full(len(place), None, dtype=object) if ids is None else at_places(ids, place, None)
-
-    dominant = newer.dominant()
-    stable = {axis: of_newer(before.stable, axis) for axis in dominant}
-    by_model = []
-    for axis in dominant:
-        was = of_newer(before.replaced, axis)
-        rows = ~pd.isna(was)
-        by_model.append(moves_table(customers[rows], axis, was[rows], stable[axis][rows], MODEL))
+    nowhere = np.full(len(before.scored.customers), None, dtype=object)
+    dominant, moves = newer.dominant(), before.by_model
+    stable = {axis: at_places(before.stable.get(axis, nowhere), place, None) for axis in dominant}
     cause = causes(before.digests, before.recomputed, part.digests)
     return Movement(
         customers=customers,
@@ -188,7 +179,7 @@ def measure_movement(
         stable={axis: to_codes(ids, segments[axis]) for axis, ids in stable.items()},
         drift=measure_drift(before.scored, newer),
         lead={axis: lead_over(score, stable[axis]) for axis, score in newer.scores.items()},
-        by_model=pd.concat(by_model, ignore_index=True),
+        by_model=moves[moves["customer_id"].isin(customers) & moves["axis_name"].isin(list(dominant))],
         cause=cause,
         only_wrote=only_wrote(cause, before.recomputed, part.digests),
         surprisal_before=before.surprisal.reindex(customers).fillna(0.0).to_numpy(),
@@ -243,9 +234,9 @@ class _BeforeReader:
             stable_then = {axis: pc.struct_field(rows[axis], "stable_segment").to_numpy() for axis in axes}
             state = {axis: at_places(column.astype(object), place, None) for axis, column in stable_then.items()}
             lapsed = pd.Series(rows["lapsed"].to_numpy(), ids)
-        stable, replaced = stable_before(side, segments, assigned, state)
+        stable, by_model = stable_before(side, segments, assigned, state)
         surprisal = pd.Series(part.surprisal, part.customers)
-        return Before(side, stable, replaced, part.digests, customer_digests(history), surprisal, lapsed)
+        return Before(side, stable, by_model, part.digests, customer_digests(history), surprisal, lapsed)
 
     def _measured_anew(self, customers: pd.Index, history: History) -> dict[str, pd.DataFrame]:
         """Measure features as of then anew where what they are measured against has changed."""

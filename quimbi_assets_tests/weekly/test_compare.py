@@ -27,9 +27,9 @@ def moved(older, newer, cause, state=None, assigned=None):
         return known[known.index.isin(index)].astype("uint64").to_frame("digest")
 
     own = older.dominant() if assigned is None else {"a": np.array(assigned, dtype=object)}
-    stable, replaced = stable_before(older, SEGMENTS, own, state)
+    stable, by_model = stable_before(older, SEGMENTS, own, state)
     nobody = pd.Series(0.0, old_names), pd.Series(False, old_names)
-    before = Before(older, stable, replaced, digests(kept, old_names), digests(again, old_names), *nobody)
+    before = Before(older, stable, by_model, digests(kept, old_names), digests(again, old_names), *nobody)
     part = SnapshotPart({}, digests(now, names), np.zeros(len(names)), {})
     segments = {axis: SEGMENTS[axis] for axis in newer.dominant()}
     return measure_movement(part, newer, before, segments)
