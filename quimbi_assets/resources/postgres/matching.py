@@ -146,8 +146,9 @@ def learn(cursor: Any, store_id: str, keys: RowKeys, match: Match, foreign: str 
     rows = ", ".join(f"({source}, '{kind}')" for source, kind in kinds.items())
     persons = "SELECT row_no, customer_id, 0 AS rank FROM met WHERE has_orders"
     if foreign is None:
-        several = "WHERE has_orders GROUP BY key_hash HAVING count(DISTINCT customer_id) > 1"
-        cursor.execute(f"INSERT INTO shared SELECT key_hash FROM {keys.table} JOIN met USING (row_no) {several}")
+        several = "WHERE has_orders AND source = ANY(%s) GROUP BY key_hash HAVING count(DISTINCT customer_id) > 1"
+        question = f"INSERT INTO shared SELECT key_hash FROM {keys.table} JOIN met USING (row_no) {several}"
+        cursor.execute(question, (list(kinds),))
     if foreign is None and match.way == "direct":
         source = list(keys.sources).index(match.source)
         persons += f" UNION ALL SELECT row_no, value, 1 FROM {keys.table} r WHERE source = {source} AND NOT EXISTS "

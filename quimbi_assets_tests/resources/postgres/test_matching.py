@@ -144,6 +144,7 @@ def test_a_list_says_whose_ids_of_a_helpdesk_are_that_orders_have_too(database, 
     assert "20 keys: 20 new" in lines
     assert "20 of 20 customers have orders (by customer_id)" in lines
     assert "3 of 3 tickets belong to 3 known customers (by requester_id)" in lines
+    assert "more than one customer" not in lines
     assert whose(database, load.store) == {"0": "0", "1": "1", "2": "19"}
     again = load(tickets=tickets_of(requester_id=["1", "2", "20"]))
     assert not any(table.changed for table in again.tables)
