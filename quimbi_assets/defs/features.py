@@ -123,7 +123,6 @@ class _Look:
             status="active",
             as_of=str(measurement.history.end),
             not_recorded=", ".join(measurement.unrecorded.get(axis.name, [])) or "nothing",
-            wrote_but_never_ordered=measurement.history.n_writers_without_order if axis.reads_tickets else None,
             features=table,
         )
 

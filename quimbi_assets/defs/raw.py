@@ -69,7 +69,7 @@ def raw(
     figures: dict[str, dict[str, Any]] = {
         "raw_orders": {**_of_orders(history, rows.report), "not_recorded": _absent(history, "raw_orders")},
         "raw_items": {"products": history.n_products, "not_recorded": _absent(history, "raw_items")},
-        "raw_tickets": {},
+        "raw_tickets": {"wrote_but_never_ordered": history.n_writers_without_order},
     }
     for name, key in RAW.items():
         yield dg.MaterializeResult(asset_key=key, metadata=facts(checks[name].n_rows, **figures[name]))

@@ -13,7 +13,7 @@ from quimbi_assets.commands.decisions import rename_segment
 from quimbi_assets.commands.running import RunOptions, plan_store, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import defs
-from quimbi_assets.defs.partitions import AXIS_STAGES, HISTORY, PROFILES_KEY, axis_key
+from quimbi_assets.defs.partitions import AXIS_STAGES, HISTORY, PROFILES_KEY, TICKETS_KEY, axis_key
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.resources import profiling
@@ -121,7 +121,10 @@ def test_the_ui_finds_pictures_tables_and_the_mlflow_run(two_stores):
             .asset_materialization.metadata["segments"]
             .value
         )
+        tickets = instance.get_latest_materialization_event(TICKETS_KEY).asset_materialization
     assert "| segment |" in segments
+    n_writers = parquet_tables().history(tickets.partition).n_writers_without_order
+    assert tickets.metadata["wrote_but_never_ordered"].value == n_writers
 
 
 def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(database, two_stores):
