@@ -51,7 +51,7 @@ def explained_share(outcome: Array, memberships: Array, weights: Array | None = 
     return np.asarray(1 - rest * (n - 1) / np.maximum(n - n_segments, 1), dtype=np.float64)
 
 
-def resample_weights(n: int, n_resamples: int, random_state: int) -> Array:
+def resample_weights(n: int, n_resamples: int, random_state: int = 0) -> Array:
     """Return weights of a Poisson bootstrap over customers, shape (n_resamples, n)."""
     return np.random.default_rng(random_state).poisson(1.0, (n_resamples, n)).astype(np.float64)
 

@@ -72,10 +72,8 @@ class Backtest:
     by_cut_off: pd.DataFrame
 
 
-def backtest(
-    history: History, *, random_state: int = 0, progress: Callable[[str, float], None] = lambda message, done: None
-) -> Backtest:
-    """Try a store's segments on its own past: same history and seed, same result.
+def backtest(history: History, progress: Callable[[str, float], None] = lambda message, done: None) -> Backtest:
+    """Try a store's segments on its own past: same history, same result.
 
     ``progress`` hears a message and the share already done. Raises ``BadInputError`` if the history is too short for a
     single cut-off.
@@ -96,22 +94,20 @@ def backtest(
     reasons: dict[str, str] = {}
     for i, cut_off in enumerate(cut_offs):
         progress(f"history up to {cut_off:%Y-%m-%d}", i / len(cut_offs))
-        more, why = evaluate_cut_off(history, cut_off, HORIZON_DAYS, random_state=random_state)
+        more, why = evaluate_cut_off(history, cut_off, HORIZON_DAYS)
         findings += more
         reasons |= why
     columns = ["axis", "cut", "n_segments", "n_customers", "segments", "memberships", "rfm"]
     return Backtest(cut_offs, HORIZON_DAYS, _axes(findings, reasons), pd.DataFrame(findings, columns=columns))
 
 
-def evaluate_cut_off(
-    history: History, cut_off: Instant, days: int, *, random_state: int = 0
-) -> tuple[list[Finding], dict[str, str]]:
+def evaluate_cut_off(history: History, cut_off: Instant, days: int) -> tuple[list[Finding], dict[str, str]]:
     """Fit every axis as of a cut-off and see what its segments tell about the next ``days`` days, over by the end.
 
     Of customers known then, a seeded sample as large as that of a fit is looked at. Returns findings, and by axis why
     there is none.
     """
-    options, then = FitOptions(random_state=random_state, pictures=False), history.until(cut_off)
+    options, then = FitOptions(pictures=False), history.until(cut_off)
     known = sample_store(then, None, options)
     reference, recorded = known.reference, known.recorded
     fitted = fit_store(then, known, reference, recorded, options, noise_test=False)
@@ -121,8 +117,8 @@ def evaluate_cut_off(
     scores = rfm_scores(frequency["days_since_last_order"], frequency["n_orders"], value["lifetime_value"])
     findings = []
     for name, model in fitted.models.items():
-        groups = rfm_groupings(scores, model.k_, random_state)
-        finding = _finding(name, cut_off, hold_out, model.predict_proba(known[name]), groups, random_state)
+        groups = rfm_groupings(scores, model.k_)
+        finding = _finding(name, cut_off, hold_out, model.predict_proba(known[name]), groups)
         if finding is None:
             reasons[name] = "its outcome is not recorded, the same for everyone, or defined for too few customers"
         else:
@@ -131,17 +127,12 @@ def evaluate_cut_off(
 
 
 def _finding(
-    name: str,
-    cut: pd.Timestamp,
-    hold_out: HoldOut,
-    memberships: Array,
-    yardsticks: Sequence[NDArray[np.intp]],
-    random_state: int,
+    name: str, cut: pd.Timestamp, hold_out: HoldOut, memberships: Array, yardsticks: Sequence[NDArray[np.intp]]
 ) -> Finding | None:
     outcomes = {o.name: v for o in AXES[name].outcomes if (v := _values(name, o, hold_out)) is not None}
     if not outcomes:
         return None
-    weights, values = resample_weights(len(memberships), N_RESAMPLES, random_state), list(outcomes.values())
+    weights, values = resample_weights(len(memberships), N_RESAMPLES), list(outcomes.values())
     segments = _explained(values, sharp(np.argmax(memberships, axis=1)), weights)
     fuzzy = _explained(values, memberships, weights)
     rfm = max((_explained(values, sharp(other), weights) for other in yardsticks), key=lambda shares: shares[0])
