@@ -31,8 +31,10 @@ CENTS = 1e4
 """Refunds are compared to a hundredth of a cent: sums of binary fractions differ in their last digits."""
 
 
-def causes(then: pd.DataFrame, recomputed: pd.DataFrame, newer: pd.DataFrame) -> NDArray[np.str_]:
-    """Return the cause of whatever each customer moved between two instants, shape (n,).
+def causes(
+    then: pd.DataFrame, recomputed: pd.DataFrame, newer: pd.DataFrame
+) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """Return the cause of whatever each customer moved between two instants, and who acted by tickets alone; (n,).
 
     Digests (columns of ``DIGESTS``) as of the older instant, as they were ``then`` and ``recomputed`` from today's
     rows, and of n customers as of the ``newer`` one. ``new``: not known then, nor by today's rows. ``corrected``: what
@@ -47,21 +49,17 @@ def causes(then: pd.DataFrame, recomputed: pd.DataFrame, newer: pd.DataFrame) ->
     >>> then, recomputed = {"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2, "c": 4}
     >>> newer = {"a": 1, "b": 5, "c": 4, "d": 6}
     >>> digests = [pd.DataFrame({"digest": side}, dtype="uint64") for side in (then, recomputed, newer)]
-    >>> causes(*digests).tolist()
+    >>> causes(*digests)[0].tolist()
     ['silent', 'acted', 'corrected', 'new']
     """
     old, again, now = (_beside(side, newer.index) for side in (then, recomputed, newer))
     known, known_now = (side["digest"].notna().to_numpy() for side in (old, again))
     same_past = known & known_now & ~_differ(old, again)[:, :-1].any(axis=1)
-    has_acted = _differ(again, now).any(axis=1) | _differ(old, now)[:, -1]
+    since = _differ(again, now)
+    has_acted = since.any(axis=1) | _differ(old, now)[:, -1]
     cause = np.where(same_past, np.where(has_acted, ACTED, SILENT), CORRECTED)
-    return np.where(~known & ~known_now, NEW, cause)
-
-
-def only_wrote(cause: NDArray[np.str_], recomputed: pd.DataFrame, newer: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return who acted by tickets alone, given the digests and what ``causes`` made of them, shape (n,)."""
-    ordered = _differ(_beside(recomputed, newer.index), _beside(newer, newer.index))[:, 0]
-    return np.asarray((cause == ACTED) & ~ordered)
+    cause = np.where(~known & ~known_now, NEW, cause)
+    return cause, (cause == ACTED) & ~since[:, 0]
 
 
 def _beside(digests: pd.DataFrame, customers: pd.Index) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.history import History
 from quimbi_assets.pipeline import score_store
-from quimbi_assets.weekly.causes import DIGESTS, MODEL, causes, customer_digests, only_wrote
+from quimbi_assets.weekly.causes import DIGESTS, MODEL, causes, customer_digests
 from quimbi_assets.weekly.drift import Array, Ids, ScoredSnapshot, lead_over, measure_drift
 from quimbi_assets.weekly.snapshot import SnapshotFacts, SnapshotPart, WeekModels
 
@@ -171,7 +171,7 @@ def measure_movement(
     nowhere = np.full(len(before.scored.customers), None, dtype=object)
     dominant, moves = newer.dominant(), before.by_model
     stable = {axis: at_places(before.stable.get(axis, nowhere), place, None) for axis in dominant}
-    cause = causes(before.digests, before.recomputed, part.digests)
+    cause, only_wrote = causes(before.digests, before.recomputed, part.digests)
     return Movement(
         customers=customers,
         segments=segments,
@@ -181,7 +181,7 @@ def measure_movement(
         lead={axis: lead_over(score, stable[axis]) for axis, score in newer.scores.items()},
         by_model=moves[moves["customer_id"].isin(customers) & moves["axis_name"].isin(list(dominant))],
         cause=cause,
-        only_wrote=only_wrote(cause, before.recomputed, part.digests),
+        only_wrote=only_wrote,
         surprisal_before=before.surprisal.reindex(customers).fillna(0.0).to_numpy(),
         surprisal=part.surprisal,
         lapsed_before=before.lapsed.reindex(customers, fill_value=False).to_numpy(dtype=bool),
