@@ -63,7 +63,8 @@ def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
 def first_comparison(store_id: str) -> str:
     """Return the commands, as one line for the shell, that make the snapshots missing for a first comparison.
 
-    Snapshots go oldest first, to the last week that is over as of the store's last run.
+    Snapshots go oldest first, to the last week that is over as of the store's last run; one made before the week it is
+    to be compared with is made again.
     """
     with open_database().snapshot() as now:
         published, weeks = read_publication(now, store_id), read_weeks(now, store_id)
@@ -71,7 +72,9 @@ def first_comparison(store_id: str) -> str:
     if published is None:
         return f"quimbi run --store-id {store_id}"
     newest, a_week = last_week(published.as_of, time_zone), timedelta(days=7)
-    missing = [weeks[-1] + a_week] if weeks and weeks[-1] < newest else [newest - a_week, newest]
+    missing = [newest] if len(weeks) > 1 else [newest - a_week, newest]
+    if weeks and weeks[-1] < newest:
+        missing = [weeks[-1] + a_week]
     return " && ".join(f"quimbi snapshot --store-id {store_id} --week {week}" for week in missing)
 
 

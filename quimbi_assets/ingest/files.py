@@ -161,17 +161,33 @@ def _as_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table, bool]:
-    plain, has_quotes = _as_utf8(plain, path, opened)
+    plain, n_quotes = _as_utf8(plain, path, opened)
     with plain.open("rb") as file:
         header = file.readline().decode("utf-8-sig").rstrip("\r\n")
     delimiter = max(",;\t", key=header.count)
     names = _unique([name.strip() for name in next(csv.reader([header], delimiter=delimiter))])
-    parsing = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=has_quotes)
+    if n_quotes % 2:
+        _refuse_open_quote(plain, path, delimiter)
+    parsing = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=n_quotes > 0)
     return Table(names, partial(_csv_chunks, plain, path, names, parsing)), plain.stat().st_size > CHUNK_BYTES
 
 
-def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, bool]:
-    """Return a file in UTF-8 with what `plain` holds, which may be itself; and whether there are quotes in it."""
+def _refuse_open_quote(plain: Path, path: str | Path, delimiter: str) -> None:
+    """BadInputError if a quote is not closed: Arrow takes all that follows for one cell and says nothing."""
+    with plain.open(encoding="utf-8-sig", newline="") as file:
+        rows, begins = csv.reader(file, delimiter=delimiter, strict=True), 1
+        try:
+            for _ in rows:
+                begins = rows.line_num + 1
+        except csv.Error:
+            raise BadInputError(
+                f"cannot read {path}: a quote in line {begins:,} is not closed, so that all lines after it would be "
+                "one cell; close it, or write it twice within a quoted cell"
+            ) from None
+
+
+def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, int]:
+    """Return a file in UTF-8 with what `plain` holds, which may be itself; and how many quotes are in it."""
     with plain.open("rb") as file:
         head = file.read(4096)
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -180,27 +196,27 @@ def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, bo
     for encoding in ["utf-16"] if utf16 else ["utf-8", "cp1252", "latin-1"]:
         target = None if encoding == "utf-8" else _temporary(opened)
         try:
-            has_text, has_quotes = _transcoded(plain, encoding, target)
+            has_text, n_quotes = _transcoded(plain, encoding, target)
         except UnicodeDecodeError:
             continue
         break
     if not has_text:
         raise BadInputError(f"{path} is empty: export it again with a header and at least one row")
-    return (plain if target is None else Path(target.name)), has_quotes
+    return (plain if target is None else Path(target.name)), n_quotes
 
 
-def _transcoded(plain: Path, encoding: str, target: IO[bytes] | None) -> tuple[bool, bool]:
-    """Read a file in an encoding, into another if given; tell whether there is text in it, and quotes."""
-    has_text = has_quotes = False
+def _transcoded(plain: Path, encoding: str, target: IO[bytes] | None) -> tuple[bool, int]:
+    """Read a file in an encoding, into another if given; tell whether there is text in it, and how many quotes."""
+    has_text, n_quotes = False, 0
     with plain.open(encoding=encoding, errors="replace" if encoding == "utf-16" else "strict", newline="") as file:
         while text := file.read(_BLOCK):
             has_text = has_text or not text.isspace()
-            has_quotes = has_quotes or '"' in text
+            n_quotes += text.count('"')
             if target is not None:
                 target.write(text.encode())
     if target is not None:
         target.flush()
-    return has_text, has_quotes
+    return has_text, n_quotes
 
 
 def _csv_chunks(

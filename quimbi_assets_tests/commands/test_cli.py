@@ -155,11 +155,15 @@ def test_snapshots_and_drift(quimbi, two_stores):
     assert "has no snapshot yet" in err
     assert quimbi("snapshot", "--store-id", "south", "--week", "2199-01-07")[2].endswith(err.partition("next: ")[2])
     first, second = re.findall(NEXT, err)
-    for week, words in ((first, "the first snapshot"), (second, f"since the snapshot of {first}")):
+    for week, words, missing in (
+        (second, "the first snapshot", [first, second]),
+        (first, "the first snapshot", [second]),
+        (second, f"since the snapshot of {first}", []),
+    ):
         code, out, _ = quimbi("snapshot", "--store-id", "south", "--week", week)
         assert code == 0
         assert words in out
-        assert re.findall(NEXT, out) == ([second] if week == first else [])
+        assert re.findall(NEXT, out) == missing
     code, out, _ = quimbi("drift", "--store-id", "south", "--json")
     assert code == 0
     found = json.loads(out)

@@ -61,8 +61,8 @@ def test_parquet_keeps_types(tmp_path):
 
 def test_line_breaks_within_quotes(tmp_path):
     path = tmp_path / "orders.csv"
-    path.write_text('id,note\n1,"two\nlines"\n2,x\n')
-    assert read_table(path)["note"].tolist() == ["two\nlines", "x"]
+    path.write_text('id,note\n1,"two\nlines"\n2,5" pipe\n')
+    assert read_table(path)["note"].tolist() == ["two\nlines", '5" pipe']
 
 
 def test_broken_lines_are_kept_aside(tmp_path):
@@ -88,6 +88,7 @@ def test_repeated_and_nameless_columns_stay_apart(tmp_path):
         (b"id,total\n", "has no rows"),
         (b"PAR1 but not really", "as Parquet"),
         (b"\x1f\x8bbroken", "gzip"),
+        (b'id,note\n1,"a ""b"""\n2,"open\n3,c\n', "a quote in line 3 is not closed"),
         (b"\x89PNG\r\n\x00\x00\x00", "neither CSV nor Parquet"),
     ],
 )
