@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 
 PICTURES = Path(__file__).parent / "pictures"
 STORE, AXIS = "grocery", "purchase_frequency"
@@ -63,7 +63,7 @@ def main() -> None:
 
 def two_runs() -> list[str]:
     """Make sure the axis has two runs to compare, the older one as of half a year before; newest first."""
-    tracking = MlflowTracking().tracking()
+    tracking = open_tracking()
     found = axis_runs(tracking)
     if len(found) < 2:
         progress = Steps(None, STORE)
@@ -133,7 +133,7 @@ def dismiss(page: Page) -> None:
 
 def mlflow_pages(page: Page, run_ids: list[str]) -> None:
     """Take the comparison of two runs."""
-    tracking = MlflowTracking().tracking()
+    tracking = open_tracking()
     base = f"http://127.0.0.1:{MLFLOW}"
     experiment = tracking.client.get_run(run_ids[0]).info.experiment_id
     runs, experiments = json.dumps(run_ids), json.dumps([experiment])

@@ -15,7 +15,7 @@ from quimbi_assets.commands.demo import REAL, SIMULATED
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.naming.rule_names import name_segments
 from quimbi_assets.naming.segment_statistics import describe_segments
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.parquet_io import ParquetTables, parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
@@ -29,7 +29,7 @@ def store_tables(tables: ParquetTables, store_id: str, currency: str) -> str:
     parts = [f"### {store_id}\n"]
     versions = read_promotions(open_database(), store_id).serving()
     axes = {name: versions[name] for name in AXES if name in versions}
-    for name, champion in MlflowTracking().tracking().registry.load_versions(store_id, axes).items():
+    for name, champion in open_tracking().registry.load_versions(store_id, axes).items():
         table = feature_frame(tables.required(axis_key("features", name), store_id).read())
         description = describe_segments(champion.model, table)
         named = name_segments(AXES[name], description, currency)

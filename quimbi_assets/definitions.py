@@ -11,7 +11,7 @@ from quimbi_assets import defs as stages
 from quimbi_assets.defs import jobs, runs, schedules, sensors
 from quimbi_assets.defs.partitions import RUN_LOCK
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress, StoreDatabase
+from quimbi_assets.resources.dagster_resources import Progress, open_tracking
 from quimbi_assets.resources.parquet_io import ParquetTables, parquet_tables
 from quimbi_assets.resources.slack import Slack
 
@@ -27,10 +27,9 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         return parquet_tables()
 
     resources = {
-        "store": StoreDatabase(),
         "database": runs.run_database,
         "tables": tables,
-        "tracking": MlflowTracking(),
+        "tracking": dg.ResourceDefinition(lambda _: open_tracking(), description="Runs and registered models."),
         "claude": Claude(),
         "progress": Progress(),
         "slack": Slack(),

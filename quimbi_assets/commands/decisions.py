@@ -67,12 +67,12 @@ def promote_and_publish(store_id: str, axis_name: str, version: str, *, wait: bo
 def promote_version(store_id: str, axis_name: str, version: str) -> None:
     """Choose a registered version of an axis: it serves from the next publication on, and refits go on from it."""
     from quimbi_assets.axes import checked_axes
-    from quimbi_assets.resources.dagster_resources import MlflowTracking
+    from quimbi_assets.resources.dagster_resources import open_tracking
 
     database = open_database()
     read_store(database, store_id)
     checked_axes(axis_name)
-    model = MlflowTracking().tracking().registry.load_versions(store_id, {axis_name: version})[axis_name]
+    model = open_tracking().registry.load_versions(store_id, {axis_name: version})[axis_name]
     before = read_promotions(database, store_id).chosen().get(axis_name, "none")
     choose_versions(database, store_id, {axis_name: model.choice(by_hand=True)})
     out.print(f"axis {axis_name} of store {store_id}: version {version} serves instead of {before}", markup=False)

@@ -99,9 +99,11 @@ def materialize(
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.defs.partitions import STORE_TAG, STORES
     from quimbi_assets.resources.dagster_instance import PROCESS_TAG, end_dead_runs, open_instance, process_tag
+    from quimbi_assets.resources.dagster_resources import open_tracking
     from quimbi_assets.resources.parquet_io import parquet_tables
 
-    parquet_tables()  # storage that cannot be is refused in its own words, which Dagster would wrap
+    parquet_tables()  # places that cannot be are refused in their own words, which Dagster would wrap
+    open_tracking()
     run_id = make_new_run_id()
     lock.serve(run_id)
     job = build_defs(progress=progress, run_lock=lock).resolve_job_def(job_name)

@@ -30,9 +30,9 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
         signal.signal(number, _interrupt)
     err.print("starting the database, Dagster and MLflow ...")
     from quimbi_assets.resources.dagster_instance import dagster_home
-    from quimbi_assets.resources.dagster_resources import MlflowTracking
+    from quimbi_assets.resources.dagster_resources import open_tracking
 
-    mlflow_command, mlflow_env = MlflowTracking().tracking().serve_command(HOST, mlflow_port)
+    mlflow_command, mlflow_env = open_tracking().serve_command(HOST, mlflow_port)
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home()), "DAGSTER_DISABLE_TELEMETRY": "yes"}
     environment["PYTHONWARNINGS"] = "ignore"
     # The servers work in a folder of their own; a home relative to this one would become another.

@@ -14,9 +14,8 @@ from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, Backtest, backtes
 from quimbi_assets.defs.events import Metadata, StageEvent, facts
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, Tables
 from quimbi_assets.resources.mlflow.reports import log_backtest
-from quimbi_assets.resources.parquet_io import ParquetTables
 
 BACKTEST_KEY = dg.AssetKey(["backtest", "report"])
 SHOWN = ("verdict", "segments", "memberships", "rfm", "difference", "memberships_verdict", "outcomes", "reason")
@@ -45,19 +44,16 @@ class BacktestFacts(Facts):
 )
 @retried
 def backtest_report(
-    context: dg.AssetExecutionContext,
-    tables: dg.ResourceParam[ParquetTables],
-    tracking: MlflowTracking,
-    progress: dg.ResourceParam[Progress],
+    context: dg.AssetExecutionContext, tables: Tables, tracking: Mlflow, progress: Listener
 ) -> Iterator[StageEvent]:
     """Backtest the partition's store."""
-    store_id, mlflow = context.partition_key, tracking.tracking()
+    store_id = context.partition_key
     report = backtest(
         tables.required_history(store_id), progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done)
     )
     progress.step("logging to MLflow", 0.97)
-    run_id = log_backtest(mlflow, store_id, report, {"dagster_run_id": context.run_id})
-    url = mlflow.run_url(run_id)
+    run_id = log_backtest(tracking, store_id, report, {"dagster_run_id": context.run_id})
+    url = tracking.run_url(run_id)
     cuts = tuple(cut.isoformat() for cut in report.cut_offs)
     backtest_facts = BacktestFacts(cuts, report.horizon_days, run_id, url)
     tables.write(BACKTEST_KEY, store_id, report.axes.reset_index(), backtest_facts)

@@ -16,11 +16,9 @@ from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.instants import to_instant
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_churn
-from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.churn_fits import ChurnFitRecord, write_churn_fit
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 
@@ -58,10 +56,10 @@ class ChurnOptions(dg.Config):
 def churn_model(
     context: dg.AssetExecutionContext,
     config: ChurnOptions,
-    database: dg.ResourceParam[Database],
-    tracking: MlflowTracking,
-    tables: dg.ResourceParam[ParquetTables],
-    progress: dg.ResourceParam[Progress],
+    database: StoreDatabase,
+    tracking: Mlflow,
+    tables: Tables,
+    progress: Listener,
 ) -> Iterator[StageEvent]:
     """Fit, test, log and register the churn model of the partition's store."""
     progress.step("learning who stays away")
@@ -76,14 +74,13 @@ def churn_model(
         yield from inactive_events(CHURN_KEY, str(why), [CHECK])
         return
     picture = draw_calibration(fit.evaluation)
-    mlflow, tags = tracking.tracking(), {"dagster_run_id": context.run_id}
-    logged = log_churn(mlflow, store_id, fit, str(end), tags, picture)
+    logged = log_churn(tracking, store_id, fit, str(end), {"dagster_run_id": context.run_id}, picture)
     summary, evaluation = _summary(fit, logged), fit.evaluation
     status = WEAK if evaluation.weak_reason else ACTIVE
     fitted = ChurnFitRecord(status, evaluation.weak_reason, logged.version, summary)
     write_churn_fit(database, store_id, context.run_id, end, fitted)
     choose_versions(database, store_id, {CHURN: logged.choice()})
-    url = mlflow.run_url(logged.run_id)
+    url = tracking.run_url(logged.run_id)
     figures = {"status": status, "reason": evaluation.weak_reason, **summary}
     metadata = facts(**figures, mlflow_run=url, test_windows=evaluation.by_hold_out, calibration=picture)
     yield dg.MaterializeResult(asset_key=CHURN_KEY, metadata=metadata)

@@ -20,8 +20,8 @@ from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, axis_key, axis_sp
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
-from quimbi_assets.resources.dagster_resources import Progress
-from quimbi_assets.resources.parquet_io import REFERENCE_KEY, ParquetTables
+from quimbi_assets.resources.dagster_resources import Listener, Tables
+from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 from quimbi_assets.resources.spark import open_engine
 
 CHECK = "declared_types_and_ranges"
@@ -61,10 +61,7 @@ _REFERENCE_SPEC = axis_spec(
 )
 @retried
 def features(
-    context: dg.AssetExecutionContext,
-    config: FeatureOptions,
-    tables: dg.ResourceParam[ParquetTables],
-    progress: dg.ResourceParam[Progress],
+    context: dg.AssetExecutionContext, config: FeatureOptions, tables: Tables, progress: Listener
 ) -> Iterator[StageEvent]:
     """Compute the selected axes' features of every customer of the partition's store."""
     store_id = context.partition_key
@@ -128,7 +125,7 @@ class _Look:
 
 
 def _written(
-    measurement: Measurement, tables: ParquetTables, store_id: str, table_facts: TableFacts, engine_name: str
+    measurement: Measurement, tables: Tables, store_id: str, table_facts: TableFacts, engine_name: str
 ) -> dict[str, _Look]:
     """Write the active axes' tables, whole or not at all, and return what was seen of them."""
     step = int(np.ceil(max(measurement.history.n_customers, 1) / MOST_SHOWN))

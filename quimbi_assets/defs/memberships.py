@@ -17,9 +17,7 @@ from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive, rul
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
-from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.publishing import models_chosen
 
 CHECK = "memberships_sum_to_1"
@@ -44,11 +42,7 @@ TOLERANCE = 1e-9
 )
 @retried
 def memberships(
-    context: dg.AssetExecutionContext,
-    tables: dg.ResourceParam[ParquetTables],
-    database: dg.ResourceParam[Database],
-    tracking: MlflowTracking,
-    progress: dg.ResourceParam[Progress],
+    context: dg.AssetExecutionContext, tables: Tables, database: StoreDatabase, tracking: Mlflow, progress: Listener
 ) -> Iterator[StageEvent]:
     """Score every customer of the partition's store on the selected axes."""
     store_id = context.partition_key
@@ -56,7 +50,7 @@ def memberships(
     fitted = {name: tables.required(axis_key("models", name), store_id).facts for name in selected}
     progress.step("scoring customers", 0.68)
     active = [name for name in selected if fitted[name].inactive_reason is None]
-    serving = models_chosen(database, tracking.tracking().registry, store_id, active)
+    serving = models_chosen(database, tracking.registry, store_id, active)
     for name in selected:
         key, measured = axis_key("memberships", name), tables.required(axis_key("features", name), store_id)
         source = measured.facts

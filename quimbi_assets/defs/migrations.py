@@ -23,11 +23,8 @@ from quimbi_assets.defs.partitions import (
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.reports import log_pictures
-from quimbi_assets.resources.mlflow.runs import Tracking
-from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import WeekDrift, publish_drift, read_shares, read_weeks
 from quimbi_assets.resources.publishing import models_of_week
 from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, PastComparison, compare_snapshots
@@ -53,15 +50,10 @@ CHECK = "population_as_at_the_fit"
 )
 @retried
 def migrations(
-    context: dg.AssetExecutionContext,
-    tables: dg.ResourceParam[ParquetTables],
-    database: dg.ResourceParam[Database],
-    tracking: MlflowTracking,
-    progress: dg.ResourceParam[Progress],
+    context: dg.AssetExecutionContext, tables: Tables, database: StoreDatabase, tracking: Mlflow, progress: Listener
 ) -> Iterator[StageEvent]:
     """Compare the partitions' weeks with those before them, oldest first."""
     reasons: dict[str, str] = {}
-    mlflow = tracking.tracking()
     for store_id, weeks in weeks_by_store(context).items():
         history = tables.required_history(store_id)
         for number, week in enumerate(weeks):
@@ -69,7 +61,7 @@ def migrations(
             newer = tables.table(SNAPSHOTS_KEY, store_id, week)
             if newer is None:
                 raise BadInputError(f"store {store_id} has no snapshot of week {week}; make it first: drift/snapshots")
-            comparison, drift, reason = _compare(newer, week, history, context.run_id, tables, database, mlflow)
+            comparison, drift, reason = _compare(newer, week, history, context.run_id, tables, database, tracking)
             publish_drift(database, store_id, week, drift)
             tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week, comparison.schema())
             reasons.pop(store_id, None)
@@ -77,7 +69,7 @@ def migrations(
                 reasons[store_id] = reason
             metadata = _metadata(comparison)
             if week == weeks[-1]:
-                metadata |= _pictures(store_id, week, comparison.moves, database, mlflow, context.run_id)
+                metadata |= _pictures(store_id, week, comparison.moves, database, tracking, context.run_id)
             context.add_asset_metadata(metadata, MIGRATIONS_KEY, store_week_key(store_id, week))
     yield dg.MaterializeResult(asset_key=MIGRATIONS_KEY)
     yield _refit_check(reasons)
@@ -88,20 +80,20 @@ def _compare(
     week: date,
     history: History,
     run_id: str,
-    tables: ParquetTables,
-    database: Database,
-    mlflow: Tracking,
+    tables: Tables,
+    database: StoreDatabase,
+    tracking: Mlflow,
 ) -> tuple[Comparison, WeekDrift, str | None]:
     """Compare one week; return also its rows, and why a refit is recommended, None if it is not."""
     store_id, end = history.store.store_id, newer.facts_as(SnapshotFacts).at
     then = history.until(end)
-    models = models_of_week(database, mlflow, week, then, run_id)
+    models = models_of_week(database, tracking, week, then, run_id)
     known = [other for other in read_weeks(database, store_id) if other < week]
     older = tables.table(SNAPSHOTS_KEY, store_id, known[-1]) if known else None
     compared = (tables.table(MIGRATIONS_KEY, store_id, other) for other in known[-LEARNING_WEEKS:])
     earlier = [PastComparison(table) for table in compared if table is not None]
     # An axis whose first fit came later is as weak as that one.
-    weak = mlflow.registry.weak_axes(store_id, {axis: max(end, fit_end) for axis, fit_end in models.data_end.items()})
+    weak = tracking.registry.weak_axes(store_id, {axis: max(end, fit_end) for axis, fit_end in models.data_end.items()})
     comparison = compare_snapshots(newer, older, earlier, models, history, weak)
     population = population_rows(comparison, newer, models)
     drift = WeekDrift(drift_rows(comparison), migration_rows(comparison, end), comparison.thresholds, population)
@@ -126,14 +118,14 @@ def _metadata(comparison: Comparison) -> Metadata:
 
 
 def _pictures(
-    store_id: str, week: date, moves: pd.DataFrame, database: Database, mlflow: Tracking, run_id: str
+    store_id: str, week: date, moves: pd.DataFrame, database: StoreDatabase, tracking: Mlflow, run_id: str
 ) -> Metadata:
     shares = read_shares(database, store_id, week)
     names = dict(zip(shares["segment_id"], shares["segment_name"], strict=True))
     pictures = {"segment_shares_over_weeks.png": shares_over_weeks(shares)}
     if len(moves):
         pictures["migrations.png"] = migration_heat_map(moves, names)
-    page = log_pictures(mlflow, store_id, f"drift {week}", pictures, {"dagster_run_id": run_id, "week": str(week)})
+    page = log_pictures(tracking, store_id, f"drift {week}", pictures, {"dagster_run_id": run_id, "week": str(week)})
     return facts(None, mlflow_run=page, **{name.removesuffix(".png"): png for name, png in pictures.items()})
 
 

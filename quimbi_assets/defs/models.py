@@ -18,11 +18,10 @@ from quimbi_assets.defs.model_facts import CHECKS, fit_events
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
-from quimbi_assets.resources.parquet_io import REFERENCE_KEY, ParquetTables
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.resources.workers import workers
@@ -61,22 +60,21 @@ class ModelOptions(dg.Config):
 def models(
     context: dg.AssetExecutionContext,
     config: ModelOptions,
-    tables: dg.ResourceParam[ParquetTables],
-    database: dg.ResourceParam[Database],
-    tracking: MlflowTracking,
-    progress: dg.ResourceParam[Progress],
+    tables: Tables,
+    database: StoreDatabase,
+    tracking: Mlflow,
+    progress: Listener,
 ) -> Iterator[StageEvent]:
     """Fit, log and register the selected axes' models of the partition's store; those that pass serve from now on."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("models", name) in context.selected_asset_keys]
     measured = {name: tables.required(axis_key("features", name), store_id) for name in selected}
     active = {name: table for name, table in measured.items() if table.facts.inactive_reason is None}
-    mlflow = tracking.tracking()
     options, chosen = FitOptions(**dict(config)), {}
     instants = {name: str(table.facts.at) for name, table in active.items()}
-    before = models_before(database, mlflow.registry, store_id, instants)
+    before = models_before(database, tracking.registry, store_id, instants)
     frames = sampled_features(active, dict.fromkeys(active, options))
-    with materialization(mlflow, store_id, context.run_id, dict(config)) as log:
+    with materialization(tracking, store_id, context.run_id, dict(config)) as log:
         progress.step("comparing customers with chance", 0.12)
         fitted, recorded = _fitted(store_id, active, frames, before, options, log, tables)
         for position, name in enumerate(selected):
@@ -96,7 +94,7 @@ def models(
             facts = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)
             held_reason = None if fit.decision.promoted else fit.decision.reason
             tables.write(key, store_id, pd.DataFrame({"held_reason": [held_reason]}), facts)
-            yield from fit_events(key, fit, run, mlflow.run_url(run.run_id), serving.model, noise, frames[name])
+            yield from fit_events(key, fit, run, tracking.run_url(run.run_id), serving.model, noise, frames[name])
     choose_versions(database, store_id, {name: model.choice() for name, model in chosen.items()})
     progress.step("models registered", 0.65)
 
@@ -108,7 +106,7 @@ def _fitted(
     before: dict[str, LoadedModel],
     options: FitOptions,
     log: MaterializationLog,
-    tables: ParquetTables,
+    tables: Tables,
 ) -> tuple[FittedStore, "dict[str, Future[LoadedModel]]"]:
     """Fit the active axes, each recorded as soon as it is there."""
     if not active:

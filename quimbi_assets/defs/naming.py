@@ -15,9 +15,8 @@ from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
 from quimbi_assets.naming.conversation import Conversation, Named
 from quimbi_assets.naming.plan import NamePlan, decide_names
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import Mlflow, StoreDatabase
 from quimbi_assets.resources.mlflow.reports import checks_table, log_naming
-from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.run_lock import one_of_places
 from quimbi_assets.resources.postgres.tables.naming import read_answers, write_answer
 
@@ -65,8 +64,8 @@ def name_store(
     plans: Mapping[str, NamePlan],
     options: NamingOptions,
     claude: Claude,
-    database: Database,
-    tracking: MlflowTracking,
+    database: StoreDatabase,
+    tracking: Mlflow,
     tell: Callable[[str], None],
 ) -> StoreNaming:
     """Settle the names of a store's axes; asks only about axes that want it and were not described so before."""
@@ -88,7 +87,7 @@ def name_store(
         if answer.usage.calls:
             write_answer(database, store_id, digests[name], name, model, answer, run_id)
     if any(answer.usage.calls for answer in answers.values()):
-        log_naming(tracking.tracking(), store_id, run_id, model, answers)
+        log_naming(tracking, store_id, run_id, model, answers)
     proposed: dict[str, Named] = {name: before[digest] for name, digest in digests.items() if digest in before}
     proposed |= {name: answer.passed for name, answer in answers.items()}
     names = {name: decide_names(plan, proposed.get(name, {})) for name, plan in plans.items()}

@@ -14,8 +14,7 @@ from quimbi_assets.defs.events import Metadata, StageEvent, facts
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, WEEKLY, store_week_key, weeks_by_store
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
-from quimbi_assets.resources.dagster_resources import Progress
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
 from quimbi_assets.resources.postgres.tables import drift, stores
 from quimbi_assets.resources.slack import Slack, escaped
 from quimbi_assets.weekly.notifications import choose_notifications, notification_text
@@ -35,10 +34,7 @@ NOBODY = "not sent: nobody is newly at risk"
 )
 @retried
 def notifications(
-    context: dg.AssetExecutionContext,
-    database: dg.ResourceParam[Database],
-    slack: Slack,
-    progress: dg.ResourceParam[Progress],
+    context: dg.AssetExecutionContext, database: StoreDatabase, slack: Slack, progress: Listener
 ) -> Iterator[StageEvent]:
     """Choose, record and send the partitions' notifications, oldest week first."""
     for store_id, weeks in weeks_by_store(context).items():
@@ -49,7 +45,7 @@ def notifications(
     yield dg.MaterializeResult(asset_key=NOTICES_KEY)
 
 
-def _week(store_id: str, week: date, database: Database, slack: Slack, now: pd.Timestamp) -> Metadata:
+def _week(store_id: str, week: date, database: StoreDatabase, slack: Slack, now: pd.Timestamp) -> Metadata:
     planned = next(one for one in stores.planned_stores(database) if one.store_id == store_id)
     alerts, flows = drift.read_alerts(database, store_id, week)
     before = drift.named_before(database, store_id, week)

@@ -35,10 +35,8 @@ from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetype
 from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, ProfileContext, profile_batches
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import scores_from_table
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
-from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.publications import (
     AxisState,
     Publication,
@@ -68,14 +66,10 @@ MOST_ROWS = 20_000
 )
 @retried
 def customer_profiles(
-    context: dg.AssetExecutionContext,
-    tables: dg.ResourceParam[ParquetTables],
-    database: dg.ResourceParam[Database],
-    tracking: MlflowTracking,
-    progress: dg.ResourceParam[Progress],
+    context: dg.AssetExecutionContext, tables: Tables, database: StoreDatabase, tracking: Mlflow, progress: Listener
 ) -> Iterator[StageEvent]:
     """Assemble the profiles of the partition's store and publish the run's result with them."""
-    store_id, registry = context.partition_key, tracking.tracking().registry
+    store_id, registry = context.partition_key, tracking.registry
     progress.step("assembling profiles", 0.8)
     latest, history = _latest(tables, store_id), tables.required_history(store_id)
     aligned = align(latest, context.run_id)
@@ -110,7 +104,7 @@ def customer_profiles(
     yield from batches.events(aligned, archetypes())
 
 
-def _latest(tables: ParquetTables, store_id: str) -> dict[str, dict[str, AxisTable]]:
+def _latest(tables: Tables, store_id: str) -> dict[str, dict[str, AxisTable]]:
     """Return the last tables that there are, by stage and axis."""
     return {
         stage: {name: table for name in AXES if (table := tables.table(axis_key(stage, name), store_id)) is not None}

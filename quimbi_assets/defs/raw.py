@@ -18,9 +18,8 @@ from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
 from quimbi_assets.ingest.policy import Report, dropped_line
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
-from quimbi_assets.resources.parquet_io import RAW, ParquetTables
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase, Tables, begin_imports
+from quimbi_assets.resources.parquet_io import RAW
 from quimbi_assets.resources.postgres.reading import canonical_rows
 from quimbi_assets.resources.workers import warm_up
 
@@ -49,16 +48,12 @@ def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
 )
 @retried
 def raw(
-    context: dg.AssetExecutionContext,
-    tables: dg.ResourceParam[ParquetTables],
-    database: dg.ResourceParam[Database],
-    tracking: MlflowTracking,
-    progress: dg.ResourceParam[Progress],
+    context: dg.AssetExecutionContext, tables: Tables, database: StoreDatabase, progress: Listener
 ) -> Iterator[StageEvent]:
     """Stream the partition's store into its canonical dataset; while the database answers, what comes later starts."""
     progress.step("reading orders", 0.02)
     store_id = context.partition_key
-    tracking.begin_imports()
+    begin_imports()
     with canonical_rows(database, store_id, warm_up) as rows:
         table_facts = TableFacts(run_id=context.run_id, store=rows.store, changed_at=rows.changed_at)
         checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
@@ -77,7 +72,7 @@ def raw(
 
 
 def _write(
-    tables: ParquetTables, store_id: str, name: str, batches: Iterator[pa.RecordBatch], table_facts: TableFacts
+    tables: Tables, store_id: str, name: str, batches: Iterator[pa.RecordBatch], table_facts: TableFacts
 ) -> SchemaCheck:
     """Write one canonical table as it streams by, looking at every batch."""
     check = SchemaCheck(canonical_schema(name))

@@ -17,7 +17,7 @@ from quimbi_assets.defs.events import facts
 from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
 from quimbi_assets.defs.partitions import FRESHNESS_CHECK, PROFILES_KEY, STORE_TAG, STORES, store_week_key
 from quimbi_assets.instants import closed_week
-from quimbi_assets.resources.dagster_resources import StoreDatabase
+from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, planned_stores
 from quimbi_assets.store import StorePlan
 
@@ -34,7 +34,6 @@ SOONER = {"dagster/priority": "1"}
 
 def due_runs(
     context: dg.ScheduleEvaluationContext,
-    store: StoreDatabase,
     what: str,
     is_wanted: Callable[[StorePlan, pd.Timestamp], bool],
     partition_of: Callable[[str, pd.Timestamp], str],
@@ -48,7 +47,7 @@ def due_runs(
     now = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC")
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
     launched = 0
-    for planned in planned_stores(store.database()):
+    for planned in planned_stores(open_database()):
         name, due = planned.store_id, planned.plan.last_due(now, planned.time_zone)
         # One that is not known was loaded this minute: the sensor adds it.
         if name not in known or now - due > LATEST or not is_wanted(planned.plan, due):
@@ -75,9 +74,9 @@ def is_settled(instance: dg.DagsterInstance, tag: str) -> bool:
     description="Fits each store's models anew and publishes its profiles when its plan says so: by default on the "
     "first Monday of a month at five in the morning, by the store's clock (`quimbi plan`).",
 )
-def refits(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def refits(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch the refits that are due."""
-    yield from due_runs(context, store, "refit", StorePlan.refits_at, lambda name, _: name, SOONER)
+    yield from due_runs(context, "refit", StorePlan.refits_at, lambda name, _: name, SOONER)
 
 
 @dg.schedule(
@@ -86,11 +85,10 @@ def refits(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Itera
     description="Records each store's week that ended, who moved and why, and tells the store who is newly at risk: by "
     "default on Mondays at five in the morning, by the store's clock (`quimbi plan`).",
 )
-def weeks(context: dg.ScheduleEvaluationContext, store: StoreDatabase) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def weeks(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch the snapshots that are due, of the week that ended by the store's clock."""
     yield from due_runs(
         context,
-        store,
         "week",
         lambda plan, _: plan.snapshot == "weekly",
         lambda name, due: store_week_key(name, closed_week(due).date()),
@@ -111,14 +109,14 @@ def last_publication(instance: dg.DagsterInstance, store_id: str) -> dg.EventLog
     name=FRESHNESS_CHECK.name,
     description="No store's newest order, and no store's last profiles, are older than its plan allows.",
 )
-def every_store_is_fresh(context: dg.AssetCheckExecutionContext, store: StoreDatabase) -> dg.AssetCheckResult:
+def every_store_is_fresh(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """Compare every store with its own limit; stale ones are named first.
 
     A freshness policy judges an asset as a whole, so one fresh store would hide a stale one.
     """
-    now, newest = pd.Timestamp.now("UTC"), newest_orders(store.database())
+    now, newest = pd.Timestamp.now("UTC"), newest_orders(open_database())
     rows = []
-    for planned in planned_stores(store.database()):
+    for planned in planned_stores(open_database()):
         limit = pd.Timedelta(days=planned.plan.stale_after_days)
         ordered, publication = newest.get(planned.store_id), last_publication(context.instance, planned.store_id)
         published = publication and pd.Timestamp(publication.timestamp, unit="s", tz="UTC")

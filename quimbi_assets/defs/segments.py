@@ -21,10 +21,8 @@ from quimbi_assets.naming.plan import CurrentNames, NamePlan, plan_names
 from quimbi_assets.naming.rows import segment_rows
 from quimbi_assets.pipeline import dominant_counts, sampled_features
 from quimbi_assets.resources.claude import Claude
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.registry import LoadedModel
-from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.naming import read_given_names
 
 CHECK = "names_unique_and_counts_whole"
@@ -49,11 +47,11 @@ CHECK = "names_unique_and_counts_whole"
 def segments(
     context: dg.AssetExecutionContext,
     config: NamingOptions,
-    tables: dg.ResourceParam[ParquetTables],
-    database: dg.ResourceParam[Database],
-    tracking: MlflowTracking,
+    tables: Tables,
+    database: StoreDatabase,
+    tracking: Mlflow,
     claude: Claude,
-    progress: dg.ResourceParam[Progress],
+    progress: Listener,
 ) -> Iterator[StageEvent]:
     """Name the selected axes' segments of the partition's store; they are published with its profiles."""
     store_id = context.partition_key
@@ -61,7 +59,7 @@ def segments(
     scored = {name: tables.required(axis_key("memberships", name), store_id) for name in selected}
     active = [name for name in selected if scored[name].facts.inactive_reason is None]
     versions = {name: str(scored[name].facts.model_version) for name in active}
-    serving = tracking.tracking().registry.load_versions(store_id, versions)
+    serving = tracking.registry.load_versions(store_id, versions)
     progress.step("naming segments", 0.75)
     plans = _plans(tables, store_id, serving, scored, read_given_names(database, store_id, active))
 
@@ -88,7 +86,7 @@ def segments(
 
 
 def _plans(
-    tables: ParquetTables,
+    tables: Tables,
     store_id: str,
     serving: Mapping[str, LoadedModel],
     scored: Mapping[str, AxisTable],

@@ -13,7 +13,7 @@ from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
 from quimbi_assets.defs.partitions import CHANGED_AT, STORE_TAG, STORES
 from quimbi_assets.defs.schedules import DUE_TAG, is_settled, last_publication
 from quimbi_assets.resources.dagster_instance import end_dead_runs
-from quimbi_assets.resources.dagster_resources import StoreDatabase
+from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
 from quimbi_assets.resources.slack import Slack, escaped
@@ -30,9 +30,9 @@ PAUSE_SECONDS = 60
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Adds a partition for every store that was loaded, and removes those of stores that are gone.",
 )
-def stores_known(context: dg.SensorEvaluationContext, store: StoreDatabase) -> dg.SensorResult | dg.SkipReason:
+def stores_known(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Bring partitions in line with the table of stores."""
-    loaded = {planned.store_id for planned in planned_stores(store.database())}
+    loaded = {planned.store_id for planned in planned_stores(open_database())}
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
     new, gone = sorted(loaded - known), sorted(known - loaded)
     if not new and not gone:
@@ -49,16 +49,14 @@ def stores_known(context: dg.SensorEvaluationContext, store: StoreDatabase) -> d
     description="When a load changed a store's rows: scores and publishes its customers anew with the models that "
     "serve, or fits models if it has none.",
 )
-def orders_arrived(
-    context: dg.SensorEvaluationContext, store: StoreDatabase
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def orders_arrived(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch runs for stores whose profiles were made without their last change; failed ones are made up for.
 
     Clocks would not tell: a load that is under way while a run reads may end before that run publishes.
     """
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
     launched = 0
-    for planned in planned_stores(store.database()):
+    for planned in planned_stores(open_database()):
         changed = planned.changed_at
         if changed is None or planned.store_id not in known:
             continue
@@ -67,7 +65,7 @@ def orders_arrived(
         if (published and _has_change(published, changed)) or is_settled(context.instance, tag):
             continue
         launched += 1
-        serving = read_promotions(store.database(), planned.store_id).serving()
+        serving = read_promotions(open_database(), planned.store_id).serving()
         job = RESCORE_JOB if serving else STORE_JOB
         yield dg.RunRequest(
             job_name=job.name, partition_key=planned.store_id, tags={DUE_TAG: tag, STORE_TAG: planned.store_id}

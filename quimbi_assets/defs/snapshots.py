@@ -22,9 +22,7 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
-from quimbi_assets.resources.dagster_resources import MlflowTracking, Progress
-from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_week, read_weeks
 from quimbi_assets.resources.publishing import models_of_week
 from quimbi_assets.weekly.rows import history_rows
@@ -64,10 +62,10 @@ class SnapshotOptions(dg.Config):
 def snapshots(
     context: dg.AssetExecutionContext,
     config: SnapshotOptions,
-    tables: dg.ResourceParam[ParquetTables],
-    database: dg.ResourceParam[Database],
-    tracking: MlflowTracking,
-    progress: dg.ResourceParam[Progress],
+    tables: Tables,
+    database: StoreDatabase,
+    tracking: Mlflow,
+    progress: Listener,
 ) -> Iterator[StageEvent]:
     """Make the snapshots of the partitions' weeks, oldest first."""
     n_rows, n_customers = 0, 0
@@ -76,9 +74,7 @@ def snapshots(
         for number, week in enumerate(weeks):
             progress.step(f"snapshot of {week}", 0.1 + 0.5 * number / len(weeks))
             then = until_week_end(week, history, config.min_population)
-            models = models_of_week(
-                database, tracking.tracking(), week, then, context.run_id, renew=config.renew_models
-            )
+            models = models_of_week(database, tracking, week, then, context.run_id, renew=config.renew_models)
             made = _Snapshot(week, then, models, tables)
             changed = publish_week(database, store_id, week, made.rows())
             context.add_asset_metadata(made.metadata(changed), SNAPSHOTS_KEY, store_week_key(store_id, week))
@@ -91,7 +87,7 @@ def snapshots(
 class _Snapshot:
     """A week's snapshot while it is made: rows for people, some customers at a time, and beside them its table."""
 
-    def __init__(self, week: date, history: History, models: WeekModels, tables: ParquetTables) -> None:
+    def __init__(self, week: date, history: History, models: WeekModels, tables: Tables) -> None:
         self._week, self._history, self._models, self._tables = week, history, models, tables
         self._facts: SnapshotFacts = snapshot_facts(week, history, models)
         self.n_rows, self._without_archetype = 0, 0
@@ -129,7 +125,7 @@ class _Snapshot:
         )
 
 
-def _thin(store_id: str, made: list[date], config: SnapshotOptions, tables: ParquetTables, database: Database) -> None:
+def _thin(store_id: str, made: list[date], config: SnapshotOptions, tables: Tables, database: StoreDatabase) -> None:
     """Drop the snapshots that are not kept any more; what was asked for just now stays until the next time."""
     dropped = weeks_to_drop(read_weeks(database, store_id), config.keep_weekly_weeks, config.keep_monthly_months)
     old = [week for week in dropped if week not in made]

@@ -1,4 +1,4 @@
-"""The graph's resources that are no more than handles: the database, MLflow, and who waits at a terminal.
+"""The graph's resources as assets take them: tables, the database, MLflow, and who waits at a terminal.
 
 Belongs here: what Dagster hands to assets. Does not: SQL (``postgres``), any MLflow call (``mlflow``), how a terminal
 shows progress (``commands.console``). Messages and names have modules of their own (``slack``, ``claude``).
@@ -7,12 +7,12 @@ shows progress (``commands.console``). Messages and names have modules of their 
 from functools import lru_cache
 from importlib import import_module
 from threading import Thread, main_thread
-from typing import Any
 
-from dagster import ConfigurableResource
+from dagster import ResourceParam
 
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database, open_database
 
 NEEDED_LATER = (
@@ -27,36 +27,20 @@ NEEDED_LATER = (
 """Modules that a run's later steps would import, 4 s in all; first what is needed first."""
 
 
-class StoreDatabase(ConfigurableResource[Any]):
-    """The server of ``DATABASE_URL``, or the embedded one under ``QUIMBI_HOME``."""
-
-    def database(self) -> Database:
-        """Return the database, started and migrated if need be."""
-        return open_database()
-
-
-class MlflowTracking(ConfigurableResource[Any]):
-    """Experiments, runs and registered models on the store's own database server.
-
-    Artifacts of new experiments rest in ``artifact_root``, a folder or URI, by default under ``QUIMBI_HOME``.
-    """
-
-    artifact_root: str | None = None
-
-    def begin_imports(self) -> None:
-        """Begin to import what later steps need (:data:`NEEDED_LATER`) on a thread of its own; returns at once."""
-        Thread(target=_import_all, name="imports").start()
-
-    def tracking(self) -> Tracking:
-        """Return the tracking client, one per process and database."""
-        root = self.artifact_root or str(directory(quimbi_home() / "mlartifacts"))
-        return _tracking(open_database().mlflow_url, root)
+def begin_imports() -> None:
+    """Begin to import what later steps need (:data:`NEEDED_LATER`) on a thread of its own; returns at once."""
+    Thread(target=_import_all, name="imports").start()
 
 
 def _import_all() -> None:
     for name in NEEDED_LATER:
         if main_thread().is_alive():  # else the process ends, and waits for this thread
             import_module(name)
+
+
+def open_tracking() -> Tracking:
+    """Return MLflow on the store's own server, one per process and database; artifacts rest under ``QUIMBI_HOME``."""
+    return _tracking(open_database().mlflow_url, str(directory(quimbi_home() / "mlartifacts")))
 
 
 @lru_cache(maxsize=4)
@@ -76,3 +60,9 @@ class Progress:
 
     def warn(self, message: str) -> None:
         """Hear what did not fail the run, and what to do about it, in one line."""
+
+
+Tables = ResourceParam[ParquetTables]
+StoreDatabase = ResourceParam[Database]
+Mlflow = ResourceParam[Tracking]
+Listener = ResourceParam[Progress]

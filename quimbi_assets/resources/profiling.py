@@ -18,7 +18,7 @@ from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import ChurnRisks, churn_risks
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
@@ -96,7 +96,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
         )
     store = measured.store or store  # what a load changed since is not in the published profiles
     reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
-    loaded = MlflowTracking().tracking().registry.load_versions(store_id, published.model_versions)
+    loaded = open_tracking().registry.load_versions(store_id, published.model_versions)
     churn = loaded.pop(CHURN, None) or no_churn_model(database, store_id, published.as_of)
     archetype_set = kept_archetypes(archetypes)
     assert archetype_set is not None  # published with the profiles

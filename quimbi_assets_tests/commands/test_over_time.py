@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.commands.over_time import print_drift
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 
 pytestmark = pytest.mark.xdist_group("graph")
 
@@ -53,7 +53,7 @@ def test_a_backtest_as_json_in_words_and_in_mlflow(quimbi, two_stores, monkeypat
     assert code == 0
     found = json.loads(out)
     assert set(found) == {"store_id", "cuts", "horizon_days", "mlflow_run_id", "mlflow_url", "axes"}
-    client = MlflowTracking().tracking().client
+    client = open_tracking().client
     run = client.get_run(found["mlflow_run_id"])
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "backtest"

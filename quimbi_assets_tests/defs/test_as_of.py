@@ -9,7 +9,7 @@ from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import segments_of
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.profiles.scores import scores_from_table
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
@@ -120,7 +120,7 @@ def test_rolled_back_by_hand_the_present_goes_on_from_there(stores):
     past = {axis: str(max(set(range(1, int(serving("whole")[axis]))) - {int(present_versions[axis])})) for axis in AXES}
     for axis in AXES:
         promote_version("whole", axis, past[axis])
-    registry = MlflowTracking().tracking().registry
+    registry = open_tracking().registry
     found = models_before(open_database(), registry, "whole", dict.fromkeys(AXES, PRESENT))
     assert {axis: model.version for axis, model in found.items()} == past
     for axis in AXES:

@@ -13,7 +13,6 @@ from quimbi_assets.defs.schedules import DUE_TAG, every_store_is_fresh, refits, 
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
-from quimbi_assets.resources.dagster_resources import StoreDatabase
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables import stores as plans
 from quimbi_assets.resources.postgres.tables.stores import Store
@@ -59,10 +58,7 @@ def record(instance, request, job_name, status=dg.DagsterRunStatus.SUCCESS):
 def tick(instance, repository, at, status=dg.DagsterRunStatus.SUCCESS):
     """Evaluate the schedule of refits, and record what it launches as runs that ended so."""
     with dg.build_schedule_context(
-        instance=instance,
-        repository_def=repository,
-        scheduled_execution_time=pd.Timestamp(at).to_pydatetime(),
-        resources={"store": StoreDatabase()},
+        instance=instance, repository_def=repository, scheduled_execution_time=pd.Timestamp(at).to_pydatetime()
     ) as context:
         requests = refits.evaluate_tick(context).run_requests
     own = [request for request in requests if request.partition_key in ZONES]
@@ -93,10 +89,7 @@ def test_the_week_that_ended_is_recorded_by_each_stores_clock(planned, instance,
     launched = {}
     for at in pd.date_range("2026-10-25T20:00Z", "2026-10-26T06:00Z", freq="h"):
         with dg.build_schedule_context(
-            instance=instance,
-            repository_def=repository,
-            scheduled_execution_time=at.to_pydatetime(),
-            resources={"store": StoreDatabase()},
+            instance=instance, repository_def=repository, scheduled_execution_time=at.to_pydatetime()
         ) as context:
             for request in weeks.evaluate_tick(context).run_requests:
                 record(instance, request, "week")
@@ -145,7 +138,7 @@ def test_by_default_once_a_month_and_never_if_so_planned(planned, instance, repo
 
 def test_partitions_follow_the_stores(planned, instance):
     def sense():
-        with dg.build_sensor_context(instance=instance, resources={"store": StoreDatabase()}) as context:
+        with dg.build_sensor_context(instance=instance) as context:
             return stores_known.evaluate_tick(context)
 
     instance.add_dynamic_partitions(NAME, ["plan-gone"])
@@ -164,8 +157,7 @@ def test_partitions_follow_the_stores(planned, instance):
 
 def test_orders_that_arrive_launch_a_run_once_unless_it_fails(planned, instance, repository, files, database):
     def sense(status="SUCCESS"):
-        resources = {"store": StoreDatabase()}
-        with dg.build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context:
+        with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
             requests = [r for r in orders_arrived.evaluate_tick(context).run_requests if r.partition_key in ZONES]
         for request in requests:
             assert request.run_key is None  # Dagster would launch nothing again for a key it knows
@@ -219,7 +211,7 @@ def test_one_fresh_store_does_not_hide_a_stale_one(planned, instance, monkeypatc
         instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition=name))
 
     def check():
-        return every_store_is_fresh(dg.build_asset_check_context(instance=instance), store=StoreDatabase())
+        return every_store_is_fresh(dg.build_asset_check_context(instance=instance))
 
     found = check()
     assert not found.passed

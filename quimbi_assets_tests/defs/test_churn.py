@@ -10,7 +10,7 @@ from quimbi_assets.commands.showing import churn_of
 from quimbi_assets.defs.partitions import CHURN_KEY
 from quimbi_assets.instants import Instant
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
@@ -82,7 +82,7 @@ def test_every_profile_has_a_risk_its_drivers_and_the_version(database, whole):
 
 def test_mlflow_and_the_ui_hold_the_test_and_its_picture(database, whole):
     row = figures(database, whole)
-    tracking = MlflowTracking().tracking()
+    tracking = open_tracking()
     logged = tracking.client.get_run(row["mlflow_run_id"])
     assert logged.data.metrics["model.auc"] == pytest.approx(row["auc_of_chosen"])
     assert {"silence.auc", "base_rate.brier", "model.lift_top_decile", "auc_difference.low"} <= set(logged.data.metrics)
@@ -124,4 +124,4 @@ def test_a_young_store_has_profiles_and_a_reason(database, folder):
 
 
 def test_no_model_of_a_later_time_serves_the_past(database, whole):
-    assert isinstance(churn_model(database, MlflowTracking().tracking().registry, whole, Instant("2023-06-01")), str)
+    assert isinstance(churn_model(database, open_tracking().registry, whole, Instant("2023-06-01")), str)

@@ -18,7 +18,7 @@ from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.resources import profiling
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes
@@ -223,7 +223,7 @@ def assert_shown_as_weak(store_id, name):
         assert metadata["status"].value == "weak"
         assert "variance ratio" in metadata["real_differences"].value
     fit = metadata["mlflow_run"].value.rsplit("/", 1)[-1]  # of this fit, whether or not it serves
-    run = MlflowTracking().tracking().client.get_run(fit)
+    run = open_tracking().client.get_run(fit)
     assert run.data.tags["status"] == "weak"
     assert run.data.tags["reason"] == axis["reason"]
     assert {"variance_ratio.acceleration", "reliability.acceleration"} <= set(run.data.metrics)

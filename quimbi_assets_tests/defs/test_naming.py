@@ -18,7 +18,7 @@ from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.run_lock import one_of_places
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes
@@ -106,7 +106,7 @@ def everything_written(database):
     """All that people see of the naming: tables, Dagster's events, MLflow's runs."""
     tables = [rows(database, f"SELECT * FROM quimbi.{t} WHERE store_id = %s", STORE) for t in ("segment_naming",)]
     tables.append(list(sources(database).values()))
-    client = MlflowTracking().tracking().client
+    client = open_tracking().client
     experiment = client.get_experiment_by_name(f"quimbi/{STORE}")
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'naming'")
     texts = [json.dumps(run.data.to_dictionary()) for run in runs]
@@ -144,7 +144,7 @@ def test_thirteen_axes_in_thirteen_calls_and_a_second_run_in_none(fresh, message
         fresh, "SELECT count(*), sum(calls), sum(input_tokens) FROM quimbi.segment_naming WHERE store_id = %s", STORE
     )
     assert kept == (13, 26, 26_000)
-    client = MlflowTracking().tracking().client
+    client = open_tracking().client
     experiment = client.get_experiment_by_name(f"quimbi/{STORE}")
     (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'naming'", max_results=1)
     assert run.data.metrics["calls"] == 26

@@ -11,7 +11,7 @@ from quimbi_assets.commands.showing import segments_of
 from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
@@ -100,7 +100,7 @@ def test_a_held_refit_leaves_the_champion_serving_and_says_why(store, monkeypatc
     assert not check.passed
     assert check.severity == dg.AssetCheckSeverity.WARN
     assert check.metadata["reason"].value == reason
-    client = MlflowTracking().tracking().client
+    client = open_tracking().client
     held = str(client.get_registered_model(f"{STORE}.{AXIS}").aliases["candidate"])
     assert held == str(int(version) + 1)
     found = client.get_model_version(f"{STORE}.{AXIS}", held)
@@ -125,7 +125,7 @@ def test_rolling_back_is_moving_an_alias_and_names_return(store):
     ids = {i for (i,) in rows(store, "SELECT segment_id FROM quimbi.segment_lineage WHERE store_id = %s", STORE)}
     promote_and_publish(STORE, AXIS, "1")
     assert serving() == "1"
-    first = MlflowTracking().tracking().client.get_model_version(f"{STORE}.{AXIS}", "1")
+    first = open_tracking().client.get_model_version(f"{STORE}.{AXIS}", "1")
     assert (axis_now()["mlflow_run_id"], axis_now()["k"]) == (first.run_id, before["k"])
     assert names(axis_now()) == names(before)
     profiled = rows(store, "SELECT model_versions FROM quimbi.customer_profiles WHERE store_id = %s", STORE)

@@ -17,7 +17,7 @@ from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, SNAPSHOTS_KEY, STORES, store_week_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.dagster_resources import MlflowTracking
+from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
@@ -141,7 +141,7 @@ def test_a_backfill_is_one_run_and_the_same_as_week_by_week_and_blind_to_what_ca
 
 def test_before_the_first_models_these_score_and_nothing_else_changes(store, database):
     """The first drift of a store that was just fitted: what customers did, and no segment that became another."""
-    registry = MlflowTracking().tracking().registry
+    registry = open_tracking().registry
     before, segments = read_promotions(database, STORE), table(database, "axis_models", STORE)
     serving = before.serving()
     first, second = PAST, PAST + timedelta(days=7)
