@@ -93,25 +93,30 @@ class _Asker:
     def __init__(self, client: Any, model: str, seconds: float) -> None:
         self.usage = Usage()
         self._client, self._model, self._seconds = client, model, seconds
-        self._stop_reason: str | None = None
 
     async def __call__(self, system: str, turns: list[Turn], answer: type[A]) -> A:
         """Ask; see ``naming.asking.Ask``."""
         import anthropic
 
+        shape = {"type": "json_schema", "schema": anthropic.transform_schema(answer)}
         self.usage += Usage(calls=1)
-        self._stop_reason = None
         try:
             # The SDK obeys any wait the service asks for, an hour even.
             async with asyncio.timeout(self._seconds):
-                message = await self._client.with_middleware(self._note).messages.parse(
+                message = await self._client.messages.create(
                     model=self._model,
                     max_tokens=MAX_TOKENS,
                     system=[{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}],
                     messages=turns,
-                    output_format=answer,
+                    output_config={"format": shape},
                 )
-                parsed = message.parsed_output
+            self.usage += _usage(message.usage)
+            if message.stop_reason == "refusal":
+                raise RefusedError("Claude declined to answer")
+            texts = [part.text for part in message.content if part.type == "text"]
+            return answer.model_validate_json(texts[0] if texts else "")
+        except RefusedError:
+            raise
         except anthropic.APIStatusError as error:
             code = error.status_code
             reason = "is overloaded or failing" if code >= 500 else "asks for patience" if code == 429 else "refuses"
@@ -121,31 +126,13 @@ class _Asker:
         except anthropic.APIConnectionError as error:
             raise UnavailableError("Claude cannot be reached", "check the network and ANTHROPIC_BASE_URL") from error
         except ValidationError as error:
-            raise self._unreadable() from error
+            raise MalformedError("the answer is not of the shape that was asked for") from error
         except Exception as error:  # an answer of no known shape must not end a run
             raise MalformedError(f"the answer cannot be read ({type(error).__name__})") from error
-        if self._stop_reason == "refusal" or not isinstance(parsed, answer):
-            raise self._unreadable()
-        return parsed
-
-    def _unreadable(self) -> MalformedError | RefusedError:
-        if self._stop_reason == "refusal":
-            return RefusedError("Claude declined to answer")
-        return MalformedError("the answer is not of the shape that was asked for")
-
-    async def _note(self, request: Any, call_next: Any) -> Any:
-        """Note why an answer ended and what it cost, also of one that then cannot be parsed (the SDK's middleware)."""
-        response = await call_next(request)
-        if response.status_code == 200:
-            try:
-                body = await response.json()
-                self._stop_reason = str(body["stop_reason"])
-                self.usage += _usage(body["usage"])
-            except (ValueError, TypeError, KeyError):
-                return response
-        return response
 
 
-def _usage(counts: Mapping[str, Any]) -> Usage:
+def _usage(counts: Any) -> Usage:
+    """Return what a message cost; what the service says in no number is not counted."""
     names = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    return Usage(0, *(max(0, int(counts.get(name) or 0)) for name in names))
+    tokens = (getattr(counts, name, None) for name in names)
+    return Usage(0, *(max(0, n) if isinstance(n, int) else 0 for n in tokens))
