@@ -27,7 +27,7 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
             raise BadInputError(f"port {port} is in use; choose another with {flag}")
     # Started in the background of a script, a process inherits "ignore" for Ctrl-C; a supervisor sends SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, signal.default_int_handler)
     err.print("starting the database, Dagster and MLflow ...")
     from quimbi_assets.resources.dagster_instance import dagster_home
     from quimbi_assets.resources.dagster_resources import open_tracking
@@ -72,10 +72,6 @@ def open_psql(command: str | None) -> int:
     with subprocess.Popen([*program, *options], env={**os.environ, **environment}) as psql:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends a query of psql's, not the session
         return psql.wait()
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _start(name: str, command: list[str], environment: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:

@@ -49,7 +49,7 @@ def backtest_report(
     """Backtest the partition's store."""
     store_id = context.partition_key
     report = backtest(
-        tables.required_history(store_id), progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done)
+        tables.history(store_id), progress=lambda message, done: progress.step(message, 0.05 + 0.9 * done)
     )
     progress.step("logging to MLflow", 0.97)
     run_id = log_backtest(tracking, store_id, report, {"dagster_run_id": context.run_id})

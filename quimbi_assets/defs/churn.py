@@ -65,7 +65,7 @@ def churn_model(
     progress.step("learning who stays away")
     store_id = context.partition_key
     as_of = None if config.as_of is None else to_instant(config.as_of, "as_of")
-    history = tables.required_history(store_id).until(as_of)
+    history = tables.history(store_id).until(as_of)
     end = history.end
     try:
         fit = train_churn(history, most_customers=config.most_customers, random_state=config.random_state)

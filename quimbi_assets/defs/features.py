@@ -67,7 +67,7 @@ def features(
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("features", name) in context.selected_asset_keys]
     as_of = None if config.as_of is None else to_instant(config.as_of, "as_of")
-    history = tables.required_history(store_id).until(as_of)
+    history = tables.history(store_id).until(as_of)
     require_population(history, config.min_population)
     progress.step(f"features of {len(selected)} axes", 0.1)
     reference = axes.fit_reference(history)

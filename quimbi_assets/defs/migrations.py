@@ -55,7 +55,7 @@ def migrations(
     """Compare the partitions' weeks with those before them, oldest first."""
     reasons: dict[str, str] = {}
     for store_id, weeks in weeks_by_store(context).items():
-        history = tables.required_history(store_id)
+        history = tables.history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"comparing {week} with the week before", 0.6 + 0.35 * number / len(weeks))
             newer = tables.table(SNAPSHOTS_KEY, store_id, week)

@@ -125,7 +125,7 @@ def _fitted(
             recorded[name] = recorders.submit(log.axis, name, fit, frames[name], str(at), measured_against)
 
         fitted = fit_store(
-            tables.required_history(store_id).until(at),
+            tables.history(store_id).until(at),
             frames,
             StoreReference.from_frame(reference),
             columns,

@@ -71,7 +71,7 @@ def customer_profiles(
     """Assemble the profiles of the partition's store and publish the run's result with them."""
     store_id, registry = context.partition_key, tracking.registry
     progress.step("assembling profiles", 0.8)
-    latest, history = _latest(tables, store_id), tables.required_history(store_id)
+    latest, history = _latest(tables, store_id), tables.history(store_id)
     aligned = align(latest, context.run_id)
     if aligned is None:
         publish_reasons(database, store_id, axis_states(latest, {}))

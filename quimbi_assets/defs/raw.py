@@ -60,7 +60,6 @@ def raw(
     if line := dropped_line(rows.report):
         progress.warn(line)
     history = tables.history(store_id)
-    assert history is not None
     figures: dict[str, dict[str, Any]] = {
         "raw_orders": {**_of_orders(history, rows.report), "not_recorded": _absent(history, "raw_orders")},
         "raw_items": {"products": history.n_products, "not_recorded": _absent(history, "raw_items")},

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 
 import dagster as dg
-import pandas as pd
 
 from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
 from quimbi_assets.defs.partitions import CHANGED_AT, STORE_TAG, STORES
@@ -61,8 +60,10 @@ def orders_arrived(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReques
         if changed is None or planned.store_id not in known:
             continue
         tag = f"orders {planned.store_id} {changed.isoformat()}"
-        published = last_publication(context.instance, planned.store_id)
-        if (published and _has_change(published, changed)) or is_settled(context.instance, tag):
+        last = last_publication(context.instance, planned.store_id)
+        profiles = last and last.asset_materialization
+        known_change = profiles and profiles.metadata.get(CHANGED_AT)
+        if (known_change and known_change.value == str(changed)) or is_settled(context.instance, tag):
             continue
         launched += 1
         serving = read_promotions(open_database(), planned.store_id).serving()
@@ -72,12 +73,6 @@ def orders_arrived(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReques
         )
     if not launched:
         yield dg.SkipReason("no store changed since its profiles were published")
-
-
-def _has_change(publication: dg.EventLogRecord, changed: pd.Timestamp) -> bool:
-    materialization = publication.asset_materialization
-    known = materialization and materialization.metadata.get(CHANGED_AT)
-    return known is not None and known.value == str(changed)
 
 
 @dg.run_failure_sensor(

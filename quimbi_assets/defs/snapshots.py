@@ -70,7 +70,7 @@ def snapshots(
     """Make the snapshots of the partitions' weeks, oldest first."""
     n_rows, n_customers = 0, 0
     for store_id, weeks in weeks_by_store(context).items():
-        history = tables.required_history(store_id)
+        history = tables.history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"snapshot of {week}", 0.1 + 0.5 * number / len(weeks))
             then = until_week_end(week, history, config.min_population)

@@ -76,21 +76,14 @@ class ParquetTables:
         """Remove the table of an asset for a store and week; no error if there is none."""
         self.place(key, store_id, week).unlink(missing_ok=True)
 
-    def history(self, store_id: str) -> History | None:
-        """Return a store's history as its raw assets left it; None before the first run."""
+    def history(self, store_id: str) -> History:
+        """Return a store's history as its raw assets left it; BadInputError before the first run."""
         tables = {name: self.table(key, store_id) for name, key in RAW.items()}
         orders = tables["raw_orders"]
         if orders is None or tables["raw_items"] is None:
-            return None
+            raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
         rows = {n: arrow_schema(n).empty_table() if t is None else t.place for n, t in tables.items()}
         return History(orders.facts.store or Store(store_id), rows)
-
-    def required_history(self, store_id: str) -> History:
-        """Return a store's history as its raw assets left it; BadInputError before the first run."""
-        history = self.history(store_id)
-        if history is None:
-            raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
-        return history
 
 
 def parquet_tables(base_url: str | None = None) -> ParquetTables:

@@ -92,7 +92,37 @@ def write_store(n_customers: int, out_dir: str | Path, **options: Unpack[StoreOp
     names are replaced, each only once all are complete; where an option is refused nothing is written. Returned are
     the rows of each table.
     """
-    return _write_blocks(_draw_blocks(n_customers, **options), Path(out_dir))
+    blocks, folder = _draw_blocks(n_customers, **options), Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    writers: dict[str, pq.ParquetWriter] = {}
+    n_rows: dict[str, int] = {}
+    waiting: list[Block] = []
+
+    def flush() -> None:
+        for name in waiting[0] if waiting else ():
+            table = pa.concat_tables([block[name] for block in waiting], promote_options="none")
+            if name not in writers:
+                path = folder / f"{name}.parquet.partial"
+                writers[name] = pq.ParquetWriter(path, table.schema, store_schema=False, compression="zstd")
+            writers[name].write_table(table, row_group_size=max(len(table), 1))
+            n_rows[name] = n_rows.get(name, 0) + len(table)
+        waiting.clear()
+
+    try:
+        for block in blocks:
+            waiting.append(block)
+            if len(waiting) == BLOCKS_PER_ROW_GROUP:
+                flush()
+        flush()
+        for writer in writers.values():
+            writer.close()
+        for name in writers:
+            os.replace(folder / f"{name}.parquet.partial", folder / f"{name}.parquet")
+    finally:
+        for name, writer in writers.items():
+            writer.close()
+            (folder / f"{name}.parquet.partial").unlink(missing_ok=True)
+    return n_rows
 
 
 def _draw_blocks(
@@ -179,37 +209,3 @@ def _frame(blocks: list[Block], name: str) -> pd.DataFrame:
     schema = pa.schema([(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in fields])
     frame: pd.DataFrame = pa.concat_tables([block[name].cast(schema) for block in blocks]).to_pandas()
     return frame
-
-
-def _write_blocks(blocks: Iterator[Block], out_dir: Path) -> dict[str, int]:
-    """Write blocks to ``*.parquet.partial`` and rename the files once all are complete; else remove them."""
-    out_dir.mkdir(parents=True, exist_ok=True)
-    writers: dict[str, pq.ParquetWriter] = {}
-    n_rows: dict[str, int] = {}
-    waiting: list[Block] = []
-
-    def flush() -> None:
-        for name in waiting[0] if waiting else ():
-            table = pa.concat_tables([block[name] for block in waiting], promote_options="none")
-            if name not in writers:
-                path = out_dir / f"{name}.parquet.partial"
-                writers[name] = pq.ParquetWriter(path, table.schema, store_schema=False, compression="zstd")
-            writers[name].write_table(table, row_group_size=max(len(table), 1))
-            n_rows[name] = n_rows.get(name, 0) + len(table)
-        waiting.clear()
-
-    try:
-        for block in blocks:
-            waiting.append(block)
-            if len(waiting) == BLOCKS_PER_ROW_GROUP:
-                flush()
-        flush()
-        for writer in writers.values():
-            writer.close()
-        for name in writers:
-            os.replace(out_dir / f"{name}.parquet.partial", out_dir / f"{name}.parquet")
-    finally:
-        for name, writer in writers.items():
-            writer.close()
-            (out_dir / f"{name}.parquet.partial").unlink(missing_ok=True)
-    return n_rows
