@@ -17,7 +17,7 @@ from quimbi_assets.history import History
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 from quimbi_assets.profiles.rendering import profile_record
-from quimbi_assets.profiles.risk import ChurnRisks, churn_risks
+from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
@@ -44,32 +44,19 @@ class StoreProfiler:
     churn: LoadedModel | str
     archetype_names: dict[str, str]
 
-    def history(
-        self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
-    ) -> History:
-        """Return what some customers had done by the last run, from all of their rows (``canonical_tables``)."""
-        return History.from_frames(orders, items, tickets, self.store).until(self.observation_end)
-
-    def features(self, history: History) -> Features:
-        """Measure what the models need of some customers."""
-        return Features(measure(history, self.models, recorded=self.recorded, reference=self.reference))
-
     def profile(
         self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
     ) -> pd.DataFrame:
-        """Profile customers from all their rows, as ``history`` takes them; as in ``customer_profiles``, with names."""
-        history = self.history(orders, items, tickets)
-        features = self.features(history)
+        """Profile customers from all their rows (``canonical_tables``), as in ``customer_profiles``, with names."""
+        history = History.from_frames(orders, items, tickets, self.store).until(self.observation_end)
+        features = Features(measure(history, self.models, recorded=self.recorded, reference=self.reference))
         customers = next(iter(features.values())).index
-        rows = profile_customers(features, self.models, self.context, self.risks(history, customers))
+        model, version = (self.churn, None) if isinstance(self.churn, str) else (self.churn.model, self.churn.version)
+        risks = churn_risks(model, history, customers, version=version, currency=self.context.currency)
+        rows = profile_customers(features, self.models, self.context, risks)
         names = self.context.segment_names, self.archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *names) for row in rows.to_dict("records")]
         return rows.assign(**{column: [one[column] for one in records] for column in ("segments", "archetype")})
-
-    def risks(self, history: History, customers: pd.Index) -> ChurnRisks:
-        """Return the churn risks of customers, as a run would give them; the history holds all their orders."""
-        model, version = (self.churn, None) if isinstance(self.churn, str) else (self.churn.model, self.churn.version)
-        return churn_risks(model, history, customers, version=version, currency=self.context.currency)
 
 
 def open_profiler(store_id: str) -> StoreProfiler:

@@ -103,8 +103,8 @@ def test_from_python_one_customer_has_the_risk_of_the_batch(database, whole):
     profiler, history = open_profiler(whole), parquet_tables().history(whole)
     for customer in found.index[::150]:
         own = history.of(pd.Index([customer])).frames()
-        alone = profiler.risks(profiler.history(own.orders), pd.Index([customer]))
-        assert alone.risk[0] == found.loc[customer, "churn_risk_score"]
+        (alone,) = profiler.profile(own.orders, own.items, own.tickets)["churn_risk_score"]
+        assert alone == found.loc[customer, "churn_risk_score"]
 
 
 def test_a_young_store_has_profiles_and_a_reason(database, folder):
