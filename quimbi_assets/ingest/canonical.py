@@ -18,21 +18,14 @@ from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import Signs, rounded_ids, text_signs
 from quimbi_assets.instants import naive_utc, zone
 
-_TYPES: Mapping[tables.Kind, str] = {
-    "text": "string",
-    "labels": "string",
-    "money": "float64",
-    "number": "float64",
-    "rating": "float64",
-    "whole": "int64",
-    "date": "timestamp(6)",
-}
+_TYPES: Mapping[tables.Kind, str] = {"text": "string", "labels": "string", "whole": "int64", "date": "timestamp(6)"}
+"""The others are floating-point numbers."""
 
 
 def _typed(spec: tables.TableSpec, names: str) -> dict[str, str]:
     """Return columns with the types that their table declares; a line's customer is its order's."""
     kinds = {column.name: column.kind for column in (*tables.ORDERS.declared, *spec.declared)}
-    return {name: _TYPES[kinds[name.removesuffix("_local")]] for name in names.split()}
+    return {name: _TYPES.get(kinds[name.removesuffix("_local")], "float64") for name in names.split()}
 
 
 ORDERS = _typed(

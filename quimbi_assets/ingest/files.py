@@ -126,26 +126,12 @@ def _parquet_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Ta
 
     def chunks(wanted: Sequence[str] | None) -> Iterator[Chunk]:
         try:
-            for table in _of_size(file.iter_batches(CHUNK_ROWS, columns=None if wanted is None else list(wanted))):
-                yield Chunk(_as_frame(table))
+            for batch in file.iter_batches(CHUNK_ROWS, columns=None if wanted is None else list(wanted)):
+                yield Chunk(_as_frame(pa.Table.from_batches([batch])))
         except (pa.ArrowException, OSError) as error:
             raise broken(error) from error
 
     return Table(columns, chunks), file.metadata.num_rows > CHUNK_ROWS
-
-
-def _of_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Put together batches that small row groups cut short."""
-    waiting: list[pa.RecordBatch] = []
-    n_rows = 0
-    for batch in batches:
-        if waiting and n_rows + len(batch) > CHUNK_ROWS:
-            yield pa.Table.from_batches(waiting)
-            waiting, n_rows = [], 0
-        waiting.append(batch)
-        n_rows += len(batch)
-    if waiting:
-        yield pa.Table.from_batches(waiting)
 
 
 def _as_frame(table: pa.Table) -> pd.DataFrame:

@@ -80,11 +80,6 @@ class Preparation:
         return [name for name in self.survey.spec.columns if name != "line_no" and name not in self._recorded]
 
     @property
-    def recorded_columns(self) -> list[str]:
-        """Canonical columns to write."""
-        return [name for name in self.survey.spec.columns if name not in self.absent_columns]
-
-    @property
     def notes(self) -> list[str]:
         """What else a person should know."""
         is_repeated_by_lines = self.survey.spec is tables.ORDERS and self.survey.is_export

@@ -19,15 +19,8 @@ BROKEN_LINE = "the line does not have as many cells as the header"
 
 _UTC = pd.DatetimeTZDtype("us", "UTC")  # pandera compares types exactly: plain "datetime64[ns, UTC]" would fail
 _TEXT = pd.StringDtype(na_value=np.nan)
-_TYPES: dict[Kind, object] = {
-    "text": _TEXT,
-    "labels": _TEXT,
-    "money": float,
-    "number": float,
-    "rating": float,
-    "whole": "int64",
-    "date": _UTC,
-}
+_TYPES: dict[Kind, object] = {"text": _TEXT, "labels": _TEXT, "whole": "int64", "date": _UTC}
+"""The others are floating-point numbers."""
 
 
 def stored_schema(spec: TableSpec, largest: float) -> pandera.DataFrameSchema:
@@ -39,7 +32,7 @@ def stored_schema(spec: TableSpec, largest: float) -> pandera.DataFrameSchema:
     return pandera.DataFrameSchema(
         {
             column.name: pandera.Column(
-                _TYPES[column.kind],
+                _TYPES.get(column.kind, float),
                 [
                     getattr(pandera.Check, limit.check)(*limit.arguments, error=f"{column.name} {limit.message}")
                     for limit in (money if column.kind == "money" else column.limits)

@@ -22,7 +22,6 @@ def prepare_table(spec, rows, time_zone, now, currency=None, known_orders=(), wh
         contested=prepared.contested,
         ignored_columns=found.ignored,
         absent_columns=preparation.absent_columns,
-        recorded_columns=preparation.recorded_columns,
         notes=preparation.notes,
         n_read=preparation.n_read,
     )

@@ -13,6 +13,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,9 +93,12 @@ class ModelRegistry:
         ``example`` is input that it takes, of no customer; ``facts`` are further tags of the version. ``fate`` is
         :data:`PASSED` or :data:`HELD`, and why: it waits as candidate unless that is :data:`FOR_PAST`.
         """
+        from mlflow.exceptions import MlflowException
+
         name, tags = registered_name(store_id, axis_name), {STORE_TAG: store_id, AXIS_TAG: axis_name}
         place, model_id = self._save(run, tags, model, example)
-        self._ensure_registered(name, tags)
+        with suppress(MlflowException):  # there is one already
+            self.client.create_registered_model(name, tags=tags)
         every = {**tags, AS_OF_TAG: as_of, PROMOTION_TAG: ": ".join(fate), **facts}
         made = self.client.create_model_version(name, place, run_id=run.run_id, tags=every, model_id=model_id)
         link = json.dumps([{"name": name, "version": made.version}])
@@ -120,15 +124,6 @@ class ModelRegistry:
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         return str(logged.artifact_location), str(logged.model_id)
-
-    def _ensure_registered(self, name: str, tags: dict[str, str]) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.create_registered_model(name, tags=tags)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
 
     def load_versions(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
         """Load these versions of a store's models, by axis; BadInputError if there is no such version.

@@ -123,8 +123,8 @@ class Transfer:
             self._cursor.execute(f"ANALYZE quimbi.{self._spec.name}")
             return self.preparation.n_accepted, 0, 0
         self._cursor.execute(f"ANALYZE {self.staged}")
-        recorded = self.preparation.recorded_columns
-        spec = self._spec
+        spec, absent = self._spec, self.preparation.absent_columns
+        recorded = [name for name in spec.columns if name not in absent]
         inserted, updated = bulk.merge(self._cursor, spec.name, spec.key, recorded, self._store_id, self.staged)
         if spec is not ORDER_ITEMS:
             return inserted, updated, 0
