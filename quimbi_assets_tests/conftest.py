@@ -22,10 +22,10 @@ from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.server.embedded import stop_server
 from quimbi_assets.resources.spark import has_java
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.messages_api import MessagesApi
+from quimbi_assets_tests.resources.postgres.stopping import stop_server
 
 LONGEST_FIRST = (
     "graph",

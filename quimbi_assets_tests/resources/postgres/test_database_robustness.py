@@ -14,8 +14,9 @@ import pytest
 
 from quimbi_assets.errors import DatabaseUnavailableError
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.server.embedded import start_server, stop_server
+from quimbi_assets.resources.postgres.server.embedded import start_server
 from quimbi_assets.resources.postgres.server.files import postmaster_pid, recorded_socket_dir
+from quimbi_assets_tests.resources.postgres.stopping import stop_server
 
 pytestmark = pytest.mark.xdist_group("robustness")
 

@@ -69,17 +69,6 @@ def start_server(home: Path) -> str:
     return url
 
 
-def stop_server(home: Path) -> None:
-    """Stop `home`'s server whoever uses it, wait until it has ended, and drop this process's claim."""
-    if not home.exists():
-        return
-    with _exclusive(home):
-        _, users = _claims.pop((os.getpid(), home), ("", None))
-        if users is not None:
-            users.close()
-        _stop(home)
-
-
 def _leave(pid: int, home: Path) -> None:
     """Drop this process's claim at exit, and stop the server if nobody else holds one."""
     if os.getpid() != pid or (pid, home) not in _claims or not home.exists():
