@@ -27,13 +27,13 @@ def one(database, store_id, customer_id="c0001"):
 
 
 def test_memberships_and_dominant_segments_by_name(database):
-    publish(database, "named")
-    row = one(database, "named")
+    publish(database, "by_name")
+    row = one(database, "by_name")
     assert row["segment_memberships"] == {"a": {"few": 0.75, "many": 0.25}, "b": {"few": 0.75, "many": 0.25}}
     assert row["dominant_segments"] == {"a": "few", "b": "few"}
     assert row["membership_strength"] == {"a": "strong", "b": "strong"}
     assert (row["archetype_id"], row["archetype_name"]) == ("x", "all customers")
-    assert (row["store_id"], row["customer_id"], row["lifetime_value"]) == ("named", "c0001", 0.0)
+    assert (row["store_id"], row["customer_id"], row["lifetime_value"]) == ("by_name", "c0001", 0.0)
     assert pd.isna(row["churn_risk_score"])
     assert row["as_of"] == pd.Timestamp("2024-06-01 12:00", tz="UTC")
 
