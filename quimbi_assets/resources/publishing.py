@@ -35,14 +35,6 @@ def publish(database: Database, registry: ModelRegistry, publication: Publicatio
     follow(database, registry, publication.store_id)
 
 
-def keep_model_of_past(
-    database: Database, registry: ModelRegistry, store_id: str, axis: str, model: LoadedModel
-) -> None:
-    """Note a model that scores snapshots of its time only, and let MLflow follow; ``axis`` may be the churn risk."""
-    keep_for_past(database, store_id, {axis: model.choice()})
-    follow(database, registry, store_id)
-
-
 def follow(database: Database, registry: ModelRegistry, store_id: str) -> None:
     """Bring MLflow's tags and aliases in line with what is published of a store; to do so again changes nothing."""
     echoed = registry.follow(store_id, read_promotions(database, store_id))
@@ -145,5 +137,6 @@ def _churn_model(database: Database, tracking: Tracking, history: History, run_i
         return None
     tags, picture = {"dagster_run_id": run_id}, draw_calibration(fit.evaluation)
     fitted = log_churn(tracking, store_id, fit, at, tags, picture, for_past=True)
-    keep_model_of_past(database, tracking.registry, store_id, CHURN, fitted)
+    keep_for_past(database, store_id, {CHURN: fitted.choice()})
+    follow(database, tracking.registry, store_id)
     return fitted
