@@ -11,7 +11,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -87,13 +87,14 @@ def _innermost(trace: str) -> str:
     return (causes[-1].removeprefix("Caused by: ") if causes else (messages or lines or [trace])[0]).strip()
 
 
-class SparkEngine:
-    """Spark as ``engines.Engine``; use as a context manager.
+class SparkEngine(ExitStack):
+    """Spark as ``engines.Engine``; use as a context manager, which lets go of what was kept.
 
     On the running session a new one of the same application is opened, so that names of views and settings are private.
     """
 
     def __init__(self, session: "SparkSession") -> None:
+        super().__init__()
         # Not a literal: reading it loads Ibis's Spark backend, whose options the compiler needs.
         self.dialect: str = ibis.pyspark.name
         self._session = session.newSession()
@@ -103,17 +104,6 @@ class SparkEngine:
         if str(context.master).startswith("local") and not context.getConf().contains(SHUFFLE_PARTITIONS):
             # Spark's 200 are for a cluster; on one machine each is a task of a few rows.
             self._session.conf.set(SHUFFLE_PARTITIONS, str(2 * context.defaultParallelism))
-        self._kept: list[DataFrame] = []
-
-    def __enter__(self) -> "SparkEngine":
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let go of what was kept."""
-        for frame in self._kept:
-            _end(frame.unpersist)
-        self._kept.clear()
 
     @_in_one_line
     def view(self, name: str, source: "pa.Table | UPath", where: str = "") -> None:
@@ -131,7 +121,7 @@ class SparkEngine:
     def materialise(self, name: str, sql: str) -> None:
         """Keep the result of ``sql`` on the executors as table ``name``, computed when first read."""
         frame = self._session.sql(sql).cache()
-        self._kept.append(frame)
+        self.callback(_end, frame.unpersist)
         frame.createOrReplaceTempView(name)
 
     @_in_one_line
