@@ -94,10 +94,11 @@ class MessagesApi:
             self.most_at_once = max(self.most_at_once, self._now)
             number = len(self.requests)
         try:
-            self.send(handler, self.play(self, request, number))
+            reply = self.play(self, request, number)
         finally:
             with self._lock:
-                self._now -= 1
+                self._now -= 1  # before the answer goes out: who has it may ask again at once
+        self.send(handler, reply)
 
     def send(self, handler, reply):
         if reply.failing == "hang":
