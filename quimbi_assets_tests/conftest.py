@@ -123,9 +123,9 @@ def spark_session(can_spark):
         # The tests end before a better compiler pays.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.ui.showConsoleProgress": "false",
-        # Several files a table, however few its rows.
+        # Several files a table, however few its rows; to plan anew between stages takes longer than these stages.
         "spark.sql.shuffle.partitions": "2",
-        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+        "spark.sql.adaptive.enabled": "false",
         # Not UTC on purpose: the engine must not read clock times in the session's zone.
         "spark.sql.session.timeZone": "America/New_York",
     }
