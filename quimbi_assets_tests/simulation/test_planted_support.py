@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from quimbi_assets.analysis import open_store
 from quimbi_assets.axes import AXES, Features, fit_reference, measure
 from quimbi_assets.clustering.abstention import measure_differences
 from quimbi_assets.clustering.axis_fit import FitOptions, axis_model
@@ -56,3 +57,22 @@ def test_whoever_never_wrote_is_a_segment_of_their_own(measured):
     never = features["n_tickets"] == 0
     assert model.structural_[0] == "no_ticket_customers"
     assert ((model.predict(features) == 0) == never).all()
+
+
+@pytest.mark.parametrize("keys", [["email"], ["customer_id", "email"], ["requester_id"]])
+def test_tickets_by_a_helpdesks_keys_are_the_same_tickets(measured, keys):
+    """By addresses alone, its own ids beside them, or these alone; they are numbers that others have in the shop."""
+    customers = pd.DataFrame({"customer_id": measured[0].index})
+    customers = customers.assign(
+        requester_id=customers["customer_id"].to_numpy()[::-1], email=customers["customer_id"] + "@example.com"
+    )
+    drawn = simulate_store(3_000, seed=0)
+    own = customers.set_index("customer_id").loc[drawn.support_tickets["customer_id"]].reset_index(drop=True)
+    own = own.assign(customer_id=own["requester_id"], email=own["email"].str.upper())
+    tickets = drawn.support_tickets.drop(columns="customer_id").join(own[keys])
+    sent = {"orders": drawn.orders, "items": drawn.order_items, "currency": "USD"}
+    known, wanted = (
+        open_store(**sent, tickets=tickets, customers=customers),
+        open_store(**sent, tickets=drawn.support_tickets),
+    )
+    assert known.history.tables["raw_tickets"].equals(wanted.history.tables["raw_tickets"])
