@@ -18,7 +18,7 @@ from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
 from quimbi_assets.ingest.policy import Report, dropped_line
-from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase, Tables, begin_imports
+from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase, Tables, imports_beside
 from quimbi_assets.resources.parquet_io import RAW
 from quimbi_assets.resources.postgres.reading import canonical_rows
 from quimbi_assets.resources.workers import warm_up
@@ -53,8 +53,7 @@ def raw(
     """Stream the partition's store into its canonical dataset; while the database answers, what comes later starts."""
     progress.step("reading orders", 0.02)
     store_id = context.partition_key
-    begin_imports()
-    with canonical_rows(database, store_id, warm_up) as rows:
+    with imports_beside(), canonical_rows(database, store_id, warm_up) as rows:
         table_facts = TableFacts(run_id=context.run_id, store=rows.store, changed_at=rows.changed_at)
         checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
     if line := dropped_line(rows.report):

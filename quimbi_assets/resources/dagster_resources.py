@@ -4,6 +4,8 @@ Belongs here: what Dagster hands to assets. Does not: SQL (``postgres``), any ML
 shows progress (``commands.console``). Messages and names have modules of their own (``slack``, ``claude``).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from threading import Thread, main_thread
@@ -27,9 +29,16 @@ NEEDED_LATER = (
 """Modules that a run's later steps would import, 4 s in all; first what is needed first."""
 
 
-def begin_imports() -> None:
-    """Begin to import what later steps need (:data:`NEEDED_LATER`) on a thread of its own; returns at once."""
-    Thread(target=_import_all, name="imports").start()
+@contextmanager
+def imports_beside() -> Iterator[None]:
+    """Import what later steps need (:data:`NEEDED_LATER`) on a thread of its own while the block runs.
+
+    Its end waits for them: what two threads import that imports each other, one of them finds half made.
+    """
+    importing = Thread(target=_import_all, name="imports")
+    importing.start()
+    yield
+    importing.join()
 
 
 def _import_all() -> None:
