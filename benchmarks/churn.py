@@ -43,7 +43,7 @@ def load(name, data, n_customers):
         return None
     place = {"simulated": f"simulated:{n_customers}", "completejourney": name}.get(name, folder)
     time_zone = "America/New_York" if name in {"simulated", "completejourney"} else "UTC"
-    return History.from_frames(load_rows(str(place))[0].orders, store=Store(name, time_zone))
+    return History.from_frames(load_rows(str(place))[0][0], store=Store(name, time_zone))
 
 
 def compare(store):

@@ -126,12 +126,26 @@ def _parquet_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Ta
 
     def chunks(wanted: Sequence[str] | None) -> Iterator[Chunk]:
         try:
-            for batch in file.iter_batches(CHUNK_ROWS, columns=None if wanted is None else list(wanted)):
-                yield Chunk(_as_frame(pa.Table.from_batches([batch])))
+            for table in _of_size(file.iter_batches(CHUNK_ROWS, columns=None if wanted is None else list(wanted))):
+                yield Chunk(_as_frame(table))
         except (pa.ArrowException, OSError) as error:
             raise broken(error) from error
 
     return Table(columns, chunks), file.metadata.num_rows > CHUNK_ROWS
+
+
+def _of_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Put together batches that small row groups cut short, as Arrow does only where no column is categorical."""
+    waiting: list[pa.RecordBatch] = []
+    n_rows = 0
+    for batch in batches:
+        if waiting and n_rows + len(batch) > CHUNK_ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting, n_rows = [], 0
+        waiting.append(batch)
+        n_rows += len(batch)
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def _as_frame(table: pa.Table) -> pd.DataFrame:
@@ -159,13 +173,16 @@ def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table,
 
 
 def _refuse_open_quote(plain: Path, path: str | Path, delimiter: str) -> None:
-    """BadInputError if a quote is not closed: Arrow takes all that follows for one cell and says nothing."""
+    """BadInputError if the last quote is not closed: Arrow takes all that follows for one cell and says nothing."""
+    csv.field_size_limit(CHUNK_BYTES)
     with plain.open(encoding="utf-8-sig", newline="") as file:
         rows, begins = csv.reader(file, delimiter=delimiter, strict=True), 1
         try:
             for _ in rows:
                 begins = rows.line_num + 1
-        except csv.Error:
+        except csv.Error as error:
+            if "unexpected end" not in str(error) and "field larger" not in str(error):
+                return  # quotes within a cell, which Arrow takes as they are
             raise BadInputError(
                 f"cannot read {path}: a quote in line {begins:,} is not closed, so that all lines after it would be "
                 "one cell; close it, or write it twice within a quoted cell"

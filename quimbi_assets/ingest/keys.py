@@ -130,8 +130,10 @@ def find_customers(
         if way[1] == "email" or 2 * (owners == evidence).sum() >= n_both:
             n_met[way] = owners.count()
     order, matched = list(kinds), nobody
+    met = [way for way, n in n_met.items() if n]
+    met.sort(key=lambda way: (way[1] == "listed", -n_met[way], order.index(way[0])))
     trusted = sorted(
-        (way for way, n in n_met.items() if n), key=lambda way: (way[1] == "listed", -n_met[way], order.index(way[0]))
+        met, key=lambda way: kinds[way[0]] == HELPDESK and way[1] == "direct" and (way[0], "listed") in met
     )
     if is_list:
         orders_key = sorted(

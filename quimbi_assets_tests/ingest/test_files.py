@@ -61,8 +61,8 @@ def test_parquet_keeps_types(tmp_path):
 
 def test_line_breaks_within_quotes(tmp_path):
     path = tmp_path / "orders.csv"
-    path.write_text('id,note\n1,"two\nlines"\n2,5" pipe\n')
-    assert read_table(path)["note"].tolist() == ["two\nlines", '5" pipe']
+    path.write_text(f'id,note\n1,"two\nlines"\n2,5" pipe\n3,"web" shop\n4,{"x" * 200_000}\n')
+    assert read_table(path)["note"].str[:10].tolist() == ["two\nlines", '5" pipe', "web shop", "x" * 10]
 
 
 def test_broken_lines_are_kept_aside(tmp_path):
@@ -150,7 +150,7 @@ def test_chunks_are_the_file(tmp_path, monkeypatch, kind):
     frame = pd.DataFrame({"id": [str(i) for i in range(1000)], "name": "x", "n": "1"})
     path = tmp_path / "orders"
     if kind == "parquet":
-        frame.to_parquet(path, row_group_size=7)
+        frame.astype({"name": "category"}).to_parquet(path, row_group_size=7)  # Arrow puts these not together
     else:
         text = io.BytesIO()
         frame.to_csv(text, index=False)
@@ -159,7 +159,7 @@ def test_chunks_are_the_file(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(files, "CHUNK_BYTES", 800)
     with open_table(path) as table:
         chunks, again = [[c.frame for c in table.chunks(wanted)] for wanted in (None, ["n", "id"])]
-        pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), frame)
+        pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True).astype({"name": "str"}), frame)
         pd.testing.assert_frame_equal(pd.concat(again, ignore_index=True)[["id", "n"]], frame[["id", "n"]])
         assert {len(chunk) for chunk in chunks[:-1]} <= set(range(50, 121))
-        assert len(chunks) >= 10
+        assert 10 <= len(chunks) <= 20

@@ -13,7 +13,6 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,8 +96,11 @@ class ModelRegistry:
 
         name, tags = registered_name(store_id, axis_name), {STORE_TAG: store_id, AXIS_TAG: axis_name}
         place, model_id = self._save(run, tags, model, example)
-        with suppress(MlflowException):  # there is one already
+        try:
             self.client.create_registered_model(name, tags=tags)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
         every = {**tags, AS_OF_TAG: as_of, PROMOTION_TAG: ": ".join(fate), **facts}
         made = self.client.create_model_version(name, place, run_id=run.run_id, tags=every, model_id=model_id)
         link = json.dumps([{"name": name, "version": made.version}])

@@ -256,7 +256,8 @@ class _Load:
         if not self._cursor.fetchone()[0]:
             return []
         keys, match = self._keys[SUPPORT_TICKETS.name], self._match(file, "tickets is of")
-        matching.learn(self._cursor, self._store.store_id, keys, match, HELPDESK)
+        if not match.is_guess:
+            matching.learn(self._cursor, self._store.store_id, keys, match, HELPDESK)
         staged = str(self._transfers[SUPPORT_TICKETS.name].staged)
         matching.name_writers(self._cursor, self._store.store_id, staged, keys, match)
         n_tickets, n_known, n_customers, n_strangers, n_shared = matching.count_writers(self._cursor, staged, keys)
@@ -264,6 +265,11 @@ class _Load:
         if n_shared:
             rule = "another key decided, else whose order is the latest, in a list of customers the first by id"
             notes.append(f"{n_shared:,} tickets met more than one customer by a key that these share: {rule}")
+        if match.is_guess and len(keys.sources) > 1:
+            notes.append(
+                f"nothing confirms that {match.source} is the shop's own: if it holds a helpdesk's ids, load a list of "
+                "customers, then these again (--customers F)"
+            )
         if n_ambiguous := matching.count_ambiguous(self._cursor, match):
             notes.append(
                 f"{n_ambiguous:,} of them by an id that is a helpdesk's for another customer: if {match.source} holds "
@@ -288,7 +294,8 @@ class _Load:
             raise BadInputError(
                 f"{file.path}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "
                 f"{', '.join(sources)}), so nothing was loaded; load them together with a list of customers that holds "
-                f"the orders' customer_id beside one of these keys: {self._command_with_customers()}"
+                "the orders' customer_id beside one of these keys, a helpdesk's ids as helpdesk_id: "
+                + self._command_with_customers()
             )
         return match
 

@@ -64,6 +64,11 @@ class Match:
     trusted: list[tuple[int, str]]
     """(position of the source, way) by which rows are met, best first."""
 
+    @property
+    def is_guess(self) -> bool:
+        """Whether ids alone say whose the rows are: no address and no list confirms that they are the shop's."""
+        return {way for _, way in self.trusted} == {"direct"}
+
 
 _WAYS = """
     CREATE TEMP TABLE ways ON COMMIT DROP AS
@@ -98,8 +103,8 @@ _TRUSTED_WAYS = """
 """Ways by which rows meet customers, best first.
 
 Ids of two systems may agree by chance, addresses do not: ids are trusted only if, where a row's address says who it is,
-they mostly say the same; a column that is called the helpdesk's also, where its ids are known as such. A helpdesk's
-ids, known by other rows' addresses, come last, so that the same file says the same again.
+they mostly say the same; a column that is called the helpdesk's also, where its ids are known as such, and only of ids
+that are not. A helpdesk's ids, known by other rows' addresses, come last, so that the same file says the same again.
 """
 
 
@@ -115,6 +120,8 @@ def match_rows(cursor: Any, store_id: str, keys: RowKeys, is_list: bool = False)
     of_helpdesk = [source for source, kind in enumerate(keys.sources.values()) if kind == HELPDESK]
     cursor.execute(_TRUSTED_WAYS, {"helpdesk": HELPDESK, "of_helpdesk": of_helpdesk})
     trusted = cursor.fetchall()
+    listed = [source for source, way in trusted if way == HELPDESK and source in of_helpdesk]
+    trusted.sort(key=lambda met: met[1] == "direct" and met[0] in listed)
     if is_list:
         orders_key = sorted((source for source, way in trusted if way == "direct"), key=of_helpdesk.__contains__)[:1]
         trusted = [(source, way) for source, way in trusted if way != "direct" or source in orders_key]

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psycopg2
 import pytest
 import skops.io
+from mlflow.exceptions import MlflowException
 
 from quimbi_assets.clustering.promotion import Comparison, decide
 from quimbi_assets.errors import BadInputError
@@ -11,6 +13,7 @@ from quimbi_assets.resources.mlflow import records
 from quimbi_assets.resources.mlflow.model_files import read
 from quimbi_assets.resources.mlflow.registry import FOR_PAST, PASSED, registered_name
 from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.resources.postgres.database import is_transient
 from quimbi_assets.resources.postgres.tables.promotions import Promotion, Promotions
 from quimbi_assets_tests.resources.toy_axis import AS_OF, toy_features, toy_fit, toy_model
 
@@ -76,6 +79,16 @@ def test_a_version_is_a_candidate_until_it_is_published(tracking, model, feature
     assert aliases(tracking, "waiting_shop") == serving
     tracking.registry.follow("waiting_shop", published(first, held, first, by_hand=True))
     assert aliases(tracking, "waiting_shop") == serving  # rolled back: the one held waits again
+
+
+def test_a_connection_that_breaks_at_the_name_is_tried_again(tracking, model, features, monkeypatch):
+    def broken(*_, **__):
+        raise MlflowException("db gone") from psycopg2.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(tracking.client, "create_registered_model", broken)
+    with pytest.raises(MlflowException, match="db gone") as raised:
+        fitted(tracking, "broken", model, features)
+    assert is_transient(raised.value)
 
 
 def test_aliases_moved_in_mlflow_s_pages_are_put_back(tracking, model, features):

@@ -151,6 +151,23 @@ def test_a_list_says_whose_ids_of_a_helpdesk_are_that_orders_have_too(database, 
     report = load(tickets=tickets_of(customer_id=["1", "2"]).assign(id=["a", "b"]))  # called the shop's own
     assert "2 of them by an id that is a helpdesk's for another customer: if customer_id" in "\n".join(report.lines())
     assert whose(database, load.store)["a"] == "1"
+    mostly_alike = pd.DataFrame({"customer_id": SHOP[:20], "helpdesk_id": [*SHOP[:18], "19", "18"]})
+    load(customers=mostly_alike)
+    load(tickets=tickets_of(helpdesk_id=SHOP[:20]))
+    assert [whose(database, load.store)[str(i)] for i in (3, 18, 19)] == ["3", "19", "18"]
+
+
+def test_ids_that_nothing_confirms_teach_nothing_and_a_list_sets_them_right(database, load):
+    """A helpdesk's ids that are others' in the shop, the addresses beside them known to nobody yet."""
+    tickets = tickets_of(customer_id=[str(19 - i) for i in range(20)], email=EMAILS[:20])
+    first = "\n".join(load(orders=orders_of(SHOP), tickets=tickets).lines())
+    assert "nothing confirms that customer_id is the shop's own" in first
+    customers = pd.DataFrame({"customer_id": SHOP[:20], "email": EMAILS[:20]})
+    assert "20 of 20 customers have orders (by customer_id)" in "\n".join(load(customers=customers).lines())
+    again = "\n".join(load(tickets=tickets).lines())
+    assert "20 of 20 tickets belong to 20 known customers (by email)" in again
+    assert "nothing confirms" not in again
+    assert whose(database, load.store) == {str(i): str(i) for i in range(20)}
 
 
 def test_who_wrote_first_and_ordered_later(database, load):
