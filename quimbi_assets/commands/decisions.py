@@ -5,6 +5,7 @@ what follows from it. Does not: what follows from a plan (``StorePlan``), the au
 (``clustering.promotion``), names by rule or by Claude (``naming``).
 """
 
+import re
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -115,8 +116,8 @@ def refuse_unfinished(store_id: str, axis_name: str) -> None:
                 is_left |= version != published.model_versions.get(name, version)
     if is_left:
         raise BadInputError(
-            f"a run of store {store_id} did not end, and what it left would be published too; end it first: "
-            f"quimbi run --store-id {store_id}"
+            f"the last run of store {store_id} did not end or was refused, and what it left would be published too; "
+            f"first: quimbi run --store-id {store_id}"
         )
 
 
@@ -130,10 +131,12 @@ def find_segment(store_id: str, axis_name: str, segment: str, name: str) -> tupl
     checked_axes(axis_name)
     if bad_form(name):
         raise BadInputError(f"--to {name!r} cannot be a name: {FORM_RULE}, such as lapsed_regulars")
+    if re.fullmatch(rf"{axis_name}_\d+", name):
+        raise BadInputError(f"--to {name} cannot be a name: ids of segments look so")
     _, segments = read_segments(database, store_id)
     of_axis = segments[segments["axis_name"] == axis_name]
     names = dict(zip(of_axis["segment_id"].astype(str), of_axis["segment_name"].astype(str), strict=True))
-    ids = [segment_id for segment_id, present in names.items() if segment in (segment_id, present)]
+    ids = [segment] if segment in names else [one for one, present in names.items() if segment == present]
     if not ids:
         known = ", ".join(f"{segment_id} ({present})" for segment_id, present in names.items())
         known = known or "none: the axis is inactive"

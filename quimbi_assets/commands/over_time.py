@@ -60,11 +60,11 @@ def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
     return drift | {"currency": currency}
 
 
-def first_comparison(store_id: str) -> str:
+def first_comparison(store_id: str, week: date | None = None) -> str:
     """Return the commands, as one line for the shell, that make the snapshots missing for a first comparison.
 
-    Snapshots go oldest first, to the last week that is over as of the store's last run; one made before the week it is
-    to be compared with is made again.
+    Snapshots go oldest first, to the last week that is over as of the store's last run; one made before `week`, with
+    which it is to be compared, is made again.
     """
     with open_database().snapshot() as now:
         published, weeks = read_publication(now, store_id), read_weeks(now, store_id)
@@ -72,8 +72,10 @@ def first_comparison(store_id: str) -> str:
     if published is None:
         return f"quimbi run --store-id {store_id}"
     newest, a_week = last_week(published.as_of, time_zone), timedelta(days=7)
-    missing = [newest] if len(weeks) > 1 else [newest - a_week, newest]
-    if weeks and weeks[-1] < newest:
+    missing = [newest - a_week, newest]
+    if week is not None and (later := [one for one in weeks if one > week]):
+        missing = later[:1]
+    elif weeks and weeks[-1] < newest:
         missing = [weeks[-1] + a_week]
     return " && ".join(f"quimbi snapshot --store-id {store_id} --week {week}" for week in missing)
 
@@ -83,7 +85,7 @@ def print_drift(drift: dict[str, Any]) -> None:
     out.print(f"[bold]store {drift['store_id']}[/bold], week {drift['week']}: {drift['customers']:,} customers")
     if drift["compared_with"] is None:
         out.print("the first snapshot: there is nothing to compare it with yet")
-        out.print(f"next: {first_comparison(drift['store_id'])}", markup=False)
+        out.print(f"next: {first_comparison(drift['store_id'], date.fromisoformat(drift['week']))}", markup=False)
         return
     at_risk = [alert for alert in drift["alerts"] if alert["alert"] == "newly_at_risk"]
     lapsed = {"silent": f" (only time passed; {len(at_risk):,} of them lapsed this week)"}

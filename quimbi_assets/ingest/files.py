@@ -247,7 +247,7 @@ def _csv_chunks(
                 taken, broken[:] = broken[:], []
                 has_rows = True
                 yield Chunk(batch.to_pandas(), taken)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, OSError) as error:
         if "Empty CSV" not in str(error) and "Could not skip initial" not in str(error):
             raise BadInputError(f"cannot read {path} as CSV: {str(error).splitlines()[0]}") from error
     if broken or not has_rows:

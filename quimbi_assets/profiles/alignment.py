@@ -21,7 +21,7 @@ from quimbi_assets.sampling import sample_places
 
 STAGES = ("features", "memberships", "segments")
 """What an axis needs of this instant and these customers to be profiled."""
-TOGETHER = "nothing new is published; compute all axes together: quimbi run --store-id <store>, without --axes"
+TOGETHER = "nothing new is published; compute all axes together: quimbi run without --axes"
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ took 18 s by processes and 25 s by threads, one of 800 took 20 and 28 s, one of 
 """
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver
+from threading import Thread
 
 from threadpoolctl import threadpool_limits
 
@@ -67,6 +69,15 @@ def _by_processes(n_customers: int) -> bool:
 
 
 def _begin() -> None:
-    """Prepare a process: one thread of numpy; the keyboard's interrupt is for the process that waits."""
+    """Prepare a process: one thread of numpy; it ends with the process that waits, which alone hears the keyboard."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
+    Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that waits for it is gone, killed too: else it waits for ever to be read."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

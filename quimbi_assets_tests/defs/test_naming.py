@@ -253,6 +253,7 @@ def test_a_rename_reaches_profiles_and_archetypes(fresh):
         ("shoe_size", "x", "abc", "unknown axis shoe_size"),
         ("purchase_value", "nobody", "abc", "there are: purchase_value_1"),
         ("purchase_value", "purchase_value_1", "Bad Name", "lower-case letters"),
+        ("purchase_value", "purchase_value_1", "purchase_value_2", "ids of segments look so"),
         ("purchase_value", "purchase_value_1", "x' or '1'='1", "lower-case letters"),
     ],
 )

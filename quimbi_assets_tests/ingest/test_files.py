@@ -102,6 +102,13 @@ def test_unusable_file_is_one_clear_line(tmp_path, content, message):
     assert "\n" not in str(raised.value)
 
 
+def test_a_name_that_promises_gzip_is_bad_input(tmp_path):
+    path = tmp_path / "orders.csv.gz"
+    path.write_text("id,total\n1,2\n")
+    with pytest.raises(BadInputError, match=r"orders.csv.gz as CSV"):
+        read_table(path)
+
+
 def test_directory_is_bad_input(tmp_path):
     with pytest.raises(BadInputError, match="cannot read"):
         read_table(tmp_path)

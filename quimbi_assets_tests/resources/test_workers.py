@@ -2,8 +2,12 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -84,3 +88,28 @@ def test_a_killed_process_is_told_with_what_to_do():
 def test_the_keyboard_interrupts_only_who_waits():
     with workers(WORTH_PROCESSES) as pool:
         assert pool.submit(signal.getsignal, signal.SIGINT).result() == signal.SIG_IGN
+
+
+ASLEEP = """
+import os, time
+from quimbi_assets.resources import workers as module
+module.cores = lambda: 2
+if __name__ == "__main__":
+    with module.workers(module.WORTH_PROCESSES) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        pool.submit(time.sleep, 600).result()
+"""
+
+
+def test_processes_end_with_a_run_that_is_killed(tmp_path):
+    script = tmp_path / "asleep.py"
+    script.write_text(ASLEEP)
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as waiting:
+        worker = int(waiting.stdout.readline())
+        os.kill(worker, 0)
+        waiting.kill()
+    until = time.monotonic() + 20
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)

@@ -294,7 +294,7 @@ class _Load:
             raise BadInputError(
                 f"{file.path}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "
                 f"{', '.join(sources)}), so nothing was loaded; load them together with a list of customers that holds "
-                "the orders' customer_id beside one of these keys, a helpdesk's ids as helpdesk_id: "
+                "the orders' customer_id (a helpdesk's ids as helpdesk_id) beside one of these keys: "
                 + self._command_with_customers()
             )
         return match
