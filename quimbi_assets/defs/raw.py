@@ -53,17 +53,18 @@ def raw(
     """Stream the partition's store into its canonical dataset; while the database answers, what comes later starts."""
     progress.step("reading orders", 0.02)
     store_id = context.partition_key
-    with imports_beside(), canonical_rows(database, store_id, warm_up) as rows:
-        table_facts = TableFacts(run_id=context.run_id, store=rows.store, changed_at=rows.changed_at)
-        checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
-    if line := dropped_line(rows.report):
-        progress.warn(line)
-    history = tables.history(store_id)
-    figures: dict[str, dict[str, Any]] = {
-        "raw_orders": {**_of_orders(history, rows.report), "not_recorded": _absent(history, "raw_orders")},
-        "raw_items": {"products": history.n_products, "not_recorded": _absent(history, "raw_items")},
-        "raw_tickets": {"wrote_but_never_ordered": history.n_writers_without_order},
-    }
+    with imports_beside():
+        with canonical_rows(database, store_id, warm_up) as rows:
+            table_facts = TableFacts(run_id=context.run_id, store=rows.store, changed_at=rows.changed_at)
+            checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
+        if line := dropped_line(rows.report):
+            progress.warn(line)
+        history = tables.history(store_id)
+        figures: dict[str, dict[str, Any]] = {
+            "raw_orders": {**_of_orders(history, rows.report), "not_recorded": _absent(history, "raw_orders")},
+            "raw_items": {"products": history.n_products, "not_recorded": _absent(history, "raw_items")},
+            "raw_tickets": {"wrote_but_never_ordered": history.n_writers_without_order},
+        }
     for name, key in RAW.items():
         yield dg.MaterializeResult(asset_key=key, metadata=facts(checks[name].n_rows, **figures[name]))
         yield checks[name].result(key, CHECK)
