@@ -148,9 +148,9 @@ def find_customers(
 def read_list(
     keys: pd.DataFrame, kinds: Mapping[str, str], customers: pd.Series, addresses: pd.Series
 ) -> tuple[pd.Series, pd.Series] | None:
-    """Return whose each address and each other id of a list of customers is, by the key; None if it meets nobody.
+    """Return whose each address and other id of a list of customers is: (n,) customers by the key; None if nobody's.
 
-    The arguments are as of `find_customers`.
+    The arguments are as of `find_customers`. A key of several rows is the first one's.
     """
     owners, trusted = find_customers(keys, kinds, customers, addresses, is_list=True)
     if not trusted:
