@@ -19,13 +19,8 @@ _DRAWING = Lock()
 
 def draw(model: AxisModel) -> dict[str, bytes]:
     """Draw the pictures of a fit, PNG by file name; one fit at a time in a process, as matplotlib wants it."""
-    shares = list(100 * model.shares_)
     with _DRAWING:
-        return {
-            "silhouette_by_k.png": silhouette_by_k(model),
-            "centres.png": centre_heat_map(model),
-            "segment_shares.png": segment_shares(_segment_labels(model), shares, f"{model.axis}: segments"),
-        }
+        return {"silhouette_by_k.png": silhouette_by_k(model), "centres.png": centre_heat_map(model)}
 
 
 def silhouette_by_k(model: AxisModel) -> bytes:
@@ -83,10 +78,10 @@ def centre_heat_map(model: AxisModel) -> bytes:
     return to_png(figure)
 
 
-def segment_shares(names: Sequence[str], percentages: Sequence[float], title: str = "Segments") -> bytes:
+def segment_shares(names: Sequence[str], percentages: Sequence[float]) -> bytes:
     """Draw the size of each segment (0-100, of all customers) as a bar; PNG, 770 pixels wide."""
     k, height = len(names), 1.0 + 0.42 * max(len(names), 1)
-    figure = canvas(7.0, height, title, "Share of customers whose dominant segment it is")
+    figure = canvas(7.0, height, "Segments", "Share of customers whose dominant segment it is")
     axes = figure.add_axes((0.36, 0.12 / height, 0.54, 0.42 * max(k, 1) / height))
     axes.barh(range(k), percentages, 0.66, color=[COLOURS[i % len(COLOURS)] for i in range(k)])
     for i, share in enumerate(percentages):

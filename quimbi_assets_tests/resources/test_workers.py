@@ -56,7 +56,7 @@ def test_a_fit_does_not_depend_on_who_does_it():
     assert isinstance(by_thread, AxisFit)
     np.testing.assert_array_equal(by_thread.model.cluster_centers_, by_process.model.cluster_centers_)
     assert by_thread.model.segment_ids_ == by_process.model.segment_ids_
-    assert set(by_process.pictures) == {"silhouette_by_k.png", "centres.png", "segment_shares.png"}
+    assert set(by_process.pictures) == {"silhouette_by_k.png", "centres.png"}
     assert by_process.decision.promoted
 
 

@@ -42,10 +42,15 @@ def lock(cursor: Any, name: str) -> None:
 def copy_frame(cursor: Any, target: str, frame: pd.DataFrame | pa.Table) -> None:
     """Append `frame` to the table `target`, whose columns have the frame's names."""
     names = frame.column_names if isinstance(frame, pa.Table) else frame.columns
-    columns = ", ".join(f'"{name}"' for name in names)
     for start in range(0, len(frame), CHUNK):
         part = frame.slice(start, CHUNK) if isinstance(frame, pa.Table) else frame.iloc[start : start + CHUNK]
-        cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv)", as_csv(part), size=1 << 20)
+        copy_csv(cursor, target, names, as_csv(part))
+
+
+def copy_csv(cursor: Any, target: str, names: Iterable[str], text: io.BytesIO) -> None:
+    """Append rows that are CSV already (``as_csv``), of columns with these names."""
+    columns = ", ".join(f'"{name}"' for name in names)
+    cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv)", text, size=1 << 20)
 
 
 def as_csv(frame: pd.DataFrame | pa.Table) -> io.BytesIO:

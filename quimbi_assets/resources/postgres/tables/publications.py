@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -21,7 +20,7 @@ from psycopg2.extras import execute_values
 from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import Instant, to_instant
-from quimbi_assets.resources.postgres.copy import behind, copy_frame, lock, upsert
+from quimbi_assets.resources.postgres.copy import as_csv, behind, copy_csv, lock, upsert
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.promotions import mark_published
 
@@ -268,6 +267,7 @@ def _refuse_mixture(cursor: Any, store_id: str, versions: Mapping[str, str]) -> 
 
 
 def _replace_profiles(cursor: Any, store_id: str, profiles: Iterable[pa.Table]) -> None:
-    """Replace all profiles of the store; a batch is written while the next one is made."""
+    """Replace all profiles of the store; the server takes a batch while the next one is made and written as CSV."""
     cursor.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
-    behind(partial(copy_frame, cursor, "quimbi.customer_profiles"), profiles)
+    texts = ((batch.column_names, as_csv(batch)) for batch in profiles)
+    behind(lambda batch: copy_csv(cursor, "quimbi.customer_profiles", *batch), texts)
