@@ -163,30 +163,35 @@ def _as_frame(table: pa.Table) -> pd.DataFrame:
 def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table, bool]:
     plain, n_quotes = _as_utf8(plain, path, opened)
     with plain.open("rb") as file:
-        header = file.readline().decode("utf-8-sig").rstrip("\r\n")
+        header = file.readline().decode("utf-8-sig").partition("\r")[0].rstrip("\n")
     delimiter = max(",;\t", key=header.count)
     names = _unique([name.strip() for name in next(csv.reader([header], delimiter=delimiter))])
-    if n_quotes % 2:
-        _refuse_open_quote(plain, path, delimiter)
+    if n_quotes:
+        _refuse_open_quotes(plain, path, delimiter)
     parsing = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=n_quotes > 0)
     return Table(names, partial(_csv_chunks, plain, path, names, parsing)), plain.stat().st_size > CHUNK_BYTES
 
 
-def _refuse_open_quote(plain: Path, path: str | Path, delimiter: str) -> None:
-    """BadInputError if the last quote is not closed: Arrow takes all that follows for one cell and says nothing."""
+def _refuse_open_quotes(plain: Path, path: str | Path, delimiter: str) -> None:
+    """BadInputError if a quote is not closed where its cell ends: Arrow takes all until the next one for one cell.
+
+    Quotes within the line of their cell are let be, which Arrow takes as they are.
+    """
     csv.field_size_limit(CHUNK_BYTES)
     with plain.open(encoding="utf-8-sig", newline="") as file:
-        rows, begins = csv.reader(file, delimiter=delimiter, strict=True), 1
-        try:
-            for _ in rows:
-                begins = rows.line_num + 1
-        except csv.Error as error:
-            if "unexpected end" not in str(error) and "field larger" not in str(error):
-                return  # quotes within a cell, which Arrow takes as they are
-            raise BadInputError(
-                f"cannot read {path}: a quote in line {begins:,} is not closed, so that all lines after it would be "
-                "one cell; close it, or write it twice within a quoted cell"
-            ) from None
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        while True:
+            begins = rows.line_num + 1
+            try:
+                if next(rows, None) is None:
+                    return
+            except csv.Error as error:
+                if rows.line_num == begins and "unexpected end" not in str(error):
+                    continue
+                raise BadInputError(
+                    f"cannot read {path}: a quote in line {begins:,} is not closed, so that lines after it would be "
+                    "one cell; close it, or write it twice within a quoted cell"
+                ) from None
 
 
 def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, int]:
@@ -199,27 +204,30 @@ def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, in
     for encoding in ["utf-16"] if utf16 else ["utf-8", "cp1252", "latin-1"]:
         target = None if encoding == "utf-8" else _temporary(opened)
         try:
-            has_text, n_quotes = _transcoded(plain, encoding, target)
+            has_text, n_quotes, has_nul = _transcoded(plain, encoding, target)
         except UnicodeDecodeError:
             continue
         break
+    if has_nul:
+        raise BadInputError(f"cannot read {path}: it holds a NUL byte, which no text has; export it again")
     if not has_text:
         raise BadInputError(f"{path} is empty: export it again with a header and at least one row")
     return (plain if target is None else Path(target.name)), n_quotes
 
 
-def _transcoded(plain: Path, encoding: str, target: IO[bytes] | None) -> tuple[bool, int]:
-    """Read a file in an encoding, into another if given; tell whether there is text in it, and how many quotes."""
-    has_text, n_quotes = False, 0
+def _transcoded(plain: Path, encoding: str, target: IO[bytes] | None) -> tuple[bool, int, bool]:
+    """Read a file in an encoding, into UTF-8 if given; tell if it has text, how many quotes, and if a NUL byte."""
+    has_text, n_quotes, has_nul = False, 0, False
     with plain.open(encoding=encoding, errors="replace" if encoding == "utf-16" else "strict", newline="") as file:
         while text := file.read(_BLOCK):
             has_text = has_text or not text.isspace()
             n_quotes += text.count('"')
+            has_nul = has_nul or "\0" in text
             if target is not None:
                 target.write(text.encode())
     if target is not None:
         target.flush()
-    return has_text, n_quotes
+    return has_text, n_quotes, has_nul
 
 
 def _csv_chunks(

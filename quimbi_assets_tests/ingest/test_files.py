@@ -65,6 +65,12 @@ def test_line_breaks_within_quotes(tmp_path):
     assert read_table(path)["note"].str[:10].tolist() == ["two\nlines", '5" pipe', "web shop", "x" * 10]
 
 
+def test_lines_that_end_as_on_old_macs(tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_bytes(b'id,note\r1,a\r2,"b"\r')
+    assert read_table(path).to_dict("list") == {"id": ["1", "2"], "note": ["a", "b"]}
+
+
 def test_broken_lines_are_kept_aside(tmp_path):
     path = tmp_path / "orders.csv"
     path.write_text("id,name\n1,a\n2,b,too many\n3,c\n")
@@ -89,6 +95,8 @@ def test_repeated_and_nameless_columns_stay_apart(tmp_path):
         (b"PAR1 but not really", "as Parquet"),
         (b"\x1f\x8bbroken", "gzip"),
         (b'id,note\n1,"a ""b"""\n2,"open\n3,c\n', "a quote in line 3 is not closed"),
+        (b'id,note\n1,"5" pipe"\n2,"open\n3,"c\n4,d\n', "a quote in line 3 is not closed"),
+        (b"id,note\n1,a\n" * 1_000 + b"2,b\0\n", "it holds a NUL byte"),
         (b"\x89PNG\r\n\x00\x00\x00", "neither CSV nor Parquet"),
     ],
 )
