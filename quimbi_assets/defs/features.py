@@ -16,10 +16,11 @@ from quimbi_assets import axes
 from quimbi_assets.axes import AXES, Axis, Measurement
 from quimbi_assets.axis_table import TableFacts, table_writer
 from quimbi_assets.defs.events import Metadata, SchemaCheck, StageEvent, facts, inactive
-from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, axis_key, axis_spec
+from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, PROFILES_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
+from quimbi_assets.profiles.alignment import refuse_apart
 from quimbi_assets.resources.dagster_resources import Listener, Tables
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 from quimbi_assets.resources.spark import open_engine
@@ -72,6 +73,9 @@ def features(
     progress.step(f"features of {len(selected)} axes", 0.1)
     reference = axes.fit_reference(history)
     measurement = axes.measure(history, selected, reference=reference)
+    if PROFILES_KEY in (context.run.asset_selection or ()):
+        left = {name: tables.table(axis_key("features", name), store_id) for name in AXES if name not in selected}
+        refuse_apart({n: t for n, t in left.items() if t is not None}, measurement.history.end, history.n_customers)
     at, recorded, run_id = measurement.history.end, measurement.recorded, context.run_id
     changed_at = tables.required(ORDERS_KEY, store_id).facts.changed_at
     measured = TableFacts(at, recorded=recorded, run_id=run_id, store=history.store, changed_at=changed_at)

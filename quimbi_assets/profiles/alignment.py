@@ -105,6 +105,22 @@ def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> Aligned
     )
 
 
+def refuse_apart(before: Mapping[str, AxisTable], at: Instant, n_customers: int) -> None:
+    """Say at once what `align` would after hours: BadInputError if tables computed before fit none made now.
+
+    ``before`` are features of axes that are not computed anew.
+    """
+    for name, table in before.items():
+        if table.facts.inactive_reason is not None:
+            continue
+        if table.facts.at != at:
+            raise BadInputError(f"{name} was computed as of {table.facts.at}, this run is as of {at}; {TOGETHER}")
+        if table.n_rows != n_customers:
+            raise BadInputError(
+                f"{name} was computed for {table.n_rows:,} customers, this run has {n_customers:,}; {TOGETHER}"
+            )
+
+
 def _same_customers(one: AxisTable, other: AxisTable) -> bool:
     """Whether two tables hold the same customers: those of one run do, of others it is looked up."""
     if one.facts.run_id == other.facts.run_id:

@@ -170,13 +170,13 @@ def test_nobody_is_profiled_with_features_of_a_run_that_did_not_end(two_stores, 
 
 def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(database, two_stores):
     customers = ["c0000001", "c0000002"]
+    with pytest.raises(BadInputError, match=r"was computed as of .*, this run is as of .*; nothing new is published"):
+        run_store("south", RunOptions(axes=["purchase_frequency"], as_of="2024-12-31"), Steps(None, "south"))
     segment = segments_of("south")["axes"][0]["segments"][0]["segment_id"]
-    rename_segment("south", next(iter(AXES)), segment, "our_old_friends")
+    rename_segment("south", next(iter(AXES)), segment, "our_old_friends")  # the refused run left nothing behind
     before, profiles = segments_of("south"), profiles_of(database, "south", customers)
     assert before["axes"][0]["segments"][0]["segment_name"] == "our_old_friends"
     archetypes = read_archetypes(database, "south")
-    with pytest.raises(BadInputError, match=r"was computed as of .*; nothing new is published"):
-        run_store("south", RunOptions(axes=["purchase_frequency"], as_of="2024-12-31"), Steps(None, "south"))
     assert profiles_of(database, "south", customers) == profiles
     run_store("south", RunOptions(as_of="2024-12-31"), Steps(None, "south"))
     try:

@@ -10,7 +10,7 @@ from quimbi_assets.axis_table import ACTIVE, AxisTable, TableFacts, write_table
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import Instant
-from quimbi_assets.profiles.alignment import AlignedAxes, align
+from quimbi_assets.profiles.alignment import AlignedAxes, align, refuse_apart
 from quimbi_assets.profiles.scores import AxisScores, scores_to_table
 from quimbi_assets.sampling import sample_places
 
@@ -71,6 +71,15 @@ def test_features_measured_anew_do_not_go_with_memberships_of_before(tables, at_
     latest["features"]["one"] = at_rest("anew", pa.table({"customer_id": CUSTOMERS}), at=LATER, run_id="next")
     with pytest.raises(BadInputError, match=f"one was computed as of {LATER}, one as of {AT}"):
         align(latest, "this")
+
+
+def test_what_cannot_be_aligned_is_refused_before_it_is_computed(tables):
+    before = tables("one")["features"] | tables("two", at=LATER, status="inactive", reason="no refunds")["features"]
+    refuse_apart(before, AT, len(CUSTOMERS))
+    with pytest.raises(BadInputError, match=f"one was computed as of {AT}, this run is as of {LATER}; nothing new"):
+        refuse_apart(before, LATER, len(CUSTOMERS))
+    with pytest.raises(BadInputError, match="one was computed for 200 customers, this run has 1,201; nothing new"):
+        refuse_apart(before, AT, 1_201)
 
 
 def test_without_an_active_axis_there_is_nothing_to_align(tables):
