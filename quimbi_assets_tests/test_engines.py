@@ -170,3 +170,33 @@ def test_after_a_fatal_error_the_next_engine_has_another_database():
     with DuckEngine() as engine:
         assert engine._database is not broken
         assert engine.arrow("SELECT 1 AS a")["a"].to_pylist() == [1]
+
+
+class Faulty:
+    """A connection on which one query meets a fault of DuckDB's own, which ends its database."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def sql(self, query):
+        raise duckdb.InternalException("INTERNAL Error: dict-surviving cache")
+
+
+def test_a_query_that_dies_of_a_fault_of_duckdb_is_done_again_on_one_thread():
+    with DuckEngine(2) as duck:
+        duck.view("given", pa.table({"value": [1, 2]}))
+        duck.materialise("doubled", "SELECT 2 * value AS value FROM given")
+        duck._connection = Faulty(duck._connection)
+        assert duck.arrow("SELECT sum(value) AS total FROM doubled")["total"].to_pylist() == [6]
+        assert duck.arrow("SELECT current_setting('threads') AS n")["n"].to_pylist() == [1]
+
+
+def test_rows_that_come_once_cannot_be_asked_for_again():
+    with DuckEngine(2) as duck:
+        duck.take("given", pa.table({"value": [1, 2]}).to_reader())
+        duck._connection = Faulty(duck._connection)
+        with pytest.raises(duckdb.InternalException):
+            duck.arrow("SELECT * FROM given")
