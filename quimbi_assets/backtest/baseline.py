@@ -1,7 +1,7 @@
-"""The baseline, RFM groups, and the statistic that segments and baseline are held to: variance explained.
+"""The baselines, RFM in groups and continuous, and the statistic that all are held to: variance explained.
 
-Belongs here: groups by recency, frequency and spend in quintiles; the share of an outcome's variance that a grouping,
-sharp or fuzzy, explains, and how far chance moves it. Does not: outcomes, segments.
+Belongs here: recency, frequency and spend, in quintiles or as they are; the share of an outcome's variance that a
+grouping, sharp or fuzzy, explains, and how far chance moves it. Does not: outcomes, segments.
 """
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 QUINTILES = 5
+SMALLEST_EIGENVALUE = 1e-10
+"""Of the largest: directions below it are rounding."""
 
 
 def sharp(groups: NDArray[np.intp]) -> Array:
@@ -21,13 +23,12 @@ def explained_share(outcome: Array, memberships: Array, weights: Array | None = 
     """Return the share of an outcome's variance that memberships explain, less what chance explains.
 
     At most 1; about 0, also just below, where memberships do not matter; NaN where the outcome does not vary. Outcomes,
-    shape (n,), are finite, rows of memberships, shape (n, k), sum to 1; ``weights``, shape (n_resamples, n), say how
-    often each customer counts, at least 0, once by default.
+    shape (n,), are finite; rows of memberships, shape (n, k), sum to 1, or are any columns among which is a constant;
+    ``weights``, shape (n_resamples, n), say how often each customer counts, at least 0, once by default.
 
-    ``1 - (1 - R^2) (n - 1) / (n - k)`` of the least squares of the outcome on the memberships. Because rows sum to 1
-    that has k - 1 degrees of freedom beside the mean, as many as k groups have; k counts the segments that occur. For
-    groups it is epsilon squared, ``1 - (1 - SSB / SST) (n - 1) / (n - k)`` (T. L. Kelley, An unbiased correlation ratio
-    measure, PNAS 21, 1935).
+    ``1 - (1 - R^2) (n - 1) / (n - k)`` of the least squares of the outcome on the memberships, with k their rank: the
+    segments that occur. For groups it is epsilon squared, ``1 - (1 - SSB / SST) (n - 1) / (n - k)`` (T. L. Kelley, An
+    unbiased correlation ratio measure, PNAS 21, 1935).
 
     >>> outcome = np.array([1.0, 2.0, 5.0, 6.0])
     >>> explained_share(outcome, sharp(np.array([0, 0, 1, 1]))).round(4)  # SSB / SST = 16 / 17
@@ -41,14 +42,15 @@ def explained_share(outcome: Array, memberships: Array, weights: Array | None = 
     products = (memberships[:, :, None] * memberships[:, None, :]).reshape(len(outcome), k * k)
     crossed = (counted @ products).reshape(-1, k, k)
     sums = counted @ (memberships * centred[:, None])
-    # Without a customer in it a segment has no coefficient: the pseudo-inverse leaves it out.
-    inverse = np.linalg.pinv(crossed, rcond=1e-10, hermitian=True)
-    fitted = np.einsum("ri,rij,rj->r", sums, inverse, sums)
+    # What the other columns determine, or no customer has, gets no coefficient and is no degree of freedom.
+    sizes, axes = np.linalg.eigh(crossed)
+    counts = sizes > SMALLEST_EIGENVALUE * sizes[:, -1:]
+    along = np.einsum("rij,ri->rj", axes, sums)
+    fitted = np.divide(along**2, sizes, out=np.zeros_like(along), where=counts).sum(axis=1)
     around_mean = squares - total**2 / n
     varies = around_mean > 1e-12 * np.maximum(1.0, n)
     rest = np.divide(squares - fitted, around_mean, out=np.full_like(squares, np.nan), where=varies)
-    n_segments = (counted @ memberships > 0).sum(axis=1)
-    return np.asarray(1 - rest * (n - 1) / np.maximum(n - n_segments, 1), dtype=np.float64)
+    return np.asarray(1 - rest * (n - 1) / np.maximum(n - counts.sum(axis=1), 1), dtype=np.float64)
 
 
 def resample_weights(n: int, n_resamples: int, random_state: int = 0) -> Array:
@@ -63,6 +65,17 @@ def rfm_scores(days_since_last_order: pd.Series, n_orders: pd.Series, lifetime_v
     """
     columns = [-days_since_last_order, n_orders, lifetime_value]
     return np.column_stack([_parts(column.to_numpy(dtype=np.float64), QUINTILES) + 1 for column in columns])
+
+
+def continuous_rfm(days_since_last_order: pd.Series, n_orders: pd.Series, lifetime_value: pd.Series) -> Array:
+    """Return recency, frequency and spend as a regression takes them: a constant, their logarithms, and the squares.
+
+    Shape (n, 7); undefined or negative values count as 0.
+    """
+    columns = [column.clip(lower=0).fillna(0) for column in (days_since_last_order, n_orders, lifetime_value)]
+    logs = np.log1p(np.column_stack([column.to_numpy(dtype=np.float64) for column in columns]))
+    logs = (logs - logs.mean(axis=0)) / np.maximum(logs.std(axis=0), np.finfo(np.float64).tiny)
+    return np.column_stack([np.ones(len(logs)), logs, logs**2])
 
 
 def rfm_groupings(scores: NDArray[np.intp], n_groups: int, random_state: int = 0) -> list[NDArray[np.intp]]:

@@ -4,15 +4,23 @@ Belongs here: one cut-off, the choice of all, the table over them, its picture. 
 outcomes (``hold_out``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, Outcome
-from quimbi_assets.backtest.baseline import Array, explained_share, resample_weights, rfm_groupings, rfm_scores, sharp
+from quimbi_assets.backtest.baseline import (
+    Array,
+    continuous_rfm,
+    explained_share,
+    resample_weights,
+    rfm_groupings,
+    rfm_scores,
+    sharp,
+)
 from quimbi_assets.backtest.hold_out import HoldOut, measure_hold_out, measure_outcome
 from quimbi_assets.churn.examples import rolling_cut_offs
 from quimbi_assets.clustering.axis_fit import FitOptions
@@ -33,14 +41,25 @@ CONFIDENCE = (0.05, 0.95)
 BETTER, LEVEL, WORSE, UNKNOWN = "better", "level", "worse", "not measured"
 
 
+OF_CUTS = ("n_segments", "n_customers")
+SHARES = ("segments", "memberships", "rfm", "continuous_rfm", "rfm_and_memberships")
+"""What explains: each customer's dominant segment; the memberships in all segments; the one of two RFM groupings, of as
+many groups, that explains more; continuous RFM; this and memberships together."""
+COMPARISONS = {
+    "": ("segments", "rfm", 0.0),
+    "memberships_": ("memberships", "rfm", 0.0),
+    "added_": ("rfm_and_memberships", "continuous_rfm", 0.005),
+}
+"""What is held against what, by the prefix of its columns, and the difference that is worth telling: of thousands of
+customers, some thousandths that are *added* to all that RFM knows are beyond chance, and of no use."""
+
+
 @dataclass(frozen=True)
 class Finding:
-    """What one axis's segments and as many RFM groups explained after one cut-off (naive UTC).
+    """What one axis's segments and RFM explained after one cut-off (naive UTC).
 
-    ``n_customers`` have a defined outcome; of several outcomes the fewest. The share of variance explained, mean over
-    the outcomes, is that by each customer's dominant segment, by the memberships in all of them, and by the one of two
-    RFM groupings that explains more. Differences, shape (n_resamples,), are segments less RFM, and memberships less
-    RFM, over resampled customers.
+    ``n_customers`` have a defined outcome; of several outcomes the fewest. ``shares`` has by `SHARES` the share of
+    variance explained, mean over the outcomes, shape (1 + n_resamples,): of the customers, then of resamples of them.
     """
 
     axis: str
@@ -48,28 +67,37 @@ class Finding:
     n_segments: int
     n_customers: int
     outcomes: tuple[str, ...]
-    segments: float
-    memberships: float
-    rfm: float
-    differences: Array
-    membership_differences: Array
+    shares: Mapping[str, Array]
+
+    def figures(self) -> dict[str, object]:
+        """Return a row of ``Backtest.by_cut_off``."""
+        whose = {name: getattr(self, name) for name in ("axis", "cut", *OF_CUTS)}
+        return whose | {name: float(values[0]) for name, values in self.shares.items()}
 
 
 @dataclass(frozen=True)
 class Backtest:
     """What segments told about the days after each cut-off.
 
-    Cut-offs (naive UTC) ascend. ``axes`` has by ``axis``: ``verdict`` (``better`` or ``worse`` than RFM where the 90 %
-    interval of the difference leaves out 0, ``level`` between, ``not measured``), ``segments`` and ``rfm`` (share of
-    variance explained, mean over cut-offs), ``difference`` with ``low`` and ``high``; the same for memberships:
-    ``memberships`` and ``memberships_`` ``difference``, ``low``, ``high``, ``verdict``; ``outcomes``, ``n_segments``,
-    ``n_customers``, ``n_cuts``, ``reason``. ``by_cut_off`` has the figures of every axis at every cut-off.
+    Cut-offs (naive UTC) ascend. ``axes`` has by ``axis``: of each of `SHARES` the share of variance explained, mean
+    over cut-offs; of each of `COMPARISONS` ``difference`` with ``low`` and ``high``, and ``verdict``: ``better`` or
+    ``worse`` where all of the 90 % interval is worth telling, ``level`` between, ``not measured``; ``outcomes``,
+    ``n_segments``, ``n_customers``, ``n_cuts``, ``reason``. ``by_cut_off`` has the shares of every axis at every cut.
     """
 
     cut_offs: list[pd.Timestamp]
     horizon_days: int
     axes: pd.DataFrame
     by_cut_off: pd.DataFrame
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """The axes of which something can be said."""
+        return self.axes[self.axes["verdict"] != UNKNOWN]
+
+    def better(self, comparison: str) -> int:
+        """Count the axes with the verdict ``better`` in one of `COMPARISONS`."""
+        return int((self.axes[f"{comparison}verdict"] == BETTER).sum())
 
 
 def backtest(history: History, progress: Callable[[str, float], None] = lambda message, done: None) -> Backtest:
@@ -97,8 +125,8 @@ def backtest(history: History, progress: Callable[[str, float], None] = lambda m
         more, why = evaluate_cut_off(history, cut_off, HORIZON_DAYS)
         findings += more
         reasons |= why
-    columns = ["axis", "cut", "n_segments", "n_customers", "segments", "memberships", "rfm"]
-    return Backtest(cut_offs, HORIZON_DAYS, _axes(findings, reasons), pd.DataFrame(findings, columns=columns))
+    by_cut_off = pd.DataFrame([one.figures() for one in findings], columns=["axis", "cut", *OF_CUTS, *SHARES])
+    return Backtest(cut_offs, HORIZON_DAYS, _axes(findings, reasons), by_cut_off)
 
 
 def evaluate_cut_off(history: History, cut_off: Instant, days: int) -> tuple[list[Finding], dict[str, str]]:
@@ -114,11 +142,12 @@ def evaluate_cut_off(history: History, cut_off: Instant, days: int) -> tuple[lis
     reasons = known.inactive | dict(fitted.inactive)
     frequency, value = known["purchase_frequency"], known["purchase_value"]
     hold_out = measure_hold_out(history, frequency.index, cut_off, days, recorded=recorded, reference=reference)
-    scores = rfm_scores(frequency["days_since_last_order"], frequency["n_orders"], value["lifetime_value"])
+    rfm = frequency["days_since_last_order"], frequency["n_orders"], value["lifetime_value"]
+    scores, continuous = rfm_scores(*rfm), continuous_rfm(*rfm)
     findings = []
     for name, model in fitted.models.items():
-        groups = rfm_groupings(scores, model.k_)
-        finding = _finding(name, cut_off, hold_out, model.predict_proba(known[name]), groups)
+        yardsticks = [sharp(groups) for groups in rfm_groupings(scores, model.k_)]
+        finding = _finding(name, cut_off, hold_out, model.predict_proba(known[name]), yardsticks, continuous)
         if finding is None:
             reasons[name] = "its outcome is not recorded, the same for everyone, or defined for too few customers"
         else:
@@ -127,30 +156,27 @@ def evaluate_cut_off(history: History, cut_off: Instant, days: int) -> tuple[lis
 
 
 def _finding(
-    name: str, cut: pd.Timestamp, hold_out: HoldOut, memberships: Array, yardsticks: Sequence[NDArray[np.intp]]
+    name: str, cut: pd.Timestamp, hold_out: HoldOut, memberships: Array, groupings: Sequence[Array], continuous: Array
 ) -> Finding | None:
     outcomes = {o.name: v for o in AXES[name].outcomes if (v := _values(name, o, hold_out)) is not None}
     if not outcomes:
         return None
     weights, values = resample_weights(len(memberships), N_RESAMPLES), list(outcomes.values())
-    segments = _explained(values, sharp(np.argmax(memberships, axis=1)), weights)
-    fuzzy = _explained(values, memberships, weights)
-    rfm = max((_explained(values, sharp(other), weights) for other in yardsticks), key=lambda shares: shares[0])
+    explained = partial(_explained, values, weights=weights)
+    shares = (
+        explained(sharp(np.argmax(memberships, axis=1))),
+        explained(memberships),
+        max(map(explained, groupings), key=lambda of_groups: of_groups[0]),
+        explained(continuous),
+        explained(np.hstack([continuous, memberships])),
+    )
+    n_customers = min(int(np.isfinite(v).sum()) for v in values)
     return Finding(
-        axis=name,
-        cut=cut,
-        n_segments=memberships.shape[1],
-        n_customers=min(int(np.isfinite(v).sum()) for v in values),
-        outcomes=tuple(outcomes),
-        segments=float(segments[0]),
-        memberships=float(fuzzy[0]),
-        rfm=float(rfm[0]),
-        differences=segments[1:] - rfm[1:],
-        membership_differences=fuzzy[1:] - rfm[1:],
+        name, cut, memberships.shape[1], n_customers, tuple(outcomes), dict(zip(SHARES, shares, strict=True))
     )
 
 
-def _explained(outcomes: Sequence[Array], memberships: Array, weights: Array) -> Array:
+def _explained(outcomes: Sequence[Array], memberships: Array, *, weights: Array) -> Array:
     """Mean share of variance explained over the outcomes: of the customers, then of every resample of them."""
     counted = np.vstack([np.ones(len(memberships)), weights])
     defined = [np.isfinite(values) for values in outcomes]
@@ -172,30 +198,22 @@ def _axes(findings: list[Finding], reasons: dict[str, str]) -> pd.DataFrame:
     rows = []
     for name in AXES:
         of_axis = [finding for finding in findings if finding.axis == name]
-        unknown = {"verdict": UNKNOWN, "memberships_verdict": UNKNOWN, "reason": reasons.get(name)}
+        unknown = dict.fromkeys((f"{prefix}verdict" for prefix in COMPARISONS), UNKNOWN) | {"reason": reasons.get(name)}
         rows.append(_verdict(name, of_axis) if of_axis else {"axis": name, **unknown})
     return pd.DataFrame(rows).set_index("axis")
 
 
 def _verdict(name: str, findings: list[Finding]) -> dict[str, object]:
     """Put the cut-offs of one axis together; customers are resampled within each."""
-    low, high = np.quantile(np.mean([finding.differences for finding in findings], axis=0), CONFIDENCE)
-    lowest, highest = np.quantile(np.mean([f.membership_differences for f in findings], axis=0), CONFIDENCE)
-    columns = ("segments", "memberships", "rfm")
-    segments, memberships, rfm = (float(np.mean([getattr(f, column) for f in findings])) for column in columns)
-    return {
-        "axis": name,
-        "verdict": _against(low, high),
-        "segments": segments,
-        "rfm": rfm,
-        "difference": segments - rfm,
-        "low": float(low),
-        "high": float(high),
-        "memberships_verdict": _against(lowest, highest),
-        "memberships": memberships,
-        "memberships_difference": memberships - rfm,
-        "memberships_low": float(lowest),
-        "memberships_high": float(highest),
+    shares = {name: np.mean([finding.shares[name] for finding in findings], axis=0) for name in SHARES}
+    row: dict[str, object] = {"axis": name, **{share: float(values[0]) for share, values in shares.items()}}
+    for prefix, (one, other, least) in COMPARISONS.items():
+        difference, resampled = np.split(shares[one] - shares[other], [1])
+        # Resamples repeat customers, which favours whatever has more columns: only their spread is chance's.
+        low, high = float(difference[0]) + np.quantile(resampled - resampled.mean(), CONFIDENCE)
+        figures = {"verdict": _against(low, high, least), "difference": difference[0], "low": low, "high": high}
+        row |= {f"{prefix}{figure}": value for figure, value in figures.items()}
+    return row | {
         "outcomes": ", ".join(dict.fromkeys(outcome for finding in findings for outcome in finding.outcomes)),
         "n_segments": max(finding.n_segments for finding in findings),
         "n_customers": min(finding.n_customers for finding in findings),
@@ -204,37 +222,37 @@ def _verdict(name: str, findings: list[Finding]) -> dict[str, object]:
     }
 
 
-def _against(low: float, high: float) -> str:
-    return BETTER if low > 0 else WORSE if high < 0 else LEVEL
+def _against(low: float, high: float, least: float) -> str:
+    return BETTER if low > least else WORSE if high < -least else LEVEL
 
 
 def draw_backtest(report: Backtest) -> bytes:
-    """Draw per axis what its segments explained, beside RFM, as PNG; at least one axis is measured."""
-    table = report.axes[report.axes["verdict"] != UNKNOWN].sort_values("difference")
-    height = 1.7 + 0.55 * len(table)
-    n_better = int((table["verdict"] == BETTER).sum())
-    n_fuzzy = int((table["memberships_verdict"] == BETTER).sum())
+    """Draw per axis what memberships, segments and RFM explained, as PNG; at least one axis is measured."""
+    table = report.measured.sort_values("added_difference")
+    height = 1.7 + 0.62 * len(table)
     subtitle = (
-        f"Share of variance of the next {report.horizon_days} days' outcomes that they explain, and as many RFM "
-        f"groups; mean of {len(report.cut_offs)} cuts; orange: segments no better than RFM"
+        f"Share of variance of the next {report.horizon_days} days' outcomes that they explain; mean of "
+        f"{len(report.cut_offs)} cuts; orange: memberships add nothing to continuous RFM"
     )
-    title = f"Segments tell more than RFM on {n_better} of {len(table)} axes, memberships in them on {n_fuzzy}"
+    added, better = report.better("added_"), report.better("")
+    title = f"Memberships add to RFM on {added} of {len(table)} axes; segments tell more than RFM groups on {better}"
     figure = canvas(9.6, height, title, subtitle)
     axes = figure.add_axes((0.24, 0.5 / height, 0.72, 1 - 1.65 / height))
     places = np.arange(len(table))
     for offset, column, colour, strength, label in (
-        (0.27, "memberships", COLOURS[0], 1.0, "memberships in segments"),
-        (0.0, "segments", COLOURS[0], 0.55, "segments"),
-        (-0.27, "rfm", COLOURS[7], 1.0, "RFM groups"),
+        (0.33, "rfm_and_memberships", COLOURS[0], 1.0, "continuous RFM and memberships"),
+        (0.11, "continuous_rfm", COLOURS[7], 1.0, "continuous RFM"),
+        (-0.11, "segments", COLOURS[0], 0.55, "segments"),
+        (-0.33, "rfm", COLOURS[7], 0.55, "as many RFM groups"),
     ):
         lengths = 100 * table[column].clip(lower=0)
-        bars = axes.barh(places + offset, lengths, 0.25, color=colour, alpha=strength, label=label)
+        bars = axes.barh(places + offset, lengths, 0.2, color=colour, alpha=strength, label=label)
         axes.bar_label(bars, [f"{100 * share:.1f} %" for share in table[column]], padding=3, fontsize=7.5, color=QUIET)
     axes.set_yticks(places, [in_words(name) for name in table.index])
-    axes.set_xlim(0, max(1.0, 112 * float(table[["segments", "memberships", "rfm"]].to_numpy().max())))
+    axes.set_xlim(0, max(1.0, 112 * float(table[[*SHARES]].to_numpy().max())))
     axes.set_xlabel("variance explained, %", fontsize=9, color=QUIET)
     plain_axes(axes, grid="x")
-    for tick, verdict in zip(axes.get_yticklabels(), table["verdict"], strict=True):
+    for tick, verdict in zip(axes.get_yticklabels(), table["added_verdict"], strict=True):
         tick.set_color(INK if verdict == BETTER else COLOURS[1])
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8.5)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False, fontsize=8)
     return to_png(figure)

@@ -156,10 +156,10 @@ def print_backtest(backtest: dict[str, Any]) -> None:
     measured = sorted((axis for axis in axes if axis["segments"] is not None), key=lambda axis: -axis["difference"])
     cuts = ", ".join(cut[:10] for cut in backtest["cuts"])
     out.print(f"[bold]{backtest['store_id']}[/bold]  cut at {cuts}; {backtest['horizon_days']} days after each")
-    title = "variance explained by RFM groups, by as many segments, and by memberships in them"
+    title = "variance explained: segments beside as many RFM groups; continuous RFM, and what memberships add to it"
     table = Table(title=title, title_justify="left", expand=True)
     table.add_column("axis", no_wrap=True)
-    for name in ("RFM", "segments", "memberships"):
+    for name in ("RFM groups", "segments", "continuous RFM", "memberships add"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("outcome", ratio=1)
     for axis in measured:
@@ -167,7 +167,8 @@ def print_backtest(backtest: dict[str, Any]) -> None:
             axis["axis"],
             f"{100 * axis['rfm']:.1f} %",
             f"{100 * axis['segments']:.1f} % {axis['verdict']:6}",
-            f"{100 * axis['memberships']:.1f} % {axis['memberships_verdict']:6}",
+            f"{100 * axis['continuous_rfm']:.1f} %",
+            f"{100 * axis['added_difference']:+.1f} % {'yes' if axis['added_verdict'] == 'better' else 'no':3}",
             axis["outcomes"].replace("_", " "),
         )
     out.print(table)
@@ -175,10 +176,10 @@ def print_backtest(backtest: dict[str, Any]) -> None:
         if axis["segments"] is None:
             out.print(f"[dim]{axis['axis']}: not measured, {axis['reason']}[/dim]")
     beaten = [axis["axis"] for axis in measured if axis["verdict"] != "better"]
-    better, fuzzy = len(measured) - len(beaten), sum(axis["memberships_verdict"] == "better" for axis in measured)
-    out.print(
-        f"Segments tell more than RFM on {better} of {len(measured)} axes, memberships on {fuzzy} (90 % intervals)."
-    )
+    adding = [axis["axis"] for axis in measured if axis["added_verdict"] == "better"]
+    of = f"of {len(measured)} axes"
+    out.print(f"Memberships add to RFM on {len(adding)} {of} (90 % intervals): {', '.join(adding) or 'none'}.")
+    out.print(f"Segments tell more than as many RFM groups on {len(measured) - len(beaten)} {of}.")
     if beaten:
         out.print(f"Not on: {', '.join(beaten)}. For these questions RFM groups do as well or better.")
     out.print(f"MLflow: {backtest['mlflow_url']}", markup=False)

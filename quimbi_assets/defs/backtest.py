@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from quimbi_assets.axis_table import Facts
-from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, Backtest, backtest, draw_backtest
+from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES, Backtest, backtest, draw_backtest
 from quimbi_assets.defs.events import Metadata, StageEvent, facts
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
@@ -18,7 +18,7 @@ from quimbi_assets.resources.dagster_resources import Listener, Mlflow, Tables
 from quimbi_assets.resources.mlflow.reports import log_backtest
 
 BACKTEST_KEY = dg.AssetKey(["backtest", "report"])
-SHOWN = ("verdict", "segments", "memberships", "rfm", "difference", "memberships_verdict", "outcomes", "reason")
+SHOWN = (*(f"{prefix}verdict" for prefix in COMPARISONS), *SHARES, "outcomes", "reason")
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,16 @@ def backtest_report(
 
 
 def _metadata(report: Backtest, url: str) -> Metadata:
-    measured = report.axes[report.axes["verdict"] != UNKNOWN]
+    n_measured = len(report.measured)
     columns = [column for column in SHOWN if column in report.axes]
     return facts(
         len(report.axes),
-        axes_measured=len(measured),
-        axes_better_than_rfm=int((measured["verdict"] == BETTER).sum()),
-        axes_with_memberships_better_than_rfm=int((measured["memberships_verdict"] == BETTER).sum()),
+        axes_measured=n_measured,
+        axes_better_than_rfm=report.better(""),
+        axes_with_memberships_better_than_rfm=report.better("memberships_"),
+        axes_with_memberships_adding_to_rfm=report.better("added_"),
         cuts=", ".join(f"{cut:%Y-%m-%d}" for cut in report.cut_offs),
         mlflow_run=url,
         axes=report.axes[columns].reset_index(),
-        picture=draw_backtest(report) if len(measured) else None,
+        picture=draw_backtest(report) if n_measured else None,
     )

@@ -2,7 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.backtest.baseline import explained_share, resample_weights, rfm_groupings, rfm_scores, sharp
+from quimbi_assets.backtest.baseline import (
+    continuous_rfm,
+    explained_share,
+    resample_weights,
+    rfm_groupings,
+    rfm_scores,
+    sharp,
+)
 
 
 def by_group(outcome, groups, weights=None):
@@ -119,3 +126,19 @@ def test_fewer_groups_where_there_are_fewer_scores():
 def test_undefined_spend_is_the_lowest():
     values = pd.Series([np.nan, *range(1, 10)])
     assert rfm_scores(values, values, values)[0, 2] == 1
+
+
+def test_what_other_columns_determine_is_no_degree_of_freedom():
+    rng = np.random.default_rng(4)
+    memberships, outcome = rng.dirichlet(np.ones(3), 60), rng.normal(size=60)
+    twice = np.hstack([np.ones((60, 1)), memberships, memberships])
+    np.testing.assert_allclose(explained_share(outcome, twice), explained_share(outcome, memberships))
+
+
+def test_continuous_rfm_explains_what_its_logarithms_and_squares_settle():
+    rng = np.random.default_rng(5)
+    days, orders, value = (pd.Series(rng.integers(1, 400, 300).astype(float)) for _ in range(3))
+    outcome = 3 * np.log1p(days) - np.log1p(orders) ** 2
+    np.testing.assert_allclose(explained_share(outcome.to_numpy(), continuous_rfm(days, orders, value)), [1.0])
+    days[0], value[1] = -1.0, np.nan
+    assert np.isfinite(continuous_rfm(days, orders, value)).all()

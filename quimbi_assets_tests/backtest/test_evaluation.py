@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.backtest.evaluation import backtest, draw_backtest, evaluate_cut_off
+from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES, backtest, draw_backtest, evaluate_cut_off
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
@@ -52,13 +52,17 @@ def test_tickets_of_the_hold_out_are_what_support_history_is_held_to(found):
 def test_the_table_agrees_with_the_cuts_and_with_itself(found):
     assert found.axes.index.tolist() == list(AXES)
     measured = found.axes[found.axes["verdict"] != "not measured"]
-    figures = ["segments", "memberships", "rfm"]
+    figures = [*SHARES]
     means = found.by_cut_off.groupby("axis")[figures].mean()
     pd.testing.assert_frame_equal(measured[figures].sort_index(), means, check_names=False)
-    np.testing.assert_array_equal(measured["memberships_verdict"] == "better", measured["memberships_low"] > 0)
-    assert (measured["low"] <= measured["high"]).all()
-    np.testing.assert_array_equal(measured["verdict"] == "better", measured["low"] > 0)
-    np.testing.assert_array_equal(measured["verdict"] == "worse", measured["high"] < 0)
+    for prefix, (one, other, least) in COMPARISONS.items():
+        verdict, low, high, difference = (measured[f"{prefix}{c}"] for c in ("verdict", "low", "high", "difference"))
+        np.testing.assert_allclose(difference.astype(float), (measured[one] - measured[other]).astype(float))
+        assert ((low <= difference) & (difference <= high)).all()
+        np.testing.assert_array_equal(verdict == "better", low > least)
+        np.testing.assert_array_equal(verdict == "worse", high < -least)
+        assert found.better(prefix) == (verdict == "better").sum()
+    assert measured.loc["price_sensitivity", "added_verdict"] == "better"
     assert set(found.by_cut_off["cut"]) <= set(found.cut_offs)
     assert found.axes.loc[found.axes["verdict"] == "not measured", "reason"].notna().all()
 
@@ -75,7 +79,7 @@ def test_traits_dealt_at_random_tell_nothing(store, monkeypatch):
     dealt_anew = ("price_sensitivity", "value_sophistication", "category_exploration")
     of_axes(monkeypatch, *dealt_anew)
     findings, _ = evaluate_cut_off(History.from_frames(orders, items), pd.Timestamp("2025-07-01"), 90)
-    told = {finding.axis: finding.segments for finding in findings}
+    told = {finding.axis: finding.shares["segments"][0] for finding in findings}
     for axis in dealt_anew:
         assert told[axis] < 0.1
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from quimbi_assets.backtest.evaluation import BETTER, UNKNOWN, WORSE, Backtest, draw_backtest
+from quimbi_assets.backtest.evaluation import BETTER, SHARES, WORSE, Backtest, draw_backtest
 from quimbi_assets.churn.evaluation import ChurnFit, Figures, bins_of
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.history import History
@@ -18,7 +18,7 @@ from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, Loa
 from quimbi_assets.resources.mlflow.runs import Tracking
 
 BACKTEST, NAMING = "backtest", "segment names"
-BACKTEST_FIGURES = ("segments", "memberships", "rfm", "difference", "low", "high", "memberships_difference")
+BACKTEST_FIGURES = (*SHARES, "difference", "low", "high", "memberships_difference", "added_difference")
 
 
 def log_churn(
@@ -108,13 +108,13 @@ def _churn_example(horizon_days: int) -> pd.DataFrame:
 
 def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapping[str, str] | None = None) -> str:
     """Log a backtest as a run and return the run's id: figures by axis, the table and the picture."""
-    measured = result.axes[result.axes["verdict"] != UNKNOWN]
-    figures = [(f"{axis}.{name}", row[name], 0) for axis, row in measured.iterrows() for name in BACKTEST_FIGURES]
+    axes = result.measured[[*BACKTEST_FIGURES]].iterrows()
+    figures = [(f"{axis}.{name}", value, 0) for axis, row in axes for name, value in row.items()]
     figures += [(f"axes_{verdict}", int((result.axes["verdict"] == verdict).sum()), 0) for verdict in (BETTER, WORSE)]
-    figures.append(("axes_memberships_better", int((result.axes["memberships_verdict"] == BETTER).sum()), 0))
+    figures += [(f"axes_{name}_better", result.better(f"{name}_"), 0) for name in ("memberships", "added")]
     for step, cut in enumerate(result.cut_offs):
         rows = result.by_cut_off[result.by_cut_off["cut"] == cut]
-        for name in ("segments", "memberships", "rfm"):
+        for name in SHARES:
             figures += [
                 (f"{axis}.{name}.by_cut", value, step) for axis, value in zip(rows["axis"], rows[name], strict=True)
             ]
@@ -122,7 +122,7 @@ def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapp
         "backtest.csv": result.axes.to_csv(),
         "backtest_by_cut.csv": result.by_cut_off.to_csv(index=False),
     }
-    if len(measured):
+    if len(result.measured):
         files["backtest.png"] = draw_backtest(result)
     params = {"cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in result.cut_offs), "horizon_days": result.horizon_days}
     with tracking.run(store_id, BACKTEST, {**(tags or {}), "as_of": str(result.cut_offs[-1]), "kind": BACKTEST}) as run:
