@@ -54,7 +54,7 @@ def shuffle_orders(store: Frames, observation_end: pd.Timestamp, seed: int) -> F
     equal levels for all, a store shuffled twice differed from one shuffled once: 1.07 in the variance of
     ``acceleration``, 0.81 in ``overdue_ratio``.)
 
-    The local clock is the week of the slot and the weekday and time of day of the dealt order or ticket: seasons
+    The local clock is the month of the slot and the weekday and time of day of the dealt order or ticket: seasons
     belong to the slot, habits of the week and the day to what is dealt.
 
     References
@@ -70,7 +70,7 @@ def shuffle_orders(store: Frames, observation_end: pd.Timestamp, seed: int) -> F
     shuffled = orders.take(dealt).assign(
         customer_id=orders["customer_id"].array,
         order_date=redrawn.astype("datetime64[us]"),
-        order_date_local=_week_of(local[source], local[dealt]),
+        order_date_local=_near(local[source], local[dealt]),
     )
     moved = pd.Series(redrawn - dates[dealt], index=shuffled["order_id"].array)
     shuffled = shuffled.reset_index(drop=True)
@@ -85,16 +85,22 @@ def _shuffle_tickets(tickets: pd.DataFrame, end: pd.Timestamp, rng: np.random.Ge
     shuffled = tickets.take(dealt).assign(
         customer_id=tickets["customer_id"].array,
         created_at=slot.astype("datetime64[us]"),
-        created_at_local=_week_of(held, held[dealt]),
+        created_at_local=_near(held, held[dealt]),
     )
     by = pd.Series(pd.to_timedelta(slot - slot[dealt], unit="us"), index=shuffled.index)
     moved = {name: _moved(shuffled[name], by, end) for name in _TICKET_INSTANTS}
     return shuffled.assign(**moved).reset_index(drop=True)
 
 
-def _week_of(slot: Instants, held: Instants) -> NDArray[np.datetime64]:
-    """Local times in the week of the slot, on the weekday and at the time of day of what is dealt to it."""
-    return ((slot - _MONDAY) // _WEEK * _WEEK + _MONDAY + (held - _MONDAY) % _WEEK).astype("datetime64[us]")
+def _near(slot: Instants, held: Instants) -> NDArray[np.datetime64]:
+    """Local times in the month of the slot, on the weekday and at the time of day of what is dealt to it.
+
+    They are in the week of the slot, or, where that leads into another month, in the next one within the month.
+    """
+    same_week = (slot - _MONDAY) // _WEEK * _WEEK + _MONDAY + (held - _MONDAY) % _WEEK
+    month, led_to = (times.astype("datetime64[us]").astype("datetime64[M]") for times in (slot, same_week))
+    moved: Instants = same_week + _WEEK * np.sign((month - led_to).astype(np.int64))
+    return moved.astype("datetime64[us]")
 
 
 def halve_customers(store: Frames) -> Frames:

@@ -90,10 +90,27 @@ def test_weekday_and_time_of_day_are_dealt_with_the_order_or_ticket(dealt, name,
     assert (before.dt.time == after.dt.time).all()
 
 
-def test_the_season_stays_with_the_date(dealt):
-    orders, tickets = dealt[1].orders, dealt[1].tickets
-    assert ((orders["order_date"] - orders["order_date_local"]).abs() < pd.Timedelta(days=7)).all()
-    assert ((tickets["created_at"] - tickets["created_at_local"]).abs() < pd.Timedelta(days=7)).all()
+@pytest.mark.parametrize(("name", "real", "local"), [
+    ("orders", "order_date", "order_date_local"), ("tickets", "created_at", "created_at_local"),
+])  # fmt: skip
+def test_the_season_stays_with_the_date(dealt, name, real, local):
+    """The store's clock is UTC: a dealt local date is as near as its weekday allows, in the same month."""
+    rows = getattr(dealt[1], name)
+    assert ((rows[real] - rows[local]).abs() < pd.Timedelta(days=7)).all()
+    assert (rows[real].dt.to_period("M") == rows[local].dt.to_period("M")).all()
+
+
+def test_dealing_brings_no_month_that_a_short_store_does_not_have():
+    """1 November is a Wednesday, 28 February too: their weeks lead into October and March."""
+    days = pd.date_range("2000-11-01", "2001-02-28").as_unit("us").repeat(20)
+    customer = [f"c{i % 150}" for i in range(len(days))]
+    ids = [f"o{i}" for i in range(len(days))]
+    orders = pd.DataFrame({"order_id": ids, "customer_id": customer, "order_date": days, "total_price": 1.0})
+    dealt = shuffle_orders(rows_of(orders, end="2001-03-01"), pd.Timestamp("2001-03-01"), 0).orders["order_date_local"]
+    assert set(dealt.dt.month) == {11, 12, 1, 2}
+    by_day = dealt.dt.date.value_counts()
+    assert len(by_day) == 120
+    assert by_day.max() < 2.5 * by_day.mean()
 
 
 def test_refunds_move_with_their_order_and_stay_visible(dealt):
