@@ -62,8 +62,9 @@ def render_profile(
     """Write one profile, with names of segments by axis and id, as text.
 
     A heading, the interpretation, the customers most like this one (``neighbours``), and per axis its question, where
-    the customer belongs and the values behind it; ``weak`` axes are marked. The row may be what ``profile_record``
-    returned: then the archetype is called by its name.
+    the customer belongs and the values behind it; ``weak`` axes are marked. Axes that cannot be judged yet are one list
+    at the end: who bought once is told so once. The row may be what ``profile_record`` returned: then the archetype is
+    called by its name.
     """
     record = profile_record(row)
     name = record.get("archetype", {}).get("name")
@@ -74,12 +75,16 @@ def render_profile(
     ]
     lines += _risk(record)
     lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
-    measured = record["segment_memberships"]
-    for name in [*(axis for axis in axes if axis in measured), *(axis for axis in measured if axis not in axes)]:
-        memberships = measured[name]
-        lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{WEAK if name in weak else ''}"]
-        lines.append(f"  {_place(record, name, memberships, segments[name])}")
-        lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
+    known = [name for name in axes if name in record["segment_memberships"]]
+    early = [name for name in known if record["evidence"][name] == "low"]
+    for name in known:
+        if name not in early:
+            lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{WEAK if name in weak else ''}"]
+            lines.append(f"  {_place(record, name, segments[name])}")
+            lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
+    if early:
+        lines += ["", f"Too few orders to judge {len(early)} of {len(known)} axes; as it looks so far:"]
+        lines += [f"  {name.replace('_', ' ')}: {_place(record, name, segments[name])}" for name in early]
     return "\n".join(lines)
 
 
@@ -96,16 +101,15 @@ def _risk(record: Mapping[str, Any]) -> list[str]:
     return [head + (":" if drivers else ""), *drivers]
 
 
-def _place(record: Mapping[str, Any], axis: str, memberships: Mapping[str, float], names: Mapping[str, str]) -> str:
+def _place(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> str:
     """Say which segment of an axis it is, how strongly, and which one comes next."""
-    ranked = sorted(memberships.items(), key=lambda item: -item[1])
+    ranked = sorted(record["segment_memberships"][axis].items(), key=lambda item: -item[1])
     places = [
         f"{names[segment].replace('_', ' ')} {format_percent(share)}"
         for place, (segment, share) in enumerate(ranked[:2])
         if place == 0 or share >= MENTIONED
     ]
-    doubt = ", too few orders to judge" if record["evidence"][axis] == "low" else ""
-    return f"{', then '.join(places)} ({record['membership_strength'][axis]}{doubt})"
+    return f"{', then '.join(places)} ({record['membership_strength'][axis]})"
 
 
 def _values(axis: Axis, values: Mapping[str, Any], currency: str) -> list[str]:

@@ -57,9 +57,14 @@ def test_a_person_reads_it(profiles, names, features):
     )
 
 
-def test_low_evidence_is_said(profiles, names, features):
+def test_low_evidence_is_said_once(profiles, names, features):
     row = int((features["purchase_value"]["n_orders"] == 1).to_numpy().argmax())
-    assert "too few orders to judge" in render_profile(profiles.iloc[row], AXES, names)
+    evidence = json.loads(profiles.iloc[row]["evidence"])
+    early = [axis for axis in evidence if evidence[axis] == "low"]
+    lines = render_profile(profiles.iloc[row], AXES, names).splitlines()
+    start = lines.index(f"Too few orders to judge {len(early)} of {len(evidence)} axes; as it looks so far:")
+    assert [line.split(":")[0].strip().replace(" ", "_") for line in lines[start + 1 :]] == early
+    assert not any(line.startswith(f"{axis.replace('_', ' ')} - ") for axis in early for line in lines)
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
