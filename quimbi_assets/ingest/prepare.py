@@ -51,8 +51,8 @@ class Preparation:
         known_orders: IdSet | None = None,
     ) -> None:
         self.survey = survey
-        self.n_accepted = self.n_repeated = 0
-        """Rows so far; identical repetitions are not among the accepted."""
+        self.n_accepted = self.n_repeated = self.n_backwards = 0
+        """Rows so far; identical repetitions are not among the accepted; tickets answered before they were written."""
         self.refused: Counter[str] = Counter()
         """Rows by reason."""
         self.accepted_ids: list[np.ndarray] = []
@@ -83,8 +83,11 @@ class Preparation:
     def notes(self) -> list[str]:
         """What else a person should know."""
         is_repeated_by_lines = self.survey.spec is tables.ORDERS and self.survey.is_export
-        n = 0 if is_repeated_by_lines else self.n_repeated
-        return [f"{n:,} rows repeat an earlier row exactly and were taken once"] if n else []
+        counts = {
+            "rows repeat an earlier row exactly and were taken once": 0 if is_repeated_by_lines else self.n_repeated,
+            "tickets were answered or resolved before they were written: how long it took is not known": self.n_backwards,
+        }
+        return [f"{n:,} {what}" for what, n in counts.items() if n]
 
     def prepare(self, chunk: Chunk) -> Prepared:
         """Sort the next chunk, as `files.Table` yields it."""
@@ -98,6 +101,9 @@ class Preparation:
             self._read_status(frame, typed)
         if spec is tables.ORDER_ITEMS:
             reasons = self._number_lines(frame, typed, reasons)
+        if spec is tables.SUPPORT_TICKETS:
+            ends = typed[["first_response_at", "resolved_at"]]
+            self.n_backwards += int(ends.lt(typed["created_at"], axis=0).any(axis=1).sum())
         self._recorded.update(name for name in spec.columns if typed[name].notna().any())
         reasons = apply_schema(typed, reasons, self._schema)
         if spec is tables.ORDER_ITEMS:

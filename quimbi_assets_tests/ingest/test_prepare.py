@@ -206,9 +206,13 @@ def test_tickets():
             "created_at": ["2024-01-05 10:00", "2024-01-05", "2024-01-05"],
             "tags": [["late", "shipping"], None, None],
             "csat": [5, 3, -1],
+            "first_response_at": ["2024-01-05 09:59", "2024-01-05", None],
         }
     )
     prepared = prepare_table(SUPPORT_TICKETS, frame, "UTC", NOW)
+    assert prepared.notes == [
+        "1 tickets were answered or resolved before they were written: how long it took is not known"
+    ]
     assert prepared.accepted["ticket_id"].tolist() == ["1", "2"]
     assert prepared.accepted["tags"][0] == "late, shipping"
     assert reasons(prepared) == ["satisfaction_score is not between 1 and 5"]
