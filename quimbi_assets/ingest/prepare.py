@@ -85,7 +85,7 @@ class Preparation:
         is_repeated_by_lines = self.survey.spec is tables.ORDERS and self.survey.is_export
         counts = {
             "rows repeat an earlier row exactly and were taken once": 0 if is_repeated_by_lines else self.n_repeated,
-            "tickets were answered or resolved before they were written: how long it took is not known": self.n_backwards,
+            "tickets were answered before they were written: how long it took is not known": self.n_backwards,
         }
         return [f"{n:,} {what}" for what, n in counts.items() if n]
 

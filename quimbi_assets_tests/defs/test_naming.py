@@ -13,8 +13,8 @@ from quimbi_assets.commands.decisions import rename_segment
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import build_defs
-from quimbi_assets.defs.naming import PLACES
 from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
+from quimbi_assets.defs.segments import PLACES
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_instance import open_instance

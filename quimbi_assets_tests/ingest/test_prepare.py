@@ -210,9 +210,7 @@ def test_tickets():
         }
     )
     prepared = prepare_table(SUPPORT_TICKETS, frame, "UTC", NOW)
-    assert prepared.notes == [
-        "1 tickets were answered or resolved before they were written: how long it took is not known"
-    ]
+    assert prepared.notes == ["1 tickets were answered before they were written: how long it took is not known"]
     assert prepared.accepted["ticket_id"].tolist() == ["1", "2"]
     assert prepared.accepted["tags"][0] == "late, shipping"
     assert reasons(prepared) == ["satisfaction_score is not between 1 and 5"]
