@@ -88,7 +88,9 @@ def print_drift(drift: dict[str, Any]) -> None:
         out.print(f"next: {first_comparison(drift['store_id'], date.fromisoformat(drift['week']))}", markup=False)
         return
     at_risk = [alert for alert in drift["alerts"] if alert["alert"] == "newly_at_risk"]
-    lapsed = {"silent": f" (only time passed; {len(at_risk):,} of them lapsed this week)"}
+    untold = (drift["floors"]["silence_test"] or {}).get("reason")
+    n_lapsed = f"; {len(at_risk):,} of them lapsed this week" if untold is None else ""
+    lapsed = {"silent": f" (only time passed{n_lapsed})"}
     causes = ", ".join(f"{count:,} {cause}{lapsed.get(cause, '')}" for cause, count in drift["causes"].items())
     out.print(f"since the snapshot of {drift['compared_with']}: {causes}", markup=False)
     behaviour = [flow for flow in drift["migrations"] if flow["cause"] != "model"]
@@ -99,6 +101,8 @@ def print_drift(drift: dict[str, Any]) -> None:
     if by_model := sum(flow["customers"] for flow in drift["migrations"] if flow["cause"] == "model"):
         out.print(f"  {by_model:>7,}  segments became others with a changed model", markup=False)
     out.print(f"\n[bold]alerts[/bold]: {len(at_risk):,} newly at risk, {len(drift['alerts']) - len(at_risk):,} moved")
+    if untold is not None:
+        out.print(f"nobody is newly at risk: {untold}", markup=False)
     for alert in drift["alerts"][:SHOWN]:
         kind, move = alert["alert"].replace("_", " "), f"  {_move(alert)}" if alert["axis"] else ""
         worth = _worth(alert, drift["currency"])

@@ -5,6 +5,7 @@ alerts (``notifications``).
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import date
 
 import dagster as dg
@@ -25,10 +26,11 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.reports import log_pictures
-from quimbi_assets.resources.postgres.tables.history import WeekDrift, publish_drift, read_shares, read_weeks
+from quimbi_assets.resources.postgres.tables.history import publish_drift, read_shares, read_weeks
 from quimbi_assets.resources.publishing import models_of_week
-from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, PastComparison, compare_snapshots
+from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, compare_snapshots
 from quimbi_assets.weekly.drift import recommend_refit
+from quimbi_assets.weekly.noise import PastComparison
 from quimbi_assets.weekly.pictures import migration_heat_map, shares_over_weeks
 from quimbi_assets.weekly.rows import drift_rows, migration_rows, population_rows
 from quimbi_assets.weekly.snapshot import SnapshotFacts
@@ -61,8 +63,7 @@ def migrations(
             newer = tables.table(SNAPSHOTS_KEY, store_id, week)
             if newer is None:
                 raise BadInputError(f"store {store_id} has no snapshot of week {week}; make it first: drift/snapshots")
-            comparison, drift, reason = _compare(newer, week, history, context.run_id, tables, database, tracking)
-            publish_drift(database, store_id, week, drift)
+            comparison, reason = _compared(newer, week, history, context.run_id, tables, database, tracking)
             tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week, comparison.schema())
             reasons.pop(store_id, None)
             if reason is not None:
@@ -75,7 +76,7 @@ def migrations(
     yield _refit_check(reasons)
 
 
-def _compare(
+def _compared(
     newer: AxisTable,
     week: date,
     history: History,
@@ -83,8 +84,8 @@ def _compare(
     tables: Tables,
     database: StoreDatabase,
     tracking: Mlflow,
-) -> tuple[Comparison, WeekDrift, str | None]:
-    """Compare one week; return also its rows, and why a refit is recommended, None if it is not."""
+) -> tuple[Comparison, str | None]:
+    """Compare one week and publish its rows; return also why a refit is recommended, None if it is not."""
     store_id, end = history.store.store_id, newer.facts_as(SnapshotFacts).at
     then = history.until(end)
     models = models_of_week(database, tracking, week, then, run_id)
@@ -96,15 +97,17 @@ def _compare(
     weak = tracking.registry.weak_axes(store_id, {axis: max(end, fit_end) for axis, fit_end in models.data_end.items()})
     comparison = compare_snapshots(newer, older, earlier, models, history, weak)
     population = population_rows(comparison, newer, models)
-    drift = WeekDrift(drift_rows(comparison), migration_rows(comparison, end), comparison.thresholds, population)
+    rows = (drift_rows(comparison), migration_rows(comparison, end), population)
+    publish_drift(database, store_id, week, *rows, comparison.thresholds)
     # What came after a week has not drifted away from it.
     fitted = [axis for axis, data_end in models.data_end.items() if data_end <= end]
-    return comparison, drift, recommend_refit(population[population["axis_name"].isin(fitted)])
+    return comparison, recommend_refit(population[population["axis_name"].isin(fitted)])
 
 
 def _metadata(comparison: Comparison) -> Metadata:
     moves, moved = comparison.moves, comparison.movement
     by_cause = moves.groupby("cause")["customer_id"].nunique()
+    thresholds = comparison.thresholds
     flows = moves.groupby(["axis_name", "from_segment", "to_segment", "cause"]).size().rename("customers")
     return facts(
         len(moves),
@@ -113,7 +116,9 @@ def _metadata(comparison: Comparison) -> Metadata:
         causes=pd.Series(moved.cause).value_counts().to_dict(),
         alerts=pd.Series(comparison.alert).value_counts().to_dict(),
         largest_migrations=flows.reset_index().nlargest(10, "customers") if len(moves) else None,
-        silence_floor=None if comparison.thresholds is None else comparison.thresholds.surprisal,
+        silence_floor=thresholds and thresholds.surprisal,
+        nobody_at_risk_because=thresholds and thresholds.silence.reason,
+        silence_test=thresholds and asdict(thresholds.silence),
     )
 
 

@@ -10,71 +10,24 @@ no stable segment.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from quimbi_assets.axis_table import AxisTable, Facts
+from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.history import SECONDS_PER_DAY, History
 from quimbi_assets.weekly import noise, rescore
 from quimbi_assets.weekly.causes import ACTED, CORRECTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE, EARLIER_WEEKS, RECENT_WEEKS, Array, Ids, acceleration
+from quimbi_assets.weekly.noise import ComparisonFacts, PastComparison
 from quimbi_assets.weekly.notifications import decide_alerts
 from quimbi_assets.weekly.rescore import NOWHERE, PART_ROWS, Codes, Flags, Movement
+from quimbi_assets.weekly.silence import SilenceTest, judge_silence, lapsed
 from quimbi_assets.weekly.snapshot import SnapshotFacts, WeekModels
 
 LEARNING_WEEKS = 26
 """Weeks before this one that thresholds are learnt from, at most."""
-
-
-@dataclass(frozen=True)
-class ComparisonFacts(Facts):
-    """The week compared, and of the older snapshot its week and how many days lie between; None: it was the first."""
-
-    week: str
-    older: str | None = None
-    days: float | None = None
-
-
-class PastComparison:
-    """A comparison at rest: columns of n customers, read as they are asked for."""
-
-    def __init__(self, table: AxisTable) -> None:
-        self.table = table
-        self.facts = table.facts_as(ComparisonFacts)
-
-    @cached_property
-    def cause(self) -> NDArray[np.str_]:
-        """Why each customer moved."""
-        return np.asarray(self.table.read(["cause"])["cause"].to_numpy().astype(str))
-
-    @property
-    def surprisal_before(self) -> Array:
-        """Of their silence at the week's beginning."""
-        return self._numbers("surprisal_before")
-
-    @property
-    def surprisal(self) -> Array:
-        """Of their silence at its end."""
-        return self._numbers("surprisal")
-
-    @property
-    def acted_score(self) -> Array:
-        """Drift of the farthest migration that an act of theirs caused."""
-        return self._numbers("acted_score")
-
-    def drift_on(self, axis: str) -> Array | None:
-        """Return how far each moved on an axis, NaN where not known; None if the axis was not there."""
-        if axis not in self.table.schema.names:
-            return None
-        return np.asarray(pc.struct_field(self.table.read([f"{axis}.drift"])[axis], "drift").to_numpy())
-
-    def _numbers(self, name: str) -> Array:
-        return np.asarray(self.table.read([name])[name].to_numpy())
 
 
 @dataclass(frozen=True)
@@ -132,11 +85,13 @@ def compare_snapshots(
     """Compare a week's snapshot at rest with the one before it; there is none in a store's first comparison.
 
     ``earlier`` are the comparisons up to the older snapshot's, oldest first; ``models`` scored the newer one, as of
-    which some axes are ``weak``. The history is of today's rows, which tell whether the past was corrected since.
+    which some axes are ``weak``. The history is of today's rows, which tell whether the past was corrected since; what
+    silence tells is learnt from those before the newer one's instant.
     """
     now, state = newer.facts_as(SnapshotFacts), None
-    facts = ComparisonFacts(now.week)
+    facts, silence = ComparisonFacts(now.week), SilenceTest("there is nothing to compare with yet")
     if older is not None:
+        silence = judge_silence(history.until(now.at))
         then = older.facts_as(SnapshotFacts)
         facts = ComparisonFacts(now.week, then.week, (now.at - then.at).total_seconds() / SECONDS_PER_DAY)
         state = next((one for one in earlier if one.facts.week == then.week), None)
@@ -147,19 +102,19 @@ def compare_snapshots(
     level = noise.learn_surprisal(weeks)
     is_second = state is None or state.facts.older is None
     before = moved.surprisal_before > level if is_second else moved.lapsed_before
-    lapsed_now = noise.lapsed(moved.cause, moved.only_wrote, moved.surprisal, before, level)
+    lapsed_now = lapsed(moved.cause, moved.only_wrote, moved.surprisal, before, level)
     stable, moves = migrate(moved, lapsed_now, lead)
     moved = replace(moved, acted_score=acted_scores(moves, moved.customers, weak))
     acted = noise.learn_acted(noise.weeks_to_learn_from(compared, moved))
     n_quiet = sum(int((week.cause == SILENT).sum()) for week in weeks)
-    thresholds = noise.NoiseThresholds(lead, level, acted, len(weeks), n_quiet)
+    thresholds = noise.NoiseThresholds(lead, level, acted, len(weeks), n_quiet, silence)
     return Comparison(
         movement=moved,
         facts=facts,
         acceleration=_accelerations(moved, facts.days, compared),
         stable=stable,
         lapsed=lapsed_now,
-        alert=decide_alerts(moved.cause, before, lapsed_now, moved.acted_score, acted, weak),
+        alert=decide_alerts(moved.cause, before, lapsed_now, moved.acted_score, acted, silence),
         moves=moves,
         thresholds=None if older is None else thresholds,
     )

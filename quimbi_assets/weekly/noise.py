@@ -1,43 +1,28 @@
-"""What is news and what is noise: how unusual a silence is for a customer, and thresholds learnt from quiet weeks.
+"""What is noise: thresholds learnt from weeks in which customers did nothing new.
 
-Belongs here: the surprisal of a silence, days on which the store was closed, who has lapsed; learning from weeks in
-which customers did nothing new. Does not: what follows for anybody (``compare``, ``notifications``).
-
-Time moves everybody's recency features every day; that alone is no news. It is news when a customer who ordered
-every five days has not for a fortnight, and none when one who orders twice a year has not.
+Belongs here: past comparisons and what is learnt from them. Does not: how unusual a silence is (``silence``), what
+follows for anybody (``compare``, ``notifications``).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
 
 import numpy as np
-import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy.special import gammaincc
 
-from quimbi_assets.weekly.causes import ACTED, NEW, SILENT
+from quimbi_assets.axis_table import AxisTable, Facts
+from quimbi_assets.weekly.causes import NEW, SILENT
+from quimbi_assets.weekly.drift import Array
+from quimbi_assets.weekly.rescore import Movement
+from quimbi_assets.weekly.silence import LEAST_SURPRISAL, SilenceTest
 
-Array = NDArray[np.float64]
-
-RHYTHM_AXIS = "purchase_frequency"
-"""The axis whose features say how regularly a customer orders; where it is weak, nobody lapses."""
-FEWEST_ORDERS = 4
-"""Assumption: three gaps are the least that make a rhythm."""
-PRIOR_GAPS, PRIOR_VARIATION = 1.0, 1.0
-"""Before anything is known of a customer their gaps vary as if orders came at random, with the weight of one gap."""
-MOST = 50.0
-LOOK_BACK_DAYS = 90
-CLOSED_RUN_DAYS = 3
-"""Fewest days on end without an order that may be a closure: a store that never ships on Sundays is not closed."""
-UNLIKELY = 9.2
-"""Orders expected in such a run from which it is no chance: ``exp(-9.2)`` is one in ten thousand."""
 QUIET_QUANTILE = 0.99
 LEAD_RANGE = (0.02, 0.5)
 LAPSE_RATE = 0.005
 """Share of customers who may be called lapsed in an ordinary week; half of what could be borne."""
-SURPRISAL_RANGE = (1.3, 6.0)
-"""A silence that every twentieth gap of the customer exceeds is never news."""
+SURPRISAL_RANGE = (LEAST_SURPRISAL, 6.0)
 ACTED_RATE = 0.0025
 LEAST_MOVE = 0.5
 """Drift from which a move is significant, the least an alert is about."""
@@ -45,79 +30,50 @@ FEWEST_WEEKS = 4
 """Weeks before this one from which thresholds are learnt from those alone."""
 
 
-def surprisal(frequency: pd.DataFrame, closed: NDArray[np.bool_]) -> Array:
-    """Return how unlikely each customer's present silence would be if nothing had changed, shape (n,).
+@dataclass(frozen=True)
+class ComparisonFacts(Facts):
+    """The week compared, and of the older snapshot its week and how many days lie between; None: it was the first."""
 
-    ``-log10`` of the probability that a gap of theirs lasts longer, 0 to 50; 1.3 is one in twenty. 0 for customers with
-    fewer than four orders, who have no rhythm. ``frequency`` are the features of :data:`RHYTHM_AXIS`; ``closed`` says
-    per day before the instant, the last first, whether the store was closed: those days are no silence.
-
-    Gaps are gamma-distributed with the customer's mean (at least a day) and coefficient of variation; the latter is
-    drawn towards 1, which is orders at random.
-    """
-    n_orders = frequency["n_orders"].to_numpy(dtype=np.float64)
-    silent = frequency["days_since_last_order"].to_numpy(dtype=np.float64)
-    mean = np.maximum(frequency["avg_days_between_orders"].to_numpy(dtype=np.float64), 1.0)
-    variation = 1.0 / frequency["purchase_consistency"].to_numpy(dtype=np.float64) - 1.0
-    n_gaps = n_orders - 1.0
-    known = (n_orders >= FEWEST_ORDERS) & np.isfinite(variation) & np.isfinite(mean)
-    squared = (n_gaps * variation**2 + PRIOR_GAPS * PRIOR_VARIATION**2) / (n_gaps + PRIOR_GAPS)
-    shape = 1.0 / np.where(known, squared, 1.0)
-    n_closed = np.concatenate([[0.0], np.cumsum(closed)])
-    closed_since = n_closed[np.minimum(np.nan_to_num(silent), len(closed)).astype(np.int64)]
-    open_days = np.maximum(silent - closed_since, 0.0)
-    tail = gammaincc(shape, shape * np.where(known, open_days / mean, 0.0))
-    return np.where(known, np.minimum(-np.log10(np.maximum(tail, 1e-300)), MOST), 0.0)
+    week: str
+    older: str | None = None
+    days: float | None = None
 
 
-def lapsed(
-    cause: NDArray[np.str_], only_wrote: NDArray[np.bool_], surprisals: Array, before: NDArray[np.bool_], level: float
-) -> NDArray[np.bool_]:
-    """Return who has lapsed by a week's end, given who had by its beginning, shape (n,).
+class PastComparison:
+    """A comparison at rest: columns of n customers, read as they are asked for."""
 
-    Once lapsed (a surprisal above the level), a customer is so until they order or are refunded, wherever the level
-    moves to meanwhile. Who ``only_wrote`` ends no lapse by it, and begins none in that week.
-    """
-    stays = before & ((cause != ACTED) | only_wrote)
-    return np.asarray(stays | ((cause == SILENT) & (surprisals > level)), dtype=np.bool_)
+    def __init__(self, table: AxisTable) -> None:
+        self.table = table
+        self.facts = table.facts_as(ComparisonFacts)
 
-
-def closed_days(orders_a_day: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return on which of the last 90 days before an instant, the last day first, the store was closed.
-
-    Days of a run of three or more without any order, in which ten or so would have been expected. Nobody could order
-    then, or the orders are missing: it says nothing about any customer.
-    """
-    empty = orders_a_day == 0
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], empty, [False]]).astype(np.int8)))
-    closed = np.zeros(len(empty), dtype=np.bool_)
-    for start, stop in edges.reshape(-1, 2):
-        if stop - start >= CLOSED_RUN_DAYS and (stop - start) * orders_a_day.mean() > UNLIKELY:
-            closed[start:stop] = True
-    return closed
-
-
-class ComparedWeek(Protocol):
-    """A week that was compared with the one before, n customers in one order."""
-
-    @property
+    @cached_property
     def cause(self) -> NDArray[np.str_]:
-        """Why each moved."""
+        """Why each customer moved."""
+        return np.asarray(self.table.read(["cause"])["cause"].to_numpy().astype(str))
 
     @property
     def surprisal_before(self) -> Array:
         """Of their silence at the week's beginning."""
+        return self._numbers("surprisal_before")
 
     @property
     def surprisal(self) -> Array:
         """Of their silence at its end."""
+        return self._numbers("surprisal")
 
     @property
     def acted_score(self) -> Array:
-        """Drift of the farthest migration that an act caused, weak axes left out; 0 without."""
+        """Drift of the farthest migration that an act of theirs caused."""
+        return self._numbers("acted_score")
 
     def drift_on(self, axis: str) -> Array | None:
         """Return how far each moved on an axis, NaN where not known; None if the axis was not there."""
+        if axis not in self.table.schema.names:
+            return None
+        return np.asarray(pc.struct_field(self.table.read([f"{axis}.drift"])[axis], "drift").to_numpy())
+
+    def _numbers(self, name: str) -> Array:
+        return np.asarray(self.table.read([name])[name].to_numpy())
 
 
 @dataclass(frozen=True)
@@ -127,7 +83,7 @@ class NoiseThresholds:
     ``lead``, by axis: how much more a customer must belong to another segment than to their stable one, 0.02 to 0.5.
     ``surprisal``: beyond it a customer has lapsed, 1.3 to 6. ``acted``: drift beyond which what an act did is worth
     an alert, at least 0.5. They were learnt from ``n_weeks`` weeks, and from ``n_quiet`` customers' weeks among these
-    in which nothing new happened.
+    in which nothing new happened. ``silence``: whether it tells anything in the store.
     """
 
     lead: Mapping[str, float]
@@ -135,9 +91,13 @@ class NoiseThresholds:
     acted: float
     n_weeks: int
     n_quiet: int
+    silence: SilenceTest
 
 
-def weeks_to_learn_from(earlier: Sequence[ComparedWeek], current: ComparedWeek) -> list[ComparedWeek]:
+ComparedWeek = PastComparison | Movement
+
+
+def weeks_to_learn_from(earlier: Sequence[PastComparison], current: Movement) -> list[ComparedWeek]:
     """Return the weeks to learn from: those before, and this one too while they are fewer than four."""
     return list(earlier) if len(earlier) >= FEWEST_WEEKS else [*earlier, current]
 

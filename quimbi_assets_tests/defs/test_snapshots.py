@@ -114,6 +114,7 @@ def test_drift_says_how_far_how_fast_and_why(store, database):
     moved = [alert for alert in found["alerts"] if alert["alert"] == "moved"]
     assert all(alert["axis"] in AXES and alert["from_name"] and alert["to_name"] for alert in moved)
     assert found["floors"]["silence"] >= 1.3
+    assert found["floors"]["silence_test"]["n_silent"] > 0
 
 
 def test_a_week_made_again_changes_no_row(store, database):
@@ -132,7 +133,8 @@ def test_a_backfill_is_one_run_and_the_same_as_week_by_week_and_blind_to_what_ca
         instance.add_dynamic_partitions(str(STORES.name), [name])
     assert backfill(name, weeks(3)).success
     assert table(database, HISTORY, name) == table(database, HISTORY, STORE)
-    assert table(database, "segment_migrations", name) == table(database, "segment_migrations", STORE)
+    for found in ("segment_migrations", "drift_floors"):
+        assert table(database, found, name) == table(database, found, STORE)
     with open_instance() as instance:
         for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
             made = instance.get_materialized_partitions(key)

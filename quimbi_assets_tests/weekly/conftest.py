@@ -7,7 +7,8 @@ from quimbi_assets.axis_table import AxisTable, write_table
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.pipeline import fit_store, sample_store
 from quimbi_assets.profiles.scores import AxisScores
-from quimbi_assets.weekly.compare import PastComparison, compare_snapshots
+from quimbi_assets.weekly.compare import compare_snapshots
+from quimbi_assets.weekly.noise import PastComparison
 from quimbi_assets.weekly.snapshot import WeekModels, snapshot_facts, snapshot_schema, take_snapshot
 
 

@@ -6,6 +6,7 @@ from quimbi_assets.weekly.compare import acted_scores, migrate
 from quimbi_assets.weekly.drift import ScoredSnapshot
 from quimbi_assets.weekly.notifications import decide_alerts
 from quimbi_assets.weekly.rescore import Before, measure_movement, stable_before, to_ids
+from quimbi_assets.weekly.silence import SilenceTest
 from quimbi_assets.weekly.snapshot import SnapshotPart
 
 LEAD = {"a": 0.1}
@@ -107,15 +108,19 @@ def test_archetypes_change_with_a_migration_only(scores):
     assert moves.groupby("customer_id")["axis_name"].apply(list).to_dict() == {"ann": ["a", "archetype"]}
 
 
-def alerts_of(weak=frozenset(), cause="silent", before=False, lapsed=False, score=0.0):
-    found = decide_alerts(*(np.array([v]) for v in (cause, before, lapsed, score)), 0.5, weak)
+TELLS = SilenceTest()
+"""A test that found nothing against alerts."""
+
+
+def alerts_of(silence=TELLS, cause="silent", before=False, lapsed=False, score=0.0):
+    found = decide_alerts(*(np.array([v]) for v in (cause, before, lapsed, score)), 0.5, silence)
     return found.tolist()
 
 
 def test_alerts_are_about_silence_and_about_orders_only():
     assert alerts_of(lapsed=True) == ["newly_at_risk"]
     assert alerts_of(lapsed=True, before=True) == [None]
-    assert alerts_of(lapsed=True, weak=frozenset({"purchase_frequency"})) == [None]
+    assert alerts_of(lapsed=True, silence=SilenceTest("silence foretells too little")) == [None]
     assert alerts_of(cause="acted", score=0.6) == ["moved"]
     assert alerts_of(cause="acted", score=0.4) == [None]
     assert alerts_of(cause="corrected", score=0.9, lapsed=True) == [None]

@@ -4,16 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.weekly.noise import (
-    LOOK_BACK_DAYS,
-    closed_days,
-    lapsed,
-    learn_acted,
-    learn_lead,
-    learn_surprisal,
-    surprisal,
-    weeks_to_learn_from,
-)
+from quimbi_assets.weekly.noise import learn_acted, learn_lead, learn_surprisal, weeks_to_learn_from
+from quimbi_assets.weekly.silence import LOOK_BACK_DAYS, closed_days, lapsed, surprisal
 
 OPEN = np.zeros(LOOK_BACK_DAYS, dtype=bool)
 """The store was open on every day."""

@@ -92,7 +92,8 @@ LATER_MODELS = """
 """
 """Axes of a week that was before their first model, which scored it all the same."""
 FLOORS = """
-    SELECT lead, silence, acted, n_weeks, n_quiet FROM quimbi.drift_floors WHERE store_id = %(s)s AND week = %(w)s
+    SELECT lead, silence, acted, n_weeks, n_quiet, silence_test FROM quimbi.drift_floors
+    WHERE store_id = %(s)s AND week = %(w)s
 """
 
 
@@ -129,10 +130,14 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     }
 
 
-def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Return a week's alerted customers (``customer_id``, ``alert``, value, risk), and its migrations by size."""
+def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]], str | None]:
+    """Return a week's alerted customers (``customer_id``, ``alert``, value, risk), and its migrations by size.
+
+    Last, why nobody is newly at risk, whoever falls silent; None where silence was found to tell.
+    """
     asked = {"s": store_id, "w": week}
-    return database.query(ALERTS, asked), _records(database.query(FLOWS, asked))
+    reasons = [(test or {}).get("reason") for test in database.query(FLOORS, asked)["silence_test"]]
+    return database.query(ALERTS, asked), _records(database.query(FLOWS, asked)), next(iter(reasons), None)
 
 
 def publish_notices(database: Database, store_id: str, week: date, notices: pd.DataFrame) -> None:

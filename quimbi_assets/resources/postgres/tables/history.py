@@ -5,7 +5,6 @@ Belongs here: their SQL. Does not: what is in them (``weekly.rows``).
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -19,20 +18,6 @@ WRITTEN = (
     "as_of", "archetype_id", "segment_memberships", "dominant_segments", "lifetime_value", "churn_risk_score",
     "model_versions",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class WeekDrift:
-    """What a week's comparison with the one before found."""
-
-    customers: Iterable[pd.DataFrame]
-    """``customer_id``, ``drift`` (JSON text), ``alert``, ``alert_cause``, some customers at a time."""
-    migrations: pd.DataFrame
-    """See ``weekly.rows.migration_rows``."""
-    thresholds: NoiseThresholds | None
-    """What counted as noise; None where there was nothing to compare with."""
-    population: pd.DataFrame
-    """``axis_name``, ``figure``, ``name``, ``value``."""
 
 
 def publish_week(database: Database, store_id: str, week: date, parts: Iterable[pd.DataFrame]) -> int:
@@ -61,12 +46,23 @@ def publish_week(database: Database, store_id: str, week: date, parts: Iterable[
         return int(gone + sum(merge(cursor, "customer_history", ("customer_id", "week"), WRITTEN, store_id, staged)))
 
 
-def publish_drift(database: Database, store_id: str, week: date, drift: WeekDrift) -> None:
-    """Make these the findings of a week, in one transaction."""
+def publish_drift(
+    database: Database,
+    store_id: str,
+    week: date,
+    customers: Iterable[pd.DataFrame],
+    migrations: pd.DataFrame,
+    population: pd.DataFrame,
+    thresholds: NoiseThresholds | None,
+) -> None:
+    """Make what a week's comparison with the one before found that of the week, in one transaction.
+
+    Rows are those of ``weekly.rows``, of customers some at a time; no thresholds: there was nothing to compare with.
+    """
     with database.transaction() as cursor:
         lock(cursor, f"customer_history:{store_id}")
         columns = ("customer_id", "drift", "alert", "alert_cause")
-        staged = _staged(cursor, columns, drift.customers)
+        staged = _staged(cursor, columns, customers)
         cursor.execute(
             f"UPDATE quimbi.customer_history stored SET drift = sent.drift, alert = sent.alert, "
             f"alert_cause = sent.alert_cause FROM {staged} sent "
@@ -75,15 +71,15 @@ def publish_drift(database: Database, store_id: str, week: date, drift: WeekDrif
             "IS DISTINCT FROM (sent.drift, sent.alert, sent.alert_cause)",
             (store_id, week),
         )
-        for table, rows in (("segment_migrations", drift.migrations), ("population_drift", drift.population)):
+        for table, rows in (("segment_migrations", migrations), ("population_drift", population)):
             cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s AND week = %s", (store_id, week))
             copy_frame(cursor, f"quimbi.{table}", rows.assign(store_id=store_id, week=week))
         cursor.execute("DELETE FROM quimbi.drift_floors WHERE store_id = %s AND week = %s", (store_id, week))
-        if drift.thresholds is not None:
-            noise, lead = drift.thresholds, json.dumps(dict(drift.thresholds.lead))
+        if thresholds is not None:
+            lead, noise, silence = json.dumps(dict(thresholds.lead)), thresholds, thresholds.silence.to_json()
             cursor.execute(
-                "INSERT INTO quimbi.drift_floors VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                (store_id, week, lead, noise.surprisal, noise.acted, noise.n_weeks, noise.n_quiet),
+                "INSERT INTO quimbi.drift_floors VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                (store_id, week, lead, noise.surprisal, noise.acted, noise.n_weeks, noise.n_quiet, silence),
             )
 
 

@@ -7,10 +7,18 @@ import pytest
 
 from quimbi_assets.resources.postgres.copy import copy_frame
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.drift import mark_told, named_before, publish_notices, read_drift
-from quimbi_assets.resources.postgres.tables.history import publish_week
+from quimbi_assets.resources.postgres.tables.drift import (
+    mark_told,
+    named_before,
+    publish_notices,
+    read_alerts,
+    read_drift,
+)
+from quimbi_assets.resources.postgres.tables.history import publish_drift, publish_week
 from quimbi_assets.resources.postgres.tables.stores import write_store
 from quimbi_assets.store import OrderPolicy, Store
+from quimbi_assets.weekly.noise import NoiseThresholds
+from quimbi_assets.weekly.silence import SilenceTest
 from quimbi_assets_tests.resources.made_up import AS_OF, axis_state
 from quimbi_assets_tests.resources.postgres.tables.test_publications import publish
 
@@ -75,6 +83,14 @@ def test_an_alert_names_the_farthest_move_of_its_cause_on_an_axis_that_is_not_we
     named = ("customer_id", "axis", "from_segment", "from_name", "to_segment", "to_name")
     assert [acted[key] for key in named] == ["ann", "a", "a_1", "few", "a_2", "many"]
     assert [silent[key] for key in named] == ["bob", None, None, None, None, None]
+
+
+@pytest.mark.parametrize("reason", ["silence foretells too little", None])
+def test_why_nobody_is_newly_at_risk_is_kept_by_week(database, reason):
+    noise, none = NoiseThresholds({}, 1.3, 0.5, 1, 1, SilenceTest(reason)), pd.DataFrame()
+    publish_drift(database, "quiet", WEEK, [], none, none, noise)
+    assert read_alerts(database, "quiet", WEEK)[-1] == reason
+    assert read_alerts(database, "quiet", WEEK - timedelta(weeks=1))[-1] is None
 
 
 def test_a_customer_counts_as_named_once_the_message_was_accepted(database):

@@ -6,8 +6,6 @@ from alembic import op
 
 revision = "0013"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
