@@ -17,8 +17,8 @@ from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
     WEEK_INPUTS,
-    WEEKLY,
     store_week_key,
+    weekly_asset,
     weeks_by_store,
 )
 from quimbi_assets.defs.runs import retried
@@ -41,10 +41,9 @@ CHECK = "population_as_at_the_fit"
 # Earlier weeks of snapshots and of its own are read too, and not declared as such: which one is the week before depends
 # on what there is, and Dagster runs no asset that depends on itself together with others, though a backfill of both has
 # to go through the weeks in one run.
-@dg.asset(
+@weekly_asset(
     key=MIGRATIONS_KEY,
     deps=[SNAPSHOTS_KEY, *WEEK_INPUTS],
-    **WEEKLY,
     kinds={"postgres", "duckdb"},
     check_specs=[dg.AssetCheckSpec(CHECK, asset=MIGRATIONS_KEY)],
     description="Drift of every customer since the snapshot before, under one model, with its cause (acted, silent, "

@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.defs.events import Metadata, StageEvent, facts
-from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, WEEKLY, store_week_key, weeks_by_store
+from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, store_week_key, weekly_asset, weeks_by_store
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
@@ -24,10 +24,9 @@ AGAIN = "not sent: this week was told already"
 NOBODY = "not sent: nobody is newly at risk"
 
 
-@dg.asset(
+@weekly_asset(
     key=NOTICES_KEY,
     deps=[MIGRATIONS_KEY],
-    **WEEKLY,
     kinds={"postgres", "slack"},
     description="Which alerted customers the store is told of: the ten most valuable newly at risk, nobody twice "
     "within the weeks of its plan, nobody of the hold-out share. `quimbi.alert_notices`, and Slack for the last week.",

@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
-from typing import TypedDict
+from functools import partial
 
 import dagster as dg
 
@@ -26,20 +26,14 @@ STORE_WEEKS = dg.MultiPartitionsDefinition({"store": STORES, "week": WEEKS})
 OWNERS = ["team:data"]
 
 
-class _Weekly(TypedDict):
-    partitions_def: dg.PartitionsDefinition
-    backfill_policy: dg.BackfillPolicy
-    group_name: str
-    owners: list[str]
-
-
-WEEKLY: _Weekly = {
-    "partitions_def": STORE_WEEKS,
-    "backfill_policy": dg.BackfillPolicy.single_run(),
-    "group_name": "drift",
-    "owners": OWNERS,
-}
-"""What the assets by store and week have in common: one run makes all the weeks that are asked for at once."""
+weekly_asset = partial(
+    dg.asset,
+    partitions_def=STORE_WEEKS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="drift",
+    owners=OWNERS,
+)
+"""Declares an asset by store and week: one run makes all the weeks that are asked for at once."""
 
 #: Tag of runs of one store, whatever their partitions: the queue lets one of them run at a time.
 STORE_TAG = "quimbi/store"

@@ -16,8 +16,8 @@ from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
     WEEK_INPUTS,
-    WEEKLY,
     store_week_key,
+    weekly_asset,
     weeks_by_store,
 )
 from quimbi_assets.defs.runs import retried
@@ -48,10 +48,9 @@ class SnapshotOptions(dg.Config):
     keep_monthly_months: int | None = None
 
 
-@dg.asset(
+@weekly_asset(
     key=SNAPSHOTS_KEY,
     deps=WEEK_INPUTS,
-    **WEEKLY,
     kinds={"postgres", "duckdb"},
     check_specs=[dg.AssetCheckSpec(CHECK, asset=SNAPSHOTS_KEY)],
     description="Memberships, dominant segments, archetype, value and risk of every customer as of each week's end "
