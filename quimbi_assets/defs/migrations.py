@@ -54,7 +54,7 @@ def migrations(
     context: dg.AssetExecutionContext, tables: Tables, database: StoreDatabase, tracking: Mlflow, progress: Listener
 ) -> Iterator[StageEvent]:
     """Compare the partitions' weeks with those before them, oldest first."""
-    reasons: dict[str, str] = {}
+    reasons: dict[str, str | None] = {}
     for store_id, weeks in weeks_by_store(context).items():
         history = tables.history(store_id)
         for number, week in enumerate(weeks):
@@ -63,10 +63,8 @@ def migrations(
             if newer is None:
                 raise BadInputError(f"store {store_id} has no snapshot of week {week}; make it first: drift/snapshots")
             comparison, reason = _compared(newer, week, history, context.run_id, tables, database, tracking)
-            tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week, comparison.schema())
-            reasons.pop(store_id, None)
-            if reason is not None:
-                reasons[store_id] = reason
+            tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week)
+            reasons[store_id] = reason
             metadata = _metadata(comparison)
             if week == weeks[-1]:
                 metadata |= _pictures(store_id, week, comparison.moves, database, tracking, context.run_id)
@@ -133,13 +131,14 @@ def _pictures(
     return facts(None, mlflow_run=page, **{name.removesuffix(".png"): png for name, png in pictures.items()})
 
 
-def _refit_check(reasons: dict[str, str]) -> dg.AssetCheckResult:
-    """Warn where a store's population is no longer that of its fits; ``reasons`` by store."""
+def _refit_check(reasons: dict[str, str | None]) -> dg.AssetCheckResult:
+    """Warn where a store's population is no longer that of its fits; ``reasons`` by store, None where it is."""
+    moved = "; ".join(f"{store_id}: {reason}" for store_id, reason in reasons.items() if reason is not None)
     return rule_check(
         MIGRATIONS_KEY,
         CHECK,
-        not reasons,
+        not moved,
         "Customers and segments are distributed as when the models were fitted; else refit: quimbi run.",
         warn=True,
-        reasons="; ".join(f"{store_id}: {reason}" for store_id, reason in reasons.items()) or "none",
+        reasons=moved or "none",
     )

@@ -46,25 +46,24 @@ def notifications(
 
 def _week(store_id: str, week: date, database: StoreDatabase, slack: Slack, now: pd.Timestamp) -> Metadata:
     planned = next(one for one in stores.planned_stores(database) if one.store_id == store_id)
-    alerts, flows, no_alerts_because = drift.read_alerts(database, store_id, week)
+    alerts, flows, untold = drift.read_alerts(database, store_id, week)
     before = drift.named_before(database, store_id, week)
     chosen = choose_notifications(alerts, before, store_id, week, planned.plan)
-    if drift.was_told(database, store_id, week):
+    if not drift.publish_notices(database, store_id, week, chosen):
         outcome = AGAIN
+    elif week < closed_week(now.tz_convert(planned.time_zone)).date():
+        outcome = PAST
+    elif not chosen["named"].any():
+        outcome = NOBODY
     else:
-        drift.publish_notices(database, store_id, week, chosen)
-        if week < closed_week(now.tz_convert(planned.time_zone)).date():
-            outcome = PAST
-        elif not chosen["named"].any():
-            outcome = f"{NOBODY}: {no_alerts_because}" if no_alerts_because else NOBODY
-        else:
-            currency = stores.read_store(database, store_id).currency or ""
-            outcome = slack.send(escaped(notification_text(store_id, week, chosen, flows, currency)))
-            if outcome == "sent":
-                drift.mark_told(database, store_id, week)
+        currency = stores.read_store(database, store_id).currency or ""
+        outcome = slack.send(escaped(notification_text(store_id, week, chosen, flows, currency)))
+        if outcome == "sent":
+            drift.mark_told(database, store_id, week)
     return facts(
         len(chosen),
         slack=outcome,
+        nobody_at_risk_because=untold,
         newly_at_risk=int((chosen["alert"] == "newly_at_risk").sum()),
         named=int(chosen["named"].sum()),
         held_out=int(chosen["held_out"].sum()),

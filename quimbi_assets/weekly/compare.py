@@ -49,29 +49,24 @@ class Comparison:
     moves: pd.DataFrame
     thresholds: noise.NoiseThresholds | None
 
-    def schema(self) -> pa.Schema:
-        """Return the columns of its table: what later comparisons need, one struct an axis."""
-        of_axis = pa.struct([("drift", pa.float64()), ("stable_segment", pa.string())])
-        numbers = [(name, pa.float64()) for name in ("surprisal_before", "surprisal", "acted_score")]
-        plain = [("customer_id", pa.string()), ("cause", pa.string()), *numbers, ("lapsed", pa.bool_())]
-        return pa.schema([*plain, *((axis, of_axis) for axis in self.stable)])
-
     def tables(self) -> Iterator[pa.Table]:
-        """Yield its rows, some customers at a time."""
+        """Yield its rows, what later comparisons need, some customers at a time; one struct an axis."""
         moved, n = self.movement, len(self.movement.customers)
-        for start in range(0, n, PART_ROWS):
+        for start in range(0, max(n, 1), PART_ROWS):
             rows = slice(start, start + PART_ROWS)
-            columns: list[pa.Array] = [
-                pa.array(moved.customers[rows], pa.string()),
-                pa.array(moved.cause[rows], pa.string()),
-                *(pa.array(v[rows]) for v in (moved.surprisal_before, moved.surprisal, moved.acted_score)),
-                pa.array(self.lapsed[rows]),
-            ]
+            columns: dict[str, pa.Array] = {
+                "customer_id": pa.array(moved.customers[rows], pa.string()),
+                "cause": pa.array(moved.cause[rows], pa.string()),
+                "surprisal_before": pa.array(moved.surprisal_before[rows]),
+                "surprisal": pa.array(moved.surprisal[rows]),
+                "acted_score": pa.array(moved.acted_score[rows]),
+                "lapsed": pa.array(self.lapsed[rows]),
+            }
             for axis, codes in self.stable.items():
                 drift = moved.drift.get(axis, np.full(n, np.nan))[rows]
                 ids = pa.array(rescore.to_ids(codes[rows], moved.segments[axis]), pa.string())
-                columns.append(pa.StructArray.from_arrays([pa.array(drift), ids], names=["drift", "stable_segment"]))
-            yield pa.table(columns, schema=self.schema())
+                columns[axis] = pa.StructArray.from_arrays([pa.array(drift), ids], names=["drift", "stable_segment"])
+            yield pa.table(columns)
 
 
 def compare_snapshots(

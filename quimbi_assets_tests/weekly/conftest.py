@@ -54,12 +54,12 @@ class Weeks:
         models = models or self.models
         newer = self.snapshot(instant, models)
         found = compare_snapshots(newer, self.older, self.comparisons, models, self.history, self.weak)
-        table = self._written(f"comparison {instant}", found.tables(), found.facts, found.schema())
+        table = self._written(f"comparison {instant}", found.tables(), found.facts)
         self.comparisons.append(PastComparison(table))
         first, self.older = self.older is None, newer
         return None if first else found
 
-    def _written(self, name, rows, facts, schema: pa.Schema):
+    def _written(self, name, rows, facts, schema: pa.Schema | None = None):
         place = self.folder / f"{name}.parquet"
         write_table(place, rows, facts, schema)
         return AxisTable(place)

@@ -140,14 +140,18 @@ def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataF
     return database.query(ALERTS, asked), _records(database.query(FLOWS, asked)), next(iter(reasons), None)
 
 
-def publish_notices(database: Database, store_id: str, week: date, notices: pd.DataFrame) -> None:
-    """Replace a week's notices, which nobody was told of yet."""
+def publish_notices(database: Database, store_id: str, week: date, notices: pd.DataFrame) -> bool:
+    """Replace a week's notices, unless the store was told of that week; return whether it was not."""
+    notices = notices[NOTICE_COLUMNS].assign(store_id=store_id, week=str(week))
+    of_week = "FROM quimbi.alert_notices WHERE store_id = %s AND week = %s"
     with database.transaction() as cursor:
         bulk.lock(cursor, f"notices:{store_id}")
-        cursor.execute("DELETE FROM quimbi.alert_notices WHERE store_id = %s AND week = %s", (store_id, week))
-        bulk.copy_frame(
-            cursor, "quimbi.alert_notices", notices[NOTICE_COLUMNS].assign(store_id=store_id, week=str(week))
-        )
+        cursor.execute(f"SELECT {of_week} AND told_at IS NOT NULL LIMIT 1", (store_id, week))
+        if cursor.fetchone() is not None:
+            return False
+        cursor.execute(f"DELETE {of_week}", (store_id, week))
+        bulk.copy_frame(cursor, "quimbi.alert_notices", notices)
+    return True
 
 
 def named_before(database: Database, store_id: str, week: date) -> dict[str, date]:
@@ -158,12 +162,6 @@ def named_before(database: Database, store_id: str, week: date) -> dict[str, dat
         (store_id, week),
     )
     return dict(rows)
-
-
-def was_told(database: Database, store_id: str, week: date) -> bool:
-    """Whether the message of that week was sent."""
-    sql = "SELECT 1 FROM quimbi.alert_notices WHERE store_id = %s AND week = %s AND told_at IS NOT NULL LIMIT 1"
-    return bool(database.execute(sql, (store_id, week)))
 
 
 def mark_told(database: Database, store_id: str, week: date) -> None:

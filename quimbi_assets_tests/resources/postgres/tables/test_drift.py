@@ -95,8 +95,11 @@ def test_why_nobody_is_newly_at_risk_is_kept_by_week(database, reason):
 
 def test_a_customer_counts_as_named_once_the_message_was_accepted(database):
     notices = pd.DataFrame({"customer_id": ["ann", "bob"], "alert": "newly_at_risk", "priority": 1.0})
-    publish_notices(database, "told", WEEK, notices.assign(held_out=False, repeated=False, named=[True, False]))
+    notices = notices.assign(held_out=False, repeated=False, named=[True, False])
+    assert publish_notices(database, "told", WEEK, notices)
     week_after = WEEK + timedelta(weeks=1)
     assert named_before(database, "told", week_after) == {}
     mark_told(database, "told", WEEK)
+    assert named_before(database, "told", week_after) == {"ann": WEEK}
+    assert not publish_notices(database, "told", WEEK, notices.assign(named=False))
     assert named_before(database, "told", week_after) == {"ann": WEEK}
