@@ -108,7 +108,7 @@ def _churn_example(horizon_days: int) -> pd.DataFrame:
 
 def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapping[str, str] | None = None) -> str:
     """Log a backtest as a run and return the run's id: figures by axis, the table and the picture."""
-    axes = result.measured[[*BACKTEST_FIGURES]].iterrows()
+    axes = result.measured.reindex(columns=BACKTEST_FIGURES).iterrows()
     figures = [(f"{axis}.{name}", value, 0) for axis, row in axes for name, value in row.items()]
     figures += [(f"axes_{verdict}", int((result.axes["verdict"] == verdict).sum()), 0) for verdict in (BETTER, WORSE)]
     figures += [(f"axes_{name}_better", result.better(f"{name}_"), 0) for name in ("memberships", "added")]
