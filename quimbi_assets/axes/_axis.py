@@ -140,6 +140,9 @@ class Axis:
     """Orders from which a customer's values are evidence; below it ``evidence`` is ``"low"``."""
     structural: tuple[Structural, ...] = ()
     """States offered to the model as segments of their own."""
+    order_rate: str = ""
+    """The feature that is the number of orders over time, if that is the question: where the counts show that
+    customers differ in it, they differ on the axis."""
     outcomes: tuple[Outcome, ...] = ()
     """What it is held to; empty: its own clustering features."""
     reference: bool = False
@@ -187,12 +190,9 @@ def feature_schema(axis: Axis) -> pandera.DataFrameSchema:
 def _column(feature: Feature) -> pandera.Column:
     if feature.kind != "number":
         return pandera.Column(nullable=True)
-    checks = [pandera.Check(np.isfinite, name="finite")]
-    if feature.low is not None:
-        checks.append(pandera.Check.ge(feature.low))
-    if feature.high is not None:
-        checks.append(pandera.Check.le(feature.high))
-    return pandera.Column("float64", checks, nullable=True)
+    limits = (pandera.Check.ge, feature.low), (pandera.Check.le, feature.high)
+    checks = [check(limit) for check, limit in limits if limit is not None]
+    return pandera.Column("float64", [pandera.Check(np.isfinite, name="finite"), *checks], nullable=True)
 
 
 def axis_activity(axis: Axis, recorded: frozenset[str]) -> tuple[str | None, list[str]]:

@@ -42,12 +42,8 @@ _IBIS_TYPES = {"number": "float64", "text": "string", "flag": "boolean", "date":
 def _discover() -> dict[str, Axis]:
     modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     axes = [import_module(f"{__package__}.{name}").AXIS for name in modules if not name.startswith("_")]
-    return {axis.name: axis for axis in sorted(axes, key=_place)}
-
-
-def _place(axis: Axis) -> tuple[str, bool, str]:
-    """Axes that need tickets come last: where a store begins to send them, no other axis's place in a list moves."""
-    return axis.kind, axis.reads_tickets, axis.name
+    # Those that need tickets come last: where a store begins to send them, no other axis's place in a list moves.
+    return {axis.name: axis for axis in sorted(axes, key=lambda axis: (axis.kind, axis.reads_tickets, axis.name))}
 
 
 AXES: dict[str, Axis] = _discover()

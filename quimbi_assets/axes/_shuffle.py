@@ -1,7 +1,7 @@
 """Stores in which customers do not differ: the same orders and tickets dealt anew among the same customers.
 
-Belongs here: making such a store and one in which every customer is split in two, and measuring several at once. Does
-not: any feature, any statistic (``clustering.abstention``).
+Belongs here: making such a store and one in which every customer is split in two, measuring several at once, counting
+orders dealt to anybody. Does not: any feature, any statistic (``clustering.abstention``).
 
 A customer keeps their number of orders and the instant of their first one. What an order holds (value, lines,
 discount, refund, channel, weekday and time of day) is dealt; when later orders happen is redrawn. A customer keeps
@@ -18,6 +18,7 @@ from quimbi_assets.history import Frames
 
 Instants = NDArray[np.int64]
 """Microseconds since 1970."""
+Counts = tuple[NDArray[np.float64], NDArray[np.float64]]
 Extract = Callable[[Frames], dict[str, pd.DataFrame]]
 MAX_ROWS = 1_500_000
 """Most orders and lines extracted at once, a bound of memory: 8 stores of 67,000 rows take half the time of 8 calls."""
@@ -125,6 +126,28 @@ def _halved(rows: pd.DataFrame, in_time: list[str]) -> pd.DataFrame:
     return ordered.assign(customer_id=ordered["customer_id"].astype("str") + HALF + half)
 
 
+def count_later_orders(orders: pd.DataFrame, n_deals: int, seed: int) -> Counts:
+    """Count the orders after each customer's first, in even and in odd weeks: in the store, and dealt to anybody.
+
+    Counts of shape (1 + n_deals, n, 2), those of the store first, and what is expected of each customer, shape (n, 2).
+    A deal gives each later order to one of those who had begun before it, all equally likely: calendar and time since
+    the first order are accounted for. Orders at the very instant of the first are left out. ``orders`` are by customer
+    and time; customers come out by their first order.
+    """
+    dates = _microseconds(orders["order_date"])
+    is_first = ~orders["customer_id"].duplicated().to_numpy()
+    first, customer = dates[is_first], np.cumsum(is_first) - 1
+    n, is_later = len(first), dates > first[customer]
+    begun = np.searchsorted(np.sort(first), dates[is_later])
+    week = (dates[is_later] - _MONDAY) // _WEEK % 2
+    of_last_begun = np.bincount(2 * (begun - 1) + week, 1 / begun, 2 * n).reshape(n, 2)
+    rng = np.random.default_rng(seed)
+    deals = ((rng.random(len(begun)) * begun).astype(np.intp) for _ in range(n_deals))
+    placed_by = np.argsort(np.argsort(first, kind="stable"))[customer[is_later]]
+    counts = [np.bincount(2 * who + week, minlength=2 * n).reshape(n, 2) for who in (placed_by, *deals)]
+    return np.stack(counts).astype(np.float64), of_last_begun[::-1].cumsum(axis=0)[::-1]
+
+
 def _microseconds(dates: pd.Series) -> Instants:
     return dates.to_numpy("datetime64[us]").astype(np.int64)
 
@@ -190,15 +213,11 @@ def extract_together(stores: Sequence[Frames], extract: Extract) -> list[dict[st
 def _extract_group(stores: Sequence[Frames], extract: Extract) -> Iterator[dict[str, pd.DataFrame]]:
     width = len(str(len(stores)))
     marks = [f"{i:0{width}}" for i in range(len(stores))]
-    together = extract(
-        Frames(
-            _joined([store.orders for store in stores], ["customer_id", "order_id"], marks),
-            _joined([store.items for store in stores], ["order_id"], marks),
-            _joined([store.tickets for store in stores], ["customer_id"], marks),
-        )
-    )
+    ids = ["customer_id", "order_id"], ["order_id"], ["customer_id"]
+    together = extract(Frames(*map(_joined, zip(*stores, strict=True), ids, [marks] * len(ids))))
     for mark in marks:
-        yield {axis: _of_store(table, mark) for axis, table in together.items()}
+        rows = {axis: table[table.index.str.startswith(mark)] for axis, table in together.items()}
+        yield {axis: t.set_axis(t.index.str.slice(width).rename(t.index.name)) for axis, t in rows.items()}
 
 
 def _joined(frames: Sequence[pd.DataFrame], ids: list[str], marks: list[str]) -> pd.DataFrame:
@@ -207,8 +226,3 @@ def _joined(frames: Sequence[pd.DataFrame], ids: list[str], marks: list[str]) ->
         for frame, mark in zip(frames, marks, strict=True)
     ]
     return pd.concat(rows, ignore_index=True)
-
-
-def _of_store(table: pd.DataFrame, mark: str) -> pd.DataFrame:
-    rows = table[table.index.str.startswith(mark)]
-    return rows.set_axis(rows.index.str.slice(len(mark)).rename(table.index.name))

@@ -34,6 +34,7 @@ AXIS = Axis(
     name="purchase_frequency", question="How often do they buy?", kind="marketing", people="buyers", measure=measure,
     description=__doc__, min_orders=2,
     structural=(ONE_TIME_BUYERS,),
+    order_rate="orders_per_month",
     outcomes=(Outcome("orders", absent=0, log=True),),
     features=(
         Feature(

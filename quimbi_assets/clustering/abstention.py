@@ -9,11 +9,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.axes import AXES, Axis, Features, StoreReference, measure
-from quimbi_assets.axes._shuffle import HALF, extract_together, halve_customers, shuffle_orders
+from quimbi_assets.axes import AXES, Axis, Features, StoreReference, _shuffle, measure
 from quimbi_assets.clustering import noise_test
 from quimbi_assets.clustering.noise_test import NoiseTest
-from quimbi_assets.clustering.scaling import Array, apply_transforms
+from quimbi_assets.clustering.scaling import Array, apply_transforms, clean
 from quimbi_assets.clustering.scoring import N_ORDERS, numbers
 from quimbi_assets.history import Frames, History
 
@@ -25,6 +24,9 @@ MAX_ROWS = 700_000
 
 N_SHUFFLES = 3
 """Reference stores. Their own chance adds a third to the variance of what is compared."""
+
+N_DEALS = 199
+"""Stores whose numbers of orders are dealt too, for counts alone: the smallest p-value is one in 200."""
 
 TINY = 1e-9
 """Agreement by chance this near to 1 leaves nothing to gain."""
@@ -54,26 +56,30 @@ def measure_differences(
 
     bounded = history.sample(MAX_CUSTOMERS, random_state, MAX_ROWS).frames()
     seeds = np.random.SeedSequence(random_state).generate_state(N_SHUFFLES)
-    stores = [bounded, *(shuffle_orders(bounded, end, int(seed)) for seed in seeds)]
-    tables = extract_together([*stores, *map(halve_customers, stores)], features)
+    stores = [bounded, *(_shuffle.shuffle_orders(bounded, end, int(seed)) for seed in seeds)]
+    tables = _shuffle.extract_together([*stores, *map(_shuffle.halve_customers, stores)], features)
     whole, halves = tables[: len(stores)], tables[len(stores) :]
-    return {name: _judge(AXES[name], [t[name] for t in whole], [t[name] for t in halves]) for name in whole[0]}
+    counts = _shuffle.count_later_orders(bounded.orders, N_DEALS, random_state)
+    return {name: _judge(AXES[name], [t[name] for t in whole], [t[name] for t in halves], counts) for name in whole[0]}
 
 
-def _judge(axis: Axis, stores: list[pd.DataFrame], halves: list[pd.DataFrame]) -> NoiseTest:
+def _judge(axis: Axis, stores: list[pd.DataFrame], halves: list[pd.DataFrame], counts: _shuffle.Counts) -> NoiseTest:
     """Compare one axis's features of the real store and the dealt ones, of customers who are evidence for it.
 
-    ``halves`` are the same stores with every customer split in two.
+    ``halves`` are the same stores with every customer split in two; ``counts`` of later orders are everybody's.
     """
     table = stores[0]
     evident = table.index[numbers(table, [N_ORDERS])[:, 0] >= axis.min_orders]
     whole = noise_test.winsorise(np.stack([_values(axis, store, evident) for store in stores]))
-    split = np.stack([_values(axis, store, evident + HALF + half) for half in "01" for store in halves])
+    split = np.stack([_values(axis, store, evident + _shuffle.HALF + half) for half in "01" for store in halves])
     first, second = np.split(noise_test.winsorise(split), 2)
     # What a shuffle leaves as it is (the time since the first order) was not put to the test.
     is_tested = ~np.asarray(np.isclose(whole[1:], whole[:1], equal_nan=True).all(axis=(0, 1)))
-    figures = _figures(whole, first, second).assign(is_tested=is_tested)
+    figures = _figures(whole, first, second)
+    figures = figures.assign(is_tested=is_tested, is_count=False, rate_spread=np.nan, p_value=np.nan)
     figures.insert(0, "feature", [f.name for f in axis.clustering_features])
+    if axis.order_rate and (counted := noise_test.count_figures(*counts)):
+        figures.loc[figures["feature"] == axis.order_rate, list(counted)] = list(counted.values())
     measurable = figures["variance_ratio"].notna() | figures["reliability"].notna()
     return NoiseTest(
         figures=noise_test.decide_features(figures[measurable].reset_index(drop=True)),
@@ -95,9 +101,7 @@ def _figures(whole: Array, first: Array, second: Array) -> pd.DataFrame:
             "variance_z": variance_z,
             "reliability": agreement[0][0],
             "reliability_by_chance": by_chance,
-            "reliability_gain": np.divide(
-                excess, 1 - by_chance, out=np.full_like(excess, np.nan), where=by_chance < 1 - TINY
-            ),
+            "reliability_gain": excess / np.where(by_chance < 1 - TINY, 1 - by_chance, np.nan),
             "reliability_z": agreement_z,
         }
     )
@@ -106,6 +110,5 @@ def _figures(whole: Array, first: Array, second: Array) -> pd.DataFrame:
 def _values(axis: Axis, table: pd.DataFrame, customers: pd.Index) -> Array:
     """Transformed values of the clustering features; shape (n, d)."""
     features = axis.clustering_features
-    values = numbers(table.reindex(customers), [f.name for f in features])
-    values[~np.isfinite(values)] = np.nan
+    values = clean(numbers(table.reindex(customers), [f.name for f in features]))
     return apply_transforms(values, [f.transform for f in features])

@@ -150,9 +150,6 @@ def _narrow(i: int, sample: PreparedSample, measure: Measure) -> Candidate | Non
         if divisions:
             best = max(division.silhouette for division in divisions)
             return next(division for division in divisions if division.silhouette >= best - NEAR_BEST)
-        names = min(narrower, key=_least_shortfall)[0].features
+        least = [min((shortfall(c) for c in each if not c.undivided), default=float("inf")) for each in narrower]
+        names = narrower[int(np.argmin(np.round(least, 6)))][0].features
     return None
-
-
-def _least_shortfall(candidates: list[Candidate]) -> float:
-    return round(min((shortfall(c) for c in candidates if not c.undivided), default=float("inf")), 6)

@@ -13,11 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from quimbi_assets.clustering.scaling import Array
+from quimbi_assets.clustering.scaling import WINSOR, Array
 from quimbi_assets.clustering.selection import chosen_faults
-
-WINSOR = (0.01, 0.99)
-"""Quantiles, over real and reference values together, beyond which a value counts as the quantile itself."""
 
 FEWEST = 20
 """Fewest customers with a value (a pair of values) for a statistic to be tried at all."""
@@ -48,7 +45,7 @@ Statistic = tuple[Array, Array]
 
 
 def winsorise(values: Array) -> Array:
-    """Cut extreme values at limits common to all stores, so that real and reference are treated alike."""
+    """Cut extreme values at quantiles of all stores together, so that real and reference are treated alike."""
     columns = (column[~np.isnan(column)] for column in values.reshape(-1, values.shape[-1]).T)
     limits = np.array([np.quantile(column, WINSOR) if len(column) else (0.0, 0.0) for column in columns])
     return np.clip(values, limits[:, 0], limits[:, 1])
@@ -98,6 +95,47 @@ def reliabilities(first: Array, second: Array) -> Statistic:
     return np.where(varies, value, np.nan), np.where(varies, error, np.nan)
 
 
+def count_figures(counts: Array, expected: Array) -> dict[str, float]:
+    """Compare numbers of orders with those in stores where everybody who has begun orders at the same rate.
+
+    ``counts``, shape (1 + R, n, 2), are of even and odd weeks, the real store first; ``expected`` of each customer,
+    shape (n, 2). Returns a row of ``NoiseTest.figures``, empty with fewer than :data:`FEWEST` customers, or orders in
+    either. What a customer has beyond the expected, over its root, is cut at their own store's :data:`WINSOR`: one
+    wholesaler is no difference between customers.
+
+    Notes
+    -----
+    Dispersion ``sum((N - E)^2) / sum(E)`` is the score statistic against rates that vary between customers (Dean,
+    Lawless: Tests for detecting overdispersion in Poisson regression models, JASA 84, 1989). Even and odd weeks agree
+    by the correlation of their ``N - E``, which orders split in two do not raise; its numerator over ``sum(E_even
+    E_odd)`` is the squared variation of rates. ``p_value`` is the larger of the two.
+    """
+    if len(expected) < FEWEST or expected.sum(axis=0).min() < FEWEST:
+        return {}
+    scale = np.sqrt(expected)
+    scores = (counts - expected) / np.where(scale > 0, scale, 1.0)
+    low, high = np.quantile(scores, WINSOR, axis=1, keepdims=True)
+    beyond = np.clip(scores, low, high) * scale
+    together, squares = beyond.prod(axis=2).sum(axis=1), (beyond**2).sum(axis=1)
+    agreement = together / np.sqrt(np.maximum(squares.prod(axis=1), np.finfo(np.float64).tiny))
+    both = np.stack([(squares.sum(axis=1) + 2 * together) / expected.sum(), agreement], axis=1)
+    difference, z = against_reference((both, np.broadcast_to(both[1:].var(axis=0, ddof=1), both.shape)))
+    dispersion_by_chance, by_chance = both[0] - difference
+    return {
+        "n_customers": len(expected),
+        "variance_ratio": both[0, 0] / dispersion_by_chance,
+        "variance_z": z[0],
+        "reliability": agreement[0],
+        "reliability_by_chance": by_chance,
+        "reliability_gain": difference[1] / (1 - by_chance),
+        "reliability_z": z[1],
+        "is_tested": True,
+        "is_count": True,
+        "rate_spread": np.sqrt(max(together[0], 0) / expected.prod(axis=1).sum()),
+        "p_value": (both >= both[0]).mean(axis=0).max(),
+    }
+
+
 def against_reference(statistic: Statistic) -> tuple[Array, Array]:
     """Compare the real store with the reference ones: difference from their mean, and in standard errors; shape (d,).
 
@@ -132,16 +170,18 @@ def decide_features(figures: pd.DataFrame) -> pd.DataFrame:
 
     One of the two tests is significant at :data:`LEVEL` and shows an effect of at least :data:`SMALLEST_RATIO` or
     :data:`SMALLEST_GAIN`. Variance is tested on both sides: customers who are consistent make trends and category
-    counts narrower than chance. Agreement of halves is tested upwards only.
+    counts narrower than chance. Agreement of halves is tested upwards only. In numbers of orders (``is_count``) both
+    have to show, the effects of the same size.
     """
-    tested = figures["is_tested"].to_numpy(dtype=bool)
-    columns = figures[["variance_ratio", "variance_z", "reliability_gain", "reliability_z"]].to_numpy(dtype=float)
-    ratio, variance_z, gain, agreement_z = columns[tested].T
-    chances = np.stack([2 * ndtr(-np.abs(variance_z)), ndtr(-agreement_z)])
+    is_count = figures["is_count"].to_numpy(dtype=bool)
+    tested = figures["is_tested"].to_numpy(dtype=bool) & ~is_count
+    columns = ["variance_ratio", "variance_z", "reliability_gain", "reliability_z", "p_value"]
+    ratio, variance_z, gain, agreement_z, p_value = figures[columns].to_numpy(dtype=float).T
+    chances = np.stack([2 * ndtr(-np.abs(variance_z)), ndtr(-agreement_z)])[:, tested]
     p_values = holm(np.nan_to_num(chances, nan=1.0))
-    wider = (p_values[0] <= LEVEL) & (np.abs(np.log(ratio)) >= np.log(SMALLEST_RATIO))
-    steadier = (p_values[1] <= LEVEL) & (gain >= SMALLEST_GAIN)
-    is_real = np.zeros(len(figures), dtype=bool)
+    wider = (p_values[0] <= LEVEL) & (np.abs(np.log(ratio[tested])) >= np.log(SMALLEST_RATIO))
+    steadier = (p_values[1] <= LEVEL) & (gain[tested] >= SMALLEST_GAIN)
+    is_real = is_count & (p_value <= LEVEL) & (ratio >= SMALLEST_RATIO) & (gain >= SMALLEST_GAIN)
     is_real[tested] = wider | steadier
     return figures.assign(is_real=is_real)
 
@@ -154,7 +194,9 @@ class NoiseTest:
     ``variance_ratio``, between customers over that of the dealt store (1: chance), with ``variance_z``;
     ``reliability``, agreement of a customer's odd and even orders (ICC); ``reliability_by_chance``, the same in the
     dealt store; ``reliability_gain``, the share of the disagreement by chance that is missing; ``reliability_z``;
-    ``is_tested``: False where dealing changes nothing; ``is_real``.
+    ``is_tested``: False where dealing changes nothing; ``is_real``. Numbers of orders (``is_count``) are compared with
+    those dealt to anybody, even with odd weeks (``count_figures``); they alone have ``rate_spread``, the standard
+    deviation of customers' rates over their mean, and ``p_value``. Where they are real, the axis is.
 
     ``n_customers`` of the sample have enough orders for the axis and are compared; ``ordered_once`` is the share of the
     sample with a single order, 0-1. ``division_faults`` says which limits of ``selection`` the segments that serve do
@@ -178,8 +220,8 @@ class NoiseTest:
 
     @property
     def is_chance(self) -> bool:
-        """Whether customers differ no more than orders dealt anew would make them, in most features."""
-        return self.real_share < REAL_SHARE
+        """Whether customers differ no more than orders dealt anew would make them, in most features and in rates."""
+        return self.real_share < REAL_SHARE and not (self.figures["is_count"] & self.figures["is_real"]).any()
 
     @property
     def is_weak(self) -> bool:
@@ -194,7 +236,7 @@ class NoiseTest:
     @property
     def reason(self) -> str | None:
         """Why the axis is weak, or what to keep in mind about it, in one sentence or two; None: nothing."""
-        parts = [self._why()] if self.is_chance else []
+        parts = [self._why()] if self.real_share < REAL_SHARE else []
         if self.division_faults is not None:
             parts.append(f"no division into segments is balanced, separate and repeatable: {self.division_faults}")
         if self.ordered_once > MOSTLY:
@@ -209,7 +251,7 @@ class NoiseTest:
         table = self.figures.set_index("feature")
         named = {
             f"{column}.{feature}": float(value)
-            for column in ("variance_ratio", "reliability", "reliability_by_chance")
+            for column in ("variance_ratio", "reliability", "reliability_by_chance", "rate_spread", "p_value")
             for feature, value in table[column].items()
         }
         named |= {"real_features_share": self.real_share, "customers_compared": float(self.n_customers)}
@@ -222,15 +264,23 @@ class NoiseTest:
                 f"nothing here can be told from chance: of {self.n_customers:,} customers compared, none differ "
                 "in anything but how many orders they placed and when the first was"
             )
+        counts = tested[tested["is_count"]]
+        dealt = tested.drop(counts.index)
         words = (
             f"customers really differ in {int(tested['is_real'].sum())} of {len(tested)} features: compared with the "
             f"same orders dealt anew among {self.n_customers:,} customers, their variance is "
-            f"{_range(tested['variance_ratio'])} times as large"
+            f"{_range(dealt['variance_ratio'])} times as large"
         )
-        if tested["reliability"].notna().any():
+        if dealt["reliability"].notna().any():
             words += (
-                f", and two halves of a customer's orders agree at {_range(tested['reliability'])} (dealt: "
-                f"{_range(tested['reliability_by_chance'])})"
+                f", and two halves of a customer's orders agree at {_range(dealt['reliability'])} (dealt: "
+                f"{_range(dealt['reliability_by_chance'])})"
+            )
+        if len(counts):
+            words += (
+                f"; how often they order {'really differs' if counts['is_real'].any() else 'could be chance'}: numbers "
+                f"of later orders vary {_range(counts['variance_ratio'])} times as much as if anybody had placed them, "
+                f"rates by {counts['rate_spread'].max():.0%} of their mean"
             )
         return words
 

@@ -68,7 +68,7 @@ def centre_heat_map(model: AxisModel) -> bytes:
         colour = "white" if abs(scores[i, j]) > 1.7 else INK
         axes.text(j, i, text, ha="center", va="center", fontsize=9.5, color=colour)
     axes.set_xticks(range(d), [textwrap.fill(in_words(f), 15) for f in model.features_], fontsize=8.5)
-    labels = [in_words(name) for name in _segment_labels(model)]
+    labels = [in_words(state or name) for state, name in zip(model.structural_, model.segment_ids_, strict=True)]
     axes.set_yticks(range(k), [f"{n}  {s:.0%}" for n, s in zip(labels, model.shares_, strict=True)], fontsize=9)
     axes.set_xticks(np.arange(d + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(k + 1) - 0.5, minor=True)
@@ -93,7 +93,3 @@ def segment_shares(names: Sequence[str], percentages: Sequence[float]) -> bytes:
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     return to_png(figure)
-
-
-def _segment_labels(model: AxisModel) -> list[str]:
-    return [state or segment for state, segment in zip(model.structural_, model.segment_ids_, strict=True)]

@@ -81,12 +81,13 @@ def _balance_check(key: dg.AssetKey, model: AxisModel, features: pd.DataFrame) -
 
 
 def _noise_check(key: dg.AssetKey, noise: NoiseTest) -> dg.AssetCheckResult:
-    """Warn where less than half of the axis's tested features tell customers apart; the axis keeps its segments."""
+    """Warn where neither half of the tested features nor rates tell customers apart; the axis keeps its segments."""
     return rule_check(
         key,
         NOISE_CHECK,
         not noise.is_chance,
-        f"Customers differ more than orders dealt anew would make them in at least {REAL_SHARE:.0%} of the features.",
+        f"Customers differ more than orders dealt anew would make them in at least {REAL_SHARE:.0%} of the features, "
+        "or in how often they order where that is the question.",
         warn=True,
         status=noise.status,
         reason=noise.reason,
@@ -109,6 +110,8 @@ def _noise_figures(noise: NoiseTest) -> pd.DataFrame:
             "by chance": figures["reliability_by_chance"],
             "z of reliability": figures["reliability_z"],
             "customers": figures["n_customers"],
+            "rates vary by": figures["rate_spread"],
+            "dealt to": figures["is_count"].map({True: "anybody who had begun", False: "as many each as before"}),
         }
     )
 

@@ -51,6 +51,7 @@ def test_declaration(axis):
     assert all(f.kind == "number" and f.few != f.many for f in axis.clustering_features)
     assert all(f.meaning and f.unit for f in axis.features)
     assert all(state.feature in {*names, "n_orders"} for state in axis.structural)
+    assert axis.order_rate in {"", *(f.name for f in axis.clustering_features)}
     assert axis.description.strip()
 
 

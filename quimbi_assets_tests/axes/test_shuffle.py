@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import Features, _shuffle, fit_reference, measure
-from quimbi_assets.axes._shuffle import HALF, extract_together, halve_customers, shuffle_orders
+from quimbi_assets.axes._shuffle import HALF, count_later_orders, extract_together, halve_customers, shuffle_orders
 from quimbi_assets.history import History
 from quimbi_assets.simulation import simulate_store
 
@@ -187,6 +187,17 @@ def test_halves_share_the_orders_and_the_tickets_of_a_customer(name):
 
 def test_a_store_without_tickets_has_none_in_halves():
     assert halve_customers(rows_of(store().orders)).tickets.empty
+
+
+def test_later_orders_are_counted_and_expected_of_whoever_had_begun():
+    """Ann and bob begin; ann orders in an even week and with cid, who begins later, in an odd one."""
+    dates = ["1970-01-01", "1970-01-08", "1970-01-14", "1970-01-02", "1970-01-13", "1970-01-13"]
+    orders = pd.DataFrame({"customer_id": list("aaabcc"), "order_date": pd.to_datetime(dates).as_unit("us")})
+    counts, expected = count_later_orders(orders, 300, 0)
+    assert counts[0].tolist() == [[1, 1], [0, 0], [0, 0]]  # the second order of cid is at the instant of the first
+    assert expected == pytest.approx(np.array([[1 / 3, 1 / 2], [1 / 3, 1 / 2], [1 / 3, 0]]))
+    assert (counts.sum(axis=1) == [1, 1]).all()
+    assert counts[1:].mean(axis=0) == pytest.approx(expected, abs=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,16 @@ def chance_store(n_customers=500, seed=0):
     return orders, items
 
 
+def placed_by_anybody(rows, seed):
+    """The same store, every order after a first one placed by anybody who had begun: nobody orders more often."""
+    orders, rng = rows.orders.copy(), np.random.default_rng(seed)
+    first = orders.groupby("customer_id")["order_date"].min().sort_values()
+    later = orders["order_date"] > orders["customer_id"].map(first)
+    n_begun = first.searchsorted(orders.loc[later, "order_date"])
+    orders.loc[later, "customer_id"] = first.index[(rng.random(len(n_begun)) * n_begun).astype(int)].array
+    return rows._replace(orders=orders)
+
+
 @pytest.fixture(scope="module")
 def planted():
     store = simulate_store(400, seed=3)
@@ -75,7 +85,12 @@ def test_a_store_with_planted_traits_is_not_and_is_once_it_is_dealt(planted):
     assert support["reliability"].drop("tickets_per_order").max() > 0.7
     anew = shuffle_orders(planted.frames(), planted.end, 17)
     dealt = measure_differences(History.from_frames(*anew).until(planted.end), AXES)
-    assert n_weak(dealt) >= 13
+    # Who orders often keeps doing so in a dealt store; where anybody places their orders nobody does.
+    assert [name for name, differences in dealt.items() if not differences.is_weak] == ["purchase_frequency"]
+    assert "how often they order really differs" in dealt["purchase_frequency"].reason
+    levelled = placed_by_anybody(History.from_frames(*anew).until(planted.end).frames(), 18)
+    level = measure_differences(History.from_frames(*levelled).until(planted.end), ["purchase_frequency"])
+    assert level["purchase_frequency"].is_weak
     assert dealt["price_sensitivity"].figures["reliability"].max() < 0.3
     assert dealt["support_history"].is_weak
 
@@ -136,8 +151,18 @@ def figures(variance_z, agreement_z, ratio=2.0, gain=0.5, is_tested=True):
             "reliability_gain": gain,
             "reliability_z": agreement_z,
             "is_tested": is_tested,
+            "is_count": False,
+            "rate_spread": np.nan,
+            "p_value": np.nan,
         }
     )
+
+
+def with_counts(given, **counts):
+    """The same axis, its first feature the number of orders over time."""
+    counts = {"is_count": True, "p_value": 0.01, "rate_spread": 0.8, **counts}
+    given.loc[0, list(counts)] = list(counts.values())
+    return given
 
 
 @pytest.mark.parametrize(
@@ -151,6 +176,10 @@ def figures(variance_z, agreement_z, ratio=2.0, gain=0.5, is_tested=True):
         (figures([2.7, 0.0], [0.0, 0.0]), [False, False]),
         (figures([np.nan, 5.0], [np.nan, np.nan]), [False, True]),
         (figures([5.0, 5.0], [5.0, 5.0], is_tested=[False, True]), [False, True]),
+        (with_counts(figures([0.0, 5.0], [0.0, 0.0])), [True, True]),
+        (with_counts(figures([9.0, 2.7], [9.0, 0.0]), p_value=0.015), [False, False]),
+        (with_counts(figures([9.0, 2.9], [9.0, 0.0]), variance_ratio=1.05), [False, True]),
+        (with_counts(figures([9.0, 2.7], [9.0, 0.0]), reliability_gain=0.05), [False, False]),
     ],
 )
 def test_the_rule(given, expected):
@@ -172,6 +201,20 @@ def test_segments_that_another_sample_would_not_show_again_are_weak_though_custo
     assert "no division into segments" in found.reason
     assert "bootstrap ARI 0.73" in found.reason
     assert "dealt anew" not in found.reason
+
+
+def test_whoever_orders_at_different_rates_differs_whatever_else_is_chance():
+    rates = with_counts(figures([0.0] * 4, [0.0] * 4))
+    found = NoiseTest(decide_features(rates), 1000, 0.1)
+    assert found.real_share == 0.25
+    assert found.status == "active"
+    assert "how often they order really differs: numbers of later orders vary 2.00 times" in found.reason
+    assert "rates by 80% of their mean" in found.reason
+    assert found.metrics()["rate_spread.f0"] == 0.8
+    assert NoiseTest(decide_features(rates), 1000, 0.1, "bootstrap ARI 0.73, under 0.80").is_weak
+    chance = NoiseTest(decide_features(with_counts(figures([0.0] * 4, [0.0] * 4), p_value=0.3)), 1000, 0.1)
+    assert chance.is_weak
+    assert "how often they order could be chance" in chance.reason
 
 
 def test_metrics_are_finite_and_named_by_feature():

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quimbi_assets.axes._shuffle import count_later_orders
 from quimbi_assets.clustering.noise_test import (
     against_reference,
+    count_figures,
     decide_features,
     holm,
     log_variances,
@@ -16,8 +18,9 @@ from quimbi_assets.clustering.noise_test import (
 
 def decided(**figures):
     """Which features are real, by some of their figures."""
-    columns = ["variance_ratio", "variance_z", "reliability_gain", "reliability_z"]
-    return decide_features(pd.DataFrame(figures, columns=columns, dtype=float).assign(is_tested=True))["is_real"]
+    columns = ["variance_ratio", "variance_z", "reliability_gain", "reliability_z", "p_value"]
+    table = pd.DataFrame(figures, columns=columns, dtype=float).assign(is_tested=True, is_count=False)
+    return decide_features(table)["is_real"]
 
 
 def normal(shape, sd=1.0, seed=0):
@@ -98,3 +101,46 @@ def test_limits_are_common_to_all_stores():
 
 def test_holm_by_hand():
     assert holm(np.array([[0.02, 0.5], [0.001, 0.4]])) == pytest.approx(np.array([[0.06, 0.8], [0.004, 0.8]]))
+
+
+def counted(rates, seed=0, split=0.0):
+    """Figures of customers who order at these rates a year, a share of orders in two parts; and if they are real."""
+    rng = np.random.default_rng(seed)
+    first = 300 * rng.random(len(rates))
+    customer = np.repeat(np.arange(len(rates)), rng.poisson(rates * (365 - first) / 365))
+    day = first[customer] + rng.random(len(customer)) * (365 - first[customer])
+    again = rng.random(len(customer)) < split
+    orders = pd.DataFrame(
+        {
+            "customer_id": np.concatenate([np.arange(len(rates)), customer, customer[again]]),
+            "order_date": np.concatenate([first, day, day[again] + 1 / 24]),
+        }
+    ).sort_values(["customer_id", "order_date"])
+    orders["order_date"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(orders["order_date"], unit="D").dt.as_unit("us")
+    row = count_figures(*count_later_orders(orders, 199, seed))
+    return row, bool(decide_features(pd.DataFrame([row]))["is_real"][0])
+
+
+def test_rates_that_differ_are_found_by_counts_and_measured():
+    row, is_real = counted(8 * np.random.default_rng(1).gamma(2, 0.5, 3000))
+    assert is_real
+    assert row["p_value"] == 1 / 200
+    assert row["rate_spread"] == pytest.approx(np.sqrt(0.5), rel=0.15)
+    assert counted(8 * np.random.default_rng(1).gamma(2, 0.5, 100))[1]
+
+
+def test_equal_rates_orders_in_two_parts_and_one_wholesaler_are_no_difference():
+    equal = np.full(400, 8.0)
+    row, is_real = counted(equal)
+    assert not is_real
+    assert row["variance_ratio"] == pytest.approx(1, abs=0.2)
+    row, is_real = counted(equal, split=0.5)
+    assert row["variance_ratio"] > 1.3
+    assert row["variance_z"] > 4
+    assert not is_real
+    assert not counted(np.append(equal, 200.0))[1]
+
+
+def test_too_few_customers_or_orders_are_not_counted():
+    few = [count_figures(np.ones((200, n, 2)), np.full((n, 2), each)) for n, each in ((19, 5.0), (300, 0.06))]
+    assert few == [{}, {}]
