@@ -11,7 +11,6 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.defs.events import Metadata, StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
@@ -59,10 +58,7 @@ def migrations(
         history = tables.history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"comparing {week} with the week before", 0.6 + 0.35 * number / len(weeks))
-            newer = tables.table(SNAPSHOTS_KEY, store_id, week)
-            if newer is None:
-                raise BadInputError(f"store {store_id} has no snapshot of week {week}; make it first: drift/snapshots")
-            comparison, reason = _compared(newer, week, history, context.run_id, tables, database, tracking)
+            comparison, reason = _compared(week, history, context.run_id, tables, database, tracking)
             tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week)
             reasons[store_id] = reason
             metadata = _metadata(comparison)
@@ -74,16 +70,14 @@ def migrations(
 
 
 def _compared(
-    newer: AxisTable,
-    week: date,
-    history: History,
-    run_id: str,
-    tables: Tables,
-    database: StoreDatabase,
-    tracking: Mlflow,
+    week: date, history: History, run_id: str, tables: Tables, database: StoreDatabase, tracking: Mlflow
 ) -> tuple[Comparison, str | None]:
     """Compare one week and publish its rows; return also why a refit is recommended, None if it is not."""
-    store_id, end = history.store.store_id, newer.facts_as(SnapshotFacts).at
+    store_id = history.store.store_id
+    newer = tables.table(SNAPSHOTS_KEY, store_id, week)
+    if newer is None:
+        raise BadInputError(f"store {store_id} has no snapshot of week {week}; make it first: drift/snapshots")
+    end = newer.facts_as(SnapshotFacts).at
     then = history.until(end)
     models = models_of_week(database, tracking, week, then, run_id)
     known = [other for other in read_weeks(database, store_id) if other < week]

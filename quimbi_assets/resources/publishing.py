@@ -24,7 +24,7 @@ from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
 from quimbi_assets.resources.postgres.tables.history import read_versions
-from quimbi_assets.resources.postgres.tables.promotions import keep_for_past, mark_echoed, read_promotions
+from quimbi_assets.resources.postgres.tables.promotions import choose_versions, mark_echoed, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run, read_archetypes
 from quimbi_assets.weekly.snapshot import WeekModels
 
@@ -137,6 +137,6 @@ def _churn_model(database: Database, tracking: Tracking, history: History, run_i
         return None
     tags, picture = {"dagster_run_id": run_id}, draw_calibration(fit.evaluation)
     fitted = log_churn(tracking, store_id, fit, at, tags, picture, for_past=True)
-    keep_for_past(database, store_id, {CHURN: fitted.choice()})
+    choose_versions(database, store_id, {CHURN: fitted.choice()}, for_past=True)
     follow(database, tracking.registry, store_id)
     return fitted

@@ -15,7 +15,7 @@ from quimbi_assets.resources.mlflow.registry import CHURN, PASSED, registered_na
 from quimbi_assets.resources.mlflow.runs import Run, Tracking
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.churn_fits import ChurnFitRecord, read_churn_fit, write_churn_fit
-from quimbi_assets.resources.postgres.tables.promotions import choose_versions, keep_for_past, read_promotions
+from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import read_lineages, read_publication, read_segments
 from quimbi_assets.resources.publishing import (
     churn_model,
@@ -254,7 +254,7 @@ def test_a_version_chosen_by_hand_serves_with_the_next_publication(shop):
 def test_models_of_the_past_score_the_past_and_change_nothing_else(shop):
     now = shop.refit()
     past = shop.fit("2009-06-01 00:00:00", (PASSED, "for snapshots of the past"))
-    keep_for_past(shop.database, shop.store_id, {AXIS: past.choice()})
+    choose_versions(shop.database, shop.store_id, {AXIS: past.choice()}, for_past=True)
     follow(shop.database, shop.registry, shop.store_id)
     assert shop.read() == now
     assert shop.aliases() == {"champion": now, "present": now}

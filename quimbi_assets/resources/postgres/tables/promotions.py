@@ -124,32 +124,25 @@ def _read(cursor: Any, store_id: str) -> Promotions:
     return Promotions(tuple(Promotion(axis, version, to_instant(end), *rest) for axis, version, end, *rest in rows))
 
 
-def choose_versions(database: Database, store_id: str, choices: Mapping[str, Choice]) -> None:
+def choose_versions(
+    database: Database, store_id: str, choices: Mapping[str, Choice], *, for_past: bool = False
+) -> None:
     """Note which versions are to serve from the next publication on, by axis.
 
-    Those that were chosen last already are not noted again, unless by a person.
+    Those that were chosen last already are not noted again, unless by a person. Those ``for_past`` score snapshots of
+    their time and never serve.
     """
     with database.transaction() as cursor:
-        now = _read(cursor, store_id).chosen()
-        new = {axis: one for axis, one in choices.items() if one.by_hand or now.get(axis) != one.version}
-        _insert(cursor, store_id, new)
-
-
-def keep_for_past(database: Database, store_id: str, choices: Mapping[str, Choice]) -> None:
-    """Note versions that score snapshots of their time and never serve."""
-    with database.transaction() as cursor:
-        _insert(cursor, store_id, choices, for_past=True)
-
-
-def _insert(cursor: Any, store_id: str, choices: Mapping[str, Choice], *, for_past: bool = False) -> None:
-    cursor.executemany(
-        "INSERT INTO quimbi.promotions (store_id, axis_name, model_version, data_end, reason, by_hand, for_past) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        [
-            (store_id, axis, one.version, zoned(one.data_end), one.reason, one.by_hand, for_past)
-            for axis, one in choices.items()
-        ],
-    )
+        now = {} if for_past else _read(cursor, store_id).chosen()
+        cursor.executemany(
+            "INSERT INTO quimbi.promotions (store_id, axis_name, model_version, data_end, reason, by_hand, for_past) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [
+                (store_id, axis, one.version, zoned(one.data_end), one.reason, one.by_hand, for_past)
+                for axis, one in choices.items()
+                if one.by_hand or now.get(axis) != one.version
+            ],
+        )
 
 
 def mark_published(cursor: Any, store_id: str, publication_id: int, versions: Mapping[str, str]) -> None:

@@ -19,17 +19,12 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.store import OrderPolicy, Store, StorePlan, currency_code
 
 
-def list_stores(database: Database) -> list[str]:
-    """Return the ids of all stores, sorted."""
-    return [store_id for (store_id,) in database.execute("SELECT store_id FROM quimbi.stores ORDER BY store_id")]
-
-
 def read_store(database: Database, store_id: str) -> Store:
     """Return a store; UnknownStoreError if there is none of that id."""
     with database.transaction() as cursor:
         store = find_store(cursor, store_id)
     if store is None:
-        known = ", ".join(list_stores(database)) or "none yet"
+        known = ", ".join(planned.store_id for planned in planned_stores(database)) or "none yet"
         raise UnknownStoreError(f"unknown store {store_id!r} (known: {known}); load its orders with: quimbi load")
     return store
 

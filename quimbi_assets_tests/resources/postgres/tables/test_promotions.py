@@ -8,7 +8,6 @@ from quimbi_assets.resources.postgres.tables.promotions import (
     Promotion,
     Promotions,
     choose_versions,
-    keep_for_past,
     mark_echoed,
     mark_published,
     read_promotions,
@@ -131,7 +130,7 @@ def test_what_nobody_chose_cannot_be_published(database):
 
 
 def test_what_scores_the_past_only_cannot_be_published(database):
-    keep_for_past(database, "past-only", choices(a="1"))
+    choose_versions(database, "past-only", choices(a="1"), for_past=True)
     with pytest.raises(ValueError, match=r"versions that nobody chose cannot be published: a \(1\)"):
         publish(database, "past-only", 1, a="1")
 

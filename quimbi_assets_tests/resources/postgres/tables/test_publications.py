@@ -10,7 +10,7 @@ import pytest
 from quimbi_assets.errors import BadInputError, StoreBusyError
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.naming import write_rename
-from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, keep_for_past, read_promotions
+from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import (
     AxisState,
     publish_reasons,
@@ -281,7 +281,8 @@ def test_readers_see_one_state(database):
 def test_models_of_the_past_never_become_current(database):
     publish(database, "past")
     before = everything(database, "past")
-    keep_for_past(database, "past", {"a": Choice("7", pd.Timestamp("2023-01-01"), "for snapshots of the past")})
+    past = {"a": Choice("7", pd.Timestamp("2023-01-01"), "for snapshots of the past")}
+    choose_versions(database, "past", past, for_past=True)
     assert read_promotions(database, "past").predecessors({"a": "2023-06-01"}) == {"a": "7"}
     assert read_promotions(database, "past").serving() == FIRST
     now = everything(database, "past")
