@@ -45,7 +45,7 @@ MOST_CELLS, CELL_CUSTOMERS = 10, 10
 FEWEST_SILENT = 20
 SMALLEST_GAP, LEVEL = 0.05, 0.01
 """What a silence must tell for anybody to be alerted by theirs, and the chance that it seems to where it tells none."""
-N_PERMUTATIONS = 9_999
+N_PERMUTATIONS = 1_999
 
 
 def surprisal(frequency: pd.DataFrame, closed: NDArray[np.bool_]) -> Array:

@@ -28,7 +28,7 @@ def test_silence_tells_where_customers_leave_and_nothing_where_all_go_on():
     leaving, staying = (judge_silence(History.from_frames(shop(share))) for share in (0.5, 0.0))
     assert leaving.reason is None
     assert leaving.gap > 0.3
-    assert leaving.p_value == pytest.approx(1e-4)
+    assert leaving.p_value == pytest.approx(1 / 2000)
     assert "silence foretells too little here" in staying.reason
     assert "alerts take 5 points and p <= 0.01" in staying.reason
     assert staying.n_silent > 20
