@@ -6,11 +6,11 @@ Belongs here: the protocol and DuckDB. Does not: any formula, Spark (``resources
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import lru_cache, partial, wraps
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from upath import UPath
 
-P = ParamSpec("P")
-T = TypeVar("T")
 INTERRUPTED = "Query interrupted"
 """What DuckDB's ``RuntimeError`` says where Ctrl-C ended a query."""
 BATCH_ROWS = 100_000
@@ -70,39 +68,24 @@ def _database(threads: int | None, process: int) -> "DuckDBPyConnection":
     import duckdb
 
     config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": f"{_spills()}{process}"}
-    if threads is not None:
-        config["threads"] = threads
+    if threads is not None or _one_thread.is_set():
+        config["threads"] = 1 if _one_thread.is_set() else threads
     return duckdb.connect(config=config)
 
 
+_one_thread = Event()
+"""Set when a fault of DuckDB's own has ended a database: what this process computes from then on is computed on one."""
 _shared_database = lru_cache(maxsize=4)(_database)
 """A connection to the database of a process takes 0.4 ms, a database 12."""
 _opening = Lock()
 """Held while the shared database is asked for: threads that begin at once share one too."""
 
 
-def _outliving(verb: Callable[Concatenate["DuckEngine", P], T]) -> Callable[Concatenate["DuckEngine", P], T]:
-    """Do once more, on one thread and after all that was done before, what a fault of DuckDB's own has ended.
+def is_fault(error: object) -> bool:
+    """Whether an error is a fault of DuckDB's own, which ends a database for all engines there are on it."""
+    import duckdb
 
-    Such a fault ends its database with it, for every engine there is on it (docs/adr/0015-history.md).
-    """
-
-    @wraps(verb)
-    def doing(engine: "DuckEngine", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        import duckdb
-
-        try:
-            result = verb(engine, *args, **kwargs)
-        except (duckdb.InternalException, duckdb.FatalException):
-            if engine.made is None:
-                raise
-            engine.begin_anew()
-            result = verb(engine, *args, **kwargs)
-        if result is None and engine.made is not None:
-            engine.made.append(partial(verb, engine, *args, **kwargs))
-        return result
-
-    return doing
+    return isinstance(error, duckdb.InternalException | duckdb.FatalException)
 
 
 class DuckEngine:
@@ -121,8 +104,6 @@ class DuckEngine:
         with _opening:
             self._database = (_database if own else _shared_database)(threads, os.getpid())
         self._connection = self._database.cursor()
-        self.made: list[Callable[[], object]] | None = []
-        """What made its tables, to be made again; None since one was made of rows that come once."""
 
     def __enter__(self) -> "DuckEngine":
         """Return itself."""
@@ -135,10 +116,12 @@ class DuckEngine:
             self._database.close()
         if isinstance(error, RuntimeError) and str(error) == INTERRUPTED:
             raise KeyboardInterrupt from error
-        if not self._is_own:
+        if is_fault(error):
+            _one_thread.set()
+            _shared_database.cache_clear()
+        elif not self._is_own:
             self._give_back()
 
-    @_outliving
     def view(self, name: str, source: "pa.Table | UPath", where: str = "") -> None:
         """Make the rows of ``source`` that meet a condition readable as table ``name``, without a copy."""
         table = source if isinstance(source, pa.Table) else small_table(source)
@@ -150,27 +133,22 @@ class DuckEngine:
 
     def take(self, name: str, rows: pa.RecordBatchReader) -> None:
         """Read a stream of rows once and keep them as table ``name``."""
-        self.made = None
         self._connection.register(f"{name} as given", rows)
         self.materialise(name, f'SELECT * FROM "{name} as given"')
         self._connection.unregister(f"{name} as given")
 
-    @_outliving
     def materialise(self, name: str, sql: str) -> None:
         """Compute ``sql`` once and keep it as table ``name``."""
         self._connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS {sql}')
 
-    @_outliving
     def define(self, name: str, sql: str) -> None:
         """Make ``sql`` readable as table ``name``, computed each time."""
         self._connection.execute(f'CREATE OR REPLACE TEMP VIEW "{name}" AS {sql}')
 
-    @_outliving
     def drop(self, name: str) -> None:
         """Let go of a table that was taken or materialised."""
         self._connection.execute(f'DROP TABLE "{name}"')
 
-    @_outliving
     def arrow(self, sql: str) -> pa.Table:
         """Return the rows of ``sql``, which are few."""
         return self._connection.sql(sql).to_arrow_table()
@@ -178,15 +156,6 @@ class DuckEngine:
     def batches(self, sql: str, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ``sql`` in batches."""
         yield from self._connection.sql(sql).to_arrow_reader(rows)
-
-    def begin_anew(self) -> None:
-        """Make its tables again in a database of its own that computes on one thread."""
-        self._connection.close()
-        _shared_database.cache_clear()
-        self._is_own, self._database = True, _database(1, os.getpid())
-        self._connection = self._database.cursor()
-        for step in self.made or ():
-            step()
 
     def _give_back(self) -> None:
         """Let go of memory that no table needs any more; DuckDB looks for it where the limit is set, to the same too.

@@ -68,14 +68,14 @@ def rfm_scores(days_since_last_order: pd.Series, n_orders: pd.Series, lifetime_v
 
 
 def continuous_rfm(days_since_last_order: pd.Series, n_orders: pd.Series, lifetime_value: pd.Series) -> Array:
-    """Return recency, frequency and spend as a regression takes them: a constant, their logarithms, and the squares.
+    """Return recency, frequency and spend as a regression takes them: a constant, logarithms, squares and products.
 
-    Shape (n, 7); undefined or negative values count as 0.
+    Shape (n, 10); undefined or negative values count as 0.
     """
     columns = [column.clip(lower=0).fillna(0) for column in (days_since_last_order, n_orders, lifetime_value)]
     logs = np.log1p(np.column_stack([column.to_numpy(dtype=np.float64) for column in columns]))
     logs = (logs - logs.mean(axis=0)) / np.maximum(logs.std(axis=0), np.finfo(np.float64).tiny)
-    return np.column_stack([np.ones(len(logs)), logs, logs**2])
+    return np.column_stack([np.ones(len(logs)), logs, logs**2, logs * np.roll(logs, 1, axis=1)])
 
 
 def rfm_groupings(scores: NDArray[np.intp], n_groups: int, random_state: int = 0) -> list[NDArray[np.intp]]:

@@ -50,8 +50,8 @@ COMPARISONS = {
     "memberships_": ("memberships", "rfm", 0.0),
     "added_": ("rfm_and_memberships", "continuous_rfm", 0.005),
 }
-"""What is held against what, by the prefix of its columns, and the difference that is worth telling: of thousands of
-customers, some thousandths that are *added* to all that RFM knows are beyond chance, and of no use."""
+"""What is held against what, by the prefix of its columns, and the difference that is worth telling: there is more to
+RFM than logarithms, squares and products, and memberships that only say that add thousandths of the variance."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def draw_backtest(report: Backtest) -> bytes:
     height = 1.7 + 0.62 * len(table)
     subtitle = (
         f"Share of variance of the next {report.horizon_days} days' outcomes that they explain; mean of "
-        f"{len(report.cut_offs)} cuts; orange: memberships add nothing to continuous RFM"
+        f"{len(report.cut_offs)} cuts; orange: memberships add less than 0.5 % to continuous RFM"
     )
     added, better = report.better("added_"), report.better("")
     title = f"Memberships add to RFM on {added} of {len(table)} axes; segments tell more than RFM groups on {better}"

@@ -157,7 +157,9 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def print_backtest(backtest: dict[str, Any]) -> None:
     """Print the verdict on every axis, best first, and say plainly where RFM tells as much or more."""
     axes = backtest["axes"]
-    measured = sorted((axis for axis in axes if axis["segments"] is not None), key=lambda axis: -axis["difference"])
+    measured = sorted(
+        (axis for axis in axes if axis["segments"] is not None), key=lambda axis: -axis["added_difference"]
+    )
     cuts = ", ".join(cut[:10] for cut in backtest["cuts"])
     out.print(f"[bold]{backtest['store_id']}[/bold]  cut at {cuts}; {backtest['horizon_days']} days after each")
     title = "variance explained: segments beside as many RFM groups; continuous RFM, and what memberships add to it"
@@ -182,7 +184,9 @@ def print_backtest(backtest: dict[str, Any]) -> None:
     beaten = [axis["axis"] for axis in measured if axis["verdict"] != "better"]
     adding = [axis["axis"] for axis in measured if axis["added_verdict"] == "better"]
     of = f"of {len(measured)} axes"
-    out.print(f"Memberships add to RFM on {len(adding)} {of} (90 % intervals): {', '.join(adding) or 'none'}.")
+    out.print(
+        f"Memberships add to RFM on {len(adding)} {of} (0.5 % or more, 90 % intervals): {', '.join(adding) or 'none'}."
+    )
     out.print(f"Segments tell more than as many RFM groups on {len(measured) - len(beaten)} {of}.")
     if beaten:
         out.print(f"Not on: {', '.join(beaten)}. For these questions RFM groups do as well or better.")

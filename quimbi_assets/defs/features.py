@@ -71,11 +71,11 @@ def features(
     history = tables.history(store_id).until(as_of)
     require_population(history, config.min_population)
     progress.step(f"features of {len(selected)} axes", 0.1)
-    reference = axes.fit_reference(history)
-    measurement = axes.measure(history, selected, reference=reference)
     if PROFILES_KEY in (context.run.asset_selection or ()):
         left = {name: tables.table(axis_key("features", name), store_id) for name in AXES if name not in selected}
-        refuse_apart({n: t for n, t in left.items() if t is not None}, measurement.history.end, history.n_customers)
+        refuse_apart({n: t for n, t in left.items() if t is not None}, history.end, history.n_customers)
+    reference = axes.fit_reference(history)
+    measurement = axes.measure(history, selected, reference=reference)
     at, recorded, run_id = measurement.history.end, measurement.recorded, context.run_id
     changed_at = tables.required(ORDERS_KEY, store_id).facts.changed_at
     measured = TableFacts(at, recorded=recorded, run_id=run_id, store=history.store, changed_at=changed_at)

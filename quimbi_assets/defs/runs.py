@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
+from quimbi_assets.engines import is_fault
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
 from quimbi_assets.resources.postgres.database import Database, is_transient, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
@@ -61,6 +62,8 @@ def stores_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str
 def retried(compute: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     """Ask Dagster for another try after a passing fault: after 2, 8 and 32 seconds; other errors go through.
 
+    A fault of DuckDB's own is tried once more, on one thread from then on (docs/adr/0015-history.md).
+
     ``compute`` yields an asset's events, ``context`` its first parameter; what it publishes, it publishes whole or not
     at all.
     """
@@ -70,9 +73,11 @@ def retried(compute: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any
         try:
             yield from compute(context, *args, **kwargs)
         except Exception as error:
-            if isinstance(error, dg.RetryRequested) or not is_transient(error):
+            tried = int(context.retry_number)
+            passes = is_transient(error) or (is_fault(error) and not tried)
+            if isinstance(error, dg.RetryRequested) or not passes:
                 raise
-            pause = FIRST_PAUSE_SECONDS * GROWTH ** int(context.retry_number)
+            pause = FIRST_PAUSE_SECONDS * GROWTH**tried
             raise dg.RetryRequested(max_retries=MOST_RETRIES, seconds_to_wait=pause) from error
 
     return computing

@@ -163,7 +163,7 @@ def _as_frame(table: pa.Table) -> pd.DataFrame:
 def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table, bool]:
     plain, n_quotes = _as_utf8(plain, path, opened)
     with plain.open("rb") as file:
-        header = file.readline().decode("utf-8-sig").partition("\r")[0].rstrip("\n")
+        header = file.readline(CHUNK_BYTES).decode("utf-8-sig").partition("\r")[0].rstrip("\n")
     delimiter = max(",;\t", key=header.count)
     names = _unique([name.strip() for name in next(csv.reader([header], delimiter=delimiter))])
     if n_quotes:
@@ -173,21 +173,30 @@ def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table,
 
 
 def _refuse_open_quotes(plain: Path, path: str | Path, delimiter: str) -> None:
-    """BadInputError if a quote is not closed where its cell ends: Arrow takes all until the next one for one cell.
+    """BadInputError if lines are one cell because a quote is not closed where its cell ends: Arrow says nothing.
 
-    Quotes within the line of their cell are let be, which Arrow takes as they are.
+    Quotes that leave every row on its line are let be, which Arrow takes as they are.
     """
     csv.field_size_limit(CHUNK_BYTES)
     with plain.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        lines: list[str] = []
+        """Of one row."""
+
+        def noted() -> Iterator[str]:
+            for line in file:
+                lines.append(line)
+                yield line
+
+        rows = csv.reader(noted(), delimiter=delimiter)
         while True:
+            lines.clear()
             begins = rows.line_num + 1
             try:
                 if next(rows, None) is None:
                     return
-            except csv.Error as error:
-                if rows.line_num == begins and "unexpected end" not in str(error):
-                    continue
+                if len(lines) > 1:
+                    next(csv.reader(lines, delimiter=delimiter, strict=True))
+            except csv.Error:
                 raise BadInputError(
                     f"cannot read {path}: a quote in line {begins:,} is not closed, so that lines after it would be "
                     "one cell; close it, or write it twice within a quoted cell"

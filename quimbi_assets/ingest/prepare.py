@@ -83,11 +83,12 @@ class Preparation:
     def notes(self) -> list[str]:
         """What else a person should know."""
         is_repeated_by_lines = self.survey.spec is tables.ORDERS and self.survey.is_export
-        counts = {
-            "rows repeat an earlier row exactly and were taken once": 0 if is_repeated_by_lines else self.n_repeated,
-            "tickets were answered before they were written: how long it took is not known": self.n_backwards,
-        }
-        return [f"{n:,} {what}" for what, n in counts.items() if n]
+        n_repeated = 0 if is_repeated_by_lines else self.n_repeated
+        counts = (
+            (n_repeated, "rows repeat an earlier row exactly and were taken once"),
+            (self.n_backwards, "tickets were answered before they were written: a clock's slip, or a day without time"),
+        )
+        return [f"{n:,} {what}" for n, what in counts if n]
 
     def prepare(self, chunk: Chunk) -> Prepared:
         """Sort the next chunk, as `files.Table` yields it."""
@@ -101,9 +102,6 @@ class Preparation:
             self._read_status(frame, typed)
         if spec is tables.ORDER_ITEMS:
             reasons = self._number_lines(frame, typed, reasons)
-        if spec is tables.SUPPORT_TICKETS:
-            ends = typed[["first_response_at", "resolved_at"]]
-            self.n_backwards += int(ends.lt(typed["created_at"], axis=0).any(axis=1).sum())
         self._recorded.update(name for name in spec.columns if typed[name].notna().any())
         reasons = apply_schema(typed, reasons, self._schema)
         if spec is tables.ORDER_ITEMS:
@@ -168,6 +166,9 @@ class Preparation:
         rows = pd.concat([rows, broken_rows(broken)], ignore_index=True) if broken else rows
         self.refused.update(counted(rows["reason"]))
         self.n_accepted += len(good)
+        if spec is tables.SUPPORT_TICKETS:
+            answered = good[["first_response_at", "resolved_at"]]
+            self.n_backwards += int(answered.lt(good["created_at"], axis=0).any(axis=1).sum())
         person = frame.loc[good.index, list(self.survey.person)]
         return Prepared(
             good,

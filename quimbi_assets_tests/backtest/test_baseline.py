@@ -142,3 +142,16 @@ def test_continuous_rfm_explains_what_its_logarithms_and_squares_settle():
     np.testing.assert_allclose(explained_share(outcome.to_numpy(), continuous_rfm(days, orders, value)), [1.0])
     days[0], value[1] = -1.0, np.nan
     assert np.isfinite(continuous_rfm(days, orders, value)).all()
+
+
+def test_memberships_made_of_rfm_alone_add_next_to_nothing_to_it():
+    rng = np.random.default_rng(6)
+    days, orders, value = (pd.Series(np.exp(rng.normal(size=2_000)) * scale) for scale in (60, 4, 200))
+    rfm = continuous_rfm(days, orders, value)
+    logs = rfm[:, 1:4]
+    outcome = logs[:, 0] * logs[:, 1] - logs[:, 2] + rng.normal(size=2_000)
+    near = np.exp(-((logs[:, None, :] - logs[None, :6, :]) ** 2).sum(axis=2))
+    memberships = near / near.sum(axis=1, keepdims=True)
+    known, both = (explained_share(outcome, columns)[0] for columns in (rfm, np.hstack([rfm, memberships])))
+    assert known > 0.5
+    assert both - known < 0.005

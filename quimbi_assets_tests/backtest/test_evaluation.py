@@ -5,7 +5,15 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES, backtest, draw_backtest, evaluate_cut_off
+from quimbi_assets.backtest.evaluation import (
+    COMPARISONS,
+    SHARES,
+    Finding,
+    _verdict,
+    backtest,
+    draw_backtest,
+    evaluate_cut_off,
+)
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
@@ -101,3 +109,15 @@ def test_no_more_customers_than_a_fit_takes_are_looked_at(store, monkeypatch):
 
 def test_the_picture_is_a_png(found):
     assert draw_backtest(found).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("added", "verdict"), [(0.004, "level"), (0.02, "better"), (-0.02, "worse")])
+def test_what_is_added_is_better_beyond_chance_and_by_what_is_worth_telling(added, verdict):
+    """Resamples that repeat customers favour what has more columns, here by 0.05: their spread alone counts."""
+    spread = np.linspace(-0.001, 0.001, 201)
+    shares = dict.fromkeys(SHARES, np.full(202, 0.3))
+    shares["rfm_and_memberships"] = 0.3 + added + np.concatenate([[0.0], 0.05 + spread])
+    one = Finding("purchase_value", pd.Timestamp("2025-01-01"), 3, 200, ("spend",), shares)
+    found = _verdict("purchase_value", [one])
+    assert (found["added_verdict"], found["verdict"]) == (verdict, "level")
+    assert found["added_low"] == pytest.approx(added - 0.0009)

@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 
 import dagster as dg
+import duckdb
 import psycopg2
 import pytest
 
@@ -154,6 +155,13 @@ def materialize(fault, times):
 def test_a_fault_that_passes_is_tried_again(quick):
     result, tries = materialize(psycopg2.OperationalError("the server closed the connection"), 2)
     assert (result.success, tries) == (True, 3)
+
+
+def test_a_fault_of_duckdb_is_tried_once_more(quick):
+    result, tries = materialize(duckdb.InternalException("INTERNAL Error: dict-surviving cache"), 1)
+    assert (result.success, tries) == (True, 2)
+    result, tries = materialize(duckdb.InternalException("INTERNAL Error: dict-surviving cache"), 99)
+    assert (result.success, tries) == (False, 2)
 
 
 def test_not_for_ever(quick):

@@ -206,11 +206,12 @@ def test_tickets():
             "created_at": ["2024-01-05 10:00", "2024-01-05", "2024-01-05"],
             "tags": [["late", "shipping"], None, None],
             "csat": [5, 3, -1],
-            "first_response_at": ["2024-01-05 09:59", "2024-01-05", None],
+            "first_response_at": ["2024-01-05 09:59", "2024-01-05", "2024-01-04"],
+            "resolved_at": [None, "2024-01-04", "2024-01-04"],
         }
     )
     prepared = prepare_table(SUPPORT_TICKETS, frame, "UTC", NOW)
-    assert prepared.notes == ["1 tickets were answered before they were written: how long it took is not known"]
+    assert prepared.notes == ["2 tickets were answered before they were written: a clock's slip, or a day without time"]
     assert prepared.accepted["ticket_id"].tolist() == ["1", "2"]
     assert prepared.accepted["tags"][0] == "late, shipping"
     assert reasons(prepared) == ["satisfaction_score is not between 1 and 5"]

@@ -18,7 +18,8 @@ from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, Loa
 from quimbi_assets.resources.mlflow.runs import Tracking
 
 BACKTEST, NAMING = "backtest", "segment names"
-BACKTEST_FIGURES = (*SHARES, "difference", "low", "high", "memberships_difference", "added_difference")
+ADDED = ("added_difference", "added_low", "added_high")
+BACKTEST_FIGURES = (*SHARES, "difference", "low", "high", "memberships_difference", *ADDED)
 
 
 def log_churn(
