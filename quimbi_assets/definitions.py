@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from quimbi_assets import defs as stages
-from quimbi_assets.defs import jobs, runs, schedules, sensors
+from quimbi_assets.defs import runs, schedules, sensors
 from quimbi_assets.defs.partitions import RUN_LOCK
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_resources import Progress, open_tracking
@@ -38,7 +38,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(stages),
         asset_checks=dg.load_asset_checks_from_package_module(stages),
-        jobs=[*jobs.JOBS, schedules.FRESHNESS_JOB],
+        jobs=[*schedules.JOBS, schedules.FRESHNESS_JOB],
         schedules=schedules.SCHEDULES,
         sensors=sensors.SENSORS,
         resources={**resources, **resource_overrides},

@@ -211,7 +211,8 @@ def _verdict(name: str, findings: list[Finding]) -> dict[str, object]:
         difference, resampled = np.split(shares[one] - shares[other], [1])
         # Resamples repeat customers, which favours whatever has more columns: only their spread is chance's.
         low, high = float(difference[0]) + np.quantile(resampled - resampled.mean(), CONFIDENCE)
-        figures = {"verdict": _against(low, high, least), "difference": difference[0], "low": low, "high": high}
+        verdict = BETTER if low > least else WORSE if high < -least else LEVEL
+        figures = {"verdict": verdict, "difference": difference[0], "low": low, "high": high}
         row |= {f"{prefix}{figure}": value for figure, value in figures.items()}
     return row | {
         "outcomes": ", ".join(dict.fromkeys(outcome for finding in findings for outcome in finding.outcomes)),
@@ -220,10 +221,6 @@ def _verdict(name: str, findings: list[Finding]) -> dict[str, object]:
         "n_cuts": len(findings),
         "reason": None,
     }
-
-
-def _against(low: float, high: float, least: float) -> str:
-    return BETTER if low > least else WORSE if high < -least else LEVEL
 
 
 def draw_backtest(report: Backtest) -> bytes:

@@ -87,7 +87,7 @@ def materialize(
     run_config: dict[str, Any] | None = None,
     partition: str | None = None,
 ) -> str:
-    """Run a job of ``defs.jobs`` for one store in this process and return the id of Dagster's run.
+    """Run a job of ``defs.schedules`` for one store in this process and return the id of Dagster's run.
 
     ``selection`` are those keys of its assets to materialize, ``partition`` is the job's where it is not the store's.
     """

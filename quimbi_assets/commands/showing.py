@@ -15,7 +15,7 @@ from quimbi_assets.commands.console import out, print_json
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
-from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
+from quimbi_assets.resources.postgres.tables.promotions import read_churn_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
 #: Columns that a segment's sentence is moved in, below its name.

@@ -19,8 +19,7 @@ from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_churn
-from quimbi_assets.resources.postgres.tables.churn_fits import ChurnFitRecord, write_churn_fit
-from quimbi_assets.resources.postgres.tables.promotions import choose_versions
+from quimbi_assets.resources.postgres.tables.promotions import ChurnFitRecord, choose_versions, write_churn_fit
 
 CHECK = "risk_is_calibrated"
 MOST_ERROR = 0.05

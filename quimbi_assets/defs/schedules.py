@@ -1,7 +1,7 @@
-"""When work begins unasked: each store's weekly work, at its own local time, and the daily look at what is stale.
+"""The jobs, and when they begin unasked: each store's weekly work at its own local time, the daily look for the stale.
 
-Belongs here: schedules, which stores are due at a tick, the check over all stores. Does not: a store's plan
-(``store``), sensors.
+Belongs here: jobs, schedules, which stores are due at a tick, the check over all stores. Does not: assets, a store's
+plan (``store``), sensors.
 
 One schedule serves all stores, whatever their time zones: it looks four times an hour which stores have become due by
 their own clocks. What failed, or was missed while nothing ran, is made up for within two days; what goes well, or was
@@ -12,10 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 
 import dagster as dg
 import pandas as pd
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from quimbi_assets.defs.events import facts
-from quimbi_assets.defs.jobs import STORE_JOB, WEEK_JOB
-from quimbi_assets.defs.partitions import FRESHNESS_CHECK, PROFILES_KEY, STORE_TAG, STORES, store_week_key
+from quimbi_assets.defs.partitions import (
+    FRESHNESS_CHECK,
+    HISTORY,
+    PROFILES_KEY,
+    STORE_TAG,
+    STORE_WEEKS,
+    STORES,
+    store_week_key,
+)
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, planned_stores
@@ -30,6 +38,45 @@ LATEST = pd.Timedelta(days=2)
 """How long after its time work is still begun."""
 SOONER = {"dagster/priority": "1"}
 """Of a store's runs that wait together, refits go first."""
+APART = dg.AssetSelection.groups("backtest", "drift")
+"""What no store's usual run includes."""
+ONCE_MORE = {"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"}
+"""A run whose worker was killed is run once more, from its start: what a run publishes is of one instant."""
+
+
+def _job(
+    name: str, selection: dg.AssetSelection, description: str, partitions: dg.PartitionsDefinition = STORES
+) -> UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(
+        name,
+        selection,
+        partitions_def=partitions,
+        description=description,
+        executor_def=dg.in_process_executor,
+        tags=ONCE_MORE,
+    )
+
+
+EVERYTHING = dg.AssetSelection.all() - APART - dg.AssetSelection.checks(FRESHNESS_CHECK)
+
+STORE_JOB = _job("store", EVERYTHING, "Everything for one store: raw orders to published profiles.")
+RESCORE_JOB = _job(
+    "rescore",
+    EVERYTHING - dg.AssetSelection.groups("models", "churn"),
+    "One store's customers scored and published anew with the models that serve; nothing is fitted.",
+)
+BACKTEST_JOB = _job(
+    "backtest",
+    dg.AssetSelection.assets(*HISTORY, ["backtest", "report"]),
+    "Hold one store's segments of past instants against what customers did next.",
+)
+WEEK_JOB = _job(
+    "week",
+    dg.AssetSelection.groups("drift"),
+    "A store's week: the snapshot of all customers at its end, and what changed since the one before.",
+    STORE_WEEKS,
+)
+JOBS = (STORE_JOB, RESCORE_JOB, BACKTEST_JOB, WEEK_JOB)
 
 
 def due_runs(

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from quimbi_assets.defs.jobs import RESCORE_JOB, STORE_JOB
 from quimbi_assets.defs.partitions import CHANGED_AT, STORE_TAG, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, is_settled, last_publication
+from quimbi_assets.defs.schedules import DUE_TAG, RESCORE_JOB, STORE_JOB, is_settled, last_publication
 from quimbi_assets.resources.dagster_instance import end_dead_runs
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions

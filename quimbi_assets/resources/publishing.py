@@ -22,9 +22,13 @@ from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelReg
 from quimbi_assets.resources.mlflow.reports import log_churn
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
 from quimbi_assets.resources.postgres.tables.history import read_versions
-from quimbi_assets.resources.postgres.tables.promotions import choose_versions, mark_echoed, read_promotions
+from quimbi_assets.resources.postgres.tables.promotions import (
+    choose_versions,
+    mark_echoed,
+    read_churn_fit,
+    read_promotions,
+)
 from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run, read_archetypes
 from quimbi_assets.weekly.snapshot import WeekModels
 

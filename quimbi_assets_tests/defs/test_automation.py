@@ -7,9 +7,8 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs import schedules
-from quimbi_assets.defs.jobs import JOBS
 from quimbi_assets.defs.partitions import CHANGED_AT, PROFILES_KEY, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, every_store_is_fresh, refits, weeks
+from quimbi_assets.defs.schedules import DUE_TAG, JOBS, every_store_is_fresh, refits, weeks
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag

@@ -14,7 +14,7 @@ from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.churn_fits import read_churn_fit
+from quimbi_assets.resources.postgres.tables.promotions import read_churn_fit
 from quimbi_assets.resources.profiling import open_profiler
 from quimbi_assets.resources.publishing import churn_model
 from quimbi_assets.simulation import write_store

@@ -14,8 +14,13 @@ from quimbi_assets.resources.mlflow.records import input_example, version_facts
 from quimbi_assets.resources.mlflow.registry import CHURN, PASSED, registered_name
 from quimbi_assets.resources.mlflow.runs import Run, Tracking
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.churn_fits import ChurnFitRecord, read_churn_fit, write_churn_fit
-from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
+from quimbi_assets.resources.postgres.tables.promotions import (
+    ChurnFitRecord,
+    choose_versions,
+    read_churn_fit,
+    read_promotions,
+    write_churn_fit,
+)
 from quimbi_assets.resources.postgres.tables.publications import read_lineages, read_publication, read_segments
 from quimbi_assets.resources.publishing import (
     churn_model,

@@ -1,17 +1,21 @@
 """Which model version serves: every choice that counts, by a fit's checks or by a person, and what follows from them.
 
-Belongs here: the table ``promotions``. Does not: choosing (``clustering.promotion``), what is published with a version
-(``publications``), MLflow's aliases, which follow this table (``resources.publishing``).
+Belongs here: the table ``promotions``, and ``churn_fits``: what fits of the churn risk found. Does not: choosing
+(``clustering.promotion``), what is published with a version (``publications``), MLflow's aliases, which follow
+(``resources.publishing``).
 
 A choice takes effect with the next publication. Until then it is the one that customers are scored with; refits go on
 from versions that were published, and from what a person chose.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.instants import Instant, to_instant, zoned
+from quimbi_assets.resources.postgres.copy import upsert
 from quimbi_assets.resources.postgres.database import Database
 
 
@@ -179,3 +183,35 @@ def mark_echoed(database: Database, store_id: str, promotion_ids: Iterable[int])
         "UPDATE quimbi.promotions SET echoed_at = now() WHERE store_id = %s AND promotion_id = ANY(%s)",
         (store_id, list(promotion_ids)),
     )
+
+
+@dataclass(frozen=True)
+class ChurnFitRecord:
+    """A fit: ``active``, ``weak`` or, without a model, ``inactive``, the latter two for a reason."""
+
+    status: str = INACTIVE
+    reason: str | None = None
+    model_version: str | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Which model serves and what its test found; empty without one."""
+
+
+def write_churn_fit(database: Database, store_id: str, run_id: str, at: Instant, fit: ChurnFitRecord) -> None:
+    """Note what a run's fit as of an instant found; a run that tries again replaces it."""
+    row = {"store_id": store_id, "run_id": run_id, "as_of": zoned(at), **vars(fit)}
+    with database.transaction() as cursor:
+        rows = [row | {"figures": json.dumps(dict(fit.figures))}]
+        upsert(cursor, "churn_fits", ("store_id", "run_id"), rows, stamp="fitted_at")
+
+
+def read_churn_fit(
+    database: Database, store_id: str, *, at: Instant | None = None, version: str | None = None
+) -> ChurnFitRecord | None:
+    """Return the last fit, or the last one as of an instant, or the one that gave a version; None if there is none."""
+    rows = database.execute(
+        "SELECT status, reason, model_version, figures FROM quimbi.churn_fits WHERE store_id = %(store)s "
+        "AND as_of = coalesce(%(at)s, as_of) AND (%(version)s::text IS NULL OR model_version = %(version)s) "
+        "ORDER BY fitted_at DESC LIMIT 1",
+        {"store": store_id, "at": None if at is None else zoned(at), "version": version},
+    )
+    return next((ChurnFitRecord(*row) for row in rows), None)
