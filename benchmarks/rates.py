@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from selection import load
+from silence import redrawn
 
 from quimbi_assets.axes._shuffle import count_later_orders, shuffle_orders
 from quimbi_assets.clustering.abstention import N_DEALS, measure_differences
@@ -29,16 +30,6 @@ DIFFERENT = [
     *((3000, 1, 0.2), (3000, 2, 0.2), (3000, 20, 0.028), (400, 60, 0.028), (3000, 1, 0.05)),
 ]
 """Customers, later orders a year of the average one, variance of rates over their mean squared."""
-
-
-def placed_by_anybody(rows, seed):
-    """The same store, every order after a first one placed by anybody who had begun: nobody orders more often."""
-    orders, rng = rows.orders.copy(), np.random.default_rng(seed)
-    first = orders.groupby("customer_id")["order_date"].min().sort_values()
-    later = orders["order_date"] > orders["customer_id"].map(first)
-    n_begun = first.searchsorted(orders.loc[later, "order_date"])
-    orders.loc[later, "customer_id"] = first.index[(rng.random(len(n_begun)) * n_begun).astype(int)].array
-    return rows._replace(orders=orders)
 
 
 def verdict(rows, end, seed):
@@ -59,7 +50,7 @@ def draws(name, history, n_draws):
             found["real"].append(verdict(rows, end, seed))
             dealt = History.from_frames(*shuffle_orders(rows, end, 1000 + seed)).until(end).frames()
             found["kept"].append(verdict(dealt, end, seed))
-            found["anybody"].append(verdict(placed_by_anybody(dealt, seed), end, seed))
+            found["anybody"].append(verdict(dealt._replace(orders=redrawn(dealt.orders, seed)), end, seed))
         cells = [f"{sum(a for a, _ in each)} ({sum(c for _, c in each)})" for each in found.values()]
         seconds = (time.process_time() - start) / n_draws / 3
         print(f"| {name} | {size} | {' | '.join(cells)} | {seconds:.1f} |", flush=True)
