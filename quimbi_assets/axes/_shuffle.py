@@ -127,7 +127,7 @@ def _halved(rows: pd.DataFrame, in_time: list[str]) -> pd.DataFrame:
 
 
 def count_later_orders(orders: pd.DataFrame, n_deals: int, seed: int) -> Counts:
-    """Count the orders after each customer's first, in even and in odd weeks: in the store, and dealt to anybody.
+    """Count the orders after each customer's first, in two halves of the weeks: in the store, dealt to anybody.
 
     Counts of shape (1 + n_deals, n, 2), those of the store first, and what is expected of each customer, shape (n, 2).
     A deal gives each later order to one of those who had begun before it, all equally likely: calendar and time since
@@ -139,12 +139,13 @@ def count_later_orders(orders: pd.DataFrame, n_deals: int, seed: int) -> Counts:
     first, customer = dates[is_first], np.cumsum(is_first) - 1
     n, is_later = len(first), dates > first[customer]
     begun = np.searchsorted(np.sort(first), dates[is_later])
-    week = (dates[is_later] - _MONDAY) // _WEEK % 2
-    of_last_begun = np.bincount(2 * (begun - 1) + week, 1 / begun, 2 * n).reshape(n, 2)
+    # Drawn, not even and odd weeks: of whoever orders every fortnight all orders are in one of these.
+    half = np.random.default_rng(0).integers(2, size=20_000)[(dates[is_later] - _MONDAY) // _WEEK]
+    of_last_begun = np.bincount(2 * (begun - 1) + half, 1 / begun, 2 * n).reshape(n, 2)
     rng = np.random.default_rng(seed)
     deals = ((rng.random(len(begun)) * begun).astype(np.intp) for _ in range(n_deals))
     placed_by = np.argsort(np.argsort(first, kind="stable"))[customer[is_later]]
-    counts = [np.bincount(2 * who + week, minlength=2 * n).reshape(n, 2) for who in (placed_by, *deals)]
+    counts = [np.bincount(2 * who + half, minlength=2 * n).reshape(n, 2) for who in (placed_by, *deals)]
     return np.stack(counts).astype(np.float64), of_last_begun[::-1].cumsum(axis=0)[::-1]
 
 

@@ -21,7 +21,7 @@ FEWEST = 20
 
 LEVEL = 0.01
 """Chance that an axis in which customers do not differ at all shows any real feature (adjusted by Holm's method over
-the axis's features and both tests)."""
+the axis's features and both tests, numbers of orders apart)."""
 
 SMALLEST_RATIO = 1.1
 """Variance between customers, over (or under) chance, from which a difference is worth acting on. Assumption; real
@@ -98,7 +98,7 @@ def reliabilities(first: Array, second: Array) -> Statistic:
 def count_figures(counts: Array, expected: Array) -> dict[str, float]:
     """Compare numbers of orders with those in stores where everybody who has begun orders at the same rate.
 
-    ``counts``, shape (1 + R, n, 2), are of even and odd weeks, the real store first; ``expected`` of each customer,
+    ``counts``, shape (1 + R, n, 2), are of two halves of the weeks, the real store first; ``expected`` of each one,
     shape (n, 2). Returns a row of ``NoiseTest.figures``, empty with fewer than :data:`FEWEST` customers, or orders in
     either. What a customer has beyond the expected, over its root, is cut at their own store's :data:`WINSOR`: one
     wholesaler is no difference between customers.
@@ -106,7 +106,7 @@ def count_figures(counts: Array, expected: Array) -> dict[str, float]:
     Notes
     -----
     Dispersion ``sum((N - E)^2) / sum(E)`` is the score statistic against rates that vary between customers (Dean,
-    Lawless: Tests for detecting overdispersion in Poisson regression models, JASA 84, 1989). Even and odd weeks agree
+    Lawless: Tests for detecting overdispersion in Poisson regression models, JASA 84, 1989). The halves agree
     by the correlation of their ``N - E``, which orders split in two do not raise; its numerator over ``sum(E_even
     E_odd)`` is the squared variation of rates. ``p_value`` is the larger of the two.
     """
@@ -195,7 +195,7 @@ class NoiseTest:
     ``reliability``, agreement of a customer's odd and even orders (ICC); ``reliability_by_chance``, the same in the
     dealt store; ``reliability_gain``, the share of the disagreement by chance that is missing; ``reliability_z``;
     ``is_tested``: False where dealing changes nothing; ``is_real``. Numbers of orders (``is_count``) are compared with
-    those dealt to anybody, even with odd weeks (``count_figures``); they alone have ``rate_spread``, the standard
+    those dealt to anybody, two halves of the weeks (``count_figures``); they alone have ``rate_spread``, the standard
     deviation of customers' rates over their mean, and ``p_value``. Where they are real, the axis is.
 
     ``n_customers`` of the sample have enough orders for the axis and are compared; ``ordered_once`` is the share of the

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -179,11 +180,10 @@ def _refuse_open_quotes(plain: Path, path: str | Path, delimiter: str) -> None:
     """
     csv.field_size_limit(CHUNK_BYTES)
     with plain.open(encoding="utf-8-sig", newline="") as file:
-        lines: list[str] = []
-        """Of one row."""
+        lines: list[str] = []  # of one row
 
         def noted() -> Iterator[str]:
-            for line in file:
+            for line in chain(file, ("\n",)):  # so that a quote that is open at the end spans two
                 lines.append(line)
                 yield line
 

@@ -186,7 +186,7 @@ def compare_silent(customers: pd.DataFrame, horizon_days: int, seed: int = 0) ->
     if gap < SMALLEST_GAP or p_value > LEVEL:
         reason = (
             f"silence foretells too little here: customers unusually silent then ordered nothing for {horizon_days} "
-            f"days {100 * abs(gap):.0f} points {'less' if gap < 0 else 'more'} often than others with as many orders "
-            f"and as long a tenure (p = {p_value:.2f}); alerts take {100 * SMALLEST_GAP:.0f} points and p <= {LEVEL}"
+            f"days {100 * abs(gap):.1f} points {'less' if gap < 0 else 'more'} often than others with as many orders "
+            f"and as long a tenure (p = {p_value:.3f}); alerts take {100 * SMALLEST_GAP:.0f} points and p <= {LEVEL}"
         )
     return SilenceTest(reason, horizon_days, len(customers), total, gap, p_value)

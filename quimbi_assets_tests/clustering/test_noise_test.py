@@ -141,6 +141,17 @@ def test_equal_rates_orders_in_two_parts_and_one_wholesaler_are_no_difference():
     assert not counted(np.append(equal, 200.0))[1]
 
 
+def test_who_orders_every_fortnight_differs_from_who_orders_at_random():
+    rng = np.random.default_rng(3)
+    seldom = [(who, day) for who in range(300) for day in np.sort(365 * rng.random(3))]
+    fortnightly = [(who, start + 14 * i) for who in range(300, 400) for start in 60 * rng.random(1) for i in range(20)]
+    orders = pd.DataFrame(seldom + fortnightly, columns=["customer_id", "day"])
+    orders["order_date"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(orders["day"], unit="D").dt.as_unit("us")
+    row = count_figures(*count_later_orders(orders, 199, 0))
+    assert row["reliability"] > 0.5
+    assert decide_features(pd.DataFrame([row]))["is_real"][0]
+
+
 def test_too_few_customers_or_orders_are_not_counted():
     few = [count_figures(np.ones((200, n, 2)), np.full((n, 2), each)) for n, each in ((19, 5.0), (300, 0.06))]
     assert few == [{}, {}]

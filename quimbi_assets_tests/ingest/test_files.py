@@ -97,6 +97,7 @@ def test_repeated_and_nameless_columns_stay_apart(tmp_path):
         (b'id,note\n1,"a ""b"""\n2,"open\n3,c\n', "a quote in line 3 is not closed"),
         (b'id,note\n1,"5" pipe"\n2,"open\n3,"c\n4,d\n', "a quote in line 3 is not closed"),
         (b'id,note\n1,"5" pipe","open\n2,b,c\n3,d,"e"\n4,f,g\n', "a quote in line 2 is not closed"),
+        (b'id,note\n1,a\n2,"y z', "a quote in line 3 is not closed"),
         (b"id,note\n1,a\n" * 1_000 + b"2,b\0\n", "it holds a NUL byte"),
         (b"\x89PNG\r\n\x00\x00\x00", "neither CSV nor Parquet"),
     ],

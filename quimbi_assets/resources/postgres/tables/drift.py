@@ -133,7 +133,7 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
 def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]], str | None]:
     """Return a week's alerted customers (``customer_id``, ``alert``, value, risk), and its migrations by size.
 
-    Last, why nobody is newly at risk, whoever falls silent; None where silence was found to tell.
+    Last, why nobody is newly at risk, whoever falls silent; None where silence tells, or was not asked.
     """
     asked = {"s": store_id, "w": week}
     reasons = [(test or {}).get("reason") for test in database.query(FLOORS, asked)["silence_test"]]
