@@ -190,8 +190,8 @@ def test_a_store_without_tickets_has_none_in_halves():
 
 
 def test_later_orders_are_counted_and_expected_of_whoever_had_begun():
-    """Ann and bob begin; ann orders in an even week and with cid, who begins later, in an odd one."""
-    dates = ["1970-01-01", "1970-01-08", "1970-01-14", "1970-01-02", "1970-01-13", "1970-01-13"]
+    """Ann and bob begin; ann orders in a week of the one half and, when cid has begun too, in one of the other."""
+    dates = ["1970-01-01", "1970-01-14", "1970-01-20", "1970-01-02", "1970-01-19", "1970-01-19"]
     orders = pd.DataFrame({"customer_id": list("aaabcc"), "order_date": pd.to_datetime(dates).as_unit("us")})
     counts, expected = count_later_orders(orders, 300, 0)
     assert counts[0].tolist() == [[1, 1], [0, 0], [0, 0]]  # the second order of cid is at the instant of the first
