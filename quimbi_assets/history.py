@@ -280,9 +280,19 @@ class History:
 
         Refunds stand as recorded, later ones too: what of them counts at an instant is the relations' business.
         """
+        tables = self._visible_rows().values()
+        return Frames(*(table.to_pandas(strings_to_categorical=False) for table in tables))
+
+    def in_memory(self) -> "History":
+        """Return the same history with its rows in memory; meant for a bounded number of customers.
+
+        It is cheap to look at as of several instants, up to this one.
+        """
+        return History(self.store, self._visible_rows(), self.end)
+
+    def _visible_rows(self) -> dict[str, pa.Table]:
         with self.open() as engine:
-            tables = {name: engine.arrow(_compiled(f"rows {name}")) for name in ("orders", "items", "tickets")}
-        return Frames(*(table.to_pandas(strings_to_categorical=False) for table in tables.values()))
+            return {f"raw_{name}": engine.arrow(_compiled(f"rows {name}")) for name in ("orders", "items", "tickets")}
 
     def visible(self, name: str) -> pa.Table:
         """Return visible ``orders`` (with ``refund``), ``items`` or ``tickets`` of a bounded number of customers."""

@@ -17,16 +17,21 @@ from numpy.typing import NDArray
 
 from quimbi_assets.axes import Features, StoreReference, checked_axes, feature_frame, fit_reference, measure
 from quimbi_assets.axis_table import AxisTable
+from quimbi_assets.churn.examples import choose_horizon
+from quimbi_assets.churn.history import read_history
 from quimbi_assets.clustering.abstention import measure_differences
 from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions, fit_axis_model, why_inactive
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.noise_test import NoiseTest
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.clustering.transition import Transition, measure_transition
+from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.scores import AxisScores, matrix, score_features
 from quimbi_assets.sampling import sample_places
 
+HORIZON_CUSTOMERS = 20_000
+"""Customers whose gaps between orders the horizon of a transition is chosen from."""
 OnFit = Callable[[str, AxisFit], object]
 """Told of each axis's fit as soon as it is there, from a thread of its own."""
 
@@ -107,6 +112,26 @@ def sample_store(history: History, axes: Iterable[str] | None, options: FitOptio
     """Measure the customers that shape fits, beside what the whole store records and is measured against."""
     sample = history.sample(options.max_sample, options.random_state)
     return Features(measure(sample, axes, reference=fit_reference(history), recorded=history.recorded))
+
+
+def last_transition(
+    history: History,
+    axes: Iterable[str] | None,
+    recorded: frozenset[str],
+    reference: StoreReference,
+    *,
+    random_state: int = 0,
+) -> Transition | str:
+    """Measure some customers a churn horizon, at most a fifth of the history, before its end, and at its end.
+
+    ``recorded`` and ``reference`` are as for ``measure``, as of the end. In words why not, where the history is too
+    short to have a horizon.
+    """
+    try:
+        days = choose_horizon(read_history(history.sample(HORIZON_CUSTOMERS, random_state)), history.end)
+    except InsufficientHistoryError as why:
+        return str(why)
+    return measure_transition(history, axes, days, recorded=recorded, reference=reference, random_state=random_state)
 
 
 def fit_store(
