@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mbg_nbd import fit as fit_mbg_nbd
-from mbg_nbd import summarise
 from selection import load as load_rows
 
 from quimbi_assets.churn.evaluation import draw_calibration, figures, mean_interval, train_churn
@@ -18,6 +16,7 @@ from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.measures import Interval, auc_difference, brier, calibration_error
 from quimbi_assets.history import History
 from quimbi_assets.store import Store
+from quimbi_assets.value.mbg_nbd import fit_mbg_nbd
 
 STORES = ("cdnow", "online_retail_2009_2010", "completejourney", "simulated", "retail_case_study")
 CONTROL = "retail_case_study"
@@ -54,7 +53,8 @@ def compare(store):
     for window in trial.hold_outs:
         features = measure(history, window.cut_off, trial.horizon_days)
         on_time.append(_on_time(features))
-        known = summarise(features)
+        age = features["tenure_days"].to_numpy()
+        known = features["n_orders"].to_numpy() - 1, age - features["days_since_last_order"].to_numpy(), age
         reference = fit_mbg_nbd(*known)
         gone[window.cut_off] = reference.no_order(*known, trial.horizon_days)
         dead[window.cut_off] = 1 - reference.alive(*known)

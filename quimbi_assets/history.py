@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SECONDS_PER_DAY = 86_400
 SMALLEST_REFUND = 1e-6
 """Money below this is a rest of adding up binary fractions, not a refund."""
+MONEY_PARTS = 10_000.0
+"""Of a unit of money, in which sums are exact."""
 CLOCK = {"observation_end": "timestamp(6)"}
 PART_ORDERS = 100_000
 """Orders that one part of the customers holds, about: a core's work, and what is in memory at a time."""
@@ -303,6 +305,16 @@ class History:
         with self.open() as engine:
             yield from engine.batches(_compiled("events"))
 
+    def spending(self, last_days: int) -> pd.DataFrame:
+        """Return what each of a bounded number of customers ordered and spent, net of refunds; by ``customer_id``.
+
+        float64: ``n_orders`` >= 1, ``n_paid_orders`` (worth more than 0), ``spent`` >= 0; ``tenure_days`` >=
+        ``days_since_last_order`` >= 0; ``recent_orders`` and ``recent_spend`` of the last days before the end.
+        """
+        rows = self._rows(_spending_sql(last_days)).to_pandas()
+        by_customer: pd.DataFrame = rows.astype({"customer_id": "str"}).set_index("customer_id").astype(np.float64)
+        return by_customer
+
     def orders_a_day(self, days: int) -> NDArray[np.int64]:
         """Count the store's orders on each of the last days before the end, the last day first; shape (days,)."""
         rows = self._rows(_compiled("days"))
@@ -347,6 +359,25 @@ class History:
 def _compiled(name: str) -> str:
     """Compile one of the questions about a history, for DuckDB."""
     return str(ibis.to_sql(_QUESTIONS[name](), dialect="duckdb"))
+
+
+@lru_cache(maxsize=64)
+def _spending_sql(last_days: int) -> str:
+    orders = visible_orders()
+    # Added up in whole ten-thousandths: the same sum in whatever order engines take them.
+    parts = ((orders.total_price - orders.refund) * ibis.literal(MONEY_PARTS)).round().cast("int64")
+    is_recent = orders.order_date >= orders.observation_end - ibis.interval(days=last_days)
+    days_ago = days_between(orders.order_date, orders.observation_end)
+    customers = orders.group_by("customer_id").agg(
+        n_orders=orders.count(),
+        n_paid_orders=(parts > 0).sum(),
+        spent=parts.sum().fill_null(0) / ibis.literal(MONEY_PARTS),
+        tenure_days=days_ago.max(),
+        days_since_last_order=days_ago.min(),
+        recent_orders=is_recent.sum(),
+        recent_spend=parts.sum(where=is_recent).fill_null(0) / ibis.literal(MONEY_PARTS),
+    )
+    return str(ibis.to_sql(customers.order_by("customer_id"), dialect="duckdb"))
 
 
 def _counts(table: ir.Table, columns: Iterable[str], **more: ir.Value) -> ir.Table:

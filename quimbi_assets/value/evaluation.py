@@ -1,0 +1,291 @@
+"""From a store's orders to the model of what customers will spend, with the test that vouches for it.
+
+Belongs here: hold-outs, the two figures to beat, whether anything is foretold, the picture. Does not: measuring
+(``windows``), the estimator (``model``), registering (``resources``).
+
+Before each of the last windows all is learnt from those before it. Where what is foretold is no better than spend of
+the last days, or than a customer's average at their rate, nothing is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau, norm
+
+from quimbi_assets.churn.measures import Array, Flags
+from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, to_png
+from quimbi_assets.errors import InsufficientHistoryError
+from quimbi_assets.history import History
+from quimbi_assets.sampling import sample_places
+from quimbi_assets.value.model import YEAR_DAYS, ValueModel
+from quimbi_assets.value.windows import FEWEST, Window, measured_borders, window_days, windows_between
+
+MOST_HOLD_OUTS = 3
+MOST_LEARNT = 4
+"""Windows learnt from: with 90 days a year, over which seasons cancel out."""
+MOST_CUSTOMERS = 8_000
+"""Customers learnt from."""
+MOST_TESTED = 20_000
+CERTAIN = 0.01
+"""Chance that customers who are all alike are ranked as well."""
+LEVEL = (0.75, 1.33)
+"""Between them, the total foretold is near what came."""
+SHORTEST_TENURE = 30.0
+"""Days over which a rate is taken at least: who came yesterday does not order daily."""
+N_BINS = 10
+MODEL, RECENT, NAIVE = "model", "recent", "naive"
+NAMES = {RECENT: "spend of the last {days} days", NAIVE: "a customer's average at their rate"}
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """What was foretold before a window of ``days``, by three ways, and what came: spend of n customers, shape (n,).
+
+    ``by_way`` holds it by :data:`MODEL`, :data:`RECENT` and :data:`NAIVE`, the latter with its level set on the window
+    before; ``is_within`` says whose spend was within the model's interval.
+    """
+
+    start: pd.Timestamp
+    days: int
+    spend: Array
+    by_way: dict[str, Array]
+    is_within: Flags
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How one way did, as means over hold-outs.
+
+    ``error``: mean absolute error over mean spend; ``concordance``, 0-1: of two customers who spent differently, how
+    often it puts first who spent more, ties half; ``total``: foretold over what came.
+    """
+
+    error: float
+    concordance: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the last windows of history say about what is foretold; latest first, not overlapping.
+
+    ``year`` is a hold-out of the last year, where the history reaches.
+    """
+
+    hold_outs: list[HoldOut]
+    year: HoldOut | None = None
+
+    @cached_property
+    def figures(self) -> dict[str, Figures]:
+        """The figures of each way over the hold-outs."""
+        return {way: figures(self.hold_outs, way) for way in self.hold_outs[0].by_way}
+
+    @property
+    def weak_reason(self) -> str | None:
+        """Why nothing is foretold; None where it is."""
+        certain = np.mean([certainty(each.by_way[MODEL], each.spend) for each in self.hold_outs])
+        if certain < norm.isf(CERTAIN):
+            return "who will spend more than others cannot be told from the store's past"
+        return unbeaten(self.hold_outs)
+
+    @property
+    def weak_year_reason(self) -> str | None:
+        """Why nothing is foretold of a year; None where it is, also untested."""
+        return None if self.year is None else unbeaten([self.year])
+
+    @property
+    def covered(self) -> float:
+        """Share of customers of all hold-outs whose spend was within the interval."""
+        return float(np.concatenate([each.is_within for each in self.hold_outs]).mean())
+
+    @cached_property
+    def by_hold_out(self) -> pd.DataFrame:
+        """Each hold-out, that of a year last.
+
+        ``from`` (ISO date), ``days``, ``customers``, ``spent`` (share of them who spent anything), ``total``, ``error``
+        and ``concordance`` of the model, ``error_recent``, ``error_naive``, ``covered``.
+        """
+        rows = []
+        for each in [*self.hold_outs, *([] if self.year is None else [self.year])]:
+            model = figures([each], MODEL)
+            rows.append(
+                {
+                    "from": f"{each.start:%Y-%m-%d}",
+                    "days": each.days,
+                    "customers": len(each.spend),
+                    "spent": float((each.spend > 0).mean()),
+                    **vars(model),
+                    "error_recent": figures([each], RECENT).error,
+                    "error_naive": figures([each], NAIVE).error,
+                    "covered": float(each.is_within.mean()),
+                }
+            )
+        return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class ValueFit:
+    """A model fitted on all windows known, and the test of such models."""
+
+    model: ValueModel
+    evaluation: Evaluation
+
+
+def figures(hold_outs: Sequence[HoldOut], way: str) -> Figures:
+    """Judge one way to foretell spend."""
+    each = [(one.by_way[way], one.spend) for one in hold_outs]
+    return Figures(
+        error=float(np.mean([np.abs(foretold - came).mean() / came.mean() for foretold, came in each])),
+        concordance=float(np.mean([concordance(foretold, came) for foretold, came in each])),
+        total=float(np.mean([foretold.sum() / came.sum() for foretold, came in each])),
+    )
+
+
+def unbeaten(hold_outs: Sequence[HoldOut]) -> str | None:
+    """Say which figure the model does not beat, in error and in rank; None if it beats both."""
+    model = figures(hold_outs, MODEL)
+    for way, name in NAMES.items():
+        other, called = figures(hold_outs, way), name.format(days=hold_outs[0].days)
+        if model.error >= other.error:
+            return f"{called} errs no more (by {other.error:.2f} of mean spend, beside {model.error:.2f})"
+        if model.concordance <= other.concordance:
+            return f"{called} ranks customers as well ({other.concordance:.2f}, beside {model.concordance:.2f})"
+    return None
+
+
+def concordance(foretold: Array, came: Array) -> float:
+    """Return how often, of two customers who spent differently, the one who spent more is put first; ties are half.
+
+    It is (1 + D) / 2 with Somers' D (R. H. Somers, American Sociological Review 27, 1962): other than Spearman's rho,
+    which is the higher the more customers are put level where many spend nothing, it gains nothing by ties.
+
+    >>> round(concordance(np.array([3.0, 1.0, 1.0]), np.array([9.0, 0.0, 5.0])), 3)
+    0.833
+    """
+    n = len(came)
+    tied = [float((counts * (counts - 1)).sum()) for counts in (_counts(foretold), _counts(came))]
+    pairs, different = n * (n - 1) - tied[0], n * (n - 1) - tied[1]
+    if not pairs or not different:
+        return 0.5
+    return float(0.5 + 0.5 * kendalltau(foretold, came).statistic * np.sqrt(pairs / different))
+
+
+def certainty(foretold: Array, came: Array) -> float:
+    """Return by how many standard deviations the ranking is better than chance (Kendall's test)."""
+    tau = kendalltau(foretold, came, alternative="greater")
+    return 0.0 if np.isnan(tau.pvalue) else float(norm.isf(tau.pvalue))
+
+
+def _counts(values: Array) -> Array:
+    return np.unique(values, return_counts=True)[1].astype(np.float64)
+
+
+def naive(features: pd.DataFrame, days: int) -> Array:
+    """Return what a customer's average order at their own rate comes to in some days."""
+    tenure = np.maximum(features["tenure_days"].to_numpy(), SHORTEST_TENURE)
+    return np.asarray(features["spent"].to_numpy() / tenure * days)
+
+
+def hold_out(
+    window: Window, before: Sequence[Window], customers: pd.Index, horizon_days: int, days: int, recent: Array
+) -> HoldOut:
+    """Learn from some customers in the windows of H days before one, and hold it against what came in this one.
+
+    It has ``days``; ``recent`` is what everybody in it had spent in as many before.
+    """
+    learnt = window.of(customers).features
+    model = ValueModel(horizon_days).fit(learnt, [one.of(customers) for one in before])
+    _, spend = model.foretell(window.features, days)
+    level = before[0].spend.sum() / max(naive(before[0].features, horizon_days).sum(), 1e-9)
+    return HoldOut(
+        start=window.start,
+        days=days,
+        spend=window.spend,
+        by_way={MODEL: spend.mean, RECENT: recent, NAIVE: naive(window.features, days) * level},
+        is_within=(spend.low <= window.spend) & (window.spend <= spend.high),
+    )
+
+
+def train_value(history: History, *, most_customers: int = MOST_CUSTOMERS, random_state: int = 0) -> ValueFit:
+    """Learn what customers will order and spend; nothing beyond the history's end is looked at.
+
+    Of a large store, :data:`MOST_TESTED` customers are looked at and ``most_customers`` learnt from, drawn by a hash of
+    their ids with the seed; nothing else is random. Raises ``InsufficientHistoryError`` if the past is not enough to
+    learn from and test on, with the reason.
+    """
+    tested = history.sample(MOST_TESTED, random_state).in_memory()
+    if not tested.n_customers:
+        raise InsufficientHistoryError("no orders before that instant")
+    days = window_days(tested)
+    borders = measured_borders(tested, days, MOST_HOLD_OUTS + MOST_LEARNT)
+    windows, present = windows_between(borders), borders[0][1]
+    if len(windows) < 2:
+        raise InsufficientHistoryError(
+            f"fewer than {FEWEST} customers spent anything in the last {days} days, or in as many before"
+        )
+    customers = present.index[sample_places(present.index, most_customers, random_state)]
+    n_tests = min(MOST_HOLD_OUTS, len(windows) - 1)
+    tests = []
+    for i, window in enumerate(windows[:n_tests]):
+        recent = window.features["recent_spend"].to_numpy()
+        tests.append(hold_out(window, windows[i + 1 : i + 1 + MOST_LEARNT], customers, days, days, recent))
+    evaluation = Evaluation(tests, _last_year(tested, customers, days))
+    model = ValueModel(days).fit(present.loc[customers], [one.of(customers) for one in windows[:MOST_LEARNT]])
+    model.weak_reason_, model.weak_year_reason_ = evaluation.weak_reason, evaluation.weak_year_reason
+    return ValueFit(model, evaluation)
+
+
+def _last_year(tested: History, customers: pd.Index, days: int) -> HoldOut | None:
+    """Test a year's forecast on the last one; None where the history has too little before it."""
+    before = tested.until(tested.end - pd.Timedelta(days=YEAR_DAYS))
+    borders = measured_borders(before, days, MOST_LEARNT)
+    windows = windows_between(borders)
+    if not windows:
+        return None
+    window = Window.between(*borders[0], tested.spending(YEAR_DAYS))
+    recent = before.spending(YEAR_DAYS)["recent_spend"].to_numpy()
+    return hold_out(window, windows, customers, days, YEAR_DAYS, recent)
+
+
+def draw_calibration(evaluation: Evaluation) -> bytes:
+    """Draw how spend foretold and spend that came agree, tenth by tenth of customers, for the three ways, as PNG.
+
+    All hold-outs together as thick lines; each on its own, of the model, as a thin one. Scales are logarithmic.
+    """
+    starts = ", ".join(f"{each.start:%Y-%m-%d}" for each in reversed(evaluation.hold_outs))
+    subtitle = (
+        f"Spend of the {evaluation.hold_outs[0].days} days from {starts} on; up to "
+        f"{len(evaluation.hold_outs[0].spend):,} customers in tenths"
+    )
+    figure = canvas(8.0, 5.0, "Value to come, beside two simple figures", subtitle)
+    axes = figure.add_axes((0.1, 0.12, 0.86, 0.7))
+    for i, each in enumerate(evaluation.hold_outs):
+        label = "thin: each window on its own" if i == 0 else None
+        axes.plot(*tenths([each], MODEL), color=COLOURS[0], linewidth=0.7, alpha=0.45, label=label)
+    names = {MODEL: "model", RECENT: "spend of as many days before", NAIVE: "average at own rate, level set"}
+    for way, colour in zip(names, (COLOURS[0], COLOURS[7], COLOURS[3]), strict=True):
+        by = evaluation.figures[way]
+        text = f"{names[way]}: error {by.error:.2f} of mean spend, concordance {by.concordance:.2f}"
+        axes.plot(*tenths(evaluation.hold_outs, way), "o-", color=colour, markersize=5, linewidth=1.4, label=text)
+    axes.set(xscale="log", yscale="log")
+    low, high = min(axes.get_xlim()[0], axes.get_ylim()[0]), max(axes.get_xlim()[1], axes.get_ylim()[1])
+    axes.plot([low, high], [low, high], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)), label="as it should be")
+    axes.set_xlabel("foretold, a customer", fontsize=9, color=QUIET)
+    axes.set_ylabel("spent, a customer", fontsize=9, color=QUIET)
+    plain_axes(axes, grid="both")
+    axes.legend(loc="upper left", frameon=False, fontsize=8.5)
+    return to_png(figure)
+
+
+def tenths(hold_outs: Sequence[HoldOut], way: str) -> tuple[Array, Array]:
+    """Return what was foretold to tenths of customers, ascending, and what they spent, on average; above 0 only."""
+    foretold, spend = (
+        np.concatenate(values) for values in zip(*((one.by_way[way], one.spend) for one in hold_outs), strict=True)
+    )
+    parts = np.array_split(np.argsort(foretold, kind="stable"), N_BINS)
+    means = np.array([[foretold[part].mean(), spend[part].mean()] for part in parts if len(part)])
+    shown = means[(means > 0).all(axis=1)]
+    return shown[:, 0], shown[:, 1]
