@@ -56,11 +56,15 @@ class FittedStore:
 
 def require_population(history: History, at_least: int, option: str = "--min-population ") -> None:
     """Refuse, as bad input, a store with too few customers to segment; ``option`` is what the message advises."""
-    n = history.n_customers
-    if not n and not history.until(None).n_customers:
+    n, everything = history.n_customers, history.until(None)
+    if not n and not everything.n_customers:
         raise BadInputError(
             f"store {history.store.store_id}: none of its orders counts as a purchase by its policy and currency, "
             f"{history.store.currency or 'any'}; load them with their own: quimbi load --orders F --currency CODE"
+        )
+    if not n:
+        raise BadInputError(
+            f"store {history.store.store_id} has no order before {history.end}: the first is of {everything.span[0]}"
         )
     if n < at_least:
         raise BadInputError(

@@ -203,5 +203,7 @@ def test_too_few_customers_are_told_without_reading_who_they_are(at_rest, monkey
         BadInputError, match=r"s: none of its orders counts as a purchase .* EUR; load .*--currency CODE"
     ):
         require_population(nobody, 2)
+    with pytest.raises(BadInputError, match=r"has no order before 2001-01-01.*: the first is of 20\d\d-\d\d-\d\d"):
+        require_population(at_rest.until("2001-01-01"), 2)
     with pytest.raises(BadInputError, match=r"has 200 customers .* fewer than 201.*--min-population 200"):
         require_population(at_rest, 201)

@@ -57,6 +57,11 @@ def print_plan(plan: dict[str, Any]) -> None:
 def promote_and_publish(store_id: str, axis_name: str, version: str, *, wait: bool = False) -> None:
     """Choose a registered version of an axis, score the store's customers with it, publish the result."""
     with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
+        published = read_publication(open_database(), store_id)
+        if published is not None and published.model_versions.get(axis_name) == version:
+            promote_version(store_id, axis_name, version)
+            out.print(f"it is what people see already: quimbi segments --store-id {store_id}", markup=False)
+            return
         refuse_unfinished(store_id, axis_name)
         promote_version(store_id, axis_name, version)
         republish(lock, store_id, axis_name, progress, ai_naming=True)
@@ -76,7 +81,8 @@ def promote_version(store_id: str, axis_name: str, version: str) -> None:
     model = open_tracking().registry.load_versions(store_id, {axis_name: version})[axis_name]
     before = read_promotions(database, store_id).chosen().get(axis_name, "none")
     choose_versions(database, store_id, {axis_name: model.choice(by_hand=True)})
-    out.print(f"axis {axis_name} of store {store_id}: version {version} serves instead of {before}", markup=False)
+    instead = "" if before == version else f" instead of {before}"
+    out.print(f"axis {axis_name} of store {store_id}: version {version} serves{instead}", markup=False)
 
 
 def rename_segment(store_id: str, axis_name: str, segment: str, name: str, *, wait: bool = False) -> None:
@@ -86,8 +92,9 @@ def rename_segment(store_id: str, axis_name: str, segment: str, name: str, *, wa
         refuse_unfinished(store_id, axis_name)
         write_rename(open_database(), store_id, axis_name, segment_id, name)
         republish(lock, store_id, axis_name, progress, ai_naming=False)
+    instead = ", as before" if before == name else f" instead of {before}"
     out.print(
-        f"axis {axis_name} of store {store_id}: segment {segment_id} is {name} instead of {before}; "
+        f"axis {axis_name} of store {store_id}: segment {segment_id} is {name}{instead}; "
         "runs and refits keep that name, profiles and archetypes show it",
         markup=False,
     )

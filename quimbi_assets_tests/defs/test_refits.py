@@ -15,7 +15,7 @@ from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
-from quimbi_assets.resources.postgres.tables.publications import read_held_reasons
+from quimbi_assets.resources.postgres.tables.publications import read_held_reasons, read_publication
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("refits")
@@ -116,7 +116,7 @@ def test_a_held_refit_leaves_the_champion_serving_and_says_why(store, monkeypatc
     assert last_check().passed
 
 
-def test_rolling_back_is_moving_an_alias_and_names_return(store):
+def test_rolling_back_is_moving_an_alias_and_names_return(store, capsys):
     before = axis_now()
     run(max_k=2)
     assert axis_now()["k"] == 2
@@ -125,6 +125,10 @@ def test_rolling_back_is_moving_an_alias_and_names_return(store):
     ids = {i for (i,) in rows(store, "SELECT segment_id FROM quimbi.segment_lineage WHERE store_id = %s", STORE)}
     promote_and_publish(STORE, AXIS, "1")
     assert serving() == "1"
+    last = read_publication(open_database(), STORE)
+    promote_and_publish(STORE, AXIS, "1")
+    assert "it is what people see already" in capsys.readouterr().out
+    assert read_publication(open_database(), STORE) == last
     first = open_tracking().client.get_model_version(f"{STORE}.{AXIS}", "1")
     assert (axis_now()["mlflow_run_id"], axis_now()["k"]) == (first.run_id, before["k"])
     assert names(axis_now()) == names(before)
