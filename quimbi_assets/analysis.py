@@ -39,6 +39,7 @@ from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import AxisScores
+from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.store import BusinessHours, OrderPolicy, Store
 
 Sent = pd.DataFrame | str | Path
@@ -349,6 +350,14 @@ class Discovery:
         customers = pd.Index(self.history.customers.to_pandas(), name="customer_id")
         return pd.DataFrame(columns, index=customers)
 
+    def stays(self) -> pd.DataFrame:
+        """Return the chance of each customer to be in the same segment of each axis one horizon on.
+
+        Shape (n_customers, n_axes), 0-1.
+        """
+        columns = {axis: self._stays[axis].chances(one.memberships, one.dominant) for axis, one in self.scores.items()}
+        return pd.DataFrame(columns, index=pd.Index(self.history.customers.to_pandas(), name="customer_id"))
+
     def _names(self, by: By) -> dict[str, dict[str, str]]:
         if by not in ("name", "id"):
             raise BadInputError(f"by {by!r}: segments are shown by name or by id")
@@ -359,9 +368,9 @@ class Discovery:
     def profile(self, customer_ids: Iterable[str] | str | int) -> pd.DataFrame:
         """Profile some customers, or one, in the order asked for.
 
-        Columns are those of ``customer_profiles``, ``segments``: by axis ``id``, ``name``, ``membership`` and
-        ``strength``, and ``archetype``: its ``id`` and ``name``. A customer who is unknown, or none, is a
-        ``BadInputError``.
+        Columns are those of ``customer_profiles``, ``segments``: by axis ``id``, ``name``, ``membership``,
+        ``strength``, ``stays`` and ``stays_strength``, and ``archetype``: its ``id`` and ``name``. A customer who is
+        unknown, or none, is a ``BadInputError``.
         """
         if not isinstance(customer_ids, Iterable | int):
             raise BadInputError(f"customers are asked for by their ids, not by {customer_ids!r}")
@@ -393,7 +402,12 @@ class Discovery:
             archetypes=self._archetypes.kept,
             currency=self.history.store.currency or "",
             weak=frozenset(axis for axis, noise in self.fitted.noise.items() if noise.status != ACTIVE),
+            stays=self._stays,
         )
+
+    @cached_property
+    def _stays(self) -> dict[str, StayModel]:
+        return {axis: self.fitted.stays(axis, model) for axis, model in self.fitted.models.items()}
 
     @property
     def _segments_by_axis(self) -> dict[str, pd.DataFrame]:

@@ -198,11 +198,14 @@ class History:
         customers = self.customers
         if most_rows is None and len(customers) <= most:
             return self
-        order = customer_order(pd.Index(customers.to_pandas()), seed)
-        if most_rows is not None:
-            n_rows = self._rows(_compiled("rows a customer"))["n_rows"].to_numpy()[order]
-            order = order[: max(int((np.cumsum(n_rows) <= most_rows).sum()), 2)]
-        return self.of(customers.take(pa.array(np.sort(order[:most]))))
+        order = customer_order(pd.Index(customers.to_pandas()), seed)[:most]
+        drawn = self.of(customers.take(pa.array(np.sort(order))))
+        if most_rows is None:
+            return drawn
+        n_rows = np.empty(len(order), dtype=np.int64)
+        n_rows[np.argsort(order)] = drawn._rows(_compiled("rows a customer"))["n_rows"].to_numpy()
+        order = order[: max(int((np.cumsum(n_rows) <= most_rows).sum()), 2)]
+        return self.of(customers.take(pa.array(np.sort(order))))
 
     def parts(self, part_orders: int = PART_ORDERS) -> list["History"]:
         """Cut the customers into ranges of about so many orders, in ascending order of their ids; one part or more."""

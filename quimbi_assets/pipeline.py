@@ -6,7 +6,7 @@ API all call this.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.axes import Features, StoreReference, checked_axes, feature_frame, fit_reference, measure
+from quimbi_assets.axes import AXES, Features, StoreReference, checked_axes, feature_frame, fit_reference, measure
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.churn.examples import choose_horizon
 from quimbi_assets.churn.history import read_history
@@ -28,6 +28,7 @@ from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.scores import AxisScores, matrix, score_features
+from quimbi_assets.profiles.stays import StayModel, learn_stays
 from quimbi_assets.sampling import sample_places
 
 HORIZON_CUSTOMERS = 20_000
@@ -41,17 +42,23 @@ class FittedStore:
     """The models of a store as of an instant, by axis.
 
     ``fits`` tell whether each takes its champion's place, ``noise`` whether customers really differ and their segments
-    hold, ``inactive`` why an axis has no model.
+    hold, ``inactive`` why an axis has no model. Who stays in which segment is learnt from the last ``transition``; in
+    words, why there is none.
     """
 
     fits: Mapping[str, AxisFit]
     noise: Mapping[str, NoiseTest]
     inactive: Mapping[str, str]
+    transition: Transition | str = "no transition was asked for"
 
     @property
     def models(self) -> dict[str, AxisModel]:
         """The fitted models by axis."""
         return {axis: fit.model for axis, fit in self.fits.items()}
+
+    def stays(self, axis: str, model: AxisModel) -> StayModel:
+        """Learn who stays in a segment of a model, be it this fit's or the champion's."""
+        return learn_stays(AXES[axis], model, self.transition)
 
 
 def require_population(history: History, at_least: int, option: str = "--min-population ") -> None:
@@ -119,18 +126,15 @@ def sample_store(history: History, axes: Iterable[str] | None, options: FitOptio
 
 
 def last_transition(
-    history: History,
-    axes: Iterable[str] | None,
-    recorded: frozenset[str],
-    reference: StoreReference,
-    *,
-    random_state: int = 0,
+    history: History, axes: Sequence[str], recorded: frozenset[str], reference: StoreReference, *, random_state: int = 0
 ) -> Transition | str:
     """Measure some customers a churn horizon, at most a fifth of the history, before its end, and at its end.
 
     ``recorded`` and ``reference`` are as for ``measure``, as of the end. In words why not, where the history is too
-    short to have a horizon.
+    short to have a horizon, or there is no axis.
     """
+    if not axes:
+        return "no axis was to be measured"
     try:
         days = choose_horizon(read_history(history.sample(HORIZON_CUSTOMERS, random_state)), history.end)
     except InsufficientHistoryError as why:
@@ -155,8 +159,8 @@ def fit_store(
 
     ``features`` are of the customers that shape fits (``sample_store``, or ``sampled_features`` of what rests),
     ``champions`` the models that serve: their ids are inherited, and fits compared with them. ``named`` is by axis the
-    largest number of a segment id so far. The ``noise_test`` takes as long as the fits, which run here one after the
-    other if there is no ``pool``.
+    largest number of a segment id so far. The ``noise_test``, and the last transition measured with it, take as long as
+    the fits, which run here one after the other if there is no ``pool``.
     """
     champions, named = champions or {}, named or {}
     fits = {
@@ -164,14 +168,16 @@ def fit_store(
         for axis, frame in features.items()
     }
     with _telling(fits, on_fit):
-        tested = features if noise_test else ()
-        noise = measure_differences(history, list(tested), recorded, reference, random_state=options.random_state)
+        tested, seed = list(features) if noise_test else [], options.random_state
+        noise = measure_differences(history, tested, recorded, reference, random_state=seed)
+        transition = last_transition(history, tested, recorded, reference, random_state=seed)
     outcomes = {axis: fit.result() for axis, fit in fits.items()}
     models = {axis: fit for axis, fit in outcomes.items() if isinstance(fit, AxisFit)}
     return FittedStore(
         fits=models,
         noise={axis: noise[axis].with_division(fit.model.selection_) for axis, fit in models.items() if noise_test},
         inactive={axis: fit for axis, fit in outcomes.items() if isinstance(fit, str)},
+        transition=transition,
     )
 
 

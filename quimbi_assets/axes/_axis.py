@@ -145,6 +145,11 @@ class Axis:
     customers differ in it, they differ on the axis."""
     outcomes: tuple[Outcome, ...] = ()
     """What it is held to; empty: its own clustering features."""
+    stay_temperature: float = 0.5
+    stayers: float = 0.5
+    """Of what the chance to stay in a segment for a horizon follows from (``profiles.stays``), the usual figures
+    (docs/adr/0017-stays.md). Who does nothing stays as they are, but not where
+    time alone moves a customer."""
     reference: bool = False
     """Whether features are measured against the store reference, which is then kept with the model."""
     description: str = ""

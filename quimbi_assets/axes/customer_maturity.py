@@ -55,6 +55,7 @@ AXIS = Axis(
     people="customers", measure=measure, description=__doc__,
     structural=(ONE_TIME_BUYERS,),
     outcomes=(Outcome("bought_at_all"),),
+    stay_temperature=1.5, stayers=0.1,
     features=(
         Feature(
             "tenure_months", "months", "Months since the first order",

@@ -85,6 +85,7 @@ AXIS = Axis(
     name="loyalty_trajectory", question="Are they warming or cooling?", kind="support", people="customers",
     measure=measure, description=__doc__, min_orders=3,
     structural=ONCE_OR_TWICE_BUYERS,
+    stay_temperature=0.8, stayers=0.05,
     reference=True,
     # Not the change against the days before: who ordered much then orders less by mere regression to the mean, which
     # groups "explained" to 13-18 % in a store generated at random.

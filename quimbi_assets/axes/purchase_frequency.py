@@ -35,6 +35,7 @@ AXIS = Axis(
     description=__doc__, min_orders=2,
     structural=(ONE_TIME_BUYERS,),
     order_rate="orders_per_month",
+    stay_temperature=0.7, stayers=0.1,
     outcomes=(Outcome("orders", absent=0, log=True),),
     features=(
         Feature(

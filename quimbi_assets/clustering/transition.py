@@ -1,7 +1,7 @@
 """The same customers at two instants, a horizon apart: what they were then, what they are now, what they did between.
 
 Belongs here: drawing them, and measuring both instants alike. Does not: which horizon (``churn.examples``), what
-follows from it: whether an axis foretells anything (``abstention``), who stays in a segment (``stays``).
+follows from it: whether an axis foretells anything (``abstention``), who stays in a segment (``profiles.stays``).
 """
 
 from collections.abc import Iterable, Mapping

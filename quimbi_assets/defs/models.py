@@ -18,10 +18,11 @@ from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.noise_test import REAL_SHARE, NoiseTest
 from quimbi_assets.clustering.promotion import MAX_CHURN, Decision
-from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive, rule_check
+from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
+from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
@@ -92,8 +93,7 @@ def models(
         for position, name in enumerate(selected):
             progress.step(f"fitting {name}", 0.3 + 0.35 * position / len(selected))
             key, source = axis_key("models", name), measured[name].facts
-            reason = source.inactive_reason or fitted.inactive.get(name)
-            if reason is not None:
+            if (reason := source.inactive_reason or fitted.inactive.get(name)) is not None:
                 log.inactive(name, reason)
                 why = TableFacts.inactive(reason, at=source.at, recorded=source.recorded)
                 yield from inactive(tables, key, store_id, why, CHECKS)
@@ -102,11 +102,13 @@ def models(
             serving = chosen[name] = run if fit.decision.promoted else before[name]
             if not fit.decision.promoted:
                 noise = noise.with_division(serving.model.selection_)
-            log.differences(run, noise)
+            stays = fitted.stays(name, serving.model)
+            log.judged(run, noise, stays)
             served = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)
-            held_reason = None if fit.decision.promoted else fit.decision.reason
-            tables.write(key, store_id, pd.DataFrame({"held_reason": [held_reason]}), served)
-            yield from _fit_events(key, fit, run, tracking.run_url(run.run_id), serving.model, noise, frames[name])
+            held = None if fit.decision.promoted else fit.decision.reason
+            tables.write(key, store_id, pd.DataFrame({"held_reason": [held], "stays": [stays.to_json()]}), served)
+            yield _materialized(key, fit, run, tracking.run_url(run.run_id), noise, stays)
+            yield from _checks(key, fit.decision, serving.model, noise, frames[name])
     choose_versions(database, store_id, {name: model.choice() for name, model in chosen.items()})
     progress.step("models registered", 0.65)
 
@@ -150,25 +152,20 @@ def _fitted(
     return fitted, recorded
 
 
-def _fit_events(
-    key: dg.AssetKey,
-    fit: AxisFit,
-    logged: LoadedModel,
-    page: str,
-    serving: AxisModel,
-    noise: NoiseTest,
-    features: pd.DataFrame,
-) -> Iterator[StageEvent]:
-    """Yield what is said of a fit: its figures and pictures, and the checks of the model that is to serve."""
-    yield dg.MaterializeResult(asset_key=key, metadata=_metadata(fit, logged, page, noise))
+def _checks(
+    key: dg.AssetKey, decision: Decision, serving: AxisModel, noise: NoiseTest, features: pd.DataFrame
+) -> Iterator[dg.AssetCheckResult]:
     yield _balance_check(key, serving, features)
     yield _noise_check(key, noise)
-    yield _promotion_check(key, fit.decision)
+    yield _promotion_check(key, decision)
 
 
-def _metadata(fit: AxisFit, logged: LoadedModel, page: str, noise: NoiseTest) -> Metadata:
+def _materialized(
+    key: dg.AssetKey, fit: AxisFit, logged: LoadedModel, page: str, noise: NoiseTest, stays: StayModel
+) -> dg.MaterializeResult[None]:
+    """Say what a fit is: its figures and pictures, and how customers stay in the segments of the model that serves."""
     model, decision = logged.model, fit.decision
-    return facts(
+    metadata = facts(
         status=noise.status,
         reason=noise.reason,
         real_differences=_noise_figures(noise),
@@ -186,7 +183,10 @@ def _metadata(fit: AxisFit, logged: LoadedModel, page: str, noise: NoiseTest) ->
         choice_of_k=model.selection_[[column for column in SHOWN if column in model.selection_]],
         silhouette_by_k=fit.pictures["silhouette_by_k.png"],
         centres=fit.pictures["centres.png"],
+        stays_in_segment=pd.DataFrame(stays.figures().items(), columns=["figure", "value"]),
+        stays_not_learnt=stays.reason,
     )
+    return dg.MaterializeResult(asset_key=key, metadata=metadata)
 
 
 def _balance_check(key: dg.AssetKey, model: AxisModel, features: pd.DataFrame) -> dg.AssetCheckResult:

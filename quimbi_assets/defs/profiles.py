@@ -35,6 +35,7 @@ from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetype
 from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, ProfileContext, profile_batches
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import scores_from_table
+from quimbi_assets.profiles.stays import StayModel, learn_stays
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.postgres.tables.publications import (
@@ -81,7 +82,9 @@ def customer_profiles(
     serving = registry.load_versions(store_id, aligned.versions)
     sample = aligned.sampled_scores(one.model for one in serving.values())
     choice = choose_archetypes(sample, kept_archetypes(before), aligned.not_weak)
-    profile_context = aligned.context(store_id, choice.kept, history.store.currency or "")
+    states = axis_states(latest, serving)
+    stays = {name: StayModel.from_json(states[name].stays) for name in aligned.axes}
+    profile_context = aligned.context(store_id, choice.kept, history.store.currency or "", stays)
     churn = churn_model(database, registry, store_id, aligned.at)
     batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), churn), choice)
 
@@ -93,7 +96,7 @@ def customer_profiles(
         store_id=store_id,
         run_id=context.run_id,
         as_of=instant,
-        axes=axis_states(latest, serving),
+        axes=states,
         segments=aligned.segments,
         profiles=batches,
         archetypes=archetypes,
@@ -130,7 +133,9 @@ def axis_states(
 
 def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) -> AxisState:
     """Say what is published of a profiled axis; the last fit need not be what serves."""
-    (row,) = fitted.read(["held_reason"]).to_pylist()
+    (row,) = fitted.read().to_pylist()
+    name, is_last = served.model.axis, fitted.facts.model_version == served.version
+    stays = row.get("stays") if is_last else None
     return AxisState(
         status=fitted.facts.status,
         reason=fitted.facts.reason,
@@ -139,7 +144,8 @@ def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) 
         stability_ari=float(served.model.stability_ari_),
         mlflow_run_id=served.run_id,
         model_version=served.version,
-        held_reason=row["held_reason"] if fitted.facts.model_version == served.version else None,
+        held_reason=row["held_reason"] if is_last else None,
+        stays=stays or learn_stays(AXES[name], served.model, "chosen since the last fit").to_json(),
         as_of=as_of,
     )
 

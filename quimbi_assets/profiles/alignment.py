@@ -17,6 +17,7 @@ from quimbi_assets.instants import Instant, zoned
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.assemble import ProfileContext
 from quimbi_assets.profiles.scores import AxisScores, scores_from_table
+from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.sampling import sample_places
 
 STAGES = ("features", "memberships", "segments")
@@ -47,7 +48,9 @@ class AlignedAxes:
         """Model versions that the customers were scored with, by axis."""
         return {name: str(table.facts.model_version) for name, table in self.memberships.items()}
 
-    def context(self, store_id: str, archetypes: ArchetypeSet, currency: str) -> ProfileContext:
+    def context(
+        self, store_id: str, archetypes: ArchetypeSet, currency: str, stays: Mapping[str, StayModel]
+    ) -> ProfileContext:
         """Return what profiles on these axes are made with."""
         return ProfileContext(
             store_id=store_id,
@@ -57,6 +60,7 @@ class AlignedAxes:
             currency=currency,
             archetypes=archetypes,
             weak=frozenset(self.axes) - frozenset(self.not_weak),
+            stays=stays,
         )
 
     def sampled_scores(self, models: Iterable[AxisModel]) -> dict[str, AxisScores]:

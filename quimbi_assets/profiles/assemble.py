@@ -5,24 +5,35 @@ run have in common. Does not: scoring (``scores``), writing tables.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
 from quimbi_assets.profiles.interpretation import STRENGTHS, Placements, figure, interpretations, strengths
-from quimbi_assets.profiles.json_text import feature_objects, flat_objects, nested_objects, number_texts, quoted
+from quimbi_assets.profiles.json_text import (
+    feature_objects,
+    flat_objects,
+    nested_objects,
+    number_objects,
+    number_texts,
+    quoted,
+)
 from quimbi_assets.profiles.risk import ChurnRisks
 from quimbi_assets.profiles.scores import AxisScores, score_features
+from quimbi_assets.profiles.stays import StayModel
+from quimbi_assets.profiles.stays import words as stay_words
 
 MOST_ROWS = 5_000
 """Rows built at a time: far under Arrow's 2 GB of text for one array, and a batch can be written while the next is
@@ -30,8 +41,8 @@ built."""
 RISK_AXIS = "loyalty_trajectory"
 """Its features in a profile hold the churn risk too, which no clustering ever reads."""
 ALWAYS = (
-    "store_id", "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "evidence",
-    "fingerprint", "interpretation", "model_versions", "as_of",
+    "store_id", "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "stays",
+    "stays_strength", "evidence", "fingerprint", "interpretation", "model_versions", "as_of",
 )  # fmt: skip
 """Columns that are never null, whatever is in them."""
 PROFILE_SCHEMA = pandera.DataFrameSchema(
@@ -56,6 +67,7 @@ class ProfileContext:
     ``segment_name``; ``versions`` are those of the models; ``currency`` is a code or sign. By the store's kept
     ``archetypes`` (``archetype_rows.kept_archetypes`` reads them from the table) a customer alone is of the one they
     are of in the crowd. No sentence says where anybody belongs on ``weak`` axes, on which customers do not differ.
+    ``stays`` says by axis who stays in a segment, of those of which that is known.
     """
 
     store_id: str
@@ -65,6 +77,7 @@ class ProfileContext:
     archetypes: ArchetypeSet
     currency: str = ""
     weak: frozenset[str] = frozenset()
+    stays: Mapping[str, StayModel] = field(default_factory=dict)
 
     @cached_property
     def segment_names(self) -> dict[str, dict[str, str]]:
@@ -121,31 +134,24 @@ def _table(
     context: ProfileContext,
     churn: ChurnRisks | None,
 ) -> pa.Table:
-    axes, each = list(scores), list(scores.values())
-    ids = {axis: score.segment_ids for axis, score in scores.items()}
-    n = len(each[0].customers)
-    placements = _placements(each)
-    versions = {axis: str(context.versions[axis]) for axis in axes}
-    if churn is not None and churn.version is not None:
-        versions["churn_risk"] = churn.version
-    names = [context.names(axis, segment_ids) for axis, segment_ids in ids.items()]
+    axes, customers = list(scores), next(iter(scores.values())).customers
+    n = len(customers)
+    stays = [context.stays.get(axis, StayModel()) for axis in axes]
+    placements = _placements(list(scores.values()), stays)
+    of_churn = {} if churn is None or churn.version is None else {"churn_risk": churn.version}
+    versions = {axis: str(context.versions[axis]) for axis in axes} | of_churn
+    names = [context.names(axis, score.segment_ids) for axis, score in scores.items()]
     weak = [axis in context.weak for axis in axes]
-    sentences = interpretations(placements, names, features, context.currency, weak)
+    horizon = next((model.horizon_days for model in stays if model.horizon_days), None)
+    sentences = interpretations(placements, names, features, context.currency, weak, horizon)
     if churn is not None:
         sentences = pc.binary_join_element_wise(sentences, churn.sentence, " ", null_handling="skip")
-    words = [(STRENGTHS, placements.strength), (("ok", "low"), placements.low_evidence)]
-    strength, evidence = (flat_objects(axes, [quoted(kind)] * len(axes), at) for kind, at in words)
     return pa.table(
         {
             "store_id": pa.repeat(pa.scalar(context.store_id, pa.string()), n),
-            "customer_id": pa.array(each[0].customers.astype(str), pa.string()),
+            "customer_id": pa.array(customers.astype(str), pa.string()),
             "archetype_id": pa.array(context.archetypes.ids_of(scores), pa.string()),
-            "segment_memberships": nested_objects(ids, number_texts(np.hstack([score.memberships for score in each]))),
-            "dominant_segments": flat_objects(axes, [quoted(of_axis) for of_axis in ids.values()], placements.dominant),
-            "feature_vectors": feature_objects({axis: features[axis] for axis in axes}),
-            "membership_strength": strength,
-            "evidence": evidence,
-            "fingerprint": fingerprints([score.distances for score in each]),
+            **_by_axis(scores, placements, features),
             "lifetime_value": pa.array(figure(features, "lifetime_value", n), from_pandas=True),
             "churn_risk_score": pa.array(np.full(n, np.nan) if churn is None else churn.risk, from_pandas=True),
             "churn_drivers": pa.nulls(n, pa.string()) if churn is None else churn.drivers,
@@ -156,11 +162,36 @@ def _table(
     )
 
 
-def _placements(scores: Sequence[AxisScores]) -> Placements:
+def _by_axis(
+    scores: Mapping[str, AxisScores], placements: Placements, features: Mapping[str, pd.DataFrame]
+) -> dict[str, pa.Array]:
+    """Return the columns that say something of every axis."""
+    axes, each = list(scores), list(scores.values())
+    ids = {axis: score.segment_ids for axis, score in scores.items()}
+
+    def in_words(words: Sequence[str], codes: NDArray[Any]) -> pa.StringArray:
+        return flat_objects(axes, [quoted(words)] * len(axes), codes)
+
+    return {
+        "segment_memberships": nested_objects(ids, number_texts(np.hstack([score.memberships for score in each]))),
+        "dominant_segments": flat_objects(axes, [quoted(of_axis) for of_axis in ids.values()], placements.dominant),
+        "feature_vectors": feature_objects({axis: features[axis] for axis in axes}),
+        "membership_strength": in_words(STRENGTHS, np.column_stack([strengths(score.memberships) for score in each])),
+        "stays": number_objects(axes, placements.stays),
+        "stays_strength": in_words(STRENGTHS, placements.strength),
+        "evidence": in_words(("ok", "low"), placements.low_evidence),
+        "fingerprint": fingerprints([score.distances for score in each]),
+    }
+
+
+def _placements(scores: Sequence[AxisScores], stays: Sequence[StayModel]) -> Placements:
+    dominant = [score.dominant for score in scores]
+    each = zip(stays, scores, dominant, strict=True)
+    chances = np.column_stack([model.chances(score.memberships, nearest) for model, score, nearest in each])
     return Placements(
-        dominant=np.column_stack([score.dominant for score in scores]),
-        top=np.column_stack([score.memberships.max(axis=1) for score in scores]),
-        strength=np.column_stack([strengths(score.memberships) for score in scores]),
+        dominant=np.column_stack(dominant),
+        stays=chances,
+        strength=stay_words(chances),
         low_evidence=np.column_stack([score.low_evidence for score in scores]),
     )
 

@@ -20,6 +20,8 @@ from quimbi_assets.naming.values import CURRENCY_SIGNS
 STRENGTHS = ("strong", "balanced", "weak")
 STRONG, BALANCED, WEAK = range(3)
 MOST_SEGMENTS = 3
+MOST_SURE = 99
+"""Per cent: nothing that is to come is certain."""
 NOTHING_CLEAR = "No clear pattern yet."
 THREE_DIGITS = pa.array([f"{i:03d}" for i in range(1000)])
 LARGEST = 9e15
@@ -45,12 +47,13 @@ def strengths(memberships: NDArray[np.float64]) -> NDArray[np.int8]:
 class Placements:
     """Where n customers belong on n_axes axes; all of shape (n, n_axes).
 
-    ``dominant``: position of the dominant segment; ``top``: its membership, 0-1; ``strength``: position in
-    :data:`STRENGTHS`; ``low_evidence``: whether there are too few orders to judge.
+    ``dominant``: position of the dominant segment; ``stays``: the chance, 0-1, to be in it one horizon on;
+    ``strength``: that in words, a position in :data:`STRENGTHS`; ``low_evidence``: whether there are too few orders to
+    judge.
     """
 
     dominant: NDArray[np.intp]
-    top: NDArray[np.float64]
+    stays: NDArray[np.float64]
     strength: NDArray[np.int8]
     low_evidence: NDArray[np.bool_]
 
@@ -61,39 +64,44 @@ def interpretations(
     features: Mapping[str, pd.DataFrame],
     currency: str,
     weak: Sequence[bool] = (),
+    horizon_days: int | None = None,
 ) -> pa.StringArray:
     """Describe every customer, given each axis's segment names by position, and which axes are weak.
 
-    Up to three segments are named: strong before balanced ("partly"), then by membership; weak memberships, those
-    on low evidence and those on weak axes never. The percentage is the membership, rounded. Net spend, orders and days
-    since the last order are read from the features where they are.
+    Up to three segments are named: strong before balanced ("partly"), then by the chance to stay; where that is weak,
+    those on low evidence and those on weak axes never. The percentage is that chance, at most 99; the first says so,
+    and in how many days that is, where known. Net spend, orders and days since the last order are read from the
+    features where they are.
     """
     n_axes = placements.low_evidence.shape[1]
     unjudged = [None, *(f"Too few orders to judge {i} of {n_axes} axes." for i in range(1, n_axes + 1))]
     sentences = [
-        _belonging(placements, segment_names, np.array(weak or [False] * n_axes, dtype=bool)),
-        _purchases(features, len(placements.top), currency),
+        _belonging(placements, segment_names, np.array(weak or [False] * n_axes, dtype=bool), horizon_days),
+        _purchases(features, len(placements.stays), currency),
         pc.take(pa.array(unjudged, pa.string()), pa.array(placements.low_evidence.sum(axis=1))),
     ]
     return pc.binary_join_element_wise(*sentences, " ", null_handling="skip")
 
 
 def _belonging(
-    placements: Placements, segment_names: Sequence[Sequence[str]], weak: NDArray[np.bool_]
+    placements: Placements, segment_names: Sequence[Sequence[str]], weak: NDArray[np.bool_], horizon_days: int | None
 ) -> pa.StringArray:
     rank = np.where(placements.strength == STRONG, 2.0, np.where(placements.strength == BALANCED, 1.0, -np.inf))
-    rank = np.where(placements.low_evidence | weak, -np.inf, rank + placements.top)
+    rank = np.where(placements.low_evidence | weak, -np.inf, rank + placements.stays)
     chosen = np.argsort(-rank, axis=1, kind="stable")[:, :MOST_SEGMENTS]
     n_chosen = np.minimum(np.isfinite(rank).sum(axis=1), MOST_SEGMENTS)
     starts = np.cumsum([0, *map(len, segment_names)])[:-1]
     names = pa.array([name.replace("_", " ") for axis in segment_names for name in axis], pa.string())
-    percents = pa.array([f" ({i} %)" for i in range(101)])
+    percents = pa.array([f" ({i} %)" for i in range(MOST_SURE + 1)])
+    of_what = "likely to stay" if horizon_days is None else f"likely in {horizon_days} days too"
+    explained = pa.array([f" ({i} % {of_what})" for i in range(MOST_SURE + 1)])
     rows = np.arange(len(rank))
     text = pa.array(np.full(len(rank), "Belongs with "), pa.string())
     for place in range(chosen.shape[1]):
         axis = chosen[:, place]
         name = pc.take(names, pa.array(starts[axis] + placements.dominant[rows, axis]))
-        percent = pc.take(percents, pa.array(np.rint(100 * placements.top[rows, axis]).astype(np.int64)))
+        chance = np.minimum(np.rint(100 * placements.stays[rows, axis]), MOST_SURE).astype(np.int64)
+        percent = pc.take(percents if place else explained, pa.array(chance))
         part = pc.if_else(pa.array(placements.strength[rows, axis] == BALANCED), "partly the ", "the ")
         link = pc.if_else(pa.array(n_chosen == place + 1), " and ", ", ") if place else ""
         text = pc.if_else(pa.array(n_chosen > place), join(text, link, part, name, percent), text)

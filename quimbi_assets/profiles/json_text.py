@@ -91,8 +91,20 @@ def flat_objects(keys: Sequence[str], vocabularies: Sequence[pa.StringArray], co
     """
     starts = np.cumsum([0, *map(len, vocabularies)])[:-1]
     texts = pc.take(pa.concat_arrays(vocabularies), pa.array((codes + starts).ravel()))
-    heads = [f"{json.dumps(key)}: " for key in keys]
-    return _joined(["{" + heads[0], *(f", {head}" for head in heads[1:])], texts, "}")
+    return _joined(_heads(keys), texts, "}")
+
+
+def _heads(keys: Sequence[str]) -> list[str]:
+    return [f"{', ' if place else '{'}{json.dumps(key)}: " for place, key in enumerate(keys)]
+
+
+def number_objects(keys: Sequence[str], values: NDArray[np.float64]) -> pa.StringArray:
+    """Write one object of the same m keys a row, from numbers, shape (n, m).
+
+    >>> number_objects(["a", "b"], np.array([[0.5, 1.0]])).to_pylist()
+    ['{"a": 0.5, "b": 1}']
+    """
+    return _joined(_heads(keys), number_texts(values), "}")
 
 
 def nested_objects(keys: Mapping[str, Sequence[str]], texts: pa.StringArray) -> pa.StringArray:

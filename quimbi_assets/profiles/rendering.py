@@ -13,8 +13,8 @@ from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import format_percent, format_value
 
 JSON_COLUMNS = (
-    "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "evidence", "churn_drivers",
-    "model_versions",
+    "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "stays", "stays_strength",
+    "evidence", "churn_drivers", "model_versions",
 )  # fmt: skip
 WEAK = " (weak axis: its segments may be chance)"
 MENTIONED = 0.1
@@ -29,8 +29,10 @@ def profile_record(
     """Turn a row of ``profile_customers``, or of the table ``customer_profiles``, into what ``json.dumps`` takes.
 
     Nested columns become dicts, instants ISO texts, undefined values None. With names of segments by axis and id, the
-    key ``segments`` says by axis the ``id`` and ``name`` of the dominant one, the ``membership`` in it (0-1) and the
-    ``strength`` in words; with names of archetypes by id, ``archetype`` says ``id`` and ``name``.
+    key ``segments`` says by axis the ``id`` and ``name`` of the dominant one, the ``membership`` in it (0-1), the
+    ``strength`` of this in words, the chance that the customer ``stays`` (0-1) and ``stays_strength``, the same in
+    words (both None in profiles from before they were known); with names of archetypes by id, ``archetype`` says ``id``
+    and ``name``.
     """
     record: dict[str, Any] = plain(dict(row))
     for column in JSON_COLUMNS:
@@ -43,6 +45,7 @@ def profile_record(
                 "name": segments[axis][segment],
                 "membership": record["segment_memberships"][axis][segment],
                 "strength": record["membership_strength"][axis],
+                **{name: (record.get(name) or {}).get(axis) for name in ("stays", "stays_strength")},
             }
             for axis, segment in record["dominant_segments"].items()
         }
@@ -102,14 +105,17 @@ def _risk(record: Mapping[str, Any]) -> list[str]:
 
 
 def _place(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> str:
-    """Say which segment of an axis it is, how strongly, and which one comes next."""
+    """Say which segment of an axis it is, which one comes next, and how likely it is to last."""
     ranked = sorted(record["segment_memberships"][axis].items(), key=lambda item: -item[1])
     places = [
         f"{names[segment].replace('_', ' ')} {format_percent(share)}"
         for place, (segment, share) in enumerate(ranked[:2])
         if place == 0 or share >= MENTIONED
     ]
-    return f"{', then '.join(places)} ({record['membership_strength'][axis]})"
+    strength, stays = ((record.get(name) or {}).get(axis) for name in ("stays_strength", "stays"))
+    return f"{', then '.join(places)}" + (
+        "" if stays is None else f" ({strength}: {format_percent(stays)} likely to stay)"
+    )
 
 
 def _values(axis: Axis, values: Mapping[str, Any], currency: str) -> list[str]:

@@ -18,6 +18,7 @@ from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
+from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
@@ -95,6 +96,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
         archetypes=archetype_set,
         currency=store.currency or "",
         weak=frozenset(axes.loc[axes["status"] == "weak", "axis_name"]),
+        stays={row["axis_name"]: StayModel.from_json(row["stays"]) for row in axes.to_dict("records")},
     )
     names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
     models = {name: one.model for name, one in loaded.items()}

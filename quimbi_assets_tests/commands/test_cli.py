@@ -102,13 +102,15 @@ def test_profiles_as_json_in_the_order_asked_for(quimbi, two_stores):
     assert [first["customer_id"], second["customer_id"]] == ["c0000009", "c0000002"]
     assert set(first) == {
         "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
-        "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "churn_drivers",
+        "membership_strength", "stays", "stays_strength", "evidence", "fingerprint", "lifetime_value",
+        "churn_risk_score", "churn_drivers",
         "interpretation", "model_versions", "as_of", "segments", "archetype",
     }  # fmt: skip
     assert first["archetype"]["id"] == first["archetype_id"]
     assert re.fullmatch(r"[a-z0-9 ,_]+", first["archetype"]["name"])
     for axis, own in first["segments"].items():
-        assert set(own) == {"id", "name", "membership", "strength"}
+        assert set(own) == {"id", "name", "membership", "strength", "stays", "stays_strength"}
+        assert 0 < own["stays"] < 1
         assert own["id"] == first["dominant_segments"][axis]
         assert own["membership"] == first["segment_memberships"][axis][own["id"]]
 

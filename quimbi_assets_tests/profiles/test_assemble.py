@@ -15,7 +15,8 @@ from quimbi_assets.profiles.scores import score_features, scores_from_table, sco
 
 COLUMNS = [
     "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
-    "membership_strength", "evidence", "fingerprint", "lifetime_value", "churn_risk_score", "churn_drivers",
+    "membership_strength", "stays", "stays_strength", "evidence", "fingerprint", "lifetime_value",
+    "churn_risk_score", "churn_drivers",
     "interpretation", "model_versions", "as_of",
 ]  # fmt: skip
 

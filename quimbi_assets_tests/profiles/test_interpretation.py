@@ -23,34 +23,44 @@ FEATURES = {
 }
 
 
-def tell(top, strength, low=(False, False, False), features=None):
+def tell(stays, strength, low=(False, False, False), features=None, horizon=None):
     placements = Placements(
-        dominant=np.array([[1, 0, 1]]), top=np.array([top]), strength=np.array([strength], dtype=np.int8),
+        dominant=np.array([[1, 0, 1]]), stays=np.array([stays]), strength=np.array([strength], dtype=np.int8),
         low_evidence=np.array([low]),
     )  # fmt: skip
-    return interpretations(placements, NAMES, FEATURES if features is None else features, "GBP").to_pylist()[0]
+    return interpretations(
+        placements, NAMES, FEATURES if features is None else features, "GBP", (), horizon
+    ).to_pylist()[0]
 
 
 @pytest.mark.parametrize(
-    ("top", "strength", "low", "text"),
+    ("stays", "strength", "low", "text"),
     [
         (
             (0.8, 0.91, 0.6), (STRONG, STRONG, BALANCED), (False, False, False),
-            "Belongs with the small spenders (91 %), the frequent buyers (80 %) and partly the night shoppers (60 %). ",
+            "Belongs with the small spenders (91 % likely to stay), the frequent buyers (80 %) and partly the night "
+            "shoppers (60 %). ",
         ),
         (
             (0.8, 0.5, 0.6), (STRONG, WEAK, BALANCED), (False, False, False),
-            "Belongs with the frequent buyers (80 %) and partly the night shoppers (60 %). ",
+            "Belongs with the frequent buyers (80 % likely to stay) and partly the night shoppers (60 %). ",
         ),
         (
             (0.8, 0.9, 0.6), (STRONG, STRONG, WEAK), (False, True, False),
-            "Belongs with the frequent buyers (80 %). ",
+            "Belongs with the frequent buyers (80 % likely to stay). ",
         ),
         ((0.5, 0.5, 0.5), (WEAK, WEAK, WEAK), (False, False, False), "No clear pattern yet. "),
     ],
 )  # fmt: skip
-def test_what_a_customer_clearly_is(top, strength, low, text):
-    assert tell(top, strength, low).startswith(text + "Spent £1,240 in 12 orders, the last 9 days ago.")
+def test_what_a_customer_clearly_is(stays, strength, low, text):
+    assert tell(stays, strength, low).startswith(text + "Spent £1,240 in 12 orders, the last 9 days ago.")
+
+
+def test_how_long_a_chance_reaches_is_said_once_and_nothing_is_certain():
+    text = tell((0.999, 0.5, 0.9), (STRONG, WEAK, STRONG), horizon=70)
+    assert text.startswith(
+        "Belongs with the frequent buyers (99 % likely in 70 days too) and the night shoppers (90 %). "
+    )
 
 
 def test_too_few_orders_are_admitted():
@@ -70,20 +80,20 @@ def test_what_was_not_measured_is_not_told():
 
 def test_three_strongest_at_most():
     placements = Placements(
-        dominant=np.zeros((1, 4), dtype=int), top=np.array([[0.8, 0.75, 0.9, 0.85]]),
+        dominant=np.zeros((1, 4), dtype=int), stays=np.array([[0.8, 0.75, 0.9, 0.85]]),
         strength=np.full((1, 4), STRONG, dtype=np.int8), low_evidence=np.zeros((1, 4), dtype=bool),
     )  # fmt: skip
     [text] = interpretations(placements, [["a"], ["b"], ["c"], ["d"]], FEATURES, "").to_pylist()
-    assert text.startswith("Belongs with the c (90 %), the d (85 %) and the a (80 %). ")
+    assert text.startswith("Belongs with the c (90 % likely to stay), the d (85 %) and the a (80 %). ")
 
 
 def test_segments_of_weak_axes_are_not_named():
     placements = Placements(
-        dominant=np.zeros((1, 2), dtype=int), top=np.array([[0.9, 0.8]]),
+        dominant=np.zeros((1, 2), dtype=int), stays=np.array([[0.9, 0.8]]),
         strength=np.full((1, 2), STRONG, dtype=np.int8), low_evidence=np.zeros((1, 2), dtype=bool),
     )  # fmt: skip
     [text] = interpretations(placements, [["a"], ["b"]], FEATURES, "", [True, False]).to_pylist()
-    assert text.startswith("Belongs with the b (80 %). ")
+    assert text.startswith("Belongs with the b (80 % likely to stay). ")
 
 
 @pytest.mark.parametrize(

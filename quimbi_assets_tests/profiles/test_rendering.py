@@ -31,6 +31,8 @@ def test_a_record_says_where_a_customer_stands_by_name(profiles, names):
             "name": names[axis][own["id"]],
             "membership": max(record["segment_memberships"][axis].values()),
             "strength": record["membership_strength"][axis],
+            "stays": record["stays"][axis],
+            "stays_strength": record["stays_strength"][axis],
         }
 
 

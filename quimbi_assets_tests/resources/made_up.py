@@ -66,6 +66,8 @@ def profiles(n, versions, mark="said"):
             "segment_memberships": json.dumps(members),
             "dominant_segments": json.dumps({axis: f"{axis}_1" for axis in axes}),
             "membership_strength": json.dumps(dict.fromkeys(axes, "strong")),
+            "stays": json.dumps(dict.fromkeys(axes, 0.75)),
+            "stays_strength": json.dumps(dict.fromkeys(axes, "balanced")),
             "fingerprint": [np.array([0.5, float(i)], dtype="float32") for i in range(n)],
             "lifetime_value": [None, *range(n - 1)],
             "interpretation": f'{mark}: comma, "quote", newline\n, ünï',

@@ -23,6 +23,7 @@ from quimbi_assets.clustering.promotion import Decision
 from quimbi_assets.clustering.quality import effective_segments
 from quimbi_assets.clustering.scaling import WINSOR
 from quimbi_assets.clustering.selection import chosen_subset
+from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.mlflow.registry import HELD, PASSED, LoadedModel
 from quimbi_assets.resources.mlflow.runs import STORE_REFERENCE, Run, Tracking
 
@@ -85,10 +86,14 @@ class MaterializationLog:
                 run, self.store_id, axis_name, model, input_example(model), as_of, fate, version_facts(model)
             )
 
-    def differences(self, logged: LoadedModel, test: NoiseTest) -> None:
-        """Add to an axis's run whether its customers really differ: tags ``status`` and ``reason``, and figures."""
+    def judged(self, logged: LoadedModel, test: NoiseTest, stays: StayModel) -> None:
+        """Add to an axis's run whether its customers really differ, and how they stay in the segments of what serves.
+
+        Tags ``status`` and ``reason``, and the figures of both.
+        """
         tags = {"status": test.status} | ({"reason": test.reason} if test.reason else {})
-        Run(self.tracking.client, logged.run_id, self.run.experiment_id).log(test.metrics(), tags=tags)
+        metrics = {**test.metrics(), **stays.figures()}
+        Run(self.tracking.client, logged.run_id, self.run.experiment_id).log(metrics, tags=tags)
 
     def inactive(self, axis_name: str, reason: str) -> None:
         """Note that an axis is inactive, and why."""

@@ -51,7 +51,7 @@ class AxisState:
 
     Weak and inactive ones have their ``reason`` in words; figures of an inactive one are None. ``held_reason`` says why
     the last fit does not serve, the model named here being the one before; ``as_of`` (with zone) is where the data end
-    that the axis was fitted on.
+    that the axis was fitted on; ``stays``, JSON text, how customers stay in its segments (``profiles.stays``).
     """
 
     status: str
@@ -63,6 +63,7 @@ class AxisState:
     model_version: str | None = None
     held_reason: str | None = None
     as_of: datetime | None = None
+    stays: str | None = None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def test_memberships_and_dominant_segments_by_name(database):
     assert row["segment_memberships"] == {"a": {"few": 0.75, "many": 0.25}, "b": {"few": 0.75, "many": 0.25}}
     assert row["dominant_segments"] == {"a": "few", "b": "few"}
     assert row["membership_strength"] == {"a": "strong", "b": "strong"}
+    assert (row["stays"]["a"], row["stays_strength"]) == (0.75, {"a": "balanced", "b": "balanced"})
     assert (row["archetype_id"], row["archetype_name"]) == ("x", "all customers")
     assert (row["store_id"], row["customer_id"], row["lifetime_value"]) == ("by_name", "c0001", 0.0)
     assert pd.isna(row["churn_risk_score"])
