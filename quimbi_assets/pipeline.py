@@ -169,13 +169,14 @@ def fit_store(
     }
     with _telling(fits, on_fit):
         tested, seed = list(features) if noise_test else [], options.random_state
-        noise = measure_differences(history, tested, recorded, reference, random_state=seed)
         transition = last_transition(history, tested, recorded, reference, random_state=seed)
+        days = None if isinstance(transition, str) else transition.horizon_days
+        noise = measure_differences(history, tested, recorded, reference, horizon_days=days, random_state=seed)
     outcomes = {axis: fit.result() for axis, fit in fits.items()}
     models = {axis: fit for axis, fit in outcomes.items() if isinstance(fit, AxisFit)}
     return FittedStore(
         fits=models,
-        noise={axis: noise[axis].with_division(fit.model.selection_) for axis, fit in models.items() if noise_test},
+        noise={axis: noise[axis].with_model(fit.model) for axis, fit in models.items() if noise_test},
         inactive={axis: fit for axis, fit in outcomes.items() if isinstance(fit, str)},
         transition=transition,
     )

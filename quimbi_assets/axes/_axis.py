@@ -143,6 +143,8 @@ class Axis:
     order_rate: str = ""
     """The feature that is the number of orders over time, if that is the question: where the counts show that
     customers differ in it, they differ on the axis."""
+    is_state: bool = False
+    """Whether it asks where customers are now, not what they are like: then it is judged by what it foretells, too."""
     outcomes: tuple[Outcome, ...] = ()
     """What it is held to; empty: its own clustering features."""
     stay_temperature: float = 0.5

@@ -53,7 +53,7 @@ def _maturity_score(t: ir.Table, tenure_months: ir.FloatingValue) -> ir.IntegerV
 AXIS = Axis(
     name="customer_maturity", question="Where are they in their life with the store?", kind="marketing",
     people="customers", measure=measure, description=__doc__,
-    structural=(ONE_TIME_BUYERS,),
+    structural=(ONE_TIME_BUYERS,), is_state=True,
     outcomes=(Outcome("bought_at_all"),),
     stay_temperature=1.5, stayers=0.1,
     features=(

@@ -86,7 +86,7 @@ AXIS = Axis(
     measure=measure, description=__doc__, min_orders=3,
     structural=ONCE_OR_TWICE_BUYERS,
     stay_temperature=0.8, stayers=0.05,
-    reference=True,
+    reference=True, is_state=True,
     # Not the change against the days before: who ordered much then orders less by mere regression to the mean, which
     # groups "explained" to 13-18 % in a store generated at random.
     outcomes=(Outcome("orders", absent=0, log=True),),

@@ -5,16 +5,21 @@ Belongs here: testing a store's axes against the same store with its orders deal
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from quimbi_assets.axes import AXES, Axis, Features, StoreReference, _shuffle, measure
 from quimbi_assets.clustering import noise_test
+from quimbi_assets.clustering.foresight import Past
 from quimbi_assets.clustering.noise_test import NoiseTest
 from quimbi_assets.clustering.scaling import Array, apply_transforms, clean
 from quimbi_assets.clustering.scoring import N_ORDERS, numbers
+from quimbi_assets.clustering.transition import orders_around
 from quimbi_assets.history import Frames, History
+from quimbi_assets.instants import Instant
 
 MAX_CUSTOMERS = 3_000
 """Most customers compared. More would find smaller differences than are worth acting on."""
@@ -38,21 +43,23 @@ def measure_differences(
     recorded: frozenset[str] | None = None,
     reference: StoreReference | None = None,
     *,
+    horizon_days: int | None = None,
     random_state: int = 0,
 ) -> dict[str, NoiseTest]:
     """Test the axes of a store for real differences between customers.
 
     By axis; those that the store's columns leave inactive are left out. The verdict on one axis does not depend on
-    which others are tested. ``recorded`` and ``reference`` are as for ``measure``; a seeded sample is compared.
+    which others are tested. ``recorded`` and ``reference`` are as for ``measure``; a seeded sample is compared. With
+    ``horizon_days``, axes of states remember how customers were so long ago (``NoiseTest.with_model``).
     """
     names = list(axes)
     if not names:
         return {}
     end, columns = history.end, history.recorded if recorded is None else recorded
 
-    def features(rows: Frames) -> Features:
-        dealt = History.from_frames(*rows, history.store).until(end)
-        return Features(measure(dealt, names, recorded=columns, reference=reference))
+    def features(rows: Frames, at: Instant = end, of: list[str] = names) -> Features:
+        dealt = History.from_frames(*rows, history.store).until(at)
+        return Features(measure(dealt, of, recorded=columns, reference=reference))
 
     bounded = history.sample(MAX_CUSTOMERS, random_state, MAX_ROWS).frames()
     seeds = np.random.SeedSequence(random_state).generate_state(N_SHUFFLES)
@@ -60,7 +67,23 @@ def measure_differences(
     tables = _shuffle.extract_together([*stores, *map(_shuffle.halve_customers, stores)], features)
     whole, halves = tables[: len(stores)], tables[len(stores) :]
     counts = _shuffle.count_later_orders(bounded.orders, N_DEALS, random_state)
-    return {name: _judge(AXES[name], [t[name] for t in whole], [t[name] for t in halves], counts) for name in whole[0]}
+    tested = {n: _judge(AXES[n], [t[n] for t in whole], [t[n] for t in halves], counts) for n in whole[0]}
+    states = [name for name in tested if AXES[name].is_state]
+    if horizon_days is None or not states:
+        return tested
+    cut_off = end - pd.Timedelta(days=horizon_days)
+    then = _shuffle.extract_together(stores, lambda rows: features(rows, cut_off, states))
+    since = [orders_around(History.from_frames(*rows, history.store).until(end), cut_off) for rows in stores]
+    pasts = {n: [_past(horizon_days, t[n], *s) for t, s in zip(then, since, strict=True)] for n in states}
+    return tested | {name: replace(tested[name], pasts=tuple(pasts[name])) for name in states}
+
+
+def _past(
+    days: int, features: pd.DataFrame, n_orders: NDArray[np.int64], tenure_days: Array, bought: NDArray[np.bool_]
+) -> Past:
+    """Pair features with what was counted of everybody, of whom some came only since."""
+    known = n_orders > 0
+    return Past(days, features.sort_index(), tenure_days[known], bought[known])
 
 
 def _judge(axis: Axis, stores: list[pd.DataFrame], halves: list[pd.DataFrame], counts: _shuffle.Counts) -> NoiseTest:

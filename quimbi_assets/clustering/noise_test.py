@@ -7,14 +7,20 @@ Statistics take values of the real store and of R reference stores at once, shap
 where undefined.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from quimbi_assets.clustering.foresight import Foresight, Past, judge_foresight
 from quimbi_assets.clustering.scaling import WINSOR, Array
 from quimbi_assets.clustering.selection import chosen_faults
+
+if TYPE_CHECKING:
+    from quimbi_assets.clustering.model import AxisModel
 
 FEWEST = 20
 """Fewest customers with a value (a pair of values) for a statistic to be tried at all."""
@@ -22,6 +28,9 @@ FEWEST = 20
 LEVEL = 0.01
 """Chance that an axis in which customers do not differ at all shows any real feature (adjusted by Holm's method over
 the axis's features and both tests, numbers of orders apart)."""
+
+COUNT_LEVEL = 3e-5
+"""The same chance for numbers of orders, in each of two statistics; ADR 5 has what is lost by it, and what is not."""
 
 SMALLEST_RATIO = 1.1
 """Variance between customers, over (or under) chance, from which a difference is worth acting on. Assumption; real
@@ -95,45 +104,65 @@ def reliabilities(first: Array, second: Array) -> Statistic:
     return np.where(varies, value, np.nan), np.where(varies, error, np.nan)
 
 
-def count_figures(counts: Array, expected: Array) -> dict[str, float]:
+def count_figures(counts: NDArray[np.int32], expected: Array) -> dict[str, float]:
     """Compare numbers of orders with those in stores where everybody who has begun orders at the same rate.
 
-    ``counts``, shape (1 + R, n, 2), are of two halves of the weeks, the real store first; ``expected`` of each one,
-    shape (n, 2). Returns a row of ``NoiseTest.figures``, empty with fewer than :data:`FEWEST` customers, or orders in
-    either. What a customer has beyond the expected, over its root, is cut at their own store's :data:`WINSOR`: one
-    wholesaler is no difference between customers.
+    ``counts``, shape (1 + R, n, w), are of w stretches of time, the real store first; ``expected`` of each one, shape
+    (n, w). Returns a row of ``NoiseTest.figures``, empty where fewer than :data:`FEWEST` customers, or twice as many
+    orders, or no stretches apart are there. What a customer has beyond the expected, over its root, is cut at their
+    own store's :data:`WINSOR`: one wholesaler is no difference between customers.
 
     Notes
     -----
-    Dispersion ``sum((N - E)^2) / sum(E)`` is the score statistic against rates that vary between customers (Dean,
-    Lawless: Tests for detecting overdispersion in Poisson regression models, JASA 84, 1989). The halves agree
-    by the correlation of their ``N - E``, which orders split in two do not raise; its numerator over ``sum(E_even
-    E_odd)`` is the squared variation of rates. ``p_value`` is the larger of the two.
+    With ``B`` a customer's orders beyond the expected, ``b_s`` those of one stretch: dispersion ``sum(B^2) / sum(E)``
+    is the score statistic against rates that vary between customers (Dean, Lawless: Tests for detecting overdispersion
+    in Poisson regression models, JASA 84, 1989). Agreement is the share of ``sum(B^2)`` that is in ``b_s b_t`` of
+    stretches that are neither the same nor neighbours: orders split in two, and bursts, do not raise it. That part over
+    ``sum(E_s E_t)`` is the squared variation of rates. ``p_value`` is the larger of those of both sums, by a normal
+    distribution with the deals' mean and variance.
     """
-    if len(expected) < FEWEST or expected.sum(axis=0).min() < FEWEST:
+    pairs_expected = _apart(expected).sum()
+    if len(expected) < FEWEST or expected.sum() < 2 * FEWEST or pairs_expected <= 0:
         return {}
-    scale = np.sqrt(expected)
-    scores = (counts - expected) / np.where(scale > 0, scale, 1.0)
-    low, high = np.quantile(scores, WINSOR, axis=1, keepdims=True)
-    beyond = np.clip(scores, low, high) * scale
-    together, squares = beyond.prod(axis=2).sum(axis=1), (beyond**2).sum(axis=1)
-    agreement = together / np.sqrt(np.maximum(squares.prod(axis=1), np.finfo(np.float64).tiny))
-    both = np.stack([(squares.sum(axis=1) + 2 * together) / expected.sum(), agreement], axis=1)
-    difference, z = against_reference((both, np.broadcast_to(both[1:].var(axis=0, ddof=1), both.shape)))
-    dispersion_by_chance, by_chance = both[0] - difference
+    sums = np.array([_beyond(store - expected, np.sqrt(expected.sum(axis=1))) for store in counts])
+    _, z = against_reference((sums, np.broadcast_to(sums[1:].var(axis=0, ddof=1), sums.shape)))
+    agreement = sums[:, 1] / np.maximum(sums[:, 0], np.finfo(np.float64).tiny)
+    by_chance = agreement[1:].mean()
     return {
         "n_customers": len(expected),
-        "variance_ratio": both[0, 0] / dispersion_by_chance,
+        "variance_ratio": sums[0, 0] / sums[1:, 0].mean(),
         "variance_z": z[0],
         "reliability": agreement[0],
         "reliability_by_chance": by_chance,
-        "reliability_gain": difference[1] / (1 - by_chance),
+        "reliability_gain": (agreement[0] - by_chance) / (1 - by_chance),
         "reliability_z": z[1],
         "is_tested": True,
         "is_count": True,
-        "rate_spread": np.sqrt(max(together[0], 0) / expected.prod(axis=1).sum()),
-        "p_value": (both >= both[0]).mean(axis=0).max(),
+        "rate_spread": np.sqrt(max(sums[0, 1], 0) / pairs_expected),
+        "p_value": ndtr(-z).max(),
     }
+
+
+def _beyond(beyond: Array, scale: Array) -> tuple[float, float]:
+    """Sum the squares of what customers have beyond the expected, and the part of it in stretches apart."""
+    total = beyond.sum(axis=1)
+    scores = np.divide(total, scale, out=np.zeros_like(total), where=scale > 0)
+    cut = np.clip(scores, *np.quantile(scores, WINSOR)) * scale
+    kept_share = np.divide(cut, total, out=np.ones_like(total), where=total != 0)
+    return float(cut @ cut), float((kept_share**2) @ _apart(beyond))
+
+
+def _apart(values: Array) -> Array:
+    """Sum, by row, the products of values at all two places that are neither the same nor neighbours; shape (n,).
+
+    >>> _apart(np.array([[1.0, 2.0, 3.0, 4.0]])).tolist()
+    [22.0]
+    """
+    near = values.copy()
+    near[:, 1:] += values[:, :-1]
+    near[:, :-1] += values[:, 1:]
+    apart: Array = values.sum(axis=1) ** 2 - (values * near).sum(axis=1)
+    return apart
 
 
 def against_reference(statistic: Statistic) -> tuple[Array, Array]:
@@ -181,7 +210,7 @@ def decide_features(figures: pd.DataFrame) -> pd.DataFrame:
     p_values = holm(np.nan_to_num(chances, nan=1.0))
     wider = (p_values[0] <= LEVEL) & (np.abs(np.log(ratio[tested])) >= np.log(SMALLEST_RATIO))
     steadier = (p_values[1] <= LEVEL) & (gain[tested] >= SMALLEST_GAIN)
-    is_real = is_count & (p_value <= LEVEL) & (ratio >= SMALLEST_RATIO) & (gain >= SMALLEST_GAIN)
+    is_real = is_count & (p_value <= COUNT_LEVEL) & (ratio >= SMALLEST_RATIO) & (gain >= SMALLEST_GAIN)
     is_real[tested] = wider | steadier
     return figures.assign(is_real=is_real)
 
@@ -195,22 +224,26 @@ class NoiseTest:
     ``reliability``, agreement of a customer's odd and even orders (ICC); ``reliability_by_chance``, the same in the
     dealt store; ``reliability_gain``, the share of the disagreement by chance that is missing; ``reliability_z``;
     ``is_tested``: False where dealing changes nothing; ``is_real``. Numbers of orders (``is_count``) are compared with
-    those dealt to anybody, two halves of the weeks (``count_figures``); they alone have ``rate_spread``, the standard
-    deviation of customers' rates over their mean, and ``p_value``. Where they are real, the axis is.
+    those dealt to anybody, and between stretches of time (``count_figures``); they alone have ``rate_spread``, the
+    standard deviation of customers' rates over their mean, and ``p_value``. Where they are real, the axis is.
 
     ``n_customers`` of the sample have enough orders for the axis and are compared; ``ordered_once`` is the share of the
     sample with a single order, 0-1. ``division_faults`` says which limits of ``selection`` the segments that serve do
     not meet, if any: customers may differ without falling into segments that another sample would show again.
+    ``pasts``, of axes of states, are customers as they were, of the store and of the dealt ones, for ``foresight``.
     """
 
     figures: pd.DataFrame
     n_customers: int
     ordered_once: float
     division_faults: str | None = None
+    pasts: tuple[Past, ...] = field(default=(), repr=False)
+    foresight: Foresight | None = None
 
-    def with_division(self, selection: pd.DataFrame) -> "NoiseTest":
-        """Add the faults of the segments that serve, from their model's ``selection_``."""
-        return replace(self, division_faults=chosen_faults(selection))
+    def with_model(self, model: "AxisModel") -> "NoiseTest":
+        """Add what the model that serves decides: faults of its segments, and what those of a state foretell."""
+        foresight = judge_foresight(self.pasts, model) if self.pasts else None
+        return replace(self, division_faults=chosen_faults(model.selection_), foresight=foresight)
 
     @property
     def real_share(self) -> float:
@@ -220,8 +253,13 @@ class NoiseTest:
 
     @property
     def is_chance(self) -> bool:
-        """Whether customers differ no more than orders dealt anew would make them, in most features and in rates."""
-        return self.real_share < REAL_SHARE and not (self.figures["is_count"] & self.figures["is_real"]).any()
+        """Whether customers differ no more than orders dealt anew would make them, in most features and in rates.
+
+        A state that foretells who orders is no chance.
+        """
+        has_rates = bool((self.figures["is_count"] & self.figures["is_real"]).any())
+        foretells = self.foresight is not None and self.foresight.is_real
+        return self.real_share < REAL_SHARE and not has_rates and not foretells
 
     @property
     def is_weak(self) -> bool:
@@ -237,6 +275,8 @@ class NoiseTest:
     def reason(self) -> str | None:
         """Why the axis is weak, or what to keep in mind about it, in one sentence or two; None: nothing."""
         parts = [self._why()] if self.real_share < REAL_SHARE else []
+        if self.foresight is not None and (parts or not self.foresight.is_much):
+            parts.append(self.foresight.sentence)
         if self.division_faults is not None:
             parts.append(f"no division into segments is balanced, separate and repeatable: {self.division_faults}")
         if self.ordered_once > MOSTLY:
@@ -254,6 +294,8 @@ class NoiseTest:
             for column in ("variance_ratio", "reliability", "reliability_by_chance", "rate_spread", "p_value")
             for feature, value in table[column].items()
         }
+        if self.foresight is not None:
+            named |= {f"foresight_{name}": float(value) for name, value in asdict(self.foresight).items()}
         named |= {"real_features_share": self.real_share, "customers_compared": float(self.n_customers)}
         return {name: value for name, value in named.items() if np.isfinite(value)}
 

@@ -63,11 +63,14 @@ def measure_transition(
         Features(measure(theirs.until(instant), names, recorded=columns, reference=reference))
         for instant in (cut_off, end)
     )
-    return Transition(cut_off, horizon_days, before, after, *_orders(theirs, cut_off))
+    return Transition(cut_off, horizon_days, before, after, *orders_around(theirs, cut_off))
 
 
-def _orders(history: History, cut_off: Instant) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
-    """Return, by customer id, orders before an instant, days since the first, and whether one came from then on."""
+def orders_around(history: History, cut_off: Instant) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
+    """Return, by customer id, orders before an instant, days since the first, and whether one came from then on.
+
+    Shape (n,) each, of a bounded number of customers; 0 orders and 0 days of who came only then.
+    """
     orders = pa.Table.from_batches(list(history.events()))
     customers, code = np.unique(orders["customer_id"].to_numpy(), return_inverse=True)
     dates = orders["order_date"].to_numpy().astype("datetime64[us]")

@@ -101,7 +101,7 @@ def models(
             fit, run, noise = fitted.fits[name], recorded[name].result(), fitted.noise[name]
             serving = chosen[name] = run if fit.decision.promoted else before[name]
             if not fit.decision.promoted:
-                noise = noise.with_division(serving.model.selection_)
+                noise = noise.with_model(serving.model)
             stays = fitted.stays(name, serving.model)
             log.judged(run, noise, stays)
             served = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)

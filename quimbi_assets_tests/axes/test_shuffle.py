@@ -190,13 +190,16 @@ def test_a_store_without_tickets_has_none_in_halves():
 
 
 def test_later_orders_are_counted_and_expected_of_whoever_had_begun():
-    """Ann and bob begin; ann orders in a week of the one half and, when cid has begun too, in one of the other."""
+    """Ann and bob begin; ann orders in the first of eight stretches and, when cid has begun too, in the last."""
     dates = ["1970-01-01", "1970-01-14", "1970-01-20", "1970-01-02", "1970-01-19", "1970-01-19"]
     orders = pd.DataFrame({"customer_id": list("aaabcc"), "order_date": pd.to_datetime(dates).as_unit("us")})
     counts, expected = count_later_orders(orders, 300, 0)
-    assert counts[0].tolist() == [[1, 1], [0, 0], [0, 0]]  # the second order of cid is at the instant of the first
-    assert expected == pytest.approx(np.array([[1 / 3, 1 / 2], [1 / 3, 1 / 2], [1 / 3, 0]]))
-    assert (counts.sum(axis=1) == [1, 1]).all()
+    assert counts.shape == (301, 3, 8)
+    assert not counts[:, :, 1:7].any()
+    ends = [0, 7]
+    assert counts[0][:, ends].tolist() == [[1, 1], [0, 0], [0, 0]]  # cid's second is at the instant of the first
+    assert expected[:, ends] == pytest.approx(np.array([[1 / 2, 1 / 3], [1 / 2, 1 / 3], [0, 1 / 3]]))
+    assert (counts.sum(axis=1)[:, ends] == [1, 1]).all()
     assert counts[1:].mean(axis=0) == pytest.approx(expected, abs=0.1)
 
 

@@ -160,7 +160,7 @@ def figures(variance_z, agreement_z, ratio=2.0, gain=0.5, is_tested=True):
 
 def with_counts(given, **counts):
     """The same axis, its first feature the number of orders over time."""
-    counts = {"is_count": True, "p_value": 0.01, "rate_spread": 0.8, **counts}
+    counts = {"is_count": True, "p_value": 1e-5, "rate_spread": 0.8, **counts}
     given.loc[0, list(counts)] = list(counts.values())
     return given
 
@@ -177,7 +177,7 @@ def with_counts(given, **counts):
         (figures([np.nan, 5.0], [np.nan, np.nan]), [False, True]),
         (figures([5.0, 5.0], [5.0, 5.0], is_tested=[False, True]), [False, True]),
         (with_counts(figures([0.0, 5.0], [0.0, 0.0])), [True, True]),
-        (with_counts(figures([9.0, 2.7], [9.0, 0.0]), p_value=0.015), [False, False]),
+        (with_counts(figures([9.0, 2.7], [9.0, 0.0]), p_value=4e-5), [False, False]),
         (with_counts(figures([9.0, 2.9], [9.0, 0.0]), variance_ratio=1.05), [False, True]),
         (with_counts(figures([9.0, 2.7], [9.0, 0.0]), reliability_gain=0.05), [False, False]),
     ],

@@ -103,8 +103,8 @@ def test_holm_by_hand():
     assert holm(np.array([[0.02, 0.5], [0.001, 0.4]])) == pytest.approx(np.array([[0.06, 0.8], [0.004, 0.8]]))
 
 
-def counted(rates, seed=0, split=0.0):
-    """Figures of customers who order at these rates a year, a share of orders in two parts; and if they are real."""
+def counted(rates, seed=0, split=0.0, within=1 / 24):
+    """Figures of customers with these rates a year, a share of orders followed within days; and if they are real."""
     rng = np.random.default_rng(seed)
     first = 300 * rng.random(len(rates))
     customer = np.repeat(np.arange(len(rates)), rng.poisson(rates * (365 - first) / 365))
@@ -113,7 +113,7 @@ def counted(rates, seed=0, split=0.0):
     orders = pd.DataFrame(
         {
             "customer_id": np.concatenate([np.arange(len(rates)), customer, customer[again]]),
-            "order_date": np.concatenate([first, day, day[again] + 1 / 24]),
+            "order_date": np.concatenate([first, day, day[again] + within * rng.random(again.sum())]),
         }
     ).sort_values(["customer_id", "order_date"])
     orders["order_date"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(orders["order_date"], unit="D").dt.as_unit("us")
@@ -124,7 +124,7 @@ def counted(rates, seed=0, split=0.0):
 def test_rates_that_differ_are_found_by_counts_and_measured():
     row, is_real = counted(8 * np.random.default_rng(1).gamma(2, 0.5, 3000))
     assert is_real
-    assert row["p_value"] == 1 / 200
+    assert row["p_value"] < 1e-9
     assert row["rate_spread"] == pytest.approx(np.sqrt(0.5), rel=0.15)
     assert counted(8 * np.random.default_rng(1).gamma(2, 0.5, 100))[1]
 
@@ -138,6 +138,7 @@ def test_equal_rates_orders_in_two_parts_and_one_wholesaler_are_no_difference():
     assert row["variance_ratio"] > 1.3
     assert row["variance_z"] > 4
     assert not is_real
+    assert not counted(equal, split=0.5, within=14)[1]
     assert not counted(np.append(equal, 200.0))[1]
 
 
@@ -153,5 +154,6 @@ def test_who_orders_every_fortnight_differs_from_who_orders_at_random():
 
 
 def test_too_few_customers_or_orders_are_not_counted():
-    few = [count_figures(np.ones((200, n, 2)), np.full((n, 2), each)) for n, each in ((19, 5.0), (300, 0.06))]
-    assert few == [{}, {}]
+    too_few = ((19, 8, 5.0), (300, 8, 0.01), (300, 2, 5.0))  # of 2 stretches, none are apart
+    few = [count_figures(np.ones((200, n, w), dtype=np.int32), np.full((n, w), each)) for n, w, each in too_few]
+    assert few == [{}, {}, {}]

@@ -45,7 +45,7 @@ def test_planted_states_are_the_dominant_segments(measured, axis, at_least):
     """Of every customer whose planted state can be seen: 2 tickets or more, or 5 orders; whatever the segment is."""
     labels, _, features, found = measured
     model = axis_model(AXES[axis], FitOptions()).fit(features[axis])
-    assert found[axis].with_division(model.selection_).status == "active"
+    assert found[axis].with_model(model).status == "active"
     dominant = pd.Series(model.predict(features[axis]), features[axis].index)
     planted = labels[axis].dropna()
     assert adjusted_rand_score(planted, dominant[planted.index]) >= at_least
