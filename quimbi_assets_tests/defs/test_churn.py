@@ -9,6 +9,7 @@ from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import churn_of
 from quimbi_assets.defs.partitions import CHURN_KEY
 from quimbi_assets.instants import Instant
+from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN
@@ -80,6 +81,20 @@ def test_every_profile_has_a_risk_its_drivers_and_the_version(database, whole):
     assert "serves" in churn_of(whole) or "serve;" in churn_of(whole)
 
 
+def stays_of(database, store_id):
+    axes = database.query("SELECT stays FROM quimbi.axis_models WHERE store_id = %s AND k > 0", (store_id,))
+    return [StayModel.from_json(stays) for stays in axes["stays"]]
+
+
+def test_who_stays_in_a_segment_is_learnt_over_the_same_horizon(database, whole):
+    days = figures(database, whole)["horizon_days"]
+    learnt = stays_of(database, whole)
+    assert {(stays.horizon_days, stays.reason) for stays in learnt} == {(days, None)}
+    assert all(stays.n_customers > 100 and stays.calibration_error < 0.1 for stays in learnt)
+    sentences = published(database, whole)["interpretation"]
+    assert sentences.str.contains(f"% likely in {days} days too").any()
+
+
 def test_mlflow_and_the_ui_hold_the_test_and_its_picture(database, whole):
     row = figures(database, whole)
     tracking = open_tracking()
@@ -121,6 +136,8 @@ def test_a_young_store_has_profiles_and_a_reason(database, folder):
     assert churn_of("churn_young") == f"inactive: {reason}"
     profiler = open_profiler("churn_young")
     assert profiler.churn == reason
+    assert {stays.reason for stays in stays_of(database, "churn_young")} == {reason}
+    assert not found["interpretation"].str.contains("days too").any()
 
 
 def test_no_model_of_a_later_time_serves_the_past(database, whole):

@@ -115,6 +115,7 @@ def test_the_ui_finds_pictures_tables_and_the_mlflow_run(two_stores):
         ).asset_materialization.metadata
     assert metadata["silhouette_by_k"].value.startswith("![picture](data:image/png;base64,")
     assert metadata["mlflow_run"].value.startswith("http://")
+    assert "stays_calibration_error" in metadata["stays_in_segment"].value
     with open_instance() as instance:
         segments = (
             instance.get_latest_materialization_event(axis_key("segments", "purchase_frequency"))
@@ -140,6 +141,8 @@ def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(databa
         assert row["archetype"] == stored["archetype"]
         for axis, segment in stored["segments"].items():
             assert row["segments"][axis]["name"] == segment["name"]
+            assert row["segments"][axis]["stays"] == pytest.approx(segment["stays"], abs=1e-3)
+            assert row["segments"][axis]["stays_strength"] == segment["stays_strength"]
 
 
 def test_a_profile_is_by_the_clock_and_currency_of_the_run_whatever_was_loaded_since(database, two_stores):
