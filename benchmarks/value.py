@@ -41,7 +41,7 @@ def windows_of(name, evaluation):
         [*evaluation.hold_outs, *([evaluation.year] if evaluation.year else [])],
         strict=True,
     ):
-        ranks = [concordance(each.by_way[way], each.spend) for way in ("recent", "naive")]
+        ranks = [each.figures[way].concordance for way in ("recent", "naive")]
         yield (
             f"| {name} | {row['from']} | {row['days']} | {row['customers']:,} | {row['spent']:.0%} | "
             f"{row['total']:.2f} | {row['error']:.3f} | {row['error_recent']:.3f} | "

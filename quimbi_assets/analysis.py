@@ -36,11 +36,14 @@ from quimbi_assets.pipeline import FittedStore, fit_store, require_population, s
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_names
 from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
+from quimbi_assets.profiles.expected import predictions
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import AxisScores
 from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.store import BusinessHours, OrderPolicy, Store
+from quimbi_assets.value.evaluation import train_value
+from quimbi_assets.value.model import ValueModel
 
 Sent = pd.DataFrame | str | Path
 By = Literal["name", "id"]
@@ -387,7 +390,8 @@ class Discovery:
         )
         customers = next(iter(features.values())).index
         risks = churn_risks(self._churn, theirs, customers, version="0", currency=self._context.currency)
-        rows = profile_customers(features, self.fitted.models, self._context, risks)
+        foretold = predictions(self._value, theirs, customers, version="0")
+        rows = profile_customers(features, self.fitted.models, self._context, risks, foretold)
         named = self._names("name"), archetype_names(self._archetypes, self._segments_by_axis)
         records = [profile_record({str(k): v for k, v in row.items()}, *named) for row in rows.to_dict("records")]
         return pd.DataFrame(records).set_index("customer_id").reindex(wanted)
@@ -422,5 +426,12 @@ class Discovery:
     def _churn(self) -> ChurnModel | str:
         try:
             return train_churn(self.history).model
+        except InsufficientHistoryError as why:
+            return str(why)
+
+    @cached_property
+    def _value(self) -> ValueModel | str:
+        try:
+            return train_value(self.history).model
         except InsufficientHistoryError as why:
             return str(why)

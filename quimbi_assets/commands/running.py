@@ -138,17 +138,18 @@ def republish(lock: RunLock, store_id: str, axis_name: str, progress: Steps, *, 
 def _selection(axes: Sequence[str] | None) -> Any:
     if axes is None:
         return None
-    from quimbi_assets.defs.partitions import AXIS_STAGES, CHURN_KEY, HISTORY, PROFILES_KEY, axis_key
+    from quimbi_assets.defs.partitions import AXIS_STAGES, FORECAST_KEYS, HISTORY, PROFILES_KEY, axis_key
     from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 
     chosen = [axis_key(stage, name) for stage in AXIS_STAGES for name in axes]
-    return [*HISTORY, REFERENCE_KEY, *chosen, CHURN_KEY, PROFILES_KEY]
+    return [*HISTORY, REFERENCE_KEY, *chosen, *FORECAST_KEYS, PROFILES_KEY]
 
 
 def _run_config(options: RunOptions) -> dict[str, Any]:
     configs = {
         "features": ("as_of", "min_population", "engine"),
         "churn__model": ("as_of",),
+        "value__model": ("as_of",),
         "models": ("min_k", "max_k", "promote"),
         "segments": ("ai_naming",),
     }
@@ -182,7 +183,7 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
     started = time.monotonic()
     with steps(store_id) as progress:
         run_id = run_store(store_id, options, progress, wait=wait)
-    from quimbi_assets.commands.showing import churn_of, segments_of
+    from quimbi_assets.commands.showing import churn_of, segments_of, value_of
 
     published, held = segments_of(store_id), read_held_reasons(open_database(), store_id)
     for axis in published["axes"]:
@@ -197,6 +198,7 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
         if reason := held.get(axis["axis"]):
             out.print(f"{'':28} refit held, the earlier model serves: {reason} (--promote accepts it)", markup=False)
     out.print(f"{'churn risk':28} {churn_of(store_id)}", markup=False)
+    out.print(f"{'value to come':28} {value_of(store_id)}", markup=False)
     out.print(
         f"store {store_id} as of {published['as_of']}: run {run_id} took {time.monotonic() - started:.1f} s. "
         f"Details: quimbi segments --store-id {store_id}; in the browser: quimbi ui",

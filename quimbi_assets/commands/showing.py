@@ -15,7 +15,7 @@ from quimbi_assets.commands.console import out, print_json
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
-from quimbi_assets.resources.postgres.tables.promotions import read_churn_fit
+from quimbi_assets.resources.postgres.tables.promotions import FitRecord, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
 #: Columns that a segment's sentence is moved in, below its name.
@@ -37,21 +37,30 @@ def segments_of(store_id: str) -> dict[str, Any]:
     return segments_table(store_id, axes["as_of"].max(), ordered, segments)
 
 
-def churn_of(store_id: str) -> str:
-    """Say which churn model serves a store and how it did on unseen history, or why there is none."""
-    from quimbi_assets.resources.mlflow.registry import CHURN
-    from quimbi_assets.resources.publishing import no_churn_model
+def _served_fit(store_id: str, forecast: str) -> FitRecord | str:
+    """Return what the fit of a forecast found that serves a store, or say why nothing is known of any."""
+    from quimbi_assets.resources.publishing import no_forecast_model
 
     with open_database().snapshot() as now:
         last = published.read_publication(now, store_id)
-        version = last and last.model_versions.get(CHURN)
-        fit = read_churn_fit(now, store_id, version=version)
+        version = last and last.model_versions.get(forecast)
+        fit = read_fit(now, store_id, forecast, version=version)
         if version and fit is None:
             return f"version {version} serves; how it did is known from the next quimbi run --store-id {store_id} on"
         if last and not version:
-            return f"inactive: {no_churn_model(now, store_id, last.as_of)}"
+            return f"inactive: {no_forecast_model(now, store_id, forecast, last.as_of)}"
     if fit is None or fit.status == INACTIVE:
         return f"inactive: {'not computed yet' if fit is None else fit.reason}"
+    return fit
+
+
+def churn_of(store_id: str) -> str:
+    """Say which churn model serves a store and how it did on unseen history, or why there is none."""
+    from quimbi_assets.resources.mlflow.registry import CHURN
+
+    fit = _served_fit(store_id, CHURN)
+    if isinstance(fit, str):
+        return fit
     row, weak = fit.figures, f"weak ({fit.reason}), " if fit.status == WEAK else ""
     alone = row["serves"] == "silence"
     serves = "days since the last order alone serve" if alone else f"a model of {row['serves']} serves"
@@ -60,6 +69,26 @@ def churn_of(store_id: str) -> str:
         f"{weak}no order in {days} days: {serves}; on the last {times}{days}, unseen, AUC "
         f"{row['auc_of_chosen']:.3f} against {row['auc_of_silence']:.3f} of days since the last order alone, "
         f"calibration error {100 * row['calibration_error']:.1f} points"
+    )
+
+
+def value_of(store_id: str) -> str:
+    """Say how what customers will spend was foretold on unseen history, or why it is not."""
+    from quimbi_assets.resources.mlflow.registry import VALUE
+
+    fit = _served_fit(store_id, VALUE)
+    if isinstance(fit, str):
+        return fit
+    row, totals = fit.figures, sorted(fit.figures["totals"])
+    windows = f"{len(totals)} times " if len(totals) > 1 else ""
+    span = f" ({totals[0]:.0%} to {totals[-1]:.0%})" if len(totals) > 1 else ""
+    state = f"not foretold: {fit.reason}; " if fit.status == WEAK else ""
+    year = f"; nothing of a year: {row['year_reason']}" if not state and row["year_reason"] else ""
+    return (
+        f"{state}on the last {windows}{row['horizon_days']} days, unseen, off by {row['error']:.0%} of what customers "
+        f"spend on average, against {row['error_of_spend_before']:.0%} of as many days before and "
+        f"{row['error_of_average']:.0%} of their average at their rate; in total {row['total']:.0%}{span} of what "
+        f"came{year}"
     )
 
 

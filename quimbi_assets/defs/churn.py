@@ -19,7 +19,7 @@ from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_churn
-from quimbi_assets.resources.postgres.tables.promotions import ChurnFitRecord, choose_versions, write_churn_fit
+from quimbi_assets.resources.postgres.tables.promotions import FitRecord, choose_versions, write_fit
 
 CHECK = "risk_is_calibrated"
 MOST_ERROR = 0.05
@@ -69,15 +69,15 @@ def churn_model(
     try:
         fit = train_churn(history, most_customers=config.most_customers, random_state=config.random_state)
     except InsufficientHistoryError as why:
-        write_churn_fit(database, store_id, context.run_id, end, ChurnFitRecord(INACTIVE, str(why)))
+        write_fit(database, store_id, context.run_id, CHURN, end, FitRecord(INACTIVE, str(why)))
         yield from inactive_events(CHURN_KEY, str(why), [CHECK])
         return
     picture = draw_calibration(fit.evaluation)
     logged = log_churn(tracking, store_id, fit, str(end), {"dagster_run_id": context.run_id}, picture)
     summary, evaluation = _summary(fit, logged), fit.evaluation
     status = WEAK if evaluation.weak_reason else ACTIVE
-    fitted = ChurnFitRecord(status, evaluation.weak_reason, logged.version, summary)
-    write_churn_fit(database, store_id, context.run_id, end, fitted)
+    fitted = FitRecord(status, evaluation.weak_reason, logged.version, summary)
+    write_fit(database, store_id, context.run_id, CHURN, end, fitted)
     choose_versions(database, store_id, {CHURN: logged.choice()})
     url = tracking.run_url(logged.run_id)
     figures = {"status": status, "reason": evaluation.weak_reason, **summary}

@@ -58,7 +58,7 @@ WEEK_INPUTS = tuple(dg.AssetDep(key, partition_mapping=_OF_STORE) for key in HIS
 """The same of an asset by store and week."""
 #: Stages that have one asset an axis, in order.
 AXIS_STAGES = ("features", "models", "memberships", "segments")
-CHURN_KEY = dg.AssetKey(["churn", "model"])
+CHURN_KEY, VALUE_KEY = FORECAST_KEYS = (dg.AssetKey(["churn", "model"]), dg.AssetKey(["value", "model"]))
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
 #: The check that looks at all stores at once; no store's run includes it.
 FRESHNESS_CHECK = dg.AssetCheckKey(PROFILES_KEY, "every_store_is_fresh")

@@ -19,7 +19,7 @@ from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, rule_check
 from quimbi_assets.defs.partitions import (
     AXIS_STAGES,
     CHANGED_AT,
-    CHURN_KEY,
+    FORECAST_KEYS,
     HISTORY,
     OWNERS,
     PROFILES_KEY,
@@ -33,11 +33,12 @@ from quimbi_assets.profiles.alignment import AlignedAxes, align
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
 from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, ProfileContext, profile_batches
+from quimbi_assets.profiles.expected import predictions
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import scores_from_table
 from quimbi_assets.profiles.stays import StayModel, learn_stays
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
-from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
+from quimbi_assets.resources.mlflow.registry import CHURN, FORECASTS, VALUE, LoadedModel
 from quimbi_assets.resources.postgres.tables.publications import (
     AxisState,
     Publication,
@@ -45,7 +46,7 @@ from quimbi_assets.resources.postgres.tables.publications import (
     read_archetypes,
     read_lineages,
 )
-from quimbi_assets.resources.publishing import churn_model, publish
+from quimbi_assets.resources.publishing import forecast_model, model_and_version, publish
 
 CHECK = "profile_schema"
 ARCHETYPE_CHECK = "archetypes_few_populous_and_true"
@@ -56,14 +57,15 @@ MOST_ROWS = 20_000
 
 @dg.asset(
     key=PROFILES_KEY,
-    deps=[*HISTORY, *(axis_key(stage, name) for stage in AXIS_STAGES for name in AXES), CHURN_KEY],
+    deps=[*HISTORY, *(axis_key(stage, name) for stage in AXIS_STAGES for name in AXES), *FORECAST_KEYS],
     partitions_def=STORES,
     group_name="profiles",
     owners=OWNERS,
     kinds={"postgres"},
     check_specs=[dg.AssetCheckSpec(name, asset=PROFILES_KEY) for name in (CHECK, ARCHETYPE_CHECK)],
     description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint, value, churn "
-    "risk, published to `quimbi.customer_profiles` in one transaction with axes, segments and archetypes.",
+    "risk, value to come, published to `quimbi.customer_profiles` in one transaction with axes, segments and "
+    "archetypes.",
 )
 @retried
 def customer_profiles(
@@ -85,8 +87,8 @@ def customer_profiles(
     states = axis_states(latest, serving)
     stays = {name: StayModel.from_json(states[name].stays) for name in aligned.axes}
     profile_context = aligned.context(store_id, choice.kept, history.store.currency or "", stays)
-    churn = churn_model(database, registry, store_id, aligned.at)
-    batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), churn), choice)
+    forecasts = {name: forecast_model(database, registry, store_id, name, aligned.at) for name in FORECASTS}
+    batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), forecasts), choice)
 
     archetypes = cache(  # once everybody is assembled
         lambda: archetype_rows(store_id, batches.everybody, aligned.segments, datetime.now(UTC), instant, before)
@@ -100,7 +102,7 @@ def customer_profiles(
         segments=aligned.segments,
         profiles=batches,
         archetypes=archetypes,
-        model_versions=aligned.versions | ({} if isinstance(churn, str) else {CHURN: churn.version}),
+        model_versions=aligned.versions | {n: m.version for n, m in forecasts.items() if not isinstance(m, str)},
         lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
     publish(database, registry, publication)
@@ -151,18 +153,19 @@ def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) 
 
 
 def _batches(
-    aligned: AlignedAxes, context: ProfileContext, history: History, churn: LoadedModel | str
+    aligned: AlignedAxes, context: ProfileContext, history: History, forecasts: Mapping[str, LoadedModel | str]
 ) -> Iterator[pa.Table]:
     """Assemble the profiles batch by batch, in order of customer ids."""
-    model, version = (churn, None) if isinstance(churn, str) else (churn.model, churn.version)
+    churn, value = (model_and_version(forecasts[name]) for name in (CHURN, VALUE))
     features, memberships = (side_by_side(stage, MOST_ROWS) for stage in (aligned.features, aligned.memberships))
     for measured, scored in zip(features, memberships, strict=True):
         scores = {n: scores_from_table(t, aligned.memberships[n].facts.segment_ids) for n, t in scored.items()}
         frames = {name: feature_frame(table) for name, table in measured.items()}
         customers = frames[aligned.axes[0]].index
         their_history = history.between(customers[0], customers[-1])
-        risks = churn_risks(model, their_history, customers, version=version, currency=context.currency)
-        yield from profile_batches(scores, frames, context, risks)
+        risks = churn_risks(churn[0], their_history, customers, version=churn[1], currency=context.currency)
+        foretold = predictions(value[0], their_history, customers, version=value[1])
+        yield from profile_batches(scores, frames, context, risks, foretold)
 
 
 class _Checked:
@@ -171,7 +174,7 @@ class _Checked:
     def __init__(self, batches: Iterator[pa.Table], choice: ArchetypeChoice) -> None:
         self._batches, self._choice, self._look = batches, choice, SchemaCheck(PROFILE_SCHEMA)
         self._archetypes: Counter[str] = Counter()
-        self._n_known, self._value = 0, 0.0
+        self._n_known, self._n_foretold, self._value, self._to_come = 0, 0, 0.0, 0.0
 
     @property
     def check(self) -> dg.AssetCheckResult:
@@ -188,6 +191,8 @@ class _Checked:
             self._look.look_at(batch.to_pandas(types_mapper=pd.ArrowDtype))
             self._archetypes.update(batch["archetype_id"].to_pylist())
             self._n_known += len(batch) - batch["churn_risk_score"].null_count
+            self._n_foretold += len(batch) - batch["predicted_value_90d"].null_count
+            self._to_come += float(np.nansum(batch["predicted_value_90d"].to_numpy()))
             self._value += float(np.nansum(batch["lifetime_value"].to_numpy()))
             yield batch
         if not self.check.passed:
@@ -204,6 +209,8 @@ class _Checked:
             largest_archetypes=archetypes[["name", "customer_count", "population_percentage"]].head(SHOWN),
             churn_risk_known_share=self._n_known / max(self._look.n_rows, 1),
             total_lifetime_value=self._value,
+            predicted_value_known_share=self._n_foretold / max(self._look.n_rows, 1),
+            total_predicted_value_90d=self._to_come if self._n_foretold else None,
             **{CHANGED_AT: changes.pop() if len(changes) == 1 else None},
         )
         yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=metadata)

@@ -62,7 +62,7 @@ EVERYTHING = dg.AssetSelection.all() - APART - dg.AssetSelection.checks(FRESHNES
 STORE_JOB = _job("store", EVERYTHING, "Everything for one store: raw orders to published profiles.")
 RESCORE_JOB = _job(
     "rescore",
-    EVERYTHING - dg.AssetSelection.groups("models", "churn"),
+    EVERYTHING - dg.AssetSelection.groups("models", "churn", "value"),
     "One store's customers scored and published anew with the models that serve; nothing is fitted.",
 )
 BACKTEST_JOB = _job(

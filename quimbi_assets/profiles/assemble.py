@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.archetypes import ArchetypeSet
+from quimbi_assets.profiles.expected import NUMBERS, Predictions, nothing_foretold
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
 from quimbi_assets.profiles.interpretation import STRENGTHS, Placements, figure, interpretations, strengths
 from quimbi_assets.profiles.json_text import (
@@ -53,6 +54,9 @@ PROFILE_SCHEMA = pandera.DataFrameSchema(
         "lifetime_value": pandera.Column(checks=pandera.Check.ge(0), nullable=True),
         "churn_risk_score": pandera.Column(checks=pandera.Check.in_range(0, 1), nullable=True),
         "churn_drivers": pandera.Column(nullable=True),
+        **{name: pandera.Column(checks=pandera.Check.ge(0), nullable=True) for name in NUMBERS},
+        "expected_next_order_at": pandera.Column(nullable=True),
+        "prediction_reason": pandera.Column(nullable=True),
     },
     strict=True,
     name="profiles/customer_profiles",
@@ -99,11 +103,12 @@ def profile_batches(
     features: Mapping[str, pd.DataFrame],
     context: ProfileContext,
     churn: ChurnRisks | None = None,
+    value: Predictions | None = None,
 ) -> Iterator[pa.Table]:
     """Build the rows of ``customer_profiles``, JSON as text, some thousand at a time.
 
-    Scores, features and risks are of the same customers in one order. ``lifetime_value`` is null where its axis was not
-    measured; ``churn_risk_score`` and ``churn_drivers`` are null without ``churn``.
+    Scores, features, risks and predictions are of the same customers in one order. ``lifetime_value`` is null where its
+    axis was not measured; ``churn_risk_score`` and ``churn_drivers`` are null without ``churn``, and so with ``value``.
 
     A ValueError if there is no axis, or the frames are not of the same customers.
     """
@@ -125,6 +130,7 @@ def profile_batches(
             features if n <= MOST_ROWS else {axis: frame.iloc[rows] for axis, frame in features.items()},
             context,
             None if churn is None else churn.part(rows),
+            nothing_foretold(len(customers[rows])) if value is None else value.part(rows),
         )
 
 
@@ -133,13 +139,14 @@ def _table(
     features: Mapping[str, pd.DataFrame],
     context: ProfileContext,
     churn: ChurnRisks | None,
+    value: Predictions,
 ) -> pa.Table:
     axes, customers = list(scores), next(iter(scores.values())).customers
     n = len(customers)
     stays = [context.stays.get(axis, StayModel()) for axis in axes]
     placements = _placements(list(scores.values()), stays)
-    of_churn = {} if churn is None or churn.version is None else {"churn_risk": churn.version}
-    versions = {axis: str(context.versions[axis]) for axis in axes} | of_churn
+    forecasts = {"churn_risk": churn and churn.version, "value_to_come": value.version}
+    versions = {axis: str(context.versions[axis]) for axis in axes} | {n: v for n, v in forecasts.items() if v}
     names = [context.names(axis, score.segment_ids) for axis, score in scores.items()]
     weak = [axis in context.weak for axis in axes]
     horizon = next((model.horizon_days for model in stays if model.horizon_days), None)
@@ -155,6 +162,7 @@ def _table(
             "lifetime_value": pa.array(figure(features, "lifetime_value", n), from_pandas=True),
             "churn_risk_score": pa.array(np.full(n, np.nan) if churn is None else churn.risk, from_pandas=True),
             "churn_drivers": pa.nulls(n, pa.string()) if churn is None else churn.drivers,
+            **dict(zip(value.columns.column_names, value.columns.columns, strict=True)),
             "interpretation": sentences,
             "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),
             "as_of": pa.repeat(pa.scalar(_utc(context.as_of), pa.timestamp("us", "UTC")), n),
@@ -206,11 +214,12 @@ def profile_customers(
     models: Mapping[str, AxisModel],
     context: ProfileContext,
     churn: ChurnRisks | None = None,
+    value: Predictions | None = None,
 ) -> pd.DataFrame:
     """Return the rows of ``customer_profiles`` of some customers, Arrow-backed, with the models in memory.
 
     Features of a few customers are measured with the store's own ``recorded`` columns, so that the axes are those of
     the store: those that have both a model and features.
     """
-    table = pa.concat_tables(profile_batches(score_features(features, models), features, context, churn))
+    table = pa.concat_tables(profile_batches(score_features(features, models), features, context, churn, value))
     return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))

@@ -8,15 +8,22 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from quimbi_assets.axes._axis import Axis
 from quimbi_assets.naming.rows import plain
-from quimbi_assets.naming.values import format_percent, format_value
+from quimbi_assets.naming.values import format_money, format_percent, format_value
+from quimbi_assets.value.model import YEAR_DAYS
+from quimbi_assets.value.windows import USUAL_DAYS
 
 JSON_COLUMNS = (
     "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "stays", "stays_strength",
     "evidence", "churn_drivers", "model_versions",
 )  # fmt: skip
 WEAK = " (weak axis: its segments may be chance)"
+LIMITS = ("", "_low", "_high")
+RATHER_NONE = 0.5
+"""Orders expected in a year below which, without a date, none is likelier than one."""
 MENTIONED = 0.1
 """Membership from which a second segment is worth a mention."""
 
@@ -77,6 +84,7 @@ def render_profile(
         record["interpretation"],
     ]
     lines += _risk(record)
+    lines += _expected(record, currency)
     lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
     known = [name for name in axes if name in record["segment_memberships"]]
     early = [name for name in known if record["evidence"][name] == "low"]
@@ -102,6 +110,29 @@ def _risk(record: Mapping[str, Any]) -> list[str]:
     head = f"Churn risk {format_percent(record['churn_risk_score'])} in {known['horizon_days']} days{doubt}"
     drivers = [f"  {driver['effect']} it: {driver['words']}" for driver in known["drivers"]]
     return [head + (":" if drivers else ""), *drivers]
+
+
+def _expected(record: Mapping[str, Any], currency: str) -> list[str]:
+    """Say what is expected of the customer, or why nothing is foretold; nothing where it was never asked for."""
+    reason = record.get("prediction_reason")
+    if record.get("predicted_value_90d") is None:
+        return [f"Value to come not known: {reason}."] if reason else []
+
+    def within(days: int) -> tuple[str, str]:
+        sums = [record[f"predicted_value_{days}d{end}"] for end in LIMITS]
+        value, low, high = (format_money(one, currency) if one else "nothing" for one in sums)
+        return value, low if low == high else f"{low} to {high}"
+
+    (value, limits), orders = within(USUAL_DAYS), record["predicted_orders_90d"]
+    parts = [f"{orders:.1f} orders and {value} in 90 days (4 of 5 such customers: {limits})"]
+    if record["predicted_value_365d"] is not None:
+        parts.append("{} in a year ({})".format(*within(YEAR_DAYS)))
+    due = record["expected_next_order_at"]
+    if due:
+        parts.append(f"next order about {pd.Timestamp(due):%-d %b %Y}")
+    elif record["predicted_orders_365d"] is not None and record["predicted_orders_365d"] < RATHER_NONE:
+        parts.append("rather none within a year")
+    return [f"Expected: {', '.join(parts)}."]
 
 
 def _place(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> str:

@@ -16,16 +16,17 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
+from quimbi_assets.profiles.expected import predictions
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.dagster_resources import open_tracking
-from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
+from quimbi_assets.resources.mlflow.registry import CHURN, FORECASTS, VALUE, LoadedModel
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes, read_publication, read_segments
 from quimbi_assets.resources.postgres.tables.stores import read_store
-from quimbi_assets.resources.publishing import no_churn_model
+from quimbi_assets.resources.publishing import model_and_version, no_forecast_model
 from quimbi_assets.store import Store
 
 
@@ -33,7 +34,7 @@ from quimbi_assets.store import Store
 class StoreProfiler:
     """Profiles customers of one store with the models that serve it now, as of the last run.
 
-    ``churn`` is the churn model that serves as of that instant, or why there is none.
+    ``forecasts`` are the models of churn risk and value to come that serve as of that instant, or why there is none.
     """
 
     store: Store
@@ -42,7 +43,7 @@ class StoreProfiler:
     reference: StoreReference
     recorded: frozenset[str]
     observation_end: pd.Timestamp
-    churn: LoadedModel | str
+    forecasts: Mapping[str, LoadedModel | str]
     archetype_names: dict[str, str]
 
     def profile(
@@ -52,9 +53,10 @@ class StoreProfiler:
         history = History.from_frames(orders, items, tickets, self.store).until(self.observation_end)
         features = Features(measure(history, self.models, recorded=self.recorded, reference=self.reference))
         customers = next(iter(features.values())).index
-        model, version = (self.churn, None) if isinstance(self.churn, str) else (self.churn.model, self.churn.version)
-        risks = churn_risks(model, history, customers, version=version, currency=self.context.currency)
-        rows = profile_customers(features, self.models, self.context, risks)
+        churn, value = (model_and_version(self.forecasts[name]) for name in (CHURN, VALUE))
+        risks = churn_risks(churn[0], history, customers, version=churn[1], currency=self.context.currency)
+        foretold = predictions(value[0], history, customers, version=value[1])
+        rows = profile_customers(features, self.models, self.context, risks, foretold)
         names = self.context.segment_names, self.archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *names) for row in rows.to_dict("records")]
         return rows.assign(**{column: [one[column] for one in records] for column in ("segments", "archetype")})
@@ -74,7 +76,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
         archetypes = read_archetypes(now, store_id)
     if published is None:
         raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
-    versions = {axis: version for axis, version in published.model_versions.items() if axis != CHURN}
+    versions = {axis: version for axis, version in published.model_versions.items() if axis not in FORECASTS}
     tables = parquet_tables()
     measured = tables.required(AssetKey(["features", next(iter(versions))]), store_id).facts
     if measured.at != published.as_of:
@@ -85,7 +87,10 @@ def open_profiler(store_id: str) -> StoreProfiler:
     store = measured.store or store  # what a load changed since is not in the published profiles
     reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
     loaded = open_tracking().registry.load_versions(store_id, published.model_versions)
-    churn = loaded.pop(CHURN, None) or no_churn_model(database, store_id, published.as_of)
+    forecasts: dict[str, LoadedModel | str] = {
+        name: no_forecast_model(database, store_id, name, published.as_of) for name in FORECASTS if name not in loaded
+    }
+    forecasts |= {name: loaded.pop(name) for name in FORECASTS if name in loaded}
     archetype_set = kept_archetypes(archetypes)
     assert archetype_set is not None  # published with the profiles
     context = ProfileContext(
@@ -100,4 +105,4 @@ def open_profiler(store_id: str) -> StoreProfiler:
     )
     names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
     models = {name: one.model for name, one in loaded.items()}
-    return StoreProfiler(store, context, models, reference, measured.recorded, published.as_of, churn, names)
+    return StoreProfiler(store, context, models, reference, measured.recorded, published.as_of, forecasts, names)

@@ -8,6 +8,7 @@ The tables are the truth. Killed between the two, MLflow's pages show the versio
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from typing import Any
 
 import pandas as pd
 
@@ -18,17 +19,12 @@ from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
-from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel, ModelRegistry
+from quimbi_assets.resources.mlflow.registry import CHURN, VALUE, LoadedModel, ModelRegistry
 from quimbi_assets.resources.mlflow.reports import log_churn
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import read_versions
-from quimbi_assets.resources.postgres.tables.promotions import (
-    choose_versions,
-    mark_echoed,
-    read_churn_fit,
-    read_promotions,
-)
+from quimbi_assets.resources.postgres.tables.promotions import choose_versions, mark_echoed, read_fit, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run, read_archetypes
 from quimbi_assets.weekly.snapshot import WeekModels
 
@@ -61,24 +57,32 @@ def models_chosen(
     return registry.load_versions(store_id, {axis: v for axis, v in chosen.items() if axis in wanted})
 
 
-def churn_model(database: Database, registry: ModelRegistry, store_id: str, as_of: Instant) -> LoadedModel | str:
-    """Load the churn model that is to serve as of an instant, or say why there is none."""
-    if reason := _untrainable(database, store_id, as_of):
+def forecast_model(
+    database: Database, registry: ModelRegistry, store_id: str, forecast: str, as_of: Instant
+) -> LoadedModel | str:
+    """Load the model of a forecast (``CHURN``, ``VALUE``) to serve as of an instant, or say why there is none."""
+    if reason := _untrainable(database, store_id, forecast, as_of):
         return reason
-    versions = read_promotions(database, store_id).predecessors({CHURN: as_of}, to_serve=True)
-    serving = registry.load_versions(store_id, versions).get(CHURN)
-    return serving or no_churn_model(database, store_id, as_of)
+    versions = read_promotions(database, store_id).predecessors({forecast: as_of}, to_serve=True)
+    serving = registry.load_versions(store_id, versions).get(forecast)
+    return serving or no_forecast_model(database, store_id, forecast, as_of)
 
 
-def no_churn_model(database: Database, store_id: str, as_of: Instant) -> str:
-    """Say why no churn model knows a store up to an instant."""
-    unknown = f"no churn model was fitted on data up to {as_of}; quimbi run --store-id {store_id} fits one"
-    return _untrainable(database, store_id, as_of) or unknown
+def model_and_version(loaded: LoadedModel | str) -> tuple[Any, str | None]:
+    """Return a forecast's model with its version, or the reason that there is none."""
+    return (loaded, None) if isinstance(loaded, str) else (loaded.model, loaded.version)
 
 
-def _untrainable(database: Database, store_id: str, as_of: Instant) -> str | None:
+def no_forecast_model(database: Database, store_id: str, forecast: str, as_of: Instant) -> str:
+    """Say why no model of a forecast knows a store up to an instant."""
+    what = {CHURN: "churn model", VALUE: "model of the value to come"}[forecast]
+    unknown = f"no {what} was fitted on data up to {as_of}; quimbi run --store-id {store_id} fits one"
+    return _untrainable(database, store_id, forecast, as_of) or unknown
+
+
+def _untrainable(database: Database, store_id: str, forecast: str, as_of: Instant) -> str | None:
     """Return why a fit as of an instant gave no model; None where it did, or none was tried."""
-    fit = read_churn_fit(database, store_id, at=as_of)
+    fit = read_fit(database, store_id, forecast, at=as_of)
     return fit.reason if fit and fit.status == INACTIVE else None
 
 

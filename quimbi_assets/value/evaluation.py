@@ -41,6 +41,19 @@ NAMES = {RECENT: "spend of the last {days} days", NAIVE: "a customer's average a
 
 
 @dataclass(frozen=True)
+class Figures:
+    """How one way did.
+
+    ``error``: mean absolute error over mean spend; ``concordance``, 0-1: of two customers who spent differently, how
+    often it puts first who spent more, ties half; ``total``: foretold over what came.
+    """
+
+    error: float
+    concordance: float
+    total: float
+
+
+@dataclass(frozen=True)
 class HoldOut:
     """What was foretold before a window of ``days``, by three ways, and what came: spend of n customers, shape (n,).
 
@@ -54,18 +67,17 @@ class HoldOut:
     by_way: dict[str, Array]
     is_within: Flags
 
+    @cached_property
+    def figures(self) -> dict[str, Figures]:
+        """The figures of each way."""
+        return {way: self._figures(foretold) for way, foretold in self.by_way.items()}
 
-@dataclass(frozen=True)
-class Figures:
-    """How one way did, as means over hold-outs.
-
-    ``error``: mean absolute error over mean spend; ``concordance``, 0-1: of two customers who spent differently, how
-    often it puts first who spent more, ties half; ``total``: foretold over what came.
-    """
-
-    error: float
-    concordance: float
-    total: float
+    def _figures(self, foretold: Array) -> Figures:
+        return Figures(
+            error=float(np.abs(foretold - self.spend).mean() / self.spend.mean()),
+            concordance=concordance(foretold, self.spend),
+            total=float(foretold.sum() / self.spend.sum()),
+        )
 
 
 @dataclass(frozen=True)
@@ -80,8 +92,8 @@ class Evaluation:
 
     @cached_property
     def figures(self) -> dict[str, Figures]:
-        """The figures of each way over the hold-outs."""
-        return {way: figures(self.hold_outs, way) for way in self.hold_outs[0].by_way}
+        """The figures of each way, as means over the hold-outs."""
+        return {way: mean_figures(self.hold_outs, way) for way in self.hold_outs[0].by_way}
 
     @property
     def weak_reason(self) -> str | None:
@@ -97,6 +109,11 @@ class Evaluation:
         return None if self.year is None else unbeaten([self.year])
 
     @property
+    def totals(self) -> list[float]:
+        """Total foretold over what came, of each hold-out."""
+        return [each.figures[MODEL].total for each in self.hold_outs]
+
+    @property
     def covered(self) -> float:
         """Share of customers of all hold-outs whose spend was within the interval."""
         return float(np.concatenate([each.is_within for each in self.hold_outs]).mean())
@@ -108,21 +125,19 @@ class Evaluation:
         ``from`` (ISO date), ``days``, ``customers``, ``spent`` (share of them who spent anything), ``total``, ``error``
         and ``concordance`` of the model, ``error_recent``, ``error_naive``, ``covered``.
         """
-        rows = []
-        for each in [*self.hold_outs, *([] if self.year is None else [self.year])]:
-            model = figures([each], MODEL)
-            rows.append(
-                {
-                    "from": f"{each.start:%Y-%m-%d}",
-                    "days": each.days,
-                    "customers": len(each.spend),
-                    "spent": float((each.spend > 0).mean()),
-                    **vars(model),
-                    "error_recent": figures([each], RECENT).error,
-                    "error_naive": figures([each], NAIVE).error,
-                    "covered": float(each.is_within.mean()),
-                }
-            )
+        rows = [
+            {
+                "from": f"{each.start:%Y-%m-%d}",
+                "days": each.days,
+                "customers": len(each.spend),
+                "spent": float((each.spend > 0).mean()),
+                **vars(each.figures[MODEL]),
+                "error_recent": each.figures[RECENT].error,
+                "error_naive": each.figures[NAIVE].error,
+                "covered": float(each.is_within.mean()),
+            }
+            for each in [*self.hold_outs, *([] if self.year is None else [self.year])]
+        ]
         return pd.DataFrame(rows)
 
 
@@ -134,21 +149,17 @@ class ValueFit:
     evaluation: Evaluation
 
 
-def figures(hold_outs: Sequence[HoldOut], way: str) -> Figures:
-    """Judge one way to foretell spend."""
-    each = [(one.by_way[way], one.spend) for one in hold_outs]
-    return Figures(
-        error=float(np.mean([np.abs(foretold - came).mean() / came.mean() for foretold, came in each])),
-        concordance=float(np.mean([concordance(foretold, came) for foretold, came in each])),
-        total=float(np.mean([foretold.sum() / came.sum() for foretold, came in each])),
-    )
+def mean_figures(hold_outs: Sequence[HoldOut], way: str) -> Figures:
+    """Return the mean figures of one way to foretell spend."""
+    each = np.array([list(vars(one.figures[way]).values()) for one in hold_outs])
+    return Figures(*each.mean(axis=0).tolist())
 
 
 def unbeaten(hold_outs: Sequence[HoldOut]) -> str | None:
     """Say which figure the model does not beat, in error and in rank; None if it beats both."""
-    model = figures(hold_outs, MODEL)
+    model = mean_figures(hold_outs, MODEL)
     for way, name in NAMES.items():
-        other, called = figures(hold_outs, way), name.format(days=hold_outs[0].days)
+        other, called = mean_figures(hold_outs, way), name.format(days=hold_outs[0].days)
         if model.error >= other.error:
             return f"{called} errs no more (by {other.error:.2f} of mean spend, beside {model.error:.2f})"
         if model.concordance <= other.concordance:

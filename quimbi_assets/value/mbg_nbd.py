@@ -27,7 +27,8 @@ MEAN_AGE = 10.0
 """Times are scaled to it for the fit, so that starts and bounds suit every store."""
 LARGEST_LOG = 7.0
 """Of a parameter: beyond it customers are all alike, and what is foretold does not change."""
-STARTS = ((1.0, 1.0, 1.0, 1.0), (0.5, 5.0, 1.0, 2.0))
+START = (1.0, 1.0, 1.0, 1.0)
+"""Others end at the same likelihood, within 0.0001 a customer, on 20 cuts of five stores."""
 LEAST_DISTANCE = 1e-6
 """From a = 1, where the expectation's formula divides nothing by nothing; its limit is the same to nine digits."""
 
@@ -93,6 +94,5 @@ def fit_mbg_nbd(x: Array, t_x: Array, age: Array) -> MbgNbd:
         return value if np.isfinite(value) else 1e9
 
     bounds = [(-LARGEST_LOG, LARGEST_LOG)] * 4
-    fits = [minimize(loss, np.log(start), method="L-BFGS-B", bounds=bounds) for start in STARTS]
-    r, alpha, a, b = np.exp(min(fits, key=lambda fit: float(fit.fun)).x).tolist()
+    r, alpha, a, b = np.exp(minimize(loss, np.log(START), method="L-BFGS-B", bounds=bounds).x).tolist()
     return MbgNbd(r, alpha / scale, a, b)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.defs.partitions import axis_key
+from quimbi_assets.profiles.expected import COLUMNS
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.run_lock import RunLock
@@ -104,7 +105,7 @@ def test_profiles_as_json_in_the_order_asked_for(quimbi, two_stores):
         "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
         "membership_strength", "stays", "stays_strength", "evidence", "fingerprint", "lifetime_value",
         "churn_risk_score", "churn_drivers",
-        "interpretation", "model_versions", "as_of", "segments", "archetype",
+        "interpretation", "model_versions", "as_of", "segments", "archetype", *COLUMNS.names,
     }  # fmt: skip
     assert first["archetype"]["id"] == first["archetype_id"]
     assert re.fullmatch(r"[a-z0-9 ,_]+", first["archetype"]["name"])

@@ -73,8 +73,8 @@ def context(models, segments) -> ProfileContext:
 
 @pytest.fixture(scope="session")
 def profiled(models, context) -> Callable[..., pd.DataFrame]:
-    """Profiles customers from their features, and churn risks if any."""
-    return lambda features, churn=None: profile_customers(features, models, context, churn)
+    """Profiles customers from their features, and what is foretold of them, if anything."""
+    return lambda features, *foretold: profile_customers(features, models, context, *foretold)
 
 
 @pytest.fixture(scope="session")

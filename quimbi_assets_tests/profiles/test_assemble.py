@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import quimbi_assets.profiles.assemble as assembling
+from quimbi_assets.profiles import expected
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, profile_batches, profile_customers
@@ -17,7 +18,7 @@ COLUMNS = [
     "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
     "membership_strength", "stays", "stays_strength", "evidence", "fingerprint", "lifetime_value",
     "churn_risk_score", "churn_drivers",
-    "interpretation", "model_versions", "as_of",
+    *expected.COLUMNS.names, "interpretation", "model_versions", "as_of",
 ]  # fmt: skip
 
 

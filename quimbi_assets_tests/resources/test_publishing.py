@@ -7,27 +7,27 @@ from contextlib import contextmanager
 import pandas as pd
 import pytest
 
-from quimbi_assets.axis_table import ACTIVE, INACTIVE
-from quimbi_assets.commands.showing import churn_of
+from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
+from quimbi_assets.commands.showing import churn_of, value_of
 from quimbi_assets.instants import Instant
 from quimbi_assets.resources.mlflow.records import input_example, version_facts
-from quimbi_assets.resources.mlflow.registry import CHURN, PASSED, registered_name
+from quimbi_assets.resources.mlflow.registry import CHURN, PASSED, VALUE, registered_name
 from quimbi_assets.resources.mlflow.runs import Run, Tracking
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.promotions import (
-    ChurnFitRecord,
+    FitRecord,
     choose_versions,
-    read_churn_fit,
+    read_fit,
     read_promotions,
-    write_churn_fit,
+    write_fit,
 )
 from quimbi_assets.resources.postgres.tables.publications import read_lineages, read_publication, read_segments
 from quimbi_assets.resources.publishing import (
-    churn_model,
     follow,
+    forecast_model,
     models_before,
     models_chosen,
-    no_churn_model,
+    no_forecast_model,
     publish,
 )
 from quimbi_assets_tests.resources.made_up import axis_state, profiles, publication, segments
@@ -270,21 +270,22 @@ def test_models_of_the_past_score_the_past_and_change_nothing_else(shop):
 
 
 def test_why_there_is_no_churn_model(shop):
-    said = churn_model(shop.database, shop.registry, shop.store_id, Instant(AS_OF))
-    assert said == no_churn_model(shop.database, shop.store_id, Instant(AS_OF))
+    said = forecast_model(shop.database, shop.registry, shop.store_id, CHURN, Instant(AS_OF))
+    assert said == no_forecast_model(shop.database, shop.store_id, CHURN, Instant(AS_OF))
     assert f"quimbi run --store-id {shop.store_id} fits one" in said
 
 
 def test_the_reason_is_that_of_the_fit_as_of_the_instant(shop):
     then, later = Instant("2025-02-01"), Instant("2025-03-01")
     for run_id, reason in (("a run", "x"), ("a run", "not known"), ("another", "too young")):  # the last one counts
-        write_churn_fit(shop.database, shop.store_id, run_id, then, ChurnFitRecord(INACTIVE, reason))
-    for why in (no_churn_model, lambda *where: churn_model(where[0], shop.registry, *where[1:])):
-        assert why(shop.database, shop.store_id, then) == "too young"
-        assert "no churn model was fitted" in why(shop.database, shop.store_id, later)
-    assert read_churn_fit(shop.database, shop.store_id, at=later) is None
-    write_churn_fit(shop.database, shop.store_id, "third", then, ChurnFitRecord(ACTIVE, None, "7", {"auc": 0.9}))
-    assert "no churn model was fitted" in no_churn_model(shop.database, shop.store_id, then)
+        write_fit(shop.database, shop.store_id, run_id, CHURN, then, FitRecord(INACTIVE, reason))
+    for why in (no_forecast_model, lambda *where: forecast_model(where[0], shop.registry, *where[1:])):
+        assert why(shop.database, shop.store_id, CHURN, then) == "too young"
+        assert "no churn model was fitted" in why(shop.database, shop.store_id, CHURN, later)
+        assert "no model of the value to come was fitted" in why(shop.database, shop.store_id, VALUE, then)
+    assert read_fit(shop.database, shop.store_id, CHURN, at=later) is None
+    write_fit(shop.database, shop.store_id, "third", CHURN, then, FitRecord(ACTIVE, None, "7", {"auc": 0.9}))
+    assert "no churn model was fitted" in no_forecast_model(shop.database, shop.store_id, CHURN, then)
 
 
 def test_what_is_said_of_the_churn_risk_is_of_the_published_version(shop):
@@ -297,6 +298,25 @@ def test_what_is_said_of_the_churn_risk_is_of_the_published_version(shop):
         )
     assert churn_of(shop.store_id).startswith("version 1 serves; how it did is known from the next")
     for version, days in (("1", 30), ("2", 60)):  # the second run died before it published
-        fit = ChurnFitRecord(ACTIVE, None, version, {**figures, "serves": "curves", "horizon_days": days})
-        write_churn_fit(shop.database, shop.store_id, f"run {version}", Instant(AS_OF), fit)
+        fit = FitRecord(ACTIVE, None, version, {**figures, "serves": "curves", "horizon_days": days})
+        write_fit(shop.database, shop.store_id, f"run {version}", CHURN, Instant(AS_OF), fit)
     assert churn_of(shop.store_id).startswith("no order in 30 days: a model of curves serves")
+
+
+def test_what_is_said_of_the_value_to_come(shop):
+    with shop.database.transaction() as cursor:
+        cursor.execute(
+            "INSERT INTO quimbi.publications VALUES (%s, 1, 'a run', %s, now(), %s)",
+            (shop.store_id, AS_OF, json.dumps({VALUE: "1"})),
+        )
+    figures = {"horizon_days": 90, "error": 0.76, "error_of_spend_before": 0.81, "error_of_average": 0.83}
+    figures |= {"total": 0.87, "totals": [1.07, 0.67], "year_reason": None}
+    write_fit(shop.database, shop.store_id, "run", VALUE, Instant(AS_OF), FitRecord(ACTIVE, None, "1", figures))
+    assert value_of(shop.store_id) == (
+        "on the last 2 times 90 days, unseen, off by 76% of what customers spend on average, against 81% of as many "
+        "days before and 83% of their average at their rate; in total 87% (67% to 107%) of what came"
+    )
+    weak = FitRecord(WEAK, "it is as it is", "1", figures | {"totals": [0.87]})
+    write_fit(shop.database, shop.store_id, "run", VALUE, Instant(AS_OF), weak)
+    assert value_of(shop.store_id).startswith("not foretold: it is as it is; on the last 90 days, unseen")
+    assert churn_of(shop.store_id).startswith("inactive: no churn model was fitted")

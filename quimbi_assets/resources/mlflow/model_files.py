@@ -18,11 +18,14 @@ import pandas as pd
 
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.value.model import ValueModel
 
+AnyModel = AxisModel | ChurnModel | ValueModel
 TRUSTED = [
     "quimbi_assets.clustering.model.AxisModel",
     "quimbi_assets.churn.model.ChurnModel",
     "quimbi_assets.churn.additive.AdditiveLogistic",
+    "quimbi_assets.value.model.ValueModel",
 ]
 FILE = "model.skops"
 ONE_AT_A_TIME = Lock()
@@ -30,30 +33,31 @@ ONE_AT_A_TIME = Lock()
 threads that do so at once can fail with "AST constructor recursion depth mismatch" (CPython issue 106905)."""
 
 
-def save(model: AxisModel | ChurnModel, path: Path, example: pd.DataFrame) -> None:
+def save(model: AnyModel, path: Path, example: pd.DataFrame) -> None:
     """Save a fitted model into a new directory, as an MLflow model with signature and an input example of no customer.
 
     Requirements are given: inferring them takes MLflow seconds. As an MLflow ``pyfunc`` the model answers with
-    memberships, or with the probabilities of coming and of staying away.
+    memberships, with the probabilities of coming and of staying away, or with orders and spend to come.
     """
     from mlflow import sklearn as flavour
     from mlflow.models import infer_signature
 
+    answer = "predict" if isinstance(model, ValueModel) else "predict_proba"
     with ONE_AT_A_TIME, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         flavour.save_model(
             model,
             path,
-            signature=infer_signature(example, model.predict_proba(example)),
+            signature=infer_signature(example, getattr(model, answer)(example)),
             input_example=example,
             pip_requirements=requirements(),
             serialization_format="skops",
             skops_trusted_types=TRUSTED,
-            pyfunc_predict_fn="predict_proba",
+            pyfunc_predict_fn=answer,
         )
 
 
-def read(place: str, tracking_uri: str) -> AxisModel | ChurnModel:
+def read(place: str, tracking_uri: str) -> AnyModel:
     """Read a saved model from the URI of its directory; the backend is asked for artifacts that it serves.
 
     skops raises ``UntrustedTypesFoundException`` if the file holds anything but one of these, of plain data.
@@ -67,11 +71,11 @@ def read(place: str, tracking_uri: str) -> AxisModel | ChurnModel:
         return _load(Path(path))
 
 
-def _load(path: Path) -> AxisModel | ChurnModel:
+def _load(path: Path) -> AnyModel:
     import skops.io
 
     with ONE_AT_A_TIME:
-        model: AxisModel | ChurnModel = skops.io.load(path, trusted=TRUSTED)
+        model: AnyModel = skops.io.load(path, trusted=TRUSTED)
         return model
 
 

@@ -1,4 +1,4 @@
-"""Registered models: one per store and axis, one of a store's churn risk.
+"""Registered models: one per store and axis, one of a store's churn risk, one of the value to come.
 
 Belongs here: registering, loading, and letting aliases and tags say what was published. Does not: files
 (``model_files``), runs (``runs``), which version serves (``postgres.tables.promotions``), which should
@@ -20,11 +20,10 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import Instant, to_instant
-from quimbi_assets.resources.mlflow.model_files import read, save
+from quimbi_assets.resources.mlflow.model_files import AnyModel, read, save
 from quimbi_assets.resources.postgres.tables.promotions import Choice, Promotions
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ CHAMPION, CANDIDATE, PRESENT = "champion", "candidate", "present"
 NAMED_TAG = "segments_named"
 """Tag of a registered model: the largest number of a segment id that any of its versions gave."""
 STORE_TAG, AXIS_TAG = "store", "axis"
-CHURN = "churn_risk"
-"""Stands where an axis's name would for a store's churn model."""
+CHURN, VALUE = FORECASTS = ("churn_risk", "value_to_come")
+"""Stand where an axis's name would for the models of what is foretold of a store's customers."""
 AS_OF_TAG = "as_of"
 """Tag of a version: the instant (naive UTC, exclusive) its data end at."""
 PROMOTION_TAG = "promotion"
@@ -54,7 +53,7 @@ MOST_UNPUBLISHED = 50
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A registered model, loaded: an ``AxisModel`` or ``ChurnModel``, and the run that logged it."""
+    """A registered model, loaded, and the run that logged it."""
 
     model: Any
     version: str
@@ -74,14 +73,14 @@ class ModelRegistry:
 
     def __init__(self, client: Any) -> None:
         self.client = client
-        self._loaded: dict[str, AxisModel | ChurnModel] = {}
+        self._loaded: dict[str, AnyModel] = {}
 
     def register(
         self,
         run: "Run",
         store_id: str,
         axis_name: str,
-        model: AxisModel | ChurnModel,
+        model: AnyModel,
         example: pd.DataFrame,
         as_of: str,
         fate: tuple[str, str],
@@ -112,9 +111,7 @@ class ModelRegistry:
             self.client.set_registered_model_tag(name, NAMED_TAG, str(named))
         return LoadedModel(model, str(made.version), run.run_id, to_instant(as_of), fate[1])
 
-    def _save(
-        self, run: "Run", tags: dict[str, str], model: AxisModel | ChurnModel, example: pd.DataFrame
-    ) -> tuple[str, str]:
+    def _save(self, run: "Run", tags: dict[str, str], model: AnyModel, example: pd.DataFrame) -> tuple[str, str]:
         """Save a model's files as an output of its run; return their place and MLflow's id of them."""
         from mlflow.entities import LoggedModelOutput
 

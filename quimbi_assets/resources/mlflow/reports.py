@@ -1,7 +1,7 @@
-"""What is logged to MLflow beside axes: churn models, backtests, what naming asked and cost, pictures of a week.
+"""What is logged to MLflow beside axes: what is foretold, backtests, what naming asked and cost, pictures of a week.
 
-Belongs here: what is logged of each, and under which names. Does not: making any of it (``churn``, ``backtest``,
-``naming``, ``weekly``), axes (``records``). Figures of groups only, never of a customer.
+Belongs here: what is logged of each, and under which names. Does not: making any of it (``churn``, ``value``,
+``backtest``, ``naming``, ``weekly``), axes (``records``). Figures of groups only, never of a customer.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,9 @@ from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.history import History
 from quimbi_assets.naming.asking import PROMPT_VERSION, Usage
 from quimbi_assets.naming.conversation import Conversation
-from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, LoadedModel
+from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, VALUE, LoadedModel
 from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.value.evaluation import ValueFit
 
 BACKTEST, NAMING = "backtest", "segment names"
 ADDED = ("added_difference", "added_low", "added_high")
@@ -100,11 +101,46 @@ def _figures(name: str, figures: Figures) -> dict[str, float]:
 
 def _churn_example(horizon_days: int) -> pd.DataFrame:
     """Return features of one made-up customer."""
+    history = _example_history()
+    return measure(read_history(history), history.end, horizon_days).reset_index(drop=True)
+
+
+def _example_history() -> History:
+    """Return orders of one made-up customer."""
     end = pd.Timestamp("2025-01-01")
     dates = [end - pd.Timedelta(days=days) for days in (90, 60, 35, 10)]
     orders = {"customer_id": "example", "order_date": dates, "total_price": [20.0, 35.0, 15.0, 30.0]}
-    history = History.from_frames(pd.DataFrame(orders).reset_index(names="order_id")).until(end)
-    return measure(read_history(history), end, horizon_days).reset_index(drop=True)
+    return History.from_frames(pd.DataFrame(orders).reset_index(names="order_id")).until(end)
+
+
+def log_value(
+    tracking: Tracking, store_id: str, fit: ValueFit, as_of: str, tags: Mapping[str, str], picture: bytes
+) -> LoadedModel:
+    """Log a model of the value to come as a run of its own and register it, as ``log_churn`` does.
+
+    It is to serve whatever its test found: where that is nothing, it says why.
+    """
+    evaluation, model = fit.evaluation, fit.model
+    params = {
+        "horizon_days": model.horizon_days,
+        "test_windows_from": ", ".join(evaluation.by_hold_out["from"]),
+        "windows_learnt_from": model.n_windows_,
+    }
+    names = ("r", "alpha", "a", "b", "p", "q", "gamma")
+    figures = {
+        **dict(zip(names, [*model.rates_, *model.amounts_], strict=True)),
+        **dict(zip(("weight_of_model", "weight_of_spend_before"), model.spend_weights_, strict=True)),
+        **{f"{way}.{n}": figure for way, by in evaluation.figures.items() for n, figure in vars(by).items()},
+        "in_interval": evaluation.covered,
+        "test_customers": len(evaluation.hold_outs[0].spend),
+    }
+    with tracking.run(store_id, f"value {as_of[:10]}", {**tags, "as_of": as_of, "kind": "value"}) as run:
+        run.log({name: float(figure) for name, figure in figures.items()}, params)
+        run.write({"calibration.png": picture, "test_windows.csv": evaluation.by_hold_out.to_csv(index=False)})
+        fate = (PASSED, evaluation.weak_reason or "foretells better than two simple figures")
+        example = _example_history().spending(model.horizon_days).reset_index(drop=True)
+        facts = {"horizon_days": str(model.horizon_days)}
+        return tracking.registry.register(run, store_id, VALUE, model, example, as_of, fate, facts)
 
 
 def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapping[str, str] | None = None) -> str:

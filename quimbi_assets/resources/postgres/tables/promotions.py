@@ -1,6 +1,6 @@
 """Which model version serves: every choice that counts, by a fit's checks or by a person, and what follows from them.
 
-Belongs here: the table ``promotions``, and ``churn_fits``: what fits of the churn risk found. Does not: choosing
+Belongs here: the table ``promotions``, and ``forecast_fits``: what fits of what is foretold found. Does not: choosing
 (``clustering.promotion``), what is published with a version (``publications``), MLflow's aliases, which follow
 (``resources.publishing``).
 
@@ -33,7 +33,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Promotion:
-    """A choice that was made, of an axis's version or of one of the churn risk."""
+    """A choice that was made, of an axis's version or of a forecast's."""
 
     axis: str
     version: str
@@ -52,7 +52,7 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Promotions:
-    """A store's choices, oldest first; an "axis" may also be the churn risk."""
+    """A store's choices, oldest first; an "axis" may also be the churn risk, or value to come."""
 
     rows: tuple[Promotion, ...]
 
@@ -186,8 +186,8 @@ def mark_echoed(database: Database, store_id: str, promotion_ids: Iterable[int])
 
 
 @dataclass(frozen=True)
-class ChurnFitRecord:
-    """A fit: ``active``, ``weak`` or, without a model, ``inactive``, the latter two for a reason."""
+class FitRecord:
+    """A fit of a forecast: ``active``, ``weak`` or, without a model, ``inactive``, the latter two for a reason."""
 
     status: str = INACTIVE
     reason: str | None = None
@@ -196,22 +196,25 @@ class ChurnFitRecord:
     """Which model serves and what its test found; empty without one."""
 
 
-def write_churn_fit(database: Database, store_id: str, run_id: str, at: Instant, fit: ChurnFitRecord) -> None:
-    """Note what a run's fit as of an instant found; a run that tries again replaces it."""
-    row = {"store_id": store_id, "run_id": run_id, "as_of": zoned(at), **vars(fit)}
+def write_fit(database: Database, store_id: str, run_id: str, forecast: str, at: Instant, fit: FitRecord) -> None:
+    """Note what a run's fit as of an instant found of a ``forecast``: the churn risk, or value to come.
+
+    A run that tries again replaces it.
+    """
+    row = {"store_id": store_id, "run_id": run_id, "forecast": forecast, "as_of": zoned(at), **vars(fit)}
     with database.transaction() as cursor:
         rows = [row | {"figures": json.dumps(dict(fit.figures))}]
-        upsert(cursor, "churn_fits", ("store_id", "run_id"), rows, stamp="fitted_at")
+        upsert(cursor, "forecast_fits", ("store_id", "run_id", "forecast"), rows, stamp="fitted_at")
 
 
-def read_churn_fit(
-    database: Database, store_id: str, *, at: Instant | None = None, version: str | None = None
-) -> ChurnFitRecord | None:
-    """Return the last fit, or the last one as of an instant, or the one that gave a version; None if there is none."""
+def read_fit(
+    database: Database, store_id: str, forecast: str, *, at: Instant | None = None, version: str | None = None
+) -> FitRecord | None:
+    """Return the last fit of a forecast, or the last as of an instant, or the one that gave a version, or None."""
     rows = database.execute(
-        "SELECT status, reason, model_version, figures FROM quimbi.churn_fits WHERE store_id = %(store)s "
-        "AND as_of = coalesce(%(at)s, as_of) AND (%(version)s::text IS NULL OR model_version = %(version)s) "
-        "ORDER BY fitted_at DESC LIMIT 1",
-        {"store": store_id, "at": None if at is None else zoned(at), "version": version},
+        "SELECT status, reason, model_version, figures FROM quimbi.forecast_fits "
+        "WHERE store_id = %(store)s AND forecast = %(forecast)s AND as_of = coalesce(%(at)s, as_of) "
+        "AND (%(version)s::text IS NULL OR model_version = %(version)s) ORDER BY fitted_at DESC LIMIT 1",
+        {"store": store_id, "forecast": forecast, "at": None if at is None else zoned(at), "version": version},
     )
-    return next((ChurnFitRecord(*row) for row in rows), None)
+    return next((FitRecord(*row) for row in rows), None)

@@ -83,13 +83,13 @@ class Publication:
     archetypes: Callable[[], pd.DataFrame]
     """Returns all rows of ``archetypes``; called when all profiles have been taken."""
     model_versions: Mapping[str, str]
-    """The models that all of the profiles were made with, by axis (and ``churn_risk``)."""
+    """The models that all of the profiles were made with, by axis (and ``churn_risk``, ``value_to_come``)."""
     lineage: Sequence[tuple[str, str, pd.DataFrame]] = ()
     """Axis, version and ``lineage_`` of models that were fitted, served or held."""
 
 
 class Published(NamedTuple):
-    """What all profiles have in common: their instant (naive UTC), and versions by axis and ``churn_risk``."""
+    """What all profiles have in common: their instant (naive UTC), and versions by axis and forecast."""
 
     as_of: Instant
     model_versions: dict[str, str]

@@ -1,4 +1,7 @@
-"""Churn in the graph: a model in MLflow, scores in the profiles, blind as of the past, and reasons for young stores."""
+"""What is foretold, in the graph: models in MLflow, profiles, one customer alone, and reasons for young stores.
+
+Of churn risk and of value to come.
+"""
 
 import dagster as dg
 import pandas as pd
@@ -6,18 +9,18 @@ import pytest
 
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.commands.showing import churn_of
-from quimbi_assets.defs.partitions import CHURN_KEY
+from quimbi_assets.commands.showing import churn_of, value_of
+from quimbi_assets.defs.partitions import CHURN_KEY, VALUE_KEY
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
-from quimbi_assets.resources.mlflow.registry import CHURN
+from quimbi_assets.resources.mlflow.registry import CHURN, VALUE
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.promotions import read_churn_fit
+from quimbi_assets.resources.postgres.tables.promotions import read_fit
 from quimbi_assets.resources.profiling import open_profiler
-from quimbi_assets.resources.publishing import churn_model
+from quimbi_assets.resources.publishing import forecast_model
 from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("churn")
@@ -40,7 +43,7 @@ def published(database, store_id):
 
 
 def figures(database, store_id):
-    return read_churn_fit(database, store_id).figures
+    return read_fit(database, store_id, CHURN).figures
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +125,57 @@ def test_from_python_one_customer_has_the_risk_of_the_batch(database, whole):
         assert alone == found.loc[customer, "churn_risk_score"]
 
 
+FORETOLD = "predicted_orders_90d, predicted_value_90d, predicted_value_90d_low, predicted_value_90d_high, \
+predicted_value_365d, expected_next_order_at, prediction_reason, model_versions"
+
+
+def foretold(database, store_id):
+    sql = f"SELECT customer_id, {FORETOLD} FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id"
+    return database.query(sql, (store_id,)).set_index("customer_id")
+
+
+def test_every_profile_has_its_value_to_come_and_the_version(database, whole):
+    fit, found = read_fit(database, whole, VALUE), foretold(database, whole)
+    assert fit.status == "active"
+    no_year = fit.figures["year_reason"]
+    assert set(found["prediction_reason"].fillna("")) == {f"nothing of a year: {no_year}" if no_year else ""}
+    assert (found["predicted_value_365d"].isna() == bool(no_year)).all()
+    assert (found["predicted_value_90d_low"] <= found["predicted_value_90d_high"]).all()
+    assert found["predicted_orders_90d"].nunique() > 100
+    assert 0.1 < found["expected_next_order_at"].notna().mean() < 1
+    assert (found["expected_next_order_at"].dropna() > pd.Timestamp(PRESENT, tz="UTC")).all()
+    assert {versions[VALUE] for versions in found["model_versions"]} == {fit.model_version}
+    assert "unseen, off by" in value_of(whole)
+    view = "SELECT sum(predicted_value_90d) FROM quimbi.customer_profiles_named WHERE store_id = %s"
+    assert database.execute(view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
+
+
+def test_mlflow_and_the_ui_hold_the_test_of_value_and_its_picture(database, whole):
+    row, tracking = read_fit(database, whole, VALUE).figures, open_tracking()
+    logged = tracking.client.get_run(row["mlflow_run_id"])
+    assert logged.data.metrics["model.error"] == pytest.approx(row["error"])
+    files = {file.path for file in tracking.client.list_artifacts(row["mlflow_run_id"])}
+    assert {"calibration.png", "test_windows.csv"} <= files
+    version = tracking.client.get_model_version_by_alias(f"{whole}.{VALUE}", "champion")
+    assert version.tags["as_of"] == "2026-01-01 00:00:00"
+    with open_instance() as instance:
+        event = instance.get_latest_materialization_event(VALUE_KEY).asset_materialization
+        check = dg.AssetCheckKey(VALUE_KEY, "value_is_in_level")
+        assert instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert event.metadata["calibration"].value.startswith("![picture](data:image/png;base64,")
+
+
+def test_from_python_one_customer_is_foretold_what_the_batch_is(database, whole):
+    found = foretold(database, whole)
+    profiler, history = open_profiler(whole), parquet_tables().history(whole)
+    for customer in found.index[::150]:
+        own = history.of(pd.Index([customer])).frames()
+        (alone,) = profiler.profile(own.orders, own.items, own.tickets).to_dict("records")
+        for name in FORETOLD.split(", ")[:-2]:
+            stored = found.loc[customer, name]
+            assert alone[name] == stored or (pd.isna(alone[name]) and pd.isna(stored)), name
+
+
 def test_a_young_store_has_profiles_and_a_reason(database, folder):
     load_store(database, "churn_young", folder / "young.parquet", folder / "young_items.parquet")
     run("churn_young", min_population=2)
@@ -135,10 +189,18 @@ def test_a_young_store_has_profiles_and_a_reason(database, folder):
     assert not figures(database, "churn_young")
     assert churn_of("churn_young") == f"inactive: {reason}"
     profiler = open_profiler("churn_young")
-    assert profiler.churn == reason
+    assert profiler.forecasts[CHURN] == reason
     assert {stays.reason for stays in stays_of(database, "churn_young")} == {reason}
     assert not found["interpretation"].str.contains("days too").any()
 
 
 def test_no_model_of_a_later_time_serves_the_past(database, whole):
-    assert isinstance(churn_model(database, open_tracking().registry, whole, Instant("2023-06-01")), str)
+    assert isinstance(forecast_model(database, open_tracking().registry, whole, CHURN, Instant("2023-06-01")), str)
+
+
+def test_a_young_stores_profiles_say_why_nothing_is_foretold(database, folder):
+    found = foretold(database, "churn_young")
+    assert found["predicted_value_90d"].isna().all()
+    (reason,) = set(found["prediction_reason"])
+    assert "days of orders, fewer than the 84" in reason
+    assert value_of("churn_young") == f"inactive: {reason}"

@@ -1,0 +1,129 @@
+"""Beside the axes: raw orders → what customers will order and spend, one model a store.
+
+Belongs here: the asset, its check and what people read about it. Does not: learning (``value``), any MLflow call
+(``resources.mlflow``), the profile's columns (``profiles.expected``).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
+from quimbi_assets.defs.churn import LATER
+from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
+from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES, VALUE_KEY
+from quimbi_assets.defs.runs import retried
+from quimbi_assets.errors import InsufficientHistoryError
+from quimbi_assets.instants import to_instant
+from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
+from quimbi_assets.resources.mlflow.registry import VALUE, LoadedModel
+from quimbi_assets.resources.mlflow.reports import log_value
+from quimbi_assets.resources.postgres.tables.promotions import FitRecord, choose_versions, write_fit
+from quimbi_assets.value.evaluation import (
+    LEVEL,
+    MODEL,
+    MOST_CUSTOMERS,
+    NAIVE,
+    RECENT,
+    Evaluation,
+    ValueFit,
+    draw_calibration,
+    train_value,
+)
+
+CHECK = "value_is_in_level"
+
+
+class ValueOptions(dg.Config):
+    """As of when, how many customers to learn from, and the seed that draws them."""
+
+    as_of: str | None = None
+    most_customers: int = MOST_CUSTOMERS
+    random_state: int = 0
+
+
+@dg.asset(
+    key=VALUE_KEY,
+    deps=[*HISTORY],
+    partitions_def=STORES,
+    group_name="value",
+    op_tags=LATER,
+    owners=OWNERS,
+    kinds={"scipy", "mlflow", "postgres"},
+    check_specs=[dg.AssetCheckSpec(CHECK, asset=VALUE_KEY)],
+    description="What customers will order and spend in 90 days and a year: learnt from the store's own past, tested "
+    "on its last windows beside spend of as many days before and a customer's average at their rate; where it does not "
+    "beat both, profiles carry the reason instead. Registered in MLflow as `<store>.value_to_come`.",
+)
+@retried
+def value_model(
+    context: dg.AssetExecutionContext,
+    config: ValueOptions,
+    database: StoreDatabase,
+    tracking: Mlflow,
+    tables: Tables,
+    progress: Listener,
+) -> Iterator[StageEvent]:
+    """Fit, test, log and register the model of the value to come of the partition's store."""
+    progress.step("learning what customers will spend")
+    store_id = context.partition_key
+    as_of = None if config.as_of is None else to_instant(config.as_of, "as_of")
+    history = tables.history(store_id).until(as_of)
+    end = history.end
+    try:
+        fit = train_value(history, most_customers=config.most_customers, random_state=config.random_state)
+    except InsufficientHistoryError as why:
+        write_fit(database, store_id, context.run_id, VALUE, end, FitRecord(INACTIVE, str(why)))
+        yield from inactive_events(VALUE_KEY, str(why), [CHECK])
+        return
+    picture = draw_calibration(fit.evaluation)
+    logged = log_value(tracking, store_id, fit, str(end), {"dagster_run_id": context.run_id}, picture)
+    summary, evaluation = _summary(fit, logged), fit.evaluation
+    status = WEAK if evaluation.weak_reason else ACTIVE
+    fitted = FitRecord(status, evaluation.weak_reason, logged.version, summary)
+    write_fit(database, store_id, context.run_id, VALUE, end, fitted)
+    choose_versions(database, store_id, {VALUE: logged.choice()})
+    url = tracking.run_url(logged.run_id)
+    figures = {"status": status, "reason": evaluation.weak_reason, **summary}
+    metadata = facts(**figures, mlflow_run=url, test_windows=evaluation.by_hold_out, calibration=picture)
+    yield dg.MaterializeResult(asset_key=VALUE_KEY, metadata=metadata)
+    yield _check(evaluation)
+
+
+def _summary(fit: ValueFit, logged: LoadedModel) -> dict[str, Any]:
+    """Say what the test found."""
+    evaluation, figures = fit.evaluation, fit.evaluation.figures
+    return {
+        "horizon_days": fit.model.horizon_days,
+        "error": figures[MODEL].error,
+        "error_of_spend_before": figures[RECENT].error,
+        "error_of_average": figures[NAIVE].error,
+        "concordance": figures[MODEL].concordance,
+        "concordance_of_spend_before": figures[RECENT].concordance,
+        "concordance_of_average": figures[NAIVE].concordance,
+        "total": figures[MODEL].total,
+        "totals": evaluation.totals,
+        "in_interval": evaluation.covered,
+        "weight_of_spend_before": float(fit.model.spend_weights_[1]),
+        "year_reason": evaluation.weak_year_reason,
+        "tested_from": str(evaluation.hold_outs[-1].start),
+        "customers_tested": len(evaluation.hold_outs[0].spend),
+        "mlflow_run_id": logged.run_id,
+        "model_version": logged.version,
+    }
+
+
+def _check(evaluation: Evaluation) -> dg.AssetCheckResult:
+    low, high = LEVEL
+    return rule_check(
+        VALUE_KEY,
+        CHECK,
+        all(low <= total <= high for total in evaluation.totals),
+        f"In each of the last windows, unseen, the total foretold was {low} to {high} times what came: where it was "
+        "not, a season turned, or the store grew or shrank.",
+        warn=True,
+        totals=evaluation.totals,
+        windows=len(evaluation.hold_outs),
+        in_interval=evaluation.covered,
+    )

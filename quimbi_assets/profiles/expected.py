@@ -1,0 +1,92 @@
+"""What a customer is expected to order and spend, as profiles carry it; or why nothing is foretold.
+
+Belongs here: the columns ``predicted_...``, ``expected_next_order_at`` and ``prediction_reason``. Does not: the model
+(``value``), the line that people read (``rendering``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from quimbi_assets.history import History
+from quimbi_assets.value.model import YEAR_DAYS, ValueModel
+from quimbi_assets.value.windows import USUAL_DAYS
+
+ORDER_DECIMALS, MONEY_DECIMALS = 4, 2
+DAYS = (USUAL_DAYS, YEAR_DAYS)
+NUMBERS = tuple(
+    f"predicted_{what}_{days}d{limit}"
+    for days in DAYS
+    for what in ("orders", "value")
+    for limit in ("", "_low", "_high")
+)
+"""Orders, and spend net of refunds, of the next days: expected on average, and within the limits of the middle 80 %."""
+COLUMNS = pa.schema(
+    [
+        *((name, pa.float64()) for name in NUMBERS),
+        ("expected_next_order_at", pa.timestamp("us", "UTC")),
+        ("prediction_reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Columns of :data:`COLUMNS`, of n customers, and the version of the registered model.
+
+    All null where nothing is foretold, but for ``prediction_reason``, which says why; it is null where all is.
+    """
+
+    columns: pa.Table
+    version: str | None = None
+
+    def part(self, rows: slice) -> "Predictions":
+        """Return those of some of the customers."""
+        return Predictions(self.columns.slice(rows.start, rows.stop - rows.start), self.version)
+
+
+def nothing_foretold(n: int, reason: str | None = None, version: str | None = None) -> Predictions:
+    """Return columns without any number, for n customers, and the reason."""
+    reasons = pa.repeat(pa.scalar(reason, pa.string()), n)
+    columns = [reasons if field.name == "prediction_reason" else pa.nulls(n, field.type) for field in COLUMNS]
+    return Predictions(pa.table(columns, schema=COLUMNS), version)
+
+
+def predictions(model: ValueModel | str, history: History, customers: pd.Index, *, version: str | None) -> Predictions:
+    """Foretell with a fitted model of that version, or say why nothing is (``model``: the reason).
+
+    The history is of these customers and maybe others; nothing is foretold of customers without orders by its end.
+    """
+    n = len(customers)
+    if isinstance(model, str):
+        return nothing_foretold(n, model)
+    if model.weak_reason_ is not None:
+        return nothing_foretold(n, model.weak_reason_, version)
+    features = history.spending(model.horizon_days).reindex(customers.astype("str"))
+    year = f"nothing of a year: {model.weak_year_reason_}" if model.weak_year_reason_ else None
+    arrays: dict[str, pa.Array] = {
+        name: pa.array(values, pa.float64(), from_pandas=True) for name, values in _numbers(model, features).items()
+    }
+    days = model.days_until_order(features)
+    known = np.isfinite(days)
+    seconds = np.rint(np.where(known, days, 0.0) * 86_400).astype("timedelta64[s]")
+    at = history.end.to_datetime64().astype("datetime64[us]") + seconds
+    arrays["expected_next_order_at"] = pa.array(at, pa.timestamp("us", "UTC"), mask=~known)
+    arrays["prediction_reason"] = pa.repeat(pa.scalar(year, pa.string()), n)
+    return Predictions(pa.table([arrays[name] for name in COLUMNS.names], schema=COLUMNS), version)
+
+
+def _numbers(model: ValueModel, features: pd.DataFrame) -> Mapping[str, NDArray[np.float64]]:
+    numbers: dict[str, NDArray[np.float64]] = {}
+    for days in DAYS:
+        foretold = days != YEAR_DAYS or model.weak_year_reason_ is None
+        sums = zip(("orders", "value"), model.foretell(features, days), (ORDER_DECIMALS, MONEY_DECIMALS), strict=True)
+        for what, forecast, decimals in sums:
+            for limit, values in zip(("", "_low", "_high"), vars(forecast).values(), strict=True):
+                rounded = np.round(values, decimals)
+                numbers[f"predicted_{what}_{days}d{limit}"] = rounded if foretold else np.full(len(features), np.nan)
+    return numbers
