@@ -140,7 +140,7 @@ def by_method(axis, table, model):
                 range(max(2 - n_states, 2), 7 - n_states),
                 0,
             )
-        best = best_division(candidates) or min(candidates, key=shortfall)
+        best = best_division(candidates, axis.usual_k) or min(candidates, key=shortfall)
         yield name, best
 
 

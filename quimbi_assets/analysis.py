@@ -20,6 +20,7 @@ from quimbi_assets.axis_table import ACTIVE
 from quimbi_assets.churn.evaluation import train_churn
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.axis_fit import MOST_SEGMENTS, FitOptions
+from quimbi_assets.clustering.selection import why_provisional
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError, UnknownAxisError
 from quimbi_assets.history import History
 from quimbi_assets.ingest import tables
@@ -274,7 +275,7 @@ class Discovery:
         lines = [f"{self.history.store.store_id}, {len(self.history.population):,} customers before {self.history.end}"]
         names = {} if self.ai_naming and "segments" not in vars(self) else self._names("name")
         for axis, row in self.axes.iterrows():
-            line = f"{axis}: {row['status']}"
+            line = f"{axis}: {row['status']}{', provisional' if row['provisional'] else ''}"
             if axis in self.scores:
                 ids = self.scores[str(axis)].segment_ids
                 shown = [names[str(axis)][segment] if names else segment for segment in ids]
@@ -292,7 +293,11 @@ class Discovery:
 
     @cached_property
     def axes(self) -> pd.DataFrame:
-        """By axis: ``status`` (active, weak, inactive), ``reason``, ``k``, ``silhouette``, ``stability_ari``."""
+        """By axis: ``status`` (active, weak, inactive), ``reason``, ``k``, ``silhouette``; how far two halves agree.
+
+        That is ``halves_ari``; ``stability_ari`` is the agreement of bootstrap refits, ``provisional`` why segments of
+        few customers are (None where they are not).
+        """
         rows = {}
         inactive = {**self.sample.inactive, **self.fitted.inactive}
         for axis in [name for name in AXES if name in self.fitted.models or name in inactive]:
@@ -302,7 +307,9 @@ class Discovery:
                 "reason": inactive.get(axis) if noise is None else noise.reason,
                 "k": pd.NA if model is None else model.k_,
                 "silhouette": np.nan if model is None else float(model.silhouette_),
+                "halves_ari": np.nan if model is None else float(model.halves_ari_),
                 "stability_ari": np.nan if model is None else float(model.stability_ari_),
+                "provisional": None if model is None else why_provisional(model.n_fit_),
             }
         return pd.DataFrame.from_dict(rows, orient="index").astype({"k": "Int64"}).rename_axis("axis")
 

@@ -37,6 +37,7 @@ AXIS = Axis(
     description=__doc__,
     essential=_NEEDS,
     min_orders=2,
+    usual_k=3,
     structural=(
         Structural("return_order_ratio", 0, "never_returners", "never sent anything back"),
         Structural("n_orders", 1, "one_time_returners", "bought exactly once and sent something back"),

@@ -135,7 +135,7 @@ def evaluate_cut_off(history: History, cut_off: Instant, days: int) -> tuple[lis
     Of customers known then, a seeded sample as large as that of a fit is looked at. Returns findings, and by axis why
     there is none.
     """
-    options, then = FitOptions(pictures=False), history.until(cut_off)
+    options, then = FitOptions(pictures=False, halves=False), history.until(cut_off)
     known = sample_store(then, None, options)
     reference, recorded = known.reference, known.recorded
     fitted = fit_store(then, known, reference, recorded, options, noise_test=False)

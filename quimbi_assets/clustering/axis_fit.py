@@ -25,7 +25,7 @@ class FitOptions:
     """Bounds of all fits of a run: fewest and most segments, most customers that shape one.
 
     ``promote`` lets a fit serve whatever the promotion checks say; ``pictures`` draws it, which takes about as long as
-    fitting it.
+    fitting it; ``halves`` asks how far two halves of the customers would agree on it.
     """
 
     min_k: int = 2
@@ -34,6 +34,7 @@ class FitOptions:
     random_state: int = 0
     promote: bool = False
     pictures: bool = True
+    halves: bool = True
 
     @classmethod
     def of(cls, model: AxisModel) -> "FitOptions":
@@ -61,6 +62,8 @@ def fit_axis_model(
         model.fit(features, champion=champion, named=named)
     except InactiveAxisError as error:
         return str(error)
+    if options.halves:
+        model.halves_ari_ = model.agreement_of_halves(features)
     decision = consider(champion, model, features, by_hand=options.promote)
     return AxisFit(model, decision, draw(model) if options.pictures else {})
 
@@ -83,6 +86,7 @@ def axis_model(axis: Axis, options: FitOptions) -> AxisModel:
         min_orders=axis.min_orders,
         min_k=options.min_k,
         max_k=options.max_k,
+        usual_k=axis.usual_k,
         max_sample=options.max_sample,
         random_state=options.random_state,
     )

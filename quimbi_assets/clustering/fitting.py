@@ -16,13 +16,15 @@ from threadpoolctl import threadpool_limits
 
 from quimbi_assets.clustering.candidates import Candidate
 from quimbi_assets.clustering.prepared_sample import MIN_REST, PreparedSample, prepare_sample, state_sets
-from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis
-from quimbi_assets.clustering.selection import NEAR_BEST, NEAR_LEAST_BAD, best_division, explain, faults, shortfall
+from quimbi_assets.clustering.scoring import N_ORDERS, USUAL_K, FittedAxis
+from quimbi_assets.clustering.selection import NEAR_LEAST_BAD, best_division, explain, faults, shortfall
 from quimbi_assets.errors import InactiveAxisError
 
 LEFT_OUT = "customers divide better without it"
 """Why a feature that passes the filter is not used."""
 MIN_FEATURES = 2
+NEARLY_EQUAL = 0.02
+"""Silhouette within which it does not matter which feature is left out: about the difference between two samples."""
 
 Names = tuple[str, ...]
 Measure = Callable[[int, Names], list[Candidate]]
@@ -64,9 +66,20 @@ def fit_axis(samples: list[PreparedSample]) -> tuple[PreparedSample, list[Candid
     Measured on 27,415 customers and five features: 0.7 s, stability included.
     """
     with threadpool_limits(limits=1):
-        candidates = search_subsets(samples, _setup(samples))
+        candidates = search_subsets(samples, _setup(samples), samples[0].model.usual_k)
     chosen = next(c for c in candidates if c.chosen)
-    return next(s for s in samples if s.states == chosen.states), candidates
+    return _divided_by(samples, chosen), candidates
+
+
+def divide(samples: list[PreparedSample]) -> tuple[PreparedSample, Candidate]:
+    """Return what ``fit_axis`` would choose without a champion, and the sample it divides; nothing else is measured."""
+    with threadpool_limits(limits=1):
+        chosen, _ = _choose(samples, None, samples[0].model.usual_k)
+    return _divided_by(samples, chosen), chosen
+
+
+def _divided_by(samples: list[PreparedSample], chosen: Candidate) -> PreparedSample:
+    return next(sample for sample in samples if sample.states == chosen.states)
 
 
 class ChampionSetup(NamedTuple):
@@ -91,15 +104,25 @@ def _setup(samples: list[PreparedSample]) -> ChampionSetup | None:
     return None
 
 
-def search_subsets(samples: Sequence[PreparedSample], setup: ChampionSetup | None = None) -> list[Candidate]:
+def search_subsets(
+    samples: Sequence[PreparedSample], setup: ChampionSetup | None = None, usual_k: int = USUAL_K
+) -> list[Candidate]:
     """Find the structural states, the features and the number of segments to use; one of all candidates is chosen.
 
-    ``samples``, at least one, are in order of preference. The champion's features and states come first, and there its
-    number of segments where noise alone decides. Then all features come, in every sample. Where that divides nobody
-    acceptably, features are left out (see ``_narrow``). Where nothing divides the customers outside the structural
-    segments, they stay together; where there are no such segments either, what misses the limits least is used and says
-    so.
+    ``samples``, at least one, are in order of preference. The champion's features and states come first, and there
+    its number of segments where it is as good. Then all features come, in every sample. Where that divides nobody
+    acceptably, features are left out (see ``_narrow``). Elsewhere the number nearest to ``usual_k`` is preferred.
+    Where nothing divides the customers outside the structural segments, they stay together; where there are no
+    such segments either, what misses the limits least is used and says so.
     """
+    chosen, every = _choose(samples, setup, usual_k)
+    return explain(every, chosen)
+
+
+def _choose(
+    samples: Sequence[PreparedSample], setup: ChampionSetup | None, usual_k: int
+) -> tuple[Candidate, list[Candidate]]:
+    """Return the candidate to use, and all that were looked at."""
     measured: dict[tuple[int, Names], list[Candidate]] = {}
 
     def measure(sample: int, names: Names) -> list[Candidate]:
@@ -107,21 +130,23 @@ def search_subsets(samples: Sequence[PreparedSample], setup: ChampionSetup | Non
             measured[sample, names] = samples[sample].measure(names)
         return measured[sample, names]
 
-    chosen = _division(samples, setup, measure)
+    chosen = _division(samples, setup, usual_k, measure)
     every = [candidate for candidates in measured.values() for candidate in candidates]
     if chosen is None:
         familiar = [c for c in measure(setup.sample, setup.features) if c.k == setup.k] if setup else []
         chosen = _for_want_of_a_division(every, familiar)
-    return explain(every, chosen)
+    return chosen, every
 
 
-def _division(samples: Sequence[PreparedSample], setup: ChampionSetup | None, measure: Measure) -> Candidate | None:
+def _division(
+    samples: Sequence[PreparedSample], setup: ChampionSetup | None, usual_k: int, measure: Measure
+) -> Candidate | None:
     if setup is not None:
-        chosen = best_division(measure(setup.sample, setup.features), setup.k)
+        chosen = best_division(measure(setup.sample, setup.features), usual_k, setup.k)
         if chosen is not None:
             return chosen
-    whole = (best_division(measure(i, sample.features)) for i, sample in enumerate(samples))
-    narrowed = (_narrow(i, sample, measure) for i, sample in enumerate(samples))
+    whole = (best_division(measure(i, sample.features), usual_k) for i, sample in enumerate(samples))
+    narrowed = (_narrow(i, sample, usual_k, measure) for i, sample in enumerate(samples))
     return next((division for division in chain(whole, narrowed) if division is not None), None)
 
 
@@ -134,7 +159,7 @@ def _for_want_of_a_division(measured: list[Candidate], familiar: list[Candidate]
     return next((c for c in familiar if shortfall(c) <= shortfall(least_bad) + NEAR_LEAST_BAD), least_bad)
 
 
-def _narrow(i: int, sample: PreparedSample, measure: Measure) -> Candidate | None:
+def _narrow(i: int, sample: PreparedSample, usual_k: int, measure: Measure) -> Candidate | None:
     """Leave out features one by one until customers divide; the division, if any.
 
     Features that differ between customers in unrelated ways make a round cloud, however real each of them is: six
@@ -146,10 +171,11 @@ def _narrow(i: int, sample: PreparedSample, measure: Measure) -> Candidate | Non
     while len(names) > MIN_FEATURES and not sample.fixed.issuperset(names):
         left_out = [name for name in reversed(names) if name not in sample.fixed]
         narrower = [measure(i, tuple(n for n in names if n != name)) for name in left_out]
-        divisions = [division for division in map(best_division, narrower) if division is not None]
+        every = (best_division(candidates, usual_k) for candidates in narrower)
+        divisions = [division for division in every if division is not None]
         if divisions:
             best = max(division.silhouette for division in divisions)
-            return next(division for division in divisions if division.silhouette >= best - NEAR_BEST)
+            return next(division for division in divisions if division.silhouette >= best - NEARLY_EQUAL)
         least = [min((shortfall(c) for c in each if not c.undivided), default=float("inf")) for each in narrower]
         names = narrower[int(np.argmin(np.round(least, 6)))][0].features
     return None

@@ -11,16 +11,23 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import TransformerMixin
+from sklearn.base import TransformerMixin, clone
 
 from quimbi_assets.clustering.candidates import Candidate
-from quimbi_assets.clustering.fitting import LEFT_OUT, fit_axis, prepare_samples
+from quimbi_assets.clustering.fitting import LEFT_OUT, divide, fit_axis, prepare_samples
 from quimbi_assets.clustering.prepared_sample import PreparedSample
-from quimbi_assets.clustering.scaling import Array
+from quimbi_assets.clustering.quality import adjusted_rand, contingency
+from quimbi_assets.clustering.scaling import Array, clean
 from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, distances_to, evident, numbers, read_training
 from quimbi_assets.clustering.segment_ids import give_ids
 from quimbi_assets.clustering.selection import selection_table
+from quimbi_assets.errors import InactiveAxisError
+from quimbi_assets.sampling import customer_order
 
+HALF = 4_000
+"""Most customers that shape the division of a half (ADR 4: what more would change)."""
+JUDGED = 10_000
+"""Most customers on whose places two halves are compared."""
 QUANTILES = [0.1, 0.5, 0.9]
 N_BINS = 10
 DECILES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -62,6 +69,30 @@ class AxisModel(TransformerMixin, FittedAxis):
         self.reference_bins_ = learn_bins(self._values(X), self.features_, shares)
         return self
 
+    def agreement_of_halves(self, X: Any) -> float:
+        """Divide each of two halves of the customers anew, states, features and number of segments left free; compare.
+
+        Adjusted Rand index over the customers whom no state and no lack of orders places in this model, fitted to
+        ``X``: 1 where both halves place everybody alike, about 0 where no more than by chance; NaN where a half gives
+        nothing to segment, or nobody is so placed. Halves are drawn by the seed and the customers' ids. Two samples of
+        a store's customers agree less than bootstrap refits, which share customers and hold the number of segments.
+        """
+        frame, transforms, known = self._training(X)
+        order = customer_order(frame.index, self.random_state)
+        is_free = np.array([state is None for state in self.structural_], dtype=np.bool_)
+        judged = order[(known & is_free[self.predict(X)])[order]][:JUDGED]
+        unfitted, placed = clone(self).set_params(max_sample=HALF), []
+        for half in (order[::2], order[1::2]):
+            try:
+                sample, chosen = divide(prepare_samples(unfitted, frame.iloc[half], transforms, known[half]))
+            except InactiveAxisError:
+                return float("nan")
+            scaler, centers = sample.place(chosen)
+            values = clean(numbers(frame.iloc[judged], sample.columns_of(chosen.features)))
+            placed.append((np.argmin(distances_to(scaler.scale_values(values), centers), axis=1), len(centers)))
+        (first, k), (second, other_k) = placed
+        return adjusted_rand(contingency(first, second, k, other_k)) if len(judged) else float("nan")
+
     def check(self, X: Any) -> None:
         """Raise what ``fit`` raises where customers give nothing to segment, without fitting."""
         first = prepare_samples(self, *self._training(X))[0]
@@ -86,8 +117,8 @@ class AxisModel(TransformerMixin, FittedAxis):
         in original units, shape (k, d).
         """
         chosen = next(c for c in candidates if c.chosen)
-        used, states = sample.uses(chosen.features), sample.states
-        scaler, scaled = sample.scaler.take(used), sample.scaled[:, used]
+        scaled, states = sample.scaled[:, sample.uses(chosen.features)], sample.states
+        scaler, self.cluster_centers_ = sample.place(chosen)
         self.features_ = sample.columns_of(chosen.features)
         reasons = sample.dropped | dict.fromkeys(sample.features, LEFT_OUT)
         self.dropped_ = {name: why for name, why in reasons.items() if name not in self.features_}
@@ -95,8 +126,6 @@ class AxisModel(TransformerMixin, FittedAxis):
         self.winsor_low_, self.winsor_high_ = scaler.low, scaler.high
         self.mean_, self.scale_ = scaler.mean, scaler.scale
         rank = np.lexsort(chosen.centers.T[::-1])
-        means = [scaled[sample.member == i].mean(axis=0) for i in range(len(states))]
-        self.cluster_centers_ = np.vstack([*means, chosen.centers[rank]])
         self.structural_ = [*states, *[None] * len(rank)]
         self.segment_stability_ = np.concatenate([np.ones(len(states)), chosen.stability.jaccard[rank]])
         self.selection_, self.k_ = selection_table(candidates), len(self.cluster_centers_)

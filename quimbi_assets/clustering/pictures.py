@@ -27,13 +27,15 @@ def silhouette_by_k(model: AxisModel) -> bytes:
     """Draw separation and stability of every candidate, and its largest and smallest segment; PNG, 880 x 500."""
     table = chosen_subset(model.selection_)
     chosen = table[table["chosen"]].iloc[0]
-    figure = canvas(8.0, 4.55, f"{in_words(model.axis)}: {chosen['k']} segments", str(chosen["reason"]))
+    agreement = "" if np.isnan(model.halves_ari_) else f"; two halves of the customers agree: {model.halves_ari_:.2f}"
+    title = f"{in_words(model.axis)}: {chosen['k']} segments{agreement}"
+    figure = canvas(8.0, 4.55, title, str(chosen["reason"]))
     top, bottom = figure.add_axes((0.09, 0.42, 0.88, 0.38)), figure.add_axes((0.09, 0.12, 0.88, 0.2))
     k = table["k"].to_numpy()
     top.axvspan(chosen["k"] - 0.3, chosen["k"] + 0.3, color="#fdf1d6", zorder=0)
     for name, colour, label in (
         ("silhouette", COLOURS[0], "silhouette"),
-        ("stability_ari", COLOURS[2], "stability (ARI)"),
+        ("stability_ari", COLOURS[2], "bootstrap refits (ARI)"),
     ):
         top.plot(k, table[name], "o-", color=colour, linewidth=2, markersize=6, label=label)
         for x, y in table.loc[table[name].notna(), ["k", name]].to_numpy():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from quimbi_assets.clustering.candidates import Candidate, champion_centers, measure_candidates
 from quimbi_assets.clustering.scaling import Array, Scaler, apply_transforms, clean, fit_scaler
 from quimbi_assets.clustering.scoring import N_ORDERS, FittedAxis, numbers
-from quimbi_assets.clustering.selection import faults
+from quimbi_assets.clustering.selection import shape_faults
 from quimbi_assets.errors import InactiveAxisError
 from quimbi_assets.sampling import customer_order
 
@@ -70,6 +70,13 @@ class PreparedSample:
         """Names of these columns."""
         return [column for column, used in zip(self.columns, self.uses(names), strict=True) if used]
 
+    def place(self, chosen: Candidate) -> tuple[Scaler, Array]:
+        """Return the scale of a candidate's columns and all its centres, structural segments first; shape (k, d)."""
+        used = self.uses(chosen.features)
+        scaled, n_states = self.scaled[:, used], len(self.states)
+        means = [scaled[self.member == i].mean(axis=0) for i in range(n_states)]
+        return self.scaler.take(used), np.vstack([*means, chosen.centers[np.lexsort(chosen.centers.T[::-1])]])
+
     def numbers_of_clusters(self, names: tuple[str, ...]) -> range:
         """Return the numbers of clusters to consider of the customers in no state, on some of the features.
 
@@ -101,7 +108,7 @@ class PreparedSample:
             ks,
             self.model.random_state,
             start=start,
-            is_hopeful=lambda candidate: whole or not faults(candidate),
+            is_hopeful=lambda candidate: whole or not shape_faults(candidate),
         )
         return [replace(candidate, features=names, states=self.states) for candidate in candidates]
 

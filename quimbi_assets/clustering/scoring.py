@@ -17,6 +17,9 @@ from quimbi_assets.clustering.scaling import Array, Scaler, State
 from quimbi_assets.errors import InactiveAxisError
 
 N_ORDERS = "n_orders"
+USUAL_K = 4
+"""Number of segments that a choice is nearest to where an axis declares no other: the middle of two to six, and the
+median of the stores of ADR 4 on all axes but one."""
 _FRAME = "frame:"
 
 
@@ -27,8 +30,8 @@ class FittedAxis(BaseEstimator):
     one's transform (``scaling.TRANSFORMS``); None: every numeric column except ``n_orders``, untransformed.
     ``structural`` are states that may be segments of their own: any column of the frame, the value that is the state,
     its name. Customers are evidence from ``min_orders`` orders on, where the frame has ``n_orders``. Structural
-    segments are counted in ``min_k`` and ``max_k``. At most ``max_sample`` customers shape the fit, drawn by a seeded
-    hash of the index.
+    segments are counted in ``min_k``, ``max_k`` and ``usual_k``, which decides between numbers of segments that divide
+    customers equally well. At most ``max_sample`` customers shape the fit, drawn by a seeded hash of the index.
 
     Attributes
     ----------
@@ -40,6 +43,8 @@ class FittedAxis(BaseEstimator):
     cluster_centers_ : ndarray of shape (k, d)
         In scaled space; structural segments, which have a state's name in ``structural_``, first, then by the first
         feature. Ids and lineage are as ``segment_ids.give_ids`` gave them.
+    halves_ari_ : float
+        ``AxisModel.agreement_of_halves``; NaN where it was not measured.
     """
 
     features_: list[str]
@@ -57,6 +62,7 @@ class FittedAxis(BaseEstimator):
     k_: int
     stability_ari_: float
     stability_spread_: float
+    halves_ari_: float = float("nan")
     lineage_: pd.DataFrame
 
     def __init__(
@@ -68,6 +74,7 @@ class FittedAxis(BaseEstimator):
         min_orders: int = 1,
         min_k: int = 2,
         max_k: int = 6,
+        usual_k: int = USUAL_K,
         max_sample: int = 50_000,
         temperature: float = 1.0,
         random_state: int = 0,
@@ -78,6 +85,7 @@ class FittedAxis(BaseEstimator):
         self.min_orders = min_orders
         self.min_k = min_k
         self.max_k = max_k
+        self.usual_k = usual_k
         self.max_sample = max_sample
         self.temperature = temperature
         self.random_state = random_state

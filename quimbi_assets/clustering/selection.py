@@ -23,20 +23,21 @@ MIN_JACCARD = 0.75
 """Bootstrap Jaccard from which a single segment counts as repeatable (Hennig 2007). A partition can be
 repeatable (ARI 0.85) while one of its small segments is not (0.55). Measured on 27 axes of three real stores:
 without this limit two seeds disagreed about the number of segments on two axes, with it on none."""
-NEAR_BEST = 0.02
-"""Silhouette within which a larger number of segments is preferred: about the difference between two samples.
-On the same 27 axes 0.02 and 0.03 choose alike; 0.05 changes five, and two seeds then agree less."""
+NEAR_BEST = 0.10
+"""Silhouette within which the number of segments decides, not separation (ADR 4: what it explains, what it costs)."""
 NEAR_LEAST_BAD = 0.2
 """Shortfall within which the champion's number of segments is preferred where none is admissible. Assumption: two
 standard errors; over eight refits the ARI of such candidates has one of 0.05-0.07 (measured spreads of 0.14-0.2)."""
 
+PROVISIONAL_BELOW = 400
+"""Customers that shape a fit below which another sample of them would often be divided otherwise (ADR 4)."""
 FIGURES = ("silhouette", "calinski_harabasz", "davies_bouldin", "largest_share", "smallest_share")
 LEAST_BAD = "chosen as the least bad, none being admissible: "
 """Begins the reason of a choice that meets not every limit; its faults follow."""
 
 
-def faults(candidate: Candidate) -> list[str]:
-    """What makes a candidate inadmissible, in words; empty if it is admissible. Unknown stability is none."""
+def shape_faults(candidate: Candidate) -> list[str]:
+    """What makes a candidate inadmissible whatever its stability, in words."""
     words = []
     if candidate.largest_share > MAX_SHARE:
         words.append(f"largest segment holds {candidate.largest_share:.0%}, over {MAX_SHARE:.0%}")
@@ -44,6 +45,12 @@ def faults(candidate: Candidate) -> list[str]:
         words.append(f"smallest segment holds {candidate.smallest_share:.1%}, under {MIN_SHARE:.0%}")
     if not candidate.silhouette >= MIN_SILHOUETTE:
         words.append(f"silhouette {candidate.silhouette:.2f}, under {MIN_SILHOUETTE:.2f}")
+    return words
+
+
+def faults(candidate: Candidate) -> list[str]:
+    """What makes a candidate inadmissible, in words; empty if it is admissible. Unknown stability is none."""
+    words = shape_faults(candidate)
     if candidate.stability.ari < MIN_STABILITY:
         words.append(f"bootstrap ARI {candidate.stability.ari:.2f}, under {MIN_STABILITY:.2f}")
     if candidate.smallest_jaccard < MIN_JACCARD:
@@ -63,27 +70,48 @@ def shortfall(candidate: Candidate) -> float:
     return large + small + blurred + unstable + fleeting
 
 
-def best_division(candidates: list[Candidate], preferred: int | None = None) -> Candidate | None:
+def best_division(candidates: list[Candidate], usual_k: int, champion_k: int | None = None) -> Candidate | None:
     """Return the best admissible partition of customers on one set of features, if any; candidates by increasing k.
 
-    Of those that meet every limit and divide, the largest k whose silhouette is within 0.02 of the best: the
-    difference is sampling noise, and a shop can treat more segments differently. Among them the preferred k, the
-    champion's, comes first: people know these segments.
+    Of those that meet every limit and divide, and whose silhouette is within 0.10 of the best, the one of the
+    champion's k, whose segments people know; else the one nearest to the usual k, the larger of two: fewer say less,
+    and what is largest is another number in the next sample of customers.
     """
-    admissible = [c for c in candidates if not c.undivided and not faults(c)]
-    if not admissible:
+    ranked = sorted(_near_best(candidates), key=lambda c: (c.k != champion_k, abs(c.k - usual_k), -c.k))
+    return next((c for c in ranked if not faults(c)), None)
+
+
+def _near_best(candidates: list[Candidate]) -> list[Candidate]:
+    """Return what is as well separated as any admissible division, up to :data:`NEAR_BEST`, perhaps not repeatable.
+
+    Stability is looked at only where it decides.
+    """
+    divisions = [c for c in candidates if not c.undivided and not shape_faults(c)]
+    divisions.sort(key=lambda c: -c.silhouette)
+    best = next((c.silhouette for c in divisions if not faults(c)), np.inf)
+    return [c for c in divisions if c.silhouette >= best - NEAR_BEST]
+
+
+def why_provisional(n_fitted: float | None) -> str | None:
+    """Return why segments are provisional that so many customers shaped; None where they are not, or it is not known.
+
+    >>> why_provisional(212)
+    'only 212 customers shape its segments; until 400 do, other customers would often give other segments'
+    """
+    if n_fitted is None or not n_fitted < PROVISIONAL_BELOW:
         return None
-    best = max(c.silhouette for c in admissible)
-    near = [c for c in reversed(admissible) if c.silhouette >= best - NEAR_BEST]
-    return next((c for c in near if c.k == preferred), near[0])
+    until = f"until {PROVISIONAL_BELOW} do, other customers would often give other segments"
+    return f"only {n_fitted:.0f} customers shape its segments; {until}"
 
 
 def explain(candidates: list[Candidate], chosen: Candidate) -> list[Candidate]:
     """Give every candidate its reason, and ``chosen`` to one."""
-    return [replace(c, chosen=c is chosen, reason=_reason(c, chosen)) for c in candidates]
+    rivals = [c for c in candidates if (c.features, c.states) == (chosen.features, chosen.states)]
+    near = {c.k for c in _near_best(rivals)}
+    return [replace(c, chosen=c is chosen, reason=_reason(c, chosen, c.k in near)) for c in candidates]
 
 
-def _reason(candidate: Candidate, chosen: Candidate) -> str:
+def _reason(candidate: Candidate, chosen: Candidate, is_near: bool) -> str:
     missed = faults(candidate)
     if candidate is chosen and missed:
         return LEAST_BAD + "; ".join(missed)
@@ -97,9 +125,9 @@ def _reason(candidate: Candidate, chosen: Candidate) -> str:
         return "leaves everyone outside the structural segments undivided"
     if (candidate.features, candidate.states) != (chosen.features, chosen.states):
         return f"silhouette {candidate.silhouette:.2f}, but other features or states divide customers as well or better"
-    if candidate.silhouette > chosen.silhouette - NEAR_BEST:
-        why = "fewer segments to act on" if candidate.k < chosen.k else f"the {chosen.k} segments chosen serve as well"
-        return f"silhouette {candidate.silhouette:.2f} not clearly better, and {why}"
+    if is_near:
+        why = "are more to act on" if candidate.k < chosen.k else "serve as well"
+        return f"silhouette {candidate.silhouette:.2f} would do, but {chosen.k} segments {why}"
     return f"silhouette {candidate.silhouette:.2f}, below {chosen.silhouette:.2f}"
 
 

@@ -193,8 +193,9 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
             out.print(f"{axis['axis']:28} {axis['status']}: {axis['reason']}", markup=False)
             continue
         names = ", ".join(segment["segment_name"] for segment in axis["segments"])
-        weak = f"weak ({axis['reason']}), " if axis["status"] == "weak" else ""
-        out.print(f"{axis['axis']:28} {weak}{axis['k']} segments: {names}", markup=False)
+        provisional = "provisional, " if axis["provisional"] else ""
+        doubt = f"weak ({axis['reason']}), " if axis["status"] == "weak" else provisional
+        out.print(f"{axis['axis']:28} {doubt}{axis['k']} segments: {names}", markup=False)
         if reason := held.get(axis["axis"]):
             out.print(f"{'':28} refit held, the earlier model serves: {reason} (--promote accepts it)", markup=False)
     out.print(f"{'churn risk':28} {churn_of(store_id)}", markup=False)

@@ -20,6 +20,10 @@ from quimbi_assets.resources.postgres.tables.stores import read_store, store_cur
 
 #: Columns that a segment's sentence is moved in, below its name.
 INDENT = 20
+AGREEMENT = (
+    "Two halves agree: how alike segments found in one half of the customers, and in the other, place people; "
+    "1 is always, 0 no more than by chance."
+)
 NEIGHBOURS = 3
 """Most similar customers that a printed profile names."""
 
@@ -102,21 +106,27 @@ def print_segments(found: dict[str, Any]) -> None:
     count = f"{len(shown)} of {len(found['axes'])} axes active{weak}"
     out.print(f"[bold]store {found['store_id']}[/bold], as of {found['as_of']}: {count}")
     for axis in shown:
-        is_weak = axis["status"] == "weak"
-        figures = f"silhouette {axis['silhouette']:.2f}, stability {axis['stability_ari']:.2f}"
-        mark = "  WEAK" if is_weak else ""
-        out.print(f"\n[bold]{axis['axis']}[/bold]{mark}  {AXES[axis['axis']].question}  [dim]({figures})[/dim]")
-        if axis["reason"]:
-            out.print(Padding(Text(f"{axis['status']}: {axis['reason']}", style="dim"), (0, 0, 0, 2)), soft_wrap=False)
+        is_weak = axis["status"] == WEAK
+        mark = "  WEAK" if is_weak else "  PROVISIONAL" if axis["provisional"] else ""
+        title = f"[bold]{axis['axis']}[/bold]{mark}  {AXES[axis['axis']].question}"
+        out.print(f"\n{title}  [dim]({_agreement(axis['halves_ari'])})[/dim]")
+        status, reason = (axis["status"], axis["reason"]) if axis["reason"] else ("provisional", axis["provisional"])
+        if reason:
+            out.print(Padding(Text(f"{status}: {reason}", style="dim"), (0, 0, 0, 2)), soft_wrap=False)
         style = "dim" if is_weak else "bold cyan"
         for segment in axis["segments"]:
             share, customers = f"{segment['population_percentage']:.1f} %", f"{segment['customer_count']:,}"
             out.print(f"  {share:>7} {customers:>9}  [{style}]{segment['segment_name']}[/{style}]")
             out.print(Padding(Text(segment["interpretation"]), (0, 0, 0, INDENT)), soft_wrap=False)
-    out.print()
+    out.print(f"\n{AGREEMENT}\n" if shown else "", style="dim", markup=False, highlight=False)
     for axis in found["axes"]:
         if not axis["segments"]:
             out.print(f"{axis['axis']}: {axis['status']}, {axis['reason']}", style="dim", markup=False)
+
+
+def _agreement(halves_ari: float | None) -> str:
+    """Say in words how far two halves of the customers agree on an axis's segments."""
+    return "agreement of halves not known" if halves_ari is None else f"two halves agree: {halves_ari:.2f}"
 
 
 def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) -> list[str]:
@@ -153,16 +163,19 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _print_profiles(now: Database, store_id: str, profiles: Sequence[dict[str, Any]]) -> None:
     """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
     from quimbi_assets.axes import AXES
+    from quimbi_assets.clustering.selection import PROVISIONAL_BELOW
     from quimbi_assets.profiles.fingerprint import nearest_customers
 
     currency = store_currency(now, store_id) or ""
     axes, segments = published.read_segments(now, store_id)
     shown = [profile["customer_id"] for profile in profiles]
     near = nearest_customers(published.read_fingerprints(now, store_id), shown, NEIGHBOURS)
-    weak = set(axes.loc[axes["status"] == "weak", "axis_name"])
+    weak = set(axes.loc[axes["status"] == WEAK, "axis_name"])
+    provisional = set(axes.loc[axes["customers_fitted"] < PROVISIONAL_BELOW, "axis_name"])
     names = _names(segments)
     alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}
     for profile in profiles:
-        text = render_profile(profile, AXES, names, currency, alike.get(profile["customer_id"], ()), weak)
+        near_ones = alike.get(profile["customer_id"], ())
+        text = render_profile(profile, AXES, names, currency, near_ones, weak, provisional)
         out.print(text, markup=False)
         out.print()

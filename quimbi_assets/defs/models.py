@@ -18,6 +18,7 @@ from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.noise_test import REAL_SHARE, NoiseTest
 from quimbi_assets.clustering.promotion import MAX_CHURN, Decision
+from quimbi_assets.clustering.selection import why_provisional
 from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
@@ -171,7 +172,9 @@ def _materialized(
         real_differences=_noise_figures(noise),
         segments=model.k_,
         silhouette=float(model.silhouette_),
+        halves_ari=float(model.halves_ari_),
         stability_ari=float(model.stability_ari_),
+        provisional=why_provisional(model.n_fit_),
         largest_share=float(model.shares_.max()),
         customers_fitted=int(model.n_fit_),
         customers_of_low_evidence=int(model.n_low_evidence_),

@@ -144,6 +144,8 @@ def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) 
         k=int(served.model.k_),
         silhouette=float(served.model.silhouette_),
         stability_ari=float(served.model.stability_ari_),
+        halves_ari=None if np.isnan(served.model.halves_ari_) else float(served.model.halves_ari_),
+        customers_fitted=int(served.model.n_fit_),
         mlflow_run_id=served.run_id,
         model_version=served.version,
         held_reason=row["held_reason"] if is_last else None,

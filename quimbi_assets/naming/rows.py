@@ -13,8 +13,11 @@ import pandas as pd
 
 from quimbi_assets.axes._axis import Axis
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.clustering.selection import why_provisional
 
-AXIS_FIELDS = ("status", "reason", "k", "silhouette", "stability_ari", "mlflow_run_id")
+AXIS_FIELDS = (
+    "status", "reason", "k", "silhouette", "halves_ari", "stability_ari", "customers_fitted", "mlflow_run_id",
+)  # fmt: skip
 SEGMENT_FIELDS = (
     "segment_id", "segment_name", "interpretation", "customer_count", "population_percentage", "stability",
 )  # fmt: skip
@@ -89,8 +92,8 @@ def segments_table(
 ) -> dict[str, Any]:
     """Nest current rows of ``dim_segment_master``, from the largest segment down, under their axes.
 
-    ``axes``: :data:`AXIS_FIELDS` by axis, in the order kept; what is missing is None. A ValueError if segments are of
-    an axis that it does not name.
+    ``axes``: :data:`AXIS_FIELDS` by axis, in the order kept; what is missing is None. Each gets ``provisional``: why
+    its segments are, or None. A ValueError if segments are of an axis that it does not name.
     """
     strangers = sorted(set(segments["axis_name"]) - set(axes))
     if strangers:
@@ -102,7 +105,8 @@ def segments_table(
         "axes": [
             {
                 "axis": axis,
-                **plain({key: facts.get(key) for key in AXIS_FIELDS}),
+                **(of_axis := plain({key: facts.get(key) for key in AXIS_FIELDS})),
+                "provisional": why_provisional(of_axis["customers_fitted"]),
                 "segments": plain(ranked.loc[ranked["axis_name"] == axis, list(SEGMENT_FIELDS)].to_dict("records")),
             }
             for axis, facts in axes.items()

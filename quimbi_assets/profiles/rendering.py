@@ -21,6 +21,7 @@ JSON_COLUMNS = (
     "evidence", "churn_drivers", "model_versions",
 )  # fmt: skip
 WEAK = " (weak axis: its segments may be chance)"
+PROVISIONAL = " (provisional: few customers shape its segments)"
 LIMITS = ("", "_low", "_high")
 RATHER_NONE = 0.5
 """Orders expected in a year below which, without a date, none is likelier than one."""
@@ -68,13 +69,14 @@ def render_profile(
     currency: str = "",
     neighbours: Sequence[str] = (),
     weak: Collection[str] = (),
+    provisional: Collection[str] = (),
 ) -> str:
     """Write one profile, with names of segments by axis and id, as text.
 
     A heading, the interpretation, the customers most like this one (``neighbours``), and per axis its question, where
-    the customer belongs and the values behind it; ``weak`` axes are marked. Axes that cannot be judged yet are one list
-    at the end: who bought once is told so once. The row may be what ``profile_record`` returned: then the archetype is
-    called by its name.
+    the customer belongs and the values behind it; ``weak`` axes are marked, of the others those that are
+    ``provisional``. Axes that cannot be judged yet are one list at the end: who bought once is told so once. The row
+    may be what ``profile_record`` returned: then the archetype is called by its name.
     """
     record = profile_record(row)
     name = record.get("archetype", {}).get("name")
@@ -90,7 +92,8 @@ def render_profile(
     early = [name for name in known if record["evidence"][name] == "low"]
     for name in known:
         if name not in early:
-            lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{WEAK if name in weak else ''}"]
+            doubt = WEAK if name in weak else PROVISIONAL if name in provisional else ""
+            lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{doubt}"]
             lines.append(f"  {_place(record, name, segments[name])}")
             lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
     if early:

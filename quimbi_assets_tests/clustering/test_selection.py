@@ -20,31 +20,34 @@ def candidate(k, silhouette, largest=0.4, smallest=0.1, ari=0.9, jaccard=0.9, cl
         largest_share=largest,
         smallest_share=smallest,
         effective=float(n),
-        stability=Stability(ari, np.full(n, jaccard)),
+        refits=lambda: Stability(ari, np.full(n, jaccard)),
     )
 
 
-def settle(*candidates, preferred=None):
+def settle(*candidates, preferred=None, usual_k=4):
     sample = SimpleNamespace(features=(), fixed=frozenset(), measure=lambda names: list(candidates))
-    return search_subsets([sample], None if preferred is None else ChampionSetup(0, (), preferred))
+    return search_subsets([sample], None if preferred is None else ChampionSetup(0, (), preferred), usual_k)
 
 
-def chosen(*candidates, preferred=None):
-    picked = [c for c in settle(*candidates, preferred=preferred) if c.chosen]
+def chosen(*candidates, preferred=None, usual_k=4):
+    picked = [c for c in settle(*candidates, preferred=preferred, usual_k=usual_k) if c.chosen]
     assert len(picked) == 1
     return picked[0].k
 
 
-def test_the_best_silhouette_wins_among_the_admissible():
-    assert chosen(candidate(2, 0.30), candidate(3, 0.45), candidate(4, 0.35)) == 3
+def test_the_best_silhouette_wins_where_it_is_clearly_best():
+    assert chosen(candidate(2, 0.30), candidate(3, 0.45), candidate(4, 0.34)) == 3
+    assert chosen(candidate(2, 0.45), candidate(3, 0.34), candidate(4, 0.34)) == 2
 
 
-def test_more_segments_win_within_the_tolerance():
-    assert chosen(candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.37)) == 3
+def test_of_those_within_the_tolerance_the_nearest_to_four_is_chosen():
+    assert chosen(candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.301), candidate(6, 0.399)) == 4
+    assert chosen(candidate(2, 0.400), candidate(3, 0.385), candidate(5, 0.301), candidate(6, 0.299)) == 5
+    assert chosen(candidate(2, 0.400), candidate(3, 0.299), candidate(6, 0.301)) == 6
 
 
 def test_the_champion_s_number_wins_where_noise_alone_decides():
-    near = (candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.37))
+    near = (candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.29))
     assert chosen(*near, preferred=2) == 2
     assert chosen(*near, preferred=4) == 3
     assert chosen(*near, preferred=6) == 3
@@ -53,6 +56,14 @@ def test_the_champion_s_number_wins_where_noise_alone_decides():
     assert chosen(*bad) == 3
     assert chosen(*bad, preferred=2) == 2
     assert chosen(*bad, preferred=4) == 3
+
+
+def test_the_usual_number_wins_among_the_admissible_but_not_over_the_champion_s():
+    near = (candidate(3, 0.400), candidate(4, 0.385), candidate(5, 0.38), candidate(6, 0.29))
+    assert chosen(*near, usual_k=5) == 5
+    assert chosen(*near, usual_k=6) == 5
+    assert chosen(*near, usual_k=2) == 3
+    assert chosen(*near, usual_k=5, preferred=3) == 3
 
 
 @pytest.mark.parametrize(

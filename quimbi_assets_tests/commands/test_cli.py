@@ -90,8 +90,11 @@ def test_segments_as_json(quimbi, two_stores):
     assert set(found) == {"store_id", "as_of", "axes"}
     for axis in found["axes"]:
         assert set(axis) == {
-            "axis", "status", "reason", "k", "silhouette", "stability_ari", "mlflow_run_id", "segments",
+            "axis", "status", "reason", "k", "silhouette", "halves_ari", "stability_ari", "customers_fitted",
+            "mlflow_run_id", "provisional", "segments",
         }  # fmt: skip
+        assert -1 <= axis["halves_ari"] <= 1
+        assert (axis["provisional"] is None) == (axis["customers_fitted"] >= 400)
         assert isinstance(axis["k"], int)
         assert len(axis["segments"]) == axis["k"]
 

@@ -46,12 +46,15 @@ def test_a_segment_without_a_name_is_refused(axis, model, features):
 
 def test_the_table_nests_segments_under_axes(rows):
     axes = {
-        "rhythm": {"status": "active", "k": np.int64(3), "silhouette": np.float64(0.5), "stability_ari": np.nan},
+        "rhythm": {"status": "active", "k": np.int64(3), "stability_ari": np.nan, "customers_fitted": 399},
+        "large": {"status": "active", "k": 2, "halves_ari": np.float64(0.7), "customers_fitted": 400},
         "empty": {"status": "inactive", "reason": "no discounts recorded"},
     }
     table = segments_table("shop", pd.Timestamp("2025-01-06"), axes, rows)
     assert json.loads(json.dumps(table, allow_nan=False)) == table
-    rhythm, empty = table["axes"]
+    rhythm, large, empty = table["axes"]
+    assert rhythm["provisional"].startswith("only 399 customers shape its segments")
+    assert (large["halves_ari"], large["provisional"]) == (0.7, None)
     assert (rhythm["axis"], rhythm["k"], rhythm["stability_ari"]) == ("rhythm", 3, None)
     assert list(rhythm["segments"][0]) == [
         "segment_id",
@@ -69,8 +72,11 @@ def test_the_table_nests_segments_under_axes(rows):
         "reason": "no discounts recorded",
         "k": None,
         "silhouette": None,
+        "halves_ari": None,
         "stability_ari": None,
+        "customers_fitted": None,
         "mlflow_run_id": None,
+        "provisional": None,
         "segments": [],
     }
 

@@ -88,3 +88,11 @@ def test_a_weak_axis_is_marked(profiles, names):
     text = render_profile(profiles.iloc[0], AXES, names, weak={"purchase_value"})
     assert text.count("weak axis: its segments may be chance") == 1
     assert "How much do they spend? (weak axis" in text
+
+
+def test_a_provisional_axis_is_marked_where_it_is_not_weak(profiles, names):
+    few = {"purchase_value", "purchase_frequency"}
+    text = render_profile(profiles.iloc[0], AXES, names, weak={"purchase_value"}, provisional=few)
+    assert "How much do they spend? (weak axis" in text
+    assert "How often do they buy? (provisional: few customers shape its segments)" in text
+    assert text.count("provisional") == 1

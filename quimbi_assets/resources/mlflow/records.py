@@ -127,6 +127,7 @@ def metrics(model: AxisModel, decision: Decision) -> Iterator[tuple[str, float, 
     final = {
         "best_k": model.k_,
         "silhouette_best": model.silhouette_,
+        "halves_ari": model.halves_ari_,
         "stability_ari_best": model.stability_ari_,
         "smallest_jaccard_best": chosen["smallest_jaccard"],
         "effective_segments": effective_segments(model.shares_),
@@ -152,6 +153,7 @@ def version_facts(model: AxisModel) -> dict[str, str]:
         "segment_ids": json.dumps(model.segment_ids_),
         "k": str(model.k_),
         "silhouette": f"{model.silhouette_:.4f}",
+        "halves_ari": f"{model.halves_ari_:.4f}",
         "stability_ari": f"{model.stability_ari_:.4f}",
     }
 

@@ -59,6 +59,8 @@ class AxisState:
     k: int | None = None
     silhouette: float | None = None
     stability_ari: float | None = None
+    halves_ari: float | None = None
+    customers_fitted: int | None = None
     mlflow_run_id: str | None = None
     model_version: str | None = None
     held_reason: str | None = None
