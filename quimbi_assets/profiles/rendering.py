@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.axes._axis import Axis
+from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import format_money, format_percent, format_value
 from quimbi_assets.value.model import YEAR_DAYS
@@ -96,10 +97,28 @@ def render_profile(
             lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{doubt}"]
             lines.append(f"  {_place(record, name, segments[name])}")
             lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
-    if early:
-        lines += ["", f"Too few orders to judge {len(early)} of {len(known)} axes; as it looks so far:"]
-        lines += [f"  {name.replace('_', ' ')}: {_place(record, name, segments[name])}" for name in early]
+    lines += _early(record, {name: axes[name] for name in early}, segments, len(known))
     return "\n".join(lines)
+
+
+def _early(
+    record: Mapping[str, Any], axes: Mapping[str, Axis], segments: Mapping[str, Mapping[str, str]], n_known: int
+) -> list[str]:
+    """List the axes that cannot be judged yet, without how likely it is to last; to have bought once is said once."""
+    if not axes:
+        return []
+    lines = ["", f"Too few orders to judge {len(axes)} of {n_known} axes:"]
+    states = {
+        name: state.meaning
+        for name, axis in axes.items()
+        for state in axis.structural
+        if state.feature == N_ORDERS and state.equals == record["feature_vectors"].get(name, {}).get(N_ORDERS)
+    }
+    if states:
+        stated = ", ".join(name.replace("_", " ") for name in states)
+        lines.append(f"  {min(states.values(), key=len)}: that is all to be said of {stated}")
+    others = [name for name in axes if name not in states]
+    return lines + [f"  {name.replace('_', ' ')}, so far: {_places(record, name, segments[name])}" for name in others]
 
 
 def _risk(record: Mapping[str, Any]) -> list[str]:
@@ -140,16 +159,19 @@ def _expected(record: Mapping[str, Any], currency: str) -> list[str]:
 
 def _place(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> str:
     """Say which segment of an axis it is, which one comes next, and how likely it is to last."""
+    strength, stays = ((record.get(name) or {}).get(axis) for name in ("stays_strength", "stays"))
+    lasting = "" if stays is None else f" ({strength}: {format_percent(stays)} likely to stay)"
+    return _places(record, axis, names) + lasting
+
+
+def _places(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> str:
     ranked = sorted(record["segment_memberships"][axis].items(), key=lambda item: -item[1])
     places = [
         f"{names[segment].replace('_', ' ')} {format_percent(share)}"
         for place, (segment, share) in enumerate(ranked[:2])
         if place == 0 or share >= MENTIONED
     ]
-    strength, stays = ((record.get(name) or {}).get(axis) for name in ("stays_strength", "stays"))
-    return f"{', then '.join(places)}" + (
-        "" if stays is None else f" ({strength}: {format_percent(stays)} likely to stay)"
-    )
+    return ", then ".join(places)
 
 
 def _values(axis: Axis, values: Mapping[str, Any], currency: str) -> list[str]:
