@@ -12,6 +12,7 @@ from rich.text import Text
 
 from quimbi_assets.axis_table import INACTIVE, WEAK
 from quimbi_assets.commands.console import out, print_json
+from quimbi_assets.naming.values import format_percent
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
@@ -85,14 +86,14 @@ def value_of(store_id: str) -> str:
         return fit
     row, totals = fit.figures, sorted(fit.figures["totals"])
     windows = f"{len(totals)} times " if len(totals) > 1 else ""
-    span = f" ({totals[0]:.0%} to {totals[-1]:.0%})" if len(totals) > 1 else ""
+    span = f" ({format_percent(totals[0])} to {format_percent(totals[-1])})" if len(totals) > 1 else ""
     state = f"not foretold: {fit.reason}; " if fit.status == WEAK else ""
     year = f"; nothing of a year: {row['year_reason']}" if not state and row["year_reason"] else ""
     return (
-        f"{state}on the last {windows}{row['horizon_days']} days, unseen, off by {row['error']:.0%} of what customers "
-        f"spend on average, against {row['error_of_spend_before']:.0%} of as many days before and "
-        f"{row['error_of_average']:.0%} of their average at their rate; in total {row['total']:.0%}{span} of what "
-        f"came{year}"
+        f"{state}on the last {windows}{row['horizon_days']} days, unseen, spend was missed by "
+        f"{format_percent(row['error'])} of its mean, against {format_percent(row['error_of_spend_before'])} by spend "
+        f"of as many days before and {format_percent(row['error_of_average'])} by a customer's average at their rate; "
+        f"foretold in total: {format_percent(row['total'])} of what came{span}{year}"
     )
 
 

@@ -145,7 +145,7 @@ def test_every_profile_has_its_value_to_come_and_the_version(database, whole):
     assert 0.1 < found["expected_next_order_at"].notna().mean() < 1
     assert (found["expected_next_order_at"].dropna() > pd.Timestamp(PRESENT, tz="UTC")).all()
     assert {versions[VALUE] for versions in found["model_versions"]} == {fit.model_version}
-    assert "unseen, off by" in value_of(whole)
+    assert "unseen, spend was missed by" in value_of(whole)
     view = "SELECT sum(predicted_value_90d) FROM quimbi.customer_profiles_named WHERE store_id = %s"
     assert database.execute(view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
 

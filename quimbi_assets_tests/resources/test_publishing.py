@@ -313,8 +313,9 @@ def test_what_is_said_of_the_value_to_come(shop):
     figures |= {"total": 0.87, "totals": [1.07, 0.67], "year_reason": None}
     write_fit(shop.database, shop.store_id, "run", VALUE, Instant(AS_OF), FitRecord(ACTIVE, None, "1", figures))
     assert value_of(shop.store_id) == (
-        "on the last 2 times 90 days, unseen, off by 76% of what customers spend on average, against 81% of as many "
-        "days before and 83% of their average at their rate; in total 87% (67% to 107%) of what came"
+        "on the last 2 times 90 days, unseen, spend was missed by 76 % of its mean, against 81 % by spend of as many "
+        "days before and 83 % by a customer's average at their rate; foretold in total: 87 % of what came "
+        "(67 % to 107 %)"
     )
     weak = FitRecord(WEAK, "it is as it is", "1", figures | {"totals": [0.87]})
     write_fit(shop.database, shop.store_id, "run", VALUE, Instant(AS_OF), weak)
