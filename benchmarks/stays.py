@@ -26,6 +26,7 @@ from quimbi_assets.clustering.transition import measure_transition
 from quimbi_assets.history import History
 from quimbi_assets.pipeline import fit_store, sample_store
 from quimbi_assets.profiles import stays
+from quimbi_assets.profiles.interpretation import strengths
 from quimbi_assets.profiles.scores import score_axis
 from quimbi_assets.profiles.stays import StayModel, learn_stays, words
 
@@ -54,7 +55,7 @@ def ways(axis, model, transition):
 
 
 def outcomes(history):
-    """Yield, of each axis at two instants, the models, customers' scores then, who stayed, and the axis's status."""
+    """Yield, of each axis at two instants, what each way learnt, customers' scores then and who stayed."""
     days = choose_horizon(read_history(history.sample(20_000, 0)), history.end)
     for number in (1, 2):
         cut_off = history.end - pd.Timedelta(days=number * days)
@@ -62,14 +63,14 @@ def outcomes(history):
         options = FitOptions(pictures=False)
         sample = sample_store(past, None, options)
         measured = {"recorded": sample.recorded, "reference": sample.reference}
-        fitted = fit_store(past, sample, sample.reference, sample.recorded, options)
+        fitted = fit_store(past, sample, sample.reference, sample.recorded, options, noise_test=False)
         after = measure_transition(later, list(fitted.models), days, **measured)
         before = measure_transition(past, list(fitted.models), days, **measured)
         for name, model in fitted.models.items():
             scores = score_axis(model, after.before[name])
             stayed = scores.dominant == score_axis(model, after.after[name]).dominant
             learnt = ways(AXES[name], model, before)
-            yield name, number, fitted.noise[name].status, learnt, scores, stayed, few(AXES[name], model, before)
+            yield name, number, learnt, scores, stayed, few(AXES[name], model, before)
 
 
 def few(axis, model, transition):
@@ -87,18 +88,18 @@ def few(axis, model, transition):
 
 def row_of(store, outcome):
     """Return figures of one axis at one instant."""
-    axis, number, status, learnt, scores, stayed, from_few = outcome
-    row = {"store": store, "axis": axis, "cut": number, "status": status, "n": len(stayed), "stayed": stayed.mean()}
+    axis, number, learnt, scores, stayed, from_few = outcome
+    row = {"store": store, "axis": axis, "cut": number}
     for way, model in {**learnt, **from_few}.items():
         chances = model.chances(scores.memberships, scores.dominant)
         row[f"error:{way}"], row[f"brier:{way}"] = calibration_error(stayed, chances), brier(stayed, chances)
     word = words(learnt["learnt"].chances(scores.memberships, scores.dominant))
-    counts = np.bincount(word, minlength=3)
-    shares = np.bincount(word, stayed, minlength=3) / np.maximum(counts, 1)
-    row |= {f"stay:{i}": shares[i] if counts[i] >= FEWEST else np.nan for i in range(3)}
-    row |= {f"share:{i}": counts[i] / len(word) for i in range(3)}
-    said = shares[counts >= FEWEST]
-    row["ordered"] = bool((np.diff(said) < 0).all())
+    row |= {f"share:{i}": (word == i).mean() for i in range(3)}
+    for name, word_of in (("", word), ("clear ", strengths(scores.memberships))):
+        counts = np.bincount(word_of, minlength=3)
+        shares = np.bincount(word_of, stayed, minlength=3) / np.maximum(counts, 1)
+        row |= {f"{name}stay:{i}": shares[i] if counts[i] >= FEWEST else np.nan for i in range(3)}
+        row[f"{name}ordered"] = bool((np.diff(shares[counts >= FEWEST]) < 0).all())
     row["temperature"], row["stayers"] = learnt["learnt"].temperature, learnt["learnt"].stayers
     return row
 
@@ -150,9 +151,15 @@ def main():
     for row in rows:
         if not row["ordered"]:
             said = ", ".join(f"{row[f'stay:{i}']:.2f} ({row[f'share:{i}']:.0%})" for i in range(3))
-            print(f"not ordered: {row['store']}, {row['axis']}, cut {row['cut']} ({row['status']}): {said}")
+            print(f"not ordered: {row['store']}, {row['axis']}, cut {row['cut']}: {said}")
     frame = pd.DataFrame(real)
-    print("\n" + frame.groupby("axis")[["temperature", "stayers"]].agg(["min", "median", "max"]).round(2).to_string())
+    n_words = frame[[f"stay:{i}" for i in range(3)]].notna().sum(axis=1)
+    print("\naxes with so many words to compare:", n_words.value_counts().to_dict())
+    clear = ", ".join(f"{frame[f'clear stay:{i}'].mean():.2f}" for i in range(3))
+    print(f"words by clearness of memberships: ordered {frame['clear ordered'].sum()} of {len(frame)}; stay {clear}")
+    for name, part in frame.groupby("axis"):
+        told = (f"{what} {part[what].min():.2f} to {part[what].max():.2f}" for what in ("temperature", "stayers"))
+        print(f"{name}: {', '.join(told)}")
     print("\n| customers learnt from | " + " | ".join(map(str, FEW)) + " | all |\n|" + " --- |" * (len(FEW) + 2))
     print("| error | " + " | ".join(f"{frame[f'error:{n}'].mean():.3f}" for n in (*FEW, "learnt")) + " |")
 

@@ -220,6 +220,7 @@ def section(axis: Axis) -> str:
         "needs": ", ".join(f"`{column}`" for column in axis.essential),
         "states": ", ".join(states),
         "measured against": "the store reference" if axis.reference else "",
+        "judged": "by what it foretells beyond orders and tenure, too" if axis.is_state else "",
         "held to by `quimbi backtest`": ", ".join(f"`{outcome.name}`" for outcome in axis.outcomes),
         "usual temperature and stayers": f"{axis.stay_temperature:g} and {axis.stayers:g}",
     }
