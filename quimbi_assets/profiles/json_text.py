@@ -99,11 +99,7 @@ def _heads(keys: Sequence[str]) -> list[str]:
 
 
 def number_objects(keys: Sequence[str], values: NDArray[np.float64]) -> pa.StringArray:
-    """Write one object of the same m keys a row, from numbers, shape (n, m).
-
-    >>> number_objects(["a", "b"], np.array([[0.5, 1.0]])).to_pylist()
-    ['{"a": 0.5, "b": 1}']
-    """
+    """Write one object of the same m keys a row, from numbers, shape (n, m)."""
     return _joined(_heads(keys), number_texts(values), "}")
 
 

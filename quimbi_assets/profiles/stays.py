@@ -1,11 +1,10 @@
 """The chance that a customer is in the same segment of an axis one horizon on, learnt from the store's last transition.
 
-Belongs here: learning it, applying it, the words for it. Does not: memberships, whose formula knows nothing of time
-(``clustering.scoring``), how clear these are (``interpretation.strengths``), the transition
-(``clustering.transition``).
+Belongs here: learning it, applying it, the words for it. Does not: memberships (``clustering.scoring``), how clear
+these are (``interpretation.strengths``), the transition (``clustering.transition``).
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +20,9 @@ TEMPERATURES = np.geomspace(0.1, 2.0, 21)
 STAYERS = np.linspace(0.0, 0.9, 10)
 """Steps finer than stores' own transitions repeat."""
 SPREADS = 0.5, 0.2
-"""Standard deviations of what stores show of one axis about its usual temperature (of logarithms) and share of
-stayers: what an axis declares weighs so much against a store's own customers."""
+"""Standard deviations of stores about an axis's usual temperature (of logarithms) and share of stayers."""
 STATE_PRIOR = 8, 10
-"""Of so many more customers in a structural state, so many stayed: the share in the stores of ADR 17, with a weight
-that matters below a hundred."""
+"""Of ten more customers in a structural state eight stayed: the share in the stores of ADR 17."""
 LEAST = 1e-6
 MOST = 0.999
 SURE, LIKELY = 0.8, 0.6
@@ -44,9 +41,8 @@ class StayModel(JsonRecord):
     Notes
     -----
     ``g + (1 - g) max_j m_j^(1/t) / sum_j m_j^(1/t)`` with memberships m, temperature t and stayers g. Memberships to
-    the power 1/t, renormalised, are the axis's softmax at a temperature t, which sharpens or softens them without
-    moving anybody. Some customers do nothing for a horizon, and what tells traits then hardly moves: they stay where
-    they are however near a border, as in the mover-stayer model.
+    the power 1/t, renormalised, are the axis's softmax at a temperature t. Who does nothing for a horizon hardly moves
+    on a trait, and stays however near a border: a stayer of the mover-stayer model.
 
     References
     ----------
@@ -56,7 +52,7 @@ class StayModel(JsonRecord):
 
     temperature: float = 0.5
     stayers: float = 0.5
-    states: tuple[float, ...] = field(default=())
+    states: tuple[float, ...] = ()
     n_customers: int = 0
     horizon_days: int | None = None
     stayed: float | None = None
@@ -89,11 +85,7 @@ class StayModel(JsonRecord):
 
 
 def words(chances: Array) -> NDArray[np.int8]:
-    """Say how sure chances to stay are, as positions in ``interpretation.STRENGTHS``; of the same shape.
-
-    >>> words(np.array([0.8, 0.6, 0.59]))
-    array([0, 1, 2], dtype=int8)
-    """
+    """Say how sure chances to stay are, as positions in ``interpretation.STRENGTHS``; of the same shape."""
     return np.where(chances >= SURE, 0, np.where(chances >= LIKELY, 1, 2)).astype(np.int8)
 
 
@@ -126,14 +118,9 @@ def _likeliest(memberships: Array, stayed: Flags, usual: StayModel) -> tuple[flo
     with np.errstate(divide="ignore"):
         logs = np.log(memberships / memberships.max(axis=1, keepdims=True))
     softened = np.stack([1 / np.exp(logs / temperature).sum(axis=1) for temperature in TEMPERATURES])
-    fit = np.stack([_log_likelihood(stayers + (1 - stayers) * softened, stayed) for stayers in STAYERS], axis=1)
+    chances = (np.clip(stayers + (1 - stayers) * softened, LEAST, 1 - LEAST) for stayers in STAYERS)
+    fit = np.stack([np.log(np.where(stayed, each, 1 - each)).sum(axis=1) for each in chances], axis=1)
     from_usual = np.log(TEMPERATURES / usual.temperature) / SPREADS[0], (STAYERS - usual.stayers) / SPREADS[1]
     posterior = fit - (from_usual[0][:, None] ** 2 + from_usual[1][None, :] ** 2) / 2
     row, column = np.unravel_index(posterior.argmax(), posterior.shape)
     return round(float(TEMPERATURES[row]), DIGITS), round(float(STAYERS[column]), DIGITS)
-
-
-def _log_likelihood(chances: Array, stayed: Flags) -> Array:
-    """Of who stayed, shape (n,), under each row of chances (m, n); shape (m,)."""
-    bounded = np.clip(chances, LEAST, 1 - LEAST)
-    return np.asarray(np.log(np.where(stayed, bounded, 1 - bounded)).sum(axis=1))

@@ -87,10 +87,7 @@ class MaterializationLog:
             )
 
     def judged(self, logged: LoadedModel, test: NoiseTest, stays: StayModel) -> None:
-        """Add to an axis's run whether its customers really differ, and how they stay in the segments of what serves.
-
-        Tags ``status`` and ``reason``, and the figures of both.
-        """
+        """Add to an axis's run whether its customers really differ, and how they stay in the segments that serve."""
         tags = {"status": test.status} | ({"reason": test.reason} if test.reason else {})
         metrics = {**test.metrics(), **stays.figures()}
         Run(self.tracking.client, logged.run_id, self.run.experiment_id).log(metrics, tags=tags)
