@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES
+from quimbi_assets.clustering import foresight
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.decisions import rename_segment
 from quimbi_assets.commands.running import RunOptions, plan_store, run_store
@@ -171,7 +172,7 @@ def test_nobody_is_profiled_with_features_of_a_run_that_did_not_end(two_stores, 
         open_profiler("north")
 
 
-def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(database, two_stores):
+def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(database, two_stores, monkeypatch):
     customers = ["c0000001", "c0000002"]
     with pytest.raises(BadInputError, match=r"was computed as of .*, this run is as of .*; nothing new is published"):
         run_store("south", RunOptions(axes=["purchase_frequency"], as_of="2024-12-31"), Steps(None, "south"))
@@ -181,13 +182,15 @@ def test_after_a_run_of_the_past_the_same_data_change_nothing_but_versions(datab
     assert before["axes"][0]["segments"][0]["segment_name"] == "our_old_friends"
     archetypes = read_archetypes(database, "south")
     assert profiles_of(database, "south", customers) == profiles
-    run_store("south", RunOptions(as_of="2024-12-31"), Steps(None, "south"))
+    with monkeypatch.context() as patch:
+        patch.setattr(foresight, "SMALLEST_SHARE", 1.0)  # states foretell nothing, so that one is chance
+        run_store("south", RunOptions(as_of="2024-12-31"), Steps(None, "south"))
     try:
         (latest,) = rows(database, "SELECT max(as_of) FROM quimbi.customer_profiles WHERE store_id = 'south'")[0]
         assert pd.Timestamp(latest) == pd.Timestamp("2024-12-31", tz="UTC")
         then = parquet_tables().table(axis_key("features", "purchase_frequency"), "south")
         assert min(then.read(["days_since_last_order"])["days_since_last_order"].to_pylist()) >= 0
-        assert_shown_as_weak("south", "customer_maturity")  # too little has happened yet
+        assert_shown_as_weak("south", "customer_maturity")
     finally:
         run_store("south", RunOptions(), Steps(None, "south"))
     after = segments_of("south")
@@ -214,6 +217,7 @@ def assert_shown_as_weak(store_id, name):
     (axis,) = [axis for axis in segments_of(store_id)["axes"] if axis["axis"] == name]
     assert axis["status"] == "weak"
     assert "really differ in" in axis["reason"]
+    assert "mostly by how many orders they had placed" in axis["reason"]
     assert len(axis["segments"]) == axis["k"]
     with open_instance() as instance:
         check = dg.AssetCheckKey(axis_key("models", name), "real_differences")
@@ -229,7 +233,7 @@ def assert_shown_as_weak(store_id, name):
     run = open_tracking().client.get_run(fit)
     assert run.data.tags["status"] == "weak"
     assert run.data.tags["reason"] == axis["reason"]
-    assert {"variance_ratio.acceleration", "reliability.acceleration"} <= set(run.data.metrics)
+    assert {"variance_ratio.acceleration", "reliability.acceleration", "foresight_beyond"} <= set(run.data.metrics)
 
 
 def test_one_axis_alone(database, two_stores):
