@@ -156,7 +156,7 @@ def _apart(values: Array) -> Array:
     """Sum, by row, the products of values at all two places that are neither the same nor neighbours; shape (n,).
 
     >>> _apart(np.array([[1.0, 2.0, 3.0, 4.0]])).tolist()
-    [22.0]
+    [30.0]
     """
     near = values.copy()
     near[:, 1:] += values[:, :-1]
