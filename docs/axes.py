@@ -12,7 +12,7 @@ from quimbi_assets.profiles import stays
 PAGE = Path(__file__).with_name("axes.md")
 HEAD = f"""# The axes
 
-Written by `docs/axes.py` out of `quimbi_assets/axes/`; a test holds it to them.
+Written by `docs/axes.py` out of `quimbi_assets/axes/`; a test compares names, questions, units and states.
 
 An axis answers one question about a customer. Every feature is computed as of an instant, exclusive: orders, refunds
 and tickets at or after it are invisible. It depends on no other customer; what is measured against the whole store
@@ -40,8 +40,8 @@ share exactly may be a segment of its own, by a rule; the others are divided.
   the store's last horizon; for those in a state the share of them that stayed. **`stays_strength`** says it in words:
   `strong` from {stays.SURE} on, `balanced` from {stays.LIKELY} on, else `weak`. It is what sentences and people go by
   ([ADR 17](adr/0017-stays.md)).
-- **Evidence** is `low` for who has fewer orders than an axis needs, or no feature defined: they shape no segment,
-  undefined values count as average, and no sentence says where they belong.
+- **Evidence** is `low` for who has fewer orders than an axis needs, or no feature defined: they shape no
+  segment but a state, undefined values count as average, and no sentence says where they belong.
 - An axis is **weak** where customers differ no more than if orders were dealt anew ([ADR 5](adr/0005-abstention.md)).
 """
 SCALES = {

@@ -141,8 +141,8 @@ class Axis:
     structural: tuple[Structural, ...] = ()
     """States offered to the model as segments of their own."""
     usual_k: int = 4
-    """Number of segments that decides between several that divide customers equally well, in stores of few customers
-    more often than not: the median, of two middle ones the larger, of the stores of ADR 4 that record the axis."""
+    """Number of segments that decides between several that divide customers about equally well, in stores of any size:
+    the median, of two middle ones the larger, of the stores of ADR 4 that record the axis."""
     order_rate: str = ""
     """The feature that is the number of orders over time, if that is the question: where the counts show that
     customers differ in it, they differ on the axis."""

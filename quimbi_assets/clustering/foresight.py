@@ -82,7 +82,7 @@ class Foresight:
                 f"where customers stood tells {self.beyond:.1%} of who ordered {days}, beyond how many orders they had "
                 "placed and since when"
             )
-        if self.explained < LITTLE:
+        if self.explained < LITTLE and not self.is_real:
             return f"where customers stood did not foretell who ordered {days}"
         beyond = f"little ({self.beyond:.1%})" if self.is_real else "nothing that could not be chance"
         return (

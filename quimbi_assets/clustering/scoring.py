@@ -157,8 +157,8 @@ class FittedAxis(BaseEstimator):
         return to_plain(dict(super().__getstate__()))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over a saved state."""
-        super().__setstate__(from_plain(state))
+        """Take over a saved state, of before there was a usual number of segments, too."""
+        super().__setstate__({"usual_k": USUAL_K, **from_plain(state)})
 
 
 def read_training(model: BaseEstimator, X: Any, declared: list[str] | None, others: list[str]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from quimbi_assets.instants import Instant
 
 MOST_CUSTOMERS = 5_000
 MOST_ROWS = 500_000
-"""Orders and lines of these customers together, by the end; measuring them at both instants takes 1 to 3 s."""
+"""Orders and lines of these customers together, by the cut-off; measuring them at both instants takes 1 to 3 s."""
 
 
 @dataclass(frozen=True)

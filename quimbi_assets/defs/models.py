@@ -107,7 +107,10 @@ def models(
             log.judged(run, noise, stays)
             served = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)
             held = None if fit.decision.promoted else fit.decision.reason
-            tables.write(key, store_id, pd.DataFrame({"held_reason": [held], "stays": [stays.to_json()]}), served)
+            agreed = (model.halves_ari_ for model in (serving.model, fit.model))  # a champion of before may have none
+            halves = next((float(ari) for ari in agreed if np.isfinite(ari)), None)
+            row = {"held_reason": [held], "stays": [stays.to_json()], "halves_ari": [halves]}
+            tables.write(key, store_id, pd.DataFrame(row), served)
             yield _materialized(key, fit, run, tracking.run_url(run.run_id), noise, stays)
             yield from _checks(key, fit.decision, serving.model, noise, frames[name])
     choose_versions(database, store_id, {name: model.choice() for name, model in chosen.items()})

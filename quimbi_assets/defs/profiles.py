@@ -138,18 +138,20 @@ def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) 
     (row,) = fitted.read().to_pylist()
     name, is_last = served.model.axis, fitted.facts.model_version == served.version
     stays = row.get("stays") if is_last else None
+    halves = row.get("halves_ari") if is_last else served.model.halves_ari_
+    since = "the next run learns it" if is_last else "chosen since the last fit"
     return AxisState(
         status=fitted.facts.status,
         reason=fitted.facts.reason,
         k=int(served.model.k_),
         silhouette=float(served.model.silhouette_),
         stability_ari=float(served.model.stability_ari_),
-        halves_ari=None if np.isnan(served.model.halves_ari_) else float(served.model.halves_ari_),
+        halves_ari=None if halves is None or np.isnan(halves) else float(halves),
         customers_fitted=int(served.model.n_fit_),
         mlflow_run_id=served.run_id,
         model_version=served.version,
         held_reason=row["held_reason"] if is_last else None,
-        stays=stays or learn_stays(AXES[name], served.model, "chosen since the last fit").to_json(),
+        stays=stays or learn_stays(AXES[name], served.model, since).to_json(),
         as_of=as_of,
     )
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from quimbi_assets.axes._axis import Axis
-from quimbi_assets.clustering.scoring import N_ORDERS
+from quimbi_assets.axes._axis import ONCE_OR_TWICE_BUYERS, ONE_TIME_BUYERS, Axis
 from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import format_money, format_percent, format_value
 from quimbi_assets.value.model import YEAR_DAYS
@@ -26,6 +25,8 @@ PROVISIONAL = " (provisional: few customers shape its segments)"
 LIMITS = ("", "_low", "_high")
 RATHER_NONE = 0.5
 """Orders expected in a year below which, without a date, none is likelier than one."""
+BOUGHT_ONCE = (ONE_TIME_BUYERS, *ONCE_OR_TWICE_BUYERS)
+"""States that say no more than how few orders there are."""
 MENTIONED = 0.1
 """Membership from which a second segment is worth a mention."""
 
@@ -104,7 +105,7 @@ def render_profile(
 def _early(
     record: Mapping[str, Any], axes: Mapping[str, Axis], segments: Mapping[str, Mapping[str, str]], n_known: int
 ) -> list[str]:
-    """List the axes that cannot be judged yet, without how likely it is to last; to have bought once is said once."""
+    """List axes that cannot be judged yet, without how likely it is to last; that they bought once is said once."""
     if not axes:
         return []
     lines = ["", f"Too few orders to judge {len(axes)} of {n_known} axes:"]
@@ -112,7 +113,7 @@ def _early(
         name: state.meaning
         for name, axis in axes.items()
         for state in axis.structural
-        if state.feature == N_ORDERS and state.equals == record["feature_vectors"].get(name, {}).get(N_ORDERS)
+        if state in BOUGHT_ONCE and state.name == segments[name][record["dominant_segments"][name]]
     }
     if states:
         stated = ", ".join(name.replace("_", " ") for name in states)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 from dagster import AssetKey
 
-from quimbi_assets.axes import Features, StoreReference, measure
+from quimbi_assets.axes import AXES, Features, StoreReference, measure
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
@@ -19,7 +19,7 @@ from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 from quimbi_assets.profiles.expected import predictions
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
-from quimbi_assets.profiles.stays import StayModel
+from quimbi_assets.profiles.stays import StayModel, learn_stays
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, FORECASTS, VALUE, LoadedModel
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
@@ -91,6 +91,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
         name: no_forecast_model(database, store_id, name, published.as_of) for name in FORECASTS if name not in loaded
     }
     forecasts |= {name: loaded.pop(name) for name in FORECASTS if name in loaded}
+    known = dict(zip(axes["axis_name"], axes["stays"], strict=True))
     archetype_set = kept_archetypes(archetypes)
     assert archetype_set is not None  # published with the profiles
     context = ProfileContext(
@@ -101,7 +102,12 @@ def open_profiler(store_id: str) -> StoreProfiler:
         archetypes=archetype_set,
         currency=store.currency or "",
         weak=frozenset(axes.loc[axes["status"] == "weak", "axis_name"]),
-        stays={row["axis_name"]: StayModel.from_json(row["stays"]) for row in axes.to_dict("records")},
+        stays={
+            name: StayModel.from_json(known[name])
+            if known[name]
+            else learn_stays(AXES[name], one.model, "not learnt yet")
+            for name, one in loaded.items()
+        },
     )
     names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
     models = {name: one.model for name, one in loaded.items()}

@@ -86,6 +86,7 @@ def test_what_orders_and_tenure_say_is_not_counted_again():
         ((0.20, 0.030, 0.002, 0.015), False, "beyond that nothing that could not be chance"),
         ((0.20, 0.030, 0.031, 0.005), False, "of who ordered in the last 70 days it tells 20%, but mostly"),
         ((0.20, 0.004, 0.002, 0.005), False, "beyond that nothing"),
+        ((0.009, 0.008, 0.002, 0.005), True, "beyond that little (0.8%)"),
         ((0.001, -0.001, 0.0, 0.6), False, "did not foretell who ordered in the last 70 days"),
     ],
 )

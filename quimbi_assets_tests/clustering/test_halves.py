@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 from quimbi_assets.clustering.model import AxisModel
 
@@ -38,3 +39,12 @@ def test_those_whom_a_state_places_do_not_make_halves_agree():
 def test_what_halves_cannot_be_fitted_on_is_not_known():
     frame = blobs(18)
     assert np.isnan(AxisModel().fit(frame).agreement_of_halves(frame))
+
+
+def test_a_model_saved_before_there_was_a_usual_number_is_shown_and_cloned():
+    state = AxisModel("purchase_value").__getstate__()
+    del state["usual_k"]
+    old = AxisModel.__new__(AxisModel)
+    old.__setstate__(state)
+    assert clone(old).usual_k == 4
+    assert "purchase_value" in repr(old)

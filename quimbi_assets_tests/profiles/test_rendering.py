@@ -61,18 +61,24 @@ def test_a_person_reads_it(profiles, names, features):
 
 def test_low_evidence_is_said_once(profiles, names, features):
     row = int((features["purchase_value"]["n_orders"] == 1).to_numpy().argmax())
-    evidence = json.loads(profiles.iloc[row]["evidence"])
-    early = [axis for axis in evidence if evidence[axis] == "low"]
-    lines = render_profile(profiles.iloc[row], AXES, names).splitlines()
-    start = lines.index(f"Too few orders to judge {len(early)} of {len(evidence)} axes:")
-    stated, others = lines[start + 1], lines[start + 2 :]
-    assert stated.startswith("  bought exactly once: that is all to be said of ")
-    once = [axis.strip().replace(" ", "_") for axis in stated.rpartition(" of ")[2].split(",")]
-    listed = [line.split(",")[0].strip().replace(" ", "_") for line in others]
-    assert "purchase_frequency" in once
-    assert sorted(once + listed) == sorted(early)
-    assert not any("one time buyers" in line or "likely to stay" in line for line in others)
+    record = profile_record(profiles.iloc[row])
+    early = [axis for axis, evidence in record["evidence"].items() if evidence == "low"]
+    once = "purchase_frequency"
+    names[once][record["dominant_segments"][once]] = "one_time_buyers"
+    lines = render_profile(record, AXES, names).splitlines()
+    start = lines.index(f"Too few orders to judge {len(early)} of {len(record['evidence'])} axes:")
+    assert lines[start + 1] == "  bought exactly once: that is all to be said of purchase frequency"
+    listed = [line.split(",")[0].strip().replace(" ", "_") for line in lines[start + 2 :]]
+    assert sorted([once, *listed]) == sorted(early)
+    assert "likely to stay" not in "".join(lines[start:])
     assert not any(line.startswith(f"{axis.replace('_', ' ')} - ") for axis in early for line in lines)
+
+
+def test_what_is_known_of_one_order_is_said_although_the_axis_has_a_state_for_it(profiles, names, features):
+    row = int((features["purchase_value"]["n_orders"] == 1).to_numpy().argmax())
+    text = render_profile(profiles.iloc[row], AXES, names)  # in a segment of another name
+    assert "bought exactly once" not in text
+    assert "\n  purchase frequency, so far: " in text
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
