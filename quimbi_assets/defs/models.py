@@ -106,15 +106,19 @@ def models(
             stays = fitted.stays(name, serving.model)
             log.judged(run, noise, stays)
             served = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)
-            held = None if fit.decision.promoted else fit.decision.reason
-            agreed = (model.halves_ari_ for model in (serving.model, fit.model))  # a champion of before may have none
-            halves = next((float(ari) for ari in agreed if np.isfinite(ari)), None)
-            row = {"held_reason": [held], "stays": [stays.to_json()], "halves_ari": [halves]}
-            tables.write(key, store_id, pd.DataFrame(row), served)
+            tables.write(key, store_id, _beside(fit, serving.model, stays), served)
             yield _materialized(key, fit, run, tracking.run_url(run.run_id), noise, stays)
             yield from _checks(key, fit.decision, serving.model, noise, frames[name])
     choose_versions(database, store_id, {name: model.choice() for name, model in chosen.items()})
     progress.step("models registered", 0.65)
+
+
+def _beside(fit: AxisFit, serving: AxisModel, stays: StayModel) -> pd.DataFrame:
+    """Return the row of what was found beside the model; a champion of before has no agreement of halves of its own."""
+    agreed = (float(model.halves_ari_) for model in (serving, fit.model))
+    halves = next((ari for ari in agreed if np.isfinite(ari)), None)
+    held = None if fit.decision.promoted else fit.decision.reason
+    return pd.DataFrame({"held_reason": [held], "stays": [stays.to_json()], "halves_ari": [halves]})
 
 
 def _fitted(
