@@ -91,7 +91,6 @@ def open_profiler(store_id: str) -> StoreProfiler:
         name: no_forecast_model(database, store_id, name, published.as_of) for name in FORECASTS if name not in loaded
     }
     forecasts |= {name: loaded.pop(name) for name in FORECASTS if name in loaded}
-    known = dict(zip(axes["axis_name"], axes["stays"], strict=True))
     archetype_set = kept_archetypes(archetypes)
     assert archetype_set is not None  # published with the profiles
     context = ProfileContext(
@@ -102,13 +101,17 @@ def open_profiler(store_id: str) -> StoreProfiler:
         archetypes=archetype_set,
         currency=store.currency or "",
         weak=frozenset(axes.loc[axes["status"] == "weak", "axis_name"]),
-        stays={
-            name: StayModel.from_json(known[name])
-            if known[name]
-            else learn_stays(AXES[name], one.model, "not learnt yet")
-            for name, one in loaded.items()
-        },
+        stays=_stays(axes, loaded),
     )
     names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
     models = {name: one.model for name, one in loaded.items()}
     return StoreProfiler(store, context, models, reference, measured.recorded, published.as_of, forecasts, names)
+
+
+def _stays(axes: pd.DataFrame, loaded: Mapping[str, LoadedModel]) -> dict[str, StayModel]:
+    """Return who stays where by axis: as published, else, in a result of before it was learnt, as the axis declares."""
+    known = dict(zip(axes["axis_name"], axes["stays"], strict=True))
+    return {
+        name: StayModel.from_json(known[name]) if known[name] else learn_stays(AXES[name], one.model, "not learnt yet")
+        for name, one in loaded.items()
+    }
