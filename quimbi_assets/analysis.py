@@ -309,7 +309,7 @@ class Discovery:
                 "silhouette": np.nan if model is None else float(model.silhouette_),
                 "halves_ari": np.nan if model is None else float(model.halves_ari_),
                 "stability_ari": np.nan if model is None else float(model.stability_ari_),
-                "provisional": None if model is None else why_provisional(model.n_fit_),
+                "provisional": None if model is None else why_provisional(model.n_divided_),
             }
         return pd.DataFrame.from_dict(rows, orient="index").astype({"k": "Int64"}).rename_axis("axis")
 

@@ -93,6 +93,11 @@ class AxisModel(TransformerMixin, FittedAxis):
         (first, k), (second, other_k) = placed
         return adjusted_rand(contingency(first, second, k, other_k)) if len(judged) else float("nan")
 
+    @property
+    def n_divided_(self) -> int:
+        """Customers that shaped the fit and that no state places: they decide what the other segments are."""
+        return round(self.n_fit_ * float(sum(self.shares_[[state is None for state in self.structural_]])))
+
     def check(self, X: Any) -> None:
         """Raise what ``fit`` raises where customers give nothing to segment, without fitting."""
         first = prepare_samples(self, *self._training(X))[0]

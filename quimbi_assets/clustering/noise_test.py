@@ -276,7 +276,7 @@ class NoiseTest:
         """Why the axis is weak, or what to keep in mind about it, in one sentence or two; None: nothing."""
         parts = [self._why()] if self.real_share < REAL_SHARE else []
         if self.foresight is not None and (parts or not self.foresight.is_much):
-            parts.append(self.foresight.sentence)
+            parts.insert(0 if self.foresight.is_real else len(parts), self.foresight.sentence)
         if self.division_faults is not None:
             parts.append(f"no division into segments is balanced, separate and repeatable: {self.division_faults}")
         if self.ordered_once > MOSTLY:

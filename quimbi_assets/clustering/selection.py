@@ -96,11 +96,11 @@ def why_provisional(n_fitted: float | None) -> str | None:
     """Return why segments are provisional that so many customers shaped; None where they are not, or it is not known.
 
     >>> why_provisional(212)
-    'only 212 customers shape its segments; until 400 do, other customers would often give other segments'
+    'only 212 customers shape its segments; until 400 do, other customers may well give other segments'
     """
     if n_fitted is None or not n_fitted < PROVISIONAL_BELOW:
         return None
-    until = f"until {PROVISIONAL_BELOW} do, other customers would often give other segments"
+    until = f"until {PROVISIONAL_BELOW} do, other customers may well give other segments"
     return f"only {n_fitted:.0f} customers shape its segments; {until}"
 
 

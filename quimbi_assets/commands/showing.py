@@ -22,7 +22,7 @@ from quimbi_assets.resources.postgres.tables.stores import read_store, store_cur
 #: Columns that a segment's sentence is moved in, below its name.
 INDENT = 20
 AGREEMENT = (
-    "Two halves agree: how alike segments found in one half of the customers, and in the other, place people; "
+    "Halves of the customers agree: how alike segments found in one half, and in the other, place people; "
     "1 is always, 0 no more than by chance."
 )
 NEIGHBOURS = 3
@@ -127,7 +127,7 @@ def print_segments(found: dict[str, Any]) -> None:
 
 def _agreement(halves_ari: float | None) -> str:
     """Say in words how far two halves of the customers agree on an axis's segments."""
-    return "agreement of halves not known" if halves_ari is None else f"two halves agree: {halves_ari:.2f}"
+    return "agreement of halves not known" if halves_ari is None else f"halves of the customers agree: {halves_ari:.2f}"
 
 
 def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) -> list[str]:

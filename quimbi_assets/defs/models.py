@@ -181,7 +181,7 @@ def _materialized(
         silhouette=float(model.silhouette_),
         halves_ari=float(model.halves_ari_),
         stability_ari=float(model.stability_ari_),
-        provisional=why_provisional(model.n_fit_),
+        provisional=why_provisional(model.n_divided_),
         largest_share=float(model.shares_.max()),
         customers_fitted=int(model.n_fit_),
         customers_of_low_evidence=int(model.n_low_evidence_),

@@ -147,7 +147,7 @@ def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) 
         silhouette=float(served.model.silhouette_),
         stability_ari=float(served.model.stability_ari_),
         halves_ari=None if halves is None or np.isnan(halves) else float(halves),
-        customers_fitted=int(served.model.n_fit_),
+        customers_fitted=served.model.n_divided_,
         mlflow_run_id=served.run_id,
         model_version=served.version,
         held_reason=row["held_reason"] if is_last else None,

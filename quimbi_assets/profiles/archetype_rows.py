@@ -116,4 +116,4 @@ def _names(
 
 
 def _joined(traits: Mapping[str, Mapping[str, str]], axes: Sequence[str]) -> str:
-    return ", ".join(traits[axis]["segment_name"].replace("_", " ") for axis in axes) or POPULATION
+    return ", ".join(dict.fromkeys(traits[a]["segment_name"].replace("_", " ") for a in axes)) or POPULATION

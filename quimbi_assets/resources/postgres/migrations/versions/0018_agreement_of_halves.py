@@ -15,5 +15,5 @@ def upgrade() -> None:
         COMMENT ON COLUMN quimbi.axis_models.stability_ari IS
             'Agreement of bootstrap refits with the number of segments held, which a fit must pass';
         COMMENT ON COLUMN quimbi.axis_models.customers_fitted IS
-            'Customers that shaped the segments; fewer than 400 make them provisional'
+            'Customers that shaped the segments and that no state places; fewer than 400 make them provisional'
     """)
