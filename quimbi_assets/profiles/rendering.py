@@ -98,17 +98,15 @@ def render_profile(
             lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{doubt}"]
             lines.append(f"  {_place(record, name, segments[name])}")
             lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
-    lines += _early(record, {name: axes[name] for name in early}, segments, len(known))
+    lines += _early(record, {name: axes[name] for name in early}, segments)
     return "\n".join(lines)
 
 
-def _early(
-    record: Mapping[str, Any], axes: Mapping[str, Axis], segments: Mapping[str, Mapping[str, str]], n_known: int
-) -> list[str]:
+def _early(record: Mapping[str, Any], axes: Mapping[str, Axis], segments: Mapping[str, Mapping[str, str]]) -> list[str]:
     """List axes that cannot be judged yet, without how likely it is to last; that they bought once is said once."""
     if not axes:
         return []
-    lines = ["", f"Too few orders to judge {len(axes)} of {n_known} axes:"]
+    lines = ["", "So far, on what cannot be judged yet:"]
     states = {
         name: state.meaning
         for name, axis in axes.items()
@@ -119,20 +117,19 @@ def _early(
         stated = ", ".join(name.replace("_", " ") for name in states)
         lines.append(f"  {min(states.values(), key=len)}: that is all to be said of {stated}")
     others = [name for name in axes if name not in states]
-    return lines + [f"  {name.replace('_', ' ')}, so far: {_places(record, name, segments[name])}" for name in others]
+    return lines + [f"  {name.replace('_', ' ')}: {_places(record, name, segments[name])}" for name in others]
 
 
 def _risk(record: Mapping[str, Any]) -> list[str]:
-    """Say what the churn risk rests on, or why there is none; nothing where it was never asked for."""
+    """Say what the churn risk of the sentence rests on, or why there is none; nothing where it was never asked for."""
     known = record.get("churn_drivers")
     if not known:
         return []
     if record["churn_risk_score"] is None:
         return [f"Churn risk not known: {known['reason']}."]
-    doubt = f", which says little: it {known['reason']}" if known["reason"] else ""
-    head = f"Churn risk {format_percent(record['churn_risk_score'])} in {known['horizon_days']} days{doubt}"
+    doubt = [f"That risk says little: it {known['reason']}."] if known["reason"] else []
     drivers = [f"  {driver['effect']} it: {driver['words']}" for driver in known["drivers"]]
-    return [head + (":" if drivers else ""), *drivers]
+    return doubt + (["The risk rests on:", *drivers] if drivers else [])
 
 
 def _expected(record: Mapping[str, Any], currency: str) -> list[str]:

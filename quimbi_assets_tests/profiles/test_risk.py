@@ -106,7 +106,8 @@ def test_profiles_carry_risk_and_say_it(profiled, context, features, crowd):
     assert f"Risk of no order in the next {model.horizon_days} days: " in row["interpretation"]
     assert json.loads(row["model_versions"])["churn_risk"] == "3"
     text = "\n".join(render_profile_of(row, context))
-    assert f"in {model.horizon_days} days:" in text
+    assert text.count(f"in the next {model.horizon_days} days: ") == 1  # the risk is said once
+    assert "The risk rests on:" in text
     assert "raises it: " in text or "lowers it: " in text
 
 
