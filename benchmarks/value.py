@@ -25,8 +25,8 @@ from quimbi_assets.value.windows import measured_borders, windows_between
 
 SIZES = (100, 200, 400, 800)
 WINDOWS = (
-    "| store | window from | days | customers | who spent | total | error | spend before | average x rate "
-    "| concordance | spend before | average x rate | certainty | in interval |\n|---|---" + "|--:" * 12 + "|"
+    "| store | what | window from | days | customers | of whom any came | total | error | of before | of rate "
+    "| concordance | of before | of rate | certainty | in interval |\n|---|---|---" + "|--:" * 12 + "|"
 )
 PARTS = (
     "| store | error: parts alone | level set | mixed | total: parts alone | level set | mixed | concordance: parts "
@@ -35,20 +35,24 @@ PARTS = (
 
 
 def windows_of(name, evaluation):
-    """The windows of a store, one a row, that of a year last."""
-    for row, each in zip(
-        evaluation.by_hold_out.to_dict("records"),
-        [*evaluation.hold_outs, *([evaluation.year] if evaluation.year else [])],
-        strict=True,
-    ):
-        ranks = [each.figures[way].concordance for way in ("recent", "naive")]
-        yield (
-            f"| {name} | {row['from']} | {row['days']} | {row['customers']:,} | {row['spent']:.0%} | "
-            f"{row['total']:.2f} | {row['error']:.3f} | {row['error_recent']:.3f} | "
-            f"{row['error_naive']:.3f} | {row['concordance']:.3f} | "
-            f"{ranks[0]:.3f} | {ranks[1]:.3f} | {certainty(each.by_way['model'], each.spend):.0f} | "
-            f"{row['covered']:.0%} |"
-        )
+    """The windows of a store, one a row of spend and one of orders, that of a year last."""
+    year = [] if isinstance(evaluation.year, str) else [evaluation.year]
+    for each in [*evaluation.hold_outs, *year]:
+        for what in ("spend", "orders"):
+            outcome = getattr(each, what)
+            by_way = [outcome.figures[way] for way in ("model", "recent", "naive")]
+            cells = [f"{by_way[0].total:.2f}", *(f"{by.error:.3f}" for by in by_way)]
+            cells += [f"{by.concordance:.3f}" for by in by_way]
+            cells += [f"{certainty(outcome.by_way['model'], outcome.came):.0f}", f"{outcome.is_within.mean():.0%}"]
+            facts = (name, what, f"{each.start:%Y-%m-%d}", each.days, f"{len(outcome.came):,}")
+            yield f"| {' | '.join(map(str, facts))} | {(outcome.came > 0).mean():.0%} | {' | '.join(cells)} |"
+
+
+def weak_of(name, evaluation):
+    """What of a store is not foretold, and why."""
+    if evaluation.weak_reason:
+        return [f"- {name}: nothing: {evaluation.weak_reason}"]
+    return [f"- {name}: nothing of {part}: {why}" for part, why in evaluation.weak_parts.items()]
 
 
 def parts_of(name, history, days, n_tests):
@@ -121,13 +125,14 @@ def main():
     parser.add_argument("--deals", type=int, default=5)
     parser.add_argument("--draws", type=int, default=5)
     options = parser.parse_args()
-    windows, parts, dealt, drawn = [], [], [], []
+    windows, parts, dealt, drawn, weak = [], [], [], [], []
     for name in options.stores.split(","):
         history = load(name, options.data, options.customers)
         if history is None:
             continue
         evaluation = train_value(history).evaluation
         windows += windows_of(name, evaluation)
+        weak += weak_of(name, evaluation)
         parts.append(parts_of(name, history, evaluation.hold_outs[0].days, len(evaluation.hold_outs)))
         frames, end = history.frames(), history.end
         kinds = {"kept": [], "redrawn": []}
@@ -143,7 +148,7 @@ def main():
             cells.append(counts(outcomes))
         drawn.append(f"| {name} | " + " | ".join(cells) + " |")
         print(name, flush=True)
-    print("\n".join(["", WINDOWS, *windows, "", PARTS, *parts, ""]))
+    print("\n".join(["", WINDOWS, *windows, "", *weak, "", PARTS, *parts, ""]))
     print("\n".join(["| store | as it is | kept | redrawn |\n|---|---|---|---|", *(f"{row} |" for row in dealt), ""]))
     print("\n".join(["| draws | " + " | ".join(map(str, SIZES)) + " |\n|---|---|---|---|---|", *drawn]))
 

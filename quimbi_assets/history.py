@@ -311,7 +311,7 @@ class History:
     def spending(self, last_days: int) -> pd.DataFrame:
         """Return what each of a bounded number of customers ordered and spent, net of refunds; by ``customer_id``.
 
-        float64: ``n_orders`` >= 1, ``n_paid_orders`` (worth more than 0), ``spent`` >= 0; ``tenure_days`` >=
+        float64: ``n_orders`` >= 1, ``n_paid_orders`` >= 0 (worth more than 0), ``spent`` >= 0; ``tenure_days`` >=
         ``days_since_last_order`` >= 0; ``recent_orders`` and ``recent_spend`` of the last days before the end.
         """
         rows = self._rows(_spending_sql(last_days)).to_pandas()
@@ -373,7 +373,7 @@ def _spending_sql(last_days: int) -> str:
     days_ago = days_between(orders.order_date, orders.observation_end)
     customers = orders.group_by("customer_id").agg(
         n_orders=orders.count(),
-        n_paid_orders=(parts > 0).sum(),
+        n_paid_orders=(parts > 0).sum().fill_null(0),
         spent=parts.sum().fill_null(0) / ibis.literal(MONEY_PARTS),
         tenure_days=days_ago.max(),
         days_since_last_order=days_ago.min(),

@@ -18,6 +18,7 @@ from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
 from quimbi_assets.resources.postgres.tables.promotions import FitRecord, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
+from quimbi_assets.value.windows import USUAL_DAYS
 
 #: Columns that a segment's sentence is moved in, below its name.
 INDENT = 20
@@ -88,12 +89,14 @@ def value_of(store_id: str) -> str:
     windows = f"{len(totals)} times " if len(totals) > 1 else ""
     span = f" ({format_percent(totals[0])} to {format_percent(totals[-1])})" if len(totals) > 1 else ""
     state = f"not foretold: {fit.reason}; " if fit.status == WEAK else ""
-    year = f"; nothing of a year: {row['year_reason']}" if not state and row["year_reason"] else ""
+    parts = f"; {row['not_foretold']}" if not state and row.get("not_foretold") else ""
+    is_short = not state and row["horizon_days"] < USUAL_DAYS
+    short = f" (90 are shown: {row['horizon_days']} were tested)" if is_short else ""
     return (
-        f"{state}on the last {windows}{row['horizon_days']} days, unseen, spend was missed by "
+        f"{state}on the last {windows}{row['horizon_days']} days{short}, unseen, spend was missed by "
         f"{format_percent(row['error'])} of its mean, against {format_percent(row['error_of_spend_before'])} by spend "
         f"of as many days before and {format_percent(row['error_of_average'])} by a customer's average at their rate; "
-        f"foretold in total: {format_percent(row['total'])} of what came{span}{year}"
+        f"foretold in total: {format_percent(row['total'])} of what came{span}{parts}"
     )
 
 

@@ -53,8 +53,8 @@ class ValueOptions(dg.Config):
     kinds={"scipy", "mlflow", "postgres"},
     check_specs=[dg.AssetCheckSpec(CHECK, asset=VALUE_KEY)],
     description="What customers will order and spend in 90 days and a year: learnt from the store's own past, tested "
-    "on its last windows beside spend of as many days before and a customer's average at their rate; where it does not "
-    "beat both, profiles carry the reason instead. Registered in MLflow as `<store>.value_to_come`.",
+    "on its last windows beside what came in as many days before and a customer's average at their rate; what does not "
+    "beat both (spend, orders, a year) is left out, with the reason. Registered in MLflow as `<store>.value_to_come`.",
 )
 @retried
 def value_model(
@@ -93,7 +93,7 @@ def value_model(
 
 def _summary(fit: ValueFit, logged: LoadedModel) -> dict[str, Any]:
     """Say what the test found."""
-    evaluation, figures = fit.evaluation, fit.evaluation.figures
+    evaluation, figures, orders = fit.evaluation, fit.evaluation.figures, fit.evaluation.figures_of_orders
     return {
         "horizon_days": fit.model.horizon_days,
         "error": figures[MODEL].error,
@@ -106,9 +106,12 @@ def _summary(fit: ValueFit, logged: LoadedModel) -> dict[str, Any]:
         "totals": evaluation.totals,
         "in_interval": evaluation.covered,
         "weight_of_spend_before": float(fit.model.spend_weights_[1]),
-        "year_reason": evaluation.weak_year_reason,
+        "orders_error": orders[MODEL].error,
+        "orders_error_of_orders_before": orders[RECENT].error,
+        "orders_error_of_rate": orders[NAIVE].error,
+        "not_foretold": fit.model.partly_weak_reason,
         "tested_from": str(evaluation.hold_outs[-1].start),
-        "customers_tested": len(evaluation.hold_outs[0].spend),
+        "customers_tested": len(evaluation.hold_outs[0].spend.came),
         "mlflow_run_id": logged.run_id,
         "model_version": logged.version,
     }

@@ -25,6 +25,12 @@ NUMBERS = tuple(
     for limit in ("", "_low", "_high")
 )
 """Orders, and spend net of refunds, of the next days: expected on average, and within the limits of the middle 80 %."""
+PARTS = {
+    "orders": ("predicted_orders_", "expected_next_order_at"),
+    "a year": ("predicted_orders_365d", "predicted_value_365d"),
+    "orders of a year": ("predicted_orders_365d",),
+}
+"""What a model may not foretell although it does foretell spend, and how the columns begin that are null then."""
 COLUMNS = pa.schema(
     [
         *((name, pa.float64()) for name in NUMBERS),
@@ -38,7 +44,7 @@ COLUMNS = pa.schema(
 class Predictions:
     """Columns of :data:`COLUMNS`, of n customers, and the version of the registered model.
 
-    All null where nothing is foretold, but for ``prediction_reason``, which says why; it is null where all is.
+    Null where it is not foretold, and ``prediction_reason`` says why; that is null where all is.
     """
 
     columns: pa.Table
@@ -67,7 +73,6 @@ def predictions(model: ValueModel | str, history: History, customers: pd.Index, 
     if model.weak_reason_ is not None:
         return nothing_foretold(n, model.weak_reason_, version)
     features = history.spending(model.horizon_days).reindex(customers.astype("str"))
-    year = f"nothing of a year: {model.weak_year_reason_}" if model.weak_year_reason_ else None
     arrays: dict[str, pa.Array] = {
         name: pa.array(values, pa.float64(), from_pandas=True) for name, values in _numbers(model, features).items()
     }
@@ -76,17 +81,17 @@ def predictions(model: ValueModel | str, history: History, customers: pd.Index, 
     seconds = np.rint(np.where(known, days, 0.0) * 86_400).astype("timedelta64[s]")
     at = history.end.to_datetime64().astype("datetime64[us]") + seconds
     arrays["expected_next_order_at"] = pa.array(at, pa.timestamp("us", "UTC"), mask=~known)
-    arrays["prediction_reason"] = pa.repeat(pa.scalar(year, pa.string()), n)
+    without = tuple(start for part in model.weak_parts_ for start in PARTS[part])
+    arrays |= {name: pa.nulls(n, COLUMNS.field(name).type) for name in arrays if name.startswith(without)}
+    arrays["prediction_reason"] = pa.repeat(pa.scalar(model.partly_weak_reason, pa.string()), n)
     return Predictions(pa.table([arrays[name] for name in COLUMNS.names], schema=COLUMNS), version)
 
 
 def _numbers(model: ValueModel, features: pd.DataFrame) -> Mapping[str, NDArray[np.float64]]:
     numbers: dict[str, NDArray[np.float64]] = {}
     for days in DAYS:
-        foretold = days != YEAR_DAYS or model.weak_year_reason_ is None
         sums = zip(("orders", "value"), model.foretell(features, days), (ORDER_DECIMALS, MONEY_DECIMALS), strict=True)
         for what, forecast, decimals in sums:
             for limit, values in zip(("", "_low", "_high"), vars(forecast).values(), strict=True):
-                rounded = np.round(values, decimals)
-                numbers[f"predicted_{what}_{days}d{limit}"] = rounded if foretold else np.full(len(features), np.nan)
+                numbers[f"predicted_{what}_{days}d{limit}"] = np.round(values, decimals)
     return numbers

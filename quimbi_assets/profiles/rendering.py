@@ -143,8 +143,9 @@ def _expected(record: Mapping[str, Any], currency: str) -> list[str]:
         value, low, high = (format_money(one, currency) if one else "nothing" for one in sums)
         return value, low if low == high else f"{low} to {high}"
 
-    (value, limits), orders = within(USUAL_DAYS), record["predicted_orders_90d"]
-    parts = [f"{orders:.1f} orders and {value} in 90 days (4 of 5 such customers: {limits})"]
+    (value, limits), n = within(USUAL_DAYS), record["predicted_orders_90d"]
+    orders = "" if n is None else f"{n:.1f} orders and "
+    parts = [f"{orders}{value} in 90 days (4 of 5 such customers: {limits})"]
     if record["predicted_value_365d"] is not None:
         parts.append("{} in a year ({})".format(*within(YEAR_DAYS)))
     due = record["expected_next_order_at"]
@@ -152,7 +153,7 @@ def _expected(record: Mapping[str, Any], currency: str) -> list[str]:
         parts.append(f"next order about {pd.Timestamp(due):%-d %b %Y}")
     elif record["predicted_orders_365d"] is not None and record["predicted_orders_365d"] < RATHER_NONE:
         parts.append("rather none within a year")
-    return [f"Expected: {', '.join(parts)}."]
+    return [f"Expected: {', '.join(parts)}.", *([f"  {reason[0].upper()}{reason[1:]}."] if reason else [])]
 
 
 def _place(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> str:

@@ -3,8 +3,8 @@
 Belongs here: hold-outs, the two figures to beat, whether anything is foretold, the picture. Does not: measuring
 (``windows``), the estimator (``model``), registering (``resources``).
 
-Before each of the last windows all is learnt from those before it. Where what is foretold is no better than spend of
-the last days, or than a customer's average at their rate, nothing is.
+Before each of the last windows all is learnt from those before it. Spend that is foretold no better than by spend of
+the last days, or than by a customer's average at their rate, is not; orders alike, and a year, of which there is one.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, 
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.sampling import sample_places
-from quimbi_assets.value.model import YEAR_DAYS, ValueModel
-from quimbi_assets.value.windows import FEWEST, Window, measured_borders, window_days, windows_between
+from quimbi_assets.value.model import YEAR_DAYS, Forecast, ValueModel
+from quimbi_assets.value.windows import FEWEST, LEAST_BEFORE, Window, measured_borders, window_days, windows_between
 
 MOST_HOLD_OUTS = 3
 MOST_LEARNT = 4
@@ -29,6 +29,8 @@ MOST_LEARNT = 4
 MOST_CUSTOMERS = 8_000
 """Customers learnt from."""
 MOST_TESTED = 20_000
+MOST_ROWS = 1_000_000
+"""Orders and lines together of these customers: what a store of heavier ones may hold in memory."""
 CERTAIN = 0.01
 """Chance that customers who are all alike are ranked as well."""
 LEVEL = (0.75, 1.33)
@@ -37,15 +39,19 @@ SHORTEST_TENURE = 30.0
 """Days over which a rate is taken at least: who came yesterday does not order daily."""
 N_BINS = 10
 MODEL, RECENT, NAIVE = "model", "recent", "naive"
-NAMES = {RECENT: "spend of the last {days} days", NAIVE: "a customer's average at their rate"}
+SPEND, ORDERS = "spend", "orders"
+NAMES = {
+    SPEND: {RECENT: "spend of the last {days} days", NAIVE: "a customer's average at their rate"},
+    ORDERS: {RECENT: "the number of orders of the last {days} days", NAIVE: "a customer's rate of orders"},
+}
 
 
 @dataclass(frozen=True)
 class Figures:
     """How one way did.
 
-    ``error``: mean absolute error over mean spend; ``concordance``, 0-1: of two customers who spent differently, how
-    often it puts first who spent more, ties half; ``total``: foretold over what came.
+    ``error``: mean absolute error over the mean of what came; ``concordance``, 0-1: of two customers of whom not as
+    much came, how often it puts first of whom more did, ties half; ``total``: foretold over what came.
     """
 
     error: float
@@ -54,16 +60,14 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class HoldOut:
-    """What was foretold before a window of ``days``, by three ways, and what came: spend of n customers, shape (n,).
+class Outcome:
+    """What came of n customers, shape (n,), not all 0, and what three ways had foretold.
 
-    ``by_way`` holds it by :data:`MODEL`, :data:`RECENT` and :data:`NAIVE`, the latter with its level set on the window
-    before; ``is_within`` says whose spend was within the model's interval.
+    ``by_way`` holds that by :data:`MODEL`, :data:`RECENT` and :data:`NAIVE`, the latter with its level set on the
+    window before; ``is_within`` says of whom as much came as the model's interval holds.
     """
 
-    start: pd.Timestamp
-    days: int
-    spend: Array
+    came: Array
     by_way: dict[str, Array]
     is_within: Flags
 
@@ -74,71 +78,95 @@ class HoldOut:
 
     def _figures(self, foretold: Array) -> Figures:
         return Figures(
-            error=float(np.abs(foretold - self.spend).mean() / self.spend.mean()),
-            concordance=concordance(foretold, self.spend),
-            total=float(foretold.sum() / self.spend.sum()),
+            error=float(np.abs(foretold - self.came).mean() / self.came.mean()),
+            concordance=concordance(foretold, self.came),
+            total=float(foretold.sum() / self.came.sum()),
         )
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """A window of ``days`` from ``start`` on: spend and orders of the same customers."""
+
+    start: pd.Timestamp
+    days: int
+    spend: Outcome
+    orders: Outcome
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What the last windows of history say about what is foretold; latest first, not overlapping.
 
-    ``year`` is a hold-out of the last year, where the history reaches.
+    ``year`` is a hold-out of the last year, or why there is none.
     """
 
     hold_outs: list[HoldOut]
-    year: HoldOut | None = None
+    year: HoldOut | str
 
     @cached_property
     def figures(self) -> dict[str, Figures]:
-        """The figures of each way, as means over the hold-outs."""
-        return {way: mean_figures(self.hold_outs, way) for way in self.hold_outs[0].by_way}
+        """The figures of each way to foretell spend, as means over the hold-outs."""
+        return mean_figures([each.spend for each in self.hold_outs])
 
-    @property
+    @cached_property
+    def figures_of_orders(self) -> dict[str, Figures]:
+        """The figures of each way to foretell orders, as means over the hold-outs."""
+        return mean_figures([each.orders for each in self.hold_outs])
+
+    @cached_property
     def weak_reason(self) -> str | None:
-        """Why nothing is foretold; None where it is."""
-        certain = np.mean([certainty(each.by_way[MODEL], each.spend) for each in self.hold_outs])
-        if certain < norm.isf(CERTAIN):
-            return "who will spend more than others cannot be told from the store's past"
-        return unbeaten(self.hold_outs)
+        """Why nothing is foretold, which spend decides; None where it is."""
+        return unranked(self.hold_outs, SPEND) or unbeaten(self.hold_outs, SPEND)
 
-    @property
-    def weak_year_reason(self) -> str | None:
-        """Why nothing is foretold of a year; None where it is, also untested."""
-        return None if self.year is None else unbeaten([self.year])
+    @cached_property
+    def weak_parts(self) -> dict[str, str]:
+        """What is not foretold although spend is (``orders``, ``a year``, ``orders of a year``), and why."""
+        year = f"it was not tested ({self.year})" if isinstance(self.year, str) else unbeaten([self.year], SPEND)
+        parts = {"orders": unranked(self.hold_outs, ORDERS) or unbeaten(self.hold_outs, ORDERS), "a year": year}
+        if not any(parts.values()) and isinstance(self.year, HoldOut):
+            parts["orders of a year"] = unbeaten([self.year], ORDERS)
+        return {what: why for what, why in parts.items() if why}
 
     @property
     def totals(self) -> list[float]:
-        """Total foretold over what came, of each hold-out."""
-        return [each.figures[MODEL].total for each in self.hold_outs]
+        """Total spend foretold over what came, of each hold-out."""
+        return [each.spend.figures[MODEL].total for each in self.hold_outs]
 
     @property
     def covered(self) -> float:
         """Share of customers of all hold-outs whose spend was within the interval."""
-        return float(np.concatenate([each.is_within for each in self.hold_outs]).mean())
+        return float(np.concatenate([each.spend.is_within for each in self.hold_outs]).mean())
 
     @cached_property
     def by_hold_out(self) -> pd.DataFrame:
         """Each hold-out, that of a year last.
 
         ``from`` (ISO date), ``days``, ``customers``, ``spent`` (share of them who spent anything), ``total``, ``error``
-        and ``concordance`` of the model, ``error_recent``, ``error_naive``, ``covered``.
+        and ``concordance`` of the model, ``error_recent``, ``error_naive``, ``covered``; the same of orders as
+        ``orders_...``.
         """
         rows = [
             {
                 "from": f"{each.start:%Y-%m-%d}",
                 "days": each.days,
-                "customers": len(each.spend),
-                "spent": float((each.spend > 0).mean()),
-                **vars(each.figures[MODEL]),
-                "error_recent": each.figures[RECENT].error,
-                "error_naive": each.figures[NAIVE].error,
-                "covered": float(each.is_within.mean()),
+                "customers": len(each.spend.came),
+                "spent": float((each.spend.came > 0).mean()),
+                **_row(each.spend),
+                **{f"orders_{name}": figure for name, figure in _row(each.orders).items()},
             }
-            for each in [*self.hold_outs, *([] if self.year is None else [self.year])]
+            for each in [*self.hold_outs, *([self.year] if isinstance(self.year, HoldOut) else [])]
         ]
         return pd.DataFrame(rows)
+
+
+def _row(outcome: Outcome) -> dict[str, float]:
+    return {
+        **vars(outcome.figures[MODEL]),
+        "error_recent": outcome.figures[RECENT].error,
+        "error_naive": outcome.figures[NAIVE].error,
+        "covered": float(outcome.is_within.mean()),
+    }
 
 
 @dataclass(frozen=True)
@@ -149,19 +177,28 @@ class ValueFit:
     evaluation: Evaluation
 
 
-def mean_figures(hold_outs: Sequence[HoldOut], way: str) -> Figures:
-    """Return the mean figures of one way to foretell spend."""
-    each = np.array([list(vars(one.figures[way]).values()) for one in hold_outs])
-    return Figures(*each.mean(axis=0).tolist())
+def mean_figures(outcomes: Sequence[Outcome]) -> dict[str, Figures]:
+    """Return the mean figures of each way."""
+    each = {way: np.array([list(vars(one.figures[way]).values()) for one in outcomes]) for way in outcomes[0].by_way}
+    return {way: Figures(*figures.mean(axis=0).tolist()) for way, figures in each.items()}
 
 
-def unbeaten(hold_outs: Sequence[HoldOut]) -> str | None:
-    """Say which figure the model does not beat, in error and in rank; None if it beats both."""
-    model = mean_figures(hold_outs, MODEL)
-    for way, name in NAMES.items():
-        other, called = mean_figures(hold_outs, way), name.format(days=hold_outs[0].days)
+def unranked(hold_outs: Sequence[HoldOut], what: str) -> str | None:
+    """Say that spend, or orders, are ranked no better than chance would have it; None if they are."""
+    outcomes = [getattr(each, what) for each in hold_outs]
+    if np.mean([certainty(one.by_way[MODEL], one.came) for one in outcomes]) >= norm.isf(CERTAIN):
+        return None
+    return f"who will {what.removesuffix('s')} more than others cannot be told from the store's past"
+
+
+def unbeaten(hold_outs: Sequence[HoldOut], what: str) -> str | None:
+    """Say which figure the model of spend, or orders, does not beat, in error and in rank; None if it beats both."""
+    by_way = mean_figures([getattr(each, what) for each in hold_outs])
+    model = by_way[MODEL]
+    for way, name in NAMES[what].items():
+        other, called = by_way[way], name.format(days=hold_outs[0].days)
         if model.error >= other.error:
-            return f"{called} errs no more (by {other.error:.2f} of mean spend, beside {model.error:.2f})"
+            return f"{called} errs no more (by {other.error:.2f} of mean {what}, beside {model.error:.2f})"
         if model.concordance <= other.concordance:
             return f"{called} ranks customers as well ({other.concordance:.2f}, beside {model.concordance:.2f})"
     return None
@@ -194,71 +231,81 @@ def _counts(values: Array) -> Array:
     return np.unique(values, return_counts=True)[1].astype(np.float64)
 
 
-def naive(features: pd.DataFrame, days: int) -> Array:
-    """Return what a customer's average order at their own rate comes to in some days."""
+def naive(features: pd.DataFrame, days: int, what: str = SPEND) -> Array:
+    """Return what a customer's average order at their own rate comes to in some days, or how many orders do."""
     tenure = np.maximum(features["tenure_days"].to_numpy(), SHORTEST_TENURE)
-    return np.asarray(features["spent"].to_numpy() / tenure * days)
+    return np.asarray(features[{SPEND: "spent", ORDERS: "n_orders"}[what]].to_numpy() / tenure * days)
 
 
 def hold_out(
-    window: Window, before: Sequence[Window], customers: pd.Index, horizon_days: int, days: int, recent: Array
+    window: Window, before: Sequence[Window], customers: pd.Index, horizon_days: int, days: int, recent: pd.DataFrame
 ) -> HoldOut:
     """Learn from some customers in the windows of H days before one, and hold it against what came in this one.
 
-    It has ``days``; ``recent`` is what everybody in it had spent in as many before.
+    It has ``days``; ``recent`` holds what everybody in it had ordered and spent in as many before.
     """
     learnt = window.of(customers).features
     model = ValueModel(horizon_days).fit(learnt, [one.of(customers) for one in before])
-    _, spend = model.foretell(window.features, days)
-    level = before[0].spend.sum() / max(naive(before[0].features, horizon_days).sum(), 1e-9)
-    return HoldOut(
-        start=window.start,
-        days=days,
-        spend=window.spend,
-        by_way={MODEL: spend.mean, RECENT: recent, NAIVE: naive(window.features, days) * level},
-        is_within=(spend.low <= window.spend) & (window.spend <= spend.high),
-    )
+
+    def outcome(what: str, forecast: Forecast) -> Outcome:
+        came, previous = getattr(window, what), getattr(before[0], what)
+        level = previous.sum() / max(naive(before[0].features, horizon_days, what).sum(), 1e-9)
+        simple = {RECENT: recent[f"recent_{what}"].to_numpy(), NAIVE: naive(window.features, days, what) * level}
+        is_within = (forecast.low <= came) & (came <= forecast.high)
+        return Outcome(came, {MODEL: forecast.mean, **simple}, is_within)
+
+    orders, spend = model.foretell(window.features, days)
+    return HoldOut(window.start, days, outcome(SPEND, spend), outcome(ORDERS, orders))
 
 
 def train_value(history: History, *, most_customers: int = MOST_CUSTOMERS, random_state: int = 0) -> ValueFit:
     """Learn what customers will order and spend; nothing beyond the history's end is looked at.
 
-    Of a large store, :data:`MOST_TESTED` customers are looked at and ``most_customers`` learnt from, drawn by a hash of
-    their ids with the seed; nothing else is random. Raises ``InsufficientHistoryError`` if the past is not enough to
-    learn from and test on, with the reason.
+    Of a large store, :data:`MOST_TESTED` customers are looked at, fewer where they hold more than :data:`MOST_ROWS`
+    orders and lines, and ``most_customers`` learnt from, drawn by a hash of their ids with the seed; nothing else is
+    random. Raises ``InsufficientHistoryError`` if the past is not enough to learn from and test on, with the reason.
     """
-    tested = history.sample(MOST_TESTED, random_state).in_memory()
-    if not tested.n_customers:
+    if not history.n_customers:
         raise InsufficientHistoryError("no orders before that instant")
+    tested = history.sample(MOST_TESTED, random_state, MOST_ROWS).in_memory()
     days = window_days(tested)
     borders = measured_borders(tested, days, MOST_HOLD_OUTS + MOST_LEARNT)
     windows, present = windows_between(borders), borders[0][1]
     if len(windows) < 2:
-        raise InsufficientHistoryError(
-            f"fewer than {FEWEST} customers spent anything in the last {days} days, or in as many before"
-        )
+        raise InsufficientHistoryError(_too_few(borders[len(windows) + 1][0], days))
     customers = present.index[sample_places(present.index, most_customers, random_state)]
     n_tests = min(MOST_HOLD_OUTS, len(windows) - 1)
-    tests = []
-    for i, window in enumerate(windows[:n_tests]):
-        recent = window.features["recent_spend"].to_numpy()
-        tests.append(hold_out(window, windows[i + 1 : i + 1 + MOST_LEARNT], customers, days, days, recent))
+    tests = [
+        hold_out(window, windows[i + 1 : i + 1 + MOST_LEARNT], customers, days, days, window.features)
+        for i, window in enumerate(windows[:n_tests])
+    ]
     evaluation = Evaluation(tests, _last_year(tested, customers, days))
     model = ValueModel(days).fit(present.loc[customers], [one.of(customers) for one in windows[:MOST_LEARNT]])
-    model.weak_reason_, model.weak_year_reason_ = evaluation.weak_reason, evaluation.weak_year_reason
+    model.weak_reason_, model.weak_parts_ = evaluation.weak_reason, evaluation.weak_parts
     return ValueFit(model, evaluation)
 
 
-def _last_year(tested: History, customers: pd.Index, days: int) -> HoldOut | None:
-    """Test a year's forecast on the last one; None where the history has too little before it."""
+def _too_few(start: pd.Timestamp, days: int) -> str:
+    return (
+        f"fewer than {FEWEST} of the customers known before {start:%Y-%m-%d} spent anything in the {days} days from "
+        "then on"
+    )
+
+
+def _last_year(tested: History, customers: pd.Index, days: int) -> HoldOut | str:
+    """Test a year's forecast on the last one; or say what the history has too little of."""
+    known, needed = (tested.end - tested.span[0]).days, YEAR_DAYS + (1 + LEAST_BEFORE) * days
+    if known < needed:
+        return f"{known} days of orders, fewer than the {needed:.0f} that it takes"
     before = tested.until(tested.end - pd.Timedelta(days=YEAR_DAYS))
     borders = measured_borders(before, days, MOST_LEARNT)
     windows = windows_between(borders)
     if not windows:
-        return None
+        return _too_few(borders[1][0], days)
     window = Window.between(*borders[0], tested.spending(YEAR_DAYS))
-    recent = before.spending(YEAR_DAYS)["recent_spend"].to_numpy()
-    return hold_out(window, windows, customers, days, YEAR_DAYS, recent)
+    if (window.spend > 0).sum() < FEWEST:
+        return _too_few(window.start, YEAR_DAYS)
+    return hold_out(window, windows, customers, days, YEAR_DAYS, before.spending(YEAR_DAYS))
 
 
 def draw_calibration(evaluation: Evaluation) -> bytes:
@@ -269,18 +316,19 @@ def draw_calibration(evaluation: Evaluation) -> bytes:
     starts = ", ".join(f"{each.start:%Y-%m-%d}" for each in reversed(evaluation.hold_outs))
     subtitle = (
         f"Spend of the {evaluation.hold_outs[0].days} days from {starts} on; up to "
-        f"{len(evaluation.hold_outs[0].spend):,} customers in tenths"
+        f"{len(evaluation.hold_outs[0].spend.came):,} customers in tenths"
     )
     figure = canvas(8.0, 5.0, "Value to come, beside two simple figures", subtitle)
     axes = figure.add_axes((0.1, 0.12, 0.86, 0.7))
-    for i, each in enumerate(evaluation.hold_outs):
+    outcomes = [each.spend for each in evaluation.hold_outs]
+    for i, each in enumerate(outcomes):
         label = "thin: each window on its own" if i == 0 else None
         axes.plot(*tenths([each], MODEL), color=COLOURS[0], linewidth=0.7, alpha=0.45, label=label)
     names = {MODEL: "model", RECENT: "spend of as many days before", NAIVE: "average at own rate, level set"}
     for way, colour in zip(names, (COLOURS[0], COLOURS[7], COLOURS[3]), strict=True):
         by = evaluation.figures[way]
         text = f"{names[way]}: error {by.error:.2f} of mean spend, concordance {by.concordance:.2f}"
-        axes.plot(*tenths(evaluation.hold_outs, way), "o-", color=colour, markersize=5, linewidth=1.4, label=text)
+        axes.plot(*tenths(outcomes, way), "o-", color=colour, markersize=5, linewidth=1.4, label=text)
     axes.set(xscale="log", yscale="log")
     low, high = min(axes.get_xlim()[0], axes.get_ylim()[0]), max(axes.get_xlim()[1], axes.get_ylim()[1])
     axes.plot([low, high], [low, high], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)), label="as it should be")
@@ -291,10 +339,10 @@ def draw_calibration(evaluation: Evaluation) -> bytes:
     return to_png(figure)
 
 
-def tenths(hold_outs: Sequence[HoldOut], way: str) -> tuple[Array, Array]:
+def tenths(outcomes: Sequence[Outcome], way: str) -> tuple[Array, Array]:
     """Return what was foretold to tenths of customers, ascending, and what they spent, on average; above 0 only."""
     foretold, spend = (
-        np.concatenate(values) for values in zip(*((one.by_way[way], one.spend) for one in hold_outs), strict=True)
+        np.concatenate(values) for values in zip(*((one.by_way[way], one.came) for one in outcomes), strict=True)
     )
     parts = np.array_split(np.argsort(foretold, kind="stable"), N_BINS)
     means = np.array([[foretold[part].mean(), spend[part].mean()] for part in parts if len(part)])

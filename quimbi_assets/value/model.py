@@ -4,9 +4,10 @@ Belongs here: the estimator that is saved whole; mixing, level, interval and the
 windows (``windows``), the test (``evaluation``), words for people (``profiles.expected``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -30,6 +31,7 @@ LEAST_ORDERS = 1e-6
 FARTHEST_DAYS = 365.0
 """Until when the next order must be as likely as not, for a date of it to say anything."""
 YEAR_DAYS = 365
+UNTESTED = "an earlier version learnt it and did not test that"
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,11 @@ class ValueModel(RegressorMixin, BaseEstimator):
     ``paid_share_`` (of orders, worth more than 0); ``order_weights_`` and ``spend_weights_``, what an order, or a unit
     of money, counts that the models expect, and one of the last ``horizon_days``; ``order_curve_`` and
     ``spend_curve_``, shape (3, n_groups): logarithms of orders expected, and the limits of the interval there, as
-    multiples of the mean. ``weak_reason_`` says why nothing is foretold, as the test found, ``weak_year_reason_`` why
-    nothing of a year; None where it is.
+    multiples of the mean. As the test found, ``weak_reason_`` says why nothing is foretold, None where it is, and
+    ``weak_parts_`` what is not although spend is (``orders``, ``a year``, ``orders of a year``), and why.
     """
+
+    weak_parts_: Mapping[str, str] = MappingProxyType(dict.fromkeys(("orders", "a year"), UNTESTED))
 
     def __init__(self, horizon_days: int = USUAL_DAYS) -> None:
         self.horizon_days = horizon_days
@@ -91,7 +95,7 @@ class ValueModel(RegressorMixin, BaseEstimator):
         self.amounts_ = np.array([amounts.p, amounts.q, amounts.gamma])
         self.paid_share_ = float(known["n_paid_orders"].sum() / known["n_orders"].sum())
         self.weak_reason_: str | None = None
-        self.weak_year_reason_: str | None = None
+        self.weak_parts_ = {}
         self.n_fit_, self.n_windows_ = len(X), len(past)
         before = _Known(pd.concat([window.features for window in past]))
         orders, spend = (np.concatenate([getattr(window, what) for window in past]) for what in ("orders", "spend"))
@@ -102,6 +106,11 @@ class ValueModel(RegressorMixin, BaseEstimator):
         self.order_curve_ = interval_curve(mean_orders, orders / mean_orders)
         self.spend_curve_ = interval_curve(mean_orders, spend / mean_spend)
         return self
+
+    @property
+    def partly_weak_reason(self) -> str | None:
+        """What is not foretold although spend is, and why, in words; None where all is."""
+        return "; ".join(f"nothing of {part}: {why}" for part, why in self.weak_parts_.items()) or None
 
     def _expected(self, known: _Known, days: float) -> Array:
         return np.maximum(MbgNbd(*self.rates_.tolist()).expected_orders(*known.times, days), LEAST_ORDERS)

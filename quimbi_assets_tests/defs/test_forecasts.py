@@ -3,10 +3,13 @@
 Of churn risk and of value to come.
 """
 
+from dataclasses import replace
+
 import dagster as dg
 import pandas as pd
 import pytest
 
+from quimbi_assets.commands import showing
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.commands.showing import churn_of, value_of
@@ -137,17 +140,27 @@ def foretold(database, store_id):
 def test_every_profile_has_its_value_to_come_and_the_version(database, whole):
     fit, found = read_fit(database, whole, VALUE), foretold(database, whole)
     assert fit.status == "active"
-    no_year = fit.figures["year_reason"]
-    assert set(found["prediction_reason"].fillna("")) == {f"nothing of a year: {no_year}" if no_year else ""}
-    assert (found["predicted_value_365d"].isna() == bool(no_year)).all()
+    without = fit.figures["not_foretold"] or ""
+    assert set(found["prediction_reason"].fillna("")) == {without}
+    assert (found["predicted_value_365d"].isna() == ("of a year:" in without)).all()
     assert (found["predicted_value_90d_low"] <= found["predicted_value_90d_high"]).all()
-    assert found["predicted_orders_90d"].nunique() > 100
-    assert 0.1 < found["expected_next_order_at"].notna().mean() < 1
+    assert found["predicted_value_90d"].nunique() > 100
+    assert (found["predicted_orders_90d"].isna() == ("of orders:" in without)).all()
+    dated = found["expected_next_order_at"].notna().mean()
+    assert dated == 0 if "of orders:" in without else 0.1 < dated < 1
     assert (found["expected_next_order_at"].dropna() > pd.Timestamp(PRESENT, tz="UTC")).all()
     assert {versions[VALUE] for versions in found["model_versions"]} == {fit.model_version}
-    assert "unseen, spend was missed by" in value_of(whole)
+    assert "days, unseen, spend was missed by" in value_of(whole)
+    assert value_of(whole).endswith(f"; {without}" if without else "of what came")
     view = "SELECT sum(predicted_value_90d) FROM quimbi.customer_profiles_named WHERE store_id = %s"
     assert database.execute(view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
+
+
+def test_it_is_said_how_many_days_were_tested(database, whole, monkeypatch):
+    fit = read_fit(database, whole, VALUE)
+    short = replace(fit, figures={**fit.figures, "horizon_days": 56})
+    monkeypatch.setattr(showing, "_served_fit", lambda *_: short)
+    assert "56 days (90 are shown: 56 were tested), unseen" in value_of(whole)
 
 
 def test_mlflow_and_the_ui_hold_the_test_of_value_and_its_picture(database, whole):

@@ -47,15 +47,22 @@ def test_where_a_test_failed_there_is_a_reason_and_no_number(crowd, profiled, co
     try:
         model.weak_reason_ = "so it is"
         weak = predictions(model, history, customers, version="3")
-        model.weak_reason_, model.weak_year_reason_ = None, "as well"
+        model.weak_reason_, model.weak_parts_ = None, {"a year": "as well"}
         no_year = predictions(model, history, customers, version="3").columns
+        model.weak_parts_ = {"orders": "no less", "a year": "as well"}
+        no_orders = predictions(model, history, customers, version="3").columns
     finally:
-        model.weak_reason_ = model.weak_year_reason_ = None
+        model.weak_reason_, model.weak_parts_ = None, {}
     assert weak.columns.drop(["prediction_reason"]).to_pandas().isna().all(axis=None)
     assert set(weak.columns["prediction_reason"].to_pylist()) == {"so it is"}
     assert no_year["predicted_value_365d_high"].null_count == len(customers)
     assert no_year["predicted_value_90d_high"].null_count == 0
+    assert no_year["predicted_orders_90d"].null_count == no_year["predicted_value_90d"].null_count == 0
     assert no_year["prediction_reason"][0].as_py() == "nothing of a year: as well"
+    assert {name for name in COLUMNS.names if no_orders[name].null_count < len(customers)} == {
+        "predicted_value_90d", "predicted_value_90d_low", "predicted_value_90d_high", "prediction_reason"
+    }  # fmt: skip
+    assert no_orders["prediction_reason"][0].as_py() == "nothing of orders: no less; nothing of a year: as well"
     profiles = profiled(features, None, predictions("too young", history, pd.RangeIndex(n), version=None))
     assert "Value to come not known: too young." in rendered(profiles.iloc[0], context)
     assert profiled(features)["prediction_reason"].isna().all()
@@ -76,6 +83,9 @@ def test_the_line_by_hand(profiled, context, features):
     assert line in rendered(profile_record(row), context)
     row |= {"predicted_value_90d_high": 0.0, "predicted_value_365d": None, "expected_next_order_at": None}
     assert "(4 of 5 such customers: nothing)." in rendered(row, context)
+    without = row | {"predicted_orders_90d": None, "prediction_reason": "nothing of orders: no less"}
+    line = "Expected: £84.20 in 90 days (4 of 5 such customers: nothing).\n  Nothing of orders: no less.\n"
+    assert line in rendered(without, context)
     row |= {"predicted_orders_365d": 0.4, "predicted_value_90d": 0.4}
     assert "Expected: 2.1 orders and £0.40 in 90 days (4 of 5 such customers: nothing), rather none" in rendered(
         row, context

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import InsufficientHistoryError
+from quimbi_assets.value import evaluation
 from quimbi_assets.value.evaluation import (
     MODEL,
     NAIVE,
     RECENT,
     Evaluation,
     HoldOut,
+    Outcome,
     certainty,
     concordance,
     draw_calibration,
@@ -25,13 +27,12 @@ def fit(orders, end):
 
 
 def test_value_is_foretold_where_rates_differ_and_customers_leave(fit):
-    evaluation = fit.evaluation
-    assert evaluation.weak_reason is None
-    assert evaluation.weak_year_reason is None
-    model = evaluation.figures[MODEL]
-    assert model.error < min(evaluation.figures[way].error for way in (RECENT, NAIVE))
+    assert fit.evaluation.weak_reason is None
+    assert fit.evaluation.weak_parts == fit.model.weak_parts_ == {}
+    model = fit.evaluation.figures[MODEL]
+    assert model.error < min(fit.evaluation.figures[way].error for way in (RECENT, NAIVE))
     assert 0.75 < model.total < 1.33
-    assert 0.75 < evaluation.covered < 0.97
+    assert 0.75 < fit.evaluation.covered < 0.97
     assert fit.model.weak_reason_ is None
 
 
@@ -46,8 +47,9 @@ def test_what_was_foretold_does_not_change_with_what_came(orders, end, fit):
     first = fit.evaluation.hold_outs[0]
     later = orders["order_date"] >= first.start
     fewer = train_value(past_of(orders[~later | (np.arange(len(orders)) % 2 == 0)], end)).evaluation.hold_outs[0]
-    np.testing.assert_array_equal(fewer.by_way[MODEL], first.by_way[MODEL])
-    assert fewer.spend.sum() < first.spend.sum()
+    for one, other in ((fewer.spend, first.spend), (fewer.orders, first.orders)):
+        np.testing.assert_array_equal(one.by_way[MODEL], other.by_way[MODEL])
+    assert fewer.spend.came.sum() < first.spend.came.sum()
 
 
 def test_as_of_the_past_is_blind_and_rows_may_come_in_any_order(orders, end):
@@ -74,8 +76,8 @@ def test_orders_at_random_are_not_foretold(end):
     ("orders", "why"),
     [
         (make_orders(300, days=60), "days of orders, fewer than the 84"),
-        (make_orders(20), "fewer than 25 customers spent anything"),
-        (make_orders(200).assign(total_price=np.nan), "fewer than 25 customers spent anything"),
+        (make_orders(20), "fewer than 25 of the customers known before 2024-10-03 spent anything in the 90 days"),
+        (make_orders(200).assign(total_price=np.nan), "fewer than 25 of the customers known before 2024-10-03 spent"),
         (make_orders(50).iloc[:0], "no orders"),
         (make_orders(50).assign(customer_id=None), "no orders"),
     ],
@@ -91,17 +93,66 @@ def test_a_store_where_everybody_bought_once_is_not_foretold(end):
         train_value(past_of(make_orders(600).drop_duplicates("customer_id"), end))
 
 
-def made(model, recent, naive):
+def test_a_year_that_could_not_be_tested_is_not_foretold(orders, end):
+    short = train_value(past_of(orders[orders["order_date"] >= end - pd.Timedelta(days=450)], end))
+    assert short.model.weak_reason_ is None
+    (reason,) = short.model.weak_parts_.values()
+    assert reason == "it was not tested (449 days of orders, fewer than the 500 that it takes)"
+    before = make_orders(80, days=300, end=end - pd.Timedelta(days=366))
+    new = make_orders(400, days=364, seed=1)
+    gone = train_value(
+        past_of(
+            pd.concat([before, new.assign(customer_id="x" + new["customer_id"], order_id="x" + new["order_id"])]), end
+        )
+    )
+    assert gone.evaluation.weak_parts["a year"] == (
+        "it was not tested (fewer than 25 of the customers known before 2024-01-02 spent anything in the 365 days "
+        "from then on)"
+    )
+
+
+def test_of_heavy_customers_fewer_are_looked_at(orders, end, monkeypatch):
+    monkeypatch.setattr(evaluation, "MOST_ROWS", len(orders) // 2)
+    fewer = train_value(past_of(orders, end)).evaluation.hold_outs[0].spend.came
+    known = orders[orders["order_date"] < end - pd.Timedelta(days=90)]["customer_id"].nunique()
+    assert 0.4 * known < len(fewer) < 0.6 * known
+
+
+def made(model, recent, naive, days=90):
     spend = np.arange(200.0)
-    ways = {MODEL: model * spend, RECENT: recent * spend[::-1], NAIVE: naive * spend}
-    return HoldOut(pd.Timestamp("2025-01-01"), 90, spend, ways, spend > 20)
+    ways = {MODEL: model * spend, RECENT: recent * spend[::-1], NAIVE: naive * spend**0.9}
+    well = {MODEL: spend, RECENT: 0 * spend, NAIVE: 0 * spend}
+    return Outcome(spend, ways, spend > 20), Outcome(spend, well, spend > 20)
+
+
+def held_out(spend, orders, days=90):
+    return HoldOut(pd.Timestamp("2025-01-01"), days, spend, orders)
 
 
 def test_one_figure_that_is_not_beaten_is_enough():
-    assert "average at their rate errs no more" in Evaluation([made(0.9, 1.0, 0.95)]).weak_reason
-    assert "spend of the last 90 days errs no more" in Evaluation([made(0.1, 0.5, 0.8)]).weak_reason
-    assert "ranks customers as well (1.00, beside 1.00)" in Evaluation([made(0.95, 1.0, 0.9)]).weak_reason
-    assert Evaluation([made(1, 1, 1)]).covered == pytest.approx(0.895)
+    def weak(*levels):
+        return Evaluation([held_out(*made(*levels))], "too short").weak_reason
+
+    assert "average at their rate errs no more" in weak(0.9, 1.0, 1.6)
+    assert "spend of the last 90 days errs no more" in weak(0.1, 0.5, 0.8)
+    assert "ranks customers as well (1.00, beside 1.00)" in weak(0.95, 1.0, 0.9)
+    assert Evaluation([held_out(*made(1, 1, 1))], "too short").covered == pytest.approx(0.895)
+
+
+def test_orders_and_a_year_are_judged_each_for_itself():
+    bad, good = made(0.1, 0.5, 0.8)
+    assert Evaluation([held_out(good, good)], held_out(good, good, 365)).weak_parts == {}
+    orders = Evaluation([held_out(good, bad)], held_out(good, good, 365))
+    assert orders.weak_reason is None
+    assert list(orders.weak_parts) == ["orders"]
+    assert orders.weak_parts["orders"].startswith("the number of orders of the last 90 days errs no more (by ")
+    year = Evaluation([held_out(good, good)], held_out(bad, bad, 365)).weak_parts
+    assert list(year) == ["a year"]
+    assert "spend of the last 365 days" in year["a year"]
+    assert list(Evaluation([held_out(good, good)], held_out(good, bad, 365)).weak_parts) == ["orders of a year"]
+    assert Evaluation([held_out(good, good)], "why").weak_parts == {"a year": "it was not tested (why)"}
+    chance = Outcome(good.came, good.by_way | {MODEL: np.full(200, good.came.mean())}, good.is_within)
+    assert "who will order more than others" in Evaluation([held_out(good, chance)], "why").weak_parts["orders"]
 
 
 def test_concordance_gains_nothing_by_ties():

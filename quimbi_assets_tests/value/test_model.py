@@ -30,6 +30,15 @@ def test_orders_and_spend_of_a_store_without_seasons_are_foretold(fitted):
     assert (orders.high % 1 == 0).all()
 
 
+def test_customers_without_any_price_have_no_paid_order_and_shape_the_rest():
+    orders = make_orders(300, seed=3)
+    orders.loc[orders["customer_id"].eq("c0000"), "total_price"] = np.nan
+    borders = measured_borders(past_of(orders), 90, 3)
+    assert (borders[0][1].loc["c0000", ["n_paid_orders", "spent"]] == 0).all()
+    model = ValueModel(90).fit(borders[1][1], windows_between(borders)[1:])
+    assert np.isfinite([*model.spend_weights_, *model.order_weights_]).all()
+
+
 def test_half_order_by_the_date(fitted):
     model, window = fitted
     days = model.days_until_order(window.features)

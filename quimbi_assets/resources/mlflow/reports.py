@@ -131,8 +131,9 @@ def log_value(
         **dict(zip(names, [*model.rates_, *model.amounts_], strict=True)),
         **dict(zip(("weight_of_model", "weight_of_spend_before"), model.spend_weights_, strict=True)),
         **{f"{way}.{n}": figure for way, by in evaluation.figures.items() for n, figure in vars(by).items()},
+        **{f"{way}.orders_{n}": v for way, by in evaluation.figures_of_orders.items() for n, v in vars(by).items()},
         "in_interval": evaluation.covered,
-        "test_customers": len(evaluation.hold_outs[0].spend),
+        "test_customers": len(evaluation.hold_outs[0].spend.came),
     }
     with tracking.run(store_id, f"value {as_of[:10]}", {**tags, "as_of": as_of, "kind": "value"}) as run:
         run.log({name: float(figure) for name, figure in figures.items()}, params)
