@@ -284,7 +284,7 @@ class NoiseTest:
                 f"{self.ordered_once:.0%} of customers ordered once: for them this describes what happened once, "
                 "more than a trait"
             )
-        return ". ".join(parts) or None
+        return ". ".join([*parts[:1], *(part[0].upper() + part[1:] for part in parts[1:])]) or None
 
     def metrics(self) -> dict[str, float]:
         """Return finite figures by metric name: ``variance_ratio.<feature>``, ``reliability.<feature>`` and others."""

@@ -42,7 +42,7 @@ def test_planted_stages_foretell_who_orders_and_dealt_ones_only_by_rate(planted,
     assert maturity.foresight.explained > 0.1
     assert maturity.foresight.beyond < foresight.SMALLEST_SHARE
     assert maturity.status == "weak"
-    assert "mostly by how many orders they had placed" in maturity.reason
+    assert "Of who ordered in the last" in maturity.reason
 
 
 def test_nothing_from_the_cut_off_on_is_seen(planted, fitted):
@@ -102,7 +102,7 @@ def test_a_state_that_foretells_is_active_and_says_so_where_it_is_little():
     for figures, status in (((0.2, 0.03, 0.0, 0.005), "active"), ((0.2, 0.001, 0.0, 0.4), "weak")):
         told_apart = NoiseTest(test.figures, 900, 0.1, foresight=Foresight(70, 900, *figures))
         assert told_apart.status == status
-        assert told_apart.foresight.sentence in told_apart.reason
+        assert told_apart.foresight.sentence.lower() in told_apart.reason.lower()
 
 
 def test_too_few_customers_then_say_nothing(fitted):
