@@ -94,4 +94,7 @@ def _numbers(model: ValueModel, features: pd.DataFrame) -> Mapping[str, NDArray[
         for what, forecast, decimals in sums:
             for limit, values in zip(("", "_low", "_high"), vars(forecast).values(), strict=True):
                 numbers[f"predicted_{what}_{days}d{limit}"] = np.round(values, decimals)
+    shorter, longer = DAYS
+    for name in [name for name in numbers if f"_{longer}d" in name]:  # its limits are learnt on fewer customers
+        numbers[name] = np.maximum(numbers[name], numbers[name.replace(f"_{longer}d", f"_{shorter}d")])
     return numbers

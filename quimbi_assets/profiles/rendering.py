@@ -138,16 +138,18 @@ def _expected(record: Mapping[str, Any], currency: str) -> list[str]:
     if record.get("predicted_value_90d") is None:
         return [f"Value to come not known: {reason}."] if reason else []
 
-    def within(days: int) -> tuple[str, str]:
+    def within(days: int, period: str, orders: str = "", who: str = "") -> str:
         sums = [record[f"predicted_value_{days}d{end}"] for end in LIMITS]
         value, low, high = (format_money(one, currency) if one else "nothing" for one in sums)
-        return value, low if low == high else f"{low} to {high}"
+        if not sums[-1]:
+            return f"most likely nothing {period}" + (f" ({value} on average)" if sums[0] else "")
+        return f"{orders}{value} {period} ({who}{low if low == high else f'{low} to {high}'})"
 
-    (value, limits), n = within(USUAL_DAYS), record["predicted_orders_90d"]
+    n = record["predicted_orders_90d"]
     orders = "" if n is None else f"{n:.1f} orders and "
-    parts = [f"{orders}{value} in 90 days (4 of 5 such customers: {limits})"]
+    parts = [within(USUAL_DAYS, "in 90 days", orders, "4 of 5 such customers: ")]
     if record["predicted_value_365d"] is not None:
-        parts.append("{} in a year ({})".format(*within(YEAR_DAYS)))
+        parts.append(within(YEAR_DAYS, "in a year"))
     due = record["expected_next_order_at"]
     if due:
         parts.append(f"next order about {pd.Timestamp(due):%-d %b %Y}")

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.profiles.expected import COLUMNS, predictions
+from quimbi_assets.profiles.expected import COLUMNS, _numbers, predictions
 from quimbi_assets.profiles.rendering import profile_record, render_profile
 from quimbi_assets.value.evaluation import train_value
+from quimbi_assets.value.model import Forecast
 from quimbi_assets_tests.churn.conftest import make_orders, past_of
 
 
@@ -82,14 +83,14 @@ def test_the_line_by_hand(profiled, context, features):
     assert line in rendered(row, context)
     assert line in rendered(profile_record(row), context)
     row |= {"predicted_value_90d_high": 0.0, "predicted_value_365d": None, "expected_next_order_at": None}
-    assert "(4 of 5 such customers: nothing)." in rendered(row, context)
+    assert "Expected: most likely nothing in 90 days (£84.20 on average)." in rendered(row, context)
     without = row | {"predicted_orders_90d": None, "prediction_reason": "nothing of orders: no less"}
-    line = "Expected: £84.20 in 90 days (4 of 5 such customers: nothing).\n  Nothing of orders: no less.\n"
+    without |= {"predicted_value_90d_high": 210.4}
+    line = "Expected: £84.20 in 90 days (4 of 5 such customers: nothing to £210).\n  Nothing of orders: no less.\n"
     assert line in rendered(without, context)
     row |= {"predicted_orders_365d": 0.4, "predicted_value_90d": 0.4}
-    assert "Expected: 2.1 orders and £0.40 in 90 days (4 of 5 such customers: nothing), rather none" in rendered(
-        row, context
-    )
+    line = "Expected: most likely nothing in 90 days (£0.40 on average), rather none within a year."
+    assert line in rendered(row, context)
 
 
 def rendered(row, context):
@@ -97,3 +98,17 @@ def rendered(row, context):
         axis: dict(zip(of["segment_id"], of["segment_name"], strict=True)) for axis, of in context.segments.items()
     }
     return render_profile(dict(row), AXES, names, "GBP")
+
+
+def test_a_year_is_no_less_than_its_first_quarter():
+    class Falling:
+        """Foretells less of a year than of 90 days, as limits may where few customers are."""
+
+        def foretell(self, features, days):
+            one = Forecast(*(np.full(2, value / days) for value in (300.0, 90.0, 900.0)))
+            return one, one
+
+    numbers = _numbers(Falling(), pd.DataFrame(index=[0, 1]))
+    for what in ("orders", "value"):
+        for limit in ("", "_low", "_high"):
+            assert (numbers[f"predicted_{what}_365d{limit}"] == numbers[f"predicted_{what}_90d{limit}"]).all()
