@@ -52,6 +52,8 @@ def test_where_a_test_failed_there_is_a_reason_and_no_number(crowd, profiled, co
         no_year = predictions(model, history, customers, version="3").columns
         model.weak_parts_ = {"orders": "no less", "a year": "as well"}
         no_orders = predictions(model, history, customers, version="3").columns
+        del model.weak_parts_  # as in a model of an earlier version
+        untested = predictions(model, history, customers, version="2").columns
     finally:
         model.weak_reason_, model.weak_parts_ = None, {}
     assert weak.columns.drop(["prediction_reason"]).to_pandas().isna().all(axis=None)
@@ -63,6 +65,8 @@ def test_where_a_test_failed_there_is_a_reason_and_no_number(crowd, profiled, co
     assert {name for name in COLUMNS.names if no_orders[name].null_count < len(customers)} == {
         "predicted_value_90d", "predicted_value_90d_low", "predicted_value_90d_high", "prediction_reason"
     }  # fmt: skip
+    assert untested.drop(["prediction_reason"]).equals(no_orders.drop(["prediction_reason"]))
+    assert "nothing of a year: an earlier version learnt it" in untested["prediction_reason"][0].as_py()
     assert no_orders["prediction_reason"][0].as_py() == "nothing of orders: no less; nothing of a year: as well"
     profiles = profiled(features, None, predictions("too young", history, pd.RangeIndex(n), version=None))
     assert "Value to come not known: too young." in rendered(profiles.iloc[0], context)
