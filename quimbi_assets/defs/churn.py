@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.churn.evaluation import MOST_CUSTOMERS, ChurnFit, Evaluation, draw_calibration, train_churn
-from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
+from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive_events, rule_check
 from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -30,7 +31,7 @@ LATER = {"dagster/priority": "-1"}
 """Of the steps that could be next, this one comes last: MLflow is imported by then, while the database answered."""
 
 
-class ChurnOptions(dg.Config):
+class ForecastOptions(dg.Config):
     """As of when, how many customers to learn from, and the seed that draws them."""
 
     as_of: str | None = None
@@ -54,7 +55,7 @@ class ChurnOptions(dg.Config):
 @retried
 def churn_model(
     context: dg.AssetExecutionContext,
-    config: ChurnOptions,
+    config: ForecastOptions,
     database: StoreDatabase,
     tracking: Mlflow,
     tables: Tables,
@@ -75,15 +76,18 @@ def churn_model(
     picture = draw_calibration(fit.evaluation)
     logged = log_churn(tracking, store_id, fit, str(end), {"dagster_run_id": context.run_id}, picture)
     summary, evaluation = _summary(fit, logged), fit.evaluation
-    status = WEAK if evaluation.weak_reason else ACTIVE
-    fitted = FitRecord(status, evaluation.weak_reason, logged.version, summary)
+    fitted = FitRecord(WEAK if evaluation.weak_reason else ACTIVE, evaluation.weak_reason, logged.version, summary)
     write_fit(database, store_id, context.run_id, CHURN, end, fitted)
     choose_versions(database, store_id, {CHURN: logged.choice()})
-    url = tracking.run_url(logged.run_id)
-    figures = {"status": status, "reason": evaluation.weak_reason, **summary}
-    metadata = facts(**figures, mlflow_run=url, test_windows=evaluation.by_hold_out, calibration=picture)
+    metadata = forecast_facts(fitted, tracking.run_url(logged.run_id), evaluation.by_hold_out, picture)
     yield dg.MaterializeResult(asset_key=CHURN_KEY, metadata=metadata)
     yield _check(evaluation)
+
+
+def forecast_facts(fit: FitRecord, mlflow_run: str, test_windows: pd.DataFrame, calibration: bytes) -> Metadata:
+    """Return what the page of a forecast shows: its status, its figures, a row a window tested, their picture."""
+    figures = {"status": fit.status, "reason": fit.reason, **fit.figures}
+    return facts(**figures, mlflow_run=mlflow_run, test_windows=test_windows, calibration=calibration)
 
 
 def _summary(fit: ChurnFit, logged: LoadedModel) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
-from quimbi_assets.defs.churn import LATER
-from quimbi_assets.defs.events import StageEvent, facts, inactive_events, rule_check
+from quimbi_assets.defs.churn import LATER, ForecastOptions, forecast_facts
+from quimbi_assets.defs.events import StageEvent, inactive_events, rule_check
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES, VALUE_KEY
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -23,7 +23,6 @@ from quimbi_assets.resources.postgres.tables.promotions import FitRecord, choose
 from quimbi_assets.value.evaluation import (
     LEVEL,
     MODEL,
-    MOST_CUSTOMERS,
     NAIVE,
     RECENT,
     Evaluation,
@@ -33,14 +32,6 @@ from quimbi_assets.value.evaluation import (
 )
 
 CHECK = "value_is_in_level"
-
-
-class ValueOptions(dg.Config):
-    """As of when, how many customers to learn from, and the seed that draws them."""
-
-    as_of: str | None = None
-    most_customers: int = MOST_CUSTOMERS
-    random_state: int = 0
 
 
 @dg.asset(
@@ -59,7 +50,7 @@ class ValueOptions(dg.Config):
 @retried
 def value_model(
     context: dg.AssetExecutionContext,
-    config: ValueOptions,
+    config: ForecastOptions,
     database: StoreDatabase,
     tracking: Mlflow,
     tables: Tables,
@@ -80,13 +71,10 @@ def value_model(
     picture = draw_calibration(fit.evaluation)
     logged = log_value(tracking, store_id, fit, str(end), {"dagster_run_id": context.run_id}, picture)
     summary, evaluation = _summary(fit, logged), fit.evaluation
-    status = WEAK if evaluation.weak_reason else ACTIVE
-    fitted = FitRecord(status, evaluation.weak_reason, logged.version, summary)
+    fitted = FitRecord(WEAK if evaluation.weak_reason else ACTIVE, evaluation.weak_reason, logged.version, summary)
     write_fit(database, store_id, context.run_id, VALUE, end, fitted)
     choose_versions(database, store_id, {VALUE: logged.choice()})
-    url = tracking.run_url(logged.run_id)
-    figures = {"status": status, "reason": evaluation.weak_reason, **summary}
-    metadata = facts(**figures, mlflow_run=url, test_windows=evaluation.by_hold_out, calibration=picture)
+    metadata = forecast_facts(fitted, tracking.run_url(logged.run_id), evaluation.by_hold_out, picture)
     yield dg.MaterializeResult(asset_key=VALUE_KEY, metadata=metadata)
     yield _check(evaluation)
 
