@@ -7,6 +7,7 @@ Exit 0: done. 2: bad input, nothing lost. 1: done in part, or anything else. 130
 import gc
 import os
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Callable
@@ -16,12 +17,15 @@ from typing import Any, TypeVar
 import click
 
 from quimbi_assets.commands.console import print_json
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, FilterError
 
 T = TypeVar("T")
 STORE = click.option("--store-id", required=True, metavar="S", help="Name of the store.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 WAIT = click.option("--wait", is_flag=True, help="Wait while somebody else runs the store, instead of giving up.")
+WHERE = click.option(
+    "--where", metavar="FILTER", help='Whom, e.g. "risk > 0.4 and value > 500"; docs/filters.md has the language.'
+)
 FILE = click.Path(path_type=Path)
 COLLECTED_AFTER = 50_000
 """Objects after which garbage is looked for: at 700, as in Python, a fifth of the time of imports, which leave none."""
@@ -139,6 +143,21 @@ def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
 
 @cli.command()
 @STORE
+@WHERE
+@click.option(
+    "--sort", default="value", show_default=True, metavar="FIELD", help="Any field; 'risk asc' turns it round."
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), metavar="N", help="How many to show.")
+@JSON
+def customers(store_id: str, as_json: bool, **options: Any) -> None:
+    """List customers: all, or those whom a filter chooses."""
+    from quimbi_assets.commands.customers import ListOptions, list_customers
+
+    list_customers(store_id, ListOptions(**options), as_json=as_json)
+
+
+@cli.command()
+@STORE
 @WAIT
 @JSON
 def backtest(store_id: str, wait: bool, as_json: bool) -> None:
@@ -245,6 +264,10 @@ def main(arguments: list[str] | None = None) -> None:
 def _code(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="quimbi", standalone_mode=False)
+    except FilterError as error:
+        code = _fail(str(error), 2)
+        click.echo(textwrap.indent(error.pointed, "    "), err=True)
+        return code
     except BadInputError as error:
         return _fail(str(error), 2)
     except click.exceptions.NoArgsIsHelpError as error:

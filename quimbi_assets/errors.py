@@ -14,6 +14,30 @@ class BadInputError(ValueError):
     """
 
 
+class FilterError(BadInputError):
+    """A filter that cannot be used: what is wrong, and where in its text.
+
+    ``start`` and ``end`` count characters of ``text`` from 0 on; ``pointed`` shows the place below the message.
+    """
+
+    def __init__(self, message: str, text: str, start: int, end: int) -> None:
+        super().__init__(f"{message} (at character {start + 1})")
+        self.text, self.start, self.end = text, start, max(end, start + 1)
+
+    @property
+    def pointed(self) -> str:
+        """The line of the text that is meant, and marks below the place.
+
+        >>> print(FilterError("no such field", "valu > 5", 0, 4).pointed)
+        valu > 5
+        ^^^^
+        """
+        before = self.text.rfind("\n", 0, self.start) + 1
+        line = self.text[before:].split("\n", 1)[0]
+        at = self.start - before
+        return f"{line}\n{' ' * at}{'^' * max(min(self.end - before, len(line)) - at, 1)}"
+
+
 class UnknownStoreError(BadInputError):
     """No orders were ever loaded for a store of that name."""
 

@@ -34,6 +34,7 @@ NEXT = r"quimbi snapshot --store-id south --week (\S+)"
         "rename",
         "segments",
         "profile",
+        "customers",
         "backtest",
         "plan",
         "snapshot",
@@ -53,6 +54,7 @@ def test_every_command_helps(quimbi, command):
     ("arguments", "word"),
     [
         (["segments", "--store-id", "nowhere"], "unknown store 'nowhere'"),
+        (["customers", "--store-id", "nowhere"], "unknown store 'nowhere'"),
         (["profile", "--store-id", "nowhere", "--customer-ids", "1"], "unknown store 'nowhere'"),
         (["run", "--store-id", "nowhere"], "unknown store 'nowhere'"),
         (["run", "--store-id", "nowhere", "--axes", "shoe_size"], "unknown axis shoe_size"),

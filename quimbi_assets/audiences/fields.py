@@ -1,0 +1,119 @@
+"""What a filter can speak of: the columns of a profile by friendly names, and what hangs on an axis.
+
+Belongs here: the declaration of every field, and what of it a store has. Does not: reading a filter (``filters``).
+A field's SQL is written over ``profile``, a row of ``quimbi.customer_profiles``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["number", "text", "date", "flag", "group"]
+"""``group``: an id, which is also known by a name."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One thing that can be asked of a customer."""
+
+    name: str
+    kind: Kind
+    sql: str
+    meaning: str
+    words: tuple[str, ...] = ()
+    """The values a text can have; empty: any."""
+    parameters: tuple[str, ...] = ()
+    """What the ``{}`` of the SQL stand for, in order; they reach the server as parameters."""
+
+
+def _column(name: str, kind: Kind, meaning: str, column: str = "", words: tuple[str, ...] = ()) -> Field:
+    return Field(name, kind, f"profile.{column or name}", meaning, words)
+
+
+MONEY = "in the store's currency, net of refunds"
+LIMITS = {"": "", "_low": ", lower limit (one of ten has less)", "_high": ", upper limit (one of ten has more)"}
+PREDICTED = tuple(
+    _column(f"predicted_{what}_{days}d{limit}", "number", f"{words} expected in {days} days{note}")
+    for days in (90, 365)
+    for what, words in (("orders", "Orders"), ("value", f"Spend, {MONEY},"))
+    for limit, note in LIMITS.items()
+)
+SCALARS = {
+    one.name: one
+    for one in (
+        _column("customer_id", "text", "The customer's id"),
+        _column("archetype", "group", "The archetype, by name or id", "archetype_id"),
+        _column("value", "number", f"Spend so far, {MONEY}", "lifetime_value"),
+        _column("risk", "number", "Chance, 0 to 1, of no order within the churn horizon", "churn_risk_score"),
+        *PREDICTED,
+        _column("expected_next_order_at", "date", "By when half of such customers order again"),
+    )
+}
+OF_AXIS = {
+    "strength": ("text", "stays_strength", "How likely they stay in their segment, in words"),
+    "stays": ("number", "stays", "Chance, 0 to 1, to be in the same segment one horizon on"),
+    "evidence": ("text", "evidence", "Whether they have orders enough to say much"),
+}
+"""What can be asked of a customer on every axis: kind, column, meaning."""
+WORDS = {"strength": ("strong", "balanced", "weak"), "evidence": ("ok", "low")}
+MOVING = ("archetype",)
+"""Beside the axes, the fields whose changes are recorded."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the filters of a store can speak of.
+
+    ``groups`` has the ids and names of archetypes, and of segments by axis; ``features`` returns the kinds of an axis's
+    features by name, and is called only where a filter speaks of one.
+    """
+
+    groups: Mapping[str, Mapping[str, str]]
+    features: Callable[[str], Mapping[str, Kind]] = field(default=lambda _: {}, repr=False)
+    time_zone: str = "UTC"
+
+    @property
+    def axes(self) -> list[str]:
+        """Axes that have segments."""
+        return [name for name in self.groups if name not in SCALARS]
+
+    def names(self, axis: str = "") -> list[str]:
+        """Return all fields, or all of an axis, as a filter writes them."""
+        if not axis:
+            return [*SCALARS, *self.axes]
+        return [f"{axis}.{name}" for name in (*self.groups[axis].values(), *self.features(axis), *OF_AXIS)]
+
+    def field(self, name: str) -> Field | None:
+        """Return the field of a name: a column of profiles, an axis, or ``axis.`` and a segment, feature or fact."""
+        if name in SCALARS:
+            return SCALARS[name]
+        axis, _, part = name.partition(".")
+        if axis in SCALARS or axis not in self.groups:
+            return None
+        if not part:
+            return Field(name, "group", "profile.dominant_segments ->> {}", "The segment", parameters=(axis,))
+        return self._of_axis(axis, part)
+
+    def _of_axis(self, axis: str, part: str) -> Field | None:
+        for segment, segment_name in self.groups[axis].items():
+            if part in (segment, segment_name):
+                member = "(profile.segment_memberships -> {} ->> {})::double precision"
+                return Field(f"{axis}.{part}", "number", member, "Membership, 0 to 1", parameters=(axis, segment))
+        if part in OF_AXIS:
+            kind, column, meaning = OF_AXIS[part]
+            sql = f"profile.{column} ->> {{}}"
+            return _cast(Field(f"{axis}.{part}", kind, sql, meaning, WORDS.get(part, ()), (axis,)))  # type: ignore[arg-type]
+        kinds = self.features(axis)
+        if part not in kinds:
+            return None
+        sql = "profile.feature_vectors -> {} ->> {}"
+        return _cast(Field(f"{axis}.{part}", kinds[part], sql, "", parameters=(axis, part)))
+
+
+TYPES = {"number": "double precision", "date": "timestamptz", "flag": "boolean"}
+
+
+def _cast(of_json: Field) -> Field:
+    """Return the field with its text from JSON read as what it is."""
+    sql = of_json.sql if of_json.kind == "text" else f"({of_json.sql})::{TYPES[of_json.kind]}"
+    return Field(of_json.name, of_json.kind, sql, of_json.meaning, of_json.words, of_json.parameters)

@@ -1,0 +1,43 @@
+"""What ``quimbi customers`` prints, and where a filter's error goes."""
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from quimbi_assets_tests.resources.published import publish
+
+
+@pytest.fixture(scope="module")
+def shop(database):
+    database.execute("INSERT INTO quimbi.stores (store_id, time_zone, currency) VALUES ('listed', 'UTC', 'EUR')")
+    publish(database, "listed", 30, churn_risk_score=pa.array([i / 100 for i in range(30)]))
+    return "listed"
+
+
+def test_the_first_twenty_with_count_and_worth(quimbi, shop):
+    code, out, err = quimbi("customers", "--store-id", shop)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "30 customers, who spent 406 EUR; the first 20:"
+    assert len(lines) == 22
+    assert lines[2].split() == ["c0029", "all", "customers", "28", "29", "%", "-", "-"]
+
+
+def test_json(quimbi, shop):
+    code, out, _ = quimbi("customers", "--store-id", shop, "--where", "value = 5", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert (answer["customers"], answer["value"], answer["where"]) == (1, 5.0, "value = 5")
+    assert answer["rows"][0]["customer_id"] == "c0006"
+
+
+def test_a_wrong_filter_is_marked_and_nothing_is_printed(quimbi, shop):
+    code, out, err = quimbi("customers", "--store-id", shop, "--where", "a = 'few' and valu > 5")
+    assert (code, out) == (2, "")
+    assert "no field 'valu' (nearest: value)" in err
+    assert err.splitlines()[1:] == ["    a = 'few' and valu > 5", "                  ^^^^"]
+
+
+def test_nobody(quimbi, shop):
+    assert quimbi("customers", "--store-id", shop, "--where", "value < 0")[1] == "0 customers\n"

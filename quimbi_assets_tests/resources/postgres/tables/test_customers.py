@@ -1,0 +1,92 @@
+"""Customers chosen by a filter, out of real tables."""
+
+import json
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from quimbi_assets.audiences.filters import compile_filter
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_vocabulary
+from quimbi_assets_tests.resources.published import publish
+
+FACTS = [
+    {"a": {"rate": 0.1, "is_new": True, "last_on": "2024-01-05", "kind": "tea", "nothing": None}},
+    {"a": {"rate": None, "is_new": False, "last_on": None, "kind": "2024-01-05 was a Friday", "nothing": None}},
+    {"a": {"rate": 0.5, "is_new": None, "last_on": "2024-03-01", "kind": None, "nothing": None}},
+]
+
+
+@pytest.fixture(scope="module")
+def chosen(database, tmp_path_factory):
+    """Asks a store of three customers, worth nothing known, 0 and 1."""
+    database.execute(
+        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('chosen', 'UTC'), ('chosen-other', 'UTC')"
+    )
+    features = pa.array([json.dumps(row) for row in FACTS])
+    publish(database, "chosen", 3, feature_vectors=features, churn_risk_score=pa.array([0.5, None, 0.9]))
+    publish(database, "chosen-other", 3)
+    at = pd.Timestamp("2024-05-20", tz="UTC").to_pydatetime()
+    for customer, cause in (("c0001", "acted"), ("c0002", "model")):
+        database.execute(
+            "INSERT INTO quimbi.segment_migrations (store_id, week, customer_id, axis_name, cause, from_segment, "
+            "to_segment, from_week, at) VALUES ('chosen', '2024-05-13', %s, 'a', %s, 'a_2', 'a_1', '2024-05-06', %s)",
+            (customer, cause, at),
+        )
+
+    def ask(where, **options):
+        vocabulary = read_vocabulary(database, "chosen")
+        return read_chosen(database, "chosen", compile_filter(where, vocabulary), vocabulary, **options)
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("where", "customers"),
+    [
+        (None, "210"),
+        ("value >= 0", "21"),
+        ("not value >= 1", "1"),
+        ("value is null", "0"),
+        ("a = 'few'", "210"),
+        ("a in ('many')", ""),
+        ("a.few > 0.7 and b.b_2 < 0.3", "210"),
+        ("a.rate > 0.2", "2"),
+        ("not a.rate > 0.2", "0"),
+        ("a.is_new", "0"),
+        ("a.last_on = '2024-03-01'", "2"),
+        ("a.kind = 'tea'", "0"),
+        ("a.strength = 'balanced'", "210"),
+        ("a.stays < 0.8 and risk > 0.6", "2"),
+        ("archetype = 'all customers'", "210"),
+        ("customer_id in ('c0000', '''; DROP TABLE quimbi.orders --')", "0"),
+        ("entered(a, 'few', 2)", "1"),
+        ("entered(a, 'few', 1)", ""),
+        ("left(a, 'few', 2)", ""),
+    ],
+)
+def test_who_is_chosen(chosen, where, customers):
+    answer = chosen(where)
+    assert "".join(row["customer_id"][-1] for row in answer.rows) == customers
+    assert answer.customers == len(customers)
+
+
+def test_the_first_by_any_field_with_the_sum_of_all(chosen):
+    answer = chosen(None, sort="risk", limit=1)
+    assert (answer.customers, answer.value, [row["customer_id"] for row in answer.rows]) == (3, 1.0, ["c0002"])
+    assert answer.rows[0]["archetype"] == "all customers"
+    assert [row["customer_id"] for row in chosen(None, sort="a.rate asc").rows] == ["c0000", "c0002", "c0001"]
+    assert chosen("value > 99").value is None
+
+
+def test_a_store_without_a_run_or_at_all(database, tmp_path):
+    pd.DataFrame({"order_id": ["1"], "customer_id": ["a"], "order_date": ["2024-01-01"], "total_price": [1.0]}).to_csv(
+        tmp_path / "orders.csv", index=False
+    )
+    load_store(database, "chosen-unrun", tmp_path / "orders.csv", time_zone="UTC")
+    with pytest.raises(BadInputError, match="quimbi run --store-id chosen-unrun"):
+        read_vocabulary(database, "chosen-unrun")
+    with pytest.raises(BadInputError, match="unknown store"):
+        read_vocabulary(database, "chosen-nowhere")
