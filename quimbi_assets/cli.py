@@ -148,12 +148,25 @@ def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
     "--sort", default="value", show_default=True, metavar="FIELD", help="Any field; 'risk asc' turns it round."
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(0), metavar="N", help="How many to show.")
+@click.option("--csv", type=FILE, metavar="F", help="Write all of them, with every column, as CSV; - is stdout.")
 @JSON
 def customers(store_id: str, as_json: bool, **options: Any) -> None:
     """List customers: all, or those whom a filter chooses."""
     from quimbi_assets.commands.customers import ListOptions, list_customers
 
     list_customers(store_id, ListOptions(**options), as_json=as_json)
+
+
+@cli.command()
+@STORE
+@click.option("--format", "form", required=True, type=click.Choice(["csv", "parquet"]))
+@WHERE
+@click.option("--out", type=FILE, metavar="F", help="The file to write; - is standard output.")
+def export(store_id: str, **options: Any) -> None:
+    """Write customers to a file: all, or those whom a filter chooses."""
+    from quimbi_assets.commands.exporting import ExportOptions, export_customers
+
+    export_customers(store_id, ExportOptions(**options))
 
 
 @cli.command()

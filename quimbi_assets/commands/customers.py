@@ -5,12 +5,14 @@ Belongs here: laying the list out. Does not: the filter (``audiences``), the que
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from quimbi_assets.audiences.filters import compile_filter
 from quimbi_assets.commands.console import out, print_json
+from quimbi_assets.commands.exporting import write_profiles
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.customers import Chosen, read_chosen, read_vocabulary
 from quimbi_assets.resources.postgres.tables.stores import store_currency
@@ -23,19 +25,23 @@ class ListOptions:
     where: str | None = None
     sort: str = "value"
     limit: int = 20
+    csv: Path | None = None
+    """Where to write all of them, instead of showing the first."""
 
 
 def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> None:
     """Print how many customers a filter chooses, what they spent, and the first of them."""
-    with open_database().snapshot() as now:
+    database = open_database()
+    with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
         query = compile_filter(options.where, vocabulary)
+        if options.csv is not None:
+            return write_profiles(database, store_id, query, vocabulary, options.csv, "csv")
         chosen = read_chosen(now, store_id, query, vocabulary, options.sort, options.limit)
         currency = store_currency(now, store_id) or ""
     if as_json:
-        print_json({"store_id": store_id, "where": options.where, **vars(chosen)})
-    else:
-        _print_list(chosen, currency)
+        return print_json({"store_id": store_id, "where": options.where, **vars(chosen)})
+    return _print_list(chosen, currency)
 
 
 def _print_list(chosen: Chosen, currency: str) -> None:

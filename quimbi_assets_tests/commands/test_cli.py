@@ -35,6 +35,7 @@ NEXT = r"quimbi snapshot --store-id south --week (\S+)"
         "segments",
         "profile",
         "customers",
+        "export",
         "backtest",
         "plan",
         "snapshot",
