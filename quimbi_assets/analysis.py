@@ -5,6 +5,7 @@ need no server; nothing is written anywhere.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
@@ -25,11 +26,11 @@ from quimbi_assets.errors import BadInputError, InsufficientHistoryError, Unknow
 from quimbi_assets.history import History
 from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import as_text
-from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Chunk, Table, open_table
 from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers, read_list
 from quimbi_assets.ingest.policy import Report, purchases
 from quimbi_assets.ingest.prepare import Preparation, Prepared
+from quimbi_assets.ingest.shapes import shaped, with_prices
 from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.instants import Instant, to_instant, zoned
 from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
@@ -93,12 +94,15 @@ def open_store(
     store = Store(store_id, time_zone, currency, policy or OrderPolicy(), hours).checked()
     sent = {"orders": orders, "items": items, "tickets": tickets, "customers": customers}
     opened = {name: _table(name, table) for name, table in sent.items() if table is not None}
-    if items is None and is_line_export(opened["orders"].columns):
-        opened["items"] = opened["orders"]
+    with ExitStack() as shaping:
+        opened["orders"], lines, notes = shaped(opened["orders"], store.time_zone, shaping)
+        if lines is not None or items is not None:
+            opened["items"] = with_prices(opened["items"]) if lines is None or items is not None else lines
+        opened = {name: _whole(table) for name, table in opened.items()}
     surveys = {name: survey(opened[name], spec, name) for name, spec in SPECS.items() if name in opened}
     store = replace(store, currency=store.currency or surveys["orders"].currency)
     prepared = _prepared(store, opened, surveys)
-    rows, notes = {name: table.accepted for name, table in prepared.items()}, []
+    rows = {name: table.accepted for name, table in prepared.items()}
     if "tickets" in prepared:
         rows["tickets"], note = _of_customers(prepared, surveys, opened.get("customers"))
         notes.append(note)
@@ -130,9 +134,15 @@ def _table(name: str, sent: Sent) -> Table:
             f"{name}: give a DataFrame or the path of a CSV or Parquet file, not a {type(sent).__name__}"
         )
     with open_table(sent) as table:
-        chunks = list(table.chunks(None))
+        return _whole(table)
+
+
+def _whole(table: Table) -> Table:
+    """Return a table in memory as one chunk."""
+    chunks = list(table.chunks(None))
     frames, broken = [chunk.frame for chunk in chunks], [line for chunk in chunks for line in chunk.broken]
-    return Table.of(Chunk(pd.concat(frames, ignore_index=True), broken))
+    rows = Chunk(pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0], broken)
+    return replace(table, chunks=lambda _: [rows])
 
 
 def _prepared(store: Store, found: Mapping[str, Table], surveys: Mapping[str, Survey]) -> dict[str, Prepared]:

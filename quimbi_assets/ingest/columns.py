@@ -6,13 +6,15 @@ values (``rows``).
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 import pandas as pd
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, TableSpec
+from quimbi_assets.ingest.tables import EXPORTS, ORDER_ITEMS, ORDERS, PRODUCT_NAMES, Export, TableSpec
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 STATES = {"test": "test", "is_test": "test", "cancelled_at": "cancelled", "canceled_at": "cancelled"}
 """Columns that say of an order that it is none, and the status it has then."""
 
@@ -34,38 +36,62 @@ def by_name(columns: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def is_shopify_export(columns: Iterable[str]) -> bool:
-    """Tell whether a file with these columns is a line export of Shopify's."""
-    return {"name", "lineitem_quantity", "lineitem_price"} <= by_name(columns).keys()
-
-
-def is_line_export(columns: Iterable[str]) -> bool:
-    """Tell whether a file with these columns is a line export: Shopify's, or with all that orders and lines need."""
+def export_of(columns: Iterable[str]) -> Export | None:
+    """Return which system's export a file with these columns is, if any that is known."""
     names = by_name(columns).keys()
-    needed = [spec.aliases[column] for spec in (ORDERS, ORDER_ITEMS) for column in spec.required]
-    return is_shopify_export(names) or all(names & set(spellings) for spellings in needed)
+    return next((export for export in EXPORTS if export.marks <= names), None)
 
 
-def candidates(columns: Iterable[str], spec: TableSpec) -> dict[str, list[str]]:
+def candidates(columns: Iterable[str], spec: TableSpec, chosen: Mapping[str, str] = NOTHING) -> dict[str, list[str]]:
     """Return, for each canonical column, the file's columns that may be it, best first.
 
-    Shopify's line export repeats "Name" on every row ("Id" only on an order's first), and a bare "Refunded Amount"
-    there is the order's, not the line's. In another line export a refund that has a date is the line's.
+    What a person has `chosen` is it: canonical column → the file's. In a line export a refund that has a date is the
+    line's, not the order's; Shopify's bare "Refunded Amount" is the order's, not the line's.
     """
     columns = list(columns)
-    names, exported = by_name(columns), is_shopify_export(columns)
-    line_refunds = is_line_export(columns) and bool(names.keys() & set(ORDER_ITEMS.aliases["refunded_at"]))
+    names, export = by_name(columns), export_of(columns)
     possible = {}
-    for column, spellings in spec.aliases.items():
-        meant = spellings
-        if exported and column == "order_id":
-            meant = ("name",)
-        elif exported and spec is ORDER_ITEMS:
-            meant = tuple(name for name in spellings if name.startswith("lineitem_"))
-        elif not exported and line_refunds and spec is ORDERS and column == "refund_amount":
-            meant = tuple(name for name in spellings if name not in ORDER_ITEMS.aliases[column])
-        possible[column] = [names[name] for name in meant if name in names]
+    for column, names_of in spec.aliases.items():
+        here = export.means.get(f"{spec.name}.{column}") if export else None
+        meant = names_of if here is None else tuple(here.split())
+        if export and export.line_prefix and spec is ORDER_ITEMS and here is None:
+            meant = tuple(name for name in meant if name.startswith(export.line_prefix))
+        mine = [chosen[column]] if column in chosen else []
+        possible[column] = mine or [names[name] for name in meant if name in names]
+    if spec is ORDERS and export is None and "refund_amount" not in chosen:
+        lines = candidates(columns, ORDER_ITEMS, chosen)
+        if all(lines[column] for column in (*ORDER_ITEMS.required, "refunded_at")):
+            possible["refund_amount"] = [c for c in possible["refund_amount"] if c not in lines["refund_amount"]]
     return possible
+
+
+def missing_columns(columns: Iterable[str], spec: TableSpec, chosen: Mapping[str, str] = NOTHING) -> list[str]:
+    """Return the columns that the table requires and that none of the file's can be."""
+    possible = candidates(columns, spec, chosen)
+    return [column for column in spec.required if not possible[column]]
+
+
+def is_line_export(columns: Iterable[str], chosen: Mapping[str, str] = NOTHING) -> bool:
+    """Tell whether a file with these columns is a line export: one with all that orders and lines need."""
+    return not any(missing_columns(columns, spec, chosen) for spec in (ORDERS, ORDER_ITEMS))
+
+
+def has_only_lines(columns: Iterable[str], chosen: Mapping[str, str] = NOTHING) -> bool:
+    """Tell whether a file with these columns holds all that orders and lines need but the orders' totals."""
+    return missing_columns(columns, ORDERS, chosen) == ["total_price"] and not lacks_lines(columns, chosen)
+
+
+def lacks_lines(columns: Iterable[str], chosen: Mapping[str, str] = NOTHING) -> bool:
+    """Tell whether a file with these columns cannot be lines; what all pieces of a line cost will do for the price."""
+    possible = candidates(columns, ORDER_ITEMS, chosen)
+    possible["price"] = possible["price"] or possible["line_total"]
+    return not all(possible[column] for column in ORDER_ITEMS.required)
+
+
+def product_names(columns: Iterable[str]) -> list[str]:
+    """Return the file's columns that name a line's product in words, best first."""
+    names = by_name(columns)
+    return [names[name] for name in PRODUCT_NAMES.split() if name in names]
 
 
 def person_columns(columns: Iterable[str], spec: TableSpec) -> dict[str, str]:
@@ -74,9 +100,11 @@ def person_columns(columns: Iterable[str], spec: TableSpec) -> dict[str, str]:
     return {names[name]: kind for kind, spellings in spec.person.items() for name in spellings.split() if name in names}
 
 
-def find_columns(columns: Iterable[str], filled: Collection[str], spec: TableSpec) -> dict[str, str]:
+def find_columns(
+    columns: Iterable[str], filled: Collection[str], spec: TableSpec, chosen: Mapping[str, str] = NOTHING
+) -> dict[str, str]:
     """Return canonical name → the file's, for every column of the table that is among those `filled`."""
-    possible = candidates(columns, spec)
+    possible = candidates(columns, spec, chosen)
     return {name: column for name, those in possible.items() for column in reversed(those) if column in filled}
 
 

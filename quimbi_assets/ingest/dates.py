@@ -26,6 +26,12 @@ _WRITTEN = (
     r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?P<second>:\d{2}(?:\.\d+)?)?\s*(?P<half>[AaPp][Mm])?)?"
     r"\s*(?P<offset>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?$"
 )
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_IN_WORDS = (
+    r"^(?:[A-Za-z]{3,9},\s*)?(?:(?P<month>[A-Za-z]{3,9})\.?\s+(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+    r"|(?P<day2>\d{1,2})(?:st|nd|rd|th)?[\s-]+(?P<month2>[A-Za-z]{3,9})\.?),?[\s-]+(?P<year>\d{4}),?(?P<rest>.*)$"
+)
+"""English months: "Jan 5, 2024 10:00:00 AM" as Magento writes it, "Mon, 23 Sep 2024 14:21:24 +0000", "5-Jan-2024"."""
 
 
 def date_signs(values: pd.Series) -> Signs:
@@ -68,7 +74,7 @@ def _text_signs(text: pd.Series) -> Signs:
     signs = Signs.OFFSET if text[is_iso].str.contains(_HAS_OFFSET).any() else Signs.NONE
     if is_iso.all():
         return signs
-    part = text[~is_iso].str.extract(_WRITTEN)
+    part = _in_numbers(text[~is_iso]).str.extract(_WRITTEN)
     numeric, a, b, unclear = _day_and_month(part)
     has_offset = part["offset"].notna() & part["hour"].notna() & ~_is_no_hour(part)
     shown = {
@@ -81,6 +87,17 @@ def _text_signs(text: pd.Series) -> Signs:
         if where.any():
             signs |= sign
     return signs
+
+
+def _in_numbers(text: pd.Series) -> pd.Series:
+    """Return dates whose month is a word with its number, year first; others as they are."""
+    if not text.str.contains("[A-Za-z]{3}", regex=True).any():
+        return text
+    part = text.str.extract(_IN_WORDS)
+    word = part["month"].fillna(part["month2"]).str[:3].str.lower()
+    month = word.map({name: f"{number}" for number, name in enumerate(_MONTHS, start=1)}).astype("str")
+    written = part["year"] + "-" + month + "-" + part["day"].fillna(part["day2"]) + part["rest"]
+    return written.fillna(text)
 
 
 def _day_and_month(part: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series, pd.Series]:
@@ -119,7 +136,7 @@ def _parse_text(text: pd.Series, time_zone: str, signs: Signs) -> tuple[pd.Serie
 
 def _as_iso(text: pd.Series, day_first: bool, month_first: bool) -> tuple[pd.Series, pd.Series]:
     """Rewrite dates in ISO form, NULL where unreadable; and tell which are ambiguous."""
-    part = text.str.extract(_WRITTEN)
+    part = _in_numbers(text).str.extract(_WRITTEN)
     _, a, _, unclear = _day_and_month(part)
     ambiguous = unclear & (day_first == month_first)
     reads_day_first = (part["separator"] == ".") | (a > 12) | (unclear & day_first)

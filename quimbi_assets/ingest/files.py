@@ -11,9 +11,9 @@ import shutil
 import stat
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -56,6 +56,17 @@ class Table:
     columns: list[str]
     chunks: Callable[[Sequence[str] | None], Iterable[Chunk]]
     """Yields chunk by chunk in the file's order; of large files only the columns that are asked for, if any are."""
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """Canonical column → the file's, where a person has said so."""
+
+    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame], more: Sequence[str] = ()) -> "Table":
+        """Return the table with each chunk's frame changed, and with `more` columns."""
+
+        def chunks(_: Sequence[str] | None) -> Iterator[Chunk]:
+            for chunk in self.chunks(None):
+                yield Chunk(change(chunk.frame), chunk.broken)
+
+        return replace(self, columns=[*self.columns, *more], chunks=chunks)
 
     @classmethod
     def of(cls, *chunks: Chunk) -> "Table":
@@ -121,14 +132,14 @@ def _parquet_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Ta
     try:
         # The path, not an open file: a thread of Arrow's may hold a buffer of Python's still when the process ends.
         file = opened.enter_context(pq.ParquetFile(str(plain)))
-        columns = [str(name) for name in _as_frame(file.schema_arrow.empty_table()).columns]
+        columns = [str(name) for name in as_frame(file.schema_arrow.empty_table()).columns]
     except (pa.ArrowException, OSError) as error:
         raise broken(error) from error
 
     def chunks(wanted: Sequence[str] | None) -> Iterator[Chunk]:
         try:
             for table in _of_size(file.iter_batches(CHUNK_ROWS, columns=None if wanted is None else list(wanted))):
-                yield Chunk(_as_frame(table))
+                yield Chunk(as_frame(table))
         except (pa.ArrowException, OSError) as error:
             raise broken(error) from error
 
@@ -149,7 +160,7 @@ def _of_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
-def _as_frame(table: pa.Table) -> pd.DataFrame:
+def as_frame(table: pa.Table) -> pd.DataFrame:
     """Return rows as pandas columns: structs as one column a field, whole numbers exact also beside a NULL."""
     table = table.replace_schema_metadata(None)  # names an index that the file may lack
     while any(pa.types.is_struct(kind) for kind in table.schema.types):

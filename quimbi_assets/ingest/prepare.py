@@ -125,16 +125,15 @@ class Preparation:
         """Fill in what several columns say together."""
         status = columns.order_status(frame, self.survey.columns)
         if status is not None:
-            typed["status"] = as_text(status, self.survey.signs.get(self.survey.columns.get("status", "")))
+            text = as_text(status, self.survey.signs.get(self.survey.columns.get("status", "")))
+            typed["status"] = text.str.removeprefix("wc-")  # as WooCommerce stores them
         typed["currency"] = typed["currency"].str.upper()
 
     def _number_lines(self, frame: pd.DataFrame, typed: pd.DataFrame, reasons: pd.Series) -> pd.Series:
         """Fill in products and line numbers that their own column does not tell; return the reasons."""
-        if self.survey.is_export:  # many shops give only some products a SKU; the line's name is always there
-            name = columns.by_name(frame.columns).get("lineitem_name")
-            if name is not None:
-                typed["product_id"] = typed["product_id"].fillna(as_text(frame[name], self.survey.signs[name]))
-                reasons = reasons.mask(reasons.eq("product_id is missing") & typed["product_id"].notna())
+        for name in self.survey.product_names:
+            typed["product_id"] = typed["product_id"].fillna(as_text(frame[name], self.survey.signs[name]))
+            reasons = reasons.mask(reasons.eq("product_id is missing") & typed["product_id"].notna())
         if "line_no" not in self.survey.columns:
             typed["line_no"] = self._count_lines(typed["order_id"])
             return reasons

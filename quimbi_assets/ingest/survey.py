@@ -5,6 +5,7 @@ which currency most orders are. Does not: judging rows (``prepare``).
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -45,6 +46,12 @@ class Survey:
     """The most common one."""
 
     @property
+    def product_names(self) -> list[str]:
+        """Filled columns that name a line's product where it has no id, best first."""
+        filled = [name for name, shown in self.signs.items() if Signs.FILLED in shown]
+        return [name for name in columns.product_names(filled) if name != self.columns.get("product_id")]
+
+    @property
     def address_columns(self) -> list[str]:
         """Columns of a file of orders with addresses that are not what it knows customers by."""
         return [name for name in self.person if name != self.columns["customer_id"]]
@@ -58,14 +65,14 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     """
     if repeated := [name for name, n in Counter(table.columns).items() if n > 1]:
         raise BadInputError(f"{where} has several columns {repeated[0]}: rename all but one")
-    kinds = _kinds(table.columns, spec)
+    kinds = kinds_of(table, spec)
     signs = dict.fromkeys(kinds, Signs.NONE)
     (first,) = islice(table.chunks(list(kinds)), 1)
-    _read_signs(first.frame, kinds, signs)
-    is_export = columns.is_line_export(table.columns)
+    read_signs(first.frame, kinds, signs)
+    is_export = columns.is_line_export(table.columns, table.chosen)
     chosen: dict[str, str] | None = None
     while chosen != (
-        likely := columns.find_columns(table.columns, _filled(signs), spec)
+        likely := columns.find_columns(table.columns, _filled(signs), spec, table.chosen)
     ):  # of large files rarely twice
         chosen, facts = likely, _Facts(spec, likely, is_export)
         unsettled = {
@@ -75,7 +82,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
         for number, chunk in enumerate(table.chunks(list(wanted))):
             facts.read(chunk.frame)
             if number:
-                _read_signs(chunk.frame, unsettled, signs)
+                read_signs(chunk.frame, unsettled, signs)
     filled, person = _filled(signs), columns.person_columns(table.columns, spec)
     columns.require_columns(table.columns, likely, spec, where)
     _require_scale(where, facts)
@@ -88,7 +95,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
         {name: kind for name, kind in person.items() if name in filled},
         signs,
         facts.n_rows,
-        _ignored(table.columns, spec, filled, {*likely.values(), *person}),
+        _ignored(table, spec, filled, {*likely.values(), *person, *(_words(table, spec))}),
         is_export,
         IdSet.spread(facts.ids),
         IdSet.of(facts.heads),
@@ -110,17 +117,23 @@ def _require_scale(where: str, facts: "_Facts") -> None:
         )
 
 
-def _kinds(names: list[str], spec: TableSpec) -> dict[str, str]:
+def kinds_of(table: Table, spec: TableSpec) -> dict[str, str]:
     """Return how each of the file's columns would be read that may be one of the table's."""
     of_column = {column.name: column.kind for column in spec.declared}
     kinds: dict[str, str] = {}
-    for column, those in columns.candidates(names, spec).items():
-        for name in those:
+    for column, those in columns.candidates(table.columns, spec, table.chosen).items():
+        for name in those if column in of_column else ():
             kinds.setdefault(name, of_column[column])
-    return dict.fromkeys(columns.person_columns(names, spec), "text") | kinds
+    words = [*columns.person_columns(table.columns, spec), *_words(table, spec)]
+    return dict.fromkeys(words, "text") | kinds
 
 
-def _read_signs(frame: pd.DataFrame, kinds: dict[str, str], signs: dict[str, Signs]) -> None:
+def _words(table: Table, spec: TableSpec) -> list[str]:
+    return columns.product_names(table.columns) if spec is ORDER_ITEMS else []
+
+
+def read_signs(frame: pd.DataFrame, kinds: Mapping[str, str], signs: dict[str, Signs]) -> None:
+    """Add what a chunk shows of columns, by how each is read."""
     for name, kind in kinds.items():
         if kind in ("money", "number", "rating", "whole"):
             signs[name] |= cells.amount_signs(frame[name], signs[name])
@@ -143,12 +156,13 @@ def _filled(signs: dict[str, Signs]) -> list[str]:
     return [name for name, shown in signs.items() if Signs.FILLED in shown]
 
 
-def _ignored(names: list[str], spec: TableSpec, filled: list[str], used: set[str]) -> list[str]:
-    if columns.is_shopify_export(names):  # orders and lines share the file: what one does not read the other does
+def _ignored(table: Table, spec: TableSpec, filled: list[str], used: set[str]) -> list[str]:
+    names = table.columns
+    if columns.export_of(names):  # a known system's further columns are no mistake
         return []
-    if columns.is_line_export(names):
+    if columns.is_line_export(names, table.chosen):
         other = ORDER_ITEMS if spec is ORDERS else ORDERS
-        used = {*used, *_kinds(names, other), *(n for n in names if columns.normalised(n) in columns.STATES)}
+        used = {*used, *kinds_of(table, other), *(n for n in names if columns.normalised(n) in columns.STATES)}
     meant = {alias for spellings in spec.aliases.values() for alias in spellings}  # but empty: told as absent
     states = columns.STATES if spec is ORDERS else {}
     return [

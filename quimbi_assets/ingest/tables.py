@@ -3,9 +3,12 @@
 Belongs here: columns, their kinds and limits, and the names other systems use for them. Does not: finding the columns
 in a file (``columns``), reading values (``cells``, ``dates``), judging rows (``rows``).
 
-Known are the column names of this project, of Shopify's exports and Admin API, and of Gorgias' and Zendesk's tickets.
+Known are the column names of this project, of Shopify's exports and Admin API, of the order exports of WooCommerce,
+Magento, BigCommerce, Square and Amazon, of plain invoices, and of Gorgias' and Zendesk's tickets. Where a system means
+something else by a name than others do, `EXPORTS` says so.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -58,6 +61,8 @@ class TableSpec:
     declared: tuple[Column, ...] = field(repr=False)
     person: dict[str, str] = field(repr=False, default_factory=dict)
     """Kinds of keys that say whose a row is, and the names of columns that hold them, as in `Column`."""
+    aids: tuple[Column, ...] = field(repr=False, default=())
+    """Columns that are not kept, from which some that are can be worked out."""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -67,7 +72,7 @@ class TableSpec:
     @cached_property
     def aliases(self) -> dict[str, tuple[str, ...]]:
         """Canonical column → the names it goes by."""
-        return {column.name: tuple(column.names.split()) for column in self.declared}
+        return {column.name: tuple(column.names.split()) for column in (*self.declared, *self.aids)}
 
     @cached_property
     def required(self) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ class TableSpec:
         return tuple(column.name for column in self.declared if column.required)
 
 
-_EMAILS = "email customer_email requester_email contact_email billing_email e_mail"
+_EMAILS = "email customer_email requester_email contact_email billing_email email_billing buyer_email e_mail"
 _HELPDESK_IDS = "requester_id helpdesk_id gorgias_id zendesk_id"
 _SHOPS_IDS = "customer_id customer customer_external_id external_customer_id requester_external_id shopify_customer_id"
 
@@ -85,9 +90,22 @@ _LINE = Limit("in_range", (0, 2**31 - 1), "is out of range")
 _SCORE = Limit("in_range", (1, 5), "is not between 1 and 5")
 _TIMES = Limit("in_range", (0, 1e4), "is not between 0 and 10,000")
 _QUANTITY = (Limit("gt", (0,), "is not above 0"), Limit("le", (1e7,), "is absurd (above 10,000,000)"))
-_CUSTOMERS = "customer_id customer_customer_id client_id user_id customer email customer_email"
-_ORDERED = "order_date created_at processed_at order_created_at ordered_at date timestamp"
-_PRODUCTS = "product_id lineitem_product_id sku lineitem_sku variant_id product lineitem_name"
+_ORDER_IDS = "order_number order_name name order order_no invoice_no invoiceno invoice invoice_number transaction_id"
+_CUSTOMERS = "customer_id customer_customer_id client_id user_id customer customerid customer_no email customer_email "
+_CUSTOMERS += "billing_email email_billing buyer_email"
+_ORDERED = "order_date created_at processed_at order_created_at ordered_at date timestamp purchase_date date_created "
+_ORDERED += "invoice_date invoicedate"
+_TOTALS = "total_price total order_total total_amount amount grand_total order_total_amount order_total_inc_tax "
+_TOTALS += "total_inc_tax grand_total_base grand_total_purchased"
+_DISCOUNTS = "discount_amount total_discounts total_discount discounts discount discount_total cart_discount_amount"
+_REFUNDED = "refund_amount refunded_amount total_refunded total_refunds refunds refunded refunded_total "
+_REFUNDED += "order_refund_amount"
+_PRODUCTS = "product_id lineitem_product_id sku lineitem_sku variant_id product stock_code stockcode item_sku "
+_PRODUCTS += "product_sku asin item_product_id lineitem_name item_name product_name item description"
+PRODUCT_NAMES = "lineitem_name item_name product_name item description"
+"""Columns that name a line's product where it has no id: many shops give only some products a SKU."""
+_QUANTITIES = "quantity lineitem_quantity qty item_quantity quantity_purchased quantity_shipped quantity_refund"
+_PRICES = "price unit_price lineitem_price item_price unitprice item_cost"
 _WRITTEN = "created_at created created_datetime opened_at opened_datetime first_message_datetime date"
 _ANSWERED = "first_response_at first_reply_at first_responded_at first_response_datetime "
 _ANSWERED += "first_agent_message_datetime first_agent_response_datetime"
@@ -97,15 +115,15 @@ ORDERS = TableSpec(
     "orders",
     ("order_id",),
     (
-        Column("order_id", "text", "order_id id order_number order_name name order", required=True, limits=_ID),
+        Column("order_id", "text", f"order_id amazon_order_id id {_ORDER_IDS}", required=True, limits=_ID),
         Column("customer_id", "text", _CUSTOMERS, required=True, optional_value=True, limits=_ID),
         Column("order_date", "date", _ORDERED, required=True),
-        Column("total_price", "money", "total_price total order_total total_amount amount grand_total", required=True),
-        Column("discount_amount", "money", "discount_amount total_discounts total_discount discounts discount"),
-        Column("source", "text", "source source_name sales_channel channel"),
+        Column("total_price", "money", _TOTALS, required=True),
+        Column("discount_amount", "money", _DISCOUNTS),
+        Column("source", "text", "source source_name sales_channel channel channel_name purchase_point"),
         Column("status", "text", "status order_status financial_status"),
-        Column("currency", "text", "currency currency_code order_currency", limits=(_CODE,)),
-        Column("refund_amount", "money", "refund_amount refunded_amount total_refunded total_refunds refunds refunded"),
+        Column("currency", "text", "currency currency_code order_currency order_currency_code", limits=(_CODE,)),
+        Column("refund_amount", "money", _REFUNDED),
     ),
     {"email": _EMAILS},
 )
@@ -114,15 +132,19 @@ ORDER_ITEMS = TableSpec(
     "order_items",
     ("order_id", "line_no"),
     (
-        Column("order_id", "text", "order_id order_number order_name name order", required=True),
+        Column("order_id", "text", f"order_id amazon_order_id {_ORDER_IDS}", required=True),
         Column("line_no", "whole", "line_no line_number line position", limits=(_LINE,)),
         Column("product_id", "text", _PRODUCTS, required=True),
-        Column("category", "text", "category product_category lineitem_category"),
+        Column("category", "text", "category product_category lineitem_category item_category"),
         Column("product_type", "text", "product_type lineitem_product_type type"),
-        Column("quantity", "number", "quantity lineitem_quantity qty", required=True, limits=_QUANTITY),
-        Column("price", "money", "price unit_price lineitem_price item_price", required=True),
-        Column("refund_amount", "money", "refund_amount refunded_amount refund"),
+        Column("quantity", "number", _QUANTITIES, required=True, limits=_QUANTITY),
+        Column("price", "money", _PRICES, required=True),
+        Column("refund_amount", "money", "refund_amount refunded_amount refund item_refunded"),
         Column("refunded_at", "date", "refunded_at refund_date returned_at"),
+    ),
+    aids=(
+        Column("line_total", "money", "line_total item_total line_amount extended_price"),
+        Column("line_discount", "money", "line_discount"),
     ),
 )
 
@@ -157,3 +179,84 @@ CUSTOMERS = TableSpec(
     },
 )
 """A list of customers is kept as identities only: its rows say which keys are one person's."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export of a shop system's, and what its column names mean where that is not what they mean elsewhere."""
+
+    name: str
+    marks: frozenset[str]
+    """Columns, normalised, that together no other file has."""
+    means: Mapping[str, str] = field(default_factory=dict)
+    """``table.column`` → the names it has here, as in `Column`; empty: none."""
+    line_prefix: str = ""
+    """What the names of a line's own columns begin with."""
+    clock: str = ""
+    """The column that holds the time of the day whose date the order's column holds."""
+    packed: str = ""
+    """The column that holds all lines of an order in one cell."""
+
+
+def _export(name: str, marks: str, means: Mapping[str, str] | None = None, **more: str) -> Export:
+    return Export(name, frozenset(marks.split()), means or {}, **more)
+
+
+_BY_ADDRESS = {"orders.customer_id": "billing_email email_billing"}
+"""WooCommerce's customers without an account have the id 0."""
+_WOO_LINES = {
+    "orders.total_price": "order_total",
+    "order_items.product_id": "item_sku item_product_id item_name",
+    "order_items.refund_amount": "item_refunded",
+}
+
+EXPORTS = (
+    _export(
+        "Shopify orders",
+        "name lineitem_quantity lineitem_price",
+        {"orders.order_id": "name", "order_items.order_id": "name"},
+        line_prefix="lineitem_",
+    ),
+    _export("WooCommerce lines", "order_id billing_email order_total item_quantity", {**_BY_ADDRESS, **_WOO_LINES}),
+    _export("WooCommerce orders", "order_id billing_email order_total line_items", _BY_ADDRESS, packed="line_items"),
+    _export(
+        "WooCommerce Advanced Order Export",
+        "order_number order_total_amount email_billing",
+        {**_BY_ADDRESS, "orders.discount_amount": "cart_discount_amount", "order_items.product_id": "sku item_name"},
+    ),
+    _export(
+        "WooCommerce Analytics",
+        "order items_sold net_sales customer_type",
+        {"orders.total_price": "net_sales n_revenue n_revenue_formatted", "orders.customer_id": "customer"},
+    ),
+    _export(
+        "BigCommerce orders",
+        "order_id order_total_inc_tax product_details",
+        {"orders.customer_id": "customer_email customer_id"},
+        clock="order_time",
+        packed="product_details",
+    ),
+    _export(
+        "Square items",
+        "transaction_id event_type gross_sales item qty",
+        {
+            "orders.discount_amount": "",
+            "orders.source": "channel location",
+            "order_items.product_id": "sku item",
+            "order_items.line_total": "gross_sales",
+            "order_items.line_discount": "discounts",
+        },
+        clock="time",
+    ),
+    _export(
+        "Amazon orders",
+        "order_id buyer_email item_price quantity_purchased",
+        {
+            "orders.customer_id": "buyer_email",
+            "order_items.price": "",  # the column so called holds that of all pieces together
+            "order_items.line_total": "item_price",
+            "order_items.line_discount": "item_promotion_discount",
+        },
+    ),
+)
+"""Where two match, the first counts."""

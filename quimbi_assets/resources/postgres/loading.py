@@ -18,12 +18,12 @@ import pandas as pd
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.cells import as_text
-from quimbi_assets.ingest.columns import is_line_export
 from quimbi_assets.ingest.files import Table, open_table
 from quimbi_assets.ingest.keys import HELPDESK, IdSet, hashed
 from quimbi_assets.ingest.policy import DROPPED, dropped_line, judged_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.rows import broken_rows
+from quimbi_assets.ingest.shapes import shaped, with_prices
 from quimbi_assets.ingest.survey import survey
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
 from quimbi_assets.resources.home import quimbi_home
@@ -78,14 +78,22 @@ def load_store(
     if orders_path is None:
         stores.read_store(database, store_id)
     with ExitStack() as opened:
-        files = _open_files(paths, opened, say)
+        files, notes = _open_files(paths, opened, _time_zone(database, wanted), say)
         refusals = Refusals(opened.enter_context(TemporaryFile(prefix="quimbi-refused-")))
         try:
-            return _loaded(database, wanted, files, refusals, now or pd.Timestamp.now("UTC"), say)
+            report = _loaded(database, wanted, files, refusals, now or pd.Timestamp.now("UTC"), say)
         except BadInputError:
             with database.transaction() as cursor:
                 refusals.write(cursor, store_id)
             raise
+    return replace(report, notes=[*report.notes, *notes])
+
+
+def _time_zone(database: Database, wanted: Store) -> str:
+    """Return the zone of dates without offset."""
+    with database.transaction() as cursor:
+        known = stores.find_store(cursor, wanted.store_id)
+    return wanted.time_zone or (known.time_zone if known else "") or "UTC"
 
 
 def _loaded(
@@ -116,22 +124,31 @@ def _loaded(
     return LoadReport(store, before is None, reports, time.monotonic() - began, currency, notes)
 
 
-def _open_files(paths: dict[str, str | Path | None], opened: ExitStack, say: Progress) -> dict[str, SentFile]:
-    """Open and survey the files that are given, by table, in the order in which they are loaded."""
+def _open_files(
+    paths: dict[str, str | Path | None], opened: ExitStack, time_zone: str, say: Progress
+) -> tuple[dict[str, SentFile], list[str]]:
+    """Open and survey the files that are given, by table, in the order in which they are loaded; with notes."""
     tables: dict[str, tuple[Path, Table]] = {}
+    notes: list[str] = []
     for name, path in paths.items():
         if path is not None:
             say(f"reading {path}")
             tables[name] = Path(path), opened.enter_context(open_table(path))
-    orders = tables.get(ORDERS.name)
-    if orders and ORDER_ITEMS.name not in tables and is_line_export(orders[1].columns):
-        tables = {ORDERS.name: orders, ORDER_ITEMS.name: orders} | tables
+    if ORDER_ITEMS.name in tables:
+        path, table = tables[ORDER_ITEMS.name]
+        tables[ORDER_ITEMS.name] = path, with_prices(table)
+    if ORDERS.name in tables:
+        path, table = tables[ORDERS.name]
+        orders, lines, notes = shaped(table, time_zone, opened)
+        tables[ORDERS.name] = path, orders
+        if lines is not None:
+            tables.setdefault(ORDER_ITEMS.name, (path, lines))
     files = {}
     for spec in (ORDERS, ORDER_ITEMS, CUSTOMERS, SUPPORT_TICKETS):
         if spec.name in tables:
             path, table = tables[spec.name]
             files[spec.name] = SentFile(path, table, survey(table, spec, str(path)))
-    return files
+    return files, notes
 
 
 def _dropped_orders(database: Database, store: Store, currency: str | None) -> str:

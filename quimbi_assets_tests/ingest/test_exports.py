@@ -1,0 +1,98 @@
+"""Exports of shop systems as they are sent, a fixture each (``exports/README.md``), without a word about columns."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from quimbi_assets.analysis import open_store
+
+EXPORTS = Path(__file__).parent / "exports"
+
+
+def history(name, time_zone="Europe/London"):
+    store = open_store(orders=EXPORTS / name, time_zone=time_zone)
+    tables = {table: store.history.tables[table] for table in ("raw_orders", "raw_items")}
+    assert all(refused.empty for refused in store.refused.values()), store.refused
+    orders, lines = (table.to_pandas() for table in tables.values())
+    return orders.sort_values("order_date"), lines.sort_values(["order_id", "line_no"])
+
+
+# Ann's order: paid, discount, when; Ben's: paid, refund.
+WITH_LINES = {
+    "shopify_orders.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
+    "woocommerce_lines.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
+    "woocommerce_orders.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
+    "woocommerce_advanced_export.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
+    "bigcommerce_orders.csv": ("ann@example.com", 40.0, None, "2025-04-02 18:30", 10.0),
+    "square_items.csv": ("ANN", 35.0, 5.0, "2025-04-02 18:30", 10.0),
+    "amazon_orders.txt": ("a1@marketplace.amazon.co.uk", 35.0, 5.0, "2025-04-02 18:30", None),
+    "invoice_lines.csv": ("17850", 40.0, None, "2010-12-01 08:26", 10.0),
+}
+WITHOUT_LINES = {
+    "woocommerce_analytics.csv": ("Ann Lee", 35.0, None, "2025-04-02 18:30", None),
+    "magento_orders.csv": ("ann@example.com", 35.0, None, "2025-04-02 18:30", 10.0),
+}
+
+
+def known(value):
+    return None if pd.isna(value) else value
+
+
+@pytest.mark.parametrize("name", WITH_LINES | WITHOUT_LINES)
+def test_orders_are_read_as_they_were(name):
+    customer, paid, discount, at, refund = (WITH_LINES | WITHOUT_LINES)[name]
+    orders, _ = history(name)
+    assert len(orders) == 2  # the cancelled one and guests are left out
+    first, second = orders.to_dict("records")
+    assert (first["customer_id"], first["total_price"], known(first["discount_amount"])) == (customer, paid, discount)
+    assert first["order_date"] == pd.Timestamp(at)
+    assert second["total_price"] == 10
+    assert known(second["refund_amount"]) == refund
+
+
+@pytest.mark.parametrize("name", WITH_LINES)
+def test_lines_are_read_as_they_were(name):
+    _, lines = history(name)
+    assert lines["quantity"].tolist() == [2, 1, 1]
+    assert lines["price"].tolist() == [10, 20, 10]
+    products = lines["product_id"].tolist()
+    assert products[0] == products[2] == "MUG-B"
+    assert products[1].upper().startswith("PLATE")  # by its name where it has no SKU
+
+
+def test_orders_without_lines_are_told_apart():
+    assert all(history(name)[1].empty for name in WITHOUT_LINES)
+
+
+def test_credit_notes_are_refunds_of_what_was_bought():
+    store = open_store(orders=EXPORTS / "invoice_lines.csv", time_zone="Europe/London")
+    lines = store.history.tables["raw_items"].to_pandas().set_index(["order_id", "product_id"]).sort_index()
+    refunds = lines["refund_amount"].to_dict()
+    assert refunds[("536366", "MUG-B")] == 10  # the product that the customer bought last
+    assert refunds[("536365", "MUG-B")] == 5  # a discount, never bought: the dearest line of the last order
+    assert refunds[("536365", "PLATE")] == 0  # what was sent back before any purchase is of an order not in the file
+    assert lines.loc[("536366", "MUG-B"), "refunded_at"] == pd.Timestamp("2010-12-20 09:41")
+    assert "2 lines that take something back became refunds of what was bought; 1 worth 10.00 met nobody" in repr(store)
+
+
+def test_an_orders_refund_on_each_of_its_lines_is_counted_once():
+    flat = pd.DataFrame(
+        {
+            "Order Number": ["1", "1", "1", "2", "3", "3"],
+            "Customer": ["ann", "ann", "ann", "ben", "cat", "cat"],
+            "Order Date": "2025-01-05",
+            "Order Total": [30.0, 30.0, 30.0, 10.0, 25.0, 25.0],
+            "Refund Amount": [30.0, 30.0, 30.0, 10.0, 0.0, 0.0],
+            "SKU": ["mug", "cup", "pot", "mug", "mug", "pot"],
+            "Quantity": 1,
+            "Price": [10.0, 8.0, 12.0, 10.0, 10.0, 15.0],
+        }
+    )
+    store = open_store(orders=flat, items=flat)  # as one who does not know that one file will do
+    assert store.history.tables["raw_orders"].to_pandas().set_index("order_id")["refund_amount"].to_dict() == {
+        "1": 30,
+        "2": 10,
+        "3": 0,
+    }
+    assert store.history.tables["raw_items"].to_pandas()["refund_amount"].isna().all()
