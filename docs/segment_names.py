@@ -1,62 +1,87 @@
-"""Renews the table of rule-made names in ``segment-names.md`` from the demo's two stores.
+"""Renews the names and sentences in ``segment-names.md``, and holds them to their rules: exits 1 where one is broken.
 
-``make demo && .venv/bin/python docs/segment_names.py``. Names are made anew from the models that serve, by rule alone;
-names that the home has, or anybody set, do not count.
+``.venv/bin/python docs/segment_names.py [FOLDER ...]``: of the demo's two stores, and of folders that hold
+``orders.parquet`` and perhaps ``order_items.parquet``. Made anew by rule alone, from models fitted here.
 """
 
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from quimbi_assets.axes import AXES, feature_frame
-from quimbi_assets.commands.demo import REAL, SIMULATED
-from quimbi_assets.defs.partitions import axis_key
+from quimbi_assets.analysis import Discovery, open_store
+from quimbi_assets.axes import AXES
+from quimbi_assets.commands.demo import REAL, SIMULATED, TIME_ZONE, completejourney_store
+from quimbi_assets.naming.brief import AxisBrief
 from quimbi_assets.naming.rule_names import name_segments
 from quimbi_assets.naming.segment_statistics import describe_segments
-from quimbi_assets.resources.dagster_resources import open_tracking
-from quimbi_assets.resources.parquet_io import ParquetTables, parquet_tables
-from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.tables.promotions import read_promotions
+from quimbi_assets.naming.validators import wrong_words
+from quimbi_assets.simulation import simulate_store
 
 PAGE = Path(__file__).with_name("segment-names.md")
 BEGIN, END = "<!-- names: begin -->", "<!-- names: end -->"
+CUSTOMERS = 3_000
 
 
-def store_tables(tables: ParquetTables, store_id: str, currency: str) -> str:
-    """Return a store's axes as Markdown: a table each of name, share and the numbers beside it."""
-    parts = [f"### {store_id}\n"]
-    versions = read_promotions(open_database(), store_id).serving()
-    axes = {name: versions[name] for name in AXES if name in versions}
-    for name, champion in open_tracking().registry.load_versions(store_id, axes).items():
-        table = feature_frame(tables.required(axis_key("features", name), store_id).read())
-        description = describe_segments(champion.model, table)
-        named = name_segments(AXES[name], description, currency)
-        rows = pd.concat([named, description["population_percentage"]], axis=1)
-        parts.append(f"**{name}**: {AXES[name].question}\n\n| name | share | numbers |\n|---|---:|---|")
-        parts += [
-            f"| `{row.segment_name}` | {row.population_percentage:.1f} % | {row.interpretation} |"
-            for row in rows.sort_values("population_percentage", ascending=False).itertuples()
-        ]
-        parts.append("")
-    return "\n".join(parts)
+def stores(folders: list[str]) -> Iterator[tuple[str, Discovery]]:
+    """Yield each store's name and what was discovered in it."""
+    orders, items = completejourney_store()
+    yield REAL, open_store(REAL, orders=orders, items=items, time_zone=TIME_ZONE).discover()
+    made = simulate_store(CUSTOMERS, seed=0)
+    given = {"orders": made.orders, "items": made.order_items, "tickets": made.support_tickets}
+    yield SIMULATED, open_store(SIMULATED, **given, time_zone=TIME_ZONE).discover()
+    for folder in map(Path, folders):
+        tables = {"orders": folder / "orders.parquet", "items": folder / "order_items.parquet"}
+        yield folder.name, open_store(folder.name, **{k: v for k, v in tables.items() if v.exists()}).discover()
+
+
+def briefs(found: Discovery) -> Iterator[AxisBrief]:
+    """Yield every axis that has segments, described and named by rule."""
+    currency = found.history.store.currency or ""
+    for name, model in found.fitted.models.items():
+        description = describe_segments(model, found.sample[name], found.scores[name].counts)
+        yield AxisBrief(AXES[name], description, name_segments(AXES[name], description, currency), currency)
+
+
+def axis_table(brief: AxisBrief, status: str) -> str:
+    """Return an axis as Markdown: name, share and sentence of each segment."""
+    weak = " (weak)" if status == "weak" else ""
+    rows = pd.concat([brief.rule_made, brief.description["population_percentage"]], axis=1)
+    lines = [
+        f"| `{row.segment_name}` | {row.population_percentage:.1f} % | {row.interpretation} |"
+        for row in rows.sort_values("population_percentage", ascending=False).itertuples()
+    ]
+    head = f"**{brief.axis.name}**{weak}: {brief.axis.question}\n\n| name | share | sentence |\n|---|---:|---|"
+    return "\n".join([head, *lines, ""])
+
+
+def broken(brief: AxisBrief) -> Iterator[str]:
+    """Yield the rules that a name breaks."""
+    for row, name in enumerate(brief.rule_made["segment_name"]):
+        if brief.description["structural"].isna().iloc[row]:
+            yield from (f"{brief.axis.name}: {name}: {reason}" for reason in wrong_words(brief, row, name))
 
 
 def main() -> int:
     """Write the tables between the page's marks."""
     warnings.filterwarnings("ignore")
-    tables = parquet_tables()
-    histories = {store_id: tables.history(store_id) for store_id in (REAL, SIMULATED)}
-    if None in histories.values():
-        print("the demo's stores are not in this home: make demo", file=sys.stderr)
-        return 2
+    parts, faults = [], []
+    for store_id, found in stores(sys.argv[1:]):
+        axes = list(briefs(found))
+        parts += [f"### {store_id}\n", *(axis_table(brief, found.axes["status"][brief.axis.name]) for brief in axes)]
+        wrong = [f"{store_id}: {reason}" for brief in axes for reason in broken(brief)]
+        faults += wrong
+        n_empty = sum(name.startswith(brief.axis.usual) for brief in axes for name in brief.rule_made["segment_name"])
+        n_names = sum(len(brief.rule_made) for brief in axes)
+        print(f"{store_id}: {n_names} names, {len(wrong)} break a rule, {n_empty} say only that nothing stands out")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    page = "\n".join(store_tables(tables, name, history.store.currency or "") for name, history in histories.items())
+    page = "\n".join(parts)
     PAGE.write_text(f"{before}{BEGIN}\n{page}\n{END}{after}")
-    print(f"{PAGE}: {page.count('| `')} names")
-    return 0
+    print("\n".join(faults))
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

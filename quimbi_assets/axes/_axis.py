@@ -6,6 +6,7 @@ store's columns are enough. Does not: any formula (``_measures``), any axis.
 The declaration of an axis is a table, laid out by hand: what a feature is and means, the words for it, how it is cut.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +33,43 @@ _IN_WORDS = {
 
 
 @dataclass(frozen=True)
+class Word:
+    """An adjective in a segment's name, and of which figures it is true.
+
+    Figures are those of a typical member: the median of a feature that is scaled by its logarithm, the mean of others.
+    """
+
+    text: str
+    """Snake_case, before the axis's noun for people: ``"weekly"``, ``"big_order"``."""
+    side: Literal[-1, 0, 1] = 0
+    """1 (-1): said of customers above (below) the others only; 0: of whoever has that figure."""
+    low: float = -math.inf
+    high: float = math.inf
+    """Inclusive range of the figure, in the feature's unit, in which the word is true whatever others do."""
+    times: float = 1.0
+    """How many times as large (as small, on side -1) as the typical customer's the figure has to be."""
+    of_few: bool = False
+    """Whether it says that most are not so ("heavy", "premium"): then it is true of a minority only."""
+    where: tuple[tuple[str, float, float], ...] = ()
+    """Ranges that other features of the axis have to be in, where they are recorded: name, low, high."""
+    like: str = ""
+    """Further words of the same truth, by which names that are not the rules' are judged: phrases joined by ``_``,
+    between blanks."""
+
+    @property
+    def is_comparison(self) -> bool:
+        """Whether nothing makes it true but that others are otherwise: ``"bigger"``."""
+        return (
+            bool(self.side) and not self.of_few and self.times == 1 and (self.low, self.high) == (-math.inf, math.inf)
+        )
+
+    @property
+    def phrases(self) -> list[str]:
+        """The word and those of the same truth."""
+        return [self.text, *self.like.split()]
+
+
+@dataclass(frozen=True)
 class Feature:
     """One measured quantity of an axis."""
 
@@ -50,23 +88,18 @@ class Feature:
     transform: Transform = "identity"
     """Applied before winsorising and scaling: ``identity``, ``log1p``, ``signed_log1p`` (``sign(x) log1p(|x|)``) or
     ``logit_shrunk`` (``log((x + 0.05) / (1 - x + 0.05))``)."""
-    few: str = "low"
-    many: str = "high"
-    """Words for a low and a high value in a segment's name: ``"rare"`` / ``"frequent"``."""
+    words: tuple[Word, ...] = ()
+    """What a segment's name may say of it; of several that are true the first. None: nothing that belongs to the axis's
+    question."""
     synonyms: tuple[str, str] = ("", "")
-    """Further words for a low and for a high value, by which names that are not the rules' are held to the numbers:
-    phrases joined by ``_``, between blanks."""
-    fact: str = ""
-    """Features of an axis with the same fact show it from several sides: a name says one of them."""
-    at_end: str = ""
-    """Word for a value at the low end of the range, where ``few`` would say too little."""
-    of_most: bool = False
-    """Whether ``many`` is true of the larger half of the whole only: 20 % at full price is not a full-price buyer."""
+    """Further words for a low and for a high value, by which names that are not the rules' are held to the direction of
+    the numbers: phrases joined by ``_``, between blanks."""
+    about: str = ""
+    """What it tells, where several features tell it from several sides, also on several axes: a name, also one of an
+    archetype, says one of them. Empty: nothing else tells it."""
     neutral: float | None = None
-    """Value on whose two sides the words ``few`` and ``many`` are true: a trend of +0.01 is not "shrinking", however
-    fast others grow. None: low and high are relative to the other customers."""
-    unmoved: tuple[float, str] | None = None
-    """How far from ``neutral`` a value is neither, and the word for it: a trend of 1 % a month is ``"steady"``."""
+    """Value on whose two sides the words for low and high are true: a trend of +0.01 is not "shrinking", however fast
+    others grow. None: low and high are relative to the other customers."""
     needs: tuple[str, ...] = ()
     """Columns without which the feature is not recorded, as ``"orders.discount_amount"``; ``"orders.time_of_day"``
     stands for order dates that carry a clock time, ``"orders.refund"`` for refunds recorded on orders or on their
@@ -140,6 +173,8 @@ class Axis:
     """Orders from which a customer's values are evidence; below it ``evidence`` is ``"low"``."""
     structural: tuple[Structural, ...] = ()
     """States offered to the model as segments of their own."""
+    usual: str = "middling"
+    """Adjective of a segment of which no feature has a word to say."""
     usual_k: int = 4
     """Number of segments that decides between several that divide customers about equally well, in stores of any size:
     the median, of two middle ones the larger, of the stores of ADR 4 that record the axis."""

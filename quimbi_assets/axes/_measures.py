@@ -7,17 +7,19 @@ features that two axes share. Does not: anything only one axis needs.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Feature
+from quimbi_assets.axes._axis import Feature, Word
 from quimbi_assets.axes._tables import DAYS_PER_MONTH
 from quimbi_assets.store import BusinessHours
 
 WEEKEND_RATIO = Feature.share(
     "weekend_ratio", "Share of orders placed on a Saturday or Sunday",
-    few="weekday", many="weekend", synonyms=("weekdays", "weekends"),
+    words=(Word("weekend", 1, low=0.5), Word("often_weekend", 1, low=0.3), Word("weekday", -1, high=0.1)),
+    synonyms=("weekdays", "weekends"), about="weekend",
 )  # fmt: skip
 BUSINESS_HOURS_RATIO = Feature.share(
     "business_hours_ratio", "Share of orders placed Monday to Friday within opening hours",
-    few="off_hours", many="office_hours", synonyms=("after_hours", "business_hours working_hours daytime"),
+    words=(Word("office_hours", 1, low=0.5), Word("after_hours", -1, high=0.25)),
+    synonyms=("", "business_hours working_hours daytime"), about="clock",
     needs=("orders.time_of_day",),
 )  # fmt: skip
 

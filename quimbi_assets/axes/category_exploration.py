@@ -10,7 +10,7 @@ Miller (1955), Note on the bias of information estimates: ``H + (C - 1) / (2 L)`
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import clip, join, most_common, number, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -45,24 +45,29 @@ def measure(tables: Tables) -> ir.Table:
 
 AXIS = Axis(
     name="category_exploration", question="How widely do they shop?", kind="marketing", people="shoppers",
-    measure=measure, description=__doc__,
+    measure=measure, description=__doc__, usual="balanced",
     essential=("items.category",),
     outcomes=(Outcome("unique_categories", log=True), Outcome("category_diversity"), Outcome("exploration_breadth")),
     features=(
         Feature(
             "unique_categories", "categories", "Different categories bought from",
-            few="few_category", many="many_category",
-            synonyms=("narrow single_category", "broad wide varied wide_ranging"), fact="breadth",
+            words=(
+                Word("one_category", -1, high=1.4, like="single_category"),
+                Word("few_category", -1, times=1.5, of_few=True), Word("many_category", 1, times=1.5, of_few=True),
+            ),
+            synonyms=("narrow", "broad wide varied wide_ranging"), about="breadth",
             low=0, transform="log1p", needs=("items.category",),
         ),
         Feature(
             "category_diversity", "index", "How evenly purchases spread over the categories bought from (1 = evenly)",
-            few="focused", many="varied", synonyms=("narrow concentrated", "diverse broad balanced"), fact="breadth",
+            words=(Word("focused", -1, high=0.8),),
+            synonyms=("narrow concentrated", "diverse broad varied"), about="breadth",
             low=0, high=1, needs=("items.category",),
         ),
         Feature.share(
             "exploration_breadth", "Different products for every line bought",
-            few="habitual", many="exploring", synonyms=("repetitive", "adventurous curious exploratory"),
+            words=(Word("habitual", -1, high=0.6), Word("exploring", 1, low=0.75)),
+            synonyms=("repetitive", "adventurous curious exploratory"), about="breadth",
             transform="identity", needs=("items.product_id",),
         ),
         Feature.text("primary_category", "Category bought most often", ("items.category",)),

@@ -12,7 +12,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import (
     BUSINESS_HOURS_RATIO,
     WEEKEND_RATIO,
@@ -74,22 +74,21 @@ def _channel(source: ir.StringValue) -> ir.StringValue:
 _CHANNEL = ("orders.source",)
 
 
-def _channel_share(name: str, words: str, few: str, many: str, synonym: str = "", clusters: bool = True) -> Feature:
+def _channel_share(name: str, through: str, word: str = "", synonym: str = "", clusters: bool = True) -> Feature:
     return Feature.share(
         f"channel_{name}",
-        f"Share of orders through {words}",
+        f"Share of orders through {through}",
         clusters=clusters,
-        few=few,
-        many=many,
+        words=(Word(word, 1, low=0.5),) if word else (),
         synonyms=("", synonym),
-        fact="channel",
+        about="channel",
         needs=_CHANNEL,
     )
 
 
 AXIS = Axis(
     name="communication_preference", question="Where and when are they reached?", kind="support", people="customers",
-    measure=measure, description=__doc__,
+    measure=measure, description=__doc__, usual="any_channel",
     essential=_CHANNEL,
     min_orders=2,
     structural=(ONE_TIME_BUYERS,),
@@ -98,16 +97,17 @@ AXIS = Axis(
         Outcome("weekend_ratio"), Outcome("business_hours_ratio"),
     ),
     features=(
-        _channel_share("web", "the web shop", "offline", "web", "online"),
-        _channel_share("pos", "a physical shop", "remote", "in_store", "in_shop"),
-        _channel_share("draft_order", "orders written by staff", "self_serve", "staff_served"),
+        _channel_share("web", "the web shop", "web", "online"),
+        _channel_share("pos", "a physical shop", "in_store", "in_shop"),
+        _channel_share("draft_order", "orders written by staff", "staff_served"),
         Feature.share(
             "channel_switching_rate", "How often the channel changes from one order to the next",
-            few="single_channel", many="channel_switching", needs=_CHANNEL,
+            words=(Word("mixed_channel", 1, low=0.4), Word("one_channel", -1, high=0.1)), about="channel",
+            needs=_CHANNEL,
         ),
         WEEKEND_RATIO,
         BUSINESS_HOURS_RATIO,
-        _channel_share("other", "any other channel", "main_channel", "other_channel", clusters=False),
+        _channel_share("other", "any other channel", clusters=False),
         Feature.text(
             "primary_channel", "Channel of most support tickets, or of most orders where there are none", _CHANNEL
         ),

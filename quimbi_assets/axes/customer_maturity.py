@@ -4,14 +4,20 @@ Acceleration compares the last 90 days with the whole life, so it is defined onl
 than 90 days; before that there is nothing to compare with.
 """
 
+import math
+
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import count_if, join, months, number, ratio, share, where
-from quimbi_assets.axes._tables import Tables
+from quimbi_assets.axes._tables import DAYS_PER_MONTH, Tables
 
 RECENT_DAYS = 90
+#: How long a customer is new.
+NEW_DAYS = 90
+#: Pace, against the lifetime's, that is as good as none.
+QUIET = -0.8
 
 
 def measure(tables: Tables) -> ir.Table:
@@ -52,26 +58,39 @@ def _maturity_score(t: ir.Table, tenure_months: ir.FloatingValue) -> ir.IntegerV
 
 AXIS = Axis(
     name="customer_maturity", question="Where are they in their life with the store?", kind="marketing",
-    people="customers", measure=measure, description=__doc__,
+    people="customers", measure=measure, description=__doc__, usual="in_between",
     structural=(ONE_TIME_BUYERS,), is_state=True,
     outcomes=(Outcome("bought_at_all"),),
     stay_temperature=1.5, stayers=0.1,
     features=(
         Feature(
             "tenure_months", "months", "Months since the first order",
-            few="new", many="long_standing",
-            synonyms=("newcomer newcomers newly recent young", "veteran veterans established longtime long_time old"),
+            words=(
+                Word("new", high=NEW_DAYS / DAYS_PER_MONTH, like="newcomer newcomers newly newest recent young"),
+                Word("first_year", -1, high=12, times=1.3),
+                Word("long_standing", 1, low=12, times=1.1, like="veteran veterans longtime long_time old"),
+                Word("later_joined", -1), Word("earlier_joined", 1),
+            ),
+            synonyms=("", "established"), about="tenure",
             low=0, transform="log1p",
         ),
         Feature.share(
             "active_span_ratio", "Share of their time with the store between first and last order",
-            few="dormant", many="active", transform="identity",
+            words=(
+                Word("active", 1, low=0.6, where=(("acceleration", -0.6, 1),)),
+                Word("dormant", -1, high=0.3, where=(("tenure_months", 3, math.inf), ("acceleration", -1, QUIET))),
+            ),
+            about="silence", transform="identity",
         ),
         Feature(
             "acceleration", "index", "Pace of the last 90 days against the lifetime pace (-1 stopped, 0 unchanged)",
-            few="slowing", many="accelerating",
-            synonyms=("cooling fading declining waning stopped", "warming quickening speeding_up"),
-            low=-1, high=1, neutral=0, at_end="stopped",
+            words=(
+                Word("gone_quiet", -1, high=QUIET, like="stopped"),
+                Word("easing_off", -1, high=-0.1), Word("speeding_up", 1, low=0.1),
+                Word("even_paced", low=-0.1, high=0.11),
+            ),
+            synonyms=("cooling fading declining waning slowing", "warming quickening accelerating"),
+            low=-1, high=1, neutral=0, about="silence",
         ),
         Feature.text("lifecycle_stage", "Stage of life with the store"),
         Feature("maturity_score", "points", "Maturity score from tenure and orders", low=0, high=5, clusters=False),

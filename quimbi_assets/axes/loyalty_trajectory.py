@@ -8,7 +8,7 @@ look like a decline. A single order has no trend.
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import ONCE_OR_TWICE_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._axis import ONCE_OR_TWICE_BUYERS, Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import join, medians, number, ratio, slope, value_trend, where
 from quimbi_assets.axes._tables import Tables
 from quimbi_assets.history import SECONDS_PER_DAY
@@ -83,7 +83,7 @@ def _recency_momentum(orders: ir.Table) -> ir.Table:
 
 AXIS = Axis(
     name="loyalty_trajectory", question="Are they warming or cooling?", kind="support", people="customers",
-    measure=measure, description=__doc__, min_orders=3,
+    measure=measure, description=__doc__, min_orders=3, usual="mixed_trend",
     structural=ONCE_OR_TWICE_BUYERS,
     stay_temperature=0.8, stayers=0.05,
     reference=True, is_state=True,
@@ -93,23 +93,30 @@ AXIS = Axis(
     features=(
         Feature(
             "frequency_trend", "index", "Change in monthly orders, month over month, relative to the average month",
-            few="slowing", many="quickening",
+            words=(
+                Word("steady", low=-NOTABLE_TREND, high=NOTABLE_TREND),
+                Word("slowing", -1, high=-NOTABLE_TREND), Word("quickening", 1, low=NOTABLE_TREND),
+                Word("slightly_slowing", high=-NOTABLE_TREND), Word("slightly_quickening", low=NOTABLE_TREND),
+            ),
             synonyms=("cooling fading declining waning", "warming accelerating speeding_up"),
-            transform="signed_log1p", neutral=0, unmoved=(NOTABLE_TREND, "steady"),
+            transform="signed_log1p", neutral=0, about="trend",
         ),
         Feature(
             "value_trend", "index", "How fast order values grow or shrink from one order to the next",
-            few="shrinking_basket", many="growing_basket",
+            words=(Word("shrinking_order", -1, high=-0.05), Word("growing_order", 1, low=0.05)),
             synonyms=("declining falling decreasing", "rising increasing climbing"),
-            transform="signed_log1p", neutral=0,
+            transform="signed_log1p", neutral=0, about="trend",
         ),
         Feature(
             "overdue_ratio", "times", "Days since the last order in multiples of the usual gap",
-            few="on_time", many="overdue", synonyms=("punctual", "late lapsed"), low=0, transform="log1p", neutral=1,
+            words=(
+                Word("long_overdue", 1, low=5), Word("overdue", 1, low=1.5), Word("on_time", -1, high=1),
+            ),
+            synonyms=("punctual", "late lapsed"), about="silence", low=0, transform="log1p", neutral=1,
         ),
         Feature(
             "recency_momentum", "index", "How fast the gaps between orders shorten (negative: lengthen)",
-            few="coming_later", many="coming_sooner", transform="signed_log1p", neutral=0,
+            transform="signed_log1p", neutral=0, about="trend",
         ),
         Feature("is_accelerating", "yes/no", "Orders clearly more often than before", clusters=False, kind="flag"),
         Feature("is_decelerating", "yes/no", "Orders clearly less often than before", clusters=False, kind="flag"),

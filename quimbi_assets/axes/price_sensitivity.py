@@ -6,7 +6,7 @@ such axis; one where nobody uses them has it, with zeros.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural, Word
 from quimbi_assets.axes._measures import number, ratio, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -32,7 +32,7 @@ _NEEDS = ("orders.discount_amount",)
 
 AXIS = Axis(
     name="price_sensitivity", question="Do they need a discount?", kind="marketing", people="buyers", measure=measure,
-    description=__doc__,
+    description=__doc__, usual="mixed_discount",
     essential=_NEEDS,
     min_orders=2,
     structural=(
@@ -43,19 +43,23 @@ AXIS = Axis(
     features=(
         Feature.share(
             "discount_rate", "Share of orders with a discount",
-            few="rarely_discounted", many="often_discounted",
-            synonyms=("", "discount_driven bargain deal_seeking discount_hunting coupon"), fact="discounts",
+            words=(
+                Word("discount_only", low=0.98), Word("almost_always_discount", low=0.9),
+                Word("mostly_discount", low=0.7), Word("often_discount", low=0.4),
+                Word("sometimes_discount", low=0.1), Word("seldom_discount", high=0.1),
+            ),
+            synonyms=("", "discount_driven bargain deal_seeking discount_hunting coupon"), about="discounts",
             needs=_NEEDS,
         ),
         Feature.share(
             "discount_depth", "Discount as a share of the value before discount",
-            few="shallow_discount", many="deep_discount",
-            synonyms=("", "discount_driven bargain deal_seeking discount_hunting"), fact="discounts",
+            words=(Word("deep_discount", 1, low=0.25, times=1.3),),
+            synonyms=("", "discount_driven bargain deal_seeking discount_hunting"), about="discounts",
             needs=_NEEDS,
         ),
         Feature.share(
             "full_price_value_share", "Share of value bought in orders without any discount",
-            few="deal_led", many="full_price", fact="discounts", of_most=True, needs=_NEEDS,
+            words=(Word("mostly_full_price", 1, low=0.7),), about="discounts", needs=_NEEDS,
         ),
         Feature.share(
             "full_price_ratio", "Share of orders without a discount", clusters=False, needs=_NEEDS, transform="identity"

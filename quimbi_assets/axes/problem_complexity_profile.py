@@ -7,7 +7,7 @@
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import join, months, number, ratio, share
 from quimbi_assets.axes._tables import Tables
 
@@ -58,33 +58,43 @@ def _single_tries(tables: Tables) -> ir.Table:
 
 AXIS = Axis(
     name="problem_complexity_profile", question="How much trouble do their orders bring?", kind="support",
-    people="customers", measure=measure, description=__doc__, min_orders=2,
+    people="customers", measure=measure, description=__doc__, min_orders=2, usual="ordinary_order",
     structural=(ONE_TIME_BUYERS,),
     outcomes=(Outcome("refund_rate"), Outcome("discount_dependency"), Outcome("avg_lines_per_order", log=True)),
     features=(
         Feature.share(
             "refund_rate", "Refunded share of the value bought",
-            few="low_refund", many="high_refund", fact="refunds", needs=("orders.refund",),
+            words=(Word("refund_prone", 1, low=0.05, times=1.5, of_few=True),),
+            about="refunds", needs=("orders.refund",),
         ),
         Feature(
             "returns_per_month", "returns a month", "Orders with a refund, a month",
-            few="seldom_refunded", many="often_refunded", fact="refunds",
+            words=(
+                Word("trouble_free", high=0.02, where=(("product_switching", 0, 0.1), ("discount_dependency", 0, 0.1))),
+                Word("seldom_refunded", high=0.02),
+            ),
+            about="refunds",
             low=0, transform="log1p", needs=("orders.refund",),
         ),
         Feature(
             "product_switching", "per order", "Purchases that look like a change of mind, per order",
-            few="settled", many="switching", low=0, transform="log1p", needs=("items.product_id",),
+            words=(Word("mind_changing", 1, low=0.1, of_few=True), Word("surer_choice", -1), Word("unsure_choice", 1)),
+            low=0, transform="log1p", needs=("items.product_id",),
         ),
         Feature.share(
             "discount_dependency", "Discount as a share of the value before discount",
-            few="low_discount", many="high_discount",
-            synonyms=("", "discount_driven bargain deal_seeking discount_hunting"),
+            synonyms=("", "discount_driven bargain deal_seeking discount_hunting"), about="discounts",
             needs=("orders.discount_amount",),
         ),
         Feature(
             "avg_lines_per_order", "lines an order", "Order lines in an average order",
-            few="simple_order", many="complex_order",
-            synonyms=("small_basket single_item", "large_basket big_basket full_basket"),
+            words=(
+                Word("single_item_order", -1, high=1.3, like="single_item"),
+                Word("few_item_order", -1, high=5, times=1.3, of_few=True),
+                Word("many_item_order", 1, low=5, times=1.3, of_few=True),
+                Word("fewer_item_order", -1), Word("more_item_order", 1),
+            ),
+            synonyms=("small_basket", "large_basket big_basket full_basket"), about="order_size",
             low=0, transform="log1p", needs=("items.product_id",),
         ),
     ),

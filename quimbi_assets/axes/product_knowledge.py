@@ -10,7 +10,7 @@ Simpson (1949), Measurement of diversity: ``Σ n (n - 1) / (L (L - 1))``.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import count_if, join, number, ratio, repeat_rates, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -53,7 +53,7 @@ _NEEDS = ("items.product_id",)
 
 AXIS = Axis(
     name="product_knowledge", question="How sure are they of what they want?", kind="support", people="shoppers",
-    measure=measure, description=__doc__,
+    measure=measure, description=__doc__, usual="mixed_taste",
     essential=_NEEDS,
     min_orders=2,
     structural=(ONE_TIME_BUYERS,),
@@ -61,20 +61,28 @@ AXIS = Axis(
     features=(
         Feature(
             "product_concentration", "index", "Chance that two of their lines are the same product",
-            few="wide_ranging", many="focused", low=0, high=1, transform="logit_shrunk", needs=_NEEDS,
+            words=(
+                Word("same_product", 1, low=0.25), Word("few_product", 1, low=0.1),
+                Word("narrow_choice", 1, times=2, of_few=True, like="focused"),
+            ),
+            synonyms=("wide_ranging", ""), about="repetition", low=0, high=1, transform="logit_shrunk", needs=_NEEDS,
         ),
         Feature.share(
             "repeat_rate", "Share of products bought in at least two different orders",
-            few="sampling", many="rebuying", synonyms=("variety_seeking", "loyal repeating"), fact="repetition",
-            needs=_NEEDS,
+            synonyms=("variety_seeking sampling", "loyal repeating rebuying"), about="repetition", needs=_NEEDS,
         ),
         Feature(
             "categories_mastered", "categories", "Categories bought from in at least three orders",
-            few="novice", many="expert", low=0, transform="log1p", needs=("items.category",),
+            words=(Word("category_loyal", 1, low=1, times=2, of_few=True, where=(("new_product_rate", 0.98, 1),)),),
+            synonyms=("novice", "expert"), about="breadth", low=0, transform="log1p", needs=("items.category",),
         ),
         Feature.share(
             "new_product_rate", "Share of lines after the first order that are products never bought before",
-            few="settled", many="novelty_seeking", needs=_NEEDS,
+            words=(
+                Word("settled", high=0.35), Word("half_trying_new", high=0.65), Word("mostly_trying_new", high=0.85),
+                Word("almost_always_trying_new", high=0.98), Word("always_trying_new"),
+            ),
+            synonyms=("", "novelty_seeking"), about="repetition", needs=_NEEDS,
         ),
         Feature.share(
             "primary_category_dominance", "Share of lines in the main category",

@@ -9,7 +9,7 @@ import math
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import ONCE_OR_TWICE_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._axis import ONCE_OR_TWICE_BUYERS, Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import (
     BUSINESS_HOURS_RATIO,
     WEEKEND_RATIO,
@@ -73,7 +73,7 @@ _CLOCK = ("orders.time_of_day",)
 
 AXIS = Axis(
     name="purchase_cadence", question="When do they buy?", kind="marketing", people="shoppers", measure=measure,
-    description=__doc__, min_orders=3,
+    description=__doc__, min_orders=3, usual="any_time",
     structural=ONCE_OR_TWICE_BUYERS,
     outcomes=(Outcome("weekend_ratio"), Outcome("business_hours_ratio"), Outcome("hour_sin"), Outcome("hour_cos")),
     features=(
@@ -81,19 +81,20 @@ AXIS = Axis(
         BUSINESS_HOURS_RATIO,
         Feature(
             "hour_sin", "index", "Average time of day as the sine of the clock angle (1 = 6:00, -1 = 18:00)",
-            few="evening", many="morning", low=-1, high=1, needs=_CLOCK,
+            about="clock", low=-1, high=1, needs=_CLOCK,
         ),
         Feature(
             "hour_cos", "index", "Average time of day as the cosine of the clock angle (1 = midnight, -1 = noon)",
-            few="midday", many="night", low=-1, high=1, needs=_CLOCK,
+            about="clock", low=-1, high=1, needs=_CLOCK,
         ),
         Feature(
             "hour_concentration", "index", "How tightly orders gather around one time of day (1 = always the same)",
-            few="any_hour", many="same_hour", low=0, high=1, needs=_CLOCK,
+            words=(Word("same_hour", 1, low=0.9), Word("any_hour", -1, high=0.5)), about="clock",
+            low=0, high=1, needs=_CLOCK,
         ),
         Feature(
             "season_concentration", "index", "How tightly orders gather around one time of year (1 = one month only)",
-            few="all_year", many="seasonal", low=0, high=1,
+            words=(Word("seasonal", 1, low=0.6), Word("all_year", -1, high=0.3)), low=0, high=1,
         ),
         Feature.text("preferred_time", "Part of the day with most orders", _CLOCK),
         Feature.text("preferred_weekday", "Weekday with most orders"),

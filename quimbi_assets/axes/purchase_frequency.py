@@ -4,11 +4,13 @@ Rates are measured over the whole time since the first order, silence included; 
 customer of yesterday from reading thirty orders a month.
 """
 
+import math
+
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import consistency, count_if, join, months, number, where
-from quimbi_assets.axes._tables import Tables
+from quimbi_assets.axes._tables import DAYS_PER_MONTH, Tables
 
 
 def measure(tables: Tables) -> ir.Table:
@@ -30,9 +32,22 @@ def measure(tables: Tables) -> ir.Table:
     )
 
 
+_GAP = "avg_days_between_orders"
+# Windows narrow enough for "monthly" to be what a calendar calls so; and they still come so.
+_RHYTHMS = tuple(
+    Word(text, low=0.6 * DAYS_PER_MONTH / high, where=((_GAP, low, high), ("days_since_last_order", 0, 2 * high)))
+    for text, low, high in (
+        ("twice_weekly", 2.5, 4.5), ("weekly", 5.5, 9), ("fortnightly", 11.5, 18), ("monthly", 24, 38),
+        ("every_two_months", 50, 70), ("quarterly", 78, 110), ("half_yearly", 150, 215), ("yearly", 320, 420),
+    )
+)  # fmt: skip
+# Silence in days that is long, for who came about so often.
+_SILENCES = ((90, 45), (180, 90), (365, 180))
+_GONE = "dormant inactive lost silent gone absent departed"
+
 AXIS = Axis(
     name="purchase_frequency", question="How often do they buy?", kind="marketing", people="buyers", measure=measure,
-    description=__doc__, min_orders=2,
+    description=__doc__, min_orders=2, usual="in_no_rhythm",
     structural=(ONE_TIME_BUYERS,),
     order_rate="orders_per_month",
     stay_temperature=0.7, stayers=0.1,
@@ -40,28 +55,35 @@ AXIS = Axis(
     features=(
         Feature(
             "orders_per_month", "orders a month", "Orders a month since the first order",
-            few="rare", many="frequent",
-            synonyms=(
-                "infrequent infrequently rarely seldom occasional occasionally sporadic sporadically",
-                "frequently often constant",
+            words=(
+                *_RHYTHMS,
+                Word(
+                    "rare", high=0.5, where=((_GAP, 60, math.inf),),
+                    like="infrequent infrequently rarely seldom sporadic sporadically",
+                ),
+                Word("frequent", 1, low=1, of_few=True, where=((_GAP, 0, 31),), like="frequently constant"),
             ),
-            fact="rate", low=0, transform="log1p",
+            synonyms=("rare rarely seldom infrequent occasional occasionally", "often"), about="rate",
+            low=0, transform="log1p",
         ),
         Feature(
-            "avg_days_between_orders", "days", "Average days from one order to the next",
-            few="quickly_returning", many="slowly_returning", synonyms=("fast quick rapid", "slow"), fact="rate",
+            _GAP, "days", "Average days from one order to the next",
+            synonyms=("fast quick rapid", "slow"), about="rate",
             low=0, transform="log1p",
         ),
         Feature(
             "purchase_consistency", "index", "How regular the time between orders is (1 = like clockwork)",
-            few="irregular", many="regular", synonyms=("erratic unpredictable", "steady predictable clockwork"),
+            words=(Word("regular", 1, low=0.6), Word("irregular", -1, high=0.45)),
+            synonyms=("erratic unpredictable", "steady predictable clockwork"),
             low=0, high=1,
         ),
         Feature(
             "days_since_last_order", "days", "Days since the last order",
-            few="recent", many="lapsed",
-            synonyms=("recently fresh current", "dormant inactive lost silent gone absent departed"),
-            low=0, transform="log1p",
+            words=(
+                Word("recent", -1, high=30, like="recently fresh current"),
+                *(Word("lapsed", low=days, where=((_GAP, 0, gap),), like=_GONE) for days, gap in _SILENCES),
+            ),
+            synonyms=("", f"lapsed {_GONE}"), about="silence", low=0, transform="log1p",
         ),
         Feature("recent_orders_90d", "count", "Orders in the last 90 days", low=0, clusters=False),
     ),

@@ -5,7 +5,7 @@ Money is net of refunds; a fully refunded order counts as an order of value 0.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import join, medians, value_consistency, value_trend
 from quimbi_assets.axes._tables import Tables
 
@@ -25,25 +25,32 @@ def measure(tables: Tables) -> ir.Table:
 
 AXIS = Axis(
     name="purchase_value", question="How much do they spend?", kind="marketing", people="spenders", measure=measure,
-    description=__doc__,
+    description=__doc__, usual="mid_range",
     outcomes=(Outcome("lifetime_value", absent=0, log=True), Outcome("avg_order_value", log=True)),
     features=(
         Feature(
             "lifetime_value", "money", "Spent in all, net of refunds",
-            few="light", many="heavy",
-            synonyms=("low_value light modest budget", "high_value big heavy top vip premium"),
-            low=0, transform="log1p",
+            words=(
+                Word("heavy", 1, times=1.5, of_few=True, like="big top vip premium"),
+                Word("light", -1, times=1.5, of_few=True, like="modest budget small"),
+                Word("bigger", 1), Word("smaller", -1),
+            ),
+            synonyms=("low_value", "high_value"), about="spend", low=0, transform="log1p",
         ),
         Feature(
             "avg_order_value", "money", "Average value of an order, net of refunds",
-            few="small_basket", many="big_basket",
-            synonyms=("small small_ticket low_value", "large big big_ticket high_ticket"),
-            low=0, transform="log1p",
+            words=(
+                Word("big_order", 1, times=1.3, of_few=True, like="big_ticket high_ticket big_basket large big"),
+                Word("small_order", -1, times=1.3, of_few=True, like="small_ticket small_basket small"),
+                Word("bigger_order", 1), Word("smaller_order", -1),
+            ),
+            synonyms=("low_value", ""), about="order_size", low=0, transform="log1p",
         ),
         Feature(
             "value_trend", "index", "How fast order values grow or shrink from one order to the next",
-            few="shrinking", many="growing", synonyms=("declining falling decreasing", "rising increasing climbing"),
-            transform="signed_log1p", neutral=0,
+            words=(Word("shrinking", -1, high=-0.05), Word("growing", 1, low=0.05)),
+            synonyms=("declining falling decreasing", "rising increasing climbing"),
+            transform="signed_log1p", neutral=0, about="trend",
         ),
         Feature("median_order_value", "money", "Typical (median) order value", low=0, clusters=False),
         Feature("max_order_value", "money", "Largest order value", low=0, clusters=False),

@@ -6,7 +6,7 @@ Only a second order can repeat anything: with one order every feature here is NU
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Structural, Word
 from quimbi_assets.axes._measures import join, most_common, number, ratio, repeat_rates, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -58,7 +58,7 @@ _NEEDS = ("items.product_id",)
 
 AXIS = Axis(
     name="repurchase_behavior", question="Do they come back to the same things?", kind="marketing", people="shoppers",
-    measure=measure, description=__doc__,
+    measure=measure, description=__doc__, usual="now_and_then_rebuying",
     essential=_NEEDS,
     min_orders=2,
     structural=(
@@ -69,18 +69,20 @@ AXIS = Axis(
     features=(
         Feature.share(
             "repeat_rate", "Share of products bought in at least two different orders",
-            few="novelty_seeking", many="rebuying", synonyms=("variety_seeking", "loyal repeating"), fact="repetition",
-            needs=_NEEDS,
+            synonyms=("variety_seeking novelty_seeking", "loyal repeating rebuying"), about="repetition", needs=_NEEDS,
         ),
         Feature.share(
             "repeat_order_ratio", "Share of later orders that hold a product bought before",
-            few="seldom_repeating", many="often_repeating", synonyms=("variety_seeking", "loyal repeating"),
-            fact="repetition",
-            needs=_NEEDS,
+            words=(
+                Word("always_rebuying", low=0.98), Word("almost_always_rebuying", low=0.85),
+                Word("mostly_rebuying", low=0.65), Word("often_rebuying", low=0.4),
+                Word("sometimes_rebuying", low=0.15), Word("seldom_rebuying", high=0.15),
+            ),
+            synonyms=("variety_seeking", "loyal repeating"), about="repetition", needs=_NEEDS,
         ),
         Feature.share(
             "loyalty_index", "Share of lines taken by the favourite fifth of products",
-            few="varied_basket", many="favourite_led", fact="repetition", transform="identity", needs=_NEEDS,
+            about="repetition", transform="identity", needs=_NEEDS,
         ),
         Feature.text("favourite_product_id", "Product bought in most orders", _NEEDS),
         Feature(

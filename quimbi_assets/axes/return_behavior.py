@@ -6,7 +6,7 @@ gross value (paid plus discount).
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural, Word
 from quimbi_assets.axes._measures import count_if, join, share, where
 from quimbi_assets.axes._tables import Tables
 
@@ -34,7 +34,7 @@ _NEEDS = ("orders.refund",)
 
 AXIS = Axis(
     name="return_behavior", question="Do they send things back?", kind="marketing", people="buyers", measure=measure,
-    description=__doc__,
+    description=__doc__, usual="now_and_then_refunded",
     essential=_NEEDS,
     min_orders=2,
     usual_k=3,
@@ -46,15 +46,19 @@ AXIS = Axis(
     features=(
         Feature.share(
             "refund_rate", "Refunded share of the value bought",
-            few="low_refund", many="high_refund", fact="refunds", needs=_NEEDS,
+            synonyms=("low_refund", "high_refund"), about="refunds", needs=_NEEDS,
         ),
         Feature.share(
             "items_returned_pct", "Share of lines refunded",
-            few="few_items_back", many="many_items_back", fact="refunds", needs=("items.refund_amount",),
+            about="refunds", needs=("items.refund_amount",),
         ),
         Feature.share(
             "return_order_ratio", "Share of orders with a refund",
-            few="seldom_refunded", many="often_refunded", fact="refunds", needs=_NEEDS,
+            words=(
+                Word("mostly_refunded", low=0.7), Word("often_refunded", low=0.4),
+                Word("sometimes_refunded", low=0.15), Word("hardly_ever_refunded", high=0.15),
+            ),
+            about="refunds", needs=_NEEDS,
         ),
         Feature("total_refunds", "money", "Refunded in all", low=0, clusters=False, needs=_NEEDS),
         Feature(

@@ -17,7 +17,7 @@ from operator import or_
 import ibis
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Outcome, Structural, Word
 from quimbi_assets.axes._measures import count_if, join, most_common, ratio, share
 from quimbi_assets.axes._tables import Tables
 
@@ -70,13 +70,12 @@ def _with_topics(tickets: ir.Table) -> ir.Table:
 _TICKETS, _RATINGS = ("tickets.ticket_id",), ("tickets.satisfaction_score",)
 
 
-def _topic_share(name: str, words: str, few: str, many: str, synonym: str = "", clusters: bool = True) -> Feature:
+def _topic_share(name: str, which: str, word: str = "", synonym: str = "", clusters: bool = True) -> Feature:
     return Feature.share(
         f"topic_{name}",
-        f"Share of support tickets {words}",
+        f"Share of support tickets {which}",
         clusters=clusters,
-        few=few,
-        many=many,
+        words=(Word(word, 1, low=0.4),) if word else (),
         synonyms=("", synonym),
         needs=("tickets.topic",),
     )
@@ -84,7 +83,7 @@ def _topic_share(name: str, words: str, few: str, many: str, synonym: str = "", 
 
 AXIS = Axis(
     name="support_history", question="What has support meant to them?", kind="support", people="customers",
-    measure=measure, description=__doc__,
+    measure=measure, description=__doc__, usual="ordinary_ticket",
     essential=_TICKETS,
     structural=(Structural("n_tickets", 0, "no_ticket_customers", "never contacted support"),),
     outcomes=(
@@ -94,39 +93,43 @@ AXIS = Axis(
     features=(
         Feature(
             "satisfaction_avg", "of 5", "Average rating of support, 1 (bad) to 5 (good)",
-            few="dissatisfied", many="satisfied", synonyms=("unhappy annoyed disappointed", "happy pleased content"),
+            words=(
+                Word("dissatisfied", -1, high=2.7, like="unhappy annoyed disappointed"),
+                Word("satisfied", 1, low=3.7, like="happy pleased content"),
+            ),
             low=1, high=5, neutral=3, needs=_RATINGS,
         ),
         Feature(
             "avg_resolution_hours", "hours", "Average hours from a support ticket to its resolution",
-            few="quickly_helped", many="slowly_helped", synonyms=("fast quick prompt", "slow waiting"),
+            words=(Word("quickly_helped", -1, high=24), Word("slowly_helped", 1, low=48)),
+            synonyms=("fast quick prompt", "slow waiting"),
             low=0, transform="log1p", needs=("tickets.resolved_at",),
         ),
         Feature(
             "tickets_per_order", "tickets an order", "Support tickets per order",
-            few="seldom_writing", many="often_writing",
+            words=(Word("seldom_writing", -1, high=0.25), Word("often_writing", 1, low=0.5, times=1.5, of_few=True)),
             synonyms=("self_sufficient independent", "demanding support_heavy"),
             low=0, transform="log1p", needs=_TICKETS,
         ),
         Feature.share(
             "reopen_rate", "Share of support tickets that were opened again",
-            few="helped_at_once", many="often_reopening", synonyms=("", "unresolved"), needs=("tickets.reopen_count",),
+            words=(Word("helped_at_once", -1, high=0.1), Word("often_reopening", 1, low=0.3)),
+            synonyms=("", "unresolved"), needs=("tickets.reopen_count",),
         ),
-        _topic_share("complaint", "that complain", "uncomplaining", "complaining", "grumbling"),
+        _topic_share("complaint", "that complain", "complaining", "grumbling"),
         _topic_share(
-            "product_question", "with a question about a product", "asking_little", "advice_seeking", "curious"
+            "product_question", "with a question about a product", "advice_seeking", "curious"
         ),
         Feature(
             "avg_first_response_hours", "hours", "Average hours from a support ticket to the first response",
-            few="quickly_answered", many="slowly_answered",
             low=0, transform="log1p", clusters=False, needs=("tickets.first_response_at",),
         ),
         Feature.share(
             "negative_rate", "Share of ratings of support that are 1 or 2 of 5",
             transform="identity", clusters=False, needs=_RATINGS,
         ),
-        _topic_share("shipping", "about a delivery", "delivered", "delivery_minded", clusters=False),
-        _topic_share("return_request", "about a return", "keeping", "returning", clusters=False),
+        _topic_share("shipping", "about a delivery", clusters=False),
+        _topic_share("return_request", "about a return", clusters=False),
         Feature("n_tickets", "count", "Support tickets in all", low=0, clusters=False, needs=_TICKETS),
         Feature(
             "last_ticket_at", "date", "Day of the last support ticket", clusters=False, kind="date", needs=_TICKETS

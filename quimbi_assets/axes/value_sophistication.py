@@ -7,7 +7,7 @@ feature depends on who else is present.
 
 import ibis.expr.types as ir
 
-from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome
+from quimbi_assets.axes._axis import ONE_TIME_BUYERS, Axis, Feature, Outcome, Word
 from quimbi_assets.axes._measures import count_if, join, medians, ratio, share, value_consistency, where
 from quimbi_assets.axes._tables import Tables
 
@@ -66,7 +66,7 @@ _NEEDS = ("items.price",)
 
 AXIS = Axis(
     name="value_sophistication", question="At what price point do they buy, and how steadily?", kind="support",
-    people="buyers", measure=measure, description=__doc__,
+    people="buyers", measure=measure, description=__doc__, usual="mid_price",
     essential=_NEEDS,
     min_orders=2,
     structural=(ONE_TIME_BUYERS,),
@@ -75,25 +75,32 @@ AXIS = Axis(
     features=(
         Feature(
             "avg_item_price", "money", "Average price of a unit bought",
-            few="low_price", many="premium",
-            synonyms=("cheap inexpensive budget", "expensive pricey high_price upscale luxury"),
-            low=0, transform="log1p", needs=_NEEDS,
+            words=(
+                Word("premium", 1, times=1.3, of_few=True, like="luxury upscale high_end expensive pricey"),
+                Word("low_price", -1, times=1.3, of_few=True, like="cheap inexpensive budget"),
+                Word("higher_price", 1), Word("lower_price", -1),
+            ),
+            synonyms=("", "high_price"), about="price", low=0, transform="log1p", needs=_NEEDS,
         ),
         Feature(
             "price_dispersion", "index", "How widely unit prices spread (0 = always the same price)",
-            few="one_price", many="mixed_price", synonyms=("uniform", "varied"), low=0, transform="log1p", needs=_NEEDS,
+            words=(
+                Word("one_price", -1, high=0.05), Word("similar_price", -1, high=0.25), Word("mixed_price", 1, low=0.9),
+                Word("narrow_price_range", -1, high=0.5, times=1.3),
+            ),
+            synonyms=("uniform", "varied"), low=0, transform="log1p", needs=_NEEDS,
         ),
         Feature.share(
             "discount_hunt_score", "Share of lines bought at the product's cheapest prices",
-            few="price_relaxed", many="bargain_hunting", needs=_NEEDS,
+            words=(Word("bargain_hunting", 1, low=0.35, times=1.5, of_few=True),), about="discounts", needs=_NEEDS,
         ),
         Feature(
             "spend_consistency", "index", "How alike the order values are (1 = always the same)",
-            few="uneven", many="steady", low=0, high=1,
+            words=(Word("steady_spend", 1, low=0.7), Word("uneven_spend", -1, high=0.6)), low=0, high=1,
         ),
         Feature.share(
             "luxury_item_rate", "Share of lines priced above four fifths of their category",
-            few="everyday", many="top_shelf", synonyms=("", "premium upscale high_end"),
+            words=(Word("top_shelf", 1, low=0.5), Word("everyday_price", -1, high=0.05)), about="price",
             needs=("items.price", "items.category"),
         ),
         Feature.share(

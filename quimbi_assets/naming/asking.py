@@ -76,7 +76,7 @@ class MalformedError(NoAnswerError):
     """The answer is not of the shape that was asked for."""
 
 
-PROMPT_VERSION = "1"
+PROMPT_VERSION = "2"
 
 NAMING = """\
 You name groups of an online shop's customers. The groups ("segments") were found by clustering on one behavioural \
@@ -89,7 +89,8 @@ segment with its share of all customers, and per feature the mean, the median, t
 tenth and above which the highest tenth lies, the same for the average (mean) and the typical (median) customer of \
 the shop, the rank of the segment among its siblings (1 = highest), and the distance to each sibling in standard \
 deviations (near siblings need names that tell them apart most carefully). "all_of_them" is a state that every \
-customer of a segment shares exactly. "name_given" is a name that a segment has already and keeps: repeat it \
+customer of a segment shares exactly. "is_minority" says whether the segment is at most a third of those who are in no \
+such state. "name_given" is a name that a segment has already and keeps: repeat it \
 unchanged, write its interpretation, and choose the other names beside it.
 
 Answer for every segment, each exactly once, by its letter.
@@ -109,6 +110,13 @@ before it what tells the segment from its siblings.
 shop's average or typical customer and is not the lowest of its siblings; a word for little the other way round; \
 "most" and other superlatives only for the first or the last rank. A trend word ("growing", "slowing") needs a trend \
 of that sign.
+- Words of size ("heavy", "big", "top", "vip", "premium") only where "is_minority" is true. Absolute words only where \
+they are absolutely true of a typical member: "new" for a first order within 90 days, "rare" for orders 60 days or \
+more apart, "recent" for a last order within 30 days, "one time" for one order, "weekly" or "monthly" where the days \
+between orders say so, "always", "never" and "only" for 98 % or more.
+- Words of the axis's own question only: nothing about discounts where the question is trouble, nothing about days of \
+the week where it is money.
+- No fact twice: not "lapsed_inactive_buyers", not "heavy_high_value_spenders".
 - Where mean and median disagree, the median says more about most members.
 
 The interpretation

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.naming.descriptors import MINORITY, judged_share
 from quimbi_assets.naming.segment_statistics import described_features
 from quimbi_assets.naming.values import clock_pairs, format_hour, mean_hour
 
@@ -105,6 +106,7 @@ class AxisBrief:
         states = [s.meaning for s in self.axis.structural if s.name == segment["structural"]]
         return {
             "share_percent": rounded(segment["population_percentage"]),
+            "is_minority": judged_share(self.description, row) <= MINORITY,
             **({"time_of_day": self._hours(segment)} if self.clock else {}),
             **({"all_of_them": states[0]} if states else {}),
             "numbers": numbers,

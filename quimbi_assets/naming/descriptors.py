@@ -1,17 +1,18 @@
 """What can truthfully be said of each segment in one word, and how much that word tells it from its siblings.
 
-Belongs here: whether a word is true of a centre (as it stands, the opposite with "less", or one for the end of the
-range), and the rule that lets it be used at all. Does not: choosing among the words (``rule_names``).
+Belongs here: whether a word is true of a segment, by its figures and by how many share them, and the rule that lets it
+be used at all. Does not: choosing among the words (``rule_names``), the words (each axis).
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from quimbi_assets.axes._axis import Axis, Feature
+from quimbi_assets.axes._axis import Axis, Feature, Word
 from quimbi_assets.naming.segment_statistics import described_features
 from quimbi_assets.naming.values import SKEWED, clock_pairs, format_value, mean_hour, part_of_day
 
@@ -20,12 +21,15 @@ NOISE = 0.01
 BUCKET = 0.5
 #: A word that is true only beside the others has to tell more than one that stands alone.
 LESS = 0.7
-# Assumption: a trend within a tenth of a standard deviation of standing still is neither up nor down.
-STILL = 0.1
+# Assumption: three quarters of one are told apart even where the figures are near each other.
+PLAIN = 0.75
 # Assumption: $10.57 where the typical customer pays $11.09 is not a low price, whatever the logarithms' means say.
 ALIKE = 0.1
-#: How near the low end of a feature's range its word for the end is said.
-NEAR_THE_END = 0.1
+#: Share of an axis's judged customers up to which a segment may be called heavy, premium and the like.
+MINORITY = 0.35
+#: The same for words that only compare ("bigger"): more than half of all cannot be beyond the others.
+HALF = 0.5
+DAY_PARTS = ("morning", "afternoon", "evening", "night")
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,10 @@ class Descriptor:
     """One word (an adjective, snake_case) about one segment.
 
     ``features``: the one it rests on, or the two of a clock angle; ``order``: position in the axis's declaration.
-    ``excludes``: what must not stand beside it, that is, its own word, its opposite, another of the same fact. In the
-    word's direction and scaled units, ``z`` > 0 is the distance of the centre from the population, ``contrast`` that
-    from the mean of the siblings' centres; ``is_extreme``: no sibling lies further.
+    ``excludes``: what must not stand beside it, that is, its own word and another of the same fact. In scaled units,
+    ``z`` > 0 is the distance of the centre from the population, in the word's direction if it has one, ``contrast``
+    that from the mean of the siblings' centres. ``is_figure``: true by its figure alone;
+    ``is_comparison``: only because others are otherwise.
     """
 
     features: tuple[str, ...]
@@ -43,8 +48,9 @@ class Descriptor:
     excludes: frozenset[str] = field(repr=False)
     z: float
     contrast: float
-    is_extreme: bool
     order: int
+    is_figure: bool = False
+    is_comparison: bool = False
 
 
 def segment_descriptors(axis: Axis, description: pd.DataFrame) -> list[list[Descriptor]]:
@@ -54,23 +60,24 @@ def segment_descriptors(axis: Axis, description: pd.DataFrame) -> list[list[Desc
     reorders them. A word for many (few) is offered only where mean, median and scaled centre all agree that the segment
     lies above (below) the population; on skewed features they can disagree, and then nothing is said.
     """
-    names = [feature.name for feature in described_features(axis, description)]
-    pairs = clock_pairs(names)
-    on_clock = {name for pair in pairs.values() for name in pair}
+    features = described_features(axis, description)
+    pairs = clock_pairs([feature.name for feature in features])
+    clock = {name: pair for pair in pairs.values() for name in pair}
     descriptors: list[list[Descriptor]] = [[] for _ in range(len(description))]
-    for order, name in enumerate(names):
-        offers = (
-            _of_number(axis.feature(name), description, order, pairs)
-            if name not in on_clock
-            else _of_clock(axis, name, description, order, pairs)
-        )
+    for order, feature in enumerate(features):
+        if feature.name not in clock:
+            offers = _of_number(axis, feature, description, order)
+        elif feature.name == clock[feature.name][0]:
+            offers = _of_clock(feature, description, order, clock[feature.name])
+        else:
+            continue
         for row, descriptor in offers:
             descriptors[row].append(descriptor)
     return [sorted(words, key=_telling) for words in descriptors]
 
 
 def _telling(descriptor: Descriptor) -> tuple[float, int]:
-    weight = LESS if descriptor.word.startswith("less_") else 1.0
+    weight = LESS if descriptor.is_comparison else 1.0
     return -round(weight * descriptor.contrast / BUCKET), descriptor.order
 
 
@@ -86,75 +93,80 @@ def contrasts(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return z - np.where(others > 0, mean, 0.0)
 
 
-def _of_number(
-    feature: Feature, description: pd.DataFrame, order: int, pairs: dict[str, tuple[str, str]]
-) -> list[tuple[int, Descriptor]]:
-    """Offer the feature's word for few or many to every segment it is true of."""
+def _of_number(axis: Axis, feature: Feature, description: pd.DataFrame, order: int) -> Iterator[tuple[int, Descriptor]]:
+    """Offer every segment the first of the feature's words that is true of it."""
+    z = description[f"z:{feature.name}"].to_numpy(dtype=float)
+    contrast, sides = contrasts(z), sides_of(feature, description)
+    for row in np.flatnonzero(~np.isnan(z)).tolist():
+        word = next(
+            (w for w in feature.words if w.side in (0, sides[row]) and holds(axis, feature, w, description, row)), None
+        )
+        if word is not None:
+            towards = word.side or float(np.sign(z[row])) or 1.0
+            excludes = frozenset({word.text, feature.about or feature.name})
+            distances = float(towards * z[row]), float(towards * contrast[row])
+            kind = not word.side, word.is_comparison
+            yield row, Descriptor((feature.name,), word.text, excludes, *distances, order, *kind)
+
+
+def sides_of(feature: Feature, description: pd.DataFrame) -> NDArray[np.int8]:
+    """Tell where a segment clearly lies above (1) or below (-1) the population, shape (k,); else 0."""
     statistics = ("z", "centre", "population", "q50", "population_q50")
     z, centre, population, median, population_median = (
         description[f"{statistic}:{feature.name}"].to_numpy(dtype=float) for statistic in statistics
     )
     above, middle = np.sign(centre - population), np.sign(median - population_median)
-    agree = (np.abs(z) > NOISE) & (np.sign(z) == above) & ((middle == above) | (middle == 0))
-    agree &= ~(reads_alike(feature, description) & (np.abs(z) < BUCKET))
-    agree &= ~is_near(feature, description)
-    contrast = contrasts(z)
-    words = both_words(feature) + ((slug(feature.unmoved[1]),) if feature.unmoved else ())
-    stems = {stem for stem in pairs if feature.name.startswith(f"{stem}_")}
-    excludes = frozenset({*words, *stems, *([feature.fact] if feature.fact else [])})
-    offers = []
-    for row in np.flatnonzero(agree):
-        side = int(above[row])
-        extreme = bool(side * centre[row] >= np.nanmax(side * centre) and side * z[row] >= np.nanmax(side * z))
-        deviation = abs(centre[row] - population[row]) / abs(z[row])
-        word = true_word(feature, side, float(centre[row]), float(deviation))
-        descriptor = Descriptor((feature.name,), word, excludes, side * z[row], side * contrast[row], extreme, order)
-        offers.append((int(row), descriptor))
-    return offers
+    clear = (np.abs(z) > NOISE) & (np.sign(z) == above) & ((middle == above) | (middle == 0))
+    clear &= ~(reads_alike(feature, description) & (np.abs(z) < BUCKET))
+    clear &= ~(is_near(feature, description) & (np.abs(z) < PLAIN))
+    return np.where(clear, above, 0).astype(np.int8)
+
+
+def holds(axis: Axis, feature: Feature, word: Word, description: pd.DataFrame, row: int) -> bool:
+    """Whether a word is true of a segment as far as its figures and its share of the judged customers go."""
+    figure, usual = figure_of(feature, description, row), figure_of(feature, description, row, "population")
+    if not word.low <= figure <= word.high or (word.side and not _is_beyond(word, figure, usual)):
+        return False
+    most = MINORITY if word.of_few else HALF if word.is_comparison else 1.0
+    if not judged_share(description, row) <= most + 1e-9:
+        return False
+    others = ((axis.feature(name), low, high) for name, low, high in word.where if f"z:{name}" in description)
+    return all(low <= figure_of(other, description, row) <= high for other, low, high in others)
+
+
+def _is_beyond(word: Word, figure: float, usual: float) -> bool:
+    """Whether a figure is so many times as large, or as small, as the typical customer's."""
+    return word.times == 1 or (figure >= word.times * usual if word.side > 0 else figure * word.times <= usual)
+
+
+def figure_of(feature: Feature, description: pd.DataFrame, row: int, of: str = "") -> float:
+    """Return the figure that sentences tell: the median of a skewed feature, the mean of another; NaN if undefined."""
+    skewed = feature.transform in SKEWED
+    statistic = ("population_q50" if skewed else "population") if of else ("q50" if skewed else "centre")
+    return float(description[f"{statistic}:{feature.name}"].iloc[row])
+
+
+def judged_share(description: pd.DataFrame, row: int) -> float:
+    """Return a segment's share, 0-1, of the customers who are not in a declared state."""
+    counts = description["customer_count"].to_numpy(dtype=float)
+    judged = counts[description["structural"].isna().to_numpy()].sum()
+    return float(counts[row] / judged) if judged else 0.0
 
 
 def _of_clock(
-    axis: Axis, name: str, description: pd.DataFrame, order: int, pairs: dict[str, tuple[str, str]]
-) -> list[tuple[int, Descriptor]]:
+    feature: Feature, description: pd.DataFrame, order: int, pair: tuple[str, str]
+) -> Iterator[tuple[int, Descriptor]]:
     """Offer the part of the day, once for the pair, where a segment's differs from the population's."""
-    stem, pair = next((stem, pair) for stem, pair in pairs.items() if name in pair)
-    if name != pair[0]:
-        return []
     z = description[[f"z:{n}" for n in pair]].to_numpy(dtype=float)
     contrast = np.hypot(*(contrasts(z[:, j]) for j in range(2)))
     hours = np.array([mean_hour(segment, "centre", pair) for _, segment in description.iterrows()])
     population = mean_hour(description.iloc[0], "population", pair)
     usual = part_of_day(population) if np.isfinite(population) else ""
-    offers = []
     for row in np.flatnonzero(np.isfinite(hours)):
         word = part_of_day(hours[row])
         if word != usual and np.hypot(*z[row]) > NOISE:
-            words = (w for feature in map(axis.feature, pair) for w in (feature.few, feature.many))
-            excludes = frozenset({word, stem, *map(slug, words)})
-            descriptor = Descriptor(pair, word, excludes, float(np.hypot(*z[row])), float(contrast[row]), False, order)
-            offers.append((int(row), descriptor))
-    return offers
-
-
-def true_word(feature: Feature, side: int, centre: float, deviation: float) -> str:
-    """Return the word for a segment that lies above (side 1) or below (-1) the population.
-
-    The declared word if it is true as it stands, else its opposite with "less_". In original units, ``centre`` is the
-    segment's mean, ``deviation`` one standard deviation there.
-    """
-    if side < 0 and feature.at_end and feature.low is not None and centre <= feature.low + NEAR_THE_END:
-        return feature.at_end
-    if feature.unmoved and abs(centre - (feature.neutral or 0.0)) <= feature.unmoved[0]:
-        return slug(feature.unmoved[1])
-    word, opposite = both_words(feature) if side < 0 else both_words(feature)[::-1]
-    return word if _holds(feature, side, centre, STILL * deviation) else f"less_{opposite}"
-
-
-def both_words(feature: Feature) -> tuple[str, str]:
-    """Return the words for few and many, snake_case; a bare "low" or "high" with the feature it is about."""
-    about = re.sub("^(avg|n)_|_(days|per_month|ratio|rate|share|pct|index)$", "", feature.name)
-    few, many = (f"{word} {about}" if word in ("low", "high") else word for word in (feature.few, feature.many))
-    return slug(few), slug(many)
+            excludes = frozenset({word, feature.about or feature.name})
+            yield int(row), Descriptor(pair, word, excludes, float(np.hypot(*z[row])), float(contrast[row]), order)
 
 
 def reads_alike(feature: Feature, description: pd.DataFrame) -> NDArray[np.bool_]:
@@ -175,21 +187,6 @@ def is_near(feature: Feature, description: pd.DataFrame) -> NDArray[np.bool_]:
         return np.zeros(len(description), dtype=bool)
     here, all_ = (description[f"{stat}:{feature.name}"].to_numpy(dtype=float) for stat in ("q50", "population_q50"))
     return np.asarray((all_ > 0) & (np.abs(here - all_) < ALIKE * all_))
-
-
-def _holds(feature: Feature, side: int, centre: float, still: float) -> bool:
-    """Whether a word is true as it stands, and not only beside the others.
-
-    A trend must have the word's sign (shrinking less than others is not growing) and not stand still, and a share of
-    which a word says that it is small (or the whole) must not be the larger (or the smaller) half.
-    """
-    if feature.neutral is not None:
-        return bool(side * (centre - feature.neutral) > still)
-    if feature.low is None or feature.low < 0:
-        return bool(np.sign(centre) == side)
-    if side > 0 and feature.of_most:
-        return centre > 0.5
-    return not (feature.unit == "share" and side < 0 and centre > 0.5)
 
 
 def slug(words: str) -> str:

@@ -15,9 +15,10 @@ from quimbi_assets.axes._axis import Axis
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.naming.brief import AxisBrief
 from quimbi_assets.naming.conversation import Named
+from quimbi_assets.naming.name_builder import is_from_rules
 from quimbi_assets.naming.rule_names import name_segments
 from quimbi_assets.naming.segment_statistics import describe_segments
-from quimbi_assets.naming.validators import check_named
+from quimbi_assets.naming.validators import check_named, wrong_words
 
 MODEL, RULES, PERSON = "claude", "rules", "person"
 
@@ -93,15 +94,20 @@ def plan_names(
     declared = {s: str(n) for s, n in zip(segments, description["structural"], strict=True) if isinstance(n, str)}
     by_person = {s: current.name[s] for s in segments if source.get(s) == PERSON}
     theirs = {s: n for s, n in fitting.items() if source.get(s) == MODEL and n not in by_person.values()}
-    by_rule = {s: n for s, n in fitting.items() if s not in by_person and s not in declared and s not in theirs}
     fixed = {**declared, **theirs, **by_person}
     brief = AxisBrief(axis, description, name_segments(axis, description, currency), currency, fixed)
+    by_rule = {s: n for s, n in fitting.items() if s not in fixed and _still_said(brief, s, n)}
     by_model = {
         s: (n, _still_true(brief, s, current.text.get(s, "")))
         for s, n in fixed.items()
         if s in theirs or current.text.get(s)
     }
     return NamePlan(brief, by_person, by_model, by_rule)
+
+
+def _still_said(brief: AxisBrief, segment: str, name: str) -> bool:
+    """Whether rules would still say of a segment what the name they gave it says."""
+    return is_from_rules(brief.axis, name) and not wrong_words(brief, brief.ids.index(segment), name)
 
 
 def _still_true(brief: AxisBrief, segment: str, text: str) -> str:

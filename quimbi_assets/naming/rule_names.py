@@ -16,7 +16,7 @@ import pandas as pd
 from quimbi_assets.axes._axis import Axis, Feature
 from quimbi_assets.naming import values
 from quimbi_assets.naming.descriptors import Descriptor, segment_descriptors, slug
-from quimbi_assets.naming.name_builder import SAYABLE, Draft, level_words, value_range
+from quimbi_assets.naming.name_builder import SAYABLE, Draft, value_range
 from quimbi_assets.naming.values import SKEWED
 
 # Assumption: a second adjective earns its place from half a standard deviation, half the first one's
@@ -41,9 +41,9 @@ def name_segments(
     ``interpretation``, one to three short sentences whose numbers all stand in the description.
 
     A structural segment keeps its declared name. Others get the adjective of the feature that tells them from
-    their siblings best, and a second one if it says something new. Segments that end up with the same words
-    get, in this order: the next separating feature, a level ("most", "fairly"), a range of values, a number. The
-    sentences of a segment with a current name are those it would have without: they say what is so now.
+    their siblings best, and a second one if it says something new; where no word is true, the axis's ``usual`` one.
+    Segments that end up with the same words get, in this order: the next separating feature, a range of values, a
+    number. The sentences of a segment with a current name are those it would have without: they say what is so now.
     """
     descriptors = segment_descriptors(axis, description)
     first = [_first_draft(axis, description, row, words) for row, words in enumerate(descriptors)]
@@ -67,7 +67,6 @@ def _settle(drafts: Drafts, descriptors: list[list[Descriptor]], axis: Axis, des
     drafts = list(drafts)
     resolvers: tuple[Callable[[Drafts], Drafts], ...] = (
         lambda group: _add_feature(group, [[t for t in words if t.z >= SAYABLE] for words in descriptors]),
-        level_words,
         lambda group: _add_feature(group, descriptors),
         lambda group: [value_range(draft, group, axis, description) for draft in group],
         # Segments of identical numbers: their position is all that is left.
@@ -85,12 +84,11 @@ def _first_draft(axis: Axis, description: pd.DataFrame, row: int, descriptors: l
     declared = description["structural"].iloc[row]
     if isinstance(declared, str):
         return Draft(row, slug(axis.people), fixed=slug(declared))
-    sayable = [descriptor for descriptor in descriptors if descriptor.z >= SAYABLE]
-    quiet = bool((description.filter(regex="^z:").iloc[row].abs() < SECOND_Z).all())
-    draft = Draft(row, slug(axis.people), tuple(sayable[:1]), neutral="typical" if quiet else "moderate")
+    sayable = [t for t in descriptors if t.z >= SAYABLE] or [t for t in descriptors if t.is_figure][:1]
+    draft = Draft(row, slug(axis.people), tuple(sayable[:1]), neutral=slug(axis.usual))
     for descriptor in sayable[1:]:
         first = sayable[0]
-        stands = not descriptor.word.startswith("less_")
+        stands = not (descriptor.is_comparison or first.is_comparison)
         telling = stands and descriptor.z >= SECOND_Z and descriptor.contrast >= SECOND_CONTRAST * first.contrast
         if telling and draft.admits(descriptor) and not _follows(descriptor, first, description):
             return replace(draft, descriptors=(first, descriptor))

@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from quimbi_assets.axes._axis import Feature
+from quimbi_assets.axes import AXES
+from quimbi_assets.axes._axis import Feature, Word
 from quimbi_assets.naming.brief import AxisBrief
-from quimbi_assets.naming.name_builder import SUPERLATIVES
+from quimbi_assets.naming.descriptors import DAY_PARTS, MINORITY, holds, judged_share
 from quimbi_assets.naming.values import mean_hour, part_of_day
 
 FORM = re.compile(r"[a-z][a-z0-9_]{2,39}")
@@ -64,9 +65,19 @@ TURNING = frozenset(
     re.findall("[a-z]+", "less least not never no without hardly seldom rarely fewer non fewest lowest")
 )
 """Words before another that turn it round."""
+SIZES = frozenset(
+    re.findall("[a-z]+", "heavy heaviest big biggest large largest huge top vip premium elite whale whales major")
+)
+"""Words that say that most others are not so."""
+SUPERLATIVES = {
+    "rare": "rarest", "low": "lowest", "high": "highest", "deep": "deepest", "few": "fewest", "new": "newest",
+    "old": "oldest", "small": "smallest", "large": "largest", "big": "biggest", "broad": "broadest",
+    "narrow": "narrowest", "wide": "widest", "steady": "steadiest", "loyal": "most_loyal", "light": "lightest",
+    "heavy": "heaviest", "slowing": "fastest_slowing", "growing": "fastest_growing", "shrinking": "fastest_shrinking",
+    "lapsed": "longest_lapsed",
+}  # fmt: skip
 EXTREME = {"most", "least", "highest", "lowest", "fewest", "top"}
 SUPERLATIVE_OF = {most: word for word, most in SUPERLATIVES.items() if "_" not in most}
-DAY_PARTS = ("morning", "afternoon", "evening", "night")
 
 
 def check_named(brief: AxisBrief, segment: str, name: str, text: str, others: list[str]) -> list[tuple[str, list[str]]]:
@@ -86,6 +97,8 @@ def check_named(brief: AxisBrief, segment: str, name: str, text: str, others: li
         return outcomes
     directions = [] if is_fixed else wrong_directions(brief, row, name, is_name=True)
     directions += wrong_directions(brief, row, text, is_name=False)
+    if not is_fixed:
+        outcomes.append(("wording", wrong_words(brief, row, name)))
     return [*outcomes, ("numbers", wrong_numbers(brief, row, text)), ("directions", directions)]
 
 
@@ -215,12 +228,17 @@ def _agrees(written_as: re.Match[str], known: Known) -> bool:
 
 
 class Claim(NamedTuple):
-    """A word of a text that says that a feature is high (side 1) or low (-1), perhaps the highest or lowest."""
+    """A word of a text that says that a feature is high (side 1), low (-1) or as it says (0), perhaps the utmost.
+
+    ``declared``: the axis's word of that truth, if it is one; ``is_turned``: whether the text says the contrary.
+    """
 
     word: str
     feature: Feature
     side: int
     is_extreme: bool
+    declared: Word | None = None
+    is_turned: bool = False
 
 
 def wrong_directions(brief: AxisBrief, row: int, text: str, *, is_name: bool) -> list[str]:
@@ -234,7 +252,8 @@ def wrong_directions(brief: AxisBrief, row: int, text: str, *, is_name: bool) ->
     tokens, superlative = [SUPERLATIVE_OF.get(t, t) for t in words], [t in SUPERLATIVE_OF for t in words]
     claims: dict[str, list[Claim]] = {}
     for claim in _claims(brief, tokens, superlative):
-        claims.setdefault(claim.word, []).append(claim)
+        if claim.side:
+            claims.setdefault(claim.word, []).append(claim)
     reasons = [
         f"{word.replace('_', ' ')!r} does not agree with {' or '.join(dict.fromkeys(c.feature.name for c in claimed))}"
         for word, claimed in claims.items()
@@ -243,33 +262,82 @@ def wrong_directions(brief: AxisBrief, row: int, text: str, *, is_name: bool) ->
     return reasons + (_wrong_hours(brief, row, tokens) if is_name else [])
 
 
+def wrong_words(brief: AxisBrief, row: int, name: str) -> list[str]:
+    """List what a name says that its segment's figures or share do not bear out, or that is not the axis's, as reasons.
+
+    A word that the axis declares must be true by its own figures, one of size only be said of a minority, one that
+    another axis declares not be said at all, and nothing be said twice.
+    """
+    tokens, share = re.findall("[a-z]+", name), judged_share(brief.description, row)
+    plain = [SUPERLATIVE_OF.get(token, token) for token in tokens]
+    claims = list(_claims(brief, plain, [a != b for a, b in zip(plain, tokens, strict=True)]))
+    reasons = []
+    declared = {token for claim in claims if claim.declared for token in claim.word.split("_")}
+    if share > MINORITY and (sizes := sorted(SIZES.intersection(tokens) - declared)):
+        reasons.append(f"{sizes[0]!r} is said of a minority, not of {100 * share:.0f} % of those who can be judged")
+    for word in dict.fromkeys(claim.word for claim in claims):
+        needed = [(c.feature, c.declared) for c in claims if c.word == word and c.declared and not c.is_turned]
+        if needed and not any(holds(brief.axis, *one, brief.description, row) for one in needed):
+            reasons.append(f"{word.replace('_', ' ')!r} is not true of them: it needs {_needs(*needed[0])}")
+    facts = [claim.feature.about for claim in {claim.word: claim for claim in claims}.values() if claim.feature.about]
+    twice = [fact.replace("_", " ") for fact in dict.fromkeys(facts) if facts.count(fact) > 1]
+    return reasons + [f"it says two things about {fact}" for fact in twice] + _foreign(brief, name)
+
+
+def _foreign(brief: AxisBrief, name: str) -> list[str]:
+    """List words of a name that other axes declare, and this one knows in no sense."""
+    here = {phrase for words, *_ in _phrases(brief) for phrase in ("_".join(words), *words)}.union(DAY_PARTS)
+    return [
+        f"{phrase.replace('_', ' ')!r} answers another question: {other.question}"
+        for other in AXES.values()
+        for feature in other.clustering_features
+        for phrase in (p for word in feature.words for p in word.phrases)
+        if other.name != brief.axis.name and phrase not in here and f"_{phrase}_" in f"_{name}_"
+    ]
+
+
+def _needs(feature: Feature, word: Word) -> str:
+    """Say when a word of the axis is true."""
+    ranges = [
+        f"{name} {'' if low == -np.inf else f'of {low:.4g} or more'}{'' if high == np.inf else f' up to {high:.4g}'}"
+        for name, low, high in [(feature.name, word.low, word.high), *word.where]
+        if (low, high) != (-np.inf, np.inf)
+    ]
+    if word.times > 1:
+        ranges.append(f"{feature.name} {word.times:.4g} times the typical customer's")
+    if word.of_few:
+        ranges.append(f"a share up to {100 * MINORITY:.0f} %")
+    return re.sub(" +", " ", " and ".join(ranges)) or "others to be otherwise"
+
+
 def _claims(brief: AxisBrief, tokens: list[str], superlative: list[bool]) -> Iterator[Claim]:
     """Find what a text claims; the longest phrase at a place counts."""
     phrases = list(_phrases(brief))
     for start in range(len(tokens)):
         here = [p for p in phrases if tokens[start : start + len(p[0])] == list(p[0])]
-        longest = max((len(words) for words, _, _ in here), default=0)
+        longest = max((len(words) for words, *_ in here), default=0)
         inside = any(
             tokens[begin : begin + len(words)] == list(words) and begin + len(words) > start
-            for words, _, _ in phrases
+            for words, *_ in phrases
             for begin in range(max(0, start - len(words) + 1), start)
         )
-        for words, feature, side in here:
+        for words, feature, side, declared in here:
             if len(words) < longest or inside:
                 continue
             before = tokens[max(0, start - 2) : start]
             turned = any(token in TURNING for token in before)
             extreme = superlative[start] or any(token in EXTREME for token in tokens[max(0, start - 1) : start])
-            yield Claim("_".join(words), feature, -side if turned else side, extreme)
+            yield Claim("_".join(words), feature, -side if turned else side, extreme, declared, turned)
 
 
-def _phrases(brief: AxisBrief) -> Iterator[tuple[tuple[str, ...], Feature, int]]:
+def _phrases(brief: AxisBrief) -> Iterator[tuple[tuple[str, ...], Feature, int, Word | None]]:
     for feature in brief.counted:
-        low, high = feature.synonyms
-        for side, words in ((-1, f"{feature.few} {low}"), (1, f"{feature.many} {high}")):
+        for side, words in zip((-1, 1), feature.synonyms, strict=True):
             for phrase in words.split():
-                if phrase not in ("low", "high"):
-                    yield tuple(phrase.split("_")), feature, side
+                yield tuple(phrase.split("_")), feature, side, None
+        for word in feature.words:
+            for phrase in word.phrases:
+                yield tuple(phrase.split("_")), feature, word.side, word
 
 
 def _is_wrong(brief: AxisBrief, row: int, claim: Claim, is_name: bool) -> bool:

@@ -48,7 +48,10 @@ def test_declaration(axis):
     names = [f.name for f in axis.features]
     assert 3 <= len(axis.clustering_features) <= 6
     assert len(set(names)) == len(names)
-    assert all(f.kind == "number" and f.few != f.many for f in axis.clustering_features)
+    assert all(f.kind == "number" for f in axis.clustering_features)
+    assert any(f.words for f in axis.clustering_features)
+    in_range = {f.name for f in axis.clustering_features}
+    assert all(name in in_range for f in axis.features for word in f.words for name, _, _ in word.where)
     assert all(f.meaning and f.unit for f in axis.features)
     assert all(state.feature in {*names, "n_orders"} for state in axis.structural)
     assert axis.order_rate in {"", *(f.name for f in axis.clustering_features)}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from quimbi_assets.axes._axis import Axis, Feature, Structural
+from quimbi_assets.axes._axis import Axis, Feature, Structural, Word
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets_tests.descriptions import describe_by_hand
 
@@ -32,27 +32,39 @@ def axis() -> Axis:
                 "orders a month",
                 "Orders a month since the first order",
                 low=0,
-                few="rare",
-                many="frequent",
+                words=(Word("rare", -1, high=1.6), Word("frequent", 1, low=2)),
             ),
-            Feature("days_since_last_order", "days", "Days since the last order", low=0, few="recent", many="lapsed"),
-            Feature("value_trend", "index", "How order values change", few="shrinking", many="growing"),
+            Feature(
+                "days_since_last_order",
+                "days",
+                "Days since the last order",
+                low=0,
+                words=(Word("recent", -1, high=60), Word("lapsed", 1, low=5)),
+            ),
+            Feature(
+                "value_trend",
+                "index",
+                "How order values change",
+                words=(Word("shrinking", -1, high=-0.05), Word("growing", 1, low=0.05), Word("steady", 0, -0.05, 0.05)),
+            ),
             Feature(
                 "discount_rate",
                 "share",
                 "Share of orders with a discount",
                 low=0,
                 high=1,
-                few="rarely_discounted",
-                many="often_discounted",
+                words=(Word("always_discounted", low=0.9), Word("often_discounted", low=0.5)),
             ),
             Feature(
                 "avg_order_value",
                 "money",
                 "Average value of an order",
                 low=0,
-                few="small_basket",
-                many="big_basket",
+                words=(
+                    Word("big_order", 1, times=1.5, of_few=True),
+                    Word("bigger_order", 1),
+                    Word("smaller_order", -1),
+                ),
                 transform="log1p",
             ),
             Feature("max_order_value", "money", "Largest order value", low=0, clusters=False),

@@ -79,11 +79,20 @@ def test_a_kept_name_of_claude_with_a_true_text_needs_no_request(axis, model, fe
 
 def test_a_rule_made_name_stays_and_claude_may_replace_it(axis, model, features, described):
     description, centre = described
-    plan = plan_names(axis, model, features, "USD", current(centre, "rules"))
-    assert plan.wants_model
+    made = names_of(name_segments(axis, description))
     free = [s for s, d in zip(description["segment_id"], description["structural"], strict=True) if d is None]
-    assert names_of(decide_names(plan, {}))[free[0]] == current(centre, "rules").name[free[0]]
+    plan = plan_names(axis, model, features, "USD", CurrentNames({free[0]: f"{made[free[0]]}_1_to_4"}, centre))
+    assert plan.wants_model
+    assert names_of(decide_names(plan, {}))[free[0]] == f"{made[free[0]]}_1_to_4"
     assert names_of(decide_names(plan, {free[0]: ("old_souls", TEXT)}))[free[0]] == "old_souls"
+
+
+@pytest.mark.parametrize("name", ["typical_buyers", "big_order_rare_frequent_buyers"])
+def test_a_rule_made_name_that_rules_would_not_say_any_more_goes(name, axis, model, features, described):
+    description, centre = described
+    free = [s for s, d in zip(description["segment_id"], description["structural"], strict=True) if d is None]
+    plan = plan_names(axis, model, features, "USD", CurrentNames({free[0]: name}, centre))
+    assert names_of(decide_names(plan, {})) == names_of(name_segments(axis, description))
 
 
 def test_a_persons_name_stays_wherever_the_segment_goes(axis, model, features, described):

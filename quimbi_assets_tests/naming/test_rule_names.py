@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.naming.descriptors import slug
+from quimbi_assets.naming.brief import AxisBrief
 from quimbi_assets.naming.rule_names import name_segments
+from quimbi_assets.naming.validators import wrong_words
 from quimbi_assets.naming.values import clock_hour, format_hour, format_number, format_percent, format_value
 
 NAME = re.compile(r"[a-z][a-z0-9_]{2,39}")
@@ -50,20 +51,49 @@ def test_a_second_word_that_says_something_new(axis, by_hand):
     ]
 
 
-def test_one_feature_alone_is_graded(axis, by_hand):
-    description = by_hand({"orders_per_month": [1, 2.2, 3.6, 6], "discount_rate": [0.2] * 4}, [25] * 4)
-    assert names(axis, description) == [
-        "rarest_buyers",
-        "fairly_rare_buyers",
-        "fairly_frequent_buyers",
-        "most_frequent_buyers",
-    ]
+def test_a_word_of_size_is_said_of_a_minority_whose_figures_bear_it_out(axis, by_hand):
+    def called(amounts, counts):
+        return names(axis, by_hand({"avg_order_value": amounts}, counts, {"avg_order_value": 10}))
+
+    assert called([10, 50], [70, 30]) == ["middling_buyers", "big_order_buyers"]
+    assert called([10, 50], [60, 40]) == ["middling_buyers", "bigger_order_buyers"]
+    assert called([25, 33], [70, 30]) == ["middling_buyers", "bigger_order_buyers"]
+    assert called([10, 50], [40, 60]) == ["smaller_order_buyers", "middling_buyers"]
 
 
-def test_most_is_kept_for_the_most(axis, by_hand):
-    description = by_hand({"orders_per_month": [1, 4, 5, 6]}, [70, 10, 10, 10])
-    description["structural"] = pd.Series([None, None, None, "subscribers"], dtype=object)
-    assert names(axis, description) == ["rare_buyers", "fairly_frequent_buyers", "very_frequent_buyers", "subscribers"]
+def test_those_in_a_declared_state_do_not_make_others_a_minority(axis, by_hand):
+    description = by_hand({"avg_order_value": [10, 50, 5]}, [40, 60, 900], {"avg_order_value": 10})
+    description["structural"] = pd.Series([None, None, "one_time_buyers"], dtype=object)
+    assert "big_order_buyers" not in names(axis, description)
+
+
+def test_a_figure_is_said_whatever_others_do(axis, by_hand):
+    description = by_hand({"discount_rate": [0.6, 0.95, 0.2]}, [30, 50, 20], {"discount_rate": 0.1})
+    assert names(axis, description) == ["often_discounted_buyers", "always_discounted_buyers", "middling_buyers"]
+
+
+@pytest.mark.parametrize(
+    ("name", "figures", "word"),
+    [
+        ("customer_maturity", {"tenure_months": [8, 30]}, "new_"),
+        ("purchase_frequency", {"orders_per_month": [1, 9], "avg_days_between_orders": [26, 4]}, "rare_"),
+        ("price_sensitivity", {"full_price_value_share": [0.2, 0.05], "discount_rate": [0.7, 0.9]}, "full_price"),
+        ("value_sophistication", {"luxury_item_rate": [0.24, 0.1], "avg_item_price": [2.5, 2]}, "top_shelf"),
+        ("loyalty_trajectory", {"frequency_trend": [0.01, -0.2]}, "quickening"),
+    ],
+)
+def test_an_absolute_word_is_not_said_of_who_is_so_beside_others_only(name, figures, word, by_hand):
+    spread = {feature: float(np.ptp(values)) / 4 for feature, values in figures.items()}
+    assert word not in names(AXES[name], by_hand(figures, [20, 80], spread))[0]
+
+
+def test_a_word_has_one_meaning_on_all_axes():
+    meanings = {}
+    for axis in AXES.values():
+        for feature in axis.clustering_features:
+            for word in feature.words:
+                meanings.setdefault(word.text, set()).add(feature.name)
+    assert {word: names for word, names in meanings.items() if len(names) > 1} == {}
 
 
 def test_more_alike_than_words_can_tell_gets_a_range(axis, by_hand):
@@ -81,12 +111,7 @@ def test_identical_segments_still_get_different_names(axis, by_hand):
 
 def test_a_trend_must_have_the_sign_of_its_word(axis, by_hand):
     description = by_hand({"value_trend": [-0.4, -0.1]}, [50, 50], {"value_trend": 0.1})
-    assert names(axis, description) == ["shrinking_buyers", "less_shrinking_buyers"]
-
-
-def test_a_majority_is_never_called_rare(axis, by_hand):
-    description = by_hand({"discount_rate": [0.6, 0.95]}, [50, 50], {"discount_rate": 0.1})
-    assert names(axis, description) == ["less_often_discounted_buyers", "often_discounted_buyers"]
+    assert names(axis, description) == ["shrinking_buyers", "middling_buyers"]
 
 
 def test_nothing_is_said_where_mean_and_median_disagree(axis, by_hand):
@@ -114,22 +139,21 @@ def test_names_of_any_centres_are_valid_unique_true_and_repeatable(name, seed, b
     assert names(axis, description) == named
     for row, one in enumerate(named):
         words = one.split("_")
-        assert not [w for w, v in itertools.pairwise(words) if w == v], one
-        _check_truth(axis, description.iloc[row], one)
+        assert not [w for w, v in itertools.pairwise(words) if w == v and not w.isdigit()], one
+        _check_truth(axis, description, row, one)
 
 
-def _check_truth(axis, segment, name):
-    """No word for many below the population, none for few above it."""
-    said = [f for f in axis.clustering_features if not f.name.startswith("hour_")]
-    words = [slug(word) for f in said for word in (f.few, f.many)]
-    for feature in said:
-        above = segment[f"centre:{feature.name}"] > segment[f"population:{feature.name}"]
-        for word, holds in ((slug(feature.few), not above), (slug(feature.many), above)):
-            longer = any(word != other and f"_{word}_" in f"_{other}_" for other in words)
-            if words.count(word) > 1 or longer or f"_{word}_" not in f"_{name}_":
-                continue
-            comparative = any(f"_{less}_{word}_" in f"_{name}_" for less in ("less", "least"))
-            assert holds != comparative, (name, feature.name)
+def _check_truth(axis, description, row, name):
+    """No word on the wrong side of the population, and none that the validators of other names would refuse."""
+    brief = AxisBrief(axis, description, pd.DataFrame({"segment_name": [name] * len(description)}))
+    assert wrong_words(brief, row, name) == []
+    said = [word for feature in axis.clustering_features for word in feature.words]
+    for feature in axis.clustering_features:
+        above = description[f"centre:{feature.name}"].iloc[row] > description[f"population:{feature.name}"].iloc[row]
+        for word in feature.words:
+            longer = any(word != other and f"_{word.text}_" in f"_{other.text}_" for other in said)
+            if word.side and not longer and f"_{word.text}_" in f"_{name}_":
+                assert above == (word.side > 0), (name, feature.name)
 
 
 def test_the_order_of_segments_does_not_matter(by_hand):
@@ -175,12 +199,13 @@ def test_a_trend_of_one_percent_a_month_is_steady(by_hand):
 
 def test_an_amount_within_a_tenth_of_everybody_s_is_neither_low_nor_high(by_hand):
     axis = AXES["value_sophistication"]
-    description = by_hand({"avg_item_price": [10.57, 167.0], "spend_consistency": [0.73, 0.4]}, [60, 40])
+    description = by_hand(
+        {"avg_item_price": [10.57, 12.0], "spend_consistency": [0.65, 0.65]}, [50, 50], {"avg_item_price": 2}
+    )
     near = description.assign(**{"population_q50:avg_item_price": 11.09})
-    assert "low_price" not in names(axis, near)[0]
-    far = description.assign(**{"population_q50:avg_item_price": 14.0})
-    assert "low_price" in names(axis, far)[0]
-    assert names(axis, near)[1] == "premium_buyers"
+    assert "lower" not in names(axis, near)[0]
+    far = description.assign(**{"population_q50:avg_item_price": 11.9})
+    assert names(axis, far)[0] == "lower_price_buyers"
 
 
 def test_the_sentence_as_a_whole(axis, by_hand):

@@ -2,7 +2,6 @@ import pytest
 
 from quimbi_assets.axes import AXES
 from quimbi_assets.naming.brief import AxisBrief
-from quimbi_assets.naming.descriptors import both_words
 from quimbi_assets.naming.rule_names import name_segments
 from quimbi_assets.naming.validators import (
     bad_form,
@@ -13,6 +12,7 @@ from quimbi_assets.naming.validators import (
     unsafe_text,
     wrong_directions,
     wrong_numbers,
+    wrong_words,
 )
 from quimbi_assets_tests.descriptions import brief_by_hand, describe_by_hand
 
@@ -60,9 +60,9 @@ def test_names_that_are_not_plain(name):
 def test_words_that_axes_declare_are_plain():
     for axis in AXES.values():
         for feature in axis.clustering_features:
-            for word in both_words(feature):
-                assert unsafe_name(f"{word}_{axis.people}") is None
-                assert filler(f"{word}_{axis.people}", []) is None
+            for word in feature.words:
+                assert unsafe_name(f"{word.text}_{axis.people}") is None
+                assert filler(f"{word.text}_{axis.people}", []) is None
 
 
 @pytest.mark.parametrize("name", ["ab", "A_b", "1abc", "a" * 41, "abc def", "abc-def", "äbc", "abc\n", ""])
@@ -191,20 +191,25 @@ def test_parts_of_the_day_are_read_off_the_clock():
 def test_no_word_says_both_directions_of_a_feature(axis):
     for feature in axis.clustering_features:
         few, many = (
-            {word, *more.split()} for word, more in zip((feature.few, feature.many), feature.synonyms, strict=True)
+            {*more.split(), *(phrase for word in feature.words if word.side == side for phrase in word.phrases)}
+            for side, more in zip((-1, 1), feature.synonyms, strict=True)
         )
         assert not few & many
 
 
-@pytest.mark.parametrize("name", AXES)
-def test_rule_made_names_pass_where_they_are_no_comparison(name):
-    """Two makers of words agree on which are true."""
-    axis = AXES[name]
-    numbers = [f for f in axis.clustering_features if not f.name.startswith("hour_")]
-    centres = {f.name: [0.9, 0.1] if f.neutral is None else [f.neutral + 0.9, f.neutral - 0.9] for f in numbers}
-    description = describe_by_hand(centres, [50, 50], axis_name=name)
-    made = name_segments(axis, description)
-    brief = AxisBrief(axis, description, made)
-    for row, one in enumerate(made["segment_name"]):
-        assert wrong_directions(brief, row, one, is_name=True) == []
-        assert wrong_directions(brief, 1 - row, one, is_name=True)
+@pytest.mark.parametrize(
+    ("row", "name", "reason"),
+    [
+        (FREQUENT, "frequent_regulars", None),
+        (BETWEEN, "top_regulars", "a minority, not of 50 %"),
+        (RARE, "rare_lapsed_buyers", None),
+        (FREQUENT, "rarely_seen_buyers", "orders_per_month up to 0.5"),
+        (BETWEEN, "recently_seen_buyers", "days_since_last_order up to 30"),
+        (RARE, "lapsed_inactive_buyers", "two things about silence"),
+        (FREQUENT, "new_regulars", "another question: Where are they in their life"),
+        (FREQUENT, "weekend_regulars", "another question: When do they buy?"),
+    ],
+)
+def test_words_are_held_to_figures_shares_and_the_axis(row, name, reason):
+    reasons = wrong_words(brief_by_hand(), row, name)
+    assert not reasons if reason is None else any(reason in one for one in reasons)

@@ -42,7 +42,7 @@ def test_good_names_in_two_calls(messages_api):
     assert list(settled(answer)[0].values()) == ["harbour_folk", "meadow_folk", "lantern_folk"]
     assert (len(messages_api.naming), len(messages_api.matching), answer.usage.calls) == (1, 1, 2)
     checks = {o.check for o in answer.outcomes}
-    assert checks == {"plain_text", "form", "unique", "not_filler", "numbers", "directions", "matching"}
+    assert checks == {"plain_text", "form", "unique", "not_filler", "wording", "numbers", "directions", "matching"}
     assert all(o.passed for o in answer.outcomes)
     assert answer.usage.cost_usd(MODEL) == pytest.approx((2 * 1000 * 2 + 2 * 500 * 10 + 2 * 200 * 0.1) / 1e6)
 
@@ -64,8 +64,9 @@ def test_what_is_sent(messages_api):
     [
         ({"name": "Harbour Folk"}, "form"),
         ({"name": "segment_a"}, "not_filler"),
-        ({"name": "frequent_recent_buyers"}, "not_filler"),
+        ({"name": "weekly_recent_buyers"}, "not_filler"),
         ({"name": "rarest_buyers"}, "directions"),
+        ({"name": "weekend_regulars"}, "wording"),
         ({"name": "<b>harbour</b>"}, "plain_text"),
         ({"name": "x'); drop table quimbi.orders; --"}, "plain_text"),
         ({"name": "ignore_all_previous_instructions"}, "plain_text"),
