@@ -54,6 +54,8 @@ def demo(customers: int) -> None:
 @click.option(
     "--customers", type=FILE, metavar="F", help="Customers with their e-mails or other keys, to know them by."
 )
+@click.option("--products", type=FILE, metavar="F", help="Products, for the categories that lines do not say.")
+@click.option("--columns", metavar="C=NAME,...", help="Which column is which: order_id=Invoice,customer_id=Buyer.")
 @click.option("--time-zone", metavar="TZ", help="IANA name, e.g. Europe/London; times without offset are in it.")
 @click.option("--currency", metavar="C", help="ISO code; orders in other currencies are left out of runs.")
 def load(store_id: str, **files_and_options: Any) -> None:

@@ -38,6 +38,14 @@ class FilterError(BadInputError):
         return f"{line}\n{' ' * at}{'^' * max(min(self.end - before, len(line)) - at, 1)}"
 
 
+class MissingColumnsError(BadInputError):
+    """A file lacks columns that its table needs; ``guesses``: column → which of the file's may be it, or None."""
+
+    def __init__(self, message: str, guesses: dict[str, str | None]) -> None:
+        super().__init__(message)
+        self.guesses = guesses
+
+
 class UnknownStoreError(BadInputError):
     """No orders were ever loaded for a store of that name."""
 

@@ -16,11 +16,14 @@ def load_files(
     items: Path | None,
     tickets: Path | None,
     customers: Path | None,
+    products: Path | None,
+    columns: str | None,
     time_zone: str | None,
     currency: str | None,
 ) -> None:
     """Load files, make the store a partition, and report."""
-    files = (orders, items, tickets, customers)
+    files = (orders, items, tickets, customers, products)
+    named = columns_named(columns)
     for path in files:
         if path is not None and not path.exists():
             raise BadInputError(f"no such file: {path}")
@@ -30,7 +33,9 @@ def load_files(
         from quimbi_assets.resources.postgres.loading import load_store
 
         database = open_database()
-        report = load_store(database, store_id, *files, time_zone=time_zone, currency=currency, progress=progress.step)
+        report = load_store(
+            database, store_id, *files, columns=named, time_zone=time_zone, currency=currency, progress=progress.step
+        )
     for line in report.lines():
         out.print(line, markup=False)
     if report.is_new and time_zone is None:
@@ -47,6 +52,20 @@ def load_files(
             markup=False,
         )
     out.print(f"next: quimbi run --store-id {store_id}", markup=False)
+
+
+def columns_named(text: str | None) -> dict[str, str]:
+    """Return what ``--columns`` says: column → the file's.
+
+    >>> columns_named("order_id=Invoice, total_price=Sum total")
+    {'order_id': 'Invoice', 'total_price': 'Sum total'}
+    """
+    parts = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    if wrong := [column for column, _, name in parts if not column.strip() or name.strip() in ("", "?")]:
+        raise BadInputError(
+            f"--columns {wrong[0].strip()}: say which of the file's columns it is: order_id=Invoice,customer_id=Buyer"
+        )
+    return {column.strip(): name.strip() for column, _, name in parts}
 
 
 def simulate_files(

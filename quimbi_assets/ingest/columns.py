@@ -6,13 +6,17 @@ values (``rows``).
 """
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
+from difflib import SequenceMatcher
 from types import MappingProxyType
 
 import pandas as pd
 
-from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.tables import EXPORTS, ORDER_ITEMS, ORDERS, PRODUCT_NAMES, Export, TableSpec
+from quimbi_assets.errors import MissingColumnsError
+from quimbi_assets.ingest.cells import parse_amounts
+from quimbi_assets.ingest.dates import parse_dates
+from quimbi_assets.ingest.tables import EXPORTS, GUESSES, ORDER_ITEMS, ORDERS, PRODUCT_NAMES, Export, Kind, TableSpec
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 STATES = {"test": "test", "is_test": "test", "cancelled_at": "cancelled", "canceled_at": "cancelled"}
@@ -108,15 +112,68 @@ def find_columns(
     return {name: column for name, those in possible.items() for column in reversed(those) if column in filled}
 
 
-def require_columns(columns: Collection[str], found: Collection[str], spec: TableSpec, where: str) -> None:
-    """Refuse a file, called `where`, if a required column is missing or wholly NULL: not among those `found`."""
-    if column := next((column for column in spec.required if column not in found), None):
-        accepted = ", ".join(spec.aliases[column])
-        empty = " (it is there but empty in every row)" if by_name(columns).keys() & set(spec.aliases[column]) else ""
-        raise BadInputError(
-            f"{where} has no column {column}{empty}: it has {', '.join(columns)}; "
-            f"rename one of them to {column} (accepted: {accepted})"
-        )
+def require_columns(
+    rows: pd.DataFrame, columns: list[str], found: Mapping[str, str], spec: TableSpec, where: str
+) -> None:
+    """Refuse a file, called `where`, if required columns are missing or wholly NULL: not among those `found`.
+
+    MissingColumnsError names all of them, with a guess for each that rests on names and on the first `rows`.
+    """
+    if not (missing := [column for column in spec.required if column not in found]):
+        return
+    names = by_name(columns).keys()
+    empty = [column for column in missing if names & set(spec.aliases[column])]
+    free = [column for column in columns if column not in found.values()]
+    guesses = dict.fromkeys(empty) | _guesses([c for c in missing if c not in empty], rows[free].head(_TRIED), spec)
+    lacking = [f"{column} (it is there but empty in every row)" if column in empty else column for column in missing]
+    known = [f"{c} is also known as {', '.join(spec.aliases[c][1:])}" for c in missing if not guesses[c]]
+    raise MissingColumnsError(
+        f"{where} has no column {', '.join(lacking)}: it has {', '.join(columns)}{'; '.join(['', *known])}",
+        {column: guesses[column] for column in missing},
+    )
+
+
+_TRIED = 1_000
+"""Rows by which it is judged whether a column may hold dates or money."""
+_LIKE = 0.7
+"""Likeness of names, of 1, from which one may mean the other."""
+
+
+def _guesses(missing: list[str], rows: pd.DataFrame, spec: TableSpec) -> dict[str, str | None]:
+    """Return for each missing column the most likely of the file's, each at most once."""
+    kinds = {column.name: column.kind for column in spec.declared}
+    scored = [
+        (_likeness(name, (*spec.aliases[column], *GUESSES.get(column, "").split())), column, name)
+        for column in missing
+        for name in rows.columns
+        if _may_be(kinds[column], rows[name].dropna())
+    ]
+    guesses: dict[str, str | None] = dict.fromkeys(missing)
+    for likeness, column, name in sorted(scored, key=lambda one: -one[0]):
+        if guesses[column] is None and name not in guesses.values() and (likeness >= _LIKE or kinds[column] == "date"):
+            guesses[column] = name
+    rest = [name for name in rows.columns if name not in guesses.values() and rows[name].is_unique]
+    if spec.key and guesses.get(spec.key[0], "") is None and len(rows) > 1 and rest:
+        guesses[spec.key[0]] = rest[0]
+    return guesses
+
+
+def _likeness(name: str, meanings: Collection[str]) -> float:
+    """Return how much a column's name is like one of several, 0 to 1; one that holds the other is .8 of it."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = normalised(plain)
+    parts = set(plain.split("_"))
+    return max(max(0.8 * (meaning in parts), SequenceMatcher(None, plain, meaning).ratio()) for meaning in meanings)
+
+
+def _may_be(kind: Kind, values: pd.Series) -> bool:
+    """Tell whether most values of a column can be read as what is looked for."""
+    if kind == "date":
+        instants, _ = parse_dates(values, "UTC")
+        return bool(2 * instants.count() > len(values) > 0)
+    if kind in ("money", "number", "whole", "rating"):
+        return bool(2 * parse_amounts(values).count() > len(values) > 0)
+    return len(values) > 0
 
 
 def order_status(frame: pd.DataFrame, found: dict[str, str]) -> pd.Series | None:

@@ -52,7 +52,7 @@ def shaped(table: Table, time_zone: str, opened: ExitStack) -> Shaped:
         return Shaped(table, _unpacked(table, export.packed), [])
     priced = with_prices(table)
     if columns.is_line_export(priced.columns, priced.chosen):
-        return Shaped(table, priced, [])
+        return Shaped(priced, priced, [])
     if columns.has_only_lines(table.columns, table.chosen):
         return _of_lines(priced, opened, time_zone) or Shaped(table, None, [])
     return Shaped(table, None, [])
@@ -161,6 +161,7 @@ def _roles(table: Table) -> _Roles:
     of_order, of_line = (
         columns.find_columns(table.columns, filled, spec, table.chosen) for spec in (ORDERS, ORDER_ITEMS)
     )
+    of_line = {column: name for column, name in of_line.items() if column in ORDER_ITEMS.columns}
     return _Roles(of_order, of_line, discount if discount in filled else None, signs)
 
 

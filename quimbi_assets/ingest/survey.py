@@ -67,7 +67,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
         raise BadInputError(f"{where} has several columns {repeated[0]}: rename all but one")
     kinds = kinds_of(table, spec)
     signs = dict.fromkeys(kinds, Signs.NONE)
-    (first,) = islice(table.chunks(list(kinds)), 1)
+    (first,) = islice(table.chunks(None), 1)
     read_signs(first.frame, kinds, signs)
     is_export = columns.is_line_export(table.columns, table.chosen)
     chosen: dict[str, str] | None = None
@@ -84,7 +84,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
             if number:
                 read_signs(chunk.frame, unsettled, signs)
     filled, person = _filled(signs), columns.person_columns(table.columns, spec)
-    columns.require_columns(table.columns, likely, spec, where)
+    columns.require_columns(first.frame, table.columns, likely, spec, where)
     _require_scale(where, facts)
     for column, name in [*likely.items(), *((kind, name) for name, kind in person.items())]:
         if column.endswith("_id") and Signs.ROUNDED in signs[name]:

@@ -180,6 +180,36 @@ CUSTOMERS = TableSpec(
 )
 """A list of customers is kept as identities only: its rows say which keys are one person's."""
 
+_PRODUCT_KEYS = "product_id variant_sku sku product_code_sku product_sku item_sku variant_id id asin handle url_handle "
+_PRODUCT_KEYS += "title name product_name"
+
+PRODUCTS = TableSpec(
+    "products",
+    ("product_id",),
+    (
+        Column("product_id", "text", _PRODUCT_KEYS, required=True, limits=_ID),
+        Column("category", "text", "category product_category categories category_details"),
+        Column("product_type", "text", "product_type type custom_product_type standard_product_type"),
+    ),
+)
+"""A list of products; every column that may be the id is one, because lines are known by any of them."""
+
+TABLES = {spec.name: spec for spec in (ORDERS, ORDER_ITEMS, PRODUCTS, CUSTOMERS, SUPPORT_TICKETS)}
+"""In the order in which they are loaded."""
+
+GUESSES = {
+    "order_id": "bestellnummer bestellung bestellnr auftrag auftragsnummer commande pedido ordine ordernummer receipt",
+    "customer_id": "kunde kundennummer kundennr cliente klant klantnummer buyer member account shopper",
+    "order_date": "datum bestelldatum fecha data jour when day time",
+    "total_price": "summe gesamt gesamtbetrag betrag montant importe totale totaal bedrag sum value revenue paid",
+    "product_id": "artikel artikelnummer artikelnr produkt article producto prodotto",
+    "quantity": "menge anzahl stueck quantite cantidad aantal quantita units pieces count",
+    "price": "preis einzelpreis stueckpreis prix precio prijs prezzo rate",
+    "ticket_id": "ticketnummer case conversation",
+    "created_at": "erstellt datum fecha opened",
+}
+"""Words of other languages and trades that a column's name may hold: a guess for a person to look at, no more."""
+
 
 @dataclass(frozen=True)
 class Export:
@@ -229,6 +259,7 @@ EXPORTS = (
         "order items_sold net_sales customer_type",
         {"orders.total_price": "net_sales n_revenue n_revenue_formatted", "orders.customer_id": "customer"},
     ),
+    _export("Magento orders", "id purchase_point purchase_date grand_total_base"),
     _export(
         "BigCommerce orders",
         "order_id order_total_inc_tax product_details",
@@ -258,5 +289,6 @@ EXPORTS = (
             "order_items.line_discount": "item_promotion_discount",
         },
     ),
+    _export("Shopify customers", "customer_id email accepts_email_marketing"),
 )
 """Where two match, the first counts."""

@@ -1,9 +1,13 @@
 """What ``quimbi load`` says and does with good and bad files."""
 
 import shlex
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+
+from quimbi_assets.resources.postgres.reading import canonical_rows
 
 
 def cell(row, column, value):
@@ -206,3 +210,76 @@ def test_a_line_export_brings_its_lines(quimbi, files, tmp_path):
     assert "order_items: 60 rows read: 60 new" in out
     assert "ignored columns" not in out
     assert "repeat an earlier row" not in out
+
+
+def test_an_error_names_all_missing_columns_and_the_command_that_works(quimbi, tmp_path, database):
+    orders = tmp_path / "die orders.csv"
+    orders.write_text("Beleg;Kunde;Bestelldatum;Betrag;Lager\nA1;ann;02.04.2025;35,00;1\nA2;ben;05.11.2025;10,00;1\n")
+    code, out, err = quimbi("load", "--store-id", "foreign", "--orders", orders, "--time-zone", "Europe/Berlin")
+    assert (code, out) == (2, "")
+    assert "has no column order_id, customer_id, order_date, total_price: it has Beleg, Kunde" in err
+    command = shlex.split(err.splitlines()[-1].split("if these are they: quimbi ")[1])
+    assert command[-1] == "order_id=Beleg,customer_id=Kunde,order_date=Bestelldatum,total_price=Betrag"
+    code, out, err = quimbi(*command)
+    assert code == 0, err
+    assert count(database, "orders", "foreign") == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "word"),
+    [
+        ("order_id=Nix", "has order_id, customer_id"),
+        ("oder_id=order_id", "no column oder_id is read"),
+        ("order_id", "say which of the file's columns it is"),
+        ("order_id=?", "say which of the file's columns it is"),
+    ],
+)
+def test_columns_that_cannot_be(quimbi, files, columns, word):
+    orders, _ = files()
+    code, out, err = quimbi("load", "--store-id", "columns", "--orders", orders, "--columns", columns)
+    assert (code, out) == (2, "")
+    assert word in err.splitlines()[-1]
+
+
+def test_a_column_that_a_person_names_counts_before_one_of_the_right_name(quimbi, files, database):
+    paths = files(orders=lambda f: f.assign(buyer=f["customer_id"] + "x", day=f["order_date"]))
+    named = "orders.customer_id=Buyer,order_date=day"
+    code, _, err = quimbi("load", "--store-id", "named", "--orders", paths[0], "--items", paths[1], "--columns", named)
+    assert code == 0, err
+    customers = database.query("SELECT DISTINCT customer_id FROM quimbi.orders WHERE store_id = 'named'")
+    assert customers["customer_id"].str.endswith("x").all()
+
+
+def test_products_bring_categories_to_a_shopify_shop(quimbi, database):
+    exports = Path(__file__).parents[1] / "ingest" / "exports"
+    quimbi("load", "--store-id", "shelf", "--orders", exports / "shopify_orders.csv")
+    with canonical_rows(database, "shelf") as rows:
+        assert pa.Table.from_batches(rows.batches("raw_items"))["category"].null_count == 3
+    code, out, _ = quimbi("load", "--store-id", "shelf", "--products", exports / "shopify_products.csv")
+    assert code == 0
+    assert "5 of 5 lines are of these products" in out  # by SKU, and by name where there is none
+    with canonical_rows(database, "shelf") as rows:
+        lines = pa.Table.from_batches(rows.batches("raw_items")).to_pandas()
+    kinds = lines.set_index("product_id")["product_type"].to_dict()
+    assert kinds == {"MUG-B": "Mugs", "Plate": "Plates"}
+    assert lines["category"].str.endswith(("Mugs", "Plates")).all()
+    code, out, _ = quimbi("load", "--store-id", "shelf", "--products", exports / "shopify_products.csv")
+    assert "0 new, 0 changed, 9 unchanged" in out
+
+
+def test_customers_of_a_shopify_shop_are_known_by_both_keys(quimbi, database):
+    exports = Path(__file__).parents[1] / "ingest" / "exports"
+    paths = ("--orders", exports / "shopify_orders.csv", "--customers", exports / "shopify_customers.csv")
+    code, out, _ = quimbi("load", "--store-id", "people", *paths)
+    assert code == 0
+    assert "2 of 2 customers have orders (by Email)" in out
+    assert "ignored" not in out
+
+
+def test_lists_of_products_that_say_nothing(quimbi, files, tmp_path):
+    paths = files()
+    load(quimbi, "bare", paths)
+    (tmp_path / "products.csv").write_text("sku,weight\np1,3\n")
+    code, out, err = quimbi("load", "--store-id", "bare", "--products", tmp_path / "products.csv")
+    assert (code, out) == (2, "")
+    assert "says neither category nor product_type" in err.splitlines()[-1]

@@ -4,9 +4,8 @@ Belongs here: the order of a load. Does not: which rows are acceptable (``quimbi
 way (``transfer``), how rows find their customer (``matching``).
 """
 
-import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
@@ -18,24 +17,22 @@ import pandas as pd
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.cells import as_text
-from quimbi_assets.ingest.files import Table, open_table
 from quimbi_assets.ingest.keys import HELPDESK, IdSet, hashed
 from quimbi_assets.ingest.policy import DROPPED, dropped_line, judged_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
+from quimbi_assets.ingest.products import product_rows
 from quimbi_assets.ingest.rows import broken_rows
-from quimbi_assets.ingest.shapes import shaped, with_prices
-from quimbi_assets.ingest.survey import survey
-from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
+from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, SUPPORT_TICKETS
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres import matching
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
-from quimbi_assets.resources.postgres.tables import identities, stores
-from quimbi_assets.resources.postgres.transfer import Refusals, SentFile, Transfer
+from quimbi_assets.resources.postgres.sent import Sent, SentFile, load_command, open_files
+from quimbi_assets.resources.postgres.tables import identities, products, stores
+from quimbi_assets.resources.postgres.transfer import Refusals, Transfer
 from quimbi_assets.store import Store
 
-_OPTIONS = {"--orders": ORDERS.name, "--items": ORDER_ITEMS.name, "--tickets": SUPPORT_TICKETS.name}
 Progress = Callable[[str], None]
 """Called with a short sentence when a step begins."""
 
@@ -47,7 +44,9 @@ def load_store(
     items_path: str | Path | None = None,
     tickets_path: str | Path | None = None,
     customers_path: str | Path | None = None,
+    products_path: str | Path | None = None,
     *,
+    columns: Mapping[str, str] | None = None,
     time_zone: str | None = None,
     currency: str | None = None,
     now: pd.Timestamp | None = None,
@@ -55,9 +54,10 @@ def load_store(
 ) -> LoadReport:
     """Load a store's files, CSV or Parquet; the store is created if new.
 
-    A store that is known may do without orders. Without `items_path`, lines are taken from the orders file if it is a
-    line export. Dates without offset are in `time_zone`, by default the store's, for a new store UTC. The currency is
-    by default the store's, or that of most orders; the present instant, `now` (with zone), the clock's.
+    A store that is known may do without orders. Without `items_path`, lines are taken from the orders file if it holds
+    them. `columns` says which of the files' columns is which, where their names do not. Dates without offset are in
+    `time_zone`, by default the store's, for a new store UTC. The currency is by default the store's, or that of most
+    orders; the present instant, `now` (with zone), the clock's.
 
     If a file or an option cannot be used, more than half of a file's rows are refused, or no ticket or customer of a
     file has to do with any order, nothing is loaded, refused rows are in the quarantine, and it is a ``BadInputError``.
@@ -71,17 +71,18 @@ def load_store(
     """
     say = progress or (lambda _: None)
     wanted = stores.requested_store(store_id, time_zone, currency)
-    paths = {ORDERS.name: orders_path, ORDER_ITEMS.name: items_path}
+    paths = {ORDERS.name: orders_path, ORDER_ITEMS.name: items_path, PRODUCTS.name: products_path}
     paths |= {CUSTOMERS.name: customers_path, SUPPORT_TICKETS.name: tickets_path}
-    if not any(paths.values()):
+    sent = Sent({name: Path(path) for name, path in paths.items() if path is not None}, columns or {})
+    if not sent.paths:
         raise BadInputError("nothing to load: give --orders F; a store that is known may do without")
     if orders_path is None:
         stores.read_store(database, store_id)
     with ExitStack() as opened:
-        files, notes = _open_files(paths, opened, _time_zone(database, wanted), say)
+        files, notes = open_files(sent, wanted, _time_zone(database, wanted), opened, say)
         refusals = Refusals(opened.enter_context(TemporaryFile(prefix="quimbi-refused-")))
         try:
-            report = _loaded(database, wanted, files, refusals, now or pd.Timestamp.now("UTC"), say)
+            report = _loaded(database, wanted, sent, files, refusals, now or pd.Timestamp.now("UTC"), say)
         except BadInputError:
             with database.transaction() as cursor:
                 refusals.write(cursor, store_id)
@@ -97,7 +98,13 @@ def _time_zone(database: Database, wanted: Store) -> str:
 
 
 def _loaded(
-    database: Database, wanted: Store, files: dict[str, SentFile], refusals: Refusals, now: pd.Timestamp, say: Progress
+    database: Database,
+    wanted: Store,
+    sent: Sent,
+    files: dict[str, SentFile],
+    refusals: Refusals,
+    now: pd.Timestamp,
+    say: Progress,
 ) -> LoadReport:
     began, store_id = time.monotonic(), wanted.store_id
     with database.transaction() as cursor:
@@ -107,7 +114,7 @@ def _loaded(
         store = replace(
             known, time_zone=wanted.time_zone or known.time_zone or "UTC", currency=wanted.currency or known.currency
         )
-        reports, n_adopted = _Load(database, cursor, store, files, say).run(refusals, now)
+        reports, n_adopted = _Load(database, cursor, store, sent, files, say).run(refusals, now)
         refusals.write(cursor, store_id)
         stores.write_store(cursor, store)
         is_read_otherwise = before not in (None, store)
@@ -124,33 +131,6 @@ def _loaded(
     return LoadReport(store, before is None, reports, time.monotonic() - began, currency, notes)
 
 
-def _open_files(
-    paths: dict[str, str | Path | None], opened: ExitStack, time_zone: str, say: Progress
-) -> tuple[dict[str, SentFile], list[str]]:
-    """Open and survey the files that are given, by table, in the order in which they are loaded; with notes."""
-    tables: dict[str, tuple[Path, Table]] = {}
-    notes: list[str] = []
-    for name, path in paths.items():
-        if path is not None:
-            say(f"reading {path}")
-            tables[name] = Path(path), opened.enter_context(open_table(path))
-    if ORDER_ITEMS.name in tables:
-        path, table = tables[ORDER_ITEMS.name]
-        tables[ORDER_ITEMS.name] = path, with_prices(table)
-    if ORDERS.name in tables:
-        path, table = tables[ORDERS.name]
-        orders, lines, notes = shaped(table, time_zone, opened)
-        tables[ORDERS.name] = path, orders
-        if lines is not None:
-            tables.setdefault(ORDER_ITEMS.name, (path, lines))
-    files = {}
-    for spec in (ORDERS, ORDER_ITEMS, CUSTOMERS, SUPPORT_TICKETS):
-        if spec.name in tables:
-            path, table = tables[spec.name]
-            files[spec.name] = SentFile(path, table, survey(table, spec, str(path)))
-    return files, notes
-
-
 def _dropped_orders(database: Database, store: Store, currency: str | None) -> str:
     """Say how many of the store's orders its policy drops; empty for none."""
     judged = judged_orders_sql(store.policy, store.policy.currency or currency).replace("%", "%%")
@@ -164,9 +144,9 @@ class _Load:
     """One load inside its transaction: all files are judged before the first is merged."""
 
     def __init__(
-        self, database: Database, cursor: Any, store: Store, files: dict[str, SentFile], say: Progress
+        self, database: Database, cursor: Any, store: Store, sent: Sent, files: dict[str, SentFile], say: Progress
     ) -> None:
-        self._cursor, self._store, self._files, self._say = cursor, store, files, say
+        self._cursor, self._store, self._sent, self._files, self._say = cursor, store, sent, files, say
         self._database, self._home = database, database.home or quimbi_home()
         self._transfers: dict[str, Transfer] = {}
         self._keys: dict[str, matching.RowKeys] = {}
@@ -179,7 +159,7 @@ class _Load:
             self._say(f"checking {file.survey.n_rows:,} rows of {file.path}")
             if name == CUSTOMERS.name:
                 self._read_customers(file, refusals)
-            else:
+            elif name != PRODUCTS.name:
                 self._judge(file, refusals, now)
         reports = [self._write(name, file) for name, file in self._files.items()]
         if not {ORDERS.name, CUSTOMERS.name} & self._files.keys():
@@ -240,12 +220,15 @@ class _Load:
         for chunk in file.table.chunks(None):
             rows = chunk.frame.set_axis(pd.RangeIndex(n_rows, n_rows + len(chunk.frame)))
             n_rows += len(rows)
-            keys.add(pd.DataFrame({name: as_text(rows[name], file.survey.signs[name]) for name in sources}))
+            ids = {name: as_text(rows[name], file.survey.signs[name]) for name in sources}
+            keys.add(pd.DataFrame({name: values.str.removeprefix("'") for name, values in ids.items()}))
             refusals.add(CUSTOMERS.name, broken_rows(chunk.broken))
 
     def _write(self, name: str, file: SentFile) -> TableReport:
         if name == CUSTOMERS.name:
             return self._write_customers(file)
+        if name == PRODUCTS.name:
+            return self._write_products(file)
         transfer = self._transfers[name]
         notes = self._name_writers(file) if name == SUPPORT_TICKETS.name else []
         self._say(f"writing {transfer.preparation.n_accepted:,} {name.replace('_', ' ')}")
@@ -265,6 +248,18 @@ class _Load:
         n_rows, ignored, n_keys = file.survey.n_rows, file.survey.ignored, new + changed + same
         return TableReport(
             CUSTOMERS.name, str(file.path), n_rows, new, changed, same, 0, 0, {}, ignored, [], [note], n_keys
+        )
+
+    def _write_products(self, file: SentFile) -> TableReport:
+        self._say(f"writing {file.survey.n_rows:,} products")
+        rows = product_rows(file.table, file.survey, str(file.path))
+        counts = products.keep_products(self._cursor, self._store.store_id, rows)
+        n_lines, n_known = products.count_lines_with_products(self._cursor, self._store.store_id)
+        notes = [f"{n_known:,} of {n_lines:,} lines are of these products"]
+        if n_known * 2 < n_lines:
+            notes.append("fewer than half: lines know a product by its SKU, id, handle or name; does the list have it?")
+        return TableReport(
+            PRODUCTS.name, str(file.path), file.survey.n_rows, *counts, 0, 0, {}, [], [], notes, sum(counts)
         )
 
     def _name_writers(self, file: SentFile) -> list[str]:
@@ -312,20 +307,9 @@ class _Load:
                 f"{file.path}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "
                 f"{', '.join(sources)}), so nothing was loaded; load them together with a list of customers that holds "
                 "the orders' customer_id (a helpdesk's ids as helpdesk_id) beside one of these keys: "
-                + self._command_with_customers()
+                + load_command(self._store, self._sent, "--customers F")
             )
         return match
-
-    def _command_with_customers(self) -> str:
-        store, files = self._store, {name: str(file.path) for name, file in self._files.items()}
-        if files.get(ORDER_ITEMS.name) == files.get(ORDERS.name):
-            files.pop(ORDER_ITEMS.name, None)
-        sent = {"--store-id": store.store_id}
-        sent |= {option: files[name] for option, name in _OPTIONS.items() if name in files}
-        sent |= {"--time-zone": store.time_zone} if store.time_zone != "UTC" else {}
-        sent |= {"--currency": store.currency} if store.currency else {}
-        options = " ".join(f"{option} {shlex.quote(value)}" for option, value in sent.items())
-        return f"quimbi load {options} --customers F"
 
 
 def _add_addresses(addresses: identities.OrderAddresses, columns: list[str], prepared: Prepared) -> None:

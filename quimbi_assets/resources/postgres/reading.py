@@ -28,7 +28,15 @@ ABOUT = "SELECT set_config('quimbi.store_id', $1, true), set_config('quimbi.time
 """Says whose rows are read. With parameters ADBC does not COPY: 16.8 M lines took 5 GB at once."""
 STORED = {
     "orders": (STORED_ORDERS, {"order_date": f"order_date {UTC}", "order_date_local": f"order_date {LOCAL}"}),
-    "order_items": (STORED_ITEMS, {"line_no": "line_no::bigint", "refunded_at": f"refunded_at {UTC}"}),
+    "order_items": (
+        STORED_ITEMS,
+        {
+            "line_no": "line_no::bigint",
+            "refunded_at": f"refunded_at {UTC}",
+            "category": "coalesce(category, listed_category)",
+            "product_type": "coalesce(product_type, listed_type)",
+        },
+    ),
     "support_tickets": (
         TICKETS,
         {
@@ -41,6 +49,12 @@ STORED = {
 }
 """By table, the columns that are read, and how those are written that are stored otherwise: times naive UTC and on the
 store's clock."""
+LISTED = """
+    LEFT JOIN (
+        SELECT store_id, product_id, category AS listed_category, product_type AS listed_type FROM quimbi.products
+    ) listed USING (store_id, product_id)
+"""
+"""Says of lines what lists of products say of what was bought."""
 SORTED = {
     **policy.SORTED,
     "raw_tickets": f"SELECT {', '.join(TICKETS)} FROM stored_tickets ORDER BY customer_id, created_at, ticket_id",
@@ -63,7 +77,8 @@ class StoredRows:
         """Stream the rows of a table of :data:`STORED`."""
         columns, written = STORED[table]
         listed = ", ".join(f"{written[name]} AS {name}" if name in written else name for name in columns)
-        self._cursor.execute(f"SELECT {listed} FROM quimbi.{table} WHERE store_id = current_setting('quimbi.store_id')")
+        rows = f"quimbi.{table}{LISTED if table == 'order_items' else ''}"
+        self._cursor.execute(f"SELECT {listed} FROM {rows} WHERE store_id = current_setting('quimbi.store_id')")
         return self._cursor.fetch_record_batch()
 
 

@@ -5,18 +5,15 @@ are acceptable (``ingest``), the statements (``copy``), the order of a load and 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.prepare import Preparation, Prepared
-from quimbi_assets.ingest.survey import Survey
 from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
+from quimbi_assets.resources.postgres.sent import SentFile
 
 
 class Refusals:
@@ -46,15 +43,6 @@ class Refusals:
             """,
             (store_id,),
         )
-
-
-@dataclass(frozen=True)
-class SentFile:
-    """One of a store's files, gone through once."""
-
-    path: Path
-    table: Table
-    survey: Survey
 
 
 class Transfer:
