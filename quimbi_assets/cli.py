@@ -26,7 +26,12 @@ WAIT = click.option("--wait", is_flag=True, help="Wait while somebody else runs 
 WHERE = click.option(
     "--where", metavar="FILTER", help='Whom, e.g. "risk > 0.4 and value > 500"; docs/filters.md has the language.'
 )
+AUDIENCE = click.option("--audience", metavar="A", help="Whom: an audience by name (quimbi audiences lists them).")
+LIMIT = click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(0), metavar="N", help="How many to show."
+)
 FILE = click.Path(path_type=Path)
+CSV = click.option("--csv", type=FILE, metavar="F", help="Write all of them, with every column, as CSV; - is stdout.")
 COLLECTED_AFTER = 50_000
 """Objects after which garbage is looked for: at 700, as in Python, a fifth of the time of imports, which leave none."""
 
@@ -146,11 +151,10 @@ def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
 @cli.command()
 @STORE
 @WHERE
-@click.option(
-    "--sort", default="value", show_default=True, metavar="FIELD", help="Any field; 'risk asc' turns it round."
-)
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), metavar="N", help="How many to show.")
-@click.option("--csv", type=FILE, metavar="F", help="Write all of them, with every column, as CSV; - is stdout.")
+@AUDIENCE
+@click.option("--sort", metavar="FIELD", help="Any field, by default value; 'risk asc' turns it round.")
+@LIMIT
+@CSV
 @JSON
 def customers(store_id: str, as_json: bool, **options: Any) -> None:
     """List customers: all, or those whom a filter chooses."""
@@ -159,10 +163,33 @@ def customers(store_id: str, as_json: bool, **options: Any) -> None:
     list_customers(store_id, ListOptions(**options), as_json=as_json)
 
 
+@cli.command("at-risk")
+@STORE
+@LIMIT
+@CSV
+@JSON
+def at_risk(store_id: str, as_json: bool, **options: Any) -> None:
+    """List the customers worth saving: in doubt, not gone, the most value at risk first."""
+    from quimbi_assets.commands.customers import ListOptions, list_customers
+
+    list_customers(store_id, ListOptions(audience="worth_saving", **options), as_json=as_json)
+
+
+@cli.command()
+@STORE
+@JSON
+def audiences(store_id: str, as_json: bool) -> None:
+    """Show the audiences of a store: the standing ones and those of $QUIMBI_HOME/audiences.yaml."""
+    from quimbi_assets.commands import customers as lists
+
+    _print(lists.audiences_of(store_id), lists.print_audiences, as_json=as_json)
+
+
 @cli.command()
 @STORE
 @click.option("--format", "form", required=True, type=click.Choice(["csv", "parquet"]))
 @WHERE
+@AUDIENCE
 @click.option("--out", type=FILE, metavar="F", help="The file to write; - is standard output.")
 def export(store_id: str, **options: Any) -> None:
     """Write customers to a file: all, or those whom a filter chooses."""

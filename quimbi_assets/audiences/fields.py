@@ -45,10 +45,14 @@ SCALARS = {
         _column("archetype", "group", "The archetype, by name or id", "archetype_id"),
         _column("value", "number", f"Spend so far, {MONEY}", "lifetime_value"),
         _column("risk", "number", "Chance, 0 to 1, of no order within the churn horizon", "churn_risk_score"),
+        Field(
+            "value_at_risk", "number", "(profile.churn_risk_score * profile.lifetime_value)",
+            "Risk times spend so far: whom to write to first",
+        ),
         *PREDICTED,
         _column("expected_next_order_at", "date", "By when half of such customers order again"),
     )
-}
+}  # fmt: skip
 OF_AXIS = {
     "strength": ("text", "stays_strength", "How likely they stay in their segment, in words"),
     "stays": ("number", "stays", "Chance, 0 to 1, to be in the same segment one horizon on"),

@@ -71,15 +71,26 @@ def compile_filter(text: str | None, vocabulary: Vocabulary) -> Query:
     """
     if text is None or not text.strip():
         return EVERYBODY
+    tree, compiler = read_filter(text), _Compiler(text, vocabulary)
+    try:
+        return Query(text, compiler.condition(tree), compiler.parameters)
+    except RecursionError:
+        raise _too_deep(text) from None
+
+
+def read_filter(text: str) -> exp.Expr:
+    """Read a filter without knowing the store; FilterError, with the place, if it cannot be read."""
     if len(text) > LONGEST or "\0" in text:
         what = "holds a NUL character" if "\0" in text else f"is longer than {LONGEST:,} characters"
         raise FilterError(f"the filter {what}", text[:60].replace("\0", " "), 0, 60)
     try:
-        tree = _parsed(text)
-        compiler = _Compiler(text, vocabulary)
-        return Query(text, compiler.condition(tree), compiler.parameters)
+        return _parsed(text)
     except RecursionError:
-        raise FilterError("the filter is nested too deeply", text[:60], 0, 60) from None
+        raise _too_deep(text) from None
+
+
+def _too_deep(text: str) -> FilterError:
+    return FilterError("the filter is nested too deeply", text[:60], 0, 60)
 
 
 def order_by(name: str, vocabulary: Vocabulary) -> tuple[str, Mapping[str, Any]]:

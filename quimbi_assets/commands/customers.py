@@ -1,6 +1,7 @@
-"""Prints customers whom a filter or an audience chooses.
+"""Prints customers whom a filter or an audience chooses, and the audiences of a store.
 
-Belongs here: laying the list out. Does not: the filter (``audiences``), the query (``resources``), files (``export``).
+Belongs here: laying the lists out. Does not: the filter (``audiences``), the queries (``resources``), files
+(``exporting``).
 """
 
 from dataclasses import dataclass
@@ -8,14 +9,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
-from quimbi_assets.audiences.filters import compile_filter
 from quimbi_assets.commands.console import out, print_json
-from quimbi_assets.commands.exporting import write_profiles
+from quimbi_assets.commands.exporting import choice_of, write_profiles
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.audiences import audience_query, project_definitions
 from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.customers import Chosen, read_chosen, read_vocabulary
 from quimbi_assets.resources.postgres.tables.stores import store_currency
+
+USUAL_SORT = "value"
+NUMBERS = ("value", "risk", "predicted_value_90d")
+INDENT = 2
 
 
 @dataclass(frozen=True)
@@ -23,25 +32,66 @@ class ListOptions:
     """Whom to list: by which field sorted, how many."""
 
     where: str | None = None
-    sort: str = "value"
+    audience: str | None = None
+    sort: str | None = None
     limit: int = 20
     csv: Path | None = None
     """Where to write all of them, instead of showing the first."""
 
 
 def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> None:
-    """Print how many customers a filter chooses, what they spent, and the first of them."""
+    """Print how many customers are chosen, what they spent, and the first of them."""
     database = open_database()
     with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
-        query = compile_filter(options.where, vocabulary)
+        query, audience = choice_of(store_id, vocabulary, options.where, options.audience)
         if options.csv is not None:
             return write_profiles(database, store_id, query, vocabulary, options.csv, "csv")
-        chosen = read_chosen(now, store_id, query, vocabulary, options.sort, options.limit)
+        sort = options.sort or (audience.sort if audience else USUAL_SORT)
+        chosen = read_chosen(now, store_id, query, vocabulary, sort, options.limit)
         currency = store_currency(now, store_id) or ""
     if as_json:
-        return print_json({"store_id": store_id, "where": options.where, **vars(chosen)})
+        return print_json({"store_id": store_id, "where": query.text or None, **vars(chosen)})
+    if audience is not None:
+        out.print(f"{audience.name}: {query.text}", markup=False)
+        if audience.about:
+            out.print(audience.about, markup=False, style="dim")
     return _print_list(chosen, currency)
+
+
+def audiences_of(store_id: str) -> list[dict[str, Any]]:
+    """Return the audiences of a store: who would be in each now, and who entered and left at its last renewal.
+
+    One whose filter the store does not understand has the reason as ``problem``.
+    """
+    with open_database().snapshot() as now:
+        vocabulary = read_vocabulary(now, store_id)
+        states = read_audiences(now, store_id)
+        rows: list[dict[str, Any]] = []
+        for one in project_definitions().audiences.values():
+            if not one.is_of(store_id):
+                continue
+            row: dict[str, Any] = {"audience": one.name, "about": one.about, "where": one.where, "problem": None}
+            try:
+                chosen = read_chosen(now, store_id, audience_query(one, vocabulary), vocabulary, limit=0)
+                row |= {"customers": chosen.customers, "value": chosen.value}
+            except BadInputError as error:
+                row |= {"customers": None, "value": None, "problem": str(error)}
+            state = states.get(one.name)
+            row |= {"entered": state and state.entered, "left": state and state.left}
+            rows.append(row | {"refreshed_at": state and state.refreshed_at})
+    return rows
+
+
+def print_audiences(rows: list[dict[str, Any]]) -> None:
+    """Print audiences, each with its filter below."""
+    for row in rows:
+        size = row["problem"] or f"{row['customers']:,} customers, {row['value'] or 0:,.0f} spent"
+        moved = "not renewed yet: quimbi run" if row["entered"] is None else f"+{row['entered']:,} -{row['left']:,}"
+        since = "" if row["refreshed_at"] is None else f" on {_day(row['refreshed_at'])}"
+        out.print(f"[bold cyan]{row['audience']}[/bold cyan]  {size}  ({moved}{since})")
+        text = "\n".join(part for part in (row["about"], row["where"]) if part)
+        out.print(Padding(Text(text, style="dim"), (0, 0, 0, INDENT)), soft_wrap=False)
 
 
 def _print_list(chosen: Chosen, currency: str) -> None:
@@ -53,22 +103,24 @@ def _print_list(chosen: Chosen, currency: str) -> None:
     if not chosen.rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, value in chosen.rows[0].items():
-        table.add_column(name.replace("_", " "), justify="right" if _is_number(value, name) else "left")
+    for name in chosen.rows[0]:
+        table.add_column(name.replace("_", " "), justify="right" if name in NUMBERS else "left")
     for row in chosen.rows:
-        table.add_row(*(_cell(name, value) for name, value in row.items()))
+        table.add_row(*(Text(_cell(name, value)) for name, value in row.items()))
     out.print(table, soft_wrap=False)
-
-
-def _is_number(value: Any, name: str) -> bool:
-    return isinstance(value, int | float) or name in ("value", "risk", "predicted_value_90d")
 
 
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, datetime):
-        return f"{value:%d %b %Y}".lstrip("0")
+        return _day(value)
     if name == "risk":
         return f"{100 * value:.0f} %"
-    return f"{value:,.0f}" if isinstance(value, float) else str(value).replace("_", " ")
+    if isinstance(value, float):
+        return f"{value:,.0f}"
+    return str(value) if name == "customer_id" else str(value).replace("_", " ")
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%d %b %Y}".lstrip("0")

@@ -35,6 +35,8 @@ NEXT = r"quimbi snapshot --store-id south --week (\S+)"
         "segments",
         "profile",
         "customers",
+        "at-risk",
+        "audiences",
         "export",
         "backtest",
         "plan",

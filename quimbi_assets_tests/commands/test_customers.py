@@ -10,9 +10,8 @@ from quimbi_assets_tests.resources.published import publish
 
 @pytest.fixture(scope="module")
 def shop(database):
-    database.execute("INSERT INTO quimbi.stores (store_id, time_zone, currency) VALUES ('listed', 'UTC', 'EUR')")
-    publish(database, "listed", 30, churn_risk_score=pa.array([i / 100 for i in range(30)]))
-    return "listed"
+    publish(database, "lists", 30, churn_risk_score=pa.array([i / 100 for i in range(30)]))
+    return "lists"
 
 
 def test_the_first_twenty_with_count_and_worth(quimbi, shop):
@@ -50,3 +49,16 @@ def test_a_list_leaves_as_a_file(quimbi, shop, tmp_path):
     assert quimbi("export", "--store-id", shop, "--format", "csv", "--where", "value > 25", "--out", tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert quimbi("export", "--store-id", shop, "--format", "parquet")[0] == 2
+
+
+def test_standing_lists_and_audiences(quimbi, shop):
+    code, out, _ = quimbi("at-risk", "--store-id", shop)
+    assert code == 0
+    assert out.startswith("worth_saving: risk between")
+    code, out, _ = quimbi("audiences", "--store-id", shop, "--json")
+    first = json.loads(out)[0]
+    assert (first["audience"], first["customers"], first["entered"]) == ("worth_saving", 0, None)
+    code, out, err = quimbi("customers", "--store-id", shop, "--audience", "nobody")
+    assert (code, out) == (2, "")
+    assert "there are: worth_saving" in err
+    assert quimbi("customers", "--store-id", shop, "--audience", "worth_saving", "--where", "value > 1")[0] == 2

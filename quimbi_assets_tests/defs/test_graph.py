@@ -22,6 +22,7 @@ from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler
 
@@ -89,6 +90,17 @@ def test_archetypes_are_few_populous_and_hold_every_customer_once(database, two_
         history = instance.event_log_storage.get_asset_check_execution_history(check, limit=20)
         evaluated = [record.event.asset_check_evaluation for record in history]
         assert [evaluation.passed for evaluation in evaluated if evaluation][:2] == [True, True]
+
+
+def test_audiences_follow_the_profiles(database, two_stores):
+    for store_id in two_stores:
+        state = read_audiences(database, store_id)["worth_saving"]
+        ((risky,),) = database.execute(
+            "SELECT count(*) FROM quimbi.customer_profiles "
+            "WHERE store_id = %s AND churn_risk_score BETWEEN 0.4 AND 0.8",
+            (store_id,),
+        )
+        assert state.customers == risky > 0
 
 
 def test_stores_do_not_mix(database, two_stores):

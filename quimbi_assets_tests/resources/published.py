@@ -12,6 +12,10 @@ VERSIONS = {"a": "1", "b": "1", "churn_risk": "1"}
 def publish(database, store_id, n=3, **columns):
     """Publish n customers of ``few``, with these columns (Arrow arrays) instead of, or beside, the made-up ones."""
     choices = {axis: Choice(version, pd.Timestamp("2024-06-01"), "passed") for axis, version in VERSIONS.items()}
+    database.execute(
+        "INSERT INTO quimbi.stores (store_id, time_zone, currency) VALUES (%s, 'UTC', 'EUR') ON CONFLICT DO NOTHING",
+        (store_id,),
+    )
     choose_versions(database, store_id, choices)
     rows = profiles(n, VERSIONS)
     for name, values in columns.items():

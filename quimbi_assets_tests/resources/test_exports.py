@@ -17,7 +17,6 @@ HOSTILE = ["=HYPERLINK(1)", " +1", "-5", "@x", "\tx", "a-b, \"c\"\nd", "plain"] 
 
 @pytest.fixture(scope="module")
 def store(database):
-    database.execute("INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('exported', 'UTC')")
     n = len(HOSTILE)
     publish(
         database, "exported", n, customer_id=pa.array(HOSTILE), lifetime_value=pa.array([-12.5, None, *range(n - 2)])

@@ -17,6 +17,7 @@ import pandas as pd
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.cells import as_text
+from quimbi_assets.ingest.consent import consent_columns
 from quimbi_assets.ingest.keys import HELPDESK, IdSet, hashed
 from quimbi_assets.ingest.policy import DROPPED, dropped_line, judged_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
@@ -29,7 +30,7 @@ from quimbi_assets.resources.postgres import matching
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
 from quimbi_assets.resources.postgres.sent import Sent, SentFile, load_command, open_files
-from quimbi_assets.resources.postgres.tables import identities, products, stores
+from quimbi_assets.resources.postgres.tables import consent, identities, products, stores
 from quimbi_assets.resources.postgres.transfer import Refusals, Transfer
 from quimbi_assets.store import Store
 
@@ -151,6 +152,7 @@ class _Load:
         self._transfers: dict[str, Transfer] = {}
         self._keys: dict[str, matching.RowKeys] = {}
         self._addresses: identities.OrderAddresses | None = None
+        self._consent: consent.RowConsent | None = None
         cursor.execute("CREATE TEMP TABLE shared (key_hash bytea) ON COMMIT DROP")
 
     def run(self, refusals: Refusals, now: pd.Timestamp) -> tuple[list[TableReport], int]:
@@ -211,15 +213,16 @@ class _Load:
     def _read_customers(self, file: SentFile, refusals: Refusals) -> None:
         """Read which keys are one customer's; a file with fewer than two is refused."""
         sources, n_rows = file.survey.person, 0
-        if len(sources) < 2:
+        if len(sources) < (1 if any(consent_columns(file.table.columns)) else 2):
             has = f"only {next(iter(sources))}" if sources else "none"
             raise BadInputError(
                 f"{file.path} must hold two keys of each customer, such as customer_id and email: it has {has}"
             )
-        keys = self._row_keys(file)
+        keys, self._consent = self._row_keys(file), consent.RowConsent(self._cursor)
         for chunk in file.table.chunks(None):
             rows = chunk.frame.set_axis(pd.RangeIndex(n_rows, n_rows + len(chunk.frame)))
             n_rows += len(rows)
+            self._consent.add(rows)
             ids = {name: as_text(rows[name], file.survey.signs[name]) for name in sources}
             keys.add(pd.DataFrame({name: values.str.removeprefix("'") for name, values in ids.items()}))
             refusals.add(CUSTOMERS.name, broken_rows(chunk.broken))
@@ -244,10 +247,15 @@ class _Load:
         new, changed, same = matching.learn(self._cursor, self._store.store_id, keys, match)
         self._cursor.execute("SELECT count(*) FROM met WHERE has_orders")
         (n_met,) = self._cursor.fetchone()
-        note = f"{n_met:,} of {file.survey.n_rows:,} customers have orders (by {match.source})"
-        n_rows, ignored, n_keys = file.survey.n_rows, file.survey.ignored, new + changed + same
+        notes = [f"{n_met:,} of {file.survey.n_rows:,} customers have orders (by {match.source})"]
+        consents = [name for names in consent_columns(file.table.columns) for name in names]
+        if consents and self._consent is not None:
+            agreed, refused, suppressed = self._consent.keep(self._store.store_id)
+            notes.append(f"{agreed:,} agreed to marketing, {refused:,} did not, {suppressed:,} are suppressed")
+        n_rows, n_keys = file.survey.n_rows, new + changed + same
+        ignored = [name for name in file.survey.ignored if name not in consents]
         return TableReport(
-            CUSTOMERS.name, str(file.path), n_rows, new, changed, same, 0, 0, {}, ignored, [], [note], n_keys
+            CUSTOMERS.name, str(file.path), n_rows, new, changed, same, 0, 0, {}, ignored, [], notes, n_keys
         )
 
     def _write_products(self, file: SentFile) -> TableReport:

@@ -23,22 +23,22 @@ FACTS = [
 def chosen(database, tmp_path_factory):
     """Asks a store of three customers, worth nothing known, 0 and 1."""
     database.execute(
-        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('chosen', 'UTC'), ('chosen-other', 'UTC')"
+        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('filtered', 'UTC'), ('chosen-other', 'UTC')"
     )
     features = pa.array([json.dumps(row) for row in FACTS])
-    publish(database, "chosen", 3, feature_vectors=features, churn_risk_score=pa.array([0.5, None, 0.9]))
-    publish(database, "chosen-other", 3)
+    publish(database, "filtered", 3, feature_vectors=features, churn_risk_score=pa.array([0.5, None, 0.9]))
+    publish(database, "filtered-other", 3)
     at = pd.Timestamp("2024-05-20", tz="UTC").to_pydatetime()
     for customer, cause in (("c0001", "acted"), ("c0002", "model")):
         database.execute(
             "INSERT INTO quimbi.segment_migrations (store_id, week, customer_id, axis_name, cause, from_segment, "
-            "to_segment, from_week, at) VALUES ('chosen', '2024-05-13', %s, 'a', %s, 'a_2', 'a_1', '2024-05-06', %s)",
+            "to_segment, from_week, at) VALUES ('filtered', '2024-05-13', %s, 'a', %s, 'a_2', 'a_1', '2024-05-06', %s)",
             (customer, cause, at),
         )
 
     def ask(where, **options):
-        vocabulary = read_vocabulary(database, "chosen")
-        return read_chosen(database, "chosen", compile_filter(where, vocabulary), vocabulary, **options)
+        vocabulary = read_vocabulary(database, "filtered")
+        return read_chosen(database, "filtered", compile_filter(where, vocabulary), vocabulary, **options)
 
     return ask
 
@@ -85,8 +85,8 @@ def test_a_store_without_a_run_or_at_all(database, tmp_path):
     pd.DataFrame({"order_id": ["1"], "customer_id": ["a"], "order_date": ["2024-01-01"], "total_price": [1.0]}).to_csv(
         tmp_path / "orders.csv", index=False
     )
-    load_store(database, "chosen-unrun", tmp_path / "orders.csv", time_zone="UTC")
-    with pytest.raises(BadInputError, match="quimbi run --store-id chosen-unrun"):
-        read_vocabulary(database, "chosen-unrun")
+    load_store(database, "filtered-unrun", tmp_path / "orders.csv", time_zone="UTC")
+    with pytest.raises(BadInputError, match="quimbi run --store-id filtered-unrun"):
+        read_vocabulary(database, "filtered-unrun")
     with pytest.raises(BadInputError, match="unknown store"):
-        read_vocabulary(database, "chosen-nowhere")
+        read_vocabulary(database, "filtered-nowhere")

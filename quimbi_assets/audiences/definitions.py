@@ -1,0 +1,205 @@
+"""Audiences: filters with a name. Those that every store has, and those of the project's own file.
+
+Belongs here: the built-in audiences, reading the file, what is wrong with it and in which line. Does not: who is in
+them (``resources.postgres.tables.audiences``), sending (``resources``).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from quimbi_assets.audiences.filters import read_filter
+from quimbi_assets.errors import BadInputError, FilterError
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+FILE_NAME = "audiences.yaml"
+FORMATS = ("klaviyo", "csv", "parquet", "meta", "google", "audience")
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Customers whom a filter chooses, under a name that lasts."""
+
+    name: str
+    where: str
+    about: str = ""
+    sort: str = "value"
+    """The field by which the most worthwhile come first."""
+    stores: tuple[str, ...] = ()
+    """Whose customers; empty: every store's."""
+    webhook: str | None = None
+    """Address that hears who enters and leaves."""
+
+    def is_of(self, store_id: str) -> bool:
+        """Whether a store has this audience."""
+        return not self.stores or store_id in self.stores
+
+
+@dataclass(frozen=True)
+class ExportTarget:
+    """A list that is written or sent whenever a store was run."""
+
+    name: str
+    form: str
+    where: str | None = None
+    audience: str | None = None
+    axes: tuple[str, ...] = ()
+    """Of which segments a service is told; empty: of all."""
+    out: str | None = None
+    """The file, of formats that are files; ``{store}`` stands for the store."""
+    contacts: str | None = None
+    """A file with the customers' addresses."""
+    send: bool = False
+    """Whether it is sent, not only shown."""
+    stores: tuple[str, ...] = ()
+
+    def is_of(self, store_id: str) -> bool:
+        """Whether a store's list goes there."""
+        return not self.stores or store_id in self.stores
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """All audiences and export targets of a project, by name."""
+
+    audiences: Mapping[str, Audience]
+    exports: Mapping[str, ExportTarget] = field(default_factory=dict)
+
+    def audience(self, name: str, store_id: str) -> Audience:
+        """Return an audience of a store; BadInputError, with those there are, if it has none of that name."""
+        known = {one.name: one for one in self.audiences.values() if one.is_of(store_id)}
+        if name not in known:
+            raise BadInputError(f"store {store_id} has no audience {name!r}; there are: {', '.join(known)}")
+        return known[name]
+
+
+BUILT_IN = {
+    one.name: one
+    for one in (
+        Audience(
+            "worth_saving",
+            "risk between 0.4 and 0.8",
+            "In doubt, not gone: a message may still decide it. Most value at risk first.",
+            "value_at_risk",
+        ),
+    )
+}
+"""The standing lists."""
+
+
+def read_definitions(text: str, where: str) -> Definitions:
+    """Read the file ``where`` holds; built-in audiences are there too, unless it says otherwise under their names.
+
+    BadInputError with the line if it is no YAML, or says what cannot be.
+    """
+    import yaml
+
+    try:
+        root = yaml.compose(text, yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = 0 if mark is None else mark.line + 1
+        raise BadInputError(f"{where}, line {line}: {getattr(error, 'problem', None) or 'this is no YAML'}") from None
+    reader = _Reader(where)
+    parts = {} if root is None else reader.mapping(root, "the file", {"audiences", "exports"})
+    audiences = {name: reader.audience(name, node) for name, node in reader.named(parts.get("audiences"), "audiences")}
+    known = {**BUILT_IN, **audiences}
+    exports = {name: reader.export(name, node, known) for name, node in reader.named(parts.get("exports"), "exports")}
+    return Definitions(known, exports)
+
+
+class _Reader:
+    """Turns YAML's nodes, which know their lines, into definitions."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def mapping(self, node: Any, what: str, allowed: set[str] | None = None) -> dict[str, Any]:
+        """Return the nodes of a mapping by key; ``allowed``: the keys there may be."""
+        if node.id != "mapping":
+            raise self._wrong(node, f"{what} must be names with values below, as in {self._example(what)}")
+        parts: dict[str, Any] = {}
+        for key, value in node.value:
+            if key.value in parts:
+                raise self._wrong(key, f"{key.value} stands twice in {what}")
+            if allowed is not None and key.value not in allowed:
+                raise self._wrong(key, f"{what} cannot have {key.value!r}; there are: {', '.join(sorted(allowed))}")
+            parts[key.value] = value
+        return parts
+
+    def named(self, node: Any, what: str) -> list[tuple[str, Any]]:
+        """Return names and their nodes."""
+        if node is None or (node.id == "scalar" and not node.value):
+            return []
+        parts = self.mapping(node, what)
+        for key, _ in node.value:
+            if not NAME.fullmatch(str(key.value)):
+                raise self._wrong(key, f"{key.value!r} cannot be a name: small letters, digits and _, a letter first")
+        return list(parts.items())
+
+    def audience(self, name: str, node: Any) -> Audience:
+        """Return an audience."""
+        allowed = {"where", "about", "sort", "stores", "webhook"}
+        parts = self.mapping(node, f"audience {name}", allowed)
+        if "where" not in parts:
+            raise self._wrong(
+                node, f"audience {name} has no where: say who is in it, as in {self._example('audiences')}"
+            )
+        webhook = self._text(parts, "webhook") or None
+        if webhook and not webhook.startswith(("https://", "http://")):
+            raise self._wrong(parts["webhook"], "a webhook begins with https://")
+        where, about = self._filter(parts), self._text(parts, "about")
+        return Audience(name, where, about, self._text(parts, "sort") or "value", self._list(parts, "stores"), webhook)
+
+    def export(self, name: str, node: Any, audiences: Mapping[str, Audience]) -> ExportTarget:
+        """Return a target of exports."""
+        allowed = {"format", "where", "audience", "axes", "out", "contacts", "send", "stores"}
+        parts = self.mapping(node, f"export {name}", allowed)
+        form = self._text(parts, "format") or name
+        if form not in FORMATS:
+            raise self._wrong(
+                parts.get("format", node), f"there is no format {form!r}; there are: {', '.join(FORMATS)}"
+            )
+        audience = self._text(parts, "audience") or None
+        if audience and audience not in audiences:
+            raise self._wrong(parts["audience"], f"there is no audience {audience!r}: {', '.join(audiences)}")
+        if audience and "where" in parts:
+            raise self._wrong(parts["where"], f"export {name} has an audience and a where: one of them says who")
+        out = self._text(parts, "out") or None
+        if form != "klaviyo" and not out:
+            raise self._wrong(node, f"export {name} has no out: the file to write, such as lists/{{store}}.csv")
+        send = self._text(parts, "send").lower() or "false"
+        if send not in ("true", "false"):
+            raise self._wrong(parts["send"], "send is true or false")
+        where = self._filter(parts) if "where" in parts else None
+        axes, stores, contacts = self._list(parts, "axes"), self._list(parts, "stores"), self._text(parts, "contacts")
+        return ExportTarget(name, form, where, audience, axes, out, contacts or None, send == "true", stores)
+
+    def _filter(self, parts: Mapping[str, Any]) -> str:
+        text = self._text(parts, "where")
+        try:
+            read_filter(text)
+        except FilterError as error:
+            raise self._wrong(parts["where"], str(error)) from None
+        return text
+
+    def _text(self, parts: Mapping[str, Any], key: str) -> str:
+        node = parts.get(key)
+        if node is not None and node.id != "scalar":
+            raise self._wrong(node, f"{key} is one text")
+        return "" if node is None else str(node.value).strip()
+
+    def _list(self, parts: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        node = parts.get(key)
+        if node is None:
+            return ()
+        if node.id != "sequence" or any(one.id != "scalar" for one in node.value):
+            raise self._wrong(node, f"{key} is a list, such as [one, two]")
+        return tuple(str(one.value) for one in node.value)
+
+    def _example(self, what: str) -> str:
+        return "exports: {klaviyo: {send: true}}" if what == "exports" else 'audiences: {big: {where: "value > 500"}}'
+
+    def _wrong(self, node: Any, message: str) -> BadInputError:
+        return BadInputError(f"{self._where}, line {node.start_mark.line + 1}: {message}")

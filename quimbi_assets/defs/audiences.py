@@ -1,0 +1,85 @@
+"""Stage 6: published profiles → audiences, each with those who entered and left it.
+
+Belongs here: the assets, one an audience of the project. Does not: who is in one (``quimbi_assets.audiences``), the
+tables (``resources.postgres.tables.audiences``).
+"""
+
+import logging
+from collections.abc import Iterator
+
+import dagster as dg
+
+from quimbi_assets.audiences.definitions import BUILT_IN, Definitions
+from quimbi_assets.defs.events import StageEvent, facts
+from quimbi_assets.defs.partitions import OWNERS, PROFILES_KEY, STORES
+from quimbi_assets.defs.runs import retried
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.audiences import audience_query, project_definitions
+from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
+from quimbi_assets.resources.postgres.tables.audiences import refresh_audience
+from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+
+LOG = logging.getLogger(__name__)
+
+
+def _known() -> Definitions:
+    """Return what the file defines; the standing lists alone if it cannot be read, so that the graph still loads."""
+    try:
+        return project_definitions()
+    except BadInputError as error:
+        LOG.warning("%s; only the standing audiences are assets until it is mended", error)
+        return Definitions(BUILT_IN)
+
+
+DEFINED = _known()
+
+
+def audience_key(name: str) -> dg.AssetKey:
+    """Key of an audience's asset."""
+    return dg.AssetKey(["audiences", name])
+
+
+AUDIENCE_KEYS = tuple(audience_key(name) for name in DEFINED.audiences)
+
+
+@dg.multi_asset(
+    name="audiences",
+    can_subset=True,
+    specs=[
+        dg.AssetSpec(
+            audience_key(one.name),
+            deps=[PROFILES_KEY],
+            skippable=True,
+            description=f"{one.about or 'Customers whom a filter of the project chooses.'} `{one.where}`",
+            group_name="audiences",
+            owners=OWNERS,
+            kinds={"postgres"},
+            partitions_def=STORES,
+        )
+        for one in DEFINED.audiences.values()
+    ],
+)
+@retried
+def audiences(context: dg.AssetExecutionContext, database: StoreDatabase, progress: Listener) -> Iterator[StageEvent]:
+    """Bring the partition's audiences up to date; one whose filter the store does not understand stays as it was."""
+    store_id = context.partition_key
+    defined, vocabulary, problems = project_definitions(), read_vocabulary(database, store_id), []
+    progress.step("audiences", 0.98)
+    for name in DEFINED.audiences:
+        one = defined.audiences.get(name)
+        if one is None or audience_key(name) not in context.selected_asset_keys or not one.is_of(store_id):
+            continue
+        try:
+            query = audience_query(one, vocabulary)
+        except BadInputError as error:
+            problems.append(str(error))
+            continue
+        state = refresh_audience(database, store_id, one, query)
+        metadata = facts(
+            state.customers, value=state.value, entered=state.entered, left=state.left, filter=one.where,
+            as_of=state.as_of and state.as_of.isoformat(),
+        )  # fmt: skip
+        yield dg.MaterializeResult(asset_key=audience_key(name), metadata=metadata)
+    for problem in problems:
+        progress.warn(problem)
+        context.log.warning(problem)

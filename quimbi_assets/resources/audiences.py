@@ -1,0 +1,34 @@
+"""The project's file of audiences, and what its filters mean to a store.
+
+Belongs here: finding the file, a filter as a store understands it. Does not: reading it (``audiences.definitions``),
+SQL (``postgres.tables``).
+"""
+
+from quimbi_assets.audiences.definitions import BUILT_IN, FILE_NAME, Audience, Definitions, read_definitions
+from quimbi_assets.audiences.fields import Vocabulary
+from quimbi_assets.audiences.filters import Query, compile_filter
+from quimbi_assets.errors import BadInputError, FilterError
+from quimbi_assets.resources.home import quimbi_home
+
+
+def project_definitions() -> Definitions:
+    """Return the audiences and export targets of the project: its file's, ``$QUIMBI_HOME/audiences.yaml``, if any.
+
+    BadInputError with the line if the file cannot be used.
+    """
+    path = quimbi_home() / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Definitions(BUILT_IN)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"cannot read {path}: {error}") from error
+    return read_definitions(text, str(path))
+
+
+def audience_query(audience: Audience, vocabulary: Vocabulary) -> Query:
+    """Return an audience's filter as a store understands it; BadInputError, by its name, if it does not."""
+    try:
+        return compile_filter(audience.where, vocabulary)
+    except FilterError as error:
+        raise BadInputError(f"audience {audience.name}: {error}") from error

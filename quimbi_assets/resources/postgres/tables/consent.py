@@ -1,0 +1,89 @@
+"""Who may be written to: the table ``customer_consent``.
+
+Belongs here: its SQL, and the condition that leaves out who may not. Does not: how cells are read (``ingest.consent``),
+whose a row is (``matching``).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from quimbi_assets.ingest.consent import read_consent
+from quimbi_assets.resources.postgres.copy import copy_frame
+from quimbi_assets.resources.postgres.database import Database
+
+CONTACTABLE = """NOT EXISTS (
+    SELECT FROM quimbi.customer_consent AS consent WHERE consent.store_id = profile.store_id
+        AND consent.customer_id = profile.customer_id AND (consent.suppressed OR NOT consent.accepts_marketing))"""
+"""Condition over ``profile``: nothing that is recorded forbids to write to the customer."""
+
+
+class RowConsent:
+    """What each row of a list says of consent, in a temporary table of the load's transaction."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        columns = "row_no bigint, accepts_marketing boolean, suppressed boolean"
+        cursor.execute(f"CREATE TEMP TABLE row_consent ({columns}) ON COMMIT DROP")
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Add rows under the file's names, indexed by position in the file; those that say nothing are left out."""
+        rows = read_consent(frame).dropna(how="all")
+        copy_frame(self._cursor, "row_consent", rows.rename_axis("row_no").reset_index())
+
+    def keep(self, store_id: str) -> tuple[int, int, int]:
+        """Keep it of the customers whom rows met (table ``met``); return how many agreed, did not, are suppressed.
+
+        Of several rows of a customer one no is a no. What the list does not say of a customer stays as it was.
+        """
+        self._cursor.execute(
+            """
+            WITH told AS (
+                SELECT met.customer_id, bool_and(accepts_marketing) AS accepts, bool_or(suppressed) AS suppressed
+                FROM row_consent JOIN met USING (row_no) GROUP BY met.customer_id
+            ), written AS (
+                INSERT INTO quimbi.customer_consent AS stored (store_id, customer_id, accepts_marketing, suppressed)
+                SELECT %s, customer_id, accepts, suppressed FROM told
+                ON CONFLICT (store_id, customer_id) DO UPDATE SET
+                    accepts_marketing = coalesce(EXCLUDED.accepts_marketing, stored.accepts_marketing),
+                    suppressed = coalesce(EXCLUDED.suppressed, stored.suppressed), recorded_at = now()
+            )
+            SELECT count(*) FILTER (WHERE accepts), count(*) FILTER (WHERE NOT accepts),
+                count(*) FILTER (WHERE suppressed) FROM told
+            """,
+            (store_id,),
+        )
+        agreed, refused, suppressed = self._cursor.fetchone()
+        return int(agreed), int(refused), int(suppressed)
+
+
+@dataclass(frozen=True)
+class ConsentCounts:
+    """Of a store's profiled customers: who agreed, who did not, who is suppressed, of whom nothing is recorded."""
+
+    agreed: int
+    not_agreed: int
+    suppressed: int
+    unknown: int
+
+    def words(self) -> str:
+        """Say who is left out, and of whom nothing is known."""
+        if not (self.agreed or self.not_agreed or self.suppressed):
+            return "nobody is left out for consent: none is recorded; quimbi load --customers F takes accepts_marketing and suppressed"  # noqa: E501
+        unknown = f"; of {self.unknown:,} nothing is recorded, they are in it" if self.unknown else ""
+        return f"left out: {self.not_agreed:,} who did not agree to marketing, {self.suppressed:,} suppressed{unknown}"
+
+
+def read_consent_counts(database: Database, store_id: str) -> ConsentCounts:
+    """Count a store's profiled customers by what is recorded of their consent; the suppressed are counted once."""
+    sql = """
+        SELECT count(*) FILTER (WHERE accepts_marketing AND NOT coalesce(suppressed, false)),
+            count(*) FILTER (WHERE NOT accepts_marketing AND NOT coalesce(suppressed, false)),
+            count(*) FILTER (WHERE suppressed),
+            count(*) FILTER (WHERE accepts_marketing IS NULL AND NOT coalesce(suppressed, false))
+        FROM quimbi.customer_profiles LEFT JOIN quimbi.customer_consent USING (store_id, customer_id)
+        WHERE store_id = %s
+    """
+    ((agreed, not_agreed, suppressed, unknown),) = database.execute(sql, (store_id,))
+    return ConsentCounts(agreed, not_agreed, suppressed, unknown)

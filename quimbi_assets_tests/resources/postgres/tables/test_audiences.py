@@ -1,0 +1,72 @@
+"""Who enters an audience and who leaves it, out of real tables."""
+
+import pyarrow as pa
+import pytest
+
+from quimbi_assets.audiences.definitions import Audience
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.audiences import audience_query, project_definitions
+from quimbi_assets.resources.postgres.tables.audiences import read_audiences, refresh_audience
+from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets_tests.resources.published import publish
+
+BIG = Audience("big", "value > 1")
+EVENTS = (
+    "SELECT ht_row_id, ht_event_type FROM quimbi.audience_membership WHERE ht_audience_id = %s ORDER BY ht_timestamp, 1"
+)
+
+
+@pytest.fixture
+def renewed(database, request):
+    """Publishes customers worth what is given, and renews the audience."""
+    store_id = f"aud-{request.node.name[:30]}".replace("_", "-")
+
+    def renew(values, audience=BIG):
+        publish(database, store_id, len(values), lifetime_value=pa.array(values, pa.float64()))
+        return refresh_audience(
+            database, store_id, audience, audience_query(audience, read_vocabulary(database, store_id))
+        )
+
+    return store_id, renew
+
+
+def test_those_who_enter_and_leave(database, renewed):
+    store_id, renew = renewed
+    first = renew([5, 0, 3])
+    assert (first.customers, first.value, first.entered, first.left) == (2, 8.0, 2, 0)
+    again = renew([5, 0, 3])
+    assert (again.customers, again.entered, again.left) == (2, 0, 0)
+    third = renew([0, 2, 3])
+    assert (third.customers, third.entered, third.left) == (2, 1, 1)
+    renew([7, 2, 3])
+    assert database.execute(EVENTS, (f"{store_id}.big",)) == [
+        ("c0000", "enter"), ("c0002", "enter"), ("c0000", "exit"), ("c0001", "enter"), ("c0000", "enter"),
+    ]  # fmt: skip
+    assert read_audiences(database, store_id)["big"].entered == 1
+    assert database.execute("SELECT DISTINCT ht_split_group FROM quimbi.audience_membership") == [(None,)]
+
+
+def test_nobody(database, renewed):
+    store_id, renew = renewed
+    state = renew([0, 1])
+    assert (state.customers, state.value, state.as_of) == (0, None, None)
+    assert database.execute(EVENTS, (f"{store_id}.big",)) == []
+
+
+def test_an_audience_that_a_store_does_not_understand(renewed):
+    _, renew = renewed
+    with pytest.raises(BadInputError, match=r"audience odd: there is no segment of a 'gone'"):
+        renew([1], Audience("odd", "a = 'gone'"))
+
+
+def test_the_projects_file(home, monkeypatch):
+    assert "worth_saving" in project_definitions().audiences
+    path = home / "audiences.yaml"
+    try:
+        path.write_text("audiences:\n  a: {where: value > 1}\n")
+        assert project_definitions().audiences["a"].where == "value > 1"
+        path.write_text("audiences:\n  a: {}\n")
+        with pytest.raises(BadInputError, match=r"audiences.yaml, line 2: audience a has no where"):
+            project_definitions()
+    finally:
+        path.unlink()

@@ -1,0 +1,80 @@
+"""Consent comes with lists of customers and outlives them."""
+
+import pandas as pd
+import pytest
+
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.consent import read_consent_counts
+from quimbi_assets_tests.resources.published import publish
+
+NOW = pd.Timestamp("2024-06-01", tz="UTC")
+CUSTOMERS = [f"c000{i}" for i in range(5)]
+
+
+@pytest.fixture
+def load(database, tmp_path):
+    def run(store_id, **frames):
+        for name, frame in frames.items():
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        paths = {f"{name}_path": tmp_path / f"{name}.csv" for name in frames}
+        return "\n".join(load_store(database, store_id, now=NOW, **paths).lines())
+
+    return run
+
+
+def orders():
+    return pd.DataFrame(
+        {
+            "order_id": range(5),
+            "customer_id": CUSTOMERS,
+            "email": [f"p{i}@example.com" for i in range(5)],
+            "order_date": "2024-01-01",
+            "total_price": 10.0,
+        }
+    )
+
+
+def stored(database, store_id):
+    rows = database.execute(
+        "SELECT customer_id, accepts_marketing, suppressed FROM quimbi.customer_consent WHERE store_id = %s",
+        (store_id,),
+    )
+    return {customer: (accepts, suppressed) for customer, accepts, suppressed in rows}
+
+
+def test_a_list_says_who_may_be_written_to(database, load):
+    listed = pd.DataFrame(
+        {
+            "customer_id": [*CUSTOMERS[:4], "stranger"],
+            "email": [f"p{i}@example.com" for i in range(4)] + ["x@example.com"],
+            "Accepts Email Marketing": ["yes", "no", "yes", None, "yes"],
+            "Suppressed": [None, None, "hard bounce", None, None],
+        }
+    )
+    lines = load("consent", orders=orders(), customers=listed)
+    assert "2 agreed to marketing, 1 did not, 1 are suppressed" in lines
+    assert "ignored" not in lines
+    expected = {"c0000": (True, None), "c0001": (False, None), "c0002": (True, True)}
+    assert stored(database, "consent") == expected
+    # A later list of bounces has one key alone and says nothing of consent, which stays.
+    lines = load("consent", customers=pd.DataFrame({"email": ["P0@example.com "], "bounced": ["1"]}))
+    assert "0 agreed to marketing, 0 did not, 1 are suppressed" in lines
+    assert stored(database, "consent") == expected | {"c0000": (True, True)}
+    publish(database, "consent", 5)
+    counts = read_consent_counts(database, "consent")
+    assert (counts.agreed, counts.not_agreed, counts.suppressed, counts.unknown) == (0, 1, 2, 2)
+    assert counts.words() == (
+        "left out: 1 who did not agree to marketing, 2 suppressed; of 2 nothing is recorded, they are in it"
+    )
+
+
+def test_where_nothing_is_recorded_it_is_said(database, load):
+    load("consent-none", orders=orders())
+    publish(database, "consent-none", 5)
+    assert "none is recorded" in read_consent_counts(database, "consent-none").words()
+
+
+def test_a_list_of_one_key_without_consent_is_refused(load):
+    with pytest.raises(BadInputError, match="two keys"):
+        load("consent-one", orders=orders(), customers=pd.DataFrame({"email": ["p0@example.com"]}))
