@@ -187,12 +187,16 @@ def audiences(store_id: str, as_json: bool) -> None:
 
 @cli.command()
 @STORE
-@click.option("--format", "form", required=True, type=click.Choice(["csv", "parquet"]))
+@click.option("--format", "form", required=True, type=click.Choice(["csv", "parquet", "meta", "google", "audience"]))
 @WHERE
 @AUDIENCE
 @click.option("--out", type=FILE, metavar="F", help="The file to write; - is standard output.")
+@click.option("--contacts", type=FILE, metavar="F", help="Customers' e-mails and phones, for meta and google.")
+@click.option(
+    "--contactable", is_flag=True, help="csv, parquet: leave out who may not be written to, as other formats always do."
+)
 def export(store_id: str, **options: Any) -> None:
-    """Write customers to a file: all, or those whom a filter chooses."""
+    """Write customers to a file: all, or those whom a filter or an audience chooses."""
     from quimbi_assets.commands.exporting import ExportOptions, export_customers
 
     export_customers(store_id, ExportOptions(**options))

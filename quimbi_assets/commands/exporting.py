@@ -1,10 +1,10 @@
-"""Writes lists of customers as files, and says what is in them.
+"""Writes lists of customers as files, or sends them, and says what is in them.
 
 Belongs here: ``quimbi export``, and the files that other commands write of a list. Does not: what a row looks like
 (``exports``), writing and sending (``resources``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from quimbi_assets.audiences.definitions import Audience
@@ -15,9 +15,10 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.audiences import audience_query, project_definitions
 from quimbi_assets.resources.exports import STDOUT, Format, write_rows
 from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE, read_consent_counts
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, stream_profiles
 
-FORMATS = ("csv", "parquet")
+ADVERTISERS = ("meta", "google")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,12 @@ class ExportOptions:
     out: Path | None = None
     where: str | None = None
     audience: str | None = None
+    contacts: Path | None = None
+    """A file with the customers' addresses."""
+    contactable: bool = False
+    """Whether a file for reading leaves out who may not be written to, too."""
+    axes: list[str] = field(default_factory=list)
+    send: bool = False
 
 
 def choice_of(
@@ -43,15 +50,21 @@ def choice_of(
 
 
 def export_customers(store_id: str, options: ExportOptions) -> None:
-    """Write the customers whom a filter chooses."""
+    """Write the customers whom a filter chooses in the form asked for."""
     if options.out is None:
         raise BadInputError(f"--out is missing: name a file, or - for standard output (--format {options.form})")
     database = open_database()
     with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
-        query, _ = choice_of(store_id, vocabulary, options.where, options.audience)
+        query, audience = choice_of(store_id, vocabulary, options.where, options.audience)
+    if options.form in ADVERTISERS:
+        return _write_advertisers_list(database, store_id, query, options, options.out)
+    if options.form == "audience":
+        return _write_membership(database, store_id, audience, options, options.out)
     form: Format = "parquet" if options.form == "parquet" else "csv"
-    write_profiles(database, store_id, query, vocabulary, options.out, form)
+    if options.contactable:
+        query = Query(query.text, f"{query.condition} AND {CONTACTABLE}", query.parameters)
+    return write_profiles(database, store_id, query, vocabulary, options.out, form)
 
 
 def write_profiles(
@@ -59,6 +72,34 @@ def write_profiles(
 ) -> None:
     """Write every scalar column and every segment of the chosen customers; say how many, beside the file."""
     n_rows = write_rows(path, stream_profiles(database, store_id, query, vocabulary), form)
-    noun = "customer" if n_rows == 1 else "customers"
+    _say_written(n_rows, "customer", path)
+
+
+def _write_advertisers_list(
+    database: Database, store_id: str, query: Query, options: ExportOptions, path: Path
+) -> None:
+    from quimbi_assets.resources.advertisers import write_advertisers_list
+
+    written = write_advertisers_list(database, store_id, query, path, options.form, options.contacts)
+    _say_written(written.rows, "customer", path)
+    if written.without_address:
+        hint = "" if options.contacts else "; --contacts F joins a file with customer_id and email"
+        err.print(f"{written.without_address:,} are left out, having no address here{hint}", markup=False)
+    err.print(read_consent_counts(database, store_id).words(), markup=False)
+
+
+def _write_membership(
+    database: Database, store_id: str, audience: Audience | None, options: ExportOptions, path: Path
+) -> None:
+    from quimbi_assets.resources.postgres.tables.audiences import stream_membership
+
+    if options.where is not None:
+        raise BadInputError("--format audience writes who entered and left audiences: give --audience, or nothing")
+    rows = stream_membership(database, store_id, None if audience is None else audience.name)
+    _say_written(write_rows(path, rows, "csv"), "event", path)
+    err.print(read_consent_counts(database, store_id).words(), markup=False)
+
+
+def _say_written(n_rows: int, noun: str, path: Path) -> None:
     where = "standard output" if path == STDOUT else str(path)
-    err.print(f"{n_rows:,} {noun} written to {where}", markup=False)
+    err.print(f"{n_rows:,} {noun}{'' if n_rows == 1 else 's'} written to {where}", markup=False)

@@ -17,8 +17,6 @@ from quimbi_assets.exports.cells import spreadsheet_cells
 
 Format = Literal["csv", "parquet"]
 STDOUT = Path("-")
-MOST_BYTES = 64 << 20
-"""Of a Parquet row group, as Arrow holds them."""
 
 
 def write_rows(path: Path, rows: Iterable[pa.Table], form: Format) -> int:
@@ -27,37 +25,41 @@ def write_rows(path: Path, rows: Iterable[pa.Table], form: Format) -> int:
     The file appears when it is whole. BadInputError if it cannot be written.
     """
     write = _write_csv if form == "csv" else _write_parquet
-    with _sink(path) as sink:
-        return write(sink, rows)
+    with sink(path) as file:
+        return write(file, rows)
 
 
 @contextmanager
-def _sink(path: Path) -> Iterator[IO[bytes]]:
+def sink(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears when the block ends well; BadInputError if it cannot be written."""
     if path == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    unready = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    is_special = path.exists() and not path.is_file()  # a pipe or a device, which nothing may replace
+    unready = path if is_special else path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with unready.open("wb") as file:
             yield file
-        unready.replace(path)
+        if not is_special:
+            unready.replace(path)
     except OSError as error:
         raise BadInputError(f"cannot write {path}: {error.strerror}; give --out a file in a folder you own") from error
     finally:
-        unready.unlink(missing_ok=True)
+        if not is_special:
+            unready.unlink(missing_ok=True)
 
 
-def _write_csv(sink: IO[bytes], rows: Iterable[pa.Table]) -> int:
+def _write_csv(file: IO[bytes], rows: Iterable[pa.Table]) -> int:
     import pyarrow.csv as pacsv
 
-    return _written(rows, lambda first: pacsv.CSVWriter(sink, first.schema), spreadsheet_cells)
+    return _written(rows, lambda first: pacsv.CSVWriter(file, first.schema), spreadsheet_cells)
 
 
-def _write_parquet(sink: IO[bytes], rows: Iterable[pa.Table]) -> int:
+def _write_parquet(file: IO[bytes], rows: Iterable[pa.Table]) -> int:
     import pyarrow.parquet as pq
 
-    return _written(rows, lambda first: pq.ParquetWriter(sink, first.schema), lambda part: part)
+    return _written(rows, lambda first: pq.ParquetWriter(file, first.schema), lambda part: part)
 
 
 def _written(

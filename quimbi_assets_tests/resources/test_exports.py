@@ -1,6 +1,7 @@
 """Files of customers out of real tables: every column, no formula, whole or not there."""
 
 import csv
+import hashlib
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,7 +9,9 @@ import pytest
 
 from quimbi_assets.audiences.filters import EVERYBODY, compile_filter
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.advertisers import write_advertisers_list
 from quimbi_assets.resources.exports import write_rows
+from quimbi_assets.resources.postgres.tables.audiences import stream_membership
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, stream_profiles
 from quimbi_assets_tests.resources.published import publish
 
@@ -74,3 +77,68 @@ def test_a_file_that_fails_is_not_there(rows, tmp_path):
     assert (tmp_path / "out.csv").read_text() == "before"
     with pytest.raises(BadInputError, match="cannot write"):
         write_rows(tmp_path / "nowhere" / "out.csv", rows(), "csv")
+
+
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def people(database, tmp_path_factory):
+    """A store of five, one known by an address, one who did not agree and one suppressed; their contacts."""
+    ids = ["c1", "c2", "c3", "Di@Example.com", "c5"]
+    publish(database, "people", 5, customer_id=pa.array(ids), lifetime_value=pa.array([1.239, 2, 3, -4, 5.0]))
+    rows = [("people", "c2", False, None), ("people", "c3", True, True)]
+    for row in rows:
+        database.execute("INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())", row)
+    contacts = tmp_path_factory.mktemp("contacts") / "contacts.csv"
+    contacts.write_text(
+        "Customer ID,Email,Phone,Suppressed\n"
+        "'c1, Ann@Example.com ,+44 20 7946 0958,\nc2,bo@example.com,,\nc3,cy@example.com,,\nc5,eve@example.com,,yes\n"
+    )
+    for customer in ids:
+        database.execute(
+            "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+            "VALUES ('people', %s, %s, '2024-01-01', 1)",
+            (customer, customer),
+        )
+        database.execute(
+            "INSERT INTO quimbi.audience_members (store_id, audience, customer_id, entered_at) "
+            "VALUES ('people', 'big', %s, '2024-06-01')",
+            (customer,),
+        )
+    return contacts
+
+
+@pytest.mark.parametrize(
+    ("form", "header", "phone"),
+    [("meta", "email,phone,value", "442079460958"), ("google", "Email,Phone,Value", "+442079460958")],
+)
+def test_advertisers_get_hashes_of_those_who_may_be_written_to(database, people, tmp_path, form, header, phone):
+    path = tmp_path / "list.csv"
+    query = compile_filter("value > -9", read_vocabulary(database, "people"))
+    written = write_advertisers_list(database, "people", query, path, form, people)
+    lines = path.read_text().splitlines()
+    assert lines[0] == header
+    expected = [f"{sha('ann@example.com')},{sha(phone)},1.24", f"{sha('di@example.com')},,0.00"]
+    assert sorted(lines[1:]) == sorted(expected)
+    assert written == (2, 0)
+    assert write_advertisers_list(database, "people", EVERYBODY, path, form, None) == (1, 2)
+    assert database.execute("SELECT count(*) FROM pg_class WHERE relname = 'contacts'") == [(0,)]
+
+
+def test_contacts_that_are_nobodys(database, people, tmp_path):
+    (tmp_path / "c.csv").write_text("customer_id,email\nx,x@example.com\n")
+    with pytest.raises(BadInputError, match="none of 1 rows is a customer's"):
+        write_advertisers_list(database, "people", EVERYBODY, tmp_path / "o.csv", "meta", tmp_path / "c.csv")
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_audience_membership_without_those_who_may_not(database, people, tmp_path):
+    write_rows(tmp_path / "out.csv", stream_membership(database, "people", "big"), "csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0].replace('"', "") == "ht_row_id,ht_audience_id,ht_timestamp,ht_event_type,ht_split_group"
+    assert lines[1:] == [
+        f'"{customer}","people.big","2024-06-01T00:00:00Z","enter",' for customer in ("Di@Example.com", "c1", "c5")
+    ]
+    assert write_rows(tmp_path / "out.csv", stream_membership(database, "people", "none"), "csv") == 0

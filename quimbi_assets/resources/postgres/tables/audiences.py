@@ -3,14 +3,18 @@
 Belongs here: their SQL. Does not: what an audience is (``quimbi_assets.audiences``), telling others of it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+
+import pyarrow as pa
 
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.filters import Query
 from quimbi_assets.resources.postgres.copy import lock, upsert
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
+from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
+from quimbi_assets.resources.postgres.tables.customers import CHOSEN, stream, utc
 
 STILL_IN = "store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL"
 
@@ -62,6 +66,20 @@ def refresh_audience(database: Database, store_id: str, audience: Audience, quer
         row = {"store_id": store_id, "audience": audience.name, "filter": audience.where, **figures}
         upsert(cursor, "audiences", ("store_id", "audience"), [{**row, "refreshed_at": now}])
     return AudienceState(audience.name, customers, value, entered, left, as_of, now)
+
+
+def stream_membership(database: Database, store_id: str, audience: str | None) -> Iterator[pa.Table]:
+    """Yield the five columns of ``audience_membership``, of all audiences or one, without who may not be written to."""
+    may = CONTACTABLE.replace("profile.", "member.")
+    sql = f"""
+        SELECT customer_id AS ht_row_id, store_id || '.' || audience AS ht_audience_id, at AS ht_timestamp,
+            event_type AS ht_event_type, NULL::text AS ht_split_group
+        FROM quimbi.audience_members AS member
+        CROSS JOIN LATERAL (VALUES ('enter', entered_at), ('exit', left_at)) AS event (event_type, at)
+        WHERE at IS NOT NULL AND store_id = %(store)s AND audience = coalesce(%(audience)s, audience) AND {may}
+        ORDER BY at, audience, customer_id, event_type
+    """
+    return stream(database, sql, {"store": store_id, "audience": audience})
 
 
 def read_audiences(database: Database, store_id: str) -> dict[str, AudienceState]:

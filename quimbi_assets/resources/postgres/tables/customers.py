@@ -149,19 +149,24 @@ def _with_names(rows: pa.Table, vocabulary: Vocabulary) -> pa.Table:
 def stream_chosen(
     database: Database, store_id: str, query: Query, columns: Mapping[str, str], joined: str = ""
 ) -> Iterator[pa.Table]:
-    """Yield columns (their SQL by name) of whom a filter chooses, by id, some thousand at a time, none at first."""
-    from adbc_driver_postgresql import dbapi
-
+    """Yield columns (their SQL by name) of whom a filter chooses, by id, some thousand customers at a time."""
     listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
     sql = f"SELECT {listed} {CHOSEN.format(condition=query.condition, joined=joined)} ORDER BY profile.customer_id"
+    yield from stream(database, sql, {"store": store_id, **query.parameters})
+
+
+def stream(database: Database, sql: str, parameters: Mapping[str, Any]) -> Iterator[pa.Table]:
+    """Yield a query's rows, times in UTC, some thousand at a time; first none, which tells the columns."""
+    from adbc_driver_postgresql import dbapi
+
     with database.transaction() as cursor:
         # With parameters ADBC does not COPY: they are written into the text, by the driver's rules.
-        text = cursor.mogrify(sql, {"store": store_id, **query.parameters}).decode()
+        text = cursor.mogrify(sql, dict(parameters)).decode()
     with dbapi.connect(database.libpq_url) as connection, connection.cursor() as rows:
         rows.execute("SET LOCAL TIME ZONE 'UTC'")
         rows.execute(text)
         batches = rows.fetch_record_batch()
-        yield batches.schema.empty_table()  # columns, also where nobody is chosen
+        yield batches.schema.empty_table()
         for batch in batches:
             yield pa.Table.from_batches([batch])
 

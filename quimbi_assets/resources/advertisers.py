@@ -1,0 +1,55 @@
+"""Customer lists for advertisers: hashed as they ask, with what each customer is worth.
+
+Belongs here: Meta's and Google's files. Does not: addresses (``contacts``), who may be on a list (``tables.consent``).
+
+Both match lower-case addresses without surrounding space, and phones with their country, by SHA-256 in hexadecimal
+digits: Meta's of the digits alone, Google's with the ``+`` before them. Customers without either are left out: nobody
+could be matched by the shop's ids.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from quimbi_assets.audiences.filters import Query
+from quimbi_assets.resources.contacts import take_contacts
+from quimbi_assets.resources.exports import sink
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
+from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
+
+HASH = "encode(sha256(convert_to({}, 'UTF8')), 'hex')"
+COLUMNS = {
+    "meta": {"email": "contacts.email", "phone": "ltrim(contacts.phone, '+')"},
+    "google": {"Email": "contacts.email", "Phone": "contacts.phone"},
+}
+"""Headers as the advertisers write them, and what is hashed below each."""
+VALUE = {"meta": "value", "google": "Value"}
+JOINED = "LEFT JOIN contacts ON contacts.customer_id = profile.customer_id"
+MAY = f"{CONTACTABLE} AND NOT coalesce(contacts.is_blocked, false)"
+
+
+class Written(NamedTuple):
+    """What became of a list."""
+
+    rows: int
+    without_address: int
+    """Customers left out, by whom nobody could be matched."""
+
+
+def write_advertisers_list(
+    database: Database, store_id: str, query: Query, path: Path, form: str, contacts: Path | None
+) -> Written:
+    """Write a list in the form ``meta`` or ``google``: whom a filter chooses and who may be written to."""
+    parameters = {"store": store_id, **query.parameters}
+    chosen = CHOSEN.format(condition=f"{query.condition} AND {MAY}", joined=JOINED)
+    is_known = "(contacts.email IS NOT NULL OR contacts.phone IS NOT NULL)"
+    hashed = ", ".join(f'{HASH.format(value)} AS "{name}"' for name, value in COLUMNS[form].items())
+    value = f'round(greatest(profile.lifetime_value, 0)::numeric, 2) AS "{VALUE[form]}"'
+    with utc(database) as cursor, sink(path) as file:
+        take_contacts(cursor, database, store_id, contacts)
+        cursor.execute(f"SELECT count(*) FILTER (WHERE NOT {is_known}) {chosen}", parameters)
+        (without,) = cursor.fetchone()
+        sql = f"SELECT {hashed}, {value} {chosen} AND {is_known} ORDER BY 1, 2"
+        text = cursor.mogrify(sql, parameters).decode()
+        cursor.copy_expert(f"COPY ({text}) TO STDOUT (FORMAT csv, HEADER)", file)
+        return Written(cursor.rowcount, without)
