@@ -71,6 +71,26 @@ def load(store_id: str, **files_and_options: Any) -> None:
 
 
 @cli.command()
+@JSON
+def stores(as_json: bool) -> None:
+    """List the stores: customers, last order, last run, and whether there is something to do."""
+    from quimbi_assets.commands import shops
+
+    _print(shops.stores_known(), shops.print_stores, as_json=as_json)
+
+
+@cli.command()
+@STORE
+@click.option("--csv", "path", type=FILE, metavar="F", help="Write all of them here, with their columns.")
+@JSON
+def refused(store_id: str, path: Path | None, as_json: bool) -> None:
+    """Show which rows of a store's files were refused, and why."""
+    from quimbi_assets.commands import shops
+
+    _print(shops.refused_rows(store_id, path), shops.print_refused, as_json=as_json)
+
+
+@cli.command()
 @STORE
 @click.option("--axes", metavar="A,B", help="Axes to compute, comma-separated; all by default.")
 @click.option("--as-of", metavar="T", help="Compute as of this instant, blind to anything later.")

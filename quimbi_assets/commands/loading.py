@@ -4,10 +4,14 @@ Belongs here: ``quimbi load``. Does not: reading, validating or writing (``inges
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quimbi_assets.commands.console import err, out, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import directory
+
+if TYPE_CHECKING:
+    from quimbi_assets.resources.postgres.load_report import LoadReport
 
 
 def load_files(
@@ -36,19 +40,25 @@ def load_files(
         report = load_store(
             database, store_id, *files, columns=named, time_zone=time_zone, currency=currency, progress=progress.step
         )
+    print_report(report, time_zone_given=time_zone is not None)
+
+
+def print_report(report: "LoadReport", *, time_zone_given: bool) -> None:
+    """Print what a load did, and what there is to do next."""
+    store_id = report.store.store_id
     for line in report.lines():
         out.print(line, markup=False)
-    if report.is_new and time_zone is None:
+    if report.is_new and not time_zone_given:
+        example = f" {report.likely_zone}" if report.likely_zone else ", such as Europe/London"
         out.print(
             "time zone: UTC, none being given; if it is not the shop's, its evenings are not its customers': "
-            "load again with --time-zone, such as Europe/London",
+            f"load again with --time-zone{example}",
             markup=False,
         )
-    refused = sum(table.refused for table in report.tables)
-    if refused:
+    if refused := sum(table.refused for table in report.tables):
         err.print(
-            f"quimbi: {refused:,} rows were refused and kept with their reasons in quimbi.quarantined_rows "
-            f"(store {store_id}); mend them in the file and load it again",
+            f"quimbi: {refused:,} row{'' if refused == 1 else 's'} refused and kept with the reason: "
+            f"quimbi refused --store-id {store_id}; mend them in the file and load it again",
             markup=False,
         )
     out.print(f"next: quimbi run --store-id {store_id}", markup=False)

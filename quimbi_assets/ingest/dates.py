@@ -3,6 +3,9 @@
 Belongs here: date formats, offsets, the store's clock. Does not: which columns hold dates (``tables``).
 """
 
+from collections import Counter
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -26,6 +29,21 @@ _WRITTEN = (
     r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?P<second>:\d{2}(?:\.\d+)?)?\s*(?P<half>[AaPp][Mm])?)?"
     r"\s*(?P<offset>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?$"
 )
+_OFFSET = r":\d{2}(?:\.\d+)?\s*(?P<sign>[+-])(?P<hours>\d{2}):?(?P<minutes>\d{2})$"
+EXPLAINED = 0.98
+"""Share of orders whose offsets a zone must have had: days of a change are counted as wholly one or the other."""
+ZONES = {
+    "Europe/London": "GBP", "Europe/Berlin": "EUR", "Europe/Dublin": "EUR", "Europe/Athens": "EUR",
+    "Europe/Zurich": "CHF", "Europe/Stockholm": "SEK", "Europe/Oslo": "NOK", "Europe/Copenhagen": "DKK",
+    "Europe/Warsaw": "PLN", "Europe/Prague": "CZK", "Europe/Istanbul": "TRY", "America/New_York": "USD",
+    "America/Chicago": "USD", "America/Denver": "USD", "America/Los_Angeles": "USD", "America/Phoenix": "USD",
+    "America/Toronto": "CAD", "America/Vancouver": "CAD", "America/Halifax": "CAD", "America/Mexico_City": "MXN",
+    "America/Sao_Paulo": "BRL", "America/Bogota": "COP", "America/Santiago": "CLP", "Asia/Dubai": "AED",
+    "Asia/Kolkata": "INR", "Asia/Bangkok": "THB", "Asia/Singapore": "SGD", "Asia/Tokyo": "JPY",
+    "Asia/Jerusalem": "ILS", "Africa/Johannesburg": "ZAR", "Africa/Lagos": "NGN", "Australia/Sydney": "AUD",
+    "Australia/Brisbane": "AUD", "Australia/Adelaide": "AUD", "Australia/Perth": "AUD", "Pacific/Auckland": "NZD",
+}  # fmt: skip
+"""Time zones of most shops, with the currency that is usual there; of those with one clock the first is named."""
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _IN_WORDS = (
     r"^(?:[A-Za-z]{3,9},\s*)?(?:(?P<month>[A-Za-z]{3,9})\.?\s+(?P<day>\d{1,2})(?:st|nd|rd|th)?"
@@ -40,6 +58,45 @@ def date_signs(values: pd.Series) -> Signs:
     if pd.api.types.is_datetime64_any_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
         return filled
     return filled | _text_signs(pd.Series(plain_text(values).dropna().unique(), dtype="str"))
+
+
+def offsets_seen(values: pd.Series) -> Counter[tuple[str, int]]:
+    """Count dates that are written with a UTC offset: by day in UTC, as text, and offset in minutes.
+
+    >>> offsets_seen(pd.Series(["2025-07-01 00:30:00 +0100", "2025-07-01"]))
+    Counter({('2025-06-30', 60): 1})
+    """
+    if not pd.api.types.is_string_dtype(values.dtype):
+        return Counter()
+    part = values.dropna().astype("str").str.extract(_OFFSET).dropna()
+    minutes = (part["hours"].astype("int64") * 60 + part["minutes"].astype("int64")) * part["sign"].map(
+        {"+": 1, "-": -1}
+    )
+    instants = pd.to_datetime(values.loc[part.index], format="ISO8601", errors="coerce", utc=True)
+    days = instants.dt.strftime("%Y-%m-%d")
+    shown = pd.DataFrame({"day": days, "minutes": minutes}).dropna()
+    return Counter(zip(shown["day"].tolist(), shown["minutes"].tolist(), strict=True))
+
+
+def likely_zone(offsets: Mapping[tuple[str, int], int], currency: str | None = None) -> str | None:
+    """Return the time zone that explains offsets, as `offsets_seen` counts them; None where they tell too little.
+
+    They tell something where two offsets are seen, or one that is not UTC's in winter and summer; the currency decides
+    between zones that share their clock.
+    """
+    months = {day[5:7] for day, _ in offsets}
+    is_yearly = bool(months & {"12", "01", "02"}) and bool(months & {"06", "07", "08"})
+    distinct = {offset for _, offset in offsets}
+    if len(distinct) < 2 and (not is_yearly or distinct == {0}):
+        return None
+    days = pd.DatetimeIndex([f"{day}T12:00Z" for day, _ in offsets])
+    shown, counts = (np.array(part) for part in ([offset for _, offset in offsets], list(offsets.values())))
+    for name in sorted(ZONES, key=lambda name: ZONES[name] != currency):
+        local = days.tz_convert(name)
+        minutes = (local.tz_localize(None) - days.tz_localize(None)) // pd.Timedelta(minutes=1)
+        if counts[minutes.to_numpy() == shown].sum() >= EXPLAINED * counts.sum():
+            return name
+    return None
 
 
 def parse_dates(values: pd.Series, time_zone: str, signs: Signs | None = None) -> tuple[pd.Series, pd.Series]:

@@ -167,7 +167,8 @@ def judged_orders_sql(policy: OrderPolicy, currency: str | None) -> str:
 
     DuckDB and PostgreSQL read it alike.
     """
-    return f"SELECT customer_id, order_date, {_reason(policy, currency)} AS reason FROM stored_orders"
+    columns = "order_id, customer_id, order_date, total_price, refund_amount"
+    return f"SELECT {columns}, {_reason(policy, currency)} AS reason FROM stored_orders"
 
 
 def dropped_line(report: Report) -> str:

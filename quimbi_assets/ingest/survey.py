@@ -15,10 +15,13 @@ import pandas as pd
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import cells, columns
 from quimbi_assets.ingest.cells import Signs
-from quimbi_assets.ingest.dates import date_signs
+from quimbi_assets.ingest.dates import date_signs, offsets_seen
 from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.keys import IdSet, hashed
 from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, TableSpec
+
+SAMPLED = 5_000
+"""Rows of a chunk, about, whose offsets are looked at: a zone needs a few a week."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Survey:
     """Of a line export read as orders: orders with a row that carries the order's fields."""
     currency: str | None
     """The most common one."""
+    offsets: Counter[tuple[str, int]]
+    """Of a sample of orders, as `dates.offsets_seen` counts them."""
 
     @property
     def product_names(self) -> list[str]:
@@ -100,6 +105,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
         IdSet.spread(facts.ids),
         IdSet.of(facts.heads),
         most_common(facts.currencies),
+        facts.offsets,
     )
 
 
@@ -185,6 +191,7 @@ class _Facts:
     ids: list[np.ndarray] = field(default_factory=list)
     heads: list[np.ndarray] = field(default_factory=list)
     currencies: Counter[str] = field(default_factory=Counter)
+    offsets: Counter[tuple[str, int]] = field(default_factory=Counter)
     n_ratings: int = 0
     unscaled: Counter[str] = field(default_factory=Counter)
     """Ratings that are 0 or above 5."""
@@ -196,7 +203,7 @@ class _Facts:
         """Return the file's columns that are counted."""
         wanted = [*self.spec.key[:1], "satisfaction_score"]
         if self.spec is ORDERS:
-            wanted += ["currency", "total_price"] if self.is_export else ["currency"]
+            wanted += ["currency", "order_date", "total_price"] if self.is_export else ["currency", "order_date"]
         return [self.columns[name] for name in wanted if name in self.columns]
 
     def read(self, frame: pd.DataFrame) -> None:
@@ -214,6 +221,9 @@ class _Facts:
         if self.is_export and "total_price" in self.columns:
             is_head = frame[self.columns["total_price"]].notna()
             self.heads.append(hashed(pd.Series(ids[is_head].unique())))
+        if "order_date" in self.columns:
+            every = max(1, len(frame) // SAMPLED)
+            self.offsets += offsets_seen(frame[self.columns["order_date"]].iloc[::every])
         if "currency" in self.columns:
             self.currencies += counted(cells.plain_text(frame[self.columns["currency"]])[is_head].str.upper())
 

@@ -6,6 +6,7 @@ Belongs here: counts and their wording. Does not: loading (``loading``).
 from dataclasses import dataclass, field
 
 from quimbi_assets.ingest.prepare import Preparation
+from quimbi_assets.resources.postgres.tables.shops import ShopSummary
 from quimbi_assets.store import Store
 
 
@@ -61,13 +62,20 @@ class LoadReport:
     currency: str | None = None
     """That of most orders, where the store has none of its own."""
     notes: list[str] = field(default_factory=list)
+    summary: ShopSummary | None = None
+    likely_zone: str | None = None
+    """The time zone that the offsets of orders look like, where that is not the store's."""
 
     def lines(self) -> list[str]:
-        """Return the report as lines of text."""
+        """Return the report as lines of text: the shop first, then its files."""
         store = self.store
         kind = "new store" if self.is_new else "store"
         currency = store.currency or (f"{self.currency} as most orders have it" if self.currency else "no currency")
-        lines = [f"{kind} {store.store_id} ({store.time_zone}, {currency}), {self.seconds:.1f} s", *self.notes]
+        lines = [f"{kind} {store.store_id} ({store.time_zone}, {currency}), {self.seconds:.1f} s"]
+        if self.summary is not None:
+            zone = f"; offsets look like {self.likely_zone}" if self.likely_zone else ""
+            lines.append(self.summary.line(store.time_zone) + zone)
+        lines += self.notes
         for report in self.tables:
             lines += report.lines()
         return lines

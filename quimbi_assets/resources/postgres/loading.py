@@ -18,8 +18,8 @@ import pandas as pd
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.cells import as_text
 from quimbi_assets.ingest.consent import consent_columns
+from quimbi_assets.ingest.dates import likely_zone
 from quimbi_assets.ingest.keys import HELPDESK, IdSet, hashed
-from quimbi_assets.ingest.policy import DROPPED, dropped_line, judged_orders_sql
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.products import product_rows
 from quimbi_assets.ingest.rows import broken_rows
@@ -31,9 +31,12 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
 from quimbi_assets.resources.postgres.sent import Sent, SentFile, load_command, open_files
 from quimbi_assets.resources.postgres.tables import consent, identities, products, stores
+from quimbi_assets.resources.postgres.tables.shops import summarise_shop
 from quimbi_assets.resources.postgres.transfer import Refusals, Transfer
 from quimbi_assets.store import Store
 
+NO_CATEGORY = "lines say no category; a list of products brings it: --products F (in Shopify: Products, Export)"
+_HAS_LIST = "SELECT EXISTS (SELECT FROM quimbi.products WHERE store_id = %s)"
 Progress = Callable[[str], None]
 """Called with a short sentence when a step begins."""
 
@@ -126,19 +129,16 @@ def _loaded(
         notes.append(f"the store's time zone was {before.time_zone} and is now {store.time_zone}; stored instants stay")
     if n_adopted:
         notes.append(f"tickets loaded before that now have their customer: {n_adopted:,}")
+    orders, summary, likely = files.get(ORDERS.name), None, None
     currency = stores.store_currency(database, store_id)
-    if ORDERS.name in files and (dropped := _dropped_orders(database, store, currency)):
-        notes.append(dropped)
-    return LoadReport(store, before is None, reports, time.monotonic() - began, currency, notes)
-
-
-def _dropped_orders(database: Database, store: Store, currency: str | None) -> str:
-    """Say how many of the store's orders its policy drops; empty for none."""
-    judged = judged_orders_sql(store.policy, store.policy.currency or currency).replace("%", "%%")
-    stored = "WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %s)"
-    counts = "SELECT reason, count(*) AS n FROM judged WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
-    rows = database.query(f"{stored}, judged AS ({judged}) {counts}", (store.store_id,))
-    return dropped_line(dict(zip(DROPPED + rows["reason"], rows["n"], strict=True)))
+    if orders is not None:
+        summary = summarise_shop(database, store)
+        likely = likely_zone(orders.survey.offsets, currency)
+        if any(report.table == ORDER_ITEMS.name and "category" in report.absent_columns for report in reports):
+            ((has_list,),) = database.execute(_HAS_LIST, (store_id,))
+            notes += [] if has_list else [NO_CATEGORY]
+    likely = None if likely == store.time_zone else likely
+    return LoadReport(store, before is None, reports, time.monotonic() - began, currency, notes, summary, likely)
 
 
 class _Load:

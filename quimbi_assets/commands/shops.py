@@ -1,0 +1,109 @@
+"""Shows which stores there are, and which of their rows were refused.
+
+Belongs here: ``quimbi stores``, ``quimbi refused``. Does not: loading (``loading``), what a run found (``showing``).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from quimbi_assets.commands.console import out
+from quimbi_assets.resources.exports import write_rows
+from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.tables.shops import list_shops, refused_counts
+
+LONGEST_EXAMPLE = 160
+"""Characters of a refused row that are shown."""
+ROWS_AT_ONCE = 10_000
+
+
+def stores_known() -> dict[str, Any]:
+    """Return the structure of ``quimbi stores --json``."""
+    shops = [asdict(shop) for shop in list_shops(open_database())]
+    return {"stores": [{k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in shop.items()} for shop in shops]}
+
+
+def print_stores(known: dict[str, Any]) -> None:
+    """Print stores as a table."""
+    if not known["stores"]:
+        out.print("no store yet; next: quimbi load --store-id NAME --orders FILE", markup=False)
+        return
+    rows = [
+        (
+            shop["store_id"],
+            f"{shop['customers']:,}",
+            f"{shop['orders']:,}",
+            *((shop[name] or "never")[:10] for name in ("last_order", "last_run")),
+            shop["state"],
+        )
+        for shop in known["stores"]
+    ]
+    heads = ("store", "customers", "orders", "last order", "last run", "state")
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        aligned = [
+            f"{v:>{w}}" if n in (1, 2) else f"{v:<{w}}" for n, (v, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        out.print("  ".join(aligned).rstrip(), markup=False)
+
+
+def refused_rows(store_id: str, path: Path | None) -> dict[str, Any]:
+    """Return the structure of ``quimbi refused --json``; with a path, write the rows there too."""
+    database = open_database()
+    counts = refused_counts(database, store_id)
+    written = None if path is None else _write_refused(database, store_id, path)
+    reasons = [
+        {"table": row["table"], "reason": row["reason"], "rows": int(row["n"]), "example": json.loads(row["example"])}
+        for row in counts.to_dict("records")
+    ]
+    return {"store_id": store_id, "refused": sum(row["rows"] for row in reasons), "reasons": reasons, "csv": written}
+
+
+def print_refused(refused: dict[str, Any]) -> None:
+    """Print refused rows by reason, each with an example."""
+    if not refused["reasons"]:
+        out.print(f"no row of store {refused['store_id']} was ever refused", markup=False)
+    for row in refused["reasons"]:
+        example = json.dumps(row["example"], ensure_ascii=False)
+        shown = example if len(example) <= LONGEST_EXAMPLE else example[:LONGEST_EXAMPLE] + " ..."
+        out.print(f"{row['table']}: {row['rows']:,} refused: {row['reason']}", markup=False)
+        out.print(f"  {shown}", markup=False)
+    if refused["csv"]:
+        out.print(f"{refused['csv']}  {refused['refused']:,} rows; mend them and load the file", markup=False)
+
+
+def _write_refused(database: Database, store_id: str, path: Path) -> str:
+    """Write refused rows as a CSV file: table, reason, times seen, then the columns of the rows themselves."""
+    with database.snapshot() as now:
+        names = [str(name) for name in now.query(_COLUMNS, (store_id,))["name"]]
+        with now.transaction() as cursor:
+            cursor.execute(_ROWS, (store_id,))
+            write_rows(path, _as_tables(cursor, names), "csv")
+    return str(path)
+
+
+_COLUMNS = """
+    SELECT DISTINCT jsonb_object_keys("row") AS name FROM quimbi.quarantined_rows WHERE store_id = %s ORDER BY 1
+"""
+_ROWS = """
+    SELECT "table", reason, occurrences, "row" FROM quimbi.quarantined_rows WHERE store_id = %s
+    ORDER BY "table", reason, row_md5
+"""
+
+
+def _as_tables(cursor: Any, names: list[str]) -> Iterator[pa.Table]:
+    texts = [f"row.{name}" if name in ("table", "reason", "times") else name for name in names]
+    schema = pa.schema([*((name, pa.string()) for name in ("table", "reason")), ("times", pa.int64())])
+    schema = pa.schema([*schema, *(pa.field(name, pa.string()) for name in texts)])
+    while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        tables, reasons, times, cells = zip(*rows, strict=True)
+        columns = [tables, reasons, times, *([_text(row.get(name)) for row in cells] for name in names)]
+        yield pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema)
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
