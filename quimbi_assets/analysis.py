@@ -33,6 +33,7 @@ from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.shapes import shaped, with_prices
 from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.instants import Instant, to_instant, zoned
+from quimbi_assets.marketing import MarketingReference, fit_marketing, group_customers
 from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
 from quimbi_assets.pipeline import FittedStore, fit_store, require_population, sample_store, score_store
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
@@ -408,7 +409,8 @@ class Discovery:
         customers = next(iter(features.values())).index
         risks = churn_risks(self._churn, theirs, customers, version="0", currency=self._context.currency)
         foretold = predictions(self._value, theirs, customers, version="0")
-        rows = profile_customers(features, self.fitted.models, self._context, risks, foretold)
+        groups = group_customers(theirs, self._marketing, customers)
+        rows = profile_customers(features, self.fitted.models, self._context, risks, foretold, groups)
         named = self._names("name"), archetype_names(self._archetypes, self._segments_by_axis)
         records = [profile_record({str(k): v for k, v in row.items()}, *named) for row in rows.to_dict("records")]
         return pd.DataFrame(records).set_index("customer_id").reindex(wanted)
@@ -445,6 +447,10 @@ class Discovery:
             return train_churn(self.history).model
         except InsufficientHistoryError as why:
             return str(why)
+
+    @cached_property
+    def _marketing(self) -> MarketingReference:
+        return fit_marketing(self.history)
 
     @cached_property
     def _value(self) -> ValueModel | str:

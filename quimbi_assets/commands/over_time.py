@@ -16,6 +16,7 @@ from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import last_week, parse_week
+from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
@@ -98,7 +99,8 @@ def print_drift(drift: dict[str, Any]) -> None:
         out.print("\n[bold]largest migrations[/bold]")
     for flow in behaviour[:SHOWN]:
         out.print(f"  {flow['customers']:>7,}  {_move(flow)}  ({flow['cause']})", markup=False)
-    if by_model := sum(flow["customers"] for flow in drift["migrations"] if flow["cause"] == "model"):
+    of_models = [flow for flow in drift["migrations"] if flow["cause"] == "model" and flow["axis"] not in GROUPINGS]
+    if by_model := sum(flow["customers"] for flow in of_models):
         out.print(f"  {by_model:>7,}  segments became others with a changed model", markup=False)
     out.print(f"\n[bold]alerts[/bold]: {len(at_risk):,} newly at risk, {len(drift['alerts']) - len(at_risk):,} moved")
     if untold is not None:

@@ -5,7 +5,7 @@ Belongs here: gathering what the axes found and publishing it at once. Does not:
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 
 import dagster as dg
@@ -29,6 +29,9 @@ from quimbi_assets.defs.partitions import (
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.instants import zoned
+from quimbi_assets.marketing import GROUPINGS, MarketingReference, fit_marketing, group_customers
+from quimbi_assets.marketing.catalogue import Catalogue
+from quimbi_assets.marketing.figures import TREND_DAYS, GroupFigures, past_counts
 from quimbi_assets.profiles.alignment import AlignedAxes, align
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
@@ -38,7 +41,9 @@ from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import scores_from_table
 from quimbi_assets.profiles.stays import StayModel, learn_stays
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
+from quimbi_assets.resources.home import home_catalogue
 from quimbi_assets.resources.mlflow.registry import CHURN, FORECASTS, VALUE, LoadedModel
+from quimbi_assets.resources.postgres.tables.history import read_shares_at
 from quimbi_assets.resources.postgres.tables.publications import (
     AxisState,
     Publication,
@@ -47,6 +52,7 @@ from quimbi_assets.resources.postgres.tables.publications import (
     read_lineages,
 )
 from quimbi_assets.resources.publishing import forecast_model, model_and_version, publish
+from quimbi_assets.store import Store
 
 CHECK = "profile_schema"
 ARCHETYPE_CHECK = "archetypes_few_populous_and_true"
@@ -64,8 +70,8 @@ MOST_ROWS = 20_000
     kinds={"postgres"},
     check_specs=[dg.AssetCheckSpec(name, asset=PROFILES_KEY) for name in (CHECK, ARCHETYPE_CHECK)],
     description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint, value, churn "
-    "risk, value to come, published to `quimbi.customer_profiles` in one transaction with axes, segments and "
-    "archetypes.",
+    "risk, value to come, lifecycle, value tier, RFM group, published to `quimbi.customer_profiles` in one transaction "
+    "with axes, segments, archetypes and what each group is worth (`quimbi.group_figures`).",
 )
 @retried
 def customer_profiles(
@@ -85,14 +91,16 @@ def customer_profiles(
     sample = aligned.sampled_scores(one.model for one in serving.values())
     choice = choose_archetypes(sample, kept_archetypes(before), aligned.not_weak)
     states = axis_states(latest, serving)
-    stays = {name: StayModel.from_json(states[name].stays) for name in aligned.axes}
-    profile_context = aligned.context(store_id, choice.kept, history.store.currency or "", stays)
+    profile_context = _context(aligned, choice, states, history.store)
     forecasts = {name: forecast_model(database, registry, store_id, name, aligned.at) for name in FORECASTS}
-    batches = _Checked(_batches(aligned, profile_context, history.until(aligned.at), forecasts), choice)
+    then, figures = history.until(aligned.at), GroupFigures()
+    marketing = fit_marketing(then)
+    batches = _Checked(_batches(aligned, profile_context, then, forecasts, marketing, figures), choice)
 
-    archetypes = cache(  # once everybody is assembled
-        lambda: archetype_rows(store_id, batches.everybody, aligned.segments, datetime.now(UTC), instant, before)
-    )
+    @cache
+    def archetypes() -> pd.DataFrame:  # once everybody is assembled
+        return archetype_rows(store_id, batches.everybody, aligned.segments, datetime.now(UTC), instant, before)
+
     progress.step("publishing profiles", 0.9)
     publication = Publication(
         store_id=store_id,
@@ -103,10 +111,19 @@ def customer_profiles(
         profiles=batches,
         archetypes=archetypes,
         model_versions=aligned.versions | {n: m.version for n, m in forecasts.items() if not isinstance(m, str)},
+        marketing=marketing.to_json(),
+        figures=lambda: _figure_rows(figures, then, serving, database),
         lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
     publish(database, registry, publication)
     yield from batches.events(aligned, archetypes())
+
+
+def _context(
+    aligned: AlignedAxes, choice: ArchetypeChoice, states: Mapping[str, AxisState], store: Store
+) -> ProfileContext:
+    stays = {name: StayModel.from_json(states[name].stays) for name in aligned.axes}
+    return aligned.context(store.store_id, choice.kept, store.currency or "", stays)
 
 
 def _latest(tables: Tables, store_id: str) -> dict[str, dict[str, AxisTable]]:
@@ -156,10 +173,31 @@ def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) 
     )
 
 
+def _figure_rows(
+    figures: GroupFigures, history: History, serving: Mapping[str, LoadedModel], database: StoreDatabase
+) -> pd.DataFrame:
+    """Return the rows of ``group_figures``, once everybody is assembled."""
+    store_id, catalogue = history.store.store_id, Catalogue.read(home_catalogue())
+    actions = {(of, group): catalogue.of_group(of, group) for of, groups in GROUPINGS.items() for group in groups}
+    for axis, one in serving.items():
+        chosen = catalogue.of_segments(one.model, figures.shares(axis))
+        actions |= {(axis, segment): action for segment, action in zip(one.model.segment_ids_, chosen, strict=True)}
+    past, everybody = past_counts(history)
+    for when, days in TREND_DAYS.items():
+        shares = read_shares_at(database, store_id, history.end - timedelta(days=days))
+        past[when] |= {of: share * everybody[when] for of, share in shares.items()}
+    return figures.rows(past, actions)
+
+
 def _batches(
-    aligned: AlignedAxes, context: ProfileContext, history: History, forecasts: Mapping[str, LoadedModel | str]
+    aligned: AlignedAxes,
+    context: ProfileContext,
+    history: History,
+    forecasts: Mapping[str, LoadedModel | str],
+    marketing: MarketingReference,
+    figures: GroupFigures,
 ) -> Iterator[pa.Table]:
-    """Assemble the profiles batch by batch, in order of customer ids."""
+    """Assemble the profiles batch by batch, in order of customer ids, and add up what their groups are worth."""
     churn, value = (model_and_version(forecasts[name]) for name in (CHURN, VALUE))
     features, memberships = (side_by_side(stage, MOST_ROWS) for stage in (aligned.features, aligned.memberships))
     for measured, scored in zip(features, memberships, strict=True):
@@ -169,7 +207,10 @@ def _batches(
         their_history = history.between(customers[0], customers[-1])
         risks = churn_risks(churn[0], their_history, customers, version=churn[1], currency=context.currency)
         foretold = predictions(value[0], their_history, customers, version=value[1])
-        yield from profile_batches(scores, frames, context, risks, foretold)
+        groups = group_customers(their_history, marketing, customers)
+        placed = {name: (score.segment_ids, score.dominant) for name, score in scores.items()}
+        figures.add(groups, placed, foretold.columns["predicted_value_90d"].to_numpy())
+        yield from profile_batches(scores, frames, context, risks, foretold, groups)
 
 
 class _Checked:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.marketing.groups import COLUMNS, GROUPINGS, CustomerGroups
 from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.expected import NUMBERS, Predictions, nothing_foretold
@@ -57,6 +58,10 @@ PROFILE_SCHEMA = pandera.DataFrameSchema(
         **{name: pandera.Column(checks=pandera.Check.ge(0), nullable=True) for name in NUMBERS},
         "expected_next_order_at": pandera.Column(nullable=True),
         "prediction_reason": pandera.Column(nullable=True),
+        **{name: pandera.Column(checks=pandera.Check.isin(groups)) for name, groups in GROUPINGS.items()},
+        "n_orders": pandera.Column(checks=pandera.Check.ge(1)),
+        "days_since_last_order": pandera.Column(checks=pandera.Check.ge(0)),
+        **{name: pandera.Column() for name in ("first_order_at", "last_order_at")},
     },
     strict=True,
     name="profiles/customer_profiles",
@@ -104,11 +109,13 @@ def profile_batches(
     context: ProfileContext,
     churn: ChurnRisks | None = None,
     value: Predictions | None = None,
+    groups: CustomerGroups | None = None,
 ) -> Iterator[pa.Table]:
     """Build the rows of ``customer_profiles``, JSON as text, some thousand at a time.
 
-    Scores, features, risks and predictions are of the same customers in one order. ``lifetime_value`` is null where its
-    axis was not measured; ``churn_risk_score`` and ``churn_drivers`` are null without ``churn``, and so with ``value``.
+    Scores, features, risks, predictions and groups are of the same customers in one order. ``lifetime_value`` is null
+    where its axis was not measured; ``churn_risk_score`` and ``churn_drivers`` are null without ``churn``, and so with
+    ``value`` and ``groups``.
 
     A ValueError if there is no axis, or the frames are not of the same customers.
     """
@@ -131,6 +138,7 @@ def profile_batches(
             context,
             None if churn is None else churn.part(rows),
             nothing_foretold(len(customers[rows])) if value is None else value.part(rows),
+            _ungrouped(len(customers[rows])) if groups is None else groups.part(rows).columns,
         )
 
 
@@ -140,6 +148,7 @@ def _table(
     context: ProfileContext,
     churn: ChurnRisks | None,
     value: Predictions,
+    groups: pa.Table,
 ) -> pa.Table:
     axes, customers = list(scores), next(iter(scores.values())).customers
     n = len(customers)
@@ -162,12 +171,21 @@ def _table(
             "lifetime_value": pa.array(figure(features, "lifetime_value", n), from_pandas=True),
             "churn_risk_score": pa.array(np.full(n, np.nan) if churn is None else churn.risk, from_pandas=True),
             "churn_drivers": pa.nulls(n, pa.string()) if churn is None else churn.drivers,
-            **dict(zip(value.columns.column_names, value.columns.columns, strict=True)),
+            **_columns(value.columns),
+            **_columns(groups),
             "interpretation": sentences,
             "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),
             "as_of": pa.repeat(pa.scalar(_utc(context.as_of), pa.timestamp("us", "UTC")), n),
         }
     )
+
+
+def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
+def _ungrouped(n: int) -> pa.Table:
+    return pa.table([pa.nulls(n, column.type) for column in COLUMNS], schema=COLUMNS)
 
 
 def _by_axis(
@@ -215,11 +233,13 @@ def profile_customers(
     context: ProfileContext,
     churn: ChurnRisks | None = None,
     value: Predictions | None = None,
+    groups: CustomerGroups | None = None,
 ) -> pd.DataFrame:
     """Return the rows of ``customer_profiles`` of some customers, Arrow-backed, with the models in memory.
 
     Features of a few customers are measured with the store's own ``recorded`` columns, so that the axes are those of
     the store: those that have both a model and features.
     """
-    table = pa.concat_tables(profile_batches(score_features(features, models), features, context, churn, value))
+    scores = score_features(features, models)
+    table = pa.concat_tables(profile_batches(scores, features, context, churn, value, groups))
     return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))

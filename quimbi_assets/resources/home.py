@@ -15,6 +15,12 @@ def quimbi_home() -> Path:
     return directory(Path(chosen).expanduser().absolute())
 
 
+def home_catalogue() -> Path | None:
+    """Return the catalogue of actions that the project has of its own, None if it goes by the one that comes along."""
+    path = quimbi_home() / "catalogue.yaml"
+    return path if path.exists() else None
+
+
 def directory(path: Path, setting: str = "QUIMBI_HOME") -> Path:
     """Return `path`, created with its parents if missing; BadInputError if it is then no writable directory."""
     try:

@@ -14,6 +14,7 @@ from quimbi_assets.axes import AXES, Features, StoreReference, measure
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
+from quimbi_assets.marketing import MarketingReference, group_customers
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
 from quimbi_assets.profiles.expected import predictions
@@ -45,6 +46,7 @@ class StoreProfiler:
     observation_end: pd.Timestamp
     forecasts: Mapping[str, LoadedModel | str]
     archetype_names: dict[str, str]
+    marketing: MarketingReference
 
     def profile(
         self, orders: pd.DataFrame, items: pd.DataFrame | None = None, tickets: pd.DataFrame | None = None
@@ -56,7 +58,8 @@ class StoreProfiler:
         churn, value = (model_and_version(self.forecasts[name]) for name in (CHURN, VALUE))
         risks = churn_risks(churn[0], history, customers, version=churn[1], currency=self.context.currency)
         foretold = predictions(value[0], history, customers, version=value[1])
-        rows = profile_customers(features, self.models, self.context, risks, foretold)
+        groups = group_customers(history, self.marketing, customers)
+        rows = profile_customers(features, self.models, self.context, risks, foretold, groups)
         names = self.context.segment_names, self.archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *names) for row in rows.to_dict("records")]
         return rows.assign(**{column: [one[column] for one in records] for column in ("segments", "archetype")})
@@ -74,8 +77,9 @@ def open_profiler(store_id: str) -> StoreProfiler:
         axes, segments = read_segments(now, store_id)
         published = read_publication(now, store_id)
         archetypes = read_archetypes(now, store_id)
-    if published is None:
+    if published is None or published.marketing is None:
         raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
+    marketing = MarketingReference.from_json(published.marketing)
     versions = {axis: version for axis, version in published.model_versions.items() if axis not in FORECASTS}
     tables = parquet_tables()
     measured = tables.required(AssetKey(["features", next(iter(versions))]), store_id).facts
@@ -103,9 +107,9 @@ def open_profiler(store_id: str) -> StoreProfiler:
         weak=frozenset(axes.loc[axes["status"] == "weak", "axis_name"]),
         stays=_stays(axes, loaded),
     )
+    models, at, recorded = {name: one.model for name, one in loaded.items()}, published.as_of, measured.recorded
     names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
-    models = {name: one.model for name, one in loaded.items()}
-    return StoreProfiler(store, context, models, reference, measured.recorded, published.as_of, forecasts, names)
+    return StoreProfiler(store, context, models, reference, recorded, at, forecasts, names, marketing)
 
 
 def _stays(axes: pd.DataFrame, loaded: Mapping[str, LoadedModel]) -> dict[str, StayModel]:

@@ -18,6 +18,7 @@ from quimbi_assets.churn.evaluation import draw_calibration, train_churn
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
+from quimbi_assets.marketing import fit_marketing
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.resources.mlflow.registry import CHURN, VALUE, LoadedModel, ModelRegistry
 from quimbi_assets.resources.mlflow.reports import log_churn
@@ -113,6 +114,7 @@ def models_of_week(
         archetypes=kept_archetypes(read_archetypes(database, store_id, until.tz_localize("UTC"))),
         churn=None if churn is None else churn.model,
         churn_version=None if churn is None else churn.version,
+        marketing=fit_marketing(history),
     )
 
 

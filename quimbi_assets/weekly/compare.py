@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.history import SECONDS_PER_DAY, History
+from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.weekly import noise, rescore
-from quimbi_assets.weekly.causes import ACTED, CORRECTED, SILENT
+from quimbi_assets.weekly.causes import ACTED, CORRECTED, NEW, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE, EARLIER_WEEKS, RECENT_WEEKS, Array, Ids, acceleration
 from quimbi_assets.weekly.noise import ComparisonFacts, PastComparison
 from quimbi_assets.weekly.notifications import decide_alerts
@@ -145,6 +146,8 @@ def migrate(moved: Movement, lapsed_now: Flags, lead: Mapping[str, float]) -> tu
         goes = free & (before != NOWHERE) & (now != NOWHERE) & (before != now)
         if axis == ARCHETYPE:
             goes &= any_axis
+        elif axis in GROUPINGS:  # by rules, to which time that passes counts: no noise to tell it from
+            goes = (moved.cause != NEW) & (before != NOWHERE) & (now != NOWHERE) & (before != now)
         else:
             goes &= (moved.lead[axis] > lead[axis]) | (moved.cause == CORRECTED)
             any_axis |= goes
@@ -165,6 +168,6 @@ def migrate(moved: Movement, lapsed_now: Flags, lead: Mapping[str, float]) -> tu
 
 def acted_scores(moves: pd.DataFrame, customers: pd.Index, weak: frozenset[str]) -> Array:
     """Return the drift of the farthest migration that an act caused, weak axes left out; 0 without; shape (n,)."""
-    telling = moves[(moves["cause"] == ACTED) & ~moves["axis_name"].isin([*weak, ARCHETYPE])]
+    telling = moves[(moves["cause"] == ACTED) & ~moves["axis_name"].isin([*weak, ARCHETYPE, *GROUPINGS])]
     farthest = telling.groupby("customer_id")["drift"].max()
     return farthest.reindex(customers).fillna(0.0).to_numpy(dtype=np.float64)

@@ -6,7 +6,7 @@ fit's bins (``clustering.model``).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,13 @@ LARGE_FEATURES = 1 / 3
 class ScoredSnapshot:
     """Customers of a snapshot, or of a part of it, scored by some week's models on one axis or more.
 
-    ``archetypes``, shape (n,): theirs among those of that week, where these are known.
+    ``archetypes``, shape (n,): theirs among those of that week, where these are known; ``groups``, by grouping
+    (lifecycle, value tier, RFM), shape (n,): theirs by the rules of that week, where these are known.
     """
 
     scores: Mapping[str, AxisScores]
     archetypes: Ids | None = None
+    groups: Mapping[str, Ids] = field(default_factory=dict)
 
     @property
     def customers(self) -> pd.Index:
@@ -51,9 +53,10 @@ class ScoredSnapshot:
         return next(iter(self.scores.values())).customers
 
     def dominant(self) -> dict[str, Ids]:
-        """Return by axis the dominant segment of every customer, shape (n,); archetypes last."""
+        """Return by axis the dominant segment of every customer, shape (n,); then archetypes, then groups."""
         segments = {axis: score.dominant_ids for axis, score in self.scores.items()}
-        return segments if self.archetypes is None else {**segments, ARCHETYPE: self.archetypes}
+        archetypes = {} if self.archetypes is None else {ARCHETYPE: self.archetypes}
+        return {**segments, **archetypes, **self.groups}
 
 
 def with_archetypes(scores: Mapping[str, AxisScores], archetypes: ArchetypeSet | None) -> ScoredSnapshot:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.history import History
+from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.pipeline import score_store
 from quimbi_assets.weekly.causes import DIGESTS, MODEL, causes, customer_digests
 from quimbi_assets.weekly.drift import Array, Ids, ScoredSnapshot, lead_over, measure_drift
@@ -62,12 +63,12 @@ def moves_table(
 class Movement:
     """How n customers of the newer of two snapshots moved, before it is known what is noise; arrays of shape (n,).
 
-    By axis: ``segments``, ids of the newer models' segments (under ``archetype``, which comes last, those of
-    archetypes), in which codes are places; codes of the ``dominant`` segments, and of those they were ``stable`` in
-    before; ``drift``, how far they moved (0-1; NaN where not known); ``lead``, by how much their dominant segment
-    outweighs the stable one. ``by_model`` are migrations that a change of models made (``moves_table``);
-    ``only_wrote`` says who acted by tickets alone; ``lapsed_before`` is as the comparison before had it;
-    ``acted_score``, the drift of the farthest migration that an act caused, is empty until migrations are known.
+    By axis: ``segments``, ids of the newer models' segments (then those of archetypes, then groups), in which codes are
+    places; codes of the ``dominant`` segments, and of those they were ``stable`` in before; ``drift``, how far they
+    moved (0-1; NaN where not known); ``lead``, by how much their dominant segment outweighs the stable one.
+    ``by_model`` are migrations that a change of models made (``moves_table``); ``only_wrote`` says who acted by tickets
+    alone; ``lapsed_before`` is as the comparison before had it; ``acted_score``, the drift of the farthest migration
+    that an act caused, is empty until migrations are known.
     """
 
     customers: pd.Index
@@ -200,7 +201,8 @@ def movement_between(
     parts = []
     for rows in newer.batches(rows=PART_ROWS):
         part = SnapshotPart.from_table(rows)
-        side = models.score(part.features)
+        groups = {name: ids for name, ids in part.assigned.items() if name in GROUPINGS and models.marketing}
+        side = models.score(part.features, groups)
         segments = models.segments(side)
         before = Before.nobody(side) if reader is None else reader.beside(part.customers, segments)
         parts.append(measure_movement(part, side, before, segments))
@@ -224,8 +226,9 @@ class _BeforeReader:
         part = SnapshotPart.from_table(self._older.up_to(last))
         history = self._then.between(str(customers[0]), last)
         features = {**part.features, **self._measured_anew(part.customers, history)}
-        side = self._models.score(features)
-        assigned = side.dominant() if self._same_models else part.assigned
+        side = self._models.score(features, self._models.groups(history, part.customers))
+        of_groups = {name: ids for name, ids in part.assigned.items() if name in GROUPINGS}
+        assigned = {**side.dominant(), **of_groups} if self._same_models else part.assigned
         state, lapsed = None, pd.Series(dtype=bool)
         if self._state is not None:
             rows = self._state.up_to(last)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.instants import Instant
+from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.interpretation import figure
 from quimbi_assets.profiles.json_text import NULL, flat_objects, nested_objects, number_texts, quoted
@@ -64,6 +65,7 @@ def history_rows(week: date, at: Instant, part: TakenPart, models: WeekModels) -
             "lifetime_value": pa.array(lifetime, pa.float64(), from_pandas=True),
             "churn_risk_score": pa.array(risk, pa.float64(), from_pandas=True),
             "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),
+            **{name: pa.array(ids, pa.string()) for name, ids in part.scored.groups.items()},
         }
     )
     return pd.DataFrame(table.to_pandas(types_mapper=pd.ArrowDtype))
@@ -155,6 +157,10 @@ def population_rows(comparison: Comparison, snapshot: AxisTable, models: WeekMod
         parts.append(_rows(axis, "segment_share", segments, shares))
         parts.append(_rows(axis, "feature_psi", list(psi), list(psi.values())))
         parts.append(_rows(axis, "segment_psi", [axis], [size]))
+    for name, codes in comparison.movement.dominant.items():
+        if name in GROUPINGS:
+            shares = np.bincount(codes[codes >= 0], minlength=len(GROUPINGS[name])) / max(len(codes), 1)
+            parts.append(_rows(name, "segment_share", list(GROUPINGS[name]), shares))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -5,7 +5,7 @@ week, where tables rest (``defs``), the rows people query (``rows``).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant, last_week, week_end
+from quimbi_assets.marketing import GROUPINGS, MarketingReference, group_customers
 from quimbi_assets.pipeline import ScoredPart, require_population, score_store
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.risk import risk_scores
@@ -32,7 +33,7 @@ from quimbi_assets.weekly.drift import ARCHETYPE, Ids, ScoredSnapshot, with_arch
 from quimbi_assets.weekly.silence import LOOK_BACK_DAYS, RHYTHM_AXIS, closed_days, surprisal
 
 ASSIGNED = "assigned"
-"""Column of a snapshot's table: dominant segment by axis, and archetype, by the models that scored it."""
+"""Column of a snapshot's table: dominant segment by axis, archetype and groups, by what scored it then."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class WeekModels:
     """What scores a week: models by axis with their versions in the registry, and the store's archetypes of then.
 
     ``data_end``: where the data end that each was fitted on, later than the week where the store had no model yet.
-    ``references``: what features are measured against, of the axes that declare so.
+    ``references``: what features are measured against, of the axes that declare so; ``marketing``: what groups are.
     """
 
     models: Mapping[str, AxisModel]
@@ -50,17 +51,23 @@ class WeekModels:
     archetypes: ArchetypeSet | None = None
     churn: ChurnModel | None = None
     churn_version: str | None = None
+    marketing: MarketingReference | None = None
 
-    def score(self, features: Mapping[str, pd.DataFrame]) -> ScoredSnapshot:
-        """Score customers by their features, and say who is of which archetype."""
-        return with_archetypes(score_features(features, self.models), self.archetypes)
+    def score(self, features: Mapping[str, pd.DataFrame], groups: Mapping[str, Ids] | None = None) -> ScoredSnapshot:
+        """Score customers by their features, and say who is of which archetype; their groups go with them."""
+        scored = with_archetypes(score_features(features, self.models), self.archetypes)
+        return replace(scored, groups=groups or {})
+
+    def groups(self, history: History, customers: pd.Index) -> dict[str, Ids]:
+        """Return by grouping the groups of customers at a history's end, by the rules of the week; shape (n,)."""
+        return {} if self.marketing is None else group_customers(history, self.marketing, customers).ids()
 
     def segments(self, scored: ScoredSnapshot) -> dict[str, list[str]]:
-        """Return the ids of all segments that somebody may be of, archetypes last."""
+        """Return the ids of all segments that somebody may be of; then of archetypes and groups."""
         segments = {axis: list(score.segment_ids) for axis, score in scored.scores.items()}
         if scored.archetypes is not None and self.archetypes is not None:
             segments[ARCHETYPE] = self.archetypes.ids()
-        return segments
+        return segments | {name: list(GROUPINGS[name]) for name in scored.groups}
 
     def reference_contents(self) -> dict[str, int]:
         """Return a number by axis that is the same for references that features come out the same against."""
@@ -88,7 +95,7 @@ class SnapshotPart:
 
     ``features``, by axis, indexed by customer: at least what any model of the axis may read, with ``n_orders``.
     ``digests``: of what was recorded of each (``causes.customer_digests``); without those of tickets in snapshots from
-    before there were any. ``surprisal``, shape (n,): of their silence. ``assigned``, by axis and under ``archetype``,
+    before there were any. ``surprisal``, shape (n,): of their silence. ``assigned``, by axis, archetype and grouping,
     shape (n,): dominant segment of each by the models of then, None where it is not known.
     """
 
@@ -183,7 +190,7 @@ def snapshot_schema(axes: Iterable[str]) -> pa.Schema:
     """Return the columns of a snapshot's table: one struct an axis, its features within."""
     names = list(axes)
     of_axes = [(axis, pa.struct([(name, pa.float64()) for name in readable(axis)])) for axis in names]
-    assigned = pa.struct([(name, pa.string()) for name in (*names, ARCHETYPE)])
+    assigned = pa.struct([(name, pa.string()) for name in (*names, ARCHETYPE, *GROUPINGS)])
     digests = [(name, pa.uint64()) for name in DIGESTS]
     plain = [("customer_id", pa.string()), (N_ORDERS, pa.int64()), *digests, ("surprisal", pa.float64())]
     return pa.schema([*plain, (ASSIGNED, assigned), *of_axes])
@@ -200,13 +207,15 @@ def _taken(part: ScoredPart, history: History, models: WeekModels, closed: NDArr
     scored = with_archetypes(part.scores, models.archetypes)
     customers = scored.customers
     of_part = history.between(customers[0], customers[-1])
+    scored = replace(scored, groups=models.groups(of_part, customers))
     rhythm = part.features.get(RHYTHM_AXIS)
-    assigned = scored.dominant()
+    nowhere = np.full(len(customers), None, dtype=object)
+    assigned = dict.fromkeys((*part.scores, ARCHETYPE, *GROUPINGS), nowhere) | scored.dominant()
     snapshot = SnapshotPart(
         features=part.features,
         digests=customer_digests(of_part).loc[customers],
         surprisal=np.zeros(len(customers)) if rhythm is None else surprisal(rhythm, closed),
-        assigned=assigned | {ARCHETYPE: assigned.get(ARCHETYPE, np.full(len(customers), None, dtype=object))},
+        assigned=assigned,
     )
     return TakenPart(snapshot, scored, None if models.churn is None else risk_scores(models.churn, of_part, customers))
 

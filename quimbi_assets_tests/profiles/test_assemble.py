@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import quimbi_assets.profiles.assemble as assembling
+from quimbi_assets.marketing.groups import COLUMNS as GROUP_COLUMNS
 from quimbi_assets.profiles import expected
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetypes import archetype_id
@@ -18,7 +19,7 @@ COLUMNS = [
     "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
     "membership_strength", "stays", "stays_strength", "evidence", "fingerprint", "lifetime_value",
     "churn_risk_score", "churn_drivers",
-    *expected.COLUMNS.names, "interpretation", "model_versions", "as_of",
+    *expected.COLUMNS.names, *GROUP_COLUMNS.names, "interpretation", "model_versions", "as_of",
 ]  # fmt: skip
 
 
@@ -28,7 +29,10 @@ def some(frames, rows):
 
 def test_the_columns_of_the_table(profiles, features):
     assert profiles.columns.tolist() == COLUMNS
-    PROFILE_SCHEMA.validate(profiles)
+    assert profiles[GROUP_COLUMNS.names].isna().all(axis=None)
+    words = {"lifecycle": "new", "value_tier": "top", "rfm_group": "loyal"}
+    instants = dict.fromkeys(("first_order_at", "last_order_at"), pd.Timestamp("2025-01-01", tz="UTC"))
+    PROFILE_SCHEMA.validate(profiles.assign(**words, n_orders=1, days_since_last_order=0.0, **instants))
     assert profiles["customer_id"].tolist() == features["purchase_value"].index.tolist()
     assert profiles["churn_risk_score"].isna().all()
     assert (profiles["as_of"] == pd.Timestamp("2025-01-06", tz="UTC")).all()

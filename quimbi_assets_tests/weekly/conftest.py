@@ -5,6 +5,7 @@ import pytest
 
 from quimbi_assets.axis_table import AxisTable, write_table
 from quimbi_assets.clustering.axis_fit import FitOptions
+from quimbi_assets.marketing import fit_marketing
 from quimbi_assets.pipeline import fit_store, sample_store
 from quimbi_assets.profiles.scores import AxisScores
 from quimbi_assets.weekly.compare import compare_snapshots
@@ -30,7 +31,7 @@ def fitted(history, axes=None, seed=0):
     sample = sample_store(history, axes, options)
     found = fit_store(history, sample, sample.reference, sample.recorded, options, noise_test=False)
     by_axis = (dict.fromkeys(found.models, value) for value in ("1", history.end, sample.reference))
-    return WeekModels(found.models, *by_axis)
+    return WeekModels(found.models, *by_axis, marketing=fit_marketing(history))
 
 
 class Weeks:

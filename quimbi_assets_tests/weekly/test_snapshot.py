@@ -11,6 +11,7 @@ import pytest
 from quimbi_assets.axes import StoreReference
 from quimbi_assets.axis_table import AxisTable, write_table
 from quimbi_assets.history import History
+from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.simulation import simulate_store
 from quimbi_assets.store import Store
 from quimbi_assets.weekly.rows import drift_rows, history_rows, migration_rows, population_rows
@@ -75,6 +76,7 @@ def test_a_part_comes_back_as_models_read_it():
     columns = {"digest": [2**63 + 1, 7], "dated_ticket_digest": [0, 2**63 + 3], "undated_ticket_digest": [0, 1]}
     digests = pd.DataFrame(columns, index, dtype="uint64")
     assigned = {axis: np.array(["a_1", "a_2"], dtype=object), "archetype": np.array([None, "x"], dtype=object)}
+    assigned |= {name: np.array([groups[0], None], dtype=object) for name, groups in GROUPINGS.items()}
     part = SnapshotPart({axis: frequency}, digests, np.array([0.0, 1.5]), assigned)
     again = SnapshotPart.from_table(part.to_table().cast(snapshot_schema([axis])))
     pd.testing.assert_frame_equal(again.features[axis], frequency.astype(dict.fromkeys(names, "float64")))
@@ -145,7 +147,10 @@ def test_rows_say_how_far_how_fast_and_why(past, models, tmp_path):
     assert {one["cause"] for one in known} == {"acted", "silent"}
     assert all(one["velocity_per_day"] == pytest.approx(one["drift"] / 7, abs=1e-6) for one in known)
     moves = migration_rows(found[-1], END)
-    assert set(moves["cause"]) <= {"acted", "silent"}
+    assert set(moves.loc[~moves["axis_name"].isin(GROUPINGS), "cause"]) <= {"acted", "silent"}
+    stages = moves[moves["axis_name"] == "lifecycle"]
+    assert {"acted", "silent"} <= set(stages["cause"])
+    assert stages["drift"].isna().all()
     assert set(moves["from_week"]) == {(END + pd.Timedelta(days=0)).date()}
     population = population_rows(found[-1], weeks.older, models)
     shares = population[population["figure"] == "segment_share"].groupby("axis_name")["value"].sum()

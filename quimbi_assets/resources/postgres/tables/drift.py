@@ -46,7 +46,8 @@ FLOWS = f"""{NAMES}
     LEFT JOIN names f ON f.axis_name = m.axis_name AND f.id = m.from_segment
     LEFT JOIN names t ON t.axis_name = m.axis_name AND t.id = m.to_segment
     WHERE store_id = %(s)s AND week = %(w)s
-    GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY m.axis_name = 'archetype', customers DESC, 1, 2, 4, 6
+    GROUP BY 1, 2, 3, 4, 5, 6
+    ORDER BY m.axis_name IN ('archetype', 'value_tier', 'rfm_group'), customers DESC, 1, 2, 4, 6
 """
 ALERTS = f"""{NAMES}
     SELECT h.customer_id, alert, alert_cause AS cause, lifetime_value, churn_risk_score,
@@ -56,7 +57,7 @@ ALERTS = f"""{NAMES}
         SELECT m.axis_name, m.from_segment, m.to_segment FROM quimbi.segment_migrations m
         LEFT JOIN quimbi.axis_models a ON a.store_id = m.store_id AND a.axis_name = m.axis_name
         WHERE m.store_id = h.store_id AND m.week = h.week AND m.customer_id = h.customer_id AND m.cause = h.alert_cause
-          AND m.axis_name <> 'archetype'
+          AND m.axis_name NOT IN ('archetype', 'lifecycle', 'value_tier', 'rfm_group')
         ORDER BY coalesce(a.status, '') = 'weak', m.drift DESC NULLS LAST, m.axis_name LIMIT 1
     ) moved ON true
     LEFT JOIN names f ON f.axis_name = moved.axis_name AND f.id = moved.from_segment

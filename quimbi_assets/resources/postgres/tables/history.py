@@ -10,13 +10,15 @@ from typing import Any
 
 import pandas as pd
 
+from quimbi_assets.instants import Instant
+from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.resources.postgres.copy import copy_frame, lock, merge, staging
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.weekly.noise import NoiseThresholds
 
 WRITTEN = (
     "as_of", "archetype_id", "segment_memberships", "dominant_segments", "lifetime_value", "churn_risk_score",
-    "model_versions",
+    "model_versions", *GROUPINGS,
 )  # fmt: skip
 
 
@@ -125,6 +127,21 @@ def read_shares(database: Database, store_id: str, week: date) -> pd.DataFrame:
         "AND (segment_id = name OR segment_id IS NULL) ORDER BY week, axis_name, name",
         {"s": store_id, "w": week},
     )
+
+
+def read_shares_at(database: Database, store_id: str, at: Instant) -> dict[tuple[str, str], float]:
+    """Return by axis and segment the share of customers, 0-1, by the snapshot nearest to an instant.
+
+    Empty if there is none that ended within half a week of it.
+    """
+    rows = database.execute(
+        "SELECT axis_name, name, value FROM quimbi.population_drift WHERE store_id = %(s)s "
+        "AND figure = 'segment_share' AND week = (SELECT week FROM quimbi.population_drift WHERE store_id = %(s)s "
+        "AND figure = 'segment_share' AND abs(week + 7 - %(at)s::date) < 4 "
+        "ORDER BY abs(week + 7 - %(at)s::date), week LIMIT 1)",
+        {"s": store_id, "at": at},
+    )
+    return {(axis, segment): share for axis, segment, share in rows}
 
 
 def _staged(cursor: Any, columns: Sequence[str], parts: Iterable[pd.DataFrame]) -> str:

@@ -20,7 +20,7 @@ from psycopg2.extras import execute_values
 from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import Instant, to_instant
-from quimbi_assets.resources.postgres.copy import as_csv, behind, copy_csv, lock, upsert
+from quimbi_assets.resources.postgres.copy import as_csv, behind, copy_csv, copy_frame, lock, upsert
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.promotions import mark_published
 
@@ -86,15 +86,23 @@ class Publication:
     """Returns all rows of ``archetypes``; called when all profiles have been taken."""
     model_versions: Mapping[str, str]
     """The models that all of the profiles were made with, by axis (and ``churn_risk``, ``value_to_come``)."""
+    marketing: Mapping[str, Any] | None = None
+    """What customers' groups are measured against, as JSON (``marketing.MarketingReference``)."""
+    figures: Callable[[], pd.DataFrame] | None = None
+    """Returns all rows of ``group_figures``; called when all profiles have been taken."""
     lineage: Sequence[tuple[str, str, pd.DataFrame]] = ()
     """Axis, version and ``lineage_`` of models that were fitted, served or held."""
 
 
 class Published(NamedTuple):
-    """What all profiles have in common: their instant (naive UTC), and versions by axis and forecast."""
+    """What all profiles have in common: their instant (naive UTC), versions by axis and forecast, the groups' measure.
+
+    The last is None where it was published before customers had groups.
+    """
 
     as_of: Instant
     model_versions: dict[str, str]
+    marketing: dict[str, Any] | None = None
 
 
 def publish_run(database: Database, publication: Publication) -> None:
@@ -116,6 +124,9 @@ def publish_run(database: Database, publication: Publication) -> None:
         mark_published(cursor, store_id, number, publication.model_versions)
         _replace_profiles(cursor, store_id, publication.profiles)
         _replace(cursor, "archetypes", "store_id", store_id, {store_id: publication.archetypes()})
+        if publication.figures is not None:
+            cursor.execute("DELETE FROM quimbi.group_figures WHERE store_id = %s", (store_id,))
+            copy_frame(cursor, "quimbi.group_figures", publication.figures().assign(store_id=store_id))
 
 
 def publish_reasons(database: Database, store_id: str, axes: Mapping[str, AxisState]) -> None:
@@ -130,9 +141,10 @@ def publish_reasons(database: Database, store_id: str, axes: Mapping[str, AxisSt
 def read_publication(database: Database, store_id: str) -> Published | None:
     """Return what all of a store's profiles have in common; None before its first run."""
     last = (
-        "SELECT as_of, model_versions FROM quimbi.publications WHERE store_id = %s ORDER BY publication_id DESC LIMIT 1"
+        "SELECT as_of, model_versions, marketing FROM quimbi.publications WHERE store_id = %s "
+        "ORDER BY publication_id DESC LIMIT 1"
     )
-    return next((Published(to_instant(at), versions) for at, versions in database.execute(last, (store_id,))), None)
+    return next((Published(to_instant(at), *rest) for at, *rest in database.execute(last, (store_id,))), None)
 
 
 def read_lineages(database: Database, store_id: str) -> set[tuple[str, str]]:
@@ -201,14 +213,15 @@ def read_fingerprints(database: Database, store_id: str) -> pd.DataFrame:
 
 def _begin(cursor: Any, publication: Publication) -> int:
     cursor.execute(
-        "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions) "
-        "SELECT %(store)s, coalesce(max(publication_id), 0) + 1, %(run)s, %(as_of)s, %(versions)s "
+        "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions, marketing) "
+        "SELECT %(store)s, coalesce(max(publication_id), 0) + 1, %(run)s, %(as_of)s, %(versions)s, %(marketing)s "
         "FROM quimbi.publications WHERE store_id = %(store)s RETURNING publication_id",
         {
             "store": publication.store_id,
             "run": publication.run_id,
             "as_of": publication.as_of,
             "versions": json.dumps(dict(publication.model_versions)),
+            "marketing": None if publication.marketing is None else json.dumps(publication.marketing),
         },
     )
     return int(cursor.fetchone()[0])
