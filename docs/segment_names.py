@@ -4,6 +4,7 @@
 ``orders.parquet`` and perhaps ``order_items.parquet``. Made anew by rule alone, from models fitted here.
 """
 
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -58,8 +59,10 @@ def axis_table(brief: AxisBrief, status: str) -> str:
 
 
 def broken(brief: AxisBrief) -> Iterator[str]:
-    """Yield the rules that a name breaks."""
-    for row, name in enumerate(brief.rule_made["segment_name"]):
+    """Yield the rules that a name or a sentence breaks."""
+    for row, (name, text) in enumerate(brief.rule_made[["segment_name", "interpretation"]].itertuples(index=False)):
+        if not all(one.startswith(("They ", "Nobody ")) for one in re.split(r"(?<=\.) ", text)):
+            yield f"{brief.axis.name}: {name}: a sentence without a subject"
         if brief.description["structural"].isna().iloc[row]:
             yield from (f"{brief.axis.name}: {name}: {reason}" for reason in wrong_words(brief, row, name))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Transform = Literal["identity", "log1p", "signed_log1p", "logit_shrunk"]
 Kind = Literal["number", "text", "flag", "date"]
+Figure = Literal["value", "number", "in_ten", "growth", "change", "pace", "choice", "times"]
 _ARROW_TYPES = {"number": pa.float64(), "text": pa.string(), "flag": pa.bool_(), "date": pa.string()}
 _IN_WORDS = {
     "orders.time_of_day": "time of day of orders",
@@ -52,6 +53,8 @@ class Word:
     """Whether it says that most are not so ("heavy", "premium"): then it is true of a minority only."""
     where: tuple[tuple[str, float, float], ...] = ()
     """Ranges that other features of the axis have to be in, where they are recorded: name, low, high."""
+    tells: str = ""
+    """What a sentence says of them instead of the feature's figure, where that alone would say little."""
     like: str = ""
     """Further words of the same truth, by which names that are not the rules' are judged: phrases joined by ``_``,
     between blanks."""
@@ -91,6 +94,15 @@ class Feature:
     words: tuple[Word, ...] = ()
     """What a segment's name may say of it; of several that are true the first. None: nothing that belongs to the axis's
     question."""
+    tells: str = ""
+    """What a sentence says of a segment, after "They", with ``{}`` for the figure; of a change two variants, less and
+    more, on both sides of ``|``. Empty: no sentence tells it."""
+    figure: Figure = "value"
+    """How the figure is written: ``value`` with its unit, ``number`` without, ``in_ten`` ten times it; per cent of
+    ``growth`` for a step of a logarithm, of ``change`` for a ratio, of ``pace`` for (now - then) / (now + then);
+    ``choice``: how many things would meet again as seldom; ``times``, if it is one or more."""
+    told_by: str = ""
+    """The feature that tells it in a sentence, where that is known."""
     synonyms: tuple[str, str] = ("", "")
     """Further words for a low and for a high value, by which names that are not the rules' are held to the direction of
     the numbers: phrases joined by ``_``, between blanks."""

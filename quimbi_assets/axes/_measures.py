@@ -13,11 +13,13 @@ from quimbi_assets.store import BusinessHours
 
 WEEKEND_RATIO = Feature.share(
     "weekend_ratio", "Share of orders placed on a Saturday or Sunday",
+    tells="place {} of their orders on a Saturday or Sunday",
     words=(Word("weekend", 1, low=0.5), Word("often_weekend", 1, low=0.3), Word("weekday", -1, high=0.1)),
     synonyms=("weekdays", "weekends"), about="weekend",
 )  # fmt: skip
 BUSINESS_HOURS_RATIO = Feature.share(
     "business_hours_ratio", "Share of orders placed Monday to Friday within opening hours",
+    tells="place {} of their orders Monday to Friday within opening hours",
     words=(Word("office_hours", 1, low=0.5), Word("after_hours", -1, high=0.25)),
     synonyms=("", "business_hours working_hours daytime"), about="clock",
     needs=("orders.time_of_day",),

@@ -51,6 +51,7 @@ AXIS = Axis(
     features=(
         Feature(
             "unique_categories", "categories", "Different categories bought from",
+            tells="buy from {}",
             words=(
                 Word("one_category", -1, high=1.4, like="single_category"),
                 Word("few_category", -1, times=1.5, of_few=True), Word("many_category", 1, times=1.5, of_few=True),
@@ -60,12 +61,13 @@ AXIS = Axis(
         ),
         Feature(
             "category_diversity", "index", "How evenly purchases spread over the categories bought from (1 = evenly)",
-            words=(Word("focused", -1, high=0.8),),
+            words=(Word("focused", -1, high=0.8, tells="keep mostly to a few of their categories"),),
             synonyms=("narrow concentrated", "diverse broad varied"), about="breadth",
             low=0, high=1, needs=("items.category",),
         ),
         Feature.share(
             "exploration_breadth", "Different products for every line bought",
+            tells="choose a product new to them for {} of what they buy",
             words=(Word("habitual", -1, high=0.6), Word("exploring", 1, low=0.75)),
             synonyms=("repetitive", "adventurous curious exploratory"), about="breadth",
             transform="identity", needs=("items.product_id",),

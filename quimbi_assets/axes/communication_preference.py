@@ -74,11 +74,13 @@ def _channel(source: ir.StringValue) -> ir.StringValue:
 _CHANNEL = ("orders.source",)
 
 
-def _channel_share(name: str, through: str, word: str = "", synonym: str = "", clusters: bool = True) -> Feature:
+def _channel_share(name: str, through: str, place: str = "", word: str = "", synonym: str = "") -> Feature:
+    """Declare the share of orders of a channel; one without a word does not cluster."""
     return Feature.share(
         f"channel_{name}",
         f"Share of orders through {through}",
-        clusters=clusters,
+        clusters=bool(word),
+        tells=f"place {{}} of their orders {place}",
         words=(Word(word, 1, low=0.5),) if word else (),
         synonyms=("", synonym),
         about="channel",
@@ -97,17 +99,18 @@ AXIS = Axis(
         Outcome("weekend_ratio"), Outcome("business_hours_ratio"),
     ),
     features=(
-        _channel_share("web", "the web shop", "web", "online"),
-        _channel_share("pos", "a physical shop", "in_store", "in_shop"),
-        _channel_share("draft_order", "orders written by staff", "staff_served"),
+        _channel_share("web", "the web shop", "in the web shop", "web", "online"),
+        _channel_share("pos", "a physical shop", "in a physical shop", "in_store", "in_shop"),
+        _channel_share("draft_order", "orders written by staff", "through staff", "staff_served"),
         Feature.share(
             "channel_switching_rate", "How often the channel changes from one order to the next",
+            tells="change the channel from one order to the next {} of the time",
             words=(Word("mixed_channel", 1, low=0.4), Word("one_channel", -1, high=0.1)), about="channel",
             needs=_CHANNEL,
         ),
         WEEKEND_RATIO,
         BUSINESS_HOURS_RATIO,
-        _channel_share("other", "any other channel", clusters=False),
+        _channel_share("other", "any other channel"),
         Feature.text(
             "primary_channel", "Channel of most support tickets, or of most orders where there are none", _CHANNEL
         ),

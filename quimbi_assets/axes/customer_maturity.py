@@ -56,6 +56,8 @@ def _maturity_score(t: ir.Table, tenure_months: ir.FloatingValue) -> ir.IntegerV
     return (by_tenure + by_orders).cast("int64")
 
 
+_PACE = "came {} often in the last 90 days than over all their time"
+
 AXIS = Axis(
     name="customer_maturity", question="Where are they in their life with the store?", kind="marketing",
     people="customers", measure=measure, description=__doc__, usual="in_between",
@@ -65,6 +67,7 @@ AXIS = Axis(
     features=(
         Feature(
             "tenure_months", "months", "Months since the first order",
+            tells="first ordered {} ago",
             words=(
                 Word("new", high=NEW_DAYS / DAYS_PER_MONTH, like="newcomer newcomers newly newest recent young"),
                 Word("first_year", -1, high=12, times=1.3),
@@ -77,17 +80,21 @@ AXIS = Axis(
         Feature.share(
             "active_span_ratio", "Share of their time with the store between first and last order",
             words=(
-                Word("active", 1, low=0.6, where=(("acceleration", -0.6, 1),)),
-                Word("dormant", -1, high=0.3, where=(("tenure_months", 3, math.inf), ("acceleration", -1, QUIET))),
+                Word("active", 1, low=0.6, tells="keep coming", where=(("acceleration", -0.6, 1),)),
+                Word(
+                    "dormant", -1, high=0.3, tells="stopped coming early on",
+                    where=(("tenure_months", 3, math.inf), ("acceleration", -1, QUIET)),
+                ),
             ),
             about="silence", transform="identity",
         ),
         Feature(
             "acceleration", "index", "Pace of the last 90 days against the lifetime pace (-1 stopped, 0 unchanged)",
+            tells=f"{_PACE.format('{} less')}|{_PACE.format('{} more')}", figure="pace",
             words=(
-                Word("gone_quiet", -1, high=QUIET, like="stopped"),
+                Word("gone_quiet", -1, high=QUIET, like="stopped", tells="have hardly ordered in the last 90 days"),
                 Word("easing_off", -1, high=-0.1), Word("speeding_up", 1, low=0.1),
-                Word("even_paced", low=-0.1, high=0.11),
+                Word("even_paced", low=-0.1, high=0.11, tells="come about as often as over all their time"),
             ),
             synonyms=("cooling fading declining waning slowing", "warming quickening accelerating"),
             low=-1, high=1, neutral=0, about="silence",

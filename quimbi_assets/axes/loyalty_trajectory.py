@@ -93,8 +93,9 @@ AXIS = Axis(
     features=(
         Feature(
             "frequency_trend", "index", "Change in monthly orders, month over month, relative to the average month",
+            tells="order {} less from month to month|order {} more from month to month", figure="change",
             words=(
-                Word("steady", low=-NOTABLE_TREND, high=NOTABLE_TREND),
+                Word("steady", low=-NOTABLE_TREND, high=NOTABLE_TREND, tells="come about as often as before"),
                 Word("slowing", -1, high=-NOTABLE_TREND), Word("quickening", 1, low=NOTABLE_TREND),
                 Word("slightly_slowing", high=-NOTABLE_TREND), Word("slightly_quickening", low=NOTABLE_TREND),
             ),
@@ -103,14 +104,17 @@ AXIS = Axis(
         ),
         Feature(
             "value_trend", "index", "How fast order values grow or shrink from one order to the next",
+            tells="spend {} less with every order|spend {} more with every order", figure="growth",
             words=(Word("shrinking_order", -1, high=-0.05), Word("growing_order", 1, low=0.05)),
             synonyms=("declining falling decreasing", "rising increasing climbing"),
             transform="signed_log1p", neutral=0, about="trend",
         ),
         Feature(
             "overdue_ratio", "times", "Days since the last order in multiples of the usual gap",
+            tells="have been silent for {} their usual gap", figure="times",
             words=(
-                Word("long_overdue", 1, low=5), Word("overdue", 1, low=1.5), Word("on_time", -1, high=1),
+                Word("long_overdue", 1, low=5), Word("overdue", 1, low=1.5),
+                Word("on_time", -1, high=1, tells="last ordered within their usual gap"),
             ),
             synonyms=("punctual", "late lapsed"), about="silence", low=0, transform="log1p", neutral=1,
         ),

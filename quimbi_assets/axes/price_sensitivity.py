@@ -43,6 +43,7 @@ AXIS = Axis(
     features=(
         Feature.share(
             "discount_rate", "Share of orders with a discount",
+            tells="use a discount in {} of their orders",
             words=(
                 Word("discount_only", low=0.98), Word("almost_always_discount", low=0.9),
                 Word("mostly_discount", low=0.7), Word("often_discount", low=0.4),
@@ -53,12 +54,14 @@ AXIS = Axis(
         ),
         Feature.share(
             "discount_depth", "Discount as a share of the value before discount",
+            tells="get {} off the value of what they buy",
             words=(Word("deep_discount", 1, low=0.25, times=1.3),),
             synonyms=("", "discount_driven bargain deal_seeking discount_hunting"), about="discounts",
             needs=_NEEDS,
         ),
         Feature.share(
             "full_price_value_share", "Share of value bought in orders without any discount",
+            tells="pay the full price for {} of what they buy",
             words=(Word("mostly_full_price", 1, low=0.7),), about="discounts", needs=_NEEDS,
         ),
         Feature.share(

@@ -56,6 +56,8 @@ def _single_tries(tables: Tables) -> ir.Table:
     return tries.group_by("customer_id").agg(n_single_tries=tries.order_id.count().cast("int64"))
 
 
+_HARDLY = "hardly ever have anything refunded"
+
 AXIS = Axis(
     name="problem_complexity_profile", question="How much trouble do their orders bring?", kind="support",
     people="customers", measure=measure, description=__doc__, min_orders=2, usual="ordinary_order",
@@ -64,30 +66,37 @@ AXIS = Axis(
     features=(
         Feature.share(
             "refund_rate", "Refunded share of the value bought",
+            tells="are refunded {} of the value of what they buy",
             words=(Word("refund_prone", 1, low=0.05, times=1.5, of_few=True),),
             about="refunds", needs=("orders.refund",),
         ),
         Feature(
             "returns_per_month", "returns a month", "Orders with a refund, a month",
             words=(
-                Word("trouble_free", high=0.02, where=(("product_switching", 0, 0.1), ("discount_dependency", 0, 0.1))),
-                Word("seldom_refunded", high=0.02),
+                Word(
+                    "trouble_free", high=0.02, tells=_HARDLY,
+                    where=(("product_switching", 0, 0.1), ("discount_dependency", 0, 0.1)),
+                ),
+                Word("seldom_refunded", high=0.02, tells=_HARDLY),
             ),
             about="refunds",
             low=0, transform="log1p", needs=("orders.refund",),
         ),
         Feature(
             "product_switching", "per order", "Purchases that look like a change of mind, per order",
+            tells="seem to change their mind {} times in ten orders", figure="in_ten",
             words=(Word("mind_changing", 1, low=0.1, of_few=True), Word("surer_choice", -1), Word("unsure_choice", 1)),
             low=0, transform="log1p", needs=("items.product_id",),
         ),
         Feature.share(
             "discount_dependency", "Discount as a share of the value before discount",
+            tells="get {} off the value of what they buy",
             synonyms=("", "discount_driven bargain deal_seeking discount_hunting"), about="discounts",
             needs=("orders.discount_amount",),
         ),
         Feature(
             "avg_lines_per_order", "lines an order", "Order lines in an average order",
+            tells="put {} different things into an order", figure="number",
             words=(
                 Word("single_item_order", -1, high=1.3, like="single_item"),
                 Word("few_item_order", -1, high=5, times=1.3, of_few=True),

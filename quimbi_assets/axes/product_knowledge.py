@@ -61,28 +61,32 @@ AXIS = Axis(
     features=(
         Feature(
             "product_concentration", "index", "Chance that two of their lines are the same product",
+            tells="choose among about {} products", figure="choice",
             words=(
                 Word("same_product", 1, low=0.25), Word("few_product", 1, low=0.1),
                 Word("narrow_choice", 1, times=2, of_few=True, like="focused"),
             ),
-            synonyms=("wide_ranging", ""), about="repetition", low=0, high=1, transform="logit_shrunk", needs=_NEEDS,
+            synonyms=("wide_ranging", ""), about="novelty", low=0, high=1, transform="logit_shrunk", needs=_NEEDS,
         ),
         Feature.share(
             "repeat_rate", "Share of products bought in at least two different orders",
-            synonyms=("variety_seeking sampling", "loyal repeating rebuying"), about="repetition", needs=_NEEDS,
+            tells="came back for {} of the products they tried",
+            synonyms=("variety_seeking sampling", "loyal repeating rebuying"), about="novelty", needs=_NEEDS,
         ),
         Feature(
             "categories_mastered", "categories", "Categories bought from in at least three orders",
+            tells="come back again and again to {}",
             words=(Word("category_loyal", 1, low=1, times=2, of_few=True, where=(("new_product_rate", 0.98, 1),)),),
             synonyms=("novice", "expert"), about="breadth", low=0, transform="log1p", needs=("items.category",),
         ),
         Feature.share(
             "new_product_rate", "Share of lines after the first order that are products never bought before",
+            tells="chose something new to them with {} of what they bought after the first order",
             words=(
-                Word("settled", high=0.35), Word("half_trying_new", high=0.65), Word("mostly_trying_new", high=0.85),
-                Word("almost_always_trying_new", high=0.98), Word("always_trying_new"),
+                Word("settled", high=0.35), Word("half_trying_new", high=0.65), Word("largely_trying_new", high=0.85),
+                Word("constantly_trying_new"),
             ),
-            synonyms=("", "novelty_seeking"), about="repetition", needs=_NEEDS,
+            synonyms=("", "novelty_seeking"), about="novelty", needs=_NEEDS,
         ),
         Feature.share(
             "primary_category_dominance", "Share of lines in the main category",

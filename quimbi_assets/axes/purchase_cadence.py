@@ -89,12 +89,18 @@ AXIS = Axis(
         ),
         Feature(
             "hour_concentration", "index", "How tightly orders gather around one time of day (1 = always the same)",
-            words=(Word("same_hour", 1, low=0.9), Word("any_hour", -1, high=0.5)), about="clock",
+            words=(
+                Word("same_hour", 1, low=0.9, tells="come at nearly the same time of day"),
+                Word("any_hour", -1, high=0.5, tells="come at any time of day"),
+            ), about="clock",
             low=0, high=1, needs=_CLOCK,
         ),
         Feature(
             "season_concentration", "index", "How tightly orders gather around one time of year (1 = one month only)",
-            words=(Word("seasonal", 1, low=0.6), Word("all_year", -1, high=0.3)), low=0, high=1,
+            words=(
+                Word("seasonal", 1, low=0.6, tells="come mostly at one time of year"),
+                Word("all_year", -1, high=0.3, tells="come all year round"),
+            ), low=0, high=1,
         ),
         Feature.text("preferred_time", "Part of the day with most orders", _CLOCK),
         Feature.text("preferred_weekday", "Weekday with most orders"),

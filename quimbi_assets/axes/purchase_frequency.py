@@ -55,6 +55,7 @@ AXIS = Axis(
     features=(
         Feature(
             "orders_per_month", "orders a month", "Orders a month since the first order",
+            tells="place {}", told_by=_GAP,
             words=(
                 *_RHYTHMS,
                 Word(
@@ -68,17 +69,22 @@ AXIS = Axis(
         ),
         Feature(
             _GAP, "days", "Average days from one order to the next",
+            tells="order every {}",
             synonyms=("fast quick rapid", "slow"), about="rate",
             low=0, transform="log1p",
         ),
         Feature(
             "purchase_consistency", "index", "How regular the time between orders is (1 = like clockwork)",
-            words=(Word("regular", 1, low=0.6), Word("irregular", -1, high=0.45)),
+            words=(
+                Word("regular", 1, low=0.6, tells="come at regular intervals"),
+                Word("irregular", -1, high=0.45, tells="come at irregular intervals"),
+            ),
             synonyms=("erratic unpredictable", "steady predictable clockwork"),
             low=0, high=1,
         ),
         Feature(
             "days_since_last_order", "days", "Days since the last order",
+            tells="last ordered {} ago",
             words=(
                 Word("recent", -1, high=30, like="recently fresh current"),
                 *(Word("lapsed", low=days, where=((_GAP, 0, gap),), like=_GONE) for days, gap in _SILENCES),

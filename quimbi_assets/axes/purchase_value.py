@@ -30,6 +30,7 @@ AXIS = Axis(
     features=(
         Feature(
             "lifetime_value", "money", "Spent in all, net of refunds",
+            tells="have spent {} in all",
             words=(
                 Word("heavy", 1, times=1.5, of_few=True, like="big top vip premium"),
                 Word("light", -1, times=1.5, of_few=True, like="modest budget small"),
@@ -39,6 +40,7 @@ AXIS = Axis(
         ),
         Feature(
             "avg_order_value", "money", "Average value of an order, net of refunds",
+            tells="spend {} an order",
             words=(
                 Word("big_order", 1, times=1.3, of_few=True, like="big_ticket high_ticket big_basket large big"),
                 Word("small_order", -1, times=1.3, of_few=True, like="small_ticket small_basket small"),
@@ -48,6 +50,7 @@ AXIS = Axis(
         ),
         Feature(
             "value_trend", "index", "How fast order values grow or shrink from one order to the next",
+            tells="spend {} less with every order|spend {} more with every order", figure="growth",
             words=(Word("shrinking", -1, high=-0.05), Word("growing", 1, low=0.05)),
             synonyms=("declining falling decreasing", "rising increasing climbing"),
             transform="signed_log1p", neutral=0, about="trend",

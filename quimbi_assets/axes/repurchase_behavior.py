@@ -58,7 +58,7 @@ _NEEDS = ("items.product_id",)
 
 AXIS = Axis(
     name="repurchase_behavior", question="Do they come back to the same things?", kind="marketing", people="shoppers",
-    measure=measure, description=__doc__, usual="now_and_then_rebuying",
+    measure=measure, description=__doc__, usual="mixed_basket",
     essential=_NEEDS,
     min_orders=2,
     structural=(
@@ -69,10 +69,12 @@ AXIS = Axis(
     features=(
         Feature.share(
             "repeat_rate", "Share of products bought in at least two different orders",
+            tells="came back for {} of the products they tried",
             synonyms=("variety_seeking novelty_seeking", "loyal repeating rebuying"), about="repetition", needs=_NEEDS,
         ),
         Feature.share(
             "repeat_order_ratio", "Share of later orders that hold a product bought before",
+            tells="bought something again in {} of their later orders",
             words=(
                 Word("always_rebuying", low=0.98), Word("almost_always_rebuying", low=0.85),
                 Word("mostly_rebuying", low=0.65), Word("often_rebuying", low=0.4),
@@ -82,6 +84,7 @@ AXIS = Axis(
         ),
         Feature.share(
             "loyalty_index", "Share of lines taken by the favourite fifth of products",
+            tells="take {} of what they buy from the favourite fifth of their products",
             about="repetition", transform="identity", needs=_NEEDS,
         ),
         Feature.text("favourite_product_id", "Product bought in most orders", _NEEDS),

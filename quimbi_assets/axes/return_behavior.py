@@ -34,7 +34,7 @@ _NEEDS = ("orders.refund",)
 
 AXIS = Axis(
     name="return_behavior", question="Do they send things back?", kind="marketing", people="buyers", measure=measure,
-    description=__doc__, usual="now_and_then_refunded",
+    description=__doc__, usual="mixed_refund",
     essential=_NEEDS,
     min_orders=2,
     usual_k=3,
@@ -46,17 +46,20 @@ AXIS = Axis(
     features=(
         Feature.share(
             "refund_rate", "Refunded share of the value bought",
+            tells="are refunded {} of the value of what they buy",
             synonyms=("low_refund", "high_refund"), about="refunds", needs=_NEEDS,
         ),
         Feature.share(
             "items_returned_pct", "Share of lines refunded",
+            tells="send back {} of the things they buy",
             about="refunds", needs=("items.refund_amount",),
         ),
         Feature.share(
             "return_order_ratio", "Share of orders with a refund",
+            tells="have something refunded in {} of their orders",
             words=(
-                Word("mostly_refunded", low=0.7), Word("often_refunded", low=0.4),
-                Word("sometimes_refunded", low=0.15), Word("hardly_ever_refunded", high=0.15),
+                Word("heavily_refunded", low=0.7), Word("repeatedly_refunded", low=0.4),
+                Word("now_and_then_refunded", low=0.15), Word("hardly_ever_refunded", high=0.15),
             ),
             about="refunds", needs=_NEEDS,
         ),

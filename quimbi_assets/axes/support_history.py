@@ -70,11 +70,13 @@ def _with_topics(tickets: ir.Table) -> ir.Table:
 _TICKETS, _RATINGS = ("tickets.ticket_id",), ("tickets.satisfaction_score",)
 
 
-def _topic_share(name: str, which: str, word: str = "", synonym: str = "", clusters: bool = True) -> Feature:
+def _topic_share(name: str, which: str, aim: str = "", word: str = "", synonym: str = "") -> Feature:
+    """Declare the share of tickets of a topic; one without a word does not cluster."""
     return Feature.share(
         f"topic_{name}",
         f"Share of support tickets {which}",
-        clusters=clusters,
+        clusters=bool(word),
+        tells=f"write {{}} of their tickets {aim}",
         words=(Word(word, 1, low=0.4),) if word else (),
         synonyms=("", synonym),
         needs=("tickets.topic",),
@@ -93,6 +95,7 @@ AXIS = Axis(
     features=(
         Feature(
             "satisfaction_avg", "of 5", "Average rating of support, 1 (bad) to 5 (good)",
+            tells="rate support {}",
             words=(
                 Word("dissatisfied", -1, high=2.7, like="unhappy annoyed disappointed"),
                 Word("satisfied", 1, low=3.7, like="happy pleased content"),
@@ -101,24 +104,27 @@ AXIS = Axis(
         ),
         Feature(
             "avg_resolution_hours", "hours", "Average hours from a support ticket to its resolution",
+            tells="wait {} until their question is solved",
             words=(Word("quickly_helped", -1, high=24), Word("slowly_helped", 1, low=48)),
             synonyms=("fast quick prompt", "slow waiting"),
             low=0, transform="log1p", needs=("tickets.resolved_at",),
         ),
         Feature(
             "tickets_per_order", "tickets an order", "Support tickets per order",
+            tells="write to support {} times in ten orders", figure="in_ten",
             words=(Word("seldom_writing", -1, high=0.25), Word("often_writing", 1, low=0.5, times=1.5, of_few=True)),
             synonyms=("self_sufficient independent", "demanding support_heavy"),
             low=0, transform="log1p", needs=_TICKETS,
         ),
         Feature.share(
             "reopen_rate", "Share of support tickets that were opened again",
+            tells="have {} of their tickets opened again",
             words=(Word("helped_at_once", -1, high=0.1), Word("often_reopening", 1, low=0.3)),
             synonyms=("", "unresolved"), needs=("tickets.reopen_count",),
         ),
-        _topic_share("complaint", "that complain", "complaining", "grumbling"),
+        _topic_share("complaint", "that complain", "to complain", "complaining", "grumbling"),
         _topic_share(
-            "product_question", "with a question about a product", "advice_seeking", "curious"
+            "product_question", "with a question about a product", "to ask about a product", "advice_seeking", "curious"
         ),
         Feature(
             "avg_first_response_hours", "hours", "Average hours from a support ticket to the first response",
@@ -128,8 +134,8 @@ AXIS = Axis(
             "negative_rate", "Share of ratings of support that are 1 or 2 of 5",
             transform="identity", clusters=False, needs=_RATINGS,
         ),
-        _topic_share("shipping", "about a delivery", clusters=False),
-        _topic_share("return_request", "about a return", clusters=False),
+        _topic_share("shipping", "about a delivery"),
+        _topic_share("return_request", "about a return"),
         Feature("n_tickets", "count", "Support tickets in all", low=0, clusters=False, needs=_TICKETS),
         Feature(
             "last_ticket_at", "date", "Day of the last support ticket", clusters=False, kind="date", needs=_TICKETS

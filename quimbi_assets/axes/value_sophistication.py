@@ -64,6 +64,8 @@ def _splurges(orders: ir.Table) -> ir.Table:
 
 _NEEDS = ("items.price",)
 
+_ALIKE = "keep to things of much the same price"
+
 AXIS = Axis(
     name="value_sophistication", question="At what price point do they buy, and how steadily?", kind="support",
     people="buyers", measure=measure, description=__doc__, usual="mid_price",
@@ -75,6 +77,7 @@ AXIS = Axis(
     features=(
         Feature(
             "avg_item_price", "money", "Average price of a unit bought",
+            tells="pay {} for a unit",
             words=(
                 Word("premium", 1, times=1.3, of_few=True, like="luxury upscale high_end expensive pricey"),
                 Word("low_price", -1, times=1.3, of_few=True, like="cheap inexpensive budget"),
@@ -85,21 +88,29 @@ AXIS = Axis(
         Feature(
             "price_dispersion", "index", "How widely unit prices spread (0 = always the same price)",
             words=(
-                Word("one_price", -1, high=0.05), Word("similar_price", -1, high=0.25), Word("mixed_price", 1, low=0.9),
-                Word("narrow_price_range", -1, high=0.5, times=1.3),
+                Word("one_price", -1, high=0.05, tells=_ALIKE),
+                Word("similar_price", -1, high=0.25, tells=_ALIKE),
+                Word("mixed_price", 1, low=0.9, tells="buy things of very different prices"),
+                Word("narrow_price_range", -1, high=0.5, times=1.3, tells=_ALIKE),
             ),
             synonyms=("uniform", "varied"), low=0, transform="log1p", needs=_NEEDS,
         ),
         Feature.share(
             "discount_hunt_score", "Share of lines bought at the product's cheapest prices",
+            tells="buy {} of their things at the cheapest price of the product",
             words=(Word("bargain_hunting", 1, low=0.35, times=1.5, of_few=True),), about="discounts", needs=_NEEDS,
         ),
         Feature(
             "spend_consistency", "index", "How alike the order values are (1 = always the same)",
-            words=(Word("steady_spend", 1, low=0.7), Word("uneven_spend", -1, high=0.6)), low=0, high=1,
+            words=(
+                Word("steady_spend", 1, low=0.7, tells="spend about the same with every order"),
+                Word("uneven_spend", -1, high=0.6, tells="spend very differently from order to order"),
+            ),
+            low=0, high=1,
         ),
         Feature.share(
             "luxury_item_rate", "Share of lines priced above four fifths of their category",
+            tells="take {} of their things from the dearest fifth of a category",
             words=(Word("top_shelf", 1, low=0.5), Word("everyday_price", -1, high=0.05)), about="price",
             needs=("items.price", "items.category"),
         ),

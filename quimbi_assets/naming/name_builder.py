@@ -75,9 +75,24 @@ def is_from_rules(axis: Axis, name: str) -> bool:
     >>> [is_from_rules(AXES["purchase_value"], f"{word}_spenders") for word in ("heavy_big_order", "typical")]
     [True, False]
     """
-    words = [word.text for feature in axis.clustering_features for word in feature.words]
-    adjectives = "|".join([*words, *DAY_PARTS, slug(axis.usual)])
-    return re.fullmatch(rf"(?:(?:{adjectives})_)+{slug(axis.people)}(?:_\w*\d\w*)?", name) is not None
+    return re.fullmatch(rf"(?:(?:{_adjectives(axis)})_)+{slug(axis.people)}(?:_\w*\d\w*)?", name) is not None
+
+
+def adjectives_of(axis: Axis, name: str) -> list[str]:
+    """Return the words that a rule-made name is made of, without its noun; of another name what stands between ``_``.
+
+    >>> from quimbi_assets.axes import AXES
+    >>> [adjectives_of(AXES["purchase_value"], f"{words}_spenders") for words in ("heavy_big_order", "sunny_side")]
+    [['heavy', 'big_order'], ['sunny', 'side']]
+    """
+    adjectives = name.removesuffix(f"_{slug(axis.people)}")
+    return re.findall(rf"(?:{_adjectives(axis)}|[^_]+)(?=_|$)", adjectives)
+
+
+def _adjectives(axis: Axis) -> str:
+    """All words that rules may say on an axis, longest first, as a regular expression."""
+    words = {word.text for feature in axis.clustering_features for word in feature.words}
+    return "|".join(sorted({*words, *DAY_PARTS, slug(axis.usual)}, key=lambda word: (-len(word), word)))
 
 
 def _cut(name: str, room: int) -> str:

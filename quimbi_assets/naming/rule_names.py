@@ -1,11 +1,9 @@
 """Rule-made segment names a shopkeeper could live with: true, short, unique, the same for the same numbers.
 
-Belongs here: choosing words, settling clashes, and a segment in a sentence or two: what its customers do, in true
-numbers beside the average customer's. Does not: which words are true (``descriptors``), how levels and ranges are
-written (``name_builder``), rounding and units (``values``).
+Belongs here: choosing words, settling clashes. Does not: which words are true (``descriptors``), how ranges are written
+(``name_builder``), what is said of a segment in sentences (``sentences``).
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,11 +11,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from quimbi_assets.axes._axis import Axis, Feature
-from quimbi_assets.naming import values
+from quimbi_assets.axes._axis import Axis
 from quimbi_assets.naming.descriptors import Descriptor, segment_descriptors, slug
 from quimbi_assets.naming.name_builder import SAYABLE, Draft, value_range
-from quimbi_assets.naming.values import SKEWED
+from quimbi_assets.naming.sentences import interpret
 
 # Assumption: a second adjective earns its place from half a standard deviation, half the first one's
 # contrast, and only if it does not follow from the first (correlation over the axis's segments below 0.95).
@@ -25,8 +22,6 @@ SECOND_Z = 0.5
 SECOND_CONTRAST = 0.5
 REDUNDANT = 0.95
 MOST_ADJECTIVES = 3
-FEWEST_FACTS, MOST_FACTS = 2, 3
-SAME = "(as the "
 
 Drafts = list[Draft]
 
@@ -38,7 +33,7 @@ def name_segments(
 
     ``current``: unique names by segment id that stay, also instead of a declared one; the others are named around them.
     Returns k rows of ``segment_id``; ``segment_name``, matching ``[a-z][a-z0-9_]{2,39}`` and unique;
-    ``interpretation``, one to three short sentences whose numbers all stand in the description.
+    ``interpretation``, two or three short sentences (``sentences.interpret``).
 
     A structural segment keeps its declared name. Others get the adjective of the feature that tells them from
     their siblings best, and a second one if it says something new; where no word is true, the axis's ``usual`` one.
@@ -56,9 +51,7 @@ def name_segments(
         {
             "segment_id": description["segment_id"].to_list(),
             "segment_name": [draft.name for draft in drafts],
-            "interpretation": [
-                interpret(axis, description, d.row, [t.features for t in d.descriptors], currency) for d in worded
-            ],
+            "interpretation": [interpret(axis, description, d.row, d.descriptors, currency) for d in worded],
         }
     )
 
@@ -140,74 +133,3 @@ def _with_feature(draft: Draft, key: tuple[str, ...], descriptors: list[Descript
         if descriptor.features == key and draft.admits(descriptor) and len(draft.descriptors) < MOST_ADJECTIVES:
             return replace(draft, descriptors=(*draft.descriptors, descriptor))
     return draft
-
-
-def interpret(axis: Axis, description: pd.DataFrame, row: int, said: list[tuple[str, ...]], currency: str = "") -> str:
-    """Write one segment's interpretation, for example:
-
-    "Orders a month since the first order: typically 2.4 (typical customer: 0.8); days since the
-    last order: typically 9 (typical 34). 31 % of customers (1,322)."
-
-    The features its name rests on (``said``) are reported first, then those furthest from the population, up to three
-    facts: ``centre:`` beside ``population:`` ("average"), or on skewed features ``q50:`` beside ``population_q50:``
-    ("typically"), rounded by ``format_value``; hours of day are read from the pair of clock coordinates.
-    """
-    segment = description.iloc[row]
-    facts: list[str] = []
-    for key in _ranked_keys(axis, segment, said):
-        if len(facts) < min(max(FEWEST_FACTS, len(said)), MOST_FACTS):
-            fact = _fact(axis, segment, key, currency, is_first=not facts)
-            facts += [text for text in fact if key in said or SAME not in text]
-    share, count = segment["population_percentage"] / 100.0, int(segment["customer_count"])
-    close = f"{values.format_percent(share)} of customers ({count:,})." if count else "Nobody at present."
-    body = "; ".join(facts)
-    return " ".join(filter(None, [_state(axis, segment), f"{body}." if body else "", close]))
-
-
-def _ranked_keys(axis: Axis, segment: pd.Series, said: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Order the features of a segment: those of its name, then by distance from the population."""
-    names = [f.name for f in axis.clustering_features if pd.notna(segment.get(f"z:{f.name}"))]
-    pairs = set(values.clock_pairs(names).values())
-    paired = {name for pair in pairs for name in pair}
-    keys = [*pairs, *((name,) for name in names if name not in paired)]
-    rest = [key for key in keys if key not in said]
-    return [*said, *sorted(rest, key=lambda key: (-max(abs(segment[f"z:{n}"]) for n in key), names.index(key[0])))]
-
-
-def _state(axis: Axis, segment: pd.Series) -> str:
-    """Return the declared state of a structural segment as a sentence."""
-    meanings = (state.meaning for state in axis.structural if state.name == segment["structural"])
-    return next((meaning[:1].upper() + meaning[1:] + "." for meaning in meanings), "")
-
-
-def _fact(axis: Axis, segment: pd.Series, key: tuple[str, ...], currency: str, is_first: bool) -> list[str]:
-    """Write one feature beside the population's; nothing for a clock angle that points nowhere."""
-    customer = " customer:" if is_first else ""
-    if len(key) == 2:
-        hours = [values.mean_hour(segment, stat, key) for stat in ("centre", "population")]
-        if pd.isna(hours[0]):
-            return []
-        other = f" (average{customer} {values.format_hour(hours[1])})" if pd.notna(hours[1]) else ""
-        return [_opening("Average time of day", is_first) + f": {values.format_hour(hours[0])}{other}"]
-    feature = axis.feature(key[0])
-    skewed = feature.transform in SKEWED
-    kind, lead = ("typical", "typically ") if skewed else ("average", "")
-    stats = ("q50", "population_q50") if skewed else ("centre", "population")
-    meaning = feature.meaning.rstrip(".")
-    if feature.unit != "index":
-        meaning = re.sub(r"\s*\([^)]*\)", "", meaning)
-    mine, all_ = (_quantity(feature, meaning, segment[f"{stat}:{feature.name}"], currency) for stat in stats)
-    other = f"{SAME}{kind} customer)" if mine == all_ else f"({kind}{customer} {all_})"
-    return [f"{_opening(meaning, is_first)}: {lead}{mine} {other}"]
-
-
-def _quantity(feature: Feature, meaning: str, value: float, currency: str) -> str:
-    """Write the value, without its unit where the meaning has named it."""
-    text = values.format_value(feature, value, currency)
-    named = feature.unit.split(" ")[0] in meaning.lower().split(" ")
-    return text.removesuffix(f" {feature.unit}").removesuffix(f" {values.singular(feature.unit)}") if named else text
-
-
-def _opening(meaning: str, is_first: bool) -> str:
-    """Start a fact with a capital only at the head of the sentence."""
-    return meaning if is_first else meaning[:1].lower() + meaning[1:]

@@ -196,13 +196,13 @@ def wrong_numbers(brief: AxisBrief, row: int, text: str) -> list[str]:
 
 
 def known_numbers(brief: AxisBrief, row: int) -> list[Known]:
-    """List every number that may be said of a segment."""
+    """List every number that may be said of a segment; an index means nothing to a reader and may not."""
     segment = brief.description.iloc[row]
     known = [
         Known("percent", float(segment["population_percentage"]), True),
         Known("plain", float(segment["customer_count"]), True),
     ]
-    for feature in brief.counted:
+    for feature in (one for one in brief.counted if one.unit != "index"):
         kind: Kind = "percent" if feature.unit == "share" else "money" if feature.unit == "money" else "plain"
         for stat in ("centre", "q10", "q50", "q90", "population", "population_q50"):
             value = float(segment[f"{stat}:{feature.name}"]) * (100.0 if kind == "percent" else 1.0)

@@ -1,11 +1,12 @@
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice
-from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
+from quimbi_assets.profiles.archetype_rows import archetype_names, archetype_rows, kept_archetypes
 from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_id
 
 NOW = pd.Timestamp("2025-01-06", tz="UTC").to_pydatetime()
@@ -13,8 +14,12 @@ SEGMENTS = {
     "purchase_frequency": pd.DataFrame(
         {"segment_id": ["f_1", "f_2"], "segment_name": ["rare_buyers", "weekly_buyers"]}
     ),
-    "purchase_value": pd.DataFrame({"segment_id": ["v_1", "v_2"], "segment_name": ["small_baskets", "big_baskets"]}),
-    "return_behavior": pd.DataFrame({"segment_id": ["r_1", "r_2"], "segment_name": ["keepers", "returners"]}),
+    "purchase_value": pd.DataFrame(
+        {"segment_id": ["v_1", "v_2"], "segment_name": ["small_order_spenders", "big_order_spenders"]}
+    ),
+    "return_behavior": pd.DataFrame(
+        {"segment_id": ["r_1", "r_2"], "segment_name": ["never_returners", "repeatedly_refunded_buyers"]}
+    ),
 }
 KEPT = ArchetypeSet(
     tuple(SEGMENTS), (("f_1", "v_1", "r_1"), ("f_1", "v_1", "r_2"), ("f_1", "v_2", "r_1"), ("f_2", "v_1", "r_1"))
@@ -38,12 +43,12 @@ def test_rows_say_who_they_are_and_how_many():
 
 def test_names_begin_with_the_rarest_traits_and_tell_all_apart():
     names = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW)["name"].tolist()
-    # Held by: weekly 10, big baskets 20, returners 30, keepers 80, small baskets 90, rare 100.
+    # Held by: weekly 10, big orders 20, refunded 30, never returners 80, small orders 90, rare 100.
     assert names == [
-        "keepers, small baskets",
-        "returners, small baskets",
-        "big baskets, keepers",
-        "weekly buyers, keepers",
+        "rare small-order never returners",
+        "small-order repeatedly-refunded customers",
+        "big-order never returners",
+        "weekly never returners",
     ]
 
 
@@ -56,7 +61,6 @@ def test_names_grow_until_they_differ():
     }
     names = archetype_rows("shop", alike, frames, NOW, NOW).set_index("archetype_id")["name"]
     assert names.is_unique
-    assert names[kept.ids()[0]] == f"x, small baskets, keepers ({kept.ids()[0]})"
 
 
 def test_a_name_stays_while_it_is_true():
@@ -66,9 +70,12 @@ def test_a_name_stays_while_it_is_true():
     by_id = before.set_index("archetype_id")["name"].to_dict()
     assert shifted.set_index("archetype_id")["name"].to_dict() == by_id
     assert fresh.set_index("archetype_id")["name"].to_dict() != by_id
-    renamed = {**SEGMENTS, "return_behavior": SEGMENTS["return_behavior"].replace("returners", "senders_back")}
+    renamed = {
+        **SEGMENTS,
+        "return_behavior": SEGMENTS["return_behavior"].replace("repeatedly_refunded_buyers", "our_doubters"),
+    }
     names = archetype_rows("shop", choice(), renamed, NOW, NOW, before).set_index("archetype_id")["name"]
-    assert names[KEPT.ids()[1]] == "senders back, small baskets"
+    assert names[KEPT.ids()[1]] == "small-order our doubters"
     assert names[KEPT.ids()[0]] == by_id[KEPT.ids()[0]]
 
 
@@ -86,3 +93,30 @@ def test_everybody_in_one():
     rows = archetype_rows("shop", all_in_one, SEGMENTS, NOW, NOW)
     assert rows[["name", "customer_count", "traits"]].to_numpy().tolist() == [["all customers", 7, "{}"]]
     assert kept_archetypes(rows) == all_in_one.kept
+
+
+def test_a_name_is_short_and_says_nothing_twice():
+    names = {
+        "purchase_frequency": ["one_time_buyers", "weekly_recent_buyers"],
+        "repurchase_behavior": ["one_time_buyers", "almost_always_rebuying_shoppers"],
+        "loyalty_trajectory": ["once_or_twice_buyers", "slowing_long_overdue_customers"],
+        "customer_maturity": ["first_year_dormant_customers", "long_standing_gone_quiet_customers"],
+        "purchase_value": ["light_small_order_spenders", "heavy_big_order_spenders"],
+    }
+    frames = {axis: pd.DataFrame({"segment_id": ["1", "2"], "segment_name": words}) for axis, words in names.items()}
+    rows = tuple(dict.fromkeys(tuple(np.random.default_rng(i).choice(["1", "2"], 5)) for i in range(40)))
+    choice = ArchetypeChoice(ArchetypeSet(tuple(frames), rows), np.zeros(1, int), np.ones(len(rows), int), 1, 1.0, 1.0)
+    made = archetype_names(choice, frames)
+    assert len(set(made.values())) == len(rows) > 20
+    for name in made.values():
+        assert len(name.split()) <= 5
+        assert len(set(re.findall("[a-z]+", name))) == len(re.findall("[a-z]+", name))
+        assert not ("one-time" in name and "once-or-twice" in name)
+        assert not ("recent" in name and ("overdue" in name or "dormant" in name))
+
+
+def test_a_name_of_former_rules_goes():
+    before = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW)
+    before["name"] = [f"high refund complex order customers, {name}" for name in before["name"]]
+    made = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW, before)["name"]
+    assert not made.str.contains(",").any()
