@@ -16,10 +16,10 @@ Written by `docs/filters.py` out of `quimbi_assets/audiences`; a test compares t
 One language says *which customers*: `quimbi customers --where`, exports, audiences.
 
 ```
-risk between 0.4 and 0.8 and value > 500
+lifecycle = 'at risk' and value > 500 and risk between 0.4 and 0.8
 purchase_value in ('heavy_spenders') and not price_sensitivity.discount_rate > 0.3
 purchase_value.heavy_spenders > 0.6 or entered(purchase_value, 'heavy_spenders', 4)
-expected_next_order_at < '2026-02-01' and risk is not null
+last_order_at < '2026-02-01' and value_tier in ('top', 'high') and entered(lifecycle, 'slowing', 4)
 ```
 
 - `=`, `<>` (or `!=`), `<`, `<=`, `>`, `>=`, `between a and b`, `in (...)`, `is null`, joined by `and`, `or`, `not` and

@@ -70,5 +70,9 @@ class DatabaseUnavailableError(RuntimeError):
     """The database cannot be reached or prepared; the message is one line: what, where, how to mend it."""
 
 
+class ServiceUnavailableError(RuntimeError):
+    """A service outside did not do what it was asked to; the message is one line: what, and how to go on."""
+
+
 class EngineFailedError(RuntimeError):
     """An engine outside this process gave up; the message is one line: its reason."""

@@ -79,9 +79,20 @@ BUILT_IN = {
     for one in (
         Audience(
             "worth_saving",
-            "risk between 0.4 and 0.8",
-            "In doubt, not gone: a message may still decide it. Most value at risk first.",
+            "(risk between 0.4 and 0.8 or risk is null and lifecycle in ('slowing', 'at risk')) "
+            "and value_tier in ('top', 'high')",
+            "Good customers in doubt, not gone: a message may still decide it. Most value at risk first.",
             "value_at_risk",
+        ),
+        Audience(
+            "new_and_promising",
+            "lifecycle = 'new' and (value_tier in ('top', 'high') or orders >= 2)",
+            "First ordered within 90 days, and already spent much or came again: make them feel it was noticed.",
+        ),
+        Audience(
+            "cooling",
+            "lifecycle = 'slowing' and value_tier in ('top', 'high')",
+            "Good customers who are later than they use to be: remind them before the habit is gone.",
         ),
     )
 }

@@ -38,16 +38,32 @@ PREDICTED = tuple(
     for what, words in (("orders", "Orders"), ("value", f"Spend, {MONEY},"))
     for limit, note in LIMITS.items()
 )
+GROUPINGS = {
+    "lifecycle": (
+        "Where they are in their life with the store", "new", "active", "slowing", "at risk", "lapsed", "lost",
+    ),
+    "value_tier": ("How much they spent beside others", "top", "high", "medium", "low"),
+    "rfm_group": (
+        "By recency, frequency and spend", "champions", "loyal", "potential_loyalists", "new_customers", "promising",
+        "need_attention", "about_to_sleep", "at_risk", "cannot_lose_them", "hibernating",
+    ),
+}  # fmt: skip
+"""Meaning and words; written down here too, since to import ``marketing`` takes a second (a test compares them)."""
 SCALARS = {
     one.name: one
     for one in (
         _column("customer_id", "text", "The customer's id"),
+        *(_column(name, "text", meaning, words=tuple(words)) for name, (meaning, *words) in GROUPINGS.items()),
         _column("archetype", "group", "The archetype, by name or id", "archetype_id"),
         _column("value", "number", f"Spend so far, {MONEY}", "lifetime_value"),
+        _column("orders", "number", "Orders so far", "n_orders"),
+        _column("first_order_at", "date", "First order"),
+        _column("last_order_at", "date", "Last order"),
+        _column("days_since_last_order", "number", "Days from the last order to the profiles' instant"),
         _column("risk", "number", "Chance, 0 to 1, of no order within the churn horizon", "churn_risk_score"),
         Field(
-            "value_at_risk", "number", "(profile.churn_risk_score * profile.lifetime_value)",
-            "Risk times spend so far: whom to write to first",
+            "value_at_risk", "number", "(coalesce(profile.churn_risk_score, 1) * profile.lifetime_value)",
+            "Risk times spend so far, spend where no risk is known: whom to write to first",
         ),
         *PREDICTED,
         _column("expected_next_order_at", "date", "By when half of such customers order again"),
@@ -60,7 +76,7 @@ OF_AXIS = {
 }
 """What can be asked of a customer on every axis: kind, column, meaning."""
 WORDS = {"strength": ("strong", "balanced", "weak"), "evidence": ("ok", "low")}
-MOVING = ("archetype",)
+MOVING = ("archetype", *GROUPINGS)
 """Beside the axes, the fields whose changes are recorded."""
 
 

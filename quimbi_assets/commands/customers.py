@@ -13,17 +13,22 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from quimbi_assets.commands.console import out, print_json
+from quimbi_assets.audiences.fields import GROUPINGS
+from quimbi_assets.commands.console import err, out, print_json
 from quimbi_assets.commands.exporting import choice_of, write_profiles
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.audiences import audience_query, project_definitions
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
-from quimbi_assets.resources.postgres.tables.customers import Chosen, read_chosen, read_vocabulary
+from quimbi_assets.resources.postgres.tables.customers import Chosen, lacks_groupings, read_chosen, read_vocabulary
 from quimbi_assets.resources.postgres.tables.stores import store_currency
 
 USUAL_SORT = "value"
-NUMBERS = ("value", "risk", "predicted_value_90d")
+HEADERS = {
+    "customer_id": "customer", "lifecycle": "lifecycle", "value_tier": "tier", "value": "spent", "orders": "orders",
+    "last_order_at": "last order", "risk": "risk", "predicted_value_90d": "next 90 days", "archetype": "archetype",
+}  # fmt: skip
+NUMBERS = ("value", "orders", "risk", "predicted_value_90d")
 INDENT = 2
 
 
@@ -50,6 +55,10 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
         sort = options.sort or (audience.sort if audience else USUAL_SORT)
         chosen = read_chosen(now, store_id, query, vocabulary, sort, options.limit)
         currency = store_currency(now, store_id) or ""
+        if not chosen.customers and any(name in query.text for name in GROUPINGS) and lacks_groupings(now, store_id):
+            err.print(
+                f"the profiles are from before {', '.join(GROUPINGS)} were known: quimbi run --store-id {store_id}"
+            )
     if as_json:
         return print_json({"store_id": store_id, "where": query.text or None, **vars(chosen)})
     if audience is not None:
@@ -103,10 +112,10 @@ def _print_list(chosen: Chosen, currency: str) -> None:
     if not chosen.rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in chosen.rows[0]:
-        table.add_column(name.replace("_", " "), justify="right" if name in NUMBERS else "left")
+    for name, header in HEADERS.items():
+        table.add_column(header, justify="right" if name in NUMBERS else "left", no_wrap=name != "archetype")
     for row in chosen.rows:
-        table.add_row(*(Text(_cell(name, value)) for name, value in row.items()))
+        table.add_row(*(Text(_cell(name, row[name])) for name in HEADERS))
     out.print(table, soft_wrap=False)
 
 

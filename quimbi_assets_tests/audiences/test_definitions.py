@@ -36,7 +36,7 @@ def test_what_a_file_says():
         False,
         False,
     )
-    with pytest.raises(BadInputError, match="there are: worth_saving"):
+    with pytest.raises(BadInputError, match="there are: worth_saving, new_and_promising, cooling"):
         defined.audience("win_back", "third")
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from quimbi_assets import marketing
+from quimbi_assets.audiences import fields
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.audiences.filters import EVERYBODY, compile_filter, order_by
 from quimbi_assets.errors import FilterError
@@ -139,6 +141,14 @@ def test_order():
     assert order_by("risk asc", LONDON)[0] == "profile.churn_risk_score ASC NULLS LAST"
     with pytest.raises(FilterError, match="nearest: risk"):
         order_by("riks", LONDON)
+
+
+def test_words_are_those_of_the_groupings():
+    assert {name: tuple(words) for name, (_, *words) in fields.GROUPINGS.items()} == dict(marketing.GROUPINGS)
+    assert list(compile_filter("entered(lifecycle, 'at risk', 4)", LONDON).parameters.values()) == [
+        "lifecycle", ["at risk"], 4.0
+    ]  # fmt: skip
+    assert "it is one of new, active" in str(refused("lifecycle = 'atrisk'"))
 
 
 def test_the_page_is_written_from_the_declarations():

@@ -1,6 +1,7 @@
 """What ``quimbi customers`` prints, and where a filter's error goes."""
 
 import json
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
@@ -10,7 +11,12 @@ from quimbi_assets_tests.resources.published import publish
 
 @pytest.fixture(scope="module")
 def shop(database):
-    publish(database, "lists", 30, churn_risk_score=pa.array([i / 100 for i in range(30)]))
+    n = 30
+    publish(
+        database, "lists", n, churn_risk_score=pa.array([i / 100 for i in range(n)]),
+        lifecycle=pa.array(["slowing"] * n), value_tier=pa.array(["top"] * n), n_orders=pa.array([3] * n),
+        last_order_at=pa.array([datetime(2024, 6, 20, tzinfo=UTC)] * n),
+    )  # fmt: skip
     return "lists"
 
 
@@ -20,7 +26,35 @@ def test_the_first_twenty_with_count_and_worth(quimbi, shop):
     lines = out.splitlines()
     assert lines[0] == "30 customers, who spent 406 EUR; the first 20:"
     assert len(lines) == 22
-    assert lines[2].split() == ["c0029", "all", "customers", "28", "29", "%", "-", "-"]
+    assert lines[1].split() == [
+        "customer",
+        "lifecycle",
+        "tier",
+        "spent",
+        "orders",
+        "last",
+        "order",
+        "risk",
+        "next",
+        "90",
+        "days",
+        "archetype",
+    ]
+    assert lines[2].split() == [
+        "c0029",
+        "slowing",
+        "top",
+        "28",
+        "3",
+        "20",
+        "Jun",
+        "2024",
+        "29",
+        "%",
+        "-",
+        "all",
+        "customers",
+    ]
 
 
 def test_json(quimbi, shop):
@@ -54,7 +88,7 @@ def test_a_list_leaves_as_a_file(quimbi, shop, tmp_path):
 def test_standing_lists_and_audiences(quimbi, shop):
     code, out, _ = quimbi("at-risk", "--store-id", shop)
     assert code == 0
-    assert out.startswith("worth_saving: risk between")
+    assert out.startswith("worth_saving: (risk between")
     code, out, _ = quimbi("audiences", "--store-id", shop, "--json")
     first = json.loads(out)[0]
     assert (first["audience"], first["customers"], first["entered"]) == ("worth_saving", 0, None)
@@ -62,3 +96,10 @@ def test_standing_lists_and_audiences(quimbi, shop):
     assert (code, out) == (2, "")
     assert "there are: worth_saving" in err
     assert quimbi("customers", "--store-id", shop, "--audience", "worth_saving", "--where", "value > 1")[0] == 2
+
+
+def test_a_store_from_before_says_what_it_lacks(quimbi, database, shop):
+    publish(database, "lists-before", 3)
+    _, out, err = quimbi("customers", "--store-id", "lists-before", "--where", "lifecycle = 'lost'")
+    assert (out, "from before lifecycle" in err) == ("0 customers\n", True)
+    assert quimbi("customers", "--store-id", shop, "--where", "lifecycle = 'lost'")[2] == ""

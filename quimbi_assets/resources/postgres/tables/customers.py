@@ -21,11 +21,16 @@ from quimbi_assets.resources.postgres.tables.stores import read_store
 
 LISTED = {
     "customer_id": "profile.customer_id",
-    "archetype": "archetype.name",
+    "lifecycle": "profile.lifecycle",
+    "value_tier": "profile.value_tier",
+    "rfm_group": "profile.rfm_group",
     "value": "profile.lifetime_value",
+    "orders": "profile.n_orders",
+    "last_order_at": "profile.last_order_at",
     "risk": "profile.churn_risk_score",
     "predicted_value_90d": "profile.predicted_value_90d",
     "expected_next_order_at": "profile.expected_next_order_at",
+    "archetype": "archetype.name",
 }
 """Columns of a list of customers, by the names that filters use."""
 FEATURES = """
@@ -104,6 +109,13 @@ def read_chosen(
         rows = cursor.fetchall()
     customers, value = rows[0][:2] if rows else (0, None)
     return Chosen(customers, value, [dict(zip(LISTED, row[2:], strict=True)) for row in rows[:limit]])
+
+
+def lacks_groupings(database: Database, store_id: str) -> bool:
+    """Whether no profile of a store has a lifecycle: they were published before there was one."""
+    sql = "SELECT NOT EXISTS (SELECT FROM quimbi.customer_profiles WHERE store_id = %s AND lifecycle IS NOT NULL)"
+    ((lacking,),) = database.execute(sql, (store_id,))
+    return bool(lacking)
 
 
 def scalar_columns(database: Database) -> list[str]:
