@@ -61,13 +61,24 @@ def demo(customers: int) -> None:
 )
 @click.option("--products", type=FILE, metavar="F", help="Products, for the categories that lines do not say.")
 @click.option("--columns", metavar="C=NAME,...", help="Which column is which: order_id=Invoice,customer_id=Buyer.")
+@click.option(
+    "--from", "address", metavar="URL", help="A shop's PostgreSQL, env:NAME of its address, or files: *.parquet"
+)
+@click.option(
+    "--layout", default="quimbi", type=click.Choice(["quimbi", "fivetran", "airbyte", "dlt"]), help="Of --from."
+)
+@click.option("--schema", metavar="S", help="Where the tables of --from are, if in several schemas.")
+@click.option("--orders-query", metavar="SQL", help="Orders of --from, instead of a layout.")
+@click.option("--items-query", metavar="SQL", help="Their lines.")
+@click.option("--every", type=click.Choice(["hour", "day"]), help="Pull from there again and again.")
+@click.option("--full", is_flag=True, help="Read all of --from again, not what is new.")
 @click.option("--time-zone", metavar="TZ", help="IANA name, e.g. Europe/London; times without offset are in it.")
 @click.option("--currency", metavar="C", help="ISO code; orders in other currencies are left out of runs.")
-def load(store_id: str, **files_and_options: Any) -> None:
-    """Load a store's files; the same file twice changes nothing, bad rows go to quarantine with their reason."""
-    from quimbi_assets.commands.loading import load_files
+def load(store_id: str, **options: Any) -> None:
+    """Load a store's files or tables; the same twice changes nothing, bad rows are kept with their reason."""
+    from quimbi_assets.commands.loading import LoadOptions, load_files
 
-    load_files(store_id, **files_and_options)
+    load_files(store_id, LoadOptions(**options))
 
 
 @cli.command()

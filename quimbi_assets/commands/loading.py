@@ -3,6 +3,7 @@
 Belongs here: ``quimbi load``. Does not: reading, validating or writing (``ingest``, ``resources.postgres.loading``).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,33 +15,93 @@ if TYPE_CHECKING:
     from quimbi_assets.resources.postgres.load_report import LoadReport
 
 
-def load_files(
-    store_id: str,
-    orders: Path | None,
-    items: Path | None,
-    tickets: Path | None,
-    customers: Path | None,
-    products: Path | None,
-    columns: str | None,
-    time_zone: str | None,
-    currency: str | None,
-) -> None:
-    """Load files, make the store a partition, and report."""
-    files = (orders, items, tickets, customers, products)
-    named = columns_named(columns)
-    for path in files:
-        if path is not None and not path.exists():
+@dataclass(frozen=True)
+class LoadOptions:
+    """What is loaded, as the command line has it; files are paths, or patterns of several."""
+
+    orders: Path | None = None
+    items: Path | None = None
+    tickets: Path | None = None
+    customers: Path | None = None
+    products: Path | None = None
+    columns: str | None = None
+    time_zone: str | None = None
+    currency: str | None = None
+    address: str | None = None
+    layout: str = "quimbi"
+    schema: str | None = None
+    orders_query: str | None = None
+    items_query: str | None = None
+    every: str | None = None
+    full: bool = False
+
+    @property
+    def files(self) -> tuple[Path | None, ...]:
+        """Files, in the order of ``load_store``'s arguments."""
+        return self.orders, self.items, self.tickets, self.customers, self.products
+
+
+def load_files(store_id: str, options: LoadOptions) -> None:
+    """Load files or what is new in a source, make the store a partition, and report."""
+    named = columns_named(options.columns)
+    for path in options.files:
+        if path is not None and not any(sign in str(path) for sign in "*?[") and not path.exists():
             raise BadInputError(f"no such file: {path}")
+    if options.address is None:
+        if options.every or options.orders_query or options.items_query or options.full:
+            raise BadInputError("--every, --full and queries are about a source: give its address with --from")
+        _load_files(store_id, options, named)
+    else:
+        _pull(store_id, options, options.address, named)
+
+
+def _load_files(store_id: str, options: LoadOptions, named: dict[str, str]) -> None:
     with steps(store_id) as progress:
         progress.step("starting the database")
         from quimbi_assets.resources.postgres.database import open_database
         from quimbi_assets.resources.postgres.loading import load_store
 
-        database = open_database()
         report = load_store(
-            database, store_id, *files, columns=named, time_zone=time_zone, currency=currency, progress=progress.step
+            open_database(),
+            store_id,
+            *options.files,
+            columns=named,
+            time_zone=options.time_zone,
+            currency=options.currency,
+            progress=progress.step,
         )
-    print_report(report, time_zone_given=time_zone is not None)
+    print_report(report, time_zone_given=options.time_zone is not None)
+
+
+def _pull(store_id: str, options: LoadOptions, address: str, named: dict[str, str]) -> None:
+    """Load what is new in a source."""
+    if any((options.orders, options.tickets, options.customers, options.products)):
+        raise BadInputError("--from brings orders of its own: load other files with a command of their own")
+    with steps(store_id) as progress:
+        progress.step("starting the database")
+        from quimbi_assets.resources.postgres.database import open_database
+        from quimbi_assets.resources.postgres.pulling import Pull, is_database, pull
+        from quimbi_assets.resources.postgres.tables.sources import Source
+
+        if options.items is not None and is_database(address):
+            raise BadInputError("--items is a file; what a database has comes with --from")
+        source = Source(
+            address if is_database(address) else str(Path(address).expanduser().absolute()),
+            options.layout,
+            options.schema,
+            options.orders_query,
+            options.items_query,
+            None if options.items is None else str(options.items.expanduser().absolute()),
+            tuple(named.items()),
+        )
+        asked = Pull(options.time_zone, options.currency, options.every, options.full)
+        report = pull(open_database(), store_id, source, asked, progress.step)
+    if report is None:
+        out.print(f"store {store_id}: nothing new since the last load (--full reads everything again)", markup=False)
+    else:
+        print_report(report, time_zone_given=options.time_zone is not None)
+    if options.every:
+        out.print(f"pulled every {options.every} while `quimbi ui` runs and the schedule `pulls` is on", markup=False)
 
 
 def print_report(report: "LoadReport", *, time_zone_given: bool) -> None:

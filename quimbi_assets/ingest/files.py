@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from glob import glob
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -85,6 +86,9 @@ def open_table(path: str | Path) -> Iterator[Table]:
     in another encoding is unpacked into a temporary file, which only this user can read.
     """
     with ExitStack() as opened:
+        if is_for_duckdb(path):
+            yield _duckdb_table(path, opened)
+            return
         try:
             plain = _unpacked(Path(path), opened)
             with plain.open("rb") as file:
@@ -100,6 +104,55 @@ def open_table(path: str | Path) -> Iterator[Table]:
                 raise BadInputError(f"{path} has no rows: export it again with at least one row under the header")
             table = Table.of(*chunks)
         yield table
+
+
+_JSON = (".json", ".jsonl", ".ndjson")
+_READERS = {".parquet": "read_parquet(?, union_by_name = true)"}
+_READERS |= dict.fromkeys(_JSON, "read_json_auto(?, union_by_name = true, sample_size = -1)")
+_AS_CSV = "read_csv(?, union_by_name = true, all_varchar = true, header = true)"
+
+
+def is_for_duckdb(path: str | Path) -> bool:
+    """Whether a path is a pattern of several files, or of JSON: DuckDB reads these."""
+    return bool(re.search(r"[*?\[]", str(path))) or Path(path).suffix.lower() in _JSON
+
+
+def matching_files(path: str | Path) -> list[Path]:
+    """Return the files that a path or pattern means, by name; BadInputError if there is none."""
+    pattern = str(Path(path).expanduser())
+    files = sorted(map(Path, glob(pattern, recursive=True))) if is_for_duckdb(path) else [Path(pattern)]
+    if not files or not all(file.is_file() for file in files):
+        raise BadInputError(f"no such file: {path}" if len(files) < 2 else f"{path} matches what is no file")
+    return files
+
+
+def _duckdb_table(path: str | Path, opened: ExitStack) -> Table:
+    """Return files of one kind, whose columns are put together by name, as a table that DuckDB reads."""
+    import duckdb
+
+    files = [str(file) for file in matching_files(path)]
+    suffixes = {Path(file.removesuffix(".gz")).suffix.lower() for file in files}
+    if len(suffixes) > 1:
+        raise BadInputError(
+            f"{path} matches files of several kinds: {', '.join(sorted(suffixes))}; give one kind at a time"
+        )
+    reader = _READERS.get(suffixes.pop(), _AS_CSV)
+    connection = opened.enter_context(duckdb.connect())
+
+    def rows() -> pa.RecordBatchReader:
+        return connection.sql(f"SELECT * FROM {reader}", params=[files]).to_arrow_reader(CHUNK_ROWS)
+
+    def chunks(_: Sequence[str] | None) -> Iterator[Chunk]:
+        try:
+            for table in _of_size(rows()):
+                yield Chunk(as_frame(table))
+        except (duckdb.Error, OSError) as error:
+            raise BadInputError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+
+    first = next(iter(chunks(None)), None)
+    if first is None or first.frame.empty:
+        raise BadInputError(f"{path} has no rows: export it again with at least one row")
+    return Table([str(name) for name in first.frame.columns], chunks)
 
 
 def _temporary(opened: ExitStack) -> IO[bytes]:

@@ -292,3 +292,31 @@ def test_the_summary_speaks_of_the_shop(quimbi, database):
     _, out, _ = quimbi("load", "--store-id", "spoken-back", "--orders", exports / "square_items.csv")
     # Ben's mug came back: the refund stands on a line, and counts
     assert "2 orders of 2 customers, 2 Apr 2025 - 5 Nov 2025, 35 net" in out
+
+
+def test_files_of_a_pattern_are_pulled_when_they_change(quimbi, files, tmp_path, database):
+    orders, items = files()
+    folder = tmp_path / "drops"
+    folder.mkdir()
+    frame = pd.read_csv(orders, dtype="str")
+    frame.head(20).to_parquet(folder / "day1.parquet")
+    frame.tail(10).to_parquet(folder / "day2.parquet")
+    source = ("load", "--store-id", "drops", "--from", folder / "*.parquet", "--items", items, "--every", "day")
+    code, out, err = quimbi(*source)
+    assert code == 0, err
+    assert count(database, "orders", "drops") == count(database, "order_items", "drops") == 30
+    assert "pulled every day" in out
+    code, out, _ = quimbi(*source)
+    assert (code, "store drops: nothing new since the last load" in out) == (0, True)
+    frame.tail(1).assign(order_id="99").to_parquet(folder / "day3.parquet")
+    code, out, _ = quimbi(*source)
+    assert "orders: 31 rows read: 1 new, 0 changed, 30 unchanged" in out
+    for options, word in (
+        (("--orders", orders, "--every", "day"), "give its address with --from"),
+        (("--from", folder / "*.parquet", "--orders", orders), "--from brings orders of its own"),
+        (("--from", "postgresql://x/y", "--items", items), "--items is a file"),
+        (("--from", folder / "*.json"), "no such file"),
+    ):
+        code, out, err = quimbi("load", "--store-id", "drops", *options)
+        assert (code, out) == (2, "")
+        assert word in err.splitlines()[-1]

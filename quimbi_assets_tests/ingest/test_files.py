@@ -1,5 +1,6 @@
 import gzip
 import io
+import json
 import os
 
 import pandas as pd
@@ -180,3 +181,34 @@ def test_chunks_are_the_file(tmp_path, monkeypatch, kind):
         pd.testing.assert_frame_equal(pd.concat(again, ignore_index=True)[["id", "n"]], frame[["id", "n"]])
         assert {len(chunk) for chunk in chunks[:-1]} <= set(range(50, 121))
         assert 10 <= len(chunks) <= 20
+
+
+def test_a_pattern_is_several_files_put_together_by_column(tmp_path):
+    for kind in ("csv", "parquet"):
+        pd.DataFrame({"order_id": ["1"], "note": ["é"]}).to_csv(tmp_path / "a.csv", index=False)
+        pd.DataFrame({"total": [2.5], "order_id": ["2"]}).to_csv(tmp_path / "b.csv", index=False)
+        pd.DataFrame({"order_id": ["1"], "note": ["é"]}).to_parquet(tmp_path / "a.parquet")
+        pd.DataFrame({"total": [2.5], "order_id": ["2"]}).to_parquet(tmp_path / "b.parquet")
+        with open_table(tmp_path / f"*.{kind}") as table:
+            (chunk,) = table.chunks(None)
+        assert set(table.columns) == {"order_id", "note", "total"}
+        assert chunk.frame.sort_values("order_id")["order_id"].tolist() == ["1", "2"]
+        assert chunk.frame["total"].notna().sum() == 1
+
+
+def test_json_has_a_column_for_each_field_within_a_field(tmp_path):
+    path = tmp_path / "orders.json"
+    orders = [{"id": 1, "total_price": "9.50", "customer": {"id": 7, "email": "a@x.com"}}, {"id": 2, "customer": None}]
+    path.write_text(json.dumps(orders))
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    assert {"id", "total_price", "customer.id", "customer.email"} <= set(table.columns)
+    assert chunk.frame["customer.id"].tolist()[0] == 7
+
+
+def test_a_pattern_that_means_nothing_to_be_read(tmp_path):
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    (tmp_path / "a.parquet").write_text("x")
+    for pattern, word in (("*.txt", "no such file"), ("a.*", "several kinds"), ("*.parquet", "cannot read")):
+        with pytest.raises(BadInputError, match=word), open_table(tmp_path / pattern):
+            pass

@@ -51,6 +51,8 @@ def load_store(
     products_path: str | Path | None = None,
     *,
     columns: Mapping[str, str] | None = None,
+    shown_as: Mapping[str, str] | None = None,
+    origin: Mapping[str, str] | None = None,
     time_zone: str | None = None,
     currency: str | None = None,
     now: pd.Timestamp | None = None,
@@ -77,7 +79,8 @@ def load_store(
     wanted = stores.requested_store(store_id, time_zone, currency)
     paths = {ORDERS.name: orders_path, ORDER_ITEMS.name: items_path, PRODUCTS.name: products_path}
     paths |= {CUSTOMERS.name: customers_path, SUPPORT_TICKETS.name: tickets_path}
-    sent = Sent({name: Path(path) for name, path in paths.items() if path is not None}, columns or {})
+    files_sent = {name: Path(path) for name, path in paths.items() if path is not None}
+    sent = Sent(files_sent, columns or {}, shown_as or {}, origin or {})
     if not sent.paths:
         raise BadInputError("nothing to load: give --orders F; a store that is known may do without")
     if orders_path is None:
@@ -158,7 +161,7 @@ class _Load:
     def run(self, refusals: Refusals, now: pd.Timestamp) -> tuple[list[TableReport], int]:
         """Load the files; return what became of each, and how many stored tickets found their customer thereby."""
         for name, file in self._files.items():
-            self._say(f"checking {file.survey.n_rows:,} rows of {file.path}")
+            self._say(f"checking {file.survey.n_rows:,} rows of {file.place}")
             if name == CUSTOMERS.name:
                 self._read_customers(file, refusals)
             elif name != PRODUCTS.name:
@@ -216,7 +219,7 @@ class _Load:
         if len(sources) < (1 if any(consent_columns(file.table.columns)) else 2):
             has = f"only {next(iter(sources))}" if sources else "none"
             raise BadInputError(
-                f"{file.path} must hold two keys of each customer, such as customer_id and email: it has {has}"
+                f"{file.place} must hold two keys of each customer, such as customer_id and email: it has {has}"
             )
         keys, self._consent = self._row_keys(file), consent.RowConsent(self._cursor)
         for chunk in file.table.chunks(None):
@@ -238,7 +241,7 @@ class _Load:
         counts = transfer.merge()
         if name == ORDERS.name and self._addresses is not None:
             self._addresses.learn(self._store.store_id)
-        return table_report(transfer.preparation, str(file.path), *counts, notes)
+        return table_report(transfer.preparation, file.place, *counts, notes)
 
     def _write_customers(self, file: SentFile) -> TableReport:
         self._say(f"writing {file.survey.n_rows:,} customers")
@@ -254,21 +257,17 @@ class _Load:
             notes.append(f"{agreed:,} agreed to marketing, {refused:,} did not, {suppressed:,} are suppressed")
         n_rows, n_keys = file.survey.n_rows, new + changed + same
         ignored = [name for name in file.survey.ignored if name not in consents]
-        return TableReport(
-            CUSTOMERS.name, str(file.path), n_rows, new, changed, same, 0, 0, {}, ignored, [], notes, n_keys
-        )
+        return TableReport(CUSTOMERS.name, file.place, n_rows, new, changed, same, 0, 0, {}, ignored, [], notes, n_keys)
 
     def _write_products(self, file: SentFile) -> TableReport:
         self._say(f"writing {file.survey.n_rows:,} products")
-        rows = product_rows(file.table, file.survey, str(file.path))
+        rows = product_rows(file.table, file.survey, file.place)
         counts = products.keep_products(self._cursor, self._store.store_id, rows)
         n_lines, n_known = products.count_lines_with_products(self._cursor, self._store.store_id)
         notes = [f"{n_known:,} of {n_lines:,} lines are of these products"]
         if n_known * 2 < n_lines:
             notes.append("fewer than half: lines know a product by its SKU, id, handle or name; does the list have it?")
-        return TableReport(
-            PRODUCTS.name, str(file.path), file.survey.n_rows, *counts, 0, 0, {}, [], [], notes, sum(counts)
-        )
+        return TableReport(PRODUCTS.name, file.place, file.survey.n_rows, *counts, 0, 0, {}, [], [], notes, sum(counts))
 
     def _name_writers(self, file: SentFile) -> list[str]:
         """Write whose each is into the staged tickets; say how many are of customers."""
@@ -312,7 +311,7 @@ class _Load:
         match = matching.match_rows(cursor, store_id, self._keys[name], is_list=name == CUSTOMERS.name)
         if match is None:
             raise BadInputError(
-                f"{file.path}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "
+                f"{file.place}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "
                 f"{', '.join(sources)}), so nothing was loaded; load them together with a list of customers that holds "
                 "the orders' customer_id (a helpdesk's ids as helpdesk_id) beside one of these keys: "
                 + load_command(self._store, self._sent, "--customers F")

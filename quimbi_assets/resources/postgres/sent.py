@@ -35,13 +35,22 @@ class Sent:
     paths: Mapping[str, Path]
     columns: Mapping[str, str] = field(default_factory=dict)
     """``column``, or ``table.column`` where two files differ → the file's column."""
+    shown_as: Mapping[str, str] = field(default_factory=dict)
+    """By table, what a person is told where its rows are from, if not the path."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Options of ``quimbi load`` that name the source of all of them, if not the paths."""
+
+    def place(self, name: str) -> str:
+        """Return, for people, where a table's rows are from; lines without a file of their own are from the orders'."""
+        name = name if name in self.paths else ORDERS.name
+        return self.shown_as.get(name) or str(self.paths[name])
 
 
 @dataclass(frozen=True)
 class SentFile:
     """One of a store's files, gone through once."""
 
-    path: Path
+    place: str
     table: Table
     survey: Survey
 
@@ -69,9 +78,9 @@ def open_files(
     files = {}
     for name, spec in TABLES.items():
         if name in tables:
-            path = sent.paths.get(name, sent.paths.get(ORDERS.name, Path()))
+            place = sent.place(name)
             try:
-                files[name] = SentFile(path, tables[name], survey(tables[name], spec, str(path)))
+                files[name] = SentFile(place, tables[name], survey(tables[name], spec, place))
             except MissingColumnsError as error:
                 raise BadInputError(f"{error}; {_advice(error, sent, wanted)}") from None
     return files, notes
@@ -80,7 +89,7 @@ def open_files(
 def load_command(store: Store, sent: Sent, more: str = "") -> str:
     """Return the command that loads files into a store as it is."""
     options = {"--store-id": store.store_id}
-    options |= {option: str(sent.paths[name]) for option, name in OPTIONS.items() if name in sent.paths}
+    options |= sent.origin or {option: str(sent.paths[n]) for option, n in OPTIONS.items() if n in sent.paths}
     options |= {"--time-zone": store.time_zone} if store.time_zone not in ("", "UTC") else {}
     options |= {"--currency": store.currency} if store.currency else {}
     columns = ",".join(f"{column}={name}" for column, name in sent.columns.items())
@@ -117,7 +126,7 @@ def _as_named(sent: Sent, tables: dict[str, Table]) -> dict[str, Table]:
             if holder is not None:
                 chosen[name][column] = wanted if wanted in tables[name].columns else holder
         if not any(holders.values()):
-            listed = "; ".join(f"{sent.paths[name]} has {', '.join(tables[name].columns)}" for name in holders)
+            listed = "; ".join(f"{sent.place(name)} has {', '.join(tables[name].columns)}" for name in holders)
             raise BadInputError(
                 f"--columns {meaning}={wanted}: no file that can hold {column} has a column {wanted}: {listed}"
             )

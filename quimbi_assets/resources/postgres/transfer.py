@@ -92,7 +92,7 @@ class Transfer:
         if judged.n_refused * 2 > judged.n_read or not judged.n_accepted:
             main = "; ".join(f"{reason} ({count:,})" for reason, count in judged.refused.most_common(3))
             refused = f"{judged.n_refused:,} of {judged.n_read:,} rows refused"
-            raise BadInputError(f"{self._file.path}: {refused}, so nothing was loaded: {main}")
+            raise BadInputError(f"{self._file.place}: {refused}, so nothing was loaded: {main}")
 
     def _copy(self, prepared: Prepared) -> None:
         rows = prepared.accepted

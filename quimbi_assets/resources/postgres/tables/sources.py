@@ -1,0 +1,87 @@
+"""Where a store's orders are pulled from, how often, and up to where that was done.
+
+Belongs here: the table ``sources``. Does not: pulling (``pulling``). No secret is stored: an address has no
+password, or is the name of an environment variable.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.store import JsonRecord
+
+EVERY = ("hour", "day")
+
+
+@dataclass(frozen=True)
+class Source(JsonRecord):
+    """A shop's database, or files, as a person gave them; other fields are options of ``quimbi load``."""
+
+    address: str = ""
+    """``postgresql://...`` without password, ``env:NAME`` of a variable that holds one, or a pattern of files."""
+    layout: str = "quimbi"
+    schema: str | None = None
+    orders_query: str | None = None
+    items_query: str | None = None
+    items: str | None = None
+    """Path or pattern of lines, where the address is one of orders."""
+    columns: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What tells a store's sources apart."""
+        return self.to_json()
+
+
+@dataclass(frozen=True)
+class KnownSource:
+    """A source of a store, and what is known of it."""
+
+    store_id: str
+    source: Source
+    every: str | None
+    """``hour`` or ``day``; None: only when a person says so."""
+    mark: str | None
+    """Up to where it was loaded, as the puller wrote it; None: never."""
+    looked_at: pd.Timestamp | None
+
+
+def read_sources(database: Database, store_id: str | None = None) -> list[KnownSource]:
+    """Return the sources of a store, or of all, by store."""
+    rows = database.execute(
+        """
+        SELECT store_id, settings, every, mark, looked_at FROM quimbi.sources
+        WHERE %(store)s::text IS NULL OR store_id = %(store)s ORDER BY store_id, source_md5
+        """,
+        {"store": store_id},
+    )
+    return [
+        KnownSource(store, _source(settings), every, mark, None if at is None else pd.Timestamp(at).tz_convert("UTC"))
+        for store, settings, every, mark, at in rows
+    ]
+
+
+def find_source(database: Database, store_id: str, source: Source) -> KnownSource | None:
+    """Return what is known of one source."""
+    return next((known for known in read_sources(database, store_id) if known.source == source), None)
+
+
+def keep_source(database: Database, store_id: str, source: Source, every: str | None, mark: str | None) -> None:
+    """Note that a source was looked at just now, up to where, and how often it is to be (None: as before)."""
+    database.execute(
+        """
+        INSERT INTO quimbi.sources AS known (store_id, source_md5, settings, every, mark, looked_at)
+        VALUES (%(store)s, md5(%(key)s), %(key)s::jsonb, %(every)s, %(mark)s, now())
+        ON CONFLICT (store_id, source_md5) DO UPDATE
+        SET every = coalesce(EXCLUDED.every, known.every), mark = EXCLUDED.mark, looked_at = EXCLUDED.looked_at
+        """,
+        {"store": store_id, "key": source.key, "every": every, "mark": mark},
+    )
+
+
+def _source(settings: Any) -> Source:
+    source = Source.from_json(json.dumps(settings))
+    return Source(**{**vars(source), "columns": tuple((str(c), str(n)) for c, n in source.columns)})
