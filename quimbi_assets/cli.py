@@ -11,6 +11,7 @@ import textwrap
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -155,26 +156,39 @@ def rename(store_id: str, axis_name: str, segment: str, name: str, wait: bool) -
 
 @cli.command()
 @STORE
+@click.option("--all", "show_all", is_flag=True, help="Open axes that cannot be told from chance, too.")
+@click.option("--why", is_flag=True, help="Open them, and show the figures that axes are judged by.")
 @JSON
-def segments(store_id: str, as_json: bool) -> None:
+def segments(store_id: str, show_all: bool, why: bool, as_json: bool) -> None:
     """Show the segments of every axis."""
     from quimbi_assets.commands import showing
 
-    _print(showing.segments_of(store_id), showing.print_segments, as_json=as_json)
+    _print(showing.segments_of(store_id), partial(showing.print_segments, show_all=show_all, why=why), as_json=as_json)
+
+
+@cli.command()
+@STORE
+@JSON
+def archetypes(store_id: str, as_json: bool) -> None:
+    """Show the archetypes: customers alike on several axes, how many, and their share of the revenue."""
+    from quimbi_assets.commands import showing
+
+    _print(showing.archetypes_of(store_id), showing.print_archetypes, as_json=as_json)
 
 
 @cli.command()
 @STORE
 @click.option("--customer-ids", required=True, metavar="A,B", help="Customers, comma-separated.")
+@click.option("--why", is_flag=True, help="Show what was measured, and axes that cannot be told from chance.")
 @JSON
-def profile(store_id: str, customer_ids: str, as_json: bool) -> None:
+def profile(store_id: str, customer_ids: str, why: bool, as_json: bool) -> None:
     """Show customers' profiles."""
     from quimbi_assets.commands import showing
 
     ids = _listed(customer_ids)
     if not ids:
         raise BadInputError("--customer-ids names no customer")
-    unknown = showing.show_profiles(store_id, ids, as_json=as_json)
+    unknown = showing.show_profiles(store_id, ids, as_json=as_json, why=why)
     if unknown:
         click.get_current_context().exit(_fail(f"store {store_id} has no profile of customer {', '.join(unknown)}", 1))
 

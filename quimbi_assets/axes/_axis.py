@@ -161,6 +161,9 @@ ONCE_OR_TWICE_BUYERS = tuple(
     Structural("n_orders", n, "once_or_twice_buyers", "bought only once or twice, too little to tell") for n in (1, 2)
 )
 
+BOUGHT_ONCE = (ONE_TIME_BUYERS, *ONCE_OR_TWICE_BUYERS)
+"""States that say no more than how few orders there are."""
+
 
 @dataclass(frozen=True)
 class Axis:

@@ -189,7 +189,7 @@ def read_values(model: BaseEstimator, X: Any, features: list[str]) -> Array:
     if isinstance(X, pd.DataFrame):
         missing = [name for name in features if name not in X]
         if missing:
-            raise ValueError(f"the frame lacks the feature(s) {', '.join(missing)}")
+            raise ValueError(f"the frame lacks {', '.join(missing)}")
         return numbers(X, features)
     values = validate_data(model, X, dtype=np.float64, ensure_all_finite=False, reset=False)
     names = getattr(model, "feature_names_in_", [f"x{i}" for i in range(values.shape[1])])

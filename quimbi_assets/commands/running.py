@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quimbi_assets.axis_table import WEAK
 from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import to_instant
@@ -185,21 +186,26 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
     started = time.monotonic()
     with steps(store_id) as progress:
         run_id = run_store(store_id, options, progress, wait=wait)
-    from quimbi_assets.commands.showing import churn_of, segments_of, value_of
+    from quimbi_assets.commands.showing import cannot_tell, churn_of, segments_of, value_of
 
     published, held = segments_of(store_id), read_held_reasons(open_database(), store_id)
+    weak = []
     for axis in published["axes"]:
         if options.axes is not None and axis["axis"] not in options.axes:
             continue
+        weak += [axis["axis"].replace("_", " ")] if axis["status"] == WEAK else []
         if not axis["segments"]:
             out.print(f"{axis['axis']:28} {axis['status']}: {axis['reason']}", markup=False)
             continue
         names = ", ".join(segment["segment_name"] for segment in axis["segments"])
         provisional = "provisional, " if axis["provisional"] else ""
-        doubt = f"weak ({axis['reason']}), " if axis["status"] == "weak" else provisional
+        doubt = "weak, " if axis["status"] == WEAK else provisional
         out.print(f"{axis['axis']:28} {doubt}{axis['k']} segments: {names}", markup=False)
         if reason := held.get(axis["axis"]):
             out.print(f"{'':28} refit held, the earlier model serves: {reason} (--promote accepts it)", markup=False)
+    if weak:
+        doubt = f"weak: {cannot_tell(open_database(), store_id)}"
+        out.print(f"{doubt}: {', '.join(weak)} (quimbi segments --why)", markup=False)
     out.print(f"{'churn risk':28} {churn_of(store_id)}", markup=False)
     out.print(f"{'value to come':28} {value_of(store_id)}", markup=False)
     out.print(

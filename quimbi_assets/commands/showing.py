@@ -10,10 +10,13 @@ import pandas as pd
 from rich.padding import Padding
 from rich.text import Text
 
+from quimbi_assets.axes._axis import BOUGHT_ONCE, Structural
 from quimbi_assets.axis_table import INACTIVE, WEAK
 from quimbi_assets.commands.console import out, print_json
-from quimbi_assets.naming.values import format_percent
-from quimbi_assets.profiles.rendering import profile_record, render_profile
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.naming.rows import plain
+from quimbi_assets.naming.values import format_percent, plural
+from quimbi_assets.profiles.rendering import Doubts, profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
 from quimbi_assets.resources.postgres.tables.promotions import FitRecord, read_fit
@@ -100,32 +103,77 @@ def value_of(store_id: str) -> str:
     )
 
 
-def print_segments(found: dict[str, Any]) -> None:
-    """Print every axis with its segments, largest first, weak ones as such, then the inactive ones with reasons."""
+def print_segments(found: dict[str, Any], *, show_all: bool = False, why: bool = False) -> None:
+    """Print every axis with its segments, largest first, and in a line each: who bought once, axes weak or inactive.
+
+    With ``show_all`` weak axes are opened, with ``why`` also the figures behind them.
+    """
     from quimbi_assets.axes import AXES
 
-    shown = [axis for axis in found["axes"] if axis["segments"]]
-    n_weak = sum(axis["status"] == "weak" for axis in shown)
-    weak = f", {n_weak} of them weak: their segments may be chance" if n_weak else ""
-    count = f"{len(shown)} of {len(found['axes'])} axes active{weak}"
+    with_segments = [axis for axis in found["axes"] if axis["segments"]]
+    weak = [axis["axis"] for axis in with_segments if axis["status"] == WEAK]
+    doubt = cannot_tell(open_database(), found["store_id"]) if weak else ""
+    count = f"{len(with_segments) - len(weak)} of {len(found['axes'])} axes tell customers apart"
     out.print(f"[bold]store {found['store_id']}[/bold], as of {found['as_of']}: {count}")
-    for axis in shown:
-        is_weak = axis["status"] == WEAK
-        mark = "  WEAK" if is_weak else "  PROVISIONAL" if axis["provisional"] else ""
-        title = f"[bold]{axis['axis']}[/bold]{mark}  {AXES[axis['axis']].question}"
-        out.print(f"\n{title}  [dim]({_agreement(axis['halves_ari'])})[/dim]")
-        status, reason = (axis["status"], axis["reason"]) if axis["reason"] else ("provisional", axis["provisional"])
-        if reason:
-            out.print(Padding(Text(f"{status}: {reason}", style="dim"), (0, 0, 0, 2)), soft_wrap=False)
-        style = "dim" if is_weak else "bold cyan"
-        for segment in axis["segments"]:
-            share, customers = f"{segment['population_percentage']:.1f} %", f"{segment['customer_count']:,}"
-            out.print(f"  {share:>7} {customers:>9}  [{style}]{segment['segment_name']}[/{style}]")
-            out.print(Padding(Text(segment["interpretation"]), (0, 0, 0, INDENT)), soft_wrap=False)
-    out.print(f"\n{AGREEMENT}\n" if shown else "", style="dim", markup=False, highlight=False)
+    for line in _bought_once(with_segments):
+        out.print(line, markup=False)
+    for axis in with_segments:
+        if show_all or why or axis["axis"] not in weak:
+            mark = "  WEAK" if axis["axis"] in weak else "  PROVISIONAL" if axis["provisional"] else ""
+            out.print(f"\n[bold]{axis['axis']}[/bold]{mark}  {AXES[axis['axis']].question}")
+            _print_axis(axis, doubt if mark == "  WEAK" else "", why)
+    out.print()
+    if why and with_segments:
+        out.print(f"{AGREEMENT}\n", style="dim", markup=False)
+    if weak and not (show_all or why):
+        folded = f"{doubt[0].upper()}{doubt[1:]}: {', '.join(name.replace('_', ' ') for name in weak)}"
+        out.print(f"{folded} (--all shows them, --why the figures).", markup=False)
     for axis in found["axes"]:
         if not axis["segments"]:
             out.print(f"{axis['axis']}: {axis['status']}, {axis['reason']}", style="dim", markup=False)
+
+
+def _print_axis(axis: dict[str, Any], doubt: str, why: bool) -> None:
+    """Print an axis's segments but those who bought once, and with ``why`` what it rests on."""
+    plain = [doubt] if doubt else [axis["provisional"]] if axis["provisional"] else []
+    figures = [text for text in (axis["reason"], _agreement(axis["halves_ari"])) if text]
+    for line in plain + (figures if why else []):
+        out.print(Padding(Text(f"{line[0].upper()}{line[1:]}.", style="dim"), (0, 0, 0, 2)), soft_wrap=False)
+    style = "dim" if doubt else "bold cyan"
+    for segment in axis["segments"]:
+        if _state(axis["axis"], segment["segment_name"]) not in BOUGHT_ONCE:
+            share, customers = f"{segment['population_percentage']:.1f} %", f"{segment['customer_count']:,}"
+            out.print(f"  {share:>7} {customers:>9}  [{style}]{segment['segment_name']}[/{style}]")
+            out.print(Padding(Text(segment["interpretation"]), (0, 0, 0, INDENT)), soft_wrap=False)
+
+
+def _bought_once(axes: Sequence[dict[str, Any]]) -> list[str]:
+    """Say once of the store, for every state that means it, how many bought once, and on how many axes they stand."""
+    held: dict[str, list[dict[str, Any]]] = {}
+    for axis in axes:
+        for segment in axis["segments"]:
+            state = _state(axis["axis"], segment["segment_name"])
+            if state in BOUGHT_ONCE:
+                held.setdefault(state.meaning.partition(",")[0], []).append(segment)
+    lines = []
+    for meaning, (first, *others) in held.items():
+        customers = plural(first["customer_count"], "customer")
+        share, n_axes = format_percent(first["population_percentage"] / 100), plural(len(others) + 1, "axis", "axes")
+        lines.append(f"{customers} ({share}) {meaning}: a segment of their own on {n_axes}")
+    return lines
+
+
+def _state(axis: str, name: str) -> Structural | None:
+    from quimbi_assets.axes import AXES
+
+    return next((state for state in AXES[axis].structural if state.name == name), None)
+
+
+def cannot_tell(database: Database, store_id: str) -> str:
+    """Say in a clause why a store's weak axes are so."""
+    n = published.orders_per_customer(database, store_id)
+    having = "" if n is None else f"with {plural(round(n), 'order')} a customer "
+    return f"{having}this cannot be told from chance yet"
 
 
 def _agreement(halves_ari: float | None) -> str:
@@ -133,7 +181,35 @@ def _agreement(halves_ari: float | None) -> str:
     return "agreement of halves not known" if halves_ari is None else f"halves of the customers agree: {halves_ari:.2f}"
 
 
-def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) -> list[str]:
+def archetypes_of(store_id: str) -> dict[str, Any]:
+    """Return the structure of ``quimbi archetypes --json``: each with its segments, customers and share of revenue."""
+    with open_database().snapshot() as now:
+        read_store(now, store_id)
+        rows = published.read_archetypes(now, store_id)
+        if rows.empty:
+            raise BadInputError(
+                f"store {store_id} has no archetypes yet; compute them: quimbi run --store-id {store_id}"
+            )
+        revenue = published.archetype_revenue(now, store_id)
+    fields = ["archetype_id", "name", "customer_count", "population_percentage", "traits"]
+    shares = rows["archetype_id"].map(revenue).to_list()
+    made = [{**one, "share_of_revenue": share} for one, share in zip(_records(rows[fields]), shares, strict=True)]
+    return dict(plain({"store_id": store_id, "as_of": rows["as_of"].max(), "archetypes": made}))
+
+
+def print_archetypes(found: dict[str, Any]) -> None:
+    """Print archetypes, largest first: share and number of customers, share of revenue, name."""
+    made = found["archetypes"]
+    as_of = found["as_of"]
+    out.print(f"[bold]store {found['store_id']}[/bold], as of {as_of}: {plural(len(made), 'archetype')}")
+    out.print(f"  {'':>7} {'customers':>9} {'revenue':>9}", markup=False)
+    for one in made:
+        share, revenue = f"{one['population_percentage']:.1f} %", one["share_of_revenue"]
+        of_revenue = "" if revenue is None else format_percent(revenue)
+        out.print(f"  {share:>7} {one['customer_count']:>9,} {of_revenue:>9}  {one['name']}", markup=False)
+
+
+def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool, why: bool = False) -> list[str]:
     """Print the profiles of customers; return those who have none. BadInputError if nobody has."""
     with open_database().snapshot() as now:
         read_store(now, store_id)
@@ -141,7 +217,7 @@ def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool) 
         if as_json:
             print_json(profiles)
         else:
-            _print_profiles(now, store_id, profiles)
+            _print_profiles(now, store_id, profiles, why)
     known = {profile["customer_id"] for profile in profiles}
     return [customer for customer in customer_ids if customer not in known]
 
@@ -164,7 +240,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _print_profiles(now: Database, store_id: str, profiles: Sequence[dict[str, Any]]) -> None:
+def _print_profiles(now: Database, store_id: str, profiles: Sequence[dict[str, Any]], why: bool) -> None:
     """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
     from quimbi_assets.axes import AXES
     from quimbi_assets.clustering.selection import PROVISIONAL_BELOW
@@ -174,12 +250,14 @@ def _print_profiles(now: Database, store_id: str, profiles: Sequence[dict[str, A
     axes, segments = published.read_segments(now, store_id)
     shown = [profile["customer_id"] for profile in profiles]
     near = nearest_customers(published.read_fingerprints(now, store_id), shown, NEIGHBOURS)
-    weak = set(axes.loc[axes["status"] == WEAK, "axis_name"])
+    is_weak = axes["status"] == WEAK
+    weak = dict(zip(axes.loc[is_weak, "axis_name"], axes.loc[is_weak, "reason"], strict=True))
+    doubt = cannot_tell(now, store_id)
     provisional = set(axes.loc[axes["customers_fitted"] < PROVISIONAL_BELOW, "axis_name"])
     names = _names(segments)
     alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}
     for profile in profiles:
         near_ones = alike.get(profile["customer_id"], ())
-        text = render_profile(profile, AXES, names, currency, near_ones, weak, provisional)
+        text = render_profile(profile, AXES, names, currency, near_ones, Doubts(weak, provisional, doubt), why)
         out.print(text, markup=False)
         out.print()

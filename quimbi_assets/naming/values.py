@@ -88,6 +88,15 @@ def format_money(amount: float, currency: str = "") -> str:
     return f"{minus}{sign}{gap}{number}"
 
 
+def plural(n: int, noun: str, many: str = "") -> str:
+    """Write a number with its noun.
+
+    >>> plural(1, "feature"), plural(1200, "customer"), plural(3, "axis", "axes")
+    ('1 feature', '1,200 customers', '3 axes')
+    """
+    return f"{n:,} {noun if n == 1 else many or noun + 's'}"
+
+
 def singular(unit: str) -> str:
     """Turn the first word of a unit into the singular: ``1 day``, ``1 order a month``."""
     first, *rest = unit.split(" ")

@@ -6,13 +6,14 @@ Belongs here: ``quimbi profile`` and ``quimbi profile --json``. Does not: colour
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from quimbi_assets.axes._axis import ONCE_OR_TWICE_BUYERS, ONE_TIME_BUYERS, Axis
+from quimbi_assets.axes._axis import BOUGHT_ONCE, Axis
 from quimbi_assets.naming.rows import plain
-from quimbi_assets.naming.values import format_money, format_percent, format_value
+from quimbi_assets.naming.values import clock_hour, clock_pairs, format_hour, format_money, format_percent, format_value
 from quimbi_assets.value.model import YEAR_DAYS
 from quimbi_assets.value.windows import USUAL_DAYS
 
@@ -20,15 +21,21 @@ JSON_COLUMNS = (
     "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "stays", "stays_strength",
     "evidence", "churn_drivers", "model_versions",
 )  # fmt: skip
-WEAK = " (weak axis: its segments may be chance)"
 PROVISIONAL = " (provisional: few customers shape its segments)"
 LIMITS = ("", "_low", "_high")
 RATHER_NONE = 0.5
 """Orders expected in a year below which, without a date, none is likelier than one."""
-BOUGHT_ONCE = (ONE_TIME_BUYERS, *ONCE_OR_TWICE_BUYERS)
-"""States that say no more than how few orders there are."""
 MENTIONED = 0.1
 """Membership from which a second segment is worth a mention."""
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """How far axes can be trusted: why the weak ones are so, by axis and in one clause, and which are provisional."""
+
+    weak: Mapping[str, str] = field(default_factory=dict)
+    provisional: Collection[str] = ()
+    clause: str = "this cannot be told from chance yet"
 
 
 def profile_record(
@@ -70,16 +77,17 @@ def render_profile(
     segments: Mapping[str, Mapping[str, str]],
     currency: str = "",
     neighbours: Sequence[str] = (),
-    weak: Collection[str] = (),
-    provisional: Collection[str] = (),
+    doubts: Doubts | None = None,
+    why: bool = False,
 ) -> str:
     """Write one profile, with names of segments by axis and id, as text.
 
-    A heading, the interpretation, the customers most like this one (``neighbours``), and per axis its question, where
-    the customer belongs and the values behind it; ``weak`` axes are marked, of the others those that are
-    ``provisional``. Axes that cannot be judged yet are one list at the end: who bought once is told so once. The row
-    may be what ``profile_record`` returned: then the archetype is called by its name.
+    A heading, the interpretation, the customers most like this one (``neighbours``), and per axis where the customer
+    belongs; with ``why`` also its question and the values behind it. Weak axes are one line, or opened by ``why``.
+    Axes that cannot be judged yet are one list at the end: who bought once is told so once. The row may be what
+    ``profile_record`` returned: then the archetype is called by its name.
     """
+    doubts = doubts or Doubts()
     record = profile_record(row)
     name = record.get("archetype", {}).get("name")
     called = f" ({name})" if name else ""
@@ -92,12 +100,20 @@ def render_profile(
     lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
     known = [name for name in axes if name in record["segment_memberships"]]
     early = [name for name in known if record["evidence"][name] == "low"]
-    for name in known:
-        if name not in early:
-            doubt = WEAK if name in weak else PROVISIONAL if name in provisional else ""
-            lines += ["", f"{name.replace('_', ' ')} - {axes[name].question}{doubt}"]
-            lines.append(f"  {_place(record, name, segments[name])}")
-            lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
+    judged = [name for name in known if name not in early]
+    folded = [] if why else [name for name in judged if name in doubts.weak]
+    for name in (name for name in judged if name not in folded):
+        doubt = PROVISIONAL if name in doubts.provisional and name not in doubts.weak else ""
+        place, title = _place(record, name, segments[name]), name.replace("_", " ")
+        if not why:
+            lines += [*([""] if name == judged[0] else []), f"{title}: {place}{doubt}"]
+            continue
+        reason = [f"  Weak: {doubts.clause}: {doubts.weak[name]}."] if name in doubts.weak else []
+        lines += ["", f"{title} - {axes[name].question}{doubt}", *reason, f"  {place}"]
+        lines += [f"    {line}" for line in _values(axes[name], record["feature_vectors"].get(name, {}), currency)]
+    if folded:
+        stated = ", ".join(name.replace("_", " ") for name in folded)
+        lines.append(f"{doubts.clause[0].upper()}{doubts.clause[1:]}: {stated} (--why shows them).")
     lines += _early(record, {name: axes[name] for name in early}, segments)
     return "\n".join(lines)
 
@@ -176,9 +192,13 @@ def _places(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> s
 
 
 def _values(axis: Axis, values: Mapping[str, Any], currency: str) -> list[str]:
-    """Write the defined features of an axis, one a line."""
+    """Write the defined features of an axis, one a line; a pair of clock coordinates as the time of day."""
     lines = []
-    for feature in axis.features:
+    clock = next(iter(clock_pairs(list(values)).values()), ())
+    angle = [values[name] for name in clock if values[name] is not None]
+    if len(angle) == len(clock) > 0:
+        lines.append(f"Average time of day: {format_hour(clock_hour(*angle))}")
+    for feature in (one for one in axis.features if one.name not in clock):
         value = values.get(feature.name)
         if isinstance(value, bool):
             value = "yes" if value else "no"

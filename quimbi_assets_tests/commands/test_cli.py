@@ -12,7 +12,9 @@ from threading import Timer
 import pandas as pd
 import pytest
 
+from quimbi_assets.commands.showing import print_segments, segments_of
 from quimbi_assets.defs.partitions import axis_key
+from quimbi_assets.marketing.groups import COLUMNS as MARKETING
 from quimbi_assets.profiles.expected import COLUMNS
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.parquet_io import parquet_tables
@@ -33,6 +35,7 @@ NEXT = r"quimbi snapshot --store-id south --week (\S+)"
         "promote",
         "rename",
         "segments",
+        "archetypes",
         "profile",
         "customers",
         "at-risk",
@@ -113,10 +116,10 @@ def test_profiles_as_json_in_the_order_asked_for(quimbi, two_stores):
         "store_id", "customer_id", "archetype_id", "segment_memberships", "dominant_segments", "feature_vectors",
         "membership_strength", "stays", "stays_strength", "evidence", "fingerprint", "lifetime_value",
         "churn_risk_score", "churn_drivers",
-        "interpretation", "model_versions", "as_of", "segments", "archetype", *COLUMNS.names,
+        "interpretation", "model_versions", "as_of", "segments", "archetype", *COLUMNS.names, *MARKETING.names,
     }  # fmt: skip
     assert first["archetype"]["id"] == first["archetype_id"]
-    assert re.fullmatch(r"[a-z0-9 ,_]+", first["archetype"]["name"])
+    assert re.fullmatch(r"[a-z0-9 ()-]+", first["archetype"]["name"])
     for axis, own in first["segments"].items():
         assert set(own) == {"id", "name", "membership", "strength", "stays", "stays_strength"}
         assert 0 < own["stays"] < 1
@@ -142,11 +145,49 @@ def test_unknown_customers_among_others_are_named_beside_their_profiles(quimbi, 
 def test_tables_for_people(quimbi, two_stores):
     code, out, _ = quimbi("segments", "--store-id", "north")
     assert code == 0
-    assert "14 of 14 axes active" in out
+    assert "14 of 14 axes tell customers apart" in out
+    assert "alves of the customers" not in out
+    once = re.findall(r"customers \(\d+ %\) bought exactly once: a segment of their own on \d+ ax[ie]s\n", out)
+    assert len(once) == 1
+    assert "one_time_buyers" not in out
+    assert "Halves of the customers agree: 0." in quimbi("segments", "--store-id", "north", "--why")[1]
     code, out, _ = quimbi("profile", "--store-id", "north", "--customer-ids", "c0000002")
     assert code == 0
     assert "Customer c0000002 of store north" in out
     assert len(re.search(r"Most alike: customers (.+)\.", out).group(1).split(", ")) == 3
+
+
+def test_weak_axes_are_one_line_unless_they_are_asked_for(quimbi, two_stores, capsys):
+    found = segments_of("north")
+    (axis,) = (one for one in found["axes"] if one["axis"] == "purchase_value")
+    axis.update(status="weak", reason="customers really differ in 1 of 3 features")
+
+    def printed(**options):
+        print_segments(found, **options)
+        return " ".join(capsys.readouterr().out.split())
+
+    clause = r"ith \d+ orders a customer this cannot be told from chance yet"
+    assert re.search(rf"W{clause}: purchase value \(--all shows them, --why the figures\)\.", printed())
+    assert "13 of 14 axes tell customers apart" in printed()
+    assert axis["segments"][0]["segment_name"] not in printed()
+    opened = printed(show_all=True)
+    assert axis["segments"][0]["segment_name"] in opened
+    assert re.search(rf"purchase_value WEAK How much do they spend\? W{clause}\.", opened)
+    assert "really differ" not in opened
+    assert "Customers really differ in 1 of 3 features." in printed(why=True)
+
+
+def test_archetypes_are_listed_with_what_they_are_made_of(quimbi, two_stores):
+    code, out, _ = quimbi("archetypes", "--store-id", "north", "--json")
+    assert code == 0
+    made = json.loads(out)["archetypes"]
+    assert sum(one["share_of_revenue"] for one in made) == pytest.approx(1)
+    assert sum(one["population_percentage"] for one in made) == pytest.approx(100)
+    assert all(len(one["name"].split()) <= 5 and one["traits"] for one in made)
+    code, out, _ = quimbi("archetypes", "--store-id", "north")
+    assert code == 0
+    assert all(one["name"] in out for one in made)
+    assert f"{len(made)} archetypes" in out
 
 
 def test_simulate_writes_four_files_and_the_same_ones_again(quimbi, tmp_path):

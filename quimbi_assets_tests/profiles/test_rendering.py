@@ -3,7 +3,7 @@ import json
 import pytest
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.profiles.rendering import profile_record, render_profile
+from quimbi_assets.profiles.rendering import Doubts, profile_record, render_profile
 
 
 def test_a_record_is_plain_json(profiles):
@@ -42,7 +42,7 @@ def test_nested_columns_may_come_as_dicts(profiles):
 
 
 def test_a_person_reads_it(profiles, names, features):
-    text = render_profile(profiles.iloc[0], AXES, names, "GBP")
+    text = render_profile(profiles.iloc[0], AXES, names, "GBP", why=True)
     lines = text.splitlines()
     row = profiles.iloc[0]
     assert lines[0] == f"Customer c000 of store shop, archetype {row['archetype_id']}"
@@ -96,15 +96,31 @@ def test_the_archetype_is_called_by_name_and_the_most_alike_are_listed(profiles,
     assert lines[2] == "Most alike: customers c007, c009."
 
 
-def test_a_weak_axis_is_marked(profiles, names):
-    text = render_profile(profiles.iloc[0], AXES, names, weak={"purchase_value"})
-    assert text.count("weak axis: its segments may be chance") == 1
-    assert "How much do they spend? (weak axis" in text
+def test_by_default_an_axis_is_a_line_and_weak_ones_are_one(profiles, names):
+    clause = "with 4 orders a customer this cannot be told from chance yet"
+    doubts = Doubts({"purchase_value": "halves agree at 0.1"}, (), clause)
+    lines = render_profile(profiles.iloc[0], AXES, names, doubts=doubts).splitlines()
+    assert [line for line in lines if line.startswith("purchase frequency: ")]
+    assert not [line for line in lines if line.startswith("purchase value")]
+    assert f"W{clause[1:]}: purchase value (--why shows them)." in lines
+    opened = render_profile(profiles.iloc[0], AXES, names, doubts=doubts, why=True)
+    assert f"  Weak: {clause}: halves agree at 0.1." in opened.splitlines()
+    assert "--why" not in opened
 
 
 def test_a_provisional_axis_is_marked_where_it_is_not_weak(profiles, names):
-    few = {"purchase_value", "purchase_frequency"}
-    text = render_profile(profiles.iloc[0], AXES, names, weak={"purchase_value"}, provisional=few)
-    assert "How much do they spend? (weak axis" in text
+    doubts = Doubts({"purchase_value": "why"}, {"purchase_value", "purchase_frequency"})
+    text = render_profile(profiles.iloc[0], AXES, names, doubts=doubts, why=True)
     assert "How often do they buy? (provisional: few customers shape its segments)" in text
     assert text.count("provisional") == 1
+
+
+def test_a_clock_is_told_as_a_time_of_day(profiles, names):
+    record = profile_record(profiles.iloc[0])
+    record["feature_vectors"]["purchase_frequency"] = {"hour_sin": 0.0, "hour_cos": -1.0}
+    record["segment_memberships"]["purchase_cadence"] = record["segment_memberships"]["purchase_frequency"]
+    record["feature_vectors"]["purchase_cadence"] = {"hour_sin": 0.0, "hour_cos": -1.0}
+    record["evidence"]["purchase_cadence"] = "ok"
+    text = render_profile(record, AXES, names | {"purchase_cadence": names["purchase_frequency"]}, why=True)
+    assert "Average time of day: 12:00" in text
+    assert "sine" not in text

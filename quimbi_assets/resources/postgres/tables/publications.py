@@ -169,6 +169,23 @@ def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.D
     return axes, segments
 
 
+def orders_per_customer(database: Database, store_id: str) -> float | None:
+    """Return the orders of the typical (median) customer of a store; None where profiles do not say."""
+    median = "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n_orders) FROM quimbi.customer_profiles"
+    ((n,),) = database.execute(f"{median} WHERE store_id = %s", (store_id,))
+    return None if n is None else float(n)
+
+
+def archetype_revenue(database: Database, store_id: str) -> dict[str, float]:
+    """Return the share, 0-1, of the store's net spend by archetype id; empty where profiles do not say."""
+    shares = """
+        SELECT archetype_id, sum(lifetime_value) / nullif(sum(sum(lifetime_value)) OVER (), 0)
+        FROM quimbi.customer_profiles WHERE store_id = %s GROUP BY archetype_id
+    """
+    rows = database.execute(shares, (store_id,))
+    return {archetype: float(share) for archetype, share in rows if share is not None}
+
+
 def read_held_reasons(database: Database, store_id: str) -> dict[str, str]:
     """Return why the last fits of a store's axes do not serve; axes whose last fit serves are left out."""
     held = "SELECT axis_name, held_reason FROM quimbi.axis_models WHERE store_id = %s AND held_reason IS NOT NULL"
