@@ -232,19 +232,23 @@ def audiences(store_id: str, as_json: bool) -> None:
 
 @cli.command()
 @STORE
-@click.option("--format", "form", required=True, type=click.Choice(["csv", "parquet", "meta", "google", "audience"]))
+@click.option(
+    "--format", "form", required=True, type=click.Choice(["csv", "parquet", "klaviyo", "meta", "google", "audience"])
+)
 @WHERE
 @AUDIENCE
 @click.option("--out", type=FILE, metavar="F", help="The file to write; - is standard output.")
-@click.option("--contacts", type=FILE, metavar="F", help="Customers' e-mails and phones, for meta and google.")
+@click.option("--contacts", type=FILE, metavar="F", help="Customers' e-mails and phones, for klaviyo, meta and google.")
 @click.option(
     "--contactable", is_flag=True, help="csv, parquet: leave out who may not be written to, as other formats always do."
 )
-def export(store_id: str, **options: Any) -> None:
-    """Write customers to a file: all, or those whom a filter or an audience chooses."""
+@click.option("--axes", metavar="A,B", help="klaviyo: whose segments to tell; by default those that are not weak.")
+@click.option("--send", is_flag=True, help="klaviyo: send what has changed, instead of showing it.")
+def export(store_id: str, axes: str | None, **options: Any) -> None:
+    """Write customers to a file, or send them: all, or those whom a filter or an audience chooses."""
     from quimbi_assets.commands.exporting import ExportOptions, export_customers
 
-    export_customers(store_id, ExportOptions(**options))
+    export_customers(store_id, ExportOptions(axes=None if axes is None else _listed(axes), **options))
 
 
 @cli.command()

@@ -111,6 +111,12 @@ def read_chosen(
     return Chosen(customers, value, [dict(zip(LISTED, row[2:], strict=True)) for row in rows[:limit]])
 
 
+def active_axes(database: Database, store_id: str) -> list[str]:
+    """Return a store's axes that are active and not weak, by name."""
+    sql = "SELECT axis_name FROM quimbi.axis_models WHERE store_id = %s AND status = 'active' ORDER BY axis_name"
+    return [axis for (axis,) in database.execute(sql, (store_id,))]
+
+
 def lacks_groupings(database: Database, store_id: str) -> bool:
     """Whether no profile of a store has a lifecycle: they were published before there was one."""
     sql = "SELECT NOT EXISTS (SELECT FROM quimbi.customer_profiles WHERE store_id = %s AND lifecycle IS NOT NULL)"

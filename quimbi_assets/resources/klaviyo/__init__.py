@@ -1,0 +1,1 @@
+"""Klaviyo: requests to its API (``client``), and a list brought there whole whatever happens (``sender``)."""

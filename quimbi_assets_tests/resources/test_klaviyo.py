@@ -1,0 +1,231 @@
+"""Profiles to a local Klaviyo: all of them, once each, within the limits, whatever happens on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from quimbi_assets.audiences.filters import compile_filter
+from quimbi_assets.errors import BadInputError, ServiceUnavailableError, StoreBusyError
+from quimbi_assets.exports.klaviyo import Limits
+from quimbi_assets.resources.klaviyo.sender import Selection, send_changes, show_changes
+from quimbi_assets.resources.postgres.tables import outbox
+from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets_tests.klaviyo_api import KlaviyoApi
+from quimbi_assets_tests.resources.published import publish
+
+N = 25
+NUMBERS = count()
+SMALL = Limits(profiles=10, burst=100, per_second=1000)
+ALONE = """
+import sys
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.klaviyo.sender import Selection, send_changes
+from quimbi_assets.audiences.filters import EVERYBODY
+from quimbi_assets.exports.klaviyo import Limits
+limits = Limits(profiles=10, burst=100, per_second=1000)
+send_changes(open_database(), sys.argv[1], Selection(EVERYBODY, {"a": {"a_1": "few"}}), limits, print, 0.005)
+"""
+
+
+@pytest.fixture
+def api(monkeypatch):
+    server = KlaviyoApi()
+    with server.serving() as address:
+        monkeypatch.setenv("KLAVIYO_API_KEY", "pk_test")
+        monkeypatch.setenv("KLAVIYO_BASE_URL", address)
+        yield server
+
+
+@pytest.fixture
+def shop(database, api):
+    """A store of its own; publishes its customers with these columns, and sends them."""
+    store_id = f"klaviyo-{next(NUMBERS)}"
+
+    class Shop:
+        def publish(self, n=N, segments=None, **columns):
+            lifecycle = columns.pop("lifecycle", ["active"] * n)
+            dominant = [json.dumps({"a": segment}) for segment in segments or ["a_1"] * n]
+            publish(
+                database, store_id, n, lifecycle=pa.array(lifecycle), value_tier=pa.array(["top"] * n),
+                dominant_segments=pa.array(dominant), churn_risk_score=pa.array([0.5] * n), **columns,
+            )  # fmt: skip
+
+        def selection(self, where=None, **options):
+            query = compile_filter(where, read_vocabulary(database, store_id))
+            return Selection(query, {"a": {"a_1": "few", "a_2": "many"}}, **options)
+
+        def send(self, where=None, limits=SMALL, **options):
+            return send_changes(database, store_id, self.selection(where, **options), limits, print, 0.005)
+
+        def show(self, where=None, **options):
+            return show_changes(database, store_id, self.selection(where, **options), SMALL)
+
+    made = Shop()
+    made.store_id = store_id
+    made.publish()
+    return made
+
+
+def everybody_once(api, n=N):
+    sent = api.sent
+    return sorted(sent) == [f"c{i:04d}" for i in range(n)] and {len(times) for times in sent.values()} == {1}
+
+
+def posts(api):
+    return [path for method, path, _ in api.requests if method == "POST"]
+
+
+def test_everybody_once_and_then_only_changes(shop, api):
+    shown = shop.show()
+    assert (shown.changes.customers, shown.changes.jobs, shown.changes.without_address) == (N, 3, N)
+    assert api.requests == []
+    report = shop.send()
+    assert (report.outcome.customers, report.outcome.requests) == (N, 3)
+    assert everybody_once(api)
+    assert api.sent["c0003"][0] == {
+        "quimbi_churn_risk": 0.5, "quimbi_lifecycle": "active", "quimbi_lifecycle_previous": "none",
+        "quimbi_value_tier": "top", "quimbi_value_tier_previous": "none",
+        "quimbi_a": "few", "quimbi_a_previous": "none",
+    }  # fmt: skip
+    # The same list again makes no request at all.
+    api.requests.clear()
+    again = shop.send()
+    assert (again.changes.customers, api.requests) == (0, [])
+    # One moved: one profile, with what it was before and since when.
+    shop.publish(lifecycle=["at risk"] + ["active"] * (N - 1), segments=["a_2"] + ["a_1"] * (N - 1))
+    assert shop.send().outcome.customers == 1
+    last = api.sent["c0000"][-1]
+    assert (last["quimbi_lifecycle"], last["quimbi_lifecycle_previous"]) == ("at risk", "active")
+    assert (last["quimbi_a"], last["quimbi_a_previous"]) == ("many", "few")
+    assert last["quimbi_a_changed_at"].startswith("2024-06-01T12:00")
+    assert last["quimbi_value_tier_previous"] == "none"
+    # Out of every segment, which Klaviyo can only be told in a word.
+    shop.publish(lifecycle=["at risk"] + ["active"] * (N - 1), segments=["a_2", *["a_1"] * (N - 2), None])
+    assert shop.send().outcome.customers == 1
+    assert api.sent["c0024"][-1]["quimbi_a"] == "none"
+    assert api.sent["c0024"][-1]["quimbi_a_previous"] == "few"
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "cut", "drop", "cancelled"])
+def test_faults_lose_nobody_and_send_nothing_twice(shop, api, fault):
+    api.faults = [None, fault]
+    report = shop.send()
+    assert report.outcome.customers == N
+    assert everybody_once(api)
+    assert shop.show().changes.customers == 0
+
+
+def test_a_service_that_does_not_say_what_arrived_is_sent_it_again(shop, api):
+    api.faults, api.lists = [None, "cut"], False
+    assert shop.send().outcome.customers == N
+    assert sorted(map(len, api.sent.values())) == [1] * 15 + [2] * 10
+
+
+def test_a_service_that_never_answers(shop, api):
+    api.faults = ["500"] * 99
+    with pytest.raises(ServiceUnavailableError, match="goes on from here"):
+        shop.send()
+    assert api.sent == {}
+    api.faults = []
+    assert shop.send().open_jobs == 3
+    assert everybody_once(api)
+
+
+def test_what_the_import_refuses_is_kept_with_the_reason_and_not_sent_again(shop, api):
+    api.bad = {"c0004", "c0024"}
+    report = shop.send()
+    assert report.refused == [("c0004", "Invalid email address"), ("c0024", "Invalid email address")]
+    assert report.outcome.customers == N - 2
+    api.requests.clear()
+    assert len(shop.send().refused) == 2
+    assert api.requests == []
+
+
+def test_a_request_refused_for_one_profile_is_halved_until_it_is_that_one(shop, api):
+    api.poison = {"c0013"}
+    report = shop.send()
+    assert report.refused == [("c0013", "Invalid email address")]
+    api.poison = set()
+    assert sorted(api.sent) == [f"c{i:04d}" for i in range(N) if i != 13]
+    assert {len(times) for times in api.sent.values()} == {1}
+
+
+def test_wrong_key_and_none(shop, api, monkeypatch, database):
+    monkeypatch.setenv("KLAVIYO_API_KEY", "pk_wrong")
+    with pytest.raises(BadInputError, match="refuses the key") as error:
+        shop.send()
+    assert "pk_wrong" not in str(error.value)
+    monkeypatch.delenv("KLAVIYO_API_KEY")
+    with pytest.raises(BadInputError, match="KLAVIYO_API_KEY is not set"):
+        shop.send()
+    monkeypatch.setenv("KLAVIYO_API_KEY", "pk_test")
+    with outbox.only_sender(database, shop.store_id, "klaviyo"), pytest.raises(StoreBusyError, match="another process"):
+        shop.send()
+    shop.send()
+    assert everybody_once(api)
+
+
+def test_nobody_suppressed_is_sent_not_even_by_a_job_of_before(shop, api, database):
+    consent = "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())"
+    database.execute(consent, (shop.store_id, "c0001", False, None))
+    api.faults = ["500"] * 99
+    with pytest.raises(ServiceUnavailableError):
+        shop.send()
+    database.execute(consent, (shop.store_id, "c0002", True, True))
+    api.faults = []
+    assert shop.send().outcome.customers == N - 2
+    assert not {"c0001", "c0002"} & set(api.sent)
+
+
+def test_an_audience_tells_who_left_it(shop, api):
+    big = {"where": "value > 20", "audience": "big"}
+    assert shop.send(**big).outcome.customers == 3
+    assert api.sent["c0024"][-1]["quimbi_audience_big"] == "in"
+    values = [None, *range(N - 2), 0]
+    shop.publish(lifetime_value=pa.array(values, pa.float64()))
+    assert shop.send(**big).outcome.customers == 1
+    assert api.sent["c0024"][-1]["quimbi_audience_big"] == "none"
+    assert api.sent["c0024"][-1]["quimbi_audience_big_previous"] == "in"
+
+
+def test_addresses_are_used_where_they_are_known(shop, api, tmp_path, database):
+    shop.publish(3, customer_id=pa.array(["c1", "c2", "Di@Example.com"]))
+    for customer in ("c1", "c2"):
+        database.execute(
+            "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+            "VALUES (%s, %s, %s, '2024-01-01', 1)",
+            (shop.store_id, customer, customer),
+        )
+    (tmp_path / "c.csv").write_text("customer_id,email,phone\nc1,Ann@Example.com,+442079460958\n")
+    report = shop.send(contacts=tmp_path / "c.csv")
+    assert (report.outcome.customers, report.changes.without_address) == (3, 1)
+    facts = [profile["attributes"] for job in api.jobs for profile in job["profiles"]]
+    known_by = [{name: fact[name] for name in fact if name != "properties"} for fact in facts]
+    assert sorted(known_by, key=str) == sorted(
+        [{"email": "di@example.com"}, {"email": "ann@example.com", "phone_number": "+442079460958"},
+         {"external_id": "c2"}], key=str
+    )  # fmt: skip
+
+
+def test_killed_and_begun_again(shop, api, home):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "QUIMBI_HOME": str(home)}
+    command = [sys.executable, "-c", ALONE, shop.store_id]
+    # Killed when the second request has arrived, and its answer has not; then again before any answer to the third.
+    for faults in ([None, "hang"], ["hang"]):
+        api.faults = list(faults)
+        api.arrived.clear()
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as sending:
+            arrived = api.arrived.wait(30)
+            sending.send_signal(signal.SIGKILL)
+            assert arrived, sending.stderr.read()
+    report = shop.send()
+    assert report.open_jobs == 3
+    assert everybody_once(api)
+    assert shop.show().changes.customers == 0
