@@ -1,7 +1,7 @@
 """Stage 1: what a store sent, as one partition: its orders, lines and tickets after the order policy.
 
 Belongs here: streaming the store's rows out of the database into the canonical dataset, and what people read about it.
-Does not: the policy itself (``ingest.policy``), loading files (``quimbi load``).
+Does not: the policy itself (``ingest.policy``), loading (``quimbi load``, ``sources``).
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from quimbi_assets.axis_table import TableFacts
 from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts
-from quimbi_assets.defs.partitions import HISTORY, ITEMS_KEY, ORDERS_KEY, OWNERS, STORES, TICKETS_KEY
+from quimbi_assets.defs.partitions import HISTORY, ITEMS_KEY, ORDERS_KEY, OWNERS, SOURCE_KEY, STORES, TICKETS_KEY
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
@@ -29,7 +29,13 @@ CHECK = "canonical_schema"
 def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
     kinds = {"postgres", "duckdb"}
     return dg.AssetSpec(
-        key, description=description, group_name="raw", owners=OWNERS, kinds=kinds, partitions_def=STORES
+        key,
+        deps=[SOURCE_KEY],
+        description=description,
+        group_name="raw",
+        owners=OWNERS,
+        kinds=kinds,
+        partitions_def=STORES,
     )
 
 

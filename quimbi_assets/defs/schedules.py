@@ -26,19 +26,22 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, planned_stores
-from quimbi_assets.store import StorePlan
+from quimbi_assets.store import WEEKDAYS, StorePlan
 
 DUE_TAG = "quimbi/due"
 """Tag of a run that was launched unasked: what, for which store, and the instant that it was due at or follows."""
 MOST_TRIES = 3
 CRON = "*/15 * * * *"
 """Every quarter of an hour, which is an hour's end in every time zone there is."""
+PULL_HOUR = 4
+"""Of a store's day, so that the weekly work an hour later, by default, knows yesterday whole."""
 LATEST = pd.Timedelta(days=2)
 """How long after its time work is still begun."""
 SOONER = {"dagster/priority": "1"}
 """Of a store's runs that wait together, refits go first."""
-APART = dg.AssetSelection.groups("backtest", "drift")
+APART = dg.AssetSelection.groups("backtest", "drift", "source")
 """What no store's usual run includes."""
 ONCE_MORE = {"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"}
 """A run whose worker was killed is run once more, from its start: what a run publishes is of one instant."""
@@ -76,7 +79,10 @@ WEEK_JOB = _job(
     "A store's week: the snapshot of all customers at its end, and what changed since the one before.",
     STORE_WEEKS,
 )
-JOBS = (STORE_JOB, RESCORE_JOB, BACKTEST_JOB, WEEK_JOB)
+PULL_JOB = _job(
+    "pull", dg.AssetSelection.groups("source"), "New and changed orders out of a store's own database or files."
+)
+JOBS = (STORE_JOB, RESCORE_JOB, BACKTEST_JOB, WEEK_JOB, PULL_JOB)
 
 
 def due_runs(
@@ -143,6 +149,45 @@ def weeks(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.
     )
 
 
+@dg.schedule(
+    cron_schedule=CRON,
+    job=PULL_JOB,
+    description="Pulls new and changed orders of stores whose source asks for it (`load --from ... --every hour`, "
+    "or `day`: four in the morning by the store's clock); `orders_arrived` then scores their customers anew.",
+)
+def pulls(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Launch a pull of every store that has a source which was not looked at since it became due."""
+    now = pd.Timestamp(context.scheduled_execution_time).tz_convert("UTC")
+    zones = {planned.store_id: planned.time_zone for planned in planned_stores(open_database())}
+    known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
+    due_of: dict[str, pd.Timestamp] = {}
+    for source in read_sources(open_database()):
+        if source.every is None or source.store_id not in zones.keys() & known:
+            continue
+        due = last_pull(source.every, now, zones[source.store_id])
+        if source.looked_at is None or source.looked_at < due:
+            due_of[source.store_id] = max(due, due_of.get(source.store_id, due))
+    tags = {name: f"pull {name} {due.isoformat()}" for name, due in due_of.items()}
+    waiting = [name for name, tag in tags.items() if not is_settled(context.instance, tag)]
+    for name in waiting:
+        run_tags = {DUE_TAG: tags[name], STORE_TAG: name}
+        yield dg.RunRequest(run_key=tags[name], partition_key=name, tags=run_tags)
+    if not waiting:
+        yield dg.SkipReason("no source is due")
+
+
+def last_pull(every: str, now: pd.Timestamp, time_zone: str) -> pd.Timestamp:
+    """Return when a source was last due, at or before ``now`` (with zone): the full hour, or four in the morning.
+
+    >>> last_pull("day", pd.Timestamp("2026-11-25T02:30Z"), "Europe/Berlin").isoformat()
+    '2026-11-24T04:00:00+01:00'
+    """
+    if every == "hour":
+        return now.floor("h")
+    plans = [StorePlan(weekday=day, hour=PULL_HOUR) for day in WEEKDAYS]
+    return max(plan.last_due(now, time_zone) for plan in plans)
+
+
 def last_publication(instance: dg.DagsterInstance, store_id: str) -> dg.EventLogRecord | None:
     """Return the event of a store's last publication of profiles; None: never."""
     last = instance.fetch_materializations(
@@ -201,4 +246,4 @@ freshness = dg.ScheduleDefinition(
     description="Every morning (UTC): is any store stale?",
 )
 
-SCHEDULES = (refits, weeks, freshness)
+SCHEDULES = (refits, weeks, pulls, freshness)

@@ -5,15 +5,19 @@ import pandas as pd
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
+from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs import schedules
-from quimbi_assets.defs.partitions import CHANGED_AT, PROFILES_KEY, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, JOBS, every_store_is_fresh, refits, weeks
+from quimbi_assets.defs.partitions import CHANGED_AT, ORDERS_KEY, PROFILES_KEY, SOURCE_KEY, STORES
+from quimbi_assets.defs.schedules import DUE_TAG, JOBS, every_store_is_fresh, pulls, refits, weeks
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.resources import dagster_instance
-from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
+from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, process_tag
 from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables import stores as plans
+from quimbi_assets.resources.postgres.tables.sources import Source, read_sources
 from quimbi_assets.resources.postgres.tables.stores import Store
 from quimbi_assets.simulation import write_store
 from quimbi_assets.store import StorePlan
@@ -245,6 +249,42 @@ def test_a_failed_run_is_told_without_marking_up_what_it_says(tmp_path):
     assert text.splitlines()[0] == ":warning: quimbi: store failed for plan-york, step breaks"
     assert text.splitlines()[1] == "ValueError: customers &lt;!channel&gt; were lost"
     assert f"/runs/{result.run_id}|open the run>" in text
+
+
+def test_sources_are_pulled_when_they_are_due_and_orders_arrive_thereby(planned, instance, repository, files, tmp_path):
+    assert build_defs().resolve_asset_graph().get(ORDERS_KEY).parent_keys == {SOURCE_KEY}
+    folder = tmp_path / "drops"
+    folder.mkdir()
+    orders = pd.read_parquet(files[0])
+    orders.head(len(orders) - 3).to_parquet(folder / "first.parquet")
+    source = Source(str(folder / "*.parquet"), items=str(files[1]))
+    pull(planned, "plan-berlin", source, Pull(every="day"))
+    (known,) = read_sources(planned, "plan-berlin")
+
+    def due(at):
+        with dg.build_schedule_context(
+            instance=instance, repository_def=repository, scheduled_execution_time=at.to_pydatetime()
+        ) as context:
+            return [request for request in pulls.evaluate_tick(context).run_requests if request.partition_key in ZONES]
+
+    four = (known.looked_at + pd.Timedelta(days=2)).tz_convert("Europe/Berlin").normalize() + pd.Timedelta(hours=4)
+    assert due(known.looked_at) == []
+    (request,) = due(four.tz_convert("UTC"))
+    assert request.partition_key == "plan-berlin"
+    record(instance, request, "pull")
+    assert due(four.tz_convert("UTC") + pd.Timedelta(minutes=15)) == []  # launched once
+
+    orders.tail(3).assign(order_id=["new-1", "new-2", "new-3"]).to_parquet(folder / "second.parquet")
+    with store_lock("plan-berlin", Steps(None, "plan-berlin"), wait=True) as lock:
+        run_id = materialize(lock, "plan-berlin", "pull", Steps(None, "plan-berlin"))
+    with open_instance() as real:
+        (event,) = real.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    metadata = event.asset_materialization.metadata
+    assert {name: metadata[name].value for name in ("sources", "new", "refused")} == {
+        "sources": 1,
+        "new": 3,
+        "refused": 0,
+    }
 
 
 def test_runs_that_lost_their_process_are_ended_while_the_ui_runs(database, instance, monkeypatch):
