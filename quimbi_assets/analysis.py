@@ -434,7 +434,8 @@ class Discovery:
 
     @property
     def _segments_by_axis(self) -> dict[str, pd.DataFrame]:
-        return {str(axis): rows for axis, rows in self.segments.groupby("axis")}
+        shown = self.segments.assign(population_percentage=100 * self.segments["share"])
+        return {str(axis): rows for axis, rows in shown.groupby("axis")}
 
     @cached_property
     def _archetypes(self) -> ArchetypeChoice:

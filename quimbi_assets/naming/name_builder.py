@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.axes import AXES
 from quimbi_assets.axes._axis import Axis
 from quimbi_assets.naming.descriptors import DAY_PARTS, Descriptor, slug
 from quimbi_assets.naming.segment_statistics import described_features
@@ -76,6 +77,15 @@ def is_from_rules(axis: Axis, name: str) -> bool:
     [True, False]
     """
     return re.fullmatch(rf"(?:(?:{_adjectives(axis)})_)+{slug(axis.people)}(?:_\w*\d\w*)?", name) is not None
+
+
+def is_usual(axis_name: str, name: str) -> bool:
+    """Whether a name says of an axis's segment only that nothing stands out.
+
+    >>> is_usual("purchase_value", "mid_range_spenders"), is_usual("purchase_value", "heavy_spenders")
+    (True, False)
+    """
+    return axis_name in AXES and name.startswith(f"{slug(AXES[axis_name].usual)}_")
 
 
 def adjectives_of(axis: Axis, name: str) -> list[str]:

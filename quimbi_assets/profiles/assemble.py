@@ -14,16 +14,16 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.marketing.groups import COLUMNS, GROUPINGS, CustomerGroups
+from quimbi_assets.naming.name_builder import is_usual
 from quimbi_assets.naming.rows import to_json
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.expected import NUMBERS, Predictions, nothing_foretold
 from quimbi_assets.profiles.fingerprint import axis_order, fingerprints
-from quimbi_assets.profiles.interpretation import STRENGTHS, Placements, figure, interpretations, strengths
+from quimbi_assets.profiles.interpretation import STRENGTHS, Placements, Traits, figure, interpretations, strengths
 from quimbi_assets.profiles.json_text import (
     feature_objects,
     flat_objects,
@@ -40,6 +40,8 @@ from quimbi_assets.profiles.stays import words as stay_words
 MOST_ROWS = 5_000
 """Rows built at a time: far under Arrow's 2 GB of text for one array, and a batch can be written while the next is
 built."""
+TOLD_BY_GROUPS = ("purchase_frequency", "purchase_value", "customer_maturity", "loyalty_trajectory")
+"""Axes whose question a sentence has answered by lifecycle, value and change."""
 RISK_AXIS = "loyalty_trajectory"
 """Its features in a profile hold the churn risk too, which no clustering ever reads."""
 ALWAYS = (
@@ -72,11 +74,11 @@ PROFILE_SCHEMA = pandera.DataFrameSchema(
 class ProfileContext:
     """What all profiles of one run have in common.
 
-    ``as_of``, at which the features were measured, is UTC where it is naive; ``segments`` hold ``segment_id`` and
-    ``segment_name``; ``versions`` are those of the models; ``currency`` is a code or sign. By the store's kept
-    ``archetypes`` (``archetype_rows.kept_archetypes`` reads them from the table) a customer alone is of the one they
-    are of in the crowd. No sentence says where anybody belongs on ``weak`` axes, on which customers do not differ.
-    ``stays`` says by axis who stays in a segment, of those of which that is known.
+    ``as_of``, at which the features were measured, is UTC where it is naive; ``segments`` hold ``segment_id``,
+    ``segment_name`` and perhaps ``population_percentage``; ``versions`` are those of the models; ``currency`` is a code
+    or sign. By the store's kept ``archetypes`` (``archetype_rows.kept_archetypes`` reads them from the table) a
+    customer alone is of the one they are of in the crowd. No sentence says where anybody belongs on ``weak`` axes, on
+    which customers do not differ. ``stays`` says by axis who stays in a segment, of those of which that is known.
     """
 
     store_id: str
@@ -101,6 +103,13 @@ class ProfileContext:
         if nameless:
             raise ValueError(f"axis {axis}: no name for segment {', '.join(nameless)}")
         return [known[segment] for segment in segment_ids]
+
+    def shares(self, axis: str, segment_ids: Sequence[str]) -> NDArray[np.float64]:
+        """Return the shares of customers, 0-1, of an axis's segments, shape (k,); NaN where not known."""
+        rows = self.segments[axis].set_index("segment_id")
+        if "population_percentage" not in rows:
+            return np.full(len(segment_ids), np.nan)
+        return rows["population_percentage"].reindex(list(segment_ids)).to_numpy(dtype=np.float64) / 100.0
 
 
 def profile_batches(
@@ -156,17 +165,15 @@ def _table(
     placements = _placements(list(scores.values()), stays)
     forecasts = {"churn_risk": churn and churn.version, "value_to_come": value.version}
     versions = {axis: str(context.versions[axis]) for axis in axes} | {n: v for n, v in forecasts.items() if v}
-    names = [context.names(axis, score.segment_ids) for axis, score in scores.items()]
-    weak = [axis in context.weak for axis in axes]
-    horizon = next((model.horizon_days for model in stays if model.horizon_days), None)
-    sentences = interpretations(placements, names, features, context.currency, weak, horizon)
-    if churn is not None:
-        sentences = pc.binary_join_element_wise(sentences, churn.sentence, " ", null_handling="skip")
+    archetype = context.archetypes.assign(scores)
+    traits = _traits(scores, context, archetype)
+    risk = None if churn is None else churn.sentence
+    sentences = interpretations(placements, traits, groups, features, context.currency, risk)
     return pa.table(
         {
             "store_id": pa.repeat(pa.scalar(context.store_id, pa.string()), n),
             "customer_id": pa.array(customers.astype(str), pa.string()),
-            "archetype_id": pa.array(context.archetypes.ids_of(scores), pa.string()),
+            "archetype_id": pa.array(context.archetypes.ids(), pa.string()).take(pa.array(archetype)),
             **_by_axis(scores, placements, features),
             "lifetime_value": pa.array(figure(features, "lifetime_value", n), from_pandas=True),
             "churn_risk_score": pa.array(np.full(n, np.nan) if churn is None else churn.risk, from_pandas=True),
@@ -178,6 +185,27 @@ def _table(
             "as_of": pa.repeat(pa.scalar(_utc(context.as_of), pa.timestamp("us", "UTC")), n),
         }
     )
+
+
+def _traits(scores: Mapping[str, AxisScores], context: ProfileContext, archetype: NDArray[np.intp]) -> Traits:
+    """Return what may be told: not weak axes, what lifecycle and value tell already, nor against the archetype."""
+    may_tell = np.column_stack([np.full(len(archetype), _is_trait(axis, context)) for axis in scores])
+    for j, (axis, score) in enumerate(scores.items()):
+        if axis in context.archetypes.axes:
+            place = context.archetypes.axes.index(axis)
+            of_archetype = np.array([row[place] for row in context.archetypes.segments], dtype=object)[archetype]
+            may_tell[:, j] &= np.array(score.segment_ids, dtype=object)[score.dominant] == of_archetype
+    names = [context.names(axis, score.segment_ids) for axis, score in scores.items()]
+    shares = [context.shares(axis, score.segment_ids) for axis, score in scores.items()]
+    striking = [
+        np.where([is_usual(axis, name) for name in of_axis], np.nan, share)
+        for axis, of_axis, share in zip(scores, names, shares, strict=True)
+    ]
+    return Traits(names, striking, may_tell)
+
+
+def _is_trait(axis: str, context: ProfileContext) -> bool:
+    return axis not in context.weak and axis not in TOLD_BY_GROUPS
 
 
 def _columns(table: pa.Table) -> dict[str, pa.ChunkedArray]:

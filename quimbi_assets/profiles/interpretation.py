@@ -1,8 +1,8 @@
-"""A customer in two or three short sentences: where they clearly belong, what they have bought, what cannot be judged.
+"""A customer in a few short sentences: where they are in their life with the store, what they are worth, what changes.
 
 Belongs here: the column ``interpretation``, written for all customers at once, numbers as people read them
 (``£1,240``, ``12 orders``), and how clearly a customer belongs to one segment of an axis (the rule of AXES.md). Does
-not: segment names or their sentences, single values (``naming``).
+not: stages and tiers (``marketing``), segment names or their sentences, single values (``naming``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from quimbi_assets.naming.values import CURRENCY_SIGNS
+from quimbi_assets.axes.loyalty_trajectory import NOTABLE_TREND
+from quimbi_assets.naming.values import CURRENCY_SIGNS, format_percent
 
 STRENGTHS = ("strong", "balanced", "weak")
 STRONG, BALANCED, WEAK = range(3)
-MOST_SEGMENTS = 3
-MOST_SURE = 99
-"""Per cent: nothing that is to come is certain."""
-NOTHING_CLEAR = "No clear pattern yet."
+RARE = 1 / 3
+"""Share of customers from which a segment says little of one of them."""
+STILL_HERE = ("new", "active", "slowing")
+"""Lifecycle stages of which a change is told; of the others silence is the change."""
+USUAL_GAP = "avg_days_between_orders"
 THREE_DIGITS = pa.array([f"{i:03d}" for i in range(1000)])
 LARGEST = 9e15
 
@@ -58,63 +60,106 @@ class Placements:
     low_evidence: NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What sentences may say of a customer beside lifecycle and value, by axis.
+
+    ``names`` and ``shares`` (0-1 of all customers, NaN where not known) of segments by position; ``may_tell``, shape
+    (n, n_axes): whether a customer's segment may be named at all.
+    """
+
+    names: Sequence[Sequence[str]]
+    shares: Sequence[NDArray[np.float64]]
+    may_tell: NDArray[np.bool_]
+
+
 def interpretations(
     placements: Placements,
-    segment_names: Sequence[Sequence[str]],
+    traits: Traits,
+    groups: pa.Table,
     features: Mapping[str, pd.DataFrame],
     currency: str,
-    weak: Sequence[bool] = (),
-    horizon_days: int | None = None,
+    risk: pa.StringArray | None = None,
 ) -> pa.StringArray:
-    """Describe every customer, given each axis's segment names by position, and which axes are weak.
+    """Describe every customer, what matters first, for example:
 
-    Up to three segments are named: strong before balanced ("partly"), then by the chance to stay; where that is weak,
-    those on low evidence and those on weak axes never. The percentage is that chance, at most 99; the first says so,
-    and in how many days that is, where known. Net spend, orders and days since the last order are read from the
-    features where they are.
+    "Lapsed: they last ordered 478 days ago, usually every 27 days. They are a low-value customer: $145 in 6 orders
+    since May 2024. The risk that they order nothing in the next 140 days is 97 %. They are among the seasonal shoppers,
+    12 % of customers."
+
+    ``groups`` are the columns of ``marketing.groups.COLUMNS``, null where nobody knows; ``risk`` the sentence on it.
+    Of their segments the rarest is named that they are strongly in (``_trait``). The usual gap is the mean of their
+    own, as in what the risk rests on.
     """
-    n_axes = placements.low_evidence.shape[1]
-    unjudged = [None, *(f"Too few orders to judge {i} of {n_axes} axes." for i in range(1, n_axes + 1))]
+    n = len(placements.stays)
+    known = {name: groups.column(name).combine_chunks() for name in groups.column_names}
+    spent, gap, trend = (figure(features, name, n) for name in ("lifetime_value", USUAL_GAP, "frequency_trend"))
+    n_orders, days = (_or_measured(known[name], features, name) for name in ("n_orders", "days_since_last_order"))
     sentences = [
-        _belonging(placements, segment_names, np.array(weak or [False] * n_axes, dtype=bool), horizon_days),
-        _purchases(features, len(placements.stays), currency),
-        pc.take(pa.array(unjudged, pa.string()), pa.array(placements.low_evidence.sum(axis=1))),
+        _lifecycle(known["lifecycle"], n_orders, np.floor(days), gap),
+        _value(known["value_tier"], n_orders, pc.strftime(known["first_order_at"], format="%b %Y"), spent, currency),
+        _change(known["lifecycle"], trend),
+        pa.nulls(n, pa.string()) if risk is None else risk,
+        _trait(placements, traits),
     ]
     return pc.binary_join_element_wise(*sentences, " ", null_handling="skip")
 
 
-def _belonging(
-    placements: Placements, segment_names: Sequence[Sequence[str]], weak: NDArray[np.bool_], horizon_days: int | None
+def _lifecycle(
+    stage: pa.StringArray, n_orders: NDArray[np.float64], days: NDArray[np.float64], gap: NDArray[np.float64]
 ) -> pa.StringArray:
-    rank = np.where(placements.strength == STRONG, 2.0, np.where(placements.strength == BALANCED, 1.0, -np.inf))
-    rank = np.where(placements.low_evidence | weak, -np.inf, rank + placements.stays)
-    chosen = np.argsort(-rank, axis=1, kind="stable")[:, :MOST_SEGMENTS]
-    n_chosen = np.minimum(np.isfinite(rank).sum(axis=1), MOST_SEGMENTS)
-    starts = np.cumsum([0, *map(len, segment_names)])[:-1]
-    names = pa.array([name.replace("_", " ") for axis in segment_names for name in axis], pa.string())
-    percents = pa.array([f" ({i} %)" for i in range(MOST_SURE + 1)])
-    of_what = "likely to stay" if horizon_days is None else f"likely in {horizon_days} days too"
-    explained = pa.array([f" ({i} % {of_what})" for i in range(MOST_SURE + 1)])
-    rows = np.arange(len(rank))
-    text = pa.array(np.full(len(rank), "Belongs with "), pa.string())
-    for place in range(chosen.shape[1]):
-        axis = chosen[:, place]
-        name = pc.take(names, pa.array(starts[axis] + placements.dominant[rows, axis]))
-        chance = np.minimum(np.rint(100 * placements.stays[rows, axis]), MOST_SURE).astype(np.int64)
-        percent = pc.take(percents if place else explained, pa.array(chance))
-        part = pc.if_else(pa.array(placements.strength[rows, axis] == BALANCED), "partly the ", "the ")
-        link = pc.if_else(pa.array(n_chosen == place + 1), " and ", ", ") if place else ""
-        text = pc.if_else(pa.array(n_chosen > place), join(text, link, part, name, percent), text)
-    return pc.if_else(pa.array(n_chosen > 0), join(text, "."), NOTHING_CLEAR)
-
-
-def _purchases(features: Mapping[str, pd.DataFrame], n: int, currency: str) -> pa.StringArray:
-    orders = counted(figure(features, "n_orders", n), "order", "orders")
-    spent = join("Spent ", amounts(figure(features, "lifetime_value", n), currency), " in ")
-    days = np.floor(figure(features, "days_since_last_order", n))
+    """Say the stage, how long they have been silent, and how long they usually are."""
     ago = pc.if_else(pa.array(days < 1), "today", join(counted(days, "day", "days"), " ago"))
-    last = pc.if_else(pa.array(np.rint(figure(features, "n_orders", n)) == 1), ", ", ", the last ")
-    return join(pc.coalesce(spent, ""), orders, pc.coalesce(join(last, ago), ""), ".")
+    every = pc.if_else(pa.array(np.rint(gap) <= 1), "day", counted(np.rint(gap), "day", "days"))
+    usual = pc.if_else(pa.array(np.isfinite(gap)), join(", usually every ", every), "")
+    clause = pc.if_else(pa.array(n_orders == 1), join("ordered once, ", ago), join("last ordered ", ago, usual))
+    head = pc.coalesce(join(pc.utf8_capitalize(stage), ": they "), "They ")
+    return join(head, clause, ".")
+
+
+def _value(
+    tier: pa.StringArray,
+    n_orders: NDArray[np.float64],
+    since: pa.StringArray,
+    spent: NDArray[np.float64],
+    currency: str,
+) -> pa.StringArray:
+    """Say what they are worth: their tier, what they spent in how many orders, since when."""
+    begun = pc.if_else(pa.array(n_orders > 1), pc.coalesce(join(" since ", since), ""), "")
+    orders = join(counted(n_orders, "order", "orders"), begun)
+    called = pc.if_else(pc.equal(tier, "top"), "top", join(tier, "-value"))
+    head = pc.coalesce(join("They are a ", called, " customer: "), "They spent ")
+    return pc.coalesce(join(head, amounts(spent, currency), " in ", orders, "."), join("They placed ", orders, "."))
+
+
+def _change(stage: pa.StringArray, trend: NDArray[np.float64]) -> pa.StringArray:
+    """Say whether those who have not gone order more or less often than before; nothing where they do neither."""
+    still_here = pc.fill_null(pc.is_in(stage, value_set=pa.array(STILL_HERE)), False)
+    words = pc.if_else(pa.array(trend > 0), "They order more often than before.", "They order less often than before.")
+    notable = pc.and_(still_here, pa.array(np.abs(np.nan_to_num(trend)) >= NOTABLE_TREND))
+    return pc.if_else(notable, words, pa.scalar(None, pa.string()))
+
+
+def _trait(placements: Placements, traits: Traits) -> pa.StringArray:
+    """Name the rarest segment that a customer is likely to stay in and fewer than one in three are in, if any."""
+    starts = np.cumsum([0, *map(len, traits.names)])[:-1]
+    segment = starts + placements.dominant
+    shares = np.concatenate([np.asarray(one, dtype=np.float64) for one in traits.shares])
+    is_told = traits.may_tell & (placements.strength == STRONG) & ~placements.low_evidence & (shares[segment] < RARE)
+    rarity = np.where(is_told, shares[segment], np.inf)
+    axis, rows = np.argmin(rarity, axis=1), np.arange(len(segment))
+    named = zip((name for axis_names in traits.names for name in axis_names), shares, strict=True)
+    texts = [
+        f"They are among the {name.replace('_', ' ')}, {format_percent(share)} of customers."
+        for name, share in ((name, 0.0 if np.isnan(share) else float(share)) for name, share in named)
+    ]
+    text = pc.take(pa.array(texts, pa.string()), pa.array(segment[rows, axis]))
+    return pc.if_else(pa.array(is_told.any(axis=1)), text, pa.scalar(None, pa.string()))
+
+
+def _or_measured(column: pa.Array, features: Mapping[str, pd.DataFrame], name: str) -> NDArray[np.float64]:
+    known = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.where(np.isnan(known), figure(features, name, len(known)), known)
 
 
 def figure(features: Mapping[str, pd.DataFrame], name: str, n: int) -> NDArray[np.float64]:

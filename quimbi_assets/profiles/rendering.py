@@ -5,6 +5,7 @@ Belongs here: ``quimbi profile`` and ``quimbi profile --json``. Does not: colour
 """
 
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ PROVISIONAL = " (provisional: few customers shape its segments)"
 LIMITS = ("", "_low", "_high")
 RATHER_NONE = 0.5
 """Orders expected in a year below which, without a date, none is likelier than one."""
+SILENCE = "days_since_last_order"
 MENTIONED = 0.1
 """Membership from which a second segment is worth a mention."""
 
@@ -200,6 +202,8 @@ def _values(axis: Axis, values: Mapping[str, Any], currency: str) -> list[str]:
         lines.append(f"Average time of day: {format_hour(clock_hour(*angle))}")
     for feature in (one for one in axis.features if one.name not in clock):
         value = values.get(feature.name)
+        if feature.name == SILENCE and value is not None:
+            value = math.floor(value)  # as the sentence tells it: whole days that are over
         if isinstance(value, bool):
             value = "yes" if value else "no"
         elif isinstance(value, int | float):

@@ -115,7 +115,8 @@ def _sentence(risk: NDArray[np.float64], horizon_days: int) -> pa.StringArray:
     percents = [f"{i} %" for i in range(101)]
     percents[0], percents[100] = "under 1 %", "over 99 %"
     places = pa.array(np.rint(100 * np.nan_to_num(risk)).astype(np.int64), mask=np.isnan(risk))
-    return join(f"Risk of no order in the next {horizon_days} days: ", pc.take(pa.array(percents), places), ".")
+    head = f"The risk that they order nothing in the next {horizon_days} days is "
+    return join(head, pc.take(pa.array(percents), places), ".")
 
 
 def fact_words(features: pd.DataFrame, horizon_days: int, currency: str) -> Mapping[str, pa.StringArray]:

@@ -1,7 +1,12 @@
+import re
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from quimbi_assets.marketing.groups import COLUMNS
+from quimbi_assets.marketing.lifecycle import STAGES
 from quimbi_assets.naming.values import format_money
 from quimbi_assets.profiles.interpretation import (
     BALANCED,
@@ -9,6 +14,7 @@ from quimbi_assets.profiles.interpretation import (
     STRONG,
     WEAK,
     Placements,
+    Traits,
     amounts,
     counted,
     interpretations,
@@ -16,84 +22,94 @@ from quimbi_assets.profiles.interpretation import (
     whole_numbers,
 )
 
-NAMES = [["rare_buyers", "frequent_buyers"], ["small_spenders", "big_spenders"], ["day_shoppers", "night_shoppers"]]
-FEATURES = {
-    "f": pd.DataFrame({"n_orders": [12], "days_since_last_order": [9.7]}),
-    "v": pd.DataFrame({"n_orders": [12], "lifetime_value": [1240.4]}),
-}
+NAMES = [["lone_wolves", "frequent_buyers"], ["small_spenders", "big_spenders"], ["day_shoppers", "night_shoppers"]]
+SHARES = [[0.1, 0.2], [0.2, 0.8], [0.7, 0.3]]
+KNOWN = {
+    "lifecycle": "lapsed", "value_tier": "low", "rfm_group": "hibernating", "n_orders": 6,
+    "first_order_at": pd.Timestamp("2024-05-07", tz="UTC"), "last_order_at": pd.Timestamp("2024-09-16", tz="UTC"),
+    "days_since_last_order": 478.9,
+}  # fmt: skip
+FEATURES = {"avg_days_between_orders": 27.3, "lifetime_value": 145.0, "frequency_trend": -0.2}
+LAPSED = "Lapsed: they last ordered 478 days ago, usually every 27 days."
+LOW = "They are a low-value customer: £145 in 6 orders since May 2024."
 
 
-def tell(stays, strength, low=(False, False, False), features=None, horizon=None):
+def tell(strength=(WEAK,) * 3, low=(False,) * 3, may_tell=(True,) * 3, risk=None, features=None, **known):
     placements = Placements(
-        dominant=np.array([[1, 0, 1]]), stays=np.array([stays]), strength=np.array([strength], dtype=np.int8),
+        dominant=np.array([[0, 0, 1]]), stays=np.array([[0.9] * 3]), strength=np.array([strength], dtype=np.int8),
         low_evidence=np.array([low]),
     )  # fmt: skip
-    return interpretations(
-        placements, NAMES, FEATURES if features is None else features, "GBP", (), horizon
-    ).to_pylist()[0]
+    groups = pa.Table.from_pylist([KNOWN | known], schema=COLUMNS)
+    frame = pd.DataFrame([FEATURES | (features or {})])
+    traits = Traits(NAMES, [np.array(one) for one in SHARES], np.array([may_tell]))
+    return interpretations(placements, traits, groups, {"f": frame}, "GBP", risk and pa.array([risk])).to_pylist()[0]
+
+
+def test_what_matters_comes_first():
+    text = tell(strength=(STRONG, STRONG, STRONG), risk="The risk is 97 %.")
+    assert text == f"{LAPSED} {LOW} The risk is 97 %. They are among the lone wolves, 10 % of customers."
+
+
+@pytest.mark.parametrize("stage", ["slowing", "at risk", "lapsed", "lost"])
+def test_who_is_silent_past_their_rhythm_is_said_to_be_so(stage):
+    assert tell(lifecycle=stage).startswith(f"{stage.capitalize()}: they last ordered 478 days ago")
+
+
+def test_a_change_is_told_of_those_who_are_still_here():
+    fewer, more = "They order less often than before.", "They order more often than before."
+    assert fewer not in tell()
+    assert tell(lifecycle="active").endswith(fewer)
+    assert tell(lifecycle="active", features={"frequency_trend": 0.05}).endswith(more)
+    assert "than before" not in tell(lifecycle="active", features={"frequency_trend": 0.04})
+    assert "than before" not in tell(lifecycle="active", features={"frequency_trend": np.nan})
+
+
+def test_one_order_has_no_rhythm_and_no_beginning_of_its_own():
+    undefined = {"avg_days_between_orders": np.nan, "frequency_trend": np.nan}
+    text = tell(lifecycle="new", n_orders=1, days_since_last_order=0.3, features=undefined)
+    assert text == "New: they ordered once, today. They are a low-value customer: £145 in 1 order."
+    assert "usually every day." in tell(features={"avg_days_between_orders": 0.2})
+
+
+def test_the_best_are_called_top_customers():
+    assert "They are a top customer: £145 in 6 orders" in tell(value_tier="top")
+
+
+def test_what_nobody_knows_is_not_told():
+    nobody = dict.fromkeys(KNOWN) | {"n_orders": 2, "days_since_last_order": 3.0}
+    assert tell(**nobody) == "They last ordered 3 days ago, usually every 27 days. They spent £145 in 2 orders."
+    assert tell(features={"lifetime_value": np.nan}).endswith("They placed 6 orders since May 2024.")
 
 
 @pytest.mark.parametrize(
-    ("stays", "strength", "low", "text"),
+    ("changes", "trait"),
     [
-        (
-            (0.8, 0.91, 0.6), (STRONG, STRONG, BALANCED), (False, False, False),
-            "Belongs with the small spenders (91 % likely to stay), the frequent buyers (80 %) and partly the night "
-            "shoppers (60 %). ",
-        ),
-        (
-            (0.8, 0.5, 0.6), (STRONG, WEAK, BALANCED), (False, False, False),
-            "Belongs with the frequent buyers (80 % likely to stay) and partly the night shoppers (60 %). ",
-        ),
-        (
-            (0.8, 0.9, 0.6), (STRONG, STRONG, WEAK), (False, True, False),
-            "Belongs with the frequent buyers (80 % likely to stay). ",
-        ),
-        ((0.5, 0.5, 0.5), (WEAK, WEAK, WEAK), (False, False, False), "No clear pattern yet. "),
+        ({"strength": (STRONG, STRONG, STRONG)}, "lone wolves, 10 %"),
+        ({"strength": (BALANCED, STRONG, STRONG)}, "small spenders, 20 %"),
+        ({"strength": (STRONG, STRONG, STRONG), "low": (True, False, False)}, "small spenders, 20 %"),
+        ({"strength": (STRONG, STRONG, STRONG), "may_tell": (False, False, True)}, "night shoppers, 30 %"),
+        ({"strength": (WEAK, BALANCED, WEAK)}, None),
     ],
-)  # fmt: skip
-def test_what_a_customer_clearly_is(stays, strength, low, text):
-    assert tell(stays, strength, low).startswith(text + "Spent £1,240 in 12 orders, the last 9 days ago.")
+)
+def test_a_trait_is_strong_and_the_rarest(changes, trait):
+    text = tell(**changes)
+    assert text.endswith(f"They are among the {trait} of customers.") if trait else "among" not in text
 
 
-def test_how_long_a_chance_reaches_is_said_once_and_nothing_is_certain():
-    text = tell((0.999, 0.5, 0.9), (STRONG, WEAK, STRONG), horizon=70)
-    assert text.startswith(
-        "Belongs with the frequent buyers (99 % likely in 70 days too) and the night shoppers (90 %). "
+def test_a_segment_of_one_in_three_is_no_trait():
+    placements = Placements(
+        np.array([[0]]), np.array([[0.9]]), np.array([[STRONG]], dtype=np.int8), np.array([[False]])
     )
+    groups = pa.Table.from_pylist([KNOWN], schema=COLUMNS)
+    for share in (0.34, np.nan):
+        traits = Traits([["lone_wolves"]], [np.array([share])], np.array([[True]]))
+        assert "among" not in interpretations(placements, traits, groups, {}, "").to_pylist()[0]
 
 
-def test_too_few_orders_are_admitted():
-    text = tell((0.8, 0.9, 0.6), (STRONG, STRONG, WEAK), (False, True, True))
-    assert text.endswith("the last 9 days ago. Too few orders to judge 2 of 3 axes.")
-
-
-def test_a_single_order_of_today():
-    once = {"f": pd.DataFrame({"n_orders": [1], "days_since_last_order": [0.3], "lifetime_value": [8.5]})}
-    assert tell((0.5,) * 3, (WEAK,) * 3, features=once) == "No clear pattern yet. Spent £8.50 in 1 order, today."
-
-
-def test_what_was_not_measured_is_not_told():
-    text = tell((0.5,) * 3, (WEAK,) * 3, features={"f": pd.DataFrame({"n_orders": [2]})})
-    assert text == "No clear pattern yet. 2 orders."
-
-
-def test_three_strongest_at_most():
-    placements = Placements(
-        dominant=np.zeros((1, 4), dtype=int), stays=np.array([[0.8, 0.75, 0.9, 0.85]]),
-        strength=np.full((1, 4), STRONG, dtype=np.int8), low_evidence=np.zeros((1, 4), dtype=bool),
-    )  # fmt: skip
-    [text] = interpretations(placements, [["a"], ["b"], ["c"], ["d"]], FEATURES, "").to_pylist()
-    assert text.startswith("Belongs with the c (90 % likely to stay), the d (85 %) and the a (80 %). ")
-
-
-def test_segments_of_weak_axes_are_not_named():
-    placements = Placements(
-        dominant=np.zeros((1, 2), dtype=int), stays=np.array([[0.9, 0.8]]),
-        strength=np.full((1, 2), STRONG, dtype=np.int8), low_evidence=np.zeros((1, 2), dtype=bool),
-    )  # fmt: skip
-    [text] = interpretations(placements, [["a"], ["b"]], FEATURES, "", [True, False]).to_pylist()
-    assert text.startswith("Belongs with the b (80 % likely to stay). ")
+def test_every_sentence_has_a_subject():
+    for stage in (*STAGES, None):
+        for sentence in re.split(r"(?<=\.) ", tell(strength=(STRONG,) * 3, lifecycle=stage)):
+            assert re.match(r"(New|Active|Slowing|At risk|Lapsed|Lost): they |They ", sentence), sentence
 
 
 @pytest.mark.parametrize(

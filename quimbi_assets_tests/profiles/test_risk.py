@@ -103,10 +103,10 @@ def test_profiles_carry_risk_and_say_it(profiled, context, features, crowd):
     profiles = profiled(features, churn)
     np.testing.assert_array_equal(profiles["churn_risk_score"].astype(float), churn.risk)
     row = profiles.iloc[int(np.flatnonzero(np.isfinite(churn.risk))[0])]
-    assert f"Risk of no order in the next {model.horizon_days} days: " in row["interpretation"]
+    assert f"The risk that they order nothing in the next {model.horizon_days} days is " in row["interpretation"]
     assert json.loads(row["model_versions"])["churn_risk"] == "3"
     text = "\n".join(render_profile_of(row, context))
-    assert text.count(f"in the next {model.horizon_days} days: ") == 1  # the risk is said once
+    assert text.count(f"in the next {model.horizon_days} days is ") == 1  # the risk is said once
     assert "The risk rests on:" in text
     assert "raises it: " in text or "lowers it: " in text
 
@@ -117,7 +117,7 @@ def test_profiles_without_risk_say_why(profiled, context, features):
     profiles = profiled(features, churn_risks(reason, history, customers, version=None))
     assert profiles["churn_risk_score"].isna().all()
     assert json.loads(profiles["churn_drivers"].iloc[0]) == {"horizon_days": None, "drivers": [], "reason": reason}
-    assert "Risk of no order" not in profiles["interpretation"].iloc[0]
+    assert "The risk" not in profiles["interpretation"].iloc[0]
     assert "churn_risk" not in json.loads(profiles["model_versions"].iloc[0])
     assert f"Churn risk not known: {reason}." in render_profile_of(profiles.iloc[0], context)
 
