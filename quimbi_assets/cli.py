@@ -246,9 +246,12 @@ def audiences(store_id: str, as_json: bool) -> None:
 @click.option("--send", is_flag=True, help="klaviyo: send what has changed, instead of showing it.")
 def export(store_id: str, axes: str | None, **options: Any) -> None:
     """Write customers to a file, or send them: all, or those whom a filter or an audience chooses."""
-    from quimbi_assets.commands.exporting import ExportOptions, export_customers
+    from quimbi_assets.audiences.definitions import ExportTarget
+    from quimbi_assets.commands.exporting import export_customers
 
-    export_customers(store_id, ExportOptions(axes=None if axes is None else _listed(axes), **options))
+    contactable = options.pop("contactable")
+    listed = None if axes is None else tuple(_listed(axes))
+    export_customers(store_id, ExportTarget(name=options["form"], axes=listed, **options), contactable=contactable)
 
 
 @cli.command()

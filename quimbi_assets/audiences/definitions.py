@@ -7,6 +7,7 @@ them (``resources.postgres.tables.audiences``), sending (``resources``).
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
 from quimbi_assets.audiences.filters import read_filter
@@ -44,11 +45,11 @@ class ExportTarget:
     form: str
     where: str | None = None
     audience: str | None = None
-    axes: tuple[str, ...] = ()
-    """Of which segments a service is told; empty: of all."""
-    out: str | None = None
+    axes: tuple[str, ...] | None = None
+    """Of whose segments a service is told; None: of all that are active and not weak."""
+    out: str | PathLike[str] | None = None
     """The file, of formats that are files; ``{store}`` stands for the store."""
-    contacts: str | None = None
+    contacts: str | PathLike[str] | None = None
     """A file with the customers' addresses."""
     send: bool = False
     """Whether it is sent, not only shown."""
@@ -184,7 +185,10 @@ class _Reader:
         if send not in ("true", "false"):
             raise self._wrong(parts["send"], "send is true or false")
         where = self._filter(parts) if "where" in parts else None
-        axes, stores, contacts = self._list(parts, "axes"), self._list(parts, "stores"), self._text(parts, "contacts")
+        stores, contacts = self._list(parts, "stores"), self._text(parts, "contacts")
+        axes = self._list(parts, "axes") if "axes" in parts else None
+        if out and "{store}" not in out and len(stores) != 1:
+            raise self._wrong(parts["out"], "out must hold {store}, else one store's file replaces another's")
         return ExportTarget(name, form, where, audience, axes, out, contacts or None, send == "true", stores)
 
     def _filter(self, parts: Mapping[str, Any]) -> str:

@@ -15,12 +15,19 @@ from rich.text import Text
 
 from quimbi_assets.audiences.fields import GROUPINGS
 from quimbi_assets.commands.console import err, out, print_json
-from quimbi_assets.commands.exporting import choice_of, write_profiles
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.resources.audiences import audience_query, project_definitions
+from quimbi_assets.resources.audiences import audience_query, choice_of, project_definitions
+from quimbi_assets.resources.export_targets import written
+from quimbi_assets.resources.exports import write_rows
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
-from quimbi_assets.resources.postgres.tables.customers import Chosen, lacks_groupings, read_chosen, read_vocabulary
+from quimbi_assets.resources.postgres.tables.customers import (
+    Chosen,
+    lacks_groupings,
+    read_chosen,
+    read_vocabulary,
+    stream_profiles,
+)
 from quimbi_assets.resources.postgres.tables.stores import store_currency
 
 USUAL_SORT = "value"
@@ -51,7 +58,8 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
         vocabulary = read_vocabulary(now, store_id)
         query, audience = choice_of(store_id, vocabulary, options.where, options.audience)
         if options.csv is not None:
-            return write_profiles(database, store_id, query, vocabulary, options.csv, "csv")
+            rows = stream_profiles(database, store_id, query, vocabulary)
+            return err.print(written(write_rows(options.csv, rows, "csv"), "customer", options.csv), markup=False)
         sort = options.sort or (audience.sort if audience else USUAL_SORT)
         chosen = read_chosen(now, store_id, query, vocabulary, sort, options.limit)
         currency = store_currency(now, store_id) or ""

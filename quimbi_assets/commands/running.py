@@ -130,9 +130,16 @@ def materialize(
 def republish(lock: RunLock, store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool) -> str:
     """Score with the axis's champion, and publish its segments and the profiles anew; features stay as they are."""
     from quimbi_assets.defs.audiences import AUDIENCE_KEYS
+    from quimbi_assets.defs.exports import EXPORT_KEYS
     from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
 
-    selection = [axis_key("memberships", axis_name), axis_key("segments", axis_name), PROFILES_KEY, *AUDIENCE_KEYS]
+    selection = [
+        axis_key("memberships", axis_name),
+        axis_key("segments", axis_name),
+        PROFILES_KEY,
+        *AUDIENCE_KEYS,
+        *EXPORT_KEYS,
+    ]
     config = {"ops": {"segments": {"config": {"ai_naming": ai_naming}}}}
     return materialize(lock, store_id, "store", progress, selection, config)
 
@@ -141,11 +148,12 @@ def _selection(axes: Sequence[str] | None) -> Any:
     if axes is None:
         return None
     from quimbi_assets.defs.audiences import AUDIENCE_KEYS
+    from quimbi_assets.defs.exports import EXPORT_KEYS
     from quimbi_assets.defs.partitions import AXIS_STAGES, FORECAST_KEYS, HISTORY, PROFILES_KEY, axis_key
     from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 
     chosen = [axis_key(stage, name) for stage in AXIS_STAGES for name in axes]
-    return [*HISTORY, REFERENCE_KEY, *chosen, *FORECAST_KEYS, PROFILES_KEY, *AUDIENCE_KEYS]
+    return [*HISTORY, REFERENCE_KEY, *chosen, *FORECAST_KEYS, PROFILES_KEY, *AUDIENCE_KEYS, *EXPORT_KEYS]
 
 
 def _run_config(options: RunOptions) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from quimbi_assets.resources.audiences import audience_query, project_definition
 from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
 from quimbi_assets.resources.postgres.tables.audiences import refresh_audience
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets.resources.webhooks import send_events
 
 LOG = logging.getLogger(__name__)
 
@@ -75,8 +76,12 @@ def audiences(context: dg.AssetExecutionContext, database: StoreDatabase, progre
             problems.append(str(error))
             continue
         state = refresh_audience(database, store_id, one, query)
+        webhook = send_events(database, store_id, one) if one.webhook else None
+        if webhook and webhook.startswith("not sent"):
+            problems.append(f"audience {name}: {webhook}")
         metadata = facts(
             state.customers, value=state.value, entered=state.entered, left=state.left, filter=one.where,
+            webhook=webhook,
             as_of=state.as_of and state.as_of.isoformat(),
         )  # fmt: skip
         yield dg.MaterializeResult(asset_key=audience_key(name), metadata=metadata)

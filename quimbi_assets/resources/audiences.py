@@ -26,6 +26,18 @@ def project_definitions() -> Definitions:
     return read_definitions(text, str(path))
 
 
+def choice_of(
+    store_id: str, vocabulary: Vocabulary, where: str | None, audience: str | None
+) -> tuple[Query, Audience | None]:
+    """Return whom a filter or an audience chooses; everybody without either, a BadInputError with both."""
+    if audience is None:
+        return compile_filter(where, vocabulary), None
+    if where is not None:
+        raise BadInputError("--audience and --where both say who: give one of them")
+    one = project_definitions().audience(audience, store_id)
+    return audience_query(one, vocabulary), one
+
+
 def audience_query(audience: Audience, vocabulary: Vocabulary) -> Query:
     """Return an audience's filter as a store understands it; BadInputError, by its name, if it does not."""
     try:

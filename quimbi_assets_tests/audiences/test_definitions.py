@@ -60,6 +60,7 @@ def test_a_file_may_be_empty(text):
         ("exports:\n  klaviyo: {audience: nobody}", 2, "no audience 'nobody'"),
         ("exports:\n  x: {format: fax}", 2, "no format 'fax'"),
         ("exports:\n  csv: {where: value > 1}", 2, "has no out"),
+        ("exports:\n  csv: {out: x.csv, stores: [a, b]}", 2, "must hold {store}"),
         ("exports:\n  klaviyo: {audience: worth_saving, where: value > 1}", 2, "one of them"),
         ("exports:\n  klaviyo: {send: maybe}", 2, "true or false"),
         ("- a", 1, "names with values below"),

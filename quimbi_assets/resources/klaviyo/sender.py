@@ -82,6 +82,28 @@ class Report:
     refused: list[tuple[str, str]] = field(default_factory=list)
     """Customers whom Klaviyo refused when they were last sent, and why."""
 
+    def lines(self) -> list[str]:
+        """Say what was sent, or what would be."""
+        changes, lines = self.changes, []
+        if self.outcome is None:
+            first_time = f"{changes.customers:,} profiles, {changes.new:,} of them for the first time"
+            size = f"{first_time}, in {changes.jobs:,} requests and {changes.bytes / 1e6:.1f} MB"
+            lines.append(f"dry run, nothing was sent: {size if changes.customers else 'nothing has changed'}")
+            if self.open_jobs:
+                lines.append(f"an earlier --send did not finish {self.open_jobs:,} requests; --send goes on with them")
+            if changes.example is not None:
+                lines.append(f"the first: {changes.example}")
+        elif not changes.customers and not self.open_jobs:
+            lines.append("nothing has changed since the last time; no request was made")
+        else:
+            lines.append(f"{self.outcome.customers:,} profiles taken, {self.outcome.requests:,} requests sent")
+        if changes.without_address:
+            lines.append(
+                f"{changes.without_address:,} of them are known here by the shop's id alone (external_id): whom "
+                "Klaviyo does not know by it, it creates, and bills; --contacts F joins their e-mails"
+            )
+        return lines
+
 
 def show_changes(database: Database, store_id: str, selection: Selection, limits: Limits) -> Report:
     """Find what would be sent; write nothing."""

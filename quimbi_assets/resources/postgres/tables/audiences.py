@@ -68,6 +68,62 @@ def refresh_audience(database: Database, store_id: str, audience: Audience, quer
     return AudienceState(audience.name, customers, value, entered, left, as_of, now)
 
 
+@dataclass(frozen=True)
+class Events:
+    """Entries and exits that a webhook is to be told of in one message."""
+
+    message_id: str
+    """Of the events in it: the same ones have the same."""
+    body: str
+    count: int
+    entries: list[tuple[str, datetime]]
+    """Customer and instant of entry of the stays whose entry is among them."""
+    exits: list[tuple[str, datetime]]
+
+
+def unsent_events(database: Database, store_id: str, audience: str, most: int) -> Events | None:
+    """Return the oldest entries and exits that the webhook has not taken, of those who may be written to; or None."""
+    sql = f"""
+        WITH events AS (
+            SELECT customer_id, entered_at, kind, at,
+                md5(concat_ws('|', store_id, audience, customer_id, entered_at AT TIME ZONE 'UTC', kind))::uuid AS id
+            FROM quimbi.audience_members AS member CROSS JOIN LATERAL
+                (VALUES ('enter', entered_at, entry_sent), ('exit', left_at, exit_sent)) AS event (kind, at, is_sent)
+            WHERE store_id = %(store)s AND audience = %(audience)s AND at IS NOT NULL AND NOT is_sent
+                AND {CONTACTABLE.replace("profile.", "member.")}
+            ORDER BY at, customer_id, kind LIMIT %(most)s
+        )
+        SELECT 'msg_' || md5(string_agg(id::text, '|' ORDER BY at, customer_id, kind)),
+            json_build_object('type', 'audience.changed', 'timestamp', max(at), 'data', json_build_object(
+                'store_id', %(store)s, 'audience', %(audience)s, 'events', json_agg(json_build_object(
+                    'event_id', id, 'customer_id', customer_id, 'event', kind, 'at', at)
+                    ORDER BY at, customer_id, kind)))::text,
+            count(*), array_agg(customer_id), array_agg(entered_at), array_agg(kind)
+        FROM events
+    """
+    with utc(database) as cursor:
+        cursor.execute(sql, {"store": store_id, "audience": audience, "most": most})
+        message_id, body, count, customers, entered, kinds = cursor.fetchone()
+    if not count:
+        return None
+    stays = list(zip(customers, entered, kinds, strict=True))
+    of_kind = {kind: [(customer, at) for customer, at, event in stays if event == kind] for kind in ("enter", "exit")}
+    return Events(message_id, body, count, of_kind["enter"], of_kind["exit"])
+
+
+def mark_sent(database: Database, store_id: str, audience: str, events: Events) -> None:
+    """Note that the webhook took these events."""
+    with database.transaction() as cursor:
+        for column, stays in (("entry_sent", events.entries), ("exit_sent", events.exits)):
+            cursor.execute(
+                f"UPDATE quimbi.audience_members AS member SET {column} = true "
+                "FROM unnest(%s::text[], %s::timestamptz[]) AS stay (customer_id, entered_at) "
+                "WHERE member.store_id = %s AND member.audience = %s AND member.customer_id = stay.customer_id "
+                "AND member.entered_at = stay.entered_at",
+                ([customer for customer, _ in stays], [at for _, at in stays], store_id, audience),
+            )
+
+
 def stream_membership(database: Database, store_id: str, audience: str | None) -> Iterator[pa.Table]:
     """Yield the five columns of ``audience_membership``, of all audiences or one, without who may not be written to."""
     may = CONTACTABLE.replace("profile.", "member.")

@@ -1,0 +1,113 @@
+"""A list on its way out, whoever asks for it: a command or an asset.
+
+Belongs here: which writer or sender a form has, and what to say of it. Does not: what they do (``exports``,
+``advertisers``, ``klaviyo``), printing.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from quimbi_assets.audiences.definitions import Audience, ExportTarget
+from quimbi_assets.audiences.fields import Vocabulary
+from quimbi_assets.audiences.filters import Query
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.audiences import choice_of
+from quimbi_assets.resources.exports import STDOUT, write_rows
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.audiences import stream_membership
+from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE, read_consent_counts
+from quimbi_assets.resources.postgres.tables.customers import active_axes, read_vocabulary, stream_profiles
+
+ADVERTISERS = ("meta", "google")
+SHOWN = 10
+"""Refused customers that are named."""
+
+
+def export(
+    database: Database, store_id: str, target: ExportTarget, say: Callable[[str], None], contactable: bool = False
+) -> list[str]:
+    """Write or send a list; return lines about it. ``say`` hears of requests while they are made.
+
+    ``contactable``: files for reading leave out who may not be written to, too. BadInputError if the target cannot be
+    used.
+    """
+    with database.snapshot() as now:
+        vocabulary = read_vocabulary(now, store_id)
+        query, audience = choice_of(store_id, vocabulary, target.where, target.audience)
+        names = axes_to_tell(now, store_id, vocabulary, target.axes) if target.form == "klaviyo" else {}
+    contacts = Path(target.contacts) if target.contacts else None
+    if target.form == "klaviyo":
+        lines = _to_klaviyo(database, store_id, query, names, audience, contacts, say if target.send else None)
+        return [*lines, read_consent_counts(database, store_id).words()]
+    path = Path(str(target.out))
+    if target.form in ADVERTISERS:
+        lines = _advertisers_list(database, store_id, query, target.form, contacts, path)
+        return [*lines, read_consent_counts(database, store_id).words()]
+    if target.form == "audience":
+        if target.where is not None:
+            raise BadInputError("--format audience writes who entered and left audiences: give --audience, or nothing")
+        rows = stream_membership(database, store_id, None if audience is None else audience.name)
+        return [written(write_rows(path, rows, "csv"), "event", path), read_consent_counts(database, store_id).words()]
+    if contactable:
+        query = Query(query.text, f"({query.condition}) AND {CONTACTABLE}", query.parameters)
+    rows = stream_profiles(database, store_id, query, vocabulary)
+    return [written(write_rows(path, rows, "parquet" if target.form == "parquet" else "csv"), "customer", path)]
+
+
+def written(n_rows: int, noun: str, path: Path) -> str:
+    """Say how many rows a file has."""
+    where = "standard output" if path == STDOUT else str(path)
+    return f"{n_rows:,} {noun}{'' if n_rows == 1 else 's'} written to {where}"
+
+
+def axes_to_tell(
+    database: Database, store_id: str, vocabulary: Vocabulary, axes: tuple[str, ...] | None
+) -> dict[str, Mapping[str, str]]:
+    """Return the names of segments by axis, of the axes asked for, None: all that are active and not weak.
+
+    BadInputError if one has no segments.
+    """
+    wanted = active_axes(database, store_id) if axes is None else axes
+    unknown = [axis for axis in wanted if axis not in vocabulary.axes]
+    if unknown:
+        known = ", ".join(vocabulary.axes)
+        raise BadInputError(f"axes: {', '.join(unknown)} has no segments in store {store_id}; there are: {known}")
+    return {axis: vocabulary.groups[axis] for axis in wanted}
+
+
+def _advertisers_list(
+    database: Database, store_id: str, query: Query, form: str, contacts: Path | None, path: Path
+) -> list[str]:
+    from quimbi_assets.resources.advertisers import write_advertisers_list
+
+    made = write_advertisers_list(database, store_id, query, path, form, contacts)
+    lines = [written(made.rows, "customer", path)]
+    if made.without_address:
+        hint = "" if contacts else "; --contacts F joins a file with customer_id and email"
+        lines.append(f"{made.without_address:,} are left out, having no address here{hint}")
+    return lines
+
+
+def _to_klaviyo(
+    database: Database,
+    store_id: str,
+    query: Query,
+    names: Mapping[str, Mapping[str, str]],
+    audience: Audience | None,
+    contacts: Path | None,
+    say: Callable[[str], None] | None,
+) -> list[str]:
+    """Send to Klaviyo whoever is not as it was last told; without ``say``, find who that would be."""
+    from quimbi_assets.exports.klaviyo import Limits
+    from quimbi_assets.resources.klaviyo.sender import Selection, send_changes, show_changes
+
+    selection = Selection(query, names, None if audience is None else audience.name, contacts)
+    if say is None:
+        report = show_changes(database, store_id, selection, Limits())
+    else:
+        report = send_changes(database, store_id, selection, Limits(), say)
+    lines = report.lines()
+    if report.refused:
+        lines.append(f"refused by Klaviyo, and not sent again until they change: {len(report.refused):,}")
+        lines += [f"  {customer}: {reason}" for customer, reason in report.refused[:SHOWN]]
+    return lines

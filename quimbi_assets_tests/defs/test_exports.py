@@ -1,0 +1,62 @@
+"""Targets of a project's file as assets: written where they belong, and a failure that fails no run."""
+
+import dagster as dg
+import pytest
+
+from quimbi_assets.audiences.definitions import ExportTarget
+from quimbi_assets.defs import audiences
+from quimbi_assets.defs.exports import CHECK, export_asset, export_key
+from quimbi_assets.defs.partitions import STORES
+from quimbi_assets.resources.dagster_resources import Progress
+from quimbi_assets_tests.resources.published import publish
+
+
+@pytest.fixture
+def brought(database, monkeypatch):
+    """Materializes a target for a store; returns the run's result."""
+    monkeypatch.delenv("KLAVIYO_API_KEY", raising=False)
+    publish(database, "targets", 3)
+
+    def materialize(target):
+        with dg.instance_for_test() as instance:
+            instance.add_dynamic_partitions(str(STORES.name), ["targets"])
+            resources = {"database": database, "progress": Progress()}
+            return dg.materialize(
+                [export_asset(target)], instance=instance, partition_key="targets", resources=resources
+            )
+
+    return materialize
+
+
+def materialized(result):
+    return [event.asset_key for event in result.get_asset_materialization_events()]
+
+
+def test_a_file_below_the_home(brought, home):
+    result = brought(ExportTarget("rich", "csv", where="value > 0", out="lists/{store}.csv"))
+    assert materialized(result) == [export_key("rich")]
+    text = (home / "lists" / "targets.csv").read_text()
+    assert [f"c000{i}" in text for i in range(3)] == [False, False, True]
+
+
+def test_what_cannot_be_sent_fails_its_check_alone(brought):
+    result = brought(ExportTarget("klaviyo", "klaviyo", send=True))
+    assert result.success
+    assert materialized(result) == []
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == (CHECK, False)
+    assert "KLAVIYO_API_KEY is not set" in str(check.metadata["problem"].value)
+
+
+def test_a_list_of_another_store(brought):
+    result = brought(ExportTarget("other", "csv", out="x.csv", stores=("another",)))
+    assert (materialized(result), [check.passed for check in result.get_asset_check_evaluations()]) == ([], [True])
+
+
+def test_a_file_that_is_wrong_leaves_the_standing_audiences(home):
+    path = home / "audiences.yaml"
+    try:
+        path.write_text("audiences: 3\n")
+        assert "worth_saving" in audiences._known().audiences
+    finally:
+        path.unlink()
