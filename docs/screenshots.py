@@ -23,7 +23,8 @@ from quimbi_assets.resources.dagster_resources import open_tracking
 
 PICTURES = Path(__file__).parent / "pictures"
 STORE, AXIS = "grocery", "purchase_frequency"
-DAGSTER, MLFLOW = 3210, 5210
+SIMULATED = "simulated"
+DAGSTER, MLFLOW, PAGES = 3210, 5210, 8210
 METRICS = ("silhouette_best", "stability_ari_best", "effective_segments", "largest_segment_share")
 ARGUMENTS = [
     "--no-sandbox",
@@ -36,6 +37,20 @@ ARGUMENTS = [
 ]
 
 
+def store_pages(page: Page) -> None:
+    """Take the page of the simulated store, of which there are weeks, and one of a customer."""
+    for scheme, name in (("light", "store_page"), ("dark", "store_page_dark")):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": 1280, "height": 1450})
+        page.goto(f"http://127.0.0.1:{PAGES}/stores/{SIMULATED}")
+        page.screenshot(path=PICTURES / f"{name}.png")
+    page.emulate_media(color_scheme="light")
+    page.locator("#segments").screenshot(path=PICTURES / "store_page_segments.png")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"http://127.0.0.1:{PAGES}/stores/{SIMULATED}")
+    page.screenshot(path=PICTURES / "store_page_phone.png")
+
+
 def main() -> None:
     """Serve both pages, take every picture, stop."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -44,10 +59,10 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     compared = two_runs()
     command = [sys.executable, "-m", "quimbi_assets.cli", "ui"]
-    ports = ["--dagster-port", str(DAGSTER), "--mlflow-port", str(MLFLOW)]
+    ports = ["--dagster-port", str(DAGSTER), "--mlflow-port", str(MLFLOW), "--page-port", str(PAGES)]
     server = subprocess.Popen([*command, *ports], start_new_session=True)
     try:
-        for port in (DAGSTER, MLFLOW):
+        for port in (DAGSTER, MLFLOW, PAGES):
             wait_for(f"http://127.0.0.1:{port}")
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
@@ -55,6 +70,7 @@ def main() -> None:
             page.set_default_timeout(180_000)
             dagster_pages(page)
             mlflow_pages(page, compared)
+            store_pages(page)
             browser.close()
     finally:
         os.killpg(server.pid, signal.SIGINT)

@@ -331,13 +331,33 @@ def sql(command: str | None, url: bool) -> None:
 
 
 @cli.command()
+@STORE
+@click.option("--out", type=FILE, required=True, metavar="F.html", help="The file; - is standard output.")
+def report(store_id: str, out: Path) -> None:
+    """Write a store's page: who there is, who brings the money, who is leaving, whom to write to."""
+    from quimbi_assets.commands.reporting import write_report
+
+    write_report(store_id, out)
+
+
+@cli.command()
 @click.option("--dagster-port", default=3000, show_default=True)
 @click.option("--mlflow-port", default=5000, show_default=True)
-def ui(dagster_port: int, mlflow_port: int) -> None:
-    """Serve Dagster and MLflow until Ctrl-C."""
+@click.option("--page-port", default=8000, show_default=True)
+def ui(dagster_port: int, mlflow_port: int, page_port: int) -> None:
+    """Serve the pages of stores, Dagster and MLflow until Ctrl-C."""
     from quimbi_assets.commands.services import serve
 
-    serve(dagster_port, mlflow_port)
+    serve(dagster_port, mlflow_port, page_port)
+
+
+@cli.command()
+@click.option("--port", default=8000, show_default=True)
+def api(port: int) -> None:
+    """Serve the pages of stores alone until Ctrl-C."""
+    from quimbi_assets.commands.services import serve_pages
+
+    serve_pages(port)
 
 
 def _listed(text: str) -> list[str]:

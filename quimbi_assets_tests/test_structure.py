@@ -49,6 +49,7 @@ FRAMES = {
     "history.py": "whatever the caller of `frames` bounded: callers are listed here too",
     "profiles/alignment.py": "one row a segment",
     "profiles/assemble.py": "the customers whom the caller asks for",
+    "resources/pages.py": "one row an axis",
     "resources/postgres/copy.py": "ids, a batch at a time",
     "resources/profiling.py": "one row a product or category",
     "simulation/store.py": "a store that is made up",

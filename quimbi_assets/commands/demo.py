@@ -19,8 +19,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from quimbi_assets.commands.console import err, out, steps
+from quimbi_assets.commands.reporting import print_summary, write_report
 from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.commands.showing import print_segments, segments_of
+from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.simulation import write_store
@@ -35,7 +36,7 @@ DISCOUNTS = ["retail_disc", "coupon_disc", "coupon_match_disc"]
 
 
 def run_demo(n_customers: int) -> None:
-    """Load both stores, the simulated one of so many customers; run both, print their segments and where to look."""
+    """Load both stores, the simulated one of so many customers; run both, write their pages, say what was found."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="quimbi-demo-") as folder:
         _load(REAL, Path(folder), "reading a real grocery year (completejourney)", _write_grocery)
@@ -44,15 +45,17 @@ def run_demo(n_customers: int) -> None:
     for store_id in (REAL, SIMULATED):
         with steps(store_id) as progress:
             run_store(store_id, RunOptions(), progress)
+    reports = directory(quimbi_home() / "reports")
     for store_id in (REAL, SIMULATED):
-        print_segments(segments_of(store_id))
-    out.print(f"demo took {time.monotonic() - started:.0f} s")
-    out.print("Look around:  make ui   (or: quimbi ui)   Dagster http://127.0.0.1:3000   MLflow http://127.0.0.1:5000")
+        print_summary(write_report(store_id, reports / f"{store_id}.html"))
+    out.print(f"\ndemo took {time.monotonic() - started:.0f} s")
+    out.print(f"Pages:        {reports / REAL}.html, {reports / SIMULATED}.html", markup=False)
+    out.print("Look around:  make ui   (or: quimbi ui)   pages http://127.0.0.1:8000   Dagster :3000   MLflow :5000")
     out.print(f"One customer: quimbi profile --store-id {REAL} --customer-ids 1")
     out.print(
-        "Your store:   quimbi load --store-id mine --orders orders.csv --items items.csv --time-zone Europe/London && "
-        "quimbi run --store-id mine"
+        f"Who:          quimbi customers --store-id {SIMULATED} --where \"lifecycle = 'at risk' and value > 500\""
     )
+    out.print("Your store:   quimbi load --store-id mine --orders orders.csv && quimbi run --store-id mine")
 
 
 def _load(store_id: str, folder: Path, writing: str, write: Callable[[Path], object]) -> None:

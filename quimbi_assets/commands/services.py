@@ -1,4 +1,4 @@
-"""Serves what people look at a store with: Dagster, MLflow, and psql on its database.
+"""Serves what people look at a store with: its page, Dagster, MLflow, and psql on its database.
 
 Belongs here: starting, watching and ending these programs. Does not: what they show.
 """
@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from quimbi_assets.commands.console import err, out
@@ -20,11 +21,20 @@ HOST = "127.0.0.1"
 READY_SECONDS = 120
 
 
-def serve(dagster_port: int, mlflow_port: int) -> None:
-    """Serve both UIs until interrupted."""
-    for flag, port in (("--dagster-port", dagster_port), ("--mlflow-port", mlflow_port)):
-        if _open(port):
-            raise BadInputError(f"port {port} is in use; choose another with {flag}")
+def serve_pages(port: int) -> None:
+    """Serve the pages of stores alone, until interrupted."""
+    import uvicorn
+
+    from quimbi_assets.api.app import create_app
+
+    _refuse_used({"--port": port})
+    out.print(f"pages    http://{HOST}:{port}   (Ctrl-C stops)")
+    uvicorn.run(create_app(open_database()), host=HOST, port=port, log_level="warning")
+
+
+def serve(dagster_port: int, mlflow_port: int, page_port: int) -> None:
+    """Serve pages and both UIs until interrupted."""
+    _refuse_used({"--dagster-port": dagster_port, "--mlflow-port": mlflow_port, "--page-port": page_port})
     # Started in the background of a script, a process inherits "ignore" for Ctrl-C; a supervisor sends SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -45,12 +55,15 @@ def serve(dagster_port: int, mlflow_port: int) -> None:
     servers = [
         _start("dagster", [dagster, *options.split()], environment, home),
         _start("mlflow", mlflow_command, {**environment, **mlflow_env}, home),
+        _start(
+            "pages", [sys.executable, "-m", "quimbi_assets.cli", "api", "--port", str(page_port)], environment, home
+        ),
     ]
     try:
-        _announce(servers, dagster_port, mlflow_port)
+        _announce(servers, {"pages": page_port, "Dagster": dagster_port, "MLflow": mlflow_port})
         while all(server.poll() is None for server in servers):
             time.sleep(0.5)
-        err.print("one of the servers ended; stopping the other")
+        err.print("one of the servers ended; stopping the others")
     except KeyboardInterrupt:
         err.print("stopping")
     finally:
@@ -84,8 +97,14 @@ def _log(name: str) -> Path:
     return directory(quimbi_home() / "logs") / f"{name}.log"
 
 
-def _announce(servers: list[subprocess.Popen[bytes]], dagster_port: int, mlflow_port: int) -> None:
-    waiting = {"Dagster": dagster_port, "MLflow": mlflow_port}
+def _refuse_used(ports: Mapping[str, int]) -> None:
+    """Refuse, as bad input, ports that somebody listens on; they go by the options that set them."""
+    for flag, port in ports.items():
+        if _open(port):
+            raise BadInputError(f"port {port} is in use; choose another with {flag}")
+
+
+def _announce(servers: list[subprocess.Popen[bytes]], waiting: dict[str, int]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while waiting and time.monotonic() < deadline and all(server.poll() is None for server in servers):
         for name, port in list(waiting.items()):
@@ -95,7 +114,7 @@ def _announce(servers: list[subprocess.Popen[bytes]], dagster_port: int, mlflow_
         time.sleep(0.2)
     for name in waiting:
         err.print(f"{name} does not answer; see {_log(name.lower())}", markup=False)
-    out.print(f"Ctrl-C stops both. Logs: {_log('dagster').parent}", markup=False)
+    out.print(f"Ctrl-C stops all. Logs: {_log('dagster').parent}", markup=False)
 
 
 def _open(port: int) -> bool:

@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
-from quimbi_assets.churn.evaluation import MOST_CUSTOMERS, ChurnFit, Evaluation, draw_calibration, train_churn
+from quimbi_assets.churn.evaluation import MOST_CUSTOMERS, ChurnFit, Evaluation, bins_of, draw_calibration, train_churn
 from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive_events, rule_check
 from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
@@ -87,6 +87,7 @@ def churn_model(
 def forecast_facts(fit: FitRecord, mlflow_run: str, test_windows: pd.DataFrame, calibration: bytes) -> Metadata:
     """Return what the page of a forecast shows: its status, its figures, a row a window tested, their picture."""
     figures = {"status": fit.status, "reason": fit.reason, **fit.figures}
+    figures.pop("calibration_bins", None)  # drawn
     return facts(**figures, mlflow_run=mlflow_run, test_windows=test_windows, calibration=calibration)
 
 
@@ -107,6 +108,7 @@ def _summary(fit: ChurnFit, logged: LoadedModel) -> dict[str, Any]:
         "brier_of_silence": evaluation.baseline.brier,
         "brier_of_base_rate": evaluation.base_brier,
         "calibration_error": evaluation.served.calibration_error,
+        "calibration_bins": bins_of(evaluation.hold_outs, evaluation.risk_served).round(4).tolist(),
         "worst_calibration_error": evaluation.worst_calibration_error,
         "lift_top_decile": evaluation.served.lift,
         "tested_from": str(evaluation.hold_outs[-1].cut_off),

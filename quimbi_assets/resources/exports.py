@@ -56,6 +56,16 @@ def _write_csv(file: IO[bytes], rows: Iterable[pa.Table]) -> int:
     return _written(rows, lambda first: pacsv.CSVWriter(file, first.schema), spreadsheet_cells)
 
 
+def csv_parts(rows: Iterable[pa.Table]) -> Iterator[bytes]:
+    """Yield tables of the same columns as the parts of one CSV file."""
+    import pyarrow.csv as pacsv
+
+    for place, part in enumerate(rows):
+        text = pa.BufferOutputStream()
+        pacsv.write_csv(spreadsheet_cells(part), text, pacsv.WriteOptions(include_header=place == 0))
+        yield text.getvalue().to_pybytes()
+
+
 def _write_parquet(file: IO[bytes], rows: Iterable[pa.Table]) -> int:
     import pyarrow.parquet as pq
 

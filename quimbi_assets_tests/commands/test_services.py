@@ -28,7 +28,7 @@ def servers(two_stores, home, tmp_path):
     """``quimbi ui`` as a process, its home given relative to its working directory."""
     dagster, mlflow = free_port(), free_port()
     command = [sys.executable, "-m", "quimbi_assets.cli", "ui"]
-    ports = ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow)]
+    ports = ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow), "--page-port", str(free_port())]
     process = subprocess.Popen(
         [*command, *ports],
         cwd=home.parent,

@@ -1,0 +1,415 @@
+"""What the page says of a store: words and one number first, then a picture, then what to do.
+
+Belongs here: choosing and wording, on facts at hand. Does not: HTML (``render``), charts' looks (``charts``).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from quimbi_assets.axes import AXES
+from quimbi_assets.axis_table import ACTIVE, WEAK
+from quimbi_assets.marketing.groups import GROUPINGS
+from quimbi_assets.naming.values import format_money, format_percent
+from quimbi_assets.page import charts
+from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
+
+MEANINGS = {
+    "new": "First order within the last 90 days",
+    "active": "In their usual rhythm",
+    "slowing": "Silent for longer than four of five of their waits",
+    "at risk": "Silent for longer than nineteen of twenty",
+    "lapsed": "Of customers as silent, fewer than a third came back",
+    "lost": "Of customers as silent, fewer than one in ten came back",
+}
+GOOD_TO_GROW = {"new": True, "active": True, "slowing": False, "at risk": False, "lapsed": False, "lost": False}
+TIERS = {
+    "top": "the top tenth",
+    "high": "rest of the top quarter",
+    "medium": "rest of the upper half",
+    "low": "lower half",
+}
+CAUSES = {"acted": "they ordered, sent back or wrote", "silent": "time passed without an order"}
+NEARLY = 0.005
+"""Share below which a change is none."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group or segment in words: how many, what they bring, how that changed, what to do."""
+
+    name: str
+    meaning: str
+    customers: str
+    share: str
+    width: float
+    """Share of customers, 0-100."""
+    revenue: str
+    value: str
+    change: str
+    action: str
+    where: str
+    """The filter that chooses them."""
+    is_good: bool | None = None
+    """Whether the change is; None where it is neither."""
+
+
+@dataclass(frozen=True)
+class AxisView:
+    """An axis with its segments, largest first."""
+
+    name: str
+    question: str
+    note: str
+    segments: Sequence[Group]
+
+
+@dataclass(frozen=True)
+class Person:
+    """A customer in a list."""
+
+    customer_id: str
+    lifecycle: str
+    value: str
+    risk: str
+    last_order: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ListView:
+    """A list of customers to act on."""
+
+    name: str
+    title: str
+    about: str
+    headline: str
+    where: str
+    people: Sequence[Person]
+
+
+@dataclass(frozen=True)
+class StoreView:
+    """Everything the store's page says; charts are SVG, empty where there is nothing to draw."""
+
+    store_id: str
+    until: str
+    summary: str
+    cards: Sequence[Group]
+    money: str
+    money_chart: str
+    tiers: Sequence[Group]
+    rfm: Sequence[Group]
+    leaving: str
+    flows: Sequence[str]
+    lists: Sequence[ListView]
+    axes: Sequence[AxisView]
+    weak: Sequence[AxisView]
+    inactive: Sequence[tuple[str, str]]
+    movement: str
+    movement_chart: str
+    trust: Sequence[str]
+    calibration_chart: str
+    agreement_chart: str
+    backtest: str
+
+
+def store_view(facts: StoreFacts) -> StoreView:
+    """Say what there is to say of a store."""
+    groups = {str(of): rows.set_index("group_id") for of, rows in facts.groups.groupby("axis_name")}
+    shown = {of: _grouping(facts, groups[of], of) for of in GROUPINGS if of in groups}
+    axes = {status: _axes(facts, groups, status) for status in (ACTIVE, WEAK)}
+    inactive = facts.axes[~facts.axes["status"].isin((ACTIVE, WEAK))]
+    return StoreView(
+        store_id=facts.store_id,
+        until=_day(facts.as_of - timedelta(seconds=1), facts.time_zone),
+        summary=_summary(facts),
+        cards=shown["lifecycle"],
+        money=_money(groups["value_tier"]),
+        money_chart=_tier_chart(groups["value_tier"]),
+        tiers=shown["value_tier"],
+        rfm=[group for group in shown["rfm_group"] if group.customers != "0"],
+        leaving=_leaving(groups["lifecycle"], facts.currency),
+        flows=_flows(facts),
+        lists=[_list(one, facts) for one in facts.lists],
+        axes=axes[ACTIVE],
+        weak=axes[WEAK],
+        inactive=[(_words(axis), reason) for axis, reason in inactive[["axis_name", "reason"]].itertuples(index=False)],
+        movement=_movement(facts),
+        movement_chart=charts.movement(facts.moves) if len(facts.moves) else "",
+        trust=_trust(facts),
+        calibration_chart=_calibration(facts),
+        agreement_chart=_agreement(facts),
+        backtest=_backtest(facts),
+    )
+
+
+def _summary(facts: StoreFacts) -> str:
+    since = "" if facts.first_order_at is None else f" since {_month(facts.first_order_at, facts.time_zone)}"
+    return f"{facts.customers:,} customers, {format_money(facts.revenue, facts.currency)} net of refunds{since}"
+
+
+def _grouping(facts: StoreFacts, rows: pd.DataFrame, of: str) -> list[Group]:
+    meaning: Mapping[str, str] = {"lifecycle": MEANINGS, "value_tier": TIERS}.get(of, {})
+    known = rows.reindex([group for group in GROUPINGS[of] if group in rows.index])
+    return [
+        _group(facts, row, _words(str(name)), meaning.get(str(name), ""), f"{of} = '{name}'")
+        for name, row in known.iterrows()
+    ]
+
+
+def _group(facts: StoreFacts, row: pd.Series, name: str, meaning: str, where: str) -> Group:
+    more = _more(row, facts.customers)
+    good = GOOD_TO_GROW.get(name)
+    value = row["value_per_customer"]
+    return Group(
+        name=name,
+        meaning=meaning,
+        customers=f"{int(row['customers']):,}",
+        share=format_percent(float(row["share_of_customers"])),
+        width=round(100 * float(row["share_of_customers"]), 1),
+        revenue=format_percent(float(row["share_of_revenue"])),
+        value="" if pd.isna(value) else format_money(float(value), facts.currency),
+        change="" if more is None else f"{more:+,} in 4 weeks".replace("-", "−") if more else "",
+        action=row["action"] if isinstance(row["action"], str) else "",
+        where=where,
+        is_good=None if good is None or not more else good == (more > 0),
+    )
+
+
+def _more(row: pd.Series, everybody: int) -> int | None:
+    """Return how many more there are than 4 weeks ago; 0 where hardly any, None where nobody knows."""
+    before = row["customers_4w_ago"]
+    if pd.isna(before):
+        return None
+    more = int(row["customers"]) - int(before)
+    return 0 if abs(more) < max(NEARLY * everybody, 1) else more
+
+
+def _money(tiers: pd.DataFrame) -> str:
+    if "top" not in tiers.index or not tiers.loc["top", "customers"]:
+        return "Customers are worth about the same: nobody stands out."
+    top = tiers.to_dict("index")["top"]
+    share = format_percent(float(top["share_of_revenue"]))
+    who = f"{int(top['customers']):,} customers, {format_percent(float(top['share_of_customers']))} of all"
+    return f"{who}, brought {share} of the revenue."
+
+
+def _tier_chart(tiers: pd.DataFrame) -> str:
+    rows = tiers.reset_index()[["group_id", "share_of_customers", "share_of_revenue"]]
+    return charts.tiers(rows.set_axis(["tier", "customers", "revenue"], axis=1))
+
+
+def _leaving(stages: pd.DataFrame, currency: str) -> str:
+    going = stages.reindex(["slowing", "at risk"]).fillna(0)
+    n, revenue = int(going["customers"].sum()), float(going["share_of_revenue"].sum())
+    gone = stages.reindex(["lapsed", "lost"]).fillna(0)
+    worth = format_money(float(going["revenue"].sum()), currency)
+    left = f" {int(gone['customers'].sum()):,} are gone already." if gone["customers"].sum() else ""
+    if not n:
+        return f"Nobody is slowing down.{left}"
+    return f"{n:,} are slowing or at risk: they spent {worth}, {format_percent(revenue)} of the revenue.{left}"
+
+
+def _flows(facts: StoreFacts) -> list[str]:
+    """Say what the last week's snapshot saw between lifecycle stages, largest first."""
+    rows = facts.flows[facts.flows["cause"].isin(list(CAUSES))].head(6)
+    return [
+        f"{row['customers']:,} from {row['from_segment']} to {row['to_segment']}: {CAUSES[row['cause']]}"
+        for row in rows.to_dict("records")
+    ]
+
+
+def _list(one: CustomerList, facts: StoreFacts) -> ListView:
+    noun = "customer" if one.customers == 1 else "customers"
+    worth = f"{one.customers:,} {noun} who spent {format_money(one.value, facts.currency)}"
+    people = [_person(row, facts.currency, facts.time_zone) for row in one.rows]
+    return ListView(one.name, _words(one.name), one.about, worth, one.where, people)
+
+
+def _person(row: Mapping[str, Any], currency: str, zone: str) -> Person:
+    risk, value, last = row["risk"], row["value"], row["last_order_at"]
+    return Person(
+        customer_id=str(row["customer_id"]),
+        lifecycle=row["lifecycle"] or "",
+        value="" if value is None else format_money(value, currency),
+        risk="" if risk is None else format_percent(round(risk, 2)),
+        last_order="" if last is None else _day(last, zone),
+        sentence=row["interpretation"] or "",
+    )
+
+
+def _axes(facts: StoreFacts, groups: Mapping[str, pd.DataFrame], status: str) -> list[AxisView]:
+    of_status = facts.axes[facts.axes["status"] == status]
+    reasons = dict(zip(of_status["axis_name"], of_status["reason"], strict=True))
+    return [_axis(facts, name, groups[name], reasons[name]) for name in AXES if name in groups and name in reasons]
+
+
+def _axis(facts: StoreFacts, axis: str, rows: pd.DataFrame, reason: str | None) -> AxisView:
+    named = facts.segments[facts.segments["axis_name"] == axis].set_index("segment_id")
+    ranked = rows.join(named[["segment_name", "interpretation"]], how="inner").sort_values("customers", ascending=False)
+    views = [
+        _group(facts, row, _words(name), row["interpretation"] or "", f"{axis} = '{name}'")
+        for name, (_, row) in zip(ranked["segment_name"], ranked.iterrows(), strict=True)
+    ]
+    return AxisView(_words(axis), AXES[axis].question, reason if isinstance(reason, str) else "", views)
+
+
+def _movement(facts: StoreFacts) -> str:
+    if facts.last_week is None:
+        return "Not known yet: it takes snapshots of two weeks (quimbi snapshot, or the schedule of weeks)."
+    if not len(facts.moves):
+        return "Nobody changed a segment in the weeks that were recorded."
+    last = facts.moves[facts.moves["week"] == facts.moves["week"].max()]
+    by_cause = dict(zip(last["cause"], last["customers"], strict=True))
+    reasons = [f"{int(by_cause[cause]):,} because {words}" for cause, words in CAUSES.items() if cause in by_cause]
+    week = f"{facts.moves['week'].max():%-d %B}"
+    return f"In the week of {week} customers changed a segment: {' and '.join(reasons) or 'nobody of their own doing'}."
+
+
+def _trust(facts: StoreFacts) -> list[str]:
+    n_active, n_weak = ((facts.axes["status"] == status).sum() for status in (ACTIVE, WEAK))
+    lines = [
+        f"On {n_active} of {len(facts.axes)} axes customers differ by more than chance would make them"
+        + (f"; on {n_weak} that cannot be told, and their segments are folded away." if n_weak else ".")
+    ]
+    if isinstance(facts.churn, str):
+        lines.append(f"Risk of leaving: {facts.churn}.")
+    else:
+        days, error = facts.churn["horizon_days"], 100 * facts.churn["calibration_error"]
+        lines.append(
+            f"Risk is the chance of no order within {days} days; on past weeks that it had not seen it was off by "
+            f"{error:.1f} points on average."
+        )
+    if isinstance(facts.value, str):
+        lines.append(f"Spend to come: {facts.value}.")
+    else:
+        total = format_percent(float(facts.value["total"]))
+        lines.append(f"Spend to come added up to {total} of what came, on past windows that it had not seen.")
+    return lines
+
+
+def _calibration(facts: StoreFacts) -> str:
+    bins = [] if isinstance(facts.churn, str) else facts.churn.get("calibration_bins", [])
+    return charts.calibration(bins) if bins else ""
+
+
+def _agreement(facts: StoreFacts) -> str:
+    known = facts.axes[facts.axes["halves_ari"].notna() & facts.axes["status"].isin((ACTIVE, WEAK))]
+    rows = [
+        (_words(axis), max(float(ari), 0.0)) for axis, ari in known[["axis_name", "halves_ari"]].itertuples(index=False)
+    ]
+    return charts.agreement(rows) if rows else ""
+
+
+def _backtest(facts: StoreFacts) -> str:
+    if facts.backtest is None:
+        return ""
+    measured = facts.backtest[facts.backtest["segments"].notna()]
+    adding = [_words(axis) for axis in measured.loc[measured["added_verdict"] == "better", "axis"]]
+    of = f"{len(adding)} of {len(measured)} axes"
+    added = f"segments add to recency, frequency and spend on {of}: {_listed(adding)}"
+    return f"Held against what customers did next, {added}."
+
+
+@dataclass(frozen=True)
+class CustomerView:
+    """Everything the page of one customer says."""
+
+    store_id: str
+    customer_id: str
+    sentence: str
+    figures: Sequence[tuple[str, str]]
+    drivers: Sequence[str]
+    axes: Sequence[tuple[str, str, str, str]]
+    """Question, segment, how likely to last, share of membership."""
+    weeks: Sequence[tuple[str, str, str, str]]
+    alike: Sequence[str]
+
+
+def customer_view(facts: CustomerFacts) -> CustomerView:
+    """Say what there is to say of a customer."""
+    profile, currency = facts.profile, facts.currency
+    figures = [
+        ("Lifecycle", profile.get("lifecycle") or "not known yet"),
+        ("Value", _tier_words(profile, currency)),
+        ("Orders", _orders(profile, facts.time_zone)),
+        ("Risk", _risk(profile)),
+        ("Next 90 days", _foretold(profile, currency)),
+        ("Archetype", _words((profile.get("archetype") or {}).get("name") or "none")),
+    ]
+    drivers = [
+        f"{driver['effect']} the risk: {driver['words']}"
+        for driver in (profile.get("churn_drivers") or {}).get("drivers", [])
+    ]
+    axes = [
+        (AXES[axis].question, _words(one["name"]), one["stays_strength"] or "", format_percent(one["membership"]))
+        for axis, one in profile["segments"].items()
+    ]
+    weeks = [
+        (
+            f"{row['week']:%-d %b %Y}",
+            row["lifecycle"] or "",
+            "" if row["lifetime_value"] is None else format_money(row["lifetime_value"], currency),
+            "" if row["churn_risk_score"] is None else format_percent(round(row["churn_risk_score"], 2)),
+        )
+        for row in facts.weeks
+    ]
+    customer = str(profile["customer_id"])
+    sentence = profile.get("interpretation") or ""
+    return CustomerView(facts.store_id, customer, sentence, figures, drivers, axes, weeks, facts.alike)
+
+
+def _tier_words(profile: Mapping[str, Any], currency: str) -> str:
+    value, tier = profile.get("lifetime_value"), profile.get("value_tier")
+    spent = "not known" if value is None else format_money(value, currency)
+    return spent if tier is None else f"{spent}, {TIERS[tier]}"
+
+
+def _orders(profile: Mapping[str, Any], zone: str) -> str:
+    n, last = profile.get("n_orders"), profile.get("last_order_at")
+    if n is None or last is None:
+        return "not known yet"
+    return f"{n:,}, the last on {_day(datetime.fromisoformat(str(last)), zone)}"
+
+
+def _risk(profile: Mapping[str, Any]) -> str:
+    risk, drivers = profile.get("churn_risk_score"), profile.get("churn_drivers") or {}
+    if risk is None:
+        return f"not known: {drivers.get('reason') or 'never asked for'}"
+    return f"{format_percent(round(risk, 2))} to stay away for {drivers.get('horizon_days')} days"
+
+
+def _foretold(profile: Mapping[str, Any], currency: str) -> str:
+    value = profile.get("predicted_value_90d")
+    if value is None:
+        return profile.get("prediction_reason") or "not foretold"
+    low, high = (profile.get(f"predicted_value_90d_{end}") for end in ("low", "high"))
+    between = (
+        "" if low is None or high is None else f" ({format_money(low, currency)} to {format_money(high, currency)})"
+    )
+    return f"{format_money(value, currency)}{between}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _words(name: str) -> str:
+    return str(name).replace("_", " ")
+
+
+def _day(instant: datetime, zone: str) -> str:
+    return f"{_local(instant, zone):%-d %b %Y}"
+
+
+def _month(instant: datetime, zone: str) -> str:
+    return f"{_local(instant, zone):%B %Y}"
+
+
+def _local(instant: datetime, zone: str) -> datetime:
+    return instant.astimezone(ZoneInfo(zone))

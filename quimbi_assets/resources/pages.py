@@ -1,0 +1,198 @@
+"""What a store's page is made of, read out of the tables; and the page itself, once a publication.
+
+Belongs here: the queries, and remembering pages. Does not: what a page says (``page``), serving it (``api``).
+"""
+
+from typing import Any
+
+import pandas as pd
+from dagster import AssetKey
+
+from quimbi_assets.audiences.definitions import Audience
+from quimbi_assets.axis_table import INACTIVE
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.page.content import StoreView, customer_view, store_view
+from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
+from quimbi_assets.page.render import customer_page, store_page
+from quimbi_assets.profiles.fingerprint import nearest_customers
+from quimbi_assets.profiles.rendering import profile_record
+from quimbi_assets.resources.audiences import audience_query, project_definitions
+from quimbi_assets.resources.mlflow.registry import CHURN, VALUE
+from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables import publications as published
+from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_vocabulary
+from quimbi_assets.resources.postgres.tables.history import read_weeks
+from quimbi_assets.resources.postgres.tables.promotions import read_fit
+from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
+
+BACKTEST_KEY = AssetKey(["backtest", "report"])
+LISTED = 6
+"""Customers that a list on the page shows."""
+WEEKS = 13
+TOTALS = """
+    SELECT count(*) AS customers, coalesce(sum(lifetime_value), 0) AS revenue, min(first_order_at) AS first_order_at,
+        max(last_order_at) AS last_order_at
+    FROM quimbi.customer_profiles WHERE store_id = %(store)s
+"""
+MOVES = """
+    SELECT week, cause, count(DISTINCT customer_id) AS customers FROM quimbi.segment_migrations AS move
+    WHERE store_id = %(store)s AND week > (SELECT max(week) FROM quimbi.segment_migrations WHERE store_id = %(store)s)
+        - 7 * %(weeks)s AND EXISTS (SELECT FROM quimbi.axis_models AS axis WHERE axis.store_id = move.store_id
+            AND axis.axis_name = move.axis_name AND axis.status = 'active')
+    GROUP BY week, cause ORDER BY week, cause
+"""
+FLOWS = """
+    SELECT from_segment, to_segment, cause, count(*) AS customers FROM quimbi.segment_migrations
+    WHERE store_id = %(store)s AND week = %(week)s AND axis_name = 'lifecycle'
+    GROUP BY 1, 2, 3 ORDER BY customers DESC, 1, 2, 3
+"""
+PEOPLE = """
+    SELECT customer_id, lifecycle, lifetime_value AS value, churn_risk_score AS risk, last_order_at, interpretation
+    FROM quimbi.customer_profiles WHERE store_id = %(store)s AND customer_id = ANY(%(ids)s)
+"""
+HISTORY = """
+    SELECT week, lifecycle, lifetime_value, churn_risk_score FROM quimbi.customer_history
+    WHERE store_id = %(store)s AND customer_id = %(customer)s ORDER BY week DESC LIMIT 26
+"""
+
+
+def page_version(database: Database, store_id: str) -> str:
+    """Return what a store's page is as good as: its last publication and its last week; BadInputError if it has none.
+
+    UnknownStoreError if there is no such store.
+    """
+    read_store(database, store_id)
+    sql = """
+        SELECT (SELECT max(publication_id) FROM quimbi.publications WHERE store_id = %(store)s),
+            (SELECT max(week) FROM quimbi.population_drift WHERE store_id = %(store)s),
+            (SELECT md5(string_agg(segment_name, ',' ORDER BY axis_name, segment_id)) FROM quimbi.dim_segment_master
+             WHERE store_id = %(store)s AND valid_to IS NULL)
+    """
+    (publication, week, names), *_ = database.execute(sql, {"store": store_id})
+    if publication is None:
+        raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
+    return f"{publication}-{week}-{names}"
+
+
+def read_store_facts(database: Database, store_id: str) -> StoreFacts:
+    """Read what a store's page says, as of one instant; BadInputError if the store was not run since it has groups."""
+    with database.snapshot() as now:
+        store, last = read_store(now, store_id), published.read_publication(now, store_id)
+        asked = {"store": store_id, "weeks": WEEKS}
+        groups = now.query("SELECT * FROM quimbi.group_figures WHERE store_id = %(store)s", asked)
+        if last is None or groups.empty:
+            raise BadInputError(f"store {store_id} has no page yet; compute it: quimbi run --store-id {store_id}")
+        axes, segments = published.read_segments(now, store_id)
+        totals = now.query(TOTALS, asked).iloc[0]
+        week = next(iter(read_weeks(now, store_id)[-1:]), None)
+        return StoreFacts(
+            store_id=store_id,
+            currency=store_currency(now, store_id) or "",
+            time_zone=store.time_zone,
+            as_of=last.as_of.tz_localize("UTC").to_pydatetime(),
+            customers=int(totals["customers"]),
+            revenue=float(totals["revenue"]),
+            first_order_at=_instant(totals["first_order_at"]),
+            last_order_at=_instant(totals["last_order_at"]),
+            groups=groups,
+            axes=axes,
+            segments=segments,
+            lists=_lists(now, store_id),
+            moves=now.query(MOVES, asked),
+            flows=now.query(FLOWS, {**asked, "week": week}),
+            last_week=week,
+            churn=_forecast(now, store_id, CHURN, last.model_versions),
+            value=_forecast(now, store_id, VALUE, last.model_versions),
+            backtest=_backtest(store_id),
+        )
+
+
+def read_customer_facts(database: Database, store_id: str, customer_id: str) -> CustomerFacts:
+    """Read what a customer's page says; BadInputError if the store has no profile of them."""
+    with database.snapshot() as now:
+        store = read_store(now, store_id)
+        row = published.read_profiles(now, store_id, [customer_id]).iloc[0]
+        _, segments = published.read_segments(now, store_id)
+        archetypes = published.read_archetypes(now, store_id)
+        near = nearest_customers(published.read_fingerprints(now, store_id), [customer_id], 3)
+        names = {
+            str(axis): dict(zip(rows["segment_id"], rows["segment_name"], strict=True))
+            for axis, rows in segments.groupby("axis_name")
+        }
+        called = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
+        return CustomerFacts(
+            store_id=store_id,
+            currency=store_currency(now, store_id) or "",
+            time_zone=store.time_zone,
+            profile=profile_record({str(name): value for name, value in row.items()}, names, called),
+            weeks=_records(now.query(HISTORY, {"store": store_id, "customer": customer_id})),
+            alike=list(near["neighbour_id"]),
+        )
+
+
+def _lists(now: Database, store_id: str) -> list[CustomerList]:
+    """Read the store's audiences; one whose filter the store does not understand says so."""
+    vocabulary = read_vocabulary(now, store_id)
+    lists = []
+    for one in project_definitions().audiences.values():
+        if one.is_of(store_id):
+            try:
+                query = audience_query(one, vocabulary)
+            except BadInputError as error:
+                lists.append(CustomerList(one.name, str(error), one.where, 0, 0.0, []))
+                continue
+            chosen = read_chosen(now, store_id, query, vocabulary, one.sort, LISTED)
+            ids = [row["customer_id"] for row in chosen.rows]
+            lists.append(_list(now, store_id, one, ids, chosen.customers, chosen.value or 0.0))
+    return lists
+
+
+def _list(now: Database, store_id: str, one: Audience, ids: list[str], customers: int, value: float) -> CustomerList:
+    people = {row["customer_id"]: row for row in _records(now.query(PEOPLE, {"store": store_id, "ids": ids}))}
+    return CustomerList(one.name, one.about, one.where, customers, value, [people[customer] for customer in ids])
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): cell for name, cell in row.items()} for row in plain.to_dict("records")]
+
+
+def _forecast(now: Database, store_id: str, forecast: str, versions: dict[str, str]) -> dict[str, Any] | str:
+    fit = read_fit(now, store_id, forecast, version=versions.get(forecast))
+    if fit is None or fit.status == INACTIVE or forecast not in versions:
+        return "not known" if fit is None or not fit.reason else fit.reason
+    return fit.reason or "not known" if forecast == VALUE and fit.reason else dict(fit.figures)
+
+
+def _backtest(store_id: str) -> pd.DataFrame | None:
+    table = parquet_tables().table(BACKTEST_KEY, store_id)
+    return None if table is None else table.read().to_pandas()
+
+
+def _instant(value: Any) -> Any:
+    return None if pd.isna(value) else value.to_pydatetime()
+
+
+class Pages:
+    """Pages of stores, each made once a publication."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._made: dict[str, tuple[str, str]] = {}
+
+    def of_store(self, store_id: str) -> tuple[str, str]:
+        """Return a store's page and its version."""
+        version = page_version(self._database, store_id)
+        if self._made.get(store_id, ("", ""))[0] != version:
+            self._made[store_id] = version, store_page(view_store(self._database, store_id), live=True)
+        return self._made[store_id][1], version
+
+    def of_customer(self, store_id: str, customer_id: str) -> str:
+        """Return the page of a customer."""
+        return customer_page(customer_view(read_customer_facts(self._database, store_id, customer_id)))
+
+
+def view_store(database: Database, store_id: str) -> StoreView:
+    """Return what a store's page says; BadInputError if the store was not run yet."""
+    return store_view(read_store_facts(database, store_id))

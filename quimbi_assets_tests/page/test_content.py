@@ -1,0 +1,113 @@
+"""What a page says, on facts made up by hand; and that nothing on it comes from, or goes, elsewhere."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from quimbi_assets.marketing.groups import GROUPINGS
+from quimbi_assets.page.content import store_view
+from quimbi_assets.page.facts import CustomerList, StoreFacts
+from quimbi_assets.page.render import content_policy, store_page, style
+
+AS_OF = datetime(2025, 7, 1, tzinfo=UTC)
+EVIL = "</script><script>alert(1)</script>"
+
+
+def figures(axis, group, customers, revenue=0.1, before=None):
+    return {
+        "axis_name": axis, "group_id": group, "customers": customers, "share_of_customers": customers / 100,
+        "revenue": 1000.0 * revenue, "share_of_revenue": revenue, "value_per_customer": 10.0,
+        "customers_4w_ago": before, "action": "Write to them.",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def facts():
+    rows = [
+        figures(of, group, 10, before={"slowing": 4, "active": 16, "new": 10}.get(group))
+        for of, groups in GROUPINGS.items()
+        for group in groups
+    ]
+    rows += [figures("purchase_value", "purchase_value_1", 60, 0.9), figures("purchase_value", "purchase_value_2", 40)]
+    rows += [figures("price_sensitivity", "price_sensitivity_1", 100, 1.0)]
+    axes = pd.DataFrame(
+        {
+            "axis_name": ["purchase_value", "price_sensitivity", "support_history"],
+            "status": ["active", "weak", "inactive"],
+            "reason": [None, "it cannot be told yet", "not recorded: tickets"],
+            "halves_ari": [0.8, 0.2, None],
+        }
+    )
+    segments = pd.DataFrame(
+        {
+            "axis_name": ["purchase_value", "purchase_value", "price_sensitivity"],
+            "segment_id": ["purchase_value_1", "purchase_value_2", "price_sensitivity_1"],
+            "segment_name": ["small_orders", "large_orders", "all_alike"],
+            "interpretation": ["They spend little.", None, "They are alike."],
+        }
+    )
+    person = {
+        "customer_id": EVIL, "lifecycle": "at risk", "value": 1234.5, "risk": 0.6, "last_order_at": AS_OF,
+        "interpretation": "At risk.",
+    }  # fmt: skip
+    return StoreFacts(
+        store_id="tea & co", currency="GBP", time_zone="Europe/London", as_of=AS_OF, customers=100, revenue=1000.0,
+        first_order_at=datetime(2024, 1, 5, tzinfo=UTC), last_order_at=AS_OF, groups=pd.DataFrame(rows), axes=axes,
+        segments=segments, lists=[CustomerList("worth_saving", "In doubt.", "risk > 0.4", 1, 1234.5, [person])],
+        moves=pd.DataFrame({"week": [date(2025, 6, 23)], "cause": ["acted"], "customers": [7]}),
+        flows=pd.DataFrame([{"from_segment": "active", "to_segment": "slowing", "cause": "silent", "customers": 3}]),
+        last_week=date(2025, 6, 23), churn={"horizon_days": 90, "calibration_error": 0.021,
+        "calibration_bins": [[0.1, 0.12, 50], [0.8, 0.7, 50]]}, value="two stretches of history are needed",
+    )  # fmt: skip
+
+
+def test_cards_say_how_many_what_they_bring_what_changed_and_whether_that_is_good(facts):
+    cards = {card.name: card for card in store_view(facts).cards}
+    assert list(cards) == ["new", "active", "slowing", "at risk", "lapsed", "lost"]
+    assert (cards["slowing"].change, cards["slowing"].is_good) == ("+6 in 4 weeks", False)
+    assert (cards["active"].change, cards["active"].is_good) == ("−6 in 4 weeks", False)
+    assert (cards["new"].change, cards["lost"].change) == ("", "")
+    assert cards["lost"].where == "lifecycle = 'lost'"
+    assert cards["new"].action == "Write to them."
+
+
+def test_weak_axes_are_apart_and_inactive_ones_say_why(facts):
+    view = store_view(facts)
+    assert [axis.name for axis in view.axes] == ["purchase value"]
+    assert [segment.name for segment in view.axes[0].segments] == ["small orders", "large orders"]
+    assert [axis.note for axis in view.weak] == ["it cannot be told yet"]
+    assert view.inactive == [("support history", "not recorded: tickets")]
+    assert view.until == "1 Jul 2025"
+
+
+def test_a_page_says_so_where_nothing_is_known(facts):
+    nothing = replace(
+        facts, moves=facts.moves[:0], flows=facts.flows[:0], last_week=None, lists=[], churn="too young",
+        axes=facts.axes.assign(status="weak"), first_order_at=None,
+    )  # fmt: skip
+    page = store_page(store_view(nothing), live=False)
+    for words in (
+        "Not known yet: it takes snapshots",
+        "On none of the questions",
+        "too young",
+        "There are no lists yet",
+    ):
+        assert words in page
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_page_needs_nothing_from_elsewhere_and_believes_no_text(facts, live):
+    page = store_page(store_view(facts), live=live)
+    assert "<script" not in page
+    assert "alert(1)" in page
+    assert "tea &amp; co" in page
+    assert not re.findall(r'(?:src|href)="(?:https?:)?//', page)
+    assert " style=" not in page
+    assert content_policy() in page.replace("&#39;", "'")
+    assert f"<style>{style()}</style>" in page
+    assert page.count('<svg role="img" aria-label=') == 4
+    assert ("/stores/tea%20%26%20co/customers.csv" in page) == live
+    assert len(page) < 1_000_000

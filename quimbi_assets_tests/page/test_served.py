@@ -1,0 +1,110 @@
+"""The page of a store that was run: as a file and as served, in a browser, beside the tables."""
+
+import csv
+import io
+import os
+import shutil
+
+import pytest
+from fastapi.testclient import TestClient
+
+from quimbi_assets.api.app import HEADERS, create_app
+from quimbi_assets.cli import main
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.pages import view_store
+
+pytestmark = pytest.mark.xdist_group("graph")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def client(two_stores, database):
+    return TestClient(create_app(database))
+
+
+@pytest.fixture(scope="module")
+def report(two_stores, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "north.html"
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "--store-id", "north", "--out", str(path)])
+    assert ended.value.code == 0
+    return path
+
+
+def test_its_numbers_are_the_tables(two_stores, database):
+    cards = {card.name: card.customers for card in view_store(database, "north").cards}
+    sql = "SELECT lifecycle, count(*) FROM quimbi.customer_profiles WHERE store_id = 'north' GROUP BY 1"
+    counted = dict(database.execute(sql))
+    assert {name: n for name, n in cards.items() if n != "0"} == {name: f"{n:,}" for name, n in counted.items()}
+
+
+def test_served_once_a_publication(client, monkeypatch):
+    first = client.get("/stores/north")
+    assert first.status_code == 200
+    assert {name: first.headers[name] for name in HEADERS} == HEADERS
+    monkeypatch.setattr("quimbi_assets.resources.pages.view_store", None)  # not made again
+    assert client.get("/stores/north").text == first.text
+    assert client.get("/stores/north", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+
+
+def test_customers_and_lists(client, database):
+    (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
+    page = client.get(f"/stores/north/customers/{customer}")
+    assert page.status_code == 200
+    assert f"Customer {customer}" in page.text
+    answer = client.get("/stores/north/customers.csv", params={"where": "lifecycle = 'active'"})
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    sql = "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = 'north' AND lifecycle = 'active'"
+    assert len(rows) == database.execute(sql)[0][0] > 0
+    assert {row["lifecycle"] for row in rows} == {"active"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/stores/nowhere", 404),
+        ("/stores/north/customers/nobody", 404),
+        ("/stores/north/customers.csv?where=lifecycle+%3D+%27gone%27", 400),
+        ("/stores/north/customers.csv?audience=none_such", 400),
+        ("/healthz", 200),
+        ("/", 200),
+    ],
+)
+def test_what_cannot_be_shown_is_said(client, path, status):
+    assert client.get(path).status_code == status
+
+
+def test_it_answers_to_its_own_name_only(client):
+    assert client.get("/stores/north", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_a_store_never_run_has_no_page(database):
+    with pytest.raises(BadInputError):
+        view_store(database, "nowhere")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: pages are not looked at in a browser")
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser(report, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        messages, requests = [], []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(report.as_uri())
+        violations = Axe().run(page).response["violations"]
+        assert [v["id"] for v in violations if v["impact"] in ("serious", "critical")] == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert page.locator("figure svg.chart").count() >= 2
+        page.emulate_media(media="print")
+        assert page.locator("nav").is_hidden()
+        assert messages == []
+        assert requests == [report.as_uri()]
+        browser.close()
