@@ -33,7 +33,7 @@ from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.shapes import shaped, with_prices
 from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.instants import Instant, to_instant, zoned
-from quimbi_assets.marketing import MarketingReference, fit_marketing, group_customers
+from quimbi_assets.marketing import MarketingReference, fit_affinities, fit_marketing, group_customers
 from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
 from quimbi_assets.pipeline import FittedStore, fit_store, require_population, sample_store, score_store
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
@@ -451,7 +451,7 @@ class Discovery:
 
     @cached_property
     def _marketing(self) -> MarketingReference:
-        return fit_marketing(self.history)
+        return fit_marketing(self.history, fit_affinities(self.history))
 
     @cached_property
     def _value(self) -> ValueModel | str:

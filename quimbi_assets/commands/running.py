@@ -194,7 +194,7 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
     started = time.monotonic()
     with steps(store_id) as progress:
         run_id = run_store(store_id, options, progress, wait=wait)
-    from quimbi_assets.commands.showing import cannot_tell, churn_of, segments_of, value_of
+    from quimbi_assets.commands.showing import affinities_of, cannot_tell, churn_of, segments_of, value_of
 
     published, held = segments_of(store_id), read_held_reasons(open_database(), store_id)
     weak = []
@@ -216,6 +216,8 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
         out.print(f"{doubt}: {', '.join(weak)} (quimbi segments --why)", markup=False)
     out.print(f"{'churn risk':28} {churn_of(store_id)}", markup=False)
     out.print(f"{'value to come':28} {value_of(store_id)}", markup=False)
+    for line in affinities_of(store_id):
+        out.print(f"{'what they buy most':28} {line}", markup=False)
     out.print(
         f"store {store_id} as of {published['as_of']}: run {run_id} took {time.monotonic() - started:.1f} s. "
         f"Details: quimbi segments --store-id {store_id}; in the browser: quimbi ui",

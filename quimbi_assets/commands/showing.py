@@ -103,6 +103,21 @@ def value_of(store_id: str) -> str:
     )
 
 
+def affinities_of(store_id: str) -> list[str]:
+    """Say of categories and of products how lists of what customers buy most stood the test, or why none is shown."""
+    from quimbi_assets.marketing.affinity import BASELINES, LEVELS
+
+    last = published.read_publication(open_database(), store_id)
+    affinities = ((last and last.marketing) or {}).get("affinities") or {}
+    lines = []
+    for level, one in ((level, affinities[level]) for level in LEVELS if level in affinities):
+        rates = {way: format_percent(rate) for way, rate in one["hit_rates"].items()}
+        beaten = " and ".join(f"{rates[way]} of {name}" for way, name in BASELINES.items() if way in rates)
+        tested = f"one of three is in {rates['affinity']} of next orders, against {beaten}" if beaten else ""
+        lines.append(f"{level}: " + (tested if one["reason"] is None else f"not shown, {one['reason']}"))
+    return lines
+
+
 def print_segments(found: dict[str, Any], *, show_all: bool = False, why: bool = False) -> None:
     """Print every axis with its segments, largest first, and in a line each: who bought once, axes weak or inactive.
 

@@ -29,7 +29,8 @@ from quimbi_assets.defs.partitions import (
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.instants import zoned
-from quimbi_assets.marketing import GROUPINGS, MarketingReference, fit_marketing, group_customers
+from quimbi_assets.marketing import GROUPINGS, MarketingReference, fit_affinities, fit_marketing, group_customers
+from quimbi_assets.marketing.affinity import Affinities, affinity_figures
 from quimbi_assets.marketing.catalogue import Catalogue
 from quimbi_assets.marketing.figures import TREND_DAYS, GroupFigures, past_counts
 from quimbi_assets.profiles.alignment import AlignedAxes, align
@@ -70,8 +71,9 @@ MOST_ROWS = 20_000
     kinds={"postgres"},
     check_specs=[dg.AssetCheckSpec(name, asset=PROFILES_KEY) for name in (CHECK, ARCHETYPE_CHECK)],
     description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint, value, churn "
-    "risk, value to come, lifecycle, value tier, RFM group, published to `quimbi.customer_profiles` in one transaction "
-    "with axes, segments, archetypes and what each group is worth (`quimbi.group_figures`).",
+    "risk, value to come, lifecycle, value tier, RFM group, what they buy most, published to "
+    "`quimbi.customer_profiles` in one transaction with axes, segments, archetypes and what each group is worth "
+    "(`quimbi.group_figures`).",
 )
 @retried
 def customer_profiles(
@@ -94,7 +96,7 @@ def customer_profiles(
     profile_context = _context(aligned, choice, states, history.store)
     forecasts = {name: forecast_model(database, registry, store_id, name, aligned.at) for name in FORECASTS}
     then, figures = history.until(aligned.at), GroupFigures()
-    marketing = fit_marketing(then)
+    marketing = fit_marketing(then, fit_affinities(then))
     batches = _Checked(_batches(aligned, profile_context, then, forecasts, marketing, figures), choice)
 
     @cache
@@ -116,7 +118,7 @@ def customer_profiles(
         lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
     publish(database, registry, publication)
-    yield from batches.events(aligned, archetypes())
+    yield from batches.events(aligned, archetypes(), marketing.affinities or {})
 
 
 def _context(
@@ -244,7 +246,7 @@ class _Checked:
             metadata = self.check.metadata
             raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=metadata)
 
-    def events(self, aligned: AlignedAxes, archetypes: pd.DataFrame) -> Iterator[StageEvent]:
+    def events(self, aligned: AlignedAxes, archetypes: pd.DataFrame, affinities: Affinities) -> Iterator[StageEvent]:
         changes = {table.facts.changed_at for table in aligned.features.values()}
         metadata = facts(
             self._look.n_rows,
@@ -256,6 +258,7 @@ class _Checked:
             total_lifetime_value=self._value,
             predicted_value_known_share=self._n_foretold / max(self._look.n_rows, 1),
             total_predicted_value_90d=self._to_come if self._n_foretold else None,
+            affinities=affinity_figures(affinities),
             **{CHANGED_AT: changes.pop() if len(changes) == 1 else None},
         )
         yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=metadata)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from quimbi_assets.churn.history import read_history
 from quimbi_assets.history import History
+from quimbi_assets.marketing.affinity import Affinities, Affinity, affinity_texts
 from quimbi_assets.marketing.lifecycle import NEW_DAYS, STAGES, LifecycleLimits, Waits, learn_limits, measure_waits
 
 Array = NDArray[np.float64]
@@ -46,6 +47,7 @@ COLUMNS = pa.schema(
         ("first_order_at", pa.timestamp("us", "UTC")),
         ("last_order_at", pa.timestamp("us", "UTC")),
         ("days_since_last_order", pa.float64()),
+        ("affinities", pa.string()),
     ]
 )
 
@@ -76,24 +78,33 @@ class MarketingReference:
     """What the customers of a store are held against as of an instant.
 
     ``value``: net spend above which the tiers but the lowest begin, shape (3,); ``quintiles`` of days since the last
-    order, number of orders and net spend, shape (3, 4).
+    order, number of orders and net spend, shape (3, 4); ``affinities``: None where nobody asked for them.
     """
 
     lifecycle: LifecycleLimits
     value: Array
     quintiles: Array
+    affinities: Affinities | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON; a limit that is never reached is null."""
         limits = [[None if np.isinf(limit) else limit for limit in row] for row in self.lifecycle.limits.tolist()]
-        usual = self.lifecycle.usual_days
-        return {"usual_days": usual, "limits": limits, "value": self.value.tolist(), "rfm": self.quintiles.tolist()}
+        return {
+            "usual_days": self.lifecycle.usual_days,
+            "limits": limits,
+            "value": self.value.tolist(),
+            "rfm": self.quintiles.tolist(),
+            "affinities": self.affinities and {level: vars(affinity) for level, affinity in self.affinities.items()},
+        }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "MarketingReference":
         """Rebuild it from ``to_json``."""
         limits = np.array([[np.inf if limit is None else limit for limit in row] for row in record["limits"]])
-        return cls(LifecycleLimits(record["usual_days"], limits), np.array(record["value"]), np.array(record["rfm"]))
+        lifecycle = LifecycleLimits(record["usual_days"], limits)
+        levels = record.get("affinities")
+        affinities = levels and {level: Affinity(**affinity) for level, affinity in levels.items()}
+        return cls(lifecycle, np.array(record["value"]), np.array(record["rfm"]), affinities)
 
 
 @dataclass(frozen=True)
@@ -115,8 +126,11 @@ def _measure(history: History) -> _Measured:
     return _Measured(spending, waits, orders.times[orders.starts], orders.times[ends])
 
 
-def fit_marketing(history: History) -> MarketingReference:
-    """Learn from a store's customers, or of a large store from a sample, what each of them is held against."""
+def fit_marketing(history: History, affinities: Affinities | None = None) -> MarketingReference:
+    """Learn from a store's customers, or of a large store from a sample, what each of them is held against.
+
+    With ``affinities`` (``fit_affinities``) customers will also have lists of what they buy most.
+    """
     sample = history.sample(SAMPLE, 0)
     spending = sample.spending(NEW_DAYS)
     figures = spending[["days_since_last_order", "n_orders", "spent"]].to_numpy()
@@ -126,6 +140,7 @@ def fit_marketing(history: History) -> MarketingReference:
         lifecycle=learn_limits(read_history(sample), history.end),
         value=np.quantile(figures[:, 2], TIER_SHARES),
         quintiles=np.quantile(figures, (0.2, 0.4, 0.6, 0.8), axis=0).T,
+        affinities=affinities,
     )
 
 
@@ -146,6 +161,9 @@ def group_customers(history: History, reference: MarketingReference, customers: 
         pa.array(spending["n_orders"].to_numpy().astype(np.int64)),
         *(pa.array(times, pa.timestamp("us", "UTC")) for times in (measured.first, measured.last)),
         pa.array(spending["days_since_last_order"].to_numpy()),
+        pa.nulls(len(spending), pa.string())
+        if reference.affinities is None
+        else affinity_texts(history, reference.affinities, spending.index),
     ]
     return CustomerGroups(
         columns=pa.table(columns, schema=COLUMNS).take(taken),

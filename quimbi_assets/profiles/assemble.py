@@ -64,6 +64,7 @@ PROFILE_SCHEMA = pandera.DataFrameSchema(
         "n_orders": pandera.Column(checks=pandera.Check.ge(1)),
         "days_since_last_order": pandera.Column(checks=pandera.Check.ge(0)),
         **{name: pandera.Column() for name in ("first_order_at", "last_order_at")},
+        "affinities": pandera.Column(nullable=True),
     },
     strict=True,
     name="profiles/customer_profiles",

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.axes._axis import BOUGHT_ONCE, Axis
+from quimbi_assets.marketing.affinity import LEVELS
 from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import clock_hour, clock_pairs, format_hour, format_money, format_percent, format_value
 from quimbi_assets.value.model import YEAR_DAYS
@@ -20,7 +21,7 @@ from quimbi_assets.value.windows import USUAL_DAYS
 
 JSON_COLUMNS = (
     "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "stays", "stays_strength",
-    "evidence", "churn_drivers", "model_versions",
+    "evidence", "churn_drivers", "affinities", "model_versions",
 )  # fmt: skip
 PROVISIONAL = " (provisional: few customers shape its segments)"
 LIMITS = ("", "_low", "_high")
@@ -99,6 +100,7 @@ def render_profile(
     ]
     lines += _risk(record)
     lines += _expected(record, currency)
+    lines += _buys_most(record)
     lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
     known = [name for name in axes if name in record["segment_memberships"]]
     early = [name for name in known if record["evidence"][name] == "low"]
@@ -174,6 +176,20 @@ def _expected(record: Mapping[str, Any], currency: str) -> list[str]:
     elif record["predicted_orders_365d"] is not None and record["predicted_orders_365d"] < RATHER_NONE:
         parts.append("rather none within a year")
     return [f"Expected: {', '.join(parts)}.", *([f"  {reason[0].upper()}{reason[1:]}."] if reason else [])]
+
+
+def _buys_most(record: Mapping[str, Any]) -> list[str]:
+    """Say what the customer buys more than the store's customers do; nothing where that is not shown."""
+    lists = record.get("affinities") or {}
+    named = {level: lists[level] for level in LEVELS if lists.get(level)}
+    parts = [("" if level == next(iter(named)) else f"of {level} ") + _listed(named[level]) for level in named]
+    return [f"Buys most: {'; '.join(parts)}."] if parts else []
+
+
+def _listed(affinities: Sequence[Mapping[str, Any]]) -> str:
+    times = [f"{one['lift']:.0f}" if one["lift"] >= 1.95 else f"{one['lift']:.1f}" for one in affinities]
+    first, *others = [f"{one['id']} ({n} times" for one, n in zip(affinities, times, strict=True)]
+    return ", ".join([f"{first} as often as the shop's customers)", *(f"{other})" for other in others)])
 
 
 def _place(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> str:

@@ -124,3 +124,19 @@ def test_a_clock_is_told_as_a_time_of_day(profiles, names):
     text = render_profile(record, AXES, names | {"purchase_cadence": names["purchase_frequency"]}, why=True)
     assert "Average time of day: 12:00" in text
     assert "sine" not in text
+
+
+def test_what_a_customer_buys_most_is_said_where_it_may_be(profiles, names):
+    tea, jam = {"id": "tea", "lift": 1.43}, {"id": "jam", "lift": 3.2}
+    lists = {"categories": [tea, jam], "products": [jam], "reason": None}
+
+    def said(**levels):
+        text = render_profile({**profiles.iloc[0], "affinities": json.dumps(lists | levels)}, AXES, names)
+        return [line for line in text.splitlines() if line.startswith("Buys most")]
+
+    categories = "Buys most: tea (1.4 times as often as the shop's customers), jam (3 times)"
+    assert said() == [f"{categories}; of products jam (3 times as often as the shop's customers)."]
+    assert said(products=None, reason="products: so it is") == [f"{categories}."]
+    assert said(categories=None) == ["Buys most: jam (3 times as often as the shop's customers)."]
+    assert said(categories=[], products=None) == []
+    assert "Buys most" not in render_profile(profiles.iloc[0], AXES, names)
