@@ -25,10 +25,10 @@ from quimbi_assets.resources.postgres.tables.customers import (
     Chosen,
     lacks_groupings,
     read_chosen,
+    read_currency,
     read_vocabulary,
     stream_profiles,
 )
-from quimbi_assets.resources.postgres.tables.stores import store_currency
 
 USUAL_SORT = "value"
 HEADERS = {
@@ -62,7 +62,7 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
             return err.print(written(write_rows(options.csv, rows, "csv"), "customer", options.csv), markup=False)
         sort = options.sort or (audience.sort if audience else USUAL_SORT)
         chosen = read_chosen(now, store_id, query, vocabulary, sort, options.limit)
-        currency = store_currency(now, store_id) or ""
+        currency = read_currency(now, store_id)
         if not chosen.customers and any(name in query.text for name in GROUPINGS) and lacks_groupings(now, store_id):
             err.print(
                 f"the profiles are from before {', '.join(GROUPINGS)} were known: quimbi run --store-id {store_id}"

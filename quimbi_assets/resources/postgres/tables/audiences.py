@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.filters import Query
-from quimbi_assets.resources.postgres.copy import lock, upsert
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, stream, utc
@@ -36,6 +35,8 @@ class AudienceState:
 
 def refresh_audience(database: Database, store_id: str, audience: Audience, query: Query) -> AudienceState:
     """Bring an audience up to date with the published profiles, in one transaction; the same again changes nobody."""
+    from quimbi_assets.resources.postgres.copy import lock, upsert  # which import pandas: whoever reads does without
+
     parameters = {"store": store_id, "audience": audience.name, **query.parameters}
     chosen = CHOSEN.format(condition=query.condition, joined="")
     with utc(database) as cursor:

@@ -5,13 +5,12 @@ whose a row is (``matching``).
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from quimbi_assets.ingest.consent import read_consent
-from quimbi_assets.resources.postgres.copy import copy_frame
 from quimbi_assets.resources.postgres.database import Database
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONTACTABLE = """NOT EXISTS (
     SELECT FROM quimbi.customer_consent AS consent WHERE consent.store_id = profile.store_id
@@ -27,8 +26,11 @@ class RowConsent:
         columns = "row_no bigint, accepts_marketing boolean, suppressed boolean"
         cursor.execute(f"CREATE TEMP TABLE row_consent ({columns}) ON COMMIT DROP")
 
-    def add(self, frame: pd.DataFrame) -> None:
+    def add(self, frame: "pd.DataFrame") -> None:
         """Add rows under the file's names, indexed by position in the file; those that say nothing are left out."""
+        from quimbi_assets.ingest.consent import read_consent
+        from quimbi_assets.resources.postgres.copy import copy_frame
+
         rows = read_consent(frame).dropna(how="all")
         copy_frame(self._cursor, "row_consent", rows.rename_axis("row_no").reset_index())
 
