@@ -3,6 +3,7 @@
 Belongs here: reading the published tables and laying them out. Does not: computing anything.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from quimbi_assets.value.windows import USUAL_DAYS
 
 #: Columns that a segment's sentence is moved in, below its name.
 INDENT = 20
+SIZE = re.compile(r" They are [^.]*(\.\d [^.]*)? of customers \([\d,]+\)\.$")
+"""The end of a segment's text, which says what stands beside its name."""
 AGREEMENT = (
     "Halves of the customers agree: how alike segments found in one half, and in the other, place people; "
     "1 is always, 0 no more than by chance."
@@ -159,7 +162,8 @@ def _print_axis(axis: dict[str, Any], doubt: str, why: bool) -> None:
         if _state(axis["axis"], segment["segment_name"]) not in BOUGHT_ONCE:
             share, customers = f"{segment['population_percentage']:.1f} %", f"{segment['customer_count']:,}"
             out.print(f"  {share:>7} {customers:>9}  [{style}]{segment['segment_name']}[/{style}]")
-            out.print(Padding(Text(segment["interpretation"]), (0, 0, 0, INDENT)), soft_wrap=False)
+            text = SIZE.sub("", segment["interpretation"])
+            out.print(Padding(Text(text), (0, 0, 0, INDENT)), soft_wrap=False)
 
 
 def _bought_once(axes: Sequence[dict[str, Any]]) -> list[str]:

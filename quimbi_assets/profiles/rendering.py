@@ -99,7 +99,7 @@ def render_profile(
         record["interpretation"],
     ]
     lines += _risk(record)
-    lines += _expected(record, currency)
+    lines += _expected(record, currency, why)
     lines += _buys_most(record)
     lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
     known = [name for name in axes if name in record["segment_memberships"]]
@@ -152,7 +152,7 @@ def _risk(record: Mapping[str, Any]) -> list[str]:
     return doubt + (["The risk rests on:", *drivers] if drivers else [])
 
 
-def _expected(record: Mapping[str, Any], currency: str) -> list[str]:
+def _expected(record: Mapping[str, Any], currency: str, why: bool) -> list[str]:
     """Say what is expected of the customer, or why nothing is foretold; nothing where it was never asked for."""
     reason = record.get("prediction_reason")
     if record.get("predicted_value_90d") is None:
@@ -175,7 +175,7 @@ def _expected(record: Mapping[str, Any], currency: str) -> list[str]:
         parts.append(f"next order about {pd.Timestamp(due):%-d %b %Y}")
     elif record["predicted_orders_365d"] is not None and record["predicted_orders_365d"] < RATHER_NONE:
         parts.append("rather none within a year")
-    return [f"Expected: {', '.join(parts)}.", *([f"  {reason[0].upper()}{reason[1:]}."] if reason else [])]
+    return [f"Expected: {', '.join(parts)}.", *([f"  {reason[0].upper()}{reason[1:]}."] if reason and why else [])]
 
 
 def _buys_most(record: Mapping[str, Any]) -> list[str]:

@@ -101,7 +101,7 @@ def rendered(row, context):
     names = {
         axis: dict(zip(of["segment_id"], of["segment_name"], strict=True)) for axis, of in context.segments.items()
     }
-    return render_profile(dict(row), AXES, names, "GBP")
+    return render_profile(dict(row), AXES, names, "GBP", why=True)
 
 
 def test_a_year_is_no_less_than_its_first_quarter():
