@@ -285,9 +285,11 @@ def plan(store_id: str, as_json: bool, **changes: str | float | None) -> None:
 
 @cli.command()
 @STORE
-@click.option("--week", required=True, metavar="MONDAY", help="The Monday that opens the week, e.g. 2010-06-07.")
+@click.option(
+    "--week", metavar="MONDAY", help="The Monday that opens it, e.g. 2010-06-07; by default the last one over."
+)
 @WAIT
-def snapshot(store_id: str, week: str, wait: bool) -> None:
+def snapshot(store_id: str, week: str | None, wait: bool) -> None:
     """Keep where every customer stood at the end of a week, and compare with the week before."""
     from quimbi_assets.commands.over_time import snapshot_and_summarise
 
@@ -320,14 +322,15 @@ def simulate(customers: int, out_dir: Path, seed: int, slow_down_share: float, s
 @cli.command()
 @click.option("--command", "-c", metavar="SQL", help="Run this and end, instead of asking for more.")
 @click.option("--url", is_flag=True, help="Print the database's address alone; while `quimbi ui` runs, it answers.")
-def sql(command: str | None, url: bool) -> None:
-    """Open psql on the store database, wherever it is."""
+@click.option("--write", is_flag=True, help="As the database's owner, not as a role that only reads.")
+def sql(command: str | None, url: bool, write: bool) -> None:
+    """Open psql on the store database, wherever it is, to read."""
     from quimbi_assets.commands.services import open_psql, print_url
 
     if url:
-        print_url()
+        print_url(write=write)
     else:
-        click.get_current_context().exit(open_psql(command))
+        click.get_current_context().exit(open_psql(command, write=write))
 
 
 @cli.command()

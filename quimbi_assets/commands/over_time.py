@@ -15,22 +15,25 @@ from rich.table import Table
 from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.instants import last_week, parse_week
+from quimbi_assets.instants import end_of_day, last_week, parse_week, to_instant
 from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
-from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
+from quimbi_assets.resources.postgres.tables.stores import newest_orders, read_store, store_currency
 
 SHOWN = 10
 """Migrations, alerts and customers at risk that are printed of each."""
 
 
-def snapshot_and_summarise(store_id: str, week: str, *, wait: bool = False) -> None:
-    """Make the snapshot of a week, compare it with the one before, and print what moved."""
-    monday, started = parse_week(week), time.monotonic()
+def snapshot_and_summarise(store_id: str, week: str | None, *, wait: bool = False) -> None:
+    """Make the snapshot of a week, compare it with the one before, and print what moved.
+
+    By default it is the last week that is over by the store's newest order.
+    """
+    monday, started = newest_week(store_id) if week is None else parse_week(week), time.monotonic()
     with steps(store_id) as progress:
         snapshot_week(store_id, monday, progress, wait=wait)
     print_drift(drift_of(store_id, monday))
@@ -49,6 +52,15 @@ def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = Fa
     with store_lock(store_id, progress, wait=wait) as lock:
         materialize(lock, store_id, "store", progress, HISTORY)
         return materialize(lock, store_id, "week", progress, partition=store_week_key(store_id, week))
+
+
+def newest_week(store_id: str) -> date:
+    """Return the last week that was over when the day of a store's newest order was; BadInputError without orders."""
+    with open_database().snapshot() as now:
+        store, newest = read_store(now, store_id), newest_orders(now).get(store_id)
+    if newest is None:
+        raise BadInputError(f"store {store_id} has no orders; load them: quimbi load --store-id {store_id} --orders F")
+    return last_week(end_of_day(to_instant(newest), store.time_zone), store.time_zone)
 
 
 def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:

@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 from quimbi_assets.commands.console import err, out
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import directory, quimbi_home
-from quimbi_assets.resources.postgres.database import open_database, psql_command
+from quimbi_assets.resources.postgres.database import READ_ONLY, allow_reading, open_database, psql_command
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
@@ -70,17 +71,25 @@ def serve(dagster_port: int, mlflow_port: int, page_port: int) -> None:
         _stop(servers)
 
 
-def print_url() -> None:
-    """Print the address of the store database as SQLAlchemy takes it."""
-    out.print(open_database().url, markup=False)
+def print_url(*, write: bool) -> None:
+    """Print the address of the store database as SQLAlchemy takes it: to read, or as its owner."""
+    database = open_database()
+    if write:
+        return out.print(database.url, markup=False)
+    allow_reading(database)
+    joined = "&" if "?" in database.url else "?"
+    return out.print(f"{database.url}{joined}{urlencode({'options': READ_ONLY}, quote_via=quote)}", markup=False)
 
 
-def open_psql(command: str | None) -> int:
+def open_psql(command: str | None, *, write: bool) -> int:
     """Run the embedded server's psql on the store database until it ends, and return its exit code.
 
     The server lives for as long: an address taken from ``print_url`` answers in other programs meanwhile.
     """
-    program, environment = psql_command(open_database())
+    database = open_database()
+    if not write:
+        allow_reading(database)
+    program, environment = psql_command(database, "" if write else READ_ONLY)
     options = [] if command is None else ["--command", command]
     with subprocess.Popen([*program, *options], env={**os.environ, **environment}) as psql:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends a query of psql's, not the session

@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from quimbi_assets.resources.postgres.database import Database, psql_command
 
@@ -88,11 +89,25 @@ def test_psql_opens_on_the_store_database_and_its_exit_code_is_the_command_s(dat
     assert subprocess.run([*ask_it, "SELECT nothing"], capture_output=True, check=False).returncode == 1
 
 
-def test_the_address_is_one_that_sqlalchemy_opens(quimbi):
+def test_psql_reads_and_changes_nothing_unless_it_is_to(database):
+    database.execute("INSERT INTO quimbi.stores (store_id) VALUES ('psql')")
+    command = [sys.executable, "-m", "quimbi_assets.cli", "sql", "-c", "DELETE FROM stores WHERE store_id = 'psql'"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "permission denied" in refused.stderr) == (1, True)
+    assert database.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'psql'") == [(1,)]
+    assert subprocess.run([*command, "--write"], capture_output=True, check=False).returncode == 0
+    assert database.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'psql'") == [(0,)]
+
+
+def test_the_address_is_one_that_sqlalchemy_opens_to_read(quimbi, database):
     code, out, _ = quimbi("sql", "--url")
     assert code == 0
     with create_engine(out.strip()).connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM quimbi.stores")) >= 0
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            connection.execute(text("DELETE FROM quimbi.stores"))
+    code, owner, _ = quimbi("sql", "--url", "--write")
+    assert owner.strip() == database.url
 
 
 def test_a_password_is_not_in_psql_s_command():

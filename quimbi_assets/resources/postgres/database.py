@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from quimbi_assets.errors import DatabaseUnavailableError
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.postgres import migrations
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _LOCK = 0x71756D6269
 """Advisory lock for creating databases and migrating: one process at a time ("qumbi" in ASCII)."""
+READER = "quimbi_reader"
+READ_ONLY = f"-c role={READER}"
+"""Session options of who only reads; the role is there once ``allow_reading`` was called."""
 _INTEGERS = (21, 23, 20)
 """PostgreSQL's type codes of smallint, integer and bigint."""
 SERIALIZATION, DEADLOCK, TOO_MANY, SHUTTING_DOWN = "40001", "40P01", "53300", "57P"
@@ -117,13 +120,39 @@ def open_database(home: Path | None = None) -> Database:
     return database
 
 
-def psql_command(database: Database) -> tuple[list[str], dict[str, str]]:
-    """Return the embedded server's psql on the store database, and what its environment needs beside this one's."""
+def allow_reading(database: Database) -> None:
+    """Make the role that may read everything of the store database and change nothing, and let this one's user be it.
+
+    BadInputError if the user may not make roles.
+    """
+    try:
+        with database.transaction() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (READER,))
+            if not cursor.fetchone()[0]:
+                cursor.execute(f"CREATE ROLE {READER} NOLOGIN")
+            cursor.execute(
+                f"GRANT USAGE ON SCHEMA quimbi TO {READER}; GRANT SELECT ON ALL TABLES IN SCHEMA quimbi TO {READER}; "
+                f"GRANT {READER} TO CURRENT_USER"
+            )
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise BadInputError(
+            f"the role of DATABASE_URL may not make the role {READER}, which reads and changes nothing: have an "
+            f"administrator run CREATE ROLE {READER} NOLOGIN; GRANT {READER} TO CURRENT_USER, or use --write"
+        ) from error
+
+
+def psql_command(database: Database, options: str = "") -> tuple[list[str], dict[str, str]]:
+    """Return the embedded server's psql on the store database, and what its environment needs beside this one's.
+
+    ``options`` are those of the session, as ``READ_ONLY``.
+    """
     from quimbi_assets.resources.postgres.server.files import binary
 
     address = parse_dsn(database.libpq_url)
     password = address.pop("password", "")  # not in the command, which every user of the machine can see
-    environment = {"PGOPTIONS": "-c search_path=quimbi,public"} | ({"PGPASSWORD": password} if password else {})
+    session = {"PGOPTIONS": f"-c search_path=quimbi,public {options}".rstrip()}
+    environment = session | ({"PGPASSWORD": password} if password else {})
     return [str(binary("psql")), "--quiet", make_dsn(**address)], environment
 
 
