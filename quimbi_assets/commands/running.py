@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from quimbi_assets.axis_table import WEAK
 from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.errors import BadInputError
@@ -54,7 +56,9 @@ class RunOptions:
         if self.min_population < 2:
             raise BadInputError(f"--min-population {self.min_population}: at least 2 customers are needed")
         if self.as_of is not None:
-            to_instant(self.as_of, "--as-of")
+            instant = to_instant(self.as_of, "--as-of")
+            if instant > pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=1):
+                raise BadInputError(f"--as-of {self.as_of} lies in the future: nobody knows what will be then")
         return self
 
 

@@ -35,6 +35,9 @@ CHUNK_BYTES = 16 << 20
 """The same for a CSV file: about as many lines of 60 to 70 bytes. No line may be longer."""
 
 _BLOCK = 1 << 20
+_ZIPPED = b"PK\x03\x04"
+_MOST_CONTROLS = 0.2
+"""Share of bytes that are neither text nor line ends, from which a file with NUL is no text at all."""
 _WHOLE_NUMBERS = {
     pa.type_for_alias(name.lower()): pd.api.types.pandas_dtype(name)
     for name in ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
@@ -237,6 +240,10 @@ def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table,
     return Table(names, partial(_csv_chunks, plain, path, names, parsing)), plain.stat().st_size > CHUNK_BYTES
 
 
+_SPACE_AFTER_QUOTE = r'(?<!")"[ \t]+(?={}|\r|\n|$)'
+"""Space between a quote that closes a cell and the cell's end, which Arrow takes for part of the cell."""
+
+
 def _refuse_open_quotes(plain: Path, path: str | Path, delimiter: str) -> None:
     """BadInputError if lines are one cell because a quote is not closed where its cell ends: Arrow says nothing.
 
@@ -259,7 +266,8 @@ def _refuse_open_quotes(plain: Path, path: str | Path, delimiter: str) -> None:
                 if next(rows, None) is None:
                     return
                 if len(lines) > 1:
-                    next(csv.reader(lines, delimiter=delimiter, strict=True))
+                    closed = re.sub(_SPACE_AFTER_QUOTE.format(re.escape(delimiter)), '"', "".join(lines))
+                    next(csv.reader(closed.splitlines(keepends=True), delimiter=delimiter, strict=True))
             except csv.Error:
                 raise BadInputError(
                     f"cannot read {path}: a quote in line {begins:,} is not closed, so that lines after it would be "
@@ -272,7 +280,10 @@ def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, in
     with plain.open("rb") as file:
         head = file.read(4096)
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if b"\0" in (head[: len(head) // 2 * 2].decode("utf-16", errors="replace").encode() if utf16 else head):
+    text = head[: len(head) // 2 * 2].decode("utf-16", errors="replace").encode() if utf16 else head
+    if head.startswith(_ZIPPED):
+        raise BadInputError(f"cannot read {path}: an Excel workbook or an archive, not CSV or Parquet; save it as CSV")
+    if b"\0" in text and not _looks_like_text(text):
         raise BadInputError(f"cannot read {path}: neither CSV nor Parquet; save it as CSV")
     for encoding in ["utf-16"] if utf16 else ["utf-8", "cp1252", "latin-1"]:
         target = None if encoding == "utf-8" else _temporary(opened)
@@ -286,6 +297,11 @@ def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, in
     if not has_text:
         raise BadInputError(f"{path} is empty: export it again with a header and at least one row")
     return (plain if target is None else Path(target.name)), n_quotes
+
+
+def _looks_like_text(head: bytes) -> bool:
+    n_controls = sum(byte < 32 and byte not in b"\t\r\n" for byte in head)
+    return "\ufffd" not in head[:-4].decode("utf-8", errors="replace") and n_controls <= _MOST_CONTROLS * len(head)
 
 
 def _transcoded(plain: Path, encoding: str, target: IO[bytes] | None) -> tuple[bool, int, bool]:

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from quimbi_assets.engines import DuckEngine
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import columns
 from quimbi_assets.ingest.cells import Signs, as_text, parse_amounts, plain_text
 from quimbi_assets.ingest.dates import parse_dates
@@ -46,16 +47,38 @@ def shaped(table: Table, time_zone: str, opened: ExitStack) -> Shaped:
     is.
     """
     export = columns.export_of(table.columns)
+    if export and export.lacks:
+        raise BadInputError(f"the file of orders is {export.name}, which {export.lacks}")
     if export and export.clock:
         table = _with_clock(table, export)
     if export and export.packed:
         return Shaped(table, _unpacked(table, export.packed), [])
+    amount = None if export else _amount_of_lines(table)
+    if amount is not None:
+        table = replace(table, chosen={**table.chosen, "line_total": amount})
     priced = with_prices(table)
-    if columns.is_line_export(priced.columns, priced.chosen):
+    if amount is None and columns.is_line_export(priced.columns, priced.chosen):
         return Shaped(priced, priced, [])
-    if columns.has_only_lines(table.columns, table.chosen):
+    if columns.has_only_lines(table.columns, table.chosen) or (
+        amount and not columns.lacks_lines(table.columns, table.chosen)
+    ):
         return _of_lines(priced, opened, time_zone) or Shaped(table, None, [])
     return Shaped(table, None, [])
+
+
+def _amount_of_lines(table: Table) -> str | None:
+    """Return the column that seems to hold orders' totals but differs between lines of one order: it is the lines'."""
+    possible = columns.candidates(table.columns, ORDERS, table.chosen)
+    lines = columns.candidates(table.columns, ORDER_ITEMS, table.chosen)
+    if not (possible["order_id"] and possible["total_price"] and lines["quantity"] and lines["product_id"]):
+        return None
+    (order, *_), (total, *_) = possible["order_id"], possible["total_price"]
+    chunk = next(iter(table.chunks([order, total])), None)
+    if chunk is None:
+        return None
+    totals = chunk.frame[[order, total]].dropna().groupby(order, sort=False)[total].agg(["size", "nunique"])
+    several = totals[totals["size"] > 1]
+    return total if 2 * (several["nunique"] > 1).sum() > len(several) else None
 
 
 def with_prices(table: Table) -> Table:

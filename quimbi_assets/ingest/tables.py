@@ -226,6 +226,8 @@ class Export:
     """The column that holds the time of the day whose date the order's column holds."""
     packed: str = ""
     """The column that holds all lines of an order in one cell."""
+    lacks: str = ""
+    """Why it cannot be used, and what to export instead."""
 
 
 def _export(name: str, marks: str, means: Mapping[str, str] | None = None, **more: str) -> Export:
@@ -288,6 +290,11 @@ EXPORTS = (
             "order_items.line_total": "item_price",
             "order_items.line_discount": "item_promotion_discount",
         },
+    ),
+    _export(
+        "Amazon All Orders",
+        "amazon_order_id item_price quantity asin",
+        lacks="names no buyer: download the order report (Order Reports, which has buyer-email) instead",
     ),
     _export("Shopify customers", "customer_id email accepts_email_marketing"),
 )

@@ -68,6 +68,7 @@ def test_every_command_helps(quimbi, command):
         (["run", "--store-id", "x", "--min-k", "5", "--max-k", "3"], "min-k"),
         (["run", "--store-id", "x", "--max-k", "1000000"], "max-k <= 20"),
         (["run", "--store-id", "x", "--as-of", "yesteryear"], "yesteryear"),
+        (["run", "--store-id", "x", "--as-of", "2999-01-01"], "lies in the future"),
         (["run", "--store-id", "x", "--engine", "abacus"], "abacus"),
         (
             ["rename", "--store-id", "nowhere", "--axis", "a", "--segment", "b", "--to", "abc"],

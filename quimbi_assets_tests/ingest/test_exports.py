@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.analysis import open_store
+from quimbi_assets.errors import BadInputError
 
 EXPORTS = Path(__file__).parent / "exports"
 
@@ -74,6 +75,38 @@ def test_credit_notes_are_refunds_of_what_was_bought():
     assert refunds[("536365", "PLATE")] == 0  # what was sent back before any purchase is of an order not in the file
     assert lines.loc[("536366", "MUG-B"), "refunded_at"] == pd.Timestamp("2010-12-20 09:41")
     assert "2 lines that take something back became refunds of what was bought; 1 worth 10.00 met nobody" in repr(store)
+
+
+def test_an_export_that_names_no_customer_is_told_with_the_one_that_does():
+    header = "amazon-order-id purchase-date order-status sku asin quantity currency item-price"  # and twenty more
+    with pytest.raises(BadInputError, match="Amazon All Orders, which names no buyer: download the order report"):
+        open_store(orders=pd.DataFrame([["1"] * 8], columns=header.split()))
+
+
+def test_a_file_of_lines_is_not_asked_for_totals():
+    lines = pd.DataFrame(
+        [["1", "x", "2025-01-05", "mug", 1, 2.0]], columns=["invoice", "who", "date", "sku", "qty", "price"]
+    )
+    with pytest.raises(BadInputError, match="has no column customer_id:"):
+        open_store(orders=lines)
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_an_amount_that_differs_between_lines_is_no_orders_total(priced):
+    lines = pd.DataFrame(
+        {
+            "Invoice": ["1", "1", "2", "2", "3"],
+            "Client ID": ["ann", "ann", "ben", "ben", "ann"],
+            "Date": "2025-01-05",
+            "SKU": ["mug", "pot", "mug", "pot", "mug"],
+            "Qty": [2, 1, 1, 2, 1],
+            "Amount": [20.0, 15.0, 10.0, 30.0, 10.0],
+        }
+    )
+    store = open_store(orders=lines.assign(**{"Unit price": [10.0, 15.0, 10.0, 15.0, 10.0]}) if priced else lines)
+    orders = store.history.tables["raw_orders"].to_pandas()
+    assert orders.set_index("order_id")["total_price"].to_dict() == {"1": 35, "2": 40, "3": 10}
+    assert sorted(store.history.tables["raw_items"].to_pandas()["price"]) == [10, 10, 10, 15, 15]
 
 
 def test_an_orders_refund_on_each_of_its_lines_is_counted_once():

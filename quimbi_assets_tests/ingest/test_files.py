@@ -100,6 +100,8 @@ def test_repeated_and_nameless_columns_stay_apart(tmp_path):
         (b'id,note\n1,"5" pipe","open\n2,b,c\n3,d,"e"\n4,f,g\n', "a quote in line 2 is not closed"),
         (b'id,note\n1,a\n2,"y z', "a quote in line 3 is not closed"),
         (b"id,note\n1,a\n" * 1_000 + b"2,b\0\n", "it holds a NUL byte"),
+        (b"id,note\n1,a\0b\n", "it holds a NUL byte"),
+        (b"PK\x03\x04\x14\0\x06\0", "an Excel workbook"),
         (b"\x89PNG\r\n\x00\x00\x00", "neither CSV nor Parquet"),
     ],
 )
@@ -212,3 +214,11 @@ def test_a_pattern_that_means_nothing_to_be_read(tmp_path):
     for pattern, word in (("*.txt", "no such file"), ("a.*", "several kinds"), ("*.parquet", "cannot read")):
         with pytest.raises(BadInputError, match=word), open_table(tmp_path / pattern):
             pass
+
+
+def test_space_after_a_closing_quote_is_no_open_quote(tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_bytes(b'id,note\n1,"two\nlines" \n2,"say ""so""\n"\t\n3,z\n')
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    assert as_text(chunk.frame["note"]).tolist() == ["two\nlines", 'say "so"', "z"]
