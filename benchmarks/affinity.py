@@ -1,4 +1,4 @@
-"""How often what customers buy most is in their next order: the table of docs/adr/0019-affinity.md.
+"""How often what customers buy most is in their next order: the table of docs/adr/0022-affinity.md.
 
 python benchmarks/affinity.py data/ [store ...]     # folders with orders.parquet and order_items.parquet
 """

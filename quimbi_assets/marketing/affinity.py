@@ -140,10 +140,11 @@ def _fit(history: History, engine: DuckEngine, column: str, cut_offs: list[Insta
     for at in cut_offs:
         _take(history.until(at), engine, column)
         engine.materialise("shares", _SHARES)
+        within = f"order_date >= TIMESTAMP '{at}' AND order_date < TIMESTAMP '{at + apart}'"
+        engine.materialise("later", f"SELECT * FROM every WHERE {within}")
+        engine.materialise("bought", "SELECT * FROM bought SEMI JOIN later USING (customer_id)")
         engine.materialise("counted", _COUNTED)
         engine.materialise("listed", _LISTED)
-        within = f"order_date >= TIMESTAMP '{at}' AND order_date < TIMESTAMP '{at + apart}'"
-        engine.define("later", f"SELECT * FROM every WHERE {within}")
         asked.append(engine.arrow(_HITS))
     by_id = dict(zip(shares["thing"].to_pylist(), shares["share"].to_pylist(), strict=True))
     return _judged(pa.concat_tables(asked), by_id)

@@ -17,6 +17,7 @@ from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money, format_percent
 from quimbi_assets.page import charts
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
+from quimbi_assets.profiles.rendering import buys_most
 
 MEANINGS = {
     "new": "First order within the last 90 days",
@@ -342,6 +343,8 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
         ("Next 90 days", _foretold(profile, currency)),
         ("Archetype", _words((profile.get("archetype") or {}).get("name") or "none")),
     ]
+    if most := buys_most(profile):
+        figures.append(("Buys most", most))
     drivers = [
         f"{driver['effect']} the risk: {driver['words']}"
         for driver in (profile.get("churn_drivers") or {}).get("drivers", [])

@@ -100,7 +100,7 @@ def render_profile(
     ]
     lines += _risk(record)
     lines += _expected(record, currency, why)
-    lines += _buys_most(record)
+    lines += [f"Buys most: {most}."] if (most := buys_most(record)) else []
     lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
     known = [name for name in axes if name in record["segment_memberships"]]
     early = [name for name in known if record["evidence"][name] == "low"]
@@ -178,18 +178,17 @@ def _expected(record: Mapping[str, Any], currency: str, why: bool) -> list[str]:
     return [f"Expected: {', '.join(parts)}.", *([f"  {reason[0].upper()}{reason[1:]}."] if reason and why else [])]
 
 
-def _buys_most(record: Mapping[str, Any]) -> list[str]:
+def buys_most(record: Mapping[str, Any]) -> str:
     """Say what the customer buys more than the store's customers do; nothing where that is not shown."""
     lists = record.get("affinities") or {}
-    named = {level: lists[level] for level in LEVELS if lists.get(level)}
-    parts = [("" if level == next(iter(named)) else f"of {level} ") + _listed(named[level]) for level in named]
-    return [f"Buys most: {'; '.join(parts)}."] if parts else []
-
-
-def _listed(affinities: Sequence[Mapping[str, Any]]) -> str:
-    times = [f"{one['lift']:.0f}" if one["lift"] >= 1.95 else f"{one['lift']:.1f}" for one in affinities]
-    first, *others = [f"{one['id']} ({n} times" for one, n in zip(affinities, times, strict=True)]
-    return ", ".join([f"{first} as often as the shop's customers)", *(f"{other})" for other in others)])
+    parts: list[str] = []
+    for level in (level for level in LEVELS if lists.get(level)):
+        of_level, compared = (f"of {level} ", "") if parts else ("", " as often as the shop's customers")
+        lifts = [one["lift"] for one in lists[level]]
+        times = [f"{lift:.0f} times" if lift >= 1.95 else f"{lift:.1f} times" for lift in lifts]
+        times[0] += compared
+        parts.append(of_level + ", ".join(f"{one['id']} ({n})" for one, n in zip(lists[level], times, strict=True)))
+    return "; ".join(parts)
 
 
 def _place(record: Mapping[str, Any], axis: str, names: Mapping[str, str]) -> str:

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.marketing.groups import GROUPINGS
-from quimbi_assets.page.content import store_view
-from quimbi_assets.page.facts import CustomerList, StoreFacts
-from quimbi_assets.page.render import content_policy, store_page, style
+from quimbi_assets.page.content import customer_view, store_view
+from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
+from quimbi_assets.page.render import content_policy, customer_page, store_page, style
 
 AS_OF = datetime(2025, 7, 1, tzinfo=UTC)
 EVIL = "</script><script>alert(1)</script>"
@@ -111,3 +111,14 @@ def test_a_page_needs_nothing_from_elsewhere_and_believes_no_text(facts, live):
     assert page.count('<svg role="img" aria-label=') == 4
     assert ("/stores/tea%20%26%20co/customers.csv" in page) == live
     assert len(page) < 1_000_000
+
+
+def test_a_customers_page_says_what_they_buy_most_where_that_is_known():
+    lists = {"categories": [{"id": EVIL, "lift": 3.2}], "products": None, "reason": "products: so it is"}
+    profile = {"customer_id": "ann", "segments": {}, "affinities": lists}
+    view = customer_view(CustomerFacts("tea", "GBP", "UTC", profile))
+    assert dict(view.figures)["Buys most"] == f"{EVIL} (3 times as often as the shop's customers)"
+    assert EVIL not in customer_page(view)
+    assert "Buys most" not in dict(
+        customer_view(CustomerFacts("tea", "GBP", "UTC", {**profile, "affinities": None})).figures
+    )
