@@ -114,7 +114,13 @@ def test_everybody_once_and_then_only_changes(shop, api):
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "cut", "drop", "cancelled"])
-def test_faults_lose_nobody_and_send_nothing_twice(shop, api, fault):
+def test_faults_lose_nobody_and_send_nothing_twice(shop, api, database, fault):
+    for number in range(5):  # jobs of yesterday, whose numbers say nothing of today's
+        database.execute(
+            "INSERT INTO quimbi.export_jobs (store_id, target, state, customers, remote_id, sent_at) "
+            "VALUES (%s, 'klaviyo', 'done', 10, %s, now() - interval '1 day')",
+            (shop.store_id, f"job-{number}"),
+        )
     api.faults = [None, fault]
     report = shop.send()
     assert report.outcome.customers == N

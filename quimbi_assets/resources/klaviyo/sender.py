@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -200,14 +200,16 @@ class _Sender:
     def _find(self, job_id: int) -> bool:
         """Look among Klaviyo's latest jobs for one that a cut request began; note it if it is there."""
         job = outbox.read_job(self._database, self._store_id, job_id)
-        known = outbox.remote_ids(self._database, self._store_id)
+        known, sent_at = outbox.remote_jobs(self._database, self._store_id), job.sent_at or datetime.now(UTC)
         try:
             for other in self._client.latest_jobs():
                 facts, remote_id = other.get("attributes") or {}, str(other.get("id"))
-                if job.sent_at and _instant(facts.get("created_at"), job.sent_at) < job.sent_at - CLOCKS_DIFFER:
+                began = _instant(facts.get("created_at"), sent_at)
+                if began < sent_at - CLOCKS_DIFFER:
                     break
+                is_another = remote_id in known and abs(began - known[remote_id]) <= CLOCKS_DIFFER
                 of_its_size = facts.get("total_count") in (None, job.customers)
-                if remote_id not in known and of_its_size and self._holds(remote_id, job_id):
+                if not is_another and of_its_size and self._holds(remote_id, job_id):
                     self._note(job, "accepted", remote_id)
                     self._say(f"request {job_id} had arrived")
                     return True
@@ -219,7 +221,8 @@ class _Sender:
 
     def _holds(self, remote_id: str, job_id: int) -> bool:
         """Whether a job of Klaviyo's holds the profiles of one of ours."""
-        self._completed(remote_id)
+        if self._completed(remote_id)["status"] == shapes.CANCELLED:
+            return False
         _, customers = outbox.read_payloads(self._database, self._store_id, job_id)
         emails = outbox.read_emails(self._database, self._store_id, job_id)
         ours = {customer.lower() for customer in customers} | set(emails)

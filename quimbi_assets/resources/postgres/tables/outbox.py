@@ -113,10 +113,13 @@ def read_emails(database: Database, store_id: str, job_id: int) -> dict[str, str
     return {email.lower(): customer for email, customer in database.execute(sql, (store_id, job_id))}
 
 
-def remote_ids(database: Database, store_id: str) -> set[str]:
-    """Return the service's numbers of the jobs that are known."""
-    sql = "SELECT remote_id FROM quimbi.export_jobs WHERE store_id = %s AND remote_id IS NOT NULL"
-    return {remote for (remote,) in database.execute(sql, (store_id,))}
+def remote_jobs(database: Database, store_id: str) -> dict[str, datetime]:
+    """Return when the jobs were sent that a service has taken, by its number of them."""
+    sql = (
+        "SELECT remote_id, sent_at FROM quimbi.export_jobs "
+        "WHERE store_id = %s AND remote_id IS NOT NULL AND sent_at IS NOT NULL ORDER BY sent_at"
+    )
+    return dict(database.execute(sql, (store_id,)))
 
 
 def split_job(database: Database, store_id: str, target: str, job_id: int) -> None:
