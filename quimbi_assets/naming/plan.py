@@ -5,7 +5,7 @@ Belongs here: putting names from all sources together, and whether a name still 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -93,21 +93,18 @@ def plan_names(
     fitting = current.still_fitting(model, description)
     declared = {s: str(n) for s, n in zip(segments, description["structural"], strict=True) if isinstance(n, str)}
     by_person = {s: current.name[s] for s in segments if source.get(s) == PERSON}
-    theirs = {s: n for s, n in fitting.items() if source.get(s) == MODEL and n not in by_person.values()}
+    brief = AxisBrief(axis, description, name_segments(axis, description, currency), currency)
+    true = {s: n for s, n in fitting.items() if not wrong_words(brief, segments.index(s), n)}
+    theirs = {s: n for s, n in true.items() if source.get(s) == MODEL and n not in by_person.values()}
     fixed = {**declared, **theirs, **by_person}
-    brief = AxisBrief(axis, description, name_segments(axis, description, currency), currency, fixed)
-    by_rule = {s: n for s, n in fitting.items() if s not in fixed and _still_said(brief, s, n)}
+    brief = replace(brief, fixed=fixed)
+    by_rule = {s: n for s, n in true.items() if s not in fixed and is_from_rules(axis, n)}
     by_model = {
         s: (n, _still_true(brief, s, current.text.get(s, "")))
         for s, n in fixed.items()
         if s in theirs or current.text.get(s)
     }
     return NamePlan(brief, by_person, by_model, by_rule)
-
-
-def _still_said(brief: AxisBrief, segment: str, name: str) -> bool:
-    """Whether rules would still say of a segment what the name they gave it says."""
-    return is_from_rules(brief.axis, name) and not wrong_words(brief, brief.ids.index(segment), name)
 
 
 def _still_true(brief: AxisBrief, segment: str, text: str) -> str:

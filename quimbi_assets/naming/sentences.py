@@ -20,6 +20,8 @@ MOST_FACTS = 2
 TELLING = 0.3
 # Assumption: a choice of more things than this is no choice between things.
 LARGEST_CHOICE = 100
+#: Days from which nobody speaks of parts of one.
+WHOLE_DAYS_FROM = 2
 #: Pace from which "less often" would say too little.
 SO_GOOD_AS_ALL = 0.9
 
@@ -117,4 +119,5 @@ def written(feature: Feature, value: float, currency: str = "") -> str:
             return f"{values.format_number(value)} times" if value >= 1 else ""
         case "choice":
             return values.format_number(round(1 / value)) if value * LARGEST_CHOICE >= 1 else ""
-    return values.format_value(feature, value, currency)
+    is_days = feature.unit == "days" and value >= WHOLE_DAYS_FROM
+    return values.format_value(feature, round(value) if is_days else value, currency)

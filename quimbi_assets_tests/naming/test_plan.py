@@ -178,3 +178,11 @@ def test_what_was_undefined_does_not_count(axis, model, features):
     holes = {segment: {**centre, "orders_per_month": np.nan} for segment, centre in names.centre.items()}
     assert set(CurrentNames(names.name, holes).still_fitting(model, description)) == set(names.name)
     assert CurrentNames({}, {}).still_fitting(model, description) == {}
+
+
+def test_a_name_of_claude_that_says_what_is_not_so_goes(axis, model, features, described):
+    description, centre = described
+    (segment, *_) = (s for s, d in zip(description["segment_id"], description["structural"], strict=True) if d is None)
+    for name, stays in (("sleeping_souls", True), ("weekend_souls", False)):
+        plan = plan_names(axis, model, features, "USD", CurrentNames({segment: name}, centre, {segment: "claude"}))
+        assert (plan.brief.fixed.get(segment) == name) == stays

@@ -37,7 +37,9 @@ def test_an_index_is_told_in_words_or_per_cent(by_hand):
 
 def test_the_gap_is_told_for_the_rate(by_hand):
     centres = {"orders_per_month": [4, 0.5], "avg_days_between_orders": [7.5, 61], "days_since_last_order": [40, 41]}
-    assert sentences(AXES["purchase_frequency"], by_hand(centres, [50, 50]))[0].startswith("They order every 7.5 days")
+    assert sentences(AXES["purchase_frequency"], by_hand(centres, [50, 50]))[0].startswith(
+        "They order every 8 days (typical customer 34)"
+    )
 
 
 def test_of_a_declared_state_there_is_no_more_to_say(by_hand):
