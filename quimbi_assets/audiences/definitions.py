@@ -93,7 +93,7 @@ BUILT_IN = {
         Audience(
             "cooling",
             "lifecycle = 'slowing' and value_tier in ('top', 'high')",
-            "Good customers who are later than they use to be: remind them before the habit is gone.",
+            "Good customers who are later than usual: remind them before the habit is gone.",
         ),
     )
 }

@@ -278,7 +278,7 @@ class _Compiler:
     def _text_of(self, node: exp.Expr) -> str:
         if isinstance(node, exp.Literal) and node.is_string:
             return str(node.this)
-        hint = f": '{node.name}'" if isinstance(node, exp.Column) else ""
+        hint = f": '{node.name}'" if isinstance(node, exp.Column | exp.Literal) else ""
         raise self._refused(node, f"a name is wanted here, in single quotes{hint}")
 
     def _number(self, node: exp.Expr) -> float:

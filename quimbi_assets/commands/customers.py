@@ -83,7 +83,7 @@ def audiences_of(store_id: str) -> list[dict[str, Any]]:
     """
     with open_database().snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
-        states = read_audiences(now, store_id)
+        states, currency = read_audiences(now, store_id), read_currency(now, store_id)
         rows: list[dict[str, Any]] = []
         for one in project_definitions().audiences.values():
             if not one.is_of(store_id):
@@ -95,7 +95,7 @@ def audiences_of(store_id: str) -> list[dict[str, Any]]:
             except BadInputError as error:
                 row |= {"customers": None, "value": None, "problem": str(error)}
             state = states.get(one.name)
-            row |= {"entered": state and state.entered, "left": state and state.left}
+            row |= {"entered": state and state.entered, "left": state and state.left, "currency": currency}
             rows.append(row | {"refreshed_at": state and state.refreshed_at})
     return rows
 
@@ -103,7 +103,7 @@ def audiences_of(store_id: str) -> list[dict[str, Any]]:
 def print_audiences(rows: list[dict[str, Any]]) -> None:
     """Print audiences, each with its filter below."""
     for row in rows:
-        size = row["problem"] or f"{row['customers']:,} customers, {row['value'] or 0:,.0f} spent"
+        size = row["problem"] or _size(row["customers"], row["value"], row["currency"])
         moved = "not renewed yet: quimbi run" if row["entered"] is None else f"+{row['entered']:,} -{row['left']:,}"
         since = "" if row["refreshed_at"] is None else f" on {_day(row['refreshed_at'])}"
         out.print(f"[bold cyan]{row['audience']}[/bold cyan]  {size}  ({moved}{since})")
@@ -112,11 +112,9 @@ def print_audiences(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_list(chosen: Chosen, currency: str) -> None:
-    noun = "customer" if chosen.customers == 1 else "customers"
-    worth = "" if chosen.value is None else f", who spent {chosen.value:,.0f} {currency}".rstrip()
     shown = len(chosen.rows)
     first = "" if shown == chosen.customers else f"; the first {shown}:" if shown else ""
-    out.print(f"{chosen.customers:,} {noun}{worth}{first}", markup=False)
+    out.print(f"{_size(chosen.customers, chosen.value, currency)}{first}", markup=False)
     if not chosen.rows:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -125,6 +123,11 @@ def _print_list(chosen: Chosen, currency: str) -> None:
     for row in chosen.rows:
         table.add_row(*(Text(_cell(name, row[name])) for name in HEADERS))
     out.print(table, soft_wrap=False)
+
+
+def _size(customers: int, value: float | None, currency: str) -> str:
+    worth = "" if value is None else f", who spent {value:,.0f} {currency}".rstrip()
+    return f"{customers:,} {'customer' if customers == 1 else 'customers'}{worth}"
 
 
 def _cell(name: str, value: Any) -> str:

@@ -6,7 +6,7 @@ Belongs here: what is done to values on their way into a CSV file. Does not: whi
 import pyarrow as pa
 import pyarrow.compute as pc
 
-FORMULA = r"^\s*[=+\-@＝＋－＠]|^[\t\r]"
+FORMULA = r"\A(\s*[=+\-@＝＋－＠]|[\t\r])"
 """How a text begins that a spreadsheet would compute: a customer named ``=HYPERLINK(...)`` must stay a name."""
 INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -27,5 +27,5 @@ def _cell(values: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.strftime(values.cast(pa.timestamp("s", "UTC")), INSTANT)
     if not pa.types.is_string(values.type):
         return values
-    marked = pc.binary_join_element_wise("'", values, "")
-    return pc.if_else(pc.match_substring_regex(values, FORMULA), marked, values)
+    # One call without scalars, for which pyarrow would import pandas.
+    return pc.replace_substring_regex(values, FORMULA, r"'\1")

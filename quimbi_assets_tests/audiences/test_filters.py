@@ -91,6 +91,7 @@ def test_moves_are_the_customers():
         ("value > 500 500", "5", "cannot be read"),
         ("value >", ">", "something is missing"),
         ("purchase_value = heavy_spenders", "heavy_spenders", "in single quotes: 'heavy_spenders'"),
+        ("customer_id = 1042", "1042", "in single quotes: '1042'"),
         ("purchase_value = 'hevy_spenders'", "'hevy_spenders'", "(nearest: heavy_spenders"),
         ("purchase_value.avg_ordr_value > 4", "purchase_value.avg_ordr_value", "(nearest: purchase_value.avg_order_"),
         ("purchase_value > 'heavy_spenders'", "purchase_value > 'heavy_spenders'", "=, <> and in only"),

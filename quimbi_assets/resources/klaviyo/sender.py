@@ -86,21 +86,23 @@ class Report:
         """Say what was sent, or what would be."""
         changes, lines = self.changes, []
         if self.outcome is None:
-            first_time = f"{changes.customers:,} profiles, {changes.new:,} of them for the first time"
-            size = f"{first_time}, in {changes.jobs:,} requests and {changes.bytes / 1e6:.1f} MB"
-            lines.append(f"dry run, nothing was sent: {size if changes.customers else 'nothing has changed'}")
+            size = f"profiles that changed: {changes.customers:,} (for the first time: {changes.new:,}), "
+            size += f"requests: {changes.jobs:,}, {changes.bytes / 1e6:.1f} MB"
+            lines.append(f"dry run, nothing was sent; {size if changes.customers else 'nothing has changed'}")
             if self.open_jobs:
-                lines.append(f"an earlier --send did not finish {self.open_jobs:,} requests; --send goes on with them")
+                lines.append(
+                    f"requests that an earlier --send did not finish, and --send goes on with: {self.open_jobs:,}"
+                )
             if changes.example is not None:
                 lines.append(f"the first: {changes.example}")
         elif not changes.customers and not self.open_jobs:
             lines.append("nothing has changed since the last time; no request was made")
         else:
-            lines.append(f"{self.outcome.customers:,} profiles taken, {self.outcome.requests:,} requests sent")
+            lines.append(f"profiles taken: {self.outcome.customers:,}; requests sent: {self.outcome.requests:,}")
         if changes.without_address:
             lines.append(
-                f"{changes.without_address:,} of them are known here by the shop's id alone (external_id): whom "
-                "Klaviyo does not know by it, it creates, and bills; --contacts F joins their e-mails"
+                f"known here by the shop's id alone (external_id): {changes.without_address:,} of them; whom Klaviyo "
+                "does not know by it, it creates, and bills; --contacts F joins their e-mails"
             )
         return lines
 
@@ -127,7 +129,7 @@ def send_changes(
         sender = _Sender(database, store_id, target, client, say)
         jobs = outbox.open_jobs(database, store_id, target)
         if jobs:
-            say(f"going on with {len(jobs)} requests of before")
+            say(f"going on with the requests of before: {len(jobs)}")
         sender.finish_open()
         with database.transaction() as cursor:
             changes = _plan(cursor, database, store_id, selection, limits)
