@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -150,3 +151,23 @@ def test_one_alone_is_of_the_kept_archetype_of_the_crowd(models, context, featur
     every = range(0, 300, 11)
     alone = [profile_customers(some(features, [row]), models, kept)["archetype_id"].iloc[0] for row in every]
     assert alone == crowd.iloc[::11].tolist()
+
+
+def test_a_trait_and_the_archetype_name_the_same_segment_of_an_axis(features, models, context, monkeypatch):
+    monkeypatch.setattr(assembling, "TOLD_BY_GROUPS", ())
+    shared = {axis: rows.assign(population_percentage=10.0) for axis, rows in context.segments.items()}
+    few = replace(context.archetypes, segments=context.archetypes.segments[::5])
+    rows = profile_customers(features, models, replace(context, segments=shared, archetypes=few))
+    made = dict(zip(few.ids(), few.traits(), strict=True))
+    named = dict(
+        pair for frame in shared.values() for pair in zip(frame["segment_name"], frame["segment_id"], strict=True)
+    )
+    n_told, n_else = 0, 0
+    for row in rows.to_dict("records"):
+        dominant, traits = json.loads(row["dominant_segments"]), made[row["archetype_id"]]
+        n_else += dominant != traits
+        if trait := re.search("They are among the (.+), 10 % of customers", row["interpretation"]):
+            n_told += 1
+            assert named[trait[1].replace(" ", "_")] in traits.values()
+    assert n_told > 20
+    assert n_else > 20
