@@ -199,7 +199,7 @@ def _of_lines(table: Table, opened: ExitStack, time_zone: str) -> Shaped | None:
     engine.take("lines", _stream(table, roles, time_zone, broken))
     notes = _set_against_purchases(engine)
     totals = {"total_price": "total_price"} | ({"discount_amount": "discount_amount"} if roles.discount else {})
-    engine.define("orders", _ORDERS)
+    engine.materialise("orders", _ORDERS)
     states = [name for name in table.columns if columns.normalised(name) in columns.STATES]
     used = dict.fromkeys([*of_order.values(), *states, *columns.person_columns(table.columns, ORDERS)])
     orders = Table([*used, *totals], partial(_rows, engine, "orders", []), of_order | totals)
@@ -312,13 +312,13 @@ _REFUNDED = f"""
 
 def _set_against_purchases(engine: DuckEngine) -> list[str]:
     """Set what was sent back against what was bought; return what there is to say of it, nothing where nothing was."""
-    engine.define("bought", f'SELECT * FROM lines WHERE NOT "{BACK}" ORDER BY "{ROW}"')
+    engine.define("bought", f'SELECT * FROM lines WHERE NOT "{BACK}"')  # in the order in which they were put in
     engine.materialise("sent_back", _SENT_BACK)
     counts = "SELECT count(*) AS n, count(bought_row) AS n_met, sum(amount) FILTER (bought_row IS NULL) AS rest"
     n, n_met, rest = engine.arrow(f"{counts} FROM sent_back").to_pylist()[0].values()
     if not n:
         return []
-    engine.define("refunded", _REFUNDED)
+    engine.materialise("refunded", _REFUNDED)
     unmet = f"; {n - n_met:,} worth {rest:,.2f} met nobody who bought before and are left out" if n > n_met else ""
     return [f"{n_met:,} lines that take something back became refunds of what was bought{unmet}"]
 
