@@ -71,7 +71,7 @@ def demo(customers: int) -> None:
 @click.option("--schema", metavar="S", help="Where the tables of --from are, if in several schemas.")
 @click.option("--orders-query", metavar="SQL", help="Orders of --from, instead of a layout.")
 @click.option("--items-query", metavar="SQL", help="Their lines.")
-@click.option("--every", type=click.Choice(["hour", "day"]), help="Pull from there again and again.")
+@click.option("--every", type=click.Choice(["hour", "day", "never"]), help="Pull from there again and again.")
 @click.option("--full", is_flag=True, help="Read all of --from again, not what is new.")
 @click.option("--time-zone", metavar="TZ", help="IANA name, e.g. Europe/London; times without offset are in it.")
 @click.option("--currency", metavar="C", help="ISO code; orders in other currencies are left out of runs.")

@@ -100,7 +100,7 @@ def _pull(store_id: str, options: LoadOptions, address: str, named: dict[str, st
         out.print(f"store {store_id}: nothing new since the last load (--full reads everything again)", markup=False)
     else:
         print_report(report, time_zone_given=options.time_zone is not None)
-    if options.every:
+    if options.every in ("hour", "day"):
         out.print(f"pulled every {options.every} while `quimbi ui` runs and the schedule `pulls` is on", markup=False)
 
 

@@ -4,6 +4,7 @@ Belongs here: ``quimbi stores``, ``quimbi refused``. Does not: loading (``loadin
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from quimbi_assets.commands.console import out
 from quimbi_assets.resources.exports import write_rows
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables.shops import list_shops, refused_counts
+from quimbi_assets.resources.postgres.tables.sources import read_sources
 
 LONGEST_EXAMPLE = 160
 """Characters of a refused row that are shown."""
@@ -23,8 +25,16 @@ ROWS_AT_ONCE = 10_000
 
 def stores_known() -> dict[str, Any]:
     """Return the structure of ``quimbi stores --json``."""
-    shops = [asdict(shop) for shop in list_shops(open_database())]
-    return {"stores": [{k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in shop.items()} for shop in shops]}
+    database = open_database()
+    sources: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for known in read_sources(database):
+        one = {"address": known.source.address, "every": known.every, "looked_at": known.looked_at}
+        sources[known.store_id].append(_plain(one))
+    return {"stores": [{**_plain(asdict(shop)), "sources": sources[shop.store_id]} for shop in list_shops(database)]}
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in record.items()}
 
 
 def print_stores(known: dict[str, Any]) -> None:
@@ -38,7 +48,7 @@ def print_stores(known: dict[str, Any]) -> None:
             f"{shop['customers']:,}",
             f"{shop['orders']:,}",
             *((shop[name] or "never")[:10] for name in ("last_order", "last_run")),
-            shop["state"],
+            shop["state"] + "".join(f", pulled every {one['every']}" for one in shop["sources"] if one["every"]),
         )
         for shop in known["stores"]
     ]

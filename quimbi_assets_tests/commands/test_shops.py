@@ -48,14 +48,21 @@ def test_a_file_refused_whole_is_shown_though_there_is_no_store(quimbi, tmp_path
     assert "unknown store" in err
 
 
-def test_stores_say_what_there_is_to_do(quimbi, two_stores, bad):
-    code, out, _ = quimbi("stores")
-    assert code == 0
-    states = {line.split()[0]: line for line in out.splitlines()[1:]}
-    assert states[bad].endswith("never run")
-    assert states["north"].endswith("up to date")
-    code, out, _ = quimbi("stores", "--json")
-    shops = {shop["store_id"]: shop for shop in json.loads(out)["stores"]}
-    assert shops[bad]["customers"] == 2
-    assert shops[bad]["last_order"].startswith("2025-01-08")
-    assert shops["north"]["last_run"] is not None
+def test_stores_say_what_there_is_to_do(quimbi, bad, tmp_path, database):
+    path = tmp_path / "orders.csv"
+
+    def state():
+        code, out, _ = quimbi("stores")
+        assert code == 0
+        return next(line for line in out.splitlines() if line.startswith(bad)).split("  ")[-1].strip()
+
+    assert state() == "never run"
+    publication = "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions) "
+    database.execute(publication + "VALUES (%s, 1, 'run', now(), '{}')", (bad,))
+    assert state() == "up to date"
+    path.write_text(BAD + "8,ben,2025-01-09,10\n")
+    quimbi("load", "--store-id", bad, "--from", path, "--every", "day")
+    assert state() == "orders changed since the last run, pulled every day"
+    _, out, _ = quimbi("stores", "--json")
+    (shop,) = [shop for shop in json.loads(out)["stores"] if shop["store_id"] == bad]
+    assert (shop["customers"], shop["last_order"][:10], shop["sources"][0]["every"]) == (2, "2025-01-09", "day")

@@ -24,7 +24,9 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.layouts import LAYOUTS, Layout, Queries, Tables
 from quimbi_assets.resources.postgres.load_report import LoadReport
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.sources import KnownSource, Source, find_source, keep_source
+from quimbi_assets.resources.postgres.tables.sources import EVERY, KnownSource, Source, find_source, keep_source
+from quimbi_assets.resources.postgres.tables.stores import find_store
+from quimbi_assets.store import currency_code
 
 SCHEMES = ("postgresql://", "postgres://")
 VARIABLE = "env:"
@@ -42,13 +44,20 @@ class Pull:
     time_zone: str | None = None
     currency: str | None = None
     every: str | None = None
+    """``hour`` or ``day``, ``never``, or as before."""
     full: bool = False
     """Read everything again, whatever was read before."""
 
 
 def is_database(address: str) -> bool:
-    """Whether an address, or the variable that holds it, is meant to be a database's."""
-    return address.startswith((*SCHEMES, VARIABLE))
+    """Whether an address, or the variable that holds it, is a database's; one that is of neither is a BadInputError."""
+    if address.startswith((*SCHEMES, VARIABLE)):
+        return True
+    if "://" in address or re.match(r"\s*\w+=", address):  # not shown: it may hold a password
+        raise BadInputError(
+            "--from reads postgresql://user@host/database, env:NAME of a variable that holds such an address, or files"
+        )
+    return False
 
 
 def pull(
@@ -60,15 +69,28 @@ def pull(
     BadInputError: a source that cannot be reached or read, in one line that never shows a password.
     """
     known_as = replace(source, address=without_password(source.address))
-    if asked.every and known_as != source:
+    if asked.every in EVERY and known_as != source:
         raise BadInputError(
             f"--every {asked.every}: a password is not stored; put the address into an environment variable and give "
             f"--from {VARIABLE}NAME, or leave the password to PGPASSWORD or ~/.pgpass"
         )
-    known = find_source(database, store_id, known_as)
-    mark, report = _pulled(database, store_id, source, asked, None if asked.full else known, say)
+    known = (
+        None
+        if asked.full or _is_read_otherwise(database, store_id, asked)
+        else find_source(database, store_id, known_as)
+    )
+    mark, report = _pulled(database, store_id, source, asked, known, say)
     keep_source(database, store_id, known_as, asked.every, mark)
     return report
+
+
+def _is_read_otherwise(database: Database, store_id: str, asked: Pull) -> bool:
+    """Whether the store is asked to be read in another time zone or currency than it was."""
+    with database.transaction() as cursor:
+        store = find_store(cursor, store_id)
+    return store is not None and (
+        asked.time_zone not in (None, store.time_zone) or currency_code(asked.currency) not in (None, store.currency)
+    )
 
 
 def _pulled(

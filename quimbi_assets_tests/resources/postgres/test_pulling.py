@@ -109,11 +109,28 @@ def test_wrong_addresses_are_one_line_without_the_password(database, shop, monke
     assert "s3cret-word" not in str(raised.value)
 
 
+@pytest.mark.parametrize("wrong", ["mysql://ann:s3cret-word@host/db", "host=shop password=s3cret-word dbname=db"])
+def test_an_address_of_another_kind_is_not_taken_for_a_file(database, wrong):
+    with pytest.raises(BadInputError, match="--from reads postgresql://") as raised:
+        pull(database, "wrong", Source(wrong), ASKED)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_another_time_zone_reads_all_again(database, shop):
+    source = Source(shop, "dlt", "dlt")
+    pull(database, "moved", source, ASKED)
+    assert pull(database, "moved", source, ASKED) is None
+    assert pull(database, "moved", source, Pull(time_zone="Europe/Berlin")).store.time_zone == "Europe/Berlin"
+    assert pull(database, "moved", source, Pull()) is None
+
+
 def test_what_is_remembered_has_no_password(database, shop, monkeypatch):
     monkeypatch.setenv("SHOP_URL", shop)
     pull(database, "kept", Source("env:SHOP_URL", "airbyte", "airbyte"), Pull(every="hour"))
     (known,) = read_sources(database, "kept")
     assert (known.source.address, known.every) == ("env:SHOP_URL", "hour")
+    pull(database, "kept", known.source, Pull(every="never"))
+    assert read_sources(database, "kept")[0].every is None
     with pytest.raises(BadInputError, match="a password is not stored"):
         pull(database, "kept", Source("postgresql://ann:s3cret-word@shop/db"), Pull(every="day"))
     assert (

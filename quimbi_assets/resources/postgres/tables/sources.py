@@ -70,13 +70,14 @@ def find_source(database: Database, store_id: str, source: Source) -> KnownSourc
 
 
 def keep_source(database: Database, store_id: str, source: Source, every: str | None, mark: str | None) -> None:
-    """Note that a source was looked at just now, up to where, and how often it is to be (None: as before)."""
+    """Note that a source was looked at just now, up to where, and how often it is to be (None: as before; or never)."""
     database.execute(
         """
         INSERT INTO quimbi.sources AS known (store_id, source_md5, settings, every, mark, looked_at)
-        VALUES (%(store)s, md5(%(key)s), %(key)s::jsonb, %(every)s, %(mark)s, now())
+        VALUES (%(store)s, md5(%(key)s), %(key)s::jsonb, nullif(%(every)s, 'never'), %(mark)s, now())
         ON CONFLICT (store_id, source_md5) DO UPDATE
-        SET every = coalesce(EXCLUDED.every, known.every), mark = EXCLUDED.mark, looked_at = EXCLUDED.looked_at
+        SET every = CASE WHEN %(every)s::text IS NULL THEN known.every ELSE EXCLUDED.every END,
+            mark = EXCLUDED.mark, looked_at = EXCLUDED.looked_at
         """,
         {"store": store_id, "key": source.key, "every": every, "mark": mark},
     )
