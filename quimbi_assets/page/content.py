@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from quimbi_assets.axes import AXES
+from quimbi_assets.axes._axis import BOUGHT_ONCE
 from quimbi_assets.axis_table import ACTIVE, WEAK
 from quimbi_assets.marketing.groups import GROUPINGS
-from quimbi_assets.naming.values import format_money, format_percent
+from quimbi_assets.naming.values import format_money, format_number, format_percent
 from quimbi_assets.page import charts
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
 from quimbi_assets.profiles.rendering import buys_most
@@ -65,8 +66,8 @@ class AxisView:
 
     name: str
     question: str
-    note: str
     segments: Sequence[Group]
+    """Without those who bought once, of whom ``StoreView.once`` speaks."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,10 @@ class StoreView:
     leaving: str
     flows: Sequence[str]
     lists: Sequence[ListView]
+    once: str
     axes: Sequence[AxisView]
     weak: Sequence[AxisView]
+    doubt: str
     inactive: Sequence[tuple[str, str]]
     movement: str
     movement_chart: str
@@ -137,8 +140,10 @@ def store_view(facts: StoreFacts) -> StoreView:
         leaving=_leaving(groups["lifecycle"], facts.currency),
         flows=_flows(facts),
         lists=[_list(one, facts) for one in facts.lists],
+        once=_once(facts),
         axes=axes[ACTIVE],
         weak=axes[WEAK],
+        doubt=f"With {format_number(facts.orders_per_customer)} orders a customer this cannot be told from chance yet.",
         inactive=[(_words(axis), reason) for axis, reason in inactive[["axis_name", "reason"]].itertuples(index=False)],
         movement=_movement(facts),
         movement_chart=charts.movement(facts.moves) if len(facts.moves) else "",
@@ -244,20 +249,30 @@ def _person(row: Mapping[str, Any], currency: str, zone: str) -> Person:
     )
 
 
+def _once(facts: StoreFacts) -> str:
+    """Say once of those who bought once what the axes would say of them one by one."""
+    if not facts.bought_once:
+        return ""
+    share = format_percent(facts.bought_once / max(facts.customers, 1))
+    who = "1 customer has" if facts.bought_once == 1 else f"{facts.bought_once:,} customers have"
+    return f"{who} bought once ({share} of all): what they are like is not known before they come again."
+
+
 def _axes(facts: StoreFacts, groups: Mapping[str, pd.DataFrame], status: str) -> list[AxisView]:
-    of_status = facts.axes[facts.axes["status"] == status]
-    reasons = dict(zip(of_status["axis_name"], of_status["reason"], strict=True))
-    return [_axis(facts, name, groups[name], reasons[name]) for name in AXES if name in groups and name in reasons]
+    names = set(facts.axes.loc[facts.axes["status"] == status, "axis_name"])
+    return [_axis(facts, name, groups[name]) for name in AXES if name in groups and name in names]
 
 
-def _axis(facts: StoreFacts, axis: str, rows: pd.DataFrame, reason: str | None) -> AxisView:
+def _axis(facts: StoreFacts, axis: str, rows: pd.DataFrame) -> AxisView:
+    once = {state.name for state in AXES[axis].structural if state in BOUGHT_ONCE}
     named = facts.segments[facts.segments["axis_name"] == axis].set_index("segment_id")
     ranked = rows.join(named[["segment_name", "interpretation"]], how="inner").sort_values("customers", ascending=False)
     views = [
         _group(facts, row, _words(name), row["interpretation"] or "", f"{axis} = '{name}'")
         for name, (_, row) in zip(ranked["segment_name"], ranked.iterrows(), strict=True)
+        if name not in once
     ]
-    return AxisView(_words(axis), AXES[axis].question, reason if isinstance(reason, str) else "", views)
+    return AxisView(_words(axis), AXES[axis].question, views)
 
 
 def _movement(facts: StoreFacts) -> str:
@@ -340,7 +355,9 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
         ("Value", _tier_words(profile, currency)),
         ("Orders", _orders(profile, facts.time_zone)),
         ("Risk", _risk(profile)),
-        ("Next 90 days", _foretold(profile, currency)),
+        ("Next order", _due(profile, facts.time_zone)),
+        ("Next 90 days", _foretold(profile, currency, 90)),
+        ("Next year", _foretold(profile, currency, 365)),
         ("Archetype", _words((profile.get("archetype") or {}).get("name") or "none")),
     ]
     if most := buys_most(profile):
@@ -387,11 +404,18 @@ def _risk(profile: Mapping[str, Any]) -> str:
     return f"{format_percent(round(risk, 2))} to stay away for {drivers.get('horizon_days')} days"
 
 
-def _foretold(profile: Mapping[str, Any], currency: str) -> str:
-    value = profile.get("predicted_value_90d")
+def _due(profile: Mapping[str, Any], zone: str) -> str:
+    due = profile.get("expected_next_order_at")
+    if due:
+        return f"about {_day(datetime.fromisoformat(str(due)), zone)}"
+    return "not expected within a year" if profile.get("predicted_orders_365d") is not None else "not foretold"
+
+
+def _foretold(profile: Mapping[str, Any], currency: str, days: int) -> str:
+    value = profile.get(f"predicted_value_{days}d")
     if value is None:
-        return profile.get("prediction_reason") or "not foretold"
-    low, high = (profile.get(f"predicted_value_90d_{end}") for end in ("low", "high"))
+        return "not foretold"
+    low, high = (profile.get(f"predicted_value_{days}d_{end}") for end in ("low", "high"))
     between = (
         "" if low is None or high is None else f" ({format_money(low, currency)} to {format_money(high, currency)})"
     )

@@ -42,6 +42,8 @@ class StoreFacts:
     as_of: datetime
     customers: int
     revenue: float
+    bought_once: int
+    orders_per_customer: float
     first_order_at: datetime | None
     last_order_at: datetime | None
     groups: pd.DataFrame

@@ -32,7 +32,8 @@ LISTED = 6
 WEEKS = 13
 TOTALS = """
     SELECT count(*) AS customers, coalesce(sum(lifetime_value), 0) AS revenue, min(first_order_at) AS first_order_at,
-        max(last_order_at) AS last_order_at
+        max(last_order_at) AS last_order_at, count(*) FILTER (WHERE n_orders = 1) AS bought_once,
+        coalesce(avg(n_orders), 0)::double precision AS orders_per_customer
     FROM quimbi.customer_profiles WHERE store_id = %(store)s
 """
 MOVES = """
@@ -93,6 +94,8 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
             as_of=last.as_of.tz_localize("UTC").to_pydatetime(),
             customers=int(totals["customers"]),
             revenue=float(totals["revenue"]),
+            bought_once=int(totals["bought_once"]),
+            orders_per_customer=float(totals["orders_per_customer"]),
             first_order_at=_instant(totals["first_order_at"]),
             last_order_at=_instant(totals["last_order_at"]),
             groups=groups,

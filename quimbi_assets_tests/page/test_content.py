@@ -55,6 +55,7 @@ def facts():
     }  # fmt: skip
     return StoreFacts(
         store_id="tea & co", currency="GBP", time_zone="Europe/London", as_of=AS_OF, customers=100, revenue=1000.0,
+        bought_once=25, orders_per_customer=3.21,
         first_order_at=datetime(2024, 1, 5, tzinfo=UTC), last_order_at=AS_OF, groups=pd.DataFrame(rows), axes=axes,
         segments=segments, lists=[CustomerList("worth_saving", "In doubt.", "risk > 0.4", 1, 1234.5, [person])],
         moves=pd.DataFrame({"week": [date(2025, 6, 23)], "cause": ["acted"], "customers": [7]}),
@@ -74,11 +75,21 @@ def test_cards_say_how_many_what_they_bring_what_changed_and_whether_that_is_goo
     assert cards["new"].action == "Write to them."
 
 
+def test_bought_once_is_said_once(facts):
+    once = facts.segments.replace({"segment_name": {"small_orders": "one_time_buyers"}})
+    axes = facts.groups.replace({"axis_name": {"purchase_value": "purchase_frequency"}})
+    of = {"axis_name": {"purchase_value": "purchase_frequency"}}
+    view = store_view(replace(facts, groups=axes, segments=once.replace(of), axes=facts.axes.replace(of)))
+    assert view.once.startswith("25 customers have bought once (25 % of all)")
+    assert [segment.name for segment in view.axes[0].segments] == ["large orders"]
+
+
 def test_weak_axes_are_apart_and_inactive_ones_say_why(facts):
     view = store_view(facts)
     assert [axis.name for axis in view.axes] == ["purchase value"]
     assert [segment.name for segment in view.axes[0].segments] == ["small orders", "large orders"]
-    assert [axis.note for axis in view.weak] == ["it cannot be told yet"]
+    assert [axis.name for axis in view.weak] == ["price sensitivity"]
+    assert view.doubt == "With 3.2 orders a customer this cannot be told from chance yet."
     assert view.inactive == [("support history", "not recorded: tickets")]
     assert view.until == "1 Jul 2025"
 
