@@ -179,6 +179,8 @@ class _Reader:
         if audience and "where" in parts:
             raise self._wrong(parts["where"], f"export {name} has an audience and a where: one of them says who")
         out = self._text(parts, "out") or None
+        if form == "klaviyo" and out:
+            raise self._wrong(parts["out"], "klaviyo takes no out: it is sent (send: true), or shown")
         if form != "klaviyo" and not out:
             raise self._wrong(node, f"export {name} has no out: the file to write, such as lists/{{store}}.csv")
         send = self._text(parts, "send").lower() or "false"

@@ -15,11 +15,11 @@ def export_customers(store_id: str, target: ExportTarget, *, contactable: bool) 
     is_sent = target.form == "klaviyo"
     if not is_sent and (target.send or target.axes is not None):
         raise BadInputError(f"--send and --axes are for --format klaviyo: --format {target.form} writes a file")
-    if is_sent and target.out is not None:
-        raise BadInputError("--out is for files: --format klaviyo shows what it would send, and sends it with --send")
+    if target.send and target.out is not None:
+        raise BadInputError("--send sends, --out writes what would be sent: give one of them")
     if not is_sent and target.out is None:
         raise BadInputError(f"--out is missing: name a file, or - for standard output (--format {target.form})")
     with steps(target.form) as progress:
         lines = export(open_database(), store_id, target, progress.step, contactable)
     for line in lines:
-        (out if is_sent else err).print(line, markup=False)
+        (out if is_sent and target.out is None else err).print(line, markup=False)

@@ -6,8 +6,9 @@ Belongs here: which writer or sender a form has, and what to say of it. Does not
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from quimbi_assets.audiences.definitions import Audience, ExportTarget
+from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.audiences.filters import Query
 from quimbi_assets.errors import BadInputError
@@ -17,6 +18,9 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.audiences import stream_membership
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE, read_consent_counts
 from quimbi_assets.resources.postgres.tables.customers import active_axes, read_vocabulary, stream_profiles
+
+if TYPE_CHECKING:
+    from quimbi_assets.resources.klaviyo.sender import Selection
 
 ADVERTISERS = ("meta", "google")
 SHOWN = 10
@@ -37,8 +41,13 @@ def export(
         names = axes_to_tell(now, store_id, vocabulary, target.axes) if target.form == "klaviyo" else {}
     contacts = Path(target.contacts) if target.contacts else None
     if target.form == "klaviyo":
-        lines = _to_klaviyo(database, store_id, query, names, audience, contacts, say if target.send else None)
-        return [*lines, read_consent_counts(database, store_id).words()]
+        from quimbi_assets.resources.klaviyo.sender import Selection
+
+        selection = Selection(query, names, None if audience is None else audience.name, contacts)
+        return [
+            *_to_klaviyo(database, store_id, selection, target, say),
+            read_consent_counts(database, store_id).words(),
+        ]
     path = Path(str(target.out))
     if target.form in ADVERTISERS:
         lines = _advertisers_list(database, store_id, query, target.form, contacts, path)
@@ -89,24 +98,20 @@ def _advertisers_list(
 
 
 def _to_klaviyo(
-    database: Database,
-    store_id: str,
-    query: Query,
-    names: Mapping[str, Mapping[str, str]],
-    audience: Audience | None,
-    contacts: Path | None,
-    say: Callable[[str], None] | None,
+    database: Database, store_id: str, selection: "Selection", target: ExportTarget, say: Callable[[str], None]
 ) -> list[str]:
-    """Send to Klaviyo whoever is not as it was last told; without ``say``, find who that would be."""
+    """Send to Klaviyo whoever is not as it was last told, or find who that would be."""
     from quimbi_assets.exports.klaviyo import Limits
-    from quimbi_assets.resources.klaviyo.sender import Selection, send_changes, show_changes
+    from quimbi_assets.resources.klaviyo.sender import send_changes, show_changes
 
-    selection = Selection(query, names, None if audience is None else audience.name, contacts)
-    if say is None:
-        report = show_changes(database, store_id, selection, Limits())
-    else:
+    path = None if target.out is None else Path(target.out)
+    if target.send:
         report = send_changes(database, store_id, selection, Limits(), say)
+    else:
+        report = show_changes(database, store_id, selection, Limits(), path)
     lines = report.lines()
+    if path is not None:
+        lines.append(written(report.changes.customers, "profile", path))
     if report.refused:
         lines.append(f"refused by Klaviyo, and not sent again until they change: {len(report.refused):,}")
         lines += [f"  {customer}: {reason}" for customer, reason in report.refused[:SHOWN]]

@@ -85,6 +85,21 @@ def test_a_list_leaves_as_a_file(quimbi, shop, tmp_path):
     assert quimbi("export", "--store-id", shop, "--format", "parquet")[0] == 2
 
 
+def test_what_klaviyo_would_be_sent_is_shown_or_written(quimbi, shop, tmp_path):
+    code, out, _ = quimbi("export", "--store-id", shop, "--format", "klaviyo", "--where", "value > 25")
+    assert code == 0
+    assert out.startswith("dry run, nothing was sent; profiles that changed: 3 (for the first time: 3), requests: 1")
+    arguments = ("export", "--store-id", shop, "--format", "klaviyo", "--axes", "a", "--where", "value > 25")
+    code, out, err = quimbi(*arguments, "--out", tmp_path / "profiles.jsonl")
+    assert (code, out, "3 profiles written to" in err) == (0, "", True)
+    profiles = [json.loads(line) for line in (tmp_path / "profiles.jsonl").read_text().splitlines()]
+    assert [profile["attributes"]["external_id"] for profile in profiles] == ["c0027", "c0028", "c0029"]
+    assert profiles[0]["attributes"]["properties"]["quimbi_a"] == "few"
+    assert "quimbi_b" not in profiles[0]["attributes"]["properties"]
+    assert quimbi(*arguments, "--send")[0] == 2  # no key
+    assert quimbi("export", "--store-id", shop, "--format", "klaviyo", "--axes", "x")[0] == 2
+
+
 def test_standing_lists_and_audiences(quimbi, shop):
     code, out, _ = quimbi("at-risk", "--store-id", shop)
     assert code == 0

@@ -21,6 +21,7 @@ from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.exports import klaviyo as shapes
 from quimbi_assets.exports.klaviyo import Limits
 from quimbi_assets.resources.contacts import take_contacts
+from quimbi_assets.resources.exports import sink
 from quimbi_assets.resources.klaviyo.client import (
     MOST_TRIES,
     NEXT,
@@ -107,11 +108,16 @@ class Report:
         return lines
 
 
-def show_changes(database: Database, store_id: str, selection: Selection, limits: Limits) -> Report:
-    """Find what would be sent; write nothing."""
+def show_changes(
+    database: Database, store_id: str, selection: Selection, limits: Limits, path: Path | None = None
+) -> Report:
+    """Find what would be sent, and write it to a file, if wanted, a profile a line; the database stays as it is."""
     jobs = outbox.open_jobs(database, store_id, selection.target)
     with database.transaction() as cursor:
         changes = _plan(cursor, database, store_id, selection, limits)
+        if path is not None:
+            with sink(path) as file:
+                outbox.write_planned(cursor, store_id, selection.target, file)
         cursor.connection.rollback()
     return Report(changes, len(jobs), None, outbox.read_refused(database, store_id, selection.target))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import IO, Any
 
 import psycopg2
 
@@ -102,6 +103,17 @@ def read_payloads(database: Database, store_id: str, job_id: int) -> tuple[str, 
     )
     ((payloads, customers),) = database.execute(sql, (store_id, job_id))
     return payloads, customers
+
+
+def write_planned(cursor: Any, store_id: str, target: str, file: IO[bytes]) -> None:
+    """Write what a target's planned jobs would send, a profile a line, as JSON."""
+    question = cursor.mogrify(
+        "SELECT payload FROM quimbi.export_outbox JOIN quimbi.export_jobs USING (store_id, job_id) "
+        "WHERE store_id = %s AND target = %s AND export_jobs.state = 'planned' ORDER BY job_id, customer_id",
+        (store_id, target),
+    ).decode()
+    # Neither character is ever in JSON as it is: nothing is quoted.
+    cursor.copy_expert(f"COPY ({question}) TO STDOUT (FORMAT csv, DELIMITER E'\\x02', QUOTE E'\\x01')", file)
 
 
 def read_emails(database: Database, store_id: str, job_id: int) -> dict[str, str]:
