@@ -100,7 +100,7 @@ The name
 four words are best.
 - A noun for people at its end (the axis says what customers are called; a better noun of the trade is welcome) and \
 before it what tells the segment from its siblings.
-- Words a shopkeeper says: "lapsed_regulars", "weekend_browsers", "steady_big_basket_buyers". No statistics \
+- Words a shopkeeper says: "lapsed_regulars", "weekend_browsers", "big_ticket_buyers". No statistics \
 ("high_variance"), no jargon, no brand names, no product names, no judgement of people ("bad_customers", \
 "cheapskates").
 - No filler that fits any segment: no "segment_a", "group_2", "cluster", "typical_buyers", "average_customers", \
