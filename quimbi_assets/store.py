@@ -68,7 +68,10 @@ class OrderPolicy(JsonRecord):
     False
     """
 
-    dropped_statuses: tuple[str, ...] = ("test", "cancelled", "canceled", "voided", "void", "draft", "failed")
+    dropped_statuses: tuple[str, ...] = (
+        *("test", "cancelled", "canceled", "voided", "void", "draft", "failed"),
+        *("declined", "incomplete", "checkout-draft", "trash"),  # BigCommerce's and WooCommerce's
+    )
     drop_guests: bool = True
     """Without a customer: nobody's behaviour can be read from them."""
     gift_card_kinds: tuple[str, ...] = ("gift card", "gift cards", "gift_card", "gift_cards", "gift-card", "giftcard")

@@ -41,7 +41,9 @@ class TableReport:
         """Return the report as lines of text."""
         done = f"{self.inserted:,} new, {self.updated:,} changed, {self.unchanged:,} unchanged"
         gone = f", {self.deleted:,} deleted" if self.deleted else ""
-        read = f"{self.read:,} rows read" + ("" if self.n_keys is None else f", {self.n_keys:,} keys")
+        read = f"{self.read:,} row{'' if self.read == 1 else 's'} read" + (
+            "" if self.n_keys is None else f", {self.n_keys:,} keys"
+        )
         lines = [f"{self.table}: {read}: {done}{gone}, {self.refused:,} refused"]
         lines += [f"  refused {count:,}: {reason}" for reason, count in self.reasons.items()]
         if self.absent_columns:
