@@ -36,6 +36,8 @@ class Layout:
     changed: tuple[str, ...]
     """Columns of an order that say when it last changed or arrived, best first."""
     queries: Callable[["Tables"], Queries]
+    lines: str | None = None
+    """A table of lines, known by ``order_id``, that may change without their order's row changing."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ def _dlt(tables: Tables) -> Queries:
 
 
 LAYOUTS = {
-    "quimbi": Layout("orders", ("orders",), ("updated_at", "modified_at"), _quimbi),
+    "quimbi": Layout("orders", ("orders",), ("updated_at", "modified_at"), _quimbi, "order_items"),
     "fivetran": Layout("order", ("order", "order_line"), ("_fivetran_synced", "updated_at"), _fivetran),
     "airbyte": Layout("orders", ("orders",), ("_airbyte_extracted_at", "_airbyte_emitted_at", "updated_at"), _airbyte),
     "dlt": Layout("orders", ("orders", "orders__line_items"), ("updated_at",), _dlt),

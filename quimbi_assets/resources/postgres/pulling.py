@@ -149,22 +149,33 @@ def _what_is_new(cursor: Any, store_id: str, source: Source, known: KnownSource 
         return queries, _digest(cursor, queries), "true"
     layout, tables = _tables(cursor, store_id, source)
     queries = layout.queries(tables)
-    column = next((name for name in layout.changed if tables.has(layout.orders, name)), None)
+    watched = [name for name in (layout.orders, layout.lines) if name and tables.has(name)]
+    column = next((name for name in layout.changed if all(tables.has(table, name) for table in watched)), None)
     if column is None:
         return queries, _digest(cursor, queries), "true"
-    orders = f"SELECT o.{column} AS at FROM {tables[layout.orders]} o"
-    if tables.has(layout.orders, "store_id"):
-        orders += f" WHERE o.store_id = {tables.store}"
-    cursor.execute(
-        f"WITH o AS ({orders}) SELECT max(at)::text, (SELECT count(*) FROM o WHERE at = (SELECT max(at) FROM o)) FROM o"
-    )
-    mark = json.dumps(dict(zip(("at", "n"), cursor.fetchone(), strict=True)))
-    before = json.loads(known.mark).get("at") if known and known.mark else None
-    if before is None:
-        return queries, mark, "true"
-    # Orders of the mark's own instant may have come since: they are read again, and found to be as they were.
-    literal = cursor.mogrify("%s", (before,)).decode()
-    return queries, mark, f"(o.{column} >= {literal} OR o.{column} IS NULL)"
+    newest: dict[str, Any] = {table: _newest(cursor, tables, table, column) for table in watched}
+    if queries.support_tickets:
+        newest["tickets"] = _digest(cursor, Queries(queries.support_tickets))
+    before = json.loads(known.mark) if known and known.mark else {}
+    if not all(table in before and before[table][0] for table in watched):
+        return queries, json.dumps(newest), "true"
+    # Rows of the mark's own instant may have come since: they are read again, and seen to be as they were.
+    literals = {table: cursor.mogrify("%s", (before[table][0],)).decode() for table in watched}
+    since = f"o.{column} >= {literals[layout.orders]} OR o.{column} IS NULL"
+    if layout.lines in literals:
+        lines = f"SELECT FROM {tables[layout.lines]} w WHERE w.order_id = o.order_id"
+        since += f" OR EXISTS ({lines} AND (w.{column} >= {literals[layout.lines]} OR w.{column} IS NULL))"
+    return queries, json.dumps(newest), f"({since})"
+
+
+def _newest(cursor: Any, tables: Tables, table: str, column: str) -> list[Any]:
+    """Return when a table's rows last changed, as text, and how many have that very instant."""
+    rows = f"SELECT {column} AS at FROM {tables[table]}"
+    if tables.has(table, "store_id"):
+        rows += f" WHERE store_id = {tables.store}"
+    n_newest = "(SELECT count(*) FROM changes WHERE at = (SELECT max(at) FROM changes))"
+    cursor.execute(f"WITH changes AS ({rows}) SELECT max(at)::text, {n_newest} FROM changes")
+    return list(cursor.fetchone())
 
 
 def _one(query: str) -> str:

@@ -76,6 +76,31 @@ def test_where_nothing_says_what_changed_any_change_is_noticed(database, shop):
     assert pull(database, "another", source, ASKED) is None
 
 
+def test_a_line_that_changes_alone_brings_its_order(database, shop):
+    execute(
+        shop,
+        "CREATE SCHEMA dated; CREATE TABLE dated.orders AS SELECT *, order_date AS updated_at FROM own.orders "
+        "WHERE store_id = 'shop'; CREATE TABLE dated.order_items AS SELECT l.*, o.order_date AS updated_at "
+        "FROM own.order_items l JOIN dated.orders o USING (store_id, order_id)",
+    )
+    source = Source(shop, "quimbi", "dated")
+    pull(database, "shop", source, ASKED)
+    execute(
+        shop,
+        "UPDATE dated.order_items SET refund_amount = 1, refunded_at = '2026-02-01', updated_at = '2026-02-01' "
+        "WHERE order_id = '9' AND line_no = 1",
+    )
+    orders, lines = pull(database, "shop", source, ASKED).tables
+    assert (orders.read, lines.updated) == (2, 1)  # its order, and the newest before
+    tickets = "SELECT order_id AS ticket_id, customer_id, order_date AS created_at, store_id FROM own.orders"
+    execute(shop, f"CREATE TABLE dated.support_tickets AS {tickets} WHERE order_id IN ('8', '9')")
+    assert pull(database, "shop", source, ASKED).tables[-1].inserted == 2  # no order is new, tickets are
+    execute(shop, "ALTER TABLE dated.order_items DROP COLUMN updated_at")
+    assert pull(database, "shop", source, ASKED).tables[0].read > 300  # nothing says any more which lines are new
+    assert pull(database, "shop", source, ASKED) is None
+    execute(shop, "DROP SCHEMA dated CASCADE")
+
+
 def test_who_may_only_read_can_pull_and_nothing_is_written(database, shop):
     execute(
         shop,
