@@ -56,6 +56,8 @@ class Group:
     action: str
     where: str
     """The filter that chooses them."""
+    stages: str = ""
+    """How many of them are in rhythm, going and gone."""
     is_good: bool | None = None
     """Whether the change is; None where it is neither."""
 
@@ -169,7 +171,7 @@ def _grouping(facts: StoreFacts, rows: pd.DataFrame, of: str) -> list[Group]:
 
 
 def _group(facts: StoreFacts, row: pd.Series, name: str, meaning: str, where: str) -> Group:
-    more = _more(row, facts.customers)
+    more = _more(row, facts.customers, "4w")
     good = GOOD_TO_GROW.get(name)
     value = row["value_per_customer"]
     return Group(
@@ -180,16 +182,32 @@ def _group(facts: StoreFacts, row: pd.Series, name: str, meaning: str, where: st
         width=round(100 * float(row["share_of_customers"]), 1),
         revenue=format_percent(float(row["share_of_revenue"])),
         value="" if pd.isna(value) else format_money(float(value), facts.currency),
-        change="" if more is None else f"{more:+,} in 4 weeks".replace("-", "−") if more else "",
+        change=_change(more, _more(row, facts.customers, "13w")),
+        stages=_stages(row),
         action=row["action"] if isinstance(row["action"], str) else "",
         where=where,
         is_good=None if good is None or not more else good == (more > 0),
     )
 
 
-def _more(row: pd.Series, everybody: int) -> int | None:
-    """Return how many more there are than 4 weeks ago; 0 where hardly any, None where nobody knows."""
-    before = row["customers_4w_ago"]
+def _change(in_4w: int | None, in_13w: int | None) -> str:
+    parts = [f"{more:+,} in {n} weeks" for more, n in ((in_4w, 4), (in_13w, 13)) if more]
+    return ", ".join(parts).replace("-", "−")
+
+
+def _stages(row: pd.Series) -> str:
+    """Say how a group lies in the lifecycle; nothing of a group nobody is in."""
+    n, stages = int(row["customers"]), row["lifecycle"]
+    if not n:
+        return ""
+    parts = {"in rhythm": ("new", "active"), "slowing or at risk": ("slowing", "at risk"), "gone": ("lapsed", "lost")}
+    shares = {name: sum(stages[stage] for stage in of) / n for name, of in parts.items()}
+    return ", ".join(f"{100 * share:.0f} % {name}" for name, share in shares.items() if share >= NEARLY)
+
+
+def _more(row: pd.Series, everybody: int, when: str) -> int | None:
+    """Return how many more there are than some weeks ago; 0 where hardly any, None where nobody knows."""
+    before = row[f"customers_{when}_ago"]
     if pd.isna(before):
         return None
     more = int(row["customers"]) - int(before)

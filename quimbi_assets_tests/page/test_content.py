@@ -20,7 +20,8 @@ def figures(axis, group, customers, revenue=0.1, before=None):
     return {
         "axis_name": axis, "group_id": group, "customers": customers, "share_of_customers": customers / 100,
         "revenue": 1000.0 * revenue, "share_of_revenue": revenue, "value_per_customer": 10.0,
-        "customers_4w_ago": before, "action": "Write to them.",
+        "customers_4w_ago": before, "customers_13w_ago": None, "action": "Write to them.",
+        "lifecycle": dict.fromkeys(GROUPINGS["lifecycle"], 0) | {"active": customers // 2, "lost": customers // 2},
     }  # fmt: skip
 
 
@@ -73,6 +74,7 @@ def test_cards_say_how_many_what_they_bring_what_changed_and_whether_that_is_goo
     assert (cards["new"].change, cards["lost"].change) == ("", "")
     assert cards["lost"].where == "lifecycle = 'lost'"
     assert cards["new"].action == "Write to them."
+    assert cards["new"].stages == "50 % in rhythm, 50 % gone"
 
 
 def test_bought_once_is_said_once(facts):
