@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandera.pandas as pandera
 import pyarrow as pa
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
+    import pandera.pandas as pandera
 
     from quimbi_assets.axes._tables import Tables
 
@@ -231,12 +231,14 @@ def axis_schema(axis: Axis) -> pa.Schema:
     return pa.schema([("customer_id", pa.string()), *features, ("n_orders", pa.int64())])
 
 
-def feature_schema(axis: Axis) -> pandera.DataFrameSchema:
+def feature_schema(axis: Axis) -> "pandera.DataFrameSchema":
     """Build the checks of an axis's feature table.
 
     Every declared column, finite and within its range or NULL; ``n_orders`` >= 1; unique customers. Validating
     raises ``pandera.errors.SchemaErrors`` when called with ``lazy=True``.
     """
+    import pandera.pandas as pandera
+
     columns = {feature.name: _column(feature) for feature in axis.features}
     columns["n_orders"] = pandera.Column("int64", pandera.Check.ge(1))
     return pandera.DataFrameSchema(
@@ -247,7 +249,9 @@ def feature_schema(axis: Axis) -> pandera.DataFrameSchema:
     )
 
 
-def _column(feature: Feature) -> pandera.Column:
+def _column(feature: Feature) -> "pandera.Column":
+    import pandera.pandas as pandera
+
     if feature.kind != "number":
         return pandera.Column(nullable=True)
     limits = (pandera.Check.ge, feature.low), (pandera.Check.le, feature.high)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -54,6 +53,8 @@ def calibration_bins(truth: Flags, risk: Array) -> Array:
 
     Customers of equal risk stay together, so that there may be fewer bins.
     """
+    from scipy.stats import rankdata
+
     place = np.minimum((rankdata(risk, "average") - 0.5) / len(risk) * N_BINS, N_BINS - 1e-9).astype(np.intp)
     counts = np.bincount(place, minlength=N_BINS)
     sums = [np.bincount(place, values, N_BINS) for values in (risk, truth.astype(np.float64))]
@@ -82,6 +83,8 @@ def lift(truth: Flags, risk: Array) -> float:
 
 def _delong(truth: Flags, risks: list[Array]) -> tuple[Array, Array]:
     """Return areas, shape (k,), and their covariance, shape (k, k)."""
+    from scipy.stats import rankdata
+
     away, came = [np.flatnonzero(mask) for mask in (truth, ~truth)]
     m, n = len(away), len(came)
     if not m or not n:
@@ -97,5 +100,7 @@ def _delong(truth: Flags, risks: list[Array]) -> tuple[Array, Array]:
 
 
 def _interval(value: float, variance: float, low: float, high: float) -> Interval:
+    from scipy.stats import norm
+
     half = float(norm.ppf(0.5 + CONFIDENCE / 2)) * float(np.sqrt(max(variance, 0.0)))
     return Interval(float(value), max(float(value) - half, low), min(float(value) + half, high))

@@ -362,7 +362,6 @@ class CustomerView:
     axes: Sequence[tuple[str, str, str, str]]
     """Question, segment, how likely to last, share of membership."""
     weeks: Sequence[tuple[str, str, str, str]]
-    alike: Sequence[str]
 
 
 def customer_view(facts: CustomerFacts) -> CustomerView:
@@ -399,7 +398,7 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
     ]
     customer = str(profile["customer_id"])
     sentence = profile.get("interpretation") or ""
-    return CustomerView(facts.store_id, customer, sentence, figures, drivers, axes, weeks, facts.alike)
+    return CustomerView(facts.store_id, customer, sentence, figures, drivers, axes, weeks)
 
 
 def _tier_words(profile: Mapping[str, Any], currency: str) -> str:

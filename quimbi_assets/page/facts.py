@@ -68,4 +68,3 @@ class CustomerFacts:
     profile: Mapping[str, Any]
     weeks: Sequence[Mapping[str, Any]] = ()
     """``week``, ``lifecycle``, ``lifetime_value``, ``churn_risk_score``."""
-    alike: Sequence[str] = ()

@@ -14,7 +14,6 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.page.content import StoreView, customer_view, store_view
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
 from quimbi_assets.page.render import customer_page, store_page
-from quimbi_assets.profiles.fingerprint import nearest_customers
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.resources.audiences import audience_query, project_definitions
 from quimbi_assets.resources.mlflow.registry import CHURN, VALUE
@@ -118,7 +117,6 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
         row = published.read_profiles(now, store_id, [customer_id]).iloc[0]
         _, segments = published.read_segments(now, store_id)
         archetypes = published.read_archetypes(now, store_id)
-        near = nearest_customers(published.read_fingerprints(now, store_id), [customer_id], 3)
         names = {
             str(axis): dict(zip(rows["segment_id"], rows["segment_name"], strict=True))
             for axis, rows in segments.groupby("axis_name")
@@ -130,7 +128,6 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
             time_zone=store.time_zone,
             profile=profile_record({str(name): value for name, value in row.items()}, names, called),
             weeks=_records(now.query(HISTORY, {"store": store_id, "customer": customer_id})),
-            alike=list(near["neighbour_id"]),
         )
 
 
