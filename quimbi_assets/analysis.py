@@ -30,6 +30,7 @@ from quimbi_assets.ingest.files import Chunk, Table, open_table
 from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers, read_list
 from quimbi_assets.ingest.policy import Report, purchases
 from quimbi_assets.ingest.prepare import Preparation, Prepared
+from quimbi_assets.ingest.products import product_rows
 from quimbi_assets.ingest.shapes import shaped, with_prices
 from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.instants import Instant, to_instant, zoned
@@ -68,6 +69,8 @@ def open_store(
     items: Sent | None = None,
     tickets: Sent | None = None,
     customers: Sent | None = None,
+    products: Sent | None = None,
+    columns: Mapping[str, str] | None = None,
     time_zone: str = "UTC",
     currency: str | None = None,
     policy: OrderPolicy | None = None,
@@ -78,7 +81,8 @@ def open_store(
     Orders, items, tickets and customers are frames, or CSV or Parquet files, with columns under any name that ``quimbi
     load`` understands. Without ``items``, lines are taken from orders that are a line export. Tickets find their
     customers by ``customer_id``, by e-mail, where orders carry it too, or by whichever key of a row of ``customers``,
-    a list that holds two keys or more of each. The currency is by default that of most orders. Segments are found anew,
+    a list that holds two keys or more of each. ``products`` bring categories that lines do not say, ``columns`` says
+    which column is which where names do not. The currency is by default that of most orders. Segments are found anew,
     so their names are this notebook's own: those that runs or ``quimbi rename`` have set for a loaded store are not
     looked up.
 
@@ -93,13 +97,8 @@ def open_store(
         return _from_database(store_id)
     hours = None if business_hours is None else vars(business_hours)
     store = Store(store_id, time_zone, currency, policy or OrderPolicy(), hours).checked()
-    sent = {"orders": orders, "items": items, "tickets": tickets, "customers": customers}
-    opened = {name: _table(name, table) for name, table in sent.items() if table is not None}
-    with ExitStack() as shaping:
-        opened["orders"], lines, notes = shaped(opened["orders"], store.time_zone, shaping)
-        if lines is not None or items is not None:
-            opened["items"] = with_prices(opened["items"]) if lines is None or items is not None else lines
-        opened = {name: _whole(table) for name, table in opened.items()}
+    sent = {"orders": orders, "items": items, "tickets": tickets, "customers": customers, "products": products}
+    opened, notes = _opened(sent, columns or {}, store.time_zone)
     surveys = {name: survey(opened[name], spec, name) for name, spec in SPECS.items() if name in opened}
     store = replace(store, currency=store.currency or surveys["orders"].currency)
     prepared = _prepared(store, opened, surveys)
@@ -107,6 +106,8 @@ def open_store(
     if "tickets" in prepared:
         rows["tickets"], note = _of_customers(prepared, surveys, opened.get("customers"))
         notes.append(note)
+    if products is not None and "items" in rows:
+        rows["items"] = _with_products(rows["items"], opened["products"])
     canonical, report = purchases(rows["orders"], rows.get("items"), rows.get("tickets"), store)
     refused = {SPECS[name].name: table.refused for name, table in prepared.items()}
     return StoreAnalysis(History(store, canonical), report, refused, notes)
@@ -136,6 +137,34 @@ def _table(name: str, sent: Sent) -> Table:
         )
     with open_table(sent) as table:
         return _whole(table)
+
+
+def _opened(
+    sent: Mapping[str, Sent | None], columns: Mapping[str, str], time_zone: str
+) -> tuple[dict[str, Table], list[str]]:
+    """Return tables as found, orders and lines apart, which know the columns that a person has named; with notes."""
+    opened = {name: _table(name, table) for name, table in sent.items() if table is not None}
+    if nowhere := [its for its in columns.values() if not any(its in table.columns for table in opened.values())]:
+        raise BadInputError(f"columns: no table has a column {nowhere[0]}")
+    for name, table in opened.items():
+        named = {column: its for column, its in columns.items() if its in table.columns}
+        opened[name] = replace(table, chosen=named)
+    with ExitStack() as shaping:
+        opened["orders"], lines, notes = shaped(opened["orders"], time_zone, shaping)
+        if "items" in opened:
+            opened["items"] = with_prices(opened["items"])
+        elif lines is not None:
+            opened["items"] = lines
+        return {name: _whole(table) for name, table in opened.items()}, notes
+
+
+def _with_products(lines: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Return lines with what a list of products says of theirs, where they do not say it themselves."""
+    listed = pd.concat(product_rows(table, survey(table, tables.PRODUCTS, "products"), "products"))
+    by_key = listed.drop_duplicates("product_id").set_index("product_id")
+    return lines.assign(
+        **{name: lines[name].fillna(lines["product_id"].map(by_key[name])) for name in ("category", "product_type")}
+    )
 
 
 def _whole(table: Table) -> Table:

@@ -129,3 +129,12 @@ def test_an_orders_refund_on_each_of_its_lines_is_counted_once():
         "3": 0,
     }
     assert store.history.tables["raw_items"].to_pandas()["refund_amount"].isna().all()
+
+
+def test_in_a_notebook_columns_are_named_and_products_bring_categories():
+    orders = pd.read_csv(EXPORTS / "shopify_orders.csv").rename(columns={"Email": "Buyer"})
+    products = EXPORTS / "shopify_products.csv"
+    store = open_store(orders=orders, products=products, columns={"customer_id": "Buyer"})
+    assert store.history.tables["raw_items"].to_pandas()["product_type"].tolist() == ["Mugs", "Plates", "Mugs"]
+    with pytest.raises(BadInputError, match="no table has a column Nix"):
+        open_store(orders=orders, columns={"customer_id": "Nix"})
