@@ -38,16 +38,18 @@ ARGUMENTS = [
 
 
 def store_pages(page: Page) -> None:
-    """Take the page of the simulated store, of which there are weeks, and one of a customer."""
-    for scheme, name in (("light", "store_page"), ("dark", "store_page_dark")):
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": 1280, "height": 1450})
-        page.goto(f"http://127.0.0.1:{PAGES}/stores/{SIMULATED}")
-        page.screenshot(path=PICTURES / f"{name}.png")
-    page.emulate_media(color_scheme="light")
-    page.locator("#segments").screenshot(path=PICTURES / "store_page_segments.png")
+    """Take the page of the simulated store, of which there are weeks: its first screen, its segments, on a phone."""
+    address = f"http://127.0.0.1:{PAGES}/stores/{SIMULATED}"
+    page.set_viewport_size({"width": 1280, "height": 1250})
+    page.goto(address)
+    page.screenshot(path=PICTURES / "store_page.png")
+    page.set_viewport_size({"width": 1280, "height": 6000})  # all of it in sight, so that the bar stays at the top
+    place = page.locator("#segments").bounding_box()
+    assert place is not None
+    area = {"x": place["x"], "y": place["y"], "width": place["width"], "height": 1000.0}
+    page.screenshot(path=PICTURES / "store_page_segments.png", clip=area)
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"http://127.0.0.1:{PAGES}/stores/{SIMULATED}")
+    page.goto(address)
     page.screenshot(path=PICTURES / "store_page_phone.png")
 
 

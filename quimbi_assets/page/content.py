@@ -433,10 +433,11 @@ def _foretold(profile: Mapping[str, Any], currency: str, days: int) -> str:
     if value is None:
         return "not foretold"
     low, high = (profile.get(f"predicted_value_{days}d_{end}") for end in ("low", "high"))
-    between = (
-        "" if low is None or high is None else f" ({format_money(low, currency)} to {format_money(high, currency)})"
-    )
-    return f"{format_money(value, currency)}{between}"
+    expected = format_money(value, currency)
+    if low is None or high is None:
+        return expected
+    least = format_money(low, currency) if low else "nothing"
+    return f"{expected} ({least} to {format_money(high, currency)})"
 
 
 def _listed(names: Iterable[str]) -> str:

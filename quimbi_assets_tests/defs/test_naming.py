@@ -233,12 +233,16 @@ def test_a_persons_name_is_never_overwritten(fresh, messages_api):
 
 def test_a_rename_reaches_profiles_and_archetypes(fresh):
     axis, trait = next(iter(read_archetypes(fresh, STORE)["traits"].iloc[0].items()))
-    rename_segment(STORE, axis, trait["segment_name"], "everyday_faces")
-    names = [s["segment_name"] for a in segments_of(STORE)["axes"] if a["axis"] == axis for s in a["segments"]]
-    assert "everyday_faces" in names
-    assert trait["segment_name"] not in names
-    made = read_archetypes(fresh, STORE)
-    assert made["traits"].map(lambda traits: traits[axis]["segment_name"]).isin(["everyday_faces"]).any()
+
+    def names():
+        found = next(one for one in segments_of(STORE)["axes"] if one["axis"] == axis)
+        return {segment["segment_id"]: segment["segment_name"] for segment in found["segments"]}
+
+    before = names()
+    rename_segment(STORE, axis, before[trait["segment_id"]], "everyday_faces")
+    assert names() == before | {trait["segment_id"]: "everyday_faces"}
+    made = read_archetypes(fresh, STORE)["traits"].map(lambda traits: traits[axis])
+    assert {"segment_id": trait["segment_id"], "segment_name": "everyday_faces"} in made.to_list()
     assert profiles_of(fresh, STORE, ["c0000001"])
 
 
