@@ -214,7 +214,7 @@ def customers(store_id: str, as_json: bool, **options: Any) -> None:
 @CSV
 @JSON
 def at_risk(store_id: str, as_json: bool, **options: Any) -> None:
-    """List the customers worth saving: in doubt, not gone, the most value at risk first."""
+    """List the customers worth saving: out of their rhythm and in doubt, the most value at risk first."""
     from quimbi_assets.commands.customers import ListOptions, list_customers
 
     list_customers(store_id, ListOptions(audience="worth_saving", **options), as_json=as_json)

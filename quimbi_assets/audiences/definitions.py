@@ -80,9 +80,9 @@ BUILT_IN = {
     for one in (
         Audience(
             "worth_saving",
-            "(risk between 0.4 and 0.8 or risk is null and lifecycle in ('slowing', 'at risk')) "
-            "and value_tier in ('top', 'high')",
-            "Good customers in doubt, not gone: a message may still decide it. Most value at risk first.",
+            "(risk between 0.4 and 0.8 and lifecycle in ('slowing', 'at risk', 'lapsed') "
+            "or risk is null and lifecycle in ('slowing', 'at risk')) and value_tier in ('top', 'high')",
+            "Good customers out of their rhythm and in doubt: a message may still decide it. Most value at risk first.",
             "value_at_risk",
         ),
         Audience(

@@ -5,7 +5,7 @@ Belongs here: laying the lists out. Does not: the filter (``audiences``), the qu
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from rich.text import Text
 from quimbi_assets.audiences.fields import GROUPINGS
 from quimbi_assets.commands.console import err, out, print_json
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.instants import zone
 from quimbi_assets.resources.audiences import audience_query, choice_of, project_definitions
 from quimbi_assets.resources.export_targets import written
 from quimbi_assets.resources.exports import write_rows
@@ -73,7 +74,7 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
         out.print(f"{audience.name}: {query.text}", markup=False)
         if audience.about:
             out.print(audience.about, markup=False, style="dim")
-    return _print_list(chosen, currency)
+    return _print_list(chosen, currency, zone(vocabulary.time_zone))
 
 
 def audiences_of(store_id: str) -> list[dict[str, Any]]:
@@ -111,7 +112,7 @@ def print_audiences(rows: list[dict[str, Any]]) -> None:
         out.print(Padding(Text(text, style="dim"), (0, 0, 0, INDENT)), soft_wrap=False)
 
 
-def _print_list(chosen: Chosen, currency: str) -> None:
+def _print_list(chosen: Chosen, currency: str, clock: tzinfo) -> None:
     shown = len(chosen.rows)
     first = "" if shown == chosen.customers else f"; the first {shown}:" if shown else ""
     out.print(f"{_size(chosen.customers, chosen.value, currency)}{first}", markup=False)
@@ -121,7 +122,7 @@ def _print_list(chosen: Chosen, currency: str) -> None:
     for name, header in HEADERS.items():
         table.add_column(header, justify="right" if name in NUMBERS else "left", no_wrap=name != "archetype")
     for row in chosen.rows:
-        table.add_row(*(Text(_cell(name, row[name])) for name in HEADERS))
+        table.add_row(*(Text(_cell(name, row[name], clock)) for name in HEADERS))
     out.print(table, soft_wrap=False)
 
 
@@ -130,11 +131,11 @@ def _size(customers: int, value: float | None, currency: str) -> str:
     return f"{customers:,} {'customer' if customers == 1 else 'customers'}{worth}"
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any, clock: tzinfo) -> str:
     if value is None:
         return "-"
     if isinstance(value, datetime):
-        return _day(value)
+        return _day(value.astimezone(clock))
     if name == "risk":
         return f"{100 * value:.0f} %"
     if isinstance(value, float):

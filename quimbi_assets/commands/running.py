@@ -224,7 +224,8 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
         out.print(f"{'what they buy most':28} {line}", markup=False)
     out.print(
         f"store {store_id} as of {published['as_of']}: run {run_id} took {time.monotonic() - started:.1f} s. "
-        f"Details: quimbi segments --store-id {store_id}; in the browser: quimbi ui",
+        f"Its page: quimbi report --store-id {store_id} --out {store_id}.html, or live: quimbi ui; whom to write to: "
+        f"quimbi at-risk --store-id {store_id}; details: quimbi segments --store-id {store_id}",
         markup=False,
     )
     if options.as_of is not None:

@@ -95,7 +95,7 @@ def customer_profiles(
     states = axis_states(latest, serving)
     profile_context = _context(aligned, choice, states, history.store)
     forecasts = {name: forecast_model(database, registry, store_id, name, aligned.at) for name in FORECASTS}
-    then, figures = history.until(aligned.at), GroupFigures()
+    then, figures, catalogue = history.until(aligned.at), GroupFigures(), Catalogue.read(home_catalogue())
     marketing = fit_marketing(then, fit_affinities(then))
     batches = _Checked(_batches(aligned, profile_context, then, forecasts, marketing, figures), choice)
 
@@ -114,7 +114,7 @@ def customer_profiles(
         archetypes=archetypes,
         model_versions=aligned.versions | {n: m.version for n, m in forecasts.items() if not isinstance(m, str)},
         marketing=marketing.to_json(),
-        figures=lambda: _figure_rows(figures, then, serving, database),
+        figures=lambda: _figure_rows(figures, then, serving, database, marketing, catalogue),
         lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
     publish(database, registry, publication)
@@ -176,15 +176,20 @@ def _axis_state(fitted: AxisTable, served: LoadedModel, as_of: datetime | None) 
 
 
 def _figure_rows(
-    figures: GroupFigures, history: History, serving: Mapping[str, LoadedModel], database: StoreDatabase
+    figures: GroupFigures,
+    history: History,
+    serving: Mapping[str, LoadedModel],
+    database: StoreDatabase,
+    marketing: MarketingReference,
+    catalogue: Catalogue,
 ) -> pd.DataFrame:
     """Return the rows of ``group_figures``, once everybody is assembled."""
-    store_id, catalogue = history.store.store_id, Catalogue.read(home_catalogue())
+    store_id = history.store.store_id
     actions = {(of, group): catalogue.of_group(of, group) for of, groups in GROUPINGS.items() for group in groups}
     for axis, one in serving.items():
         chosen = catalogue.of_segments(one.model, figures.shares(axis))
         actions |= {(axis, segment): action for segment, action in zip(one.model.segment_ids_, chosen, strict=True)}
-    past, everybody = past_counts(history)
+    past, everybody = past_counts(history, marketing)
     for when, days in TREND_DAYS.items():
         shares = read_shares_at(database, store_id, history.end - timedelta(days=days))
         past[when] |= {of: share * everybody[when] for of, share in shares.items()}

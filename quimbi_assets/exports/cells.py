@@ -14,7 +14,7 @@ INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 def spreadsheet_cells(rows: pa.Table) -> pa.Table:
     """Return rows with texts that none computes, an apostrophe before those that one would, and instants in ISO 8601.
 
-    Numbers stay as they are: -12.5 is no formula.
+    Numbers stay as they are: -12.5 is no formula. Fractions of a second are left out.
 
     >>> spreadsheet_cells(pa.table({"id": ["=1+1", "a-b"], "n": [-12.5, 0.0]})).to_pydict()
     {'id': ["'=1+1", 'a-b'], 'n': [-12.5, 0.0]}
@@ -24,7 +24,7 @@ def spreadsheet_cells(rows: pa.Table) -> pa.Table:
 
 def _cell(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_timestamp(values.type):
-        return pc.strftime(values.cast(pa.timestamp("s", "UTC")), INSTANT)
+        return pc.strftime(values.cast(pa.timestamp("s", "UTC"), safe=False), INSTANT)
     if not pa.types.is_string(values.type):
         return values
     # One call without scalars, for which pyarrow would import pandas.

@@ -18,7 +18,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.marketing.groups import GROUPINGS
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
-STANDS_OUT = 0.25
+STANDS_OUT = 0.5
 """Standard deviations from the store's average, from which a segment stands out in a feature."""
 
 

@@ -22,9 +22,9 @@ from quimbi_assets.profiles.rendering import buys_most
 
 MEANINGS = {
     "new": "First order within the last 90 days",
-    "active": "In their usual rhythm",
-    "slowing": "Silent for longer than four of five of their waits",
-    "at risk": "Silent for longer than nineteen of twenty",
+    "active": "Silent for no longer than usual",
+    "slowing": "Silent for longer than four of five waits like theirs",
+    "at risk": "Silent for longer than nineteen of twenty waits like theirs",
     "lapsed": "Of customers as silent, fewer than a third came back",
     "lost": "Of customers as silent, fewer than one in ten came back",
 }
@@ -110,6 +110,7 @@ class StoreView:
     rfm: Sequence[Group]
     leaving: str
     flows: Sequence[str]
+    going: ListView | None
     lists: Sequence[ListView]
     once: str
     axes: Sequence[AxisView]
@@ -141,7 +142,8 @@ def store_view(facts: StoreFacts) -> StoreView:
         rfm=[group for group in shown["rfm_group"] if group.customers != "0"],
         leaving=_leaving(groups["lifecycle"], facts.currency),
         flows=_flows(facts),
-        lists=[_list(one, facts) for one in facts.lists],
+        going=None if not facts.going.customers else _list(facts.going, facts),
+        lists=[_list(one, facts) for one in facts.lists if one.customers or not one.is_known],
         once=_once(facts),
         axes=axes[ACTIVE],
         weak=axes[WEAK],
@@ -171,8 +173,9 @@ def _grouping(facts: StoreFacts, rows: pd.DataFrame, of: str) -> list[Group]:
 
 
 def _group(facts: StoreFacts, row: pd.Series, name: str, meaning: str, where: str) -> Group:
-    more = _more(row, facts.customers, "4w")
-    good = GOOD_TO_GROW.get(name)
+    more, in_13w = (_more(row, facts.customers, when) for when in ("4w", "13w"))
+    is_clear = more is not None and (not in_13w or (in_13w > 0) == (more > 0))
+    good = GOOD_TO_GROW.get(name) if is_clear and where.startswith("lifecycle") else None
     value = row["value_per_customer"]
     return Group(
         name=name,
@@ -182,9 +185,9 @@ def _group(facts: StoreFacts, row: pd.Series, name: str, meaning: str, where: st
         width=round(100 * float(row["share_of_customers"]), 1),
         revenue=format_percent(float(row["share_of_revenue"])),
         value="" if pd.isna(value) else format_money(float(value), facts.currency),
-        change=_change(more, _more(row, facts.customers, "13w")),
+        change=_change(more, in_13w),
         stages=_stages(row),
-        action=row["action"] if isinstance(row["action"], str) else "",
+        action=row["action"] if isinstance(row["action"], str) and row["customers"] else "",
         where=where,
         is_good=None if good is None or not more else good == (more > 0),
     )
@@ -233,7 +236,7 @@ def _leaving(stages: pd.DataFrame, currency: str) -> str:
     n, revenue = int(going["customers"].sum()), float(going["share_of_revenue"].sum())
     gone = stages.reindex(["lapsed", "lost"]).fillna(0)
     worth = format_money(float(going["revenue"].sum()), currency)
-    left = f" {int(gone['customers'].sum()):,} are gone already." if gone["customers"].sum() else ""
+    left = f" {int(gone['customers'].sum()):,} have lapsed or are lost." if gone["customers"].sum() else ""
     if not n:
         return f"Nobody is slowing down.{left}"
     return f"{n:,} are slowing or at risk: they spent {worth}, {format_percent(revenue)} of the revenue.{left}"
@@ -261,7 +264,7 @@ def _person(row: Mapping[str, Any], currency: str, zone: str) -> Person:
         customer_id=str(row["customer_id"]),
         lifecycle=row["lifecycle"] or "",
         value="" if value is None else format_money(value, currency),
-        risk="" if risk is None else format_percent(round(risk, 2)),
+        risk="" if risk is None else format_percent(risk),
         last_order="" if last is None else _day(last, zone),
         sentence=row["interpretation"] or "",
     )
@@ -273,7 +276,10 @@ def _once(facts: StoreFacts) -> str:
         return ""
     share = format_percent(facts.bought_once / max(facts.customers, 1))
     who = "1 customer has" if facts.bought_once == 1 else f"{facts.bought_once:,} customers have"
-    return f"{who} bought once ({share} of all): what they are like is not known before they come again."
+    return (
+        f"{who} bought once ({share} of all): what they are like is not known before they come again. Questions that "
+        "take three orders leave out who bought twice, too."
+    )
 
 
 def _axes(facts: StoreFacts, groups: Mapping[str, pd.DataFrame], status: str) -> list[AxisView]:
@@ -392,7 +398,7 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
             f"{row['week']:%-d %b %Y}",
             row["lifecycle"] or "",
             "" if row["lifetime_value"] is None else format_money(row["lifetime_value"], currency),
-            "" if row["churn_risk_score"] is None else format_percent(round(row["churn_risk_score"], 2)),
+            "" if row["churn_risk_score"] is None else format_percent(row["churn_risk_score"]),
         )
         for row in facts.weeks
     ]
@@ -418,7 +424,7 @@ def _risk(profile: Mapping[str, Any]) -> str:
     risk, drivers = profile.get("churn_risk_score"), profile.get("churn_drivers") or {}
     if risk is None:
         return f"not known: {drivers.get('reason') or 'never asked for'}"
-    return f"{format_percent(round(risk, 2))} to stay away for {drivers.get('horizon_days')} days"
+    return f"{format_percent(risk)} to stay away for {drivers.get('horizon_days')} days"
 
 
 def _due(profile: Mapping[str, Any], zone: str) -> str:

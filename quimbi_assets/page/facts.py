@@ -23,6 +23,8 @@ class CustomerList:
     value: float
     rows: Sequence[Mapping[str, Any]]
     """``customer_id``, ``lifecycle``, ``value``, ``risk``, ``last_order_at``, ``interpretation``."""
+    is_known: bool = True
+    """Whether the store understands its filter; ``about`` says why not."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class StoreFacts:
     groups: pd.DataFrame
     axes: pd.DataFrame
     segments: pd.DataFrame
+    going: CustomerList
+    """Who is slowing or at risk."""
     lists: Sequence[CustomerList]
     moves: pd.DataFrame
     flows: pd.DataFrame

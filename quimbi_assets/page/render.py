@@ -39,6 +39,13 @@ def content_policy() -> str:
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
+@cache
+def looks() -> str:
+    """Return a digest of all templates: pages from before they changed are not as good as those from after."""
+    templates = sorted((files("quimbi_assets.page") / "templates").iterdir(), key=lambda one: one.name)
+    return hashlib.sha256(b"".join(one.read_bytes() for one in templates)).hexdigest()
+
+
 def store_page(view: StoreView, *, live: bool) -> str:
     """Return a store's page; ``live``: with links to customers' pages and lists, which a server answers."""
     return _rendered("store.html", view=view, live=live)

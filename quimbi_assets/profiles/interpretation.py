@@ -22,7 +22,6 @@ STRENGTHS = ("strong", "balanced", "weak")
 STRONG, BALANCED, WEAK = range(3)
 RARE = 1 / 3
 """Share of customers from which a segment says little of one of them."""
-STILL_HERE = ("new", "active", "slowing")
 """Lifecycle stages of which a change is told; of the others silence is the change."""
 USUAL_GAP = "avg_days_between_orders"
 THREE_DIGITS = pa.array([f"{i:03d}" for i in range(1000)])
@@ -100,7 +99,7 @@ def interpretations(
         _value(known["value_tier"], n_orders, pc.strftime(known["first_order_at"], format="%b %Y"), spent, currency),
         _change(known["lifecycle"], trend),
         pa.nulls(n, pa.string()) if risk is None else risk,
-        _trait(placements, traits),
+        _trait(placements, traits, n_orders),
     ]
     return pc.binary_join_element_wise(*sentences, " ", null_handling="skip")
 
@@ -111,7 +110,7 @@ def _lifecycle(
     """Say the stage, how long they have been silent, and how long they usually are."""
     ago = pc.if_else(pa.array(days < 1), "today", join(counted(days, "day", "days"), " ago"))
     every = pc.if_else(pa.array(np.rint(gap) <= 1), "day", counted(np.rint(gap), "day", "days"))
-    usual = pc.if_else(pa.array(np.isfinite(gap)), join(", usually every ", every), "")
+    usual = pc.if_else(pa.array(np.isfinite(gap) & (n_orders > 2)), join(", usually every ", every), "")
     clause = pc.if_else(pa.array(n_orders == 1), join("ordered once, ", ago), join("last ordered ", ago, usual))
     head = pc.coalesce(join(pc.utf8_capitalize(stage), ": they "), "They ")
     return join(head, clause, ".")
@@ -134,18 +133,28 @@ def _value(
 
 def _change(stage: pa.StringArray, trend: NDArray[np.float64]) -> pa.StringArray:
     """Say whether those who have not gone order more or less often than before; nothing where they do neither."""
-    still_here = pc.fill_null(pc.is_in(stage, value_set=pa.array(STILL_HERE)), False)
+    more, less = (pc.fill_null(pc.equal(stage, one), False) for one in ("active", "slowing"))
+    still_here = pc.or_(more, pc.and_(less, pa.array(trend < 0)))
     words = pc.if_else(pa.array(trend > 0), "They order more often than before.", "They order less often than before.")
     notable = pc.and_(still_here, pa.array(np.abs(np.nan_to_num(trend)) >= NOTABLE_TREND))
     return pc.if_else(notable, words, pa.scalar(None, pa.string()))
 
 
-def _trait(placements: Placements, traits: Traits) -> pa.StringArray:
-    """Name the rarest segment that a customer is likely to stay in and fewer than one in three are in, if any."""
+def _trait(placements: Placements, traits: Traits, n_orders: NDArray[np.float64]) -> pa.StringArray:
+    """Name the rarest segment that a customer is likely to stay in and fewer than one in three are in, if any.
+
+    Nothing of those who ordered once: what they are like is not known before they come again.
+    """
     starts = np.cumsum([0, *map(len, traits.names)])[:-1]
     segment = starts + placements.dominant
     shares = np.concatenate([np.asarray(one, dtype=np.float64) for one in traits.shares])
-    is_told = traits.may_tell & (placements.strength == STRONG) & ~placements.low_evidence & (shares[segment] < RARE)
+    is_told = (
+        traits.may_tell
+        & (n_orders > 1)[:, None]
+        & (placements.strength == STRONG)
+        & ~placements.low_evidence
+        & (shares[segment] < RARE)
+    )
     rarity = np.where(is_told, shares[segment], np.inf)
     axis, rows = np.argmin(rarity, axis=1), np.arange(len(segment))
     named = zip((name for axis_names in traits.names for name in axis_names), shares, strict=True)

@@ -95,6 +95,9 @@ def _drivers(weights: NDArray[np.float64], features: pd.DataFrame, horizon_days:
     words = fact_words(features, horizon_days, currency)
     clauses = pa.concat_arrays([column_texts(pd.Series(words[fact].to_pandas())) for fact in FACTS])
     strength = np.where(np.column_stack([words[fact].is_valid() for fact in FACTS]), np.abs(weights), 0.0)
+    # Told alone, "no order of late" is no reason why somebody should come: the fact lowers only what others raise.
+    backwards = (weights[:, FACTS.index(PACE)] < 0) & (features["orders_in_horizon"].to_numpy() == 0)
+    strength[backwards, FACTS.index(PACE)] = 0.0
     ranked = np.argsort(-strength, axis=1, kind="stable")[:, :MOST_DRIVERS]
     n, rows = len(features), np.arange(len(features))
     names = pa.array([f'{{"fact": "{fact}", "effect": "' for fact in FACTS])

@@ -46,12 +46,12 @@ def export(
         selection = Selection(query, names, None if audience is None else audience.name, contacts)
         return [
             *_to_klaviyo(database, store_id, selection, target, say),
-            read_consent_counts(database, store_id).words(),
+            read_consent_counts(database, store_id, query).words(),
         ]
     path = Path(str(target.out))
     if target.form in ADVERTISERS:
         lines = _advertisers_list(database, store_id, query, target.form, contacts, path)
-        return [*lines, read_consent_counts(database, store_id).words()]
+        return [*lines, read_consent_counts(database, store_id, query).words()]
     if target.form == "audience":
         if target.where is not None:
             raise BadInputError("--format audience writes who entered and left audiences: give --audience, or nothing")

@@ -3,17 +3,19 @@
 Belongs here: the queries, and remembering pages. Does not: what a page says (``page``), serving it (``api``).
 """
 
+import hashlib
 from typing import Any
 
 import pandas as pd
 from dagster import AssetKey
 
 from quimbi_assets.audiences.definitions import Audience
+from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.page.content import StoreView, customer_view, store_view
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
-from quimbi_assets.page.render import customer_page, store_page
+from quimbi_assets.page.render import customer_page, looks, store_page
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.resources.audiences import audience_query, project_definitions
 from quimbi_assets.resources.mlflow.registry import CHURN, VALUE
@@ -26,13 +28,13 @@ from quimbi_assets.resources.postgres.tables.promotions import read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
 BACKTEST_KEY = AssetKey(["backtest", "report"])
+GOING = Audience("going", "lifecycle in ('slowing', 'at risk')", "Those who spent most first.")
 LISTED = 6
 """Customers that a list on the page shows."""
 WEEKS = 13
 TOTALS = """
     SELECT count(*) AS customers, coalesce(sum(lifetime_value), 0) AS revenue, min(first_order_at) AS first_order_at,
-        max(last_order_at) AS last_order_at, count(*) FILTER (WHERE n_orders = 1) AS bought_once,
-        coalesce(avg(n_orders), 0)::double precision AS orders_per_customer
+        max(last_order_at) AS last_order_at, count(*) FILTER (WHERE n_orders = 1) AS bought_once
     FROM quimbi.customer_profiles WHERE store_id = %(store)s
 """
 MOVES = """
@@ -58,9 +60,9 @@ HISTORY = """
 
 
 def page_version(database: Database, store_id: str) -> str:
-    """Return what a store's page is as good as: its last publication and its last week; BadInputError if it has none.
+    """Return what a store's page is as good as: publication, week, names, audiences and the page's own looks.
 
-    UnknownStoreError if there is no such store.
+    BadInputError if the store was not run yet; UnknownStoreError if there is no such store.
     """
     read_store(database, store_id)
     sql = """
@@ -72,7 +74,9 @@ def page_version(database: Database, store_id: str) -> str:
     (publication, week, names), *_ = database.execute(sql, {"store": store_id})
     if publication is None:
         raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
-    return f"{publication}-{week}-{names}"
+    audiences = sorted((one.name, one.where, one.about) for one in project_definitions().audiences.values())
+    others = hashlib.sha256(repr((week, names, audiences, looks())).encode()).hexdigest()[:16]
+    return f"{publication}-{others}"
 
 
 def read_store_facts(database: Database, store_id: str) -> StoreFacts:
@@ -84,6 +88,7 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
         if last is None or groups.empty:
             raise BadInputError(f"store {store_id} has no page yet; compute it: quimbi run --store-id {store_id}")
         axes, segments = published.read_segments(now, store_id)
+        vocabulary = read_vocabulary(now, store_id)
         totals = now.query(TOTALS, asked).iloc[0]
         week = next(iter(read_weeks(now, store_id)[-1:]), None)
         return StoreFacts(
@@ -94,13 +99,18 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
             customers=int(totals["customers"]),
             revenue=float(totals["revenue"]),
             bought_once=int(totals["bought_once"]),
-            orders_per_customer=float(totals["orders_per_customer"]),
+            orders_per_customer=published.orders_per_customer(now, store_id) or 0.0,
             first_order_at=_instant(totals["first_order_at"]),
             last_order_at=_instant(totals["last_order_at"]),
             groups=groups,
             axes=axes,
             segments=segments,
-            lists=_lists(now, store_id),
+            going=_list(now, store_id, GOING, vocabulary),
+            lists=[
+                _list(now, store_id, one, vocabulary)
+                for one in project_definitions().audiences.values()
+                if one.is_of(store_id)
+            ],
             moves=now.query(MOVES, asked),
             flows=now.query(FLOWS, {**asked, "week": week}),
             last_week=week,
@@ -131,26 +141,17 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
         )
 
 
-def _lists(now: Database, store_id: str) -> list[CustomerList]:
-    """Read the store's audiences; one whose filter the store does not understand says so."""
-    vocabulary = read_vocabulary(now, store_id)
-    lists = []
-    for one in project_definitions().audiences.values():
-        if one.is_of(store_id):
-            try:
-                query = audience_query(one, vocabulary)
-            except BadInputError as error:
-                lists.append(CustomerList(one.name, str(error), one.where, 0, 0.0, []))
-                continue
-            chosen = read_chosen(now, store_id, query, vocabulary, one.sort, LISTED)
-            ids = [row["customer_id"] for row in chosen.rows]
-            lists.append(_list(now, store_id, one, ids, chosen.customers, chosen.value or 0.0))
-    return lists
-
-
-def _list(now: Database, store_id: str, one: Audience, ids: list[str], customers: int, value: float) -> CustomerList:
+def _list(now: Database, store_id: str, one: Audience, vocabulary: Vocabulary) -> CustomerList:
+    """Read an audience; one whose filter the store does not understand says so."""
+    try:
+        query = audience_query(one, vocabulary)
+    except BadInputError as error:
+        return CustomerList(one.name, str(error), one.where, 0, 0.0, [], is_known=False)
+    chosen = read_chosen(now, store_id, query, vocabulary, one.sort, LISTED)
+    ids = [row["customer_id"] for row in chosen.rows]
     people = {row["customer_id"]: row for row in _records(now.query(PEOPLE, {"store": store_id, "ids": ids}))}
-    return CustomerList(one.name, one.about, one.where, customers, value, [people[customer] for customer in ids])
+    rows = [people[customer] for customer in ids]
+    return CustomerList(one.name, one.about, one.where, chosen.customers, chosen.value or 0.0, rows)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -48,11 +48,11 @@ def test_rows_are_the_sums_of_their_customers(added):
         assert of_one["share_of_revenue"].sum() == pytest.approx(1)
 
 
-def test_the_past_is_counted_by_the_rules_of_then(added):
+def test_the_past_is_counted_by_the_measure_of_today(added):
     history = added[0]
-    counts, everybody = past_counts(history)
+    counts, everybody = past_counts(history, fit_marketing(history))
     then = history.until(history.end - pd.Timedelta(days=28))
-    groups = group_customers(then, fit_marketing(then), pd.Index(then.customers.to_pandas()))
+    groups = group_customers(then, fit_marketing(history), pd.Index(then.customers.to_pandas()))
     assert everybody["4w"] == then.n_customers
     for name, ids in groups.ids().items():
         expected = pd.Series(ids).value_counts().to_dict()

@@ -47,6 +47,18 @@ def test_served_once_a_publication(client, monkeypatch):
     assert client.get("/stores/north", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
 
 
+def test_made_again_when_audiences_change(client, home):
+    first = client.get("/stores/north").headers["ETag"]
+    audiences = home / "audiences.yaml"
+    audiences.write_text("audiences:\n  big: {where: value > 100, about: Big ones.}\n")
+    try:
+        again = client.get("/stores/north", headers={"If-None-Match": first})
+    finally:
+        audiences.unlink()
+    assert again.status_code == 200
+    assert "Big ones." in again.text
+
+
 def test_customers_and_lists(client, database):
     (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
     page = client.get(f"/stores/north/customers/{customer}")

@@ -7,6 +7,7 @@ whose a row is (``matching``).
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quimbi_assets.audiences.filters import EVERYBODY, Query
 from quimbi_assets.resources.postgres.database import Database
 
 if TYPE_CHECKING:
@@ -77,15 +78,17 @@ class ConsentCounts:
         return f"left out: {self.not_agreed:,} who did not agree to marketing, {self.suppressed:,} suppressed{unknown}"
 
 
-def read_consent_counts(database: Database, store_id: str) -> ConsentCounts:
-    """Count a store's profiled customers by what is recorded of their consent; the suppressed are counted once."""
+def read_consent_counts(database: Database, store_id: str, query: Query = EVERYBODY) -> ConsentCounts:
+    """Count those whom a filter chooses by what is recorded of their consent; the suppressed are counted once."""
     sql = """
         SELECT count(*) FILTER (WHERE accepts_marketing AND NOT coalesce(suppressed, false)),
             count(*) FILTER (WHERE NOT accepts_marketing AND NOT coalesce(suppressed, false)),
             count(*) FILTER (WHERE suppressed),
             count(*) FILTER (WHERE accepts_marketing IS NULL AND NOT coalesce(suppressed, false))
-        FROM quimbi.customer_profiles LEFT JOIN quimbi.customer_consent USING (store_id, customer_id)
-        WHERE store_id = %s
+        FROM quimbi.customer_profiles AS profile LEFT JOIN quimbi.customer_consent AS consent
+            ON consent.store_id = profile.store_id AND consent.customer_id = profile.customer_id
+        WHERE profile.store_id = %(store)s AND ({condition})
     """
-    ((agreed, not_agreed, suppressed, unknown),) = database.execute(sql, (store_id,))
+    parameters = {"store": store_id, **query.parameters}
+    ((agreed, not_agreed, suppressed, unknown),) = database.execute(sql.format(condition=query.condition), parameters)
     return ConsentCounts(agreed, not_agreed, suppressed, unknown)
