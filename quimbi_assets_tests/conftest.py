@@ -195,17 +195,21 @@ def two_stores(database, tmp_path_factory):
 
 @pytest.fixture
 def channel():
-    """A webhook that answers with the statuses it is given, the last one for ever; keeps what it was sent."""
+    """A webhook that answers with the statuses it is given, the last one for ever; keeps what it was sent.
+
+    A status may come with the ``Retry-After`` that is answered.
+    """
     statuses, received = [200], []
 
     class Webhook(BaseHTTPRequestHandler):
         def do_POST(self):
             received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+            status, wish = status if isinstance(status, tuple) else (status, "0")
             body = b"ok"
             self.send_response(status)
             if status == 429:
-                self.send_header("Retry-After", "0")
+                self.send_header("Retry-After", wish)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

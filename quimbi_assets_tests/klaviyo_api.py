@@ -29,6 +29,7 @@ class KlaviyoApi:
     def __init__(self):
         self.jobs, self.faults, self.bad, self.poison = [], [], set(), set()
         self.requests, self.arrived, self.polls, self.lists = [], threading.Event(), 1, True
+        self.retry_after = "0.2"
         self._over, self._lock = threading.Event(), threading.Lock()
 
     @property
@@ -77,7 +78,7 @@ class KlaviyoApi:
         if problem := self._problem(handler, body):
             return self._answer(handler, *problem)
         if fault == "429":
-            return self._answer(handler, 429, {"errors": [{"detail": "throttled"}]}, {"Retry-After": "0.2"})
+            return self._answer(handler, 429, {"errors": [{"detail": "throttled"}]}, {"Retry-After": self.retry_after})
         if fault == "500":
             return self._answer(handler, 500, {"errors": [{"detail": "oops"}]})
         if fault == "drop":

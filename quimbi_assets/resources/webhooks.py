@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.exports.webhook import signed_headers
+from quimbi_assets.resources.pauses import retry_seconds
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.audiences import mark_sent, unsent_events
 
@@ -57,12 +58,5 @@ def _delivered(address: str, secret: str, message_id: str, body: bytes, pause: f
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
             problem = f"did not answer ({type(error).__name__})"
         if number + 1 < MOST_TRIES:
-            time.sleep(min(_seconds(wished, pause * 4**number), LONGEST_PAUSE))
+            time.sleep(retry_seconds(wished, pause * 4**number, LONGEST_PAUSE))
     return problem
-
-
-def _seconds(wished: str | None, otherwise: float) -> float:
-    try:
-        return float(wished or "")
-    except ValueError:
-        return otherwise

@@ -14,6 +14,7 @@ import pytest
 from quimbi_assets.audiences.filters import compile_filter
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError, StoreBusyError
 from quimbi_assets.exports.klaviyo import Limits
+from quimbi_assets.resources.klaviyo import client
 from quimbi_assets.resources.klaviyo.sender import Selection, send_changes, show_changes
 from quimbi_assets.resources.postgres.tables import outbox
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
@@ -126,6 +127,13 @@ def test_faults_lose_nobody_and_send_nothing_twice(shop, api, database, fault):
     assert report.outcome.customers == N
     assert everybody_once(api)
     assert shop.show().changes.customers == 0
+
+
+@pytest.mark.parametrize("wish", ["-1", "nan", "1e9", "Fri, 01 Jan 2100 00:00:00 GMT"])
+def test_no_wish_of_the_service_raises_or_hangs(shop, api, monkeypatch, wish):
+    monkeypatch.setattr(client, "LONGEST_PAUSE", 0.05)
+    api.faults, api.retry_after = ["429"], wish
+    assert shop.send().outcome.customers == N
 
 
 def test_a_service_that_does_not_say_what_arrived_is_sent_it_again(shop, api):

@@ -13,6 +13,7 @@ import httpx2
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.exports import klaviyo as shapes
 from quimbi_assets.exports.klaviyo import Limits
+from quimbi_assets.resources.pauses import retry_seconds
 
 KEY_VARIABLE, ADDRESS_VARIABLE = "KLAVIYO_API_KEY", "KLAVIYO_BASE_URL"
 TIMEOUT_SECONDS = 60
@@ -120,13 +121,10 @@ class Client:
 
     def _rest(self, number: int, wished: str | None) -> None:
         """Pause after a fault: as long as Klaviyo wishes, else twice as long each time."""
-        try:
-            seconds = float(wished or "")
-        except ValueError:
-            seconds = self.pause * 2**number
+        seconds = retry_seconds(wished, self.pause * 2**number, LONGEST_PAUSE)
         if seconds >= 5:
-            self._say(f"Klaviyo asks to wait {seconds:.0f} s")
-        time.sleep(min(seconds, max(LONGEST_PAUSE, seconds if wished else 0)))
+            self._say(f"waiting {seconds:.0f} s before Klaviyo is asked again")
+        time.sleep(seconds)
 
 
 NEXT = "what was sent is written down: the same command goes on from here"
