@@ -50,6 +50,10 @@ class UnknownStoreError(BadInputError):
     """No orders were ever loaded for a store of that name."""
 
 
+class UnknownCustomerError(BadInputError):
+    """None of the customers who were asked for has a profile."""
+
+
 class StoreBusyError(BadInputError):
     """Somebody else runs the store; the message says who and since when."""
 

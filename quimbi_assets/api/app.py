@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from quimbi_assets.audiences.filters import compile_filter
-from quimbi_assets.errors import BadInputError, UnknownStoreError
+from quimbi_assets.errors import BadInputError, UnknownCustomerError, UnknownStoreError
 from quimbi_assets.page.render import content_policy, message_page, stores_page
 from quimbi_assets.resources.audiences import audience_query, project_definitions
 from quimbi_assets.resources.exports import csv_parts
@@ -22,7 +22,7 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, stream_profiles
 from quimbi_assets.resources.postgres.tables.shops import list_shops
 
-HOSTS = ("127.0.0.1", "localhost", "[::1]", "testserver")
+HOSTS = ("127.0.0.1", "localhost", "[::1]")
 HEADERS = {
     "Content-Security-Policy": content_policy(),
     "X-Content-Type-Options": "nosniff",
@@ -46,7 +46,7 @@ def create_app(database: Database) -> FastAPI:
 
     @app.exception_handler(BadInputError)
     async def refused(request: Request, error: BadInputError) -> Response:
-        unknown = isinstance(error, UnknownStoreError) or "has no profile of" in str(error)
+        unknown = isinstance(error, UnknownStoreError | UnknownCustomerError)
         return HTMLResponse(message_page("Nothing to show", str(error)), 404 if unknown else 400)
 
     @app.get("/healthz")

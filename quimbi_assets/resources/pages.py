@@ -121,7 +121,7 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
 
 
 def read_customer_facts(database: Database, store_id: str, customer_id: str) -> CustomerFacts:
-    """Read what a customer's page says; BadInputError if the store has no profile of them."""
+    """Read what a customer's page says; UnknownCustomerError if the store has no profile of them."""
     with database.snapshot() as now:
         store = read_store(now, store_id)
         row = published.read_profiles(now, store_id, [customer_id]).iloc[0]

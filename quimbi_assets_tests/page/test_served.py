@@ -19,7 +19,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 
 @pytest.fixture(scope="module")
 def client(two_stores, database):
-    return TestClient(create_app(database))
+    return TestClient(create_app(database), base_url="http://127.0.0.1")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,7 @@ def test_customers_and_lists(client, database):
         ("/stores/north/customers/nobody", 404),
         ("/stores/north/customers.csv?where=lifecycle+%3D+%27gone%27", 400),
         ("/stores/north/customers.csv?audience=none_such", 400),
+        ("/stores/north/customers.csv?audience=has+no+profile+of", 400),
         ("/healthz", 200),
         ("/", 200),
     ],
@@ -86,8 +87,9 @@ def test_what_cannot_be_shown_is_said(client, path, status):
     assert client.get(path).status_code == status
 
 
-def test_it_answers_to_its_own_name_only(client):
-    assert client.get("/stores/north", headers={"Host": "evil.example"}).status_code == 400
+@pytest.mark.parametrize("host", ["evil.example", "testserver"])
+def test_it_answers_to_its_own_name_only(client, host):
+    assert client.get("/stores/north", headers={"Host": host}).status_code == 400
 
 
 def test_a_store_never_run_has_no_page(database):

@@ -18,7 +18,7 @@ import pyarrow as pa
 from psycopg2.extras import execute_values
 
 from quimbi_assets.axis_table import INACTIVE
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, UnknownCustomerError
 from quimbi_assets.instants import Instant, to_instant
 from quimbi_assets.resources.postgres.copy import as_csv, behind, copy_csv, copy_frame, lock, upsert
 from quimbi_assets.resources.postgres.database import Database
@@ -210,13 +210,13 @@ def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | Non
 
 
 def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]) -> pd.DataFrame:
-    """Read the profiles of those who have one, in the order asked for; BadInputError if nobody has."""
+    """Read the profiles of those who have one, in the order asked for; UnknownCustomerError if nobody has."""
     rows = database.query(
         "SELECT * FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)",
         (store_id, list(customer_ids)),
     ).set_index("customer_id", drop=False)
     if rows.empty:
-        raise BadInputError(f"store {store_id} has no profile of customer {', '.join(customer_ids)}")
+        raise UnknownCustomerError(f"store {store_id} has no profile of customer {', '.join(customer_ids)}")
     return rows.loc[[customer for customer in customer_ids if customer in rows.index]]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from quimbi_assets.errors import BadInputError, StoreBusyError
+from quimbi_assets.errors import BadInputError, StoreBusyError, UnknownCustomerError
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, read_promotions
@@ -100,7 +100,7 @@ def test_before_its_first_run_a_store_has_nothing(database):
     with pytest.raises(BadInputError, match="has no segments yet"):
         read_segments(database, "never")
     publish(database, "known")
-    with pytest.raises(BadInputError, match="no profile of customer nobody, '; DROP TABLE x"):
+    with pytest.raises(UnknownCustomerError, match="no profile of customer nobody, '; DROP TABLE x"):
         read_profiles(database, "known", ["nobody", "'; DROP TABLE x"])
     assert read_profiles(database, "known", ["nobody", "c0001"])["customer_id"].tolist() == ["c0001"]
 
