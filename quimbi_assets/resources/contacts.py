@@ -1,7 +1,7 @@
 """Customers' addresses for as long as a list is being made: from a file, or where the customer's id is one.
 
-Belongs here: the temporary table ``contacts``. Does not: any table that lasts (no address is ever stored as such), who
-is written to.
+Belongs here: the temporary table ``contacts``. Does not: any table that lasts, who is written to. The one such table
+that holds addresses is ``export_outbox``: in the payloads of jobs that are not done.
 """
 
 from pathlib import Path

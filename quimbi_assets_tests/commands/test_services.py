@@ -106,6 +106,9 @@ def test_the_address_is_one_that_sqlalchemy_opens_to_read(quimbi, database):
         assert connection.scalar(text("SELECT count(*) FROM quimbi.stores")) >= 0
         with pytest.raises(ProgrammingError, match="permission denied"):
             connection.execute(text("DELETE FROM quimbi.stores"))
+        connection.rollback()
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            connection.execute(text("SELECT payload FROM quimbi.export_outbox"))
     code, owner, _ = quimbi("sql", "--url", "--write")
     assert owner.strip() == database.url
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from quimbi_assets.audiences.definitions import Audience
+from quimbi_assets.resources import webhooks
 from quimbi_assets.resources.audiences import audience_query
 from quimbi_assets.resources.postgres.tables.audiences import refresh_audience
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
@@ -24,11 +25,11 @@ def told(database, channel, monkeypatch):
     monkeypatch.setenv("QUIMBI_WEBHOOK_SECRET", "secret")
     audience = Audience("big", "value > 1", webhook=address)
 
-    def tell(values):
-        publish(database, "hooked", len(values), lifetime_value=pa.array(values, pa.float64()))
-        query = audience_query(audience, read_vocabulary(database, "hooked"))
-        refresh_audience(database, "hooked", audience, query)
-        return send_events(database, "hooked", audience, pause=0.01)
+    def tell(values, store_id="hooked"):
+        publish(database, store_id, len(values), lifetime_value=pa.array(values, pa.float64()))
+        query = audience_query(audience, read_vocabulary(database, store_id))
+        refresh_audience(database, store_id, audience, query)
+        return send_events(database, store_id, audience, pause=0.01)
 
     return tell, statuses, received
 
@@ -64,6 +65,30 @@ def test_entries_and_exits_at_least_once_and_marked(database, told, monkeypatch)
     assert len(ids) == 4
     monkeypatch.delenv("QUIMBI_WEBHOOK_SECRET")
     assert tell([1]).startswith("not sent: QUIMBI_WEBHOOK_SECRET")
+
+
+def test_who_is_suppressed_after_entering_is_heard_to_leave(database, told):
+    tell, statuses, received = told
+    statuses[:] = [200, 500]
+    assert tell([5, 0, 3], "blocked") == "2 events sent"
+    assert tell([5, 4, 3], "blocked").startswith("not sent")
+    consent = "INSERT INTO quimbi.customer_consent VALUES ('blocked', %s, NULL, true, now())"
+    database.execute(consent, ("c0000",))
+    database.execute(consent, ("c0001",))  # whose entry was not heard of
+    statuses[:] = [200]
+    assert tell([5, 4, 3], "blocked") == "1 events sent"
+    (event,) = received[-1]["data"]["events"]
+    assert event.keys() == {"event_id", "customer_id", "event", "at"}
+    assert (event["customer_id"], event["event"]) == ("c0000", "exit")
+    assert tell([5, 4, 3], "blocked") == "nothing new to send"
+
+
+@pytest.mark.parametrize("wish", ["-1", "nan", "1e9", "Fri, 01 Jan 2100 00:00:00 GMT", "soon"])
+def test_no_wish_of_a_receiver_raises_or_hangs(told, monkeypatch, wish):
+    tell, statuses, _ = told
+    monkeypatch.setattr(webhooks, "LONGEST_PAUSE", 0.05)
+    statuses[:] = [(429, wish), 200]
+    assert tell([5, 6], f"wish-{wish[:3]}").endswith("events sent")
 
 
 def test_the_signature_is_on_the_wire(database, monkeypatch):

@@ -121,8 +121,9 @@ def open_database(home: Path | None = None) -> Database:
 
 
 def allow_reading(database: Database) -> None:
-    """Make the role that may read everything of the store database and change nothing, and let this one's user be it.
+    """Make the role that may read the store database and change nothing, and let this one's user be it.
 
+    It reads all but ``export_outbox``, which holds addresses until what is in it is sent.
     BadInputError if the user may not make roles.
     """
     try:
@@ -133,7 +134,7 @@ def allow_reading(database: Database) -> None:
                 cursor.execute(f"CREATE ROLE {READER} NOLOGIN")
             cursor.execute(
                 f"GRANT USAGE ON SCHEMA quimbi TO {READER}; GRANT SELECT ON ALL TABLES IN SCHEMA quimbi TO {READER}; "
-                f"GRANT {READER} TO CURRENT_USER"
+                f"REVOKE SELECT ON quimbi.export_outbox FROM {READER}; GRANT {READER} TO CURRENT_USER"
             )
     except psycopg2.errors.InsufficientPrivilege as error:
         raise BadInputError(

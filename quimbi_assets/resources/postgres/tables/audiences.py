@@ -34,11 +34,14 @@ class AudienceState:
 
 
 def refresh_audience(database: Database, store_id: str, audience: Audience, query: Query) -> AudienceState:
-    """Bring an audience up to date with the published profiles, in one transaction; the same again changes nobody."""
+    """Bring an audience up to date with the published profiles, in one transaction; the same again changes nobody.
+
+    Whoever may not be written to is in none: who is in one leaves it.
+    """
     from quimbi_assets.resources.postgres.copy import lock, upsert  # which import pandas: whoever reads does without
 
     parameters = {"store": store_id, "audience": audience.name, **query.parameters}
-    chosen = CHOSEN.format(condition=query.condition, joined="")
+    chosen = CHOSEN.format(condition=f"({query.condition}) AND {CONTACTABLE}", joined="")
     with utc(database) as cursor:
         lock(cursor, f"audience:{store_id}:{audience.name}")
         cursor.execute(
@@ -83,7 +86,10 @@ class Events:
 
 
 def unsent_events(database: Database, store_id: str, audience: str, most: int) -> Events | None:
-    """Return the oldest entries and exits that the webhook has not taken, of those who may be written to; or None."""
+    """Return the oldest entries and exits that the webhook has not taken; or None.
+
+    Of those who may not be written to, it hears exits alone, and only where it heard of the entry.
+    """
     sql = f"""
         WITH events AS (
             SELECT customer_id, entered_at, kind, at,
@@ -91,7 +97,7 @@ def unsent_events(database: Database, store_id: str, audience: str, most: int) -
             FROM quimbi.audience_members AS member CROSS JOIN LATERAL
                 (VALUES ('enter', entered_at, entry_sent), ('exit', left_at, exit_sent)) AS event (kind, at, is_sent)
             WHERE store_id = %(store)s AND audience = %(audience)s AND at IS NOT NULL AND NOT is_sent
-                AND {CONTACTABLE.replace("profile.", "member.")}
+                AND (kind = 'exit' AND entry_sent OR {CONTACTABLE.replace("profile.", "member.")})
             ORDER BY at, customer_id, kind LIMIT %(most)s
         )
         SELECT 'msg_' || md5(string_agg(id::text, '|' ORDER BY at, customer_id, kind)),
@@ -126,15 +132,12 @@ def mark_sent(database: Database, store_id: str, audience: str, events: Events) 
 
 
 def stream_membership(database: Database, store_id: str, audience: str | None) -> Iterator[pa.Table]:
-    """Yield the five columns of ``audience_membership``, of all audiences or one, without who may not be written to."""
-    may = CONTACTABLE.replace("profile.", "member.")
-    sql = f"""
-        SELECT customer_id AS ht_row_id, store_id || '.' || audience AS ht_audience_id, at AS ht_timestamp,
-            event_type AS ht_event_type, NULL::text AS ht_split_group
-        FROM quimbi.audience_members AS member
-        CROSS JOIN LATERAL (VALUES ('enter', entered_at), ('exit', left_at)) AS event (event_type, at)
-        WHERE at IS NOT NULL AND store_id = %(store)s AND audience = coalesce(%(audience)s, audience) AND {may}
-        ORDER BY at, audience, customer_id, event_type
+    """Yield a store's rows of the view ``audience_membership``, of all audiences or one."""
+    sql = """
+        SELECT * FROM quimbi.audience_membership WHERE ht_audience_id = ANY(
+            SELECT DISTINCT store_id || '.' || audience FROM quimbi.audience_members
+            WHERE store_id = %(store)s AND audience = coalesce(%(audience)s, audience))
+        ORDER BY ht_timestamp, ht_audience_id, ht_row_id, ht_event_type
     """
     return stream(database, sql, {"store": store_id, "audience": audience})
 

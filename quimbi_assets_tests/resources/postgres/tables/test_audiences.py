@@ -46,6 +46,23 @@ def test_those_who_enter_and_leave(database, renewed):
     assert database.execute("SELECT DISTINCT ht_split_group FROM quimbi.audience_membership") == [(None,)]
 
 
+def test_whoever_may_not_be_written_to_leaves_and_is_not_handed_out(database, renewed):
+    store_id, renew = renewed
+    view, key = (f"{store_id}.big",), (store_id, "c0000")
+    consent = "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())"
+    database.execute(consent, (store_id, "c0001", False, None))
+    assert (renew([5, 9, 3]).customers, database.execute(EVENTS, view)) == (2, [("c0000", "enter"), ("c0002", "enter")])
+    database.execute(consent, (*key, None, True))
+    assert database.execute(EVENTS, view) == [("c0002", "enter")]
+    assert renew([5, 9, 3]).left == 1
+    assert database.execute(EVENTS, view) == [("c0002", "enter"), ("c0000", "exit")]
+    database.execute("DELETE FROM quimbi.customer_consent WHERE store_id = %s AND customer_id = %s", key)
+    assert renew([5, 9, 3]).entered == 1
+    assert [event for customer, event in database.execute(EVENTS, view) if customer == "c0000"] == [
+        "enter", "exit", "enter",
+    ]  # fmt: skip
+
+
 def test_nobody(database, renewed):
     store_id, renew = renewed
     state = renew([0, 1])
