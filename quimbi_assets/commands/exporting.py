@@ -20,6 +20,6 @@ def export_customers(store_id: str, target: ExportTarget, *, contactable: bool) 
     if not is_sent and target.out is None:
         raise BadInputError(f"--out is missing: name a file, or - for standard output (--format {target.form})")
     with steps(target.form) as progress:
-        lines = export(open_database(), store_id, target, progress.step, contactable)
-    for line in lines:
+        summary = export(open_database(), store_id, target, progress.step, contactable)
+    for line in (*summary.lines, *summary.named):
         (out if is_sent and target.out is None else err).print(line, markup=False)

@@ -56,8 +56,8 @@ def export_asset(target: ExportTarget) -> dg.AssetsDefinition:
             return
         progress.step(f"export {target.name}", 0.99)
         try:
-            lines = export(database, store_id, placed(target, store_id), lambda line: progress.step(line, 0.99))
-            yield dg.MaterializeResult(asset_key=key, metadata=facts(report="\n".join(lines)))
+            summary = export(database, store_id, placed(target, store_id), lambda line: progress.step(line, 0.99))
+            yield dg.MaterializeResult(asset_key=key, metadata=facts(report="\n".join(summary.lines)))
         except (BadInputError, ServiceUnavailableError) as error:
             problem = str(error)
             progress.warn(f"export {target.name}: {problem}")

@@ -5,6 +5,7 @@ Belongs here: which writer or sender a form has, and what to say of it. Does not
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +24,22 @@ if TYPE_CHECKING:
     from quimbi_assets.resources.klaviyo.sender import Selection
 
 ADVERTISERS = ("meta", "google")
-SHOWN = 10
-"""Refused customers that are named."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a list."""
+
+    lines: list[str]
+    """For everybody: they name no customer."""
+    named: list[str] = field(default_factory=list)
+    """For whoever asked for the list, and no log: of single customers, addresses among it."""
 
 
 def export(
     database: Database, store_id: str, target: ExportTarget, say: Callable[[str], None], contactable: bool = False
-) -> list[str]:
-    """Write or send a list; return lines about it. ``say`` hears of requests while they are made.
+) -> Summary:
+    """Write or send a list; return what became of it. ``say`` hears of requests while they are made.
 
     ``contactable``: files for reading leave out who may not be written to, too. BadInputError if the target cannot be
     used.
@@ -44,23 +53,22 @@ def export(
         from quimbi_assets.resources.klaviyo.sender import Selection
 
         selection = Selection(query, names, None if audience is None else audience.name, contacts)
-        return [
-            *_to_klaviyo(database, store_id, selection, target, say),
-            read_consent_counts(database, store_id, query).words(),
-        ]
+        return _to_klaviyo(database, store_id, selection, target, say)
     path = Path(str(target.out))
     if target.form in ADVERTISERS:
         lines = _advertisers_list(database, store_id, query, target.form, contacts, path)
-        return [*lines, read_consent_counts(database, store_id, query).words()]
+        return Summary([*lines, read_consent_counts(database, store_id, query).words()])
     if target.form == "audience":
         if target.where is not None:
             raise BadInputError("--format audience writes who entered and left audiences: give --audience, or nothing")
         rows = stream_membership(database, store_id, None if audience is None else audience.name)
-        return [written(write_rows(path, rows, "csv"), "event", path), read_consent_counts(database, store_id).words()]
+        n_events = written(write_rows(path, rows, "csv"), "event", path)
+        return Summary([n_events, read_consent_counts(database, store_id).words()])
     if contactable:
         query = Query(query.text, f"({query.condition}) AND {CONTACTABLE}", query.parameters)
     rows = stream_profiles(database, store_id, query, vocabulary)
-    return [written(write_rows(path, rows, "parquet" if target.form == "parquet" else "csv"), "customer", path)]
+    n_rows = write_rows(path, rows, "parquet" if target.form == "parquet" else "csv")
+    return Summary([written(n_rows, "customer", path)])
 
 
 def written(n_rows: int, noun: str, path: Path) -> str:
@@ -99,7 +107,7 @@ def _advertisers_list(
 
 def _to_klaviyo(
     database: Database, store_id: str, selection: "Selection", target: ExportTarget, say: Callable[[str], None]
-) -> list[str]:
+) -> Summary:
     """Send to Klaviyo whoever is not as it was last told, or find who that would be."""
     from quimbi_assets.exports.klaviyo import Limits
     from quimbi_assets.resources.klaviyo.sender import send_changes, show_changes
@@ -112,7 +120,4 @@ def _to_klaviyo(
     lines = report.lines()
     if path is not None:
         lines.append(written(report.changes.customers, "profile", path))
-    if report.refused:
-        lines.append(f"refused by Klaviyo, and not sent again until they change: {len(report.refused):,}")
-        lines += [f"  {customer}: {reason}" for customer, reason in report.refused[:SHOWN]]
-    return lines
+    return Summary([*lines, read_consent_counts(database, store_id, selection.query).words()], report.named())

@@ -1,6 +1,7 @@
 """Targets of a project's file as assets: written where they belong, and a failure that fails no run."""
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from quimbi_assets.audiences.definitions import ExportTarget
@@ -15,9 +16,9 @@ from quimbi_assets_tests.resources.published import publish
 def brought(database, monkeypatch):
     """Materializes a target for a store; returns the run's result."""
     monkeypatch.delenv("KLAVIYO_API_KEY", raising=False)
-    publish(database, "targets", 3)
 
-    def materialize(target):
+    def materialize(target, **columns):
+        publish(database, "targets", 3, **columns)
         with dg.instance_for_test() as instance:
             instance.add_dynamic_partitions(str(STORES.name), ["targets"])
             resources = {"database": database, "progress": Progress()}
@@ -46,6 +47,20 @@ def test_what_cannot_be_sent_fails_its_check_alone(brought):
     (check,) = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == (CHECK, False)
     assert "KLAVIYO_API_KEY is not set" in str(check.metadata["problem"].value)
+
+
+def test_nobody_is_named_in_what_a_dry_run_leaves(brought, database):
+    database.execute(
+        "INSERT INTO quimbi.export_profiles (store_id, target, customer_id, digest, state, job_id, refused) "
+        "VALUES ('targets', 'klaviyo', 'bo@example.com', '', '{}', 1, 'bo@example.com is no address')"
+    )
+    customers = pa.array(["ann@example.com", "bo@example.com", "c1"])
+    result = brought(ExportTarget("shown", "klaviyo"), customer_id=customers)
+    (event,) = result.get_asset_materialization_events()
+    report = event.materialization.metadata["report"].value
+    assert "profiles that changed: 3" in report
+    assert "refused by Klaviyo, and not sent again until they change: 1" in report
+    assert "@example" not in "".join(map(str, result.all_events))
 
 
 def test_a_list_of_another_store(brought):

@@ -14,11 +14,12 @@ import pytest
 from quimbi_assets.audiences.filters import compile_filter
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError, StoreBusyError
 from quimbi_assets.exports.klaviyo import Limits
-from quimbi_assets.resources.klaviyo import client
+from quimbi_assets.resources.contacts import take_contacts
+from quimbi_assets.resources.klaviyo import client, sender
 from quimbi_assets.resources.klaviyo.sender import Selection, send_changes, show_changes
 from quimbi_assets.resources.postgres.tables import outbox
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
-from quimbi_assets_tests.klaviyo_api import KlaviyoApi
+from quimbi_assets_tests.klaviyo_api import KlaviyoApi, name_of
 from quimbi_assets_tests.resources.published import publish
 
 N = 25
@@ -65,8 +66,8 @@ def shop(database, api):
         def send(self, where=None, limits=SMALL, **options):
             return send_changes(database, store_id, self.selection(where, **options), limits, print, 0.005)
 
-        def show(self, where=None, **options):
-            return show_changes(database, store_id, self.selection(where, **options), SMALL)
+        def show(self, where=None, path=None, **options):
+            return show_changes(database, store_id, self.selection(where, **options), SMALL, path)
 
     made = Shop()
     made.store_id = store_id
@@ -150,6 +151,28 @@ def test_a_service_that_never_answers(shop, api):
     api.faults = []
     assert shop.send().open_jobs == 3
     assert everybody_once(api)
+
+
+def test_a_dry_run_has_everybody_once_beside_open_jobs(shop, api, tmp_path):
+    api.faults = ["500"] * 99
+    with pytest.raises(ServiceUnavailableError):
+        shop.send()
+    report = shop.show(path=tmp_path / "profiles.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "profiles.jsonl").read_text().splitlines()]
+    assert sorted(name_of(line) for line in lines) == [f"c{i:04d}" for i in range(N)]
+    assert (report.changes.customers, report.open_jobs) == (N, 3)
+
+
+def test_a_plan_is_of_one_publication(shop, api, monkeypatch):
+    """What is published between two statements of a plan is sent by the next."""
+
+    def and_meanwhile(*arguments):
+        take_contacts(*arguments)
+        shop.publish(lifecycle=["lost"] * N)
+
+    monkeypatch.setattr(sender, "take_contacts", and_meanwhile)
+    shop.send()
+    assert {properties[0]["quimbi_lifecycle"] for properties in api.sent.values()} == {"active"}
 
 
 def test_what_the_import_refuses_is_kept_with_the_reason_and_not_sent_again(shop, api):

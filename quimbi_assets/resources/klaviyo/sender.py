@@ -39,6 +39,8 @@ from quimbi_assets.resources.postgres.tables.outbox import Job
 CLOCKS_DIFFER = timedelta(minutes=5)
 LONGEST_WAIT = 10.0
 """Seconds between two questions whether a job is done."""
+SHOWN = 10
+"""Refused customers that are named."""
 ABOUT_PROFILES = (400, 413, 422)
 """Statuses of requests that are refused for what is in them."""
 
@@ -84,7 +86,7 @@ class Report:
     """Customers whom Klaviyo refused when they were last sent, and why."""
 
     def lines(self) -> list[str]:
-        """Say what was sent, or what would be."""
+        """Say what was sent, or what would be, without naming anybody."""
         changes, lines = self.changes, []
         if self.outcome is None:
             size = f"profiles that changed: {changes.customers:,} (for the first time: {changes.new:,}), "
@@ -94,8 +96,6 @@ class Report:
                 lines.append(
                     f"requests that an earlier --send did not finish, and --send goes on with: {self.open_jobs:,}"
                 )
-            if changes.example is not None:
-                lines.append(f"the first: {changes.example}")
         elif not changes.customers and not self.open_jobs:
             lines.append("nothing has changed since the last time; no request was made")
         else:
@@ -105,7 +105,15 @@ class Report:
                 f"known here by the shop's id alone (external_id): {changes.without_address:,} of them; whom Klaviyo "
                 "does not know by it, it creates, and bills; --contacts F joins their e-mails"
             )
+        if self.refused:
+            lines.append(f"refused by Klaviyo, and not sent again until they change: {len(self.refused):,}")
         return lines
+
+    def named(self) -> list[str]:
+        """Say what would be sent of the first customer, and who was refused: addresses may be in it."""
+        example = self.changes.example if self.outcome is None else None
+        first = [] if example is None else [f"the first: {example}"]
+        return first + [f"refused: {customer}: {reason}" for customer, reason in self.refused[:SHOWN]]
 
 
 def show_changes(
@@ -144,6 +152,8 @@ def send_changes(
 
 
 def _plan(cursor: Any, database: Database, store_id: str, selection: Selection, limits: Limits) -> Changes:
+    """Plan jobs out of one state of the database, in a transaction that begins here."""
+    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     cursor.execute("SET LOCAL TIME ZONE 'UTC'")
     take_contacts(cursor, database, store_id, selection.contacts)
     return plan_changes(

@@ -106,10 +106,10 @@ def read_payloads(database: Database, store_id: str, job_id: int) -> tuple[str, 
 
 
 def write_planned(cursor: Any, store_id: str, target: str, file: IO[bytes]) -> None:
-    """Write what a target's planned jobs would send, a profile a line, as JSON."""
+    """Write what a target's jobs that this transaction planned would send, a profile a line, as JSON."""
     question = cursor.mogrify(
         "SELECT payload FROM quimbi.export_outbox JOIN quimbi.export_jobs USING (store_id, job_id) "
-        "WHERE store_id = %s AND target = %s AND export_jobs.state = 'planned' ORDER BY job_id, customer_id",
+        "WHERE store_id = %s AND target = %s AND planned_at = transaction_timestamp() ORDER BY job_id, customer_id",
         (store_id, target),
     ).decode()
     # Neither character is ever in JSON as it is: nothing is quoted.
