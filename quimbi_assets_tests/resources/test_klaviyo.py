@@ -221,6 +221,48 @@ def test_nobody_suppressed_is_sent_not_even_by_a_job_of_before(shop, api, databa
     assert not {"c0001", "c0002"} & set(api.sent)
 
 
+def test_who_is_suppressed_after_being_sent_becomes_nothing_once(shop, api, database):
+    shop.send()
+    consent = "INSERT INTO quimbi.customer_consent VALUES (%s, 'c0002', true, true, now())"
+    database.execute(consent, (shop.store_id,))
+    shop.publish(lifecycle=["active", "active", "lost"] + ["active"] * (N - 3))
+    api.faults = ["500"] * 99
+    with pytest.raises(ServiceUnavailableError):
+        shop.send()
+    api.faults = []
+    assert shop.send().outcome.customers == 1
+    (profile,) = api.jobs[-1]["profiles"]
+    facts = profile["attributes"]
+    assert (facts.keys(), facts["external_id"]) == ({"external_id", "properties"}, "c0002")
+    now = {name: fact for name, fact in facts["properties"].items() if not name.endswith(("_previous", "_changed_at"))}
+    assert now == dict.fromkeys(("quimbi_churn_risk", "quimbi_lifecycle", "quimbi_value_tier", "quimbi_a"), "none")
+    api.requests.clear()
+    assert (shop.send().changes.customers, api.requests) == (0, [])
+    database.execute("DELETE FROM quimbi.customer_consent WHERE store_id = %s", (shop.store_id,))
+    assert shop.send().outcome.customers == 1
+    assert api.sent["c0002"][-1]["quimbi_lifecycle"] == "lost"
+
+
+def test_who_is_suppressed_is_told_of_by_the_address_of_before_alone(shop, api, tmp_path, database):
+    shop.publish(2, customer_id=pa.array(["c1", "c2"]))
+    database.execute(
+        "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+        "VALUES (%s, 'c1', 'c1', '2024-01-01', 1)",
+        (shop.store_id,),
+    )
+    contacts = tmp_path / "c.csv"
+    contacts.write_text("customer_id,email,phone\nc1,ann@example.com,+442079460958\n")
+    assert shop.send(contacts=contacts).outcome.customers == 2
+    contacts.write_text("customer_id,email,phone,suppressed\nc1,other@example.com,+442079460958,yes\n")
+    assert shop.send(contacts=contacts).changes.customers == 0
+    contacts.write_text("customer_id,email,phone,suppressed\nc1,ann@example.com,+442079460958,yes\n")
+    assert shop.send(contacts=contacts).outcome.customers == 1
+    (profile,) = api.jobs[-1]["profiles"]
+    assert profile["attributes"].keys() == {"email", "properties"}
+    assert profile["attributes"]["properties"]["quimbi_lifecycle"] == "none"
+    assert shop.send(contacts=contacts).changes.customers == 0
+
+
 def test_an_audience_tells_who_left_it(shop, api):
     big = {"where": "value > 20", "audience": "big"}
     assert shop.send(**big).outcome.customers == 3

@@ -23,19 +23,25 @@ WANTED = """
     CREATE TEMP TABLE wanted ON COMMIT DROP AS
     SELECT profile.customer_id, contacts.email, contacts.phone, {current} AS current
 """
-GONE = """
-    INSERT INTO wanted SELECT sent.customer_id, contacts.email, contacts.phone, (
+LEFT = """
+    INSERT INTO wanted SELECT sent.customer_id, contacts.email, CASE WHEN may THEN contacts.phone END, (
         SELECT jsonb_object_agg(key, jsonb_build_object('id', %(nothing)s, 'name', %(nothing)s))
         FROM jsonb_object_keys(sent.state) AS key)
-    FROM quimbi.export_profiles AS sent LEFT JOIN contacts USING (customer_id)
-    WHERE sent.store_id = %(store)s AND sent.target = %(target)s
-        AND NOT EXISTS (SELECT FROM quimbi.customer_profiles AS profile
-                        WHERE profile.store_id = sent.store_id AND profile.customer_id = sent.customer_id)
-        AND EXISTS (SELECT FROM quimbi.orders AS placed
-                    WHERE placed.store_id = sent.store_id AND placed.customer_id = sent.customer_id)
-        AND {may}
+    FROM quimbi.export_profiles AS sent LEFT JOIN contacts USING (customer_id) CROSS JOIN LATERAL (
+        SELECT {may} AS may,
+            EXISTS (SELECT FROM quimbi.customer_profiles AS profile
+                    WHERE profile.store_id = sent.store_id AND profile.customer_id = sent.customer_id) AS has_profile,
+            EXISTS (SELECT FROM quimbi.orders AS placed
+                    WHERE placed.store_id = sent.store_id AND placed.customer_id = sent.customer_id) AS has_orders,
+            md5(concat_ws('|', coalesce(email, ''), coalesce(phone, ''), (
+                SELECT jsonb_object_agg(key, value - 'previous' - 'changed_at') FROM jsonb_each(sent.state)
+            ))) AS digest) AS now
+    WHERE sent.store_id = %(store)s AND sent.target = %(target)s AND CASE
+        WHEN may THEN NOT has_profile AND has_orders
+        ELSE (has_orders OR has_profile) AND refused IS NULL AND sent.digest = now.digest END
 """
-"""Those who were sent and have no profile any more, but orders: who was erased is not written of again."""
+"""Those who were sent and have no profile any more, or may not be written to any more, but orders: who was erased is
+not written of again. Of the latter only by what they were sent by, or the service would make somebody new of them."""
 CHANGED = """
     CREATE TEMP TABLE changed ON COMMIT DROP AS
     WITH hashed AS (
@@ -109,6 +115,8 @@ def plan_changes(
 ) -> Changes:
     """Find who of the chosen, and of those sent before, is not as the service was last told; write jobs for them.
 
+    Of those sent before who may not be written to any more it is told that they are nothing any more, once.
+
     ``names`` are those of segments by id, by axis; with ``audience`` a property says whether they are in it. The table
     ``contacts`` is there. Rolled back, nothing was planned.
     """
@@ -126,7 +134,7 @@ def plan_changes(
     )
     parameters["as_of"] = cursor.fetchone()[0]
     cursor.execute(WANTED.format(current=current) + chosen, parameters)
-    cursor.execute(GONE.format(may=MAY.replace("profile.", "sent.")), parameters)
+    cursor.execute(LEFT.format(may=MAY.replace("profile.", "sent.")), parameters)
     cursor.execute("ANALYZE wanted")
     cursor.execute(CHANGED, parameters)
     cursor.execute(NUMBERED, parameters)

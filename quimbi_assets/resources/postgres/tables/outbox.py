@@ -17,6 +17,7 @@ from typing import IO, Any
 import psycopg2
 
 from quimbi_assets.errors import StoreBusyError
+from quimbi_assets.exports.klaviyo import NOTHING
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
 
@@ -59,13 +60,15 @@ def open_jobs(database: Database, store_id: str, target: str) -> list[Job]:
 def drop_blocked(database: Database, store_id: str, job_id: int) -> int:
     """Take those who may not be written to any more out of a job that was not sent; return how many are left.
 
-    Of an empty job nothing is left in the journal.
+    That a customer is nothing any more may be told of everybody. Of an empty job nothing is left in the journal.
     """
     may = CONTACTABLE.replace("profile.", "box.")
+    tells = "EXISTS (SELECT FROM jsonb_each(state) AS fact WHERE fact.value ->> 'id' <> %s)"
     with database.transaction() as cursor:
         key = (store_id, job_id)
         cursor.execute(
-            f"DELETE FROM quimbi.export_outbox AS box WHERE store_id = %s AND job_id = %s AND NOT ({may})", key
+            f"DELETE FROM quimbi.export_outbox AS box WHERE store_id = %s AND job_id = %s AND NOT ({may}) AND {tells}",
+            (*key, NOTHING),
         )
         cursor.execute("SELECT count(*) FROM quimbi.export_outbox WHERE store_id = %s AND job_id = %s", key)
         (left,) = cursor.fetchone()
