@@ -29,7 +29,7 @@ WHERE = click.option(
 )
 AUDIENCE = click.option("--audience", metavar="A", help="Whom: an audience by name (quimbi audiences lists them).")
 LIMIT = click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(0), metavar="N", help="How many to show."
+    "--limit", default=20, show_default=True, type=click.IntRange(0, 1_000_000), metavar="N", help="How many to show."
 )
 FILE = click.Path(path_type=Path)
 CSV = click.option("--csv", type=FILE, metavar="F", help="Write all of them, with every column, as CSV; - is stdout.")

@@ -172,9 +172,8 @@ def filter_features(divided: pd.DataFrame, transforms: dict[str, str]) -> tuple[
             dropped[name] = "undefined for everyone" if empty else "practically the same for everyone"
     if varies.sum() < 2:
         why = "; ".join(f"{name} is {reason}" for name, reason in dropped.items()) or "no other is declared"
-        raise InactiveAxisError(
-            f"customers differ in {'one feature' if varies.any() else 'no feature'} only, two are needed: {why}"
-        )
+        few = "one feature only (n_features = 1)" if varies.any() else "no feature"
+        raise InactiveAxisError(f"customers differ in {few}, two are needed: {why}")
     twins = _twins(scaler.scale_values(values), np.isfinite(values), varies)
     for i, (other, correlation) in twins.items():
         same = "says the same as" if correlation > 0 else "is the complement of"

@@ -19,6 +19,7 @@ from quimbi_assets.axis_table import WEAK
 from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import to_instant
+from quimbi_assets.resources.home import home_catalogue
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.publications import read_held_reasons
@@ -193,9 +194,19 @@ def plan_store(store_id: str, options: RunOptions) -> dict[str, Any]:
         }
 
 
+def read_files_of_home() -> None:
+    """Refuse, as bad input, what a run would stumble over at its end: the project's catalogue and audiences."""
+    from quimbi_assets.marketing.catalogue import Catalogue
+    from quimbi_assets.resources.audiences import project_definitions
+
+    Catalogue.read(home_catalogue())
+    project_definitions()
+
+
 def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False) -> None:
     """Run a store and print, per axis, how many segments were found or why none."""
     started = time.monotonic()
+    read_files_of_home()
     with steps(store_id) as progress:
         run_id = run_store(store_id, options, progress, wait=wait)
     from quimbi_assets.commands.showing import affinities_of, cannot_tell, churn_of, segments_of, value_of
@@ -234,6 +245,7 @@ def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False)
 
 def print_dry_run(store_id: str, options: RunOptions) -> None:
     """Print what a run would do."""
+    read_files_of_home()
     plan = plan_store(store_id, options)
     out.print(f"store {store_id} as of {plan['as_of']}: {plan['orders']:,} orders of {plan['customers']:,} customers")
     for what, count in plan["policy"].items():

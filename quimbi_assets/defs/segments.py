@@ -76,7 +76,7 @@ def segments(
     versions = {name: str(scored[name].facts.model_version) for name in active}
     serving = tracking.registry.load_versions(store_id, versions)
     progress.step("naming segments", 0.75)
-    plans = _plans(tables, store_id, serving, scored, read_given_names(database, store_id, active))
+    plans = _plans(tables, store_id, serving, scored, read_given_names(database, store_id, versions))
 
     def tell(line: str) -> None:
         context.log.warning(line)

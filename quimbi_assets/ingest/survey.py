@@ -7,7 +7,6 @@ which currency most orders are. Does not: judging rows (``prepare``).
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import cells, columns
 from quimbi_assets.ingest.cells import Signs
 from quimbi_assets.ingest.dates import date_signs, offsets_seen
-from quimbi_assets.ingest.files import Table
+from quimbi_assets.ingest.files import Chunk, Table
 from quimbi_assets.ingest.keys import IdSet, hashed
 from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, TableSpec
 
@@ -62,6 +61,15 @@ class Survey:
         return [name for name in self.person if name != self.columns["customer_id"]]
 
 
+def _first_chunk(table: Table, where: str) -> Chunk:
+    first = next(iter(table.chunks(None)), None)
+    if first is None:
+        raise BadInputError(
+            f"{where} holds no line that was sold: quantities or prices are all below 0, or there is none"
+        )
+    return first
+
+
 def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     """Go through a table once.
 
@@ -72,7 +80,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
         raise BadInputError(f"{where} has several columns {repeated[0]}: rename all but one")
     kinds = kinds_of(table, spec)
     signs = dict.fromkeys(kinds, Signs.NONE)
-    (first,) = islice(table.chunks(None), 1)
+    first = _first_chunk(table, where)
     read_signs(first.frame, kinds, signs)
     is_export = columns.is_line_export(table.columns, table.chosen)
     chosen: dict[str, str] | None = None

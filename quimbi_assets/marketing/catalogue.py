@@ -52,7 +52,7 @@ class Catalogue:
         try:
             record = yaml.safe_load(path.read_text())
             entries = [_Entry.model_validate(entry) for entry in record["actions"]]
-        except (yaml.YAMLError, TypeError, KeyError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
             raise BadInputError(f"{path}: no list of actions: {error}") from error
         except ValidationError as error:
             first = error.errors()[0]

@@ -30,6 +30,8 @@ def choice_of(
     store_id: str, vocabulary: Vocabulary, where: str | None, audience: str | None
 ) -> tuple[Query, Audience | None]:
     """Return whom a filter or an audience chooses; everybody without either, a BadInputError with both."""
+    if where is not None and not where.strip():
+        raise BadInputError("the filter is empty: leave --where out for everybody")
     if audience is None:
         return compile_filter(where, vocabulary), None
     if where is not None:

@@ -31,6 +31,21 @@ TAKE = """
         (array_agg(phone ORDER BY row_no) FILTER (WHERE phone IS NOT NULL))[1], coalesce(bool_or(is_blocked), false)
     FROM contact_rows JOIN met USING (row_no) GROUP BY customer_id
 """
+BLOCKED = """
+    UPDATE contact_rows SET is_blocked = true FROM {keys} AS keys JOIN quimbi.suppressed_keys AS suppressed
+        ON suppressed.store_id = %(store)s AND suppressed.key_hash = keys.key_hash
+    WHERE keys.row_no = contact_rows.row_no
+"""
+"""Rows whose address was suppressed, whoever has it."""
+OF_THE_SUPPRESSED = """
+    WITH suppressed AS (
+        SELECT email, phone FROM contacts JOIN quimbi.customer_consent AS consent USING (customer_id)
+        WHERE consent.store_id = %(store)s AND consent.suppressed
+    )
+    UPDATE contacts SET is_blocked = true
+    WHERE email IN (SELECT email FROM suppressed) OR phone IN (SELECT phone FROM suppressed)
+"""
+"""Who shares an address with a suppressed customer: it is the address that must not be written to."""
 THEMSELVES = """
     INSERT INTO contacts SELECT customer_id, lower(btrim(customer_id)), NULL, false FROM quimbi.customer_profiles AS own
     WHERE store_id = %s AND customer_id LIKE '%%_@_%%'
@@ -48,6 +63,7 @@ def take_contacts(cursor: Any, database: Database, store_id: str, path: Path | N
     if path is not None:
         _read(cursor, store_id, path, store_secret(database.home or quimbi_home(), store_id))
         cursor.execute(TAKE)
+        cursor.execute(OF_THE_SUPPRESSED, {"store": store_id})
     cursor.execute(THEMSELVES, (store_id,))
     cursor.execute("CREATE INDEX ON contacts (customer_id); ANALYZE contacts")
 
@@ -81,6 +97,7 @@ def _read(cursor: Any, store_id: str, path: Path, secret: bytes) -> None:
             copy_frame(cursor, "contact_rows", contacts)
     if "email" in known.person.values():
         learn_customers_that_are_addresses(cursor, store_id, secret)
+    cursor.execute(BLOCKED.format(keys=keys.table), {"store": store_id})
     if match_rows(cursor, store_id, keys, is_list=True) is None:
         raise BadInputError(f"{path}: none of {n_rows:,} rows is a customer's (tried: {', '.join(known.person)})")
 

@@ -18,7 +18,12 @@ from quimbi_assets.resources.exports import STDOUT, write_rows
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.audiences import stream_membership
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE, read_consent_counts
-from quimbi_assets.resources.postgres.tables.customers import active_axes, read_vocabulary, stream_profiles
+from quimbi_assets.resources.postgres.tables.customers import (
+    active_axes,
+    lacks_groupings,
+    read_vocabulary,
+    stream_profiles,
+)
 
 if TYPE_CHECKING:
     from quimbi_assets.resources.klaviyo.sender import Selection
@@ -48,6 +53,8 @@ def export(
         vocabulary = read_vocabulary(now, store_id)
         query, audience = choice_of(store_id, vocabulary, target.where, target.audience)
         names = axes_to_tell(now, store_id, vocabulary, target.axes) if target.form == "klaviyo" else {}
+        if target.form == "klaviyo" and lacks_groupings(now, store_id):
+            raise BadInputError(f"the profiles are from before lifecycle was known: quimbi run --store-id {store_id}")
     contacts = Path(target.contacts) if target.contacts else None
     if target.form == "klaviyo":
         from quimbi_assets.resources.klaviyo.sender import Selection

@@ -144,10 +144,9 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
 def _list(now: Database, store_id: str, one: Audience, vocabulary: Vocabulary) -> CustomerList:
     """Read an audience; one whose filter the store does not understand says so."""
     try:
-        query = audience_query(one, vocabulary)
+        chosen = read_chosen(now, store_id, audience_query(one, vocabulary), vocabulary, one.sort, LISTED)
     except BadInputError as error:
         return CustomerList(one.name, str(error), one.where, 0, 0.0, [], is_known=False)
-    chosen = read_chosen(now, store_id, query, vocabulary, one.sort, LISTED)
     ids = [row["customer_id"] for row in chosen.rows]
     people = {row["customer_id"]: row for row in _records(now.query(PEOPLE, {"store": store_id, "ids": ids}))}
     rows = [people[customer] for customer in ids]

@@ -82,7 +82,7 @@ def test_scoring_reads_columns_by_name_and_ignores_others(blobs, fitted):
 
 
 def test_a_missing_feature_is_named(blobs, fitted):
-    with pytest.raises(ValueError, match=r"lacks the feature.* b"):
+    with pytest.raises(ValueError, match="lacks b"):
         fitted.transform(blobs[0][["a"]])
 
 

@@ -241,9 +241,12 @@ def test_columns_that_cannot_be(quimbi, files, columns, word):
 def test_a_column_that_a_person_names_counts_before_one_of_the_right_name(quimbi, files, database):
     paths = files(orders=lambda f: f.assign(buyer=f["customer_id"] + "x", day=f["order_date"]))
     named = "orders.customer_id=Buyer,order_date=day"
-    code, _, err = quimbi("load", "--store-id", "named", "--orders", paths[0], "--items", paths[1], "--columns", named)
+    code, _, err = quimbi(
+        "load", "--store-id", "by-column", "--orders", paths[0], "--items", paths[1], "--columns", named
+    )
     assert code == 0, err
-    customers = database.query("SELECT DISTINCT customer_id FROM quimbi.orders WHERE store_id = 'named'")
+    customers = database.query("SELECT DISTINCT customer_id FROM quimbi.orders WHERE store_id = 'by-column'")
+    assert len(customers)
     assert customers["customer_id"].str.endswith("x").all()
 
 

@@ -245,13 +245,17 @@ class _Load:
 
     def _write_customers(self, file: SentFile) -> TableReport:
         self._say(f"writing {file.survey.n_rows:,} customers")
-        keys = self._keys[CUSTOMERS.name]
-        match = self._match(file, "customers is")
+        keys, consents = self._keys[CUSTOMERS.name], [n for names in consent_columns(file.table.columns) for n in names]
+        n_blocked = self._consent.keep_addresses(self._store.store_id, keys.table) if self._consent else 0
+        match = self._find(file)
+        if match is None and n_blocked:
+            notes = [f"none of them has orders yet; {n_blocked:,} suppressed addresses are kept for when somebody has"]
+            return TableReport(CUSTOMERS.name, file.place, file.survey.n_rows, 0, 0, 0, 0, 0, {}, [], [], notes, 0)
+        match = match or self._match(file, "customers is")
         new, changed, same = matching.learn(self._cursor, self._store.store_id, keys, match)
         self._cursor.execute("SELECT count(*) FROM met WHERE has_orders")
         (n_met,) = self._cursor.fetchone()
         notes = [f"{n_met:,} of {file.survey.n_rows:,} customers have orders (by {match.source})"]
-        consents = [name for names in consent_columns(file.table.columns) for name in names]
         if consents and self._consent is not None:
             agreed, refused, suppressed = self._consent.keep(self._store.store_id)
             notes.append(f"{agreed:,} agreed to marketing, {refused:,} did not, {suppressed:,} are suppressed")
@@ -302,13 +306,16 @@ class _Load:
             notes.append(f"people who wrote but never ordered: {n_strangers:,}")
         return notes
 
-    def _match(self, file: SentFile, what: str) -> matching.Match:
-        """Find whose the rows of a file are; one without any of a customer who has orders is refused."""
-        cursor, store_id, sources = self._cursor, self._store.store_id, file.survey.person
-        if "email" in sources.values():
+    def _find(self, file: SentFile) -> matching.Match | None:
+        cursor, store_id = self._cursor, self._store.store_id
+        if "email" in file.survey.person.values():
             identities.learn_customers_that_are_addresses(cursor, store_id, self._secret)
         name = file.survey.spec.name
-        match = matching.match_rows(cursor, store_id, self._keys[name], is_list=name == CUSTOMERS.name)
+        return matching.match_rows(cursor, store_id, self._keys[name], is_list=name == CUSTOMERS.name)
+
+    def _match(self, file: SentFile, what: str) -> matching.Match:
+        """Find whose the rows of a file are; one without any of a customer who has orders is refused."""
+        match, sources = self._find(file), file.survey.person
         if match is None:
             raise BadInputError(
                 f"{file.place}: none of {file.survey.n_rows:,} {what} a customer who has orders (tried: "

@@ -13,7 +13,7 @@ from quimbi_assets.errors import DatabaseUnavailableError
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-FIRST, HEAD = "0013", "0025"
+FIRST, HEAD = "0013", "0026"
 """Versions of the schema: the oldest that can be upgraded, and the one that this code reads and writes; written down
 so that checking it needs no Alembic."""
 

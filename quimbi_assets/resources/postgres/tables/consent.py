@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 CONTACTABLE = """NOT EXISTS (
     SELECT FROM quimbi.customer_consent AS consent WHERE consent.store_id = profile.store_id
-        AND consent.customer_id = profile.customer_id AND (consent.suppressed OR NOT consent.accepts_marketing))"""
-"""Condition over ``profile``: nothing that is recorded forbids to write to the customer."""
+        AND consent.customer_id = profile.customer_id AND (consent.suppressed OR NOT consent.accepts_marketing)
+    UNION ALL SELECT FROM quimbi.customer_identities AS identity
+    JOIN quimbi.suppressed_keys AS suppressed USING (store_id, key_hash)
+    WHERE identity.store_id = profile.store_id AND identity.customer_id = profile.customer_id)"""
+"""Condition over ``profile``: nothing that is recorded, of the customer or an address of theirs, forbids to write."""
 
 
 class RowConsent:
@@ -34,6 +37,20 @@ class RowConsent:
 
         rows = read_consent(frame).dropna(how="all")
         copy_frame(self._cursor, "row_consent", rows.rename_axis("row_no").reset_index())
+
+    def keep_addresses(self, store_id: str, keys_table: str) -> int:
+        """Keep the keys (table of ``RowKeys``) of the suppressed, whoever has them, now or later; return how many."""
+        self._cursor.execute(
+            f"DELETE FROM quimbi.suppressed_keys USING {keys_table} AS keys JOIN row_consent USING (row_no) "
+            "WHERE suppressed_keys.store_id = %(store)s AND suppressed_keys.key_hash = keys.key_hash "
+            "AND NOT suppressed; "
+            "INSERT INTO quimbi.suppressed_keys (store_id, key_hash) "
+            f"SELECT DISTINCT %(store)s, key_hash FROM {keys_table} JOIN row_consent USING (row_no) "
+            "WHERE suppressed AND key_hash IS NOT NULL ON CONFLICT DO NOTHING",
+            {"store": store_id},
+        )
+        self._cursor.execute("SELECT count(*) FROM row_consent WHERE suppressed")
+        return int(self._cursor.fetchone()[0])
 
     def keep(self, store_id: str) -> tuple[int, int, int]:
         """Keep it of the customers whom rows met (table ``met``); return how many agreed, did not, are suppressed.

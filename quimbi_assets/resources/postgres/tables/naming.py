@@ -5,7 +5,7 @@ Does not: asking (``claude``), choosing a name (``naming``), publishing it (``pu
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -20,7 +20,8 @@ CURRENT_NAMES = """
         SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id, segment_name,
             name_source AS source, CASE text_source WHEN 'claude' THEN interpretation END AS text
         FROM quimbi.dim_segment_master WHERE store_id = %(store)s AND axis_name = ANY(%(axes)s)
-        ORDER BY axis_name, segment_id, valid_to DESC NULLS FIRST, valid_from DESC
+        ORDER BY axis_name, segment_id, model_version IS DISTINCT FROM %(versions)s::jsonb ->> axis_name,
+            valid_to DESC NULLS FIRST, valid_from DESC
     )
     SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id,
         coalesce(renamed.by_person, segment_name) AS name, cluster_center AS centre,
@@ -32,8 +33,8 @@ CURRENT_NAMES = """
     WHERE named.store_id = %(store)s
     ORDER BY axis_name, segment_id, valid_from
 """
-"""Per segment, current or not: its last name (a person's before any other), its centre when it first had that name,
-who gave it, and the last text if Claude wrote it."""
+"""Per segment, current or not: its last name (a person's before any other; where a version returns, the last it had
+with that), its centre when it first had that name, who gave it, and the last text if Claude wrote it."""
 
 
 def read_answers(database: Database, store_id: str, digests: Iterable[str]) -> dict[str, Named]:
@@ -81,9 +82,13 @@ def write_rename(database: Database, store_id: str, axis_name: str, segment_id: 
         upsert(cursor, "segment_renames", tuple(key), [{**key, "segment_name": name}], stamp="named_at")
 
 
-def read_given_names(database: Database, store_id: str, axes: Iterable[str]) -> dict[str, CurrentNames]:
-    """Return the names that segments of a store's axes have or last had; axes never named are left out."""
-    rows = database.query(CURRENT_NAMES, {"store": store_id, "axes": list(axes)})
+def read_given_names(database: Database, store_id: str, versions: Mapping[str, str]) -> dict[str, CurrentNames]:
+    """Return the names that segments have or last had, by axis; axes never named are left out.
+
+    ``versions``: of the models, by axis; where one serves again, its segments have the names they last had with it.
+    """
+    asked = {"store": store_id, "axes": list(versions), "versions": json.dumps(dict(versions))}
+    rows = database.query(CURRENT_NAMES, asked)
     current = {}
     for axis, of_axis in rows.groupby("axis_name"):
         by_segment = of_axis.set_index("segment_id")

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.contacts import take_contacts
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.consent import read_consent_counts
 from quimbi_assets_tests.resources.published import publish
@@ -78,3 +79,37 @@ def test_where_nothing_is_recorded_it_is_said(database, load):
 def test_a_list_of_one_key_without_consent_is_refused(load):
     with pytest.raises(BadInputError, match="two keys"):
         load("consent-one", orders=orders(), customers=pd.DataFrame({"email": ["p0@example.com"]}))
+
+
+def blocked(database, store_id, path):
+    with database.transaction() as cursor:
+        take_contacts(cursor, database, store_id, path)
+        cursor.execute("SELECT customer_id, is_blocked FROM contacts")
+        return dict(cursor.fetchall())
+
+
+def test_an_address_that_was_suppressed_is_blocked_whoever_has_it(database, load, tmp_path):
+    lines = load("bounced", orders=orders().drop(columns="email"))
+    # The store knows no address: the list names nobody, and is kept for when somebody has one of them.
+    lines = load("bounced", customers=pd.DataFrame({"email": ["gone@example.com"], "bounced": ["1"]}))
+    assert "none of them has orders yet; 1 suppressed addresses are kept" in lines
+    load("bounced", customers=pd.DataFrame({"customer_id": ["c0001"], "suppressed": ["1"]}))
+    publish(database, "bounced", 5)
+    contacts = pd.DataFrame(
+        {
+            "customer_id": CUSTOMERS,
+            "email": [
+                "Gone@example.com",
+                "same@example.com",
+                "SAME@example.com",
+                "fine@example.com",
+                "well@example.com",
+            ],
+        }
+    )
+    contacts.to_csv(tmp_path / "contacts.csv", index=False)
+    is_blocked = blocked(database, "bounced", tmp_path / "contacts.csv")
+    assert is_blocked == {"c0000": True, "c0001": True, "c0002": True, "c0003": False, "c0004": False}
+    # Said to be reachable again, it is.
+    load("bounced", customers=pd.DataFrame({"email": ["gone@example.com"], "bounced": ["0"], "customer_id": ["c0000"]}))
+    assert not blocked(database, "bounced", tmp_path / "contacts.csv")["c0000"]
