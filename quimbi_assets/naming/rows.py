@@ -6,14 +6,15 @@ Belongs here: the shape of both. Does not: reading and writing the table, which 
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from quimbi_assets.axes._axis import Axis
-from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.selection import why_provisional
+
+if TYPE_CHECKING:
+    from quimbi_assets.clustering.model import AxisModel
 
 AXIS_FIELDS = (
     "status", "reason", "k", "silhouette", "halves_ari", "stability_ari", "customers_fitted", "mlflow_run_id",
@@ -28,7 +29,7 @@ def segment_rows(
     axis: Axis,
     description: pd.DataFrame,
     names: pd.DataFrame,
-    model: AxisModel,
+    model: "AxisModel",
     *,
     valid_from: datetime,
     model_version: str,
@@ -95,6 +96,8 @@ def segments_table(
     ``axes``: :data:`AXIS_FIELDS` by axis, in the order kept; what is missing is None. Each gets ``provisional``: why
     its segments are, or None. A ValueError if segments are of an axis that it does not name.
     """
+    from quimbi_assets.clustering.selection import why_provisional
+
     strangers = sorted(set(segments["axis_name"]) - set(axes))
     if strangers:
         raise ValueError(f"segments of unknown axes: {', '.join(strangers)}")

@@ -1,5 +1,5 @@
 """The page of a store, for people who sell: who there is, who brings the money, who is leaving, whom to write to.
 
-Belongs here: what the page says, its charts, its HTML (docs/adr/0020-page.md). Does not: reading the tables, serving
+Belongs here: what the page says, its charts, its HTML (docs/adr/0023-page.md). Does not: reading the tables, serving
 (``resources``, ``api``).
 """

@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from quimbi_assets.history import History
-from quimbi_assets.value.model import YEAR_DAYS, ValueModel
-from quimbi_assets.value.windows import USUAL_DAYS
+from quimbi_assets.value.model import ValueModel
+from quimbi_assets.value.windows import USUAL_DAYS, YEAR_DAYS
 
 ORDER_DECIMALS, MONEY_DECIMALS = 4, 2
 DAYS = (USUAL_DAYS, YEAR_DAYS)

@@ -16,8 +16,7 @@ from quimbi_assets.axes._axis import BOUGHT_ONCE, Axis
 from quimbi_assets.marketing.affinity import LEVELS
 from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import clock_hour, clock_pairs, format_hour, format_money, format_percent, format_value
-from quimbi_assets.value.model import YEAR_DAYS
-from quimbi_assets.value.windows import USUAL_DAYS
+from quimbi_assets.value.windows import USUAL_DAYS, YEAR_DAYS
 
 JSON_COLUMNS = (
     "segment_memberships", "dominant_segments", "feature_vectors", "membership_strength", "stays", "stays_strength",

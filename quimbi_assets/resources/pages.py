@@ -4,10 +4,10 @@ Belongs here: the queries, and remembering pages. Does not: what a page says (``
 """
 
 import hashlib
+import os
 from typing import Any
 
 import pandas as pd
-from dagster import AssetKey
 
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.fields import Vocabulary
@@ -16,18 +16,16 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.page.content import StoreView, customer_view, store_view
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
 from quimbi_assets.page.render import customer_page, looks, store_page
-from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.resources.audiences import audience_query, project_definitions
-from quimbi_assets.resources.mlflow.registry import CHURN, VALUE
-from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import publications as published
 from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_vocabulary
 from quimbi_assets.resources.postgres.tables.history import read_weeks
-from quimbi_assets.resources.postgres.tables.promotions import read_fit
+from quimbi_assets.resources.postgres.tables.promotions import FORECASTS, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
-BACKTEST_KEY = AssetKey(["backtest", "report"])
+CHURN, VALUE = FORECASTS
 GOING = Audience("going", "lifecycle in ('slowing', 'at risk')", "Those who spent most first.")
 LISTED = 6
 """Customers that a list on the page shows."""
@@ -122,6 +120,8 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
 
 def read_customer_facts(database: Database, store_id: str, customer_id: str) -> CustomerFacts:
     """Read what a customer's page says; UnknownCustomerError if the store has no profile of them."""
+    from quimbi_assets.profiles.rendering import profile_record
+
     with database.snapshot() as now:
         store = read_store(now, store_id)
         row = published.read_profiles(now, store_id, [customer_id]).iloc[0]
@@ -166,7 +166,13 @@ def _forecast(now: Database, store_id: str, forecast: str, versions: dict[str, s
 
 
 def _backtest(store_id: str) -> pd.DataFrame | None:
-    table = parquet_tables().table(BACKTEST_KEY, store_id)
+    if not os.environ.get("QUIMBI_STORAGE_URL") and not (quimbi_home() / "storage" / "backtest").exists():
+        return None  # what looks into storage takes half a second to import
+    from dagster import AssetKey
+
+    from quimbi_assets.resources.parquet_io import parquet_tables
+
+    table = parquet_tables().table(AssetKey(["backtest", "report"]), store_id)
     return None if table is None else table.read().to_pandas()
 
 

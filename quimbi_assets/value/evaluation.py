@@ -20,8 +20,16 @@ from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, 
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.sampling import sample_places
-from quimbi_assets.value.model import YEAR_DAYS, Forecast, ValueModel
-from quimbi_assets.value.windows import FEWEST, LEAST_BEFORE, Window, measured_borders, window_days, windows_between
+from quimbi_assets.value.model import Forecast, ValueModel
+from quimbi_assets.value.windows import (
+    FEWEST,
+    LEAST_BEFORE,
+    YEAR_DAYS,
+    Window,
+    measured_borders,
+    window_days,
+    windows_between,
+)
 
 MOST_HOLD_OUTS = 3
 MOST_LEARNT = 4

@@ -30,7 +30,6 @@ LEAST_ORDERS = 1e-6
 """Below it, customers are alike in expecting nothing."""
 FARTHEST_DAYS = 365.0
 """Until when the next order must be as likely as not, for a date of it to say anything."""
-YEAR_DAYS = 365
 UNTESTED = "an earlier version learnt it and did not test that"
 
 

@@ -18,6 +18,7 @@ from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.history import History
 
 USUAL_DAYS = 90
+YEAR_DAYS = 365
 LEAST_DAYS = 28
 PARTS_OF_HISTORY = 3
 """Windows that the history must hold: one to test on, one to learn from, one before them."""

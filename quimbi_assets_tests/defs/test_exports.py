@@ -18,7 +18,7 @@ def brought(database, monkeypatch):
     monkeypatch.delenv("KLAVIYO_API_KEY", raising=False)
 
     def materialize(target, **columns):
-        publish(database, "targets", 3, **columns)
+        publish(database, "targets", 3, lifecycle=pa.array(["active"] * 3), **columns)
         with dg.instance_for_test() as instance:
             instance.add_dynamic_partitions(str(STORES.name), ["targets"])
             resources = {"database": database, "progress": Progress()}

@@ -52,6 +52,15 @@ def test_csv_has_every_column_and_no_formula(rows, tmp_path):
     assert not {"feature_vectors", "fingerprint", "segment_memberships"} & one.keys()
 
 
+def test_who_bought_once_is_told_so_once(database):
+    low = pa.array(['{"a": "low", "b": "ok"}', '{"a": "low", "b": "ok"}', '{"a": "ok", "b": "ok"}'])
+    publish(database, "once", 3, n_orders=pa.array([1, 2, 1]), evidence=low)
+    rows = pa.concat_tables(stream_profiles(database, "once", EVERYBODY, read_vocabulary(database, "once"))).to_pylist()
+    judged = [(row["segment_a"], row["strength_a"], row["segment_b"]) for row in rows]
+    assert [one[0] is None and one[1] is None for one in judged] == [True, False, False]
+    assert all(row["segment_id_a"] and row["segment_b"] for row in rows)
+
+
 def test_parquet_is_as_the_tables_are(rows, tmp_path):
     write_rows(tmp_path / "out.parquet", rows("value < 0"), "parquet")
     (one,) = pq.read_table(tmp_path / "out.parquet").to_pylist()

@@ -24,6 +24,7 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import Instant, to_instant
 from quimbi_assets.resources.mlflow.model_files import AnyModel, read, save
+from quimbi_assets.resources.postgres.tables import promotions
 from quimbi_assets.resources.postgres.tables.promotions import Choice, Promotions
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ CHAMPION, CANDIDATE, PRESENT = "champion", "candidate", "present"
 NAMED_TAG = "segments_named"
 """Tag of a registered model: the largest number of a segment id that any of its versions gave."""
 STORE_TAG, AXIS_TAG = "store", "axis"
-CHURN, VALUE = FORECASTS = ("churn_risk", "value_to_come")
+CHURN, VALUE = FORECASTS = promotions.FORECASTS
 """Stand where an axis's name would for the models of what is foretold of a store's customers."""
 AS_OF_TAG = "as_of"
 """Tag of a version: the instant (naive UTC, exclusive) its data end at."""

@@ -152,22 +152,25 @@ def stream_profiles(database: Database, store_id: str, query: Query, vocabulary:
 
     All scalar columns of profiles; the archetype's name; of each axis the segment's name today (``segment_<axis>``),
     its id (``segment_id_<axis>``) and how likely the customer stays in it (``strength_<axis>``: ``stays_strength``).
+    Who bought once is told so once, by ``n_orders``: name and strength are null on axes that one order says nothing of.
     """
     columns = {name: f"profile.{name}" for name in scalar_columns(database)}
     columns["archetype"] = LISTED["archetype"]
     names: dict[str, str] = {}
     for number, axis in enumerate(vocabulary.axes):
         segment, names[f"names_{number}"] = f"segment.{quoted(axis)}", json.dumps(dict(vocabulary.groups[axis]))
+        judged = f"CASE WHEN profile.n_orders = 1 AND evidence.{quoted(axis)} = 'low' THEN NULL ELSE"
         columns |= {
-            f"segment_{axis}": f"coalesce(%(names_{number})s::jsonb ->> {segment}, {segment})",
+            f"segment_{axis}": f"{judged} coalesce(%(names_{number})s::jsonb ->> {segment}, {segment}) END",
             f"segment_id_{axis}": segment,
-            f"strength_{axis}": f"strength.{quoted(axis)}",
+            f"strength_{axis}": f"{judged} strength.{quoted(axis)} END",
         }
     listed = ", ".join(f"{quoted(axis)} text" for axis in vocabulary.axes)
     # Taken apart at once: one by one, each of fourteen axes would read the customer's whole object again.
     apart = f"""
         CROSS JOIN LATERAL jsonb_to_record(coalesce(profile.dominant_segments, '{{}}')) AS segment ({listed})
         CROSS JOIN LATERAL jsonb_to_record(coalesce(profile.stays_strength, '{{}}')) AS strength ({listed})
+        CROSS JOIN LATERAL jsonb_to_record(coalesce(profile.evidence, '{{}}')) AS evidence ({listed})
     """
     listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
     sql = f"SELECT {listed} {CHOSEN.format(condition=query.condition, joined=apart)} ORDER BY profile.customer_id"

@@ -6,7 +6,7 @@ Belongs here: their SQL. Does not: what is in them (``weekly.rows``).
 import json
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -14,7 +14,9 @@ from quimbi_assets.instants import Instant
 from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.resources.postgres.copy import copy_frame, lock, merge, staging
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.weekly.noise import NoiseThresholds
+
+if TYPE_CHECKING:
+    from quimbi_assets.weekly.noise import NoiseThresholds
 
 WRITTEN = (
     "as_of", "archetype_id", "segment_memberships", "dominant_segments", "lifetime_value", "churn_risk_score",
@@ -55,7 +57,7 @@ def publish_drift(
     customers: Iterable[pd.DataFrame],
     migrations: pd.DataFrame,
     population: pd.DataFrame,
-    thresholds: NoiseThresholds | None,
+    thresholds: "NoiseThresholds | None",
 ) -> None:
     """Make what a week's comparison with the one before found that of the week, in one transaction.
 

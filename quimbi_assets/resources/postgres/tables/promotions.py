@@ -18,6 +18,9 @@ from quimbi_assets.instants import Instant, to_instant, zoned
 from quimbi_assets.resources.postgres.copy import upsert
 from quimbi_assets.resources.postgres.database import Database
 
+FORECASTS = ("churn_risk", "value_to_come")
+"""What is foretold of customers; each stands where an axis's name would."""
+
 
 @dataclass(frozen=True)
 class Choice:
