@@ -247,7 +247,7 @@ def audiences(store_id: str, as_json: bool) -> None:
 def export(store_id: str, axes: str | None, **options: Any) -> None:
     """Write customers to a file, or send them: all, or those whom a filter or an audience chooses."""
     from quimbi_assets.audiences.definitions import ExportTarget
-    from quimbi_assets.commands.exporting import export_customers
+    from quimbi_assets.commands.customers import export_customers
 
     contactable = options.pop("contactable")
     listed = None if axes is None else tuple(_listed(axes))

@@ -12,10 +12,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from quimbi_assets.audiences.filters import compile_filter
 from quimbi_assets.errors import BadInputError, UnknownCustomerError, UnknownStoreError
 from quimbi_assets.page.render import content_policy, message_page, stores_page
-from quimbi_assets.resources.audiences import audience_query, project_definitions
+from quimbi_assets.resources.audiences import choice_of
 from quimbi_assets.resources.exports import csv_parts
 from quimbi_assets.resources.pages import Pages
 from quimbi_assets.resources.postgres.database import Database
@@ -84,8 +83,5 @@ def _csv(database: Database, store_id: str, where: str | None, audience: str | N
     """Return the chosen customers as CSV, part by part; BadInputError at once if the choice cannot be understood."""
     with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
-        if audience is not None and where is not None:
-            raise BadInputError("audience and where both say who: give one of them")
-        one = None if audience is None else project_definitions().audience(audience, store_id)
-        query = compile_filter(where, vocabulary) if one is None else audience_query(one, vocabulary)
+        query, _ = choice_of(store_id, vocabulary, where, audience)
     return csv_parts(stream_profiles(database, store_id, query, vocabulary))

@@ -1,7 +1,7 @@
-"""Prints customers whom a filter or an audience chooses, and the audiences of a store.
+"""Prints customers whom a filter or an audience chooses, and the audiences of a store; writes or sends lists.
 
-Belongs here: laying the lists out. Does not: the filter (``audiences``), the queries (``resources``), files
-(``exporting``).
+Belongs here: laying the lists out, ``quimbi export``. Does not: the filter (``audiences``), queries, files and services
+(``resources``).
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.audiences.fields import GROUPINGS
-from quimbi_assets.commands.console import err, out, print_json
+from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import zone
 from quimbi_assets.resources.audiences import audience_query, choice_of, project_definitions
-from quimbi_assets.resources.export_targets import written
+from quimbi_assets.resources.export_targets import export, written
 from quimbi_assets.resources.exports import write_rows
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
@@ -145,3 +146,18 @@ def _cell(name: str, value: Any, clock: tzinfo) -> str:
 
 def _day(at: datetime) -> str:
     return f"{at:%d %b %Y}".lstrip("0")
+
+
+def export_customers(store_id: str, target: ExportTarget, *, contactable: bool) -> None:
+    """Write or send a list as the command asks for it; what is said of a file stands beside it, on stderr."""
+    is_sent = target.form == "klaviyo"
+    if not is_sent and (target.send or target.axes is not None):
+        raise BadInputError(f"--send and --axes are for --format klaviyo: --format {target.form} writes a file")
+    if target.send and target.out is not None:
+        raise BadInputError("--send sends, --out writes what would be sent: give one of them")
+    if not is_sent and target.out is None:
+        raise BadInputError(f"--out is missing: name a file, or - for standard output (--format {target.form})")
+    with steps(target.form) as progress:
+        summary = export(open_database(), store_id, target, progress.step, contactable)
+    for line in (*summary.lines, *summary.named):
+        (out if is_sent and target.out is None else err).print(line, markup=False)

@@ -35,7 +35,7 @@ def choice_of(
     if audience is None:
         return compile_filter(where, vocabulary), None
     if where is not None:
-        raise BadInputError("--audience and --where both say who: give one of them")
+        raise BadInputError("audience and where both say who: give one of them")
     one = project_definitions().audience(audience, store_id)
     return audience_query(one, vocabulary), one
 

@@ -1,16 +1,19 @@
-"""Tells an audience's webhook who entered and left, at least once each.
+"""Tells an audience's webhook who entered and left, at least once each, signed.
 
-Belongs here: sending, trying again. Does not: which events there are (``postgres.tables.audiences``), the signature
-(``exports.webhook``). What cannot be sent is reported, never raised: no run fails because of a receiver, and the next
-one sends it.
+Belongs here: sending, trying again, the signature: that of Standard Webhooks (standardwebhooks.com, 1.0), which many
+libraries verify. Does not: which events there are (``postgres.tables.audiences``). What cannot be sent is reported,
+never raised: no run fails because of a receiver, and the next one sends it.
 """
 
+import base64
+import binascii
+import hashlib
+import hmac
 import os
 import time
 from urllib.parse import urlsplit
 
 from quimbi_assets.audiences.definitions import Audience
-from quimbi_assets.exports.webhook import signed_headers
 from quimbi_assets.resources.pauses import retry_seconds
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.audiences import mark_sent, unsent_events
@@ -20,6 +23,7 @@ EVENTS_PER_MESSAGE = 500
 MOST_TRIES = 3
 LONGEST_PAUSE = 30.0
 TIMEOUT_SECONDS = 20
+PREFIX = "whsec_"
 
 
 def send_events(database: Database, store_id: str, audience: Audience, pause: float = 1.0) -> str:
@@ -60,3 +64,26 @@ def _delivered(address: str, secret: str, message_id: str, body: bytes, pause: f
         if number + 1 < MOST_TRIES:
             time.sleep(retry_seconds(wished, pause * 4**number, LONGEST_PAUSE))
     return problem
+
+
+def signed_headers(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers of a message; a secret ``whsec_...`` is base64, any other is taken as it is.
+
+    The signature is of ``id.timestamp.body``; a receiver that knows the id has had the message.
+
+    >>> secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+    >>> signed_headers(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)["webhook-signature"]
+    'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE='
+    """
+    key = secret.encode()
+    if secret.startswith(PREFIX):
+        try:
+            key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+        except binascii.Error:
+            key = secret.encode()
+    signed = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
+    }
