@@ -18,6 +18,7 @@ from quimbi_assets.audiences.fields import GROUPINGS
 from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import zone
+from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.audiences import audience_query, choice_of, project_definitions
 from quimbi_assets.resources.export_targets import export, written
 from quimbi_assets.resources.exports import write_rows
@@ -129,7 +130,7 @@ def _print_list(chosen: Chosen, currency: str, clock: tzinfo) -> None:
 
 def _size(customers: int, value: float | None, currency: str) -> str:
     worth = "" if value is None else f", who spent {value:,.0f} {currency}".rstrip()
-    return f"{customers:,} {'customer' if customers == 1 else 'customers'}{worth}"
+    return f"{plural(customers, 'customer')}{worth}"
 
 
 def _cell(name: str, value: Any, clock: tzinfo) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from quimbi_assets.commands.console import err, out, steps
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.home import directory
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def print_report(report: "LoadReport", *, time_zone_given: bool) -> None:
         )
     if refused := sum(table.refused for table in report.tables):
         err.print(
-            f"quimbi: {refused:,} row{'' if refused == 1 else 's'} refused and kept with the reason: "
+            f"quimbi: {plural(refused, 'row')} refused and kept with the reason: "
             f"quimbi refused --store-id {store_id}; mend them in the file and load it again",
             markup=False,
         )

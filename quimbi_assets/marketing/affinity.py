@@ -35,7 +35,7 @@ from quimbi_assets.value.windows import LEAST_BEFORE, window_days
 
 LEVELS = {"categories": "category", "products": "product_id"}
 """Columns of order lines by the name that their lists have."""
-LISTED = 3
+MOST_LISTED = 3
 FEWEST_ORDERS = 2
 LEAST_LIFT = 1.25
 PRIOR_ORDERS = 2.0
@@ -66,7 +66,7 @@ _COUNTED = f"""
 """
 _LISTED = f"""
     SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY n DESC, share DESC, last_at DESC, thing) AS place
-    FROM counted WHERE n >= {FEWEST_ORDERS} AND lift >= {LEAST_LIFT} QUALIFY place <= {LISTED}
+    FROM counted WHERE n >= {FEWEST_ORDERS} AND lift >= {LEAST_LIFT} QUALIFY place <= {MOST_LISTED}
 """
 _LISTS = """
     SELECT customer_id, CAST(to_json(list({
@@ -80,8 +80,8 @@ _HITS = f"""
     ), bought_last AS (
         SELECT customer_id, thing FROM counted
         QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY last_at DESC, n DESC, share DESC, thing)
-            <= {LISTED}
-    ), bestsellers AS (SELECT thing FROM shares ORDER BY share DESC, thing LIMIT {LISTED})
+            <= {MOST_LISTED}
+    ), bestsellers AS (SELECT thing FROM shares ORDER BY share DESC, thing LIMIT {MOST_LISTED})
     SELECT customer_id, max((listed.thing IS NOT NULL)::BIGINT) AS affinity,
         max((bestsellers.thing IS NOT NULL)::BIGINT) AS bestsellers,
         max((bought_last.thing IS NOT NULL)::BIGINT) AS bought_last
@@ -133,8 +133,10 @@ def fit_affinities(history: History) -> Affinities:
 def _fit(history: History, engine: DuckEngine, column: str, cut_offs: list[Instant], apart: pd.Timedelta) -> Affinity:
     _take(history, engine, column)
     shares = engine.arrow(_SHARES)
-    if len(shares) <= LISTED:
-        return Affinity(reason=f"no more than {LISTED} are on order lines" if len(shares) else "order lines name none")
+    if len(shares) <= MOST_LISTED:
+        return Affinity(
+            reason=f"no more than {MOST_LISTED} are on order lines" if len(shares) else "order lines name none"
+        )
     engine.materialise("every", "SELECT * FROM bought")
     asked = []
     for at in cut_offs:

@@ -97,6 +97,15 @@ def plural(n: int, noun: str, many: str = "") -> str:
     return f"{n:,} {noun if n == 1 else many or noun + 's'}"
 
 
+def spoken(name: object) -> str:
+    """Write a snake_case name as it is said.
+
+    >>> spoken("gone_quiet_customers")
+    'gone quiet customers'
+    """
+    return str(name).replace("_", " ")
+
+
 def singular(unit: str) -> str:
     """Turn the first word of a unit into the singular: ``1 day``, ``1 order a month``."""
     first, *rest = unit.split(" ")

@@ -14,8 +14,8 @@ import pandas as pd
 
 BLUE, ORANGE, GREEN, SKY, PINK, VERMILION = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#cc79a7", "#d55e00"
 GREY = "#8a8f98"
-TIERS = {"top": "#0b3c5d", "high": "#17628f", "medium": "#26749f", "low": "#646b78"}
-CAUSES = {"acted": GREEN, "silent": ORANGE, "corrected": PINK, "model": GREY}
+TIER_COLOURS = {"top": "#0b3c5d", "high": "#17628f", "medium": "#26749f", "low": "#646b78"}
+CAUSE_COLOURS = {"acted": GREEN, "silent": ORANGE, "corrected": PINK, "model": GREY}
 INK = "#010203"
 """Stands for the page's text colour while a chart is drawn."""
 WIDTH = 620
@@ -53,7 +53,7 @@ def draw(chart: alt.Chart | alt.LayerChart, description: str) -> str:
 
 def tiers(rows: pd.DataFrame) -> str:
     """Draw shares of customers and of revenue by value tier (``tier``, ``customers``, ``revenue``: 0-1)."""
-    order = [tier for tier in TIERS if tier in set(rows["tier"])]
+    order = [tier for tier in TIER_COLOURS if tier in set(rows["tier"])]
     long = rows.melt("tier", ["customers", "revenue"], "of", "share")
     long = long.assign(place=long["tier"].map({tier: i for i, tier in enumerate(order)}))
     long = long.sort_values(["of", "place"])
@@ -64,7 +64,7 @@ def tiers(rows: pd.DataFrame) -> str:
         for tier, share in zip(long["tier"], long["share"], strict=True)
     ]
     base = alt.Chart(long).encode(y=alt.Y("of:N", title=None, sort=["customers", "revenue"]))
-    scale = alt.Scale(domain=order, range=[TIERS[tier] for tier in order])
+    scale = alt.Scale(domain=order, range=[TIER_COLOURS[tier] for tier in order])
     bars = base.mark_bar(height=34).encode(
         x=alt.X("share:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
         color=alt.Color("tier:N", scale=scale, legend=None),
@@ -76,8 +76,8 @@ def tiers(rows: pd.DataFrame) -> str:
 
 def movement(moves: pd.DataFrame) -> str:
     """Draw how many customers changed a segment week by week, by cause (``week``, ``cause``, ``customers``)."""
-    order = [cause for cause in CAUSES if cause in set(moves["cause"])]
-    scale = alt.Scale(domain=order, range=[CAUSES[cause] for cause in order])
+    order = [cause for cause in CAUSE_COLOURS if cause in set(moves["cause"])]
+    scale = alt.Scale(domain=order, range=[CAUSE_COLOURS[cause] for cause in order])
     rows = moves.assign(label=[f"{week:%-d %b}" for week in moves["week"]])
     chart = (
         alt.Chart(rows.drop(columns="week"))

@@ -1,13 +1,13 @@
 """What the page says of a store: words and one number first, then a picture, then what to do.
 
-Belongs here: choosing and wording, on facts at hand. Does not: HTML (``render``), charts' looks (``charts``).
+Belongs here: choosing and wording, on facts at hand. Does not: HTML (``render``), charts' looks (``charts``), the page
+of one customer (``customer``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -15,10 +15,10 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.axes._axis import BOUGHT_ONCE
 from quimbi_assets.axis_table import ACTIVE, WEAK
 from quimbi_assets.marketing.groups import GROUPINGS
-from quimbi_assets.naming.values import format_money, format_number, format_percent
+from quimbi_assets.naming.values import format_money, format_number, format_percent, plural, spoken
 from quimbi_assets.page import charts
-from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
-from quimbi_assets.profiles.rendering import buys_most
+from quimbi_assets.page.customer import TIER_MEANINGS, local_time, written_day
+from quimbi_assets.page.facts import CustomerList, StoreFacts
 
 MEANINGS = {
     "new": "First order within the last 90 days",
@@ -29,13 +29,7 @@ MEANINGS = {
     "lost": "Of customers as silent, fewer than one in ten came back",
 }
 GOOD_TO_GROW = {"new": True, "active": True, "slowing": False, "at risk": False, "lapsed": False, "lost": False}
-TIERS = {
-    "top": "the top tenth",
-    "high": "rest of the top quarter",
-    "medium": "rest of the upper half",
-    "low": "lower half",
-}
-CAUSES = {"acted": "they ordered, sent back or wrote", "silent": "time passed without an order"}
+CAUSE_MEANINGS = {"acted": "they ordered, sent back or wrote", "silent": "time passed without an order"}
 NEARLY = 0.005
 """Share below which a change is none."""
 
@@ -133,7 +127,7 @@ def store_view(facts: StoreFacts) -> StoreView:
     inactive = facts.axes[~facts.axes["status"].isin((ACTIVE, WEAK))]
     return StoreView(
         store_id=facts.store_id,
-        until=_day(facts.as_of - timedelta(seconds=1), facts.time_zone),
+        until=written_day(facts.as_of - timedelta(seconds=1), facts.time_zone),
         summary=_summary(facts),
         cards=shown["lifecycle"],
         money=_money(groups["value_tier"]),
@@ -148,7 +142,7 @@ def store_view(facts: StoreFacts) -> StoreView:
         axes=axes[ACTIVE],
         weak=axes[WEAK],
         doubt=f"With {format_number(facts.orders_per_customer)} orders a customer this cannot be told from chance yet.",
-        inactive=[(_words(axis), reason) for axis, reason in inactive[["axis_name", "reason"]].itertuples(index=False)],
+        inactive=[(spoken(axis), reason) for axis, reason in inactive[["axis_name", "reason"]].itertuples(index=False)],
         movement=_movement(facts),
         movement_chart=charts.movement(facts.moves) if len(facts.moves) else "",
         trust=_trust(facts),
@@ -164,10 +158,10 @@ def _summary(facts: StoreFacts) -> str:
 
 
 def _grouping(facts: StoreFacts, rows: pd.DataFrame, of: str) -> list[Group]:
-    meaning: Mapping[str, str] = {"lifecycle": MEANINGS, "value_tier": TIERS}.get(of, {})
+    meaning: Mapping[str, str] = {"lifecycle": MEANINGS, "value_tier": TIER_MEANINGS}.get(of, {})
     known = rows.reindex([group for group in GROUPINGS[of] if group in rows.index])
     return [
-        _group(facts, row, _words(str(name)), meaning.get(str(name), ""), f"{of} = '{name}'")
+        _group(facts, row, spoken(str(name)), meaning.get(str(name), ""), f"{of} = '{name}'")
         for name, row in known.iterrows()
     ]
 
@@ -244,18 +238,17 @@ def _leaving(stages: pd.DataFrame, currency: str) -> str:
 
 def _flows(facts: StoreFacts) -> list[str]:
     """Say what the last week's snapshot saw between lifecycle stages, largest first."""
-    rows = facts.flows[facts.flows["cause"].isin(list(CAUSES))].head(6)
+    rows = facts.flows[facts.flows["cause"].isin(list(CAUSE_MEANINGS))].head(6)
     return [
-        f"{row['customers']:,} from {row['from_segment']} to {row['to_segment']}: {CAUSES[row['cause']]}"
+        f"{row['customers']:,} from {row['from_segment']} to {row['to_segment']}: {CAUSE_MEANINGS[row['cause']]}"
         for row in rows.to_dict("records")
     ]
 
 
 def _list(one: CustomerList, facts: StoreFacts) -> ListView:
-    noun = "customer" if one.customers == 1 else "customers"
-    worth = f"{one.customers:,} {noun} who spent {format_money(one.value, facts.currency)}"
+    worth = f"{plural(one.customers, 'customer')} who spent {format_money(one.value, facts.currency)}"
     people = [_person(row, facts.currency, facts.time_zone) for row in one.rows]
-    return ListView(one.name, _words(one.name), one.about, worth, one.where, people)
+    return ListView(one.name, spoken(one.name), one.about, worth, one.where, people)
 
 
 def _person(row: Mapping[str, Any], currency: str, zone: str) -> Person:
@@ -265,7 +258,7 @@ def _person(row: Mapping[str, Any], currency: str, zone: str) -> Person:
         lifecycle=row["lifecycle"] or "",
         value="" if value is None else format_money(value, currency),
         risk="" if risk is None else format_percent(risk),
-        last_order="" if last is None else _day(last, zone),
+        last_order="" if last is None else written_day(last, zone),
         sentence=row["interpretation"] or "",
     )
 
@@ -275,7 +268,7 @@ def _once(facts: StoreFacts) -> str:
     if not facts.bought_once:
         return ""
     share = format_percent(facts.bought_once / max(facts.customers, 1))
-    who = "1 customer has" if facts.bought_once == 1 else f"{facts.bought_once:,} customers have"
+    who = plural(facts.bought_once, "customer has", "customers have")
     return (
         f"{who} bought once ({share} of all): what they are like is not known before they come again. Questions that "
         "take three orders leave out who bought twice, too."
@@ -292,11 +285,11 @@ def _axis(facts: StoreFacts, axis: str, rows: pd.DataFrame) -> AxisView:
     named = facts.segments[facts.segments["axis_name"] == axis].set_index("segment_id")
     ranked = rows.join(named[["segment_name", "interpretation"]], how="inner").sort_values("customers", ascending=False)
     views = [
-        _group(facts, row, _words(name), row["interpretation"] or "", f"{axis} = '{name}'")
+        _group(facts, row, spoken(name), row["interpretation"] or "", f"{axis} = '{name}'")
         for name, (_, row) in zip(ranked["segment_name"], ranked.iterrows(), strict=True)
         if name not in once
     ]
-    return AxisView(_words(axis), AXES[axis].question, views)
+    return AxisView(spoken(axis), AXES[axis].question, views)
 
 
 def _movement(facts: StoreFacts) -> str:
@@ -306,7 +299,9 @@ def _movement(facts: StoreFacts) -> str:
         return "Nobody changed a segment in the weeks that were recorded."
     last = facts.moves[facts.moves["week"] == facts.moves["week"].max()]
     by_cause = dict(zip(last["cause"], last["customers"], strict=True))
-    reasons = [f"{int(by_cause[cause]):,} because {words}" for cause, words in CAUSES.items() if cause in by_cause]
+    reasons = [
+        f"{int(by_cause[cause]):,} because {words}" for cause, words in CAUSE_MEANINGS.items() if cause in by_cause
+    ]
     week = f"{facts.moves['week'].max():%-d %B}"
     return f"In the week of {week} customers changed a segment: {' and '.join(reasons) or 'nobody of their own doing'}."
 
@@ -341,7 +336,7 @@ def _calibration(facts: StoreFacts) -> str:
 def _agreement(facts: StoreFacts) -> str:
     known = facts.axes[facts.axes["halves_ari"].notna() & facts.axes["status"].isin((ACTIVE, WEAK))]
     rows = [
-        (_words(axis), max(float(ari), 0.0)) for axis, ari in known[["axis_name", "halves_ari"]].itertuples(index=False)
+        (spoken(axis), max(float(ari), 0.0)) for axis, ari in known[["axis_name", "halves_ari"]].itertuples(index=False)
     ]
     return charts.agreement(rows) if rows else ""
 
@@ -350,117 +345,15 @@ def _backtest(facts: StoreFacts) -> str:
     if facts.backtest is None:
         return ""
     measured = facts.backtest[facts.backtest["segments"].notna()]
-    adding = [_words(axis) for axis in measured.loc[measured["added_verdict"] == "better", "axis"]]
+    adding = [spoken(axis) for axis in measured.loc[measured["added_verdict"] == "better", "axis"]]
     of = f"{len(adding)} of {len(measured)} axes"
     added = f"segments add to recency, frequency and spend on {of}: {_listed(adding)}"
     return f"Held against what customers did next, {added}."
-
-
-@dataclass(frozen=True)
-class CustomerView:
-    """Everything the page of one customer says."""
-
-    store_id: str
-    customer_id: str
-    sentence: str
-    figures: Sequence[tuple[str, str]]
-    drivers: Sequence[str]
-    axes: Sequence[tuple[str, str, str, str]]
-    """Question, segment, how likely to last, share of membership."""
-    weeks: Sequence[tuple[str, str, str, str]]
-
-
-def customer_view(facts: CustomerFacts) -> CustomerView:
-    """Say what there is to say of a customer."""
-    profile, currency = facts.profile, facts.currency
-    figures = [
-        ("Lifecycle", profile.get("lifecycle") or "not known yet"),
-        ("Value", _tier_words(profile, currency)),
-        ("Orders", _orders(profile, facts.time_zone)),
-        ("Risk", _risk(profile)),
-        ("Next order", _due(profile, facts.time_zone)),
-        ("Next 90 days", _foretold(profile, currency, 90)),
-        ("Next year", _foretold(profile, currency, 365)),
-        ("Archetype", _words((profile.get("archetype") or {}).get("name") or "none")),
-    ]
-    if most := buys_most(profile):
-        figures.append(("Buys most", most))
-    drivers = [
-        f"{driver['effect']} the risk: {driver['words']}"
-        for driver in (profile.get("churn_drivers") or {}).get("drivers", [])
-    ]
-    axes = [
-        (AXES[axis].question, _words(one["name"]), one["stays_strength"] or "", format_percent(one["membership"]))
-        for axis, one in profile["segments"].items()
-    ]
-    weeks = [
-        (
-            f"{row['week']:%-d %b %Y}",
-            row["lifecycle"] or "",
-            "" if row["lifetime_value"] is None else format_money(row["lifetime_value"], currency),
-            "" if row["churn_risk_score"] is None else format_percent(row["churn_risk_score"]),
-        )
-        for row in facts.weeks
-    ]
-    customer = str(profile["customer_id"])
-    sentence = profile.get("interpretation") or ""
-    return CustomerView(facts.store_id, customer, sentence, figures, drivers, axes, weeks)
-
-
-def _tier_words(profile: Mapping[str, Any], currency: str) -> str:
-    value, tier = profile.get("lifetime_value"), profile.get("value_tier")
-    spent = "not known" if value is None else format_money(value, currency)
-    return spent if tier is None else f"{spent}, {TIERS[tier]}"
-
-
-def _orders(profile: Mapping[str, Any], zone: str) -> str:
-    n, last = profile.get("n_orders"), profile.get("last_order_at")
-    if n is None or last is None:
-        return "not known yet"
-    return f"{n:,}, the last on {_day(datetime.fromisoformat(str(last)), zone)}"
-
-
-def _risk(profile: Mapping[str, Any]) -> str:
-    risk, drivers = profile.get("churn_risk_score"), profile.get("churn_drivers") or {}
-    if risk is None:
-        return f"not known: {drivers.get('reason') or 'never asked for'}"
-    return f"{format_percent(risk)} to stay away for {drivers.get('horizon_days')} days"
-
-
-def _due(profile: Mapping[str, Any], zone: str) -> str:
-    due = profile.get("expected_next_order_at")
-    if due:
-        return f"about {_day(datetime.fromisoformat(str(due)), zone)}"
-    return "not expected within a year" if profile.get("predicted_orders_365d") is not None else "not foretold"
-
-
-def _foretold(profile: Mapping[str, Any], currency: str, days: int) -> str:
-    value = profile.get(f"predicted_value_{days}d")
-    if value is None:
-        return "not foretold"
-    low, high = (profile.get(f"predicted_value_{days}d_{end}") for end in ("low", "high"))
-    expected = format_money(value, currency)
-    if low is None or high is None:
-        return expected
-    least = format_money(low, currency) if low else "nothing"
-    return f"{expected} ({least} to {format_money(high, currency)})"
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _words(name: str) -> str:
-    return str(name).replace("_", " ")
-
-
-def _day(instant: datetime, zone: str) -> str:
-    return f"{_local(instant, zone):%-d %b %Y}"
-
-
 def _month(instant: datetime, zone: str) -> str:
-    return f"{_local(instant, zone):%B %Y}"
-
-
-def _local(instant: datetime, zone: str) -> datetime:
-    return instant.astimezone(ZoneInfo(zone))
+    return f"{local_time(instant, zone):%B %Y}"

@@ -1,6 +1,6 @@
 """The page as HTML: one template for the file that stands alone and for the page that is served.
 
-Belongs here: filling templates, the content policy. Does not: what is said (``content``).
+Belongs here: filling templates, the content policy. Does not: what is said (``content``, ``customer``).
 """
 
 import base64
@@ -12,7 +12,8 @@ from typing import Any
 
 import jinja2
 
-from quimbi_assets.page.content import CustomerView, StoreView
+from quimbi_assets.page.content import StoreView
+from quimbi_assets.page.customer import CustomerView
 
 
 @cache

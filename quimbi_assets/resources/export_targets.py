@@ -13,6 +13,7 @@ from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.audiences.filters import Query
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.audiences import choice_of
 from quimbi_assets.resources.exports import STDOUT, write_rows
 from quimbi_assets.resources.postgres.database import Database
@@ -81,7 +82,7 @@ def export(
 def written(n_rows: int, noun: str, path: Path) -> str:
     """Say how many rows a file has."""
     where = "standard output" if path == STDOUT else str(path)
-    return f"{n_rows:,} {noun}{'' if n_rows == 1 else 's'} written to {where}"
+    return f"{plural(n_rows, noun)} written to {where}"
 
 
 def axes_to_tell(

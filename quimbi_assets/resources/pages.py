@@ -13,7 +13,8 @@ from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.page.content import StoreView, customer_view, store_view
+from quimbi_assets.page.content import StoreView, store_view
+from quimbi_assets.page.customer import customer_view
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
 from quimbi_assets.page.render import customer_page, looks, store_page
 from quimbi_assets.resources.audiences import audience_query, project_definitions
@@ -27,7 +28,7 @@ from quimbi_assets.resources.postgres.tables.stores import read_store, store_cur
 
 CHURN, VALUE = FORECASTS
 GOING = Audience("going", "lifecycle in ('slowing', 'at risk')", "Those who spent most first.")
-LISTED = 6
+SHOWN_OF_A_LIST = 6
 """Customers that a list on the page shows."""
 WEEKS = 13
 TOTALS = """
@@ -144,7 +145,7 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
 def _list(now: Database, store_id: str, one: Audience, vocabulary: Vocabulary) -> CustomerList:
     """Read an audience; one whose filter the store does not understand says so."""
     try:
-        chosen = read_chosen(now, store_id, audience_query(one, vocabulary), vocabulary, one.sort, LISTED)
+        chosen = read_chosen(now, store_id, audience_query(one, vocabulary), vocabulary, one.sort, SHOWN_OF_A_LIST)
     except BadInputError as error:
         return CustomerList(one.name, str(error), one.where, 0, 0.0, [], is_known=False)
     ids = [row["customer_id"] for row in chosen.rows]

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.marketing.groups import GROUPINGS
-from quimbi_assets.page.content import customer_view, store_view
+from quimbi_assets.page.content import store_view
+from quimbi_assets.page.customer import customer_view
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
 from quimbi_assets.page.render import content_policy, customer_page, store_page, style
 

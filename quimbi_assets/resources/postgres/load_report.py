@@ -6,6 +6,7 @@ Belongs here: counts and their wording. Does not: loading (``loading``).
 from dataclasses import dataclass, field
 
 from quimbi_assets.ingest.prepare import Preparation
+from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.postgres.tables.shops import ShopSummary
 from quimbi_assets.store import Store
 
@@ -41,9 +42,7 @@ class TableReport:
         """Return the report as lines of text."""
         done = f"{self.inserted:,} new, {self.updated:,} changed, {self.unchanged:,} unchanged"
         gone = f", {self.deleted:,} deleted" if self.deleted else ""
-        read = f"{self.read:,} row{'' if self.read == 1 else 's'} read" + (
-            "" if self.n_keys is None else f", {self.n_keys:,} keys"
-        )
+        read = f"{plural(self.read, 'row')} read" + ("" if self.n_keys is None else f", {self.n_keys:,} keys")
         lines = [f"{self.table}: {read}: {done}{gone}, {self.refused:,} refused"]
         lines += [f"  refused {count:,}: {reason}" for reason, count in self.reasons.items()]
         if self.absent_columns:

@@ -49,7 +49,7 @@ STORED = {
 }
 """By table, the columns that are read, and how those are written that are stored otherwise: times naive UTC and on the
 store's clock."""
-LISTED = """
+PRODUCTS_LISTED = """
     LEFT JOIN (
         SELECT store_id, product_id, category AS listed_category, product_type AS listed_type FROM quimbi.products
     ) listed USING (store_id, product_id)
@@ -77,7 +77,7 @@ class StoredRows:
         """Stream the rows of a table of :data:`STORED`."""
         columns, written = STORED[table]
         listed = ", ".join(f"{written[name]} AS {name}" if name in written else name for name in columns)
-        rows = f"quimbi.{table}{LISTED if table == 'order_items' else ''}"
+        rows = f"quimbi.{table}{PRODUCTS_LISTED if table == 'order_items' else ''}"
         self._cursor.execute(f"SELECT {listed} FROM {rows} WHERE store_id = current_setting('quimbi.store_id')")
         return self._cursor.fetch_record_batch()
 

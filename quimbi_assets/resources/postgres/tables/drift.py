@@ -23,7 +23,7 @@ HEAD = """
     SELECT as_of, count(*) AS customers FROM quimbi.customer_history
     WHERE store_id = %(s)s AND week = %(w)s GROUP BY as_of
 """
-CAUSES = """
+CAUSES_OF_MOVES = """
     SELECT cause, count(*) AS customers FROM (
         SELECT (SELECT value ->> 'cause' FROM jsonb_each(drift) LIMIT 1) AS cause FROM quimbi.customer_history
         WHERE store_id = %(s)s AND week = %(w)s AND drift IS NOT NULL
@@ -109,7 +109,7 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     population, floors = database.query(POPULATION, asked), database.query(FLOORS, asked)
     psi = population[population["figure"] == "feature_psi"]
     sizes = population[population["figure"] == "segment_psi"]
-    causes = database.query(CAUSES, asked)
+    causes = database.query(CAUSES_OF_MOVES, asked)
     policy, currency = read_store(database, store_id).policy, store_currency(database, store_id)
     judged = judged_orders_sql(policy, policy.currency or currency).replace("%", "%%")
     earlier = [other for other in weeks if other < week]

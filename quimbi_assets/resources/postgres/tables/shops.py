@@ -12,6 +12,7 @@ import pandas as pd
 
 from quimbi_assets.ingest.policy import judged_orders_sql
 from quimbi_assets.instants import zone
+from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 from quimbi_assets.store import Store
@@ -53,13 +54,11 @@ class ShopSummary:
         else:
             first, last = (_day(at, time_zone) for at in (self.first, self.last))
             money = f"{self.net:,.0f}{f' {self.currency}' if self.currency else ''} net"
-            counts = f"{_n(self.orders, 'order')} of {_n(self.customers, 'customer')}, {first} - {last}, {money}"
+            counts = (
+                f"{plural(self.orders, 'order')} of {plural(self.customers, 'customer')}, {first} - {last}, {money}"
+            )
         why = ", ".join(f"{n:,} {reason}" for reason, n in sorted(self.left_out.items(), key=lambda item: -item[1]))
         return f"{counts}; left out: {why}" if why else counts
-
-
-def _n(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _day(at: datetime, time_zone: str) -> str:

@@ -1,0 +1,123 @@
+"""What the page of one customer says.
+
+Belongs here: wording a profile's figures, and what the pages' wording shares: days, tiers. Does not: reading them
+(``facts``), HTML (``render``), the store's page (``content``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from quimbi_assets.axes import AXES
+from quimbi_assets.naming.values import format_money, format_percent, spoken
+from quimbi_assets.page.facts import CustomerFacts
+from quimbi_assets.profiles.rendering import buys_most
+
+TIER_MEANINGS = {
+    "top": "the top tenth",
+    "high": "rest of the top quarter",
+    "medium": "rest of the upper half",
+    "low": "lower half",
+}
+
+
+@dataclass(frozen=True)
+class CustomerView:
+    """Everything the page of one customer says."""
+
+    store_id: str
+    customer_id: str
+    sentence: str
+    figures: Sequence[tuple[str, str]]
+    drivers: Sequence[str]
+    axes: Sequence[tuple[str, str, str, str]]
+    """Question, segment, how likely to last, share of membership."""
+    weeks: Sequence[tuple[str, str, str, str]]
+
+
+def customer_view(facts: CustomerFacts) -> CustomerView:
+    """Say what there is to say of a customer."""
+    profile, currency = facts.profile, facts.currency
+    figures = [
+        ("Lifecycle", profile.get("lifecycle") or "not known yet"),
+        ("Value", _tier_words(profile, currency)),
+        ("Orders", _orders(profile, facts.time_zone)),
+        ("Risk", _risk(profile)),
+        ("Next order", _due(profile, facts.time_zone)),
+        ("Next 90 days", _foretold(profile, currency, 90)),
+        ("Next year", _foretold(profile, currency, 365)),
+        ("Archetype", spoken((profile.get("archetype") or {}).get("name") or "none")),
+    ]
+    if most := buys_most(profile):
+        figures.append(("Buys most", most))
+    drivers = [
+        f"{driver['effect']} the risk: {driver['words']}"
+        for driver in (profile.get("churn_drivers") or {}).get("drivers", [])
+    ]
+    axes = [
+        (AXES[axis].question, spoken(one["name"]), one["stays_strength"] or "", format_percent(one["membership"]))
+        for axis, one in profile["segments"].items()
+    ]
+    weeks = [
+        (
+            f"{row['week']:%-d %b %Y}",
+            row["lifecycle"] or "",
+            "" if row["lifetime_value"] is None else format_money(row["lifetime_value"], currency),
+            "" if row["churn_risk_score"] is None else format_percent(row["churn_risk_score"]),
+        )
+        for row in facts.weeks
+    ]
+    customer = str(profile["customer_id"])
+    sentence = profile.get("interpretation") or ""
+    return CustomerView(facts.store_id, customer, sentence, figures, drivers, axes, weeks)
+
+
+def _tier_words(profile: Mapping[str, Any], currency: str) -> str:
+    value, tier = profile.get("lifetime_value"), profile.get("value_tier")
+    spent = "not known" if value is None else format_money(value, currency)
+    return spent if tier is None else f"{spent}, {TIER_MEANINGS[tier]}"
+
+
+def _orders(profile: Mapping[str, Any], zone: str) -> str:
+    n, last = profile.get("n_orders"), profile.get("last_order_at")
+    if n is None or last is None:
+        return "not known yet"
+    return f"{n:,}, the last on {written_day(datetime.fromisoformat(str(last)), zone)}"
+
+
+def _risk(profile: Mapping[str, Any]) -> str:
+    risk, drivers = profile.get("churn_risk_score"), profile.get("churn_drivers") or {}
+    if risk is None:
+        return f"not known: {drivers.get('reason') or 'never asked for'}"
+    return f"{format_percent(risk)} to stay away for {drivers.get('horizon_days')} days"
+
+
+def _due(profile: Mapping[str, Any], zone: str) -> str:
+    due = profile.get("expected_next_order_at")
+    if due:
+        return f"about {written_day(datetime.fromisoformat(str(due)), zone)}"
+    return "not expected within a year" if profile.get("predicted_orders_365d") is not None else "not foretold"
+
+
+def _foretold(profile: Mapping[str, Any], currency: str, days: int) -> str:
+    value = profile.get(f"predicted_value_{days}d")
+    if value is None:
+        return "not foretold"
+    low, high = (profile.get(f"predicted_value_{days}d_{end}") for end in ("low", "high"))
+    expected = format_money(value, currency)
+    if low is None or high is None:
+        return expected
+    least = format_money(low, currency) if low else "nothing"
+    return f"{expected} ({least} to {format_money(high, currency)})"
+
+
+def written_day(instant: datetime, zone: str) -> str:
+    """Write the day of an instant by the store's clock."""
+    return f"{local_time(instant, zone):%-d %b %Y}"
+
+
+def local_time(instant: datetime, zone: str) -> datetime:
+    """Return an instant by the store's clock."""
+    return instant.astimezone(ZoneInfo(zone))
