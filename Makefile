@@ -53,4 +53,4 @@ lock: setup
 		--python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) .quimbi .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf $(VENV) .quimbi .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -50,7 +50,7 @@ def run_demo(n_customers: int) -> None:
         print_summary(write_report(store_id, reports / f"{store_id}.html"))
     out.print(f"\ndemo took {time.monotonic() - started:.0f} s")
     out.print(f"Pages:        {reports / REAL}.html, {reports / SIMULATED}.html", markup=False)
-    out.print("Look around:  make ui   (or: quimbi ui)   pages http://127.0.0.1:8000   Dagster :3000   MLflow :5000")
+    out.print("Look around:  quimbi ui   pages http://127.0.0.1:8000   Dagster :3000   MLflow :5000")
     out.print(f"One customer: quimbi profile --store-id {REAL} --customer-ids 1")
     out.print(
         f"Who:          quimbi customers --store-id {SIMULATED} --where \"lifecycle = 'at risk' and value > 500\""
