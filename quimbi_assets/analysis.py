@@ -45,6 +45,7 @@ from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import AxisScores
 from quimbi_assets.profiles.stays import StayModel
+from quimbi_assets.resources.remote_files import local_copy, shown
 from quimbi_assets.store import BusinessHours, OrderPolicy, Store
 from quimbi_assets.value.evaluation import train_value
 from quimbi_assets.value.model import ValueModel
@@ -135,8 +136,8 @@ def _table(name: str, sent: Sent) -> Table:
         raise BadInputError(
             f"{name}: give a DataFrame or the path of a CSV or Parquet file, not a {type(sent).__name__}"
         )
-    with open_table(sent) as table:
-        return _whole(table)
+    with ExitStack() as opened:
+        return _whole(opened.enter_context(open_table(local_copy(sent, opened), shown(sent))))
 
 
 def _opened(

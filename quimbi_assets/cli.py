@@ -54,16 +54,17 @@ def demo(customers: int) -> None:
 
 @cli.command()
 @STORE
-@click.option("--orders", type=FILE, metavar="F", help="Orders, CSV or Parquet; needed the first time.")
-@click.option("--items", type=FILE, metavar="F", help="Order lines, CSV or Parquet.")
-@click.option("--tickets", type=FILE, metavar="F", help="Support tickets, CSV or Parquet.")
-@click.option(
-    "--customers", type=FILE, metavar="F", help="Customers with their e-mails or other keys, to know them by."
-)
-@click.option("--products", type=FILE, metavar="F", help="Products, for the categories that lines do not say.")
+@click.option("--orders", metavar="F", help="Orders, CSV or Parquet; needed the first time.")
+@click.option("--items", metavar="F", help="Order lines, CSV or Parquet.")
+@click.option("--tickets", metavar="F", help="Support tickets, CSV or Parquet.")
+@click.option("--customers", metavar="F", help="Customers with their e-mails or other keys, to know them by.")
+@click.option("--products", metavar="F", help="Products, for the categories that lines do not say.")
 @click.option("--columns", metavar="C=NAME,...", help="Which column is which: order_id=Invoice,customer_id=Buyer.")
 @click.option(
-    "--from", "address", metavar="URL", help="A shop's PostgreSQL, env:NAME of its address, or files: *.parquet"
+    "--from",
+    "address",
+    metavar="URL",
+    help="A shop's PostgreSQL; files: *.parquet, s3://bucket/*.csv, https://...; env:NAME of such an address.",
 )
 @click.option(
     "--layout", default="quimbi", type=click.Choice(["quimbi", "fivetran", "airbyte", "dlt"]), help="Of --from."

@@ -11,6 +11,7 @@ from quimbi_assets.commands.console import err, out, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.home import directory
+from quimbi_assets.resources.remote_files import check_place, is_remote
 
 if TYPE_CHECKING:
     from quimbi_assets.resources.postgres.load_report import LoadReport
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What is loaded, as the command line has it; files are paths, or patterns of several."""
+    """What is loaded, as the command line has it; files are paths, patterns of several, or addresses."""
 
-    orders: Path | None = None
-    items: Path | None = None
-    tickets: Path | None = None
-    customers: Path | None = None
-    products: Path | None = None
+    orders: str | None = None
+    items: str | None = None
+    tickets: str | None = None
+    customers: str | None = None
+    products: str | None = None
     columns: str | None = None
     time_zone: str | None = None
     currency: str | None = None
@@ -37,7 +38,7 @@ class LoadOptions:
     full: bool = False
 
     @property
-    def files(self) -> tuple[Path | None, ...]:
+    def files(self) -> tuple[str | None, ...]:
         """Files, in the order of ``load_store``'s arguments."""
         return self.orders, self.items, self.tickets, self.customers, self.products
 
@@ -46,8 +47,8 @@ def load_files(store_id: str, options: LoadOptions) -> None:
     """Load files or what is new in a source, make the store a partition, and report."""
     named = columns_named(options.columns)
     for path in options.files:
-        if path is not None and not any(sign in str(path) for sign in "*?[") and not path.exists():
-            raise BadInputError(f"no such file: {path}")
+        if path is not None:
+            check_place(path)
     if options.address is None:
         if options.every or options.orders_query or options.items_query or options.full:
             raise BadInputError("--every, --full and queries are about a source: give its address with --from")
@@ -87,12 +88,12 @@ def _pull(store_id: str, options: LoadOptions, address: str, named: dict[str, st
         if options.items is not None and is_database(address):
             raise BadInputError("--items is a file; what a database has comes with --from")
         source = Source(
-            address if is_database(address) else str(Path(address).expanduser().absolute()),
+            address if is_database(address) else _place(address),
             options.layout,
             options.schema,
             options.orders_query,
             options.items_query,
-            None if options.items is None else str(options.items.expanduser().absolute()),
+            None if options.items is None else _place(options.items),
             tuple(named.items()),
         )
         asked = Pull(options.time_zone, options.currency, options.every, options.full)
@@ -103,6 +104,13 @@ def _pull(store_id: str, options: LoadOptions, address: str, named: dict[str, st
         print_report(report, time_zone_given=options.time_zone is not None)
     if options.every in ("hour", "day"):
         out.print(f"pulled every {options.every} while `quimbi ui` runs and the schedule `pulls` is on", markup=False)
+
+
+def _place(path: str) -> str:
+    """Return a path as it is from everywhere; an address, or the variable that holds one, is."""
+    from quimbi_assets.resources.postgres.pulling import VARIABLE
+
+    return path if path.startswith(VARIABLE) or is_remote(path) else str(Path(path).expanduser().absolute())
 
 
 def print_report(report: "LoadReport", *, time_zone_given: bool) -> None:

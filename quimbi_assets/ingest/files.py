@@ -36,6 +36,7 @@ CHUNK_BYTES = 16 << 20
 
 _BLOCK = 1 << 20
 _ZIPPED = b"PK\x03\x04"
+_WEB_PAGE = re.compile(rb"(?i)(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b")
 _MOST_CONTROLS = 0.2
 """Share of bytes that are neither text nor line ends, from which a file with NUL is no text at all."""
 _WHOLE_NUMBERS = {
@@ -79,32 +80,34 @@ class Table:
 
 
 @contextmanager
-def open_table(path: str | Path) -> Iterator[Table]:
+def open_table(path: str | Path, called: str | None = None) -> Iterator[Table]:
     """Open a CSV or Parquet file, gzipped or not, for as long as the block runs; its content decides which it is.
 
-    One that is missing, unreadable, empty or neither is a ``BadInputError``, also while its chunks are read.
+    `called` is what a person knows it as, if not by its path. One that is missing, unreadable, empty or neither is a
+    ``BadInputError``, also while its chunks are read.
 
     Encodings tried: UTF-16 by its mark, UTF-8 with or without mark, else Windows-1252 (Latin-1 with the euro
     sign). Delimiters: whichever of comma, semicolon and tab is most frequent in the header. What is compressed or
     in another encoding is unpacked into a temporary file, which only this user can read.
     """
+    place = called or str(path)
     with ExitStack() as opened:
         if is_for_duckdb(path):
-            yield _duckdb_table(path, opened)
+            yield _duckdb_table(path, place, opened)
             return
         try:
-            plain = _unpacked(Path(path), opened)
+            plain = _unpacked(Path(path), place, opened)
             with plain.open("rb") as file:
                 is_parquet = file.read(4) == b"PAR1"
         except FileNotFoundError:
-            raise BadInputError(f"no such file: {path}") from None
+            raise BadInputError(f"no such file: {place}") from None
         except OSError as error:
-            raise BadInputError(f"cannot read {path}: {error.strerror}") from error
-        table, is_large = (_parquet_table if is_parquet else _csv_table)(plain, path, opened)
+            raise BadInputError(f"cannot read {place}: {error.strerror}") from error
+        table, is_large = (_parquet_table if is_parquet else _csv_table)(plain, place, opened)
         if not is_large:
             chunks = list(table.chunks(None))
             if not any(len(chunk.frame) or chunk.broken for chunk in chunks):
-                raise BadInputError(f"{path} has no rows: export it again with at least one row under the header")
+                raise BadInputError(f"{place} has no rows: export it again with at least one row under the header")
             table = Table.of(*chunks)
         yield table
 
@@ -129,7 +132,7 @@ def matching_files(path: str | Path) -> list[Path]:
     return files
 
 
-def _duckdb_table(path: str | Path, opened: ExitStack) -> Table:
+def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
     """Return files of one kind, whose columns are put together by name, as a table that DuckDB reads."""
     import duckdb
 
@@ -137,7 +140,7 @@ def _duckdb_table(path: str | Path, opened: ExitStack) -> Table:
     suffixes = {Path(file.removesuffix(".gz")).suffix.lower() for file in files}
     if len(suffixes) > 1:
         raise BadInputError(
-            f"{path} matches files of several kinds: {', '.join(sorted(suffixes))}; give one kind at a time"
+            f"{place} matches files of several kinds: {', '.join(sorted(suffixes))}; give one kind at a time"
         )
     reader = _READERS.get(suffixes.pop(), _AS_CSV)
     connection = opened.enter_context(duckdb.connect())
@@ -150,11 +153,11 @@ def _duckdb_table(path: str | Path, opened: ExitStack) -> Table:
             for table in _of_size(rows()):
                 yield Chunk(as_frame(table))
         except (duckdb.Error, OSError) as error:
-            raise BadInputError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+            raise BadInputError(f"cannot read {place}: {str(error).splitlines()[0]}") from error
 
     first = next(iter(chunks(None)), None)
     if first is None or first.frame.empty:
-        raise BadInputError(f"{path} has no rows: export it again with at least one row")
+        raise BadInputError(f"{place} has no rows: export it again with at least one row")
     return Table([str(name) for name in first.frame.columns], chunks)
 
 
@@ -162,10 +165,10 @@ def _temporary(opened: ExitStack) -> IO[bytes]:
     return opened.enter_context(tempfile.NamedTemporaryFile(prefix="quimbi-load-"))
 
 
-def _unpacked(path: Path, opened: ExitStack) -> Path:
+def _unpacked(path: Path, place: str, opened: ExitStack) -> Path:
     """Return the file itself or, where it is gzipped, a temporary one with what it holds."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise BadInputError(f"cannot read {path}: it is not a regular file")
+        raise BadInputError(f"cannot read {place}: it is not a regular file")
     with path.open("rb") as file:
         if file.read(2) != b"\x1f\x8b":
             return path
@@ -174,16 +177,16 @@ def _unpacked(path: Path, opened: ExitStack) -> Path:
         with gzip.open(path) as packed:
             shutil.copyfileobj(packed, target, _BLOCK)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise BadInputError(f"cannot read {path}: broken gzip file ({error})") from error
+        raise BadInputError(f"cannot read {place}: broken gzip file ({error})") from error
     target.flush()
     return Path(target.name)
 
 
-def _parquet_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table, bool]:
+def _parquet_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, bool]:
     """Return a Parquet file as a table, and whether it is too large to be kept in memory."""
 
     def broken(error: Exception) -> BadInputError:
-        return BadInputError(f"cannot read {path} as Parquet: {str(error).splitlines()[0]}")
+        return BadInputError(f"cannot read {place} as Parquet: {str(error).splitlines()[0]}")
 
     try:
         # The path, not an open file: a thread of Arrow's may hold a buffer of Python's still when the process ends.
@@ -228,23 +231,23 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _csv_table(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Table, bool]:
-    plain, n_quotes = _as_utf8(plain, path, opened)
+def _csv_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, bool]:
+    plain, n_quotes = _as_utf8(plain, place, opened)
     with plain.open("rb") as file:
         header = file.readline(CHUNK_BYTES).decode("utf-8-sig").partition("\r")[0].rstrip("\n")
     delimiter = max(",;\t", key=header.count)
     names = _unique([name.strip() for name in next(csv.reader([header], delimiter=delimiter))])
     if n_quotes:
-        _refuse_open_quotes(plain, path, delimiter)
+        _refuse_open_quotes(plain, place, delimiter)
     parsing = pacsv.ParseOptions(delimiter=delimiter, newlines_in_values=n_quotes > 0)
-    return Table(names, partial(_csv_chunks, plain, path, names, parsing)), plain.stat().st_size > CHUNK_BYTES
+    return Table(names, partial(_csv_chunks, plain, place, names, parsing)), plain.stat().st_size > CHUNK_BYTES
 
 
 _SPACE_AFTER_QUOTE = r'(?<!")"[ \t]+(?={}|\r|\n|$)'
 """Space between a quote that closes a cell and the cell's end, which Arrow takes for part of the cell."""
 
 
-def _refuse_open_quotes(plain: Path, path: str | Path, delimiter: str) -> None:
+def _refuse_open_quotes(plain: Path, place: str, delimiter: str) -> None:
     """BadInputError if lines are one cell because a quote is not closed where its cell ends: Arrow says nothing.
 
     Quotes that leave every row on its line are let be, which Arrow takes as they are.
@@ -270,21 +273,25 @@ def _refuse_open_quotes(plain: Path, path: str | Path, delimiter: str) -> None:
                     next(csv.reader(closed.splitlines(keepends=True), delimiter=delimiter, strict=True))
             except csv.Error:
                 raise BadInputError(
-                    f"cannot read {path}: a quote in line {begins:,} is not closed, so that lines after it would be "
+                    f"cannot read {place}: a quote in line {begins:,} is not closed, so that lines after it would be "
                     "one cell; close it, or write it twice within a quoted cell"
                 ) from None
 
 
-def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, int]:
+def _as_utf8(plain: Path, place: str, opened: ExitStack) -> tuple[Path, int]:
     """Return a file in UTF-8 with what `plain` holds, which may be itself; and how many quotes are in it."""
     with plain.open("rb") as file:
         head = file.read(4096)
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = head[: len(head) // 2 * 2].decode("utf-16", errors="replace").encode() if utf16 else head
     if head.startswith(_ZIPPED):
-        raise BadInputError(f"cannot read {path}: an Excel workbook or an archive, not CSV or Parquet; save it as CSV")
+        raise BadInputError(f"cannot read {place}: an Excel workbook or an archive, not CSV or Parquet; save it as CSV")
+    if _WEB_PAGE.match(text):
+        raise BadInputError(
+            f"cannot read {place}: a web page, such as one that asks for a login, neither CSV nor Parquet"
+        )
     if b"\0" in text and not _looks_like_text(text):
-        raise BadInputError(f"cannot read {path}: neither CSV nor Parquet; save it as CSV")
+        raise BadInputError(f"cannot read {place}: neither CSV nor Parquet; save it as CSV")
     for encoding in ["utf-16"] if utf16 else ["utf-8", "cp1252", "latin-1"]:
         target = None if encoding == "utf-8" else _temporary(opened)
         try:
@@ -293,9 +300,9 @@ def _as_utf8(plain: Path, path: str | Path, opened: ExitStack) -> tuple[Path, in
             continue
         break
     if has_nul:
-        raise BadInputError(f"cannot read {path}: it holds a NUL byte, which no text has; export it again")
+        raise BadInputError(f"cannot read {place}: it holds a NUL byte, which no text has; export it again")
     if not has_text:
-        raise BadInputError(f"{path} is empty: export it again with a header and at least one row")
+        raise BadInputError(f"{place} is empty: export it again with a header and at least one row")
     return (plain if target is None else Path(target.name)), n_quotes
 
 
@@ -320,7 +327,7 @@ def _transcoded(plain: Path, encoding: str, target: IO[bytes] | None) -> tuple[b
 
 
 def _csv_chunks(
-    plain: Path, path: str | Path, names: list[str], parsing: pacsv.ParseOptions, wanted: Sequence[str] | None
+    plain: Path, place: str, names: list[str], parsing: pacsv.ParseOptions, wanted: Sequence[str] | None
 ) -> Iterator[Chunk]:
     broken: list[str] = []
 
@@ -346,7 +353,7 @@ def _csv_chunks(
                 yield Chunk(batch.to_pandas(), taken)
     except (pa.ArrowInvalid, OSError) as error:
         if "Empty CSV" not in str(error) and "Could not skip initial" not in str(error):
-            raise BadInputError(f"cannot read {path} as CSV: {str(error).splitlines()[0]}") from error
+            raise BadInputError(f"cannot read {place} as CSV: {str(error).splitlines()[0]}") from error
     if broken or not has_rows:
         yield Chunk(pd.DataFrame({name: pd.Series(dtype="str") for name in names}), broken)
 

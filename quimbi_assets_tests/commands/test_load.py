@@ -122,6 +122,9 @@ def test_a_bad_file_is_one_line_and_exit_2_and_loses_nothing(quimbi, files, data
         (["--orders", "{orders}", "--time-zone", "Mars/Olympus"], "Mars/Olympus"),
         (["--orders", "{orders}", "--currency", "pounds"], "pounds"),
         ([], "--orders"),
+        (["--orders", "s3://KEY:secret@shop/a.csv"], "may hold no user, password or setting"),
+        (["--from", "s3://KEY:secret@shop/a.csv", "--every", "day"], "may hold no user, password or setting"),
+        (["--from", "https://shop.example/*.csv"], "does not list its files"),
     ],
 )
 def test_bad_options(quimbi, files, arguments, word):
@@ -129,6 +132,7 @@ def test_bad_options(quimbi, files, arguments, word):
     code, out, err = quimbi("load", "--store-id", "options", *[a.format(orders=orders) for a in arguments])
     assert (code, out) == (2, "")
     assert word in err.splitlines()[-1]
+    assert "secret" not in err
 
 
 def test_extra_columns_are_named_and_ignored(quimbi, files):

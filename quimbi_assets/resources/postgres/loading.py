@@ -58,7 +58,7 @@ def load_store(
     now: pd.Timestamp | None = None,
     progress: Progress | None = None,
 ) -> LoadReport:
-    """Load a store's files, CSV or Parquet; the store is created if new.
+    """Load a store's files, CSV or Parquet, here or at an address of ``remote_files``; the store is created if new.
 
     A store that is known may do without orders. Without `items_path`, lines are taken from the orders file if it holds
     them. `columns` says which of the files' columns is which, where their names do not. Dates without offset are in
@@ -79,7 +79,7 @@ def load_store(
     wanted = stores.requested_store(store_id, time_zone, currency)
     paths = {ORDERS.name: orders_path, ORDER_ITEMS.name: items_path, PRODUCTS.name: products_path}
     paths |= {CUSTOMERS.name: customers_path, SUPPORT_TICKETS.name: tickets_path}
-    files_sent = {name: Path(path) for name, path in paths.items() if path is not None}
+    files_sent = {name: path for name, path in paths.items() if path is not None}
     sent = Sent(files_sent, columns or {}, shown_as or {}, origin or {})
     if not sent.paths:
         raise BadInputError("nothing to load: give --orders F; a store that is known may do without")

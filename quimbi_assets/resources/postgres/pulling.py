@@ -26,6 +26,8 @@ from quimbi_assets.resources.postgres.load_report import LoadReport
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.sources import EVERY, KnownSource, Source, find_source, keep_source
 from quimbi_assets.resources.postgres.tables.stores import find_store
+from quimbi_assets.resources.remote_files import SCHEMES as OF_FILES
+from quimbi_assets.resources.remote_files import is_remote, shown, state_of
 from quimbi_assets.store import currency_code
 
 SCHEMES = ("postgresql://", "postgres://")
@@ -50,12 +52,14 @@ class Pull:
 
 
 def is_database(address: str) -> bool:
-    """Whether an address, or the variable that holds it, is a database's; one that is of neither is a BadInputError."""
-    if address.startswith((*SCHEMES, VARIABLE)):
-        return True
+    """Whether an address, or what a variable holds, is a database's, not files'; if it is neither, a BadInputError."""
+    address = _resolved(address)
+    if address.startswith(SCHEMES) or is_remote(address):
+        return not is_remote(address)
     if "://" in address or re.match(r"\s*\w+=", address):  # not shown: it may hold a password
         raise BadInputError(
-            "--from reads postgresql://user@host/database, env:NAME of a variable that holds such an address, or files"
+            "--from reads postgresql://user@host/database, files of this machine or at "
+            f"{', '.join(OF_FILES)}, or env:NAME of a variable that holds such an address"
         )
     return False
 
@@ -68,11 +72,13 @@ def pull(
     A source that is to be pulled again and again (`asked.every`) is remembered, so its address may hold no password.
     BadInputError: a source that cannot be reached or read, in one line that never shows a password.
     """
-    known_as = replace(source, address=without_password(source.address))
+    items = source.items and shown(source.items)
+    known_as = replace(source, address=without_password(source.address), items=items)
     if asked.every in EVERY and known_as != source:
         raise BadInputError(
-            f"--every {asked.every}: a password is not stored; put the address into an environment variable and give "
-            f"--from {VARIABLE}NAME, or leave the password to PGPASSWORD or ~/.pgpass"
+            f"--every {asked.every}: a password is not stored, nor what follows ? in an address of files; "
+            f"put the address into an environment variable and give --from {VARIABLE}NAME, or leave the password to "
+            "PGPASSWORD or ~/.pgpass"
         )
     known = (
         None
@@ -107,7 +113,9 @@ def _pulled(
         mark = _mark_of_files(source)
         if known is not None and mark == known.mark:
             return mark, None
-        return mark, load_store(database, store_id, source.address, source.items, **options)
+        if source.address.startswith(VARIABLE):
+            options |= {"shown_as": {"orders": source.address}, "origin": _origin(source)}
+        return mark, load_store(database, store_id, _resolved(source.address), source.items, **options)
     with TemporaryDirectory(prefix="quimbi-pull-") as folder:
         mark, files = _read(store_id, source, known, Path(folder), say)
         if not files:
@@ -255,8 +263,8 @@ def _resolved(address: str) -> str:
     if address.startswith(VARIABLE):
         name = address.removeprefix(VARIABLE)
         url = os.environ.get(name, "").strip()
-        if not url.startswith(SCHEMES):
-            problem = "is not set" if not url else "does not begin with postgresql://"
+        if not url.startswith((*SCHEMES, *OF_FILES)):
+            problem = "is not set" if not url else f"begins with none of {', '.join((SCHEMES[0], *OF_FILES))}"
             raise BadInputError(f"--from {address}: the environment variable {name} {problem}")
         return url
     return address
@@ -271,7 +279,7 @@ def without_password(address: str) -> str:
     'postgresql://ann@shop.example/db'
     """
     if not address.startswith(SCHEMES):
-        return address
+        return shown(address)
     scheme, _, rest = address.partition("://")
     user, at, place = rest.rpartition("@")
     place = re.sub(r"[?&](?:password|passfile|sslpassword)=[^&]*", "", place)
@@ -294,14 +302,24 @@ def _reason(error: psycopg2.Error, address: str) -> str:
 
 
 def _mark_of_files(source: Source) -> str:
-    """Return a mark of files as they are: names, sizes, times of change."""
-    files = [path for pattern in (source.address, source.items) if pattern for path in matching_files(pattern)]
-    states = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    """Return a mark of files as they are: names, sizes, times of change; what a server says of its own."""
+    states: list[tuple[object, ...]] = []
+    for place in (source.address, source.items):
+        pattern = place and _resolved(place)
+        if pattern and is_remote(pattern):
+            states += state_of(pattern, place if place != pattern else None)
+        elif pattern:
+            files = matching_files(pattern)
+            states += [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return json.dumps({"files": sha256(json.dumps(states).encode()).hexdigest()})
 
 
 def _origin(source: Source) -> dict[str, str]:
     """Return the options of ``quimbi load`` that name a source."""
     options = {"--from": without_password(source.address), "--layout": source.layout if not source.orders_query else ""}
-    options |= {"--schema": source.schema or "", "--orders-query": source.orders_query or ""}
+    options |= {
+        "--items": shown(source.items or ""),
+        "--schema": source.schema or "",
+        "--orders-query": source.orders_query or "",
+    }
     return {option: value for option, value in (options | {"--items-query": source.items_query or ""}).items() if value}

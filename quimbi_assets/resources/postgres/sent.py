@@ -16,6 +16,7 @@ from quimbi_assets.ingest.files import Table, open_table
 from quimbi_assets.ingest.shapes import shaped, with_prices
 from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, SUPPORT_TICKETS, TABLES
+from quimbi_assets.resources.remote_files import local_copy, shown
 from quimbi_assets.store import Store
 
 OPTIONS = {
@@ -32,7 +33,8 @@ OPTIONS = {
 class Sent:
     """Files by table, and what the person who gives them says of their columns."""
 
-    paths: Mapping[str, Path]
+    paths: Mapping[str, str | Path]
+    """Files, patterns, or addresses of files."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """``column``, or ``table.column`` where two files differ → the file's column."""
     shown_as: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +45,7 @@ class Sent:
     def place(self, name: str) -> str:
         """Return, for people, where a table's rows are from; lines without a file of their own are from the orders'."""
         name = name if name in self.paths else ORDERS.name
-        return self.shown_as.get(name) or str(self.paths[name])
+        return self.shown_as.get(name) or shown(self.paths[name])
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,9 @@ def open_files(
     """
     tables: dict[str, Table] = {}
     for name, path in sent.paths.items():
-        say(f"reading {path}")
-        tables[name] = opened.enter_context(open_table(path))
+        place = sent.place(name)
+        say(f"reading {place}")
+        tables[name] = opened.enter_context(open_table(local_copy(path, opened, place), place))
     tables = _as_named(sent, tables)
     if ORDER_ITEMS.name in tables:
         tables[ORDER_ITEMS.name] = with_prices(tables[ORDER_ITEMS.name])
@@ -89,7 +92,7 @@ def open_files(
 def load_command(store: Store, sent: Sent, more: str = "") -> str:
     """Return the command that loads files into a store as it is."""
     options = {"--store-id": store.store_id}
-    options |= sent.origin or {option: str(sent.paths[n]) for option, n in OPTIONS.items() if n in sent.paths}
+    options |= sent.origin or {option: shown(sent.paths[n]) for option, n in OPTIONS.items() if n in sent.paths}
     options |= {"--time-zone": store.time_zone} if store.time_zone not in ("", "UTC") else {}
     options |= {"--currency": store.currency} if store.currency else {}
     columns = ",".join(f"{column}={name}" for column, name in sent.columns.items())

@@ -21,7 +21,8 @@ class Source(JsonRecord):
     """A shop's database, or files, as a person gave them; other fields are options of ``quimbi load``."""
 
     address: str = ""
-    """``postgresql://...`` without password, ``env:NAME`` of a variable that holds one, or a pattern of files."""
+    """``postgresql://...`` without password, ``env:NAME`` of a variable that holds one, or a path, pattern or
+    address of files."""
     layout: str = "quimbi"
     schema: str | None = None
     orders_query: str | None = None
