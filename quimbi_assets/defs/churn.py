@@ -12,7 +12,7 @@ import pandas as pd
 
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.churn.evaluation import MOST_CUSTOMERS, ChurnFit, Evaluation, bins_of, draw_calibration, train_churn
-from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive_events, rule_check
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive_events
 from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -22,10 +22,16 @@ from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_churn
 from quimbi_assets.resources.postgres.tables.promotions import FitRecord, choose_versions, write_fit
 
-CHECK = "risk_is_calibrated"
 MOST_ERROR = 0.05
 """Calibration error from which risks are not what happens."""
-
+CHECK = Rule(
+    "risk_is_calibrated",
+    "Over the last windows, each unseen, risk and what happened differ by at most "
+    f"{100 * MOST_ERROR:.0f} points on average over tenths of customers.",
+    "order customers by their risk, and do not read it as a chance: a season turned, or the store changed its ways. "
+    "The page of `churn/model` has the windows; the next refit (`quimbi run`) learns from them.",
+    warns=True,
+)
 
 LATER = {"dagster/priority": "-1"}
 """Of the steps that could be next, this one comes last: MLflow is imported by then, while the database answered."""
@@ -47,7 +53,7 @@ class ForecastOptions(dg.Config):
     op_tags=LATER,
     owners=OWNERS,
     kinds={"scikitlearn", "mlflow", "postgres"},
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=CHURN_KEY)],
+    check_specs=[CHECK.spec(CHURN_KEY)],
     description="Who is about to stay away: learnt from the store's own past, tested on its last stretches beside days "
     "since the last order alone, which serve instead where they tell better. Registered in MLflow as "
     "`<store>.churn_risk`.",
@@ -121,13 +127,10 @@ def _summary(fit: ChurnFit, logged: LoadedModel) -> dict[str, Any]:
 
 
 def _check(evaluation: Evaluation) -> dg.AssetCheckResult:
-    return rule_check(
+    return CHECK.result(
         CHURN_KEY,
-        CHECK,
         evaluation.served.calibration_error <= MOST_ERROR,
-        f"Over the last windows of {evaluation.horizon_days} days, each unseen, risk and what happened differ by at "
-        f"most {100 * MOST_ERROR:.0f} points on average over tenths of customers.",
-        warn=True,
+        horizon_days=evaluation.horizon_days,
         calibration_error=float(evaluation.served.calibration_error),
         windows=len(evaluation.hold_outs),
         calibration_error_of_the_worst_window=float(evaluation.worst_calibration_error),

@@ -4,23 +4,90 @@ Belongs here: turning Python values, a schema or a rule into what people read in
 """
 
 import base64
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
 from quimbi_assets.axis_table import INACTIVE, TableFacts
+from quimbi_assets.defs.partitions import STORES
 from quimbi_assets.resources.parquet_io import ParquetTables
 
 SHOWN = 20
 """Rows of a failed check shown in the UI."""
 
 Metadata = dict[str, Any]
-StageEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult
+StageEvent = dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.AssetCheckEvaluation | dg.Output[None]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A check of assets, by partition: what holds where it passes, and what to do where it does not."""
+
+    name: str
+    holds: str
+    remedy: str
+    warns: bool = False
+    """Broken, it is a warning and no error."""
+    blocks: bool = False
+    """Broken, nothing that depends on the asset is made."""
+    partitions_def: dg.PartitionsDefinition | None = STORES
+
+    def spec(self, key: dg.AssetKey) -> dg.AssetCheckSpec:
+        """Specify the check of an asset, with its partitions: what one store breaks says nothing of another."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*partitions_def")  # a preview of Dagster's, which is pinned
+            return dg.AssetCheckSpec(
+                self.name,
+                asset=key,
+                description=f"{self.holds}\n\n**If it fails:** {self.remedy}",
+                blocking=self.blocks,
+                partitions_def=self.partitions_def,
+            )
+
+    def result(self, key: dg.AssetKey, passed: bool, **values: Any) -> dg.AssetCheckResult:
+        """Report on the asset's partition that a run makes, with facts."""
+        return dg.AssetCheckResult(
+            asset_key=key,
+            check_name=self.name,
+            passed=bool(passed),
+            severity=dg.AssetCheckSeverity.WARN if self.warns else dg.AssetCheckSeverity.ERROR,
+            description=self.holds,
+            metadata=facts(**values),
+        )
+
+    def of_partition(
+        self, context: dg.AssetExecutionContext, partition: str, passed: bool, **values: Any
+    ) -> dg.AssetCheckEvaluation:
+        """Report on one of the partitions that a run makes at once, after the asset's materialization of it."""
+        result = self.result(context.asset_key, passed, **values)
+        made = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[partition])
+        record = next(iter(context.instance.fetch_materializations(made, limit=1).records), None)
+        return dg.AssetCheckEvaluation(
+            asset_key=context.asset_key,
+            check_name=self.name,
+            passed=result.passed,
+            metadata=result.metadata,
+            target_materialization_data=record
+            and AssetCheckEvaluationTargetMaterializationData(
+                storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+            ),
+            severity=result.severity,
+            description=self.holds,
+            blocking=self.blocks,
+            partition=partition,
+        )
+
+    def done(self, key: dg.AssetKey) -> dg.Output[None]:
+        """Say that all of a run's partitions are reported on."""
+        return dg.Output(None, self.spec(key).get_python_identifier())
 
 
 def inactive(
@@ -28,7 +95,7 @@ def inactive(
     key: dg.AssetKey,
     store_id: str,
     why: TableFacts,
-    checks: Sequence[str],
+    checks: Sequence[Rule],
     schema: pa.Schema | None = None,
 ) -> Iterator[StageEvent]:
     """Leave an empty table that says why an asset has no rows."""
@@ -36,12 +103,11 @@ def inactive(
     return inactive_events(key, str(why.inactive_reason), checks)
 
 
-def inactive_events(key: dg.AssetKey, reason: str, checks: Sequence[str]) -> Iterator[StageEvent]:
+def inactive_events(key: dg.AssetKey, reason: str, checks: Sequence[Rule]) -> Iterator[StageEvent]:
     """Say why an asset has nothing; its checks have nothing to complain about."""
-    status = {"status": INACTIVE}
-    yield dg.MaterializeResult(asset_key=key, metadata={**status, "reason": reason})
+    yield dg.MaterializeResult(asset_key=key, metadata=facts(status=INACTIVE, reason=reason))
     for check in checks:
-        yield dg.AssetCheckResult(asset_key=key, check_name=check, passed=True, metadata=status)
+        yield check.result(key, True, status=INACTIVE)
 
 
 def facts(row_count: int | None = None, **values: Any) -> Metadata:
@@ -94,26 +160,17 @@ class SchemaCheck:
         except pandera.errors.SchemaErrors as errors:
             self._cases.append(errors.failure_cases[["column", "check", "failure_case"]])
 
-    def result(self, key: dg.AssetKey, name: str) -> dg.AssetCheckResult:
-        """Return the result of the check of that name of an asset."""
-        metadata: dict[str, Any] = {"rows": self.n_rows}
-        if self._cases:
-            cases = pd.concat(self._cases, ignore_index=True)
-            rules = cases["column"].astype(str) + " " + cases["check"].astype(str)
-            first = dg.MetadataValue.md("```\n" + cases.head(SHOWN).to_string() + "\n```")
-            metadata = {"failures": len(cases), "by_check": dict(Counter(rules)), "first_cases": first}
-        return dg.AssetCheckResult(asset_key=key, check_name=name, passed=not self._cases, metadata=metadata)
-
-
-def rule_check(
-    key: dg.AssetKey, name: str, passed: bool, description: str, *, warn: bool = False, **values: Any
-) -> dg.AssetCheckResult:
-    """Report a rule about a whole table, with facts; ``warn``: broken, it is a warning and no error."""
-    return dg.AssetCheckResult(
-        asset_key=key,
-        check_name=name,
-        passed=bool(passed),
-        severity=dg.AssetCheckSeverity.WARN if warn else dg.AssetCheckSeverity.ERROR,
-        description=description,
-        metadata=facts(**values),
-    )
+    def result(self, key: dg.AssetKey, rule: Rule) -> dg.AssetCheckResult:
+        """Return the result of the rule that an asset's rows follow the schema."""
+        if not self._cases:
+            return rule.result(key, True, rows=self.n_rows)
+        cases = pd.concat(self._cases, ignore_index=True)
+        rules = cases["column"].astype(str) + " " + cases["check"].astype(str)
+        return rule.result(
+            key,
+            False,
+            rows=self.n_rows,
+            failures=len(cases),
+            by_check=dict(Counter(rules)),
+            first_cases=cases.head(SHOWN),
+        )

@@ -14,7 +14,7 @@ import dagster as dg
 
 from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.defs.audiences import DEFINED, audience_key
-from quimbi_assets.defs.events import StageEvent, facts, rule_check
+from quimbi_assets.defs.events import Rule, StageEvent, facts
 from quimbi_assets.defs.partitions import OWNERS, PROFILES_KEY, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError
@@ -22,8 +22,12 @@ from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
 from quimbi_assets.resources.export_targets import export
 from quimbi_assets.resources.home import directory, quimbi_home
 
-CHECK = "went_out"
-RULE = "The list was written or sent whole; what was not is sent by the next run."
+CHECK = Rule(
+    "went_out",
+    "The list was written or sent whole; what was not is sent by the next run.",
+    "`problem` says what is missing: set the key, or mend `audiences.yaml`; then `quimbi export`, or wait for the next "
+    "run. What was sent already is not sent again.",
+)
 
 
 def export_key(name: str) -> dg.AssetKey:
@@ -45,14 +49,14 @@ def export_asset(target: ExportTarget) -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"klaviyo" if target.form == "klaviyo" else "file"},
         output_required=False,
-        check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description=RULE)],
+        check_specs=[CHECK.spec(key)],
         description=f"The list {target.name} in the form {target.form}: {who}; {how}, whenever profiles are published.",
     )
     @retried
     def brought(context: dg.AssetExecutionContext, database: StoreDatabase, progress: Listener) -> Iterator[StageEvent]:
         store_id, problem = context.partition_key, ""
         if not target.is_of(store_id):
-            yield rule_check(key, CHECK, True, RULE, status="not a list of this store")
+            yield CHECK.result(key, True, status="not a list of this store")
             return
         progress.step(f"export {target.name}", 0.99)
         try:
@@ -61,7 +65,7 @@ def export_asset(target: ExportTarget) -> dg.AssetsDefinition:
         except (BadInputError, ServiceUnavailableError) as error:
             problem = str(error)
             progress.warn(f"export {target.name}: {problem}")
-        yield rule_check(key, CHECK, not problem, RULE, problem=problem or None)
+        yield CHECK.result(key, not problem, problem=problem or None)
 
     return brought
 

@@ -13,15 +13,21 @@ from numpy.typing import NDArray
 from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import TableFacts, table_writer
 from quimbi_assets.clustering.scoring import N_ORDERS
-from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive, rule_check
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.publishing import models_chosen
 
-CHECK = "memberships_sum_to_1"
 TOLERANCE = 1e-9
+CHECK = Rule(
+    "memberships_sum_to_1",
+    "Memberships of every customer are between 0 and 1 and sum to 1 within 1e-9.",
+    "nothing of this run is published, and people see the profiles of before. The model's file is damaged, or of "
+    "another release: let an earlier version serve (`quimbi promote`), or fit anew (`quimbi run`).",
+    blocks=True,
+)
 
 
 @dg.multi_asset(
@@ -38,7 +44,7 @@ TOLERANCE = 1e-9
         for axis in AXES.values()
     ],
     can_subset=True,
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("memberships", name), blocking=True) for name in AXES],
+    check_specs=[CHECK.spec(axis_key("memberships", name)) for name in AXES],
 )
 @retried
 def memberships(
@@ -104,5 +110,4 @@ class _Look:
 
     def check(self, key: dg.AssetKey) -> dg.AssetCheckResult:
         passed = self._sound and self._worst <= TOLERANCE
-        rule = "Memberships of every customer sum to 1 within 1e-9."
-        return rule_check(key, CHECK, passed, rule, largest_error=self._worst)
+        return CHECK.result(key, passed, largest_error=self._worst)

@@ -11,10 +11,11 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.events import Metadata, StageEvent, facts, rule_check
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
+    STORE_WEEKS,
     WEEK_INPUTS,
     store_week_key,
     weekly_asset,
@@ -34,7 +35,14 @@ from quimbi_assets.weekly.pictures import migration_heat_map, shares_over_weeks
 from quimbi_assets.weekly.rows import drift_rows, migration_rows, population_rows
 from quimbi_assets.weekly.snapshot import SnapshotFacts
 
-CHECK = "population_as_at_the_fit"
+CHECK = Rule(
+    "population_as_at_the_fit",
+    "Customers and segments are distributed as when the models were fitted.",
+    "fit anew (`quimbi run`); `reason` says which axes moved away. Until then customers are measured by segments of "
+    "a shop that was another.",
+    warns=True,
+    partitions_def=STORE_WEEKS,
+)
 
 
 # Earlier weeks of snapshots and of its own are read too, and not declared as such: which one is the week before depends
@@ -44,7 +52,7 @@ CHECK = "population_as_at_the_fit"
     key=MIGRATIONS_KEY,
     deps=[SNAPSHOTS_KEY, *WEEK_INPUTS],
     kinds={"postgres", "duckdb"},
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=MIGRATIONS_KEY)],
+    check_specs=[CHECK.spec(MIGRATIONS_KEY)],
     description="Drift of every customer since the snapshot before, under one model, with its cause (acted, silent, "
     "model, corrected); migrations beyond the store's noise in `quimbi.segment_migrations`; alerts.",
 )
@@ -53,20 +61,22 @@ def migrations(
     context: dg.AssetExecutionContext, tables: Tables, database: StoreDatabase, tracking: Mlflow, progress: Listener
 ) -> Iterator[StageEvent]:
     """Compare the partitions' weeks with those before them, oldest first."""
-    reasons: dict[str, str | None] = {}
+    reasons: dict[dg.MultiPartitionKey, str | None] = {}  # why a refit is recommended, by partition
     for store_id, weeks in weeks_by_store(context).items():
         history = tables.history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"comparing {week} with the week before", 0.6 + 0.35 * number / len(weeks))
             comparison, reason = _compared(week, history, context.run_id, tables, database, tracking)
             tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week)
-            reasons[store_id] = reason
             metadata = _metadata(comparison)
             if week == weeks[-1]:
                 metadata |= _pictures(store_id, week, comparison.moves, database, tracking, context.run_id)
-            context.add_asset_metadata(metadata, MIGRATIONS_KEY, store_week_key(store_id, week))
+            reasons[partition := store_week_key(store_id, week)] = reason
+            context.add_asset_metadata(metadata, MIGRATIONS_KEY, partition)
     yield dg.MaterializeResult(asset_key=MIGRATIONS_KEY)
-    yield _refit_check(reasons)
+    for partition, reason in reasons.items():
+        yield CHECK.of_partition(context, partition, reason is None, reason=reason)
+    yield CHECK.done(MIGRATIONS_KEY)
 
 
 def _compared(
@@ -123,16 +133,3 @@ def _pictures(
         pictures["migrations.png"] = migration_heat_map(moves, names)
     page = log_pictures(tracking, store_id, f"drift {week}", pictures, {"dagster_run_id": run_id, "week": str(week)})
     return facts(None, mlflow_run=page, **{name.removesuffix(".png"): png for name, png in pictures.items()})
-
-
-def _refit_check(reasons: dict[str, str | None]) -> dg.AssetCheckResult:
-    """Warn where a store's population is no longer that of its fits; ``reasons`` by store, None where it is."""
-    moved = "; ".join(f"{store_id}: {reason}" for store_id, reason in reasons.items() if reason is not None)
-    return rule_check(
-        MIGRATIONS_KEY,
-        CHECK,
-        not moved,
-        "Customers and segments are distributed as when the models were fitted; else refit: quimbi run.",
-        warn=True,
-        reasons=moved or "none",
-    )

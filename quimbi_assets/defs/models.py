@@ -19,7 +19,7 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.noise_test import REAL_SHARE, NoiseTest
 from quimbi_assets.clustering.promotion import MAX_CHURN, Decision
 from quimbi_assets.clustering.selection import why_provisional
-from quimbi_assets.defs.events import StageEvent, facts, inactive, rule_check
+from quimbi_assets.defs.events import Rule, StageEvent, facts, inactive
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
@@ -32,12 +32,31 @@ from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.resources.workers import workers
 
-BALANCE_CHECK = "no_giant_segment"
-NOISE_CHECK = "real_differences"
-PROMOTION_CHECK = "refit_promoted"
-CHECKS = (BALANCE_CHECK, NOISE_CHECK, PROMOTION_CHECK)
 GIANT = 0.85
 """A share of customers beyond which a segment that no declared state explains says little about anybody."""
+BALANCE_CHECK = Rule(
+    "no_giant_segment",
+    f"No segment without a declared state holds more than {GIANT:.0%} of customers.",
+    "the axis says little about anybody here: leave it out of audiences. An earlier version may divide better "
+    "(`quimbi promote`), or more segments (`quimbi run --axes AXIS --min-k 3`).",
+)
+NOISE_CHECK = Rule(
+    "real_differences",
+    f"Customers differ more than orders dealt anew would make them in at least {REAL_SHARE:.0%} of the features, "
+    "or in how often they order where that is the question.",
+    "nothing is broken: with these orders the axis cannot be told from chance, it is called weak and shown last. Leave "
+    "it out of audiences until more orders have come (`quimbi segments --why` has the figures).",
+    warns=True,
+)
+PROMOTION_CHECK = Rule(
+    "refit_promoted",
+    f"A refit serves only if it moves under {MAX_CHURN:.0%} of customers, is no worse than the champion beyond "
+    "noise and loses no segment that has customers; else the champion keeps serving.",
+    "read `reason`. If the shop did change, accept the refit: `quimbi promote --axis AXIS --version N`, N being the "
+    "`registered_version` of this asset. If not, do nothing: the champion serves on.",
+    warns=True,
+)
+CHECKS = (BALANCE_CHECK, NOISE_CHECK, PROMOTION_CHECK)
 SHOWN = ("k", "silhouette", "stability_ari", "largest_share", "smallest_share", "chosen", "reason")
 """Columns of the candidates' table that the UI shows; MLflow holds all."""
 RECORDERS = 2
@@ -68,7 +87,7 @@ class ModelOptions(dg.Config):
         for axis in AXES.values()
     ],
     can_subset=True,
-    check_specs=[dg.AssetCheckSpec(c, asset=axis_key("models", name)) for name in AXES for c in CHECKS],
+    check_specs=[rule.spec(axis_key("models", name)) for name in AXES for rule in CHECKS],
 )
 @retried
 def models(
@@ -204,24 +223,14 @@ def _balance_check(key: dg.AssetKey, model: AxisModel, features: pd.DataFrame) -
     counts = np.bincount(model.predict(features), minlength=model.k_)
     free = [count for count, state in zip(counts, model.structural_, strict=True) if state is None]
     largest = max(free) / max(len(features), 1)
-    return rule_check(
-        key,
-        BALANCE_CHECK,
-        largest <= GIANT,
-        f"No segment without a declared state holds more than {GIANT:.0%} of customers.",
-        largest_share=float(largest),
-    )
+    return BALANCE_CHECK.result(key, largest <= GIANT, largest_share=float(largest))
 
 
 def _noise_check(key: dg.AssetKey, noise: NoiseTest) -> dg.AssetCheckResult:
     """Warn where neither half of the tested features nor rates tell customers apart; the axis keeps its segments."""
-    return rule_check(
+    return NOISE_CHECK.result(
         key,
-        NOISE_CHECK,
         not noise.is_chance,
-        f"Customers differ more than orders dealt anew would make them in at least {REAL_SHARE:.0%} of the features, "
-        "or in how often they order where that is the question.",
-        warn=True,
         status=noise.status,
         reason=noise.reason,
         real_features_share=noise.real_share,
@@ -258,14 +267,6 @@ def _promotion_check(key: dg.AssetKey, decision: Decision) -> dg.AssetCheckResul
             "silhouette_change": compared.silhouette_change,
             "stability_change": compared.stability_change,
         }
-    return rule_check(
-        key,
-        PROMOTION_CHECK,
-        decision.promoted,
-        f"A refit serves only if it moves under {MAX_CHURN:.0%} of customers, is no worse than the champion beyond "
-        "noise and loses no segment that has customers; else the champion keeps serving.",
-        warn=True,
-        reason=decision.reason,
-        failed=", ".join(decision.failed) or "none",
-        **figures,
+    return PROMOTION_CHECK.result(
+        key, decision.promoted, reason=decision.reason, failed=", ".join(decision.failed) or "none", **figures
     )

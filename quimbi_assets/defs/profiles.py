@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import INACTIVE, AxisTable, side_by_side
-from quimbi_assets.defs.events import SchemaCheck, StageEvent, facts, rule_check
+from quimbi_assets.defs.events import Rule, SchemaCheck, StageEvent, facts
 from quimbi_assets.defs.partitions import (
     AXIS_STAGES,
     CHANGED_AT,
@@ -55,8 +55,19 @@ from quimbi_assets.resources.postgres.tables.publications import (
 from quimbi_assets.resources.publishing import forecast_model, model_and_version, publish
 from quimbi_assets.store import Store
 
-CHECK = "profile_schema"
-ARCHETYPE_CHECK = "archetypes_few_populous_and_true"
+CHECK = Rule(
+    "profile_schema",
+    "Every profile has all its columns, of their types and within their ranges.",
+    "nothing was published, and people see the profiles of before. `first_cases` has the rows, `by_check` the rules: "
+    "an order that cannot be (mend it and load it again), or a model of another release (`quimbi promote`).",
+)
+ARCHETYPE_CHECK = Rule(
+    "archetypes_few_populous_and_true",
+    "At most 250 archetypes, each of max(30, 0.1 %) customers or more; joining rare combinations to the nearest "
+    "kept one costs at most 20 % of the median product of memberships.",
+    "profiles are published; read segments of single axes rather than archetypes. Fewer segments an axis, as by "
+    "`quimbi run --max-k 4`, or more customers bring archetypes back.",
+)
 SHOWN = 10
 MOST_ROWS = 20_000
 """Customers read at a time."""
@@ -69,7 +80,7 @@ MOST_ROWS = 20_000
     group_name="profiles",
     owners=OWNERS,
     kinds={"postgres"},
-    check_specs=[dg.AssetCheckSpec(name, asset=PROFILES_KEY) for name in (CHECK, ARCHETYPE_CHECK)],
+    check_specs=[rule.spec(PROFILES_KEY) for rule in (CHECK, ARCHETYPE_CHECK)],
     description="Who each customer is: memberships, dominant segments, strengths, archetype, fingerprint, value, churn "
     "risk, value to come, lifecycle, value tier, RFM group, what they buy most, published to "
     "`quimbi.customer_profiles` in one transaction with axes, segments, archetypes and what each group is worth "
@@ -272,12 +283,9 @@ class _Checked:
 
 
 def _archetype_check(choice: ArchetypeChoice) -> dg.AssetCheckResult:
-    return rule_check(
+    return ARCHETYPE_CHECK.result(
         PROFILES_KEY,
-        ARCHETYPE_CHECK,
         choice.within_bounds,
-        "At most 250 archetypes, each of max(30, 0.1 %) customers or more; joining rare combinations to the nearest "
-        "kept one costs at most 20 % of the median product of memberships.",
         archetypes=len(choice.counts),
         smallest=int(choice.counts.min()),
         floor=choice.floor,

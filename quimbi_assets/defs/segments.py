@@ -15,7 +15,7 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.axis_fit import FitOptions
 from quimbi_assets.clustering.pictures import segment_shares
-from quimbi_assets.defs.events import Metadata, StageEvent, facts, inactive, rule_check
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
@@ -30,7 +30,12 @@ from quimbi_assets.resources.mlflow.reports import checks_table, log_naming
 from quimbi_assets.resources.postgres.run_lock import one_of_places
 from quimbi_assets.resources.postgres.tables.naming import read_answers, read_given_names, write_answer
 
-CHECK = "names_unique_and_counts_whole"
+CHECK = Rule(
+    "names_unique_and_counts_whole",
+    "Names are unique in the axis; every customer is counted once.",
+    "rename one of the two segments (`quimbi rename`); where the counts are wrong, run the axis again "
+    "(`quimbi run --axes AXIS`).",
+)
 PLACES = 2
 """Runs that may ask Claude at the same time, whoever launched them."""
 BY_CHOICE = "new segments are named by rule, as asked; run without --no-ai-naming to have Claude name them"
@@ -56,7 +61,7 @@ class NamingOptions(dg.Config):
         for axis in AXES.values()
     ],
     can_subset=True,
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=axis_key("segments", name)) for name in AXES],
+    check_specs=[CHECK.spec(axis_key("segments", name)) for name in AXES],
 )
 @retried
 def segments(
@@ -137,9 +142,7 @@ def _metadata(rows: pd.DataFrame) -> Metadata:
 
 def _check(key: dg.AssetKey, rows: pd.DataFrame, n_customers: int) -> dg.AssetCheckResult:
     passed = rows["segment_name"].is_unique and int(rows["customer_count"].sum()) == n_customers
-    return rule_check(
-        key, CHECK, passed, "Names are unique in the axis; every customer is counted once.", customers=n_customers
-    )
+    return CHECK.result(key, passed, customers=n_customers)
 
 
 @dataclass(frozen=True)

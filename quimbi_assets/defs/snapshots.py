@@ -11,10 +11,11 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.axis_table import table_writer
-from quimbi_assets.defs.events import Metadata, StageEvent, facts, rule_check
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
+    STORE_WEEKS,
     WEEK_INPUTS,
     store_week_key,
     weekly_asset,
@@ -36,7 +37,12 @@ from quimbi_assets.weekly.snapshot import (
     weeks_to_drop,
 )
 
-CHECK = "every_customer_once"
+CHECK = Rule(
+    "every_customer_once",
+    "Every customer has one row of the week.",
+    "make the week again (`quimbi snapshot --week WEEK`): orders were loaded while it was made.",
+    partitions_def=STORE_WEEKS,
+)
 
 
 class SnapshotOptions(dg.Config):
@@ -52,7 +58,7 @@ class SnapshotOptions(dg.Config):
     key=SNAPSHOTS_KEY,
     deps=WEEK_INPUTS,
     kinds={"postgres", "duckdb"},
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=SNAPSHOTS_KEY)],
+    check_specs=[CHECK.spec(SNAPSHOTS_KEY)],
     description="Memberships, dominant segments, archetype, value and risk of every customer as of each week's end "
     "(Monday 00:00 by the store's clock), in `quimbi.customer_history`; blind to anything later. Weeks before the "
     "store's first models are seen in the segments of these.",
@@ -67,7 +73,7 @@ def snapshots(
     progress: Listener,
 ) -> Iterator[StageEvent]:
     """Make the snapshots of the partitions' weeks, oldest first."""
-    n_rows, n_customers = 0, 0
+    counts: dict[dg.MultiPartitionKey, tuple[int, int]] = {}  # rows and customers, by partition
     for store_id, weeks in weeks_by_store(context).items():
         history = tables.history(store_id)
         for number, week in enumerate(weeks):
@@ -76,11 +82,14 @@ def snapshots(
             models = models_of_week(database, tracking, week, then, context.run_id, renew=config.renew_models)
             made = _Snapshot(week, then, models, tables)
             changed = publish_week(database, store_id, week, made.rows())
-            context.add_asset_metadata(made.metadata(changed), SNAPSHOTS_KEY, store_week_key(store_id, week))
-            n_rows, n_customers = n_rows + made.n_rows, n_customers + then.n_customers
+            partition = store_week_key(store_id, week)
+            context.add_asset_metadata(made.metadata(changed), SNAPSHOTS_KEY, partition)
+            counts[partition] = made.n_rows, then.n_customers
         _thin(store_id, weeks, config, tables, database)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)
-    yield rule_check(SNAPSHOTS_KEY, CHECK, n_rows == n_customers, "Every customer has one row a week.", rows=n_rows)
+    for partition, (n_rows, n_customers) in counts.items():
+        yield CHECK.of_partition(context, partition, n_rows == n_customers, rows=n_rows, customers=n_customers)
+    yield CHECK.done(SNAPSHOTS_KEY)
 
 
 class _Snapshot:

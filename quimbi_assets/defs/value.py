@@ -11,7 +11,7 @@ import dagster as dg
 
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.defs.churn import LATER, ForecastOptions, forecast_facts
-from quimbi_assets.defs.events import StageEvent, inactive_events, rule_check
+from quimbi_assets.defs.events import Rule, StageEvent, inactive_events
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES, VALUE_KEY
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -31,7 +31,13 @@ from quimbi_assets.value.evaluation import (
     train_value,
 )
 
-CHECK = "value_is_in_level"
+CHECK = Rule(
+    "value_is_in_level",
+    f"In each of the last windows, unseen, the total foretold was {LEVEL[0]} to {LEVEL[1]} times what came.",
+    "order customers by their value to come, and plan no budget by its sum: a season turned, or the store grew or "
+    "shrank. The page of `value/model` has the windows; the next refit (`quimbi run`) learns from them.",
+    warns=True,
+)
 
 
 @dg.asset(
@@ -42,7 +48,7 @@ CHECK = "value_is_in_level"
     op_tags=LATER,
     owners=OWNERS,
     kinds={"scipy", "mlflow", "postgres"},
-    check_specs=[dg.AssetCheckSpec(CHECK, asset=VALUE_KEY)],
+    check_specs=[CHECK.spec(VALUE_KEY)],
     description="What customers will order and spend in 90 days and a year: learnt from the store's own past, tested "
     "on its last windows beside what came in as many days before and a customer's average at their rate; what does not "
     "beat both (spend, orders, a year) is left out, with the reason. Registered in MLflow as `<store>.value_to_come`.",
@@ -106,14 +112,9 @@ def _summary(fit: ValueFit, logged: LoadedModel) -> dict[str, Any]:
 
 
 def _check(evaluation: Evaluation) -> dg.AssetCheckResult:
-    low, high = LEVEL
-    return rule_check(
+    return CHECK.result(
         VALUE_KEY,
-        CHECK,
-        all(low <= total <= high for total in evaluation.totals),
-        f"In each of the last windows, unseen, the total foretold was {low} to {high} times what came: where it was "
-        "not, a season turned, or the store grew or shrank.",
-        warn=True,
+        all(LEVEL[0] <= total <= LEVEL[1] for total in evaluation.totals),
         totals=evaluation.totals,
         windows=len(evaluation.hold_outs),
         in_interval=evaluation.covered,

@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 import pandera.pandas as pandera
 
-from quimbi_assets.defs.events import SchemaCheck
+from quimbi_assets.defs.events import Rule, SchemaCheck
 
 SCHEMA = pandera.DataFrameSchema(
     {
@@ -19,7 +19,7 @@ def result(*batches):
     check = SchemaCheck(SCHEMA)
     for prices, names in batches:
         check.look_at(pd.DataFrame({"price": prices, "name": pd.Series(names, dtype="str")}))
-    return check.result(KEY, "schema")
+    return check.result(KEY, Rule("schema", "Rows follow the schema.", "mend them"))
 
 
 def test_batches_without_a_fault_pass():
@@ -33,4 +33,4 @@ def test_faults_of_all_batches_are_counted_by_rule():
     assert not outcome.passed
     assert outcome.metadata["failures"].value == 4
     assert outcome.metadata["by_check"].value == {"price price is negative": 3, "name not_nullable": 1}
-    assert "-4.0" in outcome.metadata["first_cases"].value
+    assert "| price is negative | -4 |" in outcome.metadata["first_cases"].value

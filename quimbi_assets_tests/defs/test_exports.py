@@ -45,7 +45,7 @@ def test_what_cannot_be_sent_fails_its_check_alone(brought):
     assert result.success
     assert materialized(result) == []
     (check,) = result.get_asset_check_evaluations()
-    assert (check.check_name, check.passed) == (CHECK, False)
+    assert (check.check_name, check.passed) == (CHECK.name, False)
     assert "KLAVIYO_API_KEY is not set" in str(check.metadata["problem"].value)
 
 

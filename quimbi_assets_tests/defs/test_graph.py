@@ -6,6 +6,7 @@ from dataclasses import replace
 import dagster as dg
 import pandas as pd
 import pytest
+from dagster._core.event_api import PartitionKeyFilter
 
 from quimbi_assets.axes import AXES
 from quimbi_assets.clustering import foresight
@@ -14,7 +15,7 @@ from quimbi_assets.commands.decisions import rename_segment
 from quimbi_assets.commands.running import RunOptions, plan_store, run_store
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import defs
-from quimbi_assets.defs.partitions import AXIS_STAGES, HISTORY, PROFILES_KEY, TICKETS_KEY, axis_key
+from quimbi_assets.defs.partitions import AXIS_STAGES, FRESHNESS_CHECK, HISTORY, PROFILES_KEY, TICKETS_KEY, axis_key
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.resources import profiling
@@ -266,6 +267,28 @@ def test_too_few_customers_is_bad_input_and_keeps_what_was_there(two_stores):
     assert segments_of("south") == before
 
 
+def checks_of(store_id):
+    """Return run and status of the last evaluation of every check of a store."""
+    with open_instance() as instance:
+        last = instance.event_log_storage.get_latest_asset_check_execution_by_key(
+            list(defs.resolve_asset_graph().asset_check_keys), PartitionKeyFilter(key=store_id)
+        )
+    return {key: (record.run_id, record.status.value) for key, record in last.items()}
+
+
+def test_a_failing_store_changes_no_check_of_another(two_stores):
+    north, south = (checks_of(store_id) for store_id in two_stores)
+    assert len(north) == len(south) > 80
+    with pytest.raises(BadInputError, match="fewer than 5000"):
+        run_store("south", RunOptions(min_population=5000), Steps(None, "south"))
+    assert checks_of("north") == north
+    after = checks_of("south")
+    changed = [key for key in south if after[key] != south[key]]
+    # Those of what was sent were evaluated anew; all others were to be, and the run failed before.
+    assert {after[key][1] for key in changed if key.asset_key not in HISTORY} == {"PLANNED"}
+    assert len(changed) == len(south)
+
+
 def test_a_store_without_an_active_axis_says_why(database, tmp_path):
     orders = pd.DataFrame({"order_id": ["1", "2", "3"], "customer_id": ["a", "b", "a"], "total_price": 10.0})
     path = tmp_path / "orders.csv"
@@ -306,6 +329,17 @@ def test_an_axis_depends_on_its_own_earlier_stages_only():
         assert parents["memberships"] == {own["features"], own["models"]}
         assert parents["segments"] == {HISTORY[0], own["features"], own["memberships"]}
         assert set(own.values()) - {own["models"]} <= graph.get(PROFILES_KEY).parent_keys
+
+
+def test_every_check_is_of_its_assets_partitions_and_says_what_to_do():
+    graph = defs.resolve_asset_graph()
+    assert len(graph.asset_check_keys) >= 86
+    for key in graph.asset_check_keys - {FRESHNESS_CHECK}:
+        node = graph.get(key)
+        assert node.partitions_def == graph.get(key.asset_key).partitions_def, key
+        holds, _, remedy = (node.description or "").partition("**If it fails:** ")
+        assert len(holds) > 20, key
+        assert len(remedy) > 20, key
 
 
 def test_every_asset_has_an_owner_a_group_and_a_description():

@@ -135,7 +135,13 @@ def test_a_backfill_is_one_run_and_the_same_as_week_by_week_and_blind_to_what_ca
     run(name, as_of="2025-09-01T04:00Z")
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), [name])
-    assert backfill(name, weeks(3)).success
+    result = backfill(name, weeks(3))
+    assert result.success
+    evaluations = result.get_asset_check_evaluations()
+    assert all(one.target_materialization_data for one in evaluations)
+    weekly = sorted(str(store_week_key(name, week)) for week in weeks(3))
+    for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
+        assert sorted(str(one.partition) for one in evaluations if one.asset_key == key) == weekly
     assert table(database, HISTORY, name) == table(database, HISTORY, STORE)
     for found in ("segment_migrations", "drift_floors"):
         assert table(database, found, name) == table(database, found, STORE)
