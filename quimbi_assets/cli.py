@@ -223,6 +223,18 @@ def at_risk(store_id: str, as_json: bool, **options: Any) -> None:
 
 @cli.command()
 @STORE
+@click.option("--customer-id", required=True, metavar="C", help="The customer.")
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 100), metavar="N", help="How many.")
+@JSON
+def similar(store_id: str, customer_id: str, limit: int, as_json: bool) -> None:
+    """List the customers most like one, how alike they are, and where they differ."""
+    from quimbi_assets.commands.customers import list_similar
+
+    list_similar(store_id, customer_id, limit, as_json=as_json)
+
+
+@cli.command()
+@STORE
 @JSON
 def audiences(store_id: str, as_json: bool) -> None:
     """Show the audiences of a store: the standing ones and those of $QUIMBI_HOME/audiences.yaml."""

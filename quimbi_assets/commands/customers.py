@@ -1,9 +1,10 @@
-"""Prints customers whom a filter or an audience chooses, and the audiences of a store; writes or sends lists.
+"""Prints customers whom a filter chooses, or who are like one, and the audiences of a store; writes or sends lists.
 
 Belongs here: laying the lists out, ``quimbi export``. Does not: the filter (``audiences``), queries, files and services
 (``resources``).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -40,6 +41,7 @@ HEADERS = {
 }  # fmt: skip
 NUMBERS = ("value", "orders", "risk", "predicted_value_90d")
 INDENT = 2
+LIKENESS = "Alike: 100 % is the same on every axis, 0 % no nearer than half of the customers are."
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,37 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
         if audience.about:
             out.print(audience.about, markup=False, style="dim")
     return _print_list(chosen, currency, zone(vocabulary.time_zone))
+
+
+def list_similar(store_id: str, customer_id: str, limit: int, *, as_json: bool) -> None:
+    """Print the customers most like one, how alike they are, and where they differ."""
+    from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
+
+    database = open_database()
+    answer = SimilarCustomers().find(database, store_id, customer_id, limit)
+    if as_json:
+        customers = [vars(one) for one in answer.customers]
+        return print_json({"store_id": store_id, **vars(answer), "customers": customers})
+    out.print(f"Customer {customer_id}: {_words(answer.segments.values())}", markup=False)
+    if not answer.customers:
+        return out.print("There is nobody else.")
+    clock = zone(read_vocabulary(database, store_id).time_zone)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("alike", justify="right")
+    headers = {name: HEADERS[name] for name in HEADERS if name not in ("predicted_value_90d", "archetype")}
+    for name, header in headers.items():
+        table.add_column(header, justify="right" if name in NUMBERS else "left", no_wrap=True)
+    table.add_column("otherwise")
+    for one in answer.customers:
+        cells = [_cell(name, getattr(one, name), clock) for name in headers]
+        other = _words(one.other_segments.values()) or f"the same on all {len(one.shared_axes)} axes"
+        table.add_row(*(Text(cell) for cell in (f"{100 * one.likeness:.0f} %", *cells, other)))
+    out.print(table, soft_wrap=False)
+    return out.print(LIKENESS, style="dim")
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(name.replace("_", " ") for name in names)
 
 
 def audiences_of(store_id: str) -> list[dict[str, Any]]:

@@ -263,20 +263,18 @@ def _print_profiles(now: Database, store_id: str, profiles: Sequence[dict[str, A
     """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
     from quimbi_assets.axes import AXES
     from quimbi_assets.clustering.selection import PROVISIONAL_BELOW
-    from quimbi_assets.profiles.fingerprint import nearest_customers
+    from quimbi_assets.resources.postgres.tables.similar import read_fingerprints
 
     currency = store_currency(now, store_id) or ""
     axes, segments = published.read_segments(now, store_id)
-    shown = [profile["customer_id"] for profile in profiles]
-    near = nearest_customers(published.read_fingerprints(now, store_id), shown, NEIGHBOURS)
+    everybody = read_fingerprints(now, store_id)
     is_weak = axes["status"] == WEAK
     weak = dict(zip(axes.loc[is_weak, "axis_name"], axes.loc[is_weak, "reason"], strict=True))
     doubt = cannot_tell(now, store_id)
     provisional = set(axes.loc[axes["customers_fitted"] < PROVISIONAL_BELOW, "axis_name"])
     names = _names(segments)
-    alike = {str(customer): list(rows["neighbour_id"]) for customer, rows in near.groupby("customer_id")}
     for profile in profiles:
-        near_ones = alike.get(profile["customer_id"], ())
+        near_ones = [one.customer_id for one in everybody.nearest(profile["customer_id"], NEIGHBOURS)]
         text = render_profile(profile, AXES, names, currency, near_ones, Doubts(weak, provisional, doubt), why)
         out.print(text, markup=False)
         out.print()

@@ -39,6 +39,7 @@ NEXT = r"quimbi snapshot --store-id south --week (\S+)"
         "profile",
         "customers",
         "at-risk",
+        "similar",
         "audiences",
         "export",
         "backtest",

@@ -118,3 +118,20 @@ def test_a_store_from_before_says_what_it_lacks(quimbi, database, shop):
     _, out, err = quimbi("customers", "--store-id", "lists-before", "--where", "lifecycle = 'lost'")
     assert (out, "from before lifecycle" in err) == ("0 customers\n", True)
     assert quimbi("customers", "--store-id", shop, "--where", "lifecycle = 'lost'")[2] == ""
+
+
+def test_similar_customers_in_words_and_json(quimbi, shop):
+    code, out, err = quimbi("similar", "--store-id", shop, "--customer-id", "c0002", "--limit", "2")
+    assert (code, err) == (0, "")
+    first, header, nearest, *_ = out.splitlines()
+    assert first == "Customer c0002: few, few"
+    assert header.split()[:2] == ["alike", "customer"]
+    assert nearest.split()[:3] == ["92", "%", "c0001"]  # half of the others are 13 apart or more
+    assert nearest.rstrip().endswith("the same on all 2 axes")
+    code, out, _ = quimbi("similar", "--store-id", shop, "--customer-id", "c0002", "--limit", "2", "--json")
+    found = json.loads(out)
+    assert [one["customer_id"] for one in found["customers"]] == ["c0001", "c0003"]
+    assert found["customers"][0]["shared_axes"] == ["a", "b"]
+    code, out, err = quimbi("similar", "--store-id", shop, "--customer-id", "nobody")
+    assert (code, out) == (2, "")
+    assert "no profile of customer nobody" in err

@@ -1,9 +1,9 @@
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pytest
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.profiles.fingerprint import axis_order, fingerprints, nearest_customers
+from quimbi_assets.profiles.fingerprint import Fingerprints, axis_order, fingerprints
 
 
 def test_axes_keep_the_order_of_the_registry():
@@ -22,43 +22,40 @@ def test_alike_customers_are_near():
 
 
 def shop(points):
-    return pd.DataFrame({"customer_id": list(points), "fingerprint": [list(map(float, p)) for p in points.values()]})
+    return Fingerprints(pa.array(list(points)), np.array(list(points.values()), dtype=np.float32))
 
 
 def test_the_nearest_by_hand():
-    found = nearest_customers(shop({"a": (0, 0), "b": (3, 4), "c": (0, 1), "d": (9, 9)}), ["a", "d"], 2)
-    assert found.to_numpy().tolist() == [
-        ["a", "c", 1, 1.0],
-        ["a", "b", 2, 5.0],
-        ["d", "b", 1, 61**0.5],
-        ["d", "c", 2, 145**0.5],
-    ]
+    """Distances of d from a, b, c: sqrt(162), sqrt(61), sqrt(145); half are no nearer than the middle one."""
+    of = shop({"a": (0, 0), "b": (3, 4), "c": (0, 1), "d": (9, 9)})
+    assert [(one.customer_id, one.distance) for one in of.nearest("a", 2)] == [("c", 1), ("b", 5)]
+    near = of.nearest("d", 2)
+    assert [one.customer_id for one in near] == ["b", "c"]
+    assert [one.distance for one in near] == pytest.approx([61**0.5, 145**0.5])
+    assert [one.likeness for one in near] == pytest.approx([1 - (61 / 145) ** 0.5, 0])
 
 
 def test_twins_are_neighbours_and_nobody_is_their_own():
-    found = nearest_customers(shop({"c": (1, 1), "a": (1, 1), "b": (1, 1), "d": (5, 5)}), ["a", "b", "c"], 2)
-    assert found["neighbour_id"].tolist() == ["b", "c", "a", "c", "a", "b"]
-    assert found["distance"].tolist() == [0] * 6
+    of = shop({"c": (1, 1), "a": (1, 1), "b": (1, 1), "d": (5, 5)})
+    assert [one.customer_id for customer in "abc" for one in of.nearest(customer, 2)] == ["b", "c", "a", "c", "a", "b"]
+    assert {(one.distance, one.likeness) for one in of.nearest("a", 2)} == {(0, 1)}
 
 
-def test_the_profiles_of_a_store(profiles):
-    ids = profiles["customer_id"].tolist()
-    found = nearest_customers(profiles, ids, 3)
-    assert len(found) == 3 * len(ids)
-    assert (found["customer_id"] != found["neighbour_id"]).all()
-    vectors = np.vstack([np.asarray(v, dtype=float) for v in profiles["fingerprint"]])
-    gaps = np.sort(np.linalg.norm(vectors - vectors[7], axis=1))[1:4]
-    np.testing.assert_allclose(found[found["customer_id"] == ids[7]]["distance"], gaps, atol=1e-6)
-    back = nearest_customers(profiles.iloc[::-1], ids, 3)
-    pd.testing.assert_frame_equal(back, found)
+@pytest.mark.parametrize("far", [0, 1000])
+def test_exact_among_many_however_far_out_they_are(far):
+    """Single precision alone would mistake the order: customers are apart by less than it tells of their places."""
+    rng = np.random.default_rng(0)
+    vectors = (far + rng.normal(0, 1, (20_000, 8))).astype(np.float32)
+    ids = [f"c{n:05d}" for n in range(len(vectors))]
+    apart = np.linalg.norm(vectors.astype(float) - vectors[7], axis=1)
+    near = Fingerprints(pa.array(ids), vectors).nearest("c00007", 50)
+    assert [one.customer_id for one in near] == [ids[row] for row in np.argsort(apart, kind="stable")[1:51]]
+    np.testing.assert_allclose([one.distance for one in near], np.sort(apart)[1:51], atol=1e-8)
 
 
-def test_few_others_nobody_and_strangers():
+def test_few_others_and_strangers():
     two = shop({"a": (0, 0), "b": (3, 4)})
-    assert nearest_customers(two, ["a"], 5)["neighbour_id"].tolist() == ["b"]
-    assert nearest_customers(two.iloc[:1], ["a"]).empty
-    assert nearest_customers(two, []).empty
+    assert [one.customer_id for one in two.nearest("a", 5)] == ["b"]
+    assert shop({"a": (0, 0)}).nearest("a") == []
     with pytest.raises(KeyError, match="no profile of customer z"):
-        nearest_customers(two, ["a", "z"])
-    with pytest.raises(ValueError, match="different lengths"):
-        nearest_customers(shop({"a": (0, 0), "b": (3, 4, 5)}), ["a"])
+        two.nearest("z")

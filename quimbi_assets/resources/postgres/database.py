@@ -63,6 +63,10 @@ class Database:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield _Snapshot(self.libpq_url, self.dagster_url, self.mlflow_url, self.home, cursor)
 
+    def exported(self) -> str | None:
+        """Return the id under which other connections see what this one sees; None if that is not one instant."""
+        return None
+
     def execute(self, sql: str, parameters: Any = None) -> list[Any]:
         """Run one statement in a transaction and return its rows, if it has any."""
         with self.transaction() as cursor:
@@ -95,6 +99,10 @@ class _Snapshot(Database):
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         yield self.cursor
+
+    def exported(self) -> str | None:
+        self.cursor.execute("SELECT pg_export_snapshot()")
+        return str(self.cursor.fetchone()[0])
 
 
 def open_database(home: Path | None = None) -> Database:

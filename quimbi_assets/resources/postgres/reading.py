@@ -90,10 +90,9 @@ def stored_rows(database: Database, store_id: str) -> Iterator[StoredRows]:
     with ExitStack() as opened:
         with database.snapshot() as now:
             store, changed_at = read_store(now, store_id), read_change(now, store_id)
-            (snapshot,) = now.query("SELECT pg_export_snapshot() AS name")["name"]
             cursor = opened.enter_context(opened.enter_context(dbapi.connect(database.libpq_url)).cursor())
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+            cursor.execute(f"SET TRANSACTION SNAPSHOT '{now.exported()}'")
             cursor.execute(ABOUT, (store_id, store.time_zone))
             cursor.fetchall()
         yield StoredRows(store, changed_at, cursor)

@@ -178,7 +178,10 @@ def stream_profiles(database: Database, store_id: str, query: Query, vocabulary:
 
 
 def stream(database: Database, sql: str, parameters: Mapping[str, Any]) -> Iterator[pa.Table]:
-    """Yield a query's rows, times in UTC, some thousand at a time; first none, which tells the columns."""
+    """Yield a query's rows, times in UTC, some thousand at a time; first none, which tells the columns.
+
+    Of a ``Database.snapshot``, as they are at its instant.
+    """
     # Not ``adbc_driver_postgresql.dbapi``, which imports pandas: a third of the time of a small list.
     import adbc_driver_postgresql
     from adbc_driver_manager import AdbcConnection, AdbcStatement
@@ -186,13 +189,17 @@ def stream(database: Database, sql: str, parameters: Mapping[str, Any]) -> Itera
     with database.transaction() as cursor:
         # With parameters ADBC does not COPY: they are written into the text, by the driver's rules.
         text = cursor.mogrify(sql, dict(parameters)).decode()
+    settings, snapshot = ["SET TIME ZONE 'UTC'"], database.exported()
+    if snapshot is not None:
+        settings += ["BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", f"SET TRANSACTION SNAPSHOT '{snapshot}'"]
     with (
         adbc_driver_postgresql.connect(database.libpq_url) as opened,
         AdbcConnection(opened) as connection,
         AdbcStatement(connection) as statement,
     ):
-        statement.set_sql_query("SET TIME ZONE 'UTC'")
-        statement.execute_update()
+        for setting in settings:
+            statement.set_sql_query(setting)
+            statement.execute_update()
         statement.set_sql_query(text)
         rows, _ = statement.execute_query()
         with pa.RecordBatchReader.from_stream(rows) as batches:

@@ -220,14 +220,6 @@ def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]
     return rows.loc[[customer for customer in customer_ids if customer in rows.index]]
 
 
-def read_fingerprints(database: Database, store_id: str) -> pd.DataFrame:
-    """Return ``customer_id`` and ``fingerprint`` of every profiled customer of a store, by customer id."""
-    return database.query(
-        "SELECT customer_id, fingerprint FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id",
-        (store_id,),
-    )
-
-
 def _begin(cursor: Any, publication: Publication) -> int:
     cursor.execute(
         "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions, marketing) "
