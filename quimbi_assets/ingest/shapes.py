@@ -5,12 +5,13 @@ lines of an order in one cell; what a line cost instead of a price; date and tim
 (``columns``), reading values (``cells``, ``dates``), whether a row is acceptable (``prepare``).
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -140,7 +141,7 @@ _PACKED = {
         {"product_id": "SKU", "product_name": "Name", "quantity": "Qty", "line_total": "Total Price"},
     ),
 }
-"""By the cell's column: as WooCommerce and as BigCommerce write it."""
+"""By the cell's column: as WooCommerce (which may write JSON, with the same names) and as BigCommerce write it."""
 
 
 def _unpacked(table: Table, packed: str) -> Table | None:
@@ -151,13 +152,41 @@ def _unpacked(table: Table, packed: str) -> Table | None:
         return None
 
     def lines(frame: pd.DataFrame) -> pd.DataFrame:
-        written = plain_text(frame[cells]).str.split(way.between, regex=True).explode().dropna().str.strip()
-        parts = {column: written.str.extract(way.field.format(name))[0] for column, name in way.fields.items()}
-        values = {column: part.str.replace(r"\\(.)", r"\1", regex=True) for column, part in parts.items()}
-        values["product_id"] = values["product_id"].mask(values["product_id"] == "unknown_product")
-        return pd.DataFrame({"order_id": frame[orders[0]].loc[written.index], **values})
+        written = plain_text(frame[cells]).dropna().str.strip()
+        is_json = written.str.startswith("[")
+        values = pd.concat([_of_text(written[~is_json], way), _of_json(written[is_json], way)]).sort_index(
+            kind="stable"
+        )
+        products = values["product_id"].mask(values["product_id"] == "unknown_product")
+        return values.assign(product_id=products, order_id=frame[orders[0]].loc[values.index])
 
     return with_prices(Table(["order_id", *way.fields], table.changed(lines).chunks))
+
+
+def _of_text(cells: pd.Series, way: _Packed) -> pd.DataFrame:
+    """Return the lines of cells as columns of text, indexed by their order's row."""
+    written = cells.str.split(way.between, regex=True).explode().dropna().str.strip()
+    parts = {column: written.str.extract(way.field.format(name))[0] for column, name in way.fields.items()}
+    values = {column: part.str.replace(r"\\(.)", r"\1", regex=True) for column, part in parts.items()}
+    return pd.DataFrame(values, index=written.index)
+
+
+def _of_json(cells: pd.Series, way: _Packed) -> pd.DataFrame:
+    """Return the same of cells that are lists of objects; what is no such list becomes a line that says nothing."""
+    lines = cells.map(_objects).explode().dropna()
+    texts = {
+        column: [None if line.get(name) is None else str(line[name]) for line in lines]
+        for column, name in way.fields.items()
+    }
+    return pd.DataFrame(texts, index=lines.index, dtype="str")
+
+
+def _objects(cell: str) -> list[dict[str, Any]]:
+    try:
+        lines = json.loads(cell)
+    except (ValueError, RecursionError):
+        return [{}]
+    return [line if isinstance(line, dict) else {} for line in lines]
 
 
 def _signs(table: Table, kinds: dict[str, str]) -> dict[str, Signs]:

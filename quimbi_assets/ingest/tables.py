@@ -241,6 +241,16 @@ _WOO_LINES = {
     "order_items.product_id": "item_sku item_product_id item_name",
     "order_items.refund_amount": "item_refunded",
 }
+_AMAZON = {
+    "orders.customer_id": "buyer_email",
+    "order_items.price": "",  # the column so called holds that of all pieces together
+    "order_items.line_total": "item_price",
+    "order_items.line_discount": "item_promotion_discount",
+}
+_NO_BUYER = (
+    "names no buyer: download, in Seller Central, Order Reports, New Orders (orders that you send yourself) or Amazon "
+    "Fulfilled Shipments (orders that Amazon sends), which have the column buyer-email"
+)
 
 EXPORTS = (
     _export(
@@ -281,21 +291,10 @@ EXPORTS = (
         },
         clock="time",
     ),
-    _export(
-        "Amazon orders",
-        "order_id buyer_email item_price quantity_purchased",
-        {
-            "orders.customer_id": "buyer_email",
-            "order_items.price": "",  # the column so called holds that of all pieces together
-            "order_items.line_total": "item_price",
-            "order_items.line_discount": "item_promotion_discount",
-        },
-    ),
-    _export(
-        "Amazon All Orders",
-        "amazon_order_id item_price quantity asin",
-        lacks="names no buyer: download the order report (Order Reports, which has buyer-email) instead",
-    ),
+    _export("Amazon orders", "order_id buyer_email item_price quantity_purchased", _AMAZON),
+    _export("Amazon Fulfilled Shipments", "amazon_order_id buyer_email item_price quantity_shipped", _AMAZON),
+    _export("Amazon All Orders", "amazon_order_id last_updated_date order_status", lacks=_NO_BUYER),
+    _export("a report of Amazon's orders", "order_id order_item_id quantity_purchased", lacks=_NO_BUYER),
     _export("Shopify customers", "customer_id email accepts_email_marketing"),
 )
 """Where two match, the first counts."""

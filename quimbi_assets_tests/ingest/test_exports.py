@@ -24,10 +24,12 @@ WITH_LINES = {
     "shopify_orders.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
     "woocommerce_lines.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
     "woocommerce_orders.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
+    "woocommerce_orders_json.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
     "woocommerce_advanced_export.csv": ("ann@example.com", 35.0, 5.0, "2025-04-02 18:30", 10.0),
     "bigcommerce_orders.csv": ("ann@example.com", 40.0, None, "2025-04-02 18:30", 10.0),
     "square_items.csv": ("ANN", 35.0, 5.0, "2025-04-02 18:30", 10.0),
     "amazon_orders.txt": ("a1@marketplace.amazon.co.uk", 35.0, 5.0, "2025-04-02 18:30", None),
+    "amazon_shipments.txt": ("a1@marketplace.amazon.co.uk", 35.0, 5.0, "2025-04-02 18:30", None),
     "invoice_lines.csv": ("17850", 40.0, None, "2010-12-01 08:26", 10.0),
 }
 WITHOUT_LINES = {
@@ -62,6 +64,14 @@ def test_lines_are_read_as_they_were(name):
     assert products[1].upper().startswith("PLATE")  # by its name where it has no SKU
 
 
+def test_lines_in_a_cell_that_was_cut_off_are_refused_and_the_orders_are_there():
+    orders = pd.read_csv(EXPORTS / "woocommerce_orders_json.csv", dtype=str)
+    orders.loc[0, "line_items"] = orders.loc[0, "line_items"][:300]  # as a spreadsheet cuts long cells
+    store = open_store(orders=orders, time_zone="Europe/London")
+    assert len(store.history.tables["raw_orders"]) == 2
+    assert len(store.refused["order_items"]) == 1
+
+
 def test_orders_without_lines_are_told_apart():
     assert all(history(name)[1].empty for name in WITHOUT_LINES)
 
@@ -78,9 +88,12 @@ def test_credit_notes_are_refunds_of_what_was_bought():
 
 
 def test_an_export_that_names_no_customer_is_told_with_the_one_that_does():
-    header = "amazon-order-id purchase-date order-status sku asin quantity currency item-price"  # and twenty more
-    with pytest.raises(BadInputError, match="Amazon All Orders, which names no buyer: download the order report"):
-        open_store(orders=pd.DataFrame([["1"] * 8], columns=header.split()))
+    all_orders = "amazon-order-id purchase-date last-updated-date order-status sku asin quantity currency item-price"
+    cut = "order-id order-item-id purchase-date payments-date sku quantity-purchased currency item-price"
+    for header in (all_orders, all_orders.replace("quantity", "quantity-purchased"), cut):  # by market
+        names = header.split()
+        with pytest.raises(BadInputError, match=r"Amazon.* names no buyer: download, .* New Orders .* buyer-email$"):
+            open_store(orders=pd.DataFrame([["1"] * len(names)], columns=names))
 
 
 def test_a_file_of_lines_is_not_asked_for_totals():
