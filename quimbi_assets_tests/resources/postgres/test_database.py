@@ -29,6 +29,18 @@ def test_tables_of_the_schema(database):
     assert {first[table] for table in tables - {"alembic_version"}} == {"store_id"}
 
 
+def test_every_table_view_and_column_says_what_it_holds(database):
+    silent = """
+        SELECT relname || coalesce('.' || attname, '') FROM pg_class
+        LEFT JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+        WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
+            AND (obj_description(pg_class.oid, 'pg_class') IS NULL OR col_description(pg_class.oid, attnum) IS NULL)
+    """
+    assert database.execute(silent) == []
+    columns = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'quimbi'"
+    assert database.execute(columns)[0][0] > 300
+
+
 def test_head_is_the_newest_migration():
     assert migrations.scripts().get_current_head() == migrations.HEAD
 

@@ -1,21 +1,54 @@
 """Versioned changes of the schema ``quimbi``: one file a change under ``versions/``, applied by Alembic in order.
 
-Belongs here: running them. Does not: any change itself. A new change is a file ``versions/00NN_what.py`` whose
-``down_revision`` is the present `HEAD`; then `HEAD` moves to it (a test compares them). There is no way back: nobody
-goes from a newer schema to an older one. What came before the first release is one file, ``0013_schema.sql``.
+Belongs here: running them, and the one view that follows from the axes. Does not: any change itself. A new change is a
+file ``versions/00NN_what.py`` whose ``down_revision`` is the present `HEAD`; then `HEAD` moves to it (a test compares
+them). There is no way back: nobody goes from a newer schema to an older one. What came before the first release is one
+file, ``0013_schema.sql``.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from quimbi_assets.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-FIRST, HEAD = "0013", "0026"
+FIRST, HEAD = "0013", "0027"
 """Versions of the schema: the oldest that can be upgraded, and the one that this code reads and writes; written down
 so that checking it needs no Alembic."""
+WIDE = "customer_segments_wide"
+WIDE_COLUMNS = {
+    "store_id": "The store",
+    "customer_id": "The customer, as the store's orders have them",
+    "lifecycle": "new, active, slowing, at risk, lapsed or lost",
+    "value_tier": "top (the tenth that spent most), high (the quarter), medium (the upper half) or low",
+    "rfm_group": "One of the usual ten groups by recency, frequency and spend",
+    "archetype": "Name today of the archetype nearest to the customer",
+    "lifetime_value": "What the customer spent so far, net of refunds, in the store's currency",
+    "n_orders": "Orders by as_of",
+    "last_order_at": "Instant of the last order by as_of",
+    "churn_risk_score": "Probability, 0-1, of no order in the days that count as staying away; NULL: not known",
+    "predicted_value_90d": "Spend of the 90 days from as_of on, expected on average; NULL: not foretold",
+    "as_of": "The instant that all of this speaks of, exclusive",
+}
+"""Columns of the view before those of the axes: at its end alone PostgreSQL adds columns to a view."""
+WIDE_VIEW = """
+    CREATE OR REPLACE VIEW quimbi.customer_segments_wide WITH (security_invoker = true) AS
+    SELECT {columns}
+    FROM quimbi.customer_profiles AS profile
+    LEFT JOIN quimbi.archetypes AS archetype ON archetype.store_id = profile.store_id
+        AND archetype.archetype_id = profile.archetype_id AND archetype.valid_to IS NULL
+    LEFT JOIN (
+        SELECT store_id, jsonb_object_agg(segment_id, segment_name) AS names
+        FROM quimbi.dim_segment_master WHERE valid_to IS NULL GROUP BY store_id
+    ) AS today ON today.store_id = profile.store_id
+    CROSS JOIN LATERAL jsonb_to_record(coalesce(profile.dominant_segments, '{{}}')) AS segment ({axes})
+    CROSS JOIN LATERAL jsonb_to_record(coalesce(profile.evidence, '{{}}')) AS evidence ({axes});
+    COMMENT ON VIEW quimbi.customer_segments_wide IS
+        'One row a customer, one column an axis: the name today of the segment they are in'
+"""
 
 
 def scripts() -> "ScriptDirectory":
@@ -39,6 +72,8 @@ def upgrade(url: str, lock: int) -> None:
     from alembic.runtime.environment import EnvironmentContext
     from alembic.util import CommandError
 
+    from quimbi_assets.axes import AXES
+
     directory = scripts()
     context = EnvironmentContext(
         Config(), directory, fn=lambda current, _: directory._upgrade_revs(HEAD, current), destination_rev=HEAD
@@ -50,6 +85,7 @@ def upgrade(url: str, lock: int) -> None:
             connection.execute(sqlalchemy.text("CREATE SCHEMA IF NOT EXISTS quimbi"))
             context.configure(connection=connection, version_table_schema="quimbi")
             context.run_migrations()
+            show_axes(connection.connection.cursor(), AXES)
     except CommandError as error:
         raise DatabaseUnavailableError(
             f"the database's schema is not one this version knows ({error}): upgrade quimbi_assets; a database of "
@@ -58,3 +94,27 @@ def upgrade(url: str, lock: int) -> None:
     except sqlalchemy.exc.DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise DatabaseUnavailableError(f"cannot bring the database's schema to version {HEAD}: {reason}") from error
+
+
+def show_axes(cursor: Any, axes: Iterable[str]) -> None:
+    """Make ``customer_segments_wide``, or give it the axes that it lacks; axes that it has stay, each in its place.
+
+    Who bought once is told so once, by ``n_orders``: an axis that one order says nothing of is NULL.
+    """
+    present = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum"
+    cursor.execute(present, (f"quimbi.{WIDE}",))
+    shown = [name for (name,) in cursor.fetchall()]
+    axes = [*(name for name in shown if name not in WIDE_COLUMNS), *sorted(set(axes) - set(shown))]
+    if shown == [*WIDE_COLUMNS, *axes]:
+        return
+    names = [f'"{axis}"' for axis in axes]
+    columns = ["archetype.name AS archetype" if name == "archetype" else f"profile.{name}" for name in WIDE_COLUMNS]
+    columns += [
+        f"CASE WHEN profile.n_orders = 1 AND evidence.{name} = 'low' THEN NULL "
+        f"ELSE coalesce(today.names ->> segment.{name}, segment.{name}) END AS {name}"
+        for name in names
+    ]
+    cursor.execute(WIDE_VIEW.format(columns=", ".join(columns), axes=", ".join(f"{name} text" for name in names)))
+    about = WIDE_COLUMNS | dict.fromkeys(axes, "Name today of the segment that the customer is in; NULL: not known")
+    for name, text in about.items():
+        cursor.execute(f'COMMENT ON COLUMN quimbi.{WIDE}."{name}" IS %s', (text,))
