@@ -73,33 +73,34 @@ class Similar:
 class SimilarCustomers:
     """Finds the customers most like one; a store's fingerprints stay in memory until its next publication.
 
-    Threads may share it. To read a store's fingerprints takes 8 s for a million customers: once a publication.
+    Threads may share it. To read a store's fingerprints takes 8 s for a million customers: once a publication. They are
+    read over a connection of ``database``; all that is told of customers, over the one that asks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._held: LRUCache[str, tuple[int, Fingerprints]] = LRUCache(MOST_BYTES, lambda one: one[1].nbytes)
         self._lock, self._reading = Lock(), defaultdict[str, Lock](Lock)
 
-    def find(self, database: Database, store_id: str, customer_id: str, limit: int = 10) -> Similar:
-        """Return the customers most like one, nearest first; fewer where the store has no more.
+    def find(self, now: Database, store_id: str, customer_id: str, limit: int = 10) -> Similar:
+        """Return the customers most like one as of a snapshot, nearest first; fewer where the store has no more.
 
         BadInputError if the store was not run yet; UnknownCustomerError if it has no profile of the customer.
         """
-        with database.snapshot() as now:
-            publication = _publication(now, store_id)
-            names = _names(now, store_id)
-            for is_again in (False, True):
-                everybody = self._fingerprints(now, store_id, publication, anew=is_again)
-                try:
-                    near = everybody.nearest(customer_id, limit)
-                except KeyError:
-                    break
-                people = _people(now, store_id, [customer_id, *(one.customer_id for one in near)])
-                if len(people) > len(near):
-                    asked = _segments(people[customer_id]["dominant"], names)
-                    beside = [_beside(asked, people[one.customer_id], one, names) for one in near]
-                    return Similar(customer_id, asked, beside)
-                # Somebody's profile was erased since all were read.
+        publication = _publication(now, store_id)
+        names = _names(now, store_id)
+        for is_again in (False, True):
+            everybody = self._fingerprints(now, store_id, publication, anew=is_again)
+            try:
+                near = everybody.nearest(customer_id, limit)
+            except KeyError:
+                break
+            people = _people(now, store_id, [customer_id, *(one.customer_id for one in near)])
+            if len(people) > len(near):
+                asked = _segments(people[customer_id]["dominant"], names)
+                beside = [_beside(asked, people[one.customer_id], one, names) for one in near]
+                return Similar(customer_id, asked, beside)
+            # Somebody's profile was erased since all were read.
         raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
 
     def _fingerprints(self, now: Database, store_id: str, publication: int, *, anew: bool) -> Fingerprints:
@@ -109,17 +110,17 @@ class SimilarCustomers:
                 held = self._held.get(store_id)
             if held is not None and held[0] == publication and not anew:
                 return held[1]
-            everybody = read_fingerprints(now, store_id)
+            everybody = read_fingerprints(self._database, store_id, now)
             if everybody.nbytes <= MOST_BYTES:
                 with self._lock:
                     self._held[store_id] = publication, everybody
             return everybody
 
 
-def read_fingerprints(now: Database, store_id: str) -> Fingerprints:
-    """Read the fingerprints of all of a store's customers, a stream of batches into one matrix."""
+def read_fingerprints(database: Database, store_id: str, at: Database | None = None) -> Fingerprints:
+    """Read the fingerprints of all of a store's customers (``at`` a snapshot), batch by batch into one matrix."""
     ids, parts = [], []
-    for batch in stream(now, VECTORS, {"store": store_id}):
+    for batch in stream(database, VECTORS, {"store": store_id}, at):
         ids += batch["customer_id"].chunks
         parts += [chunk.flatten().to_numpy() for chunk in batch["fingerprint"].chunks]
     flat = np.concatenate(parts, dtype=np.float32) if parts else np.empty(0, dtype=np.float32)

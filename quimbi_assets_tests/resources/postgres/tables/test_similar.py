@@ -17,7 +17,13 @@ DOMINANT = [{"a": "a_1", "b": f"b_{1 + number % 2}"} for number in range(6)]
 def alike(database):
     publish(database, "alike", 6, dominant_segments=pa.array([json.dumps(row) for row in DOMINANT]))
     publish(database, "alike-other", 9)
-    return SimilarCustomers()
+    similar = SimilarCustomers(database)
+
+    def find(store_id, customer_id, limit=10):
+        with database.snapshot() as now:
+            return similar.find(now, store_id, customer_id, limit)
+
+    return find
 
 
 def ids(answer):
@@ -25,57 +31,57 @@ def ids(answer):
 
 
 def test_the_nearest_and_what_they_share(database, alike):
-    answer = alike.find(database, "alike", "c0002", 3)
+    answer = alike("alike", "c0002", 3)
     assert answer.segments == {"a": "few", "b": "few"}
     assert [(one.customer_id, one.distance) for one in answer.customers] == [("c0001", 1), ("c0003", 1), ("c0000", 2)]
     first, _, third = answer.customers
     assert (first.shared_axes, first.other_segments) == (["a"], {"b": "many"})
     assert (third.shared_axes, third.other_segments) == (["a", "b"], {})
     assert (first.value, third.value, first.archetype) == (0, None, "all customers")
-    assert ids(alike.find(database, "alike", "c0002", 50)) == ["c0001", "c0003", "c0000", "c0004", "c0005"]
+    assert ids(alike("alike", "c0002", 50)) == ["c0001", "c0003", "c0000", "c0004", "c0005"]
 
 
 def test_weak_axes_are_not_told(database, alike):
     database.execute("UPDATE quimbi.axis_models SET status = 'weak' WHERE store_id = 'alike' AND axis_name = 'b'")
-    answer = alike.find(database, "alike", "c0000", 1)
+    answer = alike("alike", "c0000", 1)
     assert (answer.segments, answer.customers[0].other_segments) == ({"a": "few"}, {})
 
 
 def test_read_once_a_publication(database, alike, monkeypatch):
     readings = []
 
-    def counted(now, sql, parameters):
+    def counted(database, sql, parameters, at):
         readings.append(parameters["store"])
-        return stream(now, sql, parameters)
+        return stream(database, sql, parameters, at)
 
     monkeypatch.setattr("quimbi_assets.resources.postgres.tables.similar.stream", counted)
     for customer in ("c0000", "c0001", "c0002"):
-        alike.find(database, "alike", customer)
+        alike("alike", customer)
     assert readings == ["alike"]
     moved = pa.array([[9.0 * (number == 1), float(number)] for number in range(6)], pa.list_(pa.float32()))
     publish(database, "alike", 6, fingerprint=moved)
-    assert ids(alike.find(database, "alike", "c0000", 2)) == ["c0002", "c0003"]
+    assert ids(alike("alike", "c0000", 2)) == ["c0002", "c0003"]
     assert readings == ["alike"] * 2
 
 
 def test_whoever_is_erased_is_gone_at_once(database, alike):
-    assert ids(alike.find(database, "alike", "c0000", 2)) == ["c0001", "c0002"]
+    assert ids(alike("alike", "c0000", 2)) == ["c0001", "c0002"]
     database.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike' AND customer_id = 'c0001'")
-    assert ids(alike.find(database, "alike", "c0000", 2)) == ["c0002", "c0003"]
+    assert ids(alike("alike", "c0000", 2)) == ["c0002", "c0003"]
     with pytest.raises(UnknownCustomerError):
-        alike.find(database, "alike", "c0001")
+        alike("alike", "c0001")
 
 
 def test_whom_it_cannot_answer_about(database, alike):
     with pytest.raises(UnknownCustomerError, match="store alike has no profile of customer c0008"):
-        alike.find(database, "alike", "c0008")  # of the other store
+        alike("alike", "c0008")  # of the other store
     with pytest.raises(UnknownStoreError):
-        alike.find(database, "nowhere", "c0000")
+        alike("nowhere", "c0000")
     database.execute(
         "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('never-run', 'UTC') ON CONFLICT DO NOTHING"
     )
     with pytest.raises(BadInputError, match="quimbi run --store-id never-run"):
-        alike.find(database, "never-run", "c0000")
+        alike("never-run", "c0000")
 
 
 def test_a_stream_of_a_snapshot_is_of_its_instant(database, alike):
@@ -84,4 +90,5 @@ def test_a_stream_of_a_snapshot_is_of_its_instant(database, alike):
         now.execute("SELECT 1")
         database.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike'")
         assert sum(map(len, stream(now, sql, {"store": "alike"}))) == 6
+        assert sum(map(len, stream(database, sql, {"store": "alike"}, now))) == 6
     assert sum(map(len, stream(database, sql, {"store": "alike"}))) == 0
