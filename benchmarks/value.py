@@ -1,12 +1,14 @@
 """Value to come on stores' own past: the model beside spend of as many days before and the average at the own rate.
 
 Run: ``python benchmarks/value.py [--data ../shared/data] [--customers 3000] [--deals 5] [--draws 5]``. Prints ADR 16's
-tables as Markdown: every window of every store; what the parts of the model do; stores whose orders were dealt anew,
-numbers of orders *kept* or *redrawn* (``silence.py``), and draws of few customers: how often anything is foretold.
+tables as Markdown: every window of every store; what the parts of the model do; of how many customers what is foretold
+contradicts the churn risk; stores whose orders were dealt anew, numbers of orders *kept* or *redrawn* (``silence.py``),
+and draws of few customers: how often anything is foretold.
 """
 
 import argparse
 from collections import Counter
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,16 @@ from churn import STORES, load
 from scipy.stats import spearmanr
 from silence import deals
 
+from quimbi_assets.churn.evaluation import train_churn
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.history import History
+from quimbi_assets.profiles.expected import predictions
+from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.value.evaluation import MOST_LEARNT, certainty, concordance, train_value
 from quimbi_assets.value.gamma_gamma import GammaGamma
 from quimbi_assets.value.mbg_nbd import MbgNbd
 from quimbi_assets.value.model import ValueModel
-from quimbi_assets.value.windows import measured_borders, windows_between
+from quimbi_assets.value.windows import USUAL_DAYS, measured_borders, windows_between
 
 SIZES = (100, 200, 400, 800)
 WINDOWS = (
@@ -31,6 +36,12 @@ WINDOWS = (
 PARTS = (
     "| store | error: parts alone | level set | mixed | total: parts alone | level set | mixed | concordance: parts "
     "alone | mixed | rho: mixed | spend before | mixed, as many level | by the date |\n" + "|---" * 13 + "|"
+)
+AGREEMENT = (
+    "| store | days of the risk | customers | fewer orders than the chance of any | lower limit above 0 beside a risk "
+    "over 10 % | date on the other side of the risk's days | beside the risk: fewer orders | lower limit | date |\n"
+    + "|---" * 9
+    + "|"
 )
 
 
@@ -91,6 +102,24 @@ def alone(model, features):
     return MbgNbd(*model.rates_).expected_orders(*times, model.horizon_days) * worth * model.paid_share_
 
 
+def agreement_of(name, history, model):
+    """Of how many customers, at the store's end, forecasts contradict the churn risk, without it and beside it."""
+    churn = train_churn(history).model
+    customers = history.spending(model.horizon_days).index
+    risk = churn_risks(churn, history, customers, version="1").known
+    untold = copy(model)
+    untold.weak_reason_, untold.weak_parts_ = None, {}
+    cells = []
+    for known in (None, risk):
+        told = predictions(untold, history, customers, version="1", risk=known).columns.to_pandas()
+        due = (told["expected_next_order_at"] - history.end.tz_localize("UTC")) / pd.Timedelta(days=1)
+        fewer = told["predicted_orders_90d"] < 1 - risk.chance
+        spends = (told["predicted_value_90d_low"] > 0) & (risk.chance > 0.1)
+        other = np.where(risk.chance <= 0.5, ~(due <= risk.days + 1e-4), due < risk.days - 1e-4)
+        cells += [f"{fewer.sum():,}" if risk.days <= USUAL_DAYS else "", f"{spends.sum():,}", f"{other.sum():,}"]
+    return f"| {name} | {risk.days} | {len(customers):,} | {' | '.join(cells)} |"
+
+
 def first_orders(history):
     """A function of an instant and customers: days until each one's next order, infinite where none came."""
     orders = history.visible("orders").select(["customer_id", "order_date"]).to_pandas()
@@ -125,12 +154,14 @@ def main():
     parser.add_argument("--deals", type=int, default=5)
     parser.add_argument("--draws", type=int, default=5)
     options = parser.parse_args()
-    windows, parts, dealt, drawn, weak = [], [], [], [], []
+    windows, parts, agreement, dealt, drawn, weak = [], [], [], [], [], []
     for name in options.stores.split(","):
         history = load(name, options.data, options.customers)
         if history is None:
             continue
-        evaluation = train_value(history).evaluation
+        fit = train_value(history)
+        evaluation = fit.evaluation
+        agreement.append(agreement_of(name, history, fit.model))
         windows += windows_of(name, evaluation)
         weak += weak_of(name, evaluation)
         parts.append(parts_of(name, history, evaluation.hold_outs[0].days, len(evaluation.hold_outs)))
@@ -148,7 +179,7 @@ def main():
             cells.append(counts(outcomes))
         drawn.append(f"| {name} | " + " | ".join(cells) + " |")
         print(name, flush=True)
-    print("\n".join(["", WINDOWS, *windows, "", *weak, "", PARTS, *parts, ""]))
+    print("\n".join(["", WINDOWS, *windows, "", *weak, "", PARTS, *parts, "", AGREEMENT, *agreement, ""]))
     print("\n".join(["| store | as it is | kept | redrawn |\n|---|---|---|---|", *(f"{row} |" for row in dealt), ""]))
     print("\n".join(["| draws | " + " | ".join(map(str, SIZES)) + " |\n|---|---|---|---|---|", *drawn]))
 

@@ -438,7 +438,7 @@ class Discovery:
         )
         customers = next(iter(features.values())).index
         risks = churn_risks(self._churn, theirs, customers, version="0", currency=self._context.currency)
-        foretold = predictions(self._value, theirs, customers, version="0")
+        foretold = predictions(self._value, theirs, customers, version="0", risk=risks.known)
         groups = group_customers(theirs, self._marketing, customers)
         rows = profile_customers(features, self.fitted.models, self._context, risks, foretold, groups)
         named = self._names("name"), archetype_names(self._archetypes, self._segments_by_axis)

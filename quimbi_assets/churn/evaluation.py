@@ -16,9 +16,9 @@ import pandas as pd
 
 from quimbi_assets.churn import measures
 from quimbi_assets.churn.examples import HoldOut, choose_horizon, fit_kind, gather, hold_out
-from quimbi_assets.churn.history import History, read_history
+from quimbi_assets.churn.history import History, measure, read_history
 from quimbi_assets.churn.measures import Array, Flags, Interval
-from quimbi_assets.churn.model import RECENCY_BASELINE, ChurnModel
+from quimbi_assets.churn.model import CURVES, RECENCY_BASELINE, ChurnModel, Risk
 from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, to_png
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.history import History as StoreHistory
@@ -28,6 +28,8 @@ MOST_HOLD_OUTS = 3
 CHANCE = 0.5
 MOST_CUSTOMERS = 8_000
 """Customers learnt from, each at up to six cut-offs."""
+MOST_FOR_TESTS = 4_000
+"""Customers learnt from where something else is tested with a risk."""
 MOST_TESTED = 50_000
 """Customers the evaluation is run on."""
 
@@ -153,6 +155,25 @@ def train_churn(
     model = fit_kind(evaluation.serves, examples, horizon_days)
     model.weak_reason_ = evaluation.weak_reason
     return ChurnFit(model, evaluation)
+
+
+def foretell_risk(store_history: StoreHistory, customers: pd.Index, random_state: int) -> Risk | None:
+    """Return the risk of customers of a history as a fit at its end would have it; None where nothing can be learnt.
+
+    Of a bounded number of customers; learnt from :data:`MOST_FOR_TESTS` of them, by curves, and not tested: for tests
+    of what has to agree with a risk, which need one at several instants.
+    """
+    end, history = store_history.end, read_history(store_history)
+    sample = read_history(store_history.sample(MOST_FOR_TESTS, random_state))
+    try:
+        horizon_days = choose_horizon(history, end)
+        examples = gather(sample, end, horizon_days)
+    except InsufficientHistoryError:
+        return None
+    if examples is None:
+        return None
+    model = fit_kind(CURVES, examples, horizon_days)
+    return Risk(model.risk(measure(history, end, horizon_days).loc[customers]), horizon_days)
 
 
 def evaluate(history: History, sample: History, observation_end: pd.Timestamp, horizon_days: int) -> Evaluation:

@@ -32,6 +32,14 @@ CERTAIN = 1e-4
 
 
 @dataclass(frozen=True)
+class Risk:
+    """The chance, 0-1, that each of n customers orders nothing in the next ``days``, shape (n,); NaN: not known."""
+
+    chance: Array
+    days: int
+
+
+@dataclass(frozen=True)
 class Drift:
     """Customers at several past instants, and what they did next: how the level of staying away moves in time.
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from quimbi_assets.churn.model import Risk
 from quimbi_assets.history import History
 from quimbi_assets.value.model import ValueModel
 from quimbi_assets.value.windows import USUAL_DAYS, YEAR_DAYS
@@ -62,10 +63,13 @@ def nothing_foretold(n: int, reason: str | None = None, version: str | None = No
     return Predictions(pa.table(columns, schema=COLUMNS), version)
 
 
-def predictions(model: ValueModel | str, history: History, customers: pd.Index, *, version: str | None) -> Predictions:
+def predictions(
+    model: ValueModel | str, history: History, customers: pd.Index, *, version: str | None, risk: Risk | None = None
+) -> Predictions:
     """Foretell with a fitted model of that version, or say why nothing is (``model``: the reason).
 
-    The history is of these customers and maybe others; nothing is foretold of customers without orders by its end.
+    The history is of these customers and maybe others; nothing is foretold of customers without orders by its end. What
+    is foretold agrees with the churn risk that stands beside it, if any does.
     """
     n = len(customers)
     if isinstance(model, str):
@@ -74,9 +78,10 @@ def predictions(model: ValueModel | str, history: History, customers: pd.Index, 
         return nothing_foretold(n, model.weak_reason_, version)
     features = history.spending(model.horizon_days).reindex(customers.astype("str"))
     arrays: dict[str, pa.Array] = {
-        name: pa.array(values, pa.float64(), from_pandas=True) for name, values in _numbers(model, features).items()
+        name: pa.array(values, pa.float64(), from_pandas=True)
+        for name, values in _numbers(model, features, risk).items()
     }
-    days = model.days_until_order(features)
+    days = model.days_until_order(features, risk)
     known = np.isfinite(days)
     seconds = np.rint(np.where(known, days, 0.0) * 86_400).astype("timedelta64[s]")
     at = history.end.to_datetime64().astype("datetime64[us]") + seconds
@@ -87,10 +92,11 @@ def predictions(model: ValueModel | str, history: History, customers: pd.Index, 
     return Predictions(pa.table([arrays[name] for name in COLUMNS.names], schema=COLUMNS), version)
 
 
-def _numbers(model: ValueModel, features: pd.DataFrame) -> Mapping[str, NDArray[np.float64]]:
+def _numbers(model: ValueModel, features: pd.DataFrame, risk: Risk | None) -> Mapping[str, NDArray[np.float64]]:
     numbers: dict[str, NDArray[np.float64]] = {}
     for days in DAYS:
-        sums = zip(("orders", "value"), model.foretell(features, days), (ORDER_DECIMALS, MONEY_DECIMALS), strict=True)
+        forecasts = model.foretell(features, days, risk)
+        sums = zip(("orders", "value"), forecasts, (ORDER_DECIMALS, MONEY_DECIMALS), strict=True)
         for what, forecast, decimals in sums:
             for limit, values in zip(("", "_low", "_high"), vars(forecast).values(), strict=True):
                 numbers[f"predicted_{what}_{days}d{limit}"] = np.round(values, decimals)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from quimbi_assets.axes._tables import DAYS_PER_MONTH
 from quimbi_assets.churn.additive import FACTS, PACE, RECENCY, SPEND, TENURE
 from quimbi_assets.churn.history import measure, read_history
-from quimbi_assets.churn.model import ChurnModel
+from quimbi_assets.churn.model import ChurnModel, Risk
 from quimbi_assets.history import History
 from quimbi_assets.profiles.interpretation import amounts, counted, join, whole_numbers
 from quimbi_assets.profiles.json_text import column_texts, number_texts
@@ -36,17 +36,23 @@ class ChurnRisks:
 
     ``drivers``, JSON: ``{"horizon_days", "drivers": [{"fact", "effect": "raises" | "lowers", "log_odds", "words"}],
     "reason"}``, strongest driver first, at most three; ``reason`` says why there is no risk, or why it means little.
-    ``sentence``: for the interpretation; null where there is no risk.
+    ``sentence``: for the interpretation; null where there is no risk. ``horizon_days``: None where nobody has one.
     """
 
     risk: NDArray[np.float64]
     drivers: pa.StringArray
     sentence: pa.StringArray
     version: str | None = None
+    horizon_days: int | None = None
 
     def part(self, rows: slice) -> "ChurnRisks":
         """Return the risks of some of the customers."""
-        return ChurnRisks(self.risk[rows], self.drivers[rows], self.sentence[rows], self.version)
+        return ChurnRisks(self.risk[rows], self.drivers[rows], self.sentence[rows], self.version, self.horizon_days)
+
+    @property
+    def known(self) -> Risk | None:
+        """The risks with their days, which whatever else is foretold must agree with; None where nobody has one."""
+        return None if self.horizon_days is None else Risk(self.risk, self.horizon_days)
 
 
 def risk_scores(model: ChurnModel, history: History, customers: pd.Index) -> NDArray[np.float64]:
@@ -87,7 +93,7 @@ def churn_risks(
     drivers = _drivers(weights, features, model.horizon_days, currency)
     rest = f'], "reason": {json.dumps(model.weak_reason_, ensure_ascii=False)}}}'
     text = join(f'{{"horizon_days": {model.horizon_days}, "drivers": [', drivers, rest)
-    return ChurnRisks(risk, text, _sentence(risk, model.horizon_days), version)
+    return ChurnRisks(risk, text, _sentence(risk, model.horizon_days), version, model.horizon_days)
 
 
 def _drivers(weights: NDArray[np.float64], features: pd.DataFrame, horizon_days: int, currency: str) -> pa.StringArray:

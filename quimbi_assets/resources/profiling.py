@@ -57,7 +57,7 @@ class StoreProfiler:
         customers = next(iter(features.values())).index
         churn, value = (model_and_version(self.forecasts[name]) for name in (CHURN, VALUE))
         risks = churn_risks(churn[0], history, customers, version=churn[1], currency=self.context.currency)
-        foretold = predictions(value[0], history, customers, version=value[1])
+        foretold = predictions(value[0], history, customers, version=value[1], risk=risks.known)
         groups = group_customers(history, self.marketing, customers)
         rows = profile_customers(features, self.models, self.context, risks, foretold, groups)
         names = self.context.segment_names, self.archetype_names

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, norm
 
+from quimbi_assets.churn.evaluation import foretell_risk
 from quimbi_assets.churn.measures import Array, Flags
+from quimbi_assets.churn.model import Risk
 from quimbi_assets.clustering.canvas import COLOURS, QUIET, canvas, plain_axes, to_png
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.history import History
@@ -246,11 +248,18 @@ def naive(features: pd.DataFrame, days: int, what: str = SPEND) -> Array:
 
 
 def hold_out(
-    window: Window, before: Sequence[Window], customers: pd.Index, horizon_days: int, days: int, recent: pd.DataFrame
+    window: Window,
+    before: Sequence[Window],
+    customers: pd.Index,
+    horizon_days: int,
+    days: int,
+    recent: pd.DataFrame,
+    risk: Risk | None = None,
 ) -> HoldOut:
     """Learn from some customers in the windows of H days before one, and hold it against what came in this one.
 
-    It has ``days``; ``recent`` holds what everybody in it had ordered and spent in as many before.
+    It has ``days``; ``recent`` holds what everybody in it had ordered and spent in as many before, ``risk`` their churn
+    risk as of then.
     """
     learnt = window.of(customers).features
     model = ValueModel(horizon_days).fit(learnt, [one.of(customers) for one in before])
@@ -262,7 +271,7 @@ def hold_out(
         is_within = (forecast.low <= came) & (came <= forecast.high)
         return Outcome(came, {MODEL: forecast.mean, **simple}, is_within)
 
-    orders, spend = model.foretell(window.features, days)
+    orders, spend = model.foretell(window.features, days, risk)
     return HoldOut(window.start, days, outcome(SPEND, spend), outcome(ORDERS, orders))
 
 
@@ -284,10 +293,18 @@ def train_value(history: History, *, most_customers: int = MOST_CUSTOMERS, rando
     customers = present.index[sample_places(present.index, most_customers, random_state)]
     n_tests = min(MOST_HOLD_OUTS, len(windows) - 1)
     tests = [
-        hold_out(window, windows[i + 1 : i + 1 + MOST_LEARNT], customers, days, days, window.features)
+        hold_out(
+            window,
+            windows[i + 1 : i + 1 + MOST_LEARNT],
+            customers,
+            days,
+            days,
+            window.features,
+            foretell_risk(tested.until(window.start), window.features.index, random_state),
+        )
         for i, window in enumerate(windows[:n_tests])
     ]
-    evaluation = Evaluation(tests, _last_year(tested, customers, days))
+    evaluation = Evaluation(tests, _last_year(tested, customers, days, random_state))
     model = ValueModel(days).fit(present.loc[customers], [one.of(customers) for one in windows[:MOST_LEARNT]])
     model.weak_reason_, model.weak_parts_ = evaluation.weak_reason, evaluation.weak_parts
     return ValueFit(model, evaluation)
@@ -300,7 +317,7 @@ def _too_few(start: pd.Timestamp, days: int) -> str:
     )
 
 
-def _last_year(tested: History, customers: pd.Index, days: int) -> HoldOut | str:
+def _last_year(tested: History, customers: pd.Index, days: int, random_state: int) -> HoldOut | str:
     """Test a year's forecast on the last one; or say what the history has too little of."""
     known, needed = (tested.end - tested.span[0]).days, YEAR_DAYS + (1 + LEAST_BEFORE) * days
     if known < needed:
@@ -313,7 +330,8 @@ def _last_year(tested: History, customers: pd.Index, days: int) -> HoldOut | str
     window = Window.between(*borders[0], tested.spending(YEAR_DAYS))
     if (window.spend > 0).sum() < FEWEST:
         return _too_few(window.start, YEAR_DAYS)
-    return hold_out(window, windows, customers, days, YEAR_DAYS, before.spending(YEAR_DAYS))
+    risk = foretell_risk(before, window.features.index, random_state)
+    return hold_out(window, windows, customers, days, YEAR_DAYS, before.spending(YEAR_DAYS), risk)
 
 
 def draw_calibration(evaluation: Evaluation) -> bytes:

@@ -29,6 +29,8 @@ LARGEST_LOG = 7.0
 """Of a parameter: beyond it customers are all alike, and what is foretold does not change."""
 START = (1.0, 1.0, 1.0, 1.0)
 """Others end at the same likelihood, within 0.0001 a customer, on 20 cuts of five stores."""
+LEAST_CHANCE = 1e-12
+"""What one chance is divided by, at least."""
 LEAST_DISTANCE = 1e-6
 """From a = 1, where the expectation's formula divides nothing by nothing; its limit is the same to nine digits."""
 
@@ -47,14 +49,28 @@ class MbgNbd:
         gone = self.a / (self.b + x) * ((self.alpha + age) / (self.alpha + t_x)) ** (self.r + x)
         return np.asarray(1 / (1 + gone))
 
+    def _orders(self, x: Array, age: Array, horizon: float) -> Array:
+        """Return the chance that who is alive orders within ``horizon``; exact where it is small."""
+        return np.asarray(-np.expm1(-(self.r + x) * np.log1p(horizon / (self.alpha + age))))
+
     def no_order(self, x: Array, t_x: Array, age: Array, horizon: float) -> Array:
         """Return the chance of no order within ``horizon`` from now on.
 
         Who is alive orders at a rate that is gamma(r + x, alpha + age), whatever their chance to leave is, so none
         comes with chance ((alpha + age) / (alpha + age + horizon)) ** (r + x).
         """
-        silent = ((self.alpha + age) / (self.alpha + age + horizon)) ** (self.r + x)
-        return np.asarray(1 - self.alive(x, t_x, age) * (1 - silent))
+        return np.asarray(1 - self.alive(x, t_x, age) * self._orders(x, age, horizon))
+
+    def no_order_given(self, x: Array, t_x: Array, age: Array, none: Array, days: float, horizon: float) -> Array:
+        """Return the chance of no order within ``horizon``, given by something else that of none within ``days``.
+
+        The rest is the model's: how many of those who order nothing for the shorter time do so for the longer one,
+        or how many of those who order within the longer time do so within the shorter one.
+        """
+        if horizon >= days:
+            shorter, longer = (np.maximum(self.no_order(x, t_x, age, time), LEAST_CHANCE) for time in (days, horizon))
+            return np.asarray(none * longer / shorter)
+        return np.asarray(1 - (1 - none) * self._orders(x, age, horizon) / self._orders(x, age, days))
 
     def expected_orders(self, x: Array, t_x: Array, age: Array, horizon: float) -> Array:
         """Return the orders to be expected within ``horizon``: who is alive may leave after any of them."""

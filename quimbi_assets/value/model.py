@@ -17,6 +17,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from quimbi_assets.churn.measures import Array
+from quimbi_assets.churn.model import Risk
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.value.gamma_gamma import GammaGamma, fit_gamma_gamma
 from quimbi_assets.value.mbg_nbd import MbgNbd, fit_mbg_nbd
@@ -24,6 +25,10 @@ from quimbi_assets.value.windows import USUAL_DAYS, Window
 
 COVERAGE = 0.8
 """Share of customers whose orders, or spend, are meant to be within their interval."""
+TAIL = (1 - COVERAGE) / 2
+LEAST_SHOWN = 1e-4
+"""Of an order: chances are rounded up to it, so that no rounded number is below them."""
+LIKELIER = 0.5
 MOST_GROUPS, FEWEST_IN_GROUP = 20, 50
 """Of customers by the orders expected of them, from which the interval is learnt."""
 LEAST_ORDERS = 1e-6
@@ -128,25 +133,42 @@ class ValueModel(RegressorMixin, BaseEstimator):
         spend = (by_model * expected * self._worth(known) + of_late * known["recent_spend"]) * further
         return orders, spend
 
-    def foretell(self, X: pd.DataFrame, days: float) -> tuple[Forecast, Forecast]:
+    def foretell(self, X: pd.DataFrame, days: float, risk: Risk | None = None) -> tuple[Forecast, Forecast]:
         """Foretell orders and spend of the next days; features as for the fit, NaN in a row gives NaN.
 
         Limits of orders are whole numbers. The mean may be above the interval: of ten customers who are expected to
-        spend 1, nine may spend nothing.
+        spend 1, nine may spend nothing. What is foretold agrees with a churn ``risk`` of these customers: who orders
+        with some chance within its days orders so many times, at least, in as many days or more (Markov's inequality),
+        each worth what an order of theirs is; and see :func:`agreeing`.
         """
-        orders, spend = self._means(_Known(X), days)
-        low, high = limits(self.order_curve_, orders)
-        of_spend = limits(self.spend_curve_, orders)
-        counts = Forecast(orders, np.rint(low * orders), np.rint(high * orders))
-        return counts, Forecast(spend, *(limit * spend for limit in of_spend))
+        known = _Known(X)
+        orders, spend = self._means(known, days)
+        none = np.full(len(X), np.nan)
+        if risk is not None:
+            none = MbgNbd(*self.rates_.tolist()).no_order_given(*known.times, risk.chance, risk.days, days)
+            least = (np.floor((1 - risk.chance) / LEAST_SHOWN) + 1) * LEAST_SHOWN if risk.days <= days else none * 0
+            missing = np.fmax(least - orders, 0.0)
+            orders, spend = orders + missing, spend + missing * self._worth(known)
+        low, high = limits(self.order_curve_, orders) * orders
+        counts = Forecast(orders, *agreeing(none, np.rint(low), np.rint(high), np.ones(len(X))))
+        low, high = limits(self.spend_curve_, orders) * spend
+        return counts, Forecast(spend, *agreeing(none, low, high, self._worth(known)))
 
-    def days_until_order(self, X: pd.DataFrame) -> Array:
-        """Return the days by which half of such customers order; NaN where that is more than a year, or never."""
+    def days_until_order(self, X: pd.DataFrame, risk: Risk | None = None) -> Array:
+        """Return the days by which half of such customers order; NaN where that is more than a year, or never.
+
+        Within the days of a churn ``risk`` of these customers where an order in them is likelier than none, not before
+        they are over where it is not.
+        """
         days = MbgNbd(*self.rates_.tolist()).days_until_order(*_Known(X).times)
-        return np.where(days <= FARTHEST_DAYS, days, np.nan)
+        days = np.where(days <= FARTHEST_DAYS, days, np.nan)
+        if risk is None:
+            return days
+        later = np.where(risk.chance > LIKELIER, np.maximum(days, risk.days), days)
+        return np.where(risk.chance <= LIKELIER, np.fmin(days, risk.days), later)
 
     def predict(self, X: pd.DataFrame) -> Array:
-        """Return expected orders and spend of the next 90 days, shape (n, 2)."""
+        """Return expected orders and spend of the next 90 days, shape (n, 2); no risk stands beside them."""
         return np.column_stack([forecast.mean for forecast in self.foretell(X, USUAL_DAYS)])
 
 
@@ -178,8 +200,22 @@ def interval_curve(orders: Array, multiple: Array) -> Array:
     """
     ranked = np.argsort(orders, kind="stable")
     groups = np.array_split(ranked, max(min(MOST_GROUPS, len(ranked) // FEWEST_IN_GROUP), 1))
-    tails = [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]
+    tails = [TAIL, 1 - TAIL]
     return np.array([[np.log(orders[g]).mean(), *np.quantile(multiple[g], tails)] for g in groups]).T
+
+
+def agreeing(none: Array, low: Array, high: Array, one: Array) -> tuple[Array, Array]:
+    """Return limits that agree with the chance of no order, and so of nothing, where it is known; shape (n,) each.
+
+    The lower one is 0 where that is above the tenth below it, the upper one where it is nine tenths or more; where it
+    leaves the interval no room for nothing but 0, the upper one is what ``one`` order is, at least.
+
+    >>> low, high = agreeing(np.array([0.05, 0.37, 0.75, 0.95]), np.full(4, 2.0), np.array([9.0, 9, 0, 9]), np.ones(4))
+    >>> low.tolist(), high.tolist()
+    ([2.0, 0.0, 0.0, 0.0], [9.0, 9.0, 1.0, 0.0])
+    """
+    least = np.where(none < COVERAGE, one, 0.0)
+    return np.where(none > TAIL, 0.0, low), np.where(none >= 1 - TAIL, 0.0, np.maximum(high, least))
 
 
 def limits(curve: Array, orders: Array) -> NDArray[np.float64]:

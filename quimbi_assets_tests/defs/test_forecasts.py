@@ -154,6 +154,17 @@ def test_every_profile_has_its_value_to_come_and_the_version(database, whole):
     assert database.execute(view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
 
 
+def test_risk_and_what_is_foretold_agree_of_everybody(database, whole):
+    found, days = foretold(database, whole), figures(database, whole)["horizon_days"]
+    risk = published(database, whole)["churn_risk_score"]
+    assert days >= 90
+    assert (risk > 0.1).mean() > 0.2
+    assert (found["predicted_value_90d_low"][risk > 0.1] == 0).all()
+    due = found["expected_next_order_at"].dropna()
+    ends = pd.Timestamp(PRESENT, tz="UTC") + pd.Timedelta(days=days)
+    assert ((due <= ends) == (risk[due.index] <= 0.5))[due != ends].all()
+
+
 def test_it_is_said_how_many_days_were_tested(database, whole, monkeypatch):
     fit = read_fit(database, whole, VALUE)
     short = replace(fit, figures={**fit.figures, "horizon_days": 56})

@@ -108,11 +108,11 @@ def test_a_year_is_no_less_than_its_first_quarter():
     class Falling:
         """Foretells less of a year than of 90 days, as limits may where few customers are."""
 
-        def foretell(self, features, days):
+        def foretell(self, features, days, risk):
             one = Forecast(*(np.full(2, value / days) for value in (300.0, 90.0, 900.0)))
             return one, one
 
-    numbers = _numbers(Falling(), pd.DataFrame(index=[0, 1]))
+    numbers = _numbers(Falling(), pd.DataFrame(index=[0, 1]), None)
     for what in ("orders", "value"):
         for limit in ("", "_low", "_high"):
             assert (numbers[f"predicted_{what}_365d{limit}"] == numbers[f"predicted_{what}_90d{limit}"]).all()

@@ -40,6 +40,18 @@ def test_likelihood_alive_and_silence_are_the_integrals_they_stand_for(x, t_x, a
     assert np.isinf(half) if gone > 0.5 else model.no_order(x, t_x, age, half) == pytest.approx(0.5)
 
 
+def test_a_chance_of_no_order_is_carried_over_to_other_days():
+    model, one = MbgNbd(*PUBLISHED), (np.array([2.0]), np.array([10.0]), np.array([30.0]))
+    for days, horizon in ((4.0, 13.0), (13.0, 4.0), (13.0, 13.0)):
+        own = model.no_order(*one, days)
+        assert model.no_order_given(*one, own, days, horizon) == pytest.approx(model.no_order(*one, horizon))
+    assert model.no_order_given(*one, np.array([0.4]), 13.0, 13.0) == pytest.approx(0.4)
+    assert 0 < model.no_order_given(*one, np.array([0.4]), 13.0, 52.0)[0] < 0.4
+    assert 0.4 < model.no_order_given(*one, np.array([0.4]), 13.0, 4.0)[0] < 1
+    # Who orders daily is sure to come: what is given stays, and nothing is divided by nothing.
+    assert model.no_order_given(*(np.array([v]) for v in (5e4, 730.0, 730.0)), np.array([0.2]), 28.0, 90.0) == 0.2
+
+
 @pytest.mark.parametrize(("x", "t_x", "age"), [(0, 0.0, 20.0), (2, 10.0, 30.0), (5, 25.0, 26.0)])
 @pytest.mark.parametrize("params", [PUBLISHED, (1.2, 6.7, 1.0, 460.0), (0.7, 54.0, 1.0 + 1e-9, 22.0)])
 def test_expected_orders_are_the_integral_they_stand_for(params, x, t_x, age):

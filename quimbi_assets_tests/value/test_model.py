@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from quimbi_assets.churn.model import Risk
 from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.value.model import COVERAGE, ValueModel, interval_curve, limits, mix
@@ -67,6 +68,34 @@ def test_one_alone_is_one_in_a_crowd_and_unknown_ones_have_nothing(fitted):
     stranger = window.features.iloc[:1].reindex(["nobody"])
     assert np.isnan(model.predict(stranger)).all()
     assert np.isnan(model.days_until_order(stranger)).all()
+
+
+@pytest.mark.parametrize("risk_days", [28, 90, 140])
+def test_what_is_foretold_agrees_with_the_risk_beside_it(fitted, risk_days):
+    model, window = fitted
+    X = window.features
+    chance = np.random.default_rng(0).uniform(0.0, 1.0, len(X)).round(6)
+    chance[:20] = np.nan
+    risk = Risk(chance, risk_days)
+    orders, spend = model.foretell(X, 90, risk)
+    without = [part for one in model.foretell(X, 90) for part in vars(one).values()]
+    for part, before in zip([*vars(orders).values(), *vars(spend).values()], without, strict=True):
+        np.testing.assert_array_equal(part[:20], before[:20])  # nothing is known of them
+    if risk_days <= 90:
+        assert (orders.mean.round(4) >= 1 - chance)[20:].all()
+    if risk_days >= 90:
+        assert (spend.low[chance > 0.1] == 0).all()
+        assert (spend.high[chance >= 0.9] == 0).all()
+    raised = orders.mean > without[0]
+    assert raised.any() == (risk_days <= 90)
+    assert ((spend.mean > without[3]) == raised).all()
+    assert (spend.low <= spend.high).all()
+    due = model.days_until_order(X, risk)
+    assert (due[chance <= 0.5] <= risk_days).all()
+    assert not (due[chance > 0.5] < risk_days).any()
+    np.testing.assert_array_equal(due[:20], model.days_until_order(X)[:20])
+    alone = model.foretell(X.iloc[[333]], 90, Risk(chance[[333]], risk_days))
+    assert [one.mean[0] for one in alone] == [orders.mean[333], spend.mean[333]]
 
 
 def test_what_was_recent_counts_as_much_as_it_foretold():
