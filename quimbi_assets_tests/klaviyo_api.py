@@ -23,13 +23,14 @@ class KlaviyoApi:
 
     ``429``: too many; ``500``: fails before anything is taken; ``cut``: taken, and no answer; ``hang``: taken, and no
     answer until the test is over; ``drop``: not taken, and no answer; ``cancelled``: taken, cancelled later. ``bad``
-    are profiles that the import refuses, ``poison`` those for which a whole request is refused.
+    are profiles that the import refuses, ``poison`` those for which a whole request is refused; a ``page`` stands in
+    the way of every answer.
     """
 
     def __init__(self):
         self.jobs, self.faults, self.bad, self.poison = [], [], set(), set()
         self.requests, self.arrived, self.polls, self.lists = [], threading.Event(), 1, True
-        self.retry_after = "0.2"
+        self.retry_after, self.page = "0.2", None
         self._over, self._lock = threading.Event(), threading.Lock()
 
     @property
@@ -52,7 +53,7 @@ class KlaviyoApi:
                 api.post(self)
 
             def do_GET(self):
-                api.get(self)
+                api.get(self) if api.page is None else api.write(self, 200, api.page)
 
             def log_message(self, *_):
                 pass
@@ -72,6 +73,8 @@ class KlaviyoApi:
 
     def post(self, handler):
         body = handler.rfile.read(int(handler.headers["content-length"]))
+        if self.page is not None:
+            return self.write(handler, 200, self.page)
         with self._lock:
             self.requests.append(("POST", handler.path, time.monotonic()))
             fault = self.faults.pop(0) if self.faults else None
@@ -147,9 +150,11 @@ class KlaviyoApi:
         more = f"{address}?page[cursor]={start + PAGE}" if start + PAGE < len(rows) else None
         self._answer(handler, 200, {"data": rows[start : start + PAGE], "links": {"next": more}})
 
+    def _answer(self, handler, status, value, headers=None):
+        self.write(handler, status, json.dumps(value).encode(), headers)
+
     @staticmethod
-    def _answer(handler, status, value, headers=None):
-        body = json.dumps(value).encode()
+    def write(handler, status, body, headers=None):
         handler.send_response(status)
         for name, text in {"Content-Length": str(len(body)), **(headers or {})}.items():
             handler.send_header(name, text)

@@ -7,6 +7,7 @@ another origin cannot read it through a name of its own (DNS rebinding).
 """
 
 from collections.abc import Awaitable, Callable, Iterator
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -38,7 +39,9 @@ def create_app(database: Database) -> FastAPI:
 
     @app.middleware("http")
     async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
+        has_nul = "\0" in unquote(request.url.path) or "%00" in request.url.query  # which no text in a table has
+        page = HTMLResponse(message_page("Nothing to show", "there is nothing of that name"), 404)
+        response = page if has_nul else await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response

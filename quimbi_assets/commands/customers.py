@@ -19,7 +19,7 @@ from quimbi_assets.audiences.fields import GROUPINGS
 from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import zone
-from quimbi_assets.naming.values import plural
+from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.audiences import audience_query, choice_of, project_definitions
 from quimbi_assets.resources.export_targets import export, written
 from quimbi_assets.resources.exports import write_rows
@@ -29,10 +29,10 @@ from quimbi_assets.resources.postgres.tables.customers import (
     Chosen,
     lacks_groupings,
     read_chosen,
-    read_currency,
     read_vocabulary,
     stream_profiles,
 )
+from quimbi_assets.resources.postgres.tables.stores import store_currency
 
 USUAL_SORT = "value"
 HEADERS = {
@@ -40,6 +40,7 @@ HEADERS = {
     "last_order_at": "last order", "risk": "risk", "predicted_value_90d": "next 90 days", "archetype": "archetype",
 }  # fmt: skip
 NUMBERS = ("value", "orders", "risk", "predicted_value_90d")
+MONEY = ("value", "predicted_value_90d")
 INDENT = 2
 LIKENESS = "Alike: 100 % is the same on every axis, 0 % no nearer than half of the customers are."
 
@@ -67,7 +68,7 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
             return err.print(written(write_rows(options.csv, rows, "csv"), "customer", options.csv), markup=False)
         sort = options.sort or (audience.sort if audience else USUAL_SORT)
         chosen = read_chosen(now, store_id, query, vocabulary, sort, options.limit)
-        currency = read_currency(now, store_id)
+        currency = store_currency(now, store_id) or ""
         if not chosen.customers and any(name in query.text for name in GROUPINGS) and lacks_groupings(now, store_id):
             err.print(
                 f"the profiles are from before {', '.join(GROUPINGS)} were known: quimbi run --store-id {store_id}"
@@ -94,7 +95,7 @@ def list_similar(store_id: str, customer_id: str, limit: int, *, as_json: bool) 
     out.print(f"Customer {customer_id}: {_words(answer.segments.values())}", markup=False)
     if not answer.customers:
         return out.print("There is nobody else.")
-    clock = zone(read_vocabulary(database, store_id).time_zone)
+    clock, currency = zone(read_vocabulary(database, store_id).time_zone), store_currency(database, store_id) or ""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("alike", justify="right")
     headers = {name: HEADERS[name] for name in HEADERS if name not in ("predicted_value_90d", "archetype")}
@@ -102,7 +103,7 @@ def list_similar(store_id: str, customer_id: str, limit: int, *, as_json: bool) 
         table.add_column(header, justify="right" if name in NUMBERS else "left", no_wrap=True)
     table.add_column("otherwise")
     for one in answer.customers:
-        cells = [_cell(name, getattr(one, name), clock) for name in headers]
+        cells = [_cell(name, getattr(one, name), clock, currency) for name in headers]
         other = _words(one.other_segments.values()) or f"the same on all {len(one.shared_axes)} axes"
         table.add_row(*(Text(cell) for cell in (f"{100 * one.likeness:.0f} %", *cells, other)))
     out.print(table, soft_wrap=False)
@@ -120,7 +121,7 @@ def audiences_of(store_id: str) -> list[dict[str, Any]]:
     """
     with open_database().snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
-        states, currency = read_audiences(now, store_id), read_currency(now, store_id)
+        states, currency = read_audiences(now, store_id), store_currency(now, store_id) or ""
         rows: list[dict[str, Any]] = []
         for one in project_definitions().audiences.values():
             if not one.is_of(store_id):
@@ -158,24 +159,24 @@ def _print_list(chosen: Chosen, currency: str, clock: tzinfo) -> None:
     for name, header in HEADERS.items():
         table.add_column(header, justify="right" if name in NUMBERS else "left", no_wrap=name != "archetype")
     for row in chosen.rows:
-        table.add_row(*(Text(_cell(name, row[name], clock)) for name in HEADERS))
+        table.add_row(*(Text(_cell(name, row[name], clock, currency)) for name in HEADERS))
     out.print(table, soft_wrap=False)
 
 
 def _size(customers: int, value: float | None, currency: str) -> str:
-    worth = "" if value is None else f", who spent {value:,.0f} {currency}".rstrip()
+    worth = "" if value is None else f", who spent {format_money(value, currency)}"
     return f"{plural(customers, 'customer')}{worth}"
 
 
-def _cell(name: str, value: Any, clock: tzinfo) -> str:
+def _cell(name: str, value: Any, clock: tzinfo, currency: str) -> str:
     if value is None:
         return "-"
     if isinstance(value, datetime):
         return _day(value.astimezone(clock))
     if name == "risk":
         return f"{100 * value:.0f} %"
-    if isinstance(value, float):
-        return f"{value:,.0f}"
+    if name in MONEY:
+        return format_money(value, currency)
     return str(value) if name == "customer_id" else str(value).replace("_", " ")
 
 

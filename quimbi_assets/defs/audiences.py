@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from quimbi_assets.audiences.definitions import BUILT_IN, Definitions
-from quimbi_assets.defs.events import StageEvent, facts
+from quimbi_assets.audiences.definitions import BUILT_IN, Audience, Definitions
+from quimbi_assets.audiences.fields import Vocabulary
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts
 from quimbi_assets.defs.partitions import OWNERS, PROFILES_KEY, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError
@@ -21,6 +22,12 @@ from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.webhooks import send_events
 
 LOG = logging.getLogger(__name__)
+CHECK = Rule(
+    "renewed",
+    "The store understands the audience's filter; who is in it was found anew, and its webhook was told.",
+    "`problem` says what is wrong: mend the filter in `audiences.yaml` (segments and axes may be other ones since), or "
+    "set the webhook's secret; the next run, or a materialization here, renews it. Until then it stays as it was.",
+)
 
 
 def _known() -> Definitions:
@@ -59,6 +66,7 @@ AUDIENCE_KEYS = tuple(audience_key(name) for name in DEFINED.audiences)
         )
         for one in DEFINED.audiences.values()
     ],
+    check_specs=[CHECK.spec(key) for key in AUDIENCE_KEYS],
 )
 @retried
 def audiences(context: dg.AssetExecutionContext, database: StoreDatabase, progress: Listener) -> Iterator[StageEvent]:
@@ -67,24 +75,35 @@ def audiences(context: dg.AssetExecutionContext, database: StoreDatabase, progre
     defined, vocabulary, problems = project_definitions(), read_vocabulary(database, store_id), []
     progress.step("audiences", 0.98)
     for name in DEFINED.audiences:
-        one = defined.audiences.get(name)
-        if one is None or audience_key(name) not in context.selected_asset_keys or not one.is_of(store_id):
+        key, one = audience_key(name), defined.audiences.get(name)
+        if key not in context.selected_asset_keys:
             continue
-        try:
-            query = audience_query(one, vocabulary)
-        except BadInputError as error:
-            problems.append(str(error))
+        if one is None or not one.is_of(store_id):
+            yield CHECK.result(key, True, status="no audience of this store")
             continue
-        state = refresh_audience(database, store_id, one, query)
-        webhook = send_events(database, store_id, one) if one.webhook else None
-        if webhook and webhook.startswith("not sent"):
-            problems.append(f"audience {name}: {webhook}")
-        metadata = facts(
-            state.customers, value=state.value, entered=state.entered, left=state.left, filter=one.where,
-            webhook=webhook,
-            as_of=state.as_of and state.as_of.isoformat(),
-        )  # fmt: skip
-        yield dg.MaterializeResult(asset_key=audience_key(name), metadata=metadata)
+        metadata, problem = _renewed(database, store_id, one, vocabulary)
+        if metadata is not None:
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        yield CHECK.result(key, not problem, problem=problem or None)
+        problems += [problem] if problem else []
     for problem in problems:
         progress.warn(problem)
         context.log.warning(problem)
+
+
+def _renewed(
+    database: StoreDatabase, store_id: str, one: Audience, vocabulary: Vocabulary
+) -> tuple[Metadata | None, str]:
+    """Renew an audience and tell its webhook; return facts, None where it stays as it was, and what went wrong."""
+    try:
+        query = audience_query(one, vocabulary)
+    except BadInputError as error:
+        return None, str(error)
+    state = refresh_audience(database, store_id, one, query)
+    webhook = send_events(database, store_id, one) if one.webhook else None
+    metadata = facts(
+        state.customers, value=state.value, entered=state.entered, left=state.left, filter=one.where,
+        webhook=webhook,
+        as_of=state.as_of and state.as_of.isoformat(),
+    )  # fmt: skip
+    return metadata, f"audience {one.name}: {webhook}" if webhook and webhook.startswith("not sent") else ""

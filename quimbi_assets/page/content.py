@@ -342,7 +342,7 @@ def _agreement(facts: StoreFacts) -> str:
 
 
 def _backtest(facts: StoreFacts) -> str:
-    if facts.backtest is None:
+    if facts.backtest is None or "segments" not in facts.backtest:  # no axis could be measured
         return ""
     measured = facts.backtest[facts.backtest["segments"].notna()]
     adding = [spoken(axis) for axis in measured.loc[measured["added_verdict"] == "better", "axis"]]

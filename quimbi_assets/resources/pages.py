@@ -11,7 +11,7 @@ import pandas as pd
 
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.fields import Vocabulary
-from quimbi_assets.axis_table import INACTIVE
+from quimbi_assets.axis_table import INACTIVE, AxisTable
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.page.content import StoreView, store_view
 from quimbi_assets.page.customer import customer_view
@@ -59,11 +59,11 @@ HISTORY = """
 
 
 def page_version(database: Database, store_id: str) -> str:
-    """Return what a store's page is as good as: publication, week, names, audiences and the page's own looks.
+    """Return what a store's page is as good as: publication, week, names, audiences, backtest, zone, currency, looks.
 
     BadInputError if the store was not run yet; UnknownStoreError if there is no such store.
     """
-    read_store(database, store_id)
+    store, report = read_store(database, store_id), _backtest_table(store_id)
     sql = """
         SELECT (SELECT max(publication_id) FROM quimbi.publications WHERE store_id = %(store)s),
             (SELECT max(week) FROM quimbi.population_drift WHERE store_id = %(store)s),
@@ -74,7 +74,8 @@ def page_version(database: Database, store_id: str) -> str:
     if publication is None:
         raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
     audiences = sorted((one.name, one.where, one.about) for one in project_definitions().audiences.values())
-    others = hashlib.sha256(repr((week, names, audiences, looks())).encode()).hexdigest()[:16]
+    settings = store.time_zone, store.currency, report and report.place.stat().st_mtime
+    others = hashlib.sha256(repr((week, names, audiences, *settings, looks())).encode()).hexdigest()[:16]
     return f"{publication}-{others}"
 
 
@@ -167,14 +168,18 @@ def _forecast(now: Database, store_id: str, forecast: str, versions: dict[str, s
 
 
 def _backtest(store_id: str) -> pd.DataFrame | None:
+    table = _backtest_table(store_id)
+    return None if table is None else table.read().to_pandas()
+
+
+def _backtest_table(store_id: str) -> AxisTable | None:
     if not os.environ.get("QUIMBI_STORAGE_URL") and not (quimbi_home() / "storage" / "backtest").exists():
         return None  # what looks into storage takes half a second to import
     from dagster import AssetKey
 
     from quimbi_assets.resources.parquet_io import parquet_tables
 
-    table = parquet_tables().table(AssetKey(["backtest", "report"]), store_id)
-    return None if table is None else table.read().to_pandas()
+    return parquet_tables().table(AssetKey(["backtest", "report"]), store_id)
 
 
 def _instant(value: Any) -> Any:

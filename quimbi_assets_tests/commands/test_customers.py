@@ -24,7 +24,7 @@ def test_the_first_twenty_with_count_and_worth(quimbi, shop):
     code, out, err = quimbi("customers", "--store-id", shop)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "30 customers, who spent 406 EUR; the first 20:"
+    assert lines[0] == "30 customers, who spent €406; the first 20:"
     assert len(lines) == 22
     assert lines[1].split() == [
         "customer",
@@ -44,7 +44,7 @@ def test_the_first_twenty_with_count_and_worth(quimbi, shop):
         "c0029",
         "slowing",
         "top",
-        "28",
+        "€28.00",
         "3",
         "20",
         "Jun",
@@ -111,6 +111,17 @@ def test_standing_lists_and_audiences(quimbi, shop):
     assert (code, out) == (2, "")
     assert "there are: worth_saving" in err
     assert quimbi("customers", "--store-id", shop, "--audience", "worth_saving", "--where", "value > 1")[0] == 2
+
+
+def test_an_audience_that_the_store_does_not_understand_says_so(quimbi, shop, home):
+    path = home / "audiences.yaml"
+    path.write_text("audiences: {gone: {where: \"purchase_value in ('nobody')\"}}\n")
+    try:
+        code, out, _ = quimbi("audiences", "--store-id", shop)
+    finally:
+        path.unlink()
+    assert code == 0
+    assert "gone  audience gone: " in out
 
 
 def test_a_store_from_before_says_what_it_lacks(quimbi, database, shop):

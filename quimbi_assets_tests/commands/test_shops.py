@@ -60,6 +60,10 @@ def test_stores_say_what_there_is_to_do(quimbi, bad, tmp_path, database):
     publication = "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions) "
     database.execute(publication + "VALUES (%s, 1, 'run', now(), '{}')", (bad,))
     assert state() == "up to date"
+    consent = tmp_path / "customers.csv"
+    consent.write_text("customer_id,email,suppressed\nann,ann@example.com,yes\n")
+    assert quimbi("load", "--store-id", bad, "--customers", consent)[0] == 0
+    assert state() == "up to date"  # who may be written to is no order
     path.write_text(BAD + "8,ben,2025-01-09,10\n")
     quimbi("load", "--store-id", bad, "--from", path, "--every", "day")
     assert state() == "orders changed since the last run, pulled every day"

@@ -68,6 +68,27 @@ def test_a_list_of_another_store(brought):
     assert (materialized(result), [check.passed for check in result.get_asset_check_evaluations()]) == ([], [True])
 
 
+def test_an_audience_that_the_store_does_not_understand_fails_its_check(database, home):
+    publish(database, "targets", 3, lifecycle=pa.array(["active"] * 3))
+    path, key = home / "audiences.yaml", audiences.audience_key("cooling")
+    path.write_text("audiences: {cooling: {where: \"purchase_value in ('nobody')\"}}\n")
+    try:
+        with dg.instance_for_test() as instance:
+            instance.add_dynamic_partitions(str(STORES.name), ["targets"])
+            resources = {"database": database, "progress": Progress()}
+            result = dg.materialize(
+                [audiences.audiences], instance=instance, partition_key="targets", resources=resources
+            )
+    finally:
+        path.unlink()
+    assert result.success
+    checks = {check.asset_key: check for check in result.get_asset_check_evaluations()}
+    assert [asset for asset, check in checks.items() if not check.passed] == [key]
+    assert "audience cooling: " in str(checks[key].metadata["problem"].value)
+    assert key not in materialized(result)
+    assert set(checks) - {key} == set(materialized(result))
+
+
 def test_a_file_that_is_wrong_leaves_the_standing_audiences(home):
     path = home / "audiences.yaml"
     try:

@@ -138,3 +138,8 @@ def test_a_customers_page_says_what_they_buy_most_where_that_is_known():
     assert "Buys most" not in dict(
         customer_view(CustomerFacts("tea", "GBP", "UTC", {**profile, "affinities": None})).figures
     )
+
+
+def test_a_backtest_that_could_measure_no_axis_is_passed_over(facts):
+    nothing = pd.DataFrame({"axis": ["returns"], "verdict": ["unknown"], "reason": ["too few customers"]})
+    assert store_view(replace(facts, backtest=nothing)).backtest == ""

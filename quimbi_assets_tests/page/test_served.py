@@ -5,13 +5,17 @@ import io
 import os
 import shutil
 
+import pyarrow as pa
 import pytest
+from dagster import AssetKey
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import HEADERS, create_app
+from quimbi_assets.axis_table import Facts, write_table
 from quimbi_assets.cli import main
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.pages import view_store
+from quimbi_assets.resources.parquet_io import parquet_tables
 
 pytestmark = pytest.mark.xdist_group("graph")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -59,6 +63,24 @@ def test_made_again_when_audiences_change(client, home):
     assert "Big ones." in again.text
 
 
+def test_made_again_when_zone_currency_or_backtest_change(client, two_stores, database, home):
+    tags = [client.get("/stores/north").headers["ETag"]]
+    ((zone, currency),) = database.execute("SELECT time_zone, currency FROM quimbi.stores WHERE store_id = 'north'")
+    change = "UPDATE quimbi.stores SET time_zone = %s, currency = %s WHERE store_id = 'north'"
+    report = parquet_tables().place(AssetKey(["backtest", "report"]), "north")
+    try:
+        for settings in (("Asia/Tokyo", currency), ("Asia/Tokyo", "JPY")):
+            database.execute(change, settings)
+            tags.append(client.get("/stores/north").headers["ETag"])
+        rows = {"axis": ["returns"], "segments": [0.1], "added_verdict": ["better"]}
+        write_table(report, [pa.table(rows)], Facts())
+        tags.append(client.get("/stores/north").headers["ETag"])
+    finally:
+        database.execute(change, (zone, currency))
+        report.unlink(missing_ok=True)
+    assert len(set(tags)) == 4
+
+
 def test_customers_and_lists(client, database):
     (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
     page = client.get(f"/stores/north/customers/{customer}")
@@ -79,6 +101,9 @@ def test_customers_and_lists(client, database):
         ("/stores/north/customers.csv?where=lifecycle+%3D+%27gone%27", 400),
         ("/stores/north/customers.csv?audience=none_such", 400),
         ("/stores/north/customers.csv?audience=has+no+profile+of", 400),
+        ("/stores/%00", 404),
+        ("/stores/north/customers/a%00b", 404),
+        ("/stores/north/customers.csv?audience=%00", 404),
         ("/healthz", 200),
         ("/", 200),
     ],

@@ -209,6 +209,24 @@ def test_wrong_key_and_none(shop, api, monkeypatch, database):
     assert everybody_once(api)
 
 
+@pytest.mark.parametrize("page", [b"<html>Welcome to the proxy</html>", b"[]"])
+def test_what_does_not_answer_as_klaviyo_does_is_one_line(shop, api, monkeypatch, page):
+    api.page = page
+    with pytest.raises(ServiceUnavailableError, match=r"^http://127[^\n]* does not answer as Klaviyo does[^\n]*$"):
+        shop.send()
+    api.page = None
+    shop.send()
+    assert everybody_once(api)
+
+
+@pytest.mark.parametrize("address", ["klaviyo", "ftp://host", "https://", "https://ann:s3cret@host", "http://[1"])
+def test_an_address_that_is_none_is_refused_at_once(shop, api, monkeypatch, address):
+    monkeypatch.setenv("KLAVIYO_BASE_URL", address)
+    with pytest.raises(BadInputError, match="KLAVIYO_BASE_URL is no address") as error:
+        shop.send()
+    assert "s3cret" not in str(error.value)
+
+
 def test_nobody_suppressed_is_sent_not_even_by_a_job_of_before(shop, api, database):
     consent = "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())"
     database.execute(consent, (shop.store_id, "c0001", False, None))

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -62,11 +63,17 @@ class Client:
     def start_import(self, body: bytes) -> str:
         """Send a job; return Klaviyo's number of it. MayHaveArrivedError if it is not known whether it was taken."""
         answer = self._ask("POST", shapes.JOBS, body)
-        return str(answer["data"]["id"])
+        try:
+            return str(answer["data"]["id"])
+        except (KeyError, TypeError) as error:
+            raise MayHaveArrivedError(f"{self._http.base_url} {NO_ANSWER}") from error
 
     def job(self, remote_id: str) -> dict[str, Any]:
         """Return a job's attributes: status, counts."""
-        attributes: dict[str, Any] = self._ask("GET", f"{shapes.JOBS}/{remote_id}")["data"]["attributes"]
+        try:
+            attributes: dict[str, Any] = self._ask("GET", f"{shapes.JOBS}/{remote_id}")["data"]["attributes"]
+        except (KeyError, TypeError) as error:
+            raise ServiceUnavailableError(f"{self._http.base_url} {NO_ANSWER}; {NEXT}") from error
         return attributes
 
     def errors(self, remote_id: str) -> Iterator[dict[str, Any]]:
@@ -106,8 +113,7 @@ class Client:
                 self._rest(number, None)
                 continue
             if answer.status_code < 300:
-                parsed: dict[str, Any] = answer.json()
-                return parsed
+                return self._parsed(answer, method)
             problem = f"status {answer.status_code}"
             if answer.status_code == 429:
                 self._rest(number, answer.headers.get("retry-after"))
@@ -119,6 +125,19 @@ class Client:
                 raise _refusal(answer)
         raise ServiceUnavailableError(f"Klaviyo could not be asked ({problem}, {MOST_TRIES} times); {NEXT}")
 
+    def _parsed(self, answer: httpx2.Response, method: str) -> dict[str, Any]:
+        """Return an answer's object; what is none comes from something between here and Klaviyo, or elsewhere."""
+        try:
+            parsed = answer.json()
+        except ValueError:
+            parsed = None
+        if isinstance(parsed, dict):
+            return parsed
+        problem = f"{self._http.base_url} {NO_ANSWER}"
+        if method == "POST":
+            raise MayHaveArrivedError(problem)
+        raise ServiceUnavailableError(f"{problem}; {NEXT}")
+
     def _rest(self, number: int, wished: str | None) -> None:
         """Pause after a fault: as long as Klaviyo wishes, else twice as long each time."""
         seconds = retry_seconds(wished, self.pause * 2**number, LONGEST_PAUSE)
@@ -127,6 +146,7 @@ class Client:
         time.sleep(seconds)
 
 
+NO_ANSWER = f"does not answer as Klaviyo does (a web page, a proxy?); look at {ADDRESS_VARIABLE} and the network"
 NEXT = "what was sent is written down: the same command goes on from here"
 
 
@@ -153,8 +173,16 @@ def _refusal(answer: httpx2.Response) -> BadInputError:
 
 
 def open_client(limits: Limits, say: Say, pause: float = 1.0) -> Client:
-    """Return a client with the key of the environment; BadInputError without one."""
+    """Return a client with the key and address of the environment; BadInputError without a key, or if it is no URL."""
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
         raise BadInputError(f"{KEY_VARIABLE} is not set: give a private key of Klaviyo's, pk_..., to send")
-    return Client(key, os.environ.get(ADDRESS_VARIABLE, "").strip() or shapes.ADDRESS, limits, say, pause)
+    address = os.environ.get(ADDRESS_VARIABLE, "").strip() or shapes.ADDRESS
+    try:
+        parts = urlsplit(address)
+        is_server = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_server = False
+    if not is_server or "@" in address:  # not shown: it may hold a password
+        raise BadInputError(f"{ADDRESS_VARIABLE} is no address of a server: leave it out, or give {shapes.ADDRESS}")
+    return Client(key, address, limits, say, pause)

@@ -125,7 +125,7 @@ def _loaded(
         refusals.write(cursor, store_id)
         stores.write_store(cursor, store)
         is_read_otherwise = before not in (None, store)
-        if n_adopted or is_read_otherwise or any(report.changed for report in reports):
+        if n_adopted or is_read_otherwise or any(_changes_orders(report) for report in reports):
             stores.note_change(cursor, store_id)
     notes = []
     if before is not None and before.time_zone != store.time_zone:
@@ -142,6 +142,11 @@ def _loaded(
             notes += [] if has_list else [NO_CATEGORY]
     likely = None if likely == store.time_zone else likely
     return LoadReport(store, before is None, reports, time.monotonic() - began, currency, notes, summary, likely)
+
+
+def _changes_orders(report: TableReport) -> bool:
+    """Whether profiles are to be made anew; a list of customers says whose keys are one's, and who agreed, no more."""
+    return report.changed and report.table != CUSTOMERS.name
 
 
 class _Load:

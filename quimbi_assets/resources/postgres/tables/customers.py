@@ -119,12 +119,6 @@ def read_chosen(
     return Chosen(customers, value, [dict(zip(LISTED, row[2:], strict=True)) for row in rows[:limit]])
 
 
-def read_currency(database: Database, store_id: str) -> str:
-    """Return a store's currency, empty if it was never said."""
-    rows = database.execute("SELECT currency FROM quimbi.stores WHERE store_id = %s", (store_id,))
-    return str(rows[0][0] or "") if rows else ""
-
-
 def active_axes(database: Database, store_id: str) -> list[str]:
     """Return a store's axes that are active and not weak, by name."""
     sql = "SELECT axis_name FROM quimbi.axis_models WHERE store_id = %s AND status = 'active' ORDER BY axis_name"
