@@ -1,7 +1,8 @@
 """Renews the names and sentences in ``segment-names.md``, and holds them to their rules: exits 1 where one is broken.
 
 ``.venv/bin/python docs/segment_names.py [FOLDER ...]``: of the demo's two stores, and of folders that hold
-``orders.parquet`` and perhaps ``order_items.parquet``. Made anew by rule alone, from models fitted here.
+``orders.parquet`` and perhaps ``order_items.parquet``. Made anew by rule alone, from models fitted here. Of
+archetypes it counts names, words, duplicates and figures.
 """
 
 import re
@@ -14,11 +15,15 @@ import pandas as pd
 
 from quimbi_assets.analysis import Discovery, open_store
 from quimbi_assets.axes import AXES
+from quimbi_assets.axis_table import ACTIVE
 from quimbi_assets.commands.demo import REAL, SIMULATED, TIME_ZONE, completejourney_store
 from quimbi_assets.naming.brief import AxisBrief
 from quimbi_assets.naming.rule_names import name_segments
 from quimbi_assets.naming.segment_statistics import describe_segments
-from quimbi_assets.naming.validators import wrong_words
+from quimbi_assets.naming.validators import LIFECYCLE, wrong_words
+from quimbi_assets.profiles.archetype_choice import choose_archetypes
+from quimbi_assets.profiles.archetype_names import is_sayable, words_of
+from quimbi_assets.profiles.archetype_rows import archetype_names
 from quimbi_assets.simulation import simulate_store
 
 PAGE = Path(__file__).with_name("segment-names.md")
@@ -67,6 +72,34 @@ def broken(brief: AxisBrief) -> Iterator[str]:
             yield from (f"{brief.axis.name}: {name}: {reason}" for reason in wrong_words(brief, row, name))
 
 
+def archetypes(found: Discovery) -> pd.Series:
+    """Return the share of customers, in per cent, of every archetype, by its name, largest first."""
+    choice = choose_archetypes(found.scores, None, found.axes.index[found.axes["status"] == ACTIVE])
+    names = archetype_names(choice, dict(iter(found.segments.groupby("axis"))))
+    shares = pd.Series(100 * choice.counts / choice.counts.sum(), list(names.values()))
+    return shares.sort_values(ascending=False, kind="stable")
+
+
+def archetype_table(shares: pd.Series) -> str:
+    """Return archetypes as Markdown: name and share."""
+    rows = [f"| {name} | {share:.1f} % |" for name, share in shares.items()]
+    return "\n".join(["**archetypes**", "", "| name | share |", "|---|---:|", *rows, ""])
+
+
+def broken_archetypes(names: list[str]) -> Iterator[str]:
+    """Yield the rules that names of archetypes break, and print how the names are."""
+    words = [words_of(name) for name in names]
+    stages = {stage for stage in LIFECYCLE if "_" not in stage}
+    for name, parts in zip(names, words, strict=True):
+        if not is_sayable(name) or any(part.isdigit() for part in parts) or names.count(name) > 1:
+            yield f"archetype: {name}: more than five words, a figure, or another's"
+        if stages.intersection(parts):
+            yield f"archetype: {name}: a word of the lifecycle"
+    n_figures = sum(any(sign.isdigit() for sign in name) for name in names)
+    longest = max(map(len, words))
+    print(f"  {len(names)} archetypes, {len(set(names))} names, {longest} words at most, {n_figures} with a figure")
+
+
 def main() -> int:
     """Write the tables between the page's marks."""
     warnings.filterwarnings("ignore")
@@ -74,11 +107,14 @@ def main() -> int:
     for store_id, found in stores(sys.argv[1:]):
         axes = list(briefs(found))
         parts += [f"### {store_id}\n", *(axis_table(brief, found.axes["status"][brief.axis.name]) for brief in axes)]
+        shares = archetypes(found)
+        parts.append(archetype_table(shares))
         wrong = [f"{store_id}: {reason}" for brief in axes for reason in broken(brief)]
         faults += wrong
         n_empty = sum(name.startswith(brief.axis.usual) for brief in axes for name in brief.rule_made["segment_name"])
         n_names = sum(len(brief.rule_made) for brief in axes)
         print(f"{store_id}: {n_names} names, {len(wrong)} break a rule, {n_empty} say only that nothing stands out")
+        faults += [f"{store_id}: {reason}" for reason in broken_archetypes(list(shares.index))]
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     page = "\n".join(parts)

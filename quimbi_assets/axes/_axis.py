@@ -55,6 +55,8 @@ class Word:
     """Ranges that other features of the axis have to be in, where they are recorded: name, low, high."""
     tells: str = ""
     """What a sentence says of them instead of the feature's figure, where that alone would say little."""
+    noun: str = ""
+    """The same of people, where the language has it, for names that have no room: ``"bargain_hunters"``."""
     like: str = ""
     """Further words of the same truth, by which names that are not the rules' are judged: phrases joined by ``_``,
     between blanks."""
@@ -116,6 +118,8 @@ class Feature:
     """Columns without which the feature is not recorded, as ``"orders.discount_amount"``; ``"orders.time_of_day"``
     stands for order dates that carry a clock time, ``"orders.refund"`` for refunds recorded on orders or on their
     lines."""
+    of_several: bool = False
+    """Whether it takes two orders to say anything: how regular, how much alike they are."""
     kind: Kind = "number"
     """``number``, ``text``, ``flag`` (yes/no) or ``date`` (ISO 8601 text); only numbers cluster."""
 
@@ -154,9 +158,11 @@ class Structural:
     """Segment name, snake_case."""
     meaning: str
     """The state as a clause about the customers: ``"bought exactly once"``."""
+    noun: str = ""
+    """The name in fewer words, for names that have no room: ``"one_timers"``."""
 
 
-ONE_TIME_BUYERS = Structural("n_orders", 1, "one_time_buyers", "bought exactly once")
+ONE_TIME_BUYERS = Structural("n_orders", 1, "one_time_buyers", "bought exactly once", noun="one_timers")
 ONCE_OR_TWICE_BUYERS = tuple(
     Structural("n_orders", n, "once_or_twice_buyers", "bought only once or twice, too little to tell") for n in (1, 2)
 )

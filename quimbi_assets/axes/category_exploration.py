@@ -68,7 +68,7 @@ AXIS = Axis(
         Feature.share(
             "exploration_breadth", "Different products for every line bought",
             tells="choose a product new to them for {} of what they buy",
-            words=(Word("habitual", -1, high=0.6), Word("exploring", 1, low=0.75)),
+            words=(Word("habitual", -1, high=0.6), Word("exploring", 1, low=0.75, noun="explorers")),
             synonyms=("repetitive", "adventurous curious exploratory"), about="breadth",
             transform="identity", needs=("items.product_id",),
         ),

@@ -106,6 +106,7 @@ AXIS = Axis(
             "channel_switching_rate", "How often the channel changes from one order to the next",
             tells="change the channel from one order to the next {} of the time",
             words=(Word("mixed_channel", 1, low=0.4), Word("one_channel", -1, high=0.1)), about="channel",
+            of_several=True,
             needs=_CHANNEL,
         ),
         WEEKEND_RATIO,

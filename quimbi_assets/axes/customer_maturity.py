@@ -69,9 +69,12 @@ AXIS = Axis(
             "tenure_months", "months", "Months since the first order",
             tells="first ordered {} ago",
             words=(
-                Word("new", high=NEW_DAYS / DAYS_PER_MONTH, like="newcomer newcomers newly newest recent young"),
+                Word(
+                    "recently_joined", high=NEW_DAYS / DAYS_PER_MONTH,
+                    like="new newcomer newcomers newly newest recent young",
+                ),
                 Word("first_year", -1, high=12, times=1.3),
-                Word("long_standing", 1, low=12, times=1.1, like="veteran veterans longtime long_time old"),
+                Word("longtime", 1, low=12, times=1.1, like="veteran veterans long_standing long_time old"),
                 Word("later_joined", -1), Word("earlier_joined", 1),
             ),
             synonyms=("", "established"), about="tenure",
@@ -80,19 +83,19 @@ AXIS = Axis(
         Feature.share(
             "active_span_ratio", "Share of their time with the store between first and last order",
             words=(
-                Word("active", 1, low=0.6, tells="keep coming", where=(("acceleration", -0.6, 1),)),
+                Word("staying", 1, low=0.6, tells="keep coming", where=(("acceleration", -0.6, 1),)),
                 Word(
-                    "dormant", -1, high=0.3, tells="stopped coming early on",
+                    "short_stay", -1, high=0.3, tells="stopped coming early on",
                     where=(("tenure_months", 3, math.inf), ("acceleration", -1, QUIET)),
                 ),
             ),
-            about="silence", transform="identity",
+            about="silence", of_several=True, transform="identity",
         ),
         Feature(
             "acceleration", "index", "Pace of the last 90 days against the lifetime pace (-1 stopped, 0 unchanged)",
             tells=f"{_PACE.format('{} less')}|{_PACE.format('{} more')}", figure="pace",
             words=(
-                Word("gone_quiet", -1, high=QUIET, like="stopped", tells="have hardly ordered in the last 90 days"),
+                Word("quiet", -1, high=QUIET, like="stopped", tells="have hardly ordered in the last 90 days"),
                 Word("easing_off", -1, high=-0.1), Word("speeding_up", 1, low=0.1),
                 Word("even_paced", low=-0.1, high=0.11, tells="come about as often as over all their time"),
             ),

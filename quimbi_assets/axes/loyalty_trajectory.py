@@ -96,10 +96,10 @@ AXIS = Axis(
             tells="order {} less from month to month|order {} more from month to month", figure="change",
             words=(
                 Word("steady", low=-NOTABLE_TREND, high=NOTABLE_TREND, tells="come about as often as before"),
-                Word("slowing", -1, high=-NOTABLE_TREND), Word("quickening", 1, low=NOTABLE_TREND),
-                Word("slightly_slowing", high=-NOTABLE_TREND), Word("slightly_quickening", low=NOTABLE_TREND),
+                Word("fading", -1, high=-NOTABLE_TREND), Word("quickening", 1, low=NOTABLE_TREND),
+                Word("slightly_fading", high=-NOTABLE_TREND), Word("slightly_quickening", low=NOTABLE_TREND),
             ),
-            synonyms=("cooling fading declining waning", "warming accelerating speeding_up"),
+            synonyms=("cooling slowing declining waning", "warming accelerating speeding_up"),
             transform="signed_log1p", neutral=0, about="trend",
         ),
         Feature(
@@ -114,9 +114,9 @@ AXIS = Axis(
             tells="have been silent for {} their usual gap", figure="times",
             words=(
                 Word("long_overdue", 1, low=5), Word("overdue", 1, low=1.5),
-                Word("on_time", -1, high=1, tells="last ordered within their usual gap"),
+                Word("punctual", -1, high=1, like="on_time", tells="last ordered within their usual gap"),
             ),
-            synonyms=("punctual", "late lapsed"), about="silence", low=0, transform="log1p", neutral=1,
+            synonyms=("", "late lapsed"), about="silence", low=0, transform="log1p", neutral=1,
         ),
         Feature(
             "recency_momentum", "index", "How fast the gaps between orders shorten (negative: lengthen)",

@@ -45,7 +45,7 @@ AXIS = Axis(
             "discount_rate", "Share of orders with a discount",
             tells="use a discount in {} of their orders",
             words=(
-                Word("discount_only", low=0.98), Word("almost_always_discount", low=0.9),
+                Word("discount_only", low=1), Word("almost_always_discount", low=0.9),
                 Word("mostly_discount", low=0.7), Word("often_discount", low=0.4),
                 Word("sometimes_discount", low=0.1), Word("seldom_discount", high=0.1),
             ),

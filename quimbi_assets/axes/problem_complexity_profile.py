@@ -60,7 +60,7 @@ _HARDLY = "hardly ever have anything refunded"
 
 AXIS = Axis(
     name="problem_complexity_profile", question="How much trouble do their orders bring?", kind="support",
-    people="customers", measure=measure, description=__doc__, min_orders=2, usual="ordinary_order",
+    people="customers", measure=measure, description=__doc__, min_orders=2, usual="unremarkable",
     structural=(ONE_TIME_BUYERS,),
     outcomes=(Outcome("refund_rate"), Outcome("discount_dependency"), Outcome("avg_lines_per_order", log=True)),
     features=(
@@ -85,7 +85,7 @@ AXIS = Axis(
         Feature(
             "product_switching", "per order", "Purchases that look like a change of mind, per order",
             tells="seem to change their mind {} times in ten orders", figure="in_ten",
-            words=(Word("mind_changing", 1, low=0.1, of_few=True), Word("surer_choice", -1), Word("unsure_choice", 1)),
+            words=(Word("undecided", 1, low=0.1, of_few=True), Word("surer", -1), Word("less_sure", 1)),
             low=0, transform="log1p", needs=("items.product_id",),
         ),
         Feature.share(
@@ -98,12 +98,12 @@ AXIS = Axis(
             "avg_lines_per_order", "lines an order", "Order lines in an average order",
             tells="put {} different things into an order", figure="number",
             words=(
-                Word("single_item_order", -1, high=1.3, like="single_item"),
-                Word("few_item_order", -1, high=5, times=1.3, of_few=True),
-                Word("many_item_order", 1, low=5, times=1.3, of_few=True),
-                Word("fewer_item_order", -1), Word("more_item_order", 1),
+                Word("single_item", -1, high=1.3),
+                Word("small_basket", -1, high=5, times=1.3, of_few=True),
+                Word("full_basket", 1, low=5, times=1.3, of_few=True),
+                Word("smaller_basket", -1), Word("fuller_basket", 1),
             ),
-            synonyms=("small_basket", "large_basket big_basket full_basket"), about="order_size",
+            synonyms=("few_item", "large_basket big_basket many_item"), about="order_size",
             low=0, transform="log1p", needs=("items.product_id",),
         ),
     ),

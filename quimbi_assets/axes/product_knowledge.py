@@ -83,10 +83,10 @@ AXIS = Axis(
             "new_product_rate", "Share of lines after the first order that are products never bought before",
             tells="chose something new to them with {} of what they bought after the first order",
             words=(
-                Word("settled", high=0.35), Word("half_trying_new", high=0.65), Word("largely_trying_new", high=0.85),
-                Word("constantly_trying_new"),
+                Word("settled", high=0.35), Word("half_settled", high=0.65), Word("curious", high=0.85),
+                Word("novelty_seeking", noun="novelty_seekers"),
             ),
-            synonyms=("", "novelty_seeking"), about="novelty", needs=_NEEDS,
+            synonyms=("", "adventurous"), about="novelty", needs=_NEEDS,
         ),
         Feature.share(
             "primary_category_dominance", "Share of lines in the main category",

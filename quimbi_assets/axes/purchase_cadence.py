@@ -92,15 +92,15 @@ AXIS = Axis(
             words=(
                 Word("same_hour", 1, low=0.9, tells="come at nearly the same time of day"),
                 Word("any_hour", -1, high=0.5, tells="come at any time of day"),
-            ), about="clock",
+            ), about="clock", of_several=True,
             low=0, high=1, needs=_CLOCK,
         ),
         Feature(
             "season_concentration", "index", "How tightly orders gather around one time of year (1 = one month only)",
             words=(
-                Word("seasonal", 1, low=0.6, tells="come mostly at one time of year"),
+                Word("part_year", 1, low=0.6, tells="came mostly in one part of the year"),
                 Word("all_year", -1, high=0.3, tells="come all year round"),
-            ), low=0, high=1,
+            ), of_several=True, low=0, high=1,
         ),
         Feature.text("preferred_time", "Part of the day with most orders", _CLOCK),
         Feature.text("preferred_weekday", "Weekday with most orders"),

@@ -38,12 +38,12 @@ _RHYTHMS = tuple(
     Word(text, low=0.6 * DAYS_PER_MONTH / high, where=((_GAP, low, high), ("days_since_last_order", 0, 2 * high)))
     for text, low, high in (
         ("twice_weekly", 2.5, 4.5), ("weekly", 5.5, 9), ("fortnightly", 11.5, 18), ("monthly", 24, 38),
-        ("every_two_months", 50, 70), ("quarterly", 78, 110), ("half_yearly", 150, 215), ("yearly", 320, 420),
+        ("two_monthly", 50, 70), ("quarterly", 78, 110), ("half_yearly", 150, 215), ("yearly", 320, 420),
     )
 )  # fmt: skip
 # Silence in days that is long, for who came about so often.
 _SILENCES = ((90, 45), (180, 90), (365, 180))
-_GONE = "dormant inactive lost silent gone absent departed"
+_GONE = "dormant inactive gone absent departed"
 
 AXIS = Axis(
     name="purchase_frequency", question="How often do they buy?", kind="marketing", people="buyers", measure=measure,
@@ -87,9 +87,9 @@ AXIS = Axis(
             tells="last ordered {} ago",
             words=(
                 Word("recent", -1, high=30, like="recently fresh current"),
-                *(Word("lapsed", low=days, where=((_GAP, 0, gap),), like=_GONE) for days, gap in _SILENCES),
+                *(Word("silent", low=days, where=((_GAP, 0, gap),), like=_GONE) for days, gap in _SILENCES),
             ),
-            synonyms=("", f"lapsed {_GONE}"), about="silence", low=0, transform="log1p",
+            synonyms=("", f"lapsed lost {_GONE}"), about="silence", low=0, transform="log1p",
         ),
         Feature("recent_orders_90d", "count", "Orders in the last 90 days", low=0, clusters=False),
     ),

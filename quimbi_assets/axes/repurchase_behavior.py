@@ -76,9 +76,10 @@ AXIS = Axis(
             "repeat_order_ratio", "Share of later orders that hold a product bought before",
             tells="bought something again in {} of their later orders",
             words=(
-                Word("always_rebuying", low=0.98), Word("almost_always_rebuying", low=0.85),
-                Word("mostly_rebuying", low=0.65), Word("often_rebuying", low=0.4),
-                Word("sometimes_rebuying", low=0.15), Word("seldom_rebuying", high=0.15),
+                Word("product_loyal", low=0.85, where=(("repeat_rate", 0.35, 1),)),
+                Word("restocking", low=0.85, noun="restockers"), Word("mostly_rebuying", low=0.65),
+                Word("often_rebuying", low=0.4), Word("sometimes_rebuying", low=0.15),
+                Word("seldom_rebuying", high=0.15),
             ),
             synonyms=("variety_seeking", "loyal repeating"), about="repetition", needs=_NEEDS,
         ),

@@ -59,7 +59,7 @@ AXIS = Axis(
             tells="have something refunded in {} of their orders",
             words=(
                 Word("heavily_refunded", low=0.7), Word("repeatedly_refunded", low=0.4),
-                Word("now_and_then_refunded", low=0.15), Word("hardly_ever_refunded", high=0.15),
+                Word("occasionally_refunded", low=0.15), Word("rarely_refunded", high=0.15),
             ),
             about="refunds", needs=_NEEDS,
         ),

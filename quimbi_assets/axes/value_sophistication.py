@@ -91,14 +91,15 @@ AXIS = Axis(
                 Word("one_price", -1, high=0.05, tells=_ALIKE),
                 Word("similar_price", -1, high=0.25, tells=_ALIKE),
                 Word("mixed_price", 1, low=0.9, tells="buy things of very different prices"),
-                Word("narrow_price_range", -1, high=0.5, times=1.3, tells=_ALIKE),
+                Word("narrow_price", -1, high=0.5, times=1.3, tells=_ALIKE),
             ),
             synonyms=("uniform", "varied"), low=0, transform="log1p", needs=_NEEDS,
         ),
         Feature.share(
             "discount_hunt_score", "Share of lines bought at the product's cheapest prices",
             tells="buy {} of their things at the cheapest price of the product",
-            words=(Word("bargain_hunting", 1, low=0.35, times=1.5, of_few=True),), about="discounts", needs=_NEEDS,
+            words=(Word("bargain_hunting", 1, low=0.35, times=1.5, of_few=True, noun="bargain_hunters"),),
+            about="discounts", needs=_NEEDS,
         ),
         Feature(
             "spend_consistency", "index", "How alike the order values are (1 = always the same)",
@@ -106,7 +107,7 @@ AXIS = Axis(
                 Word("steady_spend", 1, low=0.7, tells="spend about the same with every order"),
                 Word("uneven_spend", -1, high=0.6, tells="spend very differently from order to order"),
             ),
-            low=0, high=1,
+            of_several=True, low=0, high=1,
         ),
         Feature.share(
             "luxury_item_rate", "Share of lines priced above four fifths of their category",

@@ -137,7 +137,7 @@ def find_segment(store_id: str, axis_name: str, segment: str, name: str) -> tupl
     read_store(database, store_id)
     checked_axes(axis_name)
     if bad_form(name):
-        raise BadInputError(f"--to {name!r} cannot be a name: {FORM_RULE}, such as lapsed_regulars")
+        raise BadInputError(f"--to {name!r} cannot be a name: {FORM_RULE}, such as weekend_regulars")
     if re.fullmatch(rf"{axis_name}_\d+", name):
         raise BadInputError(f"--to {name} cannot be a name: ids of segments look so")
     _, segments = read_segments(database, store_id)

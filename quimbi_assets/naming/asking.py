@@ -76,7 +76,7 @@ class MalformedError(NoAnswerError):
     """The answer is not of the shape that was asked for."""
 
 
-PROMPT_VERSION = "2"
+PROMPT_VERSION = "3"
 
 NAMING = """\
 You name groups of an online shop's customers. The groups ("segments") were found by clustering on one behavioural \
@@ -100,7 +100,7 @@ The name
 four words are best.
 - A noun for people at its end (the axis says what customers are called; a better noun of the trade is welcome) and \
 before it what tells the segment from its siblings.
-- Words a shopkeeper says: "lapsed_regulars", "weekend_browsers", "big_ticket_buyers". No statistics \
+- Words a shopkeeper says: "silent_regulars", "weekend_browsers", "big_ticket_buyers". No statistics \
 ("high_variance"), no jargon, no brand names, no product names, no judgement of people ("bad_customers", \
 "cheapskates").
 - No filler that fits any segment: no "segment_a", "group_2", "cluster", "typical_buyers", "average_customers", \
@@ -108,15 +108,18 @@ before it what tells the segment from its siblings.
 - Unique within the axis, and no two names that mean the same.
 - True against the numbers: a word for much ("frequent", "big", "often") only for a segment that lies above the \
 shop's average or typical customer and is not the lowest of its siblings; a word for little the other way round; \
-"most" and other superlatives only for the first or the last rank. A trend word ("growing", "slowing") needs a trend \
+"most" and other superlatives only for the first or the last rank. A trend word ("growing", "fading") needs a trend \
 of that sign.
 - Words of size ("heavy", "big", "top", "vip", "premium") only where "is_minority" is true. Absolute words only where \
 they are absolutely true of a typical member: "new" for a first order within 90 days, "rare" for orders 60 days or \
 more apart, "recent" for a last order within 30 days, "one time" for one order, "weekly" or "monthly" where the days \
-between orders say so, "always", "never" and "only" for 98 % or more.
+between orders say so, "always", "never" and "only" for 100 %, "seasonal" for \
+nobody: no figure tells that a time of year comes again.
+- No stage of the lifecycle, which every customer has by their own waits: not "new" (except by the first order's \
+date), "active", "slowing", "at risk", "lapsed", "lost".
 - Words of the axis's own question only: nothing about discounts where the question is trouble, nothing about days of \
 the week where it is money.
-- No fact twice: not "lapsed_inactive_buyers", not "heavy_high_value_spenders".
+- No fact twice: not "silent_inactive_buyers", not "heavy_high_value_spenders".
 - Where mean and median disagree, the median says more about most members.
 
 The interpretation

@@ -100,8 +100,8 @@ def plural(n: int, noun: str, many: str = "") -> str:
 def spoken(name: object) -> str:
     """Write a snake_case name as it is said.
 
-    >>> spoken("gone_quiet_customers")
-    'gone quiet customers'
+    >>> spoken("never_rebuyers")
+    'never rebuyers'
     """
     return str(name).replace("_", " ")
 

@@ -83,7 +83,7 @@ def interpretations(
     """Describe every customer, what matters first, for example:
 
     "Lapsed: they last ordered 478 days ago, usually every 27 days. They are a low-value customer: $145 in 6 orders
-    since May 2024. The risk that they order nothing in the next 140 days is 97 %. They are among the seasonal shoppers,
+    since May 2024. The risk that they order nothing in the next 140 days is 97 %. They are among the premium buyers,
     12 % of customers."
 
     ``groups`` are the columns of ``marketing.groups.COLUMNS``, null where nobody knows; ``risk`` the sentence on it.

@@ -192,7 +192,7 @@ def test_the_part_of_the_day_is_read_off_the_clock(by_hand):
 def test_a_trend_of_one_percent_a_month_is_steady(by_hand):
     axis = AXES["loyalty_trajectory"]
     description = by_hand({"frequency_trend": [-0.15, 0.014, 0.12]}, [30, 60, 10], {"frequency_trend": 0.05})
-    assert names(axis, description) == ["slowing_customers", "steady_customers", "quickening_customers"]
+    assert names(axis, description) == ["fading_customers", "steady_customers", "quickening_customers"]
 
 
 def test_an_amount_within_a_tenth_of_everybody_s_is_neither_low_nor_high(by_hand):

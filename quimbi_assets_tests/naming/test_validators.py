@@ -1,9 +1,11 @@
 import pytest
 
 from quimbi_assets.axes import AXES
+from quimbi_assets.marketing.lifecycle import STAGES
 from quimbi_assets.naming.brief import AxisBrief
 from quimbi_assets.naming.rule_names import name_segments
 from quimbi_assets.naming.validators import (
+    LIFECYCLE,
     bad_form,
     filler,
     known_numbers,
@@ -55,6 +57,13 @@ def test_texts_that_are_not_plain(text):
 def test_names_that_are_not_plain(name):
     assert bad_form(name) is None
     assert unsafe_name(name)
+
+
+def test_no_axis_calls_a_segment_what_the_lifecycle_calls_a_customer():
+    assert {stage.replace("_", " ") for stage in LIFECYCLE} == set(STAGES)
+    said = [word.text for axis in AXES.values() for feature in axis.features for word in feature.words]
+    said += [state.name for axis in AXES.values() for state in axis.structural]
+    assert not [word for word in said for stage in LIFECYCLE if f"_{stage}_" in f"_{word}_"]
 
 
 def test_words_that_axes_declare_are_plain():
@@ -202,10 +211,14 @@ def test_no_word_says_both_directions_of_a_feature(axis):
     [
         (FREQUENT, "frequent_regulars", None),
         (BETWEEN, "top_regulars", "a minority, not of 50 %"),
-        (RARE, "rare_lapsed_buyers", None),
+        (RARE, "rare_silent_buyers", None),
+        (RARE, "rare_lapsed_buyers", "a stage of the lifecycle"),
+        (FREQUENT, "active_regulars", "a stage of the lifecycle"),
+        (FREQUENT, "seasonal_regulars", "spans several years"),
+        (RARE, "never_seen_buyers", "no share here is 0 %"),
         (FREQUENT, "rarely_seen_buyers", "orders_per_month up to 0.5"),
         (BETWEEN, "recently_seen_buyers", "days_since_last_order up to 30"),
-        (RARE, "lapsed_inactive_buyers", "two things about silence"),
+        (RARE, "silent_inactive_buyers", "two things about silence"),
         (FREQUENT, "new_regulars", "another question: Where are they in their life"),
         (FREQUENT, "weekend_regulars", "another question: When do they buy?"),
     ],
