@@ -369,11 +369,48 @@ def ui(dagster_port: int, mlflow_port: int, page_port: int) -> None:
 
 @cli.command()
 @click.option("--port", default=8000, show_default=True)
-def api(port: int) -> None:
-    """Serve the pages of stores alone until Ctrl-C."""
-    from quimbi_assets.commands.services import serve_pages
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="IP", help="Where to listen; with --public.")
+@click.option("--public", multiple=True, metavar="NAME", help="Also answer programs by this host name; no pages then.")
+def api(port: int, host: str, public: tuple[str, ...]) -> None:
+    """Serve the pages of stores, and /v1 for programs, until Ctrl-C."""
+    from quimbi_assets.commands.services import serve_api
 
-    serve_pages(port)
+    serve_api(port, host, public)
+
+
+@cli.group()
+def token() -> None:
+    """Let programs ask for a store's results."""
+
+
+@token.command("create")
+@STORE
+@click.option("--scopes", default="read", show_default=True, metavar="A,B", help="What it may: read, write.")
+@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 3650), help="How long it is good.")
+@JSON
+def create_token(store_id: str, scopes: str, days: int, as_json: bool) -> None:
+    """Make a token of one store and show it, this once."""
+    from quimbi_assets.commands import tokens
+
+    _print(tokens.create_token(store_id, _listed(scopes), days), tokens.print_token, as_json=as_json)
+
+
+@token.command("list")
+@JSON
+def list_tokens(as_json: bool) -> None:
+    """List the tokens there are, and which are still good."""
+    from quimbi_assets.commands import tokens
+
+    _print(tokens.tokens_known(), tokens.print_tokens, as_json=as_json)
+
+
+@token.command("revoke")
+@click.argument("token_id", metavar="ID")
+def revoke_token(token_id: str) -> None:
+    """Make a token worthless at once."""
+    from quimbi_assets.commands import tokens
+
+    tokens.revoke_token(token_id)
 
 
 def _listed(text: str) -> list[str]:

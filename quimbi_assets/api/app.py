@@ -1,28 +1,33 @@
-"""The application: one page a store, one a customer, lists as CSV.
+"""The application: pages of stores for who sits at this machine, and ``/v1`` for programs with a token.
 
-Belongs here: its routes, errors, and whom it answers. Does not: starting a server (``commands.services``).
+Belongs here: putting it together, routes of pages, errors. Does not: starting a server (``commands.services``), routes
+of programs (``routes``).
 
-It listens on this machine alone and answers only where it is asked for by this machine's name, so that a page of
-another origin cannot read it through a name of its own (DNS rebinding).
+Pages have no login, so they are for this machine alone: the server listens here and answers only to this machine's
+names, so that a page of another origin cannot read it through a name of its own (DNS rebinding). Where it is to answer
+to other names too, behind a proxy, it has no pages.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from urllib.parse import unquote
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, StreamingResponse
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.exceptions import HTTPException
 
-from quimbi_assets.errors import BadInputError, UnknownCustomerError, UnknownStoreError
+from quimbi_assets.api.guard import HOSTS, MACHINES, Guard, problem
+from quimbi_assets.api.routes import router
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError, UnknownCustomerError, UnknownStoreError
 from quimbi_assets.page.render import content_policy, message_page, stores_page
 from quimbi_assets.resources.audiences import choice_of
 from quimbi_assets.resources.exports import csv_parts
 from quimbi_assets.resources.pages import Pages
+from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, stream_profiles
 from quimbi_assets.resources.postgres.tables.shops import list_shops
 
-HOSTS = ("127.0.0.1", "localhost", "[::1]")
 HEADERS = {
     "Content-Security-Policy": content_policy(),
     "X-Content-Type-Options": "nosniff",
@@ -32,29 +37,66 @@ HEADERS = {
 }
 
 
-def create_app(database: Database) -> FastAPI:
-    """Return the application on a database; pages are made once a publication."""
-    app, pages = FastAPI(title="quimbi", docs_url=None, redoc_url=None), Pages(database)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))
+def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
+    """Return the application on a database, which it also answers for by these ``public`` names: then without pages.
 
-    @app.middleware("http")
-    async def guarded(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        has_nul = "\0" in unquote(request.url.path) or "%00" in request.url.query  # which no text in a table has
-        page = HTMLResponse(message_page("Nothing to show", "there is nothing of that name"), 404)
-        response = page if has_nul else await call_next(request)
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+    BadInputError if the role that programs read as can neither be made nor used.
+    """
+    served = ServedDatabase.of(database)
+    app = FastAPI(
+        title="quimbi", version="1", summary="Segments and customer profiles of a store", docs_url=None, redoc_url=None
+    )
+
+    app.state.database = served
+    app.add_middleware(Guard, database=served, hosts=[*HOSTS, *map(str.lower, public)], headers=HEADERS)
+    _add_errors(app)
+
+    @app.get("/healthz", summary="Whether the database answers")
+    def healthz() -> dict[str, str]:
+        served.execute("SELECT 1")
+        return {"status": "ok"}
+
+    if not public:
+        _add_pages(app, database)
+    app.include_router(router)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Say what went wrong: to programs as problem details, to people on a page."""
+
+    def said(request: Request, status: int, detail: str, headers: Any = None) -> Response:
+        if request.url.path.startswith(MACHINES) or request.url.path == "/healthz":
+            return problem(status, detail, headers)
+        return HTMLResponse(message_page("Nothing to show", detail), status)
 
     @app.exception_handler(BadInputError)
     async def refused(request: Request, error: BadInputError) -> Response:
         unknown = isinstance(error, UnknownStoreError | UnknownCustomerError)
-        return HTMLResponse(message_page("Nothing to show", str(error)), 404 if unknown else 400)
+        for_programs = request.url.path.startswith(MACHINES)
+        return said(request, 404 if unknown else 422 if for_programs else 400, str(error))
 
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        database.execute("SELECT 1")
-        return {"status": "ok"}
+    @app.exception_handler(DatabaseUnavailableError)
+    async def unavailable(request: Request, error: DatabaseUnavailableError) -> Response:
+        return said(request, 503, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def not_understood(request: Request, error: RequestValidationError) -> Response:
+        places = (("/".join(str(part) for part in one["loc"][1:]), one["msg"]) for one in error.errors()[:5])
+        return said(request, 422, "; ".join(f"{place}: {message}" for place, message in places))
+
+    @app.exception_handler(HTTPException)
+    async def no_route(request: Request, error: HTTPException) -> Response:
+        return said(request, error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        return said(request, 500, "this failed; the server's log says where")
+
+
+def _add_pages(app: FastAPI, database: Database) -> None:
+    """Add the pages of stores, each made once a publication, of customers, and lists as CSV."""
+    pages = Pages(database)
 
     @app.get("/")
     def stores() -> Response:
@@ -78,8 +120,6 @@ def create_app(database: Database) -> FastAPI:
     @app.get("/stores/{store_id}/customers/{customer_id:path}")
     def customer(store_id: str, customer_id: str) -> Response:
         return HTMLResponse(pages.of_customer(store_id, customer_id))
-
-    return app
 
 
 def _csv(database: Database, store_id: str, where: str | None, audience: str | None) -> Iterator[bytes]:

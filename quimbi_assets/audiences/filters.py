@@ -21,7 +21,7 @@ from sqlglot import parser as sql_parser
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
 
-from quimbi_assets.audiences.fields import MOVING, SCALARS, Field, Vocabulary
+from quimbi_assets.audiences.fields import MOVING, SCALARS, Field, Kind, Vocabulary
 from quimbi_assets.errors import FilterError
 
 LONGEST = 10_000
@@ -93,10 +93,25 @@ def _too_deep(text: str) -> FilterError:
     return FilterError("the filter is nested too deeply", text[:60], 0, 60)
 
 
-def order_by(name: str, vocabulary: Vocabulary) -> tuple[str, Mapping[str, Any]]:
-    """Return the SQL that sorts by a field, largest first unless it ends in `` asc``, and its parameters.
+@dataclass(frozen=True)
+class Order:
+    """By what customers are sorted, over ``profile``; what is unknown comes last."""
 
-    What is unknown comes last. FilterError if there is no such field.
+    sql: str
+    kind: Kind
+    is_ascending: bool
+    parameters: Mapping[str, Any]
+
+    @property
+    def terms(self) -> str:
+        """What follows ``ORDER BY``."""
+        return f"{self.sql} {'ASC' if self.is_ascending else 'DESC'} NULLS LAST"
+
+
+def order_by(name: str, vocabulary: Vocabulary) -> Order:
+    """Return how to sort by a field, largest first (words from a on), unless it ends in `` asc`` or `` desc``.
+
+    FilterError if there is no such field.
     """
     words = name.split()
     backwards = len(words) == 2 and words[1].lower() in ("asc", "desc")
@@ -104,7 +119,7 @@ def order_by(name: str, vocabulary: Vocabulary) -> tuple[str, Mapping[str, Any]]
     plain = words[0] if backwards else name.strip()
     one = compiler.known(plain, (0, len(plain)))
     ascending = words[1].lower() == "asc" if backwards else one.kind in ("text", "group")
-    return f"{compiler.sql(one)} {'ASC' if ascending else 'DESC'} NULLS LAST", compiler.parameters
+    return Order(compiler.sql(one), one.kind, ascending, compiler.parameters)
 
 
 def _parsed(text: str) -> exp.Expr:

@@ -9,28 +9,37 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from quimbi_assets.commands.console import err, out
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import directory, quimbi_home
-from quimbi_assets.resources.postgres.database import READ_ONLY, allow_reading, open_database, psql_command
+from quimbi_assets.resources.postgres.access import READ_ONLY, allow_reading
+from quimbi_assets.resources.postgres.database import open_database, psql_command
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
 
 
-def serve_pages(port: int) -> None:
-    """Serve the pages of stores alone, until interrupted."""
+def serve_api(port: int, host: str = HOST, public: Sequence[str] = ()) -> None:
+    """Serve the pages of stores, and ``/v1`` for programs, until interrupted.
+
+    With public names there are no pages, since these have no login. BadInputError where it should listen to others
+    without any such name.
+    """
     import uvicorn
 
     from quimbi_assets.api.app import create_app
 
+    if host not in (HOST, "::1", "localhost") and not public:
+        raise BadInputError(f"--host {host} lets others in: say by which name they ask, --public shop.example")
     _refuse_used({"--port": port})
-    out.print(f"pages    http://{HOST}:{port}   (Ctrl-C stops)")
-    uvicorn.run(create_app(open_database()), host=HOST, port=port, log_level="warning")
+    app = create_app(open_database(), public)
+    what = "programs" if public else "pages and programs"
+    out.print(f"{what}   http://{host}:{port}   (Ctrl-C stops)", markup=False)
+    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
 
 
 def serve(dagster_port: int, mlflow_port: int, page_port: int) -> None:

@@ -138,8 +138,8 @@ def test_no_filter_means_everybody():
 
 
 def test_order():
-    assert order_by("value", LONDON) == ("profile.lifetime_value DESC NULLS LAST", {})
-    assert order_by("risk asc", LONDON)[0] == "profile.churn_risk_score ASC NULLS LAST"
+    assert order_by("value", LONDON).terms == "profile.lifetime_value DESC NULLS LAST"
+    assert order_by("risk asc", LONDON).terms == "profile.churn_risk_score ASC NULLS LAST"
     with pytest.raises(FilterError, match="nearest: risk"):
         order_by("riks", LONDON)
 

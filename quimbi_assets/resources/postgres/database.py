@@ -2,7 +2,7 @@
 
 Belongs here: finding and preparing databases, connections, which of their faults pass by themselves (trying again is
 ``defs.runs``), reading a query's rows. Does not: the embedded server's life
-(``server``), what is in a table (``tables``), bulk transfer (``copy``, ``reading``).
+(``server``), roles (``access``), what is in a table (``tables``), bulk transfer (``copy``, ``reading``).
 """
 
 import os
@@ -16,18 +16,15 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
+from quimbi_assets.errors import DatabaseUnavailableError
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.postgres import migrations
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_LOCK = 0x71756D6269
+LOCK = 0x71756D6269
 """Advisory lock for creating databases and migrating: one process at a time ("qumbi" in ASCII)."""
-READER = "quimbi_reader"
-READ_ONLY = f"-c role={READER}"
-"""Session options of who only reads; the role is there once ``allow_reading`` was called."""
 _INTEGERS = (21, 23, 20)
 """PostgreSQL's type codes of smallint, integer and bigint."""
 SERIALIZATION, DEADLOCK, TOO_MANY, SHUTTING_DOWN = "40001", "40P01", "53300", "57P"
@@ -61,7 +58,7 @@ class Database:
         """Yield the database as it is at one instant: all that is read through it in the block belongs together."""
         with self.transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield _Snapshot(self.libpq_url, self.dagster_url, self.mlflow_url, self.home, cursor)
+            yield Snapshot(self.libpq_url, self.dagster_url, self.mlflow_url, self.home, cursor)
 
     def exported(self) -> str | None:
         """Return the id under which other connections see what this one sees; None if that is not one instant."""
@@ -91,13 +88,14 @@ class Database:
 
 
 @dataclass(frozen=True)
-class _Snapshot(Database):
+class Snapshot(Database):
     """A database whose transactions all are the one that ``cursor`` is in."""
 
     cursor: Any = None
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
+        """Yield that cursor; the transaction goes on after the block."""
         yield self.cursor
 
     def exported(self) -> str | None:
@@ -124,31 +122,8 @@ def open_database(home: Path | None = None) -> Database:
         database = _on(admin, "quimbi", "dagster", "mlflow", home)
     if not _is_current(database):
         _create_missing(database, admin)
-        migrations.upgrade(database.url, _LOCK)
+        migrations.upgrade(database.url, LOCK)
     return database
-
-
-def allow_reading(database: Database) -> None:
-    """Make the role that may read the store database and change nothing, and let this one's user be it.
-
-    It reads all but ``export_outbox``, which holds addresses until what is in it is sent.
-    BadInputError if the user may not make roles.
-    """
-    try:
-        with database.transaction() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            cursor.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (READER,))
-            if not cursor.fetchone()[0]:
-                cursor.execute(f"CREATE ROLE {READER} NOLOGIN")
-            cursor.execute(
-                f"GRANT USAGE ON SCHEMA quimbi TO {READER}; GRANT SELECT ON ALL TABLES IN SCHEMA quimbi TO {READER}; "
-                f"REVOKE SELECT ON quimbi.export_outbox FROM {READER}; GRANT {READER} TO CURRENT_USER"
-            )
-    except psycopg2.errors.InsufficientPrivilege as error:
-        raise BadInputError(
-            f"the role of DATABASE_URL may not make the role {READER}, which reads and changes nothing: have an "
-            f"administrator run CREATE ROLE {READER} NOLOGIN; GRANT {READER} TO CURRENT_USER, or use --write"
-        ) from error
 
 
 def psql_command(database: Database, options: str = "") -> tuple[list[str], dict[str, str]]:
@@ -199,7 +174,7 @@ def _create_missing(database: Database, admin: str) -> None:
     urls = (database.libpq_url, database.dagster_url, database.mlflow_url)
     denied = []
     with closing(_connect_for_creation(admin)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         cursor.execute("SELECT datname FROM pg_database")
         present = {row[0] for row in cursor.fetchall()}
         for name in (database_name(url) for url in urls if database_name(url) not in present):

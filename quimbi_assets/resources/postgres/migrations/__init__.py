@@ -1,9 +1,9 @@
 """Versioned changes of the schema ``quimbi``: one file a change under ``versions/``, applied by Alembic in order.
 
-Belongs here: running them, and the one view that follows from the axes. Does not: any change itself. A new change is a
-file ``versions/00NN_what.py`` whose ``down_revision`` is the present `HEAD`; then `HEAD` moves to it (a test compares
-them). There is no way back: nobody goes from a newer schema to an older one. What came before the first release is one
-file, ``0013_schema.sql``.
+Belongs here: running them; what is laid over their result whatever it is: row-level security, and the one view that
+follows from the axes. Does not: any change itself. A new change is a file ``versions/00NN_what.py`` whose
+``down_revision`` is the present `HEAD`; then `HEAD` moves to it (a test compares them). There is no way back: nobody
+goes from a newer schema to an older one. What came before the first release is one file, ``0013_schema.sql``.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from quimbi_assets.errors import DatabaseUnavailableError
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-FIRST, HEAD = "0013", "0027"
+FIRST, HEAD = "0013", "0028"
 """Versions of the schema: the oldest that can be upgraded, and the one that this code reads and writes; written down
 so that checking it needs no Alembic."""
 WIDE = "customer_segments_wide"
@@ -49,6 +49,39 @@ WIDE_VIEW = """
     COMMENT ON VIEW quimbi.customer_segments_wide IS
         'One row a customer, one column an axis: the name today of the segment they are in'
 """
+ROW_SECURITY = """
+    DO $$
+    DECLARE relation record;
+    BEGIN
+        FOR relation IN
+            SELECT c.oid::regclass AS name, c.relrowsecurity AS is_bound,
+                EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = 'of_every_store') AS is_read
+            FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'store_id'
+            WHERE c.relnamespace = 'quimbi'::regnamespace AND c.relkind IN ('r', 'p')
+        LOOP
+            IF NOT relation.is_bound THEN
+                EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation.name);
+                EXECUTE format('CREATE POLICY of_one_store ON %s USING '
+                    '(store_id = (SELECT current_setting(''quimbi.store_id'', true)))', relation.name);
+            END IF;
+            IF NOT relation.is_read AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'quimbi_reader') THEN
+                EXECUTE format('CREATE POLICY of_every_store ON %s FOR SELECT TO quimbi_reader USING (true)',
+                    relation.name);
+            END IF;
+        END LOOP;
+        FOR relation IN
+            SELECT oid::regclass AS name FROM pg_class WHERE relnamespace = 'quimbi'::regnamespace
+                AND relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY(reloptions), false)
+        LOOP
+            EXECUTE format('ALTER VIEW %s SET (security_invoker = true)', relation.name);
+        END LOOP;
+    END $$
+"""
+"""Binds every table with a ``store_id`` to the store that a transaction names in ``quimbi.store_id``, for whoever is
+not the tables' owner; ``quimbi_reader``, if there is that role, reads all stores. Views obey as their tables do. Run
+again it changes nothing.
+
+The setting stands in a sub-select so that it is looked up once a query, not once a row."""
 
 
 def scripts() -> "ScriptDirectory":
@@ -86,6 +119,7 @@ def upgrade(url: str, lock: int) -> None:
             context.configure(connection=connection, version_table_schema="quimbi")
             context.run_migrations()
             show_axes(connection.connection.cursor(), AXES)
+            connection.execute(sqlalchemy.text(ROW_SECURITY))
     except CommandError as error:
         raise DatabaseUnavailableError(
             f"the database's schema is not one this version knows ({error}): upgrade quimbi_assets; a database of "

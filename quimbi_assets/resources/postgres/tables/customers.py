@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from quimbi_assets.audiences.fields import Kind, Vocabulary
-from quimbi_assets.audiences.filters import Query, order_by
+from quimbi_assets.audiences.filters import Order, Query, order_by
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import Database
 
@@ -102,13 +102,13 @@ def read_chosen(
     database: Database, store_id: str, query: Query, vocabulary: Vocabulary, sort: str = "value", limit: int = 20
 ) -> Chosen:
     """Return whom a filter chooses, the first ``limit`` of them as ``order_by`` sorts by ``sort``."""
-    order, sorted_by = order_by(sort, vocabulary)
+    order = order_by(sort, vocabulary)
     chosen = CHOSEN.format(condition=query.condition, joined="")
     parameters = {"store": store_id, **query.parameters}
     listed = ", ".join(f"{sql} AS {name}" for name, sql in LISTED.items())
     with utc(database) as cursor:
         # The two kinds of parameters have names alike: those of the order are filled in apart.
-        ordered = cursor.mogrify(f"ORDER BY {order}, profile.customer_id LIMIT {max(limit, 1)}", sorted_by)
+        ordered = cursor.mogrify(f"ORDER BY {order.terms}, profile.customer_id LIMIT {max(limit, 1)}", order.parameters)
         cursor.execute(
             f"SELECT count(*) OVER (), sum(profile.lifetime_value) OVER (), {listed} {chosen} "
             + ordered.decode().replace("%", "%%"),
@@ -117,6 +117,60 @@ def read_chosen(
         rows = cursor.fetchall()
     customers, value = rows[0][:2] if rows else (0, None)
     return Chosen(customers, value, [dict(zip(LISTED, row[2:], strict=True)) for row in rows[:limit]])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page of customers ended: the last one's id, and the value they were sorted by."""
+
+    value: Any
+    customer_id: str
+
+
+SORTED = {"number": "double precision", "date": "timestamptz", "flag": "boolean", "text": "text", "group": "text"}
+
+
+def read_page(
+    database: Database, store_id: str, query: Query, order: Order, after: Place | None, limit: int
+) -> tuple[list[dict[str, Any]], Place | None]:
+    """Return whom a filter chooses, ``limit`` at most, in an order from a place on, and where the next ones begin.
+
+    Rows are of :data:`LISTED`; the place is None where nobody comes any more. Nothing is counted or skipped: the
+    thousandth page takes as long as the first.
+    """
+    listed = ", ".join(f"{sql} AS {name}" for name, sql in LISTED.items())
+    chosen = CHOSEN.format(condition=query.condition, joined="")
+    later = "true" if after is None else _later(order, after.value is None)
+    values = {**order.parameters, **({} if after is None else {"after": after.value, "after_id": after.customer_id})}
+    with utc(database) as cursor:
+        # The two kinds of parameters have names alike: those of the order are filled in apart.
+        apart = [
+            cursor.mogrify(text, values).decode().replace("%", "%%")
+            for text in (order.sql, f"AND {later} ORDER BY {order.terms}, profile.customer_id LIMIT {limit + 1}")
+        ]
+        sql = f"SELECT {apart[0]}, {listed} {chosen} {apart[1]}"
+        cursor.execute(sql, {"store": store_id, **query.parameters})
+        rows = cursor.fetchall()
+    items = [dict(zip(LISTED, row[1:], strict=True)) for row in rows[:limit]]
+    return items, Place(rows[limit - 1][0], items[-1]["customer_id"]) if len(rows) > limit else None
+
+
+def _later(order: Order, is_unknown: bool) -> str:
+    """Return the condition that a customer comes after a place in an order."""
+    if is_unknown:
+        return f"({order.sql} IS NULL AND profile.customer_id > %(after_id)s)"
+    value = f"%(after)s::{SORTED[order.kind]}"
+    return (
+        f"({order.sql} {'>' if order.is_ascending else '<'} {value} OR {order.sql} IS NULL "
+        f"OR ({order.sql} = {value} AND profile.customer_id > %(after_id)s))"
+    )
+
+
+def count_chosen(database: Database, store_id: str, query: Query) -> tuple[int, float | None]:
+    """Return how many customers a filter chooses and what they spent in all; None where no spend is recorded."""
+    sql = f"SELECT count(*), sum(profile.lifetime_value) {CHOSEN.format(condition=query.condition, joined='')}"
+    ((customers, value),) = database.execute(sql, {"store": store_id, **query.parameters})
+    return int(customers), value
 
 
 def active_axes(database: Database, store_id: str) -> list[str]:

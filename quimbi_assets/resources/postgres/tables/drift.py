@@ -110,8 +110,6 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     psi = population[population["figure"] == "feature_psi"]
     sizes = population[population["figure"] == "segment_psi"]
     causes = database.query(CAUSES_OF_MOVES, asked)
-    policy, currency = read_store(database, store_id).policy, store_currency(database, store_id)
-    judged = judged_orders_sql(policy, policy.currency or currency).replace("%", "%%")
     earlier = [other for other in weeks if other < week]
     return {
         "store_id": store_id,
@@ -122,13 +120,33 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
         "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
         "migrations": _records(database.query(FLOWS, asked)),
         "alerts": _records(database.query(ALERTS, asked)),
-        "at_risk": _records(database.query(AT_RISK.replace("JUDGED", judged), {**asked, "n": AT_RISK_WEEKS})),
+        "at_risk": _lapsed(database, store_id, week),
         "floors": _records(floors)[0] if len(floors) else None,
         "feature_psi": _records(psi[["axis", "name", "value"]]),
         "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),
         "large_psi": LARGE,
         "later_models": list(database.query(LATER_MODELS, asked)["axis"]),
     }
+
+
+def read_at_risk(database: Database, store_id: str) -> tuple[date | None, str | None, list[dict[str, Any]]]:
+    """Return the newest week, why nobody is called at risk, and who is: who lapsed within eight weeks and stayed away.
+
+    The week is None, and there is nobody, before the first snapshot.
+    """
+    week = next(iter(read_weeks(database, store_id)[-1:]), None)
+    if week is None:
+        return None, None, []
+    tests = database.execute(FLOORS, {"s": store_id, "w": week})
+    reason = next(((test or {}).get("reason") for *_, test in tests), None)
+    return week, reason, _lapsed(database, store_id, week)
+
+
+def _lapsed(database: Database, store_id: str, week: date) -> list[dict[str, Any]]:
+    policy, currency = read_store(database, store_id).policy, store_currency(database, store_id)
+    judged = judged_orders_sql(policy, policy.currency or currency).replace("%", "%%")
+    asked = {"s": store_id, "w": week, "n": AT_RISK_WEEKS}
+    return _records(database.query(AT_RISK.replace("JUDGED", judged), asked))
 
 
 def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]], str | None]:

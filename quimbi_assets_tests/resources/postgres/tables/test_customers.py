@@ -6,10 +6,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from quimbi_assets.audiences.filters import compile_filter
+from quimbi_assets.audiences.filters import EVERYBODY, compile_filter, order_by
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_vocabulary
+from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_page, read_vocabulary
 from quimbi_assets_tests.resources.published import publish
 
 FACTS = [
@@ -90,3 +90,23 @@ def test_a_store_without_a_run_or_at_all(database, tmp_path):
         read_vocabulary(database, "filtered-unrun")
     with pytest.raises(BadInputError, match="unknown store"):
         read_vocabulary(database, "filtered-nowhere")
+
+
+@pytest.mark.parametrize(
+    ("sort", "customers"),
+    [
+        ("risk", ["c0002", "c0000", "c0001"]),
+        ("risk asc", ["c0000", "c0002", "c0001"]),
+        ("a.is_new", ["c0000", "c0001", "c0002"]),
+        ("a.last_on asc", ["c0000", "c0002", "c0001"]),
+        ("a.rate", ["c0002", "c0000", "c0001"]),
+        ("a", ["c0000", "c0001", "c0002"]),
+    ],
+)
+def test_pages_of_one_follow_each_other_what_is_unknown_last(chosen, database, sort, customers):
+    vocabulary, found, place = read_vocabulary(database, "filtered"), [], None
+    while place is not None or not found:
+        order = order_by(sort, vocabulary)
+        rows, place = read_page(database, "filtered", EVERYBODY, order, place, 1)
+        found += [row["customer_id"] for row in rows]
+    assert found == customers

@@ -1,0 +1,277 @@
+"""The answers that programs get: one function a question, on the database as one store's (``ServedDatabase.of_store``).
+
+Belongs here: questions with their limits, reading what they need, filling the models. Does not: HTTP and MCP, which
+call these, who may ask (``guard``), SQL (``resources.postgres.tables``).
+
+Errors are ``BadInputError``: of a question that cannot be understood, ``UnknownCustomerError``, ``UnknownStoreError``.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import math
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from quimbi_assets.api import models
+from quimbi_assets.audiences.fields import Kind, Vocabulary
+from quimbi_assets.audiences.filters import Query, compile_filter, order_by
+from quimbi_assets.axes import AXES
+from quimbi_assets.clustering.selection import why_provisional
+from quimbi_assets.errors import BadInputError, UnknownCustomerError
+from quimbi_assets.profiles.rendering import profile_record
+from quimbi_assets.resources.audiences import choice_of
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables import served
+from quimbi_assets.resources.postgres.tables.customers import Place, count_chosen, read_page, read_vocabulary
+from quimbi_assets.resources.postgres.tables.drift import read_at_risk
+
+LONGEST_FILTER = 10_000
+MOST = 500
+"""Items of a page."""
+MOST_VERSIONS = 50
+"""Versions of a segment's history."""
+WORTH_SAVING = "worth_saving"
+LIMIT = Field(50, ge=1, le=MOST, description="Items of a page")
+CURSOR = Field(None, max_length=4_000, description="next_cursor of the page before; everything else as then")
+
+
+class Question(BaseModel):
+    """What all questions have in common: an argument that there is none of is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SegmentQuestion(Question):
+    """Which segments."""
+
+    axis: str | None = Field(None, max_length=100, description="Of this axis alone")
+    history: bool = Field(default=False, description=f"With the last {MOST_VERSIONS} versions of each segment")
+
+
+class ProfileQuestion(Question):
+    """How much of a profile."""
+
+    details: bool = Field(default=False, description="With all memberships, and what was measured on each axis")
+
+
+class CustomerQuestion(Question):
+    """Which customers, in which order."""
+
+    where: str | None = Field(
+        None, max_length=LONGEST_FILTER, description="A filter, e.g. lifecycle = 'at risk' and value > 500"
+    )
+    audience: str | None = Field(None, max_length=100, description="An audience by name, in place of where")
+    segment: str | None = Field(
+        None, max_length=200, description="Whose dominant segment it is: axis.segment, by name or id"
+    )
+    min_membership: float | None = Field(
+        None, ge=0, le=1, description="With segment: who belongs to it at least so far, dominant or not"
+    )
+    min_risk: float | None = Field(None, ge=0, le=1, description="Whose churn risk is at least this")
+    sort: str | None = Field(
+        None, max_length=200, description="Any field of filters, largest first; 'risk asc' turns it round; else value"
+    )
+    limit: int = LIMIT
+    cursor: str | None = CURSOR
+    count: bool = Field(default=False, description="Also say how many there are in all, and what they spent")
+
+
+class ListQuestion(Question):
+    """How much of a list."""
+
+    limit: int = LIMIT
+    cursor: str | None = CURSOR
+
+
+class TopQuestion(Question):
+    """How many of a list, most important first."""
+
+    limit: int = LIMIT
+
+
+def list_stores(now: Database, store_id: str) -> models.Stores:
+    """Return the one store that there is to see."""
+    return models.Stores(items=[models.Store(**served.read_served_store(now, store_id))])
+
+
+def list_axes(now: Database, store_id: str) -> models.Axes:
+    """Return all axes that the store was tried on."""
+    axes = [models.Axis(**row) for row in _axes(now, store_id)]
+    return models.Axes(store_id=store_id, as_of=_as_of(now, store_id), items=axes)
+
+
+def list_segments(now: Database, store_id: str, question: SegmentQuestion) -> models.Segments:
+    """Return the segments of today by axis, axes in their own order."""
+    axes = _axes(now, store_id)
+    if question.axis is not None and question.axis not in (known := [row["axis"] for row in axes]):
+        raise BadInputError(f"store {store_id} has no axis {question.axis!r}; there are: {', '.join(known)}")
+    segments: dict[str, list[models.Segment]] = {}
+    versions: dict[tuple[str, str], list[models.SegmentVersion]] = {}
+    if question.history:
+        for row in served.records(now, served.VERSIONS, (store_id,)):
+            versions.setdefault((row.pop("axis"), row.pop("segment_id")), []).append(models.SegmentVersion(**row))
+    for row in served.records(now, served.SEGMENTS, (store_id,)):
+        axis = row.pop("axis")
+        past = versions.get((axis, row["segment_id"]), [])[:MOST_VERSIONS] if question.history else None
+        segments.setdefault(axis, []).append(models.Segment(**row, history=past))
+    items = [
+        models.AxisSegments(**row, segments=segments.get(row["axis"], []))
+        for row in axes
+        if question.axis in (None, row["axis"])
+    ]
+    return models.Segments(store_id=store_id, as_of=_as_of(now, store_id), items=items)
+
+
+def get_profile(now: Database, store_id: str, customer_id: str, question: ProfileQuestion) -> models.CustomerProfile:
+    """Return a customer's profile; UnknownCustomerError if there is none."""
+    known = _is_text(customer_id)
+    row = served.read_profile(now, store_id, customer_id, details=question.details) if known else None
+    if row is None:
+        raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
+    names, statuses = served.read_names(now, store_id)
+    archetype, name = row.pop("archetype_id"), row.pop("archetype_name")
+    record = profile_record(row, names)
+    evidence = record.pop("evidence") or {}
+    for axis, segment in record["segments"].items():
+        segment |= {"evidence": evidence.get(axis), "axis_status": statuses.get(axis)}
+    memberships, features = record.pop("segment_memberships"), record.pop("feature_vectors")
+    for column in ("dominant_segments", "membership_strength", "stays", "stays_strength"):
+        del record[column]
+    return models.CustomerProfile(
+        **record,
+        archetype=None if archetype is None else models.Named(id=archetype, name=name),
+        memberships=memberships if question.details else None,
+        features=features,
+    )
+
+
+def find_customers(now: Database, store_id: str, question: CustomerQuestion) -> models.Customers:
+    """Return a page of the customers whom a filter chooses.
+
+    Pages follow one another by the value sorted by and the customer's id, not by number: nobody is told twice or left
+    out while the profiles stay as they are, and by ``sort=customer_id`` nobody who stays in the list, whatever is
+    published in between.
+    """
+    vocabulary = read_vocabulary(now, store_id)
+    query, usual_sort = _chosen(store_id, vocabulary, question)
+    order = order_by(usual_sort if question.sort is None else question.sort, vocabulary)
+    asked = _digest([query.text, order.terms, [str(value) for value in order.parameters.values()]])
+    after = None if question.cursor is None else _place(question.cursor, asked, order.kind)
+    rows, place = read_page(now, store_id, query, order, after, question.limit)
+    customers, value = count_chosen(now, store_id, query) if question.count else (None, None)
+    items = [models.CustomerRow(**row) for row in rows]
+    cursor = None if place is None else _cursor(asked, place)
+    return models.Customers(items=items, next_cursor=cursor, customers=customers, value=value)
+
+
+def worth_saving(now: Database, store_id: str, question: ListQuestion) -> models.Customers:
+    """Return good customers out of their rhythm and in doubt, most value at risk first (an audience of this name)."""
+    return find_customers(now, store_id, CustomerQuestion(audience=WORTH_SAVING, count=True, **question.model_dump()))
+
+
+def at_risk(now: Database, store_id: str, question: TopQuestion) -> models.AtRisk:
+    """Return who fell silent of late and has not ordered since: newest first, then by risk times value."""
+    served.read_served_store(now, store_id)
+    week, reason, rows = read_at_risk(now, store_id)
+    items = [
+        models.LapsedCustomer(
+            customer_id=row["customer_id"],
+            week=row["week"],
+            value=row["lifetime_value"],
+            risk=row["risk"],
+            priority=row["priority"],
+        )
+        for row in rows[: question.limit]
+    ]
+    return models.AtRisk(store_id=store_id, week=week, reason=reason, customers=len(rows), items=items)
+
+
+def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:
+    """Return the axes of a store in their own order, as ``models.Axis`` has them."""
+    rows = {row["axis"]: row for row in served.records(now, served.AXES, (store_id,))}
+    if not rows:
+        served.read_served_store(now, store_id)
+        raise BadInputError(f"store {store_id} has no segments yet; compute them: quimbi run --store-id {store_id}")
+    ordered = [name for name in AXES if name in rows] + sorted(set(rows) - set(AXES))
+    for name, row in rows.items():
+        row["question"] = AXES[name].question if name in AXES else ""
+        row["provisional"] = why_provisional(row.pop("customers_fitted"))
+    return [rows[name] for name in ordered]
+
+
+def _as_of(now: Database, store_id: str) -> datetime | None:
+    as_of: datetime | None = served.read_served_store(now, store_id)["as_of"]
+    return as_of
+
+
+def _chosen(store_id: str, vocabulary: Vocabulary, question: CustomerQuestion) -> tuple[Query, str]:
+    """Return whom a question chooses, and by what they are sorted unless it says."""
+    query, audience = choice_of(store_id, vocabulary, question.where, question.audience)
+    parts = [f"({query.text}\n)"] if query.text else []  # a comment at its end ends with the line
+    if question.segment is not None:
+        parts.append(_in_segment(vocabulary, question.segment, question.min_membership))
+    elif question.min_membership is not None:
+        raise BadInputError("min_membership says how far into a segment: give segment, too")
+    if question.min_risk is not None:
+        parts.append(f"risk >= {question.min_risk!r}")
+    return compile_filter(" and ".join(parts), vocabulary), "value" if audience is None else audience.sort
+
+
+def _in_segment(vocabulary: Vocabulary, segment: str, min_membership: float | None) -> str:
+    """Return the filter for a segment, which goes by ``axis.segment``, or by itself where one axis alone has it."""
+    named = {
+        f"{axis}.{name}": (axis, key)
+        for axis in vocabulary.axes
+        for pair in vocabulary.groups[axis].items()
+        for name, key in ((pair[0], pair[0]), (pair[1], pair[0]))
+    }
+    meant = {place for text, place in named.items() if segment in (text, text.partition(".")[2])}
+    if len(meant) != 1:
+        near = (
+            get_close_matches(segment, named, 3, 0.3) if not meant else [f"{axis}.{key}" for axis, key in sorted(meant)]
+        )
+        what = "there is no segment" if not meant else "several axes have a segment"
+        raise BadInputError(f"{what} {segment!r}; write axis.segment, such as {', '.join(near or sorted(named)[:3])}")
+    ((axis, key),) = meant
+    return f"{axis} = '{key}'" if min_membership is None else f"{axis}.{key} >= {min_membership!r}"
+
+
+def _digest(question: Any) -> str:
+    return hashlib.sha256(json.dumps(question).encode()).hexdigest()[:12]
+
+
+def _cursor(asked: str, place: Place) -> str:
+    """Write a place down as text that means nothing to who keeps it."""
+    value = place.value.isoformat() if isinstance(place.value, datetime) else place.value
+    text = json.dumps([asked, value, place.customer_id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _place(cursor: str, asked: str, kind: Kind) -> Place:
+    """Read a place back; BadInputError if it is none, or one of another question."""
+    try:
+        digest, value, customer_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        known = value is None or _is_of(value, kind)
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
+        digest, known, customer_id, value = "", False, "", None
+    if digest != asked or not known or not _is_text(customer_id):
+        raise BadInputError("the cursor belongs to another question: ask as for the page before, or begin without one")
+    return Place(value, customer_id)
+
+
+def _is_of(value: Any, kind: Kind) -> bool:
+    if kind == "flag":
+        return isinstance(value, bool)
+    if kind == "number":
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(float(value))
+    return _is_text(value) and (kind != "date" or datetime.fromisoformat(value).tzinfo is not None)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is text that PostgreSQL can hold: no NUL, no half of a pair of code units."""
+    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -1,0 +1,266 @@
+"""What programs are answered, over HTTP and MCP alike: every field with its unit and range.
+
+Belongs here: the shape of answers. Does not: making them (``answers``), whom they are for (``guard``).
+
+A number that is not known is null, never NaN. No field holds a word that a customer wrote.
+"""
+
+import math
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+"""A number, or null where it is not known."""
+Value = Annotated[float | bool | str | None, BeforeValidator(_finite)]
+"""What an axis measured: a number, a flag, a word or a date."""
+Strength = Literal["strong", "balanced", "weak"] | None
+
+
+class Answer(BaseModel):
+    """What all answers have in common: their fields, and no others."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Named(Answer):
+    """An id, which lasts, and the name it has today."""
+
+    id: str
+    name: str | None
+
+
+class Store(Answer):
+    """A store, and as of when its results are."""
+
+    store_id: str
+    time_zone: str = Field(description="IANA name of the store's clock")
+    currency: str | None = Field(description="ISO 4217; null: not known")
+    customers: int = Field(description="Customers who have a profile")
+    as_of: datetime | None = Field(description="Instant of the profiles: nothing later is in them; null: never run")
+    published_at: datetime | None = Field(description="When they appeared")
+
+
+class Stores(Answer):
+    """The stores that the token is good for."""
+
+    items: list[Store]
+
+
+class Segment(Answer):
+    """A segment of an axis as it is today."""
+
+    segment_id: str = Field(description="Lasts, also where the name changes")
+    segment_name: str
+    interpretation: str | None = Field(description="Who they are, in a sentence or two")
+    customer_count: int = Field(description="Customers whose dominant segment it is")
+    population_percentage: Number = Field(description="Of all customers, 0 to 100")
+    stability: Number = Field(description="How often refits find it again, 0 to 1")
+    share_of_revenue: Number = Field(None, description="Of the revenue of all customers, 0 to 1")
+    value_per_customer: Number = Field(None, description="Mean spend, net of refunds, in the store's currency")
+    predicted_value_90d: Number = Field(None, description="Spend expected of all of them in the next 90 days")
+    action: str | None = Field(None, description="What to do about them")
+    valid_from: datetime = Field(description="Since when it is as it is")
+    history: list["SegmentVersion"] | None = Field(None, description="What it was before, newest first, if asked for")
+
+
+class SegmentVersion(Answer):
+    """What a segment was for a time."""
+
+    segment_name: str
+    interpretation: str | None
+    customer_count: int
+    population_percentage: Number
+    model_version: str | None
+    valid_from: datetime
+    valid_to: datetime
+
+
+class Axis(Answer):
+    """A behavioural question, and how far this store's orders answer it."""
+
+    axis: str
+    question: str
+    status: Literal["active", "weak", "inactive"] = Field(
+        description="weak: its segments cannot be told from chance, do not act on them; inactive: it has none"
+    )
+    reason: str | None = Field(description="Why it is weak or inactive")
+    provisional: str | None = Field(description="Why its segments may yet change: few customers shape them")
+    k: int | None = Field(description="Number of segments")
+    silhouette: Number = Field(description="How well segments are apart, -1 to 1")
+    halves_ari: Number = Field(description="How far two halves of the customers agree: 1 always, 0 by chance")
+
+
+class Axes(Answer):
+    """The axes of a store."""
+
+    store_id: str
+    as_of: datetime | None
+    items: list[Axis]
+
+
+class AxisSegments(Axis):
+    """An axis with its segments, largest first."""
+
+    segments: list[Segment]
+
+
+class Segments(Answer):
+    """The segments of a store, by axis."""
+
+    store_id: str
+    as_of: datetime | None
+    items: list[AxisSegments]
+
+
+class CustomerSegment(Answer):
+    """Where a customer belongs on an axis."""
+
+    id: str
+    name: str
+    membership: Number = Field(description="How far they belong to it, 0 to 1")
+    strength: Strength = Field(description="How clear the memberships are; read stays_strength")
+    stays: Number = Field(description="Chance, 0 to 1, to be in the same segment one horizon on")
+    stays_strength: Strength = Field(description="The same in words: how much to rely on it")
+    evidence: Literal["ok", "low"] | None = Field(description="low: too few orders to say")
+    axis_status: Literal["active", "weak", "inactive"] | None = Field(description="weak: do not act on it")
+
+
+class Driver(Answer):
+    """What raises or lowers the churn risk."""
+
+    fact: str
+    words: str
+    effect: Literal["raises", "lowers"]
+    log_odds: Number
+
+
+class ChurnDrivers(Answer):
+    """What the churn risk rests on, strongest first, or why there is none."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    horizon_days: int | None = Field(None, description="Days without an order that churn_risk_score speaks of")
+    drivers: list[Driver] | None = None
+    reason: str | None = None
+
+
+class Affinity(Answer):
+    """A category or product that a customer buys more than others do."""
+
+    id: str
+    orders: int = Field(description="Their orders that hold it")
+    share: Number = Field(description="Of their orders, 0 to 1")
+    lift: Number = Field(description="Times as often as the store's customers")
+
+
+class Affinities(Answer):
+    """What a customer buys more than others do; null where that tells their next order no better than bestsellers."""
+
+    categories: list[Affinity] | None = None
+    products: list[Affinity] | None = None
+    reason: str | None = None
+
+
+class CustomerProfile(Answer):
+    """Who a customer is, as of one instant; money is net of refunds, in the store's currency."""
+
+    store_id: str
+    customer_id: str
+    as_of: datetime
+    interpretation: str | None = Field(description="What matters about them, most important first")
+    archetype: Named | None = Field(description="The kind of customer nearest to them, over several axes")
+    lifecycle: str | None = Field(description="new, active, slowing, at risk, lapsed or lost")
+    value_tier: str | None = Field(description="top (a tenth), high (a quarter), medium (half) or low, by spend")
+    rfm_group: str | None = Field(description="One of the usual ten groups by recency, frequency and spend")
+    n_orders: int | None
+    first_order_at: datetime | None
+    last_order_at: datetime | None
+    days_since_last_order: Number
+    lifetime_value: Number
+    currency: str | None
+    churn_risk_score: Number = Field(
+        description="Chance, 0 to 1, of no order in the days churn_drivers says; null: see there"
+    )
+    churn_drivers: ChurnDrivers | None
+    predicted_orders_90d: Number
+    predicted_orders_90d_low: Number
+    predicted_orders_90d_high: Number
+    predicted_value_90d: Number
+    predicted_value_90d_low: Number = Field(description="Of ten such customers, one has less")
+    predicted_value_90d_high: Number = Field(description="Of ten such customers, one has more")
+    predicted_orders_365d: Number
+    predicted_orders_365d_low: Number
+    predicted_orders_365d_high: Number
+    predicted_value_365d: Number
+    predicted_value_365d_low: Number
+    predicted_value_365d_high: Number
+    expected_next_order_at: datetime | None = Field(description="By when half of such customers order again")
+    prediction_reason: str | None = Field(description="Why nothing, or nothing of a year, is foretold")
+    affinities: Affinities | None
+    segments: dict[str, CustomerSegment] = Field(description="By axis")
+    memberships: dict[str, dict[str, Number]] | None = Field(
+        None, description="By axis and segment id, 0 to 1, 1 in all; with details"
+    )
+    features: dict[str, dict[str, Value]] | None = Field(None, description="By axis, what was measured; with details")
+    model_versions: dict[str, str] = Field(description="The models it was made by")
+
+
+class CustomerRow(Answer):
+    """A customer as lists show them."""
+
+    customer_id: str
+    lifecycle: str | None
+    value_tier: str | None
+    rfm_group: str | None
+    value: Number = Field(description="Spend so far, net of refunds, in the store's currency")
+    orders: int | None
+    last_order_at: datetime | None
+    risk: Number = Field(description="Chance, 0 to 1, of no order within the churn horizon")
+    predicted_value_90d: Number
+    expected_next_order_at: datetime | None
+    archetype: str | None
+
+
+class Customers(Answer):
+    """A page of customers."""
+
+    items: list[CustomerRow]
+    next_cursor: str | None = Field(description="Give it as cursor for those who follow; null: nobody does")
+    customers: int | None = Field(None, description="How many there are in all, if counted")
+    value: Number = Field(None, description="What they spent in all, if counted")
+
+
+class LapsedCustomer(Answer):
+    """Somebody who fell silent, and has not ordered since."""
+
+    customer_id: str
+    week: date = Field(description="The week in which they fell silent, by its Monday")
+    value: Number = Field(description="Spend so far, net of refunds, in the store's currency")
+    risk: Number = Field(description="Chance, 0 to 1, of no order within the churn horizon")
+    priority: Number = Field(description="Risk times value: whom to write to first")
+
+
+class AtRisk(Answer):
+    """Who fell silent within eight weeks, newest first."""
+
+    store_id: str
+    week: date | None = Field(description="The newest snapshot, by its Monday; null: there is none yet")
+    reason: str | None = Field(description="Why nobody is called at risk, whoever falls silent")
+    customers: int = Field(description="How many there are in all")
+    items: list[LapsedCustomer]
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = Field(description="What, and how to mend it")

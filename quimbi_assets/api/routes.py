@@ -1,0 +1,101 @@
+"""The routes of programs, below ``/v1``: a question in, a model out.
+
+Belongs here: paths and their documents. Does not: what is answered (``answers``), who may ask (``guard``).
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+
+from quimbi_assets.api import answers, models
+from quimbi_assets.api.guard import MACHINES, problem, token_of
+
+PROBLEM = {"application/problem+json": {"schema": models.Problem.model_json_schema()}}
+PROBLEMS = {
+    400: "Asked by a name that the server does not answer to",
+    401: "No token, or one that is not known, expired or revoked",
+    403: "The token may not do this",
+    404: "There is none, or not for this token",
+    413: "The body is too large",
+    422: "The question cannot be understood",
+    503: "No answer in time: ask for less, or again",
+}
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": PROBLEM} for status, text in PROBLEMS.items()
+}
+"""What every route may answer beside its model."""
+T = TypeVar("T")
+Store = Annotated[str, Path(max_length=63, description="The store")]
+Customer = Annotated[str, Path(max_length=500, description="The customer's id, as orders have it")]
+TOKEN = HTTPBearer(auto_error=False, description="Made by: quimbi token create --store-id S")
+"""For the document alone: ``guard`` has looked at the token by then."""
+router = APIRouter(prefix=MACHINES, dependencies=[Depends(TOKEN)], responses=DOCUMENTED)
+
+
+def ask(request: Request, question: Callable[..., T], *arguments: Any) -> T:
+    """Answer a question out of one instant of the token's store; no row of another can be in the answer."""
+    with request.app.state.database.of_store(token_of(request).store_id) as now:
+        return question(now, *arguments)
+
+
+@router.get("/stores", summary="Stores of the token")
+def stores(request: Request) -> models.Stores:
+    """Return the one store that the token is good for."""
+    return ask(request, answers.list_stores, token_of(request).store_id)
+
+
+@router.get("/stores/{store_id}/axes", summary="What the store was asked, and how far its orders answer")
+def axes(request: Request, store_id: Store) -> models.Axes:
+    """Return every axis: its question, whether it can be told from chance, how well its segments hold."""
+    return ask(request, answers.list_axes, store_id)
+
+
+@router.get("/stores/{store_id}/segments", summary="Segments by axis")
+def segments(request: Request, store_id: Store, asked: Annotated[answers.SegmentQuestion, Query()]) -> models.Segments:
+    """Return the segments of today, largest first, and what they were before if asked for."""
+    return ask(request, answers.list_segments, store_id, asked)
+
+
+@router.get("/stores/{store_id}/customers", summary="Customers by a filter, page by page")
+def customers(
+    request: Request, store_id: Store, asked: Annotated[answers.CustomerQuestion, Query()]
+) -> models.Customers:
+    """Return the customers whom a filter chooses; docs/filters.md has the language."""
+    return ask(request, answers.find_customers, store_id, asked)
+
+
+@router.get("/stores/{store_id}/at-risk", summary="Who fell silent of late and has not ordered since")
+def at_risk(request: Request, store_id: Store, asked: Annotated[answers.TopQuestion, Query()]) -> models.AtRisk:
+    """Return who lapsed within eight weeks, newest first, by risk times value."""
+    return ask(request, answers.at_risk, store_id, asked)
+
+
+@router.get("/stores/{store_id}/worth-saving", summary="Good customers in doubt, most value at risk first")
+def worth_saving(
+    request: Request, store_id: Store, asked: Annotated[answers.ListQuestion, Query()]
+) -> models.Customers:
+    """Return who is out of their rhythm, spent well and may still be won back."""
+    return ask(request, answers.worth_saving, store_id, asked)
+
+
+@router.get("/stores/{store_id}/customers/{customer_id:path}", summary="A customer's profile")
+def profile(
+    request: Request, store_id: Store, customer_id: Customer, asked: Annotated[answers.ProfileQuestion, Query()]
+) -> models.CustomerProfile:
+    """Return who a customer is and what is expected of them."""
+    return ask(request, answers.get_profile, store_id, customer_id, asked)
+
+
+@router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+def unknown(request: Request, path: str) -> Response:
+    """Answer every other path: last, so that whatever is mounted at the root does not."""
+    others = [route for route in router.routes if isinstance(route, APIRoute) and route.include_in_schema]
+    fitting = {method for route in others if route.path_regex.match(request.url.path) for method in route.methods or ()}
+    if fitting:
+        return problem(
+            405, f"{MACHINES}/{path} takes {', '.join(sorted(fitting))}", {"Allow": ", ".join(sorted(fitting))}
+        )
+    return problem(404, f"there is no {MACHINES}/{path}; /openapi.json lists what there is")

@@ -1,0 +1,149 @@
+"""Who reads the store database beside its owner: people who only read, and programs that are let see one store.
+
+Belongs here: the two roles, transactions bound to a store, the few connections of a server that stays. Does not: the
+policies that bind them (``migrations.ROW_SECURITY``), tokens (``tables.tokens``).
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg2
+from psycopg2.pool import ThreadedConnectionPool
+
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
+from quimbi_assets.resources.postgres.database import LOCK, Database, Snapshot
+from quimbi_assets.resources.postgres.migrations import ROW_SECURITY
+
+READER, SERVED = "quimbi_reader", "quimbi_api"
+READ_ONLY = f"-c role={READER}"
+"""Session options of who only reads; the role is there once ``allow_reading`` was called."""
+NOT_READ = ("export_outbox", "tokens")
+NOT_SERVED = (*NOT_READ, "quarantined_rows", "sources", "support_tickets", "suppressed_keys")
+"""Tables that the roles may not read: addresses that wait to be sent, tokens; where orders come from, and refused rows
+and tickets, in which customers' own words stand."""
+CONNECTIONS = 8
+LONGEST_SECONDS = 10
+"""Time of one statement of a program's question."""
+BOUND = f"""
+    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+    SET LOCAL ROLE {SERVED}; SET LOCAL TIME ZONE 'UTC'; SET LOCAL statement_timeout = '{LONGEST_SECONDS}s';
+    SELECT set_config('quimbi.store_id', %s, true)
+"""
+
+
+def allow_reading(database: Database) -> None:
+    """Make the role that may read the store database and change nothing, and let this one's user be it.
+
+    It reads all stores and all tables but :data:`NOT_READ`. BadInputError if the user may not make roles.
+    """
+    _allow(database, READER, NOT_READ, "which reads and changes nothing", ", or use --write")
+
+
+def allow_serving(database: Database) -> None:
+    """Make the role of programs that ask, which sees the rows of one store, and let this database's user be it.
+
+    It reads all tables but :data:`NOT_SERVED`, and no view. BadInputError if the user may not make roles.
+    """
+    views = "SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'quimbi'::regnamespace"
+    hidden = (*NOT_SERVED, *(name for (name,) in database.execute(views)))
+    _allow(database, SERVED, hidden, "as which programs read one store")
+
+
+def _allow(database: Database, role: str, hidden: tuple[str, ...], what: str, instead: str = "") -> None:
+    try:
+        with database.transaction() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+            cursor.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (role,))
+            if not cursor.fetchone()[0]:
+                cursor.execute(f"CREATE ROLE {role} NOLOGIN")
+            cursor.execute("SELECT pg_has_role(%s, 'MEMBER')", (role,))
+            if not cursor.fetchone()[0]:
+                cursor.execute(f"GRANT {role} TO CURRENT_USER")
+            cursor.execute(
+                f"GRANT USAGE ON SCHEMA quimbi TO {role}; GRANT SELECT ON ALL TABLES IN SCHEMA quimbi TO {role}; "
+                + " ".join(f"REVOKE SELECT ON quimbi.{table} FROM {role};" for table in hidden)
+                + ROW_SECURITY
+            )
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise BadInputError(
+            f"the user of DATABASE_URL may not make the role {role}, {what}: have an administrator run "
+            f"CREATE ROLE {role} NOLOGIN; GRANT {role} TO {user_of(database)}{instead}"
+        ) from error
+
+
+def user_of(database: Database) -> str:
+    """Return the role by which the database is connected to, as SQL writes it."""
+    ((user,),) = database.execute("SELECT quote_ident(current_user)")
+    return str(user)
+
+
+@dataclass(frozen=True)
+class ServedDatabase(Database):
+    """The store database as a server that stays uses it: over a few connections, for one store at a time."""
+
+    _pool: Any = None
+    _free: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(CONNECTIONS))
+
+    @classmethod
+    def of(cls, database: Database) -> "ServedDatabase":
+        """Make the role that programs read as, and open the first connection; BadInputError as ``allow_serving``."""
+        allow_serving(database)
+        pool = ThreadedConnectionPool(1, CONNECTIONS, database.libpq_url)
+        return cls(database.libpq_url, database.dagster_url, database.mlflow_url, database.home, pool)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Yield a cursor as ``Database.transaction`` does; one within another's block waits for a second connection."""
+        with self._connected("SELECT 1", None) as cursor:
+            yield cursor
+
+    @contextmanager
+    def of_store(self, store_id: str) -> Iterator[Database]:
+        """Yield the database as of one instant, read-only, without any row of another store.
+
+        No other connection can be opened through it. DatabaseUnavailableError if there is no answer, or none in
+        :data:`LONGEST_SECONDS`.
+        """
+        with self._connected(BOUND, (store_id,)) as cursor:
+            yield Snapshot("", "", "", self.home, cursor)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.closeall()
+
+    @contextmanager
+    def _connected(self, opening: str, parameters: Any) -> Iterator[Any]:
+        with self._free:
+            connection = self._opened(opening, parameters)
+            try:
+                with connection, connection.cursor() as cursor:
+                    yield cursor
+            except psycopg2.errors.QueryCanceled as error:
+                raise DatabaseUnavailableError(
+                    f"the answer took longer than {LONGEST_SECONDS} s: ask for less, by a narrower filter or fewer rows"
+                ) from error
+            except psycopg2.OperationalError as error:
+                raise DatabaseUnavailableError("the database does not answer; try again") from error
+            finally:
+                self._pool.putconn(connection)
+
+    def _opened(self, opening: str, parameters: Any) -> Any:
+        """Return a connection in whose transaction `opening` was executed; those that the server closed are let go."""
+        for is_last in (*[False] * CONNECTIONS, True):
+            connection = None
+            try:
+                connection = self._pool.getconn()
+                connection.cursor().execute(opening, parameters)
+                return connection
+            except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+                if connection is not None:
+                    self._pool.putconn(connection, close=True)
+                if connection is None or is_last:
+                    raise DatabaseUnavailableError("the database does not answer; try again") from error
+            except BaseException:
+                self._pool.putconn(connection, close=True)
+                raise
+        raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,94 @@
+"""What programs ask for one thing at a time: rows as plain values, few of them, no frame between.
+
+Belongs here: such queries. Does not: the shape of answers (``api``), customers by a filter (``customers``).
+"""
+
+from typing import Any
+
+from quimbi_assets.resources.postgres.database import Database
+
+PROFILE = """
+    SELECT profile.store_id, customer_id, profile.as_of, interpretation, profile.archetype_id, lifecycle, value_tier,
+        rfm_group, n_orders, first_order_at, last_order_at, days_since_last_order, lifetime_value, churn_risk_score,
+        churn_drivers, expected_next_order_at, prediction_reason, affinities, segment_memberships, dominant_segments,
+        membership_strength, stays, stays_strength, evidence, model_versions,
+        predicted_orders_90d, predicted_orders_90d_low, predicted_orders_90d_high,
+        predicted_value_90d, predicted_value_90d_low, predicted_value_90d_high,
+        predicted_orders_365d, predicted_orders_365d_low, predicted_orders_365d_high,
+        predicted_value_365d, predicted_value_365d_low, predicted_value_365d_high, {details} AS feature_vectors,
+        archetype.name AS archetype_name, store.currency
+    FROM quimbi.customer_profiles AS profile
+    LEFT JOIN quimbi.stores AS store ON store.store_id = profile.store_id
+    LEFT JOIN quimbi.archetypes AS archetype ON archetype.store_id = profile.store_id
+        AND archetype.archetype_id = profile.archetype_id AND archetype.valid_to IS NULL
+    WHERE profile.store_id = %s AND customer_id = %s
+"""
+NAMES = """
+    SELECT segment.axis_name, segment_id, segment_name, status FROM quimbi.dim_segment_master AS segment
+    LEFT JOIN quimbi.axis_models AS axis ON axis.store_id = segment.store_id AND axis.axis_name = segment.axis_name
+    WHERE segment.store_id = %s AND valid_to IS NULL
+"""
+AXES = """
+    SELECT axis_name AS axis, status, reason, k, silhouette, halves_ari, customers_fitted FROM quimbi.axis_models
+    WHERE store_id = %s
+"""
+SEGMENTS = """
+    SELECT segment.axis_name AS axis, segment_id, segment_name, interpretation, customer_count, population_percentage,
+        stability, share_of_revenue, value_per_customer, predicted_value_90d, action, valid_from
+    FROM quimbi.dim_segment_master AS segment
+    LEFT JOIN quimbi.group_figures AS figures ON figures.store_id = segment.store_id
+        AND figures.axis_name = segment.axis_name AND figures.group_id = segment.segment_id
+    WHERE segment.store_id = %s AND valid_to IS NULL ORDER BY customer_count DESC, segment_id
+"""
+VERSIONS = """
+    SELECT axis_name AS axis, segment_id, segment_name, interpretation, customer_count, population_percentage,
+        model_version, valid_from, valid_to
+    FROM quimbi.dim_segment_master WHERE store_id = %s AND valid_to IS NOT NULL AND valid_to > valid_from
+    ORDER BY valid_from DESC
+"""
+STORE = """
+    SELECT store_id, time_zone, currency,
+        (SELECT count(*) FROM quimbi.customer_profiles AS profile WHERE profile.store_id = store.store_id) AS customers,
+        last.as_of, last.published_at
+    FROM quimbi.stores AS store LEFT JOIN LATERAL (
+        SELECT as_of, published_at FROM quimbi.publications AS publication
+        WHERE publication.store_id = store.store_id ORDER BY publication_id DESC LIMIT 1
+    ) AS last ON true WHERE store_id = %s
+"""
+
+
+def records(database: Database, sql: str, parameters: Any) -> list[dict[str, Any]]:
+    """Return a query's rows, each its values by column."""
+    with database.transaction() as cursor:
+        cursor.execute(sql, parameters)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def read_profile(database: Database, store_id: str, customer_id: str, *, details: bool) -> dict[str, Any] | None:
+    """Return a customer's row of ``customer_profiles`` with the archetype's name and the store's currency, or None.
+
+    ``feature_vectors`` are null unless details are asked for.
+    """
+    sql = PROFILE.format(details="feature_vectors" if details else "NULL")
+    return next(iter(records(database, sql, (store_id, customer_id))), None)
+
+
+def read_names(database: Database, store_id: str) -> tuple[dict[str, dict[str, str]], dict[str, str | None]]:
+    """Return the names of segments today by axis and id, and the status of each axis that has any."""
+    names: dict[str, dict[str, str]] = {}
+    statuses = {}
+    for axis, segment, name, status in database.execute(NAMES, (store_id,)):
+        names.setdefault(axis, {})[segment] = name
+        statuses[axis] = status
+    return names, statuses
+
+
+def read_served_store(database: Database, store_id: str) -> dict[str, Any]:
+    """Return a store as it is served; UnknownStoreError if there is none."""
+    rows = records(database, STORE, (store_id,))
+    if not rows:
+        from quimbi_assets.resources.postgres.tables.stores import read_store
+
+        read_store(database, store_id)
+    return rows[0]

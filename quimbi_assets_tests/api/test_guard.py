@@ -1,0 +1,122 @@
+"""Who is let through: every route with every kind of token, by every name of the server."""
+
+import pytest
+from fastapi.testclient import TestClient
+
+from quimbi_assets.api.app import HEADERS, create_app
+from quimbi_assets.api.routes import router
+from quimbi_assets.resources.postgres.tables.tokens import create_token, list_tokens, revoke_token
+
+pytestmark = pytest.mark.xdist_group("graph")
+OPEN = {"/healthz", "/openapi.json", "/", "/stores/{store_id}", "/stores/{store_id}/customers.csv",
+        "/stores/{store_id}/customers/{customer_id:path}"}  # fmt: skip
+"""Routes without a token: whether it lives, what there is, and the pages for who sits at this machine."""
+STATUS = {
+    "none": 401,
+    "wrong": 401,
+    "no scheme": 401,
+    "expired": 401,
+    "revoked": 401,
+    "other store's": 404,
+    "scope": 403,
+}
+WHERE = {"store_id": "north", "customer_id": "c0000001", "audience": "cooling", "axis": "purchase_value", "path": "x"}
+ROUTES = [(method, route.path) for route in router.routes for method in sorted(route.methods)]
+
+
+def flat(routes):
+    """All routes, those of included routers and mounted applications too."""
+    for route in routes:
+        inner = getattr(route, "original_router", route)
+        yield from [route] if inner is route else flat(inner.routes)
+
+
+@pytest.fixture(scope="module")
+def headers(database, two_stores):
+    """What a program sends with each kind of token."""
+    texts = {}
+    for kind, store, scopes in (
+        ("good", "north", ["read"]),
+        ("expired", "north", ["read"]),
+        ("revoked", "north", ["read"]),
+        ("other store's", "south", ["read", "write"]),
+        ("scope", "north", ["write"]),
+    ):
+        texts[kind], token = create_token(database, store, scopes, 1)
+        if kind == "expired":
+            sql = "UPDATE quimbi.tokens SET expires_at = now() - interval '1 s' WHERE token_id = %s"
+            database.execute(sql, (token.token_id,))
+        if kind == "revoked":
+            revoke_token(database, token.token_id)
+    texts["wrong"] = texts["good"][:-2] + ("A_" if texts["good"][-2] != "A" else "B_")
+    sent = {kind: {"Authorization": f"Bearer {text}"} for kind, text in texts.items()}
+    return sent | {"none": {}, "no scheme": {"Authorization": texts["good"]}}
+
+
+def test_no_route_is_open_but_those_that_are_known_to_be(app):
+    paths = {route.path for route in flat(app.routes)}
+    assert {path for path in paths if not path.startswith("/v1/")} == OPEN
+    assert {path for _, path in ROUTES} == {path for path in paths if path.startswith("/v1/")}
+
+
+@pytest.mark.parametrize("kind", STATUS)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_no_other_token_opens_any_route(client, headers, method, path, kind):
+    asked = path.replace(":path", "").format(**WHERE)
+    answer = client.request(method, asked, headers=headers[kind])
+    expected = 200 if kind == "other store's" and path == "/v1/stores" else STATUS[kind]
+    assert answer.status_code == expected, answer.text
+    if expected == 200:
+        assert [one["store_id"] for one in answer.json()["items"]] == ["south"]
+        return
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert set(answer.json()) == {"type", "title", "status", "detail"}
+    assert answer.headers.get("www-authenticate", "").startswith("Bearer") == (expected in (401, 403))
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+def test_an_unknown_store_and_another_one_s_are_told_apart_by_nothing(client, headers):
+    texts = [client.get(f"/v1/stores/{store}/axes", headers=headers["good"]).text for store in ("south", "nowhere")]
+    assert texts[0].replace("south", "nowhere") == texts[1]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1", 404),
+        ("GET", "/v1/stores/north/secrets", 404),
+        ("GET", "/v1/stores/north", 404),
+        ("POST", "/v1/stores", 405),
+        ("DELETE", "/v1/stores/north/customers/1", 405),
+        ("GET", "/v1/stores/north/customers/a%00b", 404),
+        ("GET", "/v1/stores/north/customers?where=%00", 404),
+    ],
+)
+def test_what_there_is_not_is_said_as_json(client, headers, method, path, status):
+    answer = client.request(method, path, headers=headers["good"])
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+
+
+def test_a_body_is_not_read_without_end(client, headers):
+    far = "/v1/stores/north/axes"
+    for more in ({"Content-Length": "5000000"}, {"Transfer-Encoding": "chunked"}):
+        assert client.request("GET", far, headers=headers["good"] | more).status_code == 413
+    assert client.request("GET", far, headers=headers["none"] | {"Content-Length": "5000000"}).status_code == 401
+
+
+def test_only_a_hash_of_a_token_is_kept_and_that_it_was_used(database, client, headers, token):
+    text = database.execute("SELECT string_agg(t::text, ' ') FROM quimbi.tokens AS t")[0][0]
+    assert token not in text
+    assert token.removeprefix("quimbi_") not in text
+    client.get("/v1/stores", headers={"Authorization": f"Bearer {token}"})
+    assert sum(one.last_used_at is not None for one in list_tokens(database)) >= 1
+
+
+def test_by_a_public_name_programs_are_answered_and_pages_are_not_there(database, headers):
+    app = create_app(database, ["Shop.example"])
+    at = TestClient(app, base_url="https://shop.example:8443")
+    assert at.get("/v1/stores", headers=headers["good"]).status_code == 200
+    assert at.get("/stores/north").status_code == 404
+    assert at.get("/stores/north", headers={"Host": "127.0.0.1"}).status_code == 404
+    assert at.get("/v1/stores", headers={"Host": "evil.example", **headers["good"]}).status_code == 400
+    app.state.database.close()

@@ -1,0 +1,110 @@
+"""Row-level security on real tables: what a transaction bound to a store can see, whatever its SQL says."""
+
+import psycopg2
+import pytest
+
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
+from quimbi_assets.resources.postgres import access
+from quimbi_assets.resources.postgres.access import NOT_SERVED, ServedDatabase, allow_reading, allow_serving
+from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets_tests.resources.postgres.test_database import given_server, run
+from quimbi_assets_tests.resources.published import publish
+
+TABLES = """
+    SELECT c.relname, relrowsecurity, array(SELECT polname FROM pg_policy WHERE polrelid = c.oid)
+    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND attname = 'store_id'
+    WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p')
+"""
+VIEWS = "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'quimbi'::regnamespace AND relkind = 'v'"
+
+
+@pytest.fixture(scope="module")
+def served(database):
+    for store in ("bound-a", "bound-b"):
+        publish(database, store)
+    opened = ServedDatabase.of(database)
+    yield opened
+    opened.close()
+
+
+def test_every_table_with_a_store_is_bound_and_every_view_obeys(database, served):
+    allow_reading(database)
+    tables = database.execute(TABLES)
+    assert len(tables) > 25
+    unbound = [name for name, is_bound, policies in tables if not is_bound or "of_one_store" not in policies]
+    assert unbound == []
+    assert [name for name, _, policies in tables if "of_every_store" not in policies] == []
+    views = database.execute(VIEWS)
+    assert views
+    assert [name for name, options in views if options != ["security_invoker=true"]] == []
+
+
+def test_no_table_shows_a_row_of_another_store(database, served):
+    tables = [name for name, *_ in database.execute(TABLES) if name not in NOT_SERVED]
+    assert database.execute("SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = 'bound-b'") == [(3,)]
+    n_rows = 0
+    with served.of_store("bound-a") as now:
+        for table in tables:
+            ((others, ours),) = now.execute(
+                f"SELECT count(*) FILTER (WHERE store_id <> 'bound-a'), count(*) FROM quimbi.{table}"
+            )
+            assert others == 0, table
+            n_rows += ours
+        assert now.execute("SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'bound-b'") == []
+    assert n_rows > 10
+
+
+@pytest.mark.parametrize("table", [*NOT_SERVED, "customer_profiles_named", "audience_membership"])
+def test_some_tables_are_not_served_at_all(served, table):
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege), served.of_store("bound-a") as now:
+        now.execute(f"SELECT * FROM quimbi.{table} LIMIT 1")
+
+
+def test_nothing_is_written_and_without_a_store_nothing_is_seen(database, served):
+    with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction), served.of_store("bound-a") as now:
+        now.execute("DELETE FROM quimbi.customer_profiles RETURNING 1")
+    with database.transaction() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {access.SERVED}")
+        cursor.execute("SELECT count(*) FROM quimbi.stores")
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_connection_is_clean_when_it_is_taken_again(served):
+    with served.of_store("bound-a") as now:
+        assert now.execute("SELECT current_user") == [(access.SERVED,)]
+    (((user, store),),) = (served.execute("SELECT current_user, current_setting('quimbi.store_id', true)"),)
+    assert user != access.SERVED
+    assert not store
+
+
+def test_connections_that_the_server_closed_are_replaced(database, served):
+    with served.of_store("bound-a") as now:
+        ((number,),) = now.execute("SELECT pg_backend_pid()")
+    database.execute("SELECT pg_terminate_backend(%s)", (number,))
+    with served.of_store("bound-a") as now:
+        assert now.execute("SELECT count(*) FROM quimbi.customer_profiles") == [(3,)]
+
+
+def test_a_question_that_takes_too_long_ends(served, monkeypatch):
+    monkeypatch.setattr(access, "BOUND", access.BOUND.replace(f"'{access.LONGEST_SECONDS}s'", "'50ms'"))
+    with pytest.raises(DatabaseUnavailableError, match="longer than"), served.of_store("bound-a") as now:
+        now.execute("SELECT pg_sleep(5)")
+
+
+def test_who_reads_all_stores_reads_them_through_views_too(database, served):
+    allow_reading(database)
+    with database.transaction() as cursor:
+        cursor.execute(f"SET LOCAL ROLE {access.READER}")
+        cursor.execute("SELECT DISTINCT store_id FROM quimbi.customer_profiles_named WHERE store_id LIKE 'bound-%'")
+        assert {store for (store,) in cursor.fetchall()} == {"bound-a", "bound-b"}
+
+
+def test_a_user_who_may_not_make_roles_is_told_what_to_have_run(database, served, monkeypatch):
+    run(database, "CREATE ROLE rowless LOGIN", "CREATE DATABASE rowless OWNER rowless")
+    run(database, "CREATE DATABASE rowless_dagster OWNER rowless", "CREATE DATABASE rowless_mlflow OWNER rowless")
+    given_server(database, monkeypatch, "rowless", "rowless")
+    opened = open_database()
+    with pytest.raises(BadInputError, match=r"GRANT quimbi_api TO rowless$"):
+        allow_serving(opened)
+    run(database, "GRANT quimbi_api TO rowless")
+    allow_serving(opened)
