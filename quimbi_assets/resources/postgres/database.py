@@ -99,6 +99,7 @@ class Snapshot(Database):
         yield self.cursor
 
     def exported(self) -> str | None:
+        """Return the snapshot's name."""
         self.cursor.execute("SELECT pg_export_snapshot()")
         return str(self.cursor.fetchone()[0])
 
