@@ -65,7 +65,7 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
 def _add_errors(app: FastAPI) -> None:
     """Say what went wrong: to programs as problem details, to people on a page."""
 
-    def said(request: Request, status: int, detail: str, headers: Any = None) -> Response:
+    def answer(request: Request, status: int, detail: str, headers: Any = None) -> Response:
         if request.url.path.startswith(MACHINES) or request.url.path == "/healthz":
             return problem(status, detail, headers)
         return HTMLResponse(message_page("Nothing to show", detail), status)
@@ -74,24 +74,24 @@ def _add_errors(app: FastAPI) -> None:
     async def refused(request: Request, error: BadInputError) -> Response:
         unknown = isinstance(error, UnknownStoreError | UnknownCustomerError)
         for_programs = request.url.path.startswith(MACHINES)
-        return said(request, 404 if unknown else 422 if for_programs else 400, str(error))
+        return answer(request, 404 if unknown else 422 if for_programs else 400, str(error))
 
     @app.exception_handler(DatabaseUnavailableError)
     async def unavailable(request: Request, error: DatabaseUnavailableError) -> Response:
-        return said(request, 503, str(error))
+        return answer(request, 503, str(error))
 
     @app.exception_handler(RequestValidationError)
     async def not_understood(request: Request, error: RequestValidationError) -> Response:
         places = (("/".join(str(part) for part in one["loc"][1:]), one["msg"]) for one in error.errors()[:5])
-        return said(request, 422, "; ".join(f"{place}: {message}" for place, message in places))
+        return answer(request, 422, "; ".join(f"{place}: {message}" for place, message in places))
 
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:
-        return said(request, error.status_code, str(error.detail), error.headers)
+        return answer(request, error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        return said(request, 500, "this failed; the server's log says where")
+        return answer(request, 500, "this failed; the server's log says where")
 
 
 def _add_pages(app: FastAPI, database: Database) -> None:
