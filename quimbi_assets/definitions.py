@@ -38,7 +38,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_package_module(stages),
         asset_checks=dg.load_asset_checks_from_package_module(stages),
-        jobs=[*schedules.JOBS, schedules.FRESHNESS_JOB],
+        jobs=schedules.JOBS,
         schedules=schedules.SCHEDULES,
         sensors=sensors.SENSORS,
         resources={**resources, **resource_overrides},

@@ -30,7 +30,12 @@ def stores_known() -> dict[str, Any]:
     for known in read_sources(database):
         one = {"address": known.source.address, "every": known.every, "looked_at": known.looked_at}
         sources[known.store_id].append(_plain(one))
-    return {"stores": [{**_plain(asdict(shop)), "sources": sources[shop.store_id]} for shop in list_shops(database)]}
+    return {
+        "stores": [
+            {**_plain(asdict(shop)), "problems": shop.problems(), "sources": sources[shop.store_id]}
+            for shop in list_shops(database)
+        ]
+    }
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
@@ -49,10 +54,11 @@ def print_stores(known: dict[str, Any]) -> None:
             f"{shop['orders']:,}",
             *((shop[name] or "never")[:10] for name in ("last_order", "last_run")),
             shop["state"] + "".join(f", pulled every {one['every']}" for one in shop["sources"] if one["every"]),
+            shop["problems"] or "nothing",
         )
         for shop in known["stores"]
     ]
-    heads = ("store", "customers", "orders", "last order", "last run", "state")
+    heads = ("store", "customers", "orders", "last order", "last run", "state", "needs a look")
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     for row in (heads, *rows):
         aligned = [

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
@@ -111,7 +112,7 @@ def inactive_events(key: dg.AssetKey, reason: str, checks: Sequence[Rule]) -> It
 
 
 def facts(row_count: int | None = None, **values: Any) -> Metadata:
-    """Turn values into metadata: frames become Markdown tables, bytes (PNG) pictures, URLs links; None is left out.
+    """Turn values into metadata: frames become tables, bytes (PNG) pictures, URLs links; None is left out.
 
     ``row_count`` becomes ``dagster/row_count``, which the UI plots.
     """
@@ -121,27 +122,50 @@ def facts(row_count: int | None = None, **values: Any) -> Metadata:
 
 def _value(value: Any) -> Any:
     if isinstance(value, pd.DataFrame):
-        return dg.MetadataValue.md(markdown_table(value))
+        return table(value)
     if isinstance(value, bytes):
         return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(value).decode()})")
-    if isinstance(value, int | float | dict | list):
+    if isinstance(value, float):
+        return rounded(value)
+    if isinstance(value, int | dict | list):
         return value
     text = str(value)
     return dg.MetadataValue.url(text) if text.startswith(("http://", "https://")) else text
 
 
-def markdown_table(frame: pd.DataFrame) -> str:
-    """Write a small frame as a Markdown table; numbers with four significant digits."""
-    header = [str(column) for column in frame.columns]
-    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def table(frame: pd.DataFrame) -> dg.TableMetadataValue:
+    """Turn a small frame into a table that the UI shows at once; missing values are empty, figures rounded."""
+    columns = [dg.TableColumn(str(name), _kind(frame[name])) for name in frame.columns]
+    rows = ({column.name: _cell(cell) for column, cell in zip(columns, row, strict=True)} for row in _rows(frame))
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in rows], dg.TableSchema(columns))
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:,.4g}"
-    return "" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+def _rows(frame: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    return frame.astype(object).itertuples(index=False, name=None)
+
+
+def _kind(column: "pd.Series[Any]") -> str:
+    kinds = {"b": "bool", "i": "int", "u": "int", "f": "float"}
+    return kinds.get(column.dtype.kind, "string")
+
+
+def _cell(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and not np.isfinite(value)) or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    return rounded(float(value)) if isinstance(value, float | np.floating) else str(value)
+
+
+def rounded(value: float) -> float:
+    """Return a figure as people read it: whole above a thousand, else to four significant digits.
+
+    >>> rounded(121914.82999999999), rounded(0.123456), rounded(999.96)
+    (121915.0, 0.1235, 1000.0)
+    """
+    return float(f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}")
 
 
 class SchemaCheck:

@@ -62,8 +62,8 @@ WEEK_INPUTS = tuple(dg.AssetDep(key, partition_mapping=_OF_STORE) for key in HIS
 AXIS_STAGES = ("features", "models", "memberships", "segments")
 CHURN_KEY, VALUE_KEY = FORECAST_KEYS = (dg.AssetKey(["churn", "model"]), dg.AssetKey(["value", "model"]))
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
-#: The check that looks at all stores at once; no store's run includes it.
-FRESHNESS_CHECK = dg.AssetCheckKey(PROFILES_KEY, "every_store_is_fresh")
+#: All stores at once, a row each.
+HEALTH_KEY = dg.AssetKey(["stores", "health"])
 SNAPSHOTS_KEY = dg.AssetKey(["drift", "snapshots"])
 MIGRATIONS_KEY = dg.AssetKey(["drift", "migrations"])
 NOTICES_KEY = dg.AssetKey(["drift", "notices"])

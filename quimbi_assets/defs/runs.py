@@ -6,6 +6,7 @@ its own and passes it on as this resource); the decorator of every asset's funct
 (``resources.postgres.run_lock``), which faults pass (``postgres.database``).
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import wraps
@@ -19,6 +20,7 @@ from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
 from quimbi_assets.resources.postgres.database import Database, is_transient, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 
+UI_VARIABLE, DEFAULT_UI = "QUIMBI_DAGSTER_UI", "http://127.0.0.1:3000"
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 MOST_RETRIES = 3
@@ -48,6 +50,11 @@ def run_database(context: dg.InitResourceContext) -> Database:
     """Return the database as the run may use it: not any more once its stores may be another run's."""
     run_lock: RunLock = context.resources.run_lock
     return run_lock.guarded(open_database())
+
+
+def dagster_ui() -> str:
+    """Return the address of Dagster's pages, by default those that ``quimbi ui`` serves."""
+    return os.environ.get(UI_VARIABLE, DEFAULT_UI).rstrip("/")
 
 
 def stores_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str]:

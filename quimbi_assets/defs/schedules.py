@@ -1,7 +1,6 @@
-"""The jobs, and when they begin unasked: each store's weekly work at its own local time, the daily look for the stale.
+"""The jobs, and when they begin unasked: each store's weekly work at its own local time.
 
-Belongs here: jobs, schedules, which stores are due at a tick, the check over all stores. Does not: assets, a store's
-plan (``store``), sensors.
+Belongs here: jobs, schedules, which stores are due at a tick. Does not: assets, a store's plan (``store``), sensors.
 
 One schedule serves all stores, whatever their time zones: it looks four times an hour which stores have become due by
 their own clocks. What failed, or was missed while nothing ran, is made up for within two days; what goes well, or was
@@ -14,20 +13,11 @@ import dagster as dg
 import pandas as pd
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from quimbi_assets.defs.events import facts
-from quimbi_assets.defs.partitions import (
-    FRESHNESS_CHECK,
-    HISTORY,
-    PROFILES_KEY,
-    STORE_TAG,
-    STORE_WEEKS,
-    STORES,
-    store_week_key,
-)
+from quimbi_assets.defs.partitions import HISTORY, PROFILES_KEY, STORE_TAG, STORE_WEEKS, STORES, store_week_key
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.sources import read_sources
-from quimbi_assets.resources.postgres.tables.stores import newest_orders, planned_stores
+from quimbi_assets.resources.postgres.tables.stores import planned_stores
 from quimbi_assets.store import WEEKDAYS, StorePlan
 
 DUE_TAG = "quimbi/due"
@@ -41,7 +31,7 @@ LATEST = pd.Timedelta(days=2)
 """How long after its time work is still begun."""
 SOONER = {"dagster/priority": "1"}
 """Of a store's runs that wait together, refits go first."""
-APART = dg.AssetSelection.groups("backtest", "drift", "source")
+APART = dg.AssetSelection.groups("backtest", "drift", "source", "stores")
 """What no store's usual run includes."""
 ONCE_MORE = {"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"}
 """A run whose worker was killed is run once more, from its start: what a run publishes is of one instant."""
@@ -60,7 +50,7 @@ def _job(
     )
 
 
-EVERYTHING = dg.AssetSelection.all() - APART - dg.AssetSelection.checks(FRESHNESS_CHECK)
+EVERYTHING = dg.AssetSelection.all() - APART
 
 STORE_JOB = _job("store", EVERYTHING, "Everything for one store: raw orders to published profiles.")
 RESCORE_JOB = _job(
@@ -196,54 +186,4 @@ def last_publication(instance: dg.DagsterInstance, store_id: str) -> dg.EventLog
     return next(iter(last.records), None)
 
 
-@dg.asset_check(
-    asset=PROFILES_KEY,
-    name=FRESHNESS_CHECK.name,
-    description="No store's newest order, and no store's last profiles, are older than its plan allows.",
-)
-def every_store_is_fresh(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Compare every store with its own limit; stale ones are named first.
-
-    A freshness policy judges an asset as a whole, so one fresh store would hide a stale one.
-    """
-    now, newest = pd.Timestamp.now("UTC"), newest_orders(open_database())
-    rows = []
-    for planned in planned_stores(open_database()):
-        limit = pd.Timedelta(days=planned.plan.stale_after_days)
-        ordered, publication = newest.get(planned.store_id), last_publication(context.instance, planned.store_id)
-        published = publication and pd.Timestamp(publication.timestamp, unit="s", tz="UTC")
-        late = [name for name, at in (("orders", ordered), ("profiles", published)) if at is None or now - at > limit]
-        rows.append(
-            {
-                "store": planned.store_id,
-                "stale": " and ".join(late) or "no",
-                "newest order": "none" if ordered is None else f"{ordered:%Y-%m-%d %H:%M}",
-                "profiles published": "never" if published is None else f"{published:%Y-%m-%d %H:%M}",
-                "limit, days": planned.plan.stale_after_days,
-            }
-        )
-    rows.sort(key=lambda row: row["stale"] == "no")
-    n_stale = sum(row["stale"] != "no" for row in rows)
-    return dg.AssetCheckResult(
-        passed=not n_stale,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata=facts(stores=len(rows), stale_stores=n_stale, by_store=pd.DataFrame(rows) if rows else None),
-    )
-
-
-FRESHNESS_JOB = dg.define_asset_job(
-    "freshness",
-    selection=dg.AssetSelection.checks(every_store_is_fresh),
-    description="Look whether every store's orders and profiles are of these days.",
-    executor_def=dg.in_process_executor,
-    tags={"dagster/max_runtime": "600"},  # it runs no store, so it has no session that would tell of its end
-)
-
-freshness = dg.ScheduleDefinition(
-    name="freshness",
-    cron_schedule="0 6 * * *",
-    job=FRESHNESS_JOB,
-    description="Every morning (UTC): is any store stale?",
-)
-
-SCHEDULES = (refits, weeks, pulls, freshness)
+SCHEDULES = (refits, weeks, pulls)

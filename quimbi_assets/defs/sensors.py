@@ -3,12 +3,14 @@
 Belongs here: sensors. Does not: what is due by the clock (``schedules``), how messages are sent (``resources``).
 """
 
-import os
 from collections.abc import Iterator
 
 import dagster as dg
 
+from quimbi_assets.defs.digest import checks_changed
+from quimbi_assets.defs.health import stores_looked_at
 from quimbi_assets.defs.partitions import CHANGED_AT, STORE_TAG, STORES
+from quimbi_assets.defs.runs import dagster_ui
 from quimbi_assets.defs.schedules import DUE_TAG, RESCORE_JOB, STORE_JOB, is_settled, last_publication
 from quimbi_assets.resources.dagster_instance import end_dead_runs
 from quimbi_assets.resources.postgres.database import open_database
@@ -16,8 +18,6 @@ from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
 from quimbi_assets.resources.slack import Slack, escaped
 
-UI_VARIABLE = "QUIMBI_DAGSTER_UI"
-DEFAULT_UI = "http://127.0.0.1:3000"
 MOST_CHARACTERS = 300
 """Of an error's text in a message."""
 PAUSE_SECONDS = 60
@@ -95,7 +95,7 @@ def failure_text(context: dg.RunFailureSensorContext) -> str:
         error = steps[0].step_failure_data.error
         message = "" if error is None else (error.cause or error).message
     line = next((part.strip() for part in message.splitlines() if part.strip()), "no message")[:MOST_CHARACTERS]
-    page = f"{os.environ.get(UI_VARIABLE, DEFAULT_UI)}/runs/{run.run_id}"
+    page = f"{dagster_ui()}/runs/{run.run_id}"
     return f":warning: quimbi: {run.job_name} failed for {escaped(where)}{step}\n{escaped(line)}\n<{page}|open the run>"
 
 
@@ -110,4 +110,4 @@ def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"ended, their process being gone: {', '.join(ended)}" if ended else "no run lost its process")
 
 
-SENSORS = (stores_known, orders_arrived, run_failed, ended_runs)
+SENSORS = (stores_known, orders_arrived, run_failed, ended_runs, stores_looked_at, checks_changed)

@@ -14,6 +14,8 @@ from dagster import ConfigurableResource
 WEBHOOK_VARIABLE = "SLACK_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10
 MOST_RETRIES = 2
+NOT_SENT = "not sent"
+"""What is said of a message begins with, where it should have been sent."""
 LOG = logging.getLogger(__name__)
 
 
@@ -44,10 +46,10 @@ class Slack(ConfigurableResource[Any]):
         except Exception as error:
             # The address holds a secret; errors may hold the address.
             LOG.warning("Slack could not be reached at %s: %s", urlsplit(url).hostname, type(error).__name__)
-            return f"not sent: {type(error).__name__}"
+            return f"{NOT_SENT}: {type(error).__name__}"
         if answer.status_code != 200:
             LOG.warning("Slack refused a message: status %s", answer.status_code)
-            return f"not sent: Slack answered {answer.status_code}"
+            return f"{NOT_SENT}: Slack answered {answer.status_code}"
         return "sent"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -54,7 +55,8 @@ def test_stores_say_what_there_is_to_do(quimbi, bad, tmp_path, database):
     def state():
         code, out, _ = quimbi("stores")
         assert code == 0
-        return next(line for line in out.splitlines() if line.startswith(bad)).split("  ")[-1].strip()
+        line = next(line for line in out.splitlines() if line.startswith(bad))
+        return re.split(" {2,}", line)[-2]
 
     assert state() == "never run"
     publication = "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions) "

@@ -8,9 +8,8 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.definitions import build_defs
-from quimbi_assets.defs import schedules
 from quimbi_assets.defs.partitions import CHANGED_AT, ORDERS_KEY, PROFILES_KEY, SOURCE_KEY, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, JOBS, every_store_is_fresh, pulls, refits, weeks
+from quimbi_assets.defs.schedules import DUE_TAG, JOBS, pulls, refits, weeks
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, process_tag
@@ -202,26 +201,6 @@ def test_a_load_that_changes_how_rows_are_read_is_a_change(planned, files, datab
     assert with_currency > before
     load_store(database, "plan-york", *files, currency="JPY")
     assert plans.read_change(database, "plan-york") == with_currency
-
-
-def test_one_fresh_store_does_not_hide_a_stale_one(planned, instance, monkeypatch):
-    now = pd.Timestamp.now("UTC")
-    stores = [plans.PlannedStore(name, "UTC", StorePlan(stale_after_days=9), None) for name in ("new", "old")]
-    monkeypatch.setattr(schedules, "planned_stores", lambda database: stores)
-    ages = {"new": now - pd.Timedelta(days=8), "old": now - pd.Timedelta(days=10)}
-    monkeypatch.setattr(schedules, "newest_orders", lambda database: ages)
-    for name in ("new", "old"):
-        instance.report_runless_asset_event(dg.AssetMaterialization(PROFILES_KEY, partition=name))
-
-    def check():
-        return every_store_is_fresh(dg.build_asset_check_context(instance=instance))
-
-    found = check()
-    assert not found.passed
-    assert found.metadata["stale_stores"].value == 1
-    assert "| old | orders |" in found.metadata["by_store"].value
-    ages["old"] = now
-    assert check().passed
 
 
 def test_a_store_without_a_plan_has_the_default_one():

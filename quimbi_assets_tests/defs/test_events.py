@@ -1,10 +1,11 @@
 """A schema's check over many batches: every kind of failure counted, some of them shown."""
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 
-from quimbi_assets.defs.events import Rule, SchemaCheck
+from quimbi_assets.defs.events import Rule, SchemaCheck, table
 
 SCHEMA = pandera.DataFrameSchema(
     {
@@ -33,4 +34,15 @@ def test_faults_of_all_batches_are_counted_by_rule():
     assert not outcome.passed
     assert outcome.metadata["failures"].value == 4
     assert outcome.metadata["by_check"].value == {"price price is negative": 3, "name not_nullable": 1}
-    assert "| price is negative | -4 |" in outcome.metadata["first_cases"].value
+    cases = [record.data for record in outcome.metadata["first_cases"].records]
+    assert {"column": "price", "check": "price is negative", "failure_case": -4.0} in cases
+
+
+def test_a_frame_becomes_a_table_with_figures_as_people_read_them():
+    frame = pd.DataFrame({"axis": ["a", None], "n": [3, 12_000], "share": [0.123456, np.nan], "big": [121914.83, 1.0]})
+    shown = table(frame)
+    assert [record.data for record in shown.records] == [
+        {"axis": "a", "n": 3, "share": 0.1235, "big": 121915.0},
+        {"axis": None, "n": 12_000, "share": None, "big": 1.0},
+    ]
+    assert [column.type for column in shown.schema.columns] == ["string", "int", "float", "float"]

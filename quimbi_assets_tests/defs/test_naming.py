@@ -154,7 +154,7 @@ def test_thirteen_axes_in_thirteen_calls_and_a_second_run_in_none(fresh, message
     metadata = event.asset_materialization.metadata
     assert metadata["naming_calls"].value == 2
     assert metadata["naming_cost_usd"].value > 0
-    assert "matching" in metadata["naming_checks"].value
+    assert "matching" in {row.data["check"] for row in metadata["naming_checks"].records}
 
     assert name_again() == []
     assert len(messages_api.requests) == 26

@@ -70,6 +70,16 @@ class Database:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall()) if cursor.description else []
 
+    def execute_dagster(self, sql: str, parameters: Any = None) -> list[Any]:
+        """Run one query on Dagster's storage and return its rows; no rows before Dagster first used it."""
+        url = self.dagster_url.replace("+psycopg2", "", 1)
+        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('runs'), to_regclass('run_tags')")
+            if None in cursor.fetchone():
+                return []
+            cursor.execute(sql, parameters)
+            return list(cursor.fetchall())
+
     def query(self, sql: str, parameters: Any = None) -> "pd.DataFrame":
         """Return a query's rows, columns as it names them, JSON as Python objects.
 

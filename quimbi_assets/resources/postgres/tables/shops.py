@@ -1,12 +1,14 @@
 """What stored orders come to, as a shop counts them: customers, dates, money, and what is left out.
 
-Belongs here: the summary of a store's orders, the list of stores. Does not: how a store is read (``stores``), which
-orders count (``quimbi_assets.ingest.policy``).
+Belongs here: the summary of a store's orders, the list of stores and what of each needs a look. Does not: how a store
+is read (``stores``), which orders count (``quimbi_assets.ingest.policy``).
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -15,7 +17,7 @@ from quimbi_assets.instants import zone
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
-from quimbi_assets.store import Store
+from quimbi_assets.store import Store, StorePlan
 
 _COUNTS = """
     WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(store)s), judged AS ({judged}),
@@ -84,8 +86,8 @@ def summarise_shop(database: Database, store: Store) -> ShopSummary:
 
 
 _STORES = """
-    SELECT store_id, time_zone, changed_at, coalesce(orders, 0) AS orders, coalesce(customers, 0) AS customers,
-        first_order, last_order, last_run
+    SELECT store_id, time_zone, plan, changed_at, coalesce(orders, 0) AS orders, coalesce(customers, 0) AS customers,
+        first_order, last_order, last_run, coalesce(held, '{}') AS held, coalesce(weak, '{}') AS weak, now()
     FROM quimbi.stores
     LEFT JOIN (
         SELECT store_id, count(*) AS orders, count(DISTINCT customer_id) AS customers, min(order_date) AS first_order,
@@ -94,14 +96,35 @@ _STORES = """
     ) counted USING (store_id)
     LEFT JOIN (SELECT store_id, max(published_at) AS last_run FROM quimbi.publications GROUP BY store_id) run
         USING (store_id)
+    LEFT JOIN (
+        SELECT store_id, array_agg(axis_name ORDER BY axis_name) FILTER (WHERE held_reason IS NOT NULL) AS held,
+            array_agg(axis_name ORDER BY axis_name) FILTER (WHERE status = 'weak') AS weak
+        FROM quimbi.axis_models GROUP BY store_id
+    ) fitted USING (store_id)
     ORDER BY store_id
 """
+_LAST_RUNS = """
+    WITH ended AS (
+        SELECT run.id, run.run_id, run.status,
+            CASE WHEN run.pipeline_name IN ('week', 'backtest', 'pull') THEN run.pipeline_name ELSE 'store' END AS job,
+            coalesce(max(tag.value) FILTER (WHERE tag.key = 'quimbi/store'),
+                split_part(max(tag.value) FILTER (WHERE tag.key = 'dagster/partition'), '|', 1)) AS store_id
+        FROM runs AS run JOIN run_tags AS tag USING (run_id)
+        WHERE run.status IN ('SUCCESS', 'FAILURE') AND tag.key IN ('quimbi/store', 'dagster/partition')
+        GROUP BY run.id
+    )
+    SELECT store_id, job, run_id, status FROM (SELECT DISTINCT ON (store_id, job) * FROM ended
+        ORDER BY store_id, job, id DESC) AS last WHERE status = 'FAILURE' ORDER BY store_id, job
+"""
+"""Of each store and kind of work the last run that ended by itself, where it failed; publishing is one kind, however
+much of it is fitted."""
 NEVER, BEHIND, CURRENT = "never run", "orders changed since the last run", "up to date"
+ORDERS, PROFILES = "orders", "profiles"
 
 
 @dataclass(frozen=True)
 class ShopState:
-    """A store as the list of stores shows it."""
+    """A store as the list of stores shows it, and what of it needs a look."""
 
     store_id: str
     time_zone: str
@@ -111,16 +134,41 @@ class ShopState:
     last_order: datetime | None
     last_run: datetime | None
     state: str
+    failing: Mapping[str, str]
+    """Kinds of work (``store``: publishing profiles) whose last run failed, with that run's id."""
+    stale: tuple[str, ...]
+    """Which are older than its plan allows: its newest order, its profiles."""
+    held: tuple[str, ...]
+    """Axes whose last refit does not serve, until somebody accepts it or another passes."""
+    weak: tuple[str, ...]
+    """Axes that do not tell its customers apart."""
+
+    def problems(self) -> str:
+        """Say in a few words what needs a look; empty if nothing does. Weak axes do not: nothing is to be done."""
+        failing = [f"last {job} run failed ({run_id[:8]})" for job, run_id in self.failing.items()]
+        stale = [f"old: {' and '.join(self.stale)}"] if self.stale else []
+        held = [f"refit held: {', '.join(self.held)}"] if self.held else []
+        return "; ".join([*failing, *stale, *held])
 
 
 def list_shops(database: Database) -> list[ShopState]:
     """Return all stores, by id, as they were loaded; the order policy is not asked."""
-    shops = []
-    for store_id, time_zone, changed_at, orders, customers, first, last, run in database.execute(_STORES):
-        is_behind = run is not None and changed_at is not None and changed_at > run
-        state = NEVER if run is None else BEHIND if is_behind else CURRENT
-        shops.append(ShopState(store_id, time_zone, int(orders), int(customers), first, last, run, state))
-    return shops
+    failing: dict[str, dict[str, str]] = defaultdict(dict)
+    for store_id, job, run_id, _ in database.execute_dagster(_LAST_RUNS):
+        failing[store_id][job] = run_id
+    return [_shop(row, failing) for row in database.execute(_STORES)]
+
+
+def _shop(row: tuple[Any, ...], failing: Mapping[str, Mapping[str, str]]) -> ShopState:
+    store_id, time_zone, plan, changed_at, orders, customers, first, last, run, held, weak, now = row
+    is_behind = run is not None and changed_at is not None and changed_at > run
+    state = NEVER if run is None else BEHIND if is_behind else CURRENT
+    limit = timedelta(days=StorePlan.from_json(plan).stale_after_days)
+    stale = tuple(what for what, at in ((ORDERS, last), (PROFILES, run)) if at is None or now - at > limit)
+    counts = (int(orders), int(customers), first, last, run)
+    return ShopState(
+        store_id, time_zone, *counts, state, dict(failing.get(store_id, {})), stale, tuple(held), tuple(weak)
+    )
 
 
 def refused_counts(database: Database, store_id: str) -> pd.DataFrame:

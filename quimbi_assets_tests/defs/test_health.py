@@ -1,0 +1,106 @@
+"""Which of all stores need a look: told by what was loaded, published and run, on real databases."""
+
+import dagster as dg
+import pytest
+
+from quimbi_assets.commands.shops import print_stores, stores_known
+from quimbi_assets.defs.health import CHECKS, stores_health, stores_looked_at
+from quimbi_assets.defs.partitions import HEALTH_KEY, STORE_TAG
+from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.postgres.tables import stores as plans
+from quimbi_assets.resources.postgres.tables.shops import list_shops
+from quimbi_assets.store import StorePlan
+
+pytestmark = pytest.mark.xdist_group("automation")
+
+AGE = {"health-fine": 8, "health-failed": 1, "health-mended": 1, "health-old": 10, "health-held": 1}
+"""Days since the newest order."""
+PROBLEMS = {"health-failed": "last week run failed", "health-old": "old: orders", "health-held": "refit held: price"}
+
+
+def make(database, store_id, days):
+    """A store with one order so many days ago, published just now."""
+    database.execute("INSERT INTO quimbi.stores (store_id, time_zone) VALUES (%s, 'UTC')", (store_id,))
+    database.execute(
+        "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+        "VALUES (%s, '1', 'ann', now() - make_interval(days => %s), 10)",
+        (store_id, days),
+    )
+    database.execute(
+        "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions) "
+        "VALUES (%s, 1, 'run', now(), '{}')",
+        (store_id,),
+    )
+
+
+def ran(instance, store_id, job, status):
+    tags = {STORE_TAG: store_id}
+    instance.add_run(dg.DagsterRun(job_name=job, tags=tags, status=dg.DagsterRunStatus(status)))
+
+
+@pytest.fixture(scope="module")
+def shops(database):
+    """Stores of which three need a look."""
+    for store_id, days in AGE.items():
+        make(database, store_id, days)
+    database.execute(
+        "INSERT INTO quimbi.axis_models (store_id, axis_name, status, held_reason) "
+        "VALUES ('health-held', 'price', 'active', 'it moves many'), ('health-fine', 'price', 'weak', NULL)"
+    )
+    with open_instance() as instance:
+        for job, status in (("week", "FAILURE"), ("store", "FAILURE"), ("store", "CANCELED"), ("rescore", "SUCCESS")):
+            ran(instance, "health-failed", job, status)
+        for status in ("FAILURE", "SUCCESS"):
+            ran(instance, "health-mended", "week", status)
+    return database
+
+
+def test_exactly_the_broken_ones_need_a_look(shops):
+    state = {shop.store_id: shop for shop in list_shops(shops) if shop.store_id in AGE}
+    problems = {store_id: shop.problems().partition(" (")[0] for store_id, shop in state.items() if shop.problems()}
+    assert problems == PROBLEMS
+    assert state["health-fine"].weak == ("price",)
+    plans.write_plan(shops, "health-old", StorePlan(stale_after_days=11))
+    (old,) = [shop for shop in list_shops(shops) if shop.store_id == "health-old"]
+    assert old.problems() == ""
+    plans.write_plan(shops, "health-old", StorePlan())
+
+
+def test_the_asset_has_a_row_a_store_and_its_checks_name_them(shops):
+    result = dg.materialize([stores_health])
+    (made,) = result.get_asset_materialization_events()
+    rows = {record.data["store"]: record.data for record in made.materialization.metadata["by_store"].records}
+    told = {store_id: rows[store_id]["needs a look"].partition(" (")[0] for store_id in AGE}
+    assert told == {store_id: PROBLEMS.get(store_id, "no") for store_id in AGE}
+    evaluations = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert {name for name, one in evaluations.items() if not one.passed} == {rule.name for rule in CHECKS}
+    failing = evaluations["no_store_fails"].metadata["by_store"].records
+    assert {"store": "health-failed", "what": "week"} in [record.data for record in failing]
+
+
+def test_the_command_says_the_same(shops, capsys):
+    known = stores_known()
+    told = {shop["store_id"]: shop["problems"].partition(" (")[0] for shop in known["stores"]}
+    print_stores(known)
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["health-fine"].endswith("  nothing")
+    assert "refit held: price" in lines["health-held"]
+    assert {store_id: told[store_id] for store_id in AGE} == {store_id: PROBLEMS.get(store_id, "") for store_id in AGE}
+
+
+def test_it_is_renewed_after_runs_and_every_hour(shops, tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+
+        def look(cursor):
+            with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+                return stores_looked_at.evaluate_tick(context)
+
+        first = look(None)
+        assert [type(event).__name__ for event in first.asset_events] == ["AssetMaterialization"] + [
+            "AssetCheckEvaluation"
+        ] * len(CHECKS)
+        assert first.asset_events[0].asset_key == HEALTH_KEY
+        assert "no run ended" in look(first.cursor).skip_message
+        ran(instance, "health-fine", "store", "SUCCESS")
+        assert look(first.cursor).asset_events
+        assert look(str(float(first.cursor) - 3601)).asset_events
