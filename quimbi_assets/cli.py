@@ -378,6 +378,15 @@ def api(port: int, host: str, public: tuple[str, ...]) -> None:
     serve_api(port, host, public)
 
 
+@cli.command()
+@STORE
+def mcp(store_id: str) -> None:
+    """Serve a store's results to an agent (MCP) on standard input and output, as its host starts it."""
+    from quimbi_assets.commands.services import serve_agent
+
+    serve_agent(store_id)
+
+
 @cli.group()
 def token() -> None:
     """Let programs ask for a store's results."""

@@ -21,7 +21,6 @@ from quimbi_assets.api import models
 from quimbi_assets.audiences.fields import Kind, Vocabulary
 from quimbi_assets.audiences.filters import Query, compile_filter, order_by
 from quimbi_assets.axes import AXES
-from quimbi_assets.clustering.selection import why_provisional
 from quimbi_assets.errors import BadInputError, UnknownCustomerError
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.resources.audiences import choice_of
@@ -29,6 +28,7 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import served
 from quimbi_assets.resources.postgres.tables.customers import Place, count_chosen, read_page, read_vocabulary
 from quimbi_assets.resources.postgres.tables.drift import read_at_risk
+from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
 LONGEST_FILTER = 10_000
 MOST = 500
@@ -191,8 +191,21 @@ def at_risk(now: Database, store_id: str, question: TopQuestion) -> models.AtRis
     return models.AtRisk(store_id=store_id, week=week, reason=reason, customers=len(rows), items=items)
 
 
+def similar_customers(
+    now: Database, store_id: str, customer_id: str, limit: int, similar: SimilarCustomers
+) -> models.Similar:
+    """Return the customers most like one, nearest first; UnknownCustomerError if there is no such customer."""
+    if not _is_text(customer_id):
+        raise UnknownCustomerError(f"store {store_id} has no profile of that customer")
+    answer = similar.find(now, store_id, customer_id, limit)
+    items = [models.SimilarCustomer(**vars(one)) for one in answer.customers]
+    return models.Similar(customer_id=customer_id, segments=answer.segments, items=items)
+
+
 def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:
     """Return the axes of a store in their own order, as ``models.Axis`` has them."""
+    from quimbi_assets.clustering.selection import why_provisional  # scikit-learn: a second that other answers spare
+
     rows = {row["axis"]: row for row in served.records(now, served.AXES, (store_id,))}
     if not rows:
         served.read_served_store(now, store_id)

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from quimbi_assets.api.guard import HOSTS, MACHINES, Guard, problem
+from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.routes import router
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError, UnknownCustomerError, UnknownStoreError
 from quimbi_assets.page.render import content_policy, message_page, stores_page
@@ -27,6 +28,7 @@ from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, stream_profiles
 from quimbi_assets.resources.postgres.tables.shops import list_shops
+from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
 HEADERS = {
     "Content-Security-Policy": content_policy(),
@@ -42,13 +44,20 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
 
     BadInputError if the role that programs read as can neither be made nor used.
     """
-    served = ServedDatabase.of(database)
+    served, hosts = ServedDatabase.of(database), [*HOSTS, *map(str.lower, public)]
+    server = create_server(served, SimilarCustomers(database))
+    agents = http_routes(server, hosts)
     app = FastAPI(
-        title="quimbi", version="1", summary="Segments and customer profiles of a store", docs_url=None, redoc_url=None
+        title="quimbi",
+        version="1",
+        summary="Segments and customer profiles of a store",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lambda _: server.session_manager.run(),
     )
 
     app.state.database = served
-    app.add_middleware(Guard, database=served, hosts=[*HOSTS, *map(str.lower, public)], headers=HEADERS)
+    app.add_middleware(Guard, database=served, hosts=hosts, headers=HEADERS)
     _add_errors(app)
 
     @app.get("/healthz", summary="Whether the database answers")
@@ -59,6 +68,7 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
     if not public:
         _add_pages(app, database)
     app.include_router(router)
+    app.router.routes.extend(agents)
     return app
 
 

@@ -2,8 +2,8 @@
 
 Belongs here: the checks before any route of programs, problem details (RFC 9457). Does not: routes, answers.
 
-All paths below ``/v1`` ask for a token, whichever route they lead to, also if there is none: a route cannot forget to.
-The path names a store; another than the token's is not there.
+All paths below ``/v1`` and ``/mcp`` ask for a token, whichever route they lead to, also if there is none: a route
+cannot forget to. Below ``/v1`` the path names a store; another than the token's is not there.
 """
 
 import json
@@ -22,7 +22,7 @@ from quimbi_assets.errors import DatabaseUnavailableError
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.tokens import Token, find_token
 
-MACHINES = "/v1"
+MACHINES, AGENTS = "/v1", "/mcp"
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 """This machine's own names."""
 MOST_BYTES = 4 * 2**20
@@ -91,7 +91,7 @@ class Guard:
         path = scope["path"]
         if refused is None and ("\0" in path or b"%00" in scope["query_string"]):  # which no text in a table has
             refused = problem(404, "there is nothing of that name")
-        if refused is None and (path == MACHINES or path.startswith(f"{MACHINES}/")):
+        if refused is None and any(path == root or path.startswith(f"{root}/") for root in (MACHINES, AGENTS)):
             refused = await self._refused(scope, headers)
         if refused is not None:
             return await refused(scope, receive, sent)

@@ -264,3 +264,28 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str = Field(description="What, and how to mend it")
+
+
+class SimilarCustomer(Answer):
+    """A customer beside the one asked about."""
+
+    customer_id: str
+    likeness: float = Field(description="1: the same; 0: no nearer than half of the store's customers are")
+    distance: float = Field(description="Between fingerprints: comparable within one store as of one instant")
+    lifecycle: str | None
+    value_tier: str | None
+    value: Number = Field(description="Spend so far, net of refunds, in the store's currency")
+    orders: int | None
+    last_order_at: datetime | None
+    risk: Number = Field(description="Chance, 0 to 1, of no order within the churn horizon")
+    archetype: str | None
+    shared_axes: list[str] = Field(description="Axes on which both are in the same segment")
+    other_segments: dict[str, str] = Field(description="By axis on which they differ, this customer's segment")
+
+
+class Similar(Answer):
+    """The customers most like one, nearest first."""
+
+    customer_id: str
+    segments: dict[str, str] = Field(description="By axis that is not weak, the customer's segment")
+    items: list[SimilarCustomer]

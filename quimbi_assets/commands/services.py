@@ -42,6 +42,21 @@ def serve_api(port: int, host: str = HOST, public: Sequence[str] = ()) -> None:
     uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
 
 
+def serve_agent(store_id: str) -> None:
+    """Serve a store's tools to the agent that started this process, on standard input and output, until it ends.
+
+    Nothing else is written there. BadInputError if there is no such store, or it was not run yet.
+    """
+    from quimbi_assets.api.mcp_server import create_server
+    from quimbi_assets.resources.postgres.access import ServedDatabase
+    from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+    from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
+
+    database = open_database()
+    read_vocabulary(database, store_id)
+    create_server(ServedDatabase.of(database), SimilarCustomers(database), store_id).run("stdio")
+
+
 def serve(dagster_port: int, mlflow_port: int, page_port: int) -> None:
     """Serve pages and both UIs until interrupted."""
     _refuse_used({"--dagster-port": dagster_port, "--mlflow-port": mlflow_port, "--page-port": page_port})

@@ -40,6 +40,7 @@ NEXT = r"quimbi snapshot --store-id south --week (\S+)"
         "customers",
         "at-risk",
         "similar",
+        "mcp",
         "audiences",
         "export",
         "backtest",

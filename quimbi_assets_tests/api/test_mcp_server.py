@@ -1,0 +1,281 @@
+"""The tools as agents' hosts call them: by the SDK's client, over HTTP and as a process of its own."""
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+import uvicorn
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+
+from quimbi_assets.api import mcp_server
+from quimbi_assets.api.app import create_app
+from quimbi_assets.api.mcp_server import CHARACTERS, MOST, MOST_TOKENS, create_server
+from quimbi_assets.resources.postgres.access import ServedDatabase
+from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
+from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
+
+pytestmark = pytest.mark.xdist_group("graph")
+ONE = "c0000450"
+"""A customer of north; south has fewer."""
+ARGUMENTS = {
+    "list_segments": {},
+    "get_customer_profile": {"customer_id": ONE, "details": True},
+    "find_customers": {"limit": MOST},
+    "similar_customers": {"customer_id": ONE, "limit": MOST},
+    "at_risk_customers": {"limit": MOST},
+}
+"""What every tool is called with: the longest answer it has."""
+
+
+@pytest.fixture(scope="module")
+def address(two_stores, database):
+    """Where a server listens that answers with both stores."""
+    app = create_app(database)
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}/mcp"
+    server.should_exit = True
+    thread.join()
+    app.state.database.close()
+
+
+@pytest.fixture(scope="module")
+def tokens(two_stores, database):
+    """Headers with each kind of token."""
+    texts = {}
+    for kind, store, scopes in (
+        ("good", "north", ["read"]),
+        ("expired", "north", ["read"]),
+        ("revoked", "north", ["read"]),
+        ("other store's", "south", ["read"]),
+        ("no scope", "north", ["write"]),
+    ):
+        texts[kind], token = create_token(database, store, scopes, 1)
+        if kind == "expired":
+            sql = "UPDATE quimbi.tokens SET expires_at = now() - interval '1 s' WHERE token_id = %s"
+            database.execute(sql, (token.token_id,))
+        if kind == "revoked":
+            revoke_token(database, token.token_id)
+    headers = {kind: {"Authorization": f"Bearer {text}"} for kind, text in texts.items()}
+    return headers | {"none": {}, "wrong": {"Authorization": "Bearer quimbi_" + "A" * 43}}
+
+
+@pytest.fixture(scope="module")
+def north(two_stores, database):
+    """Runs an async function with a client of north's tools, without a transport."""
+    served = ServedDatabase.of(database)
+    server = create_server(served, SimilarCustomers(database), "north")
+
+    def run(conversation):
+        async def main():
+            async with Client(server) as client:
+                return await conversation(client)
+
+        return anyio.run(main)
+
+    yield run
+    served.close()
+
+
+@asynccontextmanager
+async def over_http(address, headers, mode="auto"):
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=30) as http,
+        Client(streamable_http_client(address, http_client=http), mode=mode) as client,
+    ):
+        yield client
+
+
+async def answer(client, tool, **arguments):
+    """Return a tool's answer, which must be the same as text and as structure but for nulls and decimals."""
+    result = await client.call_tool(tool, arguments)
+    assert not result.is_error, result.content[0].text
+    text = json.loads(result.content[0].text)
+    assert set(text) <= set(result.structured_content)
+    return result.structured_content
+
+
+async def refusal(client, tool, **arguments):
+    result = await client.call_tool(tool, arguments)
+    assert result.is_error
+    assert result.structured_content is None
+    return result.content[0].text
+
+
+async def converse(client):
+    """Use what there is as an agent would; return the names of the tools."""
+    tools = (await client.list_tools()).tools
+    for one in tools:
+        hints = one.annotations
+        assert (hints.read_only_hint, hints.destructive_hint, hints.idempotent_hint, hints.open_world_hint) == (
+            True, False, True, False,
+        )  # fmt: skip
+        assert one.input_schema["additionalProperties"] is False
+        assert one.output_schema["type"] == "object"
+        assert len(one.description) > 80
+    assert "weak" in client.instructions
+    segments = await answer(client, "list_segments", axis="purchase_value")
+    (axis,) = segments["items"]
+    name = axis["segments"][0]["segment_name"]
+    members = await answer(client, "find_customers", where=f"purchase_value = '{name}'", limit=5)
+    assert members["customers"] == axis["segments"][0]["customer_count"]
+    first = members["items"][0]["customer_id"]
+    profile = await answer(client, "get_customer_profile", customer_id=first)
+    assert profile["segments"]["purchase_value"]["name"] == name
+    alike = await answer(client, "similar_customers", customer_id=first, limit=3)
+    assert len(alike["items"]) == 3
+    likeness = [one["likeness"] for one in alike["items"]]
+    assert likeness == sorted(likeness, reverse=True)
+    assert all(one["lifecycle"] for one in (await answer(client, "at_risk_customers"))["items"])
+    documents = {str(one.uri) for one in (await client.list_resources()).resources}
+    assert documents == {"quimbi://glossary", "quimbi://filters"}
+    glossary = (await client.read_resource("quimbi://glossary")).contents[0].text
+    assert glossary == (Path(__file__).parents[2] / "docs" / "glossary.md").read_text()
+    return [one.name for one in tools]
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_conversation_over_http(address, tokens, mode):
+    async def main():
+        async with over_http(address, tokens["good"], mode) as client:
+            return await converse(client)
+
+    assert anyio.run(main) == list(ARGUMENTS)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_conversation_with_the_command(two_stores, home, mode):
+    command = ["-m", "quimbi_assets.cli", "mcp", "--store-id", "north"]
+
+    async def main():
+        process = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
+        async with Client(stdio_client(process), mode=mode, read_timeout_seconds=60) as client:
+            return await converse(client)
+
+    assert anyio.run(main) == list(ARGUMENTS)
+
+
+@pytest.mark.parametrize("kind", ["none", "wrong", "expired", "revoked", "no scope"])
+def test_no_other_token_opens_any_tool(address, tokens, kind):
+    async def tools():
+        async with over_http(address, tokens["good"]) as client:
+            return [one.name for one in (await client.list_tools()).tools]
+
+    for name in anyio.run(tools):
+        call = {"name": name, "arguments": ARGUMENTS[name]}
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        headers = {"Accept": "application/json, text/event-stream", **tokens[kind]}
+        response = httpx2.post(address, json=asked, headers=headers)
+        assert response.status_code == (403 if kind == "no scope" else 401)
+        assert response.headers["www-authenticate"].startswith("Bearer")
+        assert "result" not in response.json()
+
+
+def test_another_store_s_token_gets_that_store_alone(address, tokens, database):
+    """The store is the token's: there is no argument by which to ask for another."""
+
+    async def main():
+        async with over_http(address, tokens["other store's"]) as client:
+            for tool in (await client.list_tools()).tools:
+                assert "store_id" not in tool.input_schema["properties"]
+                arguments = ARGUMENTS[tool.name]
+                if "customer_id" in arguments:
+                    assert "store south has no profile" in await refusal(client, tool.name, **arguments)
+                else:
+                    yielded = await answer(client, tool.name, **arguments)
+                    assert yielded.get("store_id", "south") == "south"
+                    listed = {one["customer_id"] for one in yielded["items"] if "customer_id" in one}
+                    assert listed <= theirs
+
+    sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'south'"
+    theirs = {customer for (customer,) in database.execute(sql)}
+    anyio.run(main)
+
+
+def test_no_tool_takes_an_argument_that_it_does_not_have(north):
+    async def main(client):
+        for tool in (await client.list_tools()).tools:
+            text = await refusal(client, tool.name, **ARGUMENTS[tool.name], min_rsk=0.9)
+            assert f"{tool.name} has no argument min_rsk; it has:" in text
+
+    north(main)
+
+
+def test_no_answer_is_too_long_to_read_and_none_has_a_word_of_a_customer(north, database):
+    sql = "SELECT DISTINCT subject FROM quimbi.support_tickets WHERE store_id = 'north' AND subject IS NOT NULL"
+    words = [subject for (subject,) in database.execute(sql)]
+
+    async def main(client):
+        for tool in (await client.list_tools()).tools:
+            text = (await client.call_tool(tool.name, ARGUMENTS[tool.name])).content[0].text
+            assert 0 < len(text) < MOST_TOKENS * CHARACTERS
+            assert [word for word in words if word in text] == []
+            assert "NaN" not in text
+            assert "null" not in text
+
+    assert len(words) > 3
+    north(main)
+
+
+def test_a_longer_answer_says_how_to_ask_for_less(north, monkeypatch):
+    monkeypatch.setattr(mcp_server, "MOST_TOKENS", 100)
+    text = north(lambda client: refusal(client, "find_customers", limit=MOST))
+    assert "over 100 tokens long: ask for one axis, or a lower limit" in text
+
+
+def test_pages_follow_one_another_to_the_end(north, database):
+    async def main(client):
+        pages = [await answer(client, "find_customers", limit=MOST, sort="risk")]
+        while cursor := pages[-1]["next_cursor"]:
+            pages.append(await answer(client, "find_customers", limit=MOST, sort="risk", cursor=cursor))
+        return pages
+
+    pages = north(main)
+    ids = [one["customer_id"] for page in pages for one in page["items"]]
+    assert len(ids) == len(set(ids)) == pages[0]["customers"]
+    assert max(len(page["items"]) for page in pages) == MOST
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("find_customers", {"where": "lifecycl = 'at risk'"}, "nearest: lifecycle"),
+        ("find_customers", {"where": "lifecycl = 'at risk'"}, "^^^^^^^^"),
+        ("find_customers", {"limit": MOST + 1}, "less than or equal to 100"),
+        ("find_customers", {"cursor": "x"}, "the cursor belongs to another question"),
+        ("find_customers", {"audience": "nobody"}, "nobody"),
+        ("list_segments", {"axis": "colour"}, "there are: category_exploration"),
+        ("get_customer_profile", {"customer_id": "nobody"}, "find_customers lists those there are"),
+        ("similar_customers", {"customer_id": "nobody"}, "find_customers lists those there are"),
+        ("similar_customers", {}, "Field required"),
+    ],
+)
+def test_errors_say_what_to_do(north, tool, arguments, words):
+    assert words in north(lambda client: refusal(client, tool, **arguments))
+
+
+def test_a_tool_that_is_none_and_a_failure_that_nobody_expected(north, monkeypatch):
+    async def main(client):
+        with pytest.raises(MCPError):
+            await client.read_resource("quimbi://secrets")
+        assert "list_segment" in await refusal(client, "list_segment")
+        monkeypatch.setattr(mcp_server.answers, "list_segments", lambda *_: 1 / 0)
+        return await refusal(client, "list_segments")
+
+    assert north(main) == "Error executing tool list_segments"
