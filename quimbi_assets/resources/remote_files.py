@@ -41,6 +41,7 @@ FETCHED_AT_ONCE = 8
 LEFT_FREE = 1 << 30
 """Bytes of the temporary folder's disk that no copy takes."""
 LONGEST_REASON = 200
+LOOK = "look at the address and the network"
 _SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".jsonl", ".ndjson")
 """Of files that are what their name says, whatever a server calls them."""
 _PATTERN = re.compile(r"[*?\[]")
@@ -79,8 +80,8 @@ def _checked(address: str) -> tuple[str, str, str]:
     web = scheme in ("http", "https")
     # A key may hold a slash, before which the host seems to end: s3://KEY:a/b@bucket.
     if "@" in parts.netloc or (not web and (":" in parts.netloc or re.search(r"[?&]\w+=", address))):
-        means = "an address in the clear" if web else f"the environment: {CREDENTIALS[scheme]}"
-        raise BadInputError(f"an address {scheme}://... may hold no user, password or setting; give {means}")
+        means = "" if web else f"; credentials come from the environment: {CREDENTIALS[scheme]}"
+        raise BadInputError(f"an address {scheme}://... may hold no user, password or setting{means}")
     try:
         has_port = parts.port != 0
     except ValueError:
@@ -132,7 +133,10 @@ def local_copy(place: str | Path, opened: ExitStack, called: str | None = None) 
     system, files = _of_bucket(address, called)
     _check_room(sum(file.size for file in files), called, folder)
     copies = [folder / f"{number:06}" / _name(file.path) for number, file in enumerate(files)]
-    _fetch(system, [file.path for file in files], copies, called)
+    try:
+        _fetch(system, [file.path for file in files], copies)
+    except OSError as error:
+        raise _unreadable(error, called, scheme) from None
     return folder / "*" / "*" if _PATTERN.search(path) else copies[0]
 
 
@@ -195,7 +199,7 @@ def _google() -> "fs.FileSystem":
     return fs.GcsFileSystem(anonymous=is_emulated, retry_time_limit=timedelta(seconds=GOOGLE_SECONDS))
 
 
-def _fetch(system: "fs.FileSystem", paths: list[str], copies: list[Path], called: str) -> None:
+def _fetch(system: "fs.FileSystem", paths: list[str], copies: list[Path]) -> None:
     """Copy files of a bucket, some at once."""
     from pyarrow import fs
 
@@ -203,21 +207,19 @@ def _fetch(system: "fs.FileSystem", paths: list[str], copies: list[Path], called
         target.parent.mkdir()
         fs.copy_files(path, str(target), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
 
-    try:
-        with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool:
-            list(pool.map(copy, paths, copies))
-    except OSError as error:
-        raise _unreadable(error, called, called.partition("://")[0].lower()) from None
+    with ThreadPoolExecutor(FETCHED_AT_ONCE) as pool:
+        list(pool.map(copy, paths, copies))
 
 
 def _unreadable(error: OSError, called: str, scheme: str) -> BadInputError:
     """Return why a bucket could not be read, as its client has it, short."""
     reason = " ".join(str(error).split())
     reason = re.split(r"AWS Error |with a last message of |google::cloud::Status\(", reason)[-1]
-    reason = re.split(r" \(Request ID| error_info=|; Details:|\}\}\)", reason)[0]
-    where = CREDENTIALS.get(scheme, "")
+    reason = re.split(r" \(Request ID| error_info=|; Details:|\}\}\)|\. ", reason)[0][:LONGEST_REASON]
+    if reason.startswith("NETWORK_CONNECTION"):
+        return BadInputError(f"cannot read {called}: {reason}; {LOOK}")
     return BadInputError(
-        f"cannot read {called}: {reason[:LONGEST_REASON]}; credentials are of the environment: {where}"
+        f"cannot read {called}: {reason}; credentials come from the environment: {CREDENTIALS[scheme]}"
     )
 
 
@@ -236,7 +238,7 @@ def _answer(address: str, called: str) -> "Iterator[httpx2.Response]":
             yield answer
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         # The text of an error may hold the address.
-        raise BadInputError(f"cannot read {called}: {_words(type(error).__name__)}") from None
+        raise BadInputError(f"cannot read {called}: {_words(type(error).__name__)}; {LOOK}") from None
 
 
 def _words(name: str) -> str:

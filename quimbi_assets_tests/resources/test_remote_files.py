@@ -66,6 +66,8 @@ def web():
             self.end_headers()
             self.wfile.write(body)
 
+        do_HEAD = do_GET
+
         def log_message(self, *_):
             pass
 
@@ -109,7 +111,7 @@ def test_a_file_of_a_bucket_is_read_as_one_of_this_machine(database, bucket, tmp
     [
         ("s3://shop/nix.csv", "no such file: s3://shop/nix.csv"),
         ("s3://shop/nix/*.csv", r"no such file: s3://shop/nix/\*.csv"),
-        ("s3://nobody/*.csv", r"cannot read s3://nobody/\*.csv: NO_SUCH_BUCKET.*credentials are of the environment"),
+        ("s3://nobody/*.csv", r"cannot read s3://nobody/\*.csv: NO_SUCH_BUCKET.*credentials come from the environment"),
     ],
 )
 def test_what_a_bucket_lacks_is_one_line(database, bucket, address, message):
@@ -121,6 +123,15 @@ def test_a_bucket_out_of_reach_is_one_line(database, bucket, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(BadInputError, match=r"^cannot read s3://shop/a\.csv: NETWORK_CONNECTION[^\n]*$"):
         pull(database, "nix", Source("s3://shop/a.csv"), Pull())
+
+
+def test_a_key_that_a_bucket_refuses_is_one_line(database, web, monkeypatch):
+    address, answers, _ = web
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    monkeypatch.setenv("AWS_REGION", "eu-west-2")
+    answers["/shop/a.csv"] = (403, {}, b"")
+    with pytest.raises(BadInputError, match=r"^cannot read s3://shop/a\.csv: ACCESS_DENIED.*AWS_ACCESS_KEY_ID[^\n]*$"):
+        load_store(database, "nix", "s3://shop/a.csv")
 
 
 def test_a_bucket_of_googles_is_read(database, web, monkeypatch):
