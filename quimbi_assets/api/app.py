@@ -27,7 +27,7 @@ from quimbi_assets.resources.pages import Pages
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, stream_profiles
-from quimbi_assets.resources.postgres.tables.shops import list_shops
+from quimbi_assets.resources.postgres.tables.shops import OrderCounts, list_shops
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
 HEADERS = {
@@ -106,11 +106,11 @@ def _add_errors(app: FastAPI) -> None:
 
 def _add_pages(app: FastAPI, database: Database) -> None:
     """Add the pages of stores, each made once a publication, of customers, and lists as CSV."""
-    pages = Pages(database)
+    pages, counts = Pages(database), OrderCounts()
 
     @app.get("/")
     def stores() -> Response:
-        return HTMLResponse(stores_page(list_shops(database)))
+        return HTMLResponse(stores_page(list_shops(database, counts)))
 
     @app.get("/stores/{store_id}")
     def store(store_id: str, request: Request) -> Response:

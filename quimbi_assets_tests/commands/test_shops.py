@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from quimbi_assets.resources.postgres.tables.shops import OrderCounts, list_shops
+
 BAD = """order_id,customer_id,order_date,total_price
 1,ann,2025-01-05,10
 2,ann,someday,10
@@ -66,9 +68,17 @@ def test_stores_say_what_there_is_to_do(quimbi, bad, tmp_path, database):
     consent.write_text("customer_id,email,suppressed\nann,ann@example.com,yes\n")
     assert quimbi("load", "--store-id", bad, "--customers", consent)[0] == 0
     assert state() == "up to date"  # who may be written to is no order
+    counts = OrderCounts()
+
+    def n_orders():
+        return {shop.store_id: shop.orders for shop in list_shops(database, counts)}[bad]
+
+    before = n_orders()
+    assert n_orders() == before
     path.write_text(BAD + "8,ben,2025-01-09,10\n")
     quimbi("load", "--store-id", bad, "--from", path, "--every", "day")
     assert state() == "orders changed since the last run, pulled every day"
+    assert n_orders() == before + 1
     _, out, _ = quimbi("stores", "--json")
     (shop,) = [shop for shop in json.loads(out)["stores"] if shop["store_id"] == bad]
     assert (shop["customers"], shop["last_order"][:10], shop["sources"][0]["every"]) == (2, "2025-01-09", "day")

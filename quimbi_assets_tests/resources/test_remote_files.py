@@ -66,7 +66,8 @@ def web():
             self.end_headers()
             self.wfile.write(body)
 
-        do_HEAD = do_GET
+        def do_HEAD(self):
+            self.do_GET()
 
         def log_message(self, *_):
             pass

@@ -90,15 +90,14 @@ def unsent_events(database: Database, store_id: str, audience: str, most: int) -
 
     Of those who may not be written to, it hears exits alone, and only where it heard of the entry.
     """
+    may = CONTACTABLE.replace("profile.", "member.")
+    entries = _unsent("enter", "entered_at", f"NOT entry_sent AND {may}")
+    exits = _unsent("exit", "left_at", f"NOT exit_sent AND left_at IS NOT NULL AND (entry_sent OR {may})")
     sql = f"""
         WITH events AS (
-            SELECT customer_id, entered_at, kind, at,
-                md5(concat_ws('|', store_id, audience, customer_id, entered_at AT TIME ZONE 'UTC', kind))::uuid AS id
-            FROM quimbi.audience_members AS member CROSS JOIN LATERAL
-                (VALUES ('enter', entered_at, entry_sent), ('exit', left_at, exit_sent)) AS event (kind, at, is_sent)
-            WHERE store_id = %(store)s AND audience = %(audience)s AND at IS NOT NULL AND NOT is_sent
-                AND (kind = 'exit' AND entry_sent OR {CONTACTABLE.replace("profile.", "member.")})
-            ORDER BY at, customer_id, kind LIMIT %(most)s
+            SELECT customer_id, entered_at, kind, at, md5(concat_ws(
+                '|', %(store)s, %(audience)s, customer_id, entered_at AT TIME ZONE 'UTC', kind))::uuid AS id
+            FROM ({entries} UNION ALL {exits}) AS oldest ORDER BY at, customer_id, kind LIMIT %(most)s
         )
         SELECT 'msg_' || md5(string_agg(id::text, '|' ORDER BY at, customer_id, kind)),
             json_build_object('type', 'audience.changed', 'timestamp', max(at), 'data', json_build_object(
@@ -116,6 +115,14 @@ def unsent_events(database: Database, store_id: str, audience: str, most: int) -
     stays = list(zip(customers, entered, kinds, strict=True))
     of_kind = {kind: [(customer, at) for customer, at, event in stays if event == kind] for kind in ("enter", "exit")}
     return Events(message_id, body, count, of_kind["enter"], of_kind["exit"])
+
+
+def _unsent(kind: str, at: str, condition: str) -> str:
+    """Return the SQL of the oldest events of a kind; there is an index of those unsent, in this order."""
+    return f"""(
+        SELECT customer_id, entered_at, '{kind}' AS kind, {at} AS at FROM quimbi.audience_members AS member
+        WHERE store_id = %(store)s AND audience = %(audience)s AND {condition}
+        ORDER BY {at}, customer_id LIMIT %(most)s)"""
 
 
 def mark_sent(database: Database, store_id: str, audience: str, events: Events) -> None:

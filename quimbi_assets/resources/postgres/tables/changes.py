@@ -89,6 +89,16 @@ NUMBERED = """
 """
 """A job's customers end within the same so many bytes and profiles, so that it holds no more, but for its first."""
 
+JOBS = """
+    WITH job AS (
+        INSERT INTO quimbi.export_jobs (store_id, target, state, customers)
+        SELECT %(store)s, %(target)s, 'planned', count(*) FROM numbered GROUP BY job ORDER BY job RETURNING job_id
+    ), known AS (SELECT job_id, row_number() OVER (ORDER BY job_id) AS job FROM job)
+    INSERT INTO quimbi.export_outbox (store_id, job_id, customer_id, digest, state, payload)
+    SELECT %(store)s, job_id, customer_id, digest, state, payload FROM numbered JOIN known USING (job)
+"""
+"""All at once: ids are given in the order of the jobs."""
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -143,22 +153,9 @@ def plan_changes(
         "coalesce(max(job), 0), coalesce(max(bytes), 0), min(payload) FILTER (WHERE place = 1) FROM numbered"
     )
     changes = Changes(*cursor.fetchone())
-    _write_jobs(cursor, store_id, target, changes.jobs)
+    cursor.execute(JOBS, parameters)
     cursor.execute("DROP TABLE wanted, changed, numbered")
     return changes
-
-
-def _write_jobs(cursor: Any, store_id: str, target: str, n_jobs: int) -> None:
-    """Write the numbered customers into the journal and the outbox, a job a number."""
-    for job in range(1, n_jobs + 1):
-        cursor.execute(
-            "WITH job AS (INSERT INTO quimbi.export_jobs (store_id, target, state, customers) SELECT %(store)s, "
-            "%(target)s, 'planned', count(*) FROM numbered WHERE job = %(job)s RETURNING job_id) "
-            "INSERT INTO quimbi.export_outbox (store_id, job_id, customer_id, digest, state, payload) "
-            "SELECT %(store)s, job_id, customer_id, digest, state, payload FROM numbered CROSS JOIN job "
-            "WHERE numbered.job = %(job)s",
-            {"store": store_id, "target": target, "job": job},
-        )
 
 
 def _current(

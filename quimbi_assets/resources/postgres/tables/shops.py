@@ -86,14 +86,9 @@ def summarise_shop(database: Database, store: Store) -> ShopSummary:
 
 
 _STORES = """
-    SELECT store_id, time_zone, plan, changed_at, coalesce(orders, 0) AS orders, coalesce(customers, 0) AS customers,
-        first_order, last_order, last_run, coalesce(held, '{}') AS held, coalesce(weak, '{}') AS weak, now()
+    SELECT store_id, time_zone, plan, changed_at, last_run, coalesce(held, '{}') AS held, coalesce(weak, '{}') AS weak,
+        now()
     FROM quimbi.stores
-    LEFT JOIN (
-        SELECT store_id, count(*) AS orders, count(DISTINCT customer_id) AS customers, min(order_date) AS first_order,
-            max(order_date) AS last_order
-        FROM quimbi.orders GROUP BY store_id
-    ) counted USING (store_id)
     LEFT JOIN (SELECT store_id, max(published_at) AS last_run FROM quimbi.publications GROUP BY store_id) run
         USING (store_id)
     LEFT JOIN (
@@ -102,6 +97,10 @@ _STORES = """
         FROM quimbi.axis_models GROUP BY store_id
     ) fitted USING (store_id)
     ORDER BY store_id
+"""
+_ORDERS = """
+    SELECT store_id, count(*), count(DISTINCT customer_id), min(order_date), max(order_date) FROM quimbi.orders
+    WHERE store_id = ANY(%s) GROUP BY store_id
 """
 _LAST_RUNS = """
     WITH ended AS (
@@ -151,16 +150,35 @@ class ShopState:
         return "; ".join([*failing, *stale, *held])
 
 
-def list_shops(database: Database) -> list[ShopState]:
-    """Return all stores, by id, as they were loaded; the order policy is not asked."""
+class OrderCounts:
+    """How many orders of how many customers stores have, from when to when; counted again where they changed."""
+
+    def __init__(self) -> None:
+        self._counted: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
+
+    def of(self, database: Database, changed_at: Mapping[str, datetime | None]) -> dict[str, tuple[Any, ...]]:
+        """Return ``orders, customers, first, last`` by store, for stores with when each last changed."""
+        known = {one: figures for one, (at, figures) in self._counted.items() if at == changed_at.get(one)}
+        new = [one for one in changed_at if one not in known]
+        rows = database.execute(_ORDERS, (new,)) if new else []
+        counted = dict.fromkeys(new, (0, 0, None, None)) | {one: tuple(figures) for one, *figures in rows}
+        self._counted |= {one: (at, counted[one]) for one in new if (at := changed_at[one]) is not None}
+        return known | counted
+
+
+def list_shops(database: Database, counts: OrderCounts | None = None) -> list[ShopState]:
+    """Return all stores, by id, as they were loaded; the order policy is not asked. `counts` are kept by who asks."""
     failing: dict[str, dict[str, str]] = defaultdict(dict)
     for store_id, job, run_id, _ in database.execute_dagster(_LAST_RUNS):
         failing[store_id][job] = run_id
-    return [_shop(row, failing) for row in database.execute(_STORES)]
+    rows = database.execute(_STORES)
+    counted = (counts or OrderCounts()).of(database, {store_id: changed_at for store_id, _, _, changed_at, *_ in rows})
+    return [_shop(row, counted[row[0]], failing) for row in rows]
 
 
-def _shop(row: tuple[Any, ...], failing: Mapping[str, Mapping[str, str]]) -> ShopState:
-    store_id, time_zone, plan, changed_at, orders, customers, first, last, run, held, weak, now = row
+def _shop(row: tuple[Any, ...], counted: tuple[Any, ...], failing: Mapping[str, Mapping[str, str]]) -> ShopState:
+    store_id, time_zone, plan, changed_at, run, held, weak, now = row
+    orders, customers, first, last = counted
     is_behind = run is not None and changed_at is not None and changed_at > run
     state = NEVER if run is None else BEHIND if is_behind else CURRENT
     limit = timedelta(days=StorePlan.from_json(plan).stale_after_days)
