@@ -77,7 +77,7 @@ AXIS = Axis(
                     "trouble_free", high=0.02, tells=_HARDLY,
                     where=(("product_switching", 0, 0.1), ("discount_dependency", 0, 0.1)),
                 ),
-                Word("seldom_refunded", high=0.02, tells=_HARDLY),
+                Word("low_refund", high=0.02, tells=_HARDLY),
             ),
             about="refunds",
             low=0, transform="log1p", needs=("orders.refund",),

@@ -59,8 +59,8 @@ AXIS = Axis(
             words=(
                 *_RHYTHMS,
                 Word(
-                    "rare", high=0.5, where=((_GAP, 60, math.inf),),
-                    like="infrequent infrequently rarely seldom sporadic sporadically",
+                    "occasional", high=0.5, where=((_GAP, 60, math.inf),),
+                    like="rare infrequent infrequently rarely seldom sporadic sporadically",
                 ),
                 Word("frequent", 1, low=1, of_few=True, where=((_GAP, 0, 31),), like="frequently constant"),
             ),

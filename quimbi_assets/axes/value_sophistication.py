@@ -104,8 +104,8 @@ AXIS = Axis(
         Feature(
             "spend_consistency", "index", "How alike the order values are (1 = always the same)",
             words=(
-                Word("steady_spend", 1, low=0.7, tells="spend about the same with every order"),
-                Word("uneven_spend", -1, high=0.6, tells="spend very differently from order to order"),
+                Word("steady_amount", 1, low=0.7, tells="spend about the same with every order"),
+                Word("uneven_amount", -1, high=0.6, tells="spend very differently from order to order"),
             ),
             of_several=True, low=0, high=1,
         ),

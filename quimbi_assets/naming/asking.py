@@ -111,10 +111,10 @@ shop's average or typical customer and is not the lowest of its siblings; a word
 "most" and other superlatives only for the first or the last rank. A trend word ("growing", "fading") needs a trend \
 of that sign.
 - Words of size ("heavy", "big", "top", "vip", "premium") only where "is_minority" is true. Absolute words only where \
-they are absolutely true of a typical member: "new" for a first order within 90 days, "rare" for orders 60 days or \
-more apart, "recent" for a last order within 30 days, "one time" for one order, "weekly" or "monthly" where the days \
-between orders say so, "always", "never" and "only" for 100 %, "seasonal" for \
-nobody: no figure tells that a time of year comes again.
+they are absolutely true of a typical member: "new" for a first order within 90 days, "occasional" and "rare" for \
+orders 60 days or more apart, "recent" for a last order within 30 days, "one time" for one order, "weekly" or \
+"monthly" where the days between orders say so, "always", "never" and "only" for 100 %, "seasonal" for nobody: no \
+figure tells that a time of year comes again.
 - No stage of the lifecycle, which every customer has by their own waits: not "new" (except by the first order's \
 date), "active", "slowing", "at risk", "lapsed", "lost".
 - Words of the axis's own question only: nothing about discounts where the question is trouble, nothing about days of \

@@ -34,8 +34,9 @@ ORDER = (
     "value_sophistication", "price_sensitivity", "return_behavior", "support_history",
 )  # fmt: skip
 """Axes in the order in which their adjectives read well before a noun."""
-ALSO = {"frequency_trend": "silence"}
-"""What a reader hears beside what a feature is about: "steady silent" and "fading silent" say one thing twice."""
+ALSO = {"frequency_trend": ("silence",), "n_orders": ("silence", "rate")}
+"""What a reader hears beside what a feature is about: "fading silent" and "quiet one-timers" say one thing twice."""
+VALUE = "purchase_value"
 Segment = tuple[str, str]
 """An axis and the id of a segment of it."""
 
@@ -96,7 +97,7 @@ def _words(axis: str, name: str) -> list[tuple[Word, Feature]]:
 
 
 def _facts(features: Iterable[Feature]) -> frozenset[str]:
-    return frozenset(fact for one in features for fact in (one.about or one.name, ALSO.get(one.name)) if fact)
+    return frozenset(fact for one in features for fact in (one.about or one.name, *ALSO.get(one.name, ())))
 
 
 def _of_another_name(axis: str, name: str) -> Handle:
@@ -104,9 +105,11 @@ def _of_another_name(axis: str, name: str) -> Handle:
     states = {} if axis not in AXES else {state.name: state for state in AXES[axis].structural}
     before, _, people = name.rpartition("_")
     if name in states:
-        noun = states[name].noun.replace("_", "-") or f"{before.replace('_', '-')} {people}"
-        features = [one for one in AXES[axis].features if one.name == states[name].feature]
-        return Handle(axis, "", noun, _facts(features) or frozenset({states[name].feature, "silence"}))
+        state, short = states[name].feature, states[name].noun.replace("_", "-")
+        features = [one for one in AXES[axis].features if one.name == state]
+        facts = _facts(features) or frozenset({state, *ALSO.get(state, ())})
+        adjective = before.replace("_", "-")
+        return Handle(axis, adjective if short else "", short or f"{adjective} {people}", facts)
     if before and people in PEOPLE:
         return Handle(axis, before.replace("_", "-"))
     return Handle(axis, "", spoken(name))
@@ -131,24 +134,50 @@ def name_archetypes(
     """Name archetypes: by their id, segment by axis and customers; ``names`` of segments by axis and id.
 
     Each is called by segments that no other archetype shares, in as few words as do; of equally many by the rarest.
-    Where five words cannot do that, by as many segments as they hold, in words that no other has, the largest archetype
-    first; where not even that can be, by all there is to say. Who is in ``known``, by id, keeps that name.
+    Where five words cannot do that, by as many segments as they hold, two or more, in words that no other has, the
+    largest archetype first; where not even that can be, by all there is to say. Who is in ``known``, by id, keeps that
+    name.
     """
     held: Counter[Segment] = Counter()
     for one, count in zip(traits, counts, strict=True):
         held.update(dict.fromkeys(one.items(), count))
     shared = Counter(part for one in traits for n in SIZES for part in combinations(sorted(one.items()), n))
     offers = [sorted(_offers(one, names), key=lambda offer: _preference(offer, held)) for one in traits]
-    telling = [[offer for offer in of if offer.is_whole and shared[offer.segments] == 1] for of in offers]
-    fullest = [sorted(of, key=lambda offer: (-len(offer.segments), not offer.is_whole)) for of in offers]
-    chosen = [known.get(i, "") for i in ids]
-    largest = sorted(range(len(ids)), key=lambda at: (-counts[at], ids[at]))
-    for stage in (telling, fullest):
-        for at in largest:
-            chosen[at] = chosen[at] or next((offer.name for offer in stage[at] if offer.name not in chosen), "")
-    for at in largest:
-        chosen[at] = chosen[at] or _in_full(ids[at], traits[at], names, chosen)
-    return chosen
+    telling = [[one for one in of if one.is_whole and shared[one.segments] == 1] for of in offers]
+    fullest = [
+        sorted((one for one in of if len(one.segments) > 1), key=lambda one: (-len(one.segments), not one.is_whole))
+        for of in offers
+    ]
+    choices = [list(dict.fromkeys(one.name for one in [*a, *b])) for a, b in zip(telling, fullest, strict=True)]
+    taken = {known[i]: at for at, i in enumerate(ids) if i in known}
+    largest = sorted((at for at, i in enumerate(ids) if i not in known), key=lambda at: (-counts[at], ids[at]))
+    for wanted in (telling, fullest):
+        for at in (at for at in largest if at not in taken.values()):
+            taken |= dict([(name, at) for name in (one.name for one in wanted[at]) if name not in taken][:1])
+    for at in (at for at in largest if at not in taken.values()):
+        _make_room(at, choices, taken, set(known.values()))
+    for at in (at for at in largest if at not in taken.values()):
+        taken |= dict([(one.name, at) for one in offers[at] if one.name not in taken][:1])
+    called = {at: name for name, at in taken.items()}
+    return [called.get(at) or _in_full(i, traits[at], names, taken) for at, i in enumerate(ids)]
+
+
+def _make_room(at: int, choices: Sequence[Sequence[str]], taken: dict[str, int], tried: set[str]) -> bool:
+    """Give an archetype a name of its own by giving whoever has that another; whether that could be done.
+
+    Names that were ``tried`` stay where they are.
+
+    References
+    ----------
+    Kuhn (1955), The Hungarian method for the assignment problem: augmenting paths.
+    """
+    for name in choices[at]:
+        if name not in tried:
+            tried.add(name)
+            if name not in taken or _make_room(taken[name], choices, taken, tried):
+                taken[name] = at
+                return True
+    return False
 
 
 def _preference(offer: Offer, held: Mapping[Segment, int]) -> tuple[Any, ...]:
@@ -181,18 +210,21 @@ def _in_full(i: str, traits: Mapping[str, str], names: Mapping[str, Mapping[str,
 
 
 def _name(parts: Sequence[Handle]) -> str:
-    """Join what segments are called; nothing where two tell one fact or cannot stand before one noun."""
+    """Join what segments are called; nothing where two tell one fact or cannot stand before one noun.
+
+    What is said of spend is said of "spenders": "heavy bargain hunters" would hunt heavily.
+    """
     facts = [fact for part in parts for fact in part.facts]
-    nouns = [part for part in parts if not part.adjective]
-    if len(set(facts)) < len(facts) or len(nouns) > 1:
+    nouns, of_spend = [part for part in parts if not part.adjective], any(part.axis == VALUE for part in parts)
+    if len(set(facts)) < len(facts) or len(nouns) > 1 or (of_spend and nouns and nouns[0].facts):
         return ""
     ordered = sorted(parts, key=lambda part: ORDER.index(part.axis) if part.axis in ORDER else len(ORDER))
-    last = next(iter([*nouns, *(part for part in ordered[::-1] if part.noun)]), None)
+    last = next(iter([*nouns, *(part for part in ordered[::-1] if part.noun and not of_spend)]), None)
     adjectives = [part.adjective for part in ordered if part is not last]
     return " ".join([*adjectives, _people(ordered) if last is None else last.noun])
 
 
 def _people(ordered: Sequence[Handle]) -> str:
     of = {part.axis for part in ordered}
-    axis = next((one for one in ("purchase_value", "purchase_frequency") if one in of), ordered[-1].axis)
+    axis = next((one for one in (VALUE, "purchase_frequency") if one in of), ordered[-1].axis)
     return AXES[axis].people if axis in AXES else "customers"

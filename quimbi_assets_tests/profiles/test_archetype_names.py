@@ -6,7 +6,7 @@ from quimbi_assets.profiles.archetype_names import ORDER, handle, is_sayable, na
 
 ALL_YEAR, PART_YEAR = "evening_all_year_shoppers", "evening_part_year_shoppers"
 NAMES = {
-    "purchase_frequency": {"f1": "one_time_buyers", "f2": "weekly_recent_buyers", "f3": "rare_buyers"},
+    "purchase_frequency": {"f1": "one_time_buyers", "f2": "weekly_recent_buyers", "f3": "occasional_buyers"},
     "purchase_value": {
         "v1": "light_small_order_spenders",
         "v2": "heavy_big_order_spenders",
@@ -14,7 +14,7 @@ NAMES = {
     },
     "purchase_cadence": {"c1": ALL_YEAR, "c2": "weekend_shoppers"},
     "customer_maturity": {"m1": "first_year_short_stay_customers", "m2": "longtime_quiet_customers"},
-    "value_sophistication": {"s1": "bargain_hunting_buyers", "s2": "steady_spend_buyers"},
+    "value_sophistication": {"s1": "bargain_hunting_buyers", "s2": "steady_amount_buyers"},
     "loyalty_trajectory": {"l1": "once_or_twice_buyers", "l2": "fading_long_overdue_customers"},
 }
 
@@ -29,19 +29,35 @@ def test_a_name_says_what_sets_apart_and_leaves_out_what_says_nothing():
     assert named(("f2", "v2"), ("f2", "v3"), ("f3", "v3"), counts=[10, 50, 40]) == [
         "heavy weekly spenders",
         "weekly buyers",
-        "rare buyers",
+        "occasional buyers",
     ]
 
 
 def test_of_those_who_bought_once_it_is_said_and_nothing_that_takes_two_orders():
     names = named(("f1", "v1", "c1", "m1"), ("f1", "v3", "c2", "m1"), ("f2", "v2", "c1", "m2"))
-    assert names == ["light one-timers", "weekend one-timers", "longtime weekly buyers"]
+    assert names == ["evening one-timers", "weekend one-timers", "longtime weekly buyers"]
     assert handle("purchase_cadence", ALL_YEAR, [PART_YEAR]).adjective == "all-year"
     assert handle("purchase_cadence", ALL_YEAR, [PART_YEAR], bought_once=True).adjective == "evening"
 
 
 def test_a_noun_takes_fewer_words_than_an_adjective_before_one():
-    assert named(("f2", "v2", "c2", "m2", "s1"), ("f2", "v1", "c2", "m2", "s2"))[0].endswith("bargain hunters")
+    two = {axis: NAMES[axis] for axis in ("purchase_cadence", "value_sophistication")}
+    assert named(("c2", "s1"), ("c1", "s2"), names=two) == ["weekend bargain hunters", "evening steady-amount buyers"]
+
+
+def test_what_is_said_of_spend_is_said_of_spenders():
+    made = named(("f2", "v2", "c2", "m2", "s1"), ("f1", "v1", "c2", "m2", "s1"), ("f1", "v2", "c2", "m2", "s1"))
+    assert made[1:] == ["light one-time spenders", "heavy one-time spenders"]
+    assert "heavy bargain hunters" not in made
+
+
+def test_whoever_has_the_only_name_of_another_takes_another():
+    names = {"purchase_frequency": NAMES["purchase_frequency"], "purchase_value": NAMES["purchase_value"]}
+    usual = {**names, "purchase_cadence": {"c1": "any_time_shoppers", "c2": "weekend_shoppers"}}
+    rows = [(f, v, c) for f in ("f2", "f3") for v in ("v1", "v2") for c in ("c1", "c2")]
+    made = named(*rows, names=usual, counts=range(800, 0, -100))
+    assert len(set(made)) == 8
+    assert all(is_sayable(name) and len(words_of(name)) > 2 for name in made)
 
 
 def test_names_are_sayable_and_none_is_another_s():

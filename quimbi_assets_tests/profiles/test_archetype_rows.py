@@ -11,7 +11,7 @@ from quimbi_assets.profiles.archetypes import ArchetypeSet, archetype_id
 NOW = pd.Timestamp("2025-01-06", tz="UTC").to_pydatetime()
 SEGMENTS = {
     "purchase_frequency": pd.DataFrame(
-        {"segment_id": ["f_1", "f_2"], "segment_name": ["rare_buyers", "weekly_buyers"]}
+        {"segment_id": ["f_1", "f_2"], "segment_name": ["occasional_buyers", "weekly_buyers"]}
     ),
     "purchase_value": pd.DataFrame(
         {"segment_id": ["v_1", "v_2"], "segment_name": ["small_order_spenders", "big_order_spenders"]}
@@ -51,7 +51,7 @@ def test_a_name_stays_while_its_segments_are_called_the_same():
         "return_behavior": SEGMENTS["return_behavior"].replace("repeatedly_refunded_buyers", "our_doubters"),
     }
     names = archetype_rows("shop", choice(), renamed, NOW, NOW, before).set_index("archetype_id")["name"]
-    assert names[KEPT.ids()[1]] == "rare our doubters"
+    assert names[KEPT.ids()[1]] == "occasional our doubters"
     assert names[KEPT.ids()[0]] == by_id[KEPT.ids()[0]]
 
 
