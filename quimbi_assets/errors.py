@@ -54,6 +54,10 @@ class UnknownCustomerError(BadInputError):
     """None of the customers who were asked for has a profile."""
 
 
+class UnknownAudienceError(BadInputError):
+    """A store has no audience of that name."""
+
+
 class StoreBusyError(BadInputError):
     """Somebody else runs the store; the message says who and since when."""
 

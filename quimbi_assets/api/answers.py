@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import json
 import math
-from datetime import datetime
+from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,13 +21,17 @@ from quimbi_assets.api import models
 from quimbi_assets.audiences.fields import Kind, Vocabulary
 from quimbi_assets.audiences.filters import Query, compile_filter, order_by
 from quimbi_assets.axes import AXES
-from quimbi_assets.errors import BadInputError, UnknownCustomerError
+from quimbi_assets.errors import BadInputError, UnknownAudienceError, UnknownCustomerError
 from quimbi_assets.profiles.rendering import profile_record
-from quimbi_assets.resources.audiences import choice_of
+from quimbi_assets.resources.audiences import audiences_now, choice_of, project_definitions
+from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import served
+from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.customers import Place, count_chosen, read_page, read_vocabulary
-from quimbi_assets.resources.postgres.tables.drift import read_at_risk
+from quimbi_assets.resources.postgres.tables.drift import read_at_risk, read_moves
+from quimbi_assets.resources.postgres.tables.history import read_weeks
+from quimbi_assets.resources.postgres.tables.identities import find_by_email
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
 LONGEST_FILTER = 10_000
@@ -81,11 +85,39 @@ class CustomerQuestion(Question):
     count: bool = Field(default=False, description="Also say how many there are in all, and what they spent")
 
 
+class EmailQuestion(Question):
+    """Whose profile, by e-mail; sent in a body, since addresses of requests end up in logs."""
+
+    email: str = Field(min_length=3, max_length=320, description="Hashed at once with the store's secret; not kept")
+    details: bool = Field(default=False, description="With all memberships, and what was measured on each axis")
+
+
+class TrendQuestion(Question):
+    """Which groups, how far back."""
+
+    axis: str | None = Field(None, max_length=100, description="Of this axis, lifecycle, value_tier or rfm_group alone")
+    weeks: int = Field(13, ge=1, le=104, description="Snapshots of so many weeks")
+
+
+class MigrationQuestion(Question):
+    """Which moves."""
+
+    week: date | None = Field(None, description="The Monday that opens it; else the newest")
+    axis: str | None = Field(None, max_length=100, description="On this axis, archetype or lifecycle alone")
+    limit: int = LIMIT
+
+
 class ListQuestion(Question):
     """How much of a list."""
 
     limit: int = LIMIT
     cursor: str | None = CURSOR
+
+
+class SimilarQuestion(Question):
+    """How many of those most alike."""
+
+    limit: int = Field(10, ge=1, le=100, description="Customers")
 
 
 class TopQuestion(Question):
@@ -133,20 +165,22 @@ def get_profile(now: Database, store_id: str, customer_id: str, question: Profil
     row = served.read_profile(now, store_id, customer_id, details=question.details) if known else None
     if row is None:
         raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
-    names, statuses = served.read_names(now, store_id)
-    archetype, name = row.pop("archetype_id"), row.pop("archetype_name")
+    return profile_of(row, *served.read_names(now, store_id), details=question.details)
+
+
+def profile_of(
+    row: dict[str, Any], names: dict[str, dict[str, str]], statuses: dict[str, str | None], *, details: bool
+) -> models.CustomerProfile:
+    """Return a row of ``customer_profiles`` with ``archetype_name`` and ``currency`` as programs are answered it."""
     record = profile_record(row, names)
-    evidence = record.pop("evidence") or {}
     for axis, segment in record["segments"].items():
-        segment |= {"evidence": evidence.get(axis), "axis_status": statuses.get(axis)}
-    memberships, features = record.pop("segment_memberships"), record.pop("feature_vectors")
-    for column in ("dominant_segments", "membership_strength", "stays", "stays_strength"):
-        del record[column]
+        segment |= {"evidence": (record["evidence"] or {}).get(axis), "axis_status": statuses.get(axis)}
+    archetype = record["archetype_id"]
+    record["archetype"] = None if archetype is None else {"id": archetype, "name": record["archetype_name"]}
+    if details:
+        record |= {"memberships": record["segment_memberships"], "features": record["feature_vectors"]}
     return models.CustomerProfile(
-        **record,
-        archetype=None if archetype is None else models.Named(id=archetype, name=name),
-        memberships=memberships if question.details else None,
-        features=features,
+        **{name: record[name] for name in models.CustomerProfile.model_fields if name in record}
     )
 
 
@@ -200,6 +234,93 @@ def similar_customers(
     answer = similar.find(now, store_id, customer_id, limit)
     items = [models.SimilarCustomer(**vars(one)) for one in answer.customers]
     return models.Similar(customer_id=customer_id, segments=answer.segments, items=items)
+
+
+def get_profile_by_email(now: Database, store_id: str, question: EmailQuestion) -> models.CustomerProfile:
+    """Return the profile of whoever has an e-mail address; UnknownCustomerError if nobody is known by it."""
+    known = _is_text(question.email)
+    customer_id = find_by_email(now, now.home or quimbi_home(), store_id, question.email) if known else None
+    if customer_id is None:
+        raise UnknownCustomerError(
+            f"store {store_id} knows no customer by that e-mail: quimbi load --customers tells it"
+        )
+    return get_profile(now, store_id, customer_id, ProfileQuestion(details=question.details))
+
+
+def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Trends:
+    """Return how large groups are and were, and how customers were spread over the segments of axes week by week."""
+    asked = {"store": store_id, "axis": question.axis, "weeks": question.weeks}
+    groups: dict[str, list[models.GroupTrend]] = {}
+    for row in served.records(now, served.GROUPS, asked):
+        groups.setdefault(row.pop("axis"), []).append(models.GroupTrend(**row))
+    weeks: dict[str, list[models.WeekShares]] = {}
+    for row in served.records(now, served.SHARES, asked):
+        weeks.setdefault(row.pop("axis"), []).append(models.WeekShares(**row))
+    as_of = _as_of(now, store_id)
+    if question.axis is not None and not groups:
+        names = sorted({row["axis"] for row in served.records(now, served.GROUPS, {**asked, "axis": None})})
+        raise BadInputError(f"store {store_id} has no groups of {question.axis!r}; there are: {', '.join(names)}")
+    items = [models.Trend(axis=axis, groups=rows, weeks=weeks.get(axis, [])) for axis, rows in groups.items()]
+    return models.Trends(store_id=store_id, as_of=as_of, items=items)
+
+
+def migrations(now: Database, store_id: str, question: MigrationQuestion) -> models.Migrations:
+    """Return who moved between groups in a week, and for which cause."""
+    served.read_served_store(now, store_id)
+    weeks = read_weeks(now, store_id)
+    week = question.week or next(iter(weeks[-1:]), None)
+    if question.week is not None and question.week not in weeks:
+        near = (
+            f"those there are: {weeks[0]} to {weeks[-1]}" if weeks else f"next: quimbi snapshot --store-id {store_id}"
+        )
+        raise BadInputError(f"there is no snapshot of week {question.week}; {near}")
+    causes, rows = ({}, []) if week is None else read_moves(now, store_id, week)
+    items = [
+        models.Migration(
+            axis=row["axis"],
+            from_id=row["from_segment"],
+            from_name=row["from_name"],
+            to_id=row["to_segment"],
+            to_name=row["to_name"],
+            cause=row["cause"],
+            customers=row["customers"],
+        )
+        for row in rows
+        if question.axis in (None, row["axis"])
+    ]
+    before = [one for one in weeks if week is not None and one < week]
+    return models.Migrations(
+        store_id=store_id,
+        week=week,
+        compared_with=next(iter(before[-1:]), None),
+        weeks=weeks,
+        customers_by_cause=causes,
+        items=items[: question.limit],
+    )
+
+
+def list_audiences(now: Database, store_id: str) -> models.Audiences:
+    """Return the audiences of a store, each with how many customers it has."""
+    items = [models.Audience(**row) for row in audiences_now(now, store_id)]
+    return models.Audiences(store_id=store_id, items=items)
+
+
+def audience_members(now: Database, store_id: str, audience: str, question: ListQuestion) -> models.Members:
+    """Return a page of who is in an audience, by customer id; UnknownAudienceError if there is none of that name."""
+    try:
+        project_definitions().audience(audience, store_id)
+    except BadInputError as error:
+        raise UnknownAudienceError(str(error)) from error
+    asked = _digest([audience])
+    after = None if question.cursor is None else _place(question.cursor, asked, "text").customer_id
+    sought = {"store": store_id, "audience": audience, "after": after, "limit": question.limit + 1}
+    rows = served.records(now, served.MEMBERS, sought)
+    items = [models.Member(**row) for row in rows[: question.limit]]
+    cursor = _cursor(asked, Place(None, items[-1].customer_id)) if len(rows) > question.limit else None
+    state = read_audiences(now, store_id).get(audience)
+    return models.Members(
+        audience=audience, refreshed_at=None if state is None else state.refreshed_at, items=items, next_cursor=cursor
+    )
 
 
 def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:

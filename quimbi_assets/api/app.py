@@ -18,8 +18,15 @@ from starlette.exceptions import HTTPException
 
 from quimbi_assets.api.guard import HOSTS, MACHINES, Guard, problem
 from quimbi_assets.api.mcp_server import create_server, http_routes
+from quimbi_assets.api.profiles import Profilers
 from quimbi_assets.api.routes import router
-from quimbi_assets.errors import BadInputError, DatabaseUnavailableError, UnknownCustomerError, UnknownStoreError
+from quimbi_assets.errors import (
+    BadInputError,
+    DatabaseUnavailableError,
+    UnknownAudienceError,
+    UnknownCustomerError,
+    UnknownStoreError,
+)
 from quimbi_assets.page.render import content_policy, message_page, stores_page
 from quimbi_assets.resources.audiences import choice_of
 from quimbi_assets.resources.exports import csv_parts
@@ -45,7 +52,8 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
     BadInputError if the role that programs read as can neither be made nor used.
     """
     served, hosts = ServedDatabase.of(database), [*HOSTS, *map(str.lower, public)]
-    server = create_server(served, SimilarCustomers(database))
+    similar = SimilarCustomers(database)
+    server = create_server(served, similar)
     agents = http_routes(server, hosts)
     app = FastAPI(
         title="quimbi",
@@ -56,7 +64,7 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
         lifespan=lambda _: server.session_manager.run(),
     )
 
-    app.state.database = served
+    app.state.database, app.state.profilers, app.state.similar = served, Profilers(), similar
     app.add_middleware(Guard, database=served, hosts=hosts, headers=HEADERS)
     _add_errors(app)
 
@@ -82,7 +90,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(BadInputError)
     async def refused(request: Request, error: BadInputError) -> Response:
-        unknown = isinstance(error, UnknownStoreError | UnknownCustomerError)
+        unknown = isinstance(error, UnknownStoreError | UnknownCustomerError | UnknownAudienceError)
         for_programs = request.url.path.startswith(MACHINES)
         return answer(request, 404 if unknown else 422 if for_programs else 400, str(error))
 

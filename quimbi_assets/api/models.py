@@ -257,6 +257,112 @@ class AtRisk(Answer):
     items: list[LapsedCustomer]
 
 
+class GroupTrend(Answer):
+    """A segment, lifecycle stage, value tier or RFM group now and before."""
+
+    id: str
+    name: str
+    customers: int
+    share_of_customers: Number = Field(description="0 to 1")
+    share_of_revenue: Number = Field(description="0 to 1")
+    customers_4w_ago: int | None = Field(description="Null: not known")
+    customers_13w_ago: int | None = Field(description="Null: not known")
+
+
+class WeekShares(Answer):
+    """How customers were spread at the end of a week."""
+
+    week: date = Field(description="The Monday that opens the week")
+    shares: dict[str, Number] = Field(description="By group id, 0 to 1")
+
+
+class Trend(Answer):
+    """The groups of an axis, or of lifecycle, value_tier or rfm_group, over time."""
+
+    axis: str
+    groups: list[GroupTrend]
+    weeks: list[WeekShares] = Field(description="Oldest first; of axes alone, from snapshots")
+
+
+class Trends(Answer):
+    """How the groups of a store change."""
+
+    store_id: str
+    as_of: datetime | None
+    items: list[Trend]
+
+
+class Migration(Answer):
+    """Customers who went from one group to another in a week, for one cause."""
+
+    axis: str
+    from_id: str
+    from_name: str | None
+    to_id: str
+    to_name: str | None
+    cause: Literal["acted", "silent", "model", "corrected"] = Field(
+        description="acted: an order, refund or ticket; silent: time alone; model, corrected: nothing of theirs"
+    )
+    customers: int
+
+
+class Migrations(Answer):
+    """Who moved in a week, largest moves first."""
+
+    store_id: str
+    week: date | None = Field(description="The Monday that opens it; null: there is no snapshot")
+    compared_with: date | None = Field(description="The week before it that there is a snapshot of")
+    weeks: list[date] = Field(description="All weeks that can be asked for")
+    customers_by_cause: dict[str, int] = Field(description="Customers of whom anything changed, by cause")
+    items: list[Migration]
+
+
+class Audience(Answer):
+    """A list of customers with a name."""
+
+    audience: str
+    about: str
+    where: str = Field(description="Who is in it, in the filter language")
+    problem: str | None = Field(description="Why the store does not understand it")
+    customers: int | None = Field(description="Whom the filter chooses now, be they allowed to be written to or not")
+    value: Number = Field(description="What they spent, net of refunds")
+    currency: str | None
+    entered: int | None = Field(description="Who came in when it was last renewed")
+    left: int | None = Field(description="Who went out then")
+    refreshed_at: datetime | None
+
+
+class Audiences(Answer):
+    """The audiences of a store."""
+
+    store_id: str
+    items: list[Audience]
+
+
+class Member(Answer):
+    """Somebody in an audience."""
+
+    customer_id: str
+    entered_at: datetime
+
+
+class Members(Answer):
+    """A page of who is in an audience as it was last renewed: those alone who may be written to."""
+
+    audience: str
+    refreshed_at: datetime | None = Field(description="Null: never")
+    items: list[Member]
+    next_cursor: str | None
+
+
+class Profiles(Answer):
+    """Profiles made of orders that were sent; nothing of them is kept."""
+
+    store_id: str
+    as_of: datetime = Field(description="Orders from then on were not looked at")
+    items: list[CustomerProfile]
+
+
 class Problem(BaseModel):
     """What went wrong (RFC 9457)."""
 

@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 
 from quimbi_assets.api import answers, models
 from quimbi_assets.api.guard import MACHINES, problem, token_of
+from quimbi_assets.api.profiles import ProfileRequest, profile_orders
 
 PROBLEM = {"application/problem+json": {"schema": models.Problem.model_json_schema()}}
 PROBLEMS = {
@@ -81,12 +82,63 @@ def worth_saving(
     return ask(request, answers.worth_saving, store_id, asked)
 
 
+@router.get("/stores/{store_id}/trends", summary="How groups of customers change")
+def trends(request: Request, store_id: Store, asked: Annotated[answers.TrendQuestion, Query()]) -> models.Trends:
+    """Return groups now, 4 and 13 weeks ago, and the segments of axes week by week."""
+    return ask(request, answers.trends, store_id, asked)
+
+
+@router.get("/stores/{store_id}/migrations", summary="Who moved in a week, and why")
+def migrations(
+    request: Request, store_id: Store, asked: Annotated[answers.MigrationQuestion, Query()]
+) -> models.Migrations:
+    """Return moves between segments, lifecycle stages and archetypes, largest first."""
+    return ask(request, answers.migrations, store_id, asked)
+
+
+@router.get("/stores/{store_id}/audiences", summary="Audiences and how large they are")
+def audiences(request: Request, store_id: Store) -> models.Audiences:
+    """Return the standing audiences and those of the project's file."""
+    return ask(request, answers.list_audiences, store_id)
+
+
+@router.get("/stores/{store_id}/audiences/{audience}", summary="Who is in an audience")
+def members(
+    request: Request,
+    store_id: Store,
+    audience: Annotated[str, Path(max_length=100, description="Its name")],
+    asked: Annotated[answers.ListQuestion, Query()],
+) -> models.Members:
+    """Return who was in it when it was last renewed and may be written to."""
+    return ask(request, answers.audience_members, store_id, audience, asked)
+
+
+@router.post("/stores/{store_id}/customers/by-email", summary="A customer's profile by e-mail")
+def profile_by_email(request: Request, store_id: Store, asked: answers.EmailQuestion) -> models.CustomerProfile:
+    """Return who has an e-mail address; it is hashed and forgotten."""
+    return ask(request, answers.get_profile_by_email, store_id, asked)
+
+
+@router.get("/stores/{store_id}/customers/{customer_id:path}/similar", summary="The customers most like one")
+def similar(
+    request: Request, store_id: Store, customer_id: Customer, asked: Annotated[answers.SimilarQuestion, Query()]
+) -> models.Similar:
+    """Return who is most alike on all axes, nearest first, and where they agree."""
+    return ask(request, answers.similar_customers, store_id, customer_id, asked.limit, request.app.state.similar)
+
+
 @router.get("/stores/{store_id}/customers/{customer_id:path}", summary="A customer's profile")
 def profile(
     request: Request, store_id: Store, customer_id: Customer, asked: Annotated[answers.ProfileQuestion, Query()]
 ) -> models.CustomerProfile:
     """Return who a customer is and what is expected of them."""
     return ask(request, answers.get_profile, store_id, customer_id, asked)
+
+
+@router.post("/stores/{store_id}/profiles", summary="Profiles of customers whose orders are sent")
+def profiles(request: Request, store_id: Store, asked: ProfileRequest) -> models.Profiles:
+    """Return what the store's models say of these orders; the first time after a run takes seconds. Nothing is kept."""
+    return ask(request, profile_orders, store_id, asked, request.app.state.profilers)
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)

@@ -20,11 +20,10 @@ from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import zone
 from quimbi_assets.naming.values import format_money, plural
-from quimbi_assets.resources.audiences import audience_query, choice_of, project_definitions
+from quimbi_assets.resources.audiences import audiences_now, choice_of
 from quimbi_assets.resources.export_targets import export, written
 from quimbi_assets.resources.exports import write_rows
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.customers import (
     Chosen,
     lacks_groupings,
@@ -115,27 +114,9 @@ def _words(names: Iterable[str]) -> str:
 
 
 def audiences_of(store_id: str) -> list[dict[str, Any]]:
-    """Return the audiences of a store: who would be in each now, and who entered and left at its last renewal.
-
-    One whose filter the store does not understand has the reason as ``problem``.
-    """
+    """Return the structure of ``quimbi audiences --json``."""
     with open_database().snapshot() as now:
-        vocabulary = read_vocabulary(now, store_id)
-        states, currency = read_audiences(now, store_id), store_currency(now, store_id) or ""
-        rows: list[dict[str, Any]] = []
-        for one in project_definitions().audiences.values():
-            if not one.is_of(store_id):
-                continue
-            row: dict[str, Any] = {"audience": one.name, "about": one.about, "where": one.where, "problem": None}
-            try:
-                chosen = read_chosen(now, store_id, audience_query(one, vocabulary), vocabulary, limit=0)
-                row |= {"customers": chosen.customers, "value": chosen.value}
-            except BadInputError as error:
-                row |= {"customers": None, "value": None, "problem": str(error)}
-            state = states.get(one.name)
-            row |= {"entered": state and state.entered, "left": state and state.left, "currency": currency}
-            rows.append(row | {"refreshed_at": state and state.refreshed_at})
-    return rows
+        return audiences_now(now, store_id)
 
 
 def print_audiences(rows: list[dict[str, Any]]) -> None:

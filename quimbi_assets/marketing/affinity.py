@@ -215,7 +215,8 @@ def affinity_texts(history: History, affinities: Affinities, customers: pd.Index
 
 
 def _reason(affinities: Affinities) -> str:
-    reasons = [f"{level}: {affinity.reason}" for level, affinity in affinities.items() if affinity.reason is not None]
+    known = ((level, affinities[level].reason) for level in LEVELS if level in affinities)
+    reasons = [f"{level}: {reason}" for level, reason in known if reason is not None]
     return f'"reason": {json.dumps("; ".join(reasons) or None)}'
 
 

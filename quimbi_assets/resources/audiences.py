@@ -1,14 +1,19 @@
 """The project's file of audiences, and what its filters mean to a store.
 
-Belongs here: finding the file, a filter as a store understands it. Does not: reading it (``audiences.definitions``),
-SQL (``postgres.tables``).
+Belongs here: finding the file, a filter as a store understands it, how large each audience is. Does not: reading it
+(``audiences.definitions``), SQL (``postgres.tables``).
 """
+
+from typing import Any
 
 from quimbi_assets.audiences.definitions import BUILT_IN, FILE_NAME, Audience, Definitions, read_definitions
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.audiences.filters import Query, compile_filter
 from quimbi_assets.errors import BadInputError, FilterError
 from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.audiences import read_audiences
+from quimbi_assets.resources.postgres.tables.customers import count_chosen, read_vocabulary
 
 
 def project_definitions() -> Definitions:
@@ -46,3 +51,28 @@ def audience_query(audience: Audience, vocabulary: Vocabulary) -> Query:
         return compile_filter(audience.where, vocabulary)
     except FilterError as error:
         raise BadInputError(f"audience {audience.name}: {error}") from error
+
+
+def audiences_now(database: Database, store_id: str) -> list[dict[str, Any]]:
+    """Return the audiences of a store: who would be in each now, and who entered and left at its last renewal.
+
+    One whose filter the store does not understand has the reason as ``problem``.
+    """
+    from quimbi_assets.resources.postgres.tables.stores import store_currency  # pandas, 0.3 s
+
+    vocabulary = read_vocabulary(database, store_id)
+    states, currency = read_audiences(database, store_id), store_currency(database, store_id) or ""
+    rows: list[dict[str, Any]] = []
+    for one in project_definitions().audiences.values():
+        if not one.is_of(store_id):
+            continue
+        row: dict[str, Any] = {"audience": one.name, "about": one.about, "where": one.where, "problem": None}
+        try:
+            customers, value = count_chosen(database, store_id, audience_query(one, vocabulary))
+            row |= {"customers": customers, "value": value}
+        except BadInputError as error:
+            row |= {"customers": None, "value": None, "problem": str(error)}
+        state = states.get(one.name)
+        row |= {"entered": state and state.entered, "left": state and state.left, "currency": currency}
+        rows.append(row | {"refreshed_at": state and state.refreshed_at})
+    return rows

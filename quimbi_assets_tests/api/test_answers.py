@@ -3,9 +3,16 @@
 import json
 import math
 
+import pandas as pd
 import pytest
 
+from quimbi_assets.api import answers
 from quimbi_assets.api.models import CustomerRow, Segment
+from quimbi_assets.api.profiles import SentItem, SentOrder, SentTicket
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest.keys import keyed_hashes
+from quimbi_assets.resources.postgres.tables.identities import store_secret
+from quimbi_assets_tests.resources.published import publish
 
 pytestmark = pytest.mark.xdist_group("graph")
 
@@ -156,6 +163,131 @@ def test_nobody_is_at_risk_before_the_first_snapshot(ask):
     assert ask("/at-risk") == {"store_id": "north", "week": None, "reason": None, "customers": 0, "items": []}
 
 
+def test_groups_now_and_before(ask, database, count):
+    (trend,) = ask("/trends", params={"axis": "lifecycle"})["items"]
+    assert {one["id"]: one["customers"] for one in trend["groups"]}["active"] == count("lifecycle = 'active'")
+    assert sum(one["customers_13w_ago"] or 0 for one in trend["groups"]) > 0
+    assert {one["axis"] for one in ask("/trends")["items"]} >= {
+        "lifecycle",
+        "value_tier",
+        "rfm_group",
+        "purchase_value",
+    }
+    assert "there are: " in ask("/trends", 422, params={"axis": "shoe_size"})["detail"]
+
+
+@pytest.fixture(scope="module")
+def moving(app, database):
+    """Asks about a store with two weeks, in the second of which somebody moved and somebody lapsed."""
+    publish(database, "moving")
+    for week in ("2024-05-13", "2024-05-20"):
+        database.execute(
+            "INSERT INTO quimbi.customer_history (store_id, customer_id, week, as_of, segment_memberships, "
+            "dominant_segments, lifetime_value, churn_risk_score, model_versions, drift, alert, alert_cause) VALUES "
+            "('moving', 'c0001', %s, %s::date + 7, '{}', '{}', 40, 0.5, '{}', "
+            """'{"a": {"cause": "silent"}}', %s, 'silent')""",
+            (week, week, "newly_at_risk" if week == "2024-05-20" else None),
+        )
+        database.execute(
+            "INSERT INTO quimbi.population_drift VALUES ('moving', %s, 'a', 'segment_share', 'a_1', 0.25)", (week,)
+        )
+    database.execute(
+        "INSERT INTO quimbi.segment_migrations VALUES "
+        "('moving', '2024-05-20', 'c0001', 'a', 'silent', 'a_1', 'a_2', '2024-05-13', '2024-05-27')"
+    )
+    database.execute(
+        "INSERT INTO quimbi.group_figures (store_id, axis_name, group_id, customers, share_of_customers, revenue, "
+        "share_of_revenue, lifecycle) VALUES ('moving', 'a', 'a_1', 2, 0.5, 10, 1, '{}')"
+    )
+
+    def asked(question, *arguments):
+        with app.state.database.of_store("moving") as now:
+            return question(now, "moving", *arguments)
+
+    return asked
+
+
+def test_who_moved_and_why(moving):
+    found = moving(answers.migrations, answers.MigrationQuestion())
+    assert (str(found.week), str(found.compared_with), len(found.weeks)) == ("2024-05-20", "2024-05-13", 2)
+    assert found.customers_by_cause == {"silent": 1}
+    assert [(one.from_name, one.to_name, one.cause, one.customers) for one in found.items] == [
+        ("few", "many", "silent", 1)
+    ]
+    assert moving(answers.migrations, answers.MigrationQuestion(week="2024-05-13")).items == []
+    assert moving(answers.migrations, answers.MigrationQuestion(axis="b")).items == []
+    with pytest.raises(BadInputError, match="2024-05-13 to 2024-05-20"):
+        moving(answers.migrations, answers.MigrationQuestion(week="2024-05-14"))
+
+
+def test_segments_week_by_week(moving):
+    (trend,) = moving(answers.trends, answers.TrendQuestion()).items
+    assert [(str(one.week), one.shares) for one in trend.weeks] == [
+        (w, {"a_1": 0.25}) for w in ("2024-05-13", "2024-05-20")
+    ]
+    (trend,) = moving(answers.trends, answers.TrendQuestion(weeks=1)).items
+    assert [str(one.week) for one in trend.weeks] == ["2024-05-20"]
+
+
+def test_who_is_at_risk(moving):
+    found = moving(answers.at_risk, answers.TopQuestion())
+    assert (str(found.week), found.customers) == ("2024-05-20", 1)
+    assert (found.items[0].customer_id, found.items[0].value, found.items[0].priority) == ("c0001", 40, 20)
+
+
+def test_audiences_and_who_is_in_them(ask, database, count, pages):
+    found = {one["audience"]: one for one in ask("/audiences")["items"]}
+    assert found["cooling"]["customers"] == count("lifecycle = 'slowing' AND value_tier IN ('top', 'high')")
+    sql = (
+        "SELECT audience, count(*) FROM quimbi.audience_members WHERE store_id = 'north' AND left_at IS NULL GROUP BY 1"
+    )
+    audience, n = max(database.execute(sql), key=lambda row: row[1])
+    members = [one["customer_id"] for page in pages(f"/audiences/{audience}", limit=n - 1) for one in page["items"]]
+    assert members == sorted(set(members))
+    assert len(members) == n > 1
+    assert "there are: " in ask("/audiences/nobody", 404)["detail"]
+
+
+def test_whose_e_mail_it_is(ask, database, home):
+    (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
+    with database.transaction() as cursor:
+        key = keyed_hashes(pd.Series(["ann@example.com"]), store_secret(home, "north"))[0]
+        cursor.execute(
+            "INSERT INTO quimbi.customer_identities (store_id, kind, key_hash, customer_id) VALUES "
+            "('north', 'email', decode(%s, 'hex'), %s)",
+            (key, customer),
+        )
+    assert ask("/customers/by-email", method="POST", json={"email": " Ann@Example.com"})["customer_id"] == customer
+    for other in ("bob@example.com", "a\0@example.com"):
+        answer = ask("/customers/by-email", 404, method="POST", json={"email": other})
+        assert "example" not in answer["detail"]
+
+
+def test_orders_that_are_sent_give_the_profile_of_the_same_orders_loaded(ask, database):
+    (customer,) = database.execute(
+        "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'north' ORDER BY n_orders DESC LIMIT 1"
+    )[0]
+
+    def rows(table, columns, condition):
+        sql = f"SELECT {', '.join(columns)} FROM quimbi.{table} WHERE store_id = 'north' AND {condition}"
+        cells = [[v.isoformat() if hasattr(v, "isoformat") else v for v in row] for row in database.execute(sql)]
+        return [dict(zip(columns, row, strict=True)) for row in cells]
+
+    of_them = f"customer_id = '{customer}'"
+    orders = f"order_id IN (SELECT order_id FROM quimbi.orders WHERE store_id = 'north' AND {of_them})"
+    sent = {
+        "orders": rows("orders", list(SentOrder.model_fields), of_them),
+        "items": rows("order_items", list(SentItem.model_fields), orders),
+        "tickets": rows("support_tickets", list(SentTicket.model_fields), of_them),
+    }
+    (profile,) = ask("/profiles", method="POST", json={**sent, "details": True})["items"]
+    assert profile == ask(f"/customers/{customer}", params={"details": True})
+    again = ask("/profiles", 422, method="POST", json={"orders": sent["orders"][:1] * 2})
+    assert "there twice" in again["detail"]
+    late = {**sent["orders"][0], "order_date": "2150-01-01"}
+    assert "no order is from before" in ask("/profiles", 422, method="POST", json={"orders": [late]})["detail"]
+
+
 def test_the_document_says_every_status(client):
     document = client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
@@ -165,3 +297,11 @@ def test_the_document_says_every_status(client):
                 assert {"200", "401", "403", "404", "422", "503"} <= set(operation["responses"])
                 assert operation["security"] == [{"HTTPBearer": []}]
     assert "NaN" not in json.dumps(document)
+
+
+def test_who_is_most_alike(ask, database):
+    (customer,) = database.execute("SELECT max(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
+    found = ask(f"/customers/{customer}/similar", params={"limit": 3})
+    assert len({one["customer_id"] for one in found["items"]} - {customer}) == 3
+    assert [one["distance"] for one in found["items"]] == sorted(one["distance"] for one in found["items"])
+    ask("/customers/nobody/similar", 404)

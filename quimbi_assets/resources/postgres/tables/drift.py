@@ -129,6 +129,12 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     }
 
 
+def read_moves(database: Database, store_id: str, week: date) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Return of how many customers anything changed in a week, by cause, and who moved from where to where."""
+    asked = {"s": store_id, "w": week}
+    return dict(database.execute(CAUSES_OF_MOVES, asked)), _records(database.query(FLOWS, asked))
+
+
 def read_at_risk(database: Database, store_id: str) -> tuple[date | None, str | None, list[dict[str, Any]]]:
     """Return the newest week, why nobody is called at risk, and who is: who lapsed within eight weeks and stayed away.
 

@@ -4,6 +4,7 @@ Belongs here: the table ``customer_identities`` and the secret its hashes are ma
 rows of a file are (``matching``), which columns hold keys (``quimbi_assets.ingest.tables``).
 """
 
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -13,7 +14,14 @@ import pandas as pd
 
 from quimbi_assets.ingest.keys import comparable, keyed_hashes
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame, read_column
+from quimbi_assets.resources.postgres.database import Database
 
+BY_EMAIL = """
+    SELECT customer_id FROM quimbi.customer_identities
+    WHERE store_id = %(store)s AND kind = 'email' AND key_hash = %(hash)s
+    UNION ALL
+    SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %(store)s AND customer_id = ANY(%(texts)s) LIMIT 1
+"""
 OWN_KEY = "kind || ':' || left(encode(key_hash, 'hex'), 32)"
 """Customer id of a ticket while no customer is known by its key: ``email:`` or ``helpdesk_id:`` and half the hash."""
 
@@ -34,6 +42,17 @@ def store_secret(home: Path, store_id: str) -> bytes:
             file.write(secrets.token_bytes(32))
         unready.replace(path)
     return path.read_bytes()
+
+
+def find_by_email(database: Database, home: Path, store_id: str, email: str) -> str | None:
+    """Return the customer of an address, by its keyed hash, or whose id it is; None if nobody is known by it.
+
+    Nothing of it is kept.
+    """
+    folded, path = email.strip().casefold(), home / "keys" / f"{store_id}.key"
+    key = hmac.digest(path.read_bytes(), folded.encode(), "sha256") if path.exists() else b""
+    asked = {"store": store_id, "hash": key, "texts": [email, folded]}
+    return next((customer for (customer,) in database.execute(BY_EMAIL, asked)), None)
 
 
 def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> tuple[int, int, int]:

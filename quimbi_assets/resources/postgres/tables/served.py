@@ -16,7 +16,9 @@ PROFILE = """
         predicted_value_90d, predicted_value_90d_low, predicted_value_90d_high,
         predicted_orders_365d, predicted_orders_365d_low, predicted_orders_365d_high,
         predicted_value_365d, predicted_value_365d_low, predicted_value_365d_high, {details} AS feature_vectors,
-        archetype.name AS archetype_name, store.currency
+        archetype.name AS archetype_name, coalesce(store.currency, (
+            SELECT mode() WITHIN GROUP (ORDER BY currency) FROM quimbi.orders AS placed
+            WHERE placed.store_id = profile.store_id AND placed.customer_id = profile.customer_id)) AS currency
     FROM quimbi.customer_profiles AS profile
     LEFT JOIN quimbi.stores AS store ON store.store_id = profile.store_id
     LEFT JOIN quimbi.archetypes AS archetype ON archetype.store_id = profile.store_id
@@ -47,13 +49,37 @@ VERSIONS = """
     ORDER BY valid_from DESC
 """
 STORE = """
-    SELECT store_id, time_zone, currency,
+    SELECT store_id, time_zone, coalesce(currency, (
+            SELECT mode() WITHIN GROUP (ORDER BY placed.currency)
+            FROM (SELECT currency FROM quimbi.orders WHERE orders.store_id = store.store_id LIMIT 1000) AS placed
+        )) AS currency,
         (SELECT count(*) FROM quimbi.customer_profiles AS profile WHERE profile.store_id = store.store_id) AS customers,
         last.as_of, last.published_at
     FROM quimbi.stores AS store LEFT JOIN LATERAL (
         SELECT as_of, published_at FROM quimbi.publications AS publication
         WHERE publication.store_id = store.store_id ORDER BY publication_id DESC LIMIT 1
     ) AS last ON true WHERE store_id = %s
+"""
+
+GROUPS = """
+    SELECT figures.axis_name AS axis, group_id AS id, coalesce(segment_name, group_id) AS name, customers,
+        share_of_customers, share_of_revenue, customers_4w_ago, customers_13w_ago
+    FROM quimbi.group_figures AS figures
+    LEFT JOIN quimbi.dim_segment_master AS segment ON segment.store_id = figures.store_id
+        AND segment.axis_name = figures.axis_name AND segment_id = group_id AND valid_to IS NULL
+    WHERE figures.store_id = %(store)s AND figures.axis_name = coalesce(%(axis)s, figures.axis_name)
+    ORDER BY figures.axis_name, customers DESC, group_id
+"""
+SHARES = """
+    SELECT axis_name AS axis, week, jsonb_object_agg(name, value) AS shares FROM quimbi.population_drift
+    WHERE store_id = %(store)s AND figure = 'segment_share' AND axis_name = coalesce(%(axis)s, axis_name)
+        AND week > (SELECT max(week) FROM quimbi.population_drift WHERE store_id = %(store)s) - 7 * %(weeks)s
+    GROUP BY axis_name, week ORDER BY axis_name, week
+"""
+MEMBERS = """
+    SELECT customer_id, entered_at FROM quimbi.audience_members
+    WHERE store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL
+        AND (%(after)s::text IS NULL OR customer_id > %(after)s) ORDER BY customer_id LIMIT %(limit)s
 """
 
 

@@ -1,0 +1,152 @@
+"""Profiles of customers whose orders come with the question, by the models that serve the store.
+
+Belongs here: what may be sent, the models kept between questions. Does not: profiling (``resources.profiling``),
+profiles that are published (``answers``). Nothing that is sent is kept, and no text of a ticket comes back.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cachetools import LRUCache
+from pydantic import AfterValidator, Field, StringConstraints
+
+from quimbi_assets.api import models
+from quimbi_assets.api.answers import Question, profile_of
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.served import read_names, records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from quimbi_assets.resources.profiling import StoreProfiler
+
+STORES_KEPT = 8
+"""Stores whose models stay in memory."""
+VERSION = """
+    SELECT (SELECT max(publication_id) FROM quimbi.publications WHERE store_id = %(store)s) AS publication,
+        (SELECT md5(string_agg(segment_name, ',' ORDER BY axis_name, segment_id)) FROM quimbi.dim_segment_master
+         WHERE store_id = %(store)s AND valid_to IS NULL) AS names
+"""
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _utc(at: datetime) -> datetime:
+    """Return an instant in UTC, which it is where it has no offset."""
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    if not FIRST <= at < LAST:
+        raise ValueError("an instant between 1970 and 2200 is wanted")
+    return at.astimezone(UTC)
+
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
+Word = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")] | None
+At = Annotated[datetime, AfterValidator(_utc)]
+Money = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Count = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class SentOrder(Question):
+    """An order that counts as a purchase."""
+
+    order_id: Id
+    customer_id: Id
+    order_date: At = Field(description="Without an offset it is UTC")
+    total_price: Money = Field(description="What was paid")
+    discount_amount: Money | None = None
+    refund_amount: Money | None = None
+    source: Word = None
+
+
+class SentItem(Question):
+    """A line of an order that is sent, too."""
+
+    order_id: Id
+    product_id: Id
+    quantity: Count
+    price: Money = Field(description="Of one")
+    category: Word = None
+    product_type: Word = None
+    refund_amount: Money | None = None
+    refunded_at: At | None = None
+
+
+class SentTicket(Question):
+    """A request to support."""
+
+    ticket_id: Id
+    customer_id: Id
+    created_at: At
+    channel: Word = None
+    subject: Word = None
+    tags: Word = None
+    first_response_at: At | None = None
+    resolved_at: At | None = None
+    satisfaction_score: Annotated[float, Field(ge=1, le=5, allow_inf_nan=False)] | None = None
+    reopen_count: Count | None = None
+
+
+class ProfileRequest(Question):
+    """All orders of some customers, with their lines and tickets: what is missing was not bought."""
+
+    orders: list[SentOrder] = Field(min_length=1, max_length=5_000)
+    items: list[SentItem] | None = Field(None, max_length=20_000)
+    tickets: list[SentTicket] | None = Field(None, max_length=5_000)
+    details: bool = Field(default=False, description="With all memberships, and what was measured on each axis")
+
+
+class Profilers:
+    """The models of stores, loaded once a publication; threads may share it."""
+
+    def __init__(self) -> None:
+        self._held: LRUCache[str, tuple[Any, StoreProfiler]] = LRUCache(STORES_KEPT)
+        self._lock, self._loading = Lock(), defaultdict[str, Lock](Lock)
+
+    def of(self, now: Database, store_id: str) -> "StoreProfiler":
+        """Return the profiler of a store as it is published; whoever asks while it is loaded waits."""
+        (version,) = records(now, VERSION, {"store": store_id})
+        with self._loading[store_id]:
+            with self._lock:
+                held = self._held.get(store_id)
+            if held is not None and held[0] == version:
+                return held[1]
+            from quimbi_assets.resources.profiling import open_profiler  # MLflow and Dagster, 5 s
+
+            profiler = open_profiler(store_id)
+            with self._lock:
+                self._held[store_id] = version, profiler
+            return profiler
+
+
+def profile_orders(now: Database, store_id: str, sent: ProfileRequest, profilers: Profilers) -> models.Profiles:
+    """Return the profiles of the customers whose orders were sent, as of the store's last publication.
+
+    BadInputError if an order stands twice, or none is from before then.
+    """
+    profiler = profilers.of(now, store_id)
+    as_of = profiler.observation_end.tz_localize("UTC").to_pydatetime()
+    ids = [order.order_id for order in sent.orders]
+    if len(set(ids)) < len(ids):
+        again = next(order for order in ids if ids.count(order) > 1)
+        raise BadInputError(f"order {again!r} is there twice: give each once, its lines in items")
+    if all(order.order_date >= as_of for order in sent.orders):
+        raise BadInputError(f"no order is from before {as_of:%Y-%m-%d %H:%M} UTC, up to which the store was last run")
+    items, tickets = (_frame(rows) if rows else None for rows in (sent.items, sent.tickets))
+    rows = profiler.profile(_frame(sent.orders), items, tickets)
+    names, statuses = read_names(now, store_id)
+    rows = rows.assign(
+        currency=profiler.store.currency, archetype_name=rows["archetype_id"].map(profiler.archetype_names)
+    )
+    plain = ({str(name): value for name, value in row.items()} for row in rows.to_dict("records"))
+    profiles = [profile_of(row, names, statuses, details=sent.details) for row in plain]
+    return models.Profiles(store_id=store_id, as_of=as_of, items=profiles)
+
+
+def _frame(rows: Sequence[Question]) -> "pd.DataFrame":
+    """Return what was sent as a table; columns that nothing was sent of are not recorded."""
+    import pandas as pd
+
+    return pd.DataFrame([row.model_dump() for row in rows]).dropna(axis="columns", how="all")
