@@ -125,7 +125,7 @@ def customer_profiles(
         archetypes=archetypes,
         model_versions=aligned.versions | {n: m.version for n, m in forecasts.items() if not isinstance(m, str)},
         marketing=marketing.to_json(),
-        figures=lambda: _figure_rows(figures, then, serving, database, marketing, catalogue),
+        figures=lambda: _figure_rows(figures, then, serving, aligned.segments, database, marketing, catalogue),
         lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
     publish(database, registry, publication)
@@ -190,6 +190,7 @@ def _figure_rows(
     figures: GroupFigures,
     history: History,
     serving: Mapping[str, LoadedModel],
+    segments: Mapping[str, pd.DataFrame],
     database: StoreDatabase,
     marketing: MarketingReference,
     catalogue: Catalogue,
@@ -198,7 +199,8 @@ def _figure_rows(
     store_id = history.store.store_id
     actions = {(of, group): catalogue.of_group(of, group) for of, groups in GROUPINGS.items() for group in groups}
     for axis, one in serving.items():
-        chosen = catalogue.of_segments(one.model, figures.shares(axis))
+        names = segments[axis].set_index("segment_id")["segment_name"].reindex(one.model.segment_ids_)
+        chosen = catalogue.of_segments(one.model, figures.shares(axis), names.tolist())
         actions |= {(axis, segment): action for segment, action in zip(one.model.segment_ids_, chosen, strict=True)}
     past, everybody = past_counts(history, marketing)
     for when, days in TREND_DAYS.items():

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from quimbi_assets.axes import AXES
+from quimbi_assets.axes._axis import BOUGHT_ONCE, ONE_TIME_BUYERS
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.marketing.groups import GROUPINGS
+from quimbi_assets.naming.name_builder import declared_words, is_usual
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 STANDS_OUT = 0.5
@@ -35,6 +37,7 @@ class _Entry(BaseModel):
     of: str
     do: str
     group: str | None = None
+    words: tuple[str, ...] = ()
     feature: str | None = None
     side: Literal["high", "low"] | None = None
 
@@ -67,21 +70,36 @@ class Catalogue:
         fitting = (entry for entry in self._entries if entry.of == grouping and entry.group == group)
         return next((Action(entry.id, entry.do) for entry in fitting), None)
 
-    def of_segments(self, model: AxisModel, shares: NDArray[np.float64]) -> list[Action | None]:
-        """Return the action for each segment of an axis, given the shares of customers, shape (k,), in the segments."""
+    def of_segments(
+        self, model: AxisModel, shares: NDArray[np.float64], names: Sequence[str] = ()
+    ) -> list[Action | None]:
+        """Return the action for each segment of an axis, given the shares of customers, shape (k,), in the segments.
+
+        It follows the words of a segment's name, if those are the axis's; else what stands out in the segment.
+        """
         centres = np.asarray(model.cluster_centers_)
         distance = np.nan_to_num(centres - np.nan_to_num(shares @ np.nan_to_num(centres)))
         by_feature = [dict(zip(model.features_, row, strict=True)) for row in distance.tolist()]
-        return [self._of_segment(model.axis, *one) for one in zip(model.structural_, by_feature, strict=True)]
+        called = list(names) or [""] * len(by_feature)
+        of_each = zip(model.structural_, called, by_feature, strict=True)
+        return [self._of_segment(model.axis, *one) for one in of_each]
 
-    def _of_segment(self, axis: str, state: str | None, distance: Mapping[str, float]) -> Action | None:
+    def _of_bought_once(self, state: str) -> Action | None:
+        is_so = state in {one.name for one in BOUGHT_ONCE}
+        return self.of_group("purchase_frequency", ONE_TIME_BUYERS.name) if is_so else None
+
+    def _of_segment(self, axis: str, state: str | None, name: str, distance: Mapping[str, float]) -> Action | None:
         entries = [entry for entry in self._entries if entry.of == axis]
-        if state is not None and (action := self.of_group(axis, state)):
+        if state is not None and (action := self.of_group(axis, state) or self._of_bought_once(state)):
             return action
-        signed = [(_signed(entry, distance), entry) for entry in entries if entry.feature in distance and not state]
-        far, entry = max(signed, key=lambda one: one[0], default=(0.0, None))
-        if entry is None or far < STANDS_OUT:
-            entry = next((e for e in entries if e.feature is None and e.group is None), None)
+        words = set(declared_words(AXES[axis], name)) if axis in AXES else set()
+        if any(entry.words for entry in entries) and (words or is_usual(axis, name)):
+            entry = next((one for one in entries if words.intersection(one.words)), None)
+        else:
+            signed = [(_signed(entry, distance), entry) for entry in entries if entry.feature in distance and not state]
+            far, entry = max(signed, key=lambda one: one[0], default=(0.0, None))
+            entry = entry if far >= STANDS_OUT else None
+        entry = entry or next((one for one in entries if not (one.feature or one.group or one.words)), None)
         return None if entry is None else Action(entry.id, entry.do)
 
 
@@ -95,7 +113,12 @@ def _check(path: Path, entry: _Entry) -> None:
         raise BadInputError(f"{path}: action {entry.id}: of: {entry.of} is neither {', '.join(GROUPINGS)} nor an axis")
     if entry.group is not None and entry.group not in known[entry.of]:
         raise BadInputError(f"{path}: action {entry.id}: {entry.of} has no group {entry.group}: {known[entry.of]}")
-    features = [f.name for f in AXES[entry.of].clustering_features] if entry.of in AXES else []
+    declared = AXES[entry.of].clustering_features if entry.of in AXES else ()
+    features, words = [f.name for f in declared], {word.text for f in declared for word in f.words}
+    if strange := [word for word in entry.words if word not in words]:
+        raise BadInputError(
+            f"{path}: action {entry.id}: no segment of {entry.of} is called {strange[0]}: {', '.join(sorted(words))}"
+        )
     if entry.feature is not None and (entry.feature not in features or entry.side is None):
         raise BadInputError(
             f"{path}: action {entry.id}: give a feature of {entry.of} ({', '.join(features)}) and a side, high or low"

@@ -99,6 +99,17 @@ def adjectives_of(axis: Axis, name: str) -> list[str]:
     return re.findall(rf"(?:{_adjectives(axis)}|[^_]+)(?=_|$)", adjectives)
 
 
+def declared_words(axis: Axis, name: str) -> list[str]:
+    """Return the words of a segment's name that its axis declares.
+
+    >>> from quimbi_assets.axes import AXES
+    >>> [declared_words(AXES["purchase_value"], name) for name in ("heavy_big_order_spenders", "our_friends")]
+    [['heavy', 'big_order'], []]
+    """
+    words = {word.text for feature in axis.clustering_features for word in feature.words}
+    return [word for word in adjectives_of(axis, name) if word in {*words, *DAY_PARTS}]
+
+
 def _adjectives(axis: Axis) -> str:
     """All words that rules may say on an axis, longest first, as a regular expression."""
     words = {word.text for feature in axis.clustering_features for word in feature.words}

@@ -31,6 +31,26 @@ def test_a_segment_gets_the_action_of_what_stands_out_most():
     ]
 
 
+@pytest.mark.parametrize(
+    ("axis", "name", "action"),
+    [
+        ("price_sensitivity", "often_discount_buyers", "test_the_discount"),
+        ("repurchase_behavior", "often_rebuying_shoppers", "mixed_offer"),
+        ("customer_maturity", "later_joined_short_stay_customers", "revive_old_friends"),
+        ("communication_preference", "web_customers", "web_first"),
+        ("purchase_value", "mid_range_spenders", "usual_basket"),
+        ("purchase_cadence", "evening_shoppers", "their_hour"),
+        ("purchase_value", "our_old_friends", "find_the_leak"),
+    ],
+)
+def test_an_action_follows_the_words_of_the_name_and_what_stands_out_where_it_has_none(axis, name, action):
+    features = [feature.name for feature in AXES[axis].clustering_features]
+    model = SimpleNamespace(
+        axis=axis, features_=features, cluster_centers_=np.array([[-2.0] * len(features)]), structural_=[None]
+    )
+    assert Catalogue.read().of_segments(model, np.array([0.0]), [name])[0].id == action
+
+
 @pytest.mark.parametrize("axis", AXES)
 def test_no_segment_of_any_axis_is_without_action(axis):
     states = [None, *(state.name for state in AXES[axis].structural)]
@@ -45,6 +65,7 @@ def test_no_segment_of_any_axis_is_without_action(axis):
         ("- a", "no list of actions"),
         ("actions: [{id: a, of: lifecycle, group: new, do: x, colour: red}]", "colour: Extra inputs"),
         ("actions: [{id: a, of: lifecycle, group: gone, do: x}]", "lifecycle has no group gone"),
+        ("actions: [{id: a, of: purchase_value, words: [vip], do: x}]", "no segment of purchase_value is called vip"),
         ("actions: [{id: a, of: moods, group: new, do: x}]", "nor an axis"),
         ("actions: [{id: a, of: purchase_value, feature: colour, side: high, do: x}]", "lifetime_value"),
     ],
