@@ -132,6 +132,28 @@ def matching_files(path: str | Path) -> list[Path]:
     return files
 
 
+def are_parts(files: Sequence[Path], key_of: Callable[[Sequence[str]], str | None]) -> bool:
+    """Whether files are parts of one table: of one kind, no value of the column that `key_of` finds in two of them."""
+    import duckdb
+
+    suffixes = {Path(file.name.removesuffix(".gz")).suffix.lower() for file in files}
+    if len(suffixes) > 1:
+        return False
+    reader = _READERS.get(suffixes.pop(), _AS_CSV).replace("(?,", "(?, filename = true,")
+    names = [str(file) for file in files]
+    try:
+        with duckdb.connect() as connection:
+            key = key_of(connection.sql(f"SELECT * FROM {reader} LIMIT 0", params=[names]).columns)
+            if key is None:
+                return True
+            column = '"' + key.replace('"', '""') + '"'
+            rows = f"SELECT {column} FROM {reader} GROUP BY 1 HAVING min(filename) < max(filename)"
+            sql = f"SELECT count({column}) FROM ({rows})"
+            return bool(connection.execute(sql, [names]).fetchall()[0][0] == 0)
+    except duckdb.Error:  # what it cannot read may be read one by one
+        return False
+
+
 def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
     """Return files of one kind, whose columns are put together by name, as a table that DuckDB reads."""
     import duckdb

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -97,8 +97,8 @@ def _checked(address: str) -> tuple[str, str, str]:
     return scheme, bucket, key
 
 
-def state_of(address: str, called: str | None = None) -> list[tuple[str, ...]]:
-    """Return what changes when the files of an address do: their names, sizes, times of change; or an entity tag.
+def state_of(address: str, called: str | None = None) -> dict[str, str]:
+    """Return, by the files of an address, what changes when they do: sizes and times of change, or an entity tag.
 
     BadInputError, in which the address is `called` something else if it may not be shown, if they cannot be read.
     """
@@ -106,7 +106,7 @@ def state_of(address: str, called: str | None = None) -> list[tuple[str, ...]]:
     scheme, _, _ = _checked(address)
     if scheme in ("s3", "gs"):
         _, files = _of_bucket(address, called)
-        return [(file.path, str(file.size), str(file.mtime_ns)) for file in files]
+        return {file.path: f"{file.size} {file.mtime_ns}" for file in files}
     with _answer(address, called) as answer:
         tag, changed = (answer.headers.get(name, "") for name in ("etag", "last-modified"))
         if not tag and not changed:
@@ -115,7 +115,7 @@ def state_of(address: str, called: str | None = None) -> list[tuple[str, ...]]:
                 digest.update(part)
             tag = digest.hexdigest()
         asked = "" if tag else sha256(address.encode()).hexdigest()
-        return [(tag, changed, asked, answer.headers.get("content-length", ""))]
+        return {shown(address): " ".join((tag, changed, asked, answer.headers.get("content-length", "")))}
 
 
 def local_copy(place: str | Path, opened: ExitStack, called: str | None = None) -> str | Path:
@@ -125,19 +125,30 @@ def local_copy(place: str | Path, opened: ExitStack, called: str | None = None) 
     """
     if not is_remote(place):
         return place
-    address, called = str(place), called or shown(place)
+    copies = _copies(str(place), opened, called or shown(place))
+    is_pattern = str(place).lower().startswith(BUCKETS) and _PATTERN.search(str(place))
+    return copies[0].parents[1] / "*" / "*" if is_pattern else copies[0]
+
+
+def local_files(place: str, names: Sequence[str], opened: ExitStack, called: str) -> list[Path]:
+    """Return some of the files that a place means, by their names in ``state_of``, copied as by ``local_copy``."""
+    return _copies(place, opened, called, names) if is_remote(place) else [Path(name) for name in names]
+
+
+def _copies(address: str, opened: ExitStack, called: str, names: Sequence[str] | None = None) -> list[Path]:
     scheme, _, path = _checked(address)
     folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="quimbi-load-")))
     if scheme in ("http", "https"):
-        return _downloaded(address, called, folder / _name(path))
+        return [_downloaded(address, called, folder / _name(path))]
     system, files = _of_bucket(address, called)
+    files = [file for file in files if names is None or file.path in names]
     _check_room(sum(file.size for file in files), called, folder)
     copies = [folder / f"{number:06}" / _name(file.path) for number, file in enumerate(files)]
     try:
         _fetch(system, [file.path for file in files], copies)
     except OSError as error:
         raise _unreadable(error, called, scheme) from None
-    return folder / "*" / "*" if _PATTERN.search(path) else copies[0]
+    return copies
 
 
 def _check_room(size: int, called: str, folder: Path) -> None:

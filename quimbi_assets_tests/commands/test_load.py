@@ -317,7 +317,17 @@ def test_files_of_a_pattern_are_pulled_when_they_change(quimbi, files, tmp_path,
     assert (code, "store drops: nothing new since the last load" in out) == (0, True)
     frame.tail(1).assign(order_id="99").to_parquet(folder / "day3.parquet")
     code, out, _ = quimbi(*source)
-    assert "orders: 31 rows read: 1 new, 0 changed, 30 unchanged" in out
+    assert "orders: 1 row read: 1 new, 0 changed, 0 unchanged" in out
+    frame.tail(2).assign(total_price="1").to_parquet(folder / "day4.parquet")
+    frame.tail(1).assign(total_price="2").to_parquet(folder / "day5.parquet")
+    code, out, _ = quimbi(*source)
+    assert "orders: 3 rows read: 0 new, 3 changed, 0 unchanged" in out
+    assert quimbi(*source, "--full")[0] == 0  # one after another, so that the last is right again
+    rows = database.execute("SELECT total_price FROM quimbi.orders WHERE store_id = 'drops' ORDER BY order_id::int")
+    assert [row[0] for row in rows][-3:] == [1, 2, float(frame["total_price"].iloc[-1])]
+    frame.tail(1).rename(columns={"customer_id": "x"}).to_parquet(folder / "day6.parquet")
+    frame.tail(1).to_parquet(folder / "day7.parquet")
+    assert "*.parquet (day6.parquet) has no column customer_id" in quimbi(*source)[2]
     for options, word in (
         (("--orders", orders, "--every", "day"), "give its address with --from"),
         (("--from", folder / "*.parquet", "--orders", orders), "--from brings orders of its own"),

@@ -89,13 +89,15 @@ def test_a_pattern_of_a_bucket_is_read_and_again_only_when_a_file_is_new(databas
     source = Source("s3://shop/drops/*.parquet")
     assert pull(database, "bucket", source, Pull()).tables[0].inserted == 3
     assert pull(database, "bucket", source, Pull()) is None
-    bucket("drops/c.parquet", orders(3).to_parquet(index=False))
-    bucket("drops/a.parquet", orders(1, 2).to_parquet(index=False))
-    report = pull(database, "bucket", source, Pull())
-    assert (report.tables[0].read, report.tables[0].inserted) == (5, 2)
-    assert sorted(stored(database, "bucket")) == ["1", "2", "3", "4", "5"]
+    bucket("drops/c.parquet", orders(4).to_parquet(index=False))
+    (report,) = pull(database, "bucket", source, Pull()).tables
+    assert (report.read, report.inserted) == (3, 3)  # what was loaded before is not fetched again
+    cancelled = orders(2, 1).assign(total_price=1.0)
+    bucket("drops/d.parquet", cancelled.to_parquet(index=False))
+    assert pull(database, "bucket", source, Pull(full=True)).tables[0].updated == 1  # the later file is right
+    assert sorted(stored(database, "bucket")) == ["1", "2", "3", "4", "5", "6"]
     deep = pull(database, "deep", Source("s3://shop/drops/**/*.parquet"), Pull())
-    assert deep.tables[0].inserted == 8
+    assert deep.tables[0].inserted == 9
 
 
 def test_a_file_of_a_bucket_is_read_as_one_of_this_machine(database, bucket, tmp_path):

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,15 +18,15 @@ from urllib.parse import unquote
 import psycopg2
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.files import matching_files
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.drops import load_drops, states_of
 from quimbi_assets.resources.postgres.layouts import LAYOUTS, Layout, Queries, Tables
 from quimbi_assets.resources.postgres.load_report import LoadReport
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.sources import EVERY, KnownSource, Source, find_source, keep_source
 from quimbi_assets.resources.postgres.tables.stores import find_store
 from quimbi_assets.resources.remote_files import SCHEMES as OF_FILES
-from quimbi_assets.resources.remote_files import is_remote, shown, state_of
+from quimbi_assets.resources.remote_files import is_remote, shown
 from quimbi_assets.store import currency_code
 
 SCHEMES = ("postgresql://", "postgres://")
@@ -110,12 +109,7 @@ def _pulled(
     options: dict[str, Any] = {"time_zone": asked.time_zone, "currency": asked.currency, "progress": say}
     options |= {"columns": dict(source.columns)}
     if not is_database(source.address):
-        mark = _mark_of_files(source)
-        if known is not None and mark == known.mark:
-            return mark, None
-        if source.address.startswith(VARIABLE):
-            options |= {"shown_as": {"orders": source.address}, "origin": _origin(source)}
-        return mark, load_store(database, store_id, _resolved(source.address), source.items, **options)
+        return _new_files(database, store_id, source, known, options | {"origin": _origin(source)})
     with TemporaryDirectory(prefix="quimbi-pull-") as folder:
         mark, files = _read(store_id, source, known, Path(folder), say)
         if not files:
@@ -301,17 +295,26 @@ def _reason(error: psycopg2.Error, address: str) -> str:
     return reason.removeprefix("ERROR: ")
 
 
-def _mark_of_files(source: Source) -> str:
-    """Return a mark of files as they are: names, sizes, times of change; what a server says of its own."""
-    states: list[tuple[object, ...]] = []
-    for place in (source.address, source.items):
-        pattern = place and _resolved(place)
-        if pattern and is_remote(pattern):
-            states += state_of(pattern, place if place != pattern else None)
-        elif pattern:
-            files = matching_files(pattern)
-            states += [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return json.dumps({"files": sha256(json.dumps(states).encode()).hexdigest()})
+def _new_files(
+    database: Database, store_id: str, source: Source, known: KnownSource | None, options: dict[str, Any]
+) -> tuple[str, LoadReport | None]:
+    """Load files that were not loaded as they are now; return the mark of all, and what was done, None if nothing.
+
+    With new orders all files of lines are read, if there are such: lines may have come before their order.
+    """
+    named = {name: place for name, place in zip(PULLED, (source.address, source.items), strict=False) if place}
+    places = {name: _resolved(place) for name, place in named.items()}
+    called = {name: without_password(place) for name, place in named.items()}
+    states = {name: states_of(place, called[name]) for name, place in places.items()}
+    before = json.loads(known.mark).get("states", {}) if known and known.mark else {}
+    new = {
+        name: [file for file, state in files.items() if before.get(name, {}).get(file) != state]
+        for name, files in states.items()
+    }
+    if new[PULLED[0]] and len(new) > 1:
+        new[PULLED[1]] = list(states[PULLED[1]])
+    mark = json.dumps({"states": states})
+    return mark, load_drops(database, store_id, places, new, called, options) if any(new.values()) else None
 
 
 def _origin(source: Source) -> dict[str, str]:
