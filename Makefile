@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_WORKERS ?= 2
 
-.PHONY: setup demo test pytest lint ui lock screenshots structure clean
+.PHONY: setup demo test pytest lint ui docs lock screenshots structure clean
 
 setup: $(VENV)/.installed
 
@@ -39,6 +39,12 @@ lint: setup
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/mypy
 	$(BIN)/dagster definitions validate -w workspace.yaml
+
+# The site, in build/site; the tests build it too. Links to elsewhere: `make docs BUILDER=linkcheck`, with a network.
+BUILDER ?= html
+docs: setup
+	$(BIN)/python -m sphinx -b $(BUILDER) --fail-on-warning --keep-going -q docs build/site
+	@echo "build/site/index.html"
 
 # What there is of the package beside what there may be at most.
 structure: setup

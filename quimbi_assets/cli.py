@@ -321,15 +321,23 @@ def drift(store_id: str, as_json: bool) -> None:
 
 @cli.command()
 @click.option("--customers", required=True, type=click.IntRange(1), metavar="N", help="How many customers.")
-@click.option("--out", "out_dir", required=True, type=FILE, metavar="DIR", help="Folder for the four files.")
+@click.option("--out", "out_dir", required=True, type=FILE, metavar="DIR", help="Folder for the files.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same store.")
+@click.option(
+    "--format",
+    "form",
+    default="parquet",
+    show_default=True,
+    type=click.Choice(["parquet", "shopify"]),
+    help="parquet, with the truth beside it, or CSV as Shopify exports it.",
+)
 @click.option("--slow-down-share", default=0.0, metavar="P", help="Share of customers who slow down, e.g. 0.1.")
 @click.option("--slow-down-from", metavar="DATE", help="Day from which they do.")
-def simulate(customers: int, out_dir: Path, seed: int, slow_down_share: float, slow_down_from: str | None) -> None:
+def simulate(customers: int, out_dir: Path, seed: int, form: str, **slow_down: Any) -> None:
     """Make a store whose true segments are known."""
     from quimbi_assets.commands.loading import simulate_files
 
-    simulate_files(customers, out_dir, seed, slow_down_share, slow_down_from)
+    simulate_files(customers, out_dir, seed, as_shopify=form == "shopify", **slow_down)
 
 
 @cli.command()

@@ -149,17 +149,25 @@ def columns_named(text: str | None) -> dict[str, str]:
 
 
 def simulate_files(
-    n_customers: int, out_dir: Path, seed: int, slow_down_share: float = 0.0, slow_down_from: str | None = None
+    n_customers: int,
+    out_dir: Path,
+    seed: int,
+    *,
+    as_shopify: bool = False,
+    slow_down_share: float = 0.0,
+    slow_down_from: str | None = None,
 ) -> None:
-    """Simulate a store into ``out_dir``."""
+    """Simulate a store into ``out_dir``: as Parquet, or as Shopify would export it."""
     from quimbi_assets.simulation import write_store
+    from quimbi_assets.simulation.shopify import write_exports
 
     if seed < 0:
         raise BadInputError(f"--seed {seed}: use 0 or more")
     folder = directory(out_dir.expanduser().absolute())
+    write, kind = (write_exports, "csv") if as_shopify else (write_store, "parquet")
     with steps("simulating") as progress:
         try:
-            counts = write_store(
+            counts = write(
                 n_customers,
                 folder,
                 seed=seed,
@@ -170,4 +178,4 @@ def simulate_files(
         except ValueError as error:
             raise BadInputError(str(error)) from error
     for name, rows in counts.items():
-        out.print(f"{folder / name}.parquet  {rows:,} rows", markup=False)
+        out.print(f"{folder / name}.{kind}  {rows:,} rows", markup=False)
