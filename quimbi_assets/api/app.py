@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from quimbi_assets.api.guard import HOSTS, MACHINES, Guard, problem
+from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, problem
 from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.profiles import Profilers
 from quimbi_assets.api.routes import router
@@ -84,7 +84,7 @@ def _add_errors(app: FastAPI) -> None:
     """Say what went wrong: to programs as problem details, to people on a page."""
 
     def answer(request: Request, status: int, detail: str, headers: Any = None) -> Response:
-        if request.url.path.startswith(MACHINES) or request.url.path == "/healthz":
+        if request.url.path.startswith((MACHINES, AGENTS, "/healthz")):
             return problem(status, detail, headers)
         return HTMLResponse(message_page("Nothing to show", detail), status)
 

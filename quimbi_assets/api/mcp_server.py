@@ -20,7 +20,7 @@ from mcp.server.mcpserver.resources import TextResource
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import CallToolResult, InputRequiredResult, TextContent, Tool, ToolAnnotations
 from pydantic import Field
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from quimbi_assets.api import answers, models
 from quimbi_assets.api.guard import AGENTS, token_of
@@ -29,8 +29,8 @@ from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
-MOST = 100
-"""Customers of an answer."""
+MOST, MOST_WEEKS = 100, 26
+"""Customers and weeks of an answer."""
 MOST_TOKENS, CHARACTERS = 25_000, 3
 """Of an answer, and of a token of JSON: rather more. The longest answers have 60,000 characters."""
 DECIMALS = 4
@@ -139,6 +139,21 @@ class StoreTools:
         with self._asked(context) as (now, store_id):
             return answers.similar_customers(now, store_id, customer_id, limit, self._similar)
 
+    def segment_trends(
+        self,
+        context: Context,
+        axis: Annotated[
+            str | None, Field(max_length=100, description="Of this axis, lifecycle, value_tier or rfm_group alone")
+        ] = None,
+        weeks: Annotated[int, Field(ge=1, le=MOST_WEEKS, description="Week by week, back so far")] = 13,
+    ) -> models.Trends:
+        """Tell how segments grow and shrink: customers now, 4 and 13 weeks ago, share of revenue, shares week by week.
+
+        Weeks are recorded by snapshots: where there are none yet, weeks is empty and what was is not known.
+        """
+        with self._asked(context) as (now, store_id):
+            return answers.trends(now, store_id, answers.TrendQuestion(axis=axis, weeks=weeks))
+
     def at_risk_customers(self, context: Context, limit: Limit = 20, cursor: Cursor = None) -> models.Customers:
         """List good customers who are about to be lost and can still be kept: whom to write to first.
 
@@ -205,6 +220,7 @@ def create_server(database: ServedDatabase, similar: SimilarCustomers, store_id:
         tools.get_customer_profile,
         tools.find_customers,
         tools.similar_customers,
+        tools.segment_trends,
         tools.at_risk_customers,
     ):
         server.add_tool(tool, description=inspect.getdoc(tool), annotations=READS)
@@ -218,10 +234,11 @@ def create_server(database: ServedDatabase, similar: SimilarCustomers, store_id:
     return server
 
 
-def http_routes(server: MCPServer[Any], hosts: Sequence[str]) -> Sequence[BaseRoute]:
+def http_routes(server: MCPServer[Any], hosts: Sequence[str]) -> Sequence[Route]:
     """Return the route of a server over HTTP, any request of which any process may answer, for these names.
 
-    It answers within ``server.session_manager.run()`` only, and leaves tokens to whoever has the route.
+    It answers within ``server.session_manager.run()`` only, and leaves tokens to whoever has the route. Nothing is
+    told unasked, so there is no stream to GET, which would stay open until the server ends.
     """
     places = [f"{host}{port}" for host in hosts for port in ("", ":*")]
     security = TransportSecuritySettings(
@@ -230,7 +247,7 @@ def http_routes(server: MCPServer[Any], hosts: Sequence[str]) -> Sequence[BaseRo
     app = server.streamable_http_app(
         streamable_http_path=AGENTS, stateless_http=True, json_response=True, transport_security=security
     )
-    return app.routes
+    return [Route(AGENTS, route.endpoint, methods=["POST"]) for route in app.routes if isinstance(route, Route)]
 
 
 def _known(value: Any) -> Any:

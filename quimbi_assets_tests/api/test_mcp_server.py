@@ -19,7 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from quimbi_assets.api import mcp_server
 from quimbi_assets.api.app import create_app
-from quimbi_assets.api.mcp_server import CHARACTERS, MOST, MOST_TOKENS, create_server
+from quimbi_assets.api.mcp_server import CHARACTERS, MOST, MOST_TOKENS, MOST_WEEKS, create_server
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
@@ -32,6 +32,7 @@ ARGUMENTS = {
     "get_customer_profile": {"customer_id": ONE, "details": True},
     "find_customers": {"limit": MOST},
     "similar_customers": {"customer_id": ONE, "limit": MOST},
+    "segment_trends": {"weeks": MOST_WEEKS},
     "at_risk_customers": {"limit": MOST},
 }
 """What every tool is called with: the longest answer it has."""
@@ -142,6 +143,8 @@ async def converse(client):
     assert len(alike["items"]) == 3
     likeness = [one["likeness"] for one in alike["items"]]
     assert likeness == sorted(likeness, reverse=True)
+    trends = await answer(client, "segment_trends", axis="purchase_value")
+    assert {one["name"]: one["customers"] for one in trends["items"][0]["groups"]}[name] == members["customers"]
     assert all(one["lifecycle"] for one in (await answer(client, "at_risk_customers"))["items"])
     documents = {str(one.uri) for one in (await client.list_resources()).resources}
     assert documents == {"quimbi://glossary", "quimbi://filters"}
@@ -279,3 +282,13 @@ def test_a_tool_that_is_none_and_a_failure_that_nobody_expected(north, monkeypat
         return await refusal(client, "list_segments")
 
     assert north(main) == "Error executing tool list_segments"
+
+
+def test_there_is_nothing_to_listen_to_and_no_other_origin_or_name(address, tokens):
+    """A stream that a host opens to listen would stay open until the server ends."""
+    good, body = tokens["good"] | {"Accept": "application/json, text/event-stream"}, {"jsonrpc": "2.0"}
+    assert httpx2.get(address, headers=good, timeout=5).status_code == 405
+    assert httpx2.get(address, timeout=5).status_code == 401
+    assert httpx2.post(address, json=body, headers=good | {"Origin": "https://evil.example"}).status_code == 403
+    assert httpx2.post(address, json=body, headers=good | {"Host": "evil.example"}).status_code == 400
+    assert httpx2.get(f"{address}/secrets", headers=good).json()["status"] == 404

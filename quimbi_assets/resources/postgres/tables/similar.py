@@ -1,7 +1,7 @@
 """The customers most like one, out of what is published, and what they have in common.
 
 Belongs here: reading fingerprints, keeping them in memory, the rows of who was chosen. Does not: the search itself
-(``profiles.fingerprint``). All are compared, whatever the server: ``pgvector`` is not asked.
+(``profiles.fingerprint``). All are compared, whatever the server: ``pgvector`` is not asked (docs/adr/0026).
 """
 
 from collections import defaultdict
