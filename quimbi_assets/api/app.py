@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, problem
 from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.profiles import Profilers
-from quimbi_assets.api.routes import router
+from quimbi_assets.api.routes import DOCUMENTED, router
 from quimbi_assets.errors import (
     BadInputError,
     DatabaseUnavailableError,
@@ -68,7 +68,7 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
     app.add_middleware(Guard, database=served, hosts=hosts, headers=HEADERS)
     _add_errors(app)
 
-    @app.get("/healthz", summary="Whether the database answers")
+    @app.get("/healthz", summary="Whether the database answers", responses={503: DOCUMENTED[503]})
     def healthz() -> dict[str, str]:
         served.execute("SELECT 1")
         return {"status": "ok"}
@@ -116,11 +116,11 @@ def _add_pages(app: FastAPI, database: Database) -> None:
     """Add the pages of stores, each made once a publication, of customers, and lists as CSV."""
     pages, counts = Pages(database), OrderCounts()
 
-    @app.get("/")
+    @app.get("/", include_in_schema=False)
     def stores() -> Response:
         return HTMLResponse(stores_page(list_shops(database, counts)))
 
-    @app.get("/stores/{store_id}")
+    @app.get("/stores/{store_id}", include_in_schema=False)
     def store(store_id: str, request: Request) -> Response:
         page, version = pages.of_store(store_id)
         tag = f'"{version}"'
@@ -128,14 +128,14 @@ def _add_pages(app: FastAPI, database: Database) -> None:
             return Response(status_code=304, headers={"ETag": tag})
         return HTMLResponse(page, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
 
-    @app.get("/stores/{store_id}/customers.csv")
+    @app.get("/stores/{store_id}/customers.csv", include_in_schema=False)
     def customers(store_id: str, where: str | None = None, audience: str | None = None) -> Response:
         rows = _csv(database, store_id, where, audience)
         name = "".join(letter if letter.isalnum() else "_" for letter in audience or "customers")
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
 
-    @app.get("/stores/{store_id}/customers/{customer_id:path}")
+    @app.get("/stores/{store_id}/customers/{customer_id:path}", include_in_schema=False)
     def customer(store_id: str, customer_id: str) -> Response:
         return HTMLResponse(pages.of_customer(store_id, customer_id))
 

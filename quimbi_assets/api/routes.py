@@ -16,7 +16,7 @@ from quimbi_assets.api.profiles import ProfileRequest, profile_orders
 
 PROBLEM = {"application/problem+json": {"schema": models.Problem.model_json_schema()}}
 PROBLEMS = {
-    400: "Asked by a name that the server does not answer to",
+    400: "The request cannot be read, or asks by a name that the server does not answer to",
     401: "No token, or one that is not known, expired or revoked",
     403: "The token may not do this",
     404: "There is none, or not for this token",
