@@ -6,11 +6,14 @@ which mean nothing to a shopkeeper one by one). Does not: sentences (``rule_name
 
 import math
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from quimbi_assets.axes._axis import Feature
+if TYPE_CHECKING:  # commands print amounts and import no axis
+    import pandas as pd
+
+    from quimbi_assets.axes import Feature
 
 CURRENCY_SIGNS = {"GBP": "£", "USD": "$", "EUR": "€", "JPY": "¥", "INR": "₹", "CAD": "CA$", "AUD": "A$"}
 UNKNOWN = "not known"
@@ -20,12 +23,13 @@ MIN_CONCENTRATION = 0.3
 """Assumption: below this resultant length hours are spread too widely for a mean hour to mean anything."""
 
 
-def format_value(feature: Feature, value: float, currency: str = "") -> str:
+def format_value(feature: "Feature", value: float, currency: str = "") -> str:
     """Write a feature's value with its unit, rounded as a shopkeeper would say it.
 
     ``share`` is printed as a percentage, ``money`` in the store's currency, which is an ISO code or a sign; NaN as "not
     known".
 
+    >>> from quimbi_assets.axes import Feature
     >>> format_value(Feature("orders_per_month", "orders a month", "Orders per month"), 2.4312)
     '2.4 orders a month'
     >>> format_value(Feature("discount_rate", "share", "Orders with a discount"), 0.3149)
@@ -154,6 +158,6 @@ def part_of_day(hour: float) -> str:
     return parts[int(np.searchsorted((6.0, 12.0, 17.0, 22.0), hour, side="right"))]
 
 
-def mean_hour(segment: Mapping[str, float] | pd.Series, statistic: str, pair: tuple[str, ...]) -> float:
+def mean_hour(segment: "Mapping[str, float] | pd.Series", statistic: str, pair: tuple[str, ...]) -> float:
     """Return a segment's hour of day by a statistic (``centre``, ``population``) of the pair; NaN without a pair."""
     return clock_hour(*(float(segment[f"{statistic}:{name}"]) for name in pair)) if pair else math.nan

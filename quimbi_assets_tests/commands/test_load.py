@@ -1,6 +1,8 @@
 """What ``quimbi load`` says and does with good and bad files."""
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -337,3 +339,9 @@ def test_files_of_a_pattern_are_pulled_when_they_change(quimbi, files, tmp_path,
         code, out, err = quimbi("load", "--store-id", "drops", *options)
         assert (code, out) == (2, "")
         assert word in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["loading", "customers"])
+def test_what_is_typed_all_day_imports_no_axis(command):
+    code = f"import sys, quimbi_assets.commands.{command}; print(sorted({{'ibis', 'dagster'}} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
