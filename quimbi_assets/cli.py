@@ -215,7 +215,7 @@ def customers(store_id: str, as_json: bool, **options: Any) -> None:
 @CSV
 @JSON
 def at_risk(store_id: str, as_json: bool, **options: Any) -> None:
-    """List the customers worth saving: out of their rhythm and in doubt, the most value at risk first."""
+    """List the customers worth saving: good ones out of their rhythm, most to lose first."""
     from quimbi_assets.commands.customers import ListOptions, list_customers
 
     list_customers(store_id, ListOptions(audience="worth_saving", **options), as_json=as_json)
@@ -313,7 +313,7 @@ def snapshot(store_id: str, week: str | None, wait: bool) -> None:
 @STORE
 @JSON
 def drift(store_id: str, as_json: bool) -> None:
-    """Show who moved since the last snapshot and why, and who is newly at risk."""
+    """Show who moved since the last snapshot and why, and who has fallen silent."""
     from quimbi_assets.commands import over_time
 
     _print(over_time.drift_of(store_id), over_time.print_drift, as_json=as_json)

@@ -82,7 +82,7 @@ BUILT_IN = {
             "worth_saving",
             "(risk between 0.4 and 0.8 and lifecycle in ('slowing', 'at risk', 'lapsed') "
             "or risk is null and lifecycle in ('slowing', 'at risk')) and value_tier in ('top', 'high')",
-            "Good customers out of their rhythm and in doubt: a message may still decide it. Most value at risk first.",
+            "Good customers out of their rhythm and in doubt: a message may still decide it. Most to lose first.",
             "value_at_risk",
         ),
         Audience(

@@ -17,15 +17,17 @@ from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import end_of_day, last_week, parse_week, to_instant
 from quimbi_assets.marketing.groups import GROUPINGS
-from quimbi_assets.naming.values import format_money
+from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, read_store, store_currency
+from quimbi_assets.weekly.notifications import FALLEN_SILENT, MOVED, NEWLY_AT_RISK
 
 SHOWN = 10
 """Migrations, alerts and customers at risk that are printed of each."""
+KINDS = {NEWLY_AT_RISK: FALLEN_SILENT, MOVED: MOVED}
 
 
 def snapshot_and_summarise(store_id: str, week: str | None, *, wait: bool = False) -> None:
@@ -100,11 +102,11 @@ def print_drift(drift: dict[str, Any]) -> None:
         out.print("the first snapshot: there is nothing to compare it with yet")
         out.print(f"next: {first_comparison(drift['store_id'], date.fromisoformat(drift['week']))}", markup=False)
         return
-    at_risk = [alert for alert in drift["alerts"] if alert["alert"] == "newly_at_risk"]
+    fallen = [alert for alert in drift["alerts"] if alert["alert"] == NEWLY_AT_RISK]
     untold = (drift["floors"]["silence_test"] or {}).get("reason")
-    n_lapsed = f"; {len(at_risk):,} of them lapsed this week" if untold is None else ""
-    lapsed = {"silent": f" (only time passed{n_lapsed})"}
-    causes = ", ".join(f"{count:,} {cause}{lapsed.get(cause, '')}" for cause, count in drift["causes"].items())
+    n_fallen = f"; {plural(len(fallen), 'has', 'have')} {FALLEN_SILENT} this week" if untold is None else ""
+    only = {"silent": f" (only time passed{n_fallen})"}
+    causes = ", ".join(f"{count:,} {cause}{only.get(cause, '')}" for cause, count in drift["causes"].items())
     out.print(f"since the snapshot of {drift['compared_with']}: {causes}", markup=False)
     behaviour = [flow for flow in drift["migrations"] if flow["cause"] != "model"]
     if behaviour:
@@ -114,20 +116,20 @@ def print_drift(drift: dict[str, Any]) -> None:
     of_models = [flow for flow in drift["migrations"] if flow["cause"] == "model" and flow["axis"] not in GROUPINGS]
     if by_model := sum(flow["customers"] for flow in of_models):
         out.print(f"  {by_model:>7,}  segments became others with a changed model", markup=False)
-    out.print(f"\n[bold]alerts[/bold]: {len(at_risk):,} newly at risk, {len(drift['alerts']) - len(at_risk):,} moved")
+    out.print(f"\n[bold]alerts[/bold]: {len(fallen):,} {FALLEN_SILENT}, {len(drift['alerts']) - len(fallen):,} moved")
     if untold is not None:
-        out.print(f"nobody is newly at risk: {untold}", markup=False)
+        out.print(f"nobody counts as {FALLEN_SILENT}: {untold}", markup=False)
     for alert in drift["alerts"][:SHOWN]:
-        kind, move = alert["alert"].replace("_", " "), f"  {_move(alert)}" if alert["axis"] else ""
+        kind, move = KINDS[alert["alert"]], f"  {_move(alert)}" if alert["axis"] else ""
         worth = _worth(alert, drift["currency"])
         out.print(f"  {alert['customer_id']}  {kind} (cause: {alert['cause']}){move}{worth}", markup=False)
     if drift["at_risk"]:
         out.print(
-            f"\n[bold]at risk[/bold]: {len(drift['at_risk']):,} lapsed within {AT_RISK_WEEKS} weeks and have not "
-            "ordered since; newest first, by risk times value"
+            f"\n[bold]{FALLEN_SILENT}[/bold]: {len(drift['at_risk']):,} within {AT_RISK_WEEKS} weeks who have not "
+            "ordered since; newest first, by risk of leaving times value"
         )
     for one in drift["at_risk"][:SHOWN]:
-        risk = "" if one["risk"] is None else f"  risk {one['risk']:.0%}"
+        risk = "" if one["risk"] is None else f"  risk of leaving {one['risk']:.0%}"
         out.print(f"  {one['week']}  {one['customer_id']}{risk}{_worth(one, drift['currency'])}", markup=False)
     if later := drift["later_models"]:
         out.print(f"[dim]this was before the store's first models; they scored {len(later)} axes all the same[/dim]")

@@ -21,14 +21,14 @@ from quimbi_assets.weekly.notifications import choose_notifications, notificatio
 
 PAST = "not sent: a week of the past"
 AGAIN = "not sent: this week was told already"
-NOBODY = "not sent: nobody is newly at risk"
+NOBODY = "not sent: nobody has newly fallen silent"
 
 
 @weekly_asset(
     key=NOTICES_KEY,
     deps=[MIGRATIONS_KEY],
     kinds={"postgres", "slack"},
-    description="Which alerted customers the store is told of: the ten most valuable newly at risk, nobody twice "
+    description="Which alerted customers the store is told of: the ten most valuable newly silent, nobody twice "
     "within the weeks of its plan, nobody of the hold-out share. `quimbi.alert_notices`, and Slack for the last week.",
 )
 @retried

@@ -125,8 +125,8 @@ def refits(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg
 @dg.schedule(
     cron_schedule=CRON,
     job=WEEK_JOB,
-    description="Records each store's week that ended, who moved and why, and tells the store who is newly at risk: by "
-    "default on Mondays at five in the morning, by the store's clock (`quimbi plan`).",
+    description="Records each store's week that ended, who moved and why, and tells the store who has fallen silent: "
+    "by default on Mondays at five in the morning, by the store's clock (`quimbi plan`).",
 )
 def weeks(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch the snapshots that are due, of the week that ended by the store's clock."""

@@ -5,7 +5,7 @@ of one customer (``customer``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -133,7 +133,7 @@ def store_view(facts: StoreFacts) -> StoreView:
         money=_money(groups["value_tier"]),
         money_chart=_tier_chart(groups["value_tier"]),
         tiers=shown["value_tier"],
-        rfm=[group for group in shown["rfm_group"] if group.customers != "0"],
+        rfm=[_of_rfm(group) for group in shown["rfm_group"] if group.customers != "0"],
         leaving=_leaving(groups["lifecycle"], facts.currency),
         flows=_flows(facts),
         going=None if not facts.going.customers else _list(facts.going, facts),
@@ -164,6 +164,12 @@ def _grouping(facts: StoreFacts, rows: pd.DataFrame, of: str) -> list[Group]:
         _group(facts, row, spoken(str(name)), meaning.get(str(name), ""), f"{of} = '{name}'")
         for name, row in known.iterrows()
     ]
+
+
+def _of_rfm(group: Group) -> Group:
+    """Say of a group whose name is a stage's, too, that it is by RFM."""
+    stages = [stage for stage in MEANINGS if f" {stage} " in f" {group.name} "]
+    return replace(group, name=f"{group.name} (RFM)") if stages else group
 
 
 def _group(facts: StoreFacts, row: pd.Series, name: str, meaning: str, where: str) -> Group:
@@ -317,8 +323,8 @@ def _trust(facts: StoreFacts) -> list[str]:
     else:
         days, error = facts.churn["horizon_days"], 100 * facts.churn["calibration_error"]
         lines.append(
-            f"Risk is the chance of no order within {days} days; on past weeks that it had not seen it was off by "
-            f"{error:.1f} points on average."
+            f"Risk of leaving is the chance of no order within {days} days; on past weeks that it had not seen it was "
+            f"off by {error:.1f} points on average."
         )
     if isinstance(facts.value, str):
         lines.append(f"Spend to come: {facts.value}.")

@@ -44,7 +44,7 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
         ("Lifecycle", profile.get("lifecycle") or "not known yet"),
         ("Value", _tier_words(profile, currency)),
         ("Orders", _orders(profile, facts.time_zone)),
-        ("Risk", _risk(profile)),
+        ("Risk of leaving", _risk(profile)),
         ("Next order", _due(profile, facts.time_zone)),
         ("Next 90 days", _foretold(profile, currency, 90)),
         ("Next year", _foretold(profile, currency, 365)),

@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from quimbi_assets.naming.values import plural
 from quimbi_assets.store import StorePlan
 from quimbi_assets.weekly.causes import ACTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE
 from quimbi_assets.weekly.silence import SilenceTest
 
 NEWLY_AT_RISK, MOVED = "newly_at_risk", "moved"
+FALLEN_SILENT = "fallen silent"
+"""What people read of ``newly_at_risk``: the lifecycle's stage "at risk" and the risk of leaving are others."""
 ALERT_CAUSES = {NEWLY_AT_RISK: SILENT, MOVED: ACTED}
 """Cause that each alert names."""
 MOST_NAMED = 10
@@ -92,14 +95,16 @@ def notification_text(
 ) -> str:
     """Write the week's notification, plain lines with customers by id only.
 
-    Who is newly at risk (from ``choose_notifications``), and the largest migrations that acts or silence made
+    Who has fallen silent (from ``choose_notifications``), and the largest migrations that acts or silence made
     (``flows``, the largest first: ``axis``, ``from_name``, ``to_name``, ``cause``, ``customers``).
     """
-    at_risk = chosen[chosen["alert"] == NEWLY_AT_RISK]
+    fallen = chosen[chosen["alert"] == NEWLY_AT_RISK]
     named = chosen[chosen["named"]]
-    lines = [f"{store_id}, week of {week:%d %B %Y}: {len(at_risk):,} customers newly at risk"]
+    lines = [
+        f"{store_id}, week of {week:%d %B %Y}: {plural(len(fallen), 'customer has', 'customers have')} {FALLEN_SILENT}"
+    ]
     if len(named):
-        lines.append("The most valuable of them (risk times value so far):")
+        lines.append("The most valuable of them (risk of leaving times value so far):")
         lines += [
             f"  {customer}: {priority:,.0f} {currency}".rstrip()
             for customer, priority in zip(named["customer_id"], named["priority"], strict=True)

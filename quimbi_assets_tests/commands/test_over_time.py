@@ -36,18 +36,17 @@ def test_a_week_in_words(capsys):
     }
     print_drift(week)
     lines = capsys.readouterr().out.splitlines()
-    assert (
-        "since the snapshot of 2025-12-29: 100 acted, 2,900 silent (only time passed; 1 of them lapsed this week)"
-        in (lines)
-    )
-    assert "  ann  newly at risk (cause: silent)" in lines
+    since = "since the snapshot of 2025-12-29: 100 acted, 2,900 silent (only time passed"
+    assert f"{since}; 1 has fallen silent this week)" in lines
+    assert "  ann  fallen silent (cause: silent)" in lines
     assert "  bob  moved (cause: acted)  purchase_value: small_spenders -> v_2  worth £1,234 so far" in lines
-    assert "at risk: 1 lapsed within 8 weeks and have not ordered since; newest first, by risk times value" in lines
-    assert "  2026-01-05  ann  risk 50%  worth £20.00 so far" in lines
+    sorted_by = "newest first, by risk of leaving times value"
+    assert f"fallen silent: 1 within 8 weeks who have not ordered since; {sorted_by}" in lines
+    assert "  2026-01-05  ann  risk of leaving 50%  worth £20.00 so far" in lines
     print_drift(week | {"alerts": [], "floors": {"silence_test": {"reason": "silence foretells too little"}}})
     lines = capsys.readouterr().out.splitlines()
-    assert "since the snapshot of 2025-12-29: 100 acted, 2,900 silent (only time passed)" in lines
-    assert "nobody is newly at risk: silence foretells too little" in lines
+    assert f"{since})" in lines
+    assert "nobody counts as fallen silent: silence foretells too little" in lines
 
 
 def test_a_backtest_as_json_in_words_and_in_mlflow(quimbi, two_stores, monkeypatch):

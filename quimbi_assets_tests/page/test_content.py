@@ -77,6 +77,7 @@ def test_cards_say_how_many_what_they_bring_what_changed_and_whether_that_is_goo
     assert (cards["new"].change, cards["lost"].change) == ("", "")
     assert cards["lost"].where == "lifecycle = 'lost'"
     assert cards["new"].action == "Write to them."
+    assert "at risk (RFM)" in [group.name for group in store_view(facts).rfm]
     assert cards["new"].stages == "50 % in rhythm, 50 % gone"
 
 

@@ -67,8 +67,8 @@ def test_the_message_names_ids_and_causes_only():
         {**flow, "axis": "archetype", "to_name": "x", "cause": "acted", "customers": 800},
     ]
     assert notification_text("s", WEEK, found, flows, "EUR").splitlines() == [
-        "s, week of 16 November 2026: 1 customers newly at risk",
-        "The most valuable of them (risk times value so far):",
+        "s, week of 16 November 2026: 1 customer has fallen silent",
+        "The most valuable of them (risk of leaving times value so far):",
         "  a: 1,234 EUR",
         "Largest migrations:",
         "  1,200 from big spenders to v 2 (fallen silent)",
