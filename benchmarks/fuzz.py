@@ -65,7 +65,7 @@ def fuzz(
     def ask(data: st.DataObject, questions: st.SearchStrategy[Any]) -> None:
         case = data.draw(questions)
         _steer(data, case, places, store_id, cursors)
-        response = case.call(headers=headers)
+        response = case.call(headers=headers, timeout=300)
         statuses[case.method, case.operation.path, response.status_code] += 1
         try:
             case.validate_response(response, checks=CHECKS, headers=headers)
