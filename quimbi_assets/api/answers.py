@@ -88,7 +88,12 @@ class CustomerQuestion(Question):
 class EmailQuestion(Question):
     """Whose profile, by e-mail; sent in a body, since addresses of requests end up in logs."""
 
-    email: str = Field(min_length=3, max_length=320, description="Hashed at once with the store's secret; not kept")
+    email: str | None = Field(
+        None, min_length=3, max_length=320, description="Hashed at once with the store's secret; not kept"
+    )
+    email_sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="Of the address in small letters without space around it"
+    )
     details: bool = Field(default=False, description="With all memberships, and what was measured on each axis")
 
 
@@ -238,8 +243,10 @@ def similar_customers(
 
 def get_profile_by_email(now: Database, store_id: str, question: EmailQuestion) -> models.CustomerProfile:
     """Return the profile of whoever has an e-mail address; UnknownCustomerError if nobody is known by it."""
-    known = _is_text(question.email)
-    customer_id = find_by_email(now, now.home or quimbi_home(), store_id, question.email) if known else None
+    if (question.email is None) == (question.email_sha256 is None):
+        raise BadInputError("give email, or email_sha256")
+    known, home = _is_text(question.email or ""), now.home or quimbi_home()
+    customer_id = find_by_email(now, home, store_id, question.email, question.email_sha256) if known else None
     if customer_id is None:
         raise UnknownCustomerError(
             f"store {store_id} knows no customer by that e-mail: quimbi load --customers tells it"

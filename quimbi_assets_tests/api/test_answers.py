@@ -1,5 +1,6 @@
 """What programs are answered, beside the tables it comes from."""
 
+import hashlib
 import json
 import math
 
@@ -11,7 +12,7 @@ from quimbi_assets.api.models import CustomerRow, Segment
 from quimbi_assets.api.profiles import SentItem, SentOrder, SentTicket
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.keys import keyed_hashes
-from quimbi_assets.resources.postgres.tables.identities import store_secret
+from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, store_secret
 from quimbi_assets_tests.resources.published import publish
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -250,14 +251,24 @@ def test_audiences_and_who_is_in_them(ask, database, count, pages):
 
 def test_whose_e_mail_it_is(ask, database, home):
     (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
+    old = keyed_hashes(pd.Series(["ann@example.com"]), store_secret(home, "north"))[0]  # of before SHA-256 was kept
     with database.transaction() as cursor:
-        key = keyed_hashes(pd.Series(["ann@example.com"]), store_secret(home, "north"))[0]
         cursor.execute(
-            "INSERT INTO quimbi.customer_identities (store_id, kind, key_hash, customer_id) VALUES "
-            "('north', 'email', decode(%s, 'hex'), %s)",
-            (key, customer),
+            "INSERT INTO quimbi.customer_identities (store_id, kind, key_hash, customer_id) "
+            "VALUES ('north', 'email', decode(%s, 'hex'), %s)",
+            (old, customer),
         )
-    assert ask("/customers/by-email", method="POST", json={"email": " Ann@Example.com"})["customer_id"] == customer
+        addresses = OrderAddresses(cursor, store_secret(home, "north"))
+        cursor.execute("CREATE TEMP TABLE shared (key_hash bytea) ON COMMIT DROP")
+        at = pd.Series([pd.Timestamp("2024-01-01", tz="UTC")] * 2)
+        addresses.add(pd.Series(["Ann@example.com ", "eve@example.com"]), pd.Series([customer] * 2), at)
+        assert addresses.learn("north") == (1, 0, 1)
+    digest = hashlib.sha256(b"ann@example.com").hexdigest()
+    for asked in ({"email": " Ann@Example.com"}, {"email_sha256": digest}, {"email_sha256": digest.upper()}):
+        assert ask("/customers/by-email", method="POST", json=asked)["customer_id"] == customer
+    for asked in ({}, {"email": "ann@example.com", "email_sha256": digest}, {"email_sha256": "12"}):
+        ask("/customers/by-email", 422, method="POST", json=asked)
+    ask("/customers/by-email", 404, method="POST", json={"email_sha256": "0" * 64})
     for other in ("bob@example.com", "a\0@example.com"):
         answer = ask("/customers/by-email", 404, method="POST", json={"email": other})
         assert "example" not in answer["detail"]

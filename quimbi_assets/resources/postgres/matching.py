@@ -12,7 +12,7 @@ import pandas as pd
 from quimbi_assets.ingest.keys import HELPDESK, comparable, keyed_hashes
 from quimbi_assets.ingest.tables import LONGEST_ID
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame
-from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, keep_identities
+from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, address_hashes, keep_identities
 
 
 class RowKeys:
@@ -39,7 +39,7 @@ class RowKeys:
         # An id that stands alone can only be the orders' own, as long as no other ids are known.
         self._hashes_ids = with_customers or len(sources) > 1 or cursor.fetchone()[0]
         self._cursor, self._secret = cursor, secret
-        columns = "row_no bigint, source int, value text, key_hash bytea"
+        columns = "row_no bigint, source int, value text, key_hash bytea, sha256_hash bytea"
         cursor.execute(f"CREATE TEMP TABLE {self.table} ({columns}) ON COMMIT DROP")
 
     def add(self, keys: pd.DataFrame) -> None:
@@ -48,7 +48,9 @@ class RowKeys:
             values = comparable(keys[source], kind).dropna()
             values = values[values.str.len() <= LONGEST_ID]  # a longer one is no customer's
             rows = pd.DataFrame({"row_no": values.index, "source": position, "value": values})
-            if kind == "email" or self._hashes_ids:
+            if kind == "email":
+                rows = rows.assign(**address_hashes(values, self._secret))
+            elif self._hashes_ids:
                 rows["key_hash"] = r"\x" + keyed_hashes(values, self._secret)
             copy_frame(self._cursor, self.table, rows.drop(columns="value") if kind == "email" else rows)
 
@@ -164,7 +166,7 @@ def learn(cursor: Any, store_id: str, keys: RowKeys, match: Match, foreign: str 
         cursor,
         store_id,
         f"""
-        SELECT DISTINCT ON (kind, key_hash) kind, key_hash, customer_id
+        SELECT DISTINCT ON (kind, key_hash) kind, key_hash, sha256_hash, customer_id
         FROM {keys.table} JOIN (VALUES {rows}) AS learnt (source, kind) USING (source) JOIN ({persons}) p USING (row_no)
         ORDER BY kind, key_hash, rank, customer_id
         """,

@@ -18,7 +18,7 @@ from quimbi_assets.resources.postgres.database import Database
 
 BY_EMAIL = """
     SELECT customer_id FROM quimbi.customer_identities
-    WHERE store_id = %(store)s AND kind = 'email' AND key_hash = %(hash)s
+    WHERE store_id = %(store)s AND kind = 'email' AND {column} = %(hash)s
     UNION ALL
     SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %(store)s AND customer_id = ANY(%(texts)s) LIMIT 1
 """
@@ -44,22 +44,24 @@ def store_secret(home: Path, store_id: str) -> bytes:
     return path.read_bytes()
 
 
-def find_by_email(database: Database, home: Path, store_id: str, email: str) -> str | None:
-    """Return the customer of an address, by its keyed hash, or whose id it is; None if nobody is known by it.
+def find_by_email(database: Database, home: Path, store_id: str, email: str | None, sha256: str | None) -> str | None:
+    """Return the customer of an address, or of its SHA-256 in hexadecimal digits; None if nobody is known by it.
 
-    Nothing of it is kept.
+    It is hashed with the store's secret at once; nothing of it is kept.
     """
-    folded, path = email.strip().casefold(), home / "keys" / f"{store_id}.key"
-    key = hmac.digest(path.read_bytes(), folded.encode(), "sha256") if path.exists() else b""
+    path = home / "keys" / f"{store_id}.key"
+    folded = "" if email is None else email.strip().casefold()
+    key = hmac.digest(path.read_bytes(), (sha256 or folded).lower().encode(), "sha256") if path.exists() else b""
     asked = {"store": store_id, "hash": key, "texts": [email, folded]}
-    return next((customer for (customer,) in database.execute(BY_EMAIL, asked)), None)
+    sql = BY_EMAIL.format(column="key_hash" if sha256 is None else "sha256_hash")
+    return next((customer for (customer,) in database.execute(sql, asked)), None)
 
 
 def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> tuple[int, int, int]:
     """Keep identities; return how many are new, changed and as before.
 
-    `pairs` is a query for ``kind, key_hash, customer_id``, each key once. `overrule`: a key that is another customer's
-    by now changes hands.
+    `pairs` is a query for ``kind, key_hash, sha256_hash, customer_id``, each key once. `overrule`: a key that is
+    another customer's by now changes hands.
     """
     change = (
         "UPDATE SET customer_id = EXCLUDED.customer_id WHERE stored.customer_id <> EXCLUDED.customer_id"
@@ -69,8 +71,8 @@ def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> t
     cursor.execute(
         f"""
         WITH pairs AS MATERIALIZED ({pairs}), written AS (
-            INSERT INTO quimbi.customer_identities AS stored (store_id, kind, key_hash, customer_id)
-            SELECT %(store)s, kind, key_hash, customer_id FROM pairs
+            INSERT INTO quimbi.customer_identities AS stored (store_id, kind, key_hash, sha256_hash, customer_id)
+            SELECT %(store)s, kind, key_hash, sha256_hash, customer_id FROM pairs
             ON CONFLICT (store_id, kind, key_hash) DO {change}
             RETURNING stored.xmax = 0 AS is_new
         )
@@ -80,7 +82,27 @@ def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> t
         {"store": store_id},
     )
     n_new, n_changed, n_pairs = cursor.fetchone()
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM quimbi.customer_identities "
+        "WHERE store_id = %s AND kind = 'email' AND sha256_hash IS NULL)",
+        (store_id,),
+    )
+    if cursor.fetchone()[0]:  # from before it was kept
+        cursor.execute(
+            f"UPDATE quimbi.customer_identities AS stored SET sha256_hash = pairs.sha256_hash FROM ({pairs}) AS pairs "
+            "WHERE stored.store_id = %(store)s AND stored.kind = pairs.kind AND stored.key_hash = pairs.key_hash "
+            "AND stored.sha256_hash IS NULL",
+            {"store": store_id},
+        )
     return int(n_new), int(n_changed), int(n_pairs - n_new - n_changed)
+
+
+def address_hashes(addresses: pd.Series, secret: bytes) -> dict[str, pd.Series]:
+    """Return what is kept of comparable addresses, as PostgreSQL reads it: ``key_hash``, ``sha256_hash``, each (n,)."""
+    return {
+        name: r"\x" + keyed_hashes(addresses, secret, of_sha256=of_sha256)
+        for name, of_sha256 in (("key_hash", False), ("sha256_hash", True))
+    }
 
 
 class OrderAddresses:
@@ -89,7 +111,8 @@ class OrderAddresses:
     def __init__(self, cursor: Any, secret: bytes) -> None:
         self._cursor, self._secret = cursor, secret
         cursor.execute(
-            "CREATE TEMP TABLE order_addresses (key_hash bytea, customer_id text, at timestamptz) ON COMMIT DROP"
+            "CREATE TEMP TABLE order_addresses (key_hash bytea, sha256_hash bytea, customer_id text, at timestamptz) "
+            "ON COMMIT DROP"
         )
 
     def add(self, addresses: pd.Series, customers: pd.Series, at: pd.Series) -> None:
@@ -97,13 +120,13 @@ class OrderAddresses:
         values = comparable(addresses, "email")
         seen = pd.DataFrame({"key": values, "customer_id": customers, "at": at}).dropna()
         seen = seen.groupby(["key", "customer_id"], sort=False)["at"].max().reset_index()
-        hashes = r"\x" + keyed_hashes(seen["key"], self._secret)
-        copy_frame(self._cursor, "order_addresses", seen.drop(columns="key").assign(key_hash=hashes))
+        rows = seen.drop(columns="key").assign(**address_hashes(seen["key"], self._secret))
+        copy_frame(self._cursor, "order_addresses", rows)
 
     def learn(self, store_id: str) -> tuple[int, int, int]:
         """Keep them; of several customers with one address the one who ordered last has it."""
         pairs = """
-            SELECT DISTINCT ON (key_hash) 'email' AS kind, key_hash, customer_id FROM order_addresses
+            SELECT DISTINCT ON (key_hash) 'email' AS kind, key_hash, sha256_hash, customer_id FROM order_addresses
             ORDER BY key_hash, at DESC, customer_id
         """
         several = "SELECT key_hash FROM order_addresses GROUP BY key_hash HAVING count(DISTINCT customer_id) > 1"
@@ -121,11 +144,11 @@ def learn_customers_that_are_addresses(cursor: Any, store_id: str, secret: bytes
         """,
         {"store": store_id},
     ).decode()
-    cursor.execute("CREATE TEMP TABLE addresses (key_hash bytea, customer_id text) ON COMMIT DROP")
+    cursor.execute("CREATE TEMP TABLE addresses (key_hash bytea, sha256_hash bytea, customer_id text) ON COMMIT DROP")
     for customers in list(read_column(cursor, question)):
-        hashes = r"\x" + keyed_hashes(comparable(customers, "email"), secret)
-        copy_frame(cursor, "addresses", pd.DataFrame({"key_hash": hashes, "customer_id": customers}))
-    pairs = "SELECT DISTINCT ON (key_hash) 'email' AS kind, key_hash, customer_id FROM addresses "
+        hashes = address_hashes(comparable(customers, "email"), secret)
+        copy_frame(cursor, "addresses", pd.DataFrame({**hashes, "customer_id": customers}))
+    pairs = "SELECT DISTINCT ON (key_hash) 'email' AS kind, key_hash, sha256_hash, customer_id FROM addresses "
     keep_identities(cursor, store_id, pairs + "ORDER BY key_hash, customer_id", overrule=False)
     cursor.execute("DROP TABLE addresses")
 
