@@ -34,8 +34,9 @@ ORDER = (
     "value_sophistication", "price_sensitivity", "return_behavior", "support_history",
 )  # fmt: skip
 """Axes in the order in which their adjectives read well before a noun."""
-ALSO = {"frequency_trend": ("silence",), "n_orders": ("silence", "rate")}
-"""What a reader hears beside what a feature is about: "fading silent" and "quiet one-timers" say one thing twice."""
+ALSO = {"frequency_trend": ("silence",), "value_trend": ("silence",), "n_orders": ("silence", "rate")}
+"""What a reader hears beside what a feature is about: "quiet one-timers" say one thing twice, "growing silent" two
+that do not go together."""
 VALUE = "purchase_value"
 Segment = tuple[str, str]
 """An axis and the id of a segment of it."""
