@@ -1,4 +1,4 @@
-"""A store in a notebook: what the README shows is so, and what cannot be is said."""
+"""A store in a notebook: what its tutorial shows is so, and what cannot be is said."""
 
 import doctest
 import gc
@@ -16,12 +16,12 @@ from quimbi_assets.errors import BadInputError, UnknownAxisError
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.simulation import simulate_store
 
-README = Path(__file__).parents[1] / "README.md"
+TUTORIAL = Path(__file__).parents[1] / "docs" / "tutorials" / "notebook.md"
 
 
-def test_the_readme_says_what_happens():
+def test_the_tutorial_says_what_happens():
     found = doctest.testfile(
-        str(README), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE, encoding="utf-8"
+        str(TUTORIAL), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE, encoding="utf-8"
     )
     assert found.attempted >= 9
     assert found.failed == 0

@@ -1,9 +1,9 @@
 """Every command of the tutorials and how-tos works, in their order, and says what the page shows.
 
 In a block of ``console``, ``$`` begins a command, and what follows is its output, with ``...`` for whatever differs
-from run to run; a command that fails shows its error. A block of ``bash`` shows none, one of ``pycon`` is a doctest.
-Blocks after ``<!-- not run: why -->`` are left out. All work on one store, in one folder. ``QUIMBI_DOCS_WRITE=1`` puts
-what was answered into the pages, where they do not say so.
+from run to run; a command that fails shows its error. A block of ``bash`` shows none. Blocks after
+``<!-- not run: why -->`` are left out. All work on one store, in one folder. ``QUIMBI_DOCS_WRITE=1`` puts what was
+answered into the pages, where they do not say so.
 """
 
 import doctest
@@ -22,12 +22,10 @@ from quimbi_assets.cli import _code
 pytestmark = pytest.mark.xdist_group("docs")
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
-    *("tutorials/shopify", "tutorials/klaviyo", "tutorials/drift", "tutorials/notebook"),
+    *("tutorials/shopify", "tutorials/klaviyo", "tutorials/drift"),
     *sorted(f"howto/{path.stem}" for path in (DOCS / "howto").glob("*.md")),
 ]
-BLOCK = re.compile(
-    r"(?P<why><!-- not run: [^>]*-->\n+)?^```(?P<kind>console|bash|pycon)\n(?P<text>.*?)^```$", re.M | re.S
-)
+BLOCK = re.compile(r"(?P<why><!-- not run: [^>]*-->\n+)?^```(?P<kind>console|bash)\n(?P<text>.*?)^```$", re.M | re.S)
 NOT_RUN = 12
 """Blocks at most that are not run."""
 OF_A_SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "<<"}
@@ -110,9 +108,6 @@ def test_a_page(page, answer):
     for block in blocks(page):
         if block["why"]:
             continue
-        if block["kind"] == "pycon":
-            try_python(page, block["text"])
-            continue
         for step in steps(block["kind"], block["text"]):
             code, output = answer(step.command)
             if os.environ.get("QUIMBI_DOCS_WRITE") and step.shown and not agrees(step.shown, output):
@@ -142,17 +137,6 @@ def as_shown(output):
     lines = [line.rstrip() for line in output.splitlines()]
     lines = lines if len(lines) <= SHOWN else [*lines[:SHOWN], "..."]
     return "".join(f"{line}\n" for line in lines)
-
-
-def try_python(page, text):
-    test = doctest.DocTestParser().get_doctest(text, try_python.names, page, f"{page}.md", 0)
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    results = doctest.DocTestRunner(optionflags=flags).run(test, clear_globs=False)
-    try_python.names.update(test.globs)
-    assert not results.failed, f"{page}: see above"
-
-
-try_python.names = {}
 
 
 def test_few_blocks_are_not_run():
