@@ -1,6 +1,7 @@
 """How the site is built: ``make docs``. Its reference is generated at each build out of the code, so never old."""
 
 import os
+import re
 import sys
 import tempfile
 from importlib import metadata
@@ -40,6 +41,21 @@ def write_reference(app: object) -> None:
         reference_pages.write(HERE / "reference" / "generated")
 
 
+def name_files_of_the_repository(app: object, page: str, source: list[str]) -> None:
+    """Say where a file is that a page links to and the site does not hold; a file that is nowhere stays a dead link."""
+    folder = (HERE / page).parent
+
+    def named(link: re.Match[str]) -> str:
+        path = (folder / link[2].partition("#")[0]).resolve()
+        if path.is_relative_to(HERE) or not path.exists():
+            return link[0]
+        where = f"`{path.relative_to(HERE.parent)}`"
+        return where if link[1].strip("`") in where else f"{link[1]} ({where})"
+
+    source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\((\.\./[^)\s]+)\)", named, source[0])
+
+
 def setup(app: object) -> None:
-    """Have Sphinx call it."""
+    """Have Sphinx call both."""
+    app.connect("source-read", name_files_of_the_repository)  # type: ignore[attr-defined]
     app.connect("config-inited", lambda app, config: write_reference(app))  # type: ignore[attr-defined]
