@@ -145,7 +145,7 @@ class StoreTools:
         axis: Annotated[
             str | None, Field(max_length=100, description="Of this axis, lifecycle, value_tier or rfm_group alone")
         ] = None,
-        weeks: Annotated[int, Field(ge=1, le=MOST_WEEKS, description="Week by week, back so far")] = 13,
+        weeks: Annotated[int, Field(ge=1, le=MOST_WEEKS, description="Week by week, back so far")] = 4,
     ) -> models.Trends:
         """Tell how segments grow and shrink: customers now, 4 and 13 weeks ago, share of revenue, shares week by week.
 
@@ -206,7 +206,8 @@ class StrictServer(MCPServer[Any]):
         if isinstance(result, CallToolResult) and result.structured_content is not None:
             text = json.dumps(_known(result.structured_content), ensure_ascii=False, separators=(",", ":"))
             if len(text) > MOST_TOKENS * CHARACTERS:
-                raise ToolError(f"the answer is over {MOST_TOKENS:,} tokens long: ask for one axis, or a lower limit")
+                asked = "one axis, fewer weeks or a lower limit"
+                raise ToolError(f"the answer is over {MOST_TOKENS:,} tokens long: ask for {asked}")
             result.content = [TextContent(type="text", text=text)]
         return result
 

@@ -1,7 +1,9 @@
 """The tools as agents' hosts call them: by the SDK's client, over HTTP and as a process of its own."""
 
+import importlib.util
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -239,7 +241,7 @@ def test_no_answer_is_too_long_to_read_and_none_has_a_word_of_a_customer(north, 
 def test_a_longer_answer_says_how_to_ask_for_less(north, monkeypatch):
     monkeypatch.setattr(mcp_server, "MOST_TOKENS", 100)
     text = north(lambda client: refusal(client, "find_customers", limit=MOST))
-    assert "over 100 tokens long: ask for one axis, or a lower limit" in text
+    assert "over 100 tokens long: ask for one axis, fewer weeks or a lower limit" in text
 
 
 def test_pages_follow_one_another_to_the_end(north, database):
@@ -292,3 +294,20 @@ def test_there_is_nothing_to_listen_to_and_no_other_origin_or_name(address, toke
     assert httpx2.post(address, json=body, headers=good | {"Origin": "https://evil.example"}).status_code == 403
     assert httpx2.post(address, json=body, headers=good | {"Host": "evil.example"}).status_code == 400
     assert httpx2.get(f"{address}/secrets", headers=good).json()["status"] == 404
+
+
+def test_the_page_lists_the_tools_and_the_readme_shows_its_conversation(north):
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("mcp_conversation", root / "docs" / "mcp_conversation.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    async def main(client):
+        return (await client.list_tools()).tools
+
+    page = module.PAGE.read_text()
+    assert page.startswith(module.HEAD + module.tool_lines(north(main)) + module.TALK)
+    (shown,) = re.findall(r"^```text\n(find_customers\(.*?)^```$", (root / "README.md").read_text(), re.M | re.S)
+    asked, *answer = shown.splitlines()
+    assert f"`{asked}`" in page
+    assert "\n".join(answer) in page
