@@ -368,11 +368,12 @@ def report(store_id: str, out: Path) -> None:
 @click.option("--dagster-port", default=3000, show_default=True)
 @click.option("--mlflow-port", default=5000, show_default=True)
 @click.option("--page-port", default=8000, show_default=True)
-def ui(dagster_port: int, mlflow_port: int, page_port: int) -> None:
+@click.option("--automate", is_flag=True, help="Switch all schedules and sensors on, but those switched off by hand.")
+def ui(dagster_port: int, mlflow_port: int, page_port: int, automate: bool) -> None:
     """Serve the pages of stores, Dagster and MLflow until Ctrl-C."""
     from quimbi_assets.commands.services import serve
 
-    serve(dagster_port, mlflow_port, page_port)
+    serve(dagster_port, mlflow_port, page_port, automate=automate)
 
 
 @cli.command()

@@ -9,6 +9,7 @@ import dagster as dg
 
 from quimbi_assets import defs as stages
 from quimbi_assets.defs import runs, schedules, sensors
+from quimbi_assets.defs.labels import labelled
 from quimbi_assets.defs.partitions import RUN_LOCK
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_resources import Progress, open_tracking
@@ -36,7 +37,7 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         RUN_LOCK: runs.run_lock,
     }
     return dg.Definitions(
-        assets=dg.load_assets_from_package_module(stages),
+        assets=dg.map_asset_specs(labelled, dg.load_assets_from_package_module(stages)),  # type: ignore[arg-type]
         asset_checks=dg.load_asset_checks_from_package_module(stages),
         jobs=schedules.JOBS,
         schedules=schedules.SCHEDULES,

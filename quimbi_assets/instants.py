@@ -4,7 +4,7 @@ Belongs here: conversions, the store's days and weeks. Does not: which instant i
 (``store``).
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -91,6 +91,19 @@ def parse_week(text: str) -> date:
         monday = (pd.Timestamp(day) - pd.Timedelta(days=day.weekday())).date()
         raise BadInputError(f"week {text} is a {day:%A}; a week is named by its Monday, which is {monday}")
     return day
+
+
+FIRST_WEEK_VARIABLE = "QUIMBI_FIRST_WEEK"
+"""Names the first week, a Monday, of which snapshots can be asked for."""
+
+
+def two_years_before(day: date) -> date:
+    """Return the Monday of the week that a day two years before another, 104 weeks, is in.
+
+    >>> two_years_before(date(2026, 11, 26)).isoformat()
+    '2024-11-25'
+    """
+    return day - timedelta(days=day.weekday(), weeks=104)
 
 
 def week_end(week: date, time_zone: str) -> Instant:

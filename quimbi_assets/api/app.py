@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 
 from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, problem
 from quimbi_assets.api.mcp_server import create_server, http_routes
+from quimbi_assets.api.mlflow_links import mlflow_links
 from quimbi_assets.api.profiles import Profilers
 from quimbi_assets.api.routes import DOCUMENTED, router
 from quimbi_assets.errors import (
@@ -138,6 +139,8 @@ def _add_pages(app: FastAPI, database: Database) -> None:
     @app.get("/stores/{store_id}/customers/{customer_id:path}", include_in_schema=False)
     def customer(store_id: str, customer_id: str) -> Response:
         return HTMLResponse(pages.of_customer(store_id, customer_id))
+
+    app.include_router(mlflow_links(database))
 
 
 def _csv(database: Database, store_id: str, where: str | None, audience: str | None) -> Iterator[bytes]:

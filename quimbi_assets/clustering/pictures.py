@@ -5,7 +5,6 @@ pictures are kept.
 """
 
 import textwrap
-from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
@@ -77,21 +76,4 @@ def centre_heat_map(model: AxisModel) -> bytes:
     axes.grid(which="minor", color="white", linewidth=2)
     axes.tick_params(which="both", length=0, labeltop=True, labelbottom=False, colors=INK)
     axes.spines[:].set_visible(False)
-    return to_png(figure)
-
-
-def segment_shares(names: Sequence[str], percentages: Sequence[float]) -> bytes:
-    """Draw the size of each segment (0-100, of all customers) as a bar; PNG, 770 pixels wide."""
-    k, height = len(names), 1.0 + 0.42 * max(len(names), 1)
-    figure = canvas(7.0, height, "Segments", "Share of customers whose dominant segment it is")
-    axes = figure.add_axes((0.36, 0.12 / height, 0.54, 0.42 * max(k, 1) / height))
-    axes.barh(range(k), percentages, 0.66, color=[COLOURS[i % len(COLOURS)] for i in range(k)])
-    for i, share in enumerate(percentages):
-        axes.text(share, i, f" {share:.1f} %", va="center", fontsize=9.5, color=INK)
-    axes.set_yticks(range(k), [in_words(name) for name in names], fontsize=9.5)
-    axes.set_ylim(k - 0.5, -0.5)
-    axes.set_xlim(0, max([*percentages, 1.0]) * 1.12)
-    plain_axes(axes)
-    axes.set_xticks([])
-    axes.spines["bottom"].set_visible(False)
     return to_png(figure)

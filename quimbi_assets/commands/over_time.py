@@ -4,6 +4,7 @@ Belongs here: ``quimbi snapshot``, ``drift`` and ``backtest``: running them thro
 their tables hold. Does not: any work of the assets, the statistics (``weekly``, ``backtest``).
 """
 
+import os
 import time
 from dataclasses import asdict
 from datetime import date, timedelta
@@ -15,12 +16,12 @@ from rich.table import Table
 from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.instants import end_of_day, last_week, parse_week, to_instant
+from quimbi_assets.instants import FIRST_WEEK_VARIABLE, end_of_day, last_week, parse_week, to_instant
 from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
-from quimbi_assets.resources.postgres.tables.history import read_weeks
+from quimbi_assets.resources.postgres.tables.history import first_week, read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, read_store, store_currency
 from quimbi_assets.weekly.notifications import FALLEN_SILENT, MOVED, NEWLY_AT_RISK
@@ -44,6 +45,7 @@ def snapshot_and_summarise(store_id: str, week: str | None, *, wait: bool = Fals
 
 def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = False) -> str:
     """Materialize the store's orders, and the week's snapshot and comparison; return the run's id."""
+    os.environ.setdefault(FIRST_WEEK_VARIABLE, str(min(week, first_week(open_database()))))
     from quimbi_assets.defs.partitions import FIRST_WEEK, HISTORY, WEEKS, store_week_key
 
     if not WEEKS.has_partition_key(week.isoformat()):

@@ -99,12 +99,9 @@ def materialize(
     """
     progress.step("starting Dagster and MLflow", 0.01)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
-    from dagster import DagsterExecutionInterruptedError
     from dagster._core.utils import make_new_run_id
 
     from quimbi_assets.definitions import build_defs
-    from quimbi_assets.defs.partitions import STORE_TAG, STORES
-    from quimbi_assets.resources.dagster_instance import PROCESS_TAG, end_dead_runs, open_instance, process_tag
     from quimbi_assets.resources.dagster_resources import open_tracking
     from quimbi_assets.resources.parquet_io import parquet_tables
 
@@ -113,23 +110,29 @@ def materialize(
     run_id = make_new_run_id()
     lock.serve(run_id)
     job = build_defs(progress=progress, run_lock=lock).resolve_job_def(job_name)
-    with open_instance() as instance:
-        instance.add_dynamic_partitions(str(STORES.name), [store_id])
-        end_dead_runs(instance)
-        try:
-            job.execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                partition_key=partition or store_id,
-                asset_selection=selection,
-                run_config={**(run_config or {}), **QUIET},
-                # Nobody but its own terminal begins a command anew.
-                tags={STORE_TAG: store_id, PROCESS_TAG: process_tag(run_id), "dagster/max_retries": "0"},
-            )
-        except DagsterExecutionInterruptedError as error:
-            raise KeyboardInterrupt from error
+    config = {**(run_config or {}), **QUIET}
+    _execute(job, store_id, run_id, partition_key=partition or store_id, asset_selection=selection, run_config=config)
     progress.step("done", 1.0)
     return run_id
+
+
+def _execute(job: Any, store_id: str, run_id: str, **options: Any) -> None:
+    """Execute a job in this process as a run that stands where those of the UI do."""
+    from dagster import DagsterExecutionInterruptedError
+
+    from quimbi_assets.defs.partitions import STORE_TAG, STORES
+    from quimbi_assets.resources import dagster_instance as dagster
+
+    # Nobody but its own terminal begins a command anew.
+    tags = {STORE_TAG: store_id, dagster.PROCESS_TAG: dagster.process_tag(run_id), "dagster/max_retries": "0"}
+    with dagster.open_instance() as instance:
+        instance.add_dynamic_partitions(str(STORES.name), [store_id])
+        dagster.end_dead_runs(instance)
+        dagster.seen_by_ui(instance, job.name)
+        try:
+            job.execute_in_process(instance=instance, run_id=run_id, tags=tags, **options)
+        except DagsterExecutionInterruptedError as error:
+            raise KeyboardInterrupt from error
 
 
 def republish(lock: RunLock, store_id: str, axis_name: str, progress: Steps, *, ai_naming: bool) -> str:

@@ -57,25 +57,30 @@ def serve_agent(store_id: str) -> None:
     create_server(ServedDatabase.of(database), SimilarCustomers(database), store_id).run("stdio")
 
 
-def serve(dagster_port: int, mlflow_port: int, page_port: int) -> None:
-    """Serve pages and both UIs until interrupted."""
+def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool = False) -> None:
+    """Serve pages and both UIs until interrupted; ``automate``: with all schedules and sensors switched on."""
     _refuse_used({"--dagster-port": dagster_port, "--mlflow-port": mlflow_port, "--page-port": page_port})
     # Started in the background of a script, a process inherits "ignore" for Ctrl-C; a supervisor sends SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     err.print("starting the database, Dagster and MLflow ...")
-    from quimbi_assets.resources.dagster_instance import dagster_home
+    from quimbi_assets.instants import FIRST_WEEK_VARIABLE
+    from quimbi_assets.resources.dagster_instance import LOCATION, dagster_home
     from quimbi_assets.resources.dagster_resources import open_tracking
+    from quimbi_assets.resources.postgres.tables.history import first_week
 
     mlflow_command, mlflow_env = open_tracking().serve_command(HOST, mlflow_port)
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home()), "DAGSTER_DISABLE_TELEMETRY": "yes"}
     environment["PYTHONWARNINGS"] = "ignore"
+    environment |= {"QUIMBI_AUTOMATE": "1"} if automate else {}
+    environment.setdefault(FIRST_WEEK_VARIABLE, str(first_week(open_database())))
     # The servers work in a folder of their own; a home relative to this one would become another.
     environment["QUIMBI_HOME"] = str(quimbi_home())
     environment["QUIMBI_DAGSTER_UI"] = f"http://{HOST}:{dagster_port}"
     environment["QUIMBI_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
+    environment["QUIMBI_PAGES_UI"] = f"http://{HOST}:{page_port}"
     dagster = str(Path(sys.executable).with_name("dagster"))
-    options = f"dev -m quimbi_assets.definitions -h {HOST} -p {dagster_port} --log-level warning"
+    options = f"dev -m {LOCATION} -h {HOST} -p {dagster_port} --log-level warning"
     home = dagster_home()
     servers = [
         _start("dagster", [dagster, *options.split()], environment, home),

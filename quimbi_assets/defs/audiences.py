@@ -12,6 +12,7 @@ import dagster as dg
 from quimbi_assets.audiences.definitions import BUILT_IN, Audience, Definitions
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts
+from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import OWNERS, PROFILES_KEY, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError
@@ -73,6 +74,7 @@ def audiences(context: dg.AssetExecutionContext, database: StoreDatabase, progre
     """Bring the partition's audiences up to date; one whose filter the store does not understand stays as it was."""
     store_id = context.partition_key
     defined, vocabulary, problems = project_definitions(), read_vocabulary(database, store_id), []
+    columns = table_metadata(database, "audience_members")
     progress.step("audiences", 0.98)
     for name in DEFINED.audiences:
         key, one = audience_key(name), defined.audiences.get(name)
@@ -83,7 +85,7 @@ def audiences(context: dg.AssetExecutionContext, database: StoreDatabase, progre
             continue
         metadata, problem = _renewed(database, store_id, one, vocabulary)
         if metadata is not None:
-            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata | columns)
         yield CHECK.result(key, not problem, problem=problem or None)
         problems += [problem] if problem else []
     for problem in problems:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import dagster as dg
 
 from quimbi_assets.axis_table import Facts
-from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES, Backtest, backtest, draw_backtest
-from quimbi_assets.defs.events import Metadata, StageEvent, facts
+from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES, Backtest, backtest
+from quimbi_assets.defs.events import Metadata, StageEvent, facts, mlflow_links
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, Tables
 from quimbi_assets.resources.mlflow.reports import log_backtest
+from quimbi_assets.resources.mlflow.runs import run_url
 
 BACKTEST_KEY = dg.AssetKey(["backtest", "report"])
 SHOWN = (*(f"{prefix}verdict" for prefix in COMPARISONS), *SHARES, "outcomes", "reason")
@@ -53,14 +54,13 @@ def backtest_report(
     )
     progress.step("logging to MLflow", 0.97)
     run_id = log_backtest(tracking, store_id, report, {"dagster_run_id": context.run_id})
-    url = tracking.run_url(run_id)
     cuts = tuple(cut.isoformat() for cut in report.cut_offs)
-    backtest_facts = BacktestFacts(cuts, report.horizon_days, run_id, url)
+    backtest_facts = BacktestFacts(cuts, report.horizon_days, run_id, run_url(run_id))
     tables.write(BACKTEST_KEY, store_id, report.axes.reset_index(), backtest_facts)
-    yield dg.MaterializeResult(metadata=_metadata(report, url))
+    yield dg.MaterializeResult(metadata=_metadata(report, run_id))
 
 
-def _metadata(report: Backtest, url: str) -> Metadata:
+def _metadata(report: Backtest, run_id: str) -> Metadata:
     n_measured = len(report.measured)
     columns = [column for column in SHOWN if column in report.axes]
     return facts(
@@ -70,7 +70,5 @@ def _metadata(report: Backtest, url: str) -> Metadata:
         axes_with_memberships_better_than_rfm=report.better("memberships_"),
         axes_with_memberships_adding_to_rfm=report.better("added_"),
         cuts=", ".join(f"{cut:%Y-%m-%d}" for cut in report.cut_offs),
-        mlflow_run=url,
         axes=report.axes[columns].reset_index(),
-        picture=draw_backtest(report) if n_measured else None,
-    )
+    ) | mlflow_links(run_id, ["backtest.png"] if n_measured else [])

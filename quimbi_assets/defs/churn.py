@@ -12,7 +12,8 @@ import pandas as pd
 
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.churn.evaluation import MOST_CUSTOMERS, ChurnFit, Evaluation, bins_of, draw_calibration, train_churn
-from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive_events
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive_events, mlflow_links
+from quimbi_assets.defs.labels import data_version
 from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -85,16 +86,17 @@ def churn_model(
     fitted = FitRecord(WEAK if evaluation.weak_reason else ACTIVE, evaluation.weak_reason, logged.version, summary)
     write_fit(database, store_id, context.run_id, CHURN, end, fitted)
     choose_versions(database, store_id, {CHURN: logged.choice()})
-    metadata = forecast_facts(fitted, tracking.run_url(logged.run_id), evaluation.by_hold_out, picture)
-    yield dg.MaterializeResult(asset_key=CHURN_KEY, metadata=metadata)
+    metadata = forecast_facts(fitted, logged.run_id, evaluation.by_hold_out)
+    yield dg.MaterializeResult(asset_key=CHURN_KEY, metadata=metadata, data_version=data_version(logged.version))
     yield _check(evaluation)
 
 
-def forecast_facts(fit: FitRecord, mlflow_run: str, test_windows: pd.DataFrame, calibration: bytes) -> Metadata:
+def forecast_facts(fit: FitRecord, run_id: str, test_windows: pd.DataFrame) -> Metadata:
     """Return what the page of a forecast shows: its status, its figures, a row a window tested, their picture."""
     figures = {"status": fit.status, "reason": fit.reason, **fit.figures}
     figures.pop("calibration_bins", None)  # drawn
-    return facts(**figures, mlflow_run=mlflow_run, test_windows=test_windows, calibration=calibration)
+    figures.pop("mlflow_run_id")  # linked
+    return facts(**figures, test_windows=test_windows) | mlflow_links(run_id, ["calibration.png"])
 
 
 def _summary(fit: ChurnFit, logged: LoadedModel) -> dict[str, Any]:

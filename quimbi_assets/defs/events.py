@@ -3,11 +3,11 @@
 Belongs here: turning Python values, a schema or a rule into what people read in the UI. Does not: any asset or schema.
 """
 
-import base64
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,6 +19,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 
 from quimbi_assets.axis_table import INACTIVE, TableFacts
 from quimbi_assets.defs.partitions import STORES
+from quimbi_assets.resources.mlflow.runs import run_url
 from quimbi_assets.resources.parquet_io import ParquetTables
 
 SHOWN = 20
@@ -112,7 +113,7 @@ def inactive_events(key: dg.AssetKey, reason: str, checks: Sequence[Rule]) -> It
 
 
 def facts(row_count: int | None = None, **values: Any) -> Metadata:
-    """Turn values into metadata: frames become tables, bytes (PNG) pictures, URLs links; None is left out.
+    """Turn values into metadata: frames become tables, URLs links, figures rounded; None is left out.
 
     ``row_count`` becomes ``dagster/row_count``, which the UI plots.
     """
@@ -120,11 +121,22 @@ def facts(row_count: int | None = None, **values: Any) -> Metadata:
     return counted | {name: _value(value) for name, value in values.items() if value is not None}
 
 
+def mlflow_links(run_id: str, pictures: Iterable[str] = ()) -> Metadata:
+    """Return a link to a run in MLflow, its id, and pictures of it (by file name), seen at once."""
+    links = {"mlflow_run": run_url(run_id), "mlflow_run_id": run_id}
+    return facts(None, **links, **{Path(name).stem: _picture(run_url(run_id, name)) for name in pictures})
+
+
+def _picture(address: str) -> dg.MarkdownMetadataValue:
+    # Dagster shows Markdown at once where it is short: a picture by its address is, one in itself is not.
+    return dg.MetadataValue.md(f"![picture]({address})")
+
+
 def _value(value: Any) -> Any:
+    if isinstance(value, dg.MetadataValue):
+        return value
     if isinstance(value, pd.DataFrame):
         return table(value)
-    if isinstance(value, bytes):
-        return dg.MetadataValue.md(f"![picture](data:image/png;base64,{base64.b64encode(value).decode()})")
     if isinstance(value, float):
         return rounded(value)
     if isinstance(value, int | dict | list):

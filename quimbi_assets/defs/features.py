@@ -16,6 +16,7 @@ from quimbi_assets import axes
 from quimbi_assets.axes import AXES, Axis, Measurement
 from quimbi_assets.axis_table import TableFacts, table_writer
 from quimbi_assets.defs.events import Metadata, Rule, SchemaCheck, StageEvent, facts, inactive
+from quimbi_assets.defs.labels import code_version, data_version
 from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, PROFILES_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
@@ -44,10 +45,7 @@ class FeatureOptions(dg.Config):
 
 
 def _spec(axis: Axis) -> dg.AssetSpec:
-    spec = axis_spec("features", axis.name, HISTORY, f"{axis.question}\n\n{axis.description}", {"duckdb", "ibis"})
-    return spec.merge_attributes(
-        metadata={f.name: dg.MetadataValue.text(f"{f.meaning} ({f.unit})") for f in axis.features}
-    )
+    return axis_spec("features", axis.name, HISTORY, f"{axis.question}\n\n{axis.description}", {"duckdb", "ibis"})
 
 
 _REFERENCE_SPEC = axis_spec(
@@ -83,10 +81,11 @@ def features(
     measurement = axes.measure(history, selected, reference=reference)
     at, recorded, run_id = measurement.history.end, measurement.recorded, context.run_id
     changed_at = tables.required(ORDERS_KEY, store_id).facts.changed_at
+    version = data_version(changed_at, history.n_customers, at)
     measured = TableFacts(at, recorded=recorded, run_id=run_id, store=history.store, changed_at=changed_at)
     if REFERENCE_KEY in context.selected_asset_keys:
         tables.write(REFERENCE_KEY, store_id, reference.to_frame(), measured)
-        yield dg.MaterializeResult(asset_key=REFERENCE_KEY)
+        yield dg.MaterializeResult(asset_key=REFERENCE_KEY, data_version=version)
     looks = _written(measurement, tables, store_id, measured, config.engine)
     for name in selected:
         key, reason = axis_key("features", name), measurement.inactive.get(name)
@@ -94,7 +93,9 @@ def features(
             why = TableFacts.inactive(reason, at=at, recorded=recorded, run_id=run_id)
             yield from inactive(tables, key, store_id, why, [CHECK], axes.axis_schema(AXES[name]))
             continue
-        yield dg.MaterializeResult(asset_key=key, metadata=looks[name].metadata(AXES[name], measurement))
+        version = data_version(changed_at, history.n_customers, at, code_version(name))
+        metadata = looks[name].metadata(AXES[name], measurement)
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=version)
         yield looks[name].check.result(key, CHECK)
 
 

@@ -71,11 +71,10 @@ def health_facts(shops: Sequence[ShopState]) -> Metadata:
         {
             "store": shop.store_id,
             "needs a look": shop.problems() or "no",
-            "state": shop.state,
+            "weak axes": ", ".join(shop.weak) or "none",
             "last order": _day(shop.last_order),
             "last run": _day(shop.last_run),
-            "customers": shop.customers,
-            "weak axes": ", ".join(shop.weak) or "none",
+            "state": shop.state,
         }
         for shop in sorted(shops, key=lambda shop: (not shop.problems(), shop.store_id))
     ]

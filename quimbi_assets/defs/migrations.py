@@ -11,7 +11,8 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, mlflow_links
+from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
@@ -61,6 +62,7 @@ def migrations(
     context: dg.AssetExecutionContext, tables: Tables, database: StoreDatabase, tracking: Mlflow, progress: Listener
 ) -> Iterator[StageEvent]:
     """Compare the partitions' weeks with those before them, oldest first."""
+    columns = table_metadata(database, "segment_migrations")
     reasons: dict[dg.MultiPartitionKey, str | None] = {}  # why a refit is recommended, by partition
     for store_id, weeks in weeks_by_store(context).items():
         history = tables.history(store_id)
@@ -68,7 +70,7 @@ def migrations(
             progress.step(f"comparing {week} with the week before", 0.6 + 0.35 * number / len(weeks))
             comparison, reason = _compared(week, history, context.run_id, tables, database, tracking)
             tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week)
-            metadata = _metadata(comparison)
+            metadata = {**_metadata(comparison), **columns}
             if week == weeks[-1]:
                 metadata |= _pictures(store_id, week, comparison.moves, database, tracking, context.run_id)
             reasons[partition := store_week_key(store_id, week)] = reason
@@ -131,5 +133,5 @@ def _pictures(
     pictures = {"segment_shares_over_weeks.png": shares_over_weeks(shares)}
     if len(moves):
         pictures["migrations.png"] = migration_heat_map(moves, names)
-    page = log_pictures(tracking, store_id, f"drift {week}", pictures, {"dagster_run_id": run_id, "week": str(week)})
-    return facts(None, mlflow_run=page, **{name.removesuffix(".png"): png for name, png in pictures.items()})
+    tags = {"dagster_run_id": run_id, "week": str(week)}
+    return mlflow_links(log_pictures(tracking, store_id, f"drift {week}", pictures, tags), pictures)

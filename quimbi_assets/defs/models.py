@@ -19,7 +19,8 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.noise_test import REAL_SHARE, NoiseTest
 from quimbi_assets.clustering.promotion import MAX_CHURN, Decision
 from quimbi_assets.clustering.selection import why_provisional
-from quimbi_assets.defs.events import Rule, StageEvent, facts, inactive
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive, mlflow_links
+from quimbi_assets.defs.labels import data_version
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
@@ -27,6 +28,7 @@ from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
+from quimbi_assets.resources.mlflow.runs import axis_url
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 from quimbi_assets.resources.publishing import models_before
@@ -126,7 +128,8 @@ def models(
             log.judged(run, noise, stays)
             served = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)
             tables.write(key, store_id, _beside(fit, serving.model, stays), served)
-            yield _materialized(key, fit, run, tracking.run_url(run.run_id), noise, stays)
+            metadata = _figures(fit, run, noise, stays) | facts(None, fits_over_time=axis_url(store_id, name))
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=data_version(serving.version))
             yield from _checks(key, fit.decision, serving.model, noise, frames[name])
     choose_versions(database, store_id, {name: model.choice() for name, model in chosen.items()})
     progress.step("models registered", 0.65)
@@ -187,16 +190,15 @@ def _checks(
     yield _promotion_check(key, decision)
 
 
-def _materialized(
-    key: dg.AssetKey, fit: AxisFit, logged: LoadedModel, page: str, noise: NoiseTest, stays: StayModel
-) -> dg.MaterializeResult[None]:
+def _figures(fit: AxisFit, logged: LoadedModel, noise: NoiseTest, stays: StayModel) -> Metadata:
     """Say what a fit is: its figures and pictures, and how customers stay in the segments of the model that serves."""
     model, decision = logged.model, fit.decision
-    metadata = facts(
+    figures = facts(
         status=noise.status,
         reason=noise.reason,
-        real_differences=_noise_figures(noise),
         segments=model.k_,
+        promotion=("promoted: " if decision.promoted else "held, the champion keeps serving: ") + decision.reason,
+        registered_version=logged.version,
         silhouette=float(model.silhouette_),
         halves_ari=float(model.halves_ari_),
         stability_ari=float(model.stability_ari_),
@@ -205,17 +207,15 @@ def _materialized(
         customers_fitted=int(model.n_fit_),
         customers_of_low_evidence=int(model.n_low_evidence_),
         features_dropped=dict(model.dropped_) or None,
-        registered_version=logged.version,
-        promotion=("promoted: " if decision.promoted else "held, the champion keeps serving: ") + decision.reason,
-        lineage=model.lineage_,
-        mlflow_run=page,
-        choice_of_k=model.selection_[[column for column in SHOWN if column in model.selection_]],
-        silhouette_by_k=fit.pictures["silhouette_by_k.png"],
-        centres=fit.pictures["centres.png"],
-        stays_in_segment=pd.DataFrame(stays.figures().items(), columns=["figure", "value"]),
         stays_not_learnt=stays.reason,
     )
-    return dg.MaterializeResult(asset_key=key, metadata=metadata)
+    tables = facts(
+        choice_of_k=model.selection_[[column for column in SHOWN if column in model.selection_]],
+        lineage=model.lineage_,
+        real_differences=_noise_figures(noise),
+        stays_in_segment=pd.DataFrame(stays.figures().items(), columns=["figure", "value"]),
+    )
+    return figures | mlflow_links(logged.run_id, fit.pictures) | tables
 
 
 def _balance_check(key: dg.AssetKey, model: AxisModel, features: pd.DataFrame) -> dg.AssetCheckResult:

@@ -11,6 +11,7 @@ import dagster as dg
 import pandas as pd
 
 from quimbi_assets.defs.events import Metadata, StageEvent, facts
+from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, store_week_key, weekly_asset, weeks_by_store
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
@@ -39,7 +40,9 @@ def notifications(
     for store_id, weeks in weeks_by_store(context).items():
         for week in weeks:
             progress.step(f"notifications of {week}", 0.97)
-            metadata = _week(store_id, week, database, slack, pd.Timestamp.now("UTC"))
+            metadata = table_metadata(database, "alert_notices") | _week(
+                store_id, week, database, slack, pd.Timestamp.now("UTC")
+            )
             context.add_asset_metadata(metadata, NOTICES_KEY, store_week_key(store_id, week))
     yield dg.MaterializeResult(asset_key=NOTICES_KEY)
 

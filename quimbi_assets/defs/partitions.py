@@ -11,12 +11,14 @@ from functools import partial
 
 import dagster as dg
 
+from quimbi_assets.instants import FIRST_WEEK_VARIABLE, two_years_before
 from quimbi_assets.resources.parquet_io import RAW
 
 STORES = dg.DynamicPartitionsDefinition(name="stores")
 
-#: The first week of snapshots that can be asked for, a Monday; earlier ones only make Dagster's pages longer.
-FIRST_WEEK = os.environ.get("QUIMBI_FIRST_WEEK", "1996-12-30")
+#: The first week of snapshots that can be asked for, a Monday; earlier ones only make Dagster's pages longer. Commands
+#: set it by what their database holds (``postgres.tables.history.first_week``).
+FIRST_WEEK = os.environ.get(FIRST_WEEK_VARIABLE) or str(two_years_before(date.today()))
 
 #: Weeks, named by their Monday. The clock is the earliest on earth, so that a week is there for every store as soon as
 #: it is over for it; a store further west waits for its own Monday (``instants.week_end``).
@@ -24,6 +26,9 @@ WEEKS = dg.WeeklyPartitionsDefinition(start_date=FIRST_WEEK, day_offset=1, timez
 STORE_WEEKS = dg.MultiPartitionsDefinition({"store": STORES, "week": WEEKS})
 
 OWNERS = ["team:data"]
+
+#: Whether schedules and sensors that launch runs are on until somebody switches them off: `quimbi ui --automate`.
+IS_AUTOMATED = bool(os.environ.get("QUIMBI_AUTOMATE"))
 
 
 weekly_asset = partial(

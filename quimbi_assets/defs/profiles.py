@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from quimbi_assets.axes import AXES, feature_frame
 from quimbi_assets.axis_table import INACTIVE, AxisTable, side_by_side
-from quimbi_assets.defs.events import Rule, SchemaCheck, StageEvent, facts
+from quimbi_assets.defs.events import Metadata, Rule, SchemaCheck, StageEvent, facts
+from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import (
     AXIS_STAGES,
     CHANGED_AT,
@@ -68,7 +69,7 @@ ARCHETYPE_CHECK = Rule(
     "profiles are published; read segments of single axes rather than archetypes. Fewer segments an axis, as by "
     "`quimbi run --max-k 4`, or more customers bring archetypes back.",
 )
-SHOWN = 10
+SHOWN, TABLE = 10, "customer_profiles"
 MOST_ROWS = 20_000
 """Customers read at a time."""
 
@@ -129,7 +130,7 @@ def customer_profiles(
         lineage=registry.lineages(store_id, aligned.axes, read_lineages(database, store_id)),
     )
     publish(database, registry, publication)
-    yield from batches.events(aligned, archetypes(), marketing.affinities or {})
+    yield from batches.events(aligned, archetypes(), marketing.affinities or {}, table_metadata(database, TABLE))
 
 
 def _context(
@@ -264,7 +265,9 @@ class _Checked:
             metadata = self.check.metadata
             raise dg.Failure("profiles do not fulfil their schema and were not published", metadata=metadata)
 
-    def events(self, aligned: AlignedAxes, archetypes: pd.DataFrame, affinities: Affinities) -> Iterator[StageEvent]:
+    def events(
+        self, aligned: AlignedAxes, archetypes: pd.DataFrame, affinities: Affinities, columns: Metadata
+    ) -> Iterator[StageEvent]:
         changes = {table.facts.changed_at for table in aligned.features.values()}
         metadata = facts(
             self._look.n_rows,
@@ -279,7 +282,7 @@ class _Checked:
             affinities=affinity_figures(affinities),
             **{CHANGED_AT: changes.pop() if len(changes) == 1 else None},
         )
-        yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=metadata)
+        yield dg.MaterializeResult(asset_key=PROFILES_KEY, metadata=metadata | columns)
         yield self.check
         yield _archetype_check(self.everybody)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from quimbi_assets.axis_table import TableFacts
 from quimbi_assets.defs.events import Rule, SchemaCheck, StageEvent, facts
+from quimbi_assets.defs.labels import code_version, data_version, table_metadata
 from quimbi_assets.defs.partitions import HISTORY, ITEMS_KEY, ORDERS_KEY, OWNERS, SOURCE_KEY, STORES, TICKETS_KEY
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
@@ -29,6 +30,9 @@ CHECK = Rule(
     "`first_cases` are the rows: mend them where they come from and load them again (`quimbi load`; `quimbi refused` "
     "shows what was refused at the door). Profiles of this run rest on them as they are.",
 )
+
+_TABLES = {"raw_orders": "orders", "raw_items": "order_items", "raw_tickets": "support_tickets"}
+"""Where the rows of each come from."""
 
 
 def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
@@ -68,6 +72,7 @@ def raw(
         with canonical_rows(database, store_id, warm_up) as rows:
             table_facts = TableFacts(run_id=context.run_id, store=rows.store, changed_at=rows.changed_at)
             checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
+            changed_at = rows.changed_at
         if line := dropped_line(rows.report):
             progress.warn(line)
         history = tables.history(store_id)
@@ -77,7 +82,11 @@ def raw(
             "raw_tickets": {"wrote_but_never_ordered": history.n_writers_without_order},
         }
     for name, key in RAW.items():
-        yield dg.MaterializeResult(asset_key=key, metadata=facts(checks[name].n_rows, **figures[name]))
+        metadata = facts(checks[name].n_rows, **figures[name])
+        metadata |= table_metadata(database, _TABLES[name], arrow_schema(name))
+        # A load that changes nothing is no change: what is made of the store stays in step with it.
+        version = data_version(changed_at, checks[name].n_rows, code_version())
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=version)
         yield checks[name].result(key, CHECK)
 
 

@@ -16,9 +16,11 @@ import dagster as dg
 
 from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
 from quimbi_assets.engines import is_fault
+from quimbi_assets.errors import UnknownStoreError
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
 from quimbi_assets.resources.postgres.database import Database, is_transient, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
+from quimbi_assets.resources.postgres.tables.stores import read_store
 
 UI_VARIABLE, DEFAULT_UI = "QUIMBI_DAGSTER_UI", "http://127.0.0.1:3000"
 PARTITION_TAG = "dagster/partition"
@@ -36,11 +38,24 @@ def run_lock(context: dg.InitResourceContext) -> Iterator[RunLock]:
         raise dg.DagsterInvariantViolationError("only a run can hold a store")
     with closing(RunLock(open_database(), run.run_id)) as lock:
         stores = stores_of(run.tags, instance)
+        for store_id in stores:
+            _refuse_unknown(store_id)
         instance.add_run_tags(run.run_id, {PROCESS_TAG: process_tag(run.run_id)})
         if len(stores) == 1:
             instance.add_run_tags(run.run_id, {STORE_TAG: stores[0]})
         lock.take(stores, tell=context.log.info)
         yield lock
+
+
+def _refuse_unknown(store_id: str) -> None:
+    """Refuse, in words, a partition that somebody added by hand: a store is added by loading it."""
+    try:
+        read_store(open_database(), store_id)
+    except UnknownStoreError:
+        raise UnknownStoreError(
+            f"store {store_id} is not loaded; load it first: quimbi load --store-id {store_id} --orders FILE. Stores "
+            "become partitions by themselves; one added by hand is removed again"
+        ) from None
 
 
 @dg.resource(

@@ -13,7 +13,15 @@ import dagster as dg
 import pandas as pd
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from quimbi_assets.defs.partitions import HISTORY, PROFILES_KEY, STORE_TAG, STORE_WEEKS, STORES, store_week_key
+from quimbi_assets.defs.partitions import (
+    HISTORY,
+    IS_AUTOMATED,
+    PROFILES_KEY,
+    STORE_TAG,
+    STORE_WEEKS,
+    STORES,
+    store_week_key,
+)
 from quimbi_assets.instants import closed_week
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.sources import read_sources
@@ -23,6 +31,9 @@ from quimbi_assets.store import WEEKDAYS, StorePlan
 DUE_TAG = "quimbi/due"
 """Tag of a run that was launched unasked: what, for which store, and the instant that it was due at or follows."""
 MOST_TRIES = 3
+SHOWN = 5
+"""Stores named of those that are due next."""
+IF_AUTOMATED = dg.DefaultScheduleStatus.RUNNING if IS_AUTOMATED else dg.DefaultScheduleStatus.STOPPED
 CRON = "*/15 * * * *"
 """Every quarter of an hour, which is an hour's end in every time zone there is."""
 PULL_HOUR = 4
@@ -102,7 +113,19 @@ def due_runs(
         run_tags = {DUE_TAG: tag, STORE_TAG: name, **tags}
         yield dg.RunRequest(run_key=tag, partition_key=partition_of(name, due), tags=run_tags)
     if not launched:
-        yield dg.SkipReason("no store is due")
+        yield dg.SkipReason(f"no store is due; next: {next_due(now, is_wanted)}")
+
+
+def next_due(now: pd.Timestamp, is_wanted: Callable[[StorePlan, pd.Timestamp], bool]) -> str:
+    """Say which stores' work of a kind is due next, each by its own clock, within five weeks."""
+    due = []
+    for planned in planned_stores(open_database()):
+        following = (planned.plan.last_due(now + pd.Timedelta(weeks=n), planned.time_zone) for n in range(1, 6))
+        if first := next((at for at in following if is_wanted(planned.plan, at)), None):
+            due.append((first, f"{planned.store_id} {first:%a %d %b %H:%M} ({planned.time_zone})"))
+    shown = [text for _, text in sorted(due)[:SHOWN]]
+    more = f" and {len(due) - SHOWN} more" if len(due) > SHOWN else ""
+    return ", ".join(shown) + more or "none is planned"
 
 
 def is_settled(instance: dg.DagsterInstance, tag: str) -> bool:
@@ -114,8 +137,10 @@ def is_settled(instance: dg.DagsterInstance, tag: str) -> bool:
 @dg.schedule(
     cron_schedule=CRON,
     job=STORE_JOB,
+    default_status=IF_AUTOMATED,
     description="Fits each store's models anew and publishes its profiles when its plan says so: by default on the "
-    "first Monday of a month at five in the morning, by the store's clock (`quimbi plan`).",
+    "first Monday of a month at five in the morning, by the store's clock (`quimbi plan`). A tick that launches none "
+    "says which stores are due next.",
 )
 def refits(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch the refits that are due."""
@@ -125,8 +150,10 @@ def refits(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg
 @dg.schedule(
     cron_schedule=CRON,
     job=WEEK_JOB,
+    default_status=IF_AUTOMATED,
     description="Records each store's week that ended, who moved and why, and tells the store who has fallen silent: "
-    "by default on Mondays at five in the morning, by the store's clock (`quimbi plan`).",
+    "by default on Mondays at five in the morning, by the store's clock (`quimbi plan`). A tick that launches none says "
+    "which stores are due next.",
 )
 def weeks(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch the snapshots that are due, of the week that ended by the store's clock."""
@@ -142,6 +169,7 @@ def weeks(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.
 @dg.schedule(
     cron_schedule=CRON,
     job=PULL_JOB,
+    default_status=IF_AUTOMATED,
     description="Pulls new and changed orders of stores whose source asks for it (`load --from ... --every hour`, "
     "or `day`: four in the morning by the store's clock); `orders_arrived` then scores their customers anew.",
 )

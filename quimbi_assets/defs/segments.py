@@ -14,8 +14,8 @@ import pandas as pd
 from quimbi_assets.axes import AXES
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.axis_fit import FitOptions
-from quimbi_assets.clustering.pictures import segment_shares
 from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive
+from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.naming.asking import PROMPT_VERSION, UnavailableError
@@ -90,7 +90,7 @@ def segments(
     naming = name_store(store_id, context.run_id, plans, config, claude, database, tracking, tell)
     if naming.warning:
         tell(naming.warning)
-    now = pd.Timestamp.now("UTC")
+    now, columns = pd.Timestamp.now("UTC"), table_metadata(database, "dim_segment_master")
     for name in selected:
         key, source = axis_key("segments", name), scored[name].facts
         if name not in active:
@@ -101,7 +101,8 @@ def segments(
             store_id, AXES[name], described, names, served.model, valid_from=now, model_version=served.version
         )
         tables.write(key, store_id, rows, source)
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(rows) | naming.metadata(name))
+        metadata = _metadata(rows) | naming.metadata(name) | columns
+        yield dg.MaterializeResult(asset_key=key, metadata=metadata)
         yield _check(key, rows, scored[name].n_rows)
 
 
@@ -131,13 +132,12 @@ def _metadata(rows: pd.DataFrame) -> Metadata:
         {
             "segment": shown["segment_name"],
             "customers": shown["customer_count"],
-            "share": [f"{p:.1f} %" for p in shown["population_percentage"]],
+            "share": [f"{'█' * round(p / 5)} {p:.1f} %" for p in shown["population_percentage"]],
             "named by": shown["name_source"],
             "who they are": shown["interpretation"],
         }
     )
-    picture = segment_shares(list(shown["segment_name"]), list(shown["population_percentage"]))
-    return facts(len(rows), segments=table, shares=picture)
+    return facts(len(rows), segments=table)
 
 
 def _check(key: dg.AssetKey, rows: pd.DataFrame, n_customers: int) -> dg.AssetCheckResult:

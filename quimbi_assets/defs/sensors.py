@@ -9,7 +9,7 @@ import dagster as dg
 
 from quimbi_assets.defs.digest import checks_changed
 from quimbi_assets.defs.health import stores_looked_at
-from quimbi_assets.defs.partitions import CHANGED_AT, STORE_TAG, STORES
+from quimbi_assets.defs.partitions import CHANGED_AT, IS_AUTOMATED, STORE_TAG, STORES
 from quimbi_assets.defs.runs import dagster_ui
 from quimbi_assets.defs.schedules import DUE_TAG, RESCORE_JOB, STORE_JOB, is_settled, last_publication
 from quimbi_assets.resources.dagster_instance import end_dead_runs
@@ -44,6 +44,7 @@ def stores_known(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
 @dg.sensor(
     jobs=[STORE_JOB, RESCORE_JOB],
     minimum_interval_seconds=PAUSE_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING if IS_AUTOMATED else dg.DefaultSensorStatus.STOPPED,
     description="When a load changed a store's rows: scores and publishes its customers anew with the models that "
     "serve, or fits models if it has none.",
 )
@@ -90,10 +91,10 @@ def failure_text(context: dg.RunFailureSensorContext) -> str:
     run, steps = context.dagster_run, context.get_step_failure_events()
     where = run.tags.get("dagster/partition") or "no partition"
     message, step = context.failure_event.message or "", ""
-    if steps:
-        step = f", step {steps[0].step_key}"
-        error = steps[0].step_failure_data.error
-        message = "" if error is None else (error.cause or error).message
+    step = f", step {steps[0].step_key}" if steps else ""
+    error = steps[0].step_failure_data.error if steps else context.failure_event.job_failure_data.error
+    while error is not None:
+        message, error = error.message, error.cause
     line = next((part.strip() for part in message.splitlines() if part.strip()), "no message")[:MOST_CHARACTERS]
     page = f"{dagster_ui()}/runs/{run.run_id}"
     return f":warning: quimbi: {run.job_name} failed for {escaped(where)}{step}\n{escaped(line)}\n<{page}|open the run>"

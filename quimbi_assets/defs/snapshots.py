@@ -12,6 +12,7 @@ import pandas as pd
 
 from quimbi_assets.axis_table import table_writer
 from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts
+from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import (
     MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
@@ -73,6 +74,7 @@ def snapshots(
     progress: Listener,
 ) -> Iterator[StageEvent]:
     """Make the snapshots of the partitions' weeks, oldest first."""
+    columns = table_metadata(database, "customer_history")
     counts: dict[dg.MultiPartitionKey, tuple[int, int]] = {}  # rows and customers, by partition
     for store_id, weeks in weeks_by_store(context).items():
         history = tables.history(store_id)
@@ -83,7 +85,7 @@ def snapshots(
             made = _Snapshot(week, then, models, tables)
             changed = publish_week(database, store_id, week, made.rows())
             partition = store_week_key(store_id, week)
-            context.add_asset_metadata(made.metadata(changed), SNAPSHOTS_KEY, partition)
+            context.add_asset_metadata({**made.metadata(changed), **columns}, SNAPSHOTS_KEY, partition)
             counts[partition] = made.n_rows, then.n_customers
         _thin(store_id, weeks, config, tables, database)
     yield dg.MaterializeResult(asset_key=SNAPSHOTS_KEY)

@@ -12,6 +12,7 @@ import dagster as dg
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.defs.churn import LATER, ForecastOptions, forecast_facts
 from quimbi_assets.defs.events import Rule, StageEvent, inactive_events
+from quimbi_assets.defs.labels import data_version
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES, VALUE_KEY
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -80,8 +81,8 @@ def value_model(
     fitted = FitRecord(WEAK if evaluation.weak_reason else ACTIVE, evaluation.weak_reason, logged.version, summary)
     write_fit(database, store_id, context.run_id, VALUE, end, fitted)
     choose_versions(database, store_id, {VALUE: logged.choice()})
-    metadata = forecast_facts(fitted, tracking.run_url(logged.run_id), evaluation.by_hold_out, picture)
-    yield dg.MaterializeResult(asset_key=VALUE_KEY, metadata=metadata)
+    metadata = forecast_facts(fitted, logged.run_id, evaluation.by_hold_out)
+    yield dg.MaterializeResult(asset_key=VALUE_KEY, metadata=metadata, data_version=data_version(logged.version))
     yield _check(evaluation)
 
 

@@ -6,14 +6,18 @@ whose process is gone. Does not: any asset.
 
 import os
 import shutil
+import sys
 import time
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.instance import InstanceRef
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.storage import DagsterPostgresStorage
 
@@ -22,6 +26,8 @@ from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.run_lock import runs_with_session, this_process
 
 NO_OUTPUT = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+LOCATION = "quimbi_assets.definitions"
+"""Name of the code location, and the module that it is; `workspace.yaml` and `pyproject.toml` say the same."""
 STATEMENT_TIMEOUT_MS = 600_000
 POOL_RECYCLE_SECONDS = 3600
 #: On a run: which process executes it, put there once the run has its session at the database.
@@ -79,6 +85,18 @@ def open_instance() -> DagsterInstance:
     events: Any = instance.event_log_storage
     events.has_table = cache(events.has_table)
     return instance
+
+
+def seen_by_ui(instance: DagsterInstance, job_name: str) -> None:
+    """Let the instance create this job's runs as the UI does: on its timeline, in its jobs' history, tagged as its own.
+
+    Dagster leaves runs without an origin out of all of these.
+    """
+    target = LoadableTargetOrigin(executable_path=sys.executable, module_name=LOCATION)
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION)
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME), job_name)
+    changed: Any = instance
+    changed.create_run_for_job = partial(instance.create_run_for_job, remote_job_origin=origin)
 
 
 def process_tag(run_id: str) -> str:

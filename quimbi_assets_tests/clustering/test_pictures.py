@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.clustering.pictures import centre_heat_map, segment_shares, silhouette_by_k
+from quimbi_assets.clustering.pictures import centre_heat_map, silhouette_by_k
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,8 @@ def size(png):
 
 def test_every_picture_is_a_png_of_its_size(frame, model):
     assert size(silhouette_by_k(model)) == (880, 500)
-    assert size(segment_shares(["few", "many"], [20.0, 80.0]))[0] == 770
     width, height = size(centre_heat_map(model))
     assert width > height > 100
-
-
-def test_a_picture_shows_what_it_is_given(frame, model):
-    assert segment_shares(["few", "many"], [20.0, 80.0]) != segment_shares(["few", "many"], [30.0, 70.0])
 
 
 def test_drawing_leaves_no_global_state(model):

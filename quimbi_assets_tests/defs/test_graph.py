@@ -1,5 +1,6 @@
 """The whole graph on real parts: what a store's data team would find after a run."""
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -12,15 +13,27 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.clustering import foresight
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.decisions import rename_segment
-from quimbi_assets.commands.running import RunOptions, plan_store, run_store
+from quimbi_assets.commands.running import RunOptions, materialize, plan_store, run_store, store_lock
 from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import defs
-from quimbi_assets.defs.partitions import AXIS_STAGES, HEALTH_KEY, HISTORY, PROFILES_KEY, TICKETS_KEY, axis_key
+from quimbi_assets.defs.labels import TIERS
+from quimbi_assets.defs.partitions import (
+    AXIS_STAGES,
+    HEALTH_KEY,
+    HISTORY,
+    ORDERS_KEY,
+    PROFILES_KEY,
+    STORES,
+    TICKETS_KEY,
+    axis_key,
+)
+from quimbi_assets.defs.sensors import failure_text
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.profiles.archetypes import archetype_id
 from quimbi_assets.resources import profiling
-from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.dagster_instance import LOCATION, open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
+from quimbi_assets.resources.mlflow.registry import registered_name
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
@@ -128,8 +141,11 @@ def test_the_ui_finds_pictures_tables_and_the_mlflow_run(two_stores):
         metadata = instance.get_latest_materialization_event(
             axis_key("models", "purchase_frequency")
         ).asset_materialization.metadata
-    assert metadata["silhouette_by_k"].value.startswith("![picture](data:image/png;base64,")
-    assert metadata["mlflow_run"].value.startswith("http://")
+    run_id = metadata["mlflow_run_id"].value
+    assert metadata["silhouette_by_k"].value.endswith(f"/mlflow/runs/{run_id}/silhouette_by_k.png)")
+    assert len(metadata["silhouette_by_k"].value) < 1000  # longer, the UI hides it behind a button
+    artifacts = {file.path for file in open_tracking().client.list_artifacts(run_id)}
+    assert {"silhouette_by_k.png", "centres.png"} <= artifacts
     assert "stays_calibration_error" in {row.data["figure"] for row in metadata["stays_in_segment"].records}
     with open_instance() as instance:
         segments = (
@@ -141,6 +157,26 @@ def test_the_ui_finds_pictures_tables_and_the_mlflow_run(two_stores):
     assert sum(row.data["customers"] for row in segments) > 300
     n_writers = parquet_tables().history(tickets.partition).n_writers_without_order
     assert tickets.metadata["wrote_but_never_ordered"].value == n_writers
+
+
+def test_mlflow_says_what_everything_is(two_stores):
+    client = open_tracking().client
+    experiment = client.get_experiment_by_name("quimbi/north")
+    assert experiment.tags["store"] == "north"
+    assert "Store **north**" in experiment.tags["mlflow.note.content"]
+    (parent, *_) = client.search_runs([experiment.experiment_id], "metrics.axes_active > 1")
+    assert parent.data.metrics["axes_active"] == len(AXES)
+    assert parent.data.metrics["segments"] >= 2 * len(AXES)
+    assert -1 <= parent.data.metrics["mean_silhouette"] <= 1
+    for name, axis in AXES.items():
+        model = client.get_registered_model(registered_name("north", name))
+        assert axis.question in model.description
+        assert {"store": "north", "axis": name, "status": "active"}.items() <= model.tags.items()
+        assert set(model.aliases) == {"champion"}
+        version = client.get_model_version_by_alias(model.name, "champion")
+        assert version.tags["status"] == "active"
+        assert "promoted" not in version.description  # it says what became of the fit, the tag what is so now
+        assert version.description.startswith("Data up to 20")
 
 
 def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(database, two_stores):
@@ -243,7 +279,7 @@ def assert_shown_as_weak(store_id, name):
         metadata = instance.get_latest_materialization_event(axis_key("models", name)).asset_materialization.metadata
         assert metadata["status"].value == "weak"
         assert all(row.data["variance ratio"] > 0 for row in metadata["real_differences"].records)
-    fit = metadata["mlflow_run"].value.rsplit("/", 1)[-1]  # of this fit, whether or not it serves
+    fit = metadata["mlflow_run_id"].value  # of this fit, whether or not it serves
     run = open_tracking().client.get_run(fit)
     assert run.data.tags["status"] == "weak"
     assert run.data.tags["reason"] == axis["reason"]
@@ -341,6 +377,67 @@ def test_every_check_is_of_its_assets_partitions_and_says_what_to_do():
         holds, _, remedy = (node.description or "").partition("**If it fails:** ")
         assert len(holds) > 20, key
         assert len(remedy) > 20, key
+
+
+def test_assets_are_found_by_axis_domain_and_tier_and_say_their_columns():
+    graph = defs.resolve_asset_graph()
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        assert node.tags["tier"] in TIERS
+        assert node.code_version
+    of_axis = {key for key in graph.materializable_asset_keys if graph.get(key).tags.get("axis") == "price_sensitivity"}
+    assert of_axis == {axis_key(stage, "price_sensitivity") for stage in AXIS_STAGES}
+    assert graph.get(axis_key("models", "support_history")).tags["domain"] == "support"
+    for name, axis in AXES.items():
+        schema = graph.get(axis_key("features", name)).metadata["dagster/column_schema"]
+        assert [column.name for column in schema.columns] == ["customer_id", *(one.name for one in axis.features)]
+        assert all(column.description for column in schema.columns[1:])
+
+
+def test_what_a_run_publishes_says_its_columns(two_stores):
+    with open_instance() as instance:
+        for key, name in ((PROFILES_KEY, "quimbi.customer_profiles"), (ORDERS_KEY, None)):
+            event = instance.get_latest_materialization_event(key).asset_materialization
+            columns = {column.name: column for column in event.metadata["dagster/column_schema"].schema.columns}
+            assert columns["customer_id"].type in ("text", "string")
+            assert sum(bool(column.description) for column in columns.values()) > len(columns) / 3
+            if name:
+                assert event.metadata["dagster/table_name"].value == name
+
+
+def last_tags(instance, key, store_id):
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[store_id]), limit=1).records
+    return records[0].event_log_entry.asset_materialization.tags
+
+
+def test_reading_a_store_again_leaves_what_was_made_of_it_in_step(two_stores):
+    with open_instance() as instance:
+        before = last_tags(instance, ORDERS_KEY, "north")
+        with store_lock("north", Steps(None, "north"), wait=True) as lock:
+            run_id = materialize(lock, "north", "store", Steps(None, "north"), HISTORY)
+        after = last_tags(instance, ORDERS_KEY, "north")
+        assert after["dagster/data_version"] == before["dagster/data_version"]
+        features = last_tags(instance, axis_key("features", "purchase_value"), "north")
+        digest = hashlib.sha256(after["dagster/data_version"].encode()).hexdigest()  # of all partitions read: one
+        assert features["dagster/input_data_version/raw/orders"] == digest
+        # The command's run stands where the UI's do: on the timeline, by the same tags.
+        run = instance.get_run_by_id(run_id)
+    assert run.remote_job_origin.repository_origin.code_location_origin.location_name == LOCATION
+    assert {"dagster/code_location", "quimbi/store", "dagster/partition"} <= set(run.tags)
+
+
+def test_a_partition_that_nobody_loaded_is_refused_in_words(two_stores):
+    with open_instance() as instance:
+        instance.add_dynamic_partitions(str(STORES.name), ["ghost"])
+        job = defs.resolve_job_def("store")
+        result = job.execute_in_process(instance=instance, partition_key="ghost", raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            "run_failed", dagster_instance=instance, dagster_run=result.dagster_run,
+            dagster_event=result.get_run_failure_event(),
+        ).for_run_failure()  # fmt: skip
+        text = failure_text(context)
+        instance.delete_dynamic_partition(str(STORES.name), "ghost")
+    assert "store ghost is not loaded; load it first: quimbi load --store-id ghost --orders FILE" in text
 
 
 def test_every_asset_has_an_owner_a_group_and_a_description():

@@ -178,7 +178,7 @@ class Shop:
         tags = self.tags()
         assert {one for one, tag in tags.items() if tag.startswith("promoted: ")} == served
         assert read_lineages(self.database, self.store_id) == {(AXIS, one) for one in tags}
-        assert self.aliases() == {"champion": version, "present": version}
+        assert self.aliases() == {"champion": version}
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def test_killed_after_the_commit_mlflow_follows_without_a_run(shop, effects):
         shop.refit()
     second = shop.read()
     assert second != first
-    assert shop.aliases() == {"champion": first, "present": first, "candidate": second}
+    assert shop.aliases() == {"champion": first, "candidate": second}
     follow(shop.database, shop.registry, shop.store_id)
     shop.assert_in_line(second)
 
@@ -262,7 +262,7 @@ def test_models_of_the_past_score_the_past_and_change_nothing_else(shop):
     choose_versions(shop.database, shop.store_id, {AXIS: past.choice()}, for_past=True)
     follow(shop.database, shop.registry, shop.store_id)
     assert shop.read() == now
-    assert shop.aliases() == {"champion": now, "present": now}
+    assert shop.aliases() == {"champion": now}
     assert shop.tags()[past.version] == "promoted: for snapshots of the past"
     found = models_before(shop.database, shop.registry, shop.store_id, {AXIS: pd.Timestamp("2009-07-01")})
     assert {axis: one.version for axis, one in found.items()} == {AXIS: past.version}

@@ -8,13 +8,15 @@ customer is recorded but counts, aggregates and a digest.
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.clustering.axis_fit import AxisFit
 from quimbi_assets.clustering.candidates import BOOTSTRAP_SIZE, N_BOOTSTRAPS, N_INIT, SILHOUETTE_SAMPLE
 from quimbi_assets.clustering.model import AxisModel, bins_table
@@ -24,8 +26,8 @@ from quimbi_assets.clustering.quality import effective_segments
 from quimbi_assets.clustering.scaling import WINSOR
 from quimbi_assets.clustering.selection import chosen_subset
 from quimbi_assets.profiles.stays import StayModel
-from quimbi_assets.resources.mlflow.registry import HELD, PASSED, LoadedModel
-from quimbi_assets.resources.mlflow.runs import STORE_REFERENCE, Run, Tracking
+from quimbi_assets.resources.mlflow.registry import HELD, PASSED, LoadedModel, model_description
+from quimbi_assets.resources.mlflow.runs import NOTE, STORE_REFERENCE, Run, Tracking
 
 BY_K = (
     "silhouette", "calinski_harabasz", "davies_bouldin", "largest_share", "smallest_share", "stability_ari",
@@ -48,8 +50,12 @@ def materialization(
     """
     tags = {"dagster_run_id": dagster_run_id}
     name = f"{store_id} {time.strftime('%Y-%m-%d %H:%M', time.gmtime())}"
-    with tracking.run(store_id, name, {**tags, **{f"option.{key}": value for key, value in options.items()}}) as run:
-        yield MaterializationLog(tracking, store_id, run, tags)
+    note = {NOTE: f"All axes of store **{store_id}** fitted at once; figures of all of them here, of each below."}
+    options = {f"option.{key}": value for key, value in options.items()}
+    with tracking.run(store_id, name, {**tags, **note, **options}) as run:
+        log = MaterializationLog(tracking, store_id, run, tags)
+        yield log
+        run.log(log.summary())
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,21 @@ class MaterializationLog:
     store_id: str
     run: Run
     tags: Mapping[str, str]
+    states: dict[str, tuple[str, AxisModel | None]] = field(default_factory=dict)
+    """Status of each axis and the model that was fitted, None where it is inactive."""
+
+    def summary(self) -> dict[str, float]:
+        """Return what the run says of all its axes: how many are what, means of what they have been judged by."""
+        states = Counter(state for state, _ in self.states.values())
+        models = [model for _, model in self.states.values() if model is not None]
+        means = {
+            name: np.nanmean([getattr(model, f"{name}_") for model in models]) if models else np.nan
+            for name in ("silhouette", "halves_ari", "stability_ari")
+        }
+        figures = {f"axes_{state}": float(states[state]) for state in (ACTIVE, WEAK, INACTIVE)}
+        figures["segments"] = float(sum(model.k_ for model in models))
+        figures["customers_fitted"] = float(max((model.n_fit_ for model in models), default=0))
+        return figures | {f"mean_{name}": float(mean) for name, mean in means.items() if np.isfinite(mean)}
 
     def axis(
         self, axis_name: str, fit: AxisFit, features: pd.DataFrame, as_of: str, reference: pd.DataFrame | None = None
@@ -76,6 +97,7 @@ class MaterializationLog:
             "promotion.failed": ", ".join(decision.failed),
         }
         fate = (PASSED if decision.promoted else HELD, decision.reason)
+        tags[NOTE] = model_description(self.store_id, axis_name)
         with self.tracking.run(self.store_id, f"{axis_name} {as_of[:10]}", tags, parent=self.run) as run:
             # MLflow's page of two runs draws the parameters in which they differ, and compares nothing else by default.
             run.log(metrics(model, decision), {"as_of": as_of[:10], **params(model)})
@@ -91,10 +113,14 @@ class MaterializationLog:
         tags = {"status": test.status} | ({"reason": test.reason} if test.reason else {})
         metrics = {**test.metrics(), **stays.figures()}
         Run(self.tracking.client, logged.run_id, self.run.experiment_id).log(metrics, tags=tags)
+        axis_name = logged.model.axis
+        self.tracking.registry.judged(self.store_id, axis_name, logged.version, test.status)
+        self.states[axis_name] = test.status, logged.model
 
     def inactive(self, axis_name: str, reason: str) -> None:
         """Note that an axis is inactive, and why."""
         self.run.log(tags={f"inactive.{axis_name}": reason})
+        self.states[axis_name] = INACTIVE, None
 
 
 def params(model: AxisModel) -> dict[str, object]:

@@ -5,8 +5,7 @@ Belongs here: registering, loading, and letting aliases and tags say what was pu
 (``clustering.promotion``).
 
 The tables name the version that serves; the registry follows, for people who look at MLflow's pages. Alias ``champion``
-is what serves, ``present`` what today's refits go on from (another one only after a run as of the past), ``candidate``
-the last version that was fitted and does not serve.
+is what people see, ``candidate`` the last version that was fitted and does not serve.
 """
 
 import json
@@ -20,6 +19,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from quimbi_assets.axes import AXES
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import Instant, to_instant
@@ -30,7 +30,9 @@ from quimbi_assets.resources.postgres.tables.promotions import Choice, Promotion
 if TYPE_CHECKING:
     from quimbi_assets.resources.mlflow.runs import Run
 
-CHAMPION, CANDIDATE, PRESENT = "champion", "candidate", "present"
+CHAMPION, CANDIDATE = "champion", "candidate"
+PRIVATE = ("present",)
+"""Aliases that registries of before have, and nobody outside reads; they are taken away."""
 NAMED_TAG = "segments_named"
 """Tag of a registered model: the largest number of a segment id that any of its versions gave."""
 STORE_TAG, AXIS_TAG = "store", "axis"
@@ -96,19 +98,25 @@ class ModelRegistry:
 
         name, tags = registered_name(store_id, axis_name), {STORE_TAG: store_id, AXIS_TAG: axis_name}
         place, model_id = self._save(run, tags, model, example)
+        about = model_description(store_id, axis_name)
         try:
-            self.client.create_registered_model(name, tags=tags)
+            self.client.create_registered_model(name, tags=tags, description=about)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         every = {**tags, AS_OF_TAG: as_of, PROMOTION_TAG: ": ".join(fate), **facts}
-        made = self.client.create_model_version(name, place, run_id=run.run_id, tags=every, model_id=model_id)
+        made = self.client.create_model_version(
+            name, place, run.run_id, every, description=version_description(as_of, fate, facts), model_id=model_id
+        )
         link = json.dumps([{"name": name, "version": made.version}])
         self.client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
         if fate[1] != FOR_PAST:
             self.client.set_registered_model_alias(name, CANDIDATE, made.version)
+        known = self.client.get_registered_model(name)
+        if known.description != about:  # of before models were described
+            self.client.update_registered_model(name, about)
         if isinstance(model, AxisModel):
-            named = max(model.segments_named_, int(self.client.get_registered_model(name).tags.get(NAMED_TAG, 0)))
+            named = max(model.segments_named_, int(known.tags.get(NAMED_TAG, 0)))
             self.client.set_registered_model_tag(name, NAMED_TAG, str(named))
         return LoadedModel(model, str(made.version), run.run_id, to_instant(as_of), fate[1])
 
@@ -124,6 +132,12 @@ class ModelRegistry:
         self.client.finalize_logged_model(logged.model_id, "READY")
         self.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         return str(logged.artifact_location), str(logged.model_id)
+
+    def judged(self, store_id: str, axis_name: str, version: str, status: str) -> None:
+        """Tag a version, and the model as of its last fit, with whether the axis's customers really differ."""
+        name = registered_name(store_id, axis_name)
+        self.client.set_model_version_tag(name, version, STATUS_TAG, status)
+        self.client.set_registered_model_tag(name, STATUS_TAG, status)
 
     def load_versions(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
         """Load these versions of a store's models, by axis; BadInputError if there is no such version.
@@ -189,16 +203,16 @@ class ModelRegistry:
         for row in new:
             name = registered_name(store_id, row.axis)
             self.client.set_model_version_tag(name, row.version, PROMOTION_TAG, f"{PROMOTED}: {row.reason}")
-        serving, present = promotions.serving(), promotions.present()
+        serving = promotions.serving()
         for registered in self._registered(store_id):
             axis, aliases = registered.tags[AXIS_TAG], registered.aliases
             if axis not in serving:
                 continue
-            for alias, version in ((CHAMPION, serving[axis]), (PRESENT, present[axis])):
-                if str(aliases.get(alias)) != version:
-                    self.client.set_registered_model_alias(registered.name, alias, version)
-            if str(aliases.get(CANDIDATE)) == serving[axis]:
-                self.client.delete_registered_model_alias(registered.name, CANDIDATE)
+            if str(aliases.get(CHAMPION)) != serving[axis]:
+                self.client.set_registered_model_alias(registered.name, CHAMPION, serving[axis])
+            waiting = [CANDIDATE] if str(aliases.get(CANDIDATE)) == serving[axis] else []
+            for alias in (*waiting, *(one for one in PRIVATE if one in aliases)):
+                self.client.delete_registered_model_alias(registered.name, alias)
         return [row.promotion_id for row in new]
 
     def _registered(self, store_id: str) -> Iterator[Any]:
@@ -229,6 +243,27 @@ def registered_name(store_id: str, axis_name: str) -> str:
     ('shop_1.purchase_value', 'eu%2F1.x')
     """
     return f"{quote(store_id, safe='')}.{axis_name}"
+
+
+def model_description(store_id: str, axis_name: str) -> str:
+    """Say what a registered model is of, for people who look at MLflow's list of thousands."""
+    serves = f"`@{CHAMPION}` is what people see; `quimbi promote --store-id {store_id}` chooses another version."
+    if axis_name in FORECASTS:
+        return f"{_FORETELLS[axis_name]} of store **{store_id}**, learnt from its own past. {serves}"
+    question = AXES[axis_name].question if axis_name in AXES else ""
+    return f"Segments of store **{store_id}** by {axis_name.replace('_', ' ')}. {question} {serves}"
+
+
+_FORETELLS = {CHURN: "Who is about to stay away", VALUE: "What customers will order and spend"}
+
+
+def version_description(as_of: str, fate: tuple[str, str], facts: Mapping[str, str]) -> str:
+    """Say what a version is: on which data, how it divides customers, and what became of the fit."""
+    figures = ", ".join(f"{name.replace('_', ' ')} {facts[name]}" for name in _SHOWN if name in facts)
+    return f"Data up to {as_of[:10]}; {figures + '; ' if figures else ''}{fate[0]}: {fate[1]}"
+
+
+_SHOWN = ("k", "silhouette", "halves_ari", "kind", "horizon_days")
 
 
 def _like(text: str) -> str:

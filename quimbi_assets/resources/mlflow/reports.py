@@ -8,13 +8,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from quimbi_assets.axis_table import ACTIVE, WEAK
 from quimbi_assets.backtest.evaluation import BETTER, SHARES, WORSE, Backtest, draw_backtest
 from quimbi_assets.churn.evaluation import ChurnFit, Figures, bins_of
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.history import History
 from quimbi_assets.naming.asking import PROMPT_VERSION, Usage
 from quimbi_assets.naming.conversation import Conversation
-from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, VALUE, LoadedModel
+from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, STATUS_TAG, VALUE, LoadedModel
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.value.evaluation import ValueFit
 
@@ -67,7 +68,7 @@ def log_churn(
             _churn_example(fit.model.horizon_days),
             as_of,
             (PASSED, FOR_PAST if for_past else fit.evaluation.serves),
-            {"kind": fit.model.kind, "horizon_days": str(fit.model.horizon_days)},
+            {"kind": fit.model.kind, **_facts(fit.model.horizon_days, fit.evaluation.weak_reason)},
         )
 
 
@@ -140,8 +141,12 @@ def log_value(
         run.write({"calibration.png": picture, "test_windows.csv": evaluation.by_hold_out.to_csv(index=False)})
         fate = (PASSED, evaluation.weak_reason or "foretells better than two simple figures")
         example = _example_history().spending(model.horizon_days).reset_index(drop=True)
-        facts = {"horizon_days": str(model.horizon_days)}
+        facts = _facts(model.horizon_days, evaluation.weak_reason)
         return tracking.registry.register(run, store_id, VALUE, model, example, as_of, fate, facts)
+
+
+def _facts(horizon_days: int, weak_reason: str | None) -> dict[str, str]:
+    return {"horizon_days": str(horizon_days), STATUS_TAG: WEAK if weak_reason else ACTIVE}
 
 
 def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapping[str, str] | None = None) -> str:
@@ -208,7 +213,7 @@ def checks_table(answers: Mapping[str, Conversation]) -> pd.DataFrame:
 def log_pictures(
     tracking: Tracking, store_id: str, name: str, pictures: Mapping[str, bytes], tags: Mapping[str, str]
 ) -> str:
-    """Log pictures (PNG by file name) as a run of their own, and return the address of its page."""
+    """Log pictures (PNG by file name) as a run of their own, and return the run's id."""
     with tracking.run(store_id, name, tags) as run:
         run.write(pictures)
-    return tracking.run_url(run.run_id)
+    return run.run_id

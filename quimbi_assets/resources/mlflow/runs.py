@@ -19,7 +19,7 @@ from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pandas as pd
 
@@ -29,8 +29,10 @@ STORE_REFERENCE = "store_reference.csv"
 """Artifact of a run: what its axis's features were measured against."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Opens MLflow's pages on training runs; without it they ask, or show pages for language models."""
-UI_VARIABLE, DEFAULT_UI = "QUIMBI_MLFLOW_UI", "http://127.0.0.1:5000"
-"""Where links in Dagster's pages find MLflow's."""
+NOTE = "mlflow.note.content"
+"""Tag that MLflow shows as the description of an experiment or run."""
+PAGES_VARIABLE, DEFAULT_PAGES = "QUIMBI_PAGES_UI", "http://127.0.0.1:8000"
+"""Where links in Dagster's pages lead: stores' pages send on to wherever MLflow's are at the time of the click."""
 QUIET_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -39,6 +41,11 @@ QUIET_ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 """Keeps MLflow from reporting its use and from looking about for projects."""
+
+
+_EXPERIMENT = """Store **{store}**: a run for each time its axes were fitted, with one run an axis below it; further
+runs of what is foretold, of backtests, of names asked for, and of weeks. Filter by `tags.axis = 'purchase_value'` for
+all fits of an axis, by `tags.status = 'weak'` for axes that do not tell customers apart."""
 
 
 class Run:
@@ -129,15 +136,19 @@ class Tracking:
 
         name, place = f"quimbi/{store_id}", f"{self.artifact_root}/{quote(store_id, safe='')}"
         known = self.client.get_experiment_by_name(name)
+        about = {"store": store_id, NOTE: _EXPERIMENT.format(store=store_id)}
         if known is None:
             try:
-                return str(self.client.create_experiment(name, place, tags=EXPERIMENT_TAGS))
+                return str(self.client.create_experiment(name, place, tags=EXPERIMENT_TAGS | about))
             except MlflowException:  # another process was faster
                 known = self.client.get_experiment_by_name(name)
                 if known is None:
                     raise
         if known.lifecycle_stage == "deleted":
             self.client.restore_experiment(known.experiment_id)
+        for tag, text in about.items():
+            if known.tags.get(tag) != text:  # of before experiments were described
+                self.client.set_experiment_tag(known.experiment_id, tag, text)
         return str(known.experiment_id)
 
     def store_reference(self, run_id: str) -> pd.DataFrame | None:
@@ -159,11 +170,6 @@ class Tracking:
                 path, dtype=kinds, keep_default_na=False, na_values={"value": [""]}, float_precision="round_trip"
             )
 
-    def run_url(self, run_id: str) -> str:
-        """Return the address of a run in MLflow's pages, by default those that ``quimbi ui`` serves."""
-        base = os.environ.get(UI_VARIABLE, DEFAULT_UI)
-        return f"{base.rstrip('/')}/#/experiments/{self.client.get_run(run_id).info.experiment_id}/runs/{run_id}"
-
     def serve_command(self, host: str = "127.0.0.1", port: int = 5000) -> tuple[list[str], dict[str, str]]:
         """Return the command, and the environment to add to the process's, that serve MLflow's pages.
 
@@ -178,6 +184,20 @@ class Tracking:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
         return command, environment
+
+
+def run_url(run_id: str, picture: str | None = None) -> str:
+    """Return the address that leads to a run in MLflow's pages, or to a picture of it."""
+    return f"{_pages()}/mlflow/runs/{run_id}" + (f"/{quote(picture)}" if picture else "")
+
+
+def axis_url(store_id: str, axis_name: str) -> str:
+    """Return the address that leads to a comparison of all fits of an axis of a store in MLflow's pages."""
+    return f"{_pages()}/mlflow/axes/{axis_name}?{urlencode({'store': store_id})}"
+
+
+def _pages() -> str:
+    return os.environ.get(PAGES_VARIABLE, DEFAULT_PAGES).rstrip("/")
 
 
 @cache

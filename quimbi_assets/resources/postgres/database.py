@@ -72,13 +72,11 @@ class Database:
 
     def execute_dagster(self, sql: str, parameters: Any = None) -> list[Any]:
         """Run one query on Dagster's storage and return its rows; no rows before Dagster first used it."""
-        url = self.dagster_url.replace("+psycopg2", "", 1)
-        with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass('runs'), to_regclass('run_tags')")
-            if None in cursor.fetchone():
-                return []
-            cursor.execute(sql, parameters)
-            return list(cursor.fetchall())
+        return _rows_of(self.dagster_url, sql, parameters)
+
+    def execute_mlflow(self, sql: str, parameters: Any = None) -> list[Any]:
+        """Run one query on MLflow's backend and return its rows; no rows before MLflow first used it."""
+        return _rows_of(self.mlflow_url, sql, parameters)
 
     def query(self, sql: str, parameters: Any = None) -> "pd.DataFrame":
         """Return a query's rows, columns as it names them, JSON as Python objects.
@@ -95,6 +93,17 @@ class Database:
             if column.type_code in _INTEGERS and any(row[place] is None for row in rows):
                 frame[column.name] = pd.Series([row[place] for row in rows], dtype=object)
         return frame
+
+
+def _rows_of(url: str, sql: str, parameters: Any) -> list[Any]:
+    """Ask another program's database, ``url`` being SQLAlchemy's; tables that are not there yet have no rows."""
+    plain = url.replace("+psycopg2", "", 1)
+    try:
+        with closing(psycopg2.connect(plain)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return list(cursor.fetchall())
+    except psycopg2.errors.UndefinedTable:
+        return []
 
 
 @dataclass(frozen=True)

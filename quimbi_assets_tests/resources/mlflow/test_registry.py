@@ -70,10 +70,10 @@ def test_a_version_is_a_candidate_until_it_is_published(tracking, model, feature
     assert aliases(tracking, "waiting_shop") == {"candidate": first.version}
     assert tag(tracking, "waiting_shop", first) == "passed: first fit"
     assert tracking.registry.follow("waiting_shop", published(first)) == [1]
-    assert aliases(tracking, "waiting_shop") == {"champion": first.version, "present": first.version}
+    assert aliases(tracking, "waiting_shop") == {"champion": first.version}
     assert tag(tracking, "waiting_shop", first) == "promoted: first fit"
     held = fitted(tracking, "waiting_shop", model, features, HELD)
-    serving = {"champion": first.version, "present": first.version, "candidate": held.version}
+    serving = {"champion": first.version, "candidate": held.version}
     assert aliases(tracking, "waiting_shop") == serving
     assert tracking.registry.follow("waiting_shop", published(first, is_echoed=True)) == []
     assert aliases(tracking, "waiting_shop") == serving
@@ -96,7 +96,7 @@ def test_aliases_moved_in_mlflow_s_pages_are_put_back(tracking, model, features)
     tracking.registry.follow("moved_shop", published(first, second))
     tracking.client.set_registered_model_alias(registered_name("moved_shop", "value"), "champion", first.version)
     tracking.registry.follow("moved_shop", published(first, second, is_echoed=True))
-    assert aliases(tracking, "moved_shop") == {"champion": second.version, "present": second.version}
+    assert aliases(tracking, "moved_shop") == {"champion": second.version}
 
 
 def test_what_was_chosen_and_not_published_moves_nothing(tracking, model, features):
@@ -110,7 +110,7 @@ def test_a_run_as_of_the_past_serves_and_the_present_stays(tracking, model, feat
     now = fitted(tracking, "past_shop", model, features)
     then = fitted(tracking, "past_shop", model, features, as_of="2009-06-01 00:00:00")
     tracking.registry.follow("past_shop", published(now, then))
-    assert aliases(tracking, "past_shop") == {"champion": then.version, "present": now.version}
+    assert aliases(tracking, "past_shop") == {"champion": then.version}
 
 
 def test_models_for_snapshots_of_the_past_move_no_alias(tracking, model, features):
@@ -123,7 +123,7 @@ def test_models_for_snapshots_of_the_past_move_no_alias(tracking, model, feature
     rows = published(now, is_echoed=True).rows + published(past, for_past=True, is_published=False).rows
     tracking.registry.follow("snapshot_shop", Promotions(rows))
     assert aliases(tracking, "snapshot_shop") == before == {
-        "champion": now.version, "present": now.version, "candidate": waits.version,
+        "champion": now.version, "candidate": waits.version,
     }  # fmt: skip
     assert tag(tracking, "snapshot_shop", past) == f"promoted: {FOR_PAST}"
 

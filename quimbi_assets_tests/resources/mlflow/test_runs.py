@@ -2,8 +2,10 @@ import subprocess
 import sys
 
 import pytest
+from fastapi.testclient import TestClient
 
-from quimbi_assets.resources.mlflow.runs import Tracking, code_version
+from quimbi_assets.api.app import create_app
+from quimbi_assets.resources.mlflow.runs import DEFAULT_PAGES, Tracking, axis_url, code_version, run_url
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +48,34 @@ def test_a_deleted_experiment_is_restored(tracking):
     assert tracking.client.get_experiment(experiment).lifecycle_stage == "active"
 
 
-def test_addresses_and_the_command_that_serves_them(tracking, monkeypatch):
-    with tracking.run("addressed_shop", "a run") as run:
-        page = f"/#/experiments/{tracking.experiment('addressed_shop')}/runs/{run.run_id}"
-    assert tracking.run_url(run.run_id) == f"http://127.0.0.1:5000{page}"
+def test_links_lead_to_where_mlflow_is_at_the_time_of_the_click(tracking, database, monkeypatch):
+    with tracking.run("linked/shop", "a run") as run:
+        run.write({"centres.png": b"picture"})
+    experiment = tracking.experiment("linked/shop")
+    client = TestClient(create_app(database), base_url=DEFAULT_PAGES, follow_redirects=False)
+
+    def leads_to(address):
+        answer = client.get(address.removeprefix(DEFAULT_PAGES))
+        return answer.headers.get("location", answer.status_code)
+
+    page = f"/#/experiments/{experiment}/runs/{run.run_id}"
+    assert leads_to(run_url(run.run_id)) == f"http://127.0.0.1:5000{page}"
     monkeypatch.setenv("QUIMBI_MLFLOW_UI", "http://h:2/")
-    assert tracking.run_url(run.run_id) == f"http://h:2{page}"
+    assert leads_to(run_url(run.run_id)) == f"http://h:2{page}"
+    assert (
+        leads_to(run_url(run.run_id, "centres.png"))
+        == f"http://h:2/get-artifact?path=centres.png&run_uuid={run.run_id}"
+    )
+    assert leads_to(axis_url("linked/shop", "price")).startswith(
+        f"http://h:2/#/experiments/{experiment}/runs?searchFilter="
+    )
+    assert leads_to(run_url("nobody's")) == 400
+    assert leads_to(axis_url("no_shop", "price")) == 400
+    monkeypatch.setenv("QUIMBI_PAGES_UI", "http://pages:1/")
+    assert run_url("r") == "http://pages:1/mlflow/runs/r"
+
+
+def test_the_command_that_serves_its_pages(tracking):
     command, environment = tracking.serve_command("127.0.0.1", 5055)
     assert tracking.tracking_uri not in " ".join(command)
     assert environment["MLFLOW_BACKEND_STORE_URI"] == tracking.tracking_uri

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from quimbi_assets.instants import Instant
+from quimbi_assets.instants import Instant, two_years_before
 from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.resources.postgres.copy import copy_frame, lock, merge, staging
 from quimbi_assets.resources.postgres.database import Database
@@ -109,6 +109,23 @@ def read_weeks(database: Database, store_id: str) -> list[date]:
         ) SELECT week FROM kept WHERE week IS NOT NULL
     """
     return [week for (week,) in database.execute(sql, {"s": store_id})]
+
+
+def first_week(database: Database) -> date:
+    """Return the first week that can be asked for: two years back from today and from each store's newest order.
+
+    A store that closed years ago has its two years too; what was recorded of earlier weeks stays in reach.
+    """
+    rows = database.execute(
+        """
+        SELECT (SELECT max(order_date) FROM quimbi.orders o WHERE o.store_id = s.store_id),
+            (SELECT week FROM quimbi.customer_history h WHERE h.store_id = s.store_id ORDER BY week LIMIT 1)
+        FROM quimbi.stores s
+        """
+    )
+    starts = [two_years_before(newest.date()) for newest, _ in rows if newest is not None]
+    recorded: list[date] = [week for _, week in rows if week is not None]
+    return min([two_years_before(date.today()), *starts, *recorded])
 
 
 def read_versions(database: Database, store_id: str, week: date) -> dict[str, str] | None:
