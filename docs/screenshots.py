@@ -122,22 +122,27 @@ def dagster_pages(page: Page) -> None:
         page.screenshot(path=PICTURES / f"dagster_{name}.png")
     for name, key in (("axis_model", f"models/{AXIS}"), ("segments", f"segments/{AXIS}")):
         page.goto(f"{base}/assets/{key}?view=partitions&partition={STORE}", wait_until="networkidle")
-        page.get_by_text("[Show Markdown]").first.wait_for()
+        page.get_by_text("Show schema").first.wait_for()
         dismiss(page)
         page.screenshot(path=PICTURES / f"dagster_{name}.png")
-        page.get_by_text("[Show Markdown]").last.click()
-        page.wait_for_timeout(3000)
-        page.screenshot(path=PICTURES / f"dagster_{name}_picture.png")
+        if name == "axis_model":
+            show_picture(page, f"dagster_{name}_picture")
     page.goto(f"{base}/assets/churn/model?view=partitions&partition={STORE}", wait_until="networkidle")
-    page.get_by_text("[Show Markdown]").first.wait_for()
     dismiss(page)
-    page.get_by_text("[Show Markdown]").last.click()
-    page.wait_for_timeout(3000)
-    page.screenshot(path=PICTURES / "dagster_churn.png")
+    show_picture(page, "dagster_churn")
     page.goto(f"{base}/automation", wait_until="networkidle")
     dismiss(page)
     page.wait_for_timeout(3000)
     page.screenshot(path=PICTURES / "dagster_automation.png")
+
+
+def show_picture(page: Page, name: str) -> None:
+    """Take the last picture among the metadata of a materialization."""
+    picture = page.get_by_alt_text("picture").last
+    picture.wait_for()
+    picture.scroll_into_view_if_needed()
+    page.wait_for_timeout(3000)
+    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 def dismiss(page: Page) -> None:

@@ -6,6 +6,7 @@ Dagster keeps the links of a materialization for ever, MLflow's port is chosen a
 which experiment a run is of.
 """
 
+import json
 import os
 from urllib.parse import urlencode
 
@@ -19,8 +20,14 @@ UI_VARIABLE, DEFAULT_UI = "QUIMBI_MLFLOW_UI", "http://127.0.0.1:5000"
 """Where MLflow's pages are; by default where ``quimbi ui`` serves them."""
 SEEN_FROM_DAGSTER = {"Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-store"}
 """Dagster's pages, on another port, show the pictures."""
-OVER_TIME = ("best_k", "silhouette_best", "stability_ari_best", "halves_ari", "churn", "customers_fitted")
-"""Metrics beside each other in the comparison of an axis's fits."""
+MOST_FITS = 12
+"""Of an axis, the newest beside each other: a year of monthly refits."""
+_FITS = """
+    SELECT run.run_uuid, run.experiment_id FROM experiments JOIN runs AS run USING (experiment_id)
+    JOIN tags AS tag ON tag.run_uuid = run.run_uuid AND tag.key = 'axis'
+    WHERE experiments.name = %s AND tag.value = %s AND run.status = 'FINISHED' AND run.lifecycle_stage = 'active'
+    ORDER BY run.start_time DESC LIMIT %s
+"""
 
 
 def mlflow_links(database: Database) -> APIRouter:
@@ -38,17 +45,11 @@ def mlflow_links(database: Database) -> APIRouter:
 
     @router.get("/axes/{axis_name}")
     def fits_over_time(axis_name: str, store: str) -> RedirectResponse:
-        rows = database.execute_mlflow("SELECT experiment_id FROM experiments WHERE name = %s", (f"quimbi/{store}",))
+        rows = database.execute_mlflow(_FITS, (f"quimbi/{store}", axis_name, MOST_FITS))
         if not rows:
-            raise BadInputError(f"MLflow has no runs of store {store}")
-        asked = {
-            "searchFilter": f"tags.axis = '{axis_name}'",
-            "orderByKey": "attributes.start_time",
-            "orderByAsc": "false",
-            "startTime": "ALL",
-            "selectedColumns": ",".join(f"metrics.`{name}`" for name in OVER_TIME),
-        }
-        return _to(f"/#/experiments/{rows[0][0]}/runs?" + urlencode(asked))
+            raise BadInputError(f"MLflow has no fit of {axis_name} of store {store}")
+        runs = json.dumps([run_id for run_id, _ in rows])
+        return _to("/#/compare-runs?" + urlencode({"runs": runs, "experiments": json.dumps([str(rows[0][1])])}))
 
     return router
 

@@ -76,7 +76,7 @@ def health_facts(shops: Sequence[ShopState]) -> Metadata:
             "last run": _day(shop.last_run),
             "state": shop.state,
         }
-        for shop in sorted(shops, key=lambda shop: (not shop.problems(), shop.store_id))
+        for shop in sorted(shops, key=lambda shop: (not shop.problems(), not shop.failing, shop.store_id))
     ]
     return facts(
         len(rows),

@@ -152,7 +152,7 @@ def refits(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg
     job=WEEK_JOB,
     default_status=IF_AUTOMATED,
     description="Records each store's week that ended, who moved and why, and tells the store who has fallen silent: "
-    "by default on Mondays at five in the morning, by the store's clock (`quimbi plan`). A tick that launches none says "
+    "by default on Mondays at five in the morning, by the store's clock (`quimbi plan`). A tick without one says "
     "which stores are due next.",
 )
 def weeks(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:

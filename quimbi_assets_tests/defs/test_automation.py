@@ -1,5 +1,10 @@
 """Schedules, sensors and the freshness check, evaluated by Dagster itself on a real database."""
 
+import os
+import subprocess
+import sys
+from datetime import date
+
 import dagster as dg
 import pandas as pd
 import pytest
@@ -8,14 +13,17 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.definitions import build_defs
+from quimbi_assets.defs import schedules
 from quimbi_assets.defs.partitions import CHANGED_AT, ORDERS_KEY, PROFILES_KEY, SOURCE_KEY, STORES
-from quimbi_assets.defs.schedules import DUE_TAG, JOBS, pulls, refits, weeks
+from quimbi_assets.defs.schedules import DUE_TAG, JOBS, SCHEDULES, next_due, pulls, refits, weeks
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
+from quimbi_assets.instants import two_years_before
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, process_tag
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables import stores as plans
+from quimbi_assets.resources.postgres.tables.history import first_week
 from quimbi_assets.resources.postgres.tables.sources import Source, read_sources
 from quimbi_assets.resources.postgres.tables.stores import Store
 from quimbi_assets.simulation import write_store
@@ -136,6 +144,39 @@ def test_by_default_once_a_month_and_never_if_so_planned(planned, instance, repo
     found = {f"{at:%m-%d}": tick(instance, repository, at) for at in mondays}
     assert {day for day, stores in found.items() if stores} == {"10-05", "11-02", "12-07"}
     assert all(set(stores) == {"plan-berlin"} for stores in found.values() if stores)
+
+
+def test_weeks_begin_two_years_before_the_newest_order_of_any_store(planned):
+    planned.execute("INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('plan-closed', 'UTC')")
+    before = first_week(planned)
+    planned.execute(
+        "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+        "VALUES ('plan-closed', '1', 'ann', '1998-06-30', 10)"
+    )
+    assert first_week(planned) == min(before, date(1996, 7, 1))
+    assert before <= two_years_before(date.today())
+    planned.execute("DELETE FROM quimbi.stores WHERE store_id = 'plan-closed'")
+
+
+def test_a_tick_that_launches_nothing_says_who_is_due_next(planned, monkeypatch):
+    monkeypatch.setattr(schedules, "SHOWN", 1_000)
+    plans.write_plan(planned, "plan-berlin", StorePlan(weekday="tuesday", hour=6))
+    plans.write_plan(planned, "plan-york", StorePlan(refit="never"))
+    now = pd.Timestamp("2026-11-12T20:00Z")
+    due = next_due(now, StorePlan.refits_at)
+    assert "plan-berlin Tue 01 Dec 06:00 (Europe/Berlin)" in due
+    assert "plan-york" not in due
+    assert "plan-york Mon 16 Nov 05:00 (America/New_York)" in next_due(now, lambda plan, _: plan.snapshot == "weekly")
+
+
+def test_one_switch_turns_on_what_launches_runs():
+    check = "from quimbi_assets.definitions import defs as d; print([s.default_status.value for s in d.schedules])"
+    for switch, status in (("1", "RUNNING"), ("", "STOPPED")):
+        environment = {**os.environ, "QUIMBI_AUTOMATE": switch}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", check], env=environment, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == str([status] * len(SCHEDULES))
 
 
 def test_partitions_follow_the_stores(planned, instance):

@@ -1,5 +1,7 @@
+import json
 import subprocess
 import sys
+from urllib.parse import parse_qs
 
 import pytest
 from fastapi.testclient import TestClient
@@ -49,8 +51,11 @@ def test_a_deleted_experiment_is_restored(tracking):
 
 
 def test_links_lead_to_where_mlflow_is_at_the_time_of_the_click(tracking, database, monkeypatch):
-    with tracking.run("linked/shop", "a run") as run:
-        run.write({"centres.png": b"picture"})
+    runs = []
+    for name in ("earlier", "later"):
+        with tracking.run("linked/shop", name, {"axis": "price"}) as run:
+            run.write({"centres.png": b"picture"})
+            runs.insert(0, run.run_id)
     experiment = tracking.experiment("linked/shop")
     client = TestClient(create_app(database), base_url=DEFAULT_PAGES, follow_redirects=False)
 
@@ -66,9 +71,13 @@ def test_links_lead_to_where_mlflow_is_at_the_time_of_the_click(tracking, databa
         leads_to(run_url(run.run_id, "centres.png"))
         == f"http://h:2/get-artifact?path=centres.png&run_uuid={run.run_id}"
     )
-    assert leads_to(axis_url("linked/shop", "price")).startswith(
-        f"http://h:2/#/experiments/{experiment}/runs?searchFilter="
-    )
+    place, _, asked = leads_to(axis_url("linked/shop", "price")).partition("?")
+    assert place == "http://h:2/#/compare-runs"
+    assert {name: json.loads(value) for name, (value,) in parse_qs(asked).items()} == {
+        "runs": runs,
+        "experiments": [experiment],
+    }
+    assert leads_to(axis_url("linked/shop", "colour")) == 400
     assert leads_to(run_url("nobody's")) == 400
     assert leads_to(axis_url("no_shop", "price")) == 400
     monkeypatch.setenv("QUIMBI_PAGES_UI", "http://pages:1/")
