@@ -49,7 +49,7 @@ PAGES = {
     "catalogue": ("dagster", "/assets", "purchase_value"),
     "models (MLflow)": ("mlflow", "/#/models", "s000."),
     "one store's models (MLflow)": ("mlflow", "/#/models?searchQuery=s150.", "s150."),
-    "an axis over time (MLflow)": ("page", "/mlflow/axes/purchase_value?store=s150", "purchase_value"),
+    "an axis over time (MLflow)": ("page", "/mlflow/axes/purchase_value?store=s150", "Comparing"),
 }
 
 
@@ -201,7 +201,7 @@ def registry() -> None:
     by_axis = {axis: client.get_registered_model(f"{store}.{axis}") for axis in axes if axis != "support_history"}
     axes = list(by_axis)
     source = client.get_model_version_by_alias(f"{store}.{axes[0]}", "champion").source
-    one = f"all_of_{store}"
+    one = f"z_{store}"
     if not client.search_registered_models(f"name = '{one}'"):
         client.create_registered_model(one, tags={"store": store})
         for axis in axes:
@@ -209,7 +209,7 @@ def registry() -> None:
             client.set_registered_model_alias(one, f"{axis}-champion", made.version)
         with other(client._tracking_client.tracking_uri) as cursor:
             names = [f"s{number:03d}" for number in range(300) if number != 150]
-            changes = {"name": "'all_of_' || other.store"}
+            changes = {"name": "'z_' || other.store"}
             for table in REGISTRY_TABLES:
                 copy(cursor, table, names, f"original.name = '{one}'", changes)
     axis = axes[0]
@@ -219,7 +219,7 @@ def registry() -> None:
         ("models of a store", lambda: client.search_registered_models(f"name LIKE '{store}.%'", 100),
          lambda: client.search_model_versions(f"name = '{one}'", 100)),
         ("one axis in all stores", lambda: client.search_registered_models(f"tags.axis = '{axis}'", 1000),
-         lambda: client.search_model_versions(f"tags.axis = '{axis}' AND name LIKE 'all_of_%'", 1000)),
+         lambda: client.search_model_versions(f"tags.axis = '{axis}' AND name LIKE 'z_%'", 1000)),
         ("what serves an axis", lambda: client.get_model_version_by_alias(f"{store}.{axis}", "champion"),
          lambda: client.get_model_version_by_alias(one, f"{axis}-champion")),
         ("promote or roll back an axis", lambda: client.set_registered_model_alias(f"{store}.{axis}", "champion", "1"),
