@@ -3,6 +3,7 @@
 ``.venv/bin/python docs/drawings.py``; pictures are committed, since they change with the ideas and not with the code.
 """
 
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 PICTURES = Path(__file__).with_name("pictures")
+VALUE = Path(__file__).with_name("adr") / "0016-value.md"
 INK, BLUE, ORANGE, GREEN, GREY = "#1f2933", "#3b6ea8", "#c8742a", "#4d8f5b", "#9aa5b1"
 WIDE = (7.6, 3.2)
 plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "text.color": INK})
@@ -21,7 +23,7 @@ plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.rig
 
 def main() -> None:
     """Draw them all."""
-    for draw in (fuzzy, chance, identity, causes, orders, privacy):
+    for draw in (fuzzy, chance, identity, causes, value, names, orders, privacy):
         figure, axes = plt.subplots(figsize=WIDE, layout="constrained")
         draw(axes)
         figure.savefig(PICTURES / f"why_{draw.__name__}.png", dpi=110, metadata={"Software": None})
@@ -104,6 +106,41 @@ def causes(axes: plt.Axes) -> None:
     _diagram(axes)
 
 
+def value(axes: plt.Axes) -> None:
+    """Error of spend foretold beside two simple figures, out of the table of decision 16."""
+    rows = re.findall(
+        r"^\| ([\w, ]+?)(?: \(at random\))? \| ([*.\d]+) \| ([*.\d]+) \| ([*.\d]+) \|", VALUE.read_text(), re.M
+    )[:5]
+    errors = np.array([[float(cell.strip("*")) for cell in row[1:]] for row in rows])
+    ways = (("foretold", BLUE), ("spend of as many days before", GREY), ("average at their rate", ORANGE))
+    for number, (name, colour) in enumerate(ways):
+        axes.bar(np.arange(len(rows)) + 0.27 * (number - 1), errors[:, number], 0.25, color=colour, label=name)
+    names = [row[0].replace("online_retail_2009_2010", "UK web shop").replace(", 3,000 customers", "") for row in rows]
+    axes.set_xticks(
+        np.arange(len(rows)), [name.replace("retail_case_study", "at random") for name in names], fontsize=8
+    )
+    axes.set(ylabel="error / mean spend of 90 days")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def names(axes: plt.Axes) -> None:
+    """Who gives a segment its name."""
+    steps = ["a person:\nquimbi rename", "Claude: numbers in,\nnames out", "rules: words whose\nfigures are true"]
+    notes = [
+        "stays, whatever moves",
+        "used if it passes every test,\nalso by a reader who has only names",
+        "always work",
+    ]
+    for number, (step, note) in enumerate(zip(steps, notes, strict=True)):
+        left = 0.01 + number * 0.35
+        _box(axes, left, 0.45, 0.27, 0.3, step, (GREEN, BLUE, GREY)[number])
+        axes.text(left + 0.135, 0.36, note, ha="center", va="top", fontsize=8)
+        if number < 2:
+            axes.annotate("", (left + 0.35, 0.6), (left + 0.27, 0.6), arrowprops={"arrowstyle": "-|>", "color": INK})
+            axes.text(left + 0.31, 0.64, "else", ha="center", fontsize=8)
+    _diagram(axes)
+
+
 def orders(axes: plt.Axes) -> None:
     """What the order policy leaves out of a simulated store."""
     store = simulate_store(300, seed=0).orders
@@ -126,10 +163,10 @@ def privacy(axes: plt.Axes) -> None:
     _box(axes, 0.38, 0.36, 0.24, 0.28, "your database:\nids, orders,\nhashed keys")
     flows = [
         (0.0, 0.78, "your files:\naddresses", False, "read, hashed"),
-        (0.0, 0.06, "pages, psql:\nids", True, "who may reach it"),
+        (0.0, 0.06, "pages, psql, HTTP,\nagents: ids", True, "who reaches it"),
         (0.76, 0.78, "Claude:\nrounded figures\nof segments", True, "if a key is set"),
-        (0.76, 0.42, "Klaviyo: e-mail\nand groups", True, "who agreed; --send"),
-        (0.76, 0.06, "Meta, Google:\nSHA-256", True, "a file, who agreed"),
+        (0.76, 0.42, "Klaviyo: e-mail and\ngroups of who agreed", True, "--send"),
+        (0.76, 0.06, "Meta, Google: SHA-256\nof who agreed", True, "a file"),
     ]
     for left, bottom, text, out, label in flows:
         _box(axes, left, bottom, 0.24, 0.2, text, ORANGE if out else GREY)

@@ -30,6 +30,7 @@ from quimbi_assets_tests.resources.postgres.stopping import stop_server
 LONGEST_FIRST = (
     "graph",
     "spark",
+    "docs",
     "naming",
     "robustness",
     "axes",
