@@ -62,6 +62,7 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
         summary="Segments and customer profiles of a store",
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lambda _: server.session_manager.run(),
     )
 

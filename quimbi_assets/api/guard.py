@@ -78,17 +78,18 @@ class Guard:
         """Answer a request, or have it answered."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        path, headers = scope["path"], Headers(scope=scope)
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answered = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     answered.setdefault(name, value)
+                if path.startswith(MACHINES):
+                    answered.setdefault("Cache-Control", "private, no-store")
             await send(message)
 
-        headers = Headers(scope=scope)
         refused = _wrong_host(headers.get("host", ""), self._hosts)
-        path = scope["path"]
         if refused is None and ("\0" in path or b"%00" in scope["query_string"]):  # which no text in a table has
             refused = problem(404, "there is nothing of that name")
         if refused is None and any(path == root or path.startswith(f"{root}/") for root in (MACHINES, AGENTS)):

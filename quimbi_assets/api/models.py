@@ -9,7 +9,7 @@ import math
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _finite(value: Any) -> Any:
@@ -18,6 +18,8 @@ def _finite(value: Any) -> Any:
 
 Number = Annotated[float | None, BeforeValidator(_finite)]
 """A number, or null where it is not known."""
+Money = Annotated[float | None, BeforeValidator(_finite), AfterValidator(lambda sum_: sum_ and round(sum_, 2))]
+"""An amount, to the hundredth."""
 Value = Annotated[float | bool | str | None, BeforeValidator(_finite)]
 """What an axis measured: a number, a flag, a word or a date."""
 Strength = Literal["strong", "balanced", "weak"] | None
@@ -63,8 +65,8 @@ class Segment(Answer):
     population_percentage: Number = Field(description="Of all customers, 0 to 100")
     stability: Number = Field(description="How often refits find it again, 0 to 1")
     share_of_revenue: Number = Field(None, description="Of the revenue of all customers, 0 to 1")
-    value_per_customer: Number = Field(None, description="Mean spend, net of refunds, in the store's currency")
-    predicted_value_90d: Number = Field(None, description="Spend expected of all of them in the next 90 days")
+    value_per_customer: Money = Field(None, description="Mean spend, net of refunds, in the store's currency")
+    predicted_value_90d: Money = Field(None, description="Spend expected of all of them in the next 90 days")
     action: str | None = Field(None, description="What to do about them")
     valid_from: datetime = Field(description="Since when it is as it is")
     history: list["SegmentVersion"] | None = Field(None, description="What it was before, newest first, if asked for")
@@ -183,7 +185,7 @@ class CustomerProfile(Answer):
     first_order_at: datetime | None
     last_order_at: datetime | None
     days_since_last_order: Number
-    lifetime_value: Number
+    lifetime_value: Money
     currency: str | None
     churn_risk_score: Number = Field(
         description="Chance, 0 to 1, of no order in the days churn_drivers says; null: see there"
@@ -192,15 +194,15 @@ class CustomerProfile(Answer):
     predicted_orders_90d: Number
     predicted_orders_90d_low: Number
     predicted_orders_90d_high: Number
-    predicted_value_90d: Number
-    predicted_value_90d_low: Number = Field(description="Of ten such customers, one has less")
-    predicted_value_90d_high: Number = Field(description="Of ten such customers, one has more")
+    predicted_value_90d: Money
+    predicted_value_90d_low: Money = Field(description="Of ten such customers, one has less")
+    predicted_value_90d_high: Money = Field(description="Of ten such customers, one has more")
     predicted_orders_365d: Number
     predicted_orders_365d_low: Number
     predicted_orders_365d_high: Number
-    predicted_value_365d: Number
-    predicted_value_365d_low: Number
-    predicted_value_365d_high: Number
+    predicted_value_365d: Money
+    predicted_value_365d_low: Money
+    predicted_value_365d_high: Money
     expected_next_order_at: datetime | None = Field(description="By when half of such customers order again")
     prediction_reason: str | None = Field(description="Why nothing, or nothing of a year, is foretold")
     affinities: Affinities | None
@@ -219,11 +221,11 @@ class CustomerRow(Answer):
     lifecycle: str | None
     value_tier: str | None
     rfm_group: str | None
-    value: Number = Field(description="Spend so far, net of refunds, in the store's currency")
+    value: Money = Field(description="Spend so far, net of refunds, in the store's currency")
     orders: int | None
     last_order_at: datetime | None
     risk: Number = Field(description="Chance, 0 to 1, of no order within the churn horizon")
-    predicted_value_90d: Number
+    predicted_value_90d: Money
     expected_next_order_at: datetime | None
     archetype: str | None
 
@@ -234,7 +236,7 @@ class Customers(Answer):
     items: list[CustomerRow]
     next_cursor: str | None = Field(description="Give it as cursor for those who follow; null: nobody does")
     customers: int | None = Field(None, description="How many there are in all, if counted")
-    value: Number = Field(None, description="What they spent in all, if counted")
+    value: Money = Field(None, description="What they spent in all, if counted")
 
 
 class LapsedCustomer(Answer):
@@ -242,7 +244,7 @@ class LapsedCustomer(Answer):
 
     customer_id: str
     week: date = Field(description="The week in which they fell silent, by its Monday")
-    value: Number = Field(description="Spend so far, net of refunds, in the store's currency")
+    value: Money = Field(description="Spend so far, net of refunds, in the store's currency")
     risk: Number = Field(description="Chance, 0 to 1, of no order within the churn horizon")
     priority: Number = Field(description="Risk times value: whom to write to first")
 
@@ -325,7 +327,7 @@ class Audience(Answer):
     where: str = Field(description="Who is in it, in the filter language")
     problem: str | None = Field(description="Why the store does not understand it")
     customers: int | None = Field(description="Whom the filter chooses now, be they allowed to be written to or not")
-    value: Number = Field(description="What they spent, net of refunds")
+    value: Money = Field(description="What they spent, net of refunds")
     currency: str | None
     entered: int | None = Field(description="Who came in when it was last renewed")
     left: int | None = Field(description="Who went out then")
@@ -380,7 +382,7 @@ class SimilarCustomer(Answer):
     distance: float = Field(description="Between fingerprints: comparable within one store as of one instant")
     lifecycle: str | None
     value_tier: str | None
-    value: Number = Field(description="Spend so far, net of refunds, in the store's currency")
+    value: Money = Field(description="Spend so far, net of refunds, in the store's currency")
     orders: int | None
     last_order_at: datetime | None
     risk: Number = Field(description="Chance, 0 to 1, of no order within the churn horizon")

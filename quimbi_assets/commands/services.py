@@ -37,8 +37,8 @@ def serve_api(port: int, host: str = HOST, public: Sequence[str] = ()) -> None:
         raise BadInputError(f"--host {host} lets others in: say by which name they ask, --public shop.example")
     _refuse_used({"--port": port})
     app = create_app(open_database(), public)
-    what = "programs" if public else "pages and programs"
-    out.print(f"{what}   http://{host}:{port}   (Ctrl-C stops)", markup=False)
+    pages = "" if public else f"pages     http://{host}:{port}\n"
+    out.print(f"{pages}programs  http://{host}:{port}/v1   (Ctrl-C stops)", markup=False)
     uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
 
 

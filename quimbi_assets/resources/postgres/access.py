@@ -92,6 +92,7 @@ class ServedDatabase(Database):
         """Make the role that programs read as, and open the first connection; BadInputError as ``allow_serving``."""
         allow_serving(database)
         pool = ThreadedConnectionPool(1, CONNECTIONS, database.libpq_url)
+        pool.minconn = CONNECTIONS  # so many stay open, once they were; else each beyond the first is closed after use
         return cls(database.libpq_url, database.dagster_url, database.mlflow_url, database.home, pool)
 
     @contextmanager
