@@ -6,9 +6,11 @@ written by scripts of their own and committed. Only pages whose text changed are
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,7 +34,7 @@ COLUMNS = """
 def write(folder: Path) -> None:
     """Write every page that is not what it would be."""
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {"commands": commands(), "tables": tables(), "checks": checks(), "errors": messages()}
+    pages = {"commands": commands(), "tables": tables(), "http": routes(), "checks": checks(), "errors": messages()}
     for name, text in pages.items():
         path = folder / f"{name}.md"
         if not path.exists() or path.read_text() != text:
@@ -106,6 +108,50 @@ def checks() -> str:
 def _listed(assets: list[str]) -> str:
     groups = sorted({asset.rsplit("/", 1)[0] for asset in assets})
     return ", ".join(f"`{group}/*`" for group in groups)
+
+
+def routes() -> str:
+    """Return the routes of programs: what may be asked, and every field of the answers."""
+    from fastapi import FastAPI
+
+    from quimbi_assets.api.routes import router
+
+    app = FastAPI()
+    app.include_router(router)
+    document = app.openapi()
+    models = document["components"]["schemas"]
+    parts = [
+        "# HTTP\n\nBelow `/v1`, with a token ([how to](../../howto/http.md)). A field that is null is not known."
+    ]
+    for path, operations in document["paths"].items():
+        for method, one in operations.items():
+            parts.append(f"## {one['summary']}\n\n`{method.upper()} {path}`\n\n{one['description']}")
+            asked = [place for place in one.get("parameters", []) if place["in"] == "query"]
+            body = one.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            rows = [(f"`{place['name']}`", _cell(place.get("description", ""))) for place in asked]
+            rows += _fields(models.get(_model(body), {}))
+            parts += [_table(("asked with", ""), rows)] if rows else []
+            answer = _model(one["responses"]["200"]["content"]["application/json"]["schema"])
+            parts.append(f"Answer: [{answer}](#{answer.lower()})")
+    parts.append("## Fields")
+    for name, model in sorted(models.items()):
+        about = f"{model['description']}\n\n" if "description" in model else ""
+        parts.append(f"### {name}\n\n{about}{_table(('field', ''), _fields(model))}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _model(schema: dict[str, Any]) -> str:
+    return str(schema.get("$ref", "")).rsplit("/", 1)[-1]
+
+
+def _fields(model: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the fields of a model: name, and what it holds in words, or of which models."""
+    rows = []
+    for name, field in model.get("properties", {}).items():
+        inner = sorted({ref.rsplit("/", 1)[-1] for ref in re.findall(r"'\$ref': '([^']+)'", str(field))})
+        of = f" ({', '.join(f'[{one}](#{one.lower()})' for one in inner)})" if inner else ""
+        rows.append((f"`{name}`", _cell(field.get("description", "")) + of))
+    return rows
 
 
 def messages() -> str:
