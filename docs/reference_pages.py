@@ -120,9 +120,7 @@ def routes() -> str:
     app.include_router(router)
     document = app.openapi()
     models = document["components"]["schemas"]
-    parts = [
-        "# HTTP\n\nBelow `/v1`, with a token ([how to](../../howto/http.md)). A field that is null is not known."
-    ]
+    parts = ["# HTTP\n\nBelow `/v1`, with a token ([how to](../../howto/http.md)). A field that is null is not known."]
     for path, operations in document["paths"].items():
         for method, one in operations.items():
             parts.append(f"## {one['summary']}\n\n`{method.upper()} {path}`\n\n{one['description']}")
