@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
@@ -174,7 +175,7 @@ def get_profile(now: Database, store_id: str, customer_id: str, question: Profil
 
 
 def profile_of(
-    row: dict[str, Any], names: dict[str, dict[str, str]], statuses: dict[str, str | None], *, details: bool
+    row: dict[str, Any], names: Mapping[str, Mapping[str, str]], statuses: Mapping[str, str | None], *, details: bool
 ) -> models.CustomerProfile:
     """Return a row of ``customer_profiles`` with ``archetype_name`` and ``currency`` as programs are answered it."""
     record = profile_record(row, names)

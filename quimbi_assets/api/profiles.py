@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from quimbi_assets.api import models
 from quimbi_assets.api.answers import Question, profile_of
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.served import read_names, records
 
 if TYPE_CHECKING:
@@ -105,9 +105,8 @@ class Profilers:
         self._held: LRUCache[str, tuple[Any, StoreProfiler]] = LRUCache(STORES_KEPT)
         self._lock, self._loading = Lock(), defaultdict[str, Lock](Lock)
 
-    def of(self, now: Database, store_id: str) -> "StoreProfiler":
-        """Return the profiler of a store as it is published; whoever asks while it is loaded waits."""
-        (version,) = records(now, VERSION, {"store": store_id})
+    def of(self, store_id: str, version: Any) -> "StoreProfiler":
+        """Return the profiler of a store as it is published in that version; whoever asks while it is loaded waits."""
         with self._loading[store_id]:
             with self._lock:
                 held = self._held.get(store_id)
@@ -121,12 +120,18 @@ class Profilers:
             return profiler
 
 
-def profile_orders(now: Database, store_id: str, sent: ProfileRequest, profilers: Profilers) -> models.Profiles:
+def profile_orders(
+    database: ServedDatabase, store_id: str, sent: ProfileRequest, profilers: Profilers
+) -> models.Profiles:
     """Return the profiles of the customers whose orders were sent, as of the store's last publication.
 
-    BadInputError if an order stands twice, or none is from before then.
+    BadInputError if an order stands twice, or none is from before then. No connection is held while models are loaded
+    and customers measured: others are answered meanwhile.
     """
-    profiler = profilers.of(now, store_id)
+    with database.of_store(store_id) as now:
+        (version,) = records(now, VERSION, {"store": store_id})
+        _, statuses = read_names(now, store_id)
+    profiler = profilers.of(store_id, version)
     as_of = profiler.observation_end.tz_localize("UTC").to_pydatetime()
     ids = [order.order_id for order in sent.orders]
     if len(set(ids)) < len(ids):
@@ -136,11 +141,10 @@ def profile_orders(now: Database, store_id: str, sent: ProfileRequest, profilers
         raise BadInputError(f"no order is from before {as_of:%Y-%m-%d %H:%M} UTC, up to which the store was last run")
     items, tickets = (_frame(rows) if rows else None for rows in (sent.items, sent.tickets))
     rows = profiler.profile(_frame(sent.orders), items, tickets)
-    names, statuses = read_names(now, store_id)
-    rows = rows.assign(
-        currency=profiler.store.currency, archetype_name=rows["archetype_id"].map(profiler.archetype_names)
-    )
+    called = rows["archetype_id"].map(profiler.archetype_names)
+    rows = rows.assign(currency=profiler.store.currency, archetype_name=called)
     plain = ({str(name): value for name, value in row.items()} for row in rows.to_dict("records"))
+    names = profiler.context.segment_names
     profiles = [profile_of(row, names, statuses, details=sent.details) for row in plain]
     return models.Profiles(store_id=store_id, as_of=as_of, items=profiles)
 

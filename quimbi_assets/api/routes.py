@@ -138,7 +138,8 @@ def profile(
 @router.post("/stores/{store_id}/profiles", summary="Profiles of customers whose orders are sent")
 def profiles(request: Request, store_id: Store, asked: ProfileRequest) -> models.Profiles:
     """Return what the store's models say of these orders; the first time after a run takes seconds. Nothing is kept."""
-    return ask(request, profile_orders, store_id, asked, request.app.state.profilers)
+    state = request.app.state
+    return profile_orders(state.database, token_of(request).store_id, asked, state.profilers)
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
