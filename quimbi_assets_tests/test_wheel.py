@@ -6,9 +6,11 @@ import subprocess
 import sys
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 pytestmark = pytest.mark.xdist_group("docs")
 ROOT = Path(__file__).parents[1]
@@ -26,8 +28,14 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """The folder of the programs of an environment that has the wheel, and sees the libraries of this one."""
+    """The folder of the programs of an environment that has the wheel, and sees the libraries of this one.
+
+    It lies in a repository that is somebody else's, as those of most projects do.
+    """
     environment = tmp_path_factory.mktemp("installed")
+    author = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.com"]
+    for command in (["init", "--quiet"], [*author, "commit", "--quiet", "--allow-empty", "--message", "theirs"]):
+        subprocess.run(["git", "-C", environment, *command], check=True)
     venv.create(environment, symlinks=True)
     programs = environment / "bin"
     command = [UV, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", programs / "python", wheel]
@@ -67,3 +75,11 @@ def test_a_store_is_loaded_and_run_from_it(installed, database, tmp_path):
     ask("quimbi", "load", "--store-id", "from_a_wheel", *files)
     ask("quimbi", "run", "--store-id", "from_a_wheel", "--axes", "purchase_value", "--no-ai-naming")
     assert "<html" in ask("quimbi", "report", "--store-id", "from_a_wheel", "--out", "-")
+    made_by = """
+        SELECT DISTINCT commit.value FROM tags AS commit JOIN tags AS store USING (run_uuid)
+        WHERE commit.key = 'mlflow.source.git.commit' AND store.key = 'store' AND store.value = 'from_a_wheel'
+    """
+    engine = create_engine(database.mlflow_url)
+    with engine.connect() as connection:
+        assert connection.execute(text(made_by)).all() == [(metadata.version("quimbi_assets"),)]
+    engine.dispose()

@@ -209,9 +209,13 @@ def code_version() -> str:
     commit = os.environ.get("QUIMBI_GIT_COMMIT")
     if commit:
         return commit
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    git = ["git", "-C", str(Path(__file__).parent)]
+    # Installed in an environment that lies in somebody's repository, the package is not of that one.
+    commands = ([*git, "ls-files", "--error-unmatch", Path(__file__).name], [*git, "rev-parse", "HEAD"])
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+        answers = [
+            subprocess.run(one, capture_output=True, text=True, check=True, timeout=5).stdout for one in commands
+        ]
+        return answers[1].strip()
     except (OSError, subprocess.SubprocessError):
         return metadata.version("quimbi_assets")
