@@ -10,7 +10,8 @@ from quimbi_assets.resources.postgres.tables.tokens import create_token, list_to
 
 pytestmark = pytest.mark.xdist_group("graph")
 OPEN = {"/healthz", "/openapi.json", "/", "/stores/{store_id}", "/stores/{store_id}/customers.csv",
-        "/stores/{store_id}/customers/{customer_id:path}"}  # fmt: skip
+        "/stores/{store_id}/customers/{customer_id:path}",
+        "/mlflow/axes/{axis_name}", "/mlflow/runs/{run_id}", "/mlflow/runs/{run_id}/{picture}"}  # fmt: skip
 """Routes without a token: whether it lives, what there is, and the pages for who sits at this machine."""
 STATUS = {
     "none": 401,
