@@ -128,7 +128,7 @@ def models(
             log.judged(run, noise, stays)
             served = TableFacts(source.at, noise.status, noise.reason, source.recorded, context.run_id, serving.version)
             tables.write(key, store_id, _beside(fit, serving.model, stays), served)
-            metadata = _figures(fit, run, noise, stays) | facts(None, fits_over_time=axis_url(store_id, name))
+            metadata = _figures(fit, run, noise, stays, axis_url(store_id, name))
             yield dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=data_version(serving.version))
             yield from _checks(key, fit.decision, serving.model, noise, frames[name])
     choose_versions(database, store_id, {name: model.choice() for name, model in chosen.items()})
@@ -190,7 +190,7 @@ def _checks(
     yield _promotion_check(key, decision)
 
 
-def _figures(fit: AxisFit, logged: LoadedModel, noise: NoiseTest, stays: StayModel) -> Metadata:
+def _figures(fit: AxisFit, logged: LoadedModel, noise: NoiseTest, stays: StayModel, over_time: str) -> Metadata:
     """Say what a fit is: its figures and pictures, and how customers stay in the segments of the model that serves."""
     model, decision = logged.model, fit.decision
     figures = facts(
@@ -208,6 +208,7 @@ def _figures(fit: AxisFit, logged: LoadedModel, noise: NoiseTest, stays: StayMod
         customers_of_low_evidence=int(model.n_low_evidence_),
         features_dropped=dict(model.dropped_) or None,
         stays_not_learnt=stays.reason,
+        fits_over_time=over_time,
     )
     tables = facts(
         choice_of_k=model.selection_[[column for column in SHOWN if column in model.selection_]],
