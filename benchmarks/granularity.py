@@ -54,7 +54,19 @@ def nearest(near, k=None):
     """The number nearest to the usual one, or to another, within a distance of the best silhouette."""
 
     def rule(candidates, usual_k, champion_k=None):
-        with patch.object(selection, "NEAR_BEST", near):
+        admissible = [c for c in candidates if not c.undivided and not selection.faults(c)]
+        best = max((c.silhouette for c in admissible), default=0.0)
+        near_best = [c for c in admissible if c.silhouette >= best - near]
+        return min(near_best, key=lambda c: (abs(c.k - (k or usual_k)), -c.k), default=None)
+
+    return rule
+
+
+def as_far(times, k=None):
+    """The number nearest to the usual one where customers are not so many times as far from their own segment."""
+
+    def rule(candidates, usual_k, champion_k=None):
+        with patch.object(selection, "NEAR_BEST", times):
             return selection.best_division(candidates, k or usual_k, champion_k)
 
     return rule
@@ -67,8 +79,11 @@ RULES = {
     "largest within .05, of two .10": largest(0.05, 0.10),
     "largest within .08, of two .10": largest(0.08, 0.10),
     "nearest to usual within .05": nearest(0.05),
-    "nearest to usual within .10 (now)": nearest(0.10),
+    "nearest to usual within .10": nearest(0.10),
     "nearest to usual within .20": nearest(0.20),
+    "nearest to usual, 1.2 times as far": as_far(1.2),
+    "nearest to usual, 1.25 times as far": as_far(1.25),
+    "nearest to usual, 1.33 times as far (now)": as_far(1.33),
     "nearest to 5 within .10": nearest(0.10, 5),
 }
 SIZES = (50, 100, 150, 200, 400, 800)
@@ -161,7 +176,7 @@ def fit_by(rule, axis, table):
 def draw_small(name, tables, usual, seeds):
     """One row a size, draw, axis and rule: agreement with the segments of all customers, and of the draw's halves."""
     for axis, table in tables.items():
-        rules = {"before": RULES["largest within .02 (before)"], "now": nearest(0.10, usual.get(axis))}
+        rules = {"before": RULES["largest within .02 (before)"], "now": as_far(1.33, usual.get(axis))}
         for rule_name, rule in rules.items():
             try:
                 whole = fit_by(rule, AXES[axis], table)

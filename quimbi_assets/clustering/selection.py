@@ -23,8 +23,10 @@ MIN_JACCARD = 0.75
 """Bootstrap Jaccard from which a single segment counts as repeatable (Hennig 2007). A partition can be
 repeatable (ARI 0.85) while one of its small segments is not (0.55). Measured on 27 axes of three real stores:
 without this limit two seeds disagreed about the number of segments on two axes, with it on none."""
-NEAR_BEST = 0.10
-"""Silhouette within which the number of segments decides, not separation (ADR 4: what it explains, what it costs)."""
+NEAR_BEST = 1.33
+"""Times as far, relative to the next segment, as customers are from their own one in the best division, up to which the
+number of segments decides, not separation (ADR 4: what it explains, what it costs). That ratio is 1 less the silhouette
+(Rousseeuw 1987): between plain kinds little is near, in one cloud much."""
 NEAR_LEAST_BAD = 0.2
 """Shortfall within which the champion's number of segments is preferred where none is admissible. Assumption: two
 standard errors; over eight refits the ARI of such candidates has one of 0.05-0.07 (measured spreads of 0.14-0.2)."""
@@ -73,7 +75,7 @@ def shortfall(candidate: Candidate) -> float:
 def best_division(candidates: list[Candidate], usual_k: int, champion_k: int | None = None) -> Candidate | None:
     """Return the best admissible partition of customers on one set of features, if any; candidates by increasing k.
 
-    Of those that meet every limit and divide, and whose silhouette is within 0.10 of the best, the one of the
+    Of those that meet every limit, divide, and separate about as well as the best (:data:`NEAR_BEST`), the one of the
     champion's k, whose segments people know; else the one nearest to the usual k, the larger of two: fewer say less,
     and what is largest is another number in the next sample of customers.
     """
@@ -89,7 +91,7 @@ def _near_best(candidates: list[Candidate]) -> list[Candidate]:
     divisions = [c for c in candidates if not c.undivided and not shape_faults(c)]
     divisions.sort(key=lambda c: -c.silhouette)
     best = next((c.silhouette for c in divisions if not faults(c)), np.inf)
-    return [c for c in divisions if c.silhouette >= best - NEAR_BEST]
+    return [c for c in divisions if 1 - c.silhouette <= NEAR_BEST * (1 - best)]
 
 
 def why_provisional(n_fitted: float | None) -> str | None:
@@ -118,7 +120,7 @@ def _reason(candidate: Candidate, chosen: Candidate, is_near: bool) -> str:
     if candidate is chosen and candidate.undivided:
         return "chosen: nothing divides the customers outside the structural segments acceptably"
     if candidate is chosen:
-        return f"chosen: balanced, repeatable, silhouette {candidate.silhouette:.2f} best or within {NEAR_BEST}"
+        return f"chosen: balanced, repeatable, silhouette {candidate.silhouette:.2f} best or near it"
     if missed:
         return "not admissible: " + "; ".join(missed)
     if candidate.undivided:

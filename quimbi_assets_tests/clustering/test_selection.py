@@ -36,18 +36,24 @@ def chosen(*candidates, preferred=None, usual_k=4):
 
 
 def test_the_best_silhouette_wins_where_it_is_clearly_best():
-    assert chosen(candidate(2, 0.30), candidate(3, 0.45), candidate(4, 0.34)) == 3
-    assert chosen(candidate(2, 0.45), candidate(3, 0.34), candidate(4, 0.34)) == 2
+    assert chosen(candidate(2, 0.30), candidate(3, 0.60), candidate(4, 0.46)) == 3
+    assert chosen(candidate(2, 0.60), candidate(3, 0.46), candidate(4, 0.46)) == 2
 
 
 def test_of_those_within_the_tolerance_the_nearest_to_four_is_chosen():
-    assert chosen(candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.301), candidate(6, 0.399)) == 4
-    assert chosen(candidate(2, 0.400), candidate(3, 0.385), candidate(5, 0.301), candidate(6, 0.299)) == 5
-    assert chosen(candidate(2, 0.400), candidate(3, 0.299), candidate(6, 0.301)) == 6
+    """1 less 0.6, times 1.33, is 1 less 0.468."""
+    assert chosen(candidate(2, 0.600), candidate(3, 0.585), candidate(4, 0.501), candidate(6, 0.599)) == 4
+    assert chosen(candidate(2, 0.600), candidate(3, 0.585), candidate(5, 0.501), candidate(6, 0.459)) == 5
+    assert chosen(candidate(2, 0.600), candidate(3, 0.459), candidate(6, 0.501)) == 6
+
+
+def test_plain_kinds_are_not_cut_for_the_usual_number_and_one_cloud_is():
+    assert chosen(candidate(3, 0.93), candidate(4, 0.85)) == 3
+    assert chosen(candidate(3, 0.40), candidate(4, 0.26)) == 4
 
 
 def test_the_champion_s_number_wins_where_noise_alone_decides():
-    near = (candidate(2, 0.400), candidate(3, 0.385), candidate(4, 0.29))
+    near = (candidate(2, 0.600), candidate(3, 0.585), candidate(4, 0.46))
     assert chosen(*near, preferred=2) == 2
     assert chosen(*near, preferred=4) == 3
     assert chosen(*near, preferred=6) == 3
@@ -59,7 +65,7 @@ def test_the_champion_s_number_wins_where_noise_alone_decides():
 
 
 def test_the_usual_number_wins_among_the_admissible_but_not_over_the_champion_s():
-    near = (candidate(3, 0.400), candidate(4, 0.385), candidate(5, 0.38), candidate(6, 0.29))
+    near = (candidate(3, 0.600), candidate(4, 0.585), candidate(5, 0.58), candidate(6, 0.46))
     assert chosen(*near, usual_k=5) == 5
     assert chosen(*near, usual_k=6) == 5
     assert chosen(*near, usual_k=2) == 3
