@@ -84,6 +84,7 @@ async def measure(way: str, arguments: argparse.Namespace, base: str, token: str
     async with AsyncExitStack() as stack:
         asks = await connected(way, base, arguments.store_id, arguments.clients, headers, stack)
         await paced(asks, customers, arguments.per_second, 5)  # imports, the first connections, fingerprints
+        await asyncio.sleep(1)
         while not taken.empty():
             taken.get()
         await paced(asks, customers, arguments.per_second, arguments.seconds)

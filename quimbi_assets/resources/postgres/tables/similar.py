@@ -73,8 +73,8 @@ class Similar:
 class SimilarCustomers:
     """Finds the customers most like one; a store's fingerprints stay in memory until its next publication.
 
-    Threads may share it. To read a store's fingerprints takes 8 s for a million customers: once a publication. They are
-    read over a connection of ``database``; all that is told of customers, over the one that asks.
+    Threads may share it. To read a store's fingerprints takes 10 s for a million customers: once a publication. They
+    are read over a connection of ``database``; all that is told of customers, over the one that asks.
     """
 
     def __init__(self, database: Database) -> None:
