@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.pool import ThreadedConnectionPool
 
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
@@ -28,7 +29,7 @@ CONNECTIONS = 8
 LONGEST_SECONDS = 10
 """Time of one statement of a program's question."""
 BOUND = f"""
-    SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
     SET LOCAL ROLE {SERVED}; SET LOCAL TIME ZONE 'UTC'; SET LOCAL statement_timeout = '{LONGEST_SECONDS}s';
     SELECT set_config('quimbi.store_id', %s, true)
 """
@@ -95,10 +96,15 @@ class ServedDatabase(Database):
         pool.minconn = CONNECTIONS  # so many stay open, once they were; else each beyond the first is closed after use
         return cls(database.libpq_url, database.dagster_url, database.mlflow_url, database.home, pool)
 
+    def execute(self, sql: str, parameters: Any = None) -> list[Any]:
+        """Run one statement, a transaction of its own, and return its rows: one way to the server and back."""
+        with self._free, self._connected(sql, parameters) as cursor:
+            return list(cursor.fetchall()) if cursor.description else []
+
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """Yield a cursor as ``Database.transaction`` does; one within another's block waits for a second connection."""
-        with self._connected("SELECT 1", None) as cursor:
+        with self._begun("BEGIN", None) as cursor:
             yield cursor
 
     @contextmanager
@@ -108,7 +114,7 @@ class ServedDatabase(Database):
         No other connection can be opened through it. DatabaseUnavailableError if there is no answer, or none in
         :data:`LONGEST_SECONDS`.
         """
-        with self._connected(BOUND, (store_id,)) as cursor:
+        with self._begun(BOUND, (store_id,)) as cursor:
             yield Snapshot("", "", "", self.home, cursor)
 
     def close(self) -> None:
@@ -116,29 +122,46 @@ class ServedDatabase(Database):
         self._pool.closeall()
 
     @contextmanager
-    def _connected(self, opening: str, parameters: Any) -> Iterator[Any]:
-        with self._free:
-            connection = self._opened(opening, parameters)
-            try:
-                with connection, connection.cursor() as cursor:
-                    yield cursor
-            except psycopg2.errors.QueryCanceled as error:
-                raise DatabaseUnavailableError(
-                    f"the answer took longer than {LONGEST_SECONDS} s: ask for less, by a narrower filter or fewer rows"
-                ) from error
-            except psycopg2.OperationalError as error:
-                raise DatabaseUnavailableError("the database does not answer; try again") from error
-            finally:
-                self._pool.putconn(connection)
+    def _begun(self, opening: str, parameters: Any) -> Iterator[Any]:
+        """Yield a cursor in the transaction that `opening` begins; committed at the end, rolled back on any error."""
+        with self._free, self._connected(opening, parameters) as cursor:
+            yield cursor
+            cursor.execute("COMMIT")
 
-    def _opened(self, opening: str, parameters: Any) -> Any:
-        """Return a connection in whose transaction `opening` was executed; those that the server closed are let go."""
+    @contextmanager
+    def _connected(self, opening: str, parameters: Any) -> Iterator[Any]:
+        """Yield a cursor that has executed `opening`, over one of the connections, which is given back clean."""
+        connection, cursor = self._opened(opening, parameters)
+        try:
+            yield cursor
+        except psycopg2.errors.QueryCanceled as error:
+            raise DatabaseUnavailableError(
+                f"the answer took longer than {LONGEST_SECONDS} s: ask for less, by a narrower filter or fewer rows"
+            ) from error
+        except psycopg2.OperationalError as error:
+            raise DatabaseUnavailableError("the database does not answer; try again") from error
+        finally:
+            self._give_back(connection)
+
+    def _give_back(self, connection: Any) -> None:
+        """Give a connection back without the transaction that it may still be in; else let it go."""
+        try:
+            if not connection.closed and connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+                connection.cursor().execute("ROLLBACK")  # psycopg2's own knows of no transaction that it did not begin
+        except psycopg2.Error:
+            connection.close()
+        self._pool.putconn(connection)
+
+    def _opened(self, opening: str, parameters: Any) -> tuple[Any, Any]:
+        """Return a connection and its cursor, which executed `opening`; those that the server closed are let go."""
         for is_last in (*[False] * CONNECTIONS, True):
             connection = None
             try:
                 connection = self._pool.getconn()
-                connection.cursor().execute(opening, parameters)
-                return connection
+                connection.autocommit = True  # transactions are begun and ended in so many words: a way less each
+                cursor = connection.cursor()
+                cursor.execute(opening, parameters)
+                return connection, cursor
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if connection is not None:
                     self._pool.putconn(connection, close=True)

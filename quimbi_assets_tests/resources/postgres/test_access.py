@@ -108,3 +108,19 @@ def test_a_user_who_may_not_make_roles_is_told_what_to_have_run(database, served
         allow_serving(opened)
     run(database, "GRANT quimbi_api TO rowless")
     allow_serving(opened)
+
+
+def test_a_question_that_fails_leaves_no_transaction(database, served):
+    for _ in range(access.CONNECTIONS + 2):
+        with pytest.raises(psycopg2.Error), served.of_store("bound-a") as now:
+            now.execute("SELECT no_such_column FROM quimbi.stores")
+        with pytest.raises(psycopg2.Error), served.transaction() as cursor:
+            cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('half-way'); SELECT no_such_column")
+    assert served.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'half-way'") == [(0,)]
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND query LIKE '%half-way%'"
+    )
+    assert database.execute(waiting) == [(0,)]
+    with served.transaction() as cursor:
+        cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('whole-way')")
+    assert database.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'whole-way'") == [(1,)]
