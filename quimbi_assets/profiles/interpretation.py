@@ -15,15 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from quimbi_assets.axes.loyalty_trajectory import NOTABLE_TREND
+from quimbi_assets.axes.loyalty_trajectory import BIN_DAYS, NOTABLE_TREND
 from quimbi_assets.naming.values import CURRENCY_SIGNS, format_percent
 
 STRENGTHS = ("strong", "balanced", "weak")
 STRONG, BALANCED, WEAK = range(3)
 RARE = 1 / 3
 """Share of customers from which a segment says little of one of them."""
-"""Lifecycle stages of which a change is told; of the others silence is the change."""
+BEYOND_CHANCE = 1.96
+"""Standard deviations beyond which a trend is none that chance makes in more than one of twenty steady customers."""
 USUAL_GAP = "avg_days_between_orders"
+MICROSECONDS_PER_DAY = 86_400e6
 THREE_DIGITS = pa.array([f"{i:03d}" for i in range(1000)])
 LARGEST = 9e15
 
@@ -97,7 +99,7 @@ def interpretations(
     sentences = [
         _lifecycle(known["lifecycle"], n_orders, np.floor(days), gap),
         _value(known["value_tier"], n_orders, pc.strftime(known["first_order_at"], format="%b %Y"), spent, currency),
-        _change(known["lifecycle"], trend),
+        _change(known["lifecycle"], trend, _trend_in_deviations(trend, n_orders, _tenure_days(known)), days > gap),
         pa.nulls(n, pa.string()) if risk is None else risk,
         _trait(placements, traits, n_orders),
     ]
@@ -131,13 +133,52 @@ def _value(
     return pc.coalesce(join(head, amounts(spent, currency), " in ", orders, "."), join("They placed ", orders, "."))
 
 
-def _change(stage: pa.StringArray, trend: NDArray[np.float64]) -> pa.StringArray:
-    """Say whether those who have not gone order more or less often than before; nothing where they do neither."""
-    more, less = (pc.fill_null(pc.equal(stage, one), False) for one in ("active", "slowing"))
-    still_here = pc.or_(more, pc.and_(less, pa.array(trend < 0)))
-    words = pc.if_else(pa.array(trend > 0), "They order more often than before.", "They order less often than before.")
-    notable = pc.and_(still_here, pa.array(np.abs(np.nan_to_num(trend)) >= NOTABLE_TREND))
-    return pc.if_else(notable, words, pa.scalar(None, pa.string()))
+def _change(
+    stage: pa.StringArray, trend: NDArray[np.float64], deviations: NDArray[np.float64], is_late: NDArray[np.bool_]
+) -> pa.StringArray:
+    """Say whether those who have not gone order more or less often than before; nothing that chance may have made.
+
+    Who has not been silent for longer than usual (``is_late``) does not order less often.
+    """
+    active, slowing = (pc.fill_null(pc.equal(stage, one), False) for one in ("active", "slowing"))
+    notable = (np.abs(np.nan_to_num(trend)) >= NOTABLE_TREND) & (np.abs(np.nan_to_num(deviations)) >= BEYOND_CHANCE)
+    less = notable & (trend < 0) & (deviations < 0) & is_late
+    more = notable & (trend > 0) & (deviations > 0)
+    words = pc.if_else(pa.array(more), "They order more often than before.", "They order less often than before.")
+    is_told = pc.or_(pc.and_(pc.or_(active, slowing), pa.array(less)), pc.and_(active, pa.array(more)))
+    return pc.if_else(is_told, words, pa.scalar(None, pa.string()))
+
+
+def _trend_in_deviations(
+    trend: NDArray[np.float64], n_orders: NDArray[np.float64], tenure_days: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far trends of orders (``loyalty_trajectory``) lie from those of a steady customer, shape (n,).
+
+    In standard deviations; NaN with fewer than two orders or three bins.
+
+    Notes
+    -----
+    Laplace's test for trend: the first order opens the first bin, and the places of the others are uniform over b bins,
+    of mean ``(b - 1) / 2`` and variance ``(b² - 1) / 12``, if the rate does not change.
+
+    References
+    ----------
+    Cox and Lewis (1966), The statistical analysis of series of events.
+    """
+    b = np.maximum(np.rint(tenure_days / BIN_DAYS), 1.0)
+    is_defined = (b >= 3) & (n_orders >= 2)
+    variance, others = np.where(is_defined, (b * b - 1) / 12, np.nan), np.where(is_defined, n_orders - 1, np.nan)
+    return np.asarray((trend * n_orders * variance + (b - 1) / 2) / np.sqrt(others * variance))
+
+
+def _tenure_days(known: Mapping[str, pa.Array]) -> NDArray[np.float64]:
+    """Return days since the first order, shape (n,); NaN where not known."""
+    first, last = (
+        known[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()) for name in ("first_order_at", "last_order_at")
+    )
+    span = pc.cast(pc.subtract(last, first), pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    silence = known["days_since_last_order"].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.asarray(span / MICROSECONDS_PER_DAY + silence, dtype=np.float64)
 
 
 def _trait(placements: Placements, traits: Traits, n_orders: NDArray[np.float64]) -> pa.StringArray:

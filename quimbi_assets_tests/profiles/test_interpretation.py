@@ -55,13 +55,39 @@ def test_who_is_silent_past_their_rhythm_is_said_to_be_so(stage):
     assert tell(lifecycle=stage).startswith(f"{stage.capitalize()}: they last ordered 478 days ago")
 
 
+LESS, MORE = "They order less often than before.", "They order more often than before."
+
+
 def test_a_change_is_told_of_those_who_are_still_here():
-    fewer, more = "They order less often than before.", "They order more often than before."
-    assert fewer not in tell()
-    assert tell(lifecycle="active").endswith(fewer)
-    assert tell(lifecycle="active", features={"frequency_trend": 0.05}).endswith(more)
-    assert "than before" not in tell(lifecycle="active", features={"frequency_trend": 0.04})
+    assert LESS not in tell()
+    assert tell(lifecycle="active").endswith(LESS)
+    assert tell(lifecycle="active", n_orders=40, features={"frequency_trend": 0.06}).endswith(MORE)
+    assert "than before" not in tell(lifecycle="active", n_orders=40, features={"frequency_trend": 0.04})
     assert "than before" not in tell(lifecycle="active", features={"frequency_trend": np.nan})
+
+
+@pytest.mark.parametrize("stage", ["active", "slowing"])
+def test_who_came_within_their_usual_wait_does_not_order_less_often(stage):
+    often = {"lifecycle": stage, "n_orders": 40, "last_order_at": pd.Timestamp("2025-12-05", tz="UTC")}
+    assert tell(**often, days_since_last_order=33.0, features={"avg_days_between_orders": 25.0}).endswith(LESS)
+    assert LESS not in tell(**often, days_since_last_order=33.0, features={"avg_days_between_orders": 91.0})
+
+
+def test_what_chance_does_to_steady_customers_is_no_change():
+    generator, n, b = np.random.default_rng(0), 12, 20
+    bins = np.floor(b * generator.random((20_000, n)))
+    bins[:, 0] = 0
+    trend = (bins.sum(axis=1) - n * (b - 1) / 2) / (b * (b * b - 1) / 12) * b / n
+    known = KNOWN | {"lifecycle": "active", "n_orders": n, "days_since_last_order": 468.0}
+    groups = pa.Table.from_pylist([known] * len(trend), schema=COLUMNS)
+    placements = Placements(*(np.zeros((len(trend), 1), dtype) for dtype in (np.intp, float, np.int8, bool)))
+    features = {"f": pd.DataFrame({"frequency_trend": trend, "avg_days_between_orders": 50.0})}
+    traits = Traits([["x"]], [np.array([1.0])], placements.low_evidence)
+    texts = interpretations(placements, traits, groups, features, "").to_pylist()
+    less, more = (np.mean([words in text for text in texts]) for words in (LESS, MORE))
+    assert 0.015 < less < 0.035
+    assert 0.015 < more < 0.035
+    assert np.mean(trend < -0.05) > 0.2
 
 
 def test_one_order_has_no_rhythm_and_no_beginning_of_its_own():
