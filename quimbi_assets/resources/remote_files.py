@@ -125,21 +125,24 @@ def local_copy(place: str | Path, opened: ExitStack, called: str | None = None) 
     """
     if not is_remote(place):
         return place
-    copies = _copies(str(place), opened, called or shown(place))
+    copies = list(_copies(str(place), opened, called or shown(place)).values())
     is_pattern = str(place).lower().startswith(BUCKETS) and _PATTERN.search(str(place))
     return copies[0].parents[1] / "*" / "*" if is_pattern else copies[0]
 
 
-def local_files(place: str, names: Sequence[str], opened: ExitStack, called: str) -> list[Path]:
+def local_files(place: str, names: Sequence[str], opened: ExitStack, called: str) -> dict[str, Path]:
     """Return some of the files that a place means, by their names in ``state_of``, copied as by ``local_copy``."""
-    return _copies(place, opened, called, names) if is_remote(place) else [Path(name) for name in names]
+    if not is_remote(place) or not names:
+        return {name: Path(name) for name in names}
+    return _copies(place, opened, called, names)
 
 
-def _copies(address: str, opened: ExitStack, called: str, names: Sequence[str] | None = None) -> list[Path]:
+def _copies(address: str, opened: ExitStack, called: str, names: Sequence[str] | None = None) -> dict[str, Path]:
+    """Return copies of an address's files by name, of all or of some."""
     scheme, _, path = _checked(address)
     folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="quimbi-load-")))
     if scheme in ("http", "https"):
-        return [_downloaded(address, called, folder / _name(path))]
+        return {shown(address): _downloaded(address, called, folder / _name(path))}
     system, files = _of_bucket(address, called)
     files = [file for file in files if names is None or file.path in names]
     _check_room(sum(file.size for file in files), called, folder)
@@ -148,7 +151,7 @@ def _copies(address: str, opened: ExitStack, called: str, names: Sequence[str] |
         _fetch(system, [file.path for file in files], copies)
     except OSError as error:
         raise _unreadable(error, called, scheme) from None
-    return copies
+    return {file.path: copy for file, copy in zip(files, copies, strict=True)}
 
 
 def _check_room(size: int, called: str, folder: Path) -> None:

@@ -95,6 +95,10 @@ def test_a_pattern_of_a_bucket_is_read_and_again_only_when_a_file_is_new(databas
     cancelled = orders(2, 1).assign(total_price=1.0)
     bucket("drops/d.parquet", cancelled.to_parquet(index=False))
     assert pull(database, "bucket", source, Pull(full=True)).tables[0].updated == 1  # the later file is right
+    for name in "ab":
+        bucket(f"drops/{name}.parquet", orders(1).to_parquet(index=False))  # b is new, a sent again as it was
+        report = pull(database, "bucket", source, Pull())
+    assert (report.tables[0].read, report.tables[0].updated) == (7, 2)  # from b on, of which the last is right again
     assert sorted(stored(database, "bucket")) == ["1", "2", "3", "4", "5", "6"]
     deep = pull(database, "deep", Source("s3://shop/drops/**/*.parquet"), Pull())
     assert deep.tables[0].inserted == 9
@@ -160,7 +164,9 @@ def test_a_file_of_the_web_is_read_and_again_only_when_its_tag_changes(database,
     assert pull(database, "web", source, Pull()).tables[0].inserted == 3
     assert pull(database, "web", source, Pull()) is None
     answers["/orders.csv"] = (200, {"ETag": '"2"'}, body)
-    assert pull(database, "web", source, Pull()).tables[0].unchanged == 3
+    assert pull(database, "web", source, Pull()) is None  # the same under another tag
+    answers["/orders.csv"] = (200, {"ETag": '"3"'}, orders(1, 4).to_csv(index=False).encode())
+    assert pull(database, "web", source, Pull()).tables[0].inserted == 1
     assert all(SECRET in path for path in asked)  # is asked for, and nowhere kept
     assert SECRET not in str(read_sources(database, "web"))
     with pytest.raises(BadInputError, match="nor what follows") as raised:

@@ -1,19 +1,23 @@
-"""Loading the files of a source as they came: those that are new, a later one after an earlier.
+"""Loading the files of a source as they came: those that are new or have changed, a later one after an earlier.
 
 Belongs here: which files are new, which are read together, the sum of what their loads did. Does not: where files are
 (``remote_files``), loading (``loading``).
 
 Files whose orders are all different are parts of one table, and read together. Where an order is in several, it changed
 between them: they are loaded one after another by name, and what the last says of an order counts, with its lines.
+So that this holds from one load to the next, files after one that changed are loaded again, whose orders it may have.
 """
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from quimbi_assets.ingest.columns import candidates
 from quimbi_assets.ingest.files import are_parts, matching_files
@@ -26,6 +30,24 @@ from quimbi_assets.resources.remote_files import is_remote, local_files, state_o
 
 States = dict[str, str]
 """Of files by name, what changes when they do."""
+
+
+class Mark(NamedTuple):
+    """What is known of a source's files, by table."""
+
+    states: dict[str, States]
+    digests: dict[str, States]
+    """Of what files held when they were last looked into: a new time of change alone is no change."""
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Self:
+        """Return what ``to_json`` wrote, or a version before it, which had no digests."""
+        known = json.loads(text) if text else {}
+        return cls(known.get("states", {}), known.get("digests", {}))
+
+    def to_json(self) -> str:
+        """Return the mark as text."""
+        return json.dumps(self._asdict())
 
 
 class Batch(NamedTuple):
@@ -47,33 +69,81 @@ def load_drops(
     database: Database,
     store_id: str,
     places: Mapping[str, str],
-    new: Mapping[str, Sequence[str]],
+    before: Mark,
     called: Mapping[str, str],
     options: Mapping[str, Any],
-) -> LoadReport:
-    """Load files that are new of some places, by table (orders, lines); `options` are those of ``load_store``.
+) -> tuple[Mark, LoadReport | None]:
+    """Load what is new in the files of some places, by table (orders, lines); return the mark now, and what was done.
 
-    `called` says what a person knows the places as.
+    Nothing is done where nothing but times of change is new. With new orders all files of lines are read: lines may
+    have come before their order. `called` says what a person knows the places as; `options` are those of
+    ``load_store``.
     """
-    chosen = options["columns"]
+    states = {name: states_of(place, called[name]) for name, place in places.items()}
+    files: dict[str, list[Path]] = {}
+    digests: dict[str, States] = {}
     with ExitStack() as opened:
-        batches = {
-            name: list(_batches(local_files(places[name], names, opened, called[name]), name, called, chosen, opened))
-            for name, names in new.items()
-            if names
-        }
-        orders, lines = (batches.get(spec.name, []) for spec in (ORDERS, ORDER_ITEMS))
+        for name, place in places.items():
+            known = before if name == ORDERS.name or not files[ORDERS.name] else Mark({}, {})
+            local = partial(local_files, place, opened=opened, called=called[name])
+            old = known.states.get(name, {}), known.digests.get(name, {})
+            files[name], digests[name] = _new_files(states[name], *old, local)
+        loaded = _loaded(database, store_id, files, called, options, opened) if any(files.values()) else None
+    return Mark(states, digests), loaded
 
-        def load(orders: Batch | None, lines: Batch | None) -> LoadReport:
-            both = {spec.name: batch for spec, batch in ((ORDERS, orders), (ORDER_ITEMS, lines)) if batch}
-            shown_as = {name: batch.called for name, batch in both.items()}
-            return load_store(
-                database, store_id, orders and orders.path, lines and lines.path, shown_as=shown_as, **options
-            )
 
-        if len(orders) <= 1 and len(lines) <= 1:
-            return load(next(iter(orders), None), next(iter(lines), None))
-        return _summed(database, [load(batch, None) for batch in orders] + [load(None, batch) for batch in lines])
+def _new_files(
+    states: States, known_states: States, known_digests: States, local: Callable[[Sequence[str]], dict[str, Path]]
+) -> tuple[list[Path], States]:
+    """Return files by name from the first on that is new or holds something else, and digests of all.
+
+    `local` brings files here by name.
+    """
+    names = list(states)
+    touched = [name for name in names if states[name] != known_states.get(name)]
+    copies = local(touched)
+    digests = {name: known_digests[name] for name in names if name in known_digests}
+    digests |= {name: _digest(path) for name, path in copies.items()}
+    is_new = [name in copies and digests[name] != known_digests.get(name) for name in names]
+    later = names[is_new.index(True) :] if any(is_new) else []
+    others = local([name for name in later if name not in copies])
+    digests |= {name: _digest(path) for name, path in others.items()}
+    copies |= others
+    return [copies[name] for name in later if name in copies], digests
+
+
+def _digest(path: Path) -> str:
+    """Return a digest of what a file holds; of one that cannot be read, which loading says, nothing."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _loaded(
+    database: Database,
+    store_id: str,
+    files: Mapping[str, Sequence[Path]],
+    called: Mapping[str, str],
+    options: Mapping[str, Any],
+    opened: ExitStack,
+) -> LoadReport:
+    """Load files by table, those of a table in the order of their names."""
+    chosen = options["columns"]
+    batches = {name: list(_batches(paths, name, called, chosen, opened)) for name, paths in files.items() if paths}
+    orders, lines = (batches.get(spec.name, []) for spec in (ORDERS, ORDER_ITEMS))
+
+    def load(orders: Batch | None, lines: Batch | None) -> LoadReport:
+        both = {spec.name: batch for spec, batch in ((ORDERS, orders), (ORDER_ITEMS, lines)) if batch}
+        shown_as = {name: batch.called for name, batch in both.items()}
+        return load_store(
+            database, store_id, orders and orders.path, lines and lines.path, shown_as=shown_as, **options
+        )
+
+    if len(orders) <= 1 and len(lines) <= 1:
+        return load(next(iter(orders), None), next(iter(lines), None))
+    return _summed(database, [load(batch, None) for batch in orders] + [load(None, batch) for batch in lines])
 
 
 def _batches(

@@ -19,7 +19,7 @@ import psycopg2
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.drops import load_drops, states_of
+from quimbi_assets.resources.postgres.drops import Mark, load_drops
 from quimbi_assets.resources.postgres.layouts import LAYOUTS, Layout, Queries, Tables
 from quimbi_assets.resources.postgres.load_report import LoadReport
 from quimbi_assets.resources.postgres.loading import load_store
@@ -298,23 +298,13 @@ def _reason(error: psycopg2.Error, address: str) -> str:
 def _new_files(
     database: Database, store_id: str, source: Source, known: KnownSource | None, options: dict[str, Any]
 ) -> tuple[str, LoadReport | None]:
-    """Load files that were not loaded as they are now; return the mark of all, and what was done, None if nothing.
-
-    With new orders all files of lines are read, if there are such: lines may have come before their order.
-    """
+    """Load files that were not loaded as they are now; return the mark of all, and what was done, None if nothing."""
     named = {name: place for name, place in zip(PULLED, (source.address, source.items), strict=False) if place}
     places = {name: _resolved(place) for name, place in named.items()}
     called = {name: without_password(place) for name, place in named.items()}
-    states = {name: states_of(place, called[name]) for name, place in places.items()}
-    before = json.loads(known.mark).get("states", {}) if known and known.mark else {}
-    new = {
-        name: [file for file, state in files.items() if before.get(name, {}).get(file) != state]
-        for name, files in states.items()
-    }
-    if new[PULLED[0]] and len(new) > 1:
-        new[PULLED[1]] = list(states[PULLED[1]])
-    mark = json.dumps({"states": states})
-    return mark, load_drops(database, store_id, places, new, called, options) if any(new.values()) else None
+    before = Mark.from_json(known.mark if known else None)
+    mark, report = load_drops(database, store_id, places, before, called, options)
+    return mark.to_json(), report
 
 
 def _origin(source: Source) -> dict[str, str]:
