@@ -157,15 +157,17 @@ class ValueModel(RegressorMixin, BaseEstimator):
     def days_until_order(self, X: pd.DataFrame, risk: Risk | None = None) -> Array:
         """Return the days by which half of such customers order; NaN where that is more than a year, or never.
 
-        Within the days of a churn ``risk`` of these customers where an order in them is likelier than none, not before
-        they are over where it is not.
+        Beside a churn ``risk`` of these customers it falls on the side of the risk's days on which an order is
+        likelier; where this model has it on the other one, it is the half-life of the constant rate by which so many
+        order nothing in these days (ADR 25).
         """
         days = MbgNbd(*self.rates_.tolist()).days_until_order(*_Known(X).times)
-        days = np.where(days <= FARTHEST_DAYS, days, np.nan)
-        if risk is None:
-            return days
-        later = np.where(risk.chance > LIKELIER, np.maximum(days, risk.days), days)
-        return np.where(risk.chance <= LIKELIER, np.fmin(days, risk.days), later)
+        if risk is not None:
+            contradicts = np.where(risk.chance > LIKELIER, days < risk.days, days > risk.days)
+            with np.errstate(divide="ignore"):
+                by_risk = risk.days * np.abs(np.log(LIKELIER) / np.log(risk.chance))
+            days = np.where(contradicts & ~np.isnan(risk.chance), by_risk, days)
+        return np.where(days <= FARTHEST_DAYS, days, np.nan)
 
     def predict(self, X: pd.DataFrame) -> Array:
         """Return expected orders and spend of the next 90 days, shape (n, 2); no risk stands beside them."""

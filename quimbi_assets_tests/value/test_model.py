@@ -75,7 +75,7 @@ def test_what_is_foretold_agrees_with_the_risk_beside_it(fitted, risk_days):
     model, window = fitted
     X = window.features
     chance = np.random.default_rng(0).uniform(0.0, 1.0, len(X)).round(6)
-    chance[:20] = np.nan
+    chance[:20], chance[20:22] = np.nan, (0, 1)
     risk = Risk(chance, risk_days)
     orders, spend = model.foretell(X, 90, risk)
     without = [part for one in model.foretell(X, 90) for part in vars(one).values()]
@@ -94,6 +94,7 @@ def test_what_is_foretold_agrees_with_the_risk_beside_it(fitted, risk_days):
     assert (due[chance <= 0.5] <= risk_days).all()
     assert not (due[chance > 0.5] < risk_days).any()
     np.testing.assert_array_equal(due[:20], model.days_until_order(X)[:20])
+    assert not np.isin(due, [risk_days]).any()  # nobody's date is merely where the risk's days end
     alone = model.foretell(X.iloc[[333]], 90, Risk(chance[[333]], risk_days))
     assert [one.mean[0] for one in alone] == [orders.mean[333], spend.mean[333]]
 
