@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -399,6 +399,8 @@ def _place(cursor: str, asked: str, kind: Kind) -> Place:
     try:
         digest, value, customer_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         known = value is None or _is_of(value, kind)
+        if known and kind == "date" and value is not None:
+            value = datetime.fromisoformat(value).astimezone(UTC).isoformat()  # PostgreSQL takes no offset of 16 hours
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
         digest, known, customer_id, value = "", False, "", None
     if digest != asked or not known or not _is_text(customer_id):

@@ -37,6 +37,12 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return Response(text, status, headers=headers, media_type="application/problem+json")
 
 
+def agent_problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """Return a problem as MCP's clients pass it on: an error of JSON-RPC, of no request in particular."""
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": detail}}
+    return Response(json.dumps(body), status, headers=headers, media_type="application/json")
+
+
 @dataclass(frozen=True)
 class RefusedError(Exception):
     """Why a token does not do, and the status that says so."""
@@ -51,6 +57,7 @@ class RefusedError(Exception):
         return {"WWW-Authenticate": f'Bearer realm="quimbi"{error if self.detail != MISSING else ""}'}
 
 
+NOT_THIS_NAME = "this server does not answer by that name; quimbi api --public NAME adds one"
 MISSING = "this needs a token: Authorization: Bearer quimbi_...; quimbi token create --store-id S makes one"
 
 
@@ -100,29 +107,30 @@ class Guard:
 
     async def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         """Return why a program's request is not let through, if it is not."""
+        refuse = agent_problem if scope["path"].startswith(AGENTS) else problem
         scheme, _, text = headers.get("authorization", "").partition(" ")
         try:
             token = await run_in_threadpool(
                 check_token, self._database, text.strip() if scheme.lower() == "bearer" else ""
             )
         except RefusedError as refusal:
-            return problem(refusal.status, refusal.detail, refusal.challenge)
+            return refuse(refusal.status, refusal.detail, refusal.challenge)
         except DatabaseUnavailableError as error:
-            return problem(503, str(error))
+            return refuse(503, str(error))
         scope.setdefault("state", {})["token"] = token
         store = STORE.match(scope["path"])
         if store is not None and store[1] != token.store_id:
-            return problem(404, f"there is no store {store[1]!r} for this token")
+            return refuse(404, f"there is no store {store[1]!r} for this token")
         size = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not size.isdigit() or int(size) > MOST_BYTES:
-            return problem(413, f"the body must say its length and have at most {MOST_BYTES:,} bytes")
+            return refuse(413, f"the body must say its length and have at most {MOST_BYTES:,} bytes")
         return None
 
 
 def _wrong_host(host: str, hosts: frozenset[str]) -> Response | None:
     """Return why the server does not answer to a name, if it does not (DNS rebinding)."""
     name = re.sub(r":\d*$", "", host).lower()
-    return None if name in hosts else Response("Invalid host header", 400, media_type="text/plain")
+    return None if name in hosts else problem(400, NOT_THIS_NAME)
 
 
 def token_of(request: HTTPConnection) -> Token:

@@ -4,6 +4,7 @@ Belongs here: starting, watching and ending these programs. Does not: what they 
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,13 +15,14 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from quimbi_assets.commands.console import err, out
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.postgres.access import READ_ONLY, allow_reading
 from quimbi_assets.resources.postgres.database import open_database, psql_command
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def serve_api(port: int, host: str = HOST, public: Sequence[str] = ()) -> None:
@@ -35,6 +37,9 @@ def serve_api(port: int, host: str = HOST, public: Sequence[str] = ()) -> None:
 
     if host not in (HOST, "::1", "localhost") and not public:
         raise BadInputError(f"--host {host} lets others in: say by which name they ask, --public shop.example")
+    for name in public:
+        if not HOST_NAME.fullmatch(name):
+            raise BadInputError(f"--public {name!r} is no host name: write shop.example, without https:// and port")
     _refuse_used({"--port": port})
     app = create_app(open_database(), public)
     pages = "" if public else f"pages     http://{host}:{port}\n"
@@ -53,7 +58,11 @@ def serve_agent(store_id: str) -> None:
     from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
     database = open_database()
-    read_vocabulary(database, store_id)
+    try:
+        read_vocabulary(database, store_id)
+    except UnknownStoreError as error:
+        where = "DATABASE_URL" if database.home is None else f"QUIMBI_HOME {database.home}"
+        raise UnknownStoreError(f"{error}; looked in {where}") from error
     create_server(ServedDatabase.of(database), SimilarCustomers(database), store_id).run("stdio")
 
 

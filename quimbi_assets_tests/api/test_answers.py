@@ -1,5 +1,6 @@
 """What programs are answered, beside the tables it comes from."""
 
+import base64
 import hashlib
 import json
 import math
@@ -151,6 +152,13 @@ def test_a_cursor_is_good_for_its_question_alone(ask):
     assert ask("/customers", params={"limit": 1, "sort": "risk", "cursor": cursor})["items"]
     for other in ({"sort": "value"}, {"sort": "risk asc"}, {"sort": "risk", "min_risk": 0.1}):
         assert "another question" in ask("/customers", 422, params={"limit": 1, "cursor": cursor, **other})["detail"]
+
+
+def test_a_cursor_of_an_offset_that_postgresql_has_not(ask):
+    cursor = ask("/customers", params={"limit": 1, "sort": "last_order_at"})["next_cursor"]
+    digest, _, customer = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    odd = json.dumps([digest, "2025-01-01T00:00:00+23:59", customer])
+    ask("/customers", params={"sort": "last_order_at", "cursor": base64.urlsafe_b64encode(odd.encode()).decode()})
 
 
 def test_whom_to_save(ask, pages):

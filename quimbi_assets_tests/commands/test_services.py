@@ -13,6 +13,8 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
+from quimbi_assets.commands.services import serve_api
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import Database, psql_command
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -119,3 +121,9 @@ def test_a_password_is_not_in_psql_s_command():
     assert "user=ann" in program[-1]
     assert not any("ecret" in word for word in program)
     assert environment["PGPASSWORD"] == "s ecret"
+
+
+@pytest.mark.parametrize("name", ["https://shop.example", "shop.example:443", "*", ""])
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(BadInputError, match="is no host name"):
+        serve_api(free_port(), public=[name])
