@@ -154,13 +154,20 @@ def name_archetypes(
     largest = sorted((at for at, i in enumerate(ids) if i not in known), key=lambda at: (-counts[at], ids[at]))
     for wanted in (telling, fullest):
         for at in (at for at in largest if at not in taken.values()):
-            taken |= dict([(name, at) for name in (one.name for one in wanted[at]) if name not in taken][:1])
+            _take(at, wanted[at], taken)
     for at in (at for at in largest if at not in taken.values()):
         _make_room(at, choices, taken, set(known.values()))
     for at in (at for at in largest if at not in taken.values()):
-        taken |= dict([(one.name, at) for one in offers[at] if one.name not in taken][:1])
+        _take(at, offers[at], taken)
     called = {at: name for name, at in taken.items()}
     return [called.get(at) or _in_full(i, traits[at], names, taken) for at, i in enumerate(ids)]
+
+
+def _take(at: int, wanted: Iterable[Offer], taken: dict[str, int]) -> None:
+    """Give an archetype the first of the names it wants that is still free, if one is."""
+    free = next((one.name for one in wanted if one.name not in taken), None)
+    if free is not None:
+        taken[free] = at
 
 
 def _make_room(at: int, choices: Sequence[Sequence[str]], taken: dict[str, int], tried: set[str]) -> bool:
