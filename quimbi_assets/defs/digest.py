@@ -29,6 +29,8 @@ MOST_STORES = 20
 
 Broken = dict[str, dict[str, str]]
 """By store, the checks that are not right now (``models/price_sensitivity real_differences``), with their severity."""
+Weeks = dict[str, dict[str, str]]
+"""By store, the newest week that each of its weekly checks was evaluated for (``2026-11-02``)."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Told(JsonRecord):
     broken: Broken = field(default_factory=dict)
     known: Broken = field(default_factory=dict)
     day: str = ""
+    weeks: Weeks = field(default_factory=dict)
 
 
 @dg.sensor(
@@ -54,7 +57,8 @@ def checks_changed(context: dg.SensorEvaluationContext, slack: Slack) -> dg.Skip
     outcome = f"{n_new} evaluations since the last look"
     if n_new < MOST_EVENTS and now.hour >= FIRST_HOUR and state.day != str(now.date()):
         stores = set(context.instance.get_dynamic_partitions(str(STORES.name)))
-        state = replace(state, broken=_of(state.broken, stores), known=_of(state.known, stores))
+        broken, known, weeks = (_of(one, stores) for one in (state.broken, state.known, state.weeks))
+        state = replace(state, broken=broken, known=known, weeks=weeks)
         text = digest_text(state.known, state.broken)
         outcome = slack.send(text) if text else "nothing changed"
         if not outcome.startswith(NOT_SENT):
@@ -64,29 +68,39 @@ def checks_changed(context: dg.SensorEvaluationContext, slack: Slack) -> dg.Skip
 
 
 def followed(instance: dg.DagsterInstance, state: Told) -> tuple[Told, int]:
-    """Return the state after the next evaluations, and how many they were; the last one of a check counts."""
+    """Return the state after the next evaluations, and how many they were.
+
+    The last one of a check counts; of a weekly check, the last one of the newest week: an older week that is made again
+    says nothing of how the store is now.
+    """
     asked = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION, after_cursor=state.after)
     records = instance.event_log_storage.get_event_records(asked, limit=MOST_EVENTS, ascending=True)
     broken = {store_id: dict(checks) for store_id, checks in state.broken.items()}
+    weeks = {store_id: dict(checks) for store_id, checks in state.weeks.items()}
     for record in records:
         event = record.event_log_entry.dagster_event
         evaluation = None if event is None else event.asset_check_evaluation_data
         if evaluation is None or evaluation.partition is None:
             continue  # of all stores at once, or from before checks knew stores
-        checks = broken.setdefault(str(evaluation.partition).partition("|")[0], {})
+        store_id, _, week = str(evaluation.partition).partition("|")
+        checks = broken.setdefault(store_id, {})
         name = f"{evaluation.asset_key.to_user_string()} {evaluation.check_name}"
+        if week:
+            newest = weeks.setdefault(store_id, {})
+            if week < newest.get(name, week):
+                continue
+            newest[name] = week
         if evaluation.passed:
             checks.pop(name, None)
         else:
             checks[name] = evaluation.severity.value
     after = records[-1].storage_id if records else state.after
-    return replace(state, after=after, broken={store_id: checks for store_id, checks in broken.items() if checks}), len(
-        records
-    )
+    broken = {store_id: checks for store_id, checks in broken.items() if checks}
+    return replace(state, after=after, broken=broken, weeks=weeks), len(records)
 
 
-def _of(broken: Broken, stores: set[str]) -> Broken:
-    return {store_id: checks for store_id, checks in broken.items() if store_id in stores}
+def _of(by_store: dict[str, dict[str, str]], stores: set[str]) -> dict[str, dict[str, str]]:
+    return {store_id: checks for store_id, checks in by_store.items() if store_id in stores}
 
 
 def digest_text(known: Broken, broken: Broken) -> str:

@@ -1,6 +1,6 @@
 """Changes of checks, told once a day: against a webhook on localhost that also fails."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import pytest
@@ -9,7 +9,7 @@ from dagster._core.utils import make_new_run_id
 
 from quimbi_assets.defs import digest
 from quimbi_assets.defs.digest import Told, checks_changed
-from quimbi_assets.defs.partitions import STORES, axis_key
+from quimbi_assets.defs.partitions import STORES, axis_key, store_week_key
 from quimbi_assets.resources.slack import Slack
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -24,11 +24,12 @@ def instance():
 
 @pytest.fixture
 def evaluate(instance):
-    """Records the result of a check of a store's axis."""
+    """Records the result of a check of a store's axis, perhaps of a week."""
 
-    def record(store_id, axis, name, passed, severity=WARN):
+    def record(store_id, axis, name, passed, severity=WARN, week=None):
+        partition = store_id if week is None else str(store_week_key(store_id, week))
         evaluation = dg.AssetCheckEvaluation(
-            asset_key=axis_key("models", axis), check_name=name, passed=passed, severity=severity, partition=store_id
+            asset_key=axis_key("models", axis), check_name=name, passed=passed, severity=severity, partition=partition
         )
         event = DagsterEvent(
             DagsterEventType.ASSET_CHECK_EVALUATION.value, job_name="store", event_specific_data=evaluation
@@ -82,6 +83,22 @@ def test_what_stays_as_it_is_is_told_once(evaluate, tick):
     ]
     _, nothing = tick(cursor, day=4)
     assert nothing == []
+
+
+def test_an_older_week_made_again_says_nothing_of_now(evaluate, tick):
+    first, second = date(2026, 10, 19), date(2026, 10, 26)
+    evaluate("north", "price", "complete", False, week=first)
+    evaluate("north", "price", "complete", False, week=second)
+    evaluate("south", "price", "complete", True, week=second)
+    cursor, (text,) = tick(None)
+    assert text.splitlines()[1:-1] == ["*north* warns: complete (price)"]
+    evaluate("north", "price", "complete", True, week=first)
+    evaluate("south", "price", "complete", False, week=first)
+    cursor, nothing = tick(cursor, day=3)
+    assert nothing == []
+    evaluate("north", "price", "complete", True, week=second)
+    _, (text,) = tick(cursor, day=4)
+    assert text.splitlines()[1:-1] == ["*north* well again: complete (price)"]
 
 
 def test_a_message_that_was_not_sent_is_sent_later(evaluate, tick, channel):
