@@ -15,7 +15,7 @@ from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts
 from quimbi_assets.defs.partitions import HEALTH_KEY, OWNERS
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.tables.shops import ShopState, list_shops
+from quimbi_assets.resources.postgres.tables.shops import NewestOrders, ShopHealth, shops_health
 
 FRESH = Rule(
     "every_store_is_fresh",
@@ -44,6 +44,8 @@ RENEWED_SECONDS = 3600
 PAUSE_SECONDS = 60
 CLOCKS_SECONDS = 2
 """By which the database's clock may be behind, or round."""
+NEWEST = NewestOrders()
+"""Of the process that evaluates sensors, which stays."""
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 
@@ -59,13 +61,13 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 @retried
 def stores_health(context: dg.AssetExecutionContext) -> Iterator[StageEvent]:
     """Look at all stores."""
-    shops = list_shops(open_database())
+    shops = shops_health(open_database(), NEWEST)
     context.log.info(f"{len(shops)} stores")
     yield dg.MaterializeResult(asset_key=HEALTH_KEY, metadata=health_facts(shops))
     yield from health_checks(shops)
 
 
-def health_facts(shops: Sequence[ShopState]) -> Metadata:
+def health_facts(shops: Sequence[ShopHealth]) -> Metadata:
     """Return what the asset's page shows."""
     rows = [
         {
@@ -88,7 +90,7 @@ def health_facts(shops: Sequence[ShopState]) -> Metadata:
     )
 
 
-def health_checks(shops: Sequence[ShopState]) -> Iterator[dg.AssetCheckResult]:
+def health_checks(shops: Sequence[ShopHealth]) -> Iterator[dg.AssetCheckResult]:
     """Report whether any store is stale, fails or has a refit waiting, and which."""
     for rule, broken in (
         (FRESH, {shop.store_id: " and ".join(shop.stale) for shop in shops if shop.stale}),
@@ -106,18 +108,21 @@ def _day(at: object) -> str:
 @dg.sensor(
     minimum_interval_seconds=PAUSE_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Renews `stores/health` every hour, and within a minute after runs; no run is launched for it.",
+    description="Renews `stores/health` every hour, and within a minute after runs that changed it; no run is launched "
+    "for it.",
 )
 def stores_looked_at(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Report the health of all stores where it may have changed."""
+    """Report the health of all stores where runs changed it, else hourly: Dagster keeps every report for good."""
     now, before = time.time(), float(context.cursor or 0)
+    last = context.instance.get_latest_materialization_event(HEALTH_KEY)
+    reported = None if last is None or now - last.timestamp >= RENEWED_SECONDS else last.asset_materialization
     since = datetime.fromtimestamp(max(before - CLOCKS_SECONDS, 0), UTC)
-    if now - before < RENEWED_SECONDS and not context.instance.get_runs(
-        dg.RunsFilter(statuses=ENDED, updated_after=since), limit=1
-    ):
+    if reported and not context.instance.get_runs(dg.RunsFilter(statuses=ENDED, updated_after=since), limit=1):
         return dg.SkipReason("no run ended since the last look")
-    shops = list_shops(open_database())
+    shops = shops_health(open_database(), NEWEST)
     looked = dg.AssetMaterialization(HEALTH_KEY, metadata=health_facts(shops))
+    if reported and reported.metadata == looked.metadata:
+        return dg.SensorResult(skip_reason="the runs that ended changed nothing", cursor=str(now))
     evaluations = [
         dg.AssetCheckEvaluation(
             asset_key=HEALTH_KEY,

@@ -4,11 +4,12 @@ import dagster as dg
 import pytest
 
 from quimbi_assets.commands.shops import print_stores, stores_known
+from quimbi_assets.defs import health
 from quimbi_assets.defs.health import CHECKS, stores_health, stores_looked_at
 from quimbi_assets.defs.partitions import HEALTH_KEY, STORE_TAG
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.postgres.tables import stores as plans
-from quimbi_assets.resources.postgres.tables.shops import list_shops
+from quimbi_assets.resources.postgres.tables.shops import NewestOrders, list_shops, shops_health
 from quimbi_assets.store import StorePlan
 
 pytestmark = pytest.mark.xdist_group("automation")
@@ -88,19 +89,48 @@ def test_the_command_says_the_same(shops, capsys):
     assert {store_id: told[store_id] for store_id in AGE} == {store_id: PROBLEMS.get(store_id, "") for store_id in AGE}
 
 
-def test_it_is_renewed_after_runs_and_every_hour(shops, tmp_path):
+def test_it_is_renewed_where_runs_changed_it_and_every_hour(shops, tmp_path, monkeypatch):
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
 
         def look(cursor):
             with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
                 return stores_looked_at.evaluate_tick(context)
 
+        def report(looked):
+            for event in looked.asset_events:
+                instance.report_runless_asset_event(event)
+
         first = look(None)
+        report(first)
         assert [type(event).__name__ for event in first.asset_events] == ["AssetMaterialization"] + [
             "AssetCheckEvaluation"
         ] * len(CHECKS)
         assert first.asset_events[0].asset_key == HEALTH_KEY
         assert "no run ended" in look(first.cursor).skip_message
         ran(instance, "health-fine", "store", "SUCCESS")
-        assert look(first.cursor).asset_events
-        assert look(str(float(first.cursor) - 3601)).asset_events
+        second = look(first.cursor)
+        assert (second.asset_events, float(second.cursor) > float(first.cursor)) == ([], True)  # nothing changed
+        make(shops, "health-new", 1)
+        changed = look(first.cursor)
+        assert {type(event).__name__ for event in changed.asset_events} == {
+            "AssetMaterialization",
+            "AssetCheckEvaluation",
+        }
+        report(changed)
+        assert look(changed.cursor).asset_events == []
+        monkeypatch.setattr(health, "RENEWED_SECONDS", 0)
+        assert look(changed.cursor).asset_events
+
+
+def test_orders_are_looked_at_again_where_they_changed(shops):
+    newest = NewestOrders()
+
+    def last_order():
+        return {shop.store_id: shop.last_order for shop in shops_health(shops, newest)}["health-fine"]
+
+    shops.execute("UPDATE quimbi.stores SET changed_at = now() WHERE store_id = 'health-fine'")
+    before = last_order()
+    shops.execute("UPDATE quimbi.orders SET order_date = order_date + interval '1 h' WHERE store_id = 'health-fine'")
+    assert last_order() == before
+    shops.execute("UPDATE quimbi.stores SET changed_at = clock_timestamp() WHERE store_id = 'health-fine'")
+    assert last_order() > before

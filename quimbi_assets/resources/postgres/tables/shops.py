@@ -5,7 +5,7 @@ is read (``stores``), which orders count (``quimbi_assets.ingest.policy``).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,10 +98,7 @@ _STORES = """
     ) fitted USING (store_id)
     ORDER BY store_id
 """
-_ORDERS = """
-    SELECT store_id, count(*), count(DISTINCT customer_id), min(order_date), max(order_date) FROM quimbi.orders
-    WHERE store_id = ANY(%s) GROUP BY store_id
-"""
+_ORDERS = "SELECT store_id, {figures} FROM quimbi.orders WHERE store_id = ANY(%s) GROUP BY store_id"
 _LAST_RUNS = """
     WITH ended AS (
         SELECT run.id, run.run_id, run.status,
@@ -122,14 +119,11 @@ ORDERS, PROFILES = "orders", "profiles"
 
 
 @dataclass(frozen=True)
-class ShopState:
-    """A store as the list of stores shows it, and what of it needs a look."""
+class ShopHealth:
+    """How current a store is, and what of it needs a look."""
 
     store_id: str
     time_zone: str
-    orders: int
-    customers: int
-    first_order: datetime | None
     last_order: datetime | None
     last_run: datetime | None
     state: str
@@ -150,43 +144,72 @@ class ShopState:
         return "; ".join([*failing, *stale, *held])
 
 
-class OrderCounts:
-    """How many orders of how many customers stores have, from when to when; counted again where they changed."""
+@dataclass(frozen=True)
+class ShopState(ShopHealth):
+    """The same, and what was loaded of it: as the list of stores shows it."""
+
+    orders: int
+    customers: int
+    first_order: datetime | None
+
+
+class NewestOrders:
+    """When each store's newest order was placed, asked again where orders changed: who asks often keeps one.
+
+    Assumption: that is cheaper than an index of orders by date, which half as much again as inserting them would cost.
+    """
+
+    figures, of_none = "max(order_date)", (None,)
 
     def __init__(self) -> None:
-        self._counted: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
+        self._seen: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
 
     def of(self, database: Database, changed_at: Mapping[str, datetime | None]) -> dict[str, tuple[Any, ...]]:
-        """Return ``orders, customers, first, last`` by store, for stores with when each last changed."""
-        known = {one: figures for one, (at, figures) in self._counted.items() if at == changed_at.get(one)}
+        """Return the figures by store, for stores with when each last changed."""
+        known = {one: figures for one, (at, figures) in self._seen.items() if at == changed_at.get(one)}
         new = [one for one in changed_at if one not in known]
-        rows = database.execute(_ORDERS, (new,)) if new else []
-        counted = dict.fromkeys(new, (0, 0, None, None)) | {one: tuple(figures) for one, *figures in rows}
-        self._counted |= {one: (at, counted[one]) for one in new if (at := changed_at[one]) is not None}
-        return known | counted
+        rows = database.execute(_ORDERS.format(figures=self.figures), (new,)) if new else []
+        seen = dict.fromkeys(new, self.of_none) | {one: tuple(figures) for one, *figures in rows}
+        self._seen |= {one: (at, seen[one]) for one in new if (at := changed_at[one]) is not None}
+        return known | seen
+
+
+class OrderCounts(NewestOrders):
+    """The same, and how many orders of how many customers stores have, and since when."""
+
+    figures = "max(order_date), count(*), count(DISTINCT customer_id), min(order_date)"
+    of_none = (None, 0, 0, None)
 
 
 def list_shops(database: Database, counts: OrderCounts | None = None) -> list[ShopState]:
     """Return all stores, by id, as they were loaded; the order policy is not asked. `counts` are kept by who asks."""
+    return [
+        ShopState(**vars(health), orders=int(orders), customers=int(customers), first_order=first)
+        for health, (orders, customers, first) in _shops(database, counts or OrderCounts())
+    ]
+
+
+def shops_health(database: Database, newest: NewestOrders) -> list[ShopHealth]:
+    """Return what of each store needs a look, by id, without counting orders. `newest` are kept by who asks."""
+    return [health for health, _ in _shops(database, newest)]
+
+
+def _shops(database: Database, figures: NewestOrders) -> Iterator[tuple[ShopHealth, tuple[Any, ...]]]:
+    """Yield every store, by id, with those of its figures that are not when its newest order was placed."""
     failing: dict[str, dict[str, str]] = defaultdict(dict)
     for store_id, job, run_id, _ in database.execute_dagster(_LAST_RUNS):
         failing[store_id][job] = run_id
     rows = database.execute(_STORES)
-    counted = (counts or OrderCounts()).of(database, {store_id: changed_at for store_id, _, _, changed_at, *_ in rows})
-    return [_shop(row, counted[row[0]], failing) for row in rows]
-
-
-def _shop(row: tuple[Any, ...], counted: tuple[Any, ...], failing: Mapping[str, Mapping[str, str]]) -> ShopState:
-    store_id, time_zone, plan, changed_at, run, held, weak, now = row
-    orders, customers, first, last = counted
-    is_behind = run is not None and changed_at is not None and changed_at > run
-    state = NEVER if run is None else BEHIND if is_behind else CURRENT
-    limit = timedelta(days=StorePlan.from_json(plan).stale_after_days)
-    stale = tuple(what for what, at in ((ORDERS, last), (PROFILES, run)) if at is None or now - at > limit)
-    counts = (int(orders), int(customers), first, last, run)
-    return ShopState(
-        store_id, time_zone, *counts, state, dict(failing.get(store_id, {})), stale, tuple(held), tuple(weak)
-    )
+    asked = figures.of(database, {store_id: changed_at for store_id, _, _, changed_at, *_ in rows})
+    for store_id, time_zone, plan, changed_at, run, held, weak, now in rows:
+        last, *others = asked[store_id]
+        is_behind = run is not None and changed_at is not None and changed_at > run
+        state = NEVER if run is None else BEHIND if is_behind else CURRENT
+        limit = timedelta(days=StorePlan.from_json(plan).stale_after_days)
+        stale = tuple(what for what, at in ((ORDERS, last), (PROFILES, run)) if at is None or now - at > limit)
+        failed = dict(failing.get(store_id, {}))
+        health = ShopHealth(store_id, time_zone, last, run, state, failed, stale, tuple(held), tuple(weak))
+        yield health, tuple(others)
 
 
 def refused_counts(database: Database, store_id: str) -> pd.DataFrame:
