@@ -437,9 +437,11 @@ class Discovery:
             measure(theirs, self.fitted.models, recorded=self.sample.recorded, reference=self.sample.reference)
         )
         customers = next(iter(features.values())).index
-        risks = churn_risks(self._churn, theirs, customers, version="0", currency=self._context.currency)
-        foretold = predictions(self._value, theirs, customers, version="0", risk=risks.known)
         groups = group_customers(theirs, self._marketing, customers)
+        risks = churn_risks(
+            self._churn, theirs, customers, version="0", currency=self._context.currency, usual_days=groups.usual_days
+        )
+        foretold = predictions(self._value, theirs, customers, version="0", risk=risks.known)
         rows = profile_customers(features, self.fitted.models, self._context, risks, foretold, groups)
         named = self._names("name"), archetype_names(self._archetypes, self._segments_by_axis)
         records = [profile_record({str(k): v for k, v in row.items()}, *named) for row in rows.to_dict("records")]

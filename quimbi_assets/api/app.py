@@ -21,6 +21,7 @@ from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.mlflow_links import mlflow_links
 from quimbi_assets.api.profiles import Profilers
 from quimbi_assets.api.routes import DOCUMENTED, router
+from quimbi_assets.audiences.filters import order_by
 from quimbi_assets.errors import (
     BadInputError,
     DatabaseUnavailableError,
@@ -131,8 +132,10 @@ def _add_pages(app: FastAPI, database: Database) -> None:
         return HTMLResponse(page, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
 
     @app.get("/stores/{store_id}/customers.csv", include_in_schema=False)
-    def customers(store_id: str, where: str | None = None, audience: str | None = None) -> Response:
-        rows = _csv(database, store_id, where, audience)
+    def customers(
+        store_id: str, where: str | None = None, audience: str | None = None, sort: str | None = None
+    ) -> Response:
+        rows = _csv(database, store_id, where, audience, sort)
         name = "".join(letter if letter.isalnum() else "_" for letter in audience or "customers")
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
@@ -144,9 +147,13 @@ def _add_pages(app: FastAPI, database: Database) -> None:
     app.include_router(mlflow_links(database))
 
 
-def _csv(database: Database, store_id: str, where: str | None, audience: str | None) -> Iterator[bytes]:
+def _csv(
+    database: Database, store_id: str, where: str | None, audience: str | None, sort: str | None
+) -> Iterator[bytes]:
     """Return the chosen customers as CSV, part by part; BadInputError at once if the choice cannot be understood."""
     with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
-        query, _ = choice_of(store_id, vocabulary, where, audience)
-    return csv_parts(stream_profiles(database, store_id, query, vocabulary))
+        query, named = choice_of(store_id, vocabulary, where, audience)
+        by = sort or (named.sort if named else None)
+        order = order_by(by, vocabulary) if by else None
+    return csv_parts(stream_profiles(database, store_id, query, vocabulary, order))

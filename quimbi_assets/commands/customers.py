@@ -16,6 +16,7 @@ from rich.text import Text
 
 from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.audiences.fields import GROUPINGS
+from quimbi_assets.audiences.filters import order_by
 from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import zone
@@ -62,11 +63,12 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
     with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
         query, audience = choice_of(store_id, vocabulary, options.where, options.audience)
+        sort = options.sort or (audience.sort if audience else None)
         if options.csv is not None:
-            rows = stream_profiles(database, store_id, query, vocabulary)
+            order = order_by(sort, vocabulary) if sort else None
+            rows = stream_profiles(database, store_id, query, vocabulary, order)
             return err.print(written(write_rows(options.csv, rows, "csv"), "customer", options.csv), markup=False)
-        sort = options.sort or (audience.sort if audience else USUAL_SORT)
-        chosen = read_chosen(now, store_id, query, vocabulary, sort, options.limit)
+        chosen = read_chosen(now, store_id, query, vocabulary, sort or USUAL_SORT, options.limit)
         currency = store_currency(now, store_id) or ""
         if not chosen.customers and any(name in query.text for name in GROUPINGS) and lacks_groupings(now, store_id):
             err.print(

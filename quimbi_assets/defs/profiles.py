@@ -226,9 +226,16 @@ def _batches(
         frames = {name: feature_frame(table) for name, table in measured.items()}
         customers = frames[aligned.axes[0]].index
         their_history = history.between(customers[0], customers[-1])
-        risks = churn_risks(churn[0], their_history, customers, version=churn[1], currency=context.currency)
-        foretold = predictions(value[0], their_history, customers, version=value[1], risk=risks.known)
         groups = group_customers(their_history, marketing, customers)
+        risks = churn_risks(
+            churn[0],
+            their_history,
+            customers,
+            version=churn[1],
+            currency=context.currency,
+            usual_days=groups.usual_days,
+        )
+        foretold = predictions(value[0], their_history, customers, version=value[1], risk=risks.known)
         placed = {name: (score.segment_ids, score.dominant) for name, score in scores.items()}
         figures.add(groups, placed, foretold.columns["predicted_value_90d"].to_numpy())
         yield from profile_batches(scores, frames, context, risks, foretold, groups)

@@ -57,16 +57,19 @@ class CustomerGroups:
     """Groups of n customers. ``codes``, by grouping, shape (n,): positions in its groups, -1 where nobody knows.
 
     ``columns``: those of :data:`COLUMNS`, n rows. ``spent``: net of refunds, at least 0, shape (n,).
+    ``usual_days``: the wait that their silence is measured in, in days, shape (n,).
     """
 
     columns: pa.Table
     codes: Mapping[str, NDArray[np.int8]]
     spent: Array
+    usual_days: Array
 
     def part(self, rows: slice) -> "CustomerGroups":
         """Return those of some of the customers."""
         columns = self.columns.slice(rows.start, rows.stop - rows.start)
-        return CustomerGroups(columns, {name: code[rows] for name, code in self.codes.items()}, self.spent[rows])
+        codes = {name: code[rows] for name, code in self.codes.items()}
+        return CustomerGroups(columns, codes, self.spent[rows], self.usual_days[rows])
 
     def ids(self) -> dict[str, NDArray[np.object_]]:
         """Return by grouping the group of each customer, shape (n,)."""
@@ -169,6 +172,7 @@ def group_customers(history: History, reference: MarketingReference, customers: 
         columns=pa.table(columns, schema=COLUMNS).take(taken),
         codes={name: np.append(code, np.int8(-1))[place] for name, code in codes.items()},
         spent=np.append(spent, np.nan)[place],
+        usual_days=np.append(measured.waits.usual(reference.lifecycle.usual_days), np.nan)[place],
     )
 
 

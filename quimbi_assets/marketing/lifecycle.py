@@ -53,9 +53,13 @@ class Waits:
     n_ended: NDArray[np.intp]
     total: Array
 
+    def usual(self, usual_days: float) -> Array:
+        """Return the usual wait of each customer in days, given the store's median, shape (n,)."""
+        return np.asarray((self.total + usual_days) / (self.n_ended + 1))
+
     def in_usual_waits(self, usual_days: float) -> Array:
         """Return the silence in usual waits, given the store's median, shape (n,)."""
-        return np.asarray(self.silence / ((self.total + usual_days) / (self.n_ended + 1)))
+        return np.asarray(self.silence / self.usual(usual_days))
 
 
 @dataclass(frozen=True)

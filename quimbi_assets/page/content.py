@@ -30,6 +30,8 @@ MEANINGS = {
 }
 GOOD_TO_GROW = {"new": True, "active": True, "slowing": False, "at risk": False, "lapsed": False, "lost": False}
 CAUSE_MEANINGS = {"acted": "they ordered, sent back or wrote", "silent": "time passed without an order"}
+ENOUGH_MONTHS = 24
+"""History from which it is not too short to see who never comes back."""
 NEARLY = 0.005
 """Share below which a change is none."""
 
@@ -129,12 +131,12 @@ def store_view(facts: StoreFacts) -> StoreView:
         store_id=facts.store_id,
         until=written_day(facts.as_of - timedelta(seconds=1), facts.time_zone),
         summary=_summary(facts),
-        cards=shown["lifecycle"],
+        cards=[_card(group, facts) for group in shown["lifecycle"]],
         money=_money(groups["value_tier"]),
         money_chart=_tier_chart(groups["value_tier"]),
         tiers=shown["value_tier"],
         rfm=[_of_rfm(group) for group in shown["rfm_group"] if group.customers != "0"],
-        leaving=_leaving(groups["lifecycle"], facts.currency),
+        leaving=_leaving(groups["lifecycle"], facts),
         flows=_flows(facts),
         going=None if not facts.going.customers else _list(facts.going, facts),
         lists=[_list(one, facts) for one in facts.lists if one.customers or not one.is_known],
@@ -164,6 +166,25 @@ def _grouping(facts: StoreFacts, rows: pd.DataFrame, of: str) -> list[Group]:
         _group(facts, row, spoken(str(name)), meaning.get(str(name), ""), f"{of} = '{name}'")
         for name, row in known.iterrows()
     ]
+
+
+def _card(group: Group, facts: StoreFacts) -> Group:
+    """Say of a stage what is true of its customers beside their lateness, or why it has none."""
+    if group.customers == "0" and group.name in facts.untold:
+        return replace(group, meaning=_untold(facts))
+    if not (likely := facts.likely.get(group.name)):
+        return group
+    late = f"late for them; {likely:,} of them very likely come by themselves (risk under 10 %)"
+    where = f"{group.where} and (risk >= 0.1 or risk is null)"
+    return replace(group, meaning=f"{group.meaning}: {late}", where=where)
+
+
+def _untold(facts: StoreFacts) -> str:
+    """Say why nobody is said to have gone: silences were too short, or ended, by how long a store's history is."""
+    days = 0 if facts.first_order_at is None else (facts.as_of - facts.first_order_at).days
+    if (months := round(days / 30.4)) < ENOUGH_MONTHS:
+        return f"Not told apart yet: {plural(months, 'month')} of history are too few to see who never comes back"
+    return "Not told apart: even of the longest silent, enough still come back"
 
 
 def _of_rfm(group: Group) -> Group:
@@ -231,15 +252,18 @@ def _tier_chart(tiers: pd.DataFrame) -> str:
     return charts.tiers(rows.set_axis(["tier", "customers", "revenue"], axis=1))
 
 
-def _leaving(stages: pd.DataFrame, currency: str) -> str:
+def _leaving(stages: pd.DataFrame, facts: StoreFacts) -> str:
     going = stages.reindex(["slowing", "at risk"]).fillna(0)
     n, revenue = int(going["customers"].sum()), float(going["share_of_revenue"].sum())
     gone = stages.reindex(["lapsed", "lost"]).fillna(0)
-    worth = format_money(float(going["revenue"].sum()), currency)
+    worth = format_money(float(going["revenue"].sum()), facts.currency)
     left = f" {int(gone['customers'].sum()):,} have lapsed or are lost." if gone["customers"].sum() else ""
     if not n:
         return f"Nobody is slowing down.{left}"
-    return f"{n:,} are slowing or at risk: they spent {worth}, {format_percent(revenue)} of the revenue.{left}"
+    late = f"{n:,} are slowing or at risk: they spent {worth}, {format_percent(revenue)} of the revenue."
+    if likely := facts.likely.get("slowing", 0) + facts.likely.get("at risk", 0):
+        late += f" Of them {likely:,} are late but very likely come by themselves (risk under 10 %)."
+    return late + left
 
 
 def _flows(facts: StoreFacts) -> list[str]:

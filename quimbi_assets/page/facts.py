@@ -5,7 +5,7 @@ Belongs here: the shape that queries fill and the page is made of. Does not: que
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -52,7 +52,7 @@ class StoreFacts:
     axes: pd.DataFrame
     segments: pd.DataFrame
     going: CustomerList
-    """Who is slowing or at risk."""
+    """Who is slowing or at risk, without those who very likely come by themselves."""
     lists: Sequence[CustomerList]
     moves: pd.DataFrame
     flows: pd.DataFrame
@@ -60,6 +60,10 @@ class StoreFacts:
     churn: Mapping[str, Any] | str
     value: Mapping[str, Any] | str
     backtest: pd.DataFrame | None = None
+    likely: Mapping[str, int] = field(default_factory=dict)
+    """By lifecycle stage, how many late ones have a risk under 10 %."""
+    untold: frozenset[str] = frozenset()
+    """Lifecycle stages that the store's waits do not tell apart yet."""
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def profile_batches(
             context,
             None if churn is None else churn.part(rows),
             nothing_foretold(len(customers[rows])) if value is None else value.part(rows),
-            _ungrouped(len(customers[rows])) if groups is None else groups.part(rows).columns,
+            None if groups is None else groups.part(rows),
         )
 
 
@@ -158,7 +158,7 @@ def _table(
     context: ProfileContext,
     churn: ChurnRisks | None,
     value: Predictions,
-    groups: pa.Table,
+    groups: CustomerGroups | None,
 ) -> pa.Table:
     axes, customers = list(scores), next(iter(scores.values())).customers
     n = len(customers)
@@ -168,8 +168,9 @@ def _table(
     versions = {axis: str(context.versions[axis]) for axis in axes} | {n: v for n, v in forecasts.items() if v}
     archetype = context.archetypes.assign(scores)
     traits = _traits(scores, context, archetype)
-    risk = None if churn is None else churn.sentence
-    sentences = interpretations(placements, traits, groups, features, context.currency, risk)
+    placed, usual = (_ungrouped(n), None) if groups is None else (groups.columns, groups.usual_days)
+    risk, scored = (None, None) if churn is None else (churn.sentence, churn.risk)
+    sentences = interpretations(placements, traits, placed, features, context.currency, risk, scored, usual)
     return pa.table(
         {
             "store_id": pa.repeat(pa.scalar(context.store_id, pa.string()), n),
@@ -180,7 +181,7 @@ def _table(
             "churn_risk_score": pa.array(np.full(n, np.nan) if churn is None else churn.risk, from_pandas=True),
             "churn_drivers": pa.nulls(n, pa.string()) if churn is None else churn.drivers,
             **_columns(value.columns),
-            **_columns(groups),
+            **_columns(placed),
             "interpretation": sentences,
             "model_versions": pa.repeat(pa.scalar(to_json(versions), pa.string()), n),
             "as_of": pa.repeat(pa.scalar(_utc(context.as_of), pa.timestamp("us", "UTC")), n),

@@ -20,6 +20,10 @@ from quimbi_assets.naming.values import CURRENCY_SIGNS, format_percent
 
 STRENGTHS = ("strong", "balanced", "weak")
 STRONG, BALANCED, WEAK = range(3)
+FEWEST_FOR_A_GAP = 4
+"""Orders from which a customer's usual gap is told."""
+LIKELY_TO_COME, LIKELY_TO_STAY_AWAY = 0.1, 0.6
+"""Risks below and above which a sentence says so of those who are late by their rhythm, and of those who are not."""
 RARE = 1 / 3
 """Share of customers from which a segment says little of one of them."""
 BEYOND_CHANCE = 1.96
@@ -81,6 +85,8 @@ def interpretations(
     features: Mapping[str, pd.DataFrame],
     currency: str,
     risk: pa.StringArray | None = None,
+    scores: NDArray[np.float64] | None = None,
+    usual_days: NDArray[np.float64] | None = None,
 ) -> pa.StringArray:
     """Describe every customer, what matters first, for example:
 
@@ -88,19 +94,20 @@ def interpretations(
     since May 2024. The risk that they order nothing in the next 140 days is 97 %. They are among the premium buyers,
     12 % of customers."
 
-    ``groups`` are the columns of ``marketing.groups.COLUMNS``, null where nobody knows; ``risk`` the sentence on it.
-    Of their segments the rarest is named that they are strongly in (``_trait``). The usual gap is the mean of their
-    own, as in what the risk rests on.
+    ``groups`` are the columns of ``marketing.groups.COLUMNS``, null where nobody knows; ``risk`` the sentence on it,
+    ``scores`` the risks, 0-1, shape (n,). Of their segments the rarest is named that they are strongly in (``_trait``).
+    ``usual_days``, shape (n,), is the wait that their lifecycle is told by; None: the mean of their own gaps.
     """
     n = len(placements.stays)
     known = {name: groups.column(name).combine_chunks() for name in groups.column_names}
     spent, gap, trend = (figure(features, name, n) for name in ("lifetime_value", USUAL_GAP, "frequency_trend"))
     n_orders, days = (_or_measured(known[name], features, name) for name in ("n_orders", "days_since_last_order"))
+    usual = gap if usual_days is None else usual_days
     sentences = [
-        _lifecycle(known["lifecycle"], n_orders, np.floor(days), gap),
+        _lifecycle(known["lifecycle"], n_orders, np.floor(days), told_gap(n_orders, usual)),
         _value(known["value_tier"], n_orders, pc.strftime(known["first_order_at"], format="%b %Y"), spent, currency),
-        _change(known["lifecycle"], trend, _trend_in_deviations(trend, n_orders, _tenure_days(known)), days > gap),
-        pa.nulls(n, pa.string()) if risk is None else risk,
+        _change(known["lifecycle"], trend, _trend_in_deviations(trend, n_orders, _tenure_days(known)), days > usual),
+        pa.nulls(n, pa.string()) if risk is None else _beside_rhythm(known["lifecycle"], risk, scores),
         _trait(placements, traits, n_orders),
     ]
     return pc.binary_join_element_wise(*sentences, " ", null_handling="skip")
@@ -112,10 +119,32 @@ def _lifecycle(
     """Say the stage, how long they have been silent, and how long they usually are."""
     ago = pc.if_else(pa.array(days < 1), "today", join(counted(days, "day", "days"), " ago"))
     every = pc.if_else(pa.array(np.rint(gap) <= 1), "day", counted(np.rint(gap), "day", "days"))
-    usual = pc.if_else(pa.array(np.isfinite(gap) & (n_orders > 2)), join(", usually every ", every), "")
+    usual = pc.if_else(pa.array(np.isfinite(gap)), join(", usually every ", every), "")
     clause = pc.if_else(pa.array(n_orders == 1), join("ordered once, ", ago), join("last ordered ", ago, usual))
     head = pc.coalesce(join(pc.utf8_capitalize(stage), ": they "), "They ")
     return join(head, clause, ".")
+
+
+def _beside_rhythm(stage: pa.StringArray, risk: pa.StringArray, scores: NDArray[np.float64] | None) -> pa.StringArray:
+    """Say how a risk goes with the stage where they seem to say the opposite."""
+    if scores is None:
+        return risk
+    late = pc.is_in(stage, pa.array(["slowing", "at risk", "lapsed", "lost"]))
+    comes, stays_away = pa.array(scores < LIKELY_TO_COME), pa.array(scores > LIKELY_TO_STAY_AWAY)
+    is_late, is_in_time = pc.and_(late, comes), pc.fill_null(pc.and_(pc.equal(stage, "active"), stays_away), False)
+    clause = pc.utf8_replace_slice(risk, 0, 1, "t")
+    by_rhythm = join("They are late by their own rhythm, but likely to come: ", clause)
+    in_time = join("They are not late by their own rhythm, yet many like them stay away: ", clause)
+    return pc.if_else(is_late, by_rhythm, pc.if_else(is_in_time, in_time, risk))
+
+
+def told_gap(n_orders: NDArray[np.float64], gap: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the usual gaps in days, shape (n,), NaN of those with too few orders to have one.
+
+    >>> told_gap(np.array([3.0, 4.0]), np.array([1.0, 9.5])).tolist()
+    [nan, 9.5]
+    """
+    return np.where(n_orders >= FEWEST_FOR_A_GAP, gap, np.nan)
 
 
 def _value(

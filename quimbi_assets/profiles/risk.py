@@ -19,7 +19,7 @@ from quimbi_assets.churn.additive import FACTS, PACE, RECENCY, SPEND, TENURE
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.model import ChurnModel, Risk
 from quimbi_assets.history import History
-from quimbi_assets.profiles.interpretation import amounts, counted, join, whole_numbers
+from quimbi_assets.profiles.interpretation import amounts, counted, join, told_gap, whole_numbers
 from quimbi_assets.profiles.json_text import column_texts, number_texts
 
 MOST_DRIVERS = 3
@@ -74,11 +74,18 @@ def _risk(model: ChurnModel, features: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def churn_risks(
-    model: ChurnModel | str, history: History, customers: pd.Index, *, version: str | None, currency: str = ""
+    model: ChurnModel | str,
+    history: History,
+    customers: pd.Index,
+    *,
+    version: str | None,
+    currency: str = "",
+    usual_days: NDArray[np.float64] | None = None,
 ) -> ChurnRisks:
     """Score customers with a fitted model of that version, or say why there is none (``model``: the reason).
 
     The history is of these customers and maybe others. Without drivers where the model's risk says little of anybody.
+    ``usual_days``, shape (n,): the wait that their lifecycle is told by, for the words; None: the mean of their gaps.
     """
     if isinstance(model, str):
         n = len(customers)
@@ -90,15 +97,17 @@ def churn_risks(
     weights = np.zeros((len(features), len(FACTS)))
     if known.any() and model.weak_reason_ is None:
         weights[known] = model.contributions(features[known])
-    drivers = _drivers(weights, features, model.horizon_days, currency)
+    words = fact_words(features, model.horizon_days, currency, usual_days)
+    drivers = _drivers(weights, features, words)
     rest = f'], "reason": {json.dumps(model.weak_reason_, ensure_ascii=False)}}}'
     text = join(f'{{"horizon_days": {model.horizon_days}, "drivers": [', drivers, rest)
     return ChurnRisks(risk, text, _sentence(risk, model.horizon_days), version, model.horizon_days)
 
 
-def _drivers(weights: NDArray[np.float64], features: pd.DataFrame, horizon_days: int, currency: str) -> pa.StringArray:
+def _drivers(
+    weights: NDArray[np.float64], features: pd.DataFrame, words: Mapping[str, pa.StringArray]
+) -> pa.StringArray:
     """Write the strongest facts of each customer as JSON objects, joined by commas; empty where none is strong."""
-    words = fact_words(features, horizon_days, currency)
     clauses = pa.concat_arrays([column_texts(pd.Series(words[fact].to_pandas())) for fact in FACTS])
     strength = np.where(np.column_stack([words[fact].is_valid() for fact in FACTS]), np.abs(weights), 0.0)
     # Told alone, "no order of late" is no reason why somebody should come: the fact lowers only what others raise.
@@ -128,12 +137,15 @@ def _sentence(risk: NDArray[np.float64], horizon_days: int) -> pa.StringArray:
     return join(head, pc.take(pa.array(percents), places), ".")
 
 
-def fact_words(features: pd.DataFrame, horizon_days: int, currency: str) -> Mapping[str, pa.StringArray]:
+def fact_words(
+    features: pd.DataFrame, horizon_days: int, currency: str, usual_days: NDArray[np.float64] | None = None
+) -> Mapping[str, pa.StringArray]:
     """Write the clause of every fact, from features of ``churn.history.measure``; null where a fact is not known."""
     raw = {name: features[name].to_numpy(np.float64, na_value=np.nan) for name in features}
+    gap = told_gap(raw["n_orders"], raw["avg_days_between_orders"] if usual_days is None else usual_days)
     return {
-        RECENCY: _recency(raw["days_since_last_order"], raw["avg_days_between_orders"]),
-        PACE: _pace(raw["orders_in_horizon"], raw["avg_days_between_orders"], horizon_days),
+        RECENCY: _recency(raw["days_since_last_order"], gap),
+        PACE: _pace(raw["orders_in_horizon"], gap, horizon_days),
         TENURE: _tenure(raw["n_orders"], raw["tenure_days"]),
         SPEND: join(amounts(np.maximum(raw["avg_order_value"], 0.0), currency), " an order on average"),
     }

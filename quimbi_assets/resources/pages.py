@@ -5,6 +5,8 @@ Belongs here: the queries, and remembering pages. Does not: what a page says (``
 
 import hashlib
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -27,7 +29,12 @@ from quimbi_assets.resources.postgres.tables.promotions import FORECASTS, read_f
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
 CHURN, VALUE = FORECASTS
-GOING = Audience("going", "lifecycle in ('slowing', 'at risk')", "Those who spent most first.")
+MOST_TO_LOSE = "Most to lose first: risk of leaving times what they spent; whoever has under 10 % is not among them."
+GOING = Audience("going", "lifecycle in ('slowing', 'at risk')", "Those who spent most first.", "value_at_risk")
+IN_DOUBT = replace(GOING, where=f"{GOING.where} and (risk >= 0.1 or risk is null)", about=MOST_TO_LOSE)
+"""The same where risk is known."""
+STAGES_TOLD_LATE = ("lapsed", "lost")
+"""The last stages, which it takes customers who did not come back to tell."""
 SHOWN_OF_A_LIST = 6
 """Customers that a list on the page shows."""
 WEEKS = 13
@@ -35,6 +42,10 @@ TOTALS = """
     SELECT count(*) AS customers, coalesce(sum(lifetime_value), 0) AS revenue, min(first_order_at) AS first_order_at,
         max(last_order_at) AS last_order_at, count(*) FILTER (WHERE n_orders = 1) AS bought_once
     FROM quimbi.customer_profiles WHERE store_id = %(store)s
+"""
+LIKELY = """
+    SELECT lifecycle, count(*) FROM quimbi.customer_profiles WHERE store_id = %(store)s AND churn_risk_score < 0.1
+        AND lifecycle IN ('slowing', 'at risk', 'lapsed', 'lost') GROUP BY lifecycle
 """
 MOVES = """
     SELECT week, cause, count(DISTINCT customer_id) AS customers FROM quimbi.segment_migrations AS move
@@ -91,6 +102,7 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
         vocabulary = read_vocabulary(now, store_id)
         totals = now.query(TOTALS, asked).iloc[0]
         week = next(iter(read_weeks(now, store_id)[-1:]), None)
+        churn = _forecast(now, store_id, CHURN, last.model_versions)
         return StoreFacts(
             store_id=store_id,
             currency=store_currency(now, store_id) or "",
@@ -105,7 +117,7 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
             groups=groups,
             axes=axes,
             segments=segments,
-            going=_list(now, store_id, GOING, vocabulary),
+            going=_list(now, store_id, GOING if isinstance(churn, str) else IN_DOUBT, vocabulary),
             lists=[
                 _list(now, store_id, one, vocabulary)
                 for one in project_definitions().audiences.values()
@@ -114,9 +126,11 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
             moves=now.query(MOVES, asked),
             flows=now.query(FLOWS, {**asked, "week": week}),
             last_week=week,
-            churn=_forecast(now, store_id, CHURN, last.model_versions),
+            churn=churn,
             value=_forecast(now, store_id, VALUE, last.model_versions),
             backtest=_backtest(store_id),
+            likely={stage: int(customers) for stage, customers in now.execute(LIKELY, asked)},
+            untold=_untold(last.marketing),
         )
 
 
@@ -153,6 +167,12 @@ def _list(now: Database, store_id: str, one: Audience, vocabulary: Vocabulary) -
     people = {row["customer_id"]: row for row in _records(now.query(PEOPLE, {"store": store_id, "ids": ids}))}
     rows = [people[customer] for customer in ids]
     return CustomerList(one.name, one.about, one.where, chosen.customers, chosen.value or 0.0, rows)
+
+
+def _untold(marketing: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the last stages that no limit of a publication's leads to."""
+    limits = [] if marketing is None else list(zip(*marketing["limits"], strict=True))[-2:]
+    return frozenset(stage for stage, of in zip(STAGES_TOLD_LATE, limits, strict=False) if not any(of))
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -56,9 +56,11 @@ class StoreProfiler:
         features = Features(measure(history, self.models, recorded=self.recorded, reference=self.reference))
         customers = next(iter(features.values())).index
         churn, value = (model_and_version(self.forecasts[name]) for name in (CHURN, VALUE))
-        risks = churn_risks(churn[0], history, customers, version=churn[1], currency=self.context.currency)
-        foretold = predictions(value[0], history, customers, version=value[1], risk=risks.known)
         groups = group_customers(history, self.marketing, customers)
+        risks = churn_risks(
+            churn[0], history, customers, version=churn[1], currency=self.context.currency, usual_days=groups.usual_days
+        )
+        foretold = predictions(value[0], history, customers, version=value[1], risk=risks.known)
         rows = profile_customers(features, self.models, self.context, risks, foretold, groups)
         names = self.context.segment_names, self.archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *names) for row in rows.to_dict("records")]

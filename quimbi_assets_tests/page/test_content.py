@@ -81,6 +81,28 @@ def test_cards_say_how_many_what_they_bring_what_changed_and_whether_that_is_goo
     assert cards["new"].stages == "50 % in rhythm, 50 % gone"
 
 
+def test_of_the_late_who_likely_come_it_is_said_and_their_list_goes_without_them(facts):
+    view = store_view(replace(facts, likely={"slowing": 2, "at risk": 3}))
+    cards = {card.name: card for card in view.cards}
+    assert cards["at risk"].meaning.endswith(
+        "late for them; 3 of them very likely come by themselves (risk under 10 %)"
+    )
+    assert cards["at risk"].where == "lifecycle = 'at risk' and (risk >= 0.1 or risk is null)"
+    assert cards["active"].where == "lifecycle = 'active'"
+    assert "Of them 5 are late but very likely come by themselves (risk under 10 %)." in view.leaving
+
+
+def test_an_empty_card_says_why(facts):
+    groups = facts.groups.copy()
+    groups.loc[groups["group_id"].isin(["lapsed", "lost"]), "customers"] = 0
+    view = store_view(replace(facts, groups=groups, untold=frozenset({"lost"})))
+    cards = {card.name: card for card in view.cards}
+    assert cards["lost"].meaning == "Not told apart yet: 18 months of history are too few to see who never comes back"
+    assert cards["lapsed"].meaning == "Of customers as silent, fewer than a third came back"
+    assert cards["lost"].action == ""
+    assert '<p class="do"></p>' not in store_page(view, live=False)
+
+
 def test_bought_once_is_said_once(facts):
     once = facts.segments.replace({"segment_name": {"small_orders": "one_time_buyers"}})
     axes = facts.groups.replace({"axis_name": {"purchase_value": "purchase_frequency"}})

@@ -14,7 +14,7 @@ from quimbi_assets.api.app import HEADERS, create_app
 from quimbi_assets.axis_table import Facts, write_table
 from quimbi_assets.cli import main
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.resources.pages import view_store
+from quimbi_assets.resources.pages import read_store_facts, view_store
 from quimbi_assets.resources.parquet_io import parquet_tables
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -40,6 +40,17 @@ def test_its_numbers_are_the_tables(two_stores, database):
     sql = "SELECT lifecycle, count(*) FROM quimbi.customer_profiles WHERE store_id = 'north' GROUP BY 1"
     counted = dict(database.execute(sql))
     assert {name: n for name, n in cards.items() if n != "0"} == {name: f"{n:,}" for name, n in counted.items()}
+
+
+def test_nobody_is_leaving_who_very_likely_comes(client, two_stores, database):
+    facts, late = read_store_facts(database, "north"), "store_id = 'north' AND lifecycle IN ('slowing', 'at risk')"
+    ((n, likely),) = database.execute(
+        "SELECT count(*), count(*) FILTER (WHERE churn_risk_score < 0.1) FROM quimbi.customer_profiles WHERE " + late
+    )
+    assert facts.going.customers == n - likely
+    assert facts.likely.get("slowing", 0) + facts.likely.get("at risk", 0) == likely
+    most = [row["value"] * (1 if row["risk"] is None else row["risk"]) for row in facts.going.rows]
+    assert most == sorted(most, reverse=True)
 
 
 def test_served_once_a_publication(client, monkeypatch):
@@ -91,6 +102,10 @@ def test_customers_and_lists(client, database):
     sql = "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = 'north' AND lifecycle = 'active'"
     assert len(rows) == database.execute(sql)[0][0] > 0
     assert {row["lifecycle"] for row in rows} == {"active"}
+    asked = {"where": "orders > 1", "sort": "value_at_risk"}
+    rows = list(csv.DictReader(io.StringIO(client.get("/stores/north/customers.csv", params=asked).text)))
+    most = [float(row["churn_risk_score"] or 1) * float(row["lifetime_value"]) for row in rows]
+    assert most == sorted(most, reverse=True)
 
 
 @pytest.mark.parametrize(

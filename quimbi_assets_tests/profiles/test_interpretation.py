@@ -34,7 +34,16 @@ LAPSED = "Lapsed: they last ordered 478 days ago, usually every 27 days."
 LOW = "They are a low-value customer: £145 in 6 orders since May 2024."
 
 
-def tell(strength=(WEAK,) * 3, low=(False,) * 3, may_tell=(True,) * 3, risk=None, features=None, **known):
+def tell(
+    strength=(WEAK,) * 3,
+    low=(False,) * 3,
+    may_tell=(True,) * 3,
+    risk=None,
+    score=None,
+    usual=None,
+    features=None,
+    **known,
+):
     placements = Placements(
         dominant=np.array([[0, 0, 1]]), stays=np.array([[0.9] * 3]), strength=np.array([strength], dtype=np.int8),
         low_evidence=np.array([low]),
@@ -42,7 +51,9 @@ def tell(strength=(WEAK,) * 3, low=(False,) * 3, may_tell=(True,) * 3, risk=None
     groups = pa.Table.from_pylist([KNOWN | known], schema=COLUMNS)
     frame = pd.DataFrame([FEATURES | (features or {})])
     traits = Traits(NAMES, [np.array(one) for one in SHARES], np.array([may_tell]))
-    return interpretations(placements, traits, groups, {"f": frame}, "GBP", risk and pa.array([risk])).to_pylist()[0]
+    scores, days = (None if one is None else np.array([one]) for one in (score, usual))
+    risks = risk and pa.array([risk])
+    return interpretations(placements, traits, groups, {"f": frame}, "GBP", risks, scores, days).to_pylist()[0]
 
 
 def test_what_matters_comes_first():
@@ -53,6 +64,28 @@ def test_what_matters_comes_first():
 @pytest.mark.parametrize("stage", ["slowing", "at risk", "lapsed", "lost"])
 def test_who_is_silent_past_their_rhythm_is_said_to_be_so(stage):
     assert tell(lifecycle=stage).startswith(f"{stage.capitalize()}: they last ordered 478 days ago")
+
+
+@pytest.mark.parametrize(
+    ("stage", "score", "clause"),
+    [
+        ("at risk", 0.01, "They are late by their own rhythm, but likely to come: the risk is 1 %."),
+        ("slowing", 0.09, "They are late by their own rhythm, but likely to come: the risk is 9 %."),
+        ("at risk", 0.1, "The risk is 10 %."),
+        ("active", 0.72, "They are not late by their own rhythm, yet many like them stay away: the risk is 72 %."),
+        ("active", 0.01, "The risk is 1 %."),
+        ("new", 0.72, "The risk is 72 %."),
+        (None, 0.01, "The risk is 1 %."),
+    ],
+)
+def test_lateness_and_risk_do_not_contradict_each_other(stage, score, clause):
+    text = tell(lifecycle=stage, risk=f"The risk is {100 * score:.0f} %.", score=score)
+    assert f". {clause}" in text
+
+
+def test_a_usual_gap_takes_four_orders_and_is_the_one_that_lifecycle_goes_by():
+    assert "usually" not in tell(n_orders=3, usual=12.0)
+    assert "usually every 12 days." in tell(n_orders=4, usual=12.0)
 
 
 LESS, MORE = "They order less often than before.", "They order more often than before."

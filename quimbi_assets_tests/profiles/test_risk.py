@@ -58,7 +58,7 @@ def test_one_alone_is_one_in_a_crowd(crowd):
 
 def test_words_worked_out_by_hand():
     cut = pd.Timestamp("2025-03-01")
-    rows = [("ann", ago, 20.0) for ago in (100, 60, 40)] + [("bob", 0.5, 1500.0), ("cat", 300, np.nan)]
+    rows = [("ann", ago, 20.0) for ago in (130, 100, 60, 40)] + [("bob", 0.5, 1500.0), ("cat", 300, np.nan)]
     orders = pd.DataFrame(rows, columns=["customer_id", "ago", "total_price"])
     orders["order_date"] = cut - pd.to_timedelta(orders["ago"], unit="D")
     features = measure(read_history(past_of(orders, cut)), cut, 70)
@@ -73,7 +73,14 @@ def test_words_worked_out_by_hand():
         "1 order in the last 70 days",
         "no order in the last 70 days",
     ]
-    assert words[TENURE] == ["3 orders in 3 months", "bought once", "bought once"]
+    assert words[TENURE] == ["4 orders in 4 months", "bought once", "bought once"]
+    usual = fact_words(features, 70, "GBP", np.array([80.0, 60.0, 60.0]))
+    assert usual[RECENCY][0].as_py() == "last order 40 days ago, 0.5 times the usual gap"
+    three = fact_words(features.assign(n_orders=3.0), 70, "GBP")
+    assert [three[fact][0].as_py() for fact in (RECENCY, PACE)] == [
+        "last order 40 days ago",
+        "2 orders in the last 70 days",
+    ]
     assert words[SPEND] == ["£20.00 an order on average", "£1,500 an order on average", None]
 
 

@@ -195,8 +195,10 @@ def scalar_columns(database: Database) -> list[str]:
     return [name for (name,) in database.execute(sql)]
 
 
-def stream_profiles(database: Database, store_id: str, query: Query, vocabulary: Vocabulary) -> Iterator[pa.Table]:
-    """Yield the rows of an export: whom a filter chooses, by id, some thousand at a time.
+def stream_profiles(
+    database: Database, store_id: str, query: Query, vocabulary: Vocabulary, order: Order | None = None
+) -> Iterator[pa.Table]:
+    """Yield the rows of an export: whom a filter chooses, in an order, else by id, some thousand at a time.
 
     All scalar columns of profiles; the archetype's name; of each axis the segment's name today (``segment_<axis>``),
     its id (``segment_id_<axis>``) and how likely the customer stays in it (``strength_<axis>``: ``stays_strength``).
@@ -221,8 +223,11 @@ def stream_profiles(database: Database, store_id: str, query: Query, vocabulary:
         CROSS JOIN LATERAL jsonb_to_record(coalesce(profile.evidence, '{{}}')) AS evidence ({listed})
     """
     listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
-    sql = f"SELECT {listed} {CHOSEN.format(condition=query.condition, joined=apart)} ORDER BY profile.customer_id"
-    yield from stream(database, sql, {"store": store_id, **query.parameters, **names})
+    sql = f"SELECT {listed} {CHOSEN.format(condition=query.condition, joined=apart)} ORDER BY "
+    by = {} if order is None else {f"sorted_{name}": value for name, value in order.parameters.items()}
+    sql += "" if order is None else f"{order.terms.replace('%(', '%(sorted_')}, "
+    parameters = {"store": store_id, **query.parameters, **names, **by}
+    yield from stream(database, f"{sql}profile.customer_id", parameters)
 
 
 def stream(

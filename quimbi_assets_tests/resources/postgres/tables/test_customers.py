@@ -9,7 +9,7 @@ import pytest
 from quimbi_assets.audiences.filters import EVERYBODY, compile_filter, order_by
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_page, read_vocabulary
+from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_page, read_vocabulary, stream_profiles
 from quimbi_assets_tests.resources.published import publish
 
 FACTS = [
@@ -79,6 +79,15 @@ def test_the_first_by_any_field_with_the_sum_of_all(chosen):
     assert answer.rows[0]["archetype"] == "all customers"
     assert [row["customer_id"] for row in chosen(None, sort="a.rate asc").rows] == ["c0000", "c0002", "c0001"]
     assert chosen("value > 99").value is None
+
+
+@pytest.mark.parametrize(("sort", "customers"), [("value_at_risk", "210"), ("a.rate asc", "021"), (None, "012")])
+def test_a_list_streams_in_its_own_order(chosen, database, sort, customers):
+    vocabulary = read_vocabulary(database, "filtered")
+    query = compile_filter("a = 'few'", vocabulary)
+    order = order_by(sort, vocabulary) if sort else None
+    rows = pa.concat_tables(stream_profiles(database, "filtered", query, vocabulary, order)).to_pylist()
+    assert "".join(row["customer_id"][-1] for row in rows) == customers
 
 
 def test_a_store_without_a_run_or_at_all(database, tmp_path):
