@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Self
 
 from quimbi_assets.ingest.columns import candidates
 from quimbi_assets.ingest.files import are_parts, matching_files
+from quimbi_assets.ingest.prepare import NO_ORDER
 from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport
@@ -38,12 +39,14 @@ class Mark(NamedTuple):
     states: dict[str, States]
     digests: dict[str, States]
     """Of what files held when they were last looked into: a new time of change alone is no change."""
+    has_orphans: bool = True
+    """Whether lines may have come before their order: they are read again when there are new orders."""
 
     @classmethod
     def from_json(cls, text: str | None) -> Self:
         """Return what ``to_json`` wrote, or a version before it, which had no digests."""
         known = json.loads(text) if text else {}
-        return cls(known.get("states", {}), known.get("digests", {}))
+        return cls(known.get("states", {}), known.get("digests", {}), known.get("has_orphans", True))
 
     def to_json(self) -> str:
         """Return the mark as text."""
@@ -75,8 +78,8 @@ def load_drops(
 ) -> tuple[Mark, LoadReport | None]:
     """Load what is new in the files of some places, by table (orders, lines); return the mark now, and what was done.
 
-    Nothing is done where nothing but times of change is new. With new orders all files of lines are read: lines may
-    have come before their order. `called` says what a person knows the places as; `options` are those of
+    Nothing is done where nothing but times of change is new. With new orders all files of lines are read if some of
+    them had come before their order. `called` says what a person knows the places as; `options` are those of
     ``load_store``.
     """
     states = {name: states_of(place, called[name]) for name, place in places.items()}
@@ -84,12 +87,16 @@ def load_drops(
     digests: dict[str, States] = {}
     with ExitStack() as opened:
         for name, place in places.items():
-            known = before if name == ORDERS.name or not files[ORDERS.name] else Mark({}, {})
+            is_all_read = name != ORDERS.name and files[ORDERS.name] and before.has_orphans
+            known = Mark({}, {}) if is_all_read else before
             local = partial(local_files, place, opened=opened, called=called[name])
             old = known.states.get(name, {}), known.digests.get(name, {})
             files[name], digests[name] = _new_files(states[name], *old, local)
         loaded = _loaded(database, store_id, files, called, options, opened) if any(files.values()) else None
-    return Mark(states, digests), loaded
+    tables = loaded.tables if loaded else []
+    has_orphans = any(NO_ORDER in table.reasons for table in tables if table.table == ORDER_ITEMS.name)
+    has_unread = len(files.get(ORDER_ITEMS.name, ())) < len(states.get(ORDER_ITEMS.name, ()))
+    return Mark(states, digests, has_orphans or (before.has_orphans and has_unread)), loaded
 
 
 def _new_files(
@@ -133,12 +140,19 @@ def _loaded(
     chosen = options["columns"]
     batches = {name: list(_batches(paths, name, called, chosen, opened)) for name, paths in files.items() if paths}
     orders, lines = (batches.get(spec.name, []) for spec in (ORDERS, ORDER_ITEMS))
+    has_both = len(files) > 1
 
     def load(orders: Batch | None, lines: Batch | None) -> LoadReport:
         both = {spec.name: batch for spec, batch in ((ORDERS, orders), (ORDER_ITEMS, lines)) if batch}
         shown_as = {name: batch.called for name, batch in both.items()}
         return load_store(
-            database, store_id, orders and orders.path, lines and lines.path, shown_as=shown_as, **options
+            database,
+            store_id,
+            orders and orders.path,
+            lines and lines.path,
+            shown_as=shown_as,
+            is_part=has_both and len(both) < 2,
+            **options,
         )
 
     if len(orders) <= 1 and len(lines) <= 1:

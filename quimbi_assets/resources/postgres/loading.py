@@ -57,13 +57,15 @@ def load_store(
     currency: str | None = None,
     now: pd.Timestamp | None = None,
     progress: Progress | None = None,
+    is_part: bool = False,
 ) -> LoadReport:
     """Load a store's files, CSV or Parquet, here or at an address of ``remote_files``; the store is created if new.
 
     A store that is known may do without orders. Without `items_path`, lines are taken from the orders file if it holds
     them. `columns` says which of the files' columns is which, where their names do not. Dates without offset are in
     `time_zone`, by default the store's, for a new store UTC. The currency is by default the store's, or that of most
-    orders; the present instant, `now` (with zone), the clock's.
+    orders; the present instant, `now` (with zone), the clock's. Where a load `is_part` of what a source has,
+    lines are in files of their own, not in the orders', and `columns` may be other files'.
 
     If a file or an option cannot be used, more than half of a file's rows are refused, or no ticket or customer of a
     file has to do with any order, nothing is loaded, refused rows are in the quarantine, and it is a ``BadInputError``.
@@ -80,7 +82,7 @@ def load_store(
     paths = {ORDERS.name: orders_path, ORDER_ITEMS.name: items_path, PRODUCTS.name: products_path}
     paths |= {CUSTOMERS.name: customers_path, SUPPORT_TICKETS.name: tickets_path}
     files_sent = {name: path for name, path in paths.items() if path is not None}
-    sent = Sent(files_sent, columns or {}, shown_as or {}, origin or {})
+    sent = Sent(files_sent, columns or {}, shown_as or {}, origin or {}, is_part)
     if not sent.paths:
         raise BadInputError("nothing to load: give --orders F; a store that is known may do without")
     if orders_path is None:

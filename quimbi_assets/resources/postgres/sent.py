@@ -41,6 +41,8 @@ class Sent:
     """By table, what a person is told where its rows are from, if not the path."""
     origin: Mapping[str, str] = field(default_factory=dict)
     """Options of ``quimbi load`` that name the source of all of them, if not the paths."""
+    is_part: bool = False
+    """Whether other loads bring lines, or the orders of these lines, so that `columns` may be those files'."""
 
     def place(self, name: str) -> str:
         """Return, for people, where a table's rows are from; lines without a file of their own are from the orders'."""
@@ -76,7 +78,7 @@ def open_files(
     notes: list[str] = []
     if ORDERS.name in tables:
         tables[ORDERS.name], lines, notes = shaped(tables[ORDERS.name], time_zone, opened)
-        if lines is not None:
+        if lines is not None and not sent.is_part:
             tables.setdefault(ORDER_ITEMS.name, lines)
     files = {}
     for name, spec in TABLES.items():
@@ -128,7 +130,7 @@ def _as_named(sent: Sent, tables: dict[str, Table]) -> dict[str, Table]:
         for name, holder in holders.items():
             if holder is not None:
                 chosen[name][column] = wanted if wanted in tables[name].columns else holder
-        if not any(holders.values()):
+        if not any(holders.values()) and not sent.is_part:
             listed = "; ".join(f"{sent.place(name)} has {', '.join(tables[name].columns)}" for name in holders)
             raise BadInputError(
                 f"--columns {meaning}={wanted}: no file that can hold {column} has a column {wanted}: {listed}"

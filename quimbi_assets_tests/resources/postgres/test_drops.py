@@ -70,3 +70,49 @@ def test_a_file_that_was_loaded_by_a_version_without_digests_does_not_undo_later
     assert refunds(database, "marked") == {"o1": 11}
     touch(first)
     assert pull(database, "marked", drop.source, Pull()) is None
+
+
+@pytest.fixture
+def drop_lines(tmp_path):
+    """A function that writes a file of lines, each (order_id, Artikel), into a folder beside the orders'."""
+    (tmp_path / "lines").mkdir()
+
+    def write(name, *lines):
+        frame = pd.DataFrame(lines, columns=["order_id", "Artikel"]).assign(quantity=1, unit_price=20)
+        frame.to_csv(tmp_path / "lines" / name, index=False)
+
+    columns = (("order_items.product_id", "Artikel"),)
+    write.source = Source(str(tmp_path / "*.csv"), items=str(tmp_path / "lines" / "*.csv"), columns=columns)
+    return write
+
+
+def test_files_of_lines_are_read_again_only_if_some_came_before_their_order(database, drop, drop_lines):
+    def read():
+        report = pull(database, "lines", drop_lines.source, Pull())
+        return {table.table: table.read for table in report.tables}
+
+    drop("01.csv", ("o1", 0))
+    drop_lines("01.csv", ("o1", "mug"), ("o1", "cup"))
+    assert read() == {"orders": 1, "order_items": 2}
+    drop("02.csv", ("o2", 0))
+    assert read() == {"orders": 1}
+    drop_lines("02.csv", ("o2", "mug"), ("o3", "mug"))
+    assert read() == {"order_items": 2}
+    drop("03.csv", ("o3", 0))
+    assert read() == {"orders": 1, "order_items": 4}  # the line of o3 was there already
+    drop("04.csv", ("o4", 0))
+    assert read() == {"orders": 1}
+    stored = database.execute("SELECT order_id, count(*) FROM quimbi.order_items WHERE store_id = 'lines' GROUP BY 1")
+    assert dict(stored) == {"o1": 2, "o2": 1, "o3": 1}
+
+
+def test_lines_in_a_file_of_orders_are_not_taken_where_there_are_files_of_lines(database, drop, drop_lines):
+    drop("01.csv", ("o1", 0))
+    drop_lines("01.csv", ("o1", "mug"))
+    pull(database, "both", drop_lines.source, Pull())
+    path = drop("02.csv", ("o2", 0))
+    pd.read_csv(path).assign(product_id="cup", quantity=1, unit_price=20).to_csv(path, index=False)
+    pull(database, "both", drop_lines.source, Pull())
+    assert refunds(database, "both") == {"o1": 0, "o2": 0}
+    stored = database.execute("SELECT order_id, product_id FROM quimbi.order_items WHERE store_id = 'both'")
+    assert list(stored) == [("o1", "mug")]
