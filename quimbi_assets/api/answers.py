@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +27,7 @@ from quimbi_assets.errors import BadInputError, UnknownAudienceError, UnknownCus
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.resources.audiences import audiences_now, choice_of, project_definitions
 from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import served
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
@@ -232,12 +234,15 @@ def at_risk(now: Database, store_id: str, question: TopQuestion) -> models.AtRis
 
 
 def similar_customers(
-    now: Database, store_id: str, customer_id: str, limit: int, similar: SimilarCustomers
+    database: ServedDatabase, store_id: str, customer_id: str, limit: int, similar: SimilarCustomers
 ) -> models.Similar:
-    """Return the customers most like one, nearest first; UnknownCustomerError if there is no such customer."""
+    """Return the customers most like one, nearest first; UnknownCustomerError if there is no such customer.
+
+    No connection is held while the store's fingerprints are read: others are answered meanwhile.
+    """
     if not _is_text(customer_id):
         raise UnknownCustomerError(f"store {store_id} has no profile of that customer")
-    answer = similar.find(now, store_id, customer_id, limit)
+    answer = similar.find(partial(database.of_store, store_id), store_id, customer_id, limit)
     items = [models.SimilarCustomer(**vars(one)) for one in answer.customers]
     return models.Similar(customer_id=customer_id, segments=answer.segments, items=items)
 

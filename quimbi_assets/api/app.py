@@ -11,6 +11,7 @@ to other names too, behind a proxy, it has no pages.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, StreamingResponse
@@ -67,13 +68,15 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
         lifespan=lambda _: server.session_manager.run(),
     )
 
+    beside = CapacityLimiter(1)  # neither a thread nor a connection of those that questions wait for
+
     app.state.database, app.state.profilers, app.state.similar = served, Profilers(), similar
     app.add_middleware(Guard, database=served, hosts=hosts, headers=HEADERS)
     _add_errors(app)
 
     @app.get("/healthz", summary="Whether the database answers", responses={503: DOCUMENTED[503]})
-    def healthz() -> dict[str, str]:
-        served.execute("SELECT 1")
+    async def healthz() -> dict[str, str]:
+        await to_thread.run_sync(served.check, limiter=beside)
         return {"status": "ok"}
 
     if not public:

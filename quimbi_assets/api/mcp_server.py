@@ -136,8 +136,9 @@ class StoreTools:
 
         likeness is 1 for somebody the same, 0 for somebody no nearer than half of the shop's customers are.
         """
-        with self._asked(context) as (now, store_id):
-            return answers.similar_customers(now, store_id, customer_id, limit, self._similar)
+        with _explained():
+            store_id = self._store_of(context)
+            return answers.similar_customers(self._database, store_id, customer_id, limit, self._similar)
 
     def segment_trends(
         self,
@@ -165,17 +166,26 @@ class StoreTools:
     @contextmanager
     def _asked(self, context: Context) -> Iterator[tuple[Database, str]]:
         """Yield the database as one store's, and the store; what cannot be answered is said to the agent."""
+        store_id = self._store_of(context)
+        with _explained(), self._database.of_store(store_id) as now:
+            yield now, store_id
+
+    def _store_of(self, context: Context) -> str:
         request: Any = context.request_context.request
-        store_id = self._store_id or token_of(request).store_id
-        try:
-            with self._database.of_store(store_id) as now:
-                yield now, store_id
-        except FilterError as error:
-            raise ToolError(f"{error}\n{error.pointed}") from error
-        except UnknownCustomerError as error:
-            raise ToolError(f"{error}; find_customers lists those there are") from error
-        except (BadInputError, DatabaseUnavailableError) as error:
-            raise ToolError(str(error)) from error
+        return self._store_id or token_of(request).store_id
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say to the agent what cannot be answered, and why."""
+    try:
+        yield
+    except FilterError as error:
+        raise ToolError(f"{error}\n{error.pointed}") from error
+    except UnknownCustomerError as error:
+        raise ToolError(f"{error}; find_customers lists those there are") from error
+    except (BadInputError, DatabaseUnavailableError) as error:
+        raise ToolError(str(error)) from error
 
 
 class StrictServer(MCPServer[Any]):

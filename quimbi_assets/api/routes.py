@@ -124,7 +124,10 @@ def similar(
     request: Request, store_id: Store, customer_id: Customer, asked: Annotated[answers.SimilarQuestion, Query()]
 ) -> models.Similar:
     """Return who is most alike on all axes, nearest first, and where they agree."""
-    return ask(request, answers.similar_customers, store_id, customer_id, asked.limit, request.app.state.similar)
+    state = request.app.state
+    return answers.similar_customers(
+        state.database, token_of(request).store_id, customer_id, asked.limit, state.similar
+    )
 
 
 @router.get("/stores/{store_id}/customers/{customer_id:path}", summary="A customer's profile")

@@ -88,8 +88,7 @@ def list_similar(store_id: str, customer_id: str, limit: int, *, as_json: bool) 
     from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
     database = open_database()
-    with database.snapshot() as now:
-        answer = SimilarCustomers(now).find(now, store_id, customer_id, limit)
+    answer = SimilarCustomers(database).find(database.snapshot, store_id, customer_id, limit)
     if as_json:
         customers = [vars(one) for one in answer.customers]
         return print_json({"store_id": store_id, **vars(answer), "customers": customers})

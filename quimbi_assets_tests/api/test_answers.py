@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event
 
 import pandas as pd
 import pytest
@@ -13,7 +15,10 @@ from quimbi_assets.api.models import CustomerRow, Segment
 from quimbi_assets.api.profiles import SentItem, SentOrder, SentTicket
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.keys import keyed_hashes
+from quimbi_assets.resources.postgres.tables import similar
+from quimbi_assets.resources.postgres.tables.customers import stream
 from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, store_secret
+from quimbi_assets.resources.postgres.tables.tokens import create_token
 from quimbi_assets_tests.resources.published import publish
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -316,6 +321,34 @@ def test_the_document_says_every_status(client):
                 assert {"200", "401", "403", "404", "422", "503"} <= set(operation["responses"])
                 assert operation["security"] == [{"HTTPBearer": []}]
     assert "NaN" not in json.dumps(document)
+
+
+def test_other_stores_are_answered_while_one_is_read(app, client, ask, database, monkeypatch):
+    (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'south'")[0]
+    text, _ = create_token(database, "south", ["read"], 1)
+    path, reading, may_go_on = f"/v1/stores/south/customers/{customer}", Event(), Event()
+
+    def slow(*arguments):
+        reading.set()
+        may_go_on.wait(20)
+        return stream(*arguments)
+
+    def question(path):
+        return client.get(path, headers={"Authorization": f"Bearer {text}"})
+
+    monkeypatch.setattr(similar, "stream", slow)
+    with ThreadPoolExecutor(similar.MOST_WAITING + 4) as threads:
+        asked = [threads.submit(question, f"{path}/similar") for _ in range(similar.MOST_WAITING + 2)]
+        try:
+            assert reading.wait(5)
+            others = [threads.submit(ask, "/axes"), threads.submit(question, path)]
+            refused = next(as_completed(asked, timeout=5)).result()
+            assert (refused.status_code, "try again" in refused.json()["detail"]) == (503, True)
+            assert [one.result(timeout=5) for one in others]
+        finally:
+            may_go_on.set()
+    statuses = sorted(one.result().status_code for one in asked)
+    assert statuses == [200] * similar.MOST_WAITING + [503] * 2
 
 
 def test_who_is_most_alike(ask, database):

@@ -26,8 +26,10 @@ NOT_SERVED = (*NOT_READ, "quarantined_rows", "sources", "support_tickets", "supp
 """Tables that the roles may not read: addresses that wait to be sent, tokens; where orders come from, and refused rows
 and tickets, in which customers' own words stand."""
 CONNECTIONS = 8
-LONGEST_SECONDS = 10
-"""Time of one statement of a program's question."""
+LONGEST_SECONDS, LONGEST_WAIT_SECONDS = 10, 5
+"""Time of one statement of a program's question, and for which it waits for a connection."""
+NO_ADDRESS = "no_connection_but_the_one_that_is_bound_to_a_store"
+"""In place of addresses: libpq cannot read it and says so; an empty one it reads as that of ``$PGHOST``."""
 BOUND = f"""
     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
     SET LOCAL ROLE {SERVED}; SET LOCAL TIME ZONE 'UTC'; SET LOCAL statement_timeout = '{LONGEST_SECONDS}s';
@@ -98,12 +100,12 @@ class ServedDatabase(Database):
 
     def execute(self, sql: str, parameters: Any = None) -> list[Any]:
         """Run one statement, a transaction of its own, and return its rows: one way to the server and back."""
-        with self._free, self._connected(sql, parameters) as cursor:
+        with self._place(), self._connected(sql, parameters) as cursor:
             return list(cursor.fetchall()) if cursor.description else []
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Yield a cursor as ``Database.transaction`` does; one within another's block waits for a second connection."""
+        """Yield a cursor as ``Database.transaction`` does; one within another's block takes a second connection."""
         with self._begun("BEGIN", None) as cursor:
             yield cursor
 
@@ -111,11 +113,19 @@ class ServedDatabase(Database):
     def of_store(self, store_id: str) -> Iterator[Database]:
         """Yield the database as of one instant, read-only, without any row of another store.
 
-        No other connection can be opened through it. DatabaseUnavailableError if there is no answer, or none in
-        :data:`LONGEST_SECONDS`.
+        No other connection can be opened through it. DatabaseUnavailableError if there is no answer, none in
+        :data:`LONGEST_SECONDS`, or no connection in :data:`LONGEST_WAIT_SECONDS`.
         """
         with self._begun(BOUND, (store_id,)) as cursor:
-            yield Snapshot("", "", "", self.home, cursor)
+            yield Snapshot(NO_ADDRESS, NO_ADDRESS, NO_ADDRESS, self.home, cursor)
+
+    def check(self) -> None:
+        """Raise DatabaseUnavailableError if the database does not answer; over a connection beside those few."""
+        try:
+            with super().transaction() as cursor:
+                cursor.execute("SELECT 1")
+        except psycopg2.OperationalError as error:
+            raise DatabaseUnavailableError("the database does not answer; try again") from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -124,9 +134,21 @@ class ServedDatabase(Database):
     @contextmanager
     def _begun(self, opening: str, parameters: Any) -> Iterator[Any]:
         """Yield a cursor in the transaction that `opening` begins; committed at the end, rolled back on any error."""
-        with self._free, self._connected(opening, parameters) as cursor:
+        with self._place(), self._connected(opening, parameters) as cursor:
             yield cursor
             cursor.execute("COMMIT")
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Wait until a connection is free, and let others wait meanwhile; DatabaseUnavailableError if none becomes."""
+        if not self._free.acquire(timeout=LONGEST_WAIT_SECONDS):
+            raise DatabaseUnavailableError(
+                f"many ask at once, no connection to the database was free in {LONGEST_WAIT_SECONDS} s; try again"
+            )
+        try:
+            yield
+        finally:
+            self._free.release()
 
     @contextmanager
     def _connected(self, opening: str, parameters: Any) -> Iterator[Any]:

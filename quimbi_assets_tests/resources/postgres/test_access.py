@@ -1,5 +1,7 @@
 """Row-level security on real tables: what a transaction bound to a store can see, whatever its SQL says."""
 
+from contextlib import ExitStack
+
 import psycopg2
 import pytest
 
@@ -89,6 +91,28 @@ def test_a_question_that_takes_too_long_ends(served, monkeypatch):
     monkeypatch.setattr(access, "BOUND", access.BOUND.replace(f"'{access.LONGEST_SECONDS}s'", "'50ms'"))
     with pytest.raises(DatabaseUnavailableError, match="longer than"), served.of_store("bound-a") as now:
         now.execute("SELECT pg_sleep(5)")
+
+
+def test_nobody_waits_for_a_connection_without_end(served, monkeypatch):
+    monkeypatch.setattr(access, "LONGEST_WAIT_SECONDS", 0.05)
+    with ExitStack() as taken:
+        for _ in range(access.CONNECTIONS):
+            taken.enter_context(served.of_store("bound-a"))
+        with pytest.raises(DatabaseUnavailableError, match="many ask at once"), served.of_store("bound-b"):
+            pass
+        with pytest.raises(DatabaseUnavailableError, match="many ask at once"):
+            served.execute("SELECT 1")
+        served.check()
+    assert served.execute("SELECT 1") == [(1,)]
+
+
+def test_no_other_connection_is_opened_through_one_of_a_store(served, monkeypatch):
+    monkeypatch.setenv("PGHOST", "/nowhere")
+    with served.of_store("bound-a") as now:
+        for ask in (now.execute_dagster, now.execute_mlflow):
+            with pytest.raises(psycopg2.ProgrammingError, match="no_connection_but"):
+                ask("SELECT 1")
+        assert now.execute("SELECT 1") == [(1,)]
 
 
 def test_who_reads_all_stores_reads_them_through_views_too(database, served):

@@ -230,12 +230,10 @@ def stream_profiles(
     yield from stream(database, f"{sql}profile.customer_id", parameters)
 
 
-def stream(
-    database: Database, sql: str, parameters: Mapping[str, Any], at: Database | None = None
-) -> Iterator[pa.Table]:
+def stream(database: Database, sql: str, parameters: Mapping[str, Any]) -> Iterator[pa.Table]:
     """Yield a query's rows, times in UTC, some thousand at a time; first none, which tells the columns.
 
-    Of a ``Database.snapshot``, or ``at`` one of the same database, as they are at its instant.
+    Of a ``Database.snapshot``, as they are at its instant.
     """
     # Not ``adbc_driver_postgresql.dbapi``, which imports pandas: a third of the time of a small list.
     import adbc_driver_postgresql
@@ -244,7 +242,7 @@ def stream(
     with database.transaction() as cursor:
         # With parameters ADBC does not COPY: they are written into the text, by the driver's rules.
         text = cursor.mogrify(sql, dict(parameters)).decode()
-    settings, snapshot = ["SET TIME ZONE 'UTC'"], (at or database).exported()
+    settings, snapshot = ["SET TIME ZONE 'UTC'"], database.exported()
     if snapshot is not None:
         settings += ["BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", f"SET TRANSACTION SNAPSHOT '{snapshot}'"]
     with (

@@ -5,22 +5,27 @@ Belongs here: reading fingerprints, keeping them in memory, the rows of who was 
 """
 
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
-from quimbi_assets.errors import BadInputError, UnknownCustomerError
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError, UnknownCustomerError
 from quimbi_assets.profiles.fingerprint import Fingerprints, Neighbour
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.customers import stream, utc
 
 MOST_BYTES = 2**30
 """Memory that the fingerprints of all stores may take: those of four million customers."""
+MOST_WAITING = 16
+"""Questions that may wait for a reading at once, of the 40 that a server's threads answer at a time."""
+TRIES = 3
 VECTORS = "SELECT customer_id, fingerprint FROM quimbi.customer_profiles WHERE store_id = %(store)s"
 PUBLISHED = "SELECT max(publication_id) FROM quimbi.publications WHERE store_id = %s"
 PEOPLE = """
@@ -74,53 +79,83 @@ class SimilarCustomers:
     """Finds the customers most like one; a store's fingerprints stay in memory until its next publication.
 
     Threads may share it. To read a store's fingerprints takes 10 s for a million customers: once a publication. They
-    are read over a connection of ``database``; all that is told of customers, over the one that asks.
+    are read over a connection of ``database``, while whoever asks has none: other stores are answered meanwhile.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._held: LRUCache[str, tuple[int, Fingerprints]] = LRUCache(MOST_BYTES, lambda one: one[1].nbytes)
         self._lock, self._reading = Lock(), defaultdict[str, Lock](Lock)
+        self._waiting = BoundedSemaphore(MOST_WAITING)
 
-    def find(self, now: Database, store_id: str, customer_id: str, limit: int = 10) -> Similar:
-        """Return the customers most like one as of a snapshot, nearest first; fewer where the store has no more.
+    def find(
+        self, snapshot: Callable[[], AbstractContextManager[Database]], store_id: str, customer_id: str, limit: int = 10
+    ) -> Similar:
+        """Return the customers most like one, nearest first; fewer where the store has no more.
 
-        BadInputError if the store was not run yet; UnknownCustomerError if it has no profile of the customer.
+        ``snapshot`` opens the database as of one instant, twice: nothing is open while fingerprints are read.
+        BadInputError if the store was not run yet; UnknownCustomerError if it has no profile of the customer;
+        DatabaseUnavailableError if too many wait, or whenever it looks another result is published.
         """
-        publication = _publication(now, store_id)
-        names = _names(now, store_id)
-        for is_again in (False, True):
-            everybody = self._fingerprints(now, store_id, publication, anew=is_again)
+        with snapshot() as now:
+            published = _publication(now, store_id)
+        stale = None
+        for _ in range(TRIES):
+            read = self._fingerprints(store_id, published, stale)
             try:
-                near = everybody.nearest(customer_id, limit)
+                near = read[1].nearest(customer_id, limit)
             except KeyError:
-                break
-            people = _people(now, store_id, [customer_id, *(one.customer_id for one in near)])
-            if len(people) > len(near):
+                raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}") from None
+            with snapshot() as now:
+                published, names = _publication(now, store_id), _names(now, store_id)
+                people = _people(now, store_id, [customer_id, *(one.customer_id for one in near)])
+            if published == read[0] and len(people) > len(near):
                 asked = _segments(people[customer_id]["dominant"], names)
                 beside = [_beside(asked, people[one.customer_id], one, names) for one in near]
                 return Similar(customer_id, asked, beside)
-            # Somebody's profile was erased since all were read.
-        raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
+            stale = read  # a result was published since all were read, or somebody's profile erased
+        raise DatabaseUnavailableError(f"results of store {store_id} change while they are read; try again")
 
-    def _fingerprints(self, now: Database, store_id: str, publication: int, *, anew: bool) -> Fingerprints:
-        """Return a store's fingerprints; whoever asks while they are read waits for that reading."""
-        with self._reading[store_id]:
+    def _fingerprints(
+        self, store_id: str, published: int, stale: tuple[int, Fingerprints] | None
+    ) -> tuple[int, Fingerprints]:
+        """Return a publication, this or a later one, and its fingerprints, not the ``stale`` ones.
+
+        Whoever asks while they are read waits for that reading.
+        """
+        usable = self._usable(store_id, published, stale)
+        if usable is not None:
+            return usable
+        if not self._waiting.acquire(blocking=False):
+            raise DatabaseUnavailableError(f"customers of store {store_id} are being read and many wait; try again")
+        try:
+            with self._reading[store_id]:
+                usable = self._usable(store_id, published, stale)
+                return usable or self._read(store_id)
+        finally:
+            self._waiting.release()
+
+    def _usable(
+        self, store_id: str, published: int, stale: tuple[int, Fingerprints] | None
+    ) -> tuple[int, Fingerprints] | None:
+        with self._lock:
+            held = self._held.get(store_id)
+        return held if held is not None and held[0] >= published and held is not stale else None
+
+    def _read(self, store_id: str) -> tuple[int, Fingerprints]:
+        """Read a store's fingerprints as they are published now, and keep them if there is room for so many."""
+        with self._database.snapshot() as at:
+            read = _publication(at, store_id), read_fingerprints(at, store_id)
+        if read[1].nbytes <= MOST_BYTES:
             with self._lock:
-                held = self._held.get(store_id)
-            if held is not None and held[0] == publication and not anew:
-                return held[1]
-            everybody = read_fingerprints(self._database, store_id, now)
-            if everybody.nbytes <= MOST_BYTES:
-                with self._lock:
-                    self._held[store_id] = publication, everybody
-            return everybody
+                self._held[store_id] = read
+        return read
 
 
-def read_fingerprints(database: Database, store_id: str, at: Database | None = None) -> Fingerprints:
-    """Read the fingerprints of all of a store's customers (``at`` a snapshot), batch by batch into one matrix."""
+def read_fingerprints(database: Database, store_id: str) -> Fingerprints:
+    """Read the fingerprints of all of a store's customers, batch by batch into one matrix."""
     ids, parts = [], []
-    for batch in stream(database, VECTORS, {"store": store_id}, at):
+    for batch in stream(database, VECTORS, {"store": store_id}):
         ids += batch["customer_id"].chunks
         parts += [chunk.flatten().to_numpy() for chunk in batch["fingerprint"].chunks]
     flat = np.concatenate(parts, dtype=np.float32) if parts else np.empty(0, dtype=np.float32)

@@ -20,8 +20,7 @@ def alike(database):
     similar = SimilarCustomers(database)
 
     def find(store_id, customer_id, limit=10):
-        with database.snapshot() as now:
-            return similar.find(now, store_id, customer_id, limit)
+        return similar.find(database.snapshot, store_id, customer_id, limit)
 
     return find
 
@@ -50,9 +49,9 @@ def test_weak_axes_are_not_told(database, alike):
 def test_read_once_a_publication(database, alike, monkeypatch):
     readings = []
 
-    def counted(database, sql, parameters, at):
+    def counted(database, sql, parameters):
         readings.append(parameters["store"])
-        return stream(database, sql, parameters, at)
+        return stream(database, sql, parameters)
 
     monkeypatch.setattr("quimbi_assets.resources.postgres.tables.similar.stream", counted)
     for customer in ("c0000", "c0001", "c0002"):
@@ -90,5 +89,4 @@ def test_a_stream_of_a_snapshot_is_of_its_instant(database, alike):
         now.execute("SELECT 1")
         database.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike'")
         assert sum(map(len, stream(now, sql, {"store": "alike"}))) == 6
-        assert sum(map(len, stream(database, sql, {"store": "alike"}, now))) == 6
     assert sum(map(len, stream(database, sql, {"store": "alike"}))) == 0
