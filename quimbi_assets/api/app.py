@@ -92,7 +92,7 @@ def _add_errors(app: FastAPI) -> None:
     def answer(request: Request, status: int, detail: str, headers: Any = None) -> Response:
         if request.url.path.startswith((MACHINES, AGENTS, "/healthz")):
             return problem(status, detail, headers)
-        return HTMLResponse(message_page("Nothing to show", detail), status)
+        return HTMLResponse(message_page("Nothing to show", detail), status, headers)
 
     @app.exception_handler(BadInputError)
     async def refused(request: Request, error: BadInputError) -> Response:
@@ -115,7 +115,8 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        return answer(request, 500, "this failed; the server's log says where")
+        headers = {**HEADERS, "Cache-Control": "private, no-store"}  # which the guard sets: this is outside of it
+        return answer(request, 500, "this failed; the server's log says where", headers)
 
 
 def _add_pages(app: FastAPI, database: Database) -> None:

@@ -3,6 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from quimbi_assets.api import answers
 from quimbi_assets.api.app import HEADERS, create_app
 from quimbi_assets.api.guard import AGENTS
 from quimbi_assets.api.routes import router
@@ -106,12 +107,30 @@ def test_a_body_is_not_read_without_end(client, headers):
     assert client.request("GET", far, headers=headers["none"] | {"Content-Length": "5000000"}).status_code == 401
 
 
-def test_only_a_hash_of_a_token_is_kept_and_that_it_was_used(database, client, headers, token):
+def test_what_fails_has_the_headers_of_every_answer(app, headers, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(answers, "list_axes", fail)
+    client = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
+    answer = client.get("/v1/stores/north/axes", headers=headers["good"])
+    assert (answer.status_code, answer.headers["cache-control"]) == (500, "private, no-store")
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert "secret" not in answer.text
+
+
+def test_only_a_hash_of_a_token_is_kept_and_that_it_was_used(database, client):
+    token, made = create_token(database, "north", ["read"], 1)
     text = database.execute("SELECT string_agg(t::text, ' ') FROM quimbi.tokens AS t")[0][0]
     assert token not in text
     assert token.removeprefix("quimbi_") not in text
+    assert _last_used(database, made.token_id) is None
     client.get("/v1/stores", headers={"Authorization": f"Bearer {token}"})
-    assert sum(one.last_used_at is not None for one in list_tokens(database)) >= 1
+    assert _last_used(database, made.token_id) is not None
+
+
+def _last_used(database, token_id):
+    return {one.token_id: one.last_used_at for one in list_tokens(database)}[token_id]
 
 
 def test_by_a_public_name_programs_are_answered_and_pages_are_not_there(database, headers):
