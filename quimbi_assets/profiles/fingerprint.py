@@ -68,7 +68,7 @@ class Fingerprints:
     @property
     def nbytes(self) -> int:
         """Memory that is held."""
-        return int(self.vectors.nbytes + self.customer_ids.nbytes)
+        return int(self.vectors.nbytes + self._norms.nbytes + self.customer_ids.nbytes)
 
     def nearest(self, customer_id: str, n_neighbors: int = 5) -> list[Neighbour]:
         """Return the customers nearest to one, fewer than ``n_neighbors`` where the store has no more.

@@ -4,6 +4,7 @@ Belongs here: reading fingerprints, keeping them in memory, the rows of who was 
 (``profiles.fingerprint``). All are compared, whatever the server: ``pgvector`` is not asked (docs/adr/0026).
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -22,7 +23,8 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.customers import stream, utc
 
 MOST_BYTES = 2**30
-"""Memory that the fingerprints of all stores may take: those of four million customers."""
+"""Memory that the fingerprints of all stores may take: those of four million customers, 238 bytes each."""
+LOG = logging.getLogger(__name__)
 MOST_WAITING = 16
 """Questions that may wait for a reading at once, of the 40 that a server's threads answer at a time."""
 TRIES = 3
@@ -146,7 +148,10 @@ class SimilarCustomers:
         """Read a store's fingerprints as they are published now, and keep them if there is room for so many."""
         with self._database.snapshot() as at:
             read = _publication(at, store_id), read_fingerprints(at, store_id)
-        if read[1].nbytes <= MOST_BYTES:
+        if read[1].nbytes > MOST_BYTES:
+            size = f"the fingerprints of store {store_id} take {read[1].nbytes:,} bytes, more than {MOST_BYTES:,}"
+            LOG.warning("%s: they are read anew for every question about similar customers", size)
+        else:
             with self._lock:
                 self._held[store_id] = read
         return read

@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from quimbi_assets.errors import BadInputError, UnknownCustomerError, UnknownStoreError
+from quimbi_assets.resources.postgres.tables import similar as tables_similar
 from quimbi_assets.resources.postgres.tables.customers import stream
-from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
+from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers, read_fingerprints
 from quimbi_assets_tests.resources.published import publish
 
 DOMINANT = [{"a": "a_1", "b": f"b_{1 + number % 2}"} for number in range(6)]
@@ -61,6 +62,20 @@ def test_read_once_a_publication(database, alike, monkeypatch):
     publish(database, "alike", 6, fingerprint=moved)
     assert ids(alike("alike", "c0000", 2)) == ["c0002", "c0003"]
     assert readings == ["alike"] * 2
+
+
+def test_a_store_that_is_too_large_to_keep_is_answered_and_it_is_said(database, monkeypatch, caplog):
+    publish(database, "alike", 6)
+    everybody = read_fingerprints(database, "alike")
+    size = everybody.nbytes
+    assert size == everybody.customer_ids.nbytes + 6 * (2 + 1) * 4  # numbers, and each one's square
+    for most, n_warnings in ((size, 0), (size - 1, 2)):
+        monkeypatch.setattr(tables_similar, "MOST_BYTES", most)
+        similar = SimilarCustomers(database)
+        for customer in ("c0000", "c0001"):
+            assert len(similar.find(database.snapshot, "alike", customer).customers) == 5
+        assert [one.levelname for one in caplog.records] == ["WARNING"] * n_warnings
+    assert "read anew for every question" in caplog.text
 
 
 def test_whoever_is_erased_is_gone_at_once(database, alike):
