@@ -74,6 +74,10 @@ class InsufficientHistoryError(ValueError):
     """A store's past is not enough to learn from; the message says why, as a clause that people read."""
 
 
+class ServerBusyError(RuntimeError):
+    """The server computes as much at once as it may; the message says to ask again."""
+
+
 class DatabaseUnavailableError(RuntimeError):
     """The database cannot be reached or prepared; the message is one line: what, where, how to mend it."""
 

@@ -32,7 +32,7 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import served
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.customers import Place, count_chosen, read_page, read_vocabulary
-from quimbi_assets.resources.postgres.tables.drift import read_at_risk, read_moves
+from quimbi_assets.resources.postgres.tables.drift import read_moves, read_silent
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.identities import find_by_email
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
@@ -142,7 +142,7 @@ def list_stores(now: Database, store_id: str) -> models.Stores:
 def list_axes(now: Database, store_id: str) -> models.Axes:
     """Return all axes that the store was tried on."""
     axes = [models.Axis(**row) for row in _axes(now, store_id)]
-    return models.Axes(store_id=store_id, as_of=_as_of(now, store_id), items=axes)
+    return models.Axes(store_id=store_id, as_of=served.read_instant(now, store_id), items=axes)
 
 
 def list_segments(now: Database, store_id: str, question: SegmentQuestion) -> models.Segments:
@@ -164,7 +164,7 @@ def list_segments(now: Database, store_id: str, question: SegmentQuestion) -> mo
         for row in axes
         if question.axis in (None, row["axis"])
     ]
-    return models.Segments(store_id=store_id, as_of=_as_of(now, store_id), items=items)
+    return models.Segments(store_id=store_id, as_of=served.read_instant(now, store_id), items=items)
 
 
 def get_profile(now: Database, store_id: str, customer_id: str, question: ProfileQuestion) -> models.CustomerProfile:
@@ -212,25 +212,28 @@ def find_customers(now: Database, store_id: str, question: CustomerQuestion) -> 
 
 
 def worth_saving(now: Database, store_id: str, question: ListQuestion) -> models.Customers:
-    """Return good customers out of their rhythm and in doubt, most value at risk first (an audience of this name)."""
+    """Return good customers out of their rhythm and in doubt, most value at risk first (an audience of this name).
+
+    "At risk" by themselves they are called wherever programs and people ask for them.
+    """
     return find_customers(now, store_id, CustomerQuestion(audience=WORTH_SAVING, count=True, **question.model_dump()))
 
 
-def at_risk(now: Database, store_id: str, question: TopQuestion) -> models.AtRisk:
+def fallen_silent(now: Database, store_id: str, question: TopQuestion) -> models.FallenSilent:
     """Return who fell silent of late and has not ordered since: newest first, then by risk times value."""
-    served.read_served_store(now, store_id)
-    week, reason, rows = read_at_risk(now, store_id)
+    served.read_instant(now, store_id)
+    week, reason, customers, rows = read_silent(now, store_id, question.limit)
     items = [
-        models.LapsedCustomer(
+        models.SilentCustomer(
             customer_id=row["customer_id"],
             week=row["week"],
             value=row["lifetime_value"],
             risk=row["risk"],
             priority=row["priority"],
         )
-        for row in rows[: question.limit]
+        for row in rows
     ]
-    return models.AtRisk(store_id=store_id, week=week, reason=reason, customers=len(rows), items=items)
+    return models.FallenSilent(store_id=store_id, week=week, reason=reason, customers=customers, items=items)
 
 
 def similar_customers(
@@ -269,7 +272,7 @@ def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Tren
     weeks: dict[str, list[models.WeekShares]] = {}
     for row in served.records(now, served.SHARES, asked):
         weeks.setdefault(row.pop("axis"), []).append(models.WeekShares(**row))
-    as_of = _as_of(now, store_id)
+    as_of = served.read_instant(now, store_id)
     if question.axis is not None and not groups:
         names = sorted({row["axis"] for row in served.records(now, served.GROUPS, {**asked, "axis": None})})
         raise BadInputError(f"store {store_id} has no groups of {question.axis!r}; there are: {', '.join(names)}")
@@ -279,7 +282,7 @@ def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Tren
 
 def migrations(now: Database, store_id: str, question: MigrationQuestion) -> models.Migrations:
     """Return who moved between groups in a week, and for which cause."""
-    served.read_served_store(now, store_id)
+    served.read_instant(now, store_id)
     weeks = read_weeks(now, store_id)
     week = question.week or next(iter(weeks[-1:]), None)
     if question.week is not None and question.week not in weeks:
@@ -342,18 +345,13 @@ def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:
 
     rows = {row["axis"]: row for row in served.records(now, served.AXES, (store_id,))}
     if not rows:
-        served.read_served_store(now, store_id)
+        served.read_instant(now, store_id)
         raise BadInputError(f"store {store_id} has no segments yet; compute them: quimbi run --store-id {store_id}")
     ordered = [name for name in AXES if name in rows] + sorted(set(rows) - set(AXES))
     for name, row in rows.items():
         row["question"] = AXES[name].question if name in AXES else ""
         row["provisional"] = why_provisional(row.pop("customers_fitted"))
     return [rows[name] for name in ordered]
-
-
-def _as_of(now: Database, store_id: str) -> datetime | None:
-    as_of: datetime | None = served.read_served_store(now, store_id)["as_of"]
-    return as_of
 
 
 def _chosen(store_id: str, vocabulary: Vocabulary, question: CustomerQuestion) -> tuple[Query, str]:

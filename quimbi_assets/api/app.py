@@ -26,6 +26,7 @@ from quimbi_assets.audiences.filters import order_by
 from quimbi_assets.errors import (
     BadInputError,
     DatabaseUnavailableError,
+    ServerBusyError,
     UnknownAudienceError,
     UnknownCustomerError,
     UnknownStoreError,
@@ -100,8 +101,9 @@ def _add_errors(app: FastAPI) -> None:
         for_programs = request.url.path.startswith(MACHINES)
         return answer(request, 404 if unknown else 422 if for_programs else 400, str(error))
 
+    @app.exception_handler(ServerBusyError)
     @app.exception_handler(DatabaseUnavailableError)
-    async def unavailable(request: Request, error: DatabaseUnavailableError) -> Response:
+    async def unavailable(request: Request, error: Exception) -> Response:
         return answer(request, 503, str(error))
 
     @app.exception_handler(RequestValidationError)

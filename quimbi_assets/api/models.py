@@ -239,7 +239,7 @@ class Customers(Answer):
     value: Money = Field(None, description="What they spent in all, if counted")
 
 
-class LapsedCustomer(Answer):
+class SilentCustomer(Answer):
     """Somebody who fell silent, and has not ordered since."""
 
     customer_id: str
@@ -249,14 +249,14 @@ class LapsedCustomer(Answer):
     priority: Number = Field(description="Risk times value: whom to write to first")
 
 
-class AtRisk(Answer):
+class FallenSilent(Answer):
     """Who fell silent within eight weeks, newest first."""
 
     store_id: str
     week: date | None = Field(description="The newest snapshot, by its Monday; null: there is none yet")
-    reason: str | None = Field(description="Why nobody is called at risk, whoever falls silent")
+    reason: str | None = Field(description="Why nobody is named, whoever falls silent")
     customers: int = Field(description="How many there are in all")
-    items: list[LapsedCustomer]
+    items: list[SilentCustomer]
 
 
 class GroupTrend(Answer):

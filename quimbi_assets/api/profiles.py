@@ -4,10 +4,11 @@ Belongs here: what may be sent, the models kept between questions. Does not: pro
 profiles that are published (``answers``). Nothing that is sent is kept, and no text of a ticket comes back.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cachetools import LRUCache
@@ -15,7 +16,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from quimbi_assets.api import models
 from quimbi_assets.api.answers import Question, profile_of
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, ServerBusyError
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.served import read_names, records
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 STORES_KEPT = 8
 """Stores whose models stay in memory."""
+MOST_CUSTOMERS = 200
+"""Whose profiles one request gets: a second of work."""
+AT_ONCE, PATIENCE_SECONDS = 2, 1
+"""Requests whose profiles are computed at a time, and how long another waits for its turn: while it does, and while
+they are computed, all other answers are slower."""
 VERSION = """
     SELECT (SELECT max(publication_id) FROM quimbi.publications WHERE store_id = %(store)s) AS publication,
         (SELECT md5(string_agg(segment_name, ',' ORDER BY axis_name, segment_id)) FROM quimbi.dim_segment_master
@@ -90,7 +96,7 @@ class SentTicket(Question):
 
 
 class ProfileRequest(Question):
-    """All orders of some customers, with their lines and tickets: what is missing was not bought."""
+    """All orders of some customers, at most 200, with their lines and tickets: what is missing was not bought."""
 
     orders: list[SentOrder] = Field(min_length=1, max_length=5_000)
     items: list[SentItem] | None = Field(None, max_length=20_000)
@@ -104,6 +110,17 @@ class Profilers:
     def __init__(self) -> None:
         self._held: LRUCache[str, tuple[Any, StoreProfiler]] = LRUCache(STORES_KEPT)
         self._lock, self._loading = Lock(), defaultdict[str, Lock](Lock)
+        self._turns = BoundedSemaphore(AT_ONCE)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold one of :data:`AT_ONCE` turns to compute; ServerBusyError if none is free in :data:`PATIENCE_SECONDS`."""
+        if not self._turns.acquire(timeout=PATIENCE_SECONDS):
+            raise ServerBusyError(f"{AT_ONCE} requests for profiles are being computed: ask again in a moment")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def of(self, store_id: str, version: Any) -> "StoreProfiler":
         """Return the profiler of a store as it is published in that version; whoever asks while it is loaded waits."""
@@ -125,18 +142,26 @@ def profile_orders(
 ) -> models.Profiles:
     """Return the profiles of the customers whose orders were sent, as of the store's last publication.
 
-    BadInputError if an order stands twice, or none is from before then. No connection is held while models are loaded
-    and customers measured: others are answered meanwhile.
+    BadInputError if an order stands twice, more than :data:`MOST_CUSTOMERS` are asked about, or no order is from before
+    then; ServerBusyError as ``Profilers.turn``. No connection is held while models are loaded and customers measured:
+    others are answered meanwhile.
     """
+    ((again, times),) = Counter(order.order_id for order in sent.orders).most_common(1)
+    if times > 1:
+        raise BadInputError(f"order {again!r} is there twice: give each once, its lines in items")
+    customers = len({order.customer_id for order in sent.orders})
+    if customers > MOST_CUSTOMERS:
+        raise BadInputError(f"orders of {customers:,} customers: send those of at most {MOST_CUSTOMERS} at a time")
+    with profilers.turn():
+        return _profiles(database, store_id, sent, profilers)
+
+
+def _profiles(database: ServedDatabase, store_id: str, sent: ProfileRequest, profilers: Profilers) -> models.Profiles:
     with database.of_store(store_id) as now:
         (version,) = records(now, VERSION, {"store": store_id})
         _, statuses = read_names(now, store_id)
     profiler = profilers.of(store_id, version)
     as_of = profiler.observation_end.tz_localize("UTC").to_pydatetime()
-    ids = [order.order_id for order in sent.orders]
-    if len(set(ids)) < len(ids):
-        again = next(order for order in ids if ids.count(order) > 1)
-        raise BadInputError(f"order {again!r} is there twice: give each once, its lines in items")
     if all(order.order_date >= as_of for order in sent.orders):
         raise BadInputError(f"no order is from before {as_of:%Y-%m-%d %H:%M} UTC, up to which the store was last run")
     items, tickets = (_frame(rows) if rows else None for rows in (sent.items, sent.tickets))

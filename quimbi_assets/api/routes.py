@@ -68,18 +68,21 @@ def customers(
     return ask(request, answers.find_customers, store_id, asked)
 
 
-@router.get("/stores/{store_id}/at-risk", summary="Who fell silent of late and has not ordered since")
-def at_risk(request: Request, store_id: Store, asked: Annotated[answers.TopQuestion, Query()]) -> models.AtRisk:
-    """Return who lapsed within eight weeks, newest first, by risk times value."""
-    return ask(request, answers.at_risk, store_id, asked)
-
-
-@router.get("/stores/{store_id}/worth-saving", summary="Good customers in doubt, most value at risk first")
+@router.get("/stores/{store_id}/at-risk", name="at_risk", summary="Good customers in doubt, most value at risk first")
+@router.get("/stores/{store_id}/worth-saving", name="worth_saving", summary="As at-risk, by the audience's name")
 def worth_saving(
     request: Request, store_id: Store, asked: Annotated[answers.ListQuestion, Query()]
 ) -> models.Customers:
-    """Return who is out of their rhythm, spent well and may still be won back."""
+    """Return who is out of their rhythm, spent well and may still be won back; ``quimbi at-risk`` lists them, too."""
     return ask(request, answers.worth_saving, store_id, asked)
+
+
+@router.get("/stores/{store_id}/fallen-silent", summary="Who fell silent of late and has not ordered since")
+def fallen_silent(
+    request: Request, store_id: Store, asked: Annotated[answers.TopQuestion, Query()]
+) -> models.FallenSilent:
+    """Return who fell silent within eight weeks, newest first, by risk times value."""
+    return ask(request, answers.fallen_silent, store_id, asked)
 
 
 @router.get("/stores/{store_id}/trends", summary="How groups of customers change")

@@ -20,7 +20,7 @@ from quimbi_assets.instants import FIRST_WEEK_VARIABLE, end_of_day, last_week, p
 from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.tables.drift import AT_RISK_WEEKS, read_drift
+from quimbi_assets.resources.postgres.tables.drift import SILENT_WEEKS, read_drift
 from quimbi_assets.resources.postgres.tables.history import first_week, read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, read_store, store_currency
@@ -127,7 +127,7 @@ def print_drift(drift: dict[str, Any]) -> None:
         out.print(f"  {alert['customer_id']}  {kind} (cause: {alert['cause']}){move}{worth}", markup=False)
     if drift["at_risk"]:
         out.print(
-            f"\n[bold]{FALLEN_SILENT}[/bold]: {len(drift['at_risk']):,} within {AT_RISK_WEEKS} weeks who have not "
+            f"\n[bold]{FALLEN_SILENT}[/bold]: {len(drift['at_risk']):,} within {SILENT_WEEKS} weeks who have not "
             "ordered since; newest first, by risk of leaving times value"
         )
     for one in drift["at_risk"][:SHOWN]:

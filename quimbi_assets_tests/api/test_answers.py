@@ -12,7 +12,8 @@ import pytest
 
 from quimbi_assets.api import answers
 from quimbi_assets.api.models import CustomerRow, Segment
-from quimbi_assets.api.profiles import SentItem, SentOrder, SentTicket
+from quimbi_assets.api.profiles import MOST_CUSTOMERS, SentItem, SentOrder, SentTicket
+from quimbi_assets.cli import cli
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.keys import keyed_hashes
 from quimbi_assets.resources.postgres.tables import similar
@@ -173,8 +174,17 @@ def test_whom_to_save(ask, pages):
     assert {one["value_tier"] for one in found} <= {"top", "high"}
 
 
-def test_nobody_is_at_risk_before_the_first_snapshot(ask):
-    assert ask("/at-risk") == {"store_id": "north", "week": None, "reason": None, "customers": 0, "items": []}
+def test_at_risk_is_the_same_list_by_every_name(ask, capsys):
+    by_route = ask("/at-risk", params={"limit": 500})
+    assert by_route == ask("/worth-saving", params={"limit": 500})
+    assert cli.main(["at-risk", "--store-id", "north", "--limit", "500", "--json"], standalone_mode=False) is None
+    by_command = json.loads(capsys.readouterr().out)
+    assert by_route["customers"] == by_command["customers"] > 0
+    assert [one["customer_id"] for one in by_route["items"]] == [one["customer_id"] for one in by_command["rows"]]
+
+
+def test_nobody_fell_silent_before_the_first_snapshot(ask):
+    assert ask("/fallen-silent") == {"store_id": "north", "week": None, "reason": None, "customers": 0, "items": []}
 
 
 def test_groups_now_and_before(ask, database, count):
@@ -243,10 +253,23 @@ def test_segments_week_by_week(moving):
     assert [str(one.week) for one in trend.weeks] == ["2024-05-20"]
 
 
-def test_who_is_at_risk(moving):
-    found = moving(answers.at_risk, answers.TopQuestion())
+def test_who_fell_silent(moving, database):
+    found = moving(answers.fallen_silent, answers.TopQuestion())
     assert (str(found.week), found.customers) == ("2024-05-20", 1)
     assert (found.items[0].customer_id, found.items[0].value, found.items[0].priority) == ("c0001", 40, 20)
+    (more, *_), *_ = database.execute(
+        'INSERT INTO quimbi.customer_history SELECT (jsonb_populate_record(one, \'{"customer_id": "c0002"}\')).* '
+        "FROM quimbi.customer_history AS one WHERE store_id = 'moving' AND alert IS NOT NULL RETURNING customer_id"
+    )
+    found = moving(answers.fallen_silent, answers.TopQuestion(limit=1))
+    assert (found.customers, len(found.items)) == (2, 1)
+    database.execute("DELETE FROM quimbi.customer_history WHERE store_id = 'moving' AND customer_id = %s", (more,))
+
+
+def test_as_of_when_answers_are_takes_neither_orders_nor_profiles(ask, database):
+    with database.transaction() as cursor:  # whoever reads them waits, and is told after ten seconds
+        cursor.execute("LOCK TABLE quimbi.orders, quimbi.customer_profiles")
+        assert ask("/axes")["as_of"] == ask("/segments")["as_of"] == ask("/trends")["as_of"]
 
 
 def test_audiences_and_who_is_in_them(ask, database, count, pages):
@@ -308,8 +331,18 @@ def test_orders_that_are_sent_give_the_profile_of_the_same_orders_loaded(ask, da
     assert profile == ask(f"/customers/{customer}", params={"details": True})
     again = ask("/profiles", 422, method="POST", json={"orders": sent["orders"][:1] * 2})
     assert "there twice" in again["detail"]
+    others = [{**sent["orders"][0], "order_id": f"o{n}", "customer_id": f"c{n}"} for n in range(MOST_CUSTOMERS + 1)]
+    many = ask("/profiles", 422, method="POST", json={"orders": others})
+    assert many["detail"] == "orders of 201 customers: send those of at most 200 at a time"
     late = {**sent["orders"][0], "order_date": "2150-01-01"}
     assert "no order is from before" in ask("/profiles", 422, method="POST", json={"orders": [late]})["detail"]
+
+
+def test_profiles_are_computed_for_two_at_a_time(ask, app):
+    order = {"order_id": "o", "customer_id": "c", "order_date": "2024-01-01", "total_price": 9}
+    with app.state.profilers.turn(), app.state.profilers.turn():
+        assert "ask again" in ask("/profiles", 503, method="POST", json={"orders": [order]})["detail"]
+    assert len(ask("/profiles", method="POST", json={"orders": [order]})["items"]) == 1
 
 
 def test_the_document_says_every_status(client):

@@ -38,6 +38,9 @@ def test_the_token_is_alone_on_stdout(quimbi, database, store):
     _, out, err = quimbi("token", "create", "--store-id", store)
     assert find_token(database, out.strip()).store_id == store
     assert out.strip() not in err
+    assert "may do nothing" not in err
+    code, _, err = quimbi("token", "create", "--store-id", store, "--scopes", "write", "--json")
+    assert (code, "this token may do nothing" in err) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from quimbi_assets.resources.postgres.tables.stores import read_store, store_cur
 from quimbi_assets.weekly.drift import LARGE
 
 NOTICE_COLUMNS = ["customer_id", "alert", "priority", "held_out", "repeated", "named"]
-AT_RISK_WEEKS = 8
-"""How far the list of customers at risk reaches back."""
+SILENT_WEEKS = 8
+"""How far the list of customers who fell silent reaches back."""
 HEAD = """
     SELECT as_of, count(*) AS customers FROM quimbi.customer_history
     WHERE store_id = %(s)s AND week = %(w)s GROUP BY as_of
@@ -67,10 +67,11 @@ ALERTS = f"""{NAMES}
 """
 """Alerted customers, each with the farthest migration of the alert's cause, on an axis that is not weak where there is
 one."""
-AT_RISK = """
+SILENT = """
     WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(s)s)
     SELECT h.week, h.customer_id, h.lifetime_value, coalesce(now.churn_risk_score, h.churn_risk_score) AS risk,
-           coalesce(now.churn_risk_score, h.churn_risk_score, 1) * h.lifetime_value AS priority
+           coalesce(now.churn_risk_score, h.churn_risk_score, 1) * h.lifetime_value AS priority,
+           count(*) OVER () AS customers
     FROM quimbi.customer_history h
     LEFT JOIN quimbi.customer_history now
         ON now.store_id = h.store_id AND now.customer_id = h.customer_id AND now.week = %(w)s
@@ -78,7 +79,7 @@ AT_RISK = """
       AND NOT EXISTS (
           SELECT FROM (JUDGED) o WHERE o.customer_id = h.customer_id AND o.order_date >= h.as_of AND reason IS NULL
       )
-    ORDER BY h.week DESC, priority DESC NULLS LAST, h.customer_id
+    ORDER BY h.week DESC, priority DESC NULLS LAST, h.customer_id LIMIT %(limit)s
 """
 """Customers who fell silent in the last weeks and have bought nothing since: newest first, risk times value."""
 POPULATION = """
@@ -120,7 +121,7 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
         "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
         "migrations": _records(database.query(FLOWS, asked)),
         "alerts": _records(database.query(ALERTS, asked)),
-        "at_risk": _lapsed(database, store_id, week),
+        "at_risk": _silent(database, store_id, week, None)[1],
         "floors": _records(floors)[0] if len(floors) else None,
         "feature_psi": _records(psi[["axis", "name", "value"]]),
         "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),
@@ -135,24 +136,27 @@ def read_moves(database: Database, store_id: str, week: date) -> tuple[dict[str,
     return dict(database.execute(CAUSES_OF_MOVES, asked)), _records(database.query(FLOWS, asked))
 
 
-def read_at_risk(database: Database, store_id: str) -> tuple[date | None, str | None, list[dict[str, Any]]]:
-    """Return the newest week, why nobody is called at risk, and who is: who lapsed within eight weeks and stayed away.
+def read_silent(
+    database: Database, store_id: str, limit: int
+) -> tuple[date | None, str | None, int, list[dict[str, Any]]]:
+    """Return the newest week, why nobody counts as fallen silent, how many did within eight weeks, and the first.
 
-    The week is None, and there is nobody, before the first snapshot.
+    All have stayed away since. The week is None, and there is nobody, before the first snapshot.
     """
     week = next(iter(read_weeks(database, store_id)[-1:]), None)
     if week is None:
-        return None, None, []
+        return None, None, 0, []
     tests = database.execute(FLOORS, {"s": store_id, "w": week})
     reason = next(((test or {}).get("reason") for *_, test in tests), None)
-    return week, reason, _lapsed(database, store_id, week)
+    return week, reason, *_silent(database, store_id, week, limit)
 
 
-def _lapsed(database: Database, store_id: str, week: date) -> list[dict[str, Any]]:
+def _silent(database: Database, store_id: str, week: date, limit: int | None) -> tuple[int, list[dict[str, Any]]]:
     policy, currency = read_store(database, store_id).policy, store_currency(database, store_id)
     judged = judged_orders_sql(policy, policy.currency or currency).replace("%", "%%")
-    asked = {"s": store_id, "w": week, "n": AT_RISK_WEEKS}
-    return _records(database.query(AT_RISK.replace("JUDGED", judged), asked))
+    asked = {"s": store_id, "w": week, "n": SILENT_WEEKS, "limit": limit}
+    rows = database.query(SILENT.replace("JUDGED", judged), asked)
+    return int(rows["customers"].max()) if len(rows) else 0, _records(rows.drop(columns="customers"))
 
 
 def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataFrame, list[dict[str, Any]], str | None]:

@@ -3,6 +3,7 @@
 Belongs here: such queries. Does not: the shape of answers (``api``), customers by a filter (``customers``).
 """
 
+from datetime import datetime
 from typing import Any
 
 from quimbi_assets.resources.postgres.database import Database
@@ -60,7 +61,7 @@ STORE = """
         WHERE publication.store_id = store.store_id ORDER BY publication_id DESC LIMIT 1
     ) AS last ON true WHERE store_id = %s
 """
-
+INSTANT = "SELECT as_of FROM quimbi.publications WHERE store_id = %s ORDER BY publication_id DESC LIMIT 1"
 GROUPS = """
     SELECT figures.axis_name AS axis, group_id AS id, coalesce(segment_name, group_id) AS name, customers,
         share_of_customers, share_of_revenue, customers_4w_ago, customers_13w_ago
@@ -108,6 +109,16 @@ def read_names(database: Database, store_id: str) -> tuple[dict[str, dict[str, s
         names.setdefault(axis, {})[segment] = name
         statuses[axis] = status
     return names, statuses
+
+
+def read_instant(database: Database, store_id: str) -> datetime | None:
+    """Return as of when a store's results are; None before its first run, UnknownStoreError if there is no store."""
+    rows = database.execute(INSTANT, (store_id,))
+    if not rows:
+        from quimbi_assets.resources.postgres.tables.stores import read_store  # imports pandas, 0.3 s
+
+        read_store(database, store_id)
+    return rows[0][0] if rows else None
 
 
 def read_served_store(database: Database, store_id: str) -> dict[str, Any]:
