@@ -205,7 +205,7 @@ def find_customers(now: Database, store_id: str, question: CustomerQuestion) -> 
     asked = _digest([query.text, order.terms, [str(value) for value in order.parameters.values()]])
     after = None if question.cursor is None else _place(question.cursor, asked, order.kind)
     rows, place = read_page(now, store_id, query, order, after, question.limit)
-    customers, value = count_chosen(now, store_id, query) if question.count else (None, None)
+    ((customers, value),) = count_chosen(now, store_id, [query]) if question.count else [(None, None)]
     items = [models.CustomerRow(**row) for row in rows]
     cursor = None if place is None else _cursor(asked, place)
     return models.Customers(items=items, next_cursor=cursor, customers=customers, value=value)
@@ -214,9 +214,11 @@ def find_customers(now: Database, store_id: str, question: CustomerQuestion) -> 
 def worth_saving(now: Database, store_id: str, question: ListQuestion) -> models.Customers:
     """Return good customers out of their rhythm and in doubt, most value at risk first (an audience of this name).
 
-    "At risk" by themselves they are called wherever programs and people ask for them.
+    "At risk" by themselves they are called wherever programs and people ask for them. The first page says how many.
     """
-    return find_customers(now, store_id, CustomerQuestion(audience=WORTH_SAVING, count=True, **question.model_dump()))
+    return find_customers(
+        now, store_id, CustomerQuestion(audience=WORTH_SAVING, count=question.cursor is None, **question.model_dump())
+    )
 
 
 def fallen_silent(now: Database, store_id: str, question: TopQuestion) -> models.FallenSilent:

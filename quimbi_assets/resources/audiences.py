@@ -63,16 +63,21 @@ def audiences_now(database: Database, store_id: str) -> list[dict[str, Any]]:
     vocabulary = read_vocabulary(database, store_id)
     states, currency = read_audiences(database, store_id), store_currency(database, store_id) or ""
     rows: list[dict[str, Any]] = []
+    queries: dict[str, Query] = {}
     for one in project_definitions().audiences.values():
         if not one.is_of(store_id):
             continue
         row: dict[str, Any] = {"audience": one.name, "about": one.about, "where": one.where, "problem": None}
         try:
-            customers, value = count_chosen(database, store_id, audience_query(one, vocabulary))
-            row |= {"customers": customers, "value": value}
+            queries[one.name] = audience_query(one, vocabulary)
         except BadInputError as error:
-            row |= {"customers": None, "value": None, "problem": str(error)}
+            row["problem"] = str(error)
         state = states.get(one.name)
-        row |= {"entered": state and state.entered, "left": state and state.left, "currency": currency}
+        row |= {"customers": None, "value": None, "currency": currency}
+        row |= {"entered": state and state.entered, "left": state and state.left}
         rows.append(row | {"refreshed_at": state and state.refreshed_at})
+    sizes = dict(zip(queries, count_chosen(database, store_id, list(queries.values())), strict=True)) if queries else {}
+    for row in rows:
+        if row["audience"] in sizes:
+            row["customers"], row["value"] = sizes[row["audience"]]
     return rows

@@ -172,6 +172,10 @@ def test_whom_to_save(ask, pages):
     worth = [one["value"] * (1 if one["risk"] is None else one["risk"]) for one in found]
     assert worth == sorted(worth, reverse=True)
     assert {one["value_tier"] for one in found} <= {"top", "high"}
+    first = ask("/worth-saving", params={"limit": 1})
+    assert first["customers"] > 1
+    later = ask("/worth-saving", params={"limit": 1, "cursor": first["next_cursor"]})
+    assert (len(later["items"]), later["customers"]) == (1, None)
 
 
 def test_at_risk_is_the_same_list_by_every_name(ask, capsys):

@@ -5,7 +5,7 @@ Belongs here: the queries, what a store's filters can speak of. Does not: the la
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -135,42 +135,68 @@ def read_page(
 ) -> tuple[list[dict[str, Any]], Place | None]:
     """Return whom a filter chooses, ``limit`` at most, in an order from a place on, and where the next ones begin.
 
-    Rows are of :data:`LISTED`; the place is None where nobody comes any more. Nothing is counted or skipped: the
-    thousandth page takes as long as the first.
+    Rows are of :data:`LISTED`; the place is None where nobody comes any more. By ``value`` and ``customer_id``, which
+    have an index, the thousandth page takes as long as the first; by any other field all whom the filter chooses are
+    sorted for each page.
     """
     listed = ", ".join(f"{sql} AS {name}" for name, sql in LISTED.items())
     chosen = CHOSEN.format(condition=query.condition, joined="")
-    later = "true" if after is None else _later(order, after.value is None)
+    listed_of = CHOSEN.format(condition="TRUE", joined="JOIN page ON page.customer_id = profile.customer_id")
     values = {**order.parameters, **({} if after is None else {"after": after.value, "after_id": after.customer_id})}
+    rows: list[tuple[Any, ...]] = []
     with utc(database) as cursor:
-        # The two kinds of parameters have names alike: those of the order are filled in apart.
-        apart = [
-            cursor.mogrify(text, values).decode().replace("%", "%%")
-            for text in (order.sql, f"AND {later} ORDER BY {order.terms}, profile.customer_id LIMIT {limit + 1}")
-        ]
-        sql = f"SELECT {apart[0]}, {listed} {chosen} {apart[1]}"
-        cursor.execute(sql, {"store": store_id, **query.parameters})
-        rows = cursor.fetchall()
+        for later in _later(order, after):
+            wanted = limit + 1 - len(rows)
+            # The two kinds of parameters have names alike: those of the order are filled in apart.
+            apart = [
+                cursor.mogrify(text, values).decode().replace("%", "%%")
+                for text in (order.sql, f"AND {later} ORDER BY {order.terms}, profile.customer_id LIMIT {wanted}")
+            ]
+            # Whom an index holds all that is asked of is chosen from there; whole profiles are read of the page alone.
+            sql = f"""
+                WITH page AS (SELECT profile.customer_id, {apart[0]} AS value {chosen} {apart[1]})
+                SELECT page.value, {listed} {listed_of}
+                ORDER BY page.value {"ASC" if order.is_ascending else "DESC"} NULLS LAST, profile.customer_id
+            """
+            cursor.execute(sql, {"store": store_id, **query.parameters})
+            rows += cursor.fetchall()
+            if len(rows) > limit:
+                break
     items = [dict(zip(LISTED, row[1:], strict=True)) for row in rows[:limit]]
     return items, Place(rows[limit - 1][0], items[-1]["customer_id"]) if len(rows) > limit else None
 
 
-def _later(order: Order, is_unknown: bool) -> str:
-    """Return the condition that a customer comes after a place in an order."""
-    if is_unknown:
-        return f"({order.sql} IS NULL AND profile.customer_id > %(after_id)s)"
-    value = f"%(after)s::{SORTED[order.kind]}"
-    return (
-        f"({order.sql} {'>' if order.is_ascending else '<'} {value} OR {order.sql} IS NULL "
-        f"OR ({order.sql} = {value} AND profile.customer_id > %(after_id)s))"
-    )
+def _later(order: Order, after: Place | None) -> tuple[str, ...]:
+    """Return the conditions that a customer comes after a place in an order: whoever the first lets through is before.
+
+    Those of whom the value is not known are asked for apart: in one condition they keep the server from starting at the
+    place within an index.
+    """
+    if after is None:
+        return ("true",)
+    if after.value is None:
+        return (f"({order.sql} IS NULL AND profile.customer_id > %(after_id)s)",)
+    value, sign = f"%(after)s::{SORTED[order.kind]}", ">" if order.is_ascending else "<"
+    beyond = f"({order.sql} {sign} {value} OR profile.customer_id > %(after_id)s)"
+    return f"({order.sql} {sign}= {value} AND {beyond})", f"{order.sql} IS NULL"
 
 
-def count_chosen(database: Database, store_id: str, query: Query) -> tuple[int, float | None]:
-    """Return how many customers a filter chooses and what they spent in all; None where no spend is recorded."""
-    sql = f"SELECT count(*), sum(profile.lifetime_value) {CHOSEN.format(condition=query.condition, joined='')}"
-    ((customers, value),) = database.execute(sql, {"store": store_id, **query.parameters})
-    return int(customers), value
+def count_chosen(database: Database, store_id: str, queries: Sequence[Query]) -> list[tuple[int, float | None]]:
+    """Return how many customers each filter chooses and what they spent in all; None where no spend is recorded.
+
+    All are counted in one reading of the store's profiles.
+    """
+    with database.transaction() as cursor:
+        # The parameters of all have names alike: each filter's are filled in apart.
+        conditions = [cursor.mogrify(one.condition, dict(one.parameters)).decode() for one in queries]
+        figures = [
+            f"count(*) FILTER (WHERE {one}), sum(profile.lifetime_value) FILTER (WHERE {one})"
+            for one in (text.replace("%", "%%") for text in conditions)
+        ]
+        any_of = " OR ".join(f"({text})" for text in conditions).replace("%", "%%")
+        cursor.execute(f"SELECT {', '.join(figures)} {CHOSEN.format(condition=any_of, joined='')}", {"store": store_id})
+        (row,) = cursor.fetchall()
+    return list(zip(map(int, row[::2]), row[1::2], strict=True))
 
 
 def active_axes(database: Database, store_id: str) -> list[str]:

@@ -9,7 +9,14 @@ import pytest
 from quimbi_assets.audiences.filters import EVERYBODY, compile_filter, order_by
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.loading import load_store
-from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_page, read_vocabulary, stream_profiles
+from quimbi_assets.resources.postgres.tables.customers import (
+    Place,
+    count_chosen,
+    read_chosen,
+    read_page,
+    read_vocabulary,
+    stream_profiles,
+)
 from quimbi_assets_tests.resources.published import publish
 
 FACTS = [
@@ -119,3 +126,25 @@ def test_pages_of_one_follow_each_other_what_is_unknown_last(chosen, database, s
         rows, place = read_page(database, "filtered", EVERYBODY, order, place, 1)
         found += [row["customer_id"] for row in rows]
     assert found == customers
+
+
+@pytest.mark.parametrize(("sort", "begins"), [("value", "lifetime_value <="), ("customer_id", "customer_id >=")])
+def test_a_page_begins_in_an_index_where_the_one_before_ended(chosen, database, sort, begins):
+    order = order_by(sort, read_vocabulary(database, "filtered"))
+    place = Place("c0000" if order.kind == "text" else 1e9, "c0000")
+    with database.snapshot() as now, now.transaction() as cursor:
+        read_page(now, "filtered", EVERYBODY, order, place, 1)
+        asked = cursor.query
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(b"EXPLAIN " + asked)
+        plan = [line for (line,) in cursor.fetchall()]
+    assert any("Index Cond" in line and begins in line for line in plan), plan
+
+
+def test_several_filters_are_counted_at_once(chosen, database):
+    vocabulary = read_vocabulary(database, "filtered")
+    filters = ["a.kind = 'tea'", "value >= 1", "value is null", "risk > 0.6 and a.kind <> '%'"]
+    queries = [compile_filter(where, vocabulary) for where in filters]
+    counted = count_chosen(database, "filtered", queries)
+    assert counted == [(one.customers, one.value) for one in map(chosen, filters)]
+    assert [n for n, _ in counted] == [1, 1, 1, 0]
