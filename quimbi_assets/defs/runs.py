@@ -75,9 +75,9 @@ def dagster_ui() -> str:
 def stores_of(tags: Mapping[str, str], instance: dg.DagsterInstance) -> list[str]:
     """Return the stores of a run: that of its partition, or all of a backfill's range."""
     ends = [tags[name].partition("|")[0] for name in (*RANGE_TAGS, PARTITION_TAG) if name in tags]
-    if len(ends) < 2:
-        return ends
     known = list(instance.get_dynamic_partitions(str(STORES.name)))
+    if len(ends) < 2 or not set(ends) <= set(known):
+        return ends
     return known[known.index(ends[0]) : known.index(ends[1]) + 1]
 
 

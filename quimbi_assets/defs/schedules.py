@@ -13,6 +13,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from quimbi_assets import errors
 from quimbi_assets.defs.partitions import (
     HISTORY,
     IS_AUTOMATED,
@@ -31,6 +32,11 @@ from quimbi_assets.store import WEEKDAYS, StorePlan
 DUE_TAG = "quimbi/due"
 """Tag of a run that was launched unasked: what, for which store, and the instant that it was due at or follows."""
 MOST_TRIES = 3
+REFUSALS = {
+    dg.Failure.__name__,
+    *(name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.BadInputError)),
+} - {errors.StoreBusyError.__name__}
+"""Errors, by name, that come again with the same data: bad input, and an asset's own verdict on its store."""
 SHOWN = 5
 """Stores named of those that are due next."""
 IF_AUTOMATED = dg.DefaultScheduleStatus.RUNNING if IS_AUTOMATED else dg.DefaultScheduleStatus.STOPPED
@@ -129,9 +135,27 @@ def next_due(now: pd.Timestamp, is_wanted: Callable[[StorePlan, pd.Timestamp], b
 
 
 def is_settled(instance: dg.DagsterInstance, tag: str) -> bool:
-    """Whether a run was launched for what is due and has not failed, or ``MOST_TRIES`` have."""
+    """Whether a run was launched for what is due and has not failed, or would again, or ``MOST_TRIES`` have.
+
+    A pull is tried again whatever it says: a source out of reach answers later.
+    """
     runs = instance.get_runs(dg.RunsFilter(tags={DUE_TAG: tag}), limit=MOST_TRIES)
-    return len(runs) == MOST_TRIES or any(run.status != dg.DagsterRunStatus.FAILURE for run in runs)
+    return len(runs) == MOST_TRIES or any(
+        run.status != dg.DagsterRunStatus.FAILURE or (run.job_name != PULL_JOB.name and _refused_data(instance, run))
+        for run in runs
+    )
+
+
+def _refused_data(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a run failed because of what its store's data are, such as too few customers: only others mend it."""
+    kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
+    for entry in instance.all_logs(run.run_id, of_type=kinds):
+        error = getattr(entry.get_dagster_event().event_specific_data, "error", None)
+        while error is not None:
+            if error.cls_name in REFUSALS:
+                return True
+            error = error.cause
+    return False
 
 
 @dg.schedule(

@@ -10,9 +10,18 @@ import dagster as dg
 from quimbi_assets.defs.digest import checks_changed
 from quimbi_assets.defs.health import stores_looked_at
 from quimbi_assets.defs.partitions import CHANGED_AT, IS_AUTOMATED, STORE_TAG, STORES
-from quimbi_assets.defs.runs import dagster_ui
-from quimbi_assets.defs.schedules import DUE_TAG, RESCORE_JOB, STORE_JOB, is_settled, last_publication
-from quimbi_assets.resources.dagster_instance import end_dead_runs
+from quimbi_assets.defs.runs import dagster_ui, stores_of
+from quimbi_assets.defs.schedules import (
+    BACKTEST_JOB,
+    DUE_TAG,
+    PULL_JOB,
+    RESCORE_JOB,
+    STORE_JOB,
+    WEEK_JOB,
+    is_settled,
+    last_publication,
+)
+from quimbi_assets.resources.dagster_instance import UNFINISHED, end_dead_runs
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
@@ -46,14 +55,16 @@ def stores_known(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
     minimum_interval_seconds=PAUSE_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING if IS_AUTOMATED else dg.DefaultSensorStatus.STOPPED,
     description="When a load changed a store's rows: scores and publishes its customers anew with the models that "
-    "serve, or fits models if it has none.",
+    "serve, or fits models if it has none. Not while a run of the store waits or works, nor again after "
+    "its orders were refused, such as too few.",
 )
 def orders_arrived(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch runs for stores whose profiles were made without their last change; failed ones are made up for.
 
-    Clocks would not tell: a load that is under way while a run reads may end before that run publishes.
+    Clocks would not tell: a load that is under way while a run reads may end before that run publishes. A store that
+    a run will publish anyway, whoever launched it, is looked at again once that has ended.
     """
-    known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
+    known = set(context.instance.get_dynamic_partitions(str(STORES.name))) - _stores_under_way(context.instance)
     launched = 0
     for planned in planned_stores(open_database()):
         changed = planned.changed_at
@@ -73,6 +84,13 @@ def orders_arrived(context: dg.SensorEvaluationContext) -> Iterator[dg.RunReques
         )
     if not launched:
         yield dg.SkipReason("no store changed since its profiles were published")
+
+
+def _stores_under_way(instance: dg.DagsterInstance) -> set[str]:
+    """Return the stores with a run that waits or works, but those that publish no profiles."""
+    others = {job.name for job in (WEEK_JOB, BACKTEST_JOB, PULL_JOB)}
+    runs = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, *UNFINISHED]))
+    return {store for run in runs if run.job_name not in others for store in stores_of(run.tags, instance)}
 
 
 @dg.run_failure_sensor(

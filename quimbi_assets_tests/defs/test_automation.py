@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
 
+from quimbi_assets import errors
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.definitions import build_defs
@@ -214,7 +215,7 @@ def test_orders_that_arrive_launch_a_run_once_unless_it_fails(planned, instance,
         )
 
     assert sense("FAILURE") == dict.fromkeys(ZONES, "store")
-    assert sense("STARTING") == dict.fromkeys(ZONES, "store")
+    assert sense() == dict.fromkeys(ZONES, "store")
     assert sense() == {}
     load_store(database, "plan-york", *files)  # the same file: nothing changes
     assert sense() == {}
@@ -233,6 +234,44 @@ def test_orders_that_arrive_launch_a_run_once_unless_it_fails(planned, instance,
     for run in instance.get_runs():
         instance.delete_run(run.run_id)
     assert sense() == {}
+
+
+@pytest.mark.parametrize(
+    ("job", "status", "waits"),
+    [
+        ("store", "STARTED", True),
+        ("rescore", "NOT_STARTED", True),
+        ("week", "STARTED", False),
+        ("store", "SUCCESS", False),
+    ],
+)
+def test_orders_wait_for_a_run_that_publishes_the_store_anyway(planned, instance, repository, job, status, waits):
+    tags = {"dagster/partition": "plan-york|2026-10-12" if job == "week" else "plan-york"}
+    instance.add_run(dg.DagsterRun(job_name=job, tags=tags, status=dg.DagsterRunStatus(status)))
+    with dg.build_sensor_context(instance=instance, repository_def=repository) as context:
+        launched = {request.partition_key for request in orders_arrived.evaluate_tick(context).run_requests}
+    assert launched & set(ZONES) == set(ZONES) - ({"plan-york"} if waits else set())
+
+
+@pytest.mark.parametrize(
+    ("error", "job", "is_settled"),
+    [
+        (errors.BadInputError("has 1 customer"), "store", True),
+        (errors.UnknownStoreError("gone"), "store", True),
+        (dg.Failure("no axis is active"), "store", True),
+        (errors.StoreBusyError("run by another"), "store", False),
+        (errors.BadInputError("cannot reach the source"), "pull", False),
+        (OSError("disk full"), "store", False),
+    ],
+)
+def test_what_the_data_forbid_is_not_tried_again(instance, error, job, is_settled):
+    @dg.op
+    def refuses():
+        raise error
+
+    made = dg.GraphDefinition(name=job, node_defs=[refuses]).to_job()
+    made.execute_in_process(instance=instance, raise_on_error=False, tags={DUE_TAG: "orders of then"})
+    assert schedules.is_settled(instance, "orders of then") == is_settled
 
 
 def test_a_load_that_changes_how_rows_are_read_is_a_change(planned, files, database):
