@@ -39,6 +39,8 @@ class ArchetypeChoice:
 
     ``retained``: median product of memberships in the archetype's segments, over the same with everybody in their own
     combination; at most 1. ``information``: bits the archetype tells about the segments of all eligible axes.
+    ``held``: by archetype, of each eligible axis the segment, as (axis, id), that most of its customers are dominant
+    in, and the share, 0-1, of them: where a rare combination joined, a trait need not be true of everybody.
     """
 
     kept: ArchetypeSet
@@ -47,6 +49,7 @@ class ArchetypeChoice:
     floor: int
     retained: float
     information: float
+    held: tuple[Mapping[tuple[str, str], float], ...]
 
     def of_everybody(self, counts: Mapping[str, int]) -> "ArchetypeChoice":
         """Return the same choice with the customers of each archetype, by its id, in the whole store."""
@@ -96,10 +99,10 @@ def choose_archetypes(
             best = candidate
     # Chosen as if for the first time, then compared with what there was: the axes do not change for a trifle.
     if previous is None or not set(previous.axes) <= set(population.axes):
-        return best
+        return population.with_held(best)
     same = population.choice(previous.axes, previous)
     stay = same is not None and same.within_bounds and same.information >= LOYALTY * best.information
-    return same if stay and same is not None else best
+    return population.with_held(same if stay and same is not None else best)
 
 
 class _Population:
@@ -116,7 +119,7 @@ class _Population:
     def undivided(self) -> ArchetypeChoice:
         """Return one archetype for all."""
         everybody, counts = np.zeros(self.n, dtype=np.intp), np.array([self.n])
-        return ArchetypeChoice(ArchetypeSet((), ((),)), everybody, counts, self.floor, 1.0, 0.0)
+        return ArchetypeChoice(ArchetypeSet((), ((),)), everybody, counts, self.floor, 1.0, 0.0, ())
 
     def grown(self, base: ArchetypeChoice, pool: Executor) -> list[ArchetypeChoice]:
         """Return, axis by axis, the archetypes over one more axis that keep the bounds."""
@@ -161,7 +164,19 @@ class _Population:
         retained = float(np.median(np.exp(best)) / np.median(np.exp(before)))
         information = sum(shared_bits(position, self.dominant[axis]) for axis in self.axes)
         archetypes = ArchetypeSet(axes, tuple(self._segments(axes, codes)))
-        return ArchetypeChoice(archetypes, position, counts, self.floor, retained, information)
+        return ArchetypeChoice(archetypes, position, counts, self.floor, retained, information, ())
+
+    def with_held(self, choice: ArchetypeChoice) -> ArchetypeChoice:
+        """Add to a choice which segments its archetypes' customers are dominant in."""
+        n = len(choice.counts)
+        held: list[dict[tuple[str, str], float]] = [{} for _ in range(n)]
+        for axis in self.axes:
+            ids = self.scores[axis].segment_ids
+            code = choice.position * len(ids) + self.dominant[axis]
+            shares = np.bincount(code, minlength=n * len(ids)).reshape(n, -1) / choice.counts[:, None]
+            for of_one, row in zip(held, shares, strict=True):
+                of_one[axis, ids[int(np.argmax(row))]] = float(row.max())
+        return replace(choice, held=tuple(held))
 
 
 def shared_bits(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:

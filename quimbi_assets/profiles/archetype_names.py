@@ -26,6 +26,11 @@ MOST_WORDS = 5
 SIZES = range(1, 5)
 """Numbers of segments that a name may consist of."""
 POPULATION = "all customers"
+MIXED = "mixed customers"
+TRUE_OF = 0.8
+"""Share of an archetype's customers who have to be dominant in a segment for it to be called by it."""
+STILL_TRUE_OF = 0.75
+"""The same for a name that it has: some customers more or less seldom change a name."""
 PEOPLE = frozenset(axis.people for axis in AXES.values())
 """Nouns that say no more than that somebody is a customer."""
 ORDER = (
@@ -131,24 +136,26 @@ def name_archetypes(
     counts: Sequence[int],
     names: Mapping[str, Mapping[str, str]],
     known: Mapping[str, str],
+    held: Sequence[Mapping[Segment, float]] = (),
 ) -> list[str]:
     """Name archetypes: by their id, segment by axis and customers; ``names`` of segments by axis and id.
 
-    Each is called by segments that no other archetype shares, in as few words as do; of equally many by the rarest.
+    Each is called by segments that its customers are in themselves (``held``: the share of them by segment, all of them
+    where it is left out) and no other archetype shares, in as few words as do; of equally many by the rarest.
     Where five words cannot do that, by as many segments as they hold, two or more, in words that no other has, the
-    largest archetype first; where not even that can be, by all there is to say. Who is in ``known``, by id, keeps that
-    name.
+    largest archetype first; where not even that can be, with segments of axes that do not make it; else by all there is
+    to say. Who is in ``known``, by id, keeps that name.
     """
-    held: Counter[Segment] = Counter()
-    for one, count in zip(traits, counts, strict=True):
-        held.update(dict.fromkeys(one.items(), count))
-    shared = Counter(part for one in traits for n in SIZES for part in combinations(sorted(one.items()), n))
-    offers = [sorted(_offers(one, names), key=lambda offer: _preference(offer, held)) for one in traits]
+    shares = held or [dict.fromkeys(one.items(), 1.0) for one in traits]
+    all_true = [dict(segment for segment, share in one.items() if share >= TRUE_OF) for one in shares]
+    true = [{a: s for a, s in one.items() if of.get(a) == s} for one, of in zip(traits, all_true, strict=True)]
+    n_in: Counter[Segment] = Counter()
+    for one, count in zip(all_true, counts, strict=True):
+        n_in.update(dict.fromkeys(one.items(), count))
+    shared = Counter(part for one in true for n in SIZES for part in combinations(sorted(one.items()), n))
+    offers = [_in_order(_offers(one, names), n_in) for one in true]
     telling = [[one for one in of if one.is_whole and shared[one.segments] == 1] for of in offers]
-    fullest = [
-        sorted((one for one in of if len(one.segments) > 1), key=lambda one: (-len(one.segments), not one.is_whole))
-        for of in offers
-    ]
+    fullest = [sorted(_of_several(of), key=lambda one: (-len(one.segments), not one.is_whole)) for of in offers]
     choices = [list(dict.fromkeys(one.name for one in [*a, *b])) for a, b in zip(telling, fullest, strict=True)]
     taken = {known[i]: at for at, i in enumerate(ids) if i in known}
     largest = sorted((at for at, i in enumerate(ids) if i not in known), key=lambda at: (-counts[at], ids[at]))
@@ -158,9 +165,22 @@ def name_archetypes(
     for at in (at for at in largest if at not in taken.values()):
         _make_room(at, choices, taken, set(known.values()))
     for at in (at for at in largest if at not in taken.values()):
-        _take(at, offers[at], taken)
+        wider = _in_order(_offers(all_true[at], names), n_in) if traits[at] else []
+        _take(at, [*_of_several(wider), *offers[at], *wider], taken)
     called = {at: name for name, at in taken.items()}
-    return [called.get(at) or _in_full(i, traits[at], names, taken) for at, i in enumerate(ids)]
+    otherwise = [MIXED if one else POPULATION for one in traits]
+    return [called.get(at) or _in_full(i, true[at], names, taken, otherwise[at]) for at, i in enumerate(ids)]
+
+
+def is_true(
+    name: str, traits: Mapping[str, str], names: Mapping[str, Mapping[str, str]], held: Mapping[Segment, float]
+) -> bool:
+    """Whether a name that an archetype has says nothing that is not so of most of its customers."""
+    for axis, segment in (item for item in traits.items() if held.get(item, 0.0) < STILL_TRUE_OF):
+        one = handle(axis, names[axis][segment], [other for at, other in names[axis].items() if at != segment])
+        if any(f" {words} " in f" {name} " for words in (one.adjective, one.noun) if words):
+            return False
+    return True
 
 
 def _take(at: int, wanted: Iterable[Offer], taken: dict[str, int]) -> None:
@@ -188,6 +208,14 @@ def _make_room(at: int, choices: Sequence[Sequence[str]], taken: dict[str, int],
     return False
 
 
+def _in_order(offers: Iterable[Offer], held: Mapping[Segment, int]) -> list[Offer]:
+    return sorted(offers, key=lambda offer: _preference(offer, held))
+
+
+def _of_several(offers: Iterable[Offer]) -> list[Offer]:
+    return [offer for offer in offers if len(offer.segments) > 1]
+
+
 def _preference(offer: Offer, held: Mapping[Segment, int]) -> tuple[Any, ...]:
     """Return what orders names of one archetype: two traits rather than one, few words, of segments that few are in.
 
@@ -211,9 +239,11 @@ def _offers(traits: Mapping[str, str], names: Mapping[str, Mapping[str, str]]) -
             yield Offer(name, part, not once or bool(once.intersection(part)))
 
 
-def _in_full(i: str, traits: Mapping[str, str], names: Mapping[str, Mapping[str, str]], taken: Collection[str]) -> str:
+def _in_full(
+    i: str, traits: Mapping[str, str], names: Mapping[str, Mapping[str, str]], taken: Collection[str], otherwise: str
+) -> str:
     """Return all segments of an archetype, and its id where even these are another's; it has not been seen to come."""
-    everything = ", ".join(spoken(names[axis][segment]) for axis, segment in sorted(traits.items())) or POPULATION
+    everything = ", ".join(spoken(names[axis][segment]) for axis, segment in sorted(traits.items())) or otherwise
     return f"{everything}, {i}" if everything in taken else everything
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice
-from quimbi_assets.profiles.archetype_names import is_sayable, name_archetypes
+from quimbi_assets.profiles.archetype_names import is_sayable, is_true, name_archetypes
 from quimbi_assets.profiles.archetypes import ArchetypeSet
 from quimbi_assets.profiles.fingerprint import axis_order
 
@@ -53,10 +53,14 @@ def archetype_names(
     choice: ArchetypeChoice, segments: Mapping[str, pd.DataFrame], previous: pd.DataFrame | None = None
 ) -> dict[str, str]:
     """Name the archetypes of a store, by id, as ``archetype_rows`` does."""
-    ids, before = choice.kept.ids(), _names_until_now(previous)
-    keys = zip(ids, map(_key, _named_traits(choice, segments)), strict=True)
-    known = {i: before[i, key] for i, key in keys if (i, key) in before}
-    names = name_archetypes(ids, choice.kept.traits(), choice.counts.tolist(), _called(segments), known)
+    ids, before, called, traits = choice.kept.ids(), _names_until_now(previous), _called(segments), choice.kept.traits()
+    keys = zip(ids, map(_key, _named_traits(choice, segments)), traits, choice.held, strict=True)
+    known = {
+        i: before[i, key]
+        for i, key, one, held in keys
+        if (i, key) in before and is_true(before[i, key], one, called, held)
+    }
+    names = name_archetypes(ids, traits, choice.counts.tolist(), called, known, choice.held)
     return dict(zip(ids, names, strict=True))
 
 

@@ -71,6 +71,7 @@ def test_common_combinations_are_kept_and_a_rare_one_joins():
     assert choice.kept == ArchetypeSet(("a", "b"), (("a_1", "b_1"), ("a_1", "b_2"), ("a_2", "b_2")))
     # The 20 are equally far from the first and the last of them; the first of equals takes them.
     assert choice.counts.tolist() == [420, 300, 280]
+    assert choice.held[0] == {("a", "a_1"): pytest.approx(400 / 420), ("b", "b_1"): 1.0}
     assert_bounds(choice, shop)
 
 

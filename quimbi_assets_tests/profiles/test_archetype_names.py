@@ -19,10 +19,10 @@ NAMES = {
 }
 
 
-def named(*combinations, counts=None, known=None, names=NAMES):
+def named(*combinations, counts=None, known=None, names=NAMES, held=()):
     ids = [str(combination) for combination in combinations]
     traits = [dict(zip(names, combination, strict=False)) for combination in combinations]
-    return name_archetypes(ids, traits, counts or [100] * len(ids), names, known or {})
+    return name_archetypes(ids, traits, counts or [100] * len(ids), names, known or {}, held)
 
 
 def test_a_name_says_what_sets_apart_and_leaves_out_what_says_nothing():
@@ -80,6 +80,18 @@ def test_a_few_customers_more_change_no_name():
     more = [int(count * generator.uniform(0.99, 1.01)) for count in counts]
     same = [a == b for a, b in zip(named(*rows, counts=counts), named(*rows, counts=more), strict=True)]
     assert np.mean(same) > 0.9
+
+
+def test_a_name_says_what_is_so_of_most_customers_though_a_segment_of_another_axis_has_to_tell_it():
+    frequency, value, cadence = "purchase_frequency", "purchase_value", "purchase_cadence"
+    two = {axis: NAMES[axis] for axis in (frequency, value, cadence)}
+    rows = ("f2", "v2"), ("f3", "v2"), ("f2", "v1")
+    all_so = [{(frequency, f): 1.0, (value, v): 1.0, (cadence, "c2"): 0.9} for f, v in rows]
+    assert named(*rows, names=two, held=all_so)[0] == "heavy weekly spenders"
+    few_so = {(frequency, "f2"): 0.79, (value, "v2"): 1.0, (cadence, "c2"): 0.8}
+    assert named(*rows, names=two, held=[few_so, *all_so[1:]])[0] == "heavy weekend spenders"
+    nobody_so = {(frequency, "f3"): 0.7, (value, "v1"): 0.5, (cadence, "c1"): 0.7}
+    assert named(*rows, names=two, held=[*all_so[:2], nobody_so])[2] == "mixed customers"
 
 
 def test_names_that_people_gave_are_used_as_they_are():

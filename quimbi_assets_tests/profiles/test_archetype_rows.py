@@ -25,8 +25,9 @@ KEPT = ArchetypeSet(
 )
 
 
-def choice(counts=(50, 30, 20, 10)):
-    return ArchetypeChoice(KEPT, np.repeat(np.arange(len(counts)), counts), np.array(counts), 10, 1.0, 2.0)
+def choice(counts=(50, 30, 20, 10), held=()):
+    shares = tuple(dict.fromkeys(traits.items(), 1.0) | dict(held) for traits in KEPT.traits())
+    return ArchetypeChoice(KEPT, np.repeat(np.arange(len(counts)), counts), np.array(counts), 10, 1.0, 2.0, shares)
 
 
 def test_rows_say_who_they_are_and_how_many():
@@ -55,6 +56,19 @@ def test_a_name_stays_while_its_segments_are_called_the_same():
     assert names[KEPT.ids()[0]] == by_id[KEPT.ids()[0]]
 
 
+def test_a_name_goes_that_is_not_true_of_most_customers_any_more():
+    before = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW)
+    before["name"] = ["small-order buyers", "old friends", "rich friends", "weekly buyers"]
+    names = {}
+    for share in (0.75, 0.74):
+        held = {("purchase_value", "v_1"): share, ("purchase_frequency", "f_2"): share}
+        rows = archetype_rows("shop", choice(held=held), SEGMENTS, NOW, NOW, before)
+        names[share] = rows.set_index("archetype_id")["name"][KEPT.ids()]
+    assert names[0.75].tolist() == before["name"].tolist()
+    assert names[0.74].iloc[1:3].tolist() == ["old friends", "rich friends"]
+    assert not names[0.74].iloc[[0, 3]].str.contains("small|weekly").any()
+
+
 def test_the_kept_set_comes_back_from_rows_in_any_order():
     rows = archetype_rows("shop", choice(), SEGMENTS, NOW, NOW)
     assert kept_archetypes(rows.sample(frac=1, random_state=0)) == KEPT
@@ -65,7 +79,7 @@ def test_the_kept_set_comes_back_from_rows_in_any_order():
 
 
 def test_everybody_in_one():
-    all_in_one = ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(7, dtype=int), np.array([7]), 30, 1.0, 0.0)
+    all_in_one = ArchetypeChoice(ArchetypeSet((), ((),)), np.zeros(7, dtype=int), np.array([7]), 30, 1.0, 0.0, ({},))
     rows = archetype_rows("shop", all_in_one, SEGMENTS, NOW, NOW)
     assert rows[["name", "customer_count", "traits"]].to_numpy().tolist() == [["all customers", 7, "{}"]]
     assert kept_archetypes(rows) == all_in_one.kept
