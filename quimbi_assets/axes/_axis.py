@@ -37,7 +37,8 @@ _IN_WORDS = {
 class Word:
     """An adjective in a segment's name, and of which figures it is true.
 
-    Figures are those of a typical member: the median of a feature that is scaled by its logarithm, the mean of others.
+    Figures are those of a typical member: the median of a feature that is scaled by its logarithm, the mean of others,
+    whose median has to be in the range, too: what is true of the mean need not be true of most.
     """
 
     text: str
@@ -51,6 +52,8 @@ class Word:
     """How many times as large (as small, on side -1) as the typical customer's the figure has to be."""
     of_few: bool = False
     """Whether it says that most are not so ("heavy", "premium"): then it is true of a minority only."""
+    untypical: bool = False
+    """Whether it is not said where it is true of the typical customer, too: in a young store everybody is young."""
     where: tuple[tuple[str, float, float], ...] = ()
     """Ranges that other features of the axis have to be in, where they are recorded: name, low, high."""
     tells: str = ""

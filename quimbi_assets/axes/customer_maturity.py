@@ -73,7 +73,7 @@ AXIS = Axis(
                     "recently_joined", high=NEW_DAYS / DAYS_PER_MONTH,
                     like="new newcomer newcomers newly newest recent young",
                 ),
-                Word("first_year", -1, high=12, times=1.3),
+                Word("first_year", -1, high=12, times=1.3, untypical=True),
                 Word("longtime", 1, low=12, times=1.1, like="veteran veterans long_standing long_time old"),
                 Word("later_joined", -1), Word("earlier_joined", 1),
             ),

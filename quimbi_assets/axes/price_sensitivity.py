@@ -46,8 +46,9 @@ AXIS = Axis(
             tells="use a discount in {} of their orders",
             words=(
                 Word("discount_only", low=1), Word("almost_always_discount", low=0.9),
-                Word("mostly_discount", low=0.7), Word("often_discount", low=0.4),
-                Word("sometimes_discount", low=0.1), Word("seldom_discount", high=0.1),
+                Word("mostly_discount", low=0.7), Word("often_discount", 1, low=0.4),
+                Word("less_often_discount", -1, low=0.4), Word("sometimes_discount", low=0.1, high=0.5),
+                Word("seldom_discount", high=0.1),
             ),
             synonyms=("", "discount_driven bargain deal_seeking discount_hunting coupon"), about="discounts",
             needs=_NEEDS,

@@ -67,7 +67,7 @@ AXIS = Axis(
         Feature.share(
             "refund_rate", "Refunded share of the value bought",
             tells="are refunded {} of the value of what they buy",
-            words=(Word("refund_prone", 1, low=0.05, times=1.5, of_few=True),),
+            words=(Word("refund_prone", 1, low=0.05, times=1.5, of_few=True), Word("more_refunded", 1)),
             about="refunds", needs=("orders.refund",),
         ),
         Feature(
@@ -98,10 +98,9 @@ AXIS = Axis(
             "avg_lines_per_order", "lines an order", "Order lines in an average order",
             tells="put {} different things into an order", figure="number",
             words=(
-                Word("single_item", -1, high=1.3),
-                Word("small_basket", -1, high=5, times=1.3, of_few=True),
-                Word("full_basket", 1, low=5, times=1.3, of_few=True),
-                Word("smaller_basket", -1), Word("fuller_basket", 1),
+                Word("little_to_pack", -1, high=5, times=1.3, of_few=True),
+                Word("much_to_pack", 1, low=5, times=1.3, of_few=True),
+                Word("less_to_pack", -1), Word("more_to_pack", 1),
             ),
             synonyms=("few_item", "large_basket big_basket many_item"), about="order_size",
             low=0, transform="log1p", needs=("items.product_id",),

@@ -77,8 +77,9 @@ AXIS = Axis(
             tells="bought something again in {} of their later orders",
             words=(
                 Word("product_loyal", low=0.85, where=(("repeat_rate", 0.35, 1),)),
-                Word("restocking", low=0.85, noun="restockers"), Word("mostly_rebuying", low=0.65),
-                Word("often_rebuying", low=0.4), Word("sometimes_rebuying", low=0.15),
+                Word("staples_and_variety", low=0.85, where=(("repeat_rate", 0, 0.35),)),
+                Word("mostly_rebuying", low=0.65), Word("often_rebuying", 1, low=0.4),
+                Word("less_often_rebuying", -1, low=0.4), Word("sometimes_rebuying", low=0.15, high=0.5),
                 Word("seldom_rebuying", high=0.15),
             ),
             synonyms=("variety_seeking", "loyal repeating"), about="repetition", needs=_NEEDS,

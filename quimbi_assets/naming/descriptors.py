@@ -127,6 +127,10 @@ def holds(axis: Axis, feature: Feature, word: Word, description: pd.DataFrame, r
     figure, usual = figure_of(feature, description, row), figure_of(feature, description, row, "population")
     if not word.low <= figure <= word.high or (word.side and not _is_beyond(word, figure, usual)):
         return False
+    if not word.low <= float(description[f"q50:{feature.name}"].iloc[row]) <= word.high:
+        return False
+    if word.untypical and word.low <= usual <= word.high:
+        return False
     most = MINORITY if word.of_few else HALF if word.is_comparison else 1.0
     if not judged_share(description, row) <= most + 1e-9:
         return False

@@ -79,11 +79,30 @@ def test_a_figure_is_said_whatever_others_do(axis, by_hand):
         ("price_sensitivity", {"full_price_value_share": [0.2, 0.05], "discount_rate": [0.7, 0.9]}, "full_price"),
         ("value_sophistication", {"luxury_item_rate": [0.24, 0.1], "avg_item_price": [2.5, 2]}, "top_shelf"),
         ("loyalty_trajectory", {"frequency_trend": [0.01, -0.2]}, "quickening"),
+        ("customer_maturity", {"tenure_months": [4, 12]}, "first_year"),
+        ("repurchase_behavior", {"repeat_order_ratio": [0.6, 0.85]}, "often_rebuying"),
+        ("price_sensitivity", {"discount_rate": [0.65, 0.9]}, "often_discount"),
     ],
 )
 def test_an_absolute_word_is_not_said_of_who_is_so_beside_others_only(name, figures, word, by_hand):
     spread = {feature: float(np.ptp(values)) / 4 for feature, values in figures.items()}
-    assert word not in names(AXES[name], by_hand(figures, [20, 80], spread))[0]
+    assert word not in names(AXES[name], by_hand(figures, [20, 80], spread))[0].replace("less_often", "")
+
+
+def test_a_word_that_is_true_of_the_mean_is_true_of_most(by_hand):
+    axis = AXES["problem_complexity_profile"]
+    description = by_hand({"refund_rate": [0.08, 0.01]}, [20, 80], {"refund_rate": 0.02})
+    assert names(axis, description)[0] == "refund_prone_customers"
+    description["q50:refund_rate"] = [0.049, 0.0]
+    assert names(axis, description)[0] == "more_refunded_customers"
+    brief = AxisBrief(axis, description, name_segments(axis, description))
+    assert any("not true of them" in one for one in wrong_words(brief, 0, "refund_prone_customers"))
+
+
+@pytest.mark.parametrize("axis", AXES.values(), ids=AXES)
+def test_a_word_that_ranks_is_said_on_its_side_of_the_average_only(axis):
+    words = [word for feature in axis.clustering_features for word in feature.words]
+    assert all(word.side == 1 for word in words if word.text.startswith("often_"))
 
 
 def test_a_word_has_one_meaning_on_all_axes():
