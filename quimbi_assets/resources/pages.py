@@ -103,6 +103,7 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
         totals = now.query(TOTALS, asked).iloc[0]
         week = next(iter(read_weeks(now, store_id)[-1:]), None)
         churn = _forecast(now, store_id, CHURN, last.model_versions)
+        audiences = (one for one in project_definitions().audiences.values() if one.is_of(store_id))
         return StoreFacts(
             store_id=store_id,
             currency=store_currency(now, store_id) or "",
@@ -118,11 +119,7 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
             axes=axes,
             segments=segments,
             going=_list(now, store_id, GOING if isinstance(churn, str) else IN_DOUBT, vocabulary),
-            lists=[
-                _list(now, store_id, one, vocabulary)
-                for one in project_definitions().audiences.values()
-                if one.is_of(store_id)
-            ],
+            lists=[_list(now, store_id, one, vocabulary) for one in audiences],
             moves=now.query(MOVES, asked),
             flows=now.query(FLOWS, {**asked, "week": week}),
             last_week=week,

@@ -159,7 +159,8 @@ class NewestOrders:
     Assumption: that is cheaper than an index of orders by date, which half as much again as inserting them would cost.
     """
 
-    figures, of_none = "max(order_date)", (None,)
+    figures = "max(order_date)"
+    of_none: tuple[Any, ...] = (None,)
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[datetime, tuple[Any, ...]]] = {}
