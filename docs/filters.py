@@ -25,7 +25,8 @@ last_order_at < '2026-02-01' and value_tier in ('top', 'high') and entered(lifec
 - `=`, `<>` (or `!=`), `<`, `<=`, `>`, `>=`, `between a and b`, `in (...)`, `is null`, joined by `and`, `or`, `not` and
   brackets.
 - Names of segments and other words stand in single quotes, as they are now or as ids: names may change, ids last.
-  A quote within is doubled: `'it''s'`. Numbers stand without; shares are 0 to 1.
+  Capitals, and a space for `_`, make no difference. A quote within is doubled: `'it''s'`. Numbers
+  stand without; shares are 0 to 1.
 - A date is `'2026-01-31'`, the whole day by the store's clock, or an instant, `'2026-01-31T12:00'`.
 - `axis` is the segment a customer is in; `axis.segment` the membership in one, 0 to 1; `axis.feature` what was measured
   ([axes.md](axes.md)); `axis.strength`, `axis.stays` and `axis.evidence` say how likely they stay, and how much is

@@ -5,7 +5,7 @@ A field's SQL is written over ``profile``, a row of ``quimbi.customer_profiles``
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Kind = Literal["number", "text", "date", "flag", "group"]
@@ -24,6 +24,8 @@ class Field:
     """The values a text can have; empty: any."""
     parameters: tuple[str, ...] = ()
     """What the ``{}`` of the SQL stand for, in order; they reach the server as parameters."""
+    is_share: bool = False
+    """Whether it is a number from 0 to 1."""
 
 
 def _column(name: str, kind: Kind, meaning: str, column: str = "", words: tuple[str, ...] = ()) -> Field:
@@ -60,7 +62,10 @@ SCALARS = {
         _column("first_order_at", "date", "First order"),
         _column("last_order_at", "date", "Last order"),
         _column("days_since_last_order", "number", "Days from the last order to the profiles' instant"),
-        _column("risk", "number", "Chance, 0 to 1, of no order within the churn horizon", "churn_risk_score"),
+        Field(
+            "risk", "number", "profile.churn_risk_score", "Chance, 0 to 1, of no order within the churn horizon",
+            is_share=True,
+        ),
         Field(
             "value_at_risk", "number", "(coalesce(profile.churn_risk_score, 1) * profile.lifetime_value)",
             "Risk times spend so far, spend where no risk is known: whom to write to first",
@@ -69,6 +74,12 @@ SCALARS = {
         _column("expected_next_order_at", "date", "By when half of such customers order again"),
     )
 }  # fmt: skip
+SAID_ELSEWHERE = {
+    "customer": "customer_id", "tier": "value_tier", "spent": "value", "spend": "value", "revenue": "value",
+    "lifetime_value": "value", "n_orders": "orders", "last order": "last_order_at", "last_order": "last_order_at",
+    "churn_risk_score": "risk", "next 90 days": "predicted_value_90d", "archetype_id": "archetype",
+}  # fmt: skip
+"""Fields by what lists and files of customers call them."""
 OF_AXIS = {
     "strength": ("text", "stays_strength", "How likely they stay in their segment, in words"),
     "stays": ("number", "stays", "Chance, 0 to 1, to be in the same segment one horizon on"),
@@ -91,6 +102,8 @@ class Vocabulary:
     groups: Mapping[str, Mapping[str, str]]
     features: Callable[[str], Mapping[str, Kind]] = field(default=lambda _: {}, repr=False)
     time_zone: str = "UTC"
+    inactive: Mapping[str, str] = field(default_factory=dict)
+    """Axes that the store's data cannot answer, and why."""
 
     @property
     def axes(self) -> list[str]:
@@ -118,7 +131,9 @@ class Vocabulary:
         for segment, segment_name in self.groups[axis].items():
             if part in (segment, segment_name):
                 member = "(profile.segment_memberships -> {} ->> {})::double precision"
-                return Field(f"{axis}.{part}", "number", member, "Membership, 0 to 1", parameters=(axis, segment))
+                return Field(
+                    f"{axis}.{part}", "number", member, "Membership, 0 to 1", (), (axis, segment), is_share=True
+                )
         if part in OF_AXIS:
             kind, column, meaning = OF_AXIS[part]
             sql = f"profile.{column} ->> {{}}"
@@ -136,4 +151,4 @@ TYPES = {"number": "double precision", "date": "timestamptz", "flag": "boolean"}
 def _cast(of_json: Field) -> Field:
     """Return the field with its text from JSON read as what it is."""
     sql = of_json.sql if of_json.kind == "text" else f"({of_json.sql})::{TYPES[of_json.kind]}"
-    return Field(of_json.name, of_json.kind, sql, of_json.meaning, of_json.words, of_json.parameters)
+    return replace(of_json, sql=sql)

@@ -21,7 +21,7 @@ from sqlglot import parser as sql_parser
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
 
-from quimbi_assets.audiences.fields import MOVING, SCALARS, Field, Kind, Vocabulary
+from quimbi_assets.audiences.fields import MOVING, SAID_ELSEWHERE, SCALARS, Field, Kind, Vocabulary
 from quimbi_assets.errors import FilterError
 
 LONGEST = 10_000
@@ -59,6 +59,9 @@ class Query:
     text: str
     condition: str = "TRUE"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    compared: tuple[tuple[Field, Any], ...] = ()
+    """The numbers and dates that are compared, and with what."""
+    asks_moves: bool = False
 
 
 EVERYBODY = Query("")
@@ -73,7 +76,8 @@ def compile_filter(text: str | None, vocabulary: Vocabulary) -> Query:
         return EVERYBODY
     tree, compiler = read_filter(text), _Compiler(text, vocabulary)
     try:
-        return Query(text, compiler.condition(tree), compiler.parameters)
+        condition = compiler.condition(tree)
+        return Query(text, condition, compiler.parameters, tuple(compiler.compared), compiler.asks_moves)
     except RecursionError:
         raise _too_deep(text) from None
 
@@ -132,6 +136,9 @@ def _parsed(text: str) -> exp.Expr:
         start = max(start - len(first["highlight"]) + 1, 0)
         is_missing = first["description"].startswith("Required keyword")
         problem = "something is missing beside this" if is_missing else "this cannot be read here"
+        for heading, name in SAID_ELSEWHERE.items():
+            if " " in heading and (at := text.lower().find(heading)) >= 0:
+                raise FilterError(f"the field of {heading!r} is {name}", text, at, at + len(heading)) from None
         raise FilterError(f"{problem}; write for instance {EXAMPLE}", text, start, start + 1) from None
     except SqlglotError:
         at = text.rfind("'")
@@ -149,6 +156,8 @@ class _Compiler:
     def __init__(self, text: str, vocabulary: Vocabulary) -> None:
         self._text, self._vocabulary = text, vocabulary
         self.parameters: dict[str, Any] = {}
+        self.compared: list[tuple[Field, Any]] = []
+        self.asks_moves = False
 
     def condition(self, node: exp.Expr) -> str:
         """Return the SQL of a condition."""
@@ -189,9 +198,12 @@ class _Compiler:
         one = self._vocabulary.field(name) or self._vocabulary.field(name.lower())
         if one is None:
             axis = name.partition(".")[0]
+            if (reason := self._vocabulary.inactive.get(axis)) is not None:
+                raise self._error(f"{axis} is inactive in this store: {reason}", span)
             of_axis = "." in name and axis in self._vocabulary.axes
-            names = self._vocabulary.names(axis if of_axis else "")
-            raise self._error(f"there is no field {name!r}{_nearest(name, names)}; docs/filters.md has them all", span)
+            meant = SAID_ELSEWHERE.get(name.lower())
+            near = f" (nearest: {meant})" if meant else _nearest(name, self._vocabulary.names(axis if of_axis else ""))
+            raise self._error(f"there is no field {name!r}{near}; docs/filters.md has them all", span)
         return one
 
     def sql(self, one: Field) -> str:
@@ -220,11 +232,14 @@ class _Compiler:
                 raise self._refused(node, f"{one.name} is true or false")
             return f"{self.sql(one)} {sign} {self._parameter(bool(node.this))}"
         value = self._number(node) if one.kind == "number" else self._word(one, node)
+        if one.kind == "number":
+            self.compared.append((one, value))
         return f"{self.sql(one)} {sign} {self._parameter(value)}"
 
     def _compared_date(self, one: Field, sign: str, node: exp.Expr) -> str:
         """Compare with an instant, or with a whole day by the store's clock."""
         start, end = self._instants(node)
+        self.compared.append((one, start))
         sql = self.sql(one)
         if sign in ("=", "<>"):
             inside = f"({sql} >= {self._parameter(start)} AND {sql} < {self._parameter(end)})"
@@ -261,6 +276,7 @@ class _Compiler:
         weeks = self._number(parts[2])
         if not 0 < weeks <= 5_000:
             raise self._refused(parts[2], "weeks are counted from 1 on")
+        self.asks_moves = True
         values = (self._parameter(value) for value in (axis.name, ids, weeks))
         return MOVED.format(*values, side=MOVES[name])
 
@@ -278,6 +294,7 @@ class _Compiler:
         if groups is None and one is not None:
             return [self._word(one, node)]
         ids = [key for key, name in (groups or {}).items() if text in (key, name)]
+        ids = ids or [key for key, name in (groups or {}).items() if _plain(text) == _plain(name)]
         if not ids:
             what = "archetype" if group == "archetype" else f"segment of {group}"
             names = [name for pair in (groups or {}).items() for name in pair]
@@ -287,6 +304,8 @@ class _Compiler:
     def _word(self, one: Field, node: exp.Expr) -> str:
         text = self._text_of(node)
         if one.words and text not in one.words:
+            if (meant := [word for word in one.words if _plain(word) == _plain(text)]) != []:
+                return meant[0]
             raise self._refused(node, f"{one.name} is never {text!r}: it is one of {', '.join(one.words)}")
         return text
 
@@ -343,6 +362,11 @@ class _Compiler:
 
     def _error(self, message: str, span: tuple[int, int]) -> FilterError:
         return FilterError(message, self._text, *span)
+
+
+def _plain(name: str) -> str:
+    """Return a name as people may write it: capitals, and spaces for ``_``, make no difference."""
+    return name.lower().replace("_", " ").strip()
 
 
 def _nearest(name: str, names: list[str]) -> str:

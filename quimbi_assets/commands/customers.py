@@ -16,7 +16,7 @@ from rich.text import Text
 
 from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.audiences.fields import GROUPINGS
-from quimbi_assets.audiences.filters import order_by
+from quimbi_assets.audiences.filters import Query, order_by
 from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import zone
@@ -24,13 +24,14 @@ from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.audiences import audiences_now, choice_of
 from quimbi_assets.resources.export_targets import export, written
 from quimbi_assets.resources.exports import write_rows
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables.customers import (
     Chosen,
     lacks_groupings,
     read_chosen,
     read_vocabulary,
     stream_profiles,
+    why_nobody,
 )
 from quimbi_assets.resources.postgres.tables.stores import store_currency
 
@@ -67,13 +68,14 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
         if options.csv is not None:
             order = order_by(sort, vocabulary) if sort else None
             rows = stream_profiles(database, store_id, query, vocabulary, order)
-            return err.print(written(write_rows(options.csv, rows, "csv"), "customer", options.csv), markup=False)
+            n_rows = write_rows(options.csv, rows, "csv")
+            if not n_rows:
+                _say_why_nobody(now, store_id, query)
+            return err.print(written(n_rows, "customer", options.csv), markup=False)
         chosen = read_chosen(now, store_id, query, vocabulary, sort or USUAL_SORT, options.limit)
         currency = store_currency(now, store_id) or ""
-        if not chosen.customers and any(name in query.text for name in GROUPINGS) and lacks_groupings(now, store_id):
-            err.print(
-                f"the profiles are from before {', '.join(GROUPINGS)} were known: quimbi run --store-id {store_id}"
-            )
+        if not chosen.customers:
+            _say_why_nobody(now, store_id, query)
     if as_json:
         return print_json({"store_id": store_id, "where": query.text or None, **vars(chosen)})
     if audience is not None:
@@ -81,6 +83,15 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
         if audience.about:
             out.print(audience.about, markup=False, style="dim")
     return _print_list(chosen, currency, zone(vocabulary.time_zone))
+
+
+def _say_why_nobody(now: Database, store_id: str, query: Query) -> None:
+    """Say why a filter chooses nobody, where that can be known."""
+    why = why_nobody(now, store_id, query)
+    if any(name in query.text for name in GROUPINGS) and lacks_groupings(now, store_id):
+        why = f"the profiles are from before {', '.join(GROUPINGS)} were known: quimbi run --store-id {store_id}"
+    if why is not None:
+        err.print(f"nobody: {why}", markup=False)
 
 
 def list_similar(store_id: str, customer_id: str, limit: int, *, as_json: bool) -> None:

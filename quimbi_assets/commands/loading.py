@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from quimbi_assets.resources.postgres.load_report import LoadReport
 
 
+FEWEST_TO_RUN = 100
+"""What ``quimbi run`` has for ``--min-population``."""
+
+
 @dataclass(frozen=True)
 class LoadOptions:
     """What is loaded, as the command line has it; files are paths, patterns of several, or addresses."""
@@ -131,7 +135,13 @@ def print_report(report: "LoadReport", *, time_zone_given: bool) -> None:
             f"quimbi refused --store-id {store_id}; mend them in the file and load it again",
             markup=False,
         )
-    out.print(f"next: quimbi run --store-id {store_id}", markup=False)
+    summary, run = report.summary, f"quimbi run --store-id {store_id}"
+    if summary is not None and summary.customers < FEWEST_TO_RUN:
+        few = f"next: load more orders: a run takes {FEWEST_TO_RUN} customers"
+        run = f"{few}; to try all the same: {run} --min-population {max(summary.customers, 2)}"
+    else:
+        run = f"next: {run}"
+    out.print(run, markup=False)
 
 
 def columns_named(text: str | None) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""Customer lists for advertisers: hashed as they ask, with what each customer is worth.
+"""Customer lists for advertisers: hashed as they ask, for Meta with what each customer is worth.
 
 Belongs here: Meta's and Google's files. Does not: addresses (``contacts``), who may be on a list (``tables.consent``).
 
 Both match lower-case addresses without surrounding space, and phones with their country, by SHA-256 in hexadecimal
-digits: Meta's of the digits alone, Google's with the ``+`` before them. Customers without either are left out: nobody
-could be matched by the shop's ids.
+digits: Meta's of the digits alone, Google's with the ``+`` before them. Google's template has no column of value
+(https://support.google.com/google-ads/answer/7659867). Customers without either are left out: nobody could be matched
+by the shop's ids.
 """
 
 from pathlib import Path
@@ -18,12 +19,16 @@ from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
 
 HASH = "encode(sha256(convert_to({}, 'UTF8')), 'hex')"
+EMAIL, PHONE = HASH.format("contacts.email"), HASH.format("contacts.phone")
 COLUMNS = {
-    "meta": {"email": "contacts.email", "phone": "ltrim(contacts.phone, '+')"},
-    "google": {"Email": "contacts.email", "Phone": "contacts.phone"},
+    "meta": {
+        "email": EMAIL,
+        "phone": HASH.format("ltrim(contacts.phone, '+')"),
+        "value": "round(greatest(profile.lifetime_value, 0)::numeric, 2)",
+    },
+    "google": {"Email": EMAIL, "Phone": PHONE},
 }
-"""Headers as the advertisers write them, and what is hashed below each."""
-VALUE = {"meta": "value", "google": "Value"}
+"""Headers as the advertisers write them, and what is below each."""
 JOINED = "LEFT JOIN contacts ON contacts.customer_id = profile.customer_id"
 MAY = f"{CONTACTABLE} AND NOT coalesce(contacts.is_blocked, false)"
 
@@ -43,13 +48,12 @@ def write_advertisers_list(
     parameters = {"store": store_id, **query.parameters}
     chosen = CHOSEN.format(condition=f"{query.condition} AND {MAY}", joined=JOINED)
     is_known = "(contacts.email IS NOT NULL OR contacts.phone IS NOT NULL)"
-    hashed = ", ".join(f'{HASH.format(value)} AS "{name}"' for name, value in COLUMNS[form].items())
-    value = f'round(greatest(profile.lifetime_value, 0)::numeric, 2) AS "{VALUE[form]}"'
+    columns = ", ".join(f'{value} AS "{name}"' for name, value in COLUMNS[form].items())
     with utc(database) as cursor, sink(path) as file:
         take_contacts(cursor, database, store_id, contacts)
         cursor.execute(f"SELECT count(*) FILTER (WHERE NOT {is_known}) {chosen}", parameters)
         (without,) = cursor.fetchone()
-        sql = f"SELECT {hashed}, {value} {chosen} AND {is_known} ORDER BY 1, 2"
+        sql = f"SELECT {columns} {chosen} AND {is_known} ORDER BY 1, 2"
         text = cursor.mogrify(sql, parameters).decode()
         cursor.copy_expert(f"COPY ({text}) TO STDOUT (FORMAT csv, HEADER)", file)
         return Written(cursor.rowcount, without)

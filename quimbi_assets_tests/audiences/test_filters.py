@@ -17,7 +17,8 @@ GROUPS = {
     "purchase_value": {"purchase_value_1": "heavy_spenders", "purchase_value_2": "light_spenders"},
 }
 FEATURES = {"purchase_value": {"avg_order_value": "number", "is_rising": "flag", "last_on": "date", "kind": "text"}}
-LONDON = Vocabulary(GROUPS, FEATURES.__getitem__, "Europe/London")
+INACTIVE = {"price_sensitivity": "not recorded: discounts"}
+LONDON = Vocabulary(GROUPS, FEATURES.__getitem__, "Europe/London", INACTIVE)
 
 
 def refused(text):
@@ -47,6 +48,9 @@ def refused(text):
         ("purchase_value.avg_order_value > 30",
          "((profile.feature_vectors -> 'purchase_value' ->> 'avg_order_value')::double precision > 30)"),
         ("purchase_value.is_rising", "((profile.feature_vectors -> 'purchase_value' ->> 'is_rising')::boolean)"),
+        ("lifecycle = 'At Risk'", "(profile.lifecycle = 'at risk')"),
+        ("purchase_value = 'Heavy spenders'",
+         "(profile.dominant_segments ->> 'purchase_value' = ANY(['purchase_value_1']))"),
         ("purchase_value.strength = 'strong'", "(profile.stays_strength ->> 'purchase_value' = 'strong')"),
     ],
 )  # fmt: skip
@@ -87,6 +91,10 @@ def test_moves_are_the_customers():
         ("valu > 5", "valu", "no field 'valu' (nearest: value)"),
         ("value > 1 and\n  lifecycle_ = 'x'", "lifecycle_", "no field 'lifecycle_'"),
         ("value > 'x'", "'x'", "a number is wanted"),
+        ("spent > 5", "spent", "no field 'spent' (nearest: value)"),
+        ("last order > '2026-01-01'", "last order", "the field of 'last order' is last_order_at"),
+        ("value > 1 and price_sensitivity.discount_rate > 0.3", "price_sensitivity.discount_rate",
+         "price_sensitivity is inactive in this store: not recorded: discounts"),
         ("value = null", "value", "is null"),
         ("value > 500 500", "5", "cannot be read"),
         ("value >", ">", "something is missing"),

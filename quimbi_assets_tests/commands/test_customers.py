@@ -131,6 +131,24 @@ def test_a_store_from_before_says_what_it_lacks(quimbi, database, shop):
     assert quimbi("customers", "--store-id", shop, "--where", "lifecycle = 'lost'")[2] == ""
 
 
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        ("risk > 60", "nobody: risk is 0 to 1: write 0.6 for 60 %"),
+        ("a.few > 7", "nobody: a.few is 0 to 1: write 0.07 for 7 %"),
+        ("predicted_value_365d > 1", "nobody: predicted_value_365d is not known of anybody: a year was not tested"),
+        ("entered(a, 'few', 4)", "nobody: no moves are recorded yet: quimbi snapshot --store-id lists-nobody"),
+        ("value > 1000000", ""),
+    ],
+)
+def test_a_filter_that_chooses_nobody_says_why(quimbi, database, shop, where, why):
+    publish(database, "lists-nobody", 3, prediction_reason=pa.array(["a year was not tested"] * 3))
+    code, out, err = quimbi("customers", "--store-id", "lists-nobody", "--where", where)
+    assert (code, out) == (0, "0 customers\n")
+    assert " ".join(err.split()).startswith(why)
+    assert why or not err
+
+
 def test_similar_customers_in_words_and_json(quimbi, shop):
     code, out, err = quimbi("similar", "--store-id", shop, "--customer-id", "c0002", "--limit", "2")
     assert (code, err) == (0, "")

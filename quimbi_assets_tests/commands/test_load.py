@@ -36,6 +36,9 @@ def test_loads_and_says_what_it_took(quimbi, files, database):
     assert code == 0
     assert "orders: 30 rows read: 30 new" in out
     assert "not recorded: " in out
+    few = "next: load more orders: a run takes 100 customers; to try all the same: quimbi run --store-id tiny"
+    assert few in " ".join(out.split())
+    assert "default: 100]" in quimbi("run", "--help")[1]
     assert count(database, "orders", "tiny") == count(database, "order_items", "tiny") == 30
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from quimbi_assets.audiences.fields import Kind, Vocabulary
+from quimbi_assets.audiences.fields import SCALARS, Kind, Vocabulary
 from quimbi_assets.audiences.filters import Order, Query, order_by
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import Database
@@ -82,7 +82,9 @@ def read_vocabulary(database: Database, store_id: str) -> Vocabulary:
         rows = database.execute(FEATURES, {"store": store_id, "axis": axis})
         return {name: _kind(json_type, bool(is_date)) for name, json_type, is_date in rows}
 
-    return Vocabulary(groups, features, str(zones[0][0]))
+    unmeasured = "SELECT axis_name, reason FROM quimbi.axis_models WHERE store_id = %s AND status = 'inactive'"
+    inactive = {axis: reason or "inactive" for axis, reason in database.execute(unmeasured, (store_id,))}
+    return Vocabulary(groups, features, str(zones[0][0]), inactive)
 
 
 def _refuse(database: Database, store_id: str) -> None:
@@ -197,6 +199,25 @@ def count_chosen(database: Database, store_id: str, queries: Sequence[Query]) ->
         cursor.execute(f"SELECT {', '.join(figures)} {CHOSEN.format(condition=any_of, joined='')}", {"store": store_id})
         (row,) = cursor.fetchall()
     return list(zip(map(int, row[::2]), row[1::2], strict=True))
+
+
+def why_nobody(database: Database, store_id: str, query: Query) -> str | None:
+    """Return why a filter chooses nobody, where that can be known."""
+    for one, value in query.compared:
+        if one.is_share and value > 1:
+            return f"{one.name} is 0 to 1: write {value / 100:g} for {value:g} %"
+    for one, _ in query.compared:
+        if one.name not in SCALARS:
+            continue
+        reason = "profile.churn_drivers ->> 'reason'" if one.name == "risk" else "profile.prediction_reason"
+        sql = f"SELECT count({one.sql}), min({reason}) FROM quimbi.customer_profiles AS profile WHERE store_id = %s"
+        ((n_known, why),) = database.execute(sql, (store_id,))
+        if not n_known:
+            return f"{one.name} is not known of anybody{f': {why}' if why else ''}"
+    recorded = "SELECT EXISTS (SELECT FROM quimbi.segment_migrations WHERE store_id = %s)"
+    if query.asks_moves and not database.execute(recorded, (store_id,))[0][0]:
+        return f"no moves are recorded yet: quimbi snapshot --store-id {store_id}, for two weeks at least"
+    return None
 
 
 def active_axes(database: Database, store_id: str) -> list[str]:
