@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from quimbi_assets.commands.console import err, out
 from quimbi_assets.errors import BadInputError, UnknownStoreError
-from quimbi_assets.resources.home import directory, quimbi_home
+from quimbi_assets.resources.home import directory, pages_file, quimbi_home
 from quimbi_assets.resources.postgres.access import READ_ONLY, allow_reading
 from quimbi_assets.resources.postgres.database import open_database, psql_command
 
@@ -44,7 +44,13 @@ def serve_api(port: int, host: str = HOST, public: Sequence[str] = ()) -> None:
     app = create_app(open_database(), public)
     pages = "" if public else f"pages     http://{host}:{port}\n"
     out.print(f"{pages}programs  http://{host}:{port}/v1   (Ctrl-C stops)", markup=False)
-    uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+    if pages:
+        pages_file().write_text(f"http://{host}:{port}")  # for links that runs of the command write meanwhile
+    try:
+        uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
+    finally:
+        if pages:
+            pages_file().unlink(missing_ok=True)
 
 
 def serve_agent(store_id: str) -> None:

@@ -27,6 +27,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.reports import log_pictures
+from quimbi_assets.resources.mlflow.runs import NOTE
 from quimbi_assets.resources.postgres.tables.history import publish_drift, read_shares, read_weeks
 from quimbi_assets.resources.publishing import models_of_week
 from quimbi_assets.weekly.compare import LEARNING_WEEKS, Comparison, compare_snapshots
@@ -133,5 +134,8 @@ def _pictures(
     pictures = {"segment_shares_over_weeks.png": shares_over_weeks(shares)}
     if len(moves):
         pictures["migrations.png"] = migration_heat_map(moves, names)
-    tags = {"dagster_run_id": run_id, "week": str(week)}
+    note = (
+        f"Store **{store_id}**, week of {week}: how large its segments were until then, who moved from which to which."
+    )
+    tags = {"dagster_run_id": run_id, "week": str(week), "kind": "drift", NOTE: note}
     return mlflow_links(log_pictures(tracking, store_id, f"drift {week}", pictures, tags), pictures)

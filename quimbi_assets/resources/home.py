@@ -15,6 +15,11 @@ def quimbi_home() -> Path:
     return directory(Path(chosen).expanduser().absolute())
 
 
+def pages_file() -> Path:
+    """Return the file that holds the address of the stores' pages while they are served from this home."""
+    return quimbi_home() / "pages_address"
+
+
 def home_catalogue() -> Path | None:
     """Return the catalogue of actions that the project has of its own, None if it goes by the one that comes along."""
     path = quimbi_home() / "catalogue.yaml"

@@ -15,8 +15,16 @@ from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.history import History
 from quimbi_assets.naming.asking import PROMPT_VERSION, Usage
 from quimbi_assets.naming.conversation import Conversation
-from quimbi_assets.resources.mlflow.registry import CHURN, FOR_PAST, PASSED, STATUS_TAG, VALUE, LoadedModel
-from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.resources.mlflow.registry import (
+    CHURN,
+    FOR_PAST,
+    PASSED,
+    STATUS_TAG,
+    VALUE,
+    LoadedModel,
+    model_description,
+)
+from quimbi_assets.resources.mlflow.runs import NOTE, Tracking
 from quimbi_assets.value.evaluation import ValueFit
 
 BACKTEST, NAMING = "backtest", "segment names"
@@ -40,7 +48,8 @@ def log_churn(
     already chosen between it and days since the last order alone. ``as_of`` is where its data end (naive UTC),
     ``picture`` its calibration (PNG); a model ``for_past`` is to score snapshots of its time only.
     """
-    every_tag = {**tags, "as_of": as_of, "kind": "churn"}
+    facts = _facts(fit.model.horizon_days, fit.evaluation.weak_reason)
+    every_tag = {**tags, "as_of": as_of, "kind": "churn", **_told(store_id, CHURN, facts, fit.evaluation.weak_reason)}
     bins = pd.DataFrame(
         bins_of(fit.evaluation.hold_outs, fit.evaluation.risk_served), columns=["risk", "stayed_away", "customers"]
     )
@@ -68,7 +77,7 @@ def log_churn(
             _churn_example(fit.model.horizon_days),
             as_of,
             (PASSED, FOR_PAST if for_past else fit.evaluation.serves),
-            {"kind": fit.model.kind, **_facts(fit.model.horizon_days, fit.evaluation.weak_reason)},
+            {"kind": fit.model.kind, **facts},
         )
 
 
@@ -136,17 +145,24 @@ def log_value(
         "in_interval": evaluation.covered,
         "test_customers": len(evaluation.hold_outs[0].spend.came),
     }
-    with tracking.run(store_id, f"value {as_of[:10]}", {**tags, "as_of": as_of, "kind": "value"}) as run:
+    facts = _facts(model.horizon_days, evaluation.weak_reason)
+    every_tag = {**tags, "as_of": as_of, "kind": "value", **_told(store_id, VALUE, facts, evaluation.weak_reason)}
+    with tracking.run(store_id, f"value {as_of[:10]}", every_tag) as run:
         run.log({name: float(figure) for name, figure in figures.items()}, params)
         run.write({"calibration.png": picture, "test_windows.csv": evaluation.by_hold_out.to_csv(index=False)})
         fate = (PASSED, evaluation.weak_reason or "foretells better than two simple figures")
         example = _example_history().spending(model.horizon_days).reset_index(drop=True)
-        facts = _facts(model.horizon_days, evaluation.weak_reason)
         return tracking.registry.register(run, store_id, VALUE, model, example, as_of, fate, facts)
 
 
 def _facts(horizon_days: int, weak_reason: str | None) -> dict[str, str]:
     return {"horizon_days": str(horizon_days), STATUS_TAG: WEAK if weak_reason else ACTIVE}
+
+
+def _told(store_id: str, forecast: str, facts: Mapping[str, str], weak_reason: str | None) -> dict[str, str]:
+    """Return the tags by which people know a run of a forecast: what it is, its status, and why it is weak."""
+    reason = {"reason": weak_reason} if weak_reason else {}
+    return {NOTE: model_description(store_id, forecast), STATUS_TAG: facts[STATUS_TAG], **reason}
 
 
 def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapping[str, str] | None = None) -> str:

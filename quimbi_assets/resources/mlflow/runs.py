@@ -23,6 +23,7 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
+from quimbi_assets.resources.home import pages_file
 from quimbi_assets.resources.mlflow.registry import ModelRegistry
 
 STORE_REFERENCE = "store_reference.csv"
@@ -197,7 +198,12 @@ def axis_url(store_id: str, axis_name: str) -> str:
 
 
 def _pages() -> str:
-    return os.environ.get(PAGES_VARIABLE, DEFAULT_PAGES).rstrip("/")
+    """Return where stores' pages are: as somebody says, else as whoever serves them from this home noted."""
+    try:
+        noted = pages_file().read_text()
+    except FileNotFoundError:
+        noted = DEFAULT_PAGES
+    return os.environ.get(PAGES_VARIABLE, noted).rstrip("/")
 
 
 @cache

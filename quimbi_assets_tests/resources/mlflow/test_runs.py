@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import create_app
+from quimbi_assets.resources.home import pages_file
 from quimbi_assets.resources.mlflow.runs import DEFAULT_PAGES, Tracking, axis_url, code_version, run_url
 
 
@@ -50,7 +51,8 @@ def test_a_deleted_experiment_is_restored(tracking):
     assert tracking.client.get_experiment(experiment).lifecycle_stage == "active"
 
 
-def test_links_lead_to_where_mlflow_is_at_the_time_of_the_click(tracking, database, monkeypatch):
+def test_links_lead_to_where_mlflow_is_at_the_time_of_the_click(tracking, database, monkeypatch, tmp_path):
+    monkeypatch.setenv("QUIMBI_HOME", str(tmp_path))
     runs = []
     for name in ("earlier", "later"):
         with tracking.run("linked/shop", name, {"axis": "price"}) as run:
@@ -80,6 +82,8 @@ def test_links_lead_to_where_mlflow_is_at_the_time_of_the_click(tracking, databa
     assert leads_to(axis_url("linked/shop", "colour")) == 400
     assert leads_to(run_url("nobody's")) == 400
     assert leads_to(axis_url("no_shop", "price")) == 400
+    pages_file().write_text("http://127.0.0.1:13300")
+    assert run_url("r") == "http://127.0.0.1:13300/mlflow/runs/r"
     monkeypatch.setenv("QUIMBI_PAGES_UI", "http://pages:1/")
     assert run_url("r") == "http://pages:1/mlflow/runs/r"
 

@@ -130,16 +130,28 @@ def upgrade(url: str, lock: int) -> None:
         raise DatabaseUnavailableError(f"cannot bring the database's schema to version {HEAD}: {reason}") from error
 
 
+_OF_AXIS = (
+    "Name today of the segment that the customer is in; NULL: not known, or one order (n_orders = 1) says nothing of it"
+)
+
+
 def show_axes(cursor: Any, axes: Iterable[str]) -> None:
-    """Make ``customer_segments_wide``, or give it the axes that it lacks; axes that it has stay, each in its place.
+    """Make ``customer_segments_wide``, or give it the axes or the words that it lacks; axes that it has stay in place.
 
     Who bought once is told so once, by ``n_orders``: an axis that one order says nothing of is NULL.
     """
-    present = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum"
+    from quimbi_assets.axes import AXES
+
+    present = (
+        "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute "
+        "WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum"
+    )
     cursor.execute(present, (f"quimbi.{WIDE}",))
-    shown = [name for (name,) in cursor.fetchall()]
+    described = dict(cursor.fetchall())
+    shown = list(described)
     axes = [*(name for name in shown if name not in WIDE_COLUMNS), *sorted(set(axes) - set(shown))]
-    if shown == [*WIDE_COLUMNS, *axes]:
+    about = WIDE_COLUMNS | {name: f"{AXES[name].question} {_OF_AXIS}" if name in AXES else _OF_AXIS for name in axes}
+    if list(described.items()) == list(about.items()):
         return
     names = [f'"{axis}"' for axis in axes]
     columns = ["archetype.name AS archetype" if name == "archetype" else f"profile.{name}" for name in WIDE_COLUMNS]
@@ -149,6 +161,5 @@ def show_axes(cursor: Any, axes: Iterable[str]) -> None:
         for name in names
     ]
     cursor.execute(WIDE_VIEW.format(columns=", ".join(columns), axes=", ".join(f"{name} text" for name in names)))
-    about = WIDE_COLUMNS | dict.fromkeys(axes, "Name today of the segment that the customer is in; NULL: not known")
     for name, text in about.items():
         cursor.execute(f'COMMENT ON COLUMN quimbi.{WIDE}."{name}" IS %s', (text,))

@@ -29,3 +29,13 @@ def test_one_column_an_axis_with_the_name_of_today(database):
     assert rows["lifecycle"].tolist() == ["lost", "new", "new"]
     assert rows["archetype"].tolist() == ["all customers"] * 3
     assert rows["as_of"].tolist() == [pd.Timestamp("2024-06-01 12:00", tz="UTC")] * 3
+
+
+def test_columns_of_axes_say_their_question_in_databases_made_before_too(database):
+    said = "SELECT col_description('quimbi.customer_segments_wide'::regclass, attnum) FROM pg_attribute "
+    said += "WHERE attrelid = 'quimbi.customer_segments_wide'::regclass AND attname = 'purchase_frequency'"
+    database.execute("COMMENT ON COLUMN quimbi.customer_segments_wide.purchase_frequency IS 'as it was'")
+    publish(database, "wide-again")
+    ((comment,),) = database.execute(said)
+    assert comment.startswith(AXES["purchase_frequency"].question)
+    assert "one order (n_orders = 1) says nothing of it" in comment
