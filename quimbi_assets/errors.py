@@ -50,6 +50,19 @@ class UnknownStoreError(BadInputError):
     """No orders were ever loaded for a store of that name."""
 
 
+class NeverRunError(BadInputError):
+    """A store has none of what a run makes.
+
+    >>> raise NeverRunError("mine", "segments")
+    Traceback (most recent call last):
+        ...
+    quimbi_assets.errors.NeverRunError: store mine has no segments yet; compute them: quimbi run --store-id mine
+    """
+
+    def __init__(self, store_id: str, what: str) -> None:
+        super().__init__(f"store {store_id} has no {what} yet; compute them: quimbi run --store-id {store_id}")
+
+
 class UnknownCustomerError(BadInputError):
     """None of the customers who were asked for has a profile."""
 

@@ -23,7 +23,7 @@ from quimbi_assets.api import models
 from quimbi_assets.audiences.fields import Kind, Vocabulary
 from quimbi_assets.audiences.filters import Query, compile_filter, order_by
 from quimbi_assets.axes import AXES
-from quimbi_assets.errors import BadInputError, UnknownAudienceError, UnknownCustomerError
+from quimbi_assets.errors import BadInputError, NeverRunError, UnknownAudienceError, UnknownCustomerError
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.resources.audiences import audiences_now, choice_of, project_definitions
 from quimbi_assets.resources.home import quimbi_home
@@ -348,7 +348,7 @@ def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:
     rows = {row["axis"]: row for row in served.records(now, served.AXES, (store_id,))}
     if not rows:
         served.read_instant(now, store_id)
-        raise BadInputError(f"store {store_id} has no segments yet; compute them: quimbi run --store-id {store_id}")
+        raise NeverRunError(store_id, "segments")
     ordered = [name for name in AXES if name in rows] + sorted(set(rows) - set(AXES))
     for name, row in rows.items():
         row["question"] = AXES[name].question if name in AXES else ""

@@ -14,7 +14,7 @@ from rich.text import Text
 from quimbi_assets.axes._axis import BOUGHT_ONCE, Structural
 from quimbi_assets.axis_table import INACTIVE, WEAK
 from quimbi_assets.commands.console import out, print_json
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import NeverRunError
 from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import format_percent, plural
 from quimbi_assets.profiles.rendering import Doubts, profile_record, render_profile
@@ -206,9 +206,7 @@ def archetypes_of(store_id: str) -> dict[str, Any]:
         read_store(now, store_id)
         rows = published.read_archetypes(now, store_id)
         if rows.empty:
-            raise BadInputError(
-                f"store {store_id} has no archetypes yet; compute them: quimbi run --store-id {store_id}"
-            )
+            raise NeverRunError(store_id, "archetypes")
         revenue = published.archetype_revenue(now, store_id)
     fields = ["archetype_id", "name", "customer_count", "population_percentage", "traits"]
     shares = rows["archetype_id"].map(revenue).to_list()

@@ -14,7 +14,7 @@ import pandas as pd
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.axis_table import INACTIVE, AxisTable
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, NeverRunError
 from quimbi_assets.page.content import StoreView, store_view
 from quimbi_assets.page.customer import customer_view
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
@@ -83,7 +83,7 @@ def page_version(database: Database, store_id: str) -> str:
     """
     (publication, week, names), *_ = database.execute(sql, {"store": store_id})
     if publication is None:
-        raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
+        raise NeverRunError(store_id, "profiles")
     audiences = sorted((one.name, one.where, one.about) for one in project_definitions().audiences.values())
     settings = store.time_zone, store.currency, report and report.place.stat().st_mtime
     others = hashlib.sha256(repr((week, names, audiences, *settings, looks())).encode()).hexdigest()[:16]

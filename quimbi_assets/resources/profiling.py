@@ -12,7 +12,7 @@ from dagster import AssetKey
 
 from quimbi_assets.axes import AXES, Features, StoreReference, measure
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, NeverRunError
 from quimbi_assets.history import History
 from quimbi_assets.marketing import MarketingReference, group_customers
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
@@ -80,7 +80,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
         published = read_publication(now, store_id)
         archetypes = read_archetypes(now, store_id)
     if published is None or published.marketing is None:
-        raise BadInputError(f"store {store_id} has no profiles yet; compute them: quimbi run --store-id {store_id}")
+        raise NeverRunError(store_id, "profiles")
     marketing = MarketingReference.from_json(published.marketing)
     versions = {axis: version for axis, version in published.model_versions.items() if axis not in FORECASTS}
     tables = parquet_tables()

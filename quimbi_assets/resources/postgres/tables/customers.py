@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from quimbi_assets.audiences.fields import SCALARS, Kind, Vocabulary
 from quimbi_assets.audiences.filters import Order, Query, order_by
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import NeverRunError
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.served import read_names
 
 LISTED = {
     "customer_id": "profile.customer_id",
@@ -62,20 +63,15 @@ class Chosen:
 
 def read_vocabulary(database: Database, store_id: str) -> Vocabulary:
     """Return what filters of a store can speak of; BadInputError if it was never run, or there is no such store."""
-    named = """
-        SELECT axis_name, segment_id, segment_name FROM quimbi.dim_segment_master
-        WHERE store_id = %(store)s AND valid_to IS NULL
-        UNION ALL SELECT 'archetype', archetype_id, name FROM quimbi.archetypes
-        WHERE store_id = %(store)s AND valid_to IS NULL ORDER BY 1, 2
+    archetypes = """
+        SELECT archetype_id, name FROM quimbi.archetypes WHERE store_id = %s AND valid_to IS NULL ORDER BY archetype_id
     """
-    groups: dict[str, dict[str, str]] = {"archetype": {}}
-    for axis, group, name in database.execute(named, {"store": store_id}):
-        groups.setdefault(axis, {})[group] = name
+    groups = {"archetype": dict(database.execute(archetypes, (store_id,))), **read_names(database, store_id)[0]}
     zones = database.execute("SELECT time_zone FROM quimbi.stores WHERE store_id = %s", (store_id,))
     if not zones:
         _refuse(database, store_id)
     if len(groups) == 1:
-        raise BadInputError(f"store {store_id} has no segments yet; compute them: quimbi run --store-id {store_id}")
+        raise NeverRunError(store_id, "segments")
 
     @cache
     def features(axis: str) -> dict[str, Kind]:

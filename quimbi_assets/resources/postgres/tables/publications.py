@@ -18,7 +18,7 @@ import pyarrow as pa
 from psycopg2.extras import execute_values
 
 from quimbi_assets.axis_table import INACTIVE
-from quimbi_assets.errors import BadInputError, UnknownCustomerError
+from quimbi_assets.errors import NeverRunError, UnknownCustomerError
 from quimbi_assets.instants import Instant, to_instant
 from quimbi_assets.resources.postgres.copy import as_csv, behind, copy_csv, copy_frame, lock, upsert
 from quimbi_assets.resources.postgres.database import Database
@@ -162,7 +162,7 @@ def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.D
     """
     axes = database.query("SELECT * FROM quimbi.axis_models WHERE store_id = %s ORDER BY axis_name", (store_id,))
     if axes.empty:
-        raise BadInputError(f"store {store_id} has no segments yet; compute them: quimbi run --store-id {store_id}")
+        raise NeverRunError(store_id, "segments")
     segments = database.query(
         "SELECT * FROM quimbi.dim_segment_master WHERE store_id = %s AND valid_to IS NULL "
         "ORDER BY axis_name, segment_id",

@@ -29,7 +29,7 @@ PROFILE = """
 NAMES = """
     SELECT segment.axis_name, segment_id, segment_name, status FROM quimbi.dim_segment_master AS segment
     LEFT JOIN quimbi.axis_models AS axis ON axis.store_id = segment.store_id AND axis.axis_name = segment.axis_name
-    WHERE segment.store_id = %s AND valid_to IS NULL
+    WHERE segment.store_id = %s AND valid_to IS NULL ORDER BY segment.axis_name, segment_id
 """
 AXES = """
     SELECT axis_name AS axis, status, reason, k, silhouette, halves_ari, customers_fitted FROM quimbi.axis_models

@@ -108,26 +108,6 @@ def test_a_store_without_a_run_or_at_all(database, tmp_path):
         read_vocabulary(database, "filtered-nowhere")
 
 
-@pytest.mark.parametrize(
-    ("sort", "customers"),
-    [
-        ("risk", ["c0002", "c0000", "c0001"]),
-        ("risk asc", ["c0000", "c0002", "c0001"]),
-        ("a.is_new", ["c0000", "c0001", "c0002"]),
-        ("a.last_on asc", ["c0000", "c0002", "c0001"]),
-        ("a.rate", ["c0002", "c0000", "c0001"]),
-        ("a", ["c0000", "c0001", "c0002"]),
-    ],
-)
-def test_pages_of_one_follow_each_other_what_is_unknown_last(chosen, database, sort, customers):
-    vocabulary, found, place = read_vocabulary(database, "filtered"), [], None
-    while place is not None or not found:
-        order = order_by(sort, vocabulary)
-        rows, place = read_page(database, "filtered", EVERYBODY, order, place, 1)
-        found += [row["customer_id"] for row in rows]
-    assert found == customers
-
-
 @pytest.mark.parametrize(("sort", "begins"), [("value", "lifetime_value <="), ("customer_id", "customer_id >=")])
 def test_a_page_begins_in_an_index_where_the_one_before_ended(chosen, database, sort, begins):
     order = order_by(sort, read_vocabulary(database, "filtered"))
@@ -148,3 +128,23 @@ def test_several_filters_are_counted_at_once(chosen, database):
     counted = count_chosen(database, "filtered", queries)
     assert counted == [(one.customers, one.value) for one in map(chosen, filters)]
     assert [n for n, _ in counted] == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("sort", "customers"),
+    [
+        ("risk", ["c0002", "c0000", "c0001"]),
+        ("risk asc", ["c0000", "c0002", "c0001"]),
+        ("a.is_new", ["c0000", "c0001", "c0002"]),
+        ("a.last_on asc", ["c0000", "c0002", "c0001"]),
+        ("a.rate", ["c0002", "c0000", "c0001"]),
+        ("a", ["c0000", "c0001", "c0002"]),
+    ],
+)
+def test_pages_of_one_follow_each_other_what_is_unknown_last(chosen, database, sort, customers):
+    vocabulary, found, place = read_vocabulary(database, "filtered"), [], None
+    while place is not None or not found:
+        order = order_by(sort, vocabulary)
+        rows, place = read_page(database, "filtered", EVERYBODY, order, place, 1)
+        found += [row["customer_id"] for row in rows]
+    assert found == customers
