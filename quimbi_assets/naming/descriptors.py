@@ -139,7 +139,9 @@ def holds(axis: Axis, feature: Feature, word: Word, description: pd.DataFrame, r
 
 
 def _is_beyond(word: Word, figure: float, usual: float) -> bool:
-    """Whether a figure is so many times as large, or as small, as the typical customer's."""
+    """Whether a figure is on the word's side of the typical customer's, and so many times as large, or as small."""
+    if word.side * (figure - usual) < 0:
+        return False
     return word.times == 1 or (figure >= word.times * usual if word.side > 0 else figure * word.times <= usual)
 
 

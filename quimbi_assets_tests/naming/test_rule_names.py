@@ -105,6 +105,14 @@ def test_a_word_that_ranks_is_said_on_its_side_of_the_average_only(axis):
     assert all(word.side == 1 for word in words if word.text.startswith("often_"))
 
 
+def test_a_name_given_before_goes_where_its_word_is_on_the_other_side(by_hand):
+    axis = AXES["repurchase_behavior"]
+    description = by_hand({"repeat_order_ratio": [0.6, 0.85]}, [20, 80], {"repeat_order_ratio": 0.06})
+    brief = AxisBrief(axis, description, name_segments(axis, description))
+    assert wrong_words(brief, 0, "often_rebuying_shoppers")
+    assert not wrong_words(brief, 0, "less_often_rebuying_shoppers")
+
+
 def test_a_word_has_one_meaning_on_all_axes():
     meanings = {}
     for axis in AXES.values():
