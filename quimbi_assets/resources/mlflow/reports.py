@@ -48,17 +48,16 @@ def log_churn(
     already chosen between it and days since the last order alone. ``as_of`` is where its data end (naive UTC),
     ``picture`` its calibration (PNG); a model ``for_past`` is to score snapshots of its time only.
     """
-    facts = _facts(fit.model.horizon_days, fit.evaluation.weak_reason)
-    every_tag = {**tags, "as_of": as_of, "kind": "churn", **_told(store_id, CHURN, facts, fit.evaluation.weak_reason)}
-    bins = pd.DataFrame(
-        bins_of(fit.evaluation.hold_outs, fit.evaluation.risk_served), columns=["risk", "stayed_away", "customers"]
-    )
+    test = fit.evaluation
+    facts = _facts(fit.model.horizon_days, test.weak_reason)
+    every_tag = {**tags, "as_of": as_of, "kind": "churn", **_run_tags(store_id, CHURN, facts, test.weak_reason)}
+    bins = pd.DataFrame(bins_of(test.hold_outs, test.risk_served), columns=["risk", "stayed_away", "customers"])
     params = {
-        "kind_chosen": fit.evaluation.kind,
-        "kind_served": fit.evaluation.serves,
-        "horizon_days": fit.evaluation.horizon_days,
-        "test_windows_from": ", ".join(f"{one.cut_off:%Y-%m-%d}" for one in fit.evaluation.hold_outs),
-        "training_cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in fit.evaluation.hold_outs[0].training),
+        "kind_chosen": test.kind,
+        "kind_served": test.serves,
+        "horizon_days": test.horizon_days,
+        "test_windows_from": ", ".join(f"{one.cut_off:%Y-%m-%d}" for one in test.hold_outs),
+        "training_cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in test.hold_outs[0].training),
     }
     with tracking.run(store_id, f"churn {as_of[:10]}", every_tag) as run:
         run.log(churn_metrics(fit), params)
@@ -66,7 +65,7 @@ def log_churn(
             {
                 "calibration.png": picture,
                 "calibration.csv": bins.to_csv(index=False),
-                "test_windows.csv": fit.evaluation.by_hold_out.to_csv(index=False),
+                "test_windows.csv": test.by_hold_out.to_csv(index=False),
             }
         )
         return tracking.registry.register(
@@ -76,7 +75,7 @@ def log_churn(
             fit.model,
             _churn_example(fit.model.horizon_days),
             as_of,
-            (PASSED, FOR_PAST if for_past else fit.evaluation.serves),
+            (PASSED, FOR_PAST if for_past else test.serves),
             {"kind": fit.model.kind, **facts},
         )
 
@@ -146,7 +145,7 @@ def log_value(
         "test_customers": len(evaluation.hold_outs[0].spend.came),
     }
     facts = _facts(model.horizon_days, evaluation.weak_reason)
-    every_tag = {**tags, "as_of": as_of, "kind": "value", **_told(store_id, VALUE, facts, evaluation.weak_reason)}
+    every_tag = {**tags, "as_of": as_of, "kind": "value", **_run_tags(store_id, VALUE, facts, evaluation.weak_reason)}
     with tracking.run(store_id, f"value {as_of[:10]}", every_tag) as run:
         run.log({name: float(figure) for name, figure in figures.items()}, params)
         run.write({"calibration.png": picture, "test_windows.csv": evaluation.by_hold_out.to_csv(index=False)})
@@ -159,7 +158,7 @@ def _facts(horizon_days: int, weak_reason: str | None) -> dict[str, str]:
     return {"horizon_days": str(horizon_days), STATUS_TAG: WEAK if weak_reason else ACTIVE}
 
 
-def _told(store_id: str, forecast: str, facts: Mapping[str, str], weak_reason: str | None) -> dict[str, str]:
+def _run_tags(store_id: str, forecast: str, facts: Mapping[str, str], weak_reason: str | None) -> dict[str, str]:
     """Return the tags by which people know a run of a forecast: what it is, its status, and why it is weak."""
     reason = {"reason": weak_reason} if weak_reason else {}
     return {NOTE: model_description(store_id, forecast), STATUS_TAG: facts[STATUS_TAG], **reason}
