@@ -27,6 +27,7 @@ from quimbi_assets.clustering.transition import Transition, measure_transition
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
+from quimbi_assets.naming.values import plural
 from quimbi_assets.profiles.scores import AxisScores, matrix, score_features
 from quimbi_assets.profiles.stays import StayModel, learn_stays
 from quimbi_assets.sampling import sample_places
@@ -75,7 +76,7 @@ def require_population(history: History, at_least: int, option: str = "--min-pop
         )
     if n < at_least:
         raise BadInputError(
-            f"store {history.store.store_id} has {n} customers before {history.end}, fewer than {at_least}: "
+            f"store {history.store.store_id} has {plural(n, 'customer')} before {history.end}, fewer than {at_least}: "
             f"segments of so few would be arbitrary; to try all the same, use {option}{max(n, 2)}"
         )
 

@@ -138,7 +138,7 @@ class ShopHealth:
 
     def problems(self) -> str:
         """Say in a few words what needs a look; empty if nothing does. Weak axes do not: nothing is to be done."""
-        failing = [f"last {job} run failed ({run_id[:8]})" for job, run_id in self.failing.items()]
+        failing = [f"last {job} run failed ({run_id})" for job, run_id in self.failing.items()]
         stale = [f"old: {' and '.join(self.stale)}"] if self.stale else []
         held = [f"refit held: {', '.join(self.held)}"] if self.held else []
         return "; ".join([*failing, *stale, *held])
