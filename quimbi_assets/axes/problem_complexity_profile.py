@@ -98,9 +98,9 @@ AXIS = Axis(
             "avg_lines_per_order", "lines an order", "Order lines in an average order",
             tells="put {} different things into an order", figure="number",
             words=(
-                Word("little_to_pack", -1, high=5, times=1.3, of_few=True),
-                Word("much_to_pack", 1, low=5, times=1.3, of_few=True),
-                Word("less_to_pack", -1), Word("more_to_pack", 1),
+                Word("little_packing", -1, high=5, times=1.3, of_few=True),
+                Word("much_packing", 1, low=5, times=1.3, of_few=True),
+                Word("less_packing", -1), Word("more_packing", 1),
             ),
             synonyms=("few_item", "large_basket big_basket many_item"), about="order_size",
             low=0, transform="log1p", needs=("items.product_id",),
