@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import create_app
-from quimbi_assets.resources.postgres.tables.tokens import create_token
+from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +23,28 @@ def client(app):
 def token(database, two_stores):
     text, _ = create_token(database, "north", ["read"], 1)
     return text
+
+
+@pytest.fixture(scope="session")
+def headers(database, two_stores):
+    """What a program sends with each kind of token."""
+    texts = {}
+    for kind, store, scopes in (
+        ("good", "north", ["read"]),
+        ("expired", "north", ["read"]),
+        ("revoked", "north", ["read"]),
+        ("other store's", "south", ["read", "write"]),
+        ("scope", "north", ["write"]),
+    ):
+        texts[kind], token = create_token(database, store, scopes, 1)
+        if kind == "expired":
+            sql = "UPDATE quimbi.tokens SET expires_at = now() - interval '1 s' WHERE token_id = %s"
+            database.execute(sql, (token.token_id,))
+        if kind == "revoked":
+            revoke_token(database, token.token_id)
+    texts["wrong"] = texts["good"][:-2] + ("A_" if texts["good"][-2] != "A" else "B_")
+    sent = {kind: {"Authorization": f"Bearer {text}"} for kind, text in texts.items()}
+    return sent | {"none": {}, "no scheme": {"Authorization": texts["good"]}}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from quimbi_assets.api import answers
 from quimbi_assets.api.app import HEADERS, create_app
 from quimbi_assets.api.guard import AGENTS
 from quimbi_assets.api.routes import router
-from quimbi_assets.resources.postgres.tables.tokens import create_token, list_tokens, revoke_token
+from quimbi_assets.resources.postgres.tables.tokens import create_token, list_tokens
 
 pytestmark = pytest.mark.xdist_group("graph")
 OPEN = {"/healthz", "/openapi.json", "/", "/stores/{store_id}", "/stores/{store_id}/customers.csv",
@@ -32,28 +32,6 @@ def flat(routes):
     for route in routes:
         inner = getattr(route, "original_router", route)
         yield from [route] if inner is route else flat(inner.routes)
-
-
-@pytest.fixture(scope="module")
-def headers(database, two_stores):
-    """What a program sends with each kind of token."""
-    texts = {}
-    for kind, store, scopes in (
-        ("good", "north", ["read"]),
-        ("expired", "north", ["read"]),
-        ("revoked", "north", ["read"]),
-        ("other store's", "south", ["read", "write"]),
-        ("scope", "north", ["write"]),
-    ):
-        texts[kind], token = create_token(database, store, scopes, 1)
-        if kind == "expired":
-            sql = "UPDATE quimbi.tokens SET expires_at = now() - interval '1 s' WHERE token_id = %s"
-            database.execute(sql, (token.token_id,))
-        if kind == "revoked":
-            revoke_token(database, token.token_id)
-    texts["wrong"] = texts["good"][:-2] + ("A_" if texts["good"][-2] != "A" else "B_")
-    sent = {kind: {"Authorization": f"Bearer {text}"} for kind, text in texts.items()}
-    return sent | {"none": {}, "no scheme": {"Authorization": texts["good"]}}
 
 
 def test_no_route_is_open_but_those_that_are_known_to_be(app):

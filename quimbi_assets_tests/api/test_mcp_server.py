@@ -24,7 +24,6 @@ from quimbi_assets.api.app import create_app
 from quimbi_assets.api.mcp_server import CHARACTERS, MOST, MOST_TOKENS, MOST_WEEKS, create_server
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
-from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
 
 pytestmark = pytest.mark.xdist_group("graph")
 ONE = "c0000450"
@@ -56,27 +55,6 @@ def address(two_stores, database):
     server.should_exit = True
     thread.join()
     app.state.database.close()
-
-
-@pytest.fixture(scope="module")
-def tokens(two_stores, database):
-    """Headers with each kind of token."""
-    texts = {}
-    for kind, store, scopes in (
-        ("good", "north", ["read"]),
-        ("expired", "north", ["read"]),
-        ("revoked", "north", ["read"]),
-        ("other store's", "south", ["read"]),
-        ("no scope", "north", ["write"]),
-    ):
-        texts[kind], token = create_token(database, store, scopes, 1)
-        if kind == "expired":
-            sql = "UPDATE quimbi.tokens SET expires_at = now() - interval '1 s' WHERE token_id = %s"
-            database.execute(sql, (token.token_id,))
-        if kind == "revoked":
-            revoke_token(database, token.token_id)
-    headers = {kind: {"Authorization": f"Bearer {text}"} for kind, text in texts.items()}
-    return headers | {"none": {}, "wrong": {"Authorization": "Bearer quimbi_" + "A" * 43}}
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +134,9 @@ async def converse(client):
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_conversation_over_http(address, tokens, mode):
+def test_a_conversation_over_http(address, headers, mode):
     async def main():
-        async with over_http(address, tokens["good"], mode) as client:
+        async with over_http(address, headers["good"], mode) as client:
             return await converse(client)
 
     assert anyio.run(main) == list(ARGUMENTS)
@@ -176,27 +154,27 @@ def test_a_conversation_with_the_command(two_stores, home, mode):
     assert anyio.run(main) == list(ARGUMENTS)
 
 
-@pytest.mark.parametrize("kind", ["none", "wrong", "expired", "revoked", "no scope"])
-def test_no_other_token_opens_any_tool(address, tokens, kind):
+@pytest.mark.parametrize("kind", ["none", "wrong", "expired", "revoked", "scope"])
+def test_no_other_token_opens_any_tool(address, headers, kind):
     async def tools():
-        async with over_http(address, tokens["good"]) as client:
+        async with over_http(address, headers["good"]) as client:
             return [one.name for one in (await client.list_tools()).tools]
 
     for name in anyio.run(tools):
         call = {"name": name, "arguments": ARGUMENTS[name]}
         asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
-        headers = {"Accept": "application/json, text/event-stream", **tokens[kind]}
-        response = httpx2.post(address, json=asked, headers=headers)
-        assert response.status_code == (403 if kind == "no scope" else 401)
+        sent = {"Accept": "application/json, text/event-stream", **headers[kind]}
+        response = httpx2.post(address, json=asked, headers=sent)
+        assert response.status_code == (403 if kind == "scope" else 401)
         assert response.headers["www-authenticate"].startswith("Bearer")
         assert "token" in response.json()["error"]["message"]  # which the SDK's client passes on
 
 
-def test_another_store_s_token_gets_that_store_alone(address, tokens, database):
+def test_another_store_s_token_gets_that_store_alone(address, headers, database):
     """The store is the token's: there is no argument by which to ask for another."""
 
     async def main():
-        async with over_http(address, tokens["other store's"]) as client:
+        async with over_http(address, headers["other store's"]) as client:
             for tool in (await client.list_tools()).tools:
                 assert "store_id" not in tool.input_schema["properties"]
                 arguments = ARGUMENTS[tool.name]
@@ -286,9 +264,9 @@ def test_a_tool_that_is_none_and_a_failure_that_nobody_expected(north, monkeypat
     assert north(main) == "Error executing tool list_segments"
 
 
-def test_there_is_nothing_to_listen_to_and_no_other_origin_or_name(address, tokens):
+def test_there_is_nothing_to_listen_to_and_no_other_origin_or_name(address, headers):
     """A stream that a host opens to listen would stay open until the server ends."""
-    good, body = tokens["good"] | {"Accept": "application/json, text/event-stream"}, {"jsonrpc": "2.0"}
+    good, body = headers["good"] | {"Accept": "application/json, text/event-stream"}, {"jsonrpc": "2.0"}
     assert httpx2.get(address, headers=good, timeout=5).status_code == 405
     assert httpx2.get(address, timeout=5).status_code == 401
     assert httpx2.post(address, json=body, headers=good | {"Origin": "https://evil.example"}).status_code == 403

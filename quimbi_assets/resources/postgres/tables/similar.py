@@ -21,6 +21,7 @@ from quimbi_assets.errors import BadInputError, DatabaseUnavailableError, Unknow
 from quimbi_assets.profiles.fingerprint import Fingerprints, Neighbour
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.customers import stream, utc
+from quimbi_assets.resources.postgres.tables.served import read_names
 
 MOST_BYTES = 2**30
 """Memory that the fingerprints of all stores may take: those of four million customers, 238 bytes each."""
@@ -39,12 +40,6 @@ PEOPLE = """
         AND archetype.archetype_id = profile.archetype_id AND archetype.valid_to IS NULL
     WHERE profile.store_id = %(store)s AND profile.customer_id = ANY(%(ids)s)
 """
-NAMES = """
-    SELECT axis_name, segment_id, segment_name FROM quimbi.dim_segment_master
-    JOIN quimbi.axis_models AS axis USING (store_id, axis_name)
-    WHERE store_id = %s AND valid_to IS NULL AND axis.status = 'active' ORDER BY axis_name, segment_id
-"""
-"""Of axes that are not weak: on the others nobody can be told from chance."""
 
 
 @dataclass(frozen=True)
@@ -179,10 +174,9 @@ def _publication(now: Database, store_id: str) -> int:
 
 
 def _names(now: Database, store_id: str) -> dict[str, dict[str, str]]:
-    names: dict[str, dict[str, str]] = {}
-    for axis, segment, name in now.execute(NAMES, (store_id,)):
-        names.setdefault(axis, {})[segment] = name
-    return names
+    """Return names of segments by axis and id, of axes that are not weak: on those nobody can be told from chance."""
+    names, statuses = read_names(now, store_id)
+    return {axis: of_axis for axis, of_axis in names.items() if statuses[axis] == "active"}
 
 
 def _people(now: Database, store_id: str, ids: list[str]) -> dict[str, dict[str, Any]]:
