@@ -21,7 +21,6 @@ from quimbi_assets.axis_table import ACTIVE
 from quimbi_assets.churn.evaluation import train_churn
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.axis_fit import MOST_SEGMENTS, FitOptions
-from quimbi_assets.clustering.selection import why_provisional
 from quimbi_assets.errors import BadInputError, InsufficientHistoryError, UnknownAxisError
 from quimbi_assets.history import History
 from quimbi_assets.ingest import tables
@@ -36,6 +35,7 @@ from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.instants import Instant, to_instant, zoned
 from quimbi_assets.marketing import MarketingReference, fit_affinities, fit_marketing, group_customers
 from quimbi_assets.naming.plan import NamePlan, decide_names, plan_names
+from quimbi_assets.naming.rows import why_provisional
 from quimbi_assets.pipeline import FittedStore, fit_store, require_population, sample_store, score_store
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_names

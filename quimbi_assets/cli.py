@@ -255,6 +255,7 @@ def audiences(store_id: str, as_json: bool) -> None:
 @click.option(
     "--contactable", is_flag=True, help="csv, parquet: leave out who may not be written to, as other formats always do."
 )
+@click.option("--value", is_flag=True, help="google: with the column lifetime_value_micros, which meta's has as value.")
 @click.option("--axes", metavar="A,B", help="klaviyo: whose segments to tell; by default those that are not weak.")
 @click.option("--send", is_flag=True, help="klaviyo: send what has changed, instead of showing it.")
 def export(store_id: str, axes: str | None, **options: Any) -> None:

@@ -24,6 +24,7 @@ from quimbi_assets.audiences.fields import Kind, Vocabulary
 from quimbi_assets.audiences.filters import Query, compile_filter, order_by
 from quimbi_assets.axes import AXES
 from quimbi_assets.errors import BadInputError, NeverRunError, UnknownAudienceError, UnknownCustomerError
+from quimbi_assets.naming.rows import why_provisional
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.resources.audiences import audiences_now, choice_of, project_definitions
 from quimbi_assets.resources.home import quimbi_home
@@ -343,8 +344,6 @@ def audience_members(now: Database, store_id: str, audience: str, question: List
 
 def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:
     """Return the axes of a store in their own order, as ``models.Axis`` has them."""
-    from quimbi_assets.clustering.selection import why_provisional  # scikit-learn: a second that other answers spare
-
     rows = {row["axis"]: row for row in served.records(now, served.AXES, (store_id,))}
     if not rows:
         served.read_instant(now, store_id)

@@ -53,6 +53,8 @@ class ExportTarget:
     """A file with the customers' addresses."""
     send: bool = False
     """Whether it is sent, not only shown."""
+    value: bool = False
+    """google: whether its column of value is written, too."""
     stores: tuple[str, ...] = ()
 
     def is_of(self, store_id: str) -> bool:
@@ -81,8 +83,8 @@ BUILT_IN = {
         Audience(
             "worth_saving",
             "(risk between 0.4 and 0.8 and lifecycle in ('slowing', 'at risk', 'lapsed') "
-            "or risk is null and lifecycle in ('slowing', 'at risk')) and value_tier in ('top', 'high')",
-            "Good customers out of their rhythm and in doubt: a message may still decide it. Most to lose first.",
+            "or risk is null and lifecycle in ('slowing', 'at risk')) and value_tier in ('top', 'high', 'medium')",
+            "The upper half by spend, out of rhythm and in doubt: a message may decide it. Most to lose first.",
             "value_at_risk",
         ),
         Audience(
@@ -166,7 +168,7 @@ class _Reader:
 
     def export(self, name: str, node: Any, audiences: Mapping[str, Audience]) -> ExportTarget:
         """Return a target of exports."""
-        allowed = {"format", "where", "audience", "axes", "out", "contacts", "send", "stores"}
+        allowed = {"format", "where", "audience", "axes", "out", "contacts", "send", "value", "stores"}
         parts = self.mapping(node, f"export {name}", allowed)
         form = self._text(parts, "format") or name
         if form not in FORMATS:
@@ -183,15 +185,15 @@ class _Reader:
             raise self._wrong(parts["out"], "klaviyo takes no out: it is sent (send: true), or shown")
         if form != "klaviyo" and not out:
             raise self._wrong(node, f"export {name} has no out: the file to write, such as lists/{{store}}.csv")
-        send = self._text(parts, "send").lower() or "false"
-        if send not in ("true", "false"):
-            raise self._wrong(parts["send"], "send is true or false")
+        flags = {key: self._flag(parts, key) for key in ("send", "value")}
         where = self._filter(parts) if "where" in parts else None
         stores, contacts = self._list(parts, "stores"), self._text(parts, "contacts")
         axes = self._list(parts, "axes") if "axes" in parts else None
         if out and "{store}" not in out and len(stores) != 1:
             raise self._wrong(parts["out"], "out must hold {store}, else one store's file replaces another's")
-        return ExportTarget(name, form, where, audience, axes, out, contacts or None, send == "true", stores)
+        return ExportTarget(
+            name, form, where, audience, axes, out, contacts or None, flags["send"], flags["value"], stores
+        )
 
     def _filter(self, parts: Mapping[str, Any]) -> str:
         text = self._text(parts, "where")
@@ -200,6 +202,12 @@ class _Reader:
         except FilterError as error:
             raise self._wrong(parts["where"], str(error)) from None
         return text
+
+    def _flag(self, parts: Mapping[str, Any], key: str) -> bool:
+        text = self._text(parts, key).lower() or "false"
+        if text not in ("true", "false"):
+            raise self._wrong(parts[key], f"{key} is true or false")
+        return text == "true"
 
     def _text(self, parts: Mapping[str, Any], key: str) -> str:
         node = parts.get(key)

@@ -31,7 +31,6 @@ NEAR_LEAST_BAD = 0.2
 """Shortfall within which the champion's number of segments is preferred where none is admissible. Assumption: two
 standard errors; over eight refits the ARI of such candidates has one of 0.05-0.07 (measured spreads of 0.14-0.2)."""
 
-PROVISIONAL_BELOW = 400
 """Customers that shape a fit below which another sample of them would often be divided otherwise (ADR 4)."""
 FIGURES = ("silhouette", "calinski_harabasz", "davies_bouldin", "largest_share", "smallest_share")
 LEAST_BAD = "chosen as the least bad, none being admissible: "
@@ -92,18 +91,6 @@ def _near_best(candidates: list[Candidate]) -> list[Candidate]:
     divisions.sort(key=lambda c: -c.silhouette)
     best = next((c.silhouette for c in divisions if not faults(c)), np.inf)
     return [c for c in divisions if 1 - c.silhouette <= NEAR_BEST * (1 - best)]
-
-
-def why_provisional(n_fitted: float | None) -> str | None:
-    """Return why segments are provisional that so many customers shaped; None where they are not, or it is not known.
-
-    >>> why_provisional(212)
-    'only 212 customers shape its segments; until 400 do, other customers may well give other segments'
-    """
-    if n_fitted is None or not n_fitted < PROVISIONAL_BELOW:
-        return None
-    until = f"until {PROVISIONAL_BELOW} do, other customers may well give other segments"
-    return f"only {n_fitted:.0f} customers shape its segments; {until}"
 
 
 def explain(candidates: list[Candidate], chosen: Candidate) -> list[Candidate]:

@@ -15,8 +15,8 @@ from quimbi_assets.axes._axis import BOUGHT_ONCE, Structural
 from quimbi_assets.axis_table import INACTIVE, WEAK
 from quimbi_assets.commands.console import out, print_json
 from quimbi_assets.errors import NeverRunError
-from quimbi_assets.naming.rows import plain
-from quimbi_assets.naming.values import format_percent, plural
+from quimbi_assets.naming.rows import PROVISIONAL_BELOW, plain, why_rough
+from quimbi_assets.naming.values import format_money, format_percent, plural
 from quimbi_assets.profiles.rendering import Doubts, profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
@@ -153,7 +153,7 @@ def print_segments(found: dict[str, Any], *, show_all: bool = False, why: bool =
 
 def _print_axis(axis: dict[str, Any], doubt: str, why: bool) -> None:
     """Print an axis's segments but those who bought once, and with ``why`` what it rests on."""
-    plain = [doubt] if doubt else [axis["provisional"]] if axis["provisional"] else []
+    plain = [doubt] if doubt else [text for text in (axis["provisional"], why_rough(axis["halves_ari"])) if text]
     figures = [text for text in (axis["reason"], _agreement(axis["halves_ari"])) if text]
     for line in plain + (figures if why else []):
         out.print(Padding(Text(f"{line[0].upper()}{line[1:]}.", style="dim"), (0, 0, 0, 2)), soft_wrap=False)
@@ -207,23 +207,35 @@ def archetypes_of(store_id: str) -> dict[str, Any]:
         rows = published.read_archetypes(now, store_id)
         if rows.empty:
             raise NeverRunError(store_id, "archetypes")
-        revenue = published.archetype_revenue(now, store_id)
+        figures = published.archetype_figures(now, store_id)
     fields = ["archetype_id", "name", "customer_count", "population_percentage", "traits"]
-    shares = rows["archetype_id"].map(revenue).to_list()
-    made = [{**one, "share_of_revenue": share} for one, share in zip(_records(rows[fields]), shares, strict=True)]
-    return dict(plain({"store_id": store_id, "as_of": rows["as_of"].max(), "archetypes": made}))
+    made = _records(rows[fields].join(figures, on="archetype_id"))
+    made = [
+        {name: None if pd.api.types.is_scalar(value) and pd.isna(value) else value for name, value in one.items()}
+        for one in made
+    ]
+    currency = store_currency(open_database(), store_id)
+    return dict(plain({"store_id": store_id, "as_of": rows["as_of"].max(), "currency": currency, "archetypes": made}))
 
 
 def print_archetypes(found: dict[str, Any]) -> None:
-    """Print archetypes, largest first: share and number of customers, share of revenue, name."""
+    """Print archetypes, largest first, each with what its customers are like: spend, orders, silence, stage."""
     made = found["archetypes"]
     as_of = found["as_of"]
     out.print(f"[bold]store {found['store_id']}[/bold], as of {as_of}: {plural(len(made), 'archetype')}")
-    out.print(f"  {'':>7} {'customers':>9} {'revenue':>9}", markup=False)
+    heads = ("customers", "revenue", "spent", "orders", "silent", "mostly")
+    out.print("  {:>9} {:>8} {:>8} {:>7} {:>9}  {:<14}".format(*heads), markup=False)
     for one in made:
-        share, revenue = f"{one['population_percentage']:.1f} %", one["share_of_revenue"]
-        of_revenue = "" if revenue is None else format_percent(revenue)
-        out.print(f"  {share:>7} {one['customer_count']:>9,} {of_revenue:>9}  {one['name']}", markup=False)
+        cells = [f"{one['customer_count']:,}", *[""] * 5]
+        if one["spent"] is not None:
+            spent, silent = (
+                format_money(one["spent"], found["currency"] or ""),
+                plural(round(one["silent_days"]), "day"),
+            )
+            stage = f"{one['lifecycle']} {format_percent(one['share_of_lifecycle'])}"
+            cells[1:] = [format_percent(one["share_of_revenue"]), spent, f"{one['orders']:g}", silent, stage]
+        out.print("  {:>9} {:>8} {:>8} {:>7} {:>9}  {:<14}  {name}".format(*cells, name=one["name"]), markup=False)
+    out.print("Spent, orders and silence are those of the customer in the middle.", style="dim")
 
 
 def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool, why: bool = False) -> list[str]:
@@ -260,7 +272,6 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _print_profiles(now: Database, store_id: str, profiles: Sequence[dict[str, Any]], why: bool) -> None:
     """Print profiles one below the other, in words, each with its archetype's name and the customers most like it."""
     from quimbi_assets.axes import AXES
-    from quimbi_assets.clustering.selection import PROVISIONAL_BELOW
     from quimbi_assets.resources.postgres.tables.similar import read_fingerprints
 
     currency = store_currency(now, store_id) or ""

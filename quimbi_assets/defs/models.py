@@ -18,11 +18,11 @@ from quimbi_assets.clustering.axis_fit import AxisFit, FitOptions
 from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.clustering.noise_test import REAL_SHARE, NoiseTest
 from quimbi_assets.clustering.promotion import MAX_CHURN, Decision
-from quimbi_assets.clustering.selection import why_provisional
 from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive, mlflow_links
 from quimbi_assets.defs.labels import data_version
 from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
+from quimbi_assets.naming.rows import why_provisional
 from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
 from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables

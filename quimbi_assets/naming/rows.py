@@ -16,6 +16,9 @@ from quimbi_assets.axes._axis import Axis
 if TYPE_CHECKING:
     from quimbi_assets.clustering.model import AxisModel
 
+PROVISIONAL_BELOW = 400
+"""Customers that shape an axis's segments, below which these are provisional."""
+ROUGH_BELOW = 0.65
 AXIS_FIELDS = (
     "status", "reason", "k", "silhouette", "halves_ari", "stability_ari", "customers_fitted", "mlflow_run_id",
 )  # fmt: skip
@@ -88,6 +91,36 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def why_provisional(n_fitted: float | None) -> str | None:
+    """Return why segments are provisional that so many customers shaped; None where they are not, or it is not known.
+
+    >>> why_provisional(212)
+    'only 212 customers shape its segments; until 400 do, other customers may well give other segments'
+    """
+    if n_fitted is None or not n_fitted < PROVISIONAL_BELOW:
+        return None
+    until = f"until {PROVISIONAL_BELOW} do, other customers may well give other segments"
+    return f"only {n_fitted:.0f} customers shape its segments; {until}"
+
+
+def why_rough(halves_ari: float | None) -> str | None:
+    """Return what is the matter with segments that two halves of the customers make otherwise; None: nothing.
+
+    Notes
+    -----
+    Below .65 of the adjusted Rand index two partitions are called poorly alike by Steinley (2004), Properties of the
+    Hubert-Arabie adjusted Rand index, Psychological Methods 9(3).
+
+    >>> why_rough(0.24)
+    'its borders are rough: two halves of the customers draw them differently (they agree at 0.24, of 1)'
+    >>> why_rough(0.8)
+    """
+    if halves_ari is None or not halves_ari < ROUGH_BELOW:
+        return None
+    agree = f"they agree at {halves_ari:.2f}, of 1"
+    return f"its borders are rough: two halves of the customers draw them differently ({agree})"
+
+
 def segments_table(
     store_id: str, as_of: datetime | None, axes: Mapping[str, Mapping[str, Any]], segments: pd.DataFrame
 ) -> dict[str, Any]:
@@ -96,8 +129,6 @@ def segments_table(
     ``axes``: :data:`AXIS_FIELDS` by axis, in the order kept; what is missing is None. Each gets ``provisional``: why
     its segments are, or None. A ValueError if segments are of an axis that it does not name.
     """
-    from quimbi_assets.clustering.selection import why_provisional
-
     strangers = sorted(set(segments["axis_name"]) - set(axes))
     if strangers:
         raise ValueError(f"segments of unknown axes: {', '.join(strangers)}")

@@ -15,6 +15,7 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.axes._axis import BOUGHT_ONCE
 from quimbi_assets.axis_table import ACTIVE, WEAK
 from quimbi_assets.marketing.groups import GROUPINGS
+from quimbi_assets.naming.rows import why_provisional, why_rough
 from quimbi_assets.naming.values import format_money, format_number, format_percent, plural, spoken
 from quimbi_assets.page import charts
 from quimbi_assets.page.customer import TIER_MEANINGS, local_time, written_day
@@ -66,6 +67,8 @@ class AxisView:
     question: str
     segments: Sequence[Group]
     """Without those who bought once, of whom ``StoreView.once`` speaks."""
+    doubt: str | None = None
+    """What is the matter with its segments, if anything."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +322,9 @@ def _axis(facts: StoreFacts, axis: str, rows: pd.DataFrame) -> AxisView:
         for name, (_, row) in zip(ranked["segment_name"], ranked.iterrows(), strict=True)
         if name not in once
     ]
-    return AxisView(spoken(axis), AXES[axis].question, views)
+    facts_of = facts.axes.set_index("axis_name").loc[axis]
+    doubt = why_provisional(facts_of["customers_fitted"]) or why_rough(facts_of["halves_ari"])
+    return AxisView(spoken(axis), AXES[axis].question, views, doubt)
 
 
 def _movement(facts: StoreFacts) -> str:

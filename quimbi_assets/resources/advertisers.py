@@ -1,11 +1,12 @@
-"""Customer lists for advertisers: hashed as they ask, for Meta with what each customer is worth.
+"""Customer lists for advertisers: hashed as they ask, with what each customer is worth.
 
 Belongs here: Meta's and Google's files. Does not: addresses (``contacts``), who may be on a list (``tables.consent``).
 
 Both match lower-case addresses without surrounding space, and phones with their country, by SHA-256 in hexadecimal
-digits: Meta's of the digits alone, Google's with the ``+`` before them. Google's template has no column of value
-(https://support.google.com/google-ads/answer/7659867). Customers without either are left out: nobody could be matched
-by the shop's ids.
+digits: Meta's of the digits alone, Google's with the ``+`` before them. Google's page of uploads takes the columns of
+its template alone, of which none is a value (https://support.google.com/google-ads/answer/7659867); its interface takes
+``lifetime_value_micros`` (UserAttribute), which is added on demand. Customers without either are left out: nobody could
+be matched by the shop's ids.
 """
 
 from pathlib import Path
@@ -29,6 +30,8 @@ COLUMNS = {
     "google": {"Email": EMAIL, "Phone": PHONE},
 }
 """Headers as the advertisers write them, and what is below each."""
+MICROS = {"lifetime_value_micros": "round(greatest(profile.lifetime_value, 0)::numeric * 1000000)::bigint"}
+"""Google's column of value, in millionths of the currency."""
 JOINED = "LEFT JOIN contacts ON contacts.customer_id = profile.customer_id"
 MAY = f"{CONTACTABLE} AND NOT coalesce(contacts.is_blocked, false)"
 
@@ -42,13 +45,25 @@ class Written(NamedTuple):
 
 
 def write_advertisers_list(
-    database: Database, store_id: str, query: Query, path: Path, form: str, contacts: Path | None
+    database: Database,
+    store_id: str,
+    query: Query,
+    path: Path,
+    form: str,
+    contacts: Path | None,
+    *,
+    value: bool = False,
 ) -> Written:
-    """Write a list in the form ``meta`` or ``google``: whom a filter chooses and who may be written to."""
+    """Write a list in the form ``meta`` or ``google``: whom a filter chooses and who may be written to.
+
+    ``value``: Google's with what each customer is worth, too; Meta's always has it.
+    """
     parameters = {"store": store_id, **query.parameters}
     chosen = CHOSEN.format(condition=f"{query.condition} AND {MAY}", joined=JOINED)
     is_known = "(contacts.email IS NOT NULL OR contacts.phone IS NOT NULL)"
-    columns = ", ".join(f'{value} AS "{name}"' for name, value in COLUMNS[form].items())
+    columns = ", ".join(
+        f'{cell} AS "{name}"' for name, cell in (COLUMNS[form] | (MICROS if value and form == "google" else {})).items()
+    )
     with utc(database) as cursor, sink(path) as file:
         take_contacts(cursor, database, store_id, contacts)
         cursor.execute(f"SELECT count(*) FILTER (WHERE NOT {is_known}) {chosen}", parameters)

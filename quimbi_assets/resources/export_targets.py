@@ -64,7 +64,7 @@ def export(
         return _to_klaviyo(database, store_id, selection, target, say)
     path = Path(str(target.out))
     if target.form in ADVERTISERS:
-        lines = _advertisers_list(database, store_id, query, target.form, contacts, path)
+        lines = _advertisers_list(database, store_id, query, target, path)
         return Summary([*lines, read_consent_counts(database, store_id, query).words()])
     if target.form == "audience":
         if target.where is not None:
@@ -100,13 +100,14 @@ def axes_to_tell(
     return {axis: vocabulary.groups[axis] for axis in wanted}
 
 
-def _advertisers_list(
-    database: Database, store_id: str, query: Query, form: str, contacts: Path | None, path: Path
-) -> list[str]:
+def _advertisers_list(database: Database, store_id: str, query: Query, target: ExportTarget, path: Path) -> list[str]:
     from quimbi_assets.resources.advertisers import write_advertisers_list
 
-    made = write_advertisers_list(database, store_id, query, path, form, contacts)
+    contacts = Path(target.contacts) if target.contacts else None
+    made = write_advertisers_list(database, store_id, query, path, target.form, contacts, value=target.value)
     lines = [written(made.rows, "customer", path)]
+    if target.form == "google" and not target.value:
+        lines.append("without a column of value, which Google's page of uploads does not take: --value adds it")
     if made.without_address:
         hint = "" if contacts else "; --contacts F joins a file with customer_id and email"
         lines.append(f"{made.without_address:,} are left out, having no address here{hint}")

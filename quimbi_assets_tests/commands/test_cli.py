@@ -187,6 +187,7 @@ def test_archetypes_are_listed_with_what_they_are_made_of(quimbi, two_stores):
     assert sum(one["share_of_revenue"] for one in made) == pytest.approx(1)
     assert sum(one["population_percentage"] for one in made) == pytest.approx(100)
     assert all(len(one["name"].split()) <= 5 and one["traits"] for one in made)
+    assert all(one["orders"] >= 1 and one["silent_days"] >= 0 and 0 < one["share_of_lifecycle"] <= 1 for one in made)
     code, out, _ = quimbi("archetypes", "--store-id", "north")
     assert code == 0
     assert all(one["name"] in out for one in made)

@@ -120,16 +120,20 @@ def people(database, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("form", "header", "phone"),
-    [("meta", "email,phone,value", "442079460958"), ("google", "Email,Phone", "+442079460958")],
+    ("form", "header", "phone", "values"),
+    [
+        ("meta", "email,phone,value", "442079460958", (",1.24", ",0.00")),
+        ("google", "Email,Phone", "+442079460958", ("", "")),
+        ("google", "Email,Phone,lifetime_value_micros", "+442079460958", (",1239000", ",0")),
+    ],
 )
-def test_advertisers_get_hashes_of_those_who_may_be_written_to(database, people, tmp_path, form, header, phone):
+def test_advertisers_get_hashes_of_those_who_may_be_written_to(database, people, tmp_path, form, header, phone, values):
     path = tmp_path / "list.csv"
     query = compile_filter("value > -9", read_vocabulary(database, "people"))
-    written = write_advertisers_list(database, "people", query, path, form, people)
+    value = "micros" in header
+    written = write_advertisers_list(database, "people", query, path, form, people, value=value)
     lines = path.read_text().splitlines()
     assert lines[0] == header
-    values = (",1.24", ",0.00") if form == "meta" else ("", "")
     expected = [f"{sha('ann@example.com')},{sha(phone)}{values[0]}", f"{sha('di@example.com')},{values[1]}"]
     assert sorted(lines[1:]) == sorted(expected)
     assert written == (2, 0)

@@ -178,14 +178,28 @@ def orders_per_customer(database: Database, store_id: str) -> float | None:
     return None if n is None else float(n)
 
 
-def archetype_revenue(database: Database, store_id: str) -> dict[str, float]:
-    """Return the share, 0-1, of the store's net spend by archetype id; empty where profiles do not say."""
-    shares = """
-        SELECT archetype_id, sum(lifetime_value) / nullif(sum(sum(lifetime_value)) OVER (), 0)
-        FROM quimbi.customer_profiles WHERE store_id = %s GROUP BY archetype_id
+def archetype_figures(database: Database, store_id: str) -> pd.DataFrame:
+    """Return what an archetype's customers are like, by its id; no row where profiles do not say.
+
+    ``share_of_revenue`` (0-1, of the store's net spend); of the customer in the middle ``spent``, ``orders`` and
+    ``silent_days``; ``lifecycle`` that most are in, and ``share_of_lifecycle`` (0-1) of them.
     """
-    rows = database.execute(shares, (store_id,))
-    return {archetype: float(share) for archetype, share in rows if share is not None}
+    figures = """
+        SELECT archetype_id,
+            (sum(lifetime_value) / nullif(sum(sum(lifetime_value)) OVER (), 0))::float8 AS share_of_revenue,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY lifetime_value) AS spent,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY n_orders) AS orders,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM as_of - last_order_at) / 86400)
+                AS silent_days,
+            mode() WITHIN GROUP (ORDER BY lifecycle) AS lifecycle,
+            avg((lifecycle = common.stage)::int)::float8 AS share_of_lifecycle
+        FROM quimbi.customer_profiles JOIN (
+            SELECT archetype_id, mode() WITHIN GROUP (ORDER BY lifecycle) AS stage
+            FROM quimbi.customer_profiles WHERE store_id = %(store)s GROUP BY archetype_id
+        ) AS common USING (archetype_id)
+        WHERE store_id = %(store)s AND lifetime_value IS NOT NULL GROUP BY archetype_id
+    """
+    return database.query(figures, {"store": store_id}).set_index("archetype_id")
 
 
 def read_held_reasons(database: Database, store_id: str) -> dict[str, str]:
