@@ -398,6 +398,31 @@ def mcp(store_id: str) -> None:
 
 
 @cli.group()
+def gorgias() -> None:
+    """Bring tickets from Gorgias; GORGIAS_DOMAIN, GORGIAS_EMAIL and GORGIAS_API_KEY say which account."""
+
+
+@gorgias.command("pull")
+@STORE
+@click.option("--every", type=click.Choice(["hour", "day", "never"]), help="Pull again and again.")
+@click.option(
+    "--look-up",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    metavar="N",
+    help="Ask for the shop's ids of up to N writers whom no order knows, a call each.",
+)
+@click.option("--full", is_flag=True, help="Read everything again, not what is new.")
+@click.option("--dry-run", is_flag=True, help="Read one page, say what it would bring; store nothing.")
+def gorgias_pull(store_id: str, **options: Any) -> None:
+    """Store the tickets that are new or have changed; killed in the middle, it goes on from there."""
+    from quimbi_assets.commands.gorgias import pull
+
+    pull(store_id, **options)
+
+
+@cli.group()
 def token() -> None:
     """Let programs ask for a store's results."""
 

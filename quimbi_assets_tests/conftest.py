@@ -150,6 +150,7 @@ def no_key() -> Iterator[None]:
     """No test asks the real service, whatever the shell's environment holds."""
     names = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "QUIMBI_NAMING_MODEL")
     names += ("KLAVIYO_API_KEY", "KLAVIYO_BASE_URL", "QUIMBI_WEBHOOK_SECRET")
+    names += ("GORGIAS_DOMAIN", "GORGIAS_EMAIL", "GORGIAS_API_KEY", "GORGIAS_BASE_URL")
     before = {name: os.environ.pop(name, None) for name in names}
     yield
     os.environ.update({name: value for name, value in before.items() if value is not None})

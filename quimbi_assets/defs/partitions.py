@@ -57,7 +57,7 @@ def axis_key(stage: str, axis_name: str) -> dg.AssetKey:
 
 ORDERS_KEY, ITEMS_KEY, TICKETS_KEY = RAW.values()
 #: What is pulled from a store's sources, upstream of what it sent.
-SOURCE_KEY = dg.AssetKey(["source", "orders"])
+SOURCE_KEY, HELPDESK_KEY = dg.AssetKey(["source", "orders"]), dg.AssetKey(["source", "tickets"])
 HISTORY = (ORDERS_KEY, ITEMS_KEY, TICKETS_KEY)
 """What an asset depends on that looks at a store's history."""
 _OF_STORE = dg.MultiToSingleDimensionPartitionMapping(partition_dimension_name="store")

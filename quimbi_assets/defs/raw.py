@@ -14,7 +14,16 @@ import pyarrow as pa
 from quimbi_assets.axis_table import TableFacts
 from quimbi_assets.defs.events import Rule, SchemaCheck, StageEvent, facts
 from quimbi_assets.defs.labels import code_version, data_version, table_metadata
-from quimbi_assets.defs.partitions import HISTORY, ITEMS_KEY, ORDERS_KEY, OWNERS, SOURCE_KEY, STORES, TICKETS_KEY
+from quimbi_assets.defs.partitions import (
+    HELPDESK_KEY,
+    HISTORY,
+    ITEMS_KEY,
+    ORDERS_KEY,
+    OWNERS,
+    SOURCE_KEY,
+    STORES,
+    TICKETS_KEY,
+)
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
@@ -39,7 +48,7 @@ def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
     kinds = {"postgres", "duckdb"}
     return dg.AssetSpec(
         key,
-        deps=[SOURCE_KEY],
+        deps=[SOURCE_KEY, HELPDESK_KEY] if key == TICKETS_KEY else [SOURCE_KEY],
         description=description,
         group_name="raw",
         owners=OWNERS,

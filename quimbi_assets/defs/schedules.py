@@ -87,7 +87,9 @@ WEEK_JOB = _job(
     STORE_WEEKS,
 )
 PULL_JOB = _job(
-    "pull", dg.AssetSelection.groups("source"), "New and changed orders out of a store's own database or files."
+    "pull",
+    dg.AssetSelection.groups("source"),
+    "New and changed orders out of a store's own database or files, and tickets of its helpdesk.",
 )
 JOBS = (STORE_JOB, RESCORE_JOB, BACKTEST_JOB, WEEK_JOB, PULL_JOB)
 
@@ -195,7 +197,8 @@ def weeks(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.
     job=PULL_JOB,
     default_status=IF_AUTOMATED,
     description="Pulls new and changed orders of stores whose source asks for it (`load --from ... --every hour`, "
-    "or `day`: four in the morning by the store's clock); `orders_arrived` then scores their customers anew.",
+    "or `day`: four in the morning by the store's clock), and tickets of those whose helpdesk does "
+    "(`gorgias pull --every`); `orders_arrived` then scores their customers anew.",
 )
 def pulls(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch a pull of every store that has a source which was not looked at since it became due."""

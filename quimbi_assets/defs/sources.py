@@ -1,7 +1,7 @@
-"""Stage 0: a shop's own database or files → what a store has sent, as far as it is new.
+"""Stage 0: a shop's own database or files, and its helpdesk → what a store has sent, as far as it is new.
 
-Belongs here: the asset that pulls. Does not: how a source is read (``resources.postgres.pulling``), which stores are
-due (``schedules``), what counts of it (``raw``).
+Belongs here: the assets that pull. Does not: how a source is read (``resources.postgres.pulling``,
+``resources.gorgias.puller``), which stores are due (``schedules``), what counts of it (``raw``).
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import dagster as dg
 
 from quimbi_assets.defs.events import facts
-from quimbi_assets.defs.partitions import OWNERS, SOURCE_KEY, STORES
+from quimbi_assets.defs.partitions import HELPDESK_KEY, OWNERS, SOURCE_KEY, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
+from quimbi_assets.resources.gorgias.puller import pull_tickets
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables.sources import read_sources
 
@@ -31,7 +32,9 @@ def pulled_orders(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Pull what is new in each source of the partition's store that is to be pulled again and again."""
     store_id = context.partition_key
-    sources = [known.source for known in read_sources(database, store_id) if known.every]
+    sources = [
+        known.source for known in read_sources(database, store_id) if known.every and not known.source.is_helpdesk
+    ]
     reports = [pull(database, store_id, source, Pull(), progress.step) for source in sources]
     tables = [table for report in reports if report is not None for table in report.tables]
     for report in reports:
@@ -45,5 +48,41 @@ def pulled_orders(
             new=sum(table.inserted for table in tables),
             changed=sum(table.updated for table in tables),
             refused=sum(table.refused for table in tables),
+        )
+    )
+
+
+@dg.asset(
+    key=HELPDESK_KEY,
+    partitions_def=STORES,
+    group_name="source",
+    owners=OWNERS,
+    kinds={"postgres"},
+    description="New and changed tickets of the store's helpdesk, as `gorgias pull --every day` asked for them, and "
+    "how many of all its tickets belong to customers with orders. A store without one is loaded by hand.",
+)
+@retried
+def pulled_tickets(
+    context: dg.AssetExecutionContext, database: StoreDatabase, progress: Listener
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Pull what is new in the helpdesk of the partition's store, if it is to be pulled again and again."""
+    store_id = context.partition_key
+    if not any(known.every and known.source.is_helpdesk for known in read_sources(database, store_id)):
+        yield dg.MaterializeResult(metadata=facts(0, sources=0))
+        return
+    report = pull_tickets(database, store_id, progress.step)
+    for line in report.lines():
+        context.log.info(line)
+    tickets, meeting = report.written["tickets"], report.meeting
+    yield dg.MaterializeResult(
+        metadata=facts(
+            tickets.new + tickets.changed + tickets.removed,
+            sources=1,
+            new=tickets.new,
+            changed=tickets.changed,
+            left_out=sum(report.left_out.values()),
+            tickets_of_customers=meeting.of_customers,
+            share_of_customers=meeting.share,
+            calls=report.calls,
         )
     )

@@ -7,14 +7,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.exports import klaviyo as shapes
 from quimbi_assets.exports.klaviyo import Limits
-from quimbi_assets.resources.pauses import retry_seconds
+from quimbi_assets.resources.pauses import Pace, retry_seconds, server_address
 
 KEY_VARIABLE, ADDRESS_VARIABLE = "KLAVIYO_API_KEY", "KLAVIYO_BASE_URL"
 TIMEOUT_SECONDS = 60
@@ -22,21 +21,6 @@ MOST_TRIES = 6
 LONGEST_PAUSE = 60.0
 PAGES_LOOKED_AT = 5
 Say = Callable[[str], None]
-
-
-class Pace:
-    """Lets requests through no faster than a service allows: some at once, then so many a second."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits, self._ready, self._at = limits, float(limits.burst), time.monotonic()
-
-    def wait(self) -> None:
-        """Wait until one more request is allowed."""
-        now = time.monotonic()
-        self._ready = min(self._limits.burst, self._ready + (now - self._at) * self._limits.per_second)
-        pause = max(0.0, (1 - self._ready) / self._limits.per_second)
-        time.sleep(pause)
-        self._at, self._ready = now + pause, max(self._ready, 1.0) - 1
 
 
 class MayHaveArrivedError(ServiceUnavailableError):
@@ -47,14 +31,14 @@ class Client:
     """Klaviyo's API at one revision, with a key."""
 
     def __init__(self, key: str, address: str, limits: Limits, say: Say, pause: float = 1.0) -> None:
-        self._pace, self._say, self.pause = Pace(limits), say, pause
+        self._pace, self._say, self.pause = Pace(limits.burst, limits.per_second), say, pause
         headers = {
             "Authorization": f"Klaviyo-API-Key {key}",
             "revision": shapes.REVISION,
             "accept": "application/vnd.api+json",
             "content-type": "application/vnd.api+json",
         }
-        self._http = httpx2.Client(base_url=address.rstrip("/"), headers=headers, timeout=TIMEOUT_SECONDS)
+        self._http = httpx2.Client(base_url=address, headers=headers, timeout=TIMEOUT_SECONDS)
 
     def close(self) -> None:
         """Close the connections."""
@@ -177,12 +161,5 @@ def open_client(limits: Limits, say: Say, pause: float = 1.0) -> Client:
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
         raise BadInputError(f"{KEY_VARIABLE} is not set: give a private key of Klaviyo's, pk_..., to send")
-    address = os.environ.get(ADDRESS_VARIABLE, "").strip() or shapes.ADDRESS
-    try:
-        parts = urlsplit(address)
-        is_server = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_server = False
-    if not is_server or "@" in address:  # not shown: it may hold a password
-        raise BadInputError(f"{ADDRESS_VARIABLE} is no address of a server: leave it out, or give {shapes.ADDRESS}")
+    address = server_address(ADDRESS_VARIABLE, shapes.ADDRESS)
     return Client(key, address, limits, say, pause)

@@ -36,15 +36,18 @@ class Job:
 
 
 @contextmanager
-def only_sender(database: Database, store_id: str, target: str) -> Iterator[None]:
-    """Hold the right to send to a target for as long as the block runs; StoreBusyError if somebody else does."""
+def only_sender(database: Database, store_id: str, target: str, what: str = "sent") -> Iterator[None]:
+    """Hold the right to send to a target for as long as the block runs; StoreBusyError if somebody else does.
+
+    The same right is that to pull from it; `what` is the word for what is done.
+    """
     with closing(psycopg2.connect(database.libpq_url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             name = f"quimbi:export:{store_id}:{target}"
             cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
             if not cursor.fetchone()[0]:
-                raise StoreBusyError(f"{target} of store {store_id} is being sent by another process: wait for it")
+                raise StoreBusyError(f"{target} of store {store_id} is being {what} by another process: wait for it")
             yield
 
 

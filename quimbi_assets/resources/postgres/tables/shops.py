@@ -87,7 +87,7 @@ def summarise_shop(database: Database, store: Store) -> ShopSummary:
 
 _STORES = """
     SELECT store_id, time_zone, plan, changed_at, last_run, coalesce(held, '{}') AS held, coalesce(weak, '{}') AS weak,
-        now()
+        met, now()
     FROM quimbi.stores
     LEFT JOIN (SELECT store_id, max(published_at) AS last_run FROM quimbi.publications GROUP BY store_id) run
         USING (store_id)
@@ -96,6 +96,10 @@ _STORES = """
             array_agg(axis_name ORDER BY axis_name) FILTER (WHERE status = 'weak') AS weak
         FROM quimbi.axis_models GROUP BY store_id
     ) fitted USING (store_id)
+    LEFT JOIN (
+        SELECT store_id, min((mark::jsonb ->> 'share')::float) AS met FROM quimbi.sources
+        WHERE settings ->> 'layout' = 'gorgias' GROUP BY store_id
+    ) helpdesk USING (store_id)
     ORDER BY store_id
 """
 _ORDERS = "SELECT store_id, {figures} FROM quimbi.orders WHERE store_id = ANY(%s) GROUP BY store_id"
@@ -116,6 +120,8 @@ _LAST_RUNS = """
 much of it is fitted."""
 NEVER, BEHIND, CURRENT = "never run", "orders changed since the last run", "up to date"
 ORDERS, PROFILES = "orders", "profiles"
+FEW_MET = 0.5
+"""Share of tickets below which it is a store's keys that do not fit."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +141,17 @@ class ShopHealth:
     """Axes whose last refit does not serve, until somebody accepts it or another passes."""
     weak: tuple[str, ...]
     """Axes that do not tell its customers apart."""
+    met: float | None
+    """Share of a helpdesk's tickets, 0-1, that belong to customers with orders; None: none are pulled."""
 
     def problems(self) -> str:
         """Say in a few words what needs a look; empty if nothing does. Weak axes do not: nothing is to be done."""
         failing = [f"last {job} run failed ({run_id})" for job, run_id in self.failing.items()]
         stale = [f"old: {' and '.join(self.stale)}"] if self.stale else []
         held = [f"refit held: {', '.join(self.held)}"] if self.held else []
-        return "; ".join([*failing, *stale, *held])
+        few = self.met is not None and self.met < FEW_MET
+        met = [f"only {self.met:.0%} of tickets meet a customer"] if few else []
+        return "; ".join([*failing, *stale, *held, *met])
 
 
 @dataclass(frozen=True)
@@ -202,14 +212,14 @@ def _shops(database: Database, figures: NewestOrders) -> Iterator[tuple[ShopHeal
         failing[store_id][job] = run_id
     rows = database.execute(_STORES)
     asked = figures.of(database, {store_id: changed_at for store_id, _, _, changed_at, *_ in rows})
-    for store_id, time_zone, plan, changed_at, run, held, weak, now in rows:
+    for store_id, time_zone, plan, changed_at, run, held, weak, met, now in rows:
         last, *others = asked[store_id]
         is_behind = run is not None and changed_at is not None and changed_at > run
         state = NEVER if run is None else BEHIND if is_behind else CURRENT
         limit = timedelta(days=StorePlan.from_json(plan).stale_after_days)
         stale = tuple(what for what, at in ((ORDERS, last), (PROFILES, run)) if at is None or now - at > limit)
         failed = dict(failing.get(store_id, {}))
-        health = ShopHealth(store_id, time_zone, last, run, state, failed, stale, tuple(held), tuple(weak))
+        health = ShopHealth(store_id, time_zone, last, run, state, failed, stale, tuple(held), tuple(weak), met)
         yield health, tuple(others)
 
 

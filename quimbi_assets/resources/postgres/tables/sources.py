@@ -14,6 +14,7 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.store import JsonRecord
 
 EVERY = ("hour", "day")
+HELPDESK_LAYOUT = "gorgias"
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,21 @@ class Source(JsonRecord):
     """A shop's database, or files, as a person gave them; other fields are options of ``quimbi load``."""
 
     address: str = ""
-    """``postgresql://...`` without password, ``env:NAME`` of a variable that holds one, or a path, pattern or
-    address of files."""
+    """``postgresql://...`` without password, ``env:NAME`` of a variable that holds one, a path, pattern or address of
+    files, or a helpdesk's account."""
     layout: str = "quimbi"
+    """How tables hold orders; ``gorgias`` is no table but the helpdesk, which has tickets alone."""
     schema: str | None = None
     orders_query: str | None = None
     items_query: str | None = None
     items: str | None = None
     """Path or pattern of lines, where the address is one of orders."""
     columns: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_helpdesk(self) -> bool:
+        """Whether tickets are pulled from it, not orders."""
+        return self.layout == HELPDESK_LAYOUT
 
     @property
     def key(self) -> str:
@@ -81,6 +88,18 @@ def keep_source(database: Database, store_id: str, source: Source, every: str | 
             mark = EXCLUDED.mark, looked_at = EXCLUDED.looked_at
         """,
         {"store": store_id, "key": source.key, "every": every, "mark": mark},
+    )
+
+
+def note_mark(cursor: Any, store_id: str, source: Source, mark: str) -> None:
+    """Note, in the transaction that loads it, how far a pull is that goes on; when it was looked at stays open."""
+    cursor.execute(
+        """
+        INSERT INTO quimbi.sources AS known (store_id, source_md5, settings, mark)
+        VALUES (%(store)s, md5(%(key)s), %(key)s::jsonb, %(mark)s)
+        ON CONFLICT (store_id, source_md5) DO UPDATE SET mark = EXCLUDED.mark
+        """,
+        {"store": store_id, "key": source.key, "mark": mark},
     )
 
 

@@ -1,0 +1,1 @@
+"""Gorgias: requests to its API (``client``), and its tickets brought here whole whatever happens (``puller``)."""

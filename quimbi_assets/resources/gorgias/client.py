@@ -1,0 +1,198 @@
+"""Gorgias's REST API: requests within the account's limit, repeated where that can do no harm.
+
+Belongs here: HTTP, pace, pauses, errors, which account. Does not: shapes (``ingest.gorgias``), what is asked when
+(``puller``).
+
+The limit is the account's, shared with all other apps of the shop: a bucket of 40 calls that empties in 20 seconds
+(developers.gorgias.com, *Rate limits*); every answer says how full it is.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from quimbi_assets.errors import BadInputError, ServiceUnavailableError
+from quimbi_assets.resources.pauses import Pace, retry_seconds, server_address
+
+DOMAIN, EMAIL, KEY, ADDRESS = "GORGIAS_DOMAIN", "GORGIAS_EMAIL", "GORGIAS_API_KEY", "GORGIAS_BASE_URL"
+LIMIT_HEADER = "X-Gorgias-Account-Api-Call-Limit"
+CALLS, PERIOD = 40, 20.0
+"""Of the bucket, until an answer says otherwise, and the seconds in which it empties."""
+SHARE = 0.75
+"""Of the bucket that is used here: the rest is left to the shop's other apps."""
+BURST = 5
+MOST_TRIES = 8
+LONGEST_PAUSE = 60.0
+TIMEOUT_SECONDS = 60
+PAGE = 100
+Say = Callable[[str], None]
+NEXT = "what was read is stored: the same command goes on from here"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A shop's account with Gorgias, and how to get in."""
+
+    domain: str
+    email: str
+    key: str
+    address: str
+    suffix: str = ""
+    """What the names of its variables end with."""
+
+    @property
+    def name(self) -> str:
+        """What it is known by, without a secret."""
+        return f"gorgias:{self.domain}"
+
+
+def account_of(store_id: str) -> Account:
+    """Return a store's account as the environment says; BadInputError if it does not.
+
+    ``GORGIAS_API_KEY_MINE`` and so on are those of the store ``mine``, without a suffix those of every other store.
+    """
+    suffix = "_" + re.sub(r"[^A-Z0-9]", "_", store_id.upper())
+    suffix = suffix if os.environ.get(DOMAIN + suffix) or os.environ.get(KEY + suffix) else ""
+    values = {name: os.environ.get(name + suffix, "").strip() for name in (DOMAIN, EMAIL, KEY)}
+    if missing := [name + suffix for name, value in values.items() if not value]:
+        raise BadInputError(
+            f"{', '.join(missing)} not set: give the account's domain (acme of acme.gorgias.com), the e-mail and the "
+            "key of Settings > REST API"
+        )
+    domain = values[DOMAIN].removeprefix("https://").strip("/").removesuffix(".gorgias.com")
+    if not re.fullmatch(r"[A-Za-z0-9-]+", domain):
+        raise BadInputError(f"{DOMAIN}{suffix} is no domain of Gorgias's: of acme.gorgias.com it is acme")
+    address = server_address(ADDRESS, f"https://{domain}.gorgias.com")
+    return Account(domain, values[EMAIL], values[KEY], address, suffix)
+
+
+class StaleCursorError(BadInputError):
+    """Gorgias does not know a place in a list any more: the list is to be read from its beginning."""
+
+
+class Client:
+    """An account's API; ``period`` is the seconds in which its bucket empties (tests have a faster one)."""
+
+    def __init__(self, account: Account, say: Say, period: float = PERIOD, pause: float = 1.0) -> None:
+        self._pace, self._period = Pace(BURST, SHARE * CALLS / period), period
+        self._account, self._say, self._pause, self.n_calls = account, say, pause, 0
+        self._http = httpx2.Client(
+            base_url=f"{account.address}/api",
+            auth=(account.email, account.key),
+            headers={"accept": "application/json"},
+            timeout=TIMEOUT_SECONDS,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def pages(self, path: str, query: Mapping[str, str], cursor: str | None = None) -> Iterator[tuple[list[Any], str]]:
+        """Yield a list's pages, each with the cursor of the next one, empty at the end; from `cursor` on if given.
+
+        StaleCursorError if Gorgias refuses the cursor.
+        """
+        following = cursor or ""
+        while True:
+            asked = {**query, "limit": str(PAGE)} | ({"cursor": following} if following else {})
+            answer = self._ask("GET", path, asked)
+            rows, meta = answer.get("data"), answer.get("meta") or {}
+            if not isinstance(rows, list):
+                raise ServiceUnavailableError(f"{self._account.address} {NO_ANSWER}")
+            following = str(meta.get("next_cursor") or "")
+            yield rows, following
+            if not following:
+                return
+
+    def ticket(self, ticket_id: str) -> dict[str, Any]:
+        """Return a ticket with its messages and its survey."""
+        return self._ask("GET", f"/tickets/{ticket_id}")
+
+    def customer(self, helpdesk_id: str) -> dict[str, Any] | None:
+        """Return a customer with all keys; of one that was merged into another that one, None of one that is gone."""
+        path = f"/customers/{helpdesk_id}"
+        for _ in range(3):
+            answer = self._request("GET", path, None, None)
+            if answer.status_code in (404, 410):
+                return None
+            if answer.status_code not in (301, 302, 307, 308):
+                return self._parsed(answer)
+            path = urlsplit(answer.headers.get("location", "")).path.rstrip("/").removeprefix("/api")
+        return None
+
+    def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> dict[str, Any]:
+        answer = self._request(method, path, query, body)
+        if answer.status_code == 400 and query and "cursor" in query:
+            raise StaleCursorError(f"Gorgias does not know the place in {path} any more")
+        if answer.status_code >= 300:
+            raise _refusal(answer, self._account)
+        return self._parsed(answer)
+
+    def _request(self, method: str, path: str, query: Mapping[str, str] | None, body: Any) -> httpx2.Response:
+        """Ask and return the answer, whatever it says, but that it is too much or Gorgias is not well."""
+        problem = ""
+        for number in range(MOST_TRIES):
+            self._pace.wait()
+            self.n_calls += 1
+            try:
+                answer = self._http.request(method, path, params=query, json=body)
+            except httpx2.TransportError as error:
+                problem = type(error).__name__
+                self._rest(number, None)
+                continue
+            self._heed(answer.headers.get(LIMIT_HEADER))
+            if answer.status_code != 429 and answer.status_code < 500:
+                return answer
+            problem = f"status {answer.status_code}"
+            self._rest(number, answer.headers.get("retry-after"))
+        raise ServiceUnavailableError(f"Gorgias could not be asked ({problem}, {MOST_TRIES} times); {NEXT}")
+
+    def _heed(self, limit: str | None) -> None:
+        """Take the pace from how large the account's bucket is, and leave it alone while others fill it."""
+        numbers = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", limit or "")
+        if numbers is None or not int(numbers[2]):
+            return
+        used, size = int(numbers[1]), int(numbers[2])
+        self._pace.per_second = SHARE * size / self._period
+        if (beyond := used - SHARE * size) > 0:
+            self._pace.hold(beyond * self._period / size)
+
+    def _parsed(self, answer: httpx2.Response) -> dict[str, Any]:
+        try:
+            parsed = answer.json() if answer.content else {}
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise ServiceUnavailableError(f"{self._account.address} {NO_ANSWER}")
+        return parsed
+
+    def _rest(self, number: int, wished: str | None) -> None:
+        """Pause after a fault: as long as Gorgias wishes, else twice as long each time."""
+        seconds = retry_seconds(wished, self._pause * 2**number, LONGEST_PAUSE)
+        if seconds >= 5:
+            self._say(f"waiting {seconds:.0f} s before Gorgias is asked again")
+        time.sleep(seconds)
+
+
+NO_ANSWER = f"does not answer as Gorgias does (a web page, a proxy?); look at {ADDRESS} and the network; {NEXT}"
+
+
+def _refusal(answer: httpx2.Response, account: Account) -> BadInputError:
+    if answer.status_code in (401, 403):
+        return BadInputError(
+            f"Gorgias refuses {EMAIL}{account.suffix} and {KEY}{account.suffix} (status {answer.status_code}): make a "
+            f"key in Settings > REST API of {account.domain}.gorgias.com"
+        )
+    try:
+        error = answer.json()["error"]
+        reason = str(error.get("msg") or error)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        reason = "without a reason"
+    place = answer.request.url.path
+    return BadInputError(f"Gorgias refused {place}: {' '.join(reason.split())[:300]} (status {answer.status_code})")

@@ -1,0 +1,345 @@
+"""A helpdesk's tickets brought here: whatever happens in between, each is stored once and none is missed.
+
+Belongs here: what is read in which order, going on where a process was killed. Does not: requests (``client``), shapes
+(``ingest.gorgias``), storing (``postgres.tables.tickets``).
+
+The first pull walks each list in the order of creation, which nothing changes: a page and the place of the next one are
+one transaction. Later ones walk from what changed last down to what was known before. Pages shift meanwhile, since what
+changes moves to the top: what a walk misses by that has changed since it began, so walks follow one another until the
+first page says it all.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest import gorgias as shapes
+from quimbi_assets.resources.gorgias.client import PERIOD, Client, Say, StaleCursorError, account_of
+from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.postgres import copy as bulk
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables import identities, tickets
+from quimbi_assets.resources.postgres.tables.outbox import only_sender
+from quimbi_assets.resources.postgres.tables.shops import FEW_MET
+from quimbi_assets.resources.postgres.tables.sources import HELPDESK_LAYOUT, Source, find_source, keep_source, note_mark
+from quimbi_assets.resources.postgres.tables.stores import note_change, read_store
+from quimbi_assets.resources.postgres.tables.tickets import Meeting, Written
+
+OVERLAP = pd.Timedelta(minutes=10)
+"""Read again before what is known: clocks differ, and what was written late has an earlier instant."""
+SURVEY_DAYS = 60
+"""A survey is answered within these, and no list says which were."""
+SURVEYS_EVERY = pd.Timedelta(hours=20)
+"""How often those days are read again."""
+MOST_WALKS = 10
+SAID_EVERY = 20
+"""Pages between two lines that say how far it is."""
+
+
+class Stream(NamedTuple):
+    """A list of Gorgias's."""
+
+    path: str
+    changed: str
+    """The field by which later walks go."""
+    write: Callable[[Any, str, list[Any], bytes], Written]
+    query: Mapping[str, str] = {}
+
+    def order(self, column: str, way: str) -> dict[str, str]:
+        """Return the query for a walk by a column, ``asc`` or ``desc``."""
+        return {**self.query, "order_by": f"{column}:{way}"}
+
+
+STREAMS: Mapping[str, Stream] = {
+    "tickets": Stream(
+        "/tickets",
+        "updated_datetime",
+        lambda cursor, store, rows, secret: tickets.write_tickets(cursor, store, shapes.ticket_rows(rows), secret),
+    ),
+    "messages": Stream(
+        "/messages",
+        "created_datetime",
+        lambda cursor, store, rows, _: tickets.write_responses(cursor, store, shapes.first_responses(rows)),
+    ),
+    "events": Stream(
+        "/events",
+        "created_datetime",
+        lambda cursor, store, rows, _: tickets.write_reopenings(cursor, store, shapes.reopenings(rows)),
+        {"types[]": shapes.REOPENED},
+    ),
+    "surveys": Stream(
+        "/satisfaction-surveys",
+        "created_datetime",
+        lambda cursor, store, rows, _: tickets.write_ratings(cursor, store, shapes.ratings(rows)),
+    ),
+}
+"""In the order in which they are read: messages, events and surveys are about tickets."""
+
+
+@dataclass
+class Mark:
+    """How far a store is pulled."""
+
+    known: str | None = None
+    """Everything that changed by this instant of Gorgias's is stored; None: the first pull is not done."""
+    began: str | None = None
+    """What had changed last when the first pull began."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Of lists that the first pull is in the middle of, the cursor of the next page."""
+    done: list[str] = field(default_factory=list)
+    """Lists that the first pull has read."""
+    surveys_at: str | None = None
+    """When the days of late answers were last read."""
+    is_news: bool = False
+    """Whether anything was stored that no run of the store was told of."""
+    share: float | None = None
+    """Of the tickets that belong to a customer with orders, when last counted."""
+
+    @classmethod
+    def from_json(cls, text: str | None) -> "Mark":
+        """Return what ``to_json`` wrote."""
+        return cls(**json.loads(text)) if text else cls()
+
+    def to_json(self) -> str:
+        """Return the mark as text."""
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """What a pull did."""
+
+    account: str
+    is_dry: bool
+    written: dict[str, Written]
+    """By list."""
+    left_out: dict[str, int]
+    """Tickets by why, of all pulls."""
+    meeting: Meeting
+    looked_up: tuple[int, int]
+    """Writers who were asked for one by one, and those who turned out to be customers."""
+    calls: int
+
+    def lines(self) -> list[str]:
+        """Say it in words, naming nobody."""
+        new = self.written["tickets"]
+        head = "dry run, nothing was stored; of the tickets that changed last: " if self.is_dry else ""
+        lines = [
+            f"{self.account}: {head}{new.new:,} new, {new.changed:,} changed"
+            + (f", {new.removed:,} removed" if new.removed else "")
+            + f"; {self.calls:,} calls"
+        ]
+        if not self.is_dry:
+            others = {"messages": "first answers", "events": "reopenings", "surveys": "ratings"}
+            lines.append(", ".join(f"{text} {self.written[name].changed:,}" for name, text in others.items()))
+        if self.left_out:
+            lines.append("left out: " + ", ".join(f"{n:,} {why}" for why, n in self.left_out.items()))
+        lines.append(self.meeting.line())
+        if self.looked_up[0]:
+            lines.append(
+                f"asked for one by one: {self.looked_up[0]:,} writers, customers among them {self.looked_up[1]:,}"
+            )
+        if self.meeting.share is not None and self.meeting.share < FEW_MET:
+            lines.append(
+                "fewer than half: load orders or a list of customers that hold e-mails (quimbi load --customers F), or "
+                "ask Gorgias for the keys of writers one by one (--look-up N)"
+            )
+        return lines
+
+
+def pull_tickets(
+    database: Database,
+    store_id: str,
+    say: Say = lambda _: None,
+    *,
+    every: str | None = None,
+    look_up: int = 0,
+    full: bool = False,
+    period: float = PERIOD,
+    pause: float = 1.0,
+) -> PullReport:
+    """Store what is new of a store's tickets; go on where an earlier pull was cut off.
+
+    `look_up` writers who meet no order are asked for one by one. `full` reads everything again. BadInputError if
+    the account is not the one that the store's pulls remember, or Gorgias refuses it; ServiceUnavailableError if it
+    does not answer; StoreBusyError while another process pulls. What was read by then is stored.
+    """
+    read_store(database, store_id)
+    account = account_of(store_id)
+    source = Source(account.name, HELPDESK_LAYOUT)
+    client = Client(account, say, period, pause)
+    with closing(client), only_sender(database, store_id, account.name, "pulled"):
+        known = None if full else find_source(database, store_id, source)
+        puller = _Puller(database, store_id, source, client, Mark.from_json(known.mark if known else None), say)
+        puller.run()
+        looked_up = puller.look_up(look_up)
+        meeting, left_out = puller.finish()
+        keep_source(database, store_id, source, every, puller.mark.to_json())
+    return PullReport(account.name, False, puller.written, left_out, meeting, looked_up, client.n_calls)
+
+
+def show_pull(database: Database, store_id: str, say: Say = lambda _: None, period: float = PERIOD) -> PullReport:
+    """Read the tickets that changed last, one page, and say what they would be; the database stays as it is."""
+    read_store(database, store_id)
+    account, stream = account_of(store_id), STREAMS["tickets"]
+    with closing(Client(account, say, period)) as client, database.transaction() as cursor:
+        rows, _ = next(client.pages(stream.path, stream.order(stream.changed, "desc")))
+        before = tickets.count_left_out(cursor, store_id)
+        secret = identities.store_secret(database.home or quimbi_home(), store_id)
+        written = dict.fromkeys(STREAMS, Written()) | {"tickets": stream.write(cursor, store_id, rows, secret)}
+        left_out = {why: n - before.get(why, 0) for why, n in tickets.count_left_out(cursor, store_id).items()}
+        meeting = tickets.count_meetings(cursor, store_id)
+        cursor.connection.rollback()
+        left_out = {why: n for why, n in left_out.items() if n > 0}
+        return PullReport(account.name, True, written, left_out, meeting, (0, 0), client.n_calls)
+
+
+class _Puller:
+    """One pull of one store."""
+
+    def __init__(self, database: Database, store_id: str, source: Source, client: Client, mark: Mark, say: Say) -> None:
+        self._database, self._store_id, self._source = database, store_id, source
+        self._client, self._say, self.mark = client, say, mark
+        self.written = dict.fromkeys(STREAMS, Written())
+        self._now = pd.Timestamp.now("UTC")
+        self._home = database.home or quimbi_home()
+        with database.transaction() as cursor:
+            bulk.lock(cursor, f"load:{store_id}")
+            self._secret = identities.store_secret(self._home, store_id)
+            identities.learn_customers_that_are_addresses(cursor, store_id, self._secret)
+
+    def run(self) -> None:
+        """Read what there is: all of it the first time, then what has changed, until nothing has."""
+        if self.mark.known is None:
+            self._walk_all()
+        for _ in range(MOST_WALKS):
+            newest, n_pages = self._walk_changes()
+            self.mark.known = newest or self.mark.known
+            self._note()
+            if n_pages <= 1:
+                return
+
+    def _walk_all(self) -> None:
+        """Read each list from its beginning, or from where an earlier pull came to."""
+        if self.mark.began is None:
+            tickets_listed = STREAMS["tickets"]
+            first = self._client.pages("/tickets", tickets_listed.order(tickets_listed.changed, "desc"))
+            self.mark.began = _newest(next(first)[0], tickets_listed.changed)
+        for name in STREAMS:
+            if name not in self.mark.done:
+                self._walk_list(name)
+        self.mark.known, self.mark.surveys_at = self.mark.began, self._now.isoformat()
+        self.mark.began, self.mark.done = None, []
+
+    def _walk_list(self, name: str) -> None:
+        stream = STREAMS[name]
+        query = stream.order("created_datetime", "asc")
+        for _ in range(2):
+            place = self.mark.places.get(name)
+            try:
+                for number, (rows, following) in enumerate(self._client.pages(stream.path, query, place), start=1):
+                    if following:
+                        self.mark.places[name] = following
+                    else:
+                        self.mark.places.pop(name, None)
+                        self.mark.done.append(name)
+                    self._store(name, rows)
+                    if number % SAID_EVERY == 0:
+                        self._say(f"{name}: {number:,} pages")
+                return
+            except StaleCursorError as error:
+                self._say(f"{error}; reading {name} from the beginning")
+                self.mark.places.pop(name, None)
+        raise BadInputError(f"Gorgias refuses its own cursors in {stream.path}: try again later")
+
+    def _walk_changes(self) -> tuple[str | None, int]:
+        """Read what has changed since the mark; return the newest change, and how many pages of tickets that took."""
+        known = None if self.mark.known is None else pd.Timestamp(self.mark.known) - OVERLAP
+        newest, n_pages = self._walk_down("tickets", known)
+        if known is None:
+            return newest, n_pages  # no ticket yet, so nothing about any
+        self._walk_down("messages", known)
+        self._walk_down("events", known)
+        surveys_at = self.mark.surveys_at and pd.Timestamp(self.mark.surveys_at)
+        if surveys_at and self._now - surveys_at < SURVEYS_EVERY:
+            self._walk_down("surveys", known)
+        else:
+            self._walk_down("surveys", min(known, self._now - pd.Timedelta(days=SURVEY_DAYS)))
+            self.mark.surveys_at = self._now.isoformat()
+        return newest, n_pages
+
+    def _walk_down(self, name: str, until: pd.Timestamp | None) -> tuple[str | None, int]:
+        stream, newest, n_pages = STREAMS[name], None, 0
+        for rows, _ in self._client.pages(stream.path, stream.order(stream.changed, "desc")):
+            n_pages += 1
+            newest = newest if n_pages > 1 else _newest(rows, stream.changed)
+            new_ids = set(self._store(name, rows).new_ids)
+            for row in rows:
+                created = shapes.instant(row.get("created_datetime"))
+                if until is not None and created is not None and created < until and str(row.get("id")) in new_ids:
+                    self._catch_up(str(row["id"]))
+            oldest = shapes.instant(rows[-1].get(stream.changed)) if rows else None
+            if until is not None and oldest is not None and oldest < until:
+                break
+        return newest, n_pages
+
+    def _catch_up(self, ticket_id: str) -> None:
+        """Read what was written in a ticket while it was left out: it was taken for spam, say, and is none."""
+        ticket = self._client.ticket(ticket_id)
+        self._store("messages", ticket.get("messages") or [])
+        survey = ticket.get("satisfaction_survey")
+        self._store("surveys", [{"ticket_id": ticket_id, **survey}] if survey else [])
+
+    def _store(self, name: str, rows: list[Any]) -> Written:
+        """Store a page, and how far it is, in one transaction."""
+        with self._database.transaction() as cursor:
+            bulk.lock(cursor, f"load:{self._store_id}")
+            written = STREAMS[name].write(cursor, self._store_id, rows, self._secret)
+            self.written[name] += written
+            self.mark.is_news = self.mark.is_news or bool(written)
+            note_mark(cursor, self._store_id, self._source, self.mark.to_json())
+        return written
+
+    def _note(self) -> None:
+        with self._database.transaction() as cursor:
+            note_mark(cursor, self._store_id, self._source, self.mark.to_json())
+
+    def look_up(self, most: int) -> tuple[int, int]:
+        """Ask for the keys of writers who meet no order; return how many were asked for, and how many are customers."""
+        with self._database.transaction() as cursor:
+            ids = tickets.unknown_writers(cursor, self._store_id, most) if most else []
+        n_met = 0
+        for helpdesk_id in ids:
+            customer = self._client.customer(helpdesk_id) or {}
+            keys = shapes.writer(customer)
+            known_as = [one for one in dict.fromkeys([helpdesk_id, keys["helpdesk_id"]]) if one]
+            with self._database.transaction() as cursor:
+                addresses = shapes.other_addresses(customer)
+                n_met += tickets.learn_writer(
+                    cursor, self._store_id, known_as, keys["shop_id"], addresses, self._secret
+                )
+        return len(ids), n_met
+
+    def finish(self) -> tuple[Meeting, dict[str, int]]:
+        """Give tickets the customers who are known by now; note that the store changed, if anything has."""
+        with self._database.transaction() as cursor:
+            bulk.lock(cursor, f"load:{self._store_id}")
+            self.mark.is_news |= tickets.adopt_writers(cursor, self._store_id, self._home) > 0
+            meeting = tickets.count_meetings(cursor, self._store_id)
+            left_out = tickets.count_left_out(cursor, self._store_id)
+            if self.mark.is_news:
+                note_change(cursor, self._store_id)
+            self.mark.is_news, self.mark.share = False, meeting.share
+            note_mark(cursor, self._store_id, self._source, self.mark.to_json())
+        return meeting, left_out
+
+
+def _newest(rows: list[Any], column: str) -> str | None:
+    """Return the latest instant of a page, as text."""
+    instants = [at for at in (shapes.instant(row.get(column)) for row in rows) if at is not None]
+    return max(instants).isoformat() if instants else None

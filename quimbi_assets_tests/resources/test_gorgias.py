@@ -1,0 +1,344 @@
+"""Tickets from a local Gorgias: every one once, within the account's limit, whatever happens on the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from quimbi_assets.cli import _code
+from quimbi_assets.definitions import build_defs
+from quimbi_assets.defs.partitions import HELPDESK_KEY, SOURCE_KEY, STORES, TICKETS_KEY
+from quimbi_assets.defs.sources import pulled_orders, pulled_tickets
+from quimbi_assets.errors import BadInputError, ServiceUnavailableError, StoreBusyError
+from quimbi_assets.resources.dagster_resources import Progress
+from quimbi_assets.resources.gorgias.puller import pull_tickets, show_pull
+from quimbi_assets.resources.postgres.loading import load_store
+from quimbi_assets.resources.postgres.tables.outbox import only_sender
+from quimbi_assets.resources.postgres.tables.shops import NewestOrders, shops_health
+from quimbi_assets.resources.postgres.tables.sources import read_sources
+from quimbi_assets.resources.postgres.tables.stores import read_change
+from quimbi_assets_tests.gorgias_api import GorgiasApi
+
+NUMBERS = count()
+EMAILS = [f"c{number}@example.com" for number in range(20)]
+STRANGERS = [f"s{number}@example.com" for number in range(5)]
+N = 1_050
+PERIOD = 0.5
+ALONE = """
+import sys
+from quimbi_assets.resources.dagster_resources import Progress
+from quimbi_assets.resources.gorgias.puller import pull_tickets
+from quimbi_assets.resources.postgres.database import open_database
+pull_tickets(open_database(), sys.argv[1], period=0.5, pause=0.05)
+"""
+
+
+@pytest.fixture
+def api(monkeypatch):
+    server = GorgiasApi(period=PERIOD)
+    with server.serving() as address:
+        for name, value in (
+            ("DOMAIN", "acme"),
+            ("EMAIL", "ann@acme.example"),
+            ("API_KEY", "key"),
+            ("BASE_URL", address),
+        ):
+            monkeypatch.setenv(f"GORGIAS_{name}", value)
+        yield server
+
+
+def make_shop(database, tmp_path, with_emails=True):
+    store_id = f"gorgias-{next(NUMBERS)}"
+    orders = pd.DataFrame(
+        {
+            "order_id": [f"{store_id}-{number}" for number in range(20)],
+            "customer_id": [f"shop-{number}" for number in range(20)],
+            "order_date": "2024-02-01T10:00:00Z",
+            "total_price": 10.0,
+        }
+    )
+    orders = orders.assign(email=EMAILS) if with_emails else orders
+    orders.to_csv(tmp_path / "orders.csv", index=False)
+    load_store(database, store_id, tmp_path / "orders.csv")
+    return store_id
+
+
+@pytest.fixture
+def shop(database, tmp_path):
+    """A store of twenty customers, whose addresses its orders hold."""
+    return make_shop(database, tmp_path)
+
+
+def pull(database, store_id, **options):
+    return pull_tickets(database, store_id, period=PERIOD, pause=0.05, **options)
+
+
+def stored(database, store_id):
+    rows = database.execute(
+        "SELECT ticket_id, created_at, priority, first_response_at, reopen_count, satisfaction_score "
+        "FROM quimbi.support_tickets WHERE store_id = %s",
+        (store_id,),
+    )
+    return {row[0]: (*row[1:4], int(row[4]), row[5] and int(row[5])) for row in rows}
+
+
+def test_every_ticket_once_and_then_a_handful_of_calls(database, api, shop):
+    now = datetime.now(UTC)
+    api.fill(N, EMAILS + STRANGERS, last=now - timedelta(days=1))
+    api.faults = {5: "429", 9: "cut", 14: "502", 20: "cut", 33: "429"}
+    report = pull(database, shop)
+    assert stored(database, shop) == api.expected()
+    assert api.over == 0
+    assert report.written["tickets"].new == N - len(api.left_out)
+    assert sum(report.left_out.values()) == len(api.left_out)
+    assert set(report.left_out) == {"spam", "in the trash", "the store wrote first"}
+    assert report.meeting.customers == 20
+    assert report.meeting.share == pytest.approx(0.8, abs=0.01)
+    changed_at = read_change(database, shop)
+
+    again = pull(database, shop)
+    assert again.calls <= 6
+    assert not any(again.written.values())
+    assert read_change(database, shop) == changed_at  # nothing new is no change
+
+
+def test_what_is_written_of_a_ticket(database, api, shop):
+    api.fill(40, EMAILS)
+    pull(database, shop)
+    rows = database.query(
+        "SELECT ticket_id, customer_id, status, resolved_at, subject, tags, channel FROM quimbi.support_tickets "
+        "WHERE store_id = %s",
+        (shop,),
+    ).set_index("ticket_id")
+    first = rows.loc["1"]
+    assert (first["customer_id"], first["status"], first["channel"]) == ("shop-0", "closed", "chat")
+    assert first["subject"] == "Where is № 1, \N{WAVING HAND SIGN}?"
+    assert rows.loc["2", "tags"] == "refund  late, größe"  # a comma within a tag would make two of it
+    assert first["resolved_at"] == pd.Timestamp("2024-03-01 01:31", tz="UTC")
+    # An agent wrote last: it waits for the customer. Nobody has answered the eighth.
+    assert (rows.loc["4", "status"], rows.loc["8", "status"]) == ("pending", "open")
+    assert pd.isna(rows.loc["4", "resolved_at"])
+    assert not rows["customer_id"].str.contains("@").any()
+
+
+def test_updates_between_two_pages_are_not_missed(database, api, shop):
+    api.fill(N, EMAILS)
+    pull(database, shop)
+    now = datetime.now(UTC)
+    for ticket_id in range(1, 300):  # three pages have changed
+        api.change(ticket_id, now - timedelta(seconds=ticket_id), priority="high")
+
+    def during():
+        for ticket_id in range(280, 290):  # not read yet, and above what was read by then
+            api.change(ticket_id, now + timedelta(seconds=1), priority="critical")
+        api.write_ticket(now + timedelta(seconds=2), EMAILS[0])
+
+    api.then = {len(api.calls) + 1: during}
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
+def test_a_backfill_sees_what_changes_behind_it(database, api, shop):
+    api.fill(400, EMAILS)
+    later = datetime(2026, 1, 1, tzinfo=UTC)
+    api.then = {
+        4: lambda: api.change(1, later, priority="critical"),
+        5: lambda: api.write_ticket(later, STRANGERS[0]),
+        6: lambda: api.change(150, later, spam=True),
+    }
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+    api.change(150, later + timedelta(days=1), spam=False)
+    api.change(151, later + timedelta(days=1), trashed_datetime="2026-01-02T00:00:00")
+    report = pull(database, shop)
+    assert stored(database, shop) == api.expected()
+    assert (report.written["tickets"].new, report.written["tickets"].removed) == (1, 1)
+    assert sum(report.left_out.values()) == len(api.left_out)
+
+
+def test_a_pull_that_is_killed_goes_on_where_it_was(database, api, shop):
+    api.fill(N, EMAILS)
+    arrived = [6, 20, 40]
+    for calls in arrived:
+        process = subprocess.Popen([sys.executable, "-c", ALONE, shop], env=os.environ)
+        before = len(api.calls)
+        deadline = time.monotonic() + 60
+        while len(api.calls) < calls and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert len(api.calls) > before
+    assert stored(database, shop).keys() <= api.expected().keys()
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+    tickets = [path for path in api.calls if path.startswith("/api/tickets") and "created" in path]
+    assert len(tickets) <= 11 + 2 * len(arrived)  # a page read and not stored is read again, no other
+    assert api.over == 0
+
+
+def test_a_cursor_that_gorgias_forgot_begins_the_list_anew(database, api, shop):
+    api.fill(250, EMAILS)
+    api.then = {3: lambda: setattr(api, "refuses_cursors", True)}
+    with pytest.raises(BadInputError, match="refuses its own cursors"):
+        pull(database, shop)
+    assert 0 < len(stored(database, shop)) < 250
+    api.refuses_cursors = False
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
+def test_other_apps_of_the_shop_are_left_their_part(database, api, shop):
+    api.fill(300, EMAILS)
+
+    def others():
+        api._level = api.capacity - 2.0
+
+    api.then = {4: others, 8: others}
+    pull(database, shop)
+    assert api.over == 0
+    assert stored(database, shop) == api.expected()
+
+
+def test_late_ratings_are_read_for_sixty_days(database, api, shop, monkeypatch):
+    now = datetime.now(UTC)
+    api.fill(900, EMAILS, last=now - timedelta(days=1))  # 300 surveys: three pages
+    pull(database, shop)
+    survey = next(one for one in api.lists["satisfaction-surveys"] if one["score"] is None)
+    survey["score"] = 2  # nothing says that it was answered
+    pull(database, shop)
+    assert stored(database, shop)[str(survey["ticket_id"])][4] is None  # the days are read once a day
+    monkeypatch.setattr("quimbi_assets.resources.gorgias.puller.SURVEYS_EVERY", pd.Timedelta(0))
+    report = pull(database, shop)
+    assert report.written["surveys"].changed == 1
+    assert stored(database, shop) == api.expected()
+
+
+def test_writers_are_met_by_the_shops_id_and_merged_ones_through_who_they_are_now(database, api, tmp_path):
+    shop = make_shop(database, tmp_path, with_emails=False)
+    api.fill(40, EMAILS)
+    report = pull(database, shop)
+    assert report.meeting.of_customers == 0
+    assert any("fewer than half" in line for line in report.lines())
+    ids = {one["email"]: one["id"] for one in api.customers.values()}
+    api.shop_ids = {number: f"shop-{place}" for place, number in enumerate(ids.values())}
+    api.merged[ids[EMAILS[3]]] = ids[EMAILS[4]]
+    report = pull(database, shop, look_up=10)
+    assert report.looked_up == (10, 10)
+    report = pull(database, shop, look_up=100)
+    assert report.looked_up == (10, 10)
+    assert (report.meeting.share, report.meeting.customers) == (1.0, 19)
+    whose = dict(
+        database.execute("SELECT ticket_id, customer_id FROM quimbi.support_tickets WHERE store_id = %s", (shop,))
+    )
+    assert whose["4"] == whose["5"] == "shop-4"
+    assert pull(database, shop, look_up=100).looked_up == (0, 0)  # each once
+    again = datetime.now(UTC)
+    api.change(4, again)  # told anew with the old address, it stays whose it is
+    pull(database, shop)
+    assert database.execute(
+        "SELECT customer_id FROM quimbi.support_tickets WHERE store_id = %s AND ticket_id = '4'", (shop,)
+    ) == [("shop-4",)]
+
+
+def test_orders_that_come_later_bring_their_tickets_customers(database, api, tmp_path):
+    shop = make_shop(database, tmp_path, with_emails=False)
+    api.fill(40, EMAILS)
+    pull(database, shop)
+    orders = pd.read_csv(tmp_path / "orders.csv").assign(email=EMAILS)
+    orders.to_csv(tmp_path / "orders.csv", index=False)
+    load_store(database, shop, tmp_path / "orders.csv")
+    assert pull(database, shop).meeting.share == 1.0
+    known = database.execute("SELECT customer_id FROM quimbi.helpdesk_customers WHERE store_id = %s", (shop,))
+    assert {customer for (customer,) in known} == {f"shop-{number}" for number in range(20)}
+
+
+def test_a_dry_run_stores_nothing(database, api, shop):
+    api.fill(250, EMAILS)
+    report = show_pull(database, shop)
+    assert report.calls == 1
+    assert 90 < report.written["tickets"].new <= 100
+    assert report.lines()[0].startswith("gorgias:acme: dry run, nothing was stored")
+    assert stored(database, shop) == {}
+    assert read_sources(database, shop) == []
+
+
+def test_what_cannot_be_is_one_line_without_the_key(database, api, shop, monkeypatch):
+    monkeypatch.setenv("GORGIAS_API_KEY", "s3cret")
+    with pytest.raises(BadInputError, match="Gorgias refuses GORGIAS_EMAIL and GORGIAS_API_KEY") as raised:
+        pull(database, shop)
+    assert "s3cret" not in str(raised.value)
+    monkeypatch.delenv("GORGIAS_API_KEY")
+    with pytest.raises(BadInputError, match=r"GORGIAS_API_KEY not set: .* Settings > REST API"):
+        pull(database, shop)
+    with pytest.raises(BadInputError, match="unknown store"):
+        pull(database, "no-such-shop")
+
+
+def test_a_store_may_have_an_account_of_its_own(database, api, shop, monkeypatch):
+    suffix = shop.upper().replace("-", "_")
+    monkeypatch.setenv(f"GORGIAS_DOMAIN_{suffix}", "other")
+    with pytest.raises(BadInputError, match=f"GORGIAS_EMAIL_{suffix}, GORGIAS_API_KEY_{suffix} not set"):
+        pull(database, shop)
+    monkeypatch.setenv(f"GORGIAS_EMAIL_{suffix}", "ann@acme.example")
+    monkeypatch.setenv(f"GORGIAS_API_KEY_{suffix}", "key")
+    assert pull(database, shop).account == "gorgias:other"
+
+
+def test_two_processes_do_not_pull_at_once(database, api, shop):
+    with only_sender(database, shop, "gorgias:acme"), pytest.raises(StoreBusyError, match="being pulled by another"):
+        pull(database, shop)
+
+
+def test_what_does_not_answer_is_told(database, api, shop):
+    api.faults = dict.fromkeys(range(1, 30), "502")
+    with pytest.raises(ServiceUnavailableError, match=r"status 502, 8 times.*the same command goes on"):
+        pull_tickets(database, shop, period=PERIOD, pause=0.001)
+
+
+def test_the_asset_pulls_what_is_asked_for(database, api, shop, monkeypatch):
+    api.fill(150, EMAILS)
+    assert build_defs().resolve_asset_graph().get(TICKETS_KEY).parent_keys == {SOURCE_KEY, HELPDESK_KEY}
+
+    def materialized():
+        with dg.instance_for_test() as instance:
+            instance.add_dynamic_partitions(str(STORES.name), [shop])
+            resources = {"database": database, "progress": Progress()}
+            result = dg.materialize(
+                [pulled_orders, pulled_tickets], instance=instance, partition_key=shop, resources=resources
+            )
+            (event,) = (one for one in result.get_asset_materialization_events() if one.asset_key == HELPDESK_KEY)
+            return {name: value.value for name, value in event.materialization.metadata.items()}
+
+    assert materialized()["sources"] == 0
+    pull(database, shop, every="hour")
+    (known,) = read_sources(database, shop)
+    assert (known.source.address, known.every, known.looked_at is None) == ("gorgias:acme", "hour", False)
+    api.write_ticket(datetime(2026, 1, 1, tzinfo=UTC), STRANGERS[0])
+    facts = materialized()
+    assert (facts["new"], facts["sources"]) == (1, 1)
+    assert facts["share_of_customers"] == pytest.approx(facts["tickets_of_customers"] / len(api.expected()), abs=1e-3)
+
+
+def test_few_tickets_that_meet_a_customer_are_a_stores_problem(database, api, shop):
+    api.fill(40, STRANGERS)
+    pull(database, shop)
+    (health,) = (one for one in shops_health(database, NewestOrders()) if one.store_id == shop)
+    assert "only 0% of tickets meet a customer" in health.problems()
+
+
+def test_the_command_says_what_it_did(database, api, shop, capsys):
+    api.fill(20, EMAILS)
+    assert _code(["gorgias", "pull", "--store-id", shop, "--dry-run"]) == 0
+    assert "dry run, nothing was stored; of the tickets that changed last: 19 new" in capsys.readouterr().out
+    assert _code(["gorgias", "pull", "--store-id", shop, "--every", "day"]) == 0
+    told = capsys.readouterr().out
+    assert "19 of 19 tickets (100%) belong to 19 customers with orders; 0 writers meet no order" in told
+    assert f"next: quimbi run --store-id {shop}" in told
+    assert _code(["gorgias", "pull", "--store-id", "nobody"]) == 2
