@@ -36,6 +36,7 @@ from quimbi_assets.resources.postgres.tables.customers import Place, count_chose
 from quimbi_assets.resources.postgres.tables.drift import read_moves, read_silent
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.identities import find_by_email
+from quimbi_assets.resources.postgres.tables.products import name_products
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
 LONGEST_FILTER = 10_000
@@ -174,6 +175,7 @@ def get_profile(now: Database, store_id: str, customer_id: str, question: Profil
     row = served.read_profile(now, store_id, customer_id, details=question.details) if known else None
     if row is None:
         raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
+    name_products(now, store_id, [row])
     return profile_of(row, *served.read_names(now, store_id), details=question.details)
 
 

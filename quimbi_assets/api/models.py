@@ -157,6 +157,7 @@ class Affinity(Answer):
     """A category or product that a customer buys more than others do."""
 
     id: str
+    name: str | None = Field(None, description="What the shop's lines call a product that they know by a code")
     orders: int = Field(description="Their orders that hold it")
     share: Number = Field(description="Of their orders, 0 to 1")
     lift: Number = Field(description="Times as often as the store's customers")

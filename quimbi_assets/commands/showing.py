@@ -20,6 +20,7 @@ from quimbi_assets.naming.values import format_money, format_percent, plural
 from quimbi_assets.profiles.rendering import Doubts, profile_record, render_profile
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
+from quimbi_assets.resources.postgres.tables.products import name_products
 from quimbi_assets.resources.postgres.tables.promotions import FitRecord, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 from quimbi_assets.value.windows import USUAL_DAYS
@@ -257,7 +258,9 @@ def profiles_of(database: Database, store_id: str, customer_ids: Sequence[str]) 
     _, segments = published.read_segments(database, store_id)
     archetypes = published.read_archetypes(database, store_id)
     archetype_names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
-    return [profile_record(profile, _names(segments), archetype_names) for profile in profiles]
+    records = [profile_record(profile, _names(segments), archetype_names) for profile in profiles]
+    name_products(database, store_id, records)
+    return records
 
 
 def _names(segments: pd.DataFrame) -> dict[str, dict[str, str]]:

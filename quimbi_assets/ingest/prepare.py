@@ -18,6 +18,8 @@ from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_r
 from quimbi_assets.ingest.survey import Survey, counted, watched_ids
 
 TWICE = "occurs twice with different contents; the first was kept"
+LONGEST_NAME = 120
+"""Characters of a product's name that are kept."""
 NO_ORDER = "no accepted order has this order_id"
 
 
@@ -61,6 +63,7 @@ class Preparation:
         self._known_orders = known_orders or IdSet()
         self._schema = stored_schema(survey.spec, largest_amount(currency))
         self._seen = np.zeros(len(survey.spread), "int64")
+        self._names: list[pd.Series] = []
         self._earlier = IdSet()  # keys and contents of the rows so far whose id has rows in several chunks
         self._n_rows = 0
 
@@ -73,6 +76,16 @@ class Preparation:
     def n_read(self) -> int:
         """Rows of the file, identical repetitions not counted."""
         return self.n_accepted + self.n_refused
+
+    @property
+    def product_names(self) -> pd.DataFrame:
+        """What most lines so far call each product that they know by an id: ``product_id``, ``product_name``."""
+        pairs = ["product_id", "product_name"]
+        if not self._names:
+            return pd.DataFrame(columns=pairs, dtype="str")
+        counts = pd.concat(self._names).groupby(level=pairs).sum().rename("n").reset_index()
+        ranked = counts.sort_values(["product_id", "n", "product_name"], ascending=[True, False, True])
+        return ranked.drop_duplicates("product_id")[pairs]
 
     @property
     def absent_columns(self) -> list[str]:
@@ -131,6 +144,11 @@ class Preparation:
 
     def _number_lines(self, frame: pd.DataFrame, typed: pd.DataFrame, reasons: pd.Series) -> pd.Series:
         """Fill in products and line numbers that their own column does not tell; return the reasons."""
+        if "product_id" in self.survey.columns and self.survey.product_names:
+            name = self.survey.product_names[0]
+            titles = as_text(frame[name], self.survey.signs[name]).str.strip().str.slice(0, LONGEST_NAME)
+            named = pd.DataFrame({"product_id": typed["product_id"], "product_name": titles.replace("", None)})
+            self._names.append(named.dropna().value_counts())
         for name in self.survey.product_names:
             typed["product_id"] = typed["product_id"].fillna(as_text(frame[name], self.survey.signs[name]))
             reasons = reasons.mask(reasons.eq("product_id is missing") & typed["product_id"].notna())

@@ -186,7 +186,10 @@ def buys_most(record: Mapping[str, Any]) -> str:
         lifts = [one["lift"] for one in lists[level]]
         times = [f"{lift:.0f} times" if lift >= 1.95 else f"{lift:.1f} times" for lift in lifts]
         times[0] += compared
-        parts.append(of_level + ", ".join(f"{one['id']} ({n})" for one, n in zip(lists[level], times, strict=True)))
+        parts.append(
+            of_level
+            + ", ".join(f"{one.get('name') or one['id']} ({n})" for one, n in zip(lists[level], times, strict=True))
+        )
     return "; ".join(parts)
 
 

@@ -134,6 +134,7 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
 def read_customer_facts(database: Database, store_id: str, customer_id: str) -> CustomerFacts:
     """Read what a customer's page says; UnknownCustomerError if the store has no profile of them."""
     from quimbi_assets.profiles.rendering import profile_record
+    from quimbi_assets.resources.postgres.tables.products import name_products
 
     with database.snapshot() as now:
         store = read_store(now, store_id)
@@ -145,11 +146,13 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
             for axis, rows in segments.groupby("axis_name")
         }
         called = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
+        profile = profile_record({str(name): value for name, value in row.items()}, names, called)
+        name_products(now, store_id, [profile])
         return CustomerFacts(
             store_id=store_id,
             currency=store_currency(now, store_id) or "",
             time_zone=store.time_zone,
-            profile=profile_record({str(name): value for name, value in row.items()}, names, called),
+            profile=profile,
             weeks=_records(now.query(HISTORY, {"store": store_id, "customer": customer_id})),
         )
 

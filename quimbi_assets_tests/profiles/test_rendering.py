@@ -136,6 +136,8 @@ def test_what_a_customer_buys_most_is_said_where_it_may_be(profiles, names):
 
     categories = "Buys most: tea (1.4 times as often as the shop's customers), jam (3 times)"
     assert said() == [f"{categories}; of products jam (3 times)."]
+    named = [jam | {"name": "Jam of plums"}]
+    assert said(products=named) == [f"{categories}; of products Jam of plums (3 times)."]
     assert said(products=None, reason="products: so it is") == [f"{categories}."]
     assert said(categories=None) == ["Buys most: jam (3 times as often as the shop's customers)."]
     assert said(categories=[], products=None) == []

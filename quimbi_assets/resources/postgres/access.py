@@ -26,8 +26,9 @@ NOT_READ = ("export_outbox", "tokens")
 SERVED_TABLES = (
     "alert_notices", "archetypes", "audience_members", "audiences", "axis_models", "customer_consent",
     "customer_history", "customer_identities", "customer_profiles", "dim_segment_master", "drift_floors",
-    "forecast_fits", "group_figures", "order_items", "orders", "population_drift", "products", "promotions",
-    "publications", "segment_lineage", "segment_migrations", "segment_naming", "segment_renames", "stores",
+    "forecast_fits", "group_figures", "order_items", "orders", "population_drift", "product_names", "products",
+    "promotions", "publications", "segment_lineage", "segment_migrations", "segment_naming", "segment_renames",
+    "stores",
 )  # fmt: skip
 """The tables that programs may read, and no other: a new one is not served until it stands here."""
 NOT_SERVED = (

@@ -248,6 +248,8 @@ class _Load:
         counts = transfer.merge()
         if name == ORDERS.name and self._addresses is not None:
             self._addresses.learn(self._store.store_id)
+        if name == ORDER_ITEMS.name:
+            products.keep_names(self._cursor, self._store.store_id, transfer.preparation.product_names)
         return table_report(transfer.preparation, file.place, *counts, notes)
 
     def _write_customers(self, file: SentFile) -> TableReport:

@@ -14,6 +14,7 @@ from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.reading import stored_history
+from quimbi_assets.resources.postgres.tables.products import name_products
 from quimbi_assets.resources.postgres.tables.stores import planned_stores, read_store
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.resources.postgres.stored import (
@@ -365,3 +366,15 @@ def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tm
     with database.transaction() as cursor:
         cursor.execute("SHOW enable_nestloop")
         assert cursor.fetchone() == ("on",)
+
+
+def test_products_known_by_a_code_are_called_as_most_of_their_lines_call_them(load, database):
+    lines = "order_id,sku,Description,quantity,price\n1,85,Tea light,1,10.00\n2,85,tea light holder,2,10.00\n"
+    lines += "3,85,Tea light,1,10.00\n3,86,,1,20.00\n"
+    report = load(ORDERS, lines)
+    customer = {"affinities": {"products": [{"id": "85"}, {"id": "86"}]}}
+    name_products(database, report.store.store_id, [customer, {"affinities": None}])
+    assert customer["affinities"]["products"] == [{"id": "85", "name": "Tea light"}, {"id": "86", "name": None}]
+    load(ORDERS, lines.replace("Tea light", "Tealight"))
+    name_products(database, report.store.store_id, [customer])
+    assert customer["affinities"]["products"][0]["name"] == "Tealight"

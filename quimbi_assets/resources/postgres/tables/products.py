@@ -1,19 +1,21 @@
-"""What a shop's lists of products say of each product, for lines that do not say it themselves.
+"""What a shop's lists of products say of each, for lines that do not say it themselves, and what lines call it.
 
-Belongs here: the table ``products``. Does not: reading such lists (``quimbi_assets.ingest.products``), joining them to
-lines (``reading``).
+Belongs here: the tables ``products`` and ``product_names``. Does not: reading such lists
+(``quimbi_assets.ingest.products``), joining them to lines (``reading``).
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 from quimbi_assets.ingest.tables import PRODUCTS
 from quimbi_assets.resources.postgres.copy import copy_frame, merge, staging
+from quimbi_assets.resources.postgres.database import Database
 
 
-def keep_products(cursor: Any, store_id: str, rows: Iterable[pd.DataFrame]) -> tuple[int, int, int]:
+def keep_products(cursor: Any, store_id: str, rows: Iterable["pd.DataFrame"]) -> tuple[int, int, int]:
     """Keep products, of two with one key the first; return how many keys are new, changed and as before."""
     staged = staging(cursor, "staged_products", "products", PRODUCTS.columns)
     for part in rows:
@@ -38,3 +40,29 @@ def count_lines_with_products(cursor: Any, store_id: str) -> tuple[int, int]:
     )
     n_lines, n_known = cursor.fetchone()
     return int(n_lines), int(n_known)
+
+
+def keep_names(cursor: Any, store_id: str, names: "pd.DataFrame") -> None:
+    """Keep what products are called, one row a product: ``product_id``, ``product_name``."""
+    if names.empty:
+        return
+    staged = staging(cursor, "staged_names", "product_names", names.columns)
+    copy_frame(cursor, staged, names)
+    cursor.execute(
+        f"""
+        INSERT INTO quimbi.product_names SELECT %s, product_id, product_name FROM {staged}
+        ON CONFLICT (store_id, product_id) DO UPDATE SET product_name = EXCLUDED.product_name
+        """,
+        (store_id,),
+    )
+
+
+def name_products(database: Database, store_id: str, profiles: Sequence[Mapping[str, Any]]) -> None:
+    """Write into profiles (``profile_record``) what the products are called that a customer buys most: ``name``."""
+    bought = [one for profile in profiles for one in (profile.get("affinities") or {}).get("products") or ()]
+    if not bought:
+        return
+    question = "SELECT product_id, product_name FROM quimbi.product_names WHERE store_id = %s AND product_id = ANY(%s)"
+    names = dict(database.execute(question, (store_id, [one["id"] for one in bought])))
+    for one in bought:
+        one["name"] = names.get(one["id"])
