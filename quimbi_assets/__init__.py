@@ -13,6 +13,7 @@ Reading order, which is also the order of the pipeline:
 9. ``pipeline``    fit a store, score a store: what assets, weeks, backtest, profiler and notebooks all call
 10. ``weekly``     two weekly snapshots → what changed, for whom and why
 11. ``backtest``   segments of past instants against what customers did next
+12. ``lift``       customers acted on beside a control group: whether it helped
 
 ``resources`` is the only code that touches the outside (database, MLflow, files), ``defs`` is the thin Dagster layer
 over all of it, ``cli`` the ``quimbi`` command over the same assets, ``analysis`` the same for a notebook, and

@@ -1,0 +1,142 @@
+"""The difference between the arms at each weekly look, from sums that the database counts.
+
+Belongs here: looks in time, the adjusted difference and its standard error. Does not: how far from zero is far enough
+(``boundary``), counting (``resources.postgres.tables.treatments``).
+
+A customer counts from the look on at which their window is over: whoever entered counts, acted on in fact or not, and
+nobody whose window is open, so that both arms are watched equally long.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+CONTROL, ACTED = 0, 1
+ARMS = ("control", "acted")
+SUMS = ("n", "y", "yy", "x", "xx", "xy")
+"""Of the customers whose windows ended in a week: how many, sums of outcome and of what was expected, of squares and
+products."""
+FEWEST = 30
+"""Customers of the smaller arm from which on it is looked at."""
+BORROWED = 30
+"""Customers' worth of the arms' common variance in each arm's: of few customers none may have ordered."""
+MOST_OPEN = 0.95
+"""Share of all information that there is taken to be at most while anybody may still enter."""
+DAYS = 7
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """When a trial is looked at: at the end of every week since its first entry, and at its end."""
+
+    began_at: datetime
+    weeks: int
+    window_days: int
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the last window of those who count is over."""
+        return self.began_at + timedelta(days=DAYS * self.weeks + self.window_days)
+
+    @property
+    def n_looks(self) -> int:
+        """Looks from the beginning to the end."""
+        return -(-(DAYS * self.weeks + self.window_days) // DAYS)
+
+    def look(self, number: int) -> datetime:
+        """Return the instant of a look, counted from 1."""
+        return min(self.began_at + timedelta(days=DAYS * number), self.ends_at)
+
+    def n_looked(self, until: datetime) -> int:
+        """Return how many looks are at or before an instant."""
+        if until >= self.ends_at:
+            return self.n_looks
+        return max(0, (until - self.began_at) // timedelta(days=DAYS))
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What is counted of a trial, a row a look; ``over`` has shape (n_looks, 2 arms, 6 sums), ``entered`` (n_looks, 2).
+
+    Each row is of what the week before the look brought. ``expected`` may be 0 for everybody.
+    """
+
+    over: Floats
+    entered: Floats
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Acted less control at each look; every array has shape (n_looks,), NaN where it cannot be looked at yet."""
+
+    difference: Floats
+    standard_error: Floats
+    freedom: Floats
+    """Degrees of freedom of the standard error."""
+    information: Floats
+    """Share, 0 to 1, of what will be known at the end; never less than before."""
+
+
+def compare(sums: Sums, calendar: Calendar) -> Differences:
+    """Return the difference of the arms' means at every look that there was.
+
+    Notes
+    -----
+    The outcome is adjusted for what was expected of the customer at entry: ``y - theta (x - mean x)`` with the arms'
+    common slope, which removes what the arms differ in by chance. Standard errors are Welch's, each arm's variance
+    mixed with a little of the common one.
+
+    References
+    ----------
+    Deng, Xu, Kohavi & Walker 2013, *Improving the sensitivity of online controlled experiments by utilizing
+    pre-experiment data*.
+    """
+    total = np.cumsum(sums.over, axis=0)
+    n = total[:, :, 0]
+    enough = n.min(axis=1) >= FEWEST
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean_y, mean_x = total[:, :, 1] / n, total[:, :, 3] / n
+        yy, xx, xy = (
+            total[:, :, place] - n * left * right
+            for place, left, right in ((2, mean_y, mean_y), (4, mean_x, mean_x), (5, mean_x, mean_y))
+        )
+        slope = np.nan_to_num(xy.sum(axis=1) / xx.sum(axis=1), posinf=0.0, neginf=0.0)
+        left_over = np.maximum(yy - 2 * slope[:, None] * xy + slope[:, None] ** 2 * xx, 0.0)
+        common = left_over.sum(axis=1) / (n.sum(axis=1) - 2)
+        variance = (left_over + BORROWED * common[:, None]) / (n - 1 + BORROWED)
+        parts = variance / n
+        square = parts.sum(axis=1)
+        difference = _acted_less_control(mean_y) - slope * _acted_less_control(mean_x)
+        freedom = square**2 / (parts**2 / (n - 1)).sum(axis=1)
+    enough &= square > 0
+    none = np.full(len(n), np.nan)
+    return Differences(
+        np.where(enough, difference, none),
+        np.where(enough, np.sqrt(square), none),
+        np.where(enough, freedom, none),
+        _information(sums, calendar),
+    )
+
+
+def _acted_less_control(values: Floats) -> Floats:
+    return np.asarray(values[:, ACTED] - values[:, CONTROL])
+
+
+def _information(sums: Sums, calendar: Calendar) -> Floats:
+    """Return how much of all there will be is there, by the pace of entries, which no outcome has a part in.
+
+    The first week's entries, mostly whoever qualified already, tell no pace, unless they are all there is.
+    """
+    entered, over = (np.cumsum(part.sum(axis=1)) for part in (sums.entered, sums.over[:, :, 0]))
+    if not len(entered):
+        return np.zeros(0)
+    looked = np.arange(1, len(entered) + 1)
+    since = np.minimum(looked, calendar.weeks)
+    pace = np.where(since > 1, (entered - entered[0]) / np.maximum(since - 1, 1), entered[0])
+    expected = np.maximum(entered + pace * (calendar.weeks - since), 1.0)
+    share = np.minimum(over / expected, np.where(looked < calendar.n_looks, MOST_OPEN, 1.0))
+    share[looked == calendar.n_looks] = 1.0
+    return np.maximum.accumulate(share)

@@ -1,0 +1,122 @@
+"""What may be concluded of a trial by now: the arms, their difference with its interval, and whether it helped.
+
+Belongs here: the interval, the verdict, both in words. Does not: the sums they rest on, where they are shown.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from quimbi_assets.lift.assignment import MEANINGS, SHARES, Outcome
+from quimbi_assets.lift.boundary import Floats, boundary
+from quimbi_assets.lift.comparison import ACTED, CONTROL, Calendar, Differences, Sums, compare
+from quimbi_assets.naming.values import format_percent, plural
+
+HELPED, HARMED, NOT_YET, NO_DIFFERENCE = "helped", "harmed", "cannot tell yet", "cannot tell"
+POWER = 0.8
+"""Chance with which a difference of the least size that could be seen is seen."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A trial as of its latest look; figures of the arms are of customers whose window is over."""
+
+    verdict: str
+    outcome: Outcome
+    n_acted: int
+    n_control: int
+    n_open: int
+    """Customers whose window is not over, or who entered too late to count."""
+    acted: float | None
+    """Mean of the outcome; None where nobody counts yet."""
+    control: float | None
+    difference: float | None
+    """Acted less control, adjusted for what was expected; None where it cannot be looked at yet."""
+    low: float | None
+    high: float | None
+    """The interval: all of a trial's, at whatever look, hold the true difference in 95 of 100 trials."""
+    could_see: float | None
+    """The least true difference that would be seen at this look with a chance of 0.8."""
+    decided_at: datetime | None
+    """The look at which it was first clear whether it helped."""
+    looked_at: datetime | None
+    ends_at: datetime
+    """From when on nothing more is counted."""
+
+
+def conclude(sums: Sums, calendar: Calendar, outcome: Outcome) -> Finding:
+    """Return what may be concluded from the looks that there were."""
+    differences = compare(sums, calendar)
+    far = _distances(differences)
+    usable = np.flatnonzero(np.isfinite(far))
+    beyond = usable[np.abs(differences.difference[usable]) > far[usable]]
+    total, entered = sums.over.sum(axis=0), int(sums.entered.sum())
+    n = total[:, 0].astype(int)
+    acted, control = (float(total[arm, 1] / n[arm]) if n[arm] else None for arm in (ACTED, CONTROL))
+    looked = len(sums.over)
+    over = looked >= calendar.n_looks
+    verdict, decided_at = (NO_DIFFERENCE if over else NOT_YET), None
+    if len(beyond):
+        verdict = HELPED if differences.difference[beyond[0]] > 0 else HARMED
+        decided_at = calendar.look(int(beyond[0]) + 1)
+    at = int(usable[-1]) if len(usable) else None
+    size = None if at is None else float(differences.difference[at])
+    reach = None if at is None else float(far[at])
+    return Finding(
+        verdict, outcome, int(n[ACTED]), int(n[CONTROL]), entered - int(n.sum()), acted, control, size,
+        None if size is None or reach is None else size - reach,
+        None if size is None or reach is None else size + reach,
+        None if at is None or reach is None else reach + _power() * float(differences.standard_error[at]),
+        decided_at, calendar.look(looked) if looked else None, calendar.ends_at,
+    )  # fmt: skip
+
+
+def _distances(differences: Differences) -> Floats:
+    """Return how far from zero is far enough at each look, in the outcome's unit; infinity where none is."""
+    from scipy.special import ndtr, stdtrit
+
+    distances = np.full(len(differences.difference), np.inf)
+    places = np.flatnonzero(np.isfinite(differences.standard_error))
+    if len(places):
+        error = differences.standard_error[places]
+        bounds = boundary(error**2, differences.information[places])
+        finite = np.isfinite(bounds)
+        # Of few customers: as improbable by Student's distribution as the boundary is by the normal one.
+        wide = -stdtrit(differences.freedom[places][finite], ndtr(-bounds[finite]))
+        distances[places[finite]] = wide * error[finite]
+    return distances
+
+
+def _power() -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(POWER))
+
+
+def in_words(finding: Finding, currency: str = "") -> str:
+    """Say what was found in a sentence, for people."""
+    if finding.difference is None or finding.low is None or finding.high is None or finding.could_see is None:
+        counted = plural(finding.n_control, "customer")
+        return f"{finding.verdict}: the window of {counted} of the control group is over, too few to compare"
+    arms = f"{_figure(finding.acted, finding, currency)} against {_figure(finding.control, finding, currency)}"
+    low, high = (_change(value, finding, currency) for value in (finding.low, finding.high))
+    text = f"{finding.verdict}: {arms} {MEANINGS[finding.outcome]}, {_change(finding.difference, finding, currency)}"
+    text += f" ({low} to {high})"
+    if finding.verdict in (NOT_YET, NO_DIFFERENCE):
+        text += f"; a difference of {_change(finding.could_see, finding, currency).lstrip('+')} would mostly be seen"
+    return text
+
+
+def _figure(value: float | None, finding: Finding, currency: str) -> str:
+    if value is None:
+        return "-"
+    if finding.outcome in SHARES:
+        return format_percent(value)
+    return f"{value:,.2f} {currency}".strip() if finding.outcome == "spend" else f"{value:.2f}"
+
+
+def _change(value: float, finding: Finding, currency: str) -> str:
+    if finding.outcome in SHARES:
+        return f"{100 * value:+.1f} points"
+    return f"{value:+,.2f} {currency}".strip() if finding.outcome == "spend" else f"{value:+.2f}"

@@ -1,0 +1,127 @@
+"""What is concluded of trials whose figures can be reckoned by hand, and of simulated ones."""
+
+import importlib.util
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quimbi_assets.lift.boundary import ERROR, boundary
+from quimbi_assets.lift.comparison import ACTED, CONTROL, Calendar, Sums, compare
+from quimbi_assets.lift.verdict import HARMED, HELPED, NO_DIFFERENCE, NOT_YET, conclude, in_words
+
+BEGAN = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def simulation():
+    path = Path(__file__).parents[2] / "benchmarks" / "lift.py"
+    spec = importlib.util.spec_from_file_location("lift_benchmark", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def at_once(acted, control, calendar, looks):
+    """Sums of customers who entered on one day: (customers, of whom ordered) of each arm."""
+    over, entered = np.zeros((looks, 2, 6)), np.zeros((looks, 2))
+    over_in = -(-calendar.window_days // 7) - 1
+    for arm, (n, ordered) in ((ACTED, acted), (CONTROL, control)):
+        entered[0, arm] = n
+        if over_in < looks:
+            over[over_in, arm, :3] = n, ordered, ordered
+    return Sums(over, entered)
+
+
+def test_looks_are_weekly_and_the_last_is_the_end():
+    calendar = Calendar(BEGAN, 1, 30)
+    assert calendar.n_looks == 6
+    assert calendar.look(5) == BEGAN + timedelta(days=35)
+    assert calendar.look(6) == calendar.ends_at == BEGAN + timedelta(days=37)
+    assert [calendar.n_looked(BEGAN + timedelta(days=days)) for days in (-3, 6, 7, 36, 37, 99)] == [0, 0, 1, 5, 6, 6]
+
+
+def test_difference_by_hand():
+    calendar = Calendar(BEGAN, 1, 30)
+    found = compare(at_once((900, 180), (100, 10), calendar, 6), calendar)
+    assert np.isnan(found.difference[:4]).all()
+    assert found.difference[5] == pytest.approx(0.10)
+    assert found.standard_error[5] == pytest.approx(np.sqrt(0.2 * 0.8 / 900 + 0.1 * 0.9 / 100), rel=0.1)
+
+
+def test_expectation_removes_chance():
+    calendar = Calendar(BEGAN, 1, 7)
+    over = np.zeros((2, 2, 6))
+    # y = x, give or take a half, in both arms; the acted ones were expected to have more: no difference is left.
+    for arm, x in ((CONTROL, np.repeat([0.0, 1.0], [60, 40])), (ACTED, np.repeat([0.0, 1.0], [300, 600]))):
+        over[0, arm] = len(x), x.sum(), (x * x).sum() + len(x) / 4, x.sum(), (x * x).sum(), (x * x).sum()
+    found = compare(Sums(over, over[:, :, 0]), calendar)
+    assert found.difference[0] == pytest.approx(0, abs=1e-12)
+
+
+def test_one_look_is_the_usual_test():
+    assert boundary(np.array([4.0]), np.array([1.0]))[0] == pytest.approx(1.959964, abs=1e-4)
+
+
+def test_two_looks_err_as_often_as_one():
+    # Half of the error at either look; that of both together is held against chance itself.
+    shares = (np.array([0.5, 1.0])) ** (1 / 6)
+    bounds = boundary(np.array([2.0, 1.0]), shares)
+    assert bounds[0] == pytest.approx(2.2414, abs=1e-3)
+    rng = np.random.default_rng(0)
+    first = rng.standard_normal(1_000_000)
+    second = (first + rng.standard_normal(1_000_000)) / np.sqrt(2)
+    crossed = (np.abs(first) > bounds[0]) | (np.abs(second) > bounds[1])
+    assert crossed.mean() == pytest.approx(ERROR, abs=0.001)
+
+
+def test_no_new_information_is_no_look():
+    bounds = boundary(np.array([4.0, 4.0, 2.0]), np.array([0.5, 0.6, 1.0]))
+    assert np.isinf(bounds[1])
+    assert np.isfinite(bounds[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(
+    ("acted", "verdict"), [((4000, 1200), HELPED), ((4000, 300), HARMED), ((4000, 800), NO_DIFFERENCE)]
+)
+def test_verdicts(acted, verdict):
+    calendar = Calendar(BEGAN, 2, 30)
+    finding = conclude(at_once(acted, (800, 160), calendar, calendar.n_looks), calendar, "ordered")
+    assert finding.verdict == verdict
+    assert finding.low < finding.difference < finding.high
+    assert in_words(finding).startswith(verdict)
+
+
+def test_before_windows_are_over_nothing_can_be_told():
+    calendar = Calendar(BEGAN, 26, 30)
+    finding = conclude(at_once((4000, 800), (800, 160), calendar, 3), calendar, "ordered")
+    assert (finding.verdict, finding.difference, finding.n_open) == (NOT_YET, None, 4800)
+    finding = conclude(at_once((4000, 0), (800, 0), calendar, 3), calendar, "ordered")
+    assert finding.could_see is None
+
+
+def test_nobody_who_ordered_is_no_finding():
+    calendar = Calendar(BEGAN, 2, 30)
+    finding = conclude(at_once((400, 0), (80, 0), calendar, calendar.n_looks), calendar, "ordered")
+    assert (finding.verdict, finding.difference) == (NO_DIFFERENCE, None)
+
+
+def test_a_decision_stands():
+    """Looks to come change neither that it was decided nor when."""
+    calendar = Calendar(BEGAN, 26, 30)
+    sums = at_once((4000, 1200), (800, 160), calendar, 8)
+    early = conclude(Sums(sums.over[:5], sums.entered[:5]), calendar, "ordered")
+    assert early.verdict == HELPED
+    assert conclude(sums, calendar, "ordered").decided_at == early.decided_at == BEGAN + timedelta(days=35)
+
+
+def test_planted_effects_are_seen_at_their_size_and_none_where_there_is_none(simulation):
+    calendar = Calendar(BEGAN, 26, 30)
+    rng = np.random.default_rng(14)
+    campaigns = [simulation.campaign(rng, 4000, 100, 0.3, effect, "orders", calendar) for effect in (0.0, 0.4) * 12]
+    findings = [(conclude(sums, calendar, "orders"), truth) for sums, truth in campaigns]
+    assert [finding.verdict for finding, truth in findings if truth] == [HELPED] * 12
+    # One in twenty may be wrong; benchmarks/lift.py counts many.
+    assert [finding.verdict for finding, truth in findings if not truth].count(NO_DIFFERENCE) >= 9
+    assert sum(finding.low <= truth <= finding.high for finding, truth in findings) >= 21  # of 24
