@@ -26,6 +26,7 @@ from quimbi_assets.history import History
 from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import as_text
 from quimbi_assets.ingest.files import Chunk, Table, open_table
+from quimbi_assets.ingest.helpdesks import tickets_shaped
 from quimbi_assets.ingest.keys import IdSet, addresses_of, find_customers, read_list
 from quimbi_assets.ingest.policy import Report, purchases
 from quimbi_assets.ingest.prepare import Preparation, Prepared
@@ -156,6 +157,8 @@ def _opened(
             opened["items"] = with_prices(opened["items"])
         elif lines is not None:
             opened["items"] = lines
+        if "tickets" in opened:
+            opened["tickets"] = tickets_shaped(opened["tickets"], time_zone)
         return {name: _whole(table) for name, table in opened.items()}, notes
 
 

@@ -56,7 +56,7 @@ def demo(customers: int) -> None:
 @STORE
 @click.option("--orders", metavar="F", help="Orders, CSV or Parquet; needed the first time.")
 @click.option("--items", metavar="F", help="Order lines, CSV or Parquet.")
-@click.option("--tickets", metavar="F", help="Support tickets, CSV or Parquet.")
+@click.option("--tickets", metavar="F", help="Support tickets, CSV, JSON or Parquet.")
 @click.option("--customers", metavar="F", help="Customers with their e-mails or other keys, to know them by.")
 @click.option("--products", metavar="F", help="Products, for the categories that lines do not say.")
 @click.option("--columns", metavar="C=NAME,...", help="Which column is which: order_id=Invoice,customer_id=Buyer.")

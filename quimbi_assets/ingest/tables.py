@@ -4,7 +4,7 @@ Belongs here: columns, their kinds and limits, and the names other systems use f
 in a file (``columns``), reading values (``cells``, ``dates``), judging rows (``rows``).
 
 Known are the column names of this project, of Shopify's exports and Admin API, of the order exports of WooCommerce,
-Magento, BigCommerce, Square and Amazon, of plain invoices, and of Gorgias' and Zendesk's tickets. Where a system means
+Magento, BigCommerce, Square and Amazon, of plain invoices, and of Gorgias', Zendesk's and Intercom's tickets. Where a system means
 something else by a name than others do, `EXPORTS` says so.
 """
 
@@ -80,8 +80,9 @@ class TableSpec:
         return tuple(column.name for column in self.declared if column.required)
 
 
-_EMAILS = "email customer_email requester_email contact_email billing_email email_billing buyer_email e_mail"
-_HELPDESK_IDS = "requester_id helpdesk_id gorgias_id zendesk_id"
+_EMAILS = "email customer_email requester_email contact_email billing_email email_billing buyer_email e_mail "
+_EMAILS += "source_author_email"
+_HELPDESK_IDS = "requester_id helpdesk_id gorgias_id zendesk_id source_author_id"
 _SHOPS_IDS = "customer_id customer customer_external_id external_customer_id requester_external_id shopify_customer_id"
 
 _ID = (Limit("str_length", (None, LONGEST_ID), f"is longer than {LONGEST_ID} characters: shorten it in the file"),)
@@ -106,10 +107,14 @@ PRODUCT_NAMES = "lineitem_name item_name product_name item description"
 """Columns that name a line's product where it has no id: many shops give only some products a SKU."""
 _QUANTITIES = "quantity lineitem_quantity qty item_quantity quantity_purchased quantity_shipped quantity_refund"
 _PRICES = "price unit_price lineitem_price item_price unitprice item_cost"
-_WRITTEN = "created_at created created_datetime opened_at opened_datetime first_message_datetime date"
+_WRITTEN = "created_at created created_datetime opened_at opened_datetime first_message_datetime date "
+_WRITTEN += "conversation_started_at"
 _ANSWERED = "first_response_at first_reply_at first_responded_at first_response_datetime "
-_ANSWERED += "first_agent_message_datetime first_agent_response_datetime"
-_RATED = "satisfaction_score satisfaction satisfaction_survey_score csat_score csat survey_score rating"
+_ANSWERED += "first_agent_message_datetime first_agent_response_datetime statistics_first_admin_reply_at"
+_SOLVED = "resolved_at solved_at closed_at closed_datetime resolved_datetime metric_set_solved_at "
+_SOLVED += "statistics_last_close_at"
+_RATED = "satisfaction_score satisfaction satisfaction_survey_score csat_score csat survey_score rating "
+_RATED += "satisfaction_rating_score conversation_rating_rating"
 
 ORDERS = TableSpec(
     "orders",
@@ -152,18 +157,23 @@ SUPPORT_TICKETS = TableSpec(
     "support_tickets",
     ("ticket_id",),
     (
-        Column("ticket_id", "text", "ticket_id id ticket ticket_number", required=True, limits=_ID),
+        Column("ticket_id", "text", "ticket_id id ticket ticket_number conversation_id", required=True, limits=_ID),
         Column("customer_id", "text", f"{_SHOPS_IDS} {_HELPDESK_IDS} {_EMAILS}", required=True, optional_value=True),
         Column("created_at", "date", _WRITTEN, required=True),
-        Column("channel", "text", "channel via source"),
+        Column("channel", "text", "channel via source via_channel source_type"),
         Column("status", "text", "status state"),
         Column("priority", "text", "priority"),
-        Column("subject", "text", "subject title"),
-        Column("tags", "labels", "tags labels topic"),
+        Column("subject", "text", "subject title source_subject"),
+        Column("tags", "labels", "tags labels topic tags_tags"),
         Column("first_response_at", "date", _ANSWERED),
-        Column("resolved_at", "date", "resolved_at solved_at closed_at closed_datetime resolved_datetime"),
+        Column("resolved_at", "date", _SOLVED),
         Column("satisfaction_score", "rating", _RATED, limits=(_SCORE,)),
-        Column("reopen_count", "number", "reopen_count reopens n_reopens", limits=(_TIMES,)),
+        Column(
+            "reopen_count",
+            "number",
+            "reopen_count reopens n_reopens metric_set_reopens statistics_count_reopens",
+            limits=(_TIMES,),
+        ),
     ),
     {"customer_id": _SHOPS_IDS, "helpdesk_id": _HELPDESK_IDS, "email": _EMAILS},
 )
@@ -296,5 +306,8 @@ EXPORTS = (
     _export("Amazon All Orders", "amazon_order_id last_updated_date order_status", lacks=_NO_BUYER),
     _export("a report of Amazon's orders", "order_id order_item_id quantity_purchased", lacks=_NO_BUYER),
     _export("Shopify customers", "customer_id email accepts_email_marketing"),
+    _export("Zendesk tickets", "id requester_email first_reply_time_in_minutes"),
+    _export("Zendesk tickets as JSON", "id requester_email metric_set_reopens"),
+    _export("Intercom conversations", "id source_author_id state"),
 )
 """Where two match, the first counts."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from quimbi_assets.errors import BadInputError, MissingColumnsError
 from quimbi_assets.ingest.columns import by_name, normalised
 from quimbi_assets.ingest.files import Table, open_table
+from quimbi_assets.ingest.helpdesks import tickets_shaped
 from quimbi_assets.ingest.shapes import shaped, with_prices
 from quimbi_assets.ingest.survey import Survey, survey
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, SUPPORT_TICKETS, TABLES
@@ -75,6 +76,8 @@ def open_files(
     tables = _as_named(sent, tables)
     if ORDER_ITEMS.name in tables:
         tables[ORDER_ITEMS.name] = with_prices(tables[ORDER_ITEMS.name])
+    if SUPPORT_TICKETS.name in tables:
+        tables[SUPPORT_TICKETS.name] = tickets_shaped(tables[SUPPORT_TICKETS.name], time_zone)
     notes: list[str] = []
     if ORDERS.name in tables:
         tables[ORDERS.name], lines, notes = shaped(tables[ORDERS.name], time_zone, opened)
