@@ -4,8 +4,8 @@ Belongs here: columns, their kinds and limits, and the names other systems use f
 in a file (``columns``), reading values (``cells``, ``dates``), judging rows (``rows``).
 
 Known are the column names of this project, of Shopify's exports and Admin API, of the order exports of WooCommerce,
-Magento, BigCommerce, Square and Amazon, of plain invoices, and of Gorgias', Zendesk's and Intercom's tickets. Where a system means
-something else by a name than others do, `EXPORTS` says so.
+Magento, BigCommerce, Square and Amazon, of plain invoices, and of Gorgias', Zendesk's and Intercom's tickets. Where a
+system means something else by a name than others do, `EXPORTS` says so.
 """
 
 from collections.abc import Mapping
