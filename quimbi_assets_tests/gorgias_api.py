@@ -128,7 +128,7 @@ class GorgiasApi:
 
     def expected(self):
         """Return what is to be stored of each ticket: created, priority, first answer, times reopened, score."""
-        first, reopened, scores = {}, {}, {}
+        first, reopened, scores, left_out = {}, {}, {}, self.left_out
         for message in self.lists["messages"]:
             if message["from_agent"] and message["public"] and message["rule_id"] is None:
                 first.setdefault(message["ticket_id"], datetime_of(message["sent_datetime"]))
@@ -143,7 +143,7 @@ class GorgiasApi:
                 one["priority"].replace("critical", "urgent"),
                 first.get(one["id"]), reopened.get(one["id"], 0), scores.get(one["id"]),
             )
-            for one in self.lists["tickets"] if str(one["id"]) not in self.left_out
+            for one in self.lists["tickets"] if str(one["id"]) not in left_out
         }  # fmt: skip
 
     @contextmanager
