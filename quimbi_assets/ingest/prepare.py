@@ -85,7 +85,8 @@ class Preparation:
             return pd.DataFrame(columns=pairs, dtype="str")
         counts = pd.concat(self._names).groupby(level=pairs).sum().rename("n").reset_index()
         ranked = counts.sort_values(["product_id", "n", "product_name"], ascending=[True, False, True])
-        return ranked.drop_duplicates("product_id")[pairs]
+        most: pd.DataFrame = ranked.drop_duplicates("product_id")[pairs]
+        return most
 
     @property
     def absent_columns(self) -> list[str]:

@@ -322,8 +322,9 @@ def _axis(facts: StoreFacts, axis: str, rows: pd.DataFrame) -> AxisView:
         for name, (_, row) in zip(ranked["segment_name"], ranked.iterrows(), strict=True)
         if name not in once
     ]
-    facts_of = facts.axes.set_index("axis_name").loc[axis]
-    doubt = why_provisional(facts_of["customers_fitted"]) or why_rough(facts_of["halves_ari"])
+    of_axis = facts.axes.set_index("axis_name")[["customers_fitted", "halves_ari"]].astype(float)
+    fitted, halves = of_axis.loc[axis].to_numpy(float)
+    doubt = why_provisional(fitted) or why_rough(halves)
     return AxisView(spoken(axis), AXES[axis].question, views, doubt)
 
 

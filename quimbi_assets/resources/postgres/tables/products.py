@@ -46,7 +46,7 @@ def keep_names(cursor: Any, store_id: str, names: "pd.DataFrame") -> None:
     """Keep what products are called, one row a product: ``product_id``, ``product_name``."""
     if names.empty:
         return
-    staged = staging(cursor, "staged_names", "product_names", names.columns)
+    staged = staging(cursor, "staged_names", "product_names", list(names.columns))
     copy_frame(cursor, staged, names)
     cursor.execute(
         f"""
