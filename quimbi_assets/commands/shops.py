@@ -32,7 +32,7 @@ def stores_known() -> dict[str, Any]:
         sources[known.store_id].append(_plain(one))
     return {
         "stores": [
-            {**_plain(asdict(shop)), "problems": shop.problems(), "sources": sources[shop.store_id]}
+            {**_plain(asdict(shop)), "ran": shop.ran(), "problems": shop.problems(), "sources": sources[shop.store_id]}
             for shop in list_shops(database)
         ]
     }
@@ -52,7 +52,8 @@ def print_stores(known: dict[str, Any]) -> None:
             shop["store_id"],
             f"{shop['customers']:,}",
             f"{shop['orders']:,}",
-            *((shop[name] or "never")[:10] for name in ("last_order", "last_run")),
+            (shop["last_order"] or "never")[:10],
+            shop["ran"],
             shop["state"] + "".join(f", pulled every {one['every']}" for one in shop["sources"] if one["every"]),
             shop["problems"] or "nothing",
         )

@@ -32,6 +32,12 @@ RUNS = Rule(
     "the next run that goes well settles it.",
     partitions_def=None,
 )
+GUARDS = Rule(
+    "no_check_fails",
+    "No check of any store's assets, but for those that only warn, failed when the asset was last made.",
+    "the asset's page, under Checks, has the store's row and says what to do; the next run that passes settles it.",
+    partitions_def=None,
+)
 REFITS = Rule(
     "no_refit_waits",
     "No axis of any store has a refit that waits for somebody to accept it.",
@@ -39,7 +45,7 @@ REFITS = Rule(
     warns=True,
     partitions_def=None,
 )
-CHECKS = (FRESH, RUNS, REFITS)
+CHECKS = (FRESH, RUNS, GUARDS, REFITS)
 RENEWED_SECONDS = 3600
 PAUSE_SECONDS = 60
 CLOCKS_SECONDS = 2
@@ -73,9 +79,10 @@ def health_facts(shops: Sequence[ShopHealth]) -> Metadata:
         {
             "store": shop.store_id,
             "needs a look": shop.problems() or "no",
+            "warnings": ", ".join(shop.warned_checks) or "none",
             "weak axes": ", ".join(shop.weak) or "none",
             "last order": _day(shop.last_order),
-            "last run": _day(shop.last_run),
+            "last run": shop.ran(),
             "state": shop.state,
         }
         for shop in sorted(shops, key=lambda shop: (not shop.problems(), not shop.failing, shop.store_id))
@@ -84,6 +91,7 @@ def health_facts(shops: Sequence[ShopHealth]) -> Metadata:
         len(rows),
         stores_that_need_a_look=sum(bool(shop.problems()) for shop in shops),
         stores_failing=sum(bool(shop.failing) for shop in shops),
+        stores_with_failed_checks=sum(bool(shop.failed_checks) for shop in shops),
         stores_stale=sum(bool(shop.stale) for shop in shops),
         stores_with_held_refits=sum(bool(shop.held) for shop in shops),
         by_store=pd.DataFrame(rows) if rows else None,
@@ -91,10 +99,11 @@ def health_facts(shops: Sequence[ShopHealth]) -> Metadata:
 
 
 def health_checks(shops: Sequence[ShopHealth]) -> Iterator[dg.AssetCheckResult]:
-    """Report whether any store is stale, fails or has a refit waiting, and which."""
+    """Report whether any store is stale, fails, breaks a check or has a refit waiting, and which."""
     for rule, broken in (
         (FRESH, {shop.store_id: " and ".join(shop.stale) for shop in shops if shop.stale}),
         (RUNS, {shop.store_id: ", ".join(shop.failing) for shop in shops if shop.failing}),
+        (GUARDS, {shop.store_id: ", ".join(shop.failed_checks) for shop in shops if shop.failed_checks}),
         (REFITS, {shop.store_id: ", ".join(shop.held) for shop in shops if shop.held}),
     ):
         table = pd.DataFrame(broken.items(), columns=["store", "what"]) if broken else None

@@ -1,12 +1,16 @@
 """Which of all stores need a look: told by what was loaded, published and run, on real databases."""
 
+from datetime import UTC, date, datetime
+from uuid import NAMESPACE_OID, uuid5
+
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
 
 from quimbi_assets.commands.shops import print_stores, stores_known
 from quimbi_assets.defs import health
 from quimbi_assets.defs.health import CHECKS, stores_health, stores_looked_at
-from quimbi_assets.defs.partitions import HEALTH_KEY, STORE_TAG
+from quimbi_assets.defs.partitions import HEALTH_KEY, SNAPSHOTS_KEY, STORE_TAG, axis_key, store_week_key
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.postgres.tables import stores as plans
 from quimbi_assets.resources.postgres.tables.shops import NewestOrders, list_shops, shops_health
@@ -14,9 +18,37 @@ from quimbi_assets.store import StorePlan
 
 pytestmark = pytest.mark.xdist_group("automation")
 
-AGE = {"health-fine": 8, "health-failed": 1, "health-mended": 1, "health-old": 10, "health-held": 1}
+AGE = {
+    "health-fine": 8,
+    "health-failed": 1,
+    "health-mended": 1,
+    "health-old": 10,
+    "health-held": 1,
+    "health-checks": 1,
+    "health-vain": 1,
+}
 """Days since the newest order."""
-PROBLEMS = {"health-failed": "last week run failed", "health-old": "old: orders", "health-held": "refit held: price"}
+TODAY = str(datetime.now(UTC).date())
+FAILED_CHECKS = "failed checks: drift/snapshots scored_all, models/price no_giant_segment"
+PROBLEMS = {
+    "health-failed": f"last week run failed {TODAY}",
+    "health-old": "old: orders",
+    "health-held": "refit held: price",
+    "health-checks": FAILED_CHECKS,
+    "health-vain": f"last store run failed {TODAY}",
+}
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+EVALUATIONS = (
+    (axis_key("models", "price"), "no_giant_segment", True, ERROR, "before", None),
+    (axis_key("models", "price"), "of_an_older_release", False, ERROR, "before", None),
+    (axis_key("models", "price"), "no_giant_segment", False, ERROR, "last", None),
+    (axis_key("models", "price"), "real_differences", False, WARN, "last", None),
+    (axis_key("models", "gaps"), "no_giant_segment", False, ERROR, "before", None),
+    (axis_key("models", "gaps"), "no_giant_segment", True, ERROR, "last", None),
+    (SNAPSHOTS_KEY, "scored_all", False, ERROR, "of november", date(2026, 11, 2)),
+    (SNAPSHOTS_KEY, "scored_all", True, ERROR, "of october, made again", date(2026, 10, 5)),
+)
+"""Of one store, oldest first: asset, check, whether it passed, how severe it is, run, week."""
 
 
 def make(database, store_id, days):
@@ -39,11 +71,22 @@ def ran(instance, store_id, job, status):
     instance.add_run(dg.DagsterRun(job_name=job, tags=tags, status=dg.DagsterRunStatus(status)))
 
 
+def evaluated(instance, store_id, asset_key, check_name, passed, severity, run_id, week):
+    partition = store_id if week is None else str(store_week_key(store_id, week))
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=asset_key, check_name=check_name, passed=passed, severity=severity, partition=partition
+    )
+    kind = DagsterEventType.ASSET_CHECK_EVALUATION.value
+    event = DagsterEvent(kind, job_name="store", event_specific_data=evaluation)
+    instance.report_dagster_event(event, run_id=str(uuid5(NAMESPACE_OID, run_id)))
+
+
 @pytest.fixture(scope="module")
 def shops(database):
-    """Stores of which three need a look."""
+    """Stores of which five need a look."""
     for store_id, days in AGE.items():
         make(database, store_id, days)
+    database.execute("DELETE FROM quimbi.publications WHERE store_id = 'health-vain'")
     database.execute(
         "INSERT INTO quimbi.axis_models (store_id, axis_name, status, held_reason) "
         "VALUES ('health-held', 'price', 'active', 'it moves many'), ('health-fine', 'price', 'weak', NULL)"
@@ -53,6 +96,9 @@ def shops(database):
             ran(instance, "health-failed", job, status)
         for status in ("FAILURE", "SUCCESS"):
             ran(instance, "health-mended", "week", status)
+        ran(instance, "health-vain", "store", "FAILURE")
+        for evaluation in EVALUATIONS:
+            evaluated(instance, "health-checks", *evaluation)
     return database
 
 
@@ -61,6 +107,9 @@ def test_exactly_the_broken_ones_need_a_look(shops):
     problems = {store_id: shop.problems().partition(" (")[0] for store_id, shop in state.items() if shop.problems()}
     assert problems == PROBLEMS
     assert state["health-fine"].weak == ("price",)
+    assert state["health-checks"].warned_checks == ("models/price real_differences",)
+    vain = state["health-vain"]
+    assert (vain.last_run, vain.ran(), vain.state) == (None, f"failed {TODAY}", "no run went well yet")
     plans.write_plan(shops, "health-old", StorePlan(stale_after_days=11))
     (old,) = [shop for shop in list_shops(shops) if shop.store_id == "health-old"]
     assert old.problems() == ""
@@ -77,6 +126,8 @@ def test_the_asset_has_a_row_a_store_and_its_checks_name_them(shops):
     assert {name for name, one in evaluations.items() if not one.passed} == {rule.name for rule in CHECKS}
     failing = evaluations["no_store_fails"].metadata["by_store"].records
     assert {"store": "health-failed", "what": "week"} in [record.data for record in failing]
+    (broken,) = evaluations["no_check_fails"].metadata["by_store"].records
+    assert broken.data == {"store": "health-checks", "what": FAILED_CHECKS.partition(": ")[2]}
 
 
 def test_the_command_says_the_same(shops, capsys):
@@ -86,6 +137,8 @@ def test_the_command_says_the_same(shops, capsys):
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines["health-fine"].endswith("  nothing")
     assert "refit held: price" in lines["health-held"]
+    assert f"  failed {TODAY}  " in lines["health-vain"]
+    assert "never" not in lines["health-vain"]
     assert {store_id: told[store_id] for store_id in AGE} == {store_id: PROBLEMS.get(store_id, "") for store_id in AGE}
 
 

@@ -191,7 +191,10 @@ class ServedDatabase(Database):
         self._pool.putconn(connection)
 
     def _opened(self, opening: str, parameters: Any) -> tuple[Any, Any]:
-        """Return a connection and its cursor, which executed `opening`; those that the server closed are let go."""
+        """Return a connection and its cursor, which executed `opening`.
+
+        Those that the server closed are let go; an embedded server that is gone is started again.
+        """
         for is_last in (*[False] * CONNECTIONS, True):
             connection = None
             try:
@@ -203,8 +206,10 @@ class ServedDatabase(Database):
             except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
                 if connection is not None:
                     self._pool.putconn(connection, close=True)
-                if connection is None or is_last:
+                if is_last or (connection is None and self.home is None):
                     raise DatabaseUnavailableError("the database does not answer; try again") from error
+                if connection is None:
+                    self.revive()
             except BaseException:
                 self._pool.putconn(connection, close=True)
                 raise

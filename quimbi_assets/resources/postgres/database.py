@@ -50,7 +50,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """Yield a psycopg2 cursor inside one transaction: committed at the end, rolled back on any error."""
-        with closing(psycopg2.connect(self.libpq_url)) as connection, connection, connection.cursor() as cursor:
+        with closing(self._connect(self.libpq_url)) as connection, connection, connection.cursor() as cursor:
             yield cursor
 
     @contextmanager
@@ -72,11 +72,11 @@ class Database:
 
     def execute_dagster(self, sql: str, parameters: Any = None) -> list[Any]:
         """Run one query on Dagster's storage and return its rows; no rows before Dagster first used it."""
-        return _rows_of(self.dagster_url, sql, parameters)
+        return self._rows_of(self.dagster_url, sql, parameters)
 
     def execute_mlflow(self, sql: str, parameters: Any = None) -> list[Any]:
         """Run one query on MLflow's backend and return its rows; no rows before MLflow first used it."""
-        return _rows_of(self.mlflow_url, sql, parameters)
+        return self._rows_of(self.mlflow_url, sql, parameters)
 
     def query(self, sql: str, parameters: Any = None) -> "pd.DataFrame":
         """Return a query's rows, columns as it names them, JSON as Python objects.
@@ -94,16 +94,35 @@ class Database:
                 frame[column.name] = pd.Series([row[place] for row in rows], dtype=object)
         return frame
 
+    def revive(self) -> None:
+        """Start the embedded server again if it is gone (killed, by whomever).
 
-def _rows_of(url: str, sql: str, parameters: Any) -> list[Any]:
-    """Ask another program's database, ``url`` being SQLAlchemy's; tables that are not there yet have no rows."""
-    plain = url.replace("+psycopg2", "", 1)
-    try:
-        with closing(psycopg2.connect(plain)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return list(cursor.fetchall())
-    except psycopg2.errors.UndefinedTable:
-        return []
+        DatabaseUnavailableError if it cannot be started.
+        """
+        from quimbi_assets.resources.postgres.server.embedded import is_gone, start_server
+
+        if self.home is not None and is_gone(self.home):
+            start_server(self.home)
+
+    def _connect(self, url: str) -> Any:
+        """Connect to one of the databases, the embedded server being started again if it is gone."""
+        try:
+            return psycopg2.connect(url)
+        except psycopg2.OperationalError:
+            if self.home is None:
+                raise
+        self.revive()
+        return psycopg2.connect(url)
+
+    def _rows_of(self, url: str, sql: str, parameters: Any) -> list[Any]:
+        """Ask another program's database, ``url`` being SQLAlchemy's; tables that are not there yet have no rows."""
+        plain = url.replace("+psycopg2", "", 1)
+        try:
+            with closing(self._connect(plain)) as connection, connection, connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return list(cursor.fetchall())
+        except psycopg2.errors.UndefinedTable:
+            return []
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ def start_server(home: Path) -> str:
     return url
 
 
+def is_gone(home: Path) -> bool:
+    """Tell whether no server runs for a home, as after somebody killed it."""
+    return files.postmaster_pid(home / "postgres") is None
+
+
 def _leave(pid: int, home: Path) -> None:
     """Drop this process's claim at exit, and stop the server if nobody else holds one."""
     if os.getpid() != pid or (pid, home) not in _claims or not home.exists():

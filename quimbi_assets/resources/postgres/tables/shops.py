@@ -106,6 +106,7 @@ _ORDERS = "SELECT store_id, {figures} FROM quimbi.orders WHERE store_id = ANY(%s
 _LAST_RUNS = """
     WITH ended AS (
         SELECT run.id, run.run_id, run.status,
+            coalesce(to_timestamp(run.end_time), run.update_timestamp AT TIME ZONE 'UTC') AS ended_at,
             CASE WHEN run.pipeline_name IN ('week', 'backtest', 'pull') THEN run.pipeline_name ELSE 'store' END AS job,
             coalesce(max(tag.value) FILTER (WHERE tag.key = 'quimbi/store'),
                 split_part(max(tag.value) FILTER (WHERE tag.key = 'dagster/partition'), '|', 1)) AS store_id
@@ -113,15 +114,48 @@ _LAST_RUNS = """
         WHERE run.status IN ('SUCCESS', 'FAILURE') AND tag.key IN ('quimbi/store', 'dagster/partition')
         GROUP BY run.id
     )
-    SELECT store_id, job, run_id, status FROM (SELECT DISTINCT ON (store_id, job) * FROM ended
+    SELECT store_id, job, run_id, ended_at FROM (SELECT DISTINCT ON (store_id, job) * FROM ended
         ORDER BY store_id, job, id DESC) AS last WHERE status = 'FAILURE' ORDER BY store_id, job
 """
 """Of each store and kind of work the last run that ended by itself, where it failed; publishing is one kind, however
 much of it is fitted."""
-NEVER, BEHIND, CURRENT = "never run", "orders changed since the last run", "up to date"
+_FAILED_CHECKS = """
+    WITH evaluation AS (
+        SELECT id, run_id, asset_key, check_name, execution_status, split_part(partition, '|', 1) AS store_id,
+            split_part(partition, '|', 2) AS week
+        FROM asset_check_executions WHERE partition IS NOT NULL AND execution_status IN ('SUCCEEDED', 'FAILED')
+            AND id > (SELECT max(id) FROM asset_check_executions) - %(newest)s
+    ), made AS (
+        SELECT DISTINCT ON (store_id, asset_key) store_id, asset_key, week, run_id FROM evaluation
+        ORDER BY store_id, asset_key, week DESC, id DESC
+    ), last AS (
+        SELECT DISTINCT ON (store_id, asset_key, check_name) * FROM made
+        JOIN evaluation USING (store_id, asset_key, week, run_id) ORDER BY store_id, asset_key, check_name, id DESC
+    )
+    SELECT store_id, last.check_name,
+        (SELECT string_agg(part, '/') FROM json_array_elements_text(last.asset_key::json) AS part) AS asset,
+        evaluation_event::json #>> '{dagster_event,event_specific_data,severity,__enum__}' LIKE '%%.WARN' AS is_warning
+    FROM last JOIN asset_check_executions USING (id) WHERE last.execution_status = 'FAILED'
+    ORDER BY store_id, asset, check_name
+"""
+"""Of each store and asset the checks that failed when it was last made (of the newest week, where it is made by week),
+and whether that only warns. A check that there is no longer is forgotten once its asset was made anew."""
+NEWEST_CHECKS = 400
+"""Evaluations a store that are looked at, the newest of all: a run has about 95. Dagster has no index by which to find
+the last one of a store, so that looking at all would take longer with every run."""
+NEVER, IN_VAIN = "never run", "no run went well yet"
+BEHIND, CURRENT = "orders changed since the last run", "up to date"
 ORDERS, PROFILES = "orders", "profiles"
 FEW_MET = 0.5
 """Share of tickets below which it is a store's keys that do not fit."""
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run that failed, and the day (UTC) on which it ended."""
+
+    run_id: str
+    day: str
 
 
 @dataclass(frozen=True)
@@ -133,8 +167,12 @@ class ShopHealth:
     last_order: datetime | None
     last_run: datetime | None
     state: str
-    failing: Mapping[str, str]
-    """Kinds of work (``store``: publishing profiles) whose last run failed, with that run's id."""
+    failing: Mapping[str, FailedRun]
+    """Kinds of work (``store``: publishing profiles) whose last run failed."""
+    failed_checks: tuple[str, ...]
+    """Checks that failed when their asset was last made: ``models/purchase_value no_giant_segment``."""
+    warned_checks: tuple[str, ...]
+    """The same that only warn."""
     stale: tuple[str, ...]
     """Which are older than its plan allows: its newest order, its profiles."""
     held: tuple[str, ...]
@@ -145,13 +183,23 @@ class ShopHealth:
     """Share of a helpdesk's tickets, 0-1, that belong to customers with orders; None: none are pulled."""
 
     def problems(self) -> str:
-        """Say in a few words what needs a look; empty if nothing does. Weak axes do not: nothing is to be done."""
-        failing = [f"last {job} run failed ({run_id})" for job, run_id in self.failing.items()]
+        """Say in a few words what needs a look; empty if nothing does.
+
+        Weak axes, and other checks that only warn, do not: nothing has to be done.
+        """
+        failing = [f"last {job} run failed {run.day} ({run.run_id})" for job, run in self.failing.items()]
+        checks = [f"failed checks: {', '.join(self.failed_checks)}"] if self.failed_checks else []
         stale = [f"old: {' and '.join(self.stale)}"] if self.stale else []
         held = [f"refit held: {', '.join(self.held)}"] if self.held else []
         few = self.met is not None and self.met < FEW_MET
         met = [f"only {self.met:.0%} of tickets meet a customer"] if few else []
-        return "; ".join([*failing, *stale, *held, *met])
+        return "; ".join([*failing, *checks, *stale, *held, *met])
+
+    def ran(self) -> str:
+        """Say when the store last ran to its end; where it never did, when it last tried."""
+        if self.last_run is not None:
+            return str(self.last_run)[:10]
+        return f"failed {self.failing['store'].day}" if "store" in self.failing else "never"
 
 
 @dataclass(frozen=True)
@@ -192,11 +240,14 @@ class OrderCounts(NewestOrders):
     of_none = (None, 0, 0, None)
 
 
-def list_shops(database: Database, counts: OrderCounts | None = None) -> list[ShopState]:
-    """Return all stores, by id, as they were loaded; the order policy is not asked. `counts` are kept by who asks."""
+def list_shops(database: Database, counts: OrderCounts | None = None, *, with_checks: bool = True) -> list[ShopState]:
+    """Return all stores, by id, as they were loaded; the order policy is not asked. `counts` are kept by who asks.
+
+    Without checks, whether any failed is not looked for.
+    """
     return [
         ShopState(**vars(health), orders=int(orders), customers=int(customers), first_order=first)
-        for health, (orders, customers, first) in _shops(database, counts or OrderCounts())
+        for health, (orders, customers, first) in _shops(database, counts or OrderCounts(), with_checks=with_checks)
     ]
 
 
@@ -205,21 +256,38 @@ def shops_health(database: Database, newest: NewestOrders) -> list[ShopHealth]:
     return [health for health, _ in _shops(database, newest)]
 
 
-def _shops(database: Database, figures: NewestOrders) -> Iterator[tuple[ShopHealth, tuple[Any, ...]]]:
+def _shops(
+    database: Database, figures: NewestOrders, *, with_checks: bool = True
+) -> Iterator[tuple[ShopHealth, tuple[Any, ...]]]:
     """Yield every store, by id, with those of its figures that are not when its newest order was placed."""
-    failing: dict[str, dict[str, str]] = defaultdict(dict)
-    for store_id, job, run_id, _ in database.execute_dagster(_LAST_RUNS):
-        failing[store_id][job] = run_id
+    failing: dict[str, dict[str, FailedRun]] = defaultdict(dict)
+    for store_id, job, run_id, ended_at in database.execute_dagster(_LAST_RUNS):
+        failing[store_id][job] = FailedRun(run_id, str(ended_at)[:10])
+    checks: dict[tuple[str, bool], list[str]] = defaultdict(list)
     rows = database.execute(_STORES)
-    asked = figures.of(database, {store_id: changed_at for store_id, _, _, changed_at, *_ in rows})
+    asked = {"newest": NEWEST_CHECKS * len(rows)} if with_checks else None
+    for store_id, check, asset, is_warning in database.execute_dagster(_FAILED_CHECKS, asked) if asked else ():
+        checks[store_id, is_warning].append(f"{asset} {check}")
+    figures_of = figures.of(database, {store_id: changed_at for store_id, _, _, changed_at, *_ in rows})
     for store_id, time_zone, plan, changed_at, run, held, weak, met, now in rows:
-        last, *others = asked[store_id]
-        is_behind = run is not None and changed_at is not None and changed_at > run
-        state = NEVER if run is None else BEHIND if is_behind else CURRENT
+        last, *others = figures_of[store_id]
+        failed, is_behind = failing.get(store_id, {}), run is not None and changed_at is not None and changed_at > run
+        without = IN_VAIN if "store" in failed else NEVER
         limit = timedelta(days=StorePlan.from_json(plan).stale_after_days)
-        stale = tuple(what for what, at in ((ORDERS, last), (PROFILES, run)) if at is None or now - at > limit)
-        failed = dict(failing.get(store_id, {}))
-        health = ShopHealth(store_id, time_zone, last, run, state, failed, stale, tuple(held), tuple(weak), met)
+        health = ShopHealth(
+            store_id=store_id,
+            time_zone=time_zone,
+            last_order=last,
+            last_run=run,
+            state=without if run is None else BEHIND if is_behind else CURRENT,
+            failing=failed,
+            failed_checks=tuple(checks.get((store_id, False), ())),
+            warned_checks=tuple(checks.get((store_id, True), ())),
+            stale=tuple(what for what, at in ((ORDERS, last), (PROFILES, run)) if at is None or now - at > limit),
+            held=tuple(held),
+            weak=tuple(weak),
+            met=met,
+        )
         yield health, tuple(others)
 
 
