@@ -158,7 +158,8 @@ def backtest_of(store_id: str, *, wait: bool = False) -> dict[str, Any]:
     """
     with steps(f"backtest of {store_id}") as progress, store_lock(store_id, progress, wait=wait) as lock:
         materialize(lock, store_id, "backtest", progress)
-    from quimbi_assets.defs.backtest import BACKTEST_KEY, BacktestFacts
+    from quimbi_assets.defs.backtest import BacktestFacts
+    from quimbi_assets.defs.partitions import BACKTEST_KEY
     from quimbi_assets.resources.parquet_io import parquet_tables
 
     table = parquet_tables().required(BACKTEST_KEY, store_id)

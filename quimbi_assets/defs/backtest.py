@@ -12,13 +12,12 @@ import dagster as dg
 from quimbi_assets.axis_table import Facts
 from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES, Backtest, backtest
 from quimbi_assets.defs.events import Metadata, StageEvent, facts, mlflow_links
-from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES
+from quimbi_assets.defs.partitions import BACKTEST_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, Tables
 from quimbi_assets.resources.mlflow.reports import log_backtest
 from quimbi_assets.resources.mlflow.runs import run_url
 
-BACKTEST_KEY = dg.AssetKey(["backtest", "report"])
 SHOWN = (*(f"{prefix}verdict" for prefix in COMPARISONS), *SHARES, "outcomes", "reason")
 
 

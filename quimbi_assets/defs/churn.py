@@ -13,7 +13,7 @@ import pandas as pd
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.churn.evaluation import MOST_CUSTOMERS, ChurnFit, Evaluation, bins_of, draw_calibration, train_churn
 from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive_events, mlflow_links
-from quimbi_assets.defs.labels import data_version
+from quimbi_assets.defs.labels import data_version, table_metadata
 from quimbi_assets.defs.partitions import CHURN_KEY, HISTORY, OWNERS, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -21,7 +21,7 @@ from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.registry import CHURN, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_churn
-from quimbi_assets.resources.postgres.tables.promotions import FitRecord, choose_versions, write_fit
+from quimbi_assets.resources.postgres.tables.promotions import FITS, FitRecord, choose_versions, write_fit
 
 MOST_ERROR = 0.05
 """Calibration error from which risks are not what happens."""
@@ -78,7 +78,7 @@ def churn_model(
         fit = train_churn(history, most_customers=config.most_customers, random_state=config.random_state)
     except InsufficientHistoryError as why:
         write_fit(database, store_id, context.run_id, CHURN, end, FitRecord(INACTIVE, str(why)))
-        yield from inactive_events(CHURN_KEY, str(why), [CHECK])
+        yield from inactive_events(CHURN_KEY, str(why), [CHECK], table_metadata(database, FITS))
         return
     picture = draw_calibration(fit.evaluation)
     logged = log_churn(tracking, store_id, fit, str(end), {"dagster_run_id": context.run_id}, picture)
@@ -86,7 +86,7 @@ def churn_model(
     fitted = FitRecord(WEAK if evaluation.weak_reason else ACTIVE, evaluation.weak_reason, logged.version, summary)
     write_fit(database, store_id, context.run_id, CHURN, end, fitted)
     choose_versions(database, store_id, {CHURN: logged.choice()})
-    metadata = forecast_facts(fitted, logged.run_id, evaluation.by_hold_out)
+    metadata = forecast_facts(fitted, logged.run_id, evaluation.by_hold_out) | table_metadata(database, FITS)
     yield dg.MaterializeResult(asset_key=CHURN_KEY, metadata=metadata, data_version=data_version(logged.version))
     yield _check(evaluation)
 

@@ -105,9 +105,11 @@ def inactive(
     return inactive_events(key, str(why.inactive_reason), checks)
 
 
-def inactive_events(key: dg.AssetKey, reason: str, checks: Sequence[Rule]) -> Iterator[StageEvent]:
+def inactive_events(
+    key: dg.AssetKey, reason: str, checks: Sequence[Rule], columns: Metadata | None = None
+) -> Iterator[StageEvent]:
     """Say why an asset has nothing; its checks have nothing to complain about."""
-    yield dg.MaterializeResult(asset_key=key, metadata=facts(status=INACTIVE, reason=reason))
+    yield dg.MaterializeResult(asset_key=key, metadata=facts(status=INACTIVE, reason=reason) | (columns or {}))
     for check in checks:
         yield check.result(key, True, status=INACTIVE)
 

@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from quimbi_assets import axes
 from quimbi_assets.axes import AXES, Axis, Feature
-from quimbi_assets.defs.partitions import axis_key
+from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES
+from quimbi_assets.defs.partitions import BACKTEST_KEY, axis_key
+from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 from quimbi_assets.resources.postgres.database import Database
 
 TIERS = {
@@ -33,6 +35,48 @@ _SCORES = dg.TableSchema(
         dg.TableColumn("low_evidence", "bool", "The customer has fewer orders than the axis asks for."),
     ]
 )
+_MODEL = dg.TableSchema(
+    [
+        dg.TableColumn("held_reason", "string", "Why the last fit does not serve; empty where it does."),
+        dg.TableColumn("stays", "string", "JSON: how customers stayed in their segments over a horizon."),
+        dg.TableColumn(
+            "halves_ari", "double", "Agreement of the segments found in two halves of the customers, -1 to 1."
+        ),
+    ]
+)
+"""What rests beside a model, one row; the model itself is a registered version in MLflow."""
+_REFERENCE = dg.TableSchema(
+    [
+        dg.TableColumn("kind", "string", "product: its cheap price; category: its luxury price; gap: the usual one."),
+        dg.TableColumn("key", "string", "The product or category; empty of the gap."),
+        dg.TableColumn("value", "double", "In the store's currency; the gap between orders in days."),
+    ]
+)
+_SHARE = "Share of the variance of the outcomes, 0-1, mean over cut-offs, that {} explain."
+_VERDICTS = {
+    "verdict": ("string", "better, level, worse or not measured: {}."),
+    "difference": ("double", "Of the shares explained: {}."),
+    "low": ("double", "Lower end of the 90 % interval of the difference: {}."),
+    "high": ("double", "Upper end of the 90 % interval of the difference: {}."),
+}
+_BACKTEST = dg.TableSchema(
+    [
+        dg.TableColumn("axis", "string"),
+        *(dg.TableColumn(name, "double", _SHARE.format(name.replace("_", " "))) for name in SHARES),
+        *(
+            dg.TableColumn(f"{prefix}{name}", kind, meaning.format(f"{one} beside {other}".replace("_", " ")))
+            for prefix, (one, other, _) in COMPARISONS.items()
+            for name, (kind, meaning) in _VERDICTS.items()
+        ),
+        dg.TableColumn("outcomes", "string", "What customers did in the next 90 days that was to be explained."),
+        dg.TableColumn("n_segments", "int", "Of the axis, the most of any cut-off."),
+        dg.TableColumn("n_customers", "int", "Whose outcome is defined, the fewest of any cut-off."),
+        dg.TableColumn("n_cuts", "int", "Cut-offs at which the axis was measured."),
+        dg.TableColumn("reason", "string", "Why the axis was not measured."),
+    ]
+)
+_BY_STAGE = {"memberships": _SCORES, "models": _MODEL}
+_BY_KEY = {REFERENCE_KEY: _REFERENCE, BACKTEST_KEY: _BACKTEST}
 
 
 def labelled(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -40,7 +84,7 @@ def labelled(spec: dg.AssetSpec) -> dg.AssetSpec:
     stage, name = spec.key.path[0], spec.key.path[-1]
     axis = AXES.get(name) if spec.key == axis_key(stage, name) else None
     tags = {"tier": _TIER_OF[stage]} | ({} if axis is None else {"axis": name, "domain": axis.kind})
-    columns = _columns(stage, axis)
+    columns = _BY_KEY.get(spec.key) if axis is None else _columns(stage, axis)
     return spec.merge_attributes(tags=tags, metadata={} if columns is None else {SCHEMA: columns}).replace_attributes(
         code_version=code_version("" if axis is None else name)
     )
@@ -61,14 +105,10 @@ def data_version(*parts: object) -> dg.DataVersion:
     return dg.DataVersion(hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()[:16])
 
 
-def _columns(stage: str, axis: Axis | None) -> dg.TableSchema | None:
-    if axis is None:
-        return None
-    if stage == "memberships":
-        return _SCORES
+def _columns(stage: str, axis: Axis) -> dg.TableSchema | None:
     if stage == "features":
         return dg.TableSchema([dg.TableColumn("customer_id", "string"), *(_feature(one) for one in axis.features)])
-    return None
+    return _BY_STAGE.get(stage)
 
 
 def _feature(feature: Feature) -> dg.TableColumn:

@@ -12,7 +12,7 @@ import dagster as dg
 from quimbi_assets.axis_table import ACTIVE, INACTIVE, WEAK
 from quimbi_assets.defs.churn import LATER, ForecastOptions, forecast_facts
 from quimbi_assets.defs.events import Rule, StageEvent, inactive_events
-from quimbi_assets.defs.labels import data_version
+from quimbi_assets.defs.labels import data_version, table_metadata
 from quimbi_assets.defs.partitions import HISTORY, OWNERS, STORES, VALUE_KEY
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import InsufficientHistoryError
@@ -20,7 +20,7 @@ from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.mlflow.registry import VALUE, LoadedModel
 from quimbi_assets.resources.mlflow.reports import log_value
-from quimbi_assets.resources.postgres.tables.promotions import FitRecord, choose_versions, write_fit
+from quimbi_assets.resources.postgres.tables.promotions import FITS, FitRecord, choose_versions, write_fit
 from quimbi_assets.value.evaluation import (
     LEVEL,
     MODEL,
@@ -73,7 +73,7 @@ def value_model(
         fit = train_value(history, most_customers=config.most_customers, random_state=config.random_state)
     except InsufficientHistoryError as why:
         write_fit(database, store_id, context.run_id, VALUE, end, FitRecord(INACTIVE, str(why)))
-        yield from inactive_events(VALUE_KEY, str(why), [CHECK])
+        yield from inactive_events(VALUE_KEY, str(why), [CHECK], table_metadata(database, FITS))
         return
     picture = draw_calibration(fit.evaluation)
     logged = log_value(tracking, store_id, fit, str(end), {"dagster_run_id": context.run_id}, picture)
@@ -81,7 +81,7 @@ def value_model(
     fitted = FitRecord(WEAK if evaluation.weak_reason else ACTIVE, evaluation.weak_reason, logged.version, summary)
     write_fit(database, store_id, context.run_id, VALUE, end, fitted)
     choose_versions(database, store_id, {VALUE: logged.choice()})
-    metadata = forecast_facts(fitted, logged.run_id, evaluation.by_hold_out)
+    metadata = forecast_facts(fitted, logged.run_id, evaluation.by_hold_out) | table_metadata(database, FITS)
     yield dg.MaterializeResult(asset_key=VALUE_KEY, metadata=metadata, data_version=data_version(logged.version))
     yield _check(evaluation)
 

@@ -19,12 +19,14 @@ from quimbi_assets.definitions import defs
 from quimbi_assets.defs.labels import TIERS
 from quimbi_assets.defs.partitions import (
     AXIS_STAGES,
+    CHURN_KEY,
     HEALTH_KEY,
     HISTORY,
     ORDERS_KEY,
     PROFILES_KEY,
     STORES,
     TICKETS_KEY,
+    VALUE_KEY,
     axis_key,
 )
 from quimbi_assets.defs.sensors import failure_text
@@ -394,8 +396,20 @@ def test_assets_are_found_by_axis_domain_and_tier_and_say_their_columns():
         assert all(column.description for column in schema.columns[1:])
 
 
-def test_what_a_run_publishes_says_its_columns(two_stores):
+def test_what_a_run_leaves_says_its_columns(two_stores):
+    graph = defs.resolve_asset_graph()
     with open_instance() as instance:
+        for key in graph.materializable_asset_keys:
+            event = instance.get_latest_materialization_event(key)
+            if event is not None and key != HEALTH_KEY:  # which shows its table and stores none
+                metadata = {**graph.get(key).metadata, **event.asset_materialization.metadata}
+                assert "dagster/column_schema" in metadata, key
+        of_model = graph.get(axis_key("models", "purchase_value")).metadata["dagster/column_schema"]
+        stored = parquet_tables().required(axis_key("models", "purchase_value"), "north").schema.names
+        assert [column.name for column in of_model.columns] == stored
+        for key in (CHURN_KEY, VALUE_KEY):
+            event = instance.get_latest_materialization_event(key).asset_materialization
+            assert event.metadata["dagster/table_name"].value == "quimbi.forecast_fits"
         for key, name in ((PROFILES_KEY, "quimbi.customer_profiles"), (ORDERS_KEY, None)):
             event = instance.get_latest_materialization_event(key).asset_materialization
             columns = {column.name: column for column in event.metadata["dagster/column_schema"].schema.columns}

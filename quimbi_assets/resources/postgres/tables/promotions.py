@@ -20,6 +20,8 @@ from quimbi_assets.resources.postgres.database import Database
 
 FORECASTS = ("churn_risk", "value_to_come")
 """What is foretold of customers; each stands where an axis's name would."""
+FITS = "forecast_fits"
+"""The table of what their fits found."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def write_fit(database: Database, store_id: str, run_id: str, forecast: str, at:
     row = {"store_id": store_id, "run_id": run_id, "forecast": forecast, "as_of": zoned(at), **vars(fit)}
     with database.transaction() as cursor:
         rows = [row | {"figures": json.dumps(dict(fit.figures))}]
-        upsert(cursor, "forecast_fits", ("store_id", "run_id", "forecast"), rows, stamp="fitted_at")
+        upsert(cursor, FITS, ("store_id", "run_id", "forecast"), rows, stamp="fitted_at")
 
 
 def read_fit(
@@ -215,7 +217,7 @@ def read_fit(
 ) -> FitRecord | None:
     """Return the last fit of a forecast, or the last as of an instant, or the one that gave a version, or None."""
     rows = database.execute(
-        "SELECT status, reason, model_version, figures FROM quimbi.forecast_fits "
+        f"SELECT status, reason, model_version, figures FROM quimbi.{FITS} "
         "WHERE store_id = %(store)s AND forecast = %(forecast)s AND as_of = coalesce(%(at)s, as_of) "
         "AND (%(version)s::text IS NULL OR model_version = %(version)s) ORDER BY fitted_at DESC LIMIT 1",
         {"store": store_id, "forecast": forecast, "at": None if at is None else zoned(at), "version": version},
