@@ -25,7 +25,6 @@ PICTURES = Path(__file__).parent / "pictures"
 STORE, AXIS = "grocery", "purchase_frequency"
 SIMULATED = "simulated"
 DAGSTER, MLFLOW, PAGES = 3210, 5210, 8210
-METRICS = ("silhouette_best", "stability_ari_best", "effective_segments", "largest_segment_share")
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -155,14 +154,11 @@ def dismiss(page: Page) -> None:
 
 
 def mlflow_pages(page: Page, run_ids: list[str]) -> None:
-    """Take the comparison of two runs."""
-    tracking = open_tracking()
-    base = f"http://127.0.0.1:{MLFLOW}"
-    experiment = tracking.client.get_run(run_ids[0]).info.experiment_id
-    runs, experiments = json.dumps(run_ids), json.dumps([experiment])
+    """Take an axis's fits over time, as its page in Dagster links to them, and two of them by number of segments."""
+    experiment = open_tracking().client.get_run(run_ids[0]).info.experiment_id
     for name, address in (
-        ("comparison", f"{base}/#/compare-runs?runs={quote(runs)}&experiments={quote(experiments)}"),
-        ("metric_by_k", metric_address(base, run_ids, experiment)),
+        ("comparison", f"http://127.0.0.1:{PAGES}/mlflow/axes/{AXIS}?store={STORE}"),
+        ("metric_by_k", metric_address(f"http://127.0.0.1:{MLFLOW}", run_ids, experiment)),
     ):
         page.goto(address, wait_until="load")
         page.wait_for_timeout(15000)
@@ -170,8 +166,6 @@ def mlflow_pages(page: Page, run_ids: list[str]) -> None:
         if assistant.count():
             assistant.first.click()
             page.wait_for_timeout(2000)
-        if name == "comparison":
-            draw_metrics(page)
         page.screenshot(path=PICTURES / f"mlflow_{name}.png")
 
 
@@ -189,18 +183,6 @@ def metric_address(base: str, run_ids: list[str], experiment: str) -> str:
     }
     query = urlencode({name: json.dumps(value) for name, value in shown.items()}, quote_via=quote)
     return f"{base}/#/metric?{query}&x_axis=step"
-
-
-def draw_metrics(page: Page) -> None:
-    """Add to the plot of two runs, which starts with one metric, those that say how good a division is."""
-    box = page.get_by_role("combobox").nth(1)
-    for metric in METRICS:
-        box.click()
-        box.fill(metric)
-        page.wait_for_timeout(500)
-        page.keyboard.press("Enter")
-    page.keyboard.press("Escape")
-    page.wait_for_timeout(3000)
 
 
 if __name__ == "__main__":

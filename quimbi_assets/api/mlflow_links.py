@@ -6,7 +6,6 @@ Dagster keeps the links of a materialization for ever, MLflow's port is chosen a
 which experiment a run is of.
 """
 
-import json
 import os
 from urllib.parse import urlencode
 
@@ -20,14 +19,14 @@ UI_VARIABLE, DEFAULT_UI = "QUIMBI_MLFLOW_UI", "http://127.0.0.1:5000"
 """Where MLflow's pages are; by default where ``quimbi ui`` serves them."""
 SEEN_FROM_DAGSTER = {"Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-store"}
 """Dagster's pages, on another port, show the pictures."""
-MOST_FITS = 12
-"""Of an axis, the newest beside each other: a year of monthly refits."""
-_FITS = """
-    SELECT run.run_uuid, run.experiment_id FROM experiments JOIN runs AS run USING (experiment_id)
-    JOIN tags AS tag ON tag.run_uuid = run.run_uuid AND tag.key = 'axis'
-    WHERE experiments.name = %s AND tag.value = %s AND run.status = 'FINISHED' AND run.lifecycle_stage = 'active'
-    ORDER BY run.start_time DESC LIMIT %s
+_VIEW = """
+    SELECT experiment_id, EXISTS (SELECT FROM experiment_tags AS tag WHERE tag.experiment_id = run.experiment_id
+        AND tag.key = 'mlflow.sharedViewState.' || tag_of_run.value)
+    FROM experiments JOIN runs AS run USING (experiment_id)
+    JOIN tags AS tag_of_run ON tag_of_run.run_uuid = run.run_uuid AND tag_of_run.key = 'axis'
+    WHERE experiments.name = %s AND tag_of_run.value = %s LIMIT 1
 """
+"""The experiment of a store's fits of an axis, and whether it says how they are to be shown."""
 
 
 def mlflow_links(database: Database) -> APIRouter:
@@ -45,11 +44,12 @@ def mlflow_links(database: Database) -> APIRouter:
 
     @router.get("/axes/{axis_name}")
     def fits_over_time(axis_name: str, store: str) -> RedirectResponse:
-        rows = database.execute_mlflow(_FITS, (f"quimbi/{store}", axis_name, MOST_FITS))
+        rows = database.execute_mlflow(_VIEW, (f"quimbi/{store}", axis_name))
         if not rows:
             raise BadInputError(f"MLflow has no fit of {axis_name} of store {store}")
-        runs = json.dumps([run_id for run_id, _ in rows])
-        return _to("/#/compare-runs?" + urlencode({"runs": runs, "experiments": json.dumps([str(rows[0][1])])}))
+        ((experiment, has_view),) = rows
+        shown = {"viewStateShareKey": axis_name} if has_view else {"searchFilter": f"tags.axis = '{axis_name}'"}
+        return _to(f"/#/experiments/{experiment}/runs?" + urlencode({"compareRunsMode": "CHART", **shown}))
 
     return router
 

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from quimbi_assets.commands.console import err, out
 from quimbi_assets.errors import BadInputError, UnknownStoreError
-from quimbi_assets.resources.home import directory, pages_file, quimbi_home
+from quimbi_assets.resources.home import directory, pages_noted, quimbi_home
 from quimbi_assets.resources.postgres.access import READ_ONLY, allow_reading
 from quimbi_assets.resources.postgres.database import open_database, psql_command
 
@@ -42,15 +43,12 @@ def serve_api(port: int, host: str = HOST, public: Sequence[str] = ()) -> None:
             raise BadInputError(f"--public {name!r} is no host name: write shop.example, without https:// and port")
     _refuse_used({"--port": port})
     app = create_app(open_database(), public)
-    pages = "" if public else f"pages     http://{host}:{port}\n"
-    out.print(f"{pages}programs  http://{host}:{port}/v1   (Ctrl-C stops)", markup=False)
-    if pages:
-        pages_file().write_text(f"http://{host}:{port}")  # for links that runs of the command write meanwhile
-    try:
+    address = f"http://{host}:{port}"
+    # Noted for links that runs of the command write meanwhile; those for programs alone are nowhere to send people.
+    with nullcontext() if public else pages_noted(address):
+        pages = "" if public else f"pages     {address}\n"
+        out.print(f"{pages}programs  {address}/v1   (Ctrl-C stops)", markup=False)
         uvicorn.run(app, host=host, port=port, log_level="warning", server_header=False)
-    finally:
-        if pages:
-            pages_file().unlink(missing_ok=True)
 
 
 def serve_agent(store_id: str) -> None:

@@ -3,7 +3,10 @@
 Belongs here: paths. Does not: what is stored under them.
 """
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from quimbi_assets.errors import BadInputError
@@ -15,8 +18,32 @@ def quimbi_home() -> Path:
     return directory(Path(chosen).expanduser().absolute())
 
 
-def pages_file() -> Path:
-    """Return the file that holds the address of the stores' pages while they are served from this home."""
+@contextmanager
+def pages_noted(address: str) -> Iterator[None]:
+    """Let others of this home know where its stores' pages are, for as long as the block runs."""
+    path = _pages_file()
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # which ends with the process, however it ends
+        path.write_text(address)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def noted_pages() -> str | None:
+    """Return where stores' pages are served from this home, None if nobody does; who was killed left its note."""
+    try:
+        with _pages_file().open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:  # somebody holds it, so serves
+        return _pages_file().read_text() or None
+    return None
+
+
+def _pages_file() -> Path:
     return quimbi_home() / "pages_address"
 
 

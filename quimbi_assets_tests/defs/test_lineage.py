@@ -6,11 +6,14 @@ import dagster as dg
 import pytest
 
 from quimbi_assets.axes import AXES
+from quimbi_assets.axis_table import ACTIVE, WEAK
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.definitions import defs
 from quimbi_assets.defs.partitions import axis_key, store_week_key
 from quimbi_assets.instants import parse_week
+from quimbi_assets.resources.dagster_resources import open_tracking
+from quimbi_assets.resources.mlflow.registry import CHURN, VALUE, model_description
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, ParquetTables, parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.simulation import write_store
@@ -51,15 +54,23 @@ def selection_of(job):
     return sorted(key for key in keys if key.path[-1] not in AXES.keys() - WATCHED)
 
 
-def test_every_table_an_asset_reads_is_among_its_deps(store, monkeypatch):
-    tables, graph, progress = RecordingTables(), defs.resolve_asset_graph(), Steps(None, STORE)
-    monkeypatch.setattr("quimbi_assets.definitions.parquet_tables", lambda: tables)
-    monkeypatch.setattr("quimbi_assets.backtest.evaluation.evaluate_cut_off", lambda *_, **__: ([], {}))
-    for job, weeks in JOBS.items():
-        for week in weeks:
-            partition = None if week is None else store_week_key(STORE, parse_week(week))
-            with store_lock(STORE, progress, wait=True) as lock:
-                materialize(lock, STORE, job, progress, selection_of(job), partition=partition)
+@pytest.fixture(scope="module")
+def tables(store):
+    """The tables of a store through all of whose jobs it went."""
+    tables, progress = RecordingTables(), Steps(None, STORE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("quimbi_assets.definitions.parquet_tables", lambda: tables)
+        patch.setattr("quimbi_assets.backtest.evaluation.evaluate_cut_off", lambda *_, **__: ([], {}))
+        for job, weeks in JOBS.items():
+            for week in weeks:
+                partition = None if week is None else store_week_key(STORE, parse_week(week))
+                with store_lock(STORE, progress, wait=True) as lock:
+                    materialize(lock, STORE, job, progress, selection_of(job), partition=partition)
+    return tables
+
+
+def test_every_table_an_asset_reads_is_among_its_deps(tables):
+    graph = defs.resolve_asset_graph()
     undeclared = {}
     for step, read in tables.read.items():
         # A run of some axes looks whether the features of those it leaves out are of the same instant.
@@ -70,3 +81,20 @@ def test_every_table_an_asset_reads_is_among_its_deps(store, monkeypatch):
             undeclared[name] = {key.to_user_string() for key in extra}
     assert undeclared == {}
     assert sum(map(len, tables.read.values())) > 25
+
+
+def test_every_run_in_mlflow_says_what_it_is(tables):
+    client = open_tracking().client
+    experiment = client.get_experiment_by_name(f"quimbi/{STORE}")
+    runs = client.search_runs([experiment.experiment_id], max_results=1_000)
+    undescribed = [run.info.run_name for run in runs if len(run.data.tags.get("mlflow.note.content", "")) < 40]
+    assert undescribed == []
+    assert {run.data.tags["store"] for run in runs} == {STORE}
+    notes = {run.data.tags.get("kind", run.data.tags.get("axis")): run.data.tags["mlflow.note.content"] for run in runs}
+    assert {"churn", "value", "drift", "backtest", *WATCHED} <= notes.keys()
+    assert "week of 2025-" in notes["drift"]
+    for kind, forecast in (("churn", CHURN), ("value", VALUE)):
+        (run, *_) = [run for run in runs if run.data.tags.get("kind") == kind]
+        assert run.data.tags["mlflow.note.content"] == model_description(STORE, forecast)
+        assert run.data.tags["status"] in (ACTIVE, WEAK)
+        assert (run.data.tags["status"] == WEAK) == ("reason" in run.data.tags)

@@ -38,6 +38,10 @@ SETTINGS = ("min_orders", "min_k", "max_k", "max_sample", "temperature", "random
 """Parameters of a model that are logged as they are."""
 COMPARED = ("churn", "silhouette_change", "stability_change")
 """Metrics of a refit against the champion."""
+SHARED_VIEW = "mlflow.sharedViewState."
+"""Of an experiment the tags that hold what MLflow's "Share" writes down: how its page of runs is to look."""
+COMPARED_OVER_TIME = ("silhouette_best", "best_k", "stability_ari_best", "halves_ari")
+"""Metrics of an axis's fits that are looked at side by side, each a chart and a column."""
 
 
 @contextmanager
@@ -102,6 +106,9 @@ class MaterializationLog:
             # MLflow's page of two runs draws the parameters in which they differ, and compares nothing else by default.
             run.log(metrics(model, decision), {"as_of": as_of[:10], **params(model)})
             _log_dataset(run, self.store_id, axis_name, features)
+            self.tracking.client.set_experiment_tag(
+                run.experiment_id, f"{SHARED_VIEW}{axis_name}", fits_over_time(axis_name)
+            )
             beside = {} if reference is None else {STORE_REFERENCE: reference.to_csv(index=False)}
             run.write({**tables(model), **fit.pictures, **beside})
             return self.tracking.registry.register(
@@ -121,6 +128,31 @@ class MaterializationLog:
         """Note that an axis is inactive, and why."""
         self.run.log(tags={f"inactive.{axis_name}": reason})
         self.states[axis_name] = INACTIVE, None
+
+
+def fits_over_time(axis_name: str) -> str:
+    """Return how MLflow's page of a store's runs is to show an axis: all its fits, oldest first, and their figures."""
+    section = "fits"
+    charts = [
+        {"uuid": metric, "type": "BAR", "metricKey": metric, "metricSectionId": section, "runsCountToCompare": 100}
+        for metric in COMPARED_OVER_TIME
+    ]
+    view = {
+        "searchFilter": f"tags.axis = '{axis_name}'",
+        "orderByKey": "params.`as_of`",  # by when they were made, MLflow would fold them under the runs above them
+        "orderByAsc": True,
+        "selectedColumns": [
+            "params.`as_of`",
+            *(f"metrics.`{metric}`" for metric in COMPARED_OVER_TIME),
+            *(f"tags.`{tag}`" for tag in ("status", "promotion")),
+        ],
+        "runsHiddenMode": "SHOW_ALL",
+        "compareRunCharts": [chart | {"deleted": False, "isGenerated": False} for chart in charts],
+        "compareRunSections": [
+            {"uuid": section, "name": axis_name, "display": True, "isReordered": False, "isGenerated": False}
+        ],
+    }
+    return json.dumps(view)
 
 
 def params(model: AxisModel) -> dict[str, object]:

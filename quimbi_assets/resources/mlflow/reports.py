@@ -183,7 +183,12 @@ def log_backtest(tracking: Tracking, store_id: str, result: Backtest, tags: Mapp
     if len(result.measured):
         files["backtest.png"] = draw_backtest(result)
     params = {"cuts": ", ".join(f"{cut:%Y-%m-%d}" for cut in result.cut_offs), "horizon_days": result.horizon_days}
-    with tracking.run(store_id, BACKTEST, {**(tags or {}), "as_of": str(result.cut_offs[-1]), "kind": BACKTEST}) as run:
+    note = (
+        f"Store **{store_id}** tried on its own past: what share of the variance of the {result.horizon_days} days "
+        "after each cut-off its segments and memberships explain, beside RFM."
+    )
+    every_tag = {**(tags or {}), "as_of": str(result.cut_offs[-1]), "kind": BACKTEST, NOTE: note}
+    with tracking.run(store_id, BACKTEST, every_tag) as run:
         run.log(figures, params)
         run.write(files)
     return run.run_id
@@ -209,7 +214,8 @@ def log_naming(
         cost = usage.cost_usd(model)
         if cost is not None:
             figures[f"cost_usd{suffix}"] = cost
-    with tracking.run(store_id, NAMING, {"dagster_run_id": dagster_run_id, "kind": "naming"}) as run:
+    note = f"What {model} was asked to name segments of store **{store_id}**, what that cost, which tests names passed."
+    with tracking.run(store_id, NAMING, {"dagster_run_id": dagster_run_id, "kind": "naming", NOTE: note}) as run:
         run.log(figures, {"model": model, "prompt_version": PROMPT_VERSION})
         run.write({"naming_checks.csv": checks.to_csv(index=False)})
     return run.run_id

@@ -23,7 +23,7 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
-from quimbi_assets.resources.home import pages_file
+from quimbi_assets.resources.home import noted_pages
 from quimbi_assets.resources.mlflow.registry import ModelRegistry
 
 STORE_REFERENCE = "store_reference.csv"
@@ -199,11 +199,7 @@ def axis_url(store_id: str, axis_name: str) -> str:
 
 def _pages() -> str:
     """Return where stores' pages are: as somebody says, else as whoever serves them from this home noted."""
-    try:
-        noted = pages_file().read_text()
-    except FileNotFoundError:
-        noted = DEFAULT_PAGES
-    return os.environ.get(PAGES_VARIABLE, noted).rstrip("/")
+    return (os.environ.get(PAGES_VARIABLE) or noted_pages() or DEFAULT_PAGES).rstrip("/")
 
 
 @cache

@@ -53,6 +53,20 @@ def test_a_child_run_holds_what_determined_the_fit(tracking, logged):
     assert parent.data.tags["inactive.support_history"] == "no tickets recorded"
 
 
+def test_the_experiment_says_how_an_axis_s_fits_are_shown_over_time(tracking, logged):
+    experiment = tracking.client.get_experiment_by_name("quimbi/recorded_shop")
+    view = json.loads(experiment.tags["mlflow.sharedViewState.frequency"])
+    fits = tracking.client.search_runs(
+        [experiment.experiment_id], view["searchFilter"], order_by=[f"{view['orderByKey']} ASC"]
+    )
+    assert {fit.info.run_id for fit in fits} == {logged["first"].run_id, logged["held"].run_id}
+    charted = [chart["metricKey"] for chart in view["compareRunCharts"]]
+    assert {"silhouette_best", "best_k", "stability_ari_best"} <= set(charted)
+    for fit in fits:
+        assert set(charted) - {"halves_ari"} <= fit.data.metrics.keys()  # these fits were not tried in halves
+    assert len(experiment.tags["mlflow.sharedViewState.frequency"]) < 5_000
+
+
 @pytest.mark.parametrize("name", records.BY_K)
 def test_figures_of_every_candidate_are_steps(tracking, logged, name):
     table = logged["model"].selection_.set_index("k")[name].dropna()

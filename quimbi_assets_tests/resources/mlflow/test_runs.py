@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 from urllib.parse import parse_qs
@@ -7,7 +6,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import create_app
-from quimbi_assets.resources.home import pages_file
+from quimbi_assets.resources.home import pages_noted
+from quimbi_assets.resources.mlflow.records import SHARED_VIEW, fits_over_time
 from quimbi_assets.resources.mlflow.runs import DEFAULT_PAGES, Tracking, axis_url, code_version, run_url
 
 
@@ -53,11 +53,8 @@ def test_a_deleted_experiment_is_restored(tracking):
 
 def test_links_lead_to_where_mlflow_is_at_the_time_of_the_click(tracking, database, monkeypatch, tmp_path):
     monkeypatch.setenv("QUIMBI_HOME", str(tmp_path))
-    runs = []
-    for name in ("earlier", "later"):
-        with tracking.run("linked/shop", name, {"axis": "price"}) as run:
-            run.write({"centres.png": b"picture"})
-            runs.insert(0, run.run_id)
+    with tracking.run("linked/shop", "a fit", {"axis": "price"}) as run:
+        run.write({"centres.png": b"picture"})
     experiment = tracking.experiment("linked/shop")
     client = TestClient(create_app(database), base_url=DEFAULT_PAGES, follow_redirects=False)
 
@@ -74,18 +71,41 @@ def test_links_lead_to_where_mlflow_is_at_the_time_of_the_click(tracking, databa
         == f"http://h:2/get-artifact?path=centres.png&run_uuid={run.run_id}"
     )
     place, _, asked = leads_to(axis_url("linked/shop", "price")).partition("?")
-    assert place == "http://h:2/#/compare-runs"
-    assert {name: json.loads(value) for name, (value,) in parse_qs(asked).items()} == {
-        "runs": runs,
-        "experiments": [experiment],
-    }
+    assert place == f"http://h:2/#/experiments/{experiment}/runs"
+    assert parse_qs(asked) == {"compareRunsMode": ["CHART"], "searchFilter": ["tags.axis = 'price'"]}
+    tracking.client.set_experiment_tag(experiment, f"{SHARED_VIEW}price", fits_over_time("price"))
+    _, _, asked = leads_to(axis_url("linked/shop", "price")).partition("?")
+    assert parse_qs(asked) == {"compareRunsMode": ["CHART"], "viewStateShareKey": ["price"]}
     assert leads_to(axis_url("linked/shop", "colour")) == 400
     assert leads_to(run_url("nobody's")) == 400
     assert leads_to(axis_url("no_shop", "price")) == 400
-    pages_file().write_text("http://127.0.0.1:13300")
-    assert run_url("r") == "http://127.0.0.1:13300/mlflow/runs/r"
+    with pages_noted("http://127.0.0.1:13300"):
+        assert run_url("r") == "http://127.0.0.1:13300/mlflow/runs/r"
+    assert run_url("r") == f"{DEFAULT_PAGES}/mlflow/runs/r"
     monkeypatch.setenv("QUIMBI_PAGES_UI", "http://pages:1/")
     assert run_url("r") == "http://pages:1/mlflow/runs/r"
+
+
+NOTES_AND_WAITS = """
+import sys
+from quimbi_assets.resources.home import pages_noted
+with pages_noted("http://127.0.0.1:13301"):
+    print("noted", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_note_of_who_was_killed_leads_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUIMBI_HOME", str(tmp_path))
+    monkeypatch.delenv("QUIMBI_PAGES_UI", raising=False)
+    command = [sys.executable, "-c", NOTES_AND_WAITS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "noted\n"
+        assert run_url("r") == "http://127.0.0.1:13301/mlflow/runs/r"
+        server.kill()
+        server.wait()
+    assert (tmp_path / "pages_address").exists()
+    assert run_url("r") == f"{DEFAULT_PAGES}/mlflow/runs/r"
 
 
 def test_the_command_that_serves_its_pages(tracking):
