@@ -53,6 +53,20 @@ def instance(database, monkeypatch):
         yield found
 
 
+def test_partitions_are_asked_for_at_once(instance, monkeypatch):
+    events = instance.event_log_storage
+    instance.add_dynamic_partitions("shelves", ["a", "b"])
+    asked, ask = [], events.get_dynamic_partitions
+    monkeypatch.setattr(events, "get_dynamic_partitions", lambda name: asked.append(name) or ask(name))
+    assert [instance.has_dynamic_partition("shelves", key) for key in ("a", "b", "a", "c")] == [True, True, True, False]
+    assert asked == ["shelves"]
+    instance.add_dynamic_partitions("shelves", ["c"])
+    assert instance.has_dynamic_partition("shelves", "c")  # at once, and a deleted one is forgotten in a moment
+    instance.delete_dynamic_partition("shelves", "a")
+    monkeypatch.setattr(dagster_instance, "KNOWN_SECONDS", 0.0)
+    assert not instance.has_dynamic_partition("shelves", "a")
+
+
 def begun(instance, **tags):
     """Record a run as begun in this process, as far as Dagster knows."""
     run = instance.create_run_for_job(nothing, tags={})
