@@ -226,7 +226,7 @@ def worth_saving(now: Database, store_id: str, question: ListQuestion) -> models
 
 def fallen_silent(now: Database, store_id: str, question: TopQuestion) -> models.FallenSilent:
     """Return who fell silent of late and has not ordered since: newest first, then by risk times value."""
-    served.read_instant(now, store_id)
+    _require_run(now, store_id)
     week, reason, customers, rows = read_silent(now, store_id, question.limit)
     items = [
         models.SilentCustomer(
@@ -270,6 +270,7 @@ def get_profile_by_email(now: Database, store_id: str, question: EmailQuestion) 
 
 def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Trends:
     """Return how large groups are and were, and how customers were spread over the segments of axes week by week."""
+    as_of = _require_run(now, store_id)
     asked = {"store": store_id, "axis": question.axis, "weeks": question.weeks}
     groups: dict[str, list[models.GroupTrend]] = {}
     for row in served.records(now, served.GROUPS, asked):
@@ -277,7 +278,6 @@ def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Tren
     weeks: dict[str, list[models.WeekShares]] = {}
     for row in served.records(now, served.SHARES, asked):
         weeks.setdefault(row.pop("axis"), []).append(models.WeekShares(**row))
-    as_of = served.read_instant(now, store_id)
     if question.axis is not None and not groups:
         names = sorted({row["axis"] for row in served.records(now, served.GROUPS, {**asked, "axis": None})})
         raise BadInputError(f"store {store_id} has no groups of {question.axis!r}; there are: {', '.join(names)}")
@@ -287,7 +287,7 @@ def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Tren
 
 def migrations(now: Database, store_id: str, question: MigrationQuestion) -> models.Migrations:
     """Return who moved between groups in a week, and for which cause."""
-    served.read_instant(now, store_id)
+    _require_run(now, store_id)
     weeks = read_weeks(now, store_id)
     week = question.week or next(iter(weeks[-1:]), None)
     if question.week is not None and question.week not in weeks:
@@ -342,6 +342,14 @@ def audience_members(now: Database, store_id: str, audience: str, question: List
     return models.Members(
         audience=audience, refreshed_at=None if state is None else state.refreshed_at, items=items, next_cursor=cursor
     )
+
+
+def _require_run(now: Database, store_id: str) -> datetime:
+    """Return as of when a store's results are; NeverRunError if there are none, rather than an answer without any."""
+    as_of = served.read_instant(now, store_id)
+    if as_of is None:
+        raise NeverRunError(store_id, "profiles")
+    return as_of
 
 
 def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from starlette.routing import Match
+from starlette.types import Scope
 
 from quimbi_assets.api import answers, models
 from quimbi_assets.api.guard import MACHINES, problem, token_of
@@ -33,7 +35,22 @@ Store = Annotated[str, Path(max_length=63, description="The store")]
 Customer = Annotated[str, Path(max_length=500, description="The customer's id, as orders have it")]
 TOKEN = HTTPBearer(auto_error=False, description="Made by: quimbi token create --store-id S")
 """For the document alone: ``guard`` has looked at the token by then."""
-router = APIRouter(prefix=MACHINES, dependencies=[Depends(TOKEN)], responses=DOCUMENTED)
+
+
+class AsWritten(APIRoute):
+    """A route whose words after a customer's id have to stand in the address as such.
+
+    An id may hold any: of customer ``a/similar`` the profile is at ``customers/a%2Fsimilar``.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for this route."""
+        words = self.path.rpartition(":path}")[2] if ":path}" in self.path else ""
+        written = scope.get("raw_path", b"").partition(b"?")[0]
+        return super().matches(scope) if written.endswith(words.encode()) else (Match.NONE, {})
+
+
+router = APIRouter(prefix=MACHINES, dependencies=[Depends(TOKEN)], responses=DOCUMENTED, route_class=AsWritten)
 
 
 def ask(request: Request, question: Callable[..., T], *arguments: Any) -> T:
