@@ -15,7 +15,6 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, StreamingResponse
-from psycopg2 import OperationalError
 from starlette.exceptions import HTTPException
 
 from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, problem
@@ -106,10 +105,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(DatabaseUnavailableError)
     async def unavailable(request: Request, error: Exception) -> Response:
         return answer(request, 503, str(error))
-
-    @app.exception_handler(OperationalError)
-    async def unreachable(request: Request, error: OperationalError) -> Response:
-        return answer(request, 503, "the database does not answer; try again")
 
     @app.exception_handler(RequestValidationError)
     async def not_understood(request: Request, error: RequestValidationError) -> Response:

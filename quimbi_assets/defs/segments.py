@@ -14,7 +14,7 @@ import pandas as pd
 from quimbi_assets.axes import AXES
 from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.clustering.axis_fit import FitOptions
-from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive
+from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive_events
 from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import ORDERS_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
@@ -94,7 +94,8 @@ def segments(
     for name in selected:
         key, source = axis_key("segments", name), scored[name].facts
         if name not in active:
-            yield from inactive(tables, key, store_id, source, [CHECK])
+            tables.write(key, store_id, [], source)
+            yield from inactive_events(key, str(source.inactive_reason), [CHECK], columns)
             continue
         described, names, served = plans[name].brief.description, naming.names[name], serving[name]
         rows = segment_rows(

@@ -10,8 +10,9 @@ from quimbi_assets.axis_table import ACTIVE, WEAK
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.definitions import defs
-from quimbi_assets.defs.partitions import axis_key, store_week_key
+from quimbi_assets.defs.partitions import HEALTH_KEY, axis_key, store_week_key
 from quimbi_assets.instants import parse_week
+from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, VALUE, model_description
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, ParquetTables, parquet_tables
@@ -81,6 +82,16 @@ def test_every_table_an_asset_reads_is_among_its_deps(tables):
             undeclared[name] = {key.to_user_string() for key in extra}
     assert undeclared == {}
     assert sum(map(len, tables.read.values())) > 25
+
+
+def test_what_every_job_leaves_says_its_columns(tables):
+    graph = defs.resolve_asset_graph()
+    with open_instance() as instance:
+        for key in {key for job in JOBS for key in selection_of(job)} - {HEALTH_KEY}:
+            made = instance.get_latest_materialization_event(key)
+            if made is not None:
+                metadata = {**graph.get(key).metadata, **made.asset_materialization.metadata}
+                assert "dagster/column_schema" in metadata, key
 
 
 def test_every_run_in_mlflow_says_what_it_is(tables):

@@ -137,11 +137,8 @@ class ServedDatabase(Database):
 
     def check(self) -> None:
         """Raise DatabaseUnavailableError if the database does not answer; over a connection beside those few."""
-        try:
-            with super().transaction() as cursor:
-                cursor.execute("SELECT 1")
-        except psycopg2.OperationalError as error:
-            raise DatabaseUnavailableError("the database does not answer; try again") from error
+        with super().transaction() as cursor:
+            cursor.execute("SELECT 1")
 
     def close(self) -> None:
         """Close all connections."""

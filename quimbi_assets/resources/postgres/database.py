@@ -105,14 +105,20 @@ class Database:
             start_server(self.home)
 
     def _connect(self, url: str) -> Any:
-        """Connect to one of the databases, the embedded server being started again if it is gone."""
+        """Connect to one of the databases, the embedded server being started again if it is gone.
+
+        DatabaseUnavailableError if the server does not answer.
+        """
         try:
+            try:
+                return psycopg2.connect(url)
+            except psycopg2.OperationalError:
+                if self.home is None:
+                    raise
+            self.revive()
             return psycopg2.connect(url)
-        except psycopg2.OperationalError:
-            if self.home is None:
-                raise
-        self.revive()
-        return psycopg2.connect(url)
+        except psycopg2.OperationalError as error:
+            raise DatabaseUnavailableError("the database does not answer; try again") from error
 
     def _rows_of(self, url: str, sql: str, parameters: Any) -> list[Any]:
         """Ask another program's database, ``url`` being SQLAlchemy's; tables that are not there yet have no rows."""
@@ -203,7 +209,7 @@ def _is_current(database: Database) -> bool:
     """
     try:
         ((version, present),) = database.execute(question, (names,))
-    except (psycopg2.OperationalError, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+    except (DatabaseUnavailableError, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
         return False
     return bool(version == migrations.HEAD and present == len(names))
 
