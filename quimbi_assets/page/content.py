@@ -324,7 +324,7 @@ def _axis(facts: StoreFacts, axis: str, rows: pd.DataFrame) -> AxisView:
     ]
     of_axis = facts.axes.set_index("axis_name")[["customers_fitted", "halves_ari"]].astype(float)
     fitted, halves = of_axis.loc[axis].to_numpy(float)
-    doubt = why_provisional(fitted) or why_rough(halves)
+    doubt = why_provisional(float(fitted)) or why_rough(float(halves))
     return AxisView(spoken(axis), AXES[axis].question, views, doubt)
 
 
