@@ -25,6 +25,7 @@ from quimbi_assets.audiences.filters import Query, compile_filter, order_by
 from quimbi_assets.axes import AXES
 from quimbi_assets.errors import BadInputError, NeverRunError, UnknownAudienceError, UnknownCustomerError
 from quimbi_assets.naming.rows import why_provisional
+from quimbi_assets.page.card import UNKNOWN, card_of
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.resources.audiences import audiences_now, choice_of, project_definitions
 from quimbi_assets.resources.home import quimbi_home
@@ -32,6 +33,7 @@ from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import served
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
+from quimbi_assets.resources.postgres.tables.card import read_card
 from quimbi_assets.resources.postgres.tables.customers import Place, count_chosen, read_page, read_vocabulary
 from quimbi_assets.resources.postgres.tables.drift import read_moves, read_silent
 from quimbi_assets.resources.postgres.tables.history import read_weeks
@@ -100,6 +102,12 @@ class EmailQuestion(Question):
         None, pattern="^[0-9a-fA-F]{64}$", description="Of the address in small letters without space around it"
     )
     details: bool = Field(default=False, description="With all memberships, and what was measured on each axis")
+
+
+class CardQuestion(Question):
+    """Whose card; a helpdesk can only put the address into the address it asks at."""
+
+    email: str = Field(min_length=1, max_length=320, description="Hashed at once with the store's secret; not kept")
 
 
 class TrendQuestion(Question):
@@ -266,6 +274,14 @@ def get_profile_by_email(now: Database, store_id: str, question: EmailQuestion) 
             f"store {store_id} knows no customer by that e-mail: quimbi load --customers tells it"
         )
     return get_profile(now, store_id, customer_id, ProfileQuestion(details=question.details))
+
+
+def card_by_email(now: Database, store_id: str, question: CardQuestion) -> models.Card:
+    """Return the card of whoever has an e-mail address, or that nobody is known by it."""
+    home, is_text = now.home or quimbi_home(), _is_text(question.email)
+    customer_id = find_by_email(now, home, store_id, question.email, None) if is_text else None
+    facts = None if customer_id is None else read_card(now, store_id, customer_id)
+    return models.Card(**(UNKNOWN if facts is None else card_of(facts, datetime.now(UTC))))
 
 
 def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Trends:

@@ -215,6 +215,19 @@ class CustomerProfile(Answer):
     model_versions: dict[str, str] = Field(description="The models it was made by")
 
 
+class Card(Answer):
+    """A customer in at most ten strings, for who answers them; what is not known is left out."""
+
+    known: str = Field(description="yes or no")
+    who: str | None = Field(None, description="Value tier and usual wait between orders")
+    silence: str | None = Field(None, description="Days since the last order, and the lifecycle stage")
+    orders: str | None = Field(None, description="How many, what they spent, since when")
+    returns: str | None = Field(None, description="Share of what they buy that is sent back, beside the shop's")
+    support: str | None = Field(None, description="Open tickets, all tickets, the last rating")
+    do: str | None = Field(None, description="The one thing to do")
+    risk: str | None = Field(None, description="Chance to stay away")
+
+
 class CustomerRow(Answer):
     """A customer as lists show them."""
 

@@ -65,6 +65,12 @@ def stores(request: Request) -> models.Stores:
     return ask(request, answers.list_stores, token_of(request).store_id)
 
 
+@router.get("/gorgias/card", summary="A customer in ten strings, for the helpdesk", response_model_exclude_none=True)
+def card(request: Request, asked: Annotated[answers.CardQuestion, Query()]) -> models.Card:
+    """Return what an agent reads in three seconds; {"known": "no"} where nobody is known by the address."""
+    return ask(request, answers.card_by_email, token_of(request).store_id, asked)
+
+
 @router.get("/stores/{store_id}/axes", summary="What the store was asked, and how far its orders answer")
 def axes(request: Request, store_id: Store) -> models.Axes:
     """Return every axis: its question, whether it can be told from chance, how well its segments hold."""

@@ -9,6 +9,7 @@ from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
 from quimbi_assets.resources.postgres import access
 from quimbi_assets.resources.postgres.access import (
     NOT_SERVED,
+    SERVED_COLUMNS,
     SERVED_TABLES,
     ServedDatabase,
     allow_reading,
@@ -104,6 +105,13 @@ def test_no_table_shows_a_row_of_another_store(database, served):
 def test_some_tables_are_not_served_at_all(served, table):
     with pytest.raises(psycopg2.errors.InsufficientPrivilege), served.of_store("bound-a") as now:
         now.execute(f"SELECT * FROM quimbi.{table} LIMIT 1")
+
+
+def test_of_tickets_programs_see_how_they_went_and_no_word(served):
+    with served.of_store("bound-a") as now:
+        now.execute(f"SELECT {', '.join(SERVED_COLUMNS['support_tickets'])} FROM quimbi.support_tickets")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege), served.of_store("bound-a") as now:
+        now.execute("SELECT subject FROM quimbi.support_tickets")
 
 
 def test_nothing_is_written_and_without_a_store_nothing_is_seen(database, served):

@@ -1,0 +1,96 @@
+"""What somebody who answers a customer reads in three seconds: at most ten strings, the first ones first.
+
+Belongs here: the words of a helpdesk's card. Does not: reading the figures (``resources.postgres.tables.card``), a
+customer's page (``customer``).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from quimbi_assets.naming.values import format_money, format_percent, plural
+from quimbi_assets.page.customer import TIER_MEANINGS, local_time
+
+BAD_RATING = 2
+"""Of 5: a last rating up to this one comes before everything that is to be offered."""
+FEWEST_ORDERS = 4
+"""From which a usual wait is told, as on the page."""
+MUCH = 2.0
+"""Times the shop's share of refunds from which what is sent back is said first among what to do."""
+UNKNOWN = {"known": "no"}
+
+
+def card_of(facts: Mapping[str, Any], now: datetime) -> dict[str, str]:
+    """Return the card of a customer: what, in words; what is not known is left out.
+
+    `facts` are ``tables.card.read_card``'s; `now`, with zone, is what silence is counted to.
+
+    >>> from datetime import UTC
+    >>> facts = dict.fromkeys(("lifecycle", "gap", "value", "rating", "returns", "shop_returns", "risk", "todo"))
+    >>> facts |= {"tier": "low", "orders": 6, "open_tickets": 2, "tickets": 3, "currency": "USD", "time_zone": "UTC"}
+    >>> facts |= {"first": datetime(2024, 5, 2, tzinfo=UTC), "last": datetime(2024, 9, 1, tzinfo=UTC), "value": 145.0}
+    >>> card_of(facts, datetime(2024, 9, 11, tzinfo=UTC))["orders"]
+    '6 orders, $145, since May 2024'
+    """
+    card = {
+        "known": "yes",
+        "who": _who(facts),
+        "silence": _silence(facts, now),
+        "orders": _orders(facts),
+        "returns": _returns(facts),
+        "support": _support(facts),
+        "do": _todo(facts),
+        "risk": "" if facts["risk"] is None else f"{format_percent(facts['risk'])} chance to stay away",
+    }
+    return {name: words for name, words in card.items() if words}
+
+
+def _who(facts: Mapping[str, Any]) -> str:
+    tier = f"{TIER_MEANINGS[facts['tier']]} in value" if facts["tier"] else ""
+    rhythm = f"usually every {plural(round(facts['gap']), 'day')}" if _has_rhythm(facts) else ""
+    return ", ".join(filter(None, (tier, rhythm)))
+
+
+def _has_rhythm(facts: Mapping[str, Any]) -> bool:
+    return facts["gap"] is not None and (facts["orders"] or 0) >= FEWEST_ORDERS and facts["gap"] >= 1
+
+
+def _silence(facts: Mapping[str, Any], now: datetime) -> str:
+    if facts["last"] is None:
+        return ""
+    today, last = (local_time(at, facts["time_zone"]).date() for at in (now, facts["last"]))
+    stage = f": {facts['lifecycle']}" if facts["lifecycle"] else ""
+    return f"last order {plural(max((today - last).days, 0), 'day')} ago{stage}"
+
+
+def _orders(facts: Mapping[str, Any]) -> str:
+    if not facts["orders"] or facts["first"] is None:
+        return ""
+    spent = "" if facts["value"] is None else f", {format_money(facts['value'], facts['currency'] or '')}"
+    since = local_time(facts["first"], facts["time_zone"])
+    return f"{plural(facts['orders'], 'order')}{spent}, since {since:%b %Y}"
+
+
+def _returns(facts: Mapping[str, Any]) -> str:
+    if facts["returns"] is None:
+        return ""
+    shop = "" if facts["shop_returns"] is None else f" (shop {facts['shop_returns']:.0%})"
+    return f"sends back {facts['returns']:.0%} of what they buy{shop}"
+
+
+def _support(facts: Mapping[str, Any]) -> str:
+    if not facts["tickets"]:
+        return ""
+    open_ones = plural(facts["open_tickets"], "open ticket") if facts["open_tickets"] else "no open ticket"
+    rating = "" if facts["rating"] is None else f", last rating {facts['rating']:.0f} of 5"
+    return f"{open_ones}, {facts['tickets']:,} in all{rating}"
+
+
+def _todo(facts: Mapping[str, Any]) -> str:
+    """Return the one thing to do: what went wrong comes before what the lifecycle asks for."""
+    if facts["rating"] is not None and facts["rating"] <= BAD_RATING:
+        return "Put it right first, without asking twice; no offer before that."
+    returns, shop = facts["returns"], facts["shop_returns"]
+    if returns is not None and shop and returns > MUCH * shop and (facts["orders"] or 0) >= FEWEST_ORDERS:
+        return "Ask what did not fit before sending a replacement: much comes back."
+    return facts["todo"] or ""

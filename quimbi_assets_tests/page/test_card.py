@@ -1,0 +1,48 @@
+"""The helpdesk's card: six facts in words, the one thing to do, and nothing where nothing is known."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from quimbi_assets.page.card import card_of
+
+NOW = datetime(2025, 12, 23, tzinfo=UTC)
+FACTS = {
+    "tier": "low", "lifecycle": "lapsed", "orders": 6, "value": 145.2, "first": datetime(2024, 5, 2, tzinfo=UTC),
+    "last": datetime(2024, 9, 1, 3, tzinfo=UTC), "risk": 0.91, "gap": 27.2, "returns": 0.22, "shop_returns": 0.05,
+    "todo": "One win-back message.", "currency": "USD", "time_zone": "America/New_York", "tickets": 3,
+    "open_tickets": 2, "rating": 2.0,
+}  # fmt: skip
+
+
+def test_what_is_read_in_three_seconds():
+    assert card_of(FACTS, NOW) == {
+        "known": "yes",
+        "who": "lower half in value, usually every 27 days",
+        "silence": "last order 478 days ago: lapsed",  # by the shop's clock the order was on 31 August
+        "orders": "6 orders, $145, since May 2024",
+        "returns": "sends back 22% of what they buy (shop 5%)",
+        "support": "2 open tickets, 3 in all, last rating 2 of 5",
+        "do": "Put it right first, without asking twice; no offer before that.",
+        "risk": "91 % chance to stay away",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rating": 5.0}, "Ask what did not fit before sending a replacement: much comes back."),
+        ({"rating": None, "returns": 0.06}, "One win-back message."),
+        ({"rating": 5.0, "orders": 2}, "One win-back message."),
+        ({"rating": 5.0, "shop_returns": None}, "One win-back message."),
+    ],
+)
+def test_what_went_wrong_comes_before_offers(changes, words):
+    assert card_of(FACTS | changes, NOW)["do"] == words
+
+
+def test_what_is_not_known_is_left_out():
+    nothing = dict.fromkeys(FACTS) | {"time_zone": "UTC", "tickets": 0, "open_tickets": 0}
+    assert card_of(nothing, NOW) == {"known": "yes"}
+    assert "usually" not in card_of(FACTS | {"orders": 3}, NOW)["who"]  # two gaps are no rhythm
+    assert card_of(FACTS | {"open_tickets": 0, "rating": None}, NOW)["support"] == "no open ticket, 3 in all"
