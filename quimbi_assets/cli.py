@@ -399,7 +399,7 @@ def mcp(store_id: str) -> None:
 
 @cli.group()
 def gorgias() -> None:
-    """Bring tickets from Gorgias; GORGIAS_DOMAIN, GORGIAS_EMAIL and GORGIAS_API_KEY say which account."""
+    """Bring tickets from Gorgias, tell it who writes; GORGIAS_DOMAIN, _EMAIL and _API_KEY say which account."""
 
 
 @gorgias.command("pull")
@@ -420,6 +420,39 @@ def gorgias_pull(store_id: str, **options: Any) -> None:
     from quimbi_assets.commands.gorgias import pull
 
     pull(store_id, **options)
+
+
+@gorgias.command("push")
+@STORE
+@click.option("--axes", metavar="A,B", help="Tell segments of these axes, too.")
+@click.option("--send", is_flag=True, help="Send what has changed, instead of showing it.")
+def gorgias_push(store_id: str, axes: str | None, send: bool) -> None:
+    """Tell lifecycle, value tier and risk of customers as Customer Fields; only what has changed."""
+    from quimbi_assets.commands.gorgias import push
+
+    push(store_id, axes=_listed(axes or ""), send=send)
+
+
+@gorgias.command("install")
+@STORE
+@click.option("--axes", metavar="A,B", help="With a field for segments of these axes.")
+@click.option("--card-url", metavar="URL", help="Where `quimbi api` is reached; then the card is beside tickets, too.")
+@click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
+def gorgias_install(store_id: str, axes: str | None, card_url: str | None, dry_run: bool) -> None:
+    """Make the Customer Fields, and the card beside tickets, in Gorgias; show three rules to begin with."""
+    from quimbi_assets.commands.gorgias import install
+
+    install(store_id, axes=_listed(axes or ""), card_url=card_url, dry_run=dry_run)
+
+
+@gorgias.command("uninstall")
+@STORE
+@click.option("--dry-run", is_flag=True, help="Say what would be taken away; take nothing.")
+def gorgias_uninstall(store_id: str, dry_run: bool) -> None:
+    """Take away what `install` made; what fields hold stays in Gorgias."""
+    from quimbi_assets.commands.gorgias import uninstall
+
+    uninstall(store_id, dry_run=dry_run)
 
 
 @cli.group()

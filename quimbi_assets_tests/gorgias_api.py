@@ -18,6 +18,7 @@ BEGIN = datetime(2024, 3, 1, tzinfo=UTC)
 CREDENTIALS = "Basic " + base64.b64encode(b"ann@acme.example:key").decode()
 CHANNELS = ("email", "chat", "contact_form", "instagram-comment", "our own form ☂")
 LISTS = {"tickets", "messages", "events", "satisfaction-surveys"}
+MADE = {"custom-fields", "integrations", "widgets"}
 FORMATS = ("%Y-%m-%dT%H:%M:%S.%f+00:00", "%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -34,7 +35,8 @@ class GorgiasApi:
     """
 
     def __init__(self, capacity=40, period=0.5):
-        self.lists = {name: [] for name in LISTS}
+        self.lists = {name: [] for name in LISTS | MADE}
+        self.told = []
         self.customers, self.merged, self.shop_ids, self._numbers = {}, {}, {}, {}
         self.capacity, self.period, self.over = capacity, period, 0
         self.faults, self.then, self.calls, self.retry_after = {}, {}, [], "0.1"
@@ -156,6 +158,15 @@ class GorgiasApi:
             def do_GET(self):
                 api.answer(self)
 
+            def do_POST(self):
+                api.answer(self)
+
+            def do_PUT(self):
+                api.answer(self)
+
+            def do_DELETE(self):
+                api.answer(self)
+
             def log_message(self, *_):
                 pass
 
@@ -172,8 +183,10 @@ class GorgiasApi:
             thread.join()
 
     def answer(self, handler):
+        text = handler.rfile.read(int(handler.headers.get("content-length") or 0))
+        sent = json.loads(text) if text else None
         with self._lock:
-            status, value, headers = self._answer(handler)
+            status, value, headers = self._answer(handler, sent)
             number = len(self.calls)
             if happens := self.then.pop(number, None):
                 happens()
@@ -191,8 +204,8 @@ class GorgiasApi:
         else:
             handler.wfile.write(body)
 
-    def _answer(self, handler):
-        self.calls.append(handler.path)
+    def _answer(self, handler, sent):
+        self.calls.append(handler.path if handler.command == "GET" else f"{handler.command} {handler.path}")
         now = time.monotonic()
         self._level = max(0.0, self._level - (now - self._at) * self.capacity / self.period)
         self._at = now
@@ -207,13 +220,44 @@ class GorgiasApi:
         self._level += 1
         parts = urlsplit(handler.path)
         name = parts.path.removeprefix("/api/").strip("/")
-        if name in LISTS:
+        if handler.command != "GET":
+            return self._change(handler.command, name, sent)
+        if name in LISTS | MADE:
             return self._page(name, {key: values[0] for key, values in parse_qs(parts.query).items()})
         if name.startswith("tickets/"):
             return self._ticket(int(name.removeprefix("tickets/")))
         if name.startswith("customers/"):
             return self._customer(int(name.removeprefix("customers/")))
         return 404, {"error": {"msg": f"no such thing: {parts.path}"}}, {}
+
+    def _change(self, method, name, sent):
+        """Make, set or take away something, as documented: fields of a customer are a list of ids and values."""
+        kind, _, rest = name.partition("/")
+        if method == "PUT" and rest.endswith("/custom-fields"):
+            number, known = int(rest.split("/")[0]), {one["id"]: one for one in self.lists["custom-fields"]}
+            if number in self.merged:
+                return 301, {}, {"Location": f"/api/customers/{self.merged[number]}"}
+            if number not in self.customers:
+                return 404, {"error": {"msg": "no such customer"}}, {}
+            if any(set(one) != {"id", "value"} or one["id"] not in known for one in sent):
+                return 400, {"error": {"msg": f"no such field: {sent}"}}, {}
+            self.told.append((number, {known[one["id"]]["label"]: one["value"] for one in sent}))
+            return 200, {"data": sent}, {}
+        if kind not in MADE:
+            return 404, {"error": {"msg": "no such thing"}}, {}
+        self._version += 1
+        if method == "POST":
+            made = {"id": 100 + self._version, "created_datetime": written(BEGIN), **sent}
+            self.lists[kind].append(made)
+            return 201, made, {}
+        which = next((one for one in self.lists[kind] if one["id"] == int(rest)), None)
+        if which is None:
+            return 404, {"error": {"msg": "no such thing"}}, {}
+        if method == "DELETE":
+            self.lists[kind].remove(which)
+            return 204, {}, {}
+        which |= sent
+        return 202, which, {}
 
     def _ticket(self, number):
         of_ticket = {key: [row for row in self.lists[key] if row["ticket_id"] == number]
@@ -237,7 +281,7 @@ class GorgiasApi:
             if self.refuses_cursors:
                 return 400, {"error": {"msg": "Invalid cursor"}}, {}
             start = json.loads(base64.b64decode(query["cursor"]))[2]
-        if limit > 100 or set(query) - {"limit", "cursor", "order_by", "types[]"}:
+        if limit > 100 or set(query) - {"limit", "cursor", "order_by", "types[]", "object_type", "integration_id"}:
             return 400, {"error": {"msg": f"unknown or out of range: {query}"}}, {}
         if name == "satisfaction-surveys" and query.get("order_by", "").startswith("updated"):
             return 400, {"error": {"msg": "order_by"}}, {}

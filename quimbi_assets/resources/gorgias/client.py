@@ -32,6 +32,7 @@ LONGEST_PAUSE = 60.0
 TIMEOUT_SECONDS = 60
 PAGE = 100
 Say = Callable[[str], None]
+LOOK = "look whether it was made, or say the same again: what is there is not made twice"
 NEXT = "what was read is stored: the same command goes on from here"
 
 
@@ -126,6 +127,25 @@ class Client:
             path = urlsplit(answer.headers.get("location", "")).path.rstrip("/").removeprefix("/api")
         return None
 
+    def put(self, path: str, body: Any) -> bool:
+        """Set something; return whether it is there to be set: a customer may be gone, or merged into another."""
+        answer = self._request("PUT", path, None, body)
+        if answer.status_code in (301, 302, 307, 308, 404, 410):
+            return False
+        if answer.status_code >= 300:
+            raise _refusal(answer, self._account)
+        return True
+
+    def post(self, path: str, body: Any) -> dict[str, Any]:
+        """Make something; return it as it is there. Not repeated where it may have been made."""
+        return self._ask("POST", path, None, body)
+
+    def delete(self, path: str) -> None:
+        """Take something away, if it is there."""
+        answer = self._request("DELETE", path, None, None)
+        if answer.status_code >= 300 and answer.status_code not in (404, 410):
+            raise _refusal(answer, self._account)
+
     def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> dict[str, Any]:
         answer = self._request(method, path, query, body)
         if answer.status_code == 400 and query and "cursor" in query:
@@ -144,6 +164,8 @@ class Client:
                 answer = self._http.request(method, path, params=query, json=body)
             except httpx2.TransportError as error:
                 problem = type(error).__name__
+                if method == "POST" and not isinstance(error, httpx2.ConnectError):
+                    raise ServiceUnavailableError(f"Gorgias did not answer ({problem}); {LOOK}") from error
                 self._rest(number, None)
                 continue
             self._heed(answer.headers.get(LIMIT_HEADER))

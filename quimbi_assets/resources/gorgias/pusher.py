@@ -1,0 +1,151 @@
+"""What a helpdesk is told: Customer Fields of those who changed; and what it needs for it, made or taken away.
+
+Belongs here: the order of requests. Does not: shapes (``exports.gorgias``), who changed (``postgres.tables.fields``).
+
+A field is set, not added to: a request that was cut is repeated, and a push that was killed tells the one customer whom
+it had not written down once more.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from quimbi_assets.errors import BadInputError
+from quimbi_assets.exports import gorgias as shapes
+from quimbi_assets.resources.gorgias.client import PERIOD, Client, Say, account_of
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables import fields
+from quimbi_assets.resources.postgres.tables.outbox import only_sender
+from quimbi_assets.resources.postgres.tables.served import read_names
+from quimbi_assets.resources.postgres.tables.stores import read_store
+
+SAID_EVERY = 100
+
+
+@dataclass(frozen=True)
+class PushReport:
+    """What was told, or is to be."""
+
+    account: str
+    changed: int
+    new: int
+    told: int | None
+    """None: nothing was sent."""
+    refused: int = 0
+    example: str = ""
+
+    def lines(self) -> list[str]:
+        """Say it in words."""
+        size = f"customers of whom something changed: {self.changed:,} (for the first time: {self.new:,})"
+        if self.told is None:
+            first = [f"the first: {self.example}"] if self.example else []
+            return [f"{self.account}: dry run, nothing was sent; {size}, a call each", *first]
+        refused = f"; not known to Gorgias any more: {self.refused:,}" if self.refused else ""
+        return [f"{self.account}: told {self.told:,} of {self.changed:,}{refused}"]
+
+
+def push_fields(
+    database: Database,
+    store_id: str,
+    axes: Sequence[str],
+    say: Say = lambda _: None,
+    *,
+    send: bool = False,
+    period: float = PERIOD,
+    pause: float = 1.0,
+) -> PushReport:
+    """Tell Gorgias of the customers who changed, a call each, within the account's rate; without `send` only count.
+
+    BadInputError: an axis without segments, or fields that Gorgias has not got (`install`).
+    """
+    read_store(database, store_id)
+    account = account_of(store_id)
+    names, _ = read_names(database, store_id)
+    if strange := [axis for axis in axes if axis not in names]:
+        raise BadInputError(f"--axes {strange[0]}: store {store_id} has no segments of it: {', '.join(sorted(names))}")
+    changed = fields.read_changed(database, store_id, axes, names)
+    n_new = sum(one.is_new for one in changed)
+    if not send:
+        example = f"{changed[0].customer_id} {dict(changed[0].state)}" if changed else ""
+        return PushReport(account.name, len(changed), n_new, None, 0, example)
+    n_refused = 0
+    with (
+        closing(Client(account, say, period, pause)) as client,
+        only_sender(database, store_id, f"{account.name}/fields"),
+    ):
+        numbers = _field_numbers(client)
+        if missing := [name for name in (*shapes.FIELDS, *axes) if name not in numbers]:
+            raise BadInputError(
+                f"Gorgias has no Customer Field {shapes.PREFIX}{missing[0]}: quimbi gorgias install --store-id "
+                f"{store_id}" + (f" --axes {','.join(axes)}" if axes else "")
+            )
+        for number, one in enumerate(changed, start=1):
+            body = [{"id": numbers[name], "value": value} for name, value in one.state.items()]
+            taken = [client.put(f"/customers/{who}/custom-fields", body) for who in one.helpdesk_ids]
+            fields.note_told(database, store_id, one, None if any(taken) else "no such customer")
+            n_refused += not any(taken)
+            if number % SAID_EVERY == 0:
+                say(f"told of {number:,} of {len(changed):,}")
+    return PushReport(account.name, len(changed), n_new, len(changed) - n_refused, n_refused)
+
+
+def install(
+    store_id: str, axes: Sequence[str], card: tuple[str, str] | None, say: Say, *, dry_run: bool, period: float = PERIOD
+) -> list[str]:
+    """Make what Gorgias lacks: fields, and with `card` (our address, a token) the integration and its widget.
+
+    Returned is what was made, or would be; what is there stays as it is.
+    """
+    with closing(Client(account_of(store_id), say, period)) as client:
+        there, made = _field_numbers(client), []
+        for name in (*shapes.FIELDS, *axes):
+            if name not in there:
+                made.append(f"Customer Field {shapes.PREFIX}{name}")
+                if not dry_run:
+                    client.post("/custom-fields", shapes.field_of(name))
+        if card is not None and not _integrations(client):
+            made += [f"HTTP integration {shapes.NAME}", "widget beside tickets"]
+            if not dry_run:
+                integration = client.post("/integrations", shapes.integration_of(*card))
+                client.post("/widgets", shapes.widget_of(int(integration["id"])))
+    return made
+
+
+def uninstall(store_id: str, say: Say, *, dry_run: bool, period: float = PERIOD) -> list[str]:
+    """Take away what ``install`` made: the integration with its widget; fields are archived, what they hold stays."""
+    with closing(Client(account_of(store_id), say, period)) as client:
+        gone = []
+        for integration in _integrations(client):
+            gone.append(f"HTTP integration {shapes.NAME} and its widget")
+            if not dry_run:
+                for widget in _listed(client, "/widgets", {"integration_id": str(integration)}):
+                    client.delete(f"/widgets/{widget['id']}")
+                client.delete(f"/integrations/{integration}")
+        for name, number in _field_numbers(client).items():
+            gone.append(f"Customer Field {shapes.PREFIX}{name}")
+            if not dry_run:
+                client.put(
+                    f"/custom-fields/{number}",
+                    {**shapes.field_of(name), "deactivated_datetime": datetime.now(UTC).isoformat()},
+                )
+    return gone
+
+
+def _field_numbers(client: Client) -> dict[str, int]:
+    """Return the numbers of our fields that are in use, by name without prefix."""
+    listed = _listed(client, "/custom-fields", {"object_type": "Customer"})
+    in_use = [one for one in listed if not one.get("deactivated_datetime")]
+    labels = {str(one.get("label")): int(one["id"]) for one in in_use}
+    return {
+        label.removeprefix(shapes.PREFIX): number for label, number in labels.items() if label.startswith(shapes.PREFIX)
+    }
+
+
+def _integrations(client: Client) -> list[int]:
+    return [int(one["id"]) for one in _listed(client, "/integrations", {}) if one.get("name") == shapes.NAME]
+
+
+def _listed(client: Client, path: str, query: dict[str, str]) -> list[dict[str, Any]]:
+    return [one for rows, _ in client.pages(path, query) for one in rows]
