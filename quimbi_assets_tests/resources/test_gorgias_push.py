@@ -57,22 +57,22 @@ def push(database, store_id, send=True):
 def test_everybody_once_and_then_only_who_changed(database, api, shop):
     store_id = shop()
     shown = push(database, store_id, send=False)
-    assert (shown.changed, shown.new, shown.told, api.calls) == (10, 10, None, [])
+    assert (shown.changed, shown.new, shown.taken, api.calls) == (10, 10, None, [])
     with pytest.raises(BadInputError, match="no Customer Field quimbi_lifecycle: quimbi gorgias install"):
         push(database, store_id)
     install(store_id, [], None, print, dry_run=False, period=PERIOD)
     api.faults = {len(api.calls) + 4: "429", len(api.calls) + 7: "cut"}
     report = push(database, store_id)
-    assert (report.told, report.refused, api.over) == (10, 0, 0)
+    assert (report.taken, report.refused, api.over) == (10, 0, 0)
     told = dict(api.told)
     facts = {"quimbi_lifecycle": "active", "quimbi_value_tier": "top", "quimbi_risk": "medium"}
     assert told == dict.fromkeys(told, facts)
     assert len(told) == 10
     api.told.clear()
-    assert push(database, store_id).told == 0
+    assert push(database, store_id).taken == 0
     assert api.told == []
     shop(lifecycle=["at risk", *["active"] * (N - 1)], risk=[0.5] * 5 + [0.9] + [0.5] * 6)
-    assert push(database, store_id).told == 2
+    assert push(database, store_id).taken == 2
     assert [facts["quimbi_lifecycle"] for _, facts in api.told] == ["at risk", "active"]
     assert [facts["quimbi_risk"] for _, facts in api.told] == ["medium", "high"]
 
@@ -84,7 +84,7 @@ def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api
     api.merged[first] = second
     del api.customers[second]
     report = push(database, store_id)
-    assert (report.told, report.refused) == (8, 2)
+    assert (report.taken, report.refused) == (8, 2)
     assert "not known to Gorgias any more: 2" in report.lines()[0]
     assert push(database, store_id).changed == 0
 

@@ -31,7 +31,7 @@ class PushReport:
     account: str
     changed: int
     new: int
-    told: int | None
+    taken: int | None
     """None: nothing was sent."""
     refused: int = 0
     example: str = ""
@@ -39,11 +39,11 @@ class PushReport:
     def lines(self) -> list[str]:
         """Say it in words."""
         size = f"customers of whom something changed: {self.changed:,} (for the first time: {self.new:,})"
-        if self.told is None:
+        if self.taken is None:
             first = [f"the first: {self.example}"] if self.example else []
             return [f"{self.account}: dry run, nothing was sent; {size}, a call each", *first]
         refused = f"; not known to Gorgias any more: {self.refused:,}" if self.refused else ""
-        return [f"{self.account}: told {self.told:,} of {self.changed:,}{refused}"]
+        return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}"]
 
 
 def push_fields(

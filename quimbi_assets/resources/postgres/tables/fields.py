@@ -64,7 +64,7 @@ def read_changed(
     return [Telling(*row) for row in rows]
 
 
-def note_told(database: Database, store_id: str, told: Telling, refused: str | None) -> None:
+def note_told(database: Database, store_id: str, one: Telling, refused: str | None) -> None:
     """Write down what the helpdesk was told of a customer, or why it would not hear it."""
-    state = {name: {"id": value, "name": value} for name, value in told.state.items()}
-    database.execute(TOLD, (store_id, TARGET, told.customer_id, NO_JOB, told.digest, json.dumps(state), refused))
+    state = {name: {"id": value, "name": value} for name, value in one.state.items()}
+    database.execute(TOLD, (store_id, TARGET, one.customer_id, NO_JOB, one.digest, json.dumps(state), refused))
