@@ -6,6 +6,7 @@
 from pathlib import Path
 
 from quimbi_assets.audiences.fields import MOVING, OF_AXIS, SCALARS
+from quimbi_assets.audiences.kinds import SEGMENT_KINDS
 from quimbi_assets.axes import AXES
 
 PAGE = Path(__file__).with_name("filters.md")
@@ -31,6 +32,9 @@ last_order_at < '2026-02-01' and value_tier in ('top', 'high') and entered(lifec
 - `axis` is the segment a customer is in; `axis.segment` the membership in one, 0 to 1; `axis.feature` what was measured
   ([axes.md](axes.md)); `axis.strength`, `axis.stays` and `axis.evidence` say how likely they stay, and how much is
   known.
+- `axis.kind = 'name'` chooses by what a segment is, not by what it is called: a kind means the same in every store.
+  `axis.kind.name` is the membership in all segments of that kind together, 0 to 1, and `entered(axis.kind, 'name', N)`
+  speaks of moves into any of them.
 - `entered(axis, 'segment', N)` and `left(axis, 'segment', N)`: they moved into it, or out of it, within N weeks before
   the profiles' instant, by what they did or by their silence. What a refit or a mended past moved is no move here.
   Moves are recorded by `quimbi snapshot`, so from the first two weeks on.
@@ -54,8 +58,16 @@ def page() -> str:
     )
     rows.append("| *axis*.*segment* | number | Membership in it, 0 to 1 |")
     rows += [f"| *axis*.`{name}` | {kind} | {meaning} |" for name, (kind, _, meaning) in OF_AXIS.items()]
+    rows.append("| *axis*.`kind` | group | Of which kind the segment is |")
+    rows.append("| *axis*.`kind`.*kind* | number | Membership in all segments of that kind together, 0 to 1 |")
     moving = ", ".join(f"`{name}`" for name in MOVING)
-    rows.append(f"\n`entered` and `left` know every axis, and {moving}.\n\n## Features\n")
+    rows.append(f"\n`entered` and `left` know every axis, and {moving}.\n\n## Kinds\n")
+    rows.append(
+        "A segment is of a kind by the means of its customers, beside those of all customers; of a weak axis none is.\n"
+    )
+    rows += ["| axis | kind | customers who |", "|---|---|---|"]
+    rows += [f"| `{one.axis}` | `{one.name}` | {one.meaning} |" for one in SEGMENT_KINDS]
+    rows.append("\n## Features\n")
     for axis in AXES.values():
         features = ", ".join(f"`{feature.name}` ({feature.unit})" for feature in axis.features)
         rows.append(f"- **{axis.name}**: {features}")

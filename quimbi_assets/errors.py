@@ -38,6 +38,10 @@ class FilterError(BadInputError):
         return f"{line}\n{' ' * at}{'^' * max(min(self.end - before, len(line)) - at, 1)}"
 
 
+class UnmeasuredError(FilterError):
+    """A filter speaks of an axis that the store's data cannot answer: no mistake of who wrote it."""
+
+
 class MissingColumnsError(BadInputError):
     """A file lacks columns that its table needs; ``guesses``: column → which of the file's may be it, or None."""
 

@@ -1,9 +1,10 @@
 """Audiences: filters with a name. Those that every store has, and those of the project's own file.
 
-Belongs here: the built-in audiences, reading the file, what is wrong with it and in which line. Does not: who is in
+Belongs here: the built-in audiences, reading the file, what is wrong with it and where. Does not: who is in
 them (``resources.postgres.tables.audiences``), sending (``resources``).
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,20 +103,24 @@ BUILT_IN = {
 """The standing lists."""
 
 
-def read_definitions(text: str, where: str) -> Definitions:
-    """Read the file ``where`` holds; built-in audiences are there too, unless it says otherwise under their names.
-
-    BadInputError with the line if it is no YAML, or says what cannot be.
-    """
+def compose(text: str, where: str) -> Any:
+    """Return the root node of YAML, None of an empty file; BadInputError with line and column if it is none."""
     import yaml
 
     try:
-        root = yaml.compose(text, yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
+        return yaml.compose(text, yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = 0 if mark is None else mark.line + 1
-        raise BadInputError(f"{where}, line {line}: {getattr(error, 'problem', None) or 'this is no YAML'}") from None
-    reader = _Reader(where)
+        place = "line 1" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
+        raise BadInputError(f"{where}, {place}: {getattr(error, 'problem', None) or 'this is no YAML'}") from None
+
+
+def read_definitions(text: str, where: str) -> Definitions:
+    """Read the file ``where`` holds; built-in audiences are there too, unless it says otherwise under their names.
+
+    BadInputError with line and column if it is no YAML, or says what cannot be.
+    """
+    root, reader = compose(text, where), _Reader(where, 'audiences: {big: {where: "value > 500"}}')
     parts = {} if root is None else reader.mapping(root, "the file", {"audiences", "exports"})
     audiences = {name: reader.audience(name, node) for name, node in reader.named(parts.get("audiences"), "audiences")}
     known = {**BUILT_IN, **audiences}
@@ -123,22 +128,24 @@ def read_definitions(text: str, where: str) -> Definitions:
     return Definitions(known, exports)
 
 
-class _Reader:
-    """Turns YAML's nodes, which know their lines, into definitions."""
+class NodeReader:
+    """Turns YAML's nodes, which know their places, into plain values; what cannot be is said with line and column."""
 
-    def __init__(self, where: str) -> None:
-        self._where = where
+    def __init__(self, where: str, example: str) -> None:
+        self._where, self._example = where, example
 
     def mapping(self, node: Any, what: str, allowed: set[str] | None = None) -> dict[str, Any]:
         """Return the nodes of a mapping by key; ``allowed``: the keys there may be."""
         if node.id != "mapping":
-            raise self._wrong(node, f"{what} must be names with values below, as in {self._example(what)}")
+            raise self.wrong(node, f"{what} must be names with values below, as in {self._example}")
         parts: dict[str, Any] = {}
         for key, value in node.value:
+            if key.id != "scalar":
+                raise self.wrong(key, f"a name is wanted here, as in {self._example}")
             if key.value in parts:
-                raise self._wrong(key, f"{key.value} stands twice in {what}")
+                raise self.wrong(key, f"{key.value} stands twice in {what}")
             if allowed is not None and key.value not in allowed:
-                raise self._wrong(key, f"{what} cannot have {key.value!r}; there are: {', '.join(sorted(allowed))}")
+                raise self.wrong(key, f"{what} cannot have {key.value!r}; there are: {', '.join(sorted(allowed))}")
             parts[key.value] = value
         return parts
 
@@ -149,82 +156,100 @@ class _Reader:
         parts = self.mapping(node, what)
         for key, _ in node.value:
             if not NAME.fullmatch(str(key.value)):
-                raise self._wrong(key, f"{key.value!r} cannot be a name: small letters, digits and _, a letter first")
+                raise self.wrong(key, f"{key.value!r} cannot be a name: small letters, digits and _, a letter first")
         return list(parts.items())
+
+    def filter(self, parts: Mapping[str, Any], key: str) -> str:
+        """Return a filter that can be read."""
+        text, node = self.text(parts, key), parts[key]
+        if not text:
+            raise self.wrong(node, f"{key} is empty: say whom, such as {key}: value > 500")
+        try:
+            read_filter(text)
+        except FilterError as error:
+            raise self.wrong(node, str(error), error.start) from None
+        return text
+
+    def text(self, parts: Mapping[str, Any], key: str) -> str:
+        """Return a text; empty where there is none."""
+        node = parts.get(key)
+        if node is not None and node.id != "scalar":
+            raise self.wrong(node, f"{key} is one text")
+        return "" if node is None else str(node.value).strip()
+
+    def flag(self, parts: Mapping[str, Any], key: str) -> bool:
+        """Return true or false; false where nothing is said."""
+        text = self.text(parts, key).lower() or "false"
+        if text not in ("true", "false"):
+            raise self.wrong(parts[key], f"{key} is true or false")
+        return text == "true"
+
+    def number(self, parts: Mapping[str, Any], key: str, usual: float, low: float, high: float) -> float:
+        """Return a number within limits; the usual one where nothing is said."""
+        text = self.text(parts, key) or str(usual)
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise self.wrong(parts[key], f"{key} is a number from {low:g} to {high:g}")
+        return value
+
+    def texts(self, parts: Mapping[str, Any], key: str) -> tuple[str, ...]:
+        """Return a list of texts; empty where there is none."""
+        node = parts.get(key)
+        if node is None:
+            return ()
+        if node.id != "sequence" or any(one.id != "scalar" for one in node.value):
+            raise self.wrong(node, f"{key} is a list, such as [one, two]")
+        return tuple(str(one.value) for one in node.value)
+
+    def wrong(self, node: Any, message: str, offset: int = 0) -> BadInputError:
+        """Return the error that a node is; ``offset``: at which character of its text, told where it is in one line."""
+        mark, style = node.start_mark, getattr(node, "style", None)
+        is_line = node.id == "scalar" and mark.line == node.end_mark.line
+        column = mark.column + 1 + (offset + bool(style) if offset and is_line else 0)
+        return BadInputError(f"{self._where}, line {mark.line + 1}, column {column}: {message}")
+
+
+class _Reader(NodeReader):
+    """Turns nodes into audiences and targets."""
 
     def audience(self, name: str, node: Any) -> Audience:
         """Return an audience."""
         allowed = {"where", "about", "sort", "stores", "webhook"}
         parts = self.mapping(node, f"audience {name}", allowed)
         if "where" not in parts:
-            raise self._wrong(
-                node, f"audience {name} has no where: say who is in it, as in {self._example('audiences')}"
-            )
-        webhook = self._text(parts, "webhook") or None
+            raise self.wrong(node, f"audience {name} has no where: say who is in it, as in {self._example}")
+        webhook = self.text(parts, "webhook") or None
         if webhook and not webhook.startswith(("https://", "http://")):
-            raise self._wrong(parts["webhook"], "a webhook begins with https://")
-        where, about = self._filter(parts), self._text(parts, "about")
-        return Audience(name, where, about, self._text(parts, "sort") or "value", self._list(parts, "stores"), webhook)
+            raise self.wrong(parts["webhook"], "a webhook begins with https://")
+        where, about = self.filter(parts, "where"), self.text(parts, "about")
+        return Audience(name, where, about, self.text(parts, "sort") or "value", self.texts(parts, "stores"), webhook)
 
     def export(self, name: str, node: Any, audiences: Mapping[str, Audience]) -> ExportTarget:
         """Return a target of exports."""
         allowed = {"format", "where", "audience", "axes", "out", "contacts", "send", "value", "stores"}
         parts = self.mapping(node, f"export {name}", allowed)
-        form = self._text(parts, "format") or name
+        form = self.text(parts, "format") or name
         if form not in FORMATS:
-            raise self._wrong(
-                parts.get("format", node), f"there is no format {form!r}; there are: {', '.join(FORMATS)}"
-            )
-        audience = self._text(parts, "audience") or None
+            raise self.wrong(parts.get("format", node), f"there is no format {form!r}; there are: {', '.join(FORMATS)}")
+        audience = self.text(parts, "audience") or None
         if audience and audience not in audiences:
-            raise self._wrong(parts["audience"], f"there is no audience {audience!r}: {', '.join(audiences)}")
+            raise self.wrong(parts["audience"], f"there is no audience {audience!r}: {', '.join(audiences)}")
         if audience and "where" in parts:
-            raise self._wrong(parts["where"], f"export {name} has an audience and a where: one of them says who")
-        out = self._text(parts, "out") or None
+            raise self.wrong(parts["where"], f"export {name} has an audience and a where: one of them says who")
+        out = self.text(parts, "out") or None
         if form == "klaviyo" and out:
-            raise self._wrong(parts["out"], "klaviyo takes no out: it is sent (send: true), or shown")
+            raise self.wrong(parts["out"], "klaviyo takes no out: it is sent (send: true), or shown")
         if form != "klaviyo" and not out:
-            raise self._wrong(node, f"export {name} has no out: the file to write, such as lists/{{store}}.csv")
-        flags = {key: self._flag(parts, key) for key in ("send", "value")}
-        where = self._filter(parts) if "where" in parts else None
-        stores, contacts = self._list(parts, "stores"), self._text(parts, "contacts")
-        axes = self._list(parts, "axes") if "axes" in parts else None
+            raise self.wrong(node, f"export {name} has no out: the file to write, such as lists/{{store}}.csv")
+        flags = {key: self.flag(parts, key) for key in ("send", "value")}
+        where = self.filter(parts, "where") if "where" in parts else None
+        stores, contacts = self.texts(parts, "stores"), self.text(parts, "contacts")
+        axes = self.texts(parts, "axes") if "axes" in parts else None
         if out and "{store}" not in out and len(stores) != 1:
-            raise self._wrong(parts["out"], "out must hold {store}, else one store's file replaces another's")
+            raise self.wrong(parts["out"], "out must hold {store}, else one store's file replaces another's")
         return ExportTarget(
             name, form, where, audience, axes, out, contacts or None, flags["send"], flags["value"], stores
         )
-
-    def _filter(self, parts: Mapping[str, Any]) -> str:
-        text = self._text(parts, "where")
-        try:
-            read_filter(text)
-        except FilterError as error:
-            raise self._wrong(parts["where"], str(error)) from None
-        return text
-
-    def _flag(self, parts: Mapping[str, Any], key: str) -> bool:
-        text = self._text(parts, key).lower() or "false"
-        if text not in ("true", "false"):
-            raise self._wrong(parts[key], f"{key} is true or false")
-        return text == "true"
-
-    def _text(self, parts: Mapping[str, Any], key: str) -> str:
-        node = parts.get(key)
-        if node is not None and node.id != "scalar":
-            raise self._wrong(node, f"{key} is one text")
-        return "" if node is None else str(node.value).strip()
-
-    def _list(self, parts: Mapping[str, Any], key: str) -> tuple[str, ...]:
-        node = parts.get(key)
-        if node is None:
-            return ()
-        if node.id != "sequence" or any(one.id != "scalar" for one in node.value):
-            raise self._wrong(node, f"{key} is a list, such as [one, two]")
-        return tuple(str(one.value) for one in node.value)
-
-    def _example(self, what: str) -> str:
-        return "exports: {klaviyo: {send: true}}" if what == "exports" else 'audiences: {big: {where: "value > 500"}}'
-
-    def _wrong(self, node: Any, message: str) -> BadInputError:
-        return BadInputError(f"{self._where}, line {node.start_mark.line + 1}: {message}")

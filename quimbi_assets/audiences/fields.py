@@ -87,6 +87,10 @@ OF_AXIS = {
 }
 """What can be asked of a customer on every axis: kind, column, meaning."""
 WORDS = {"strength": ("strong", "balanced", "weak"), "evidence": ("ok", "low")}
+KIND = "kind"
+"""After an axis: of which kind (``kinds``) a segment is."""
+UNKNOWN = "NULL::double precision"
+"""The SQL of what is known of nobody."""
 MOVING = ("archetype", *GROUPINGS)
 """Beside the axes, the fields whose changes are recorded."""
 
@@ -104,6 +108,10 @@ class Vocabulary:
     time_zone: str = "UTC"
     inactive: Mapping[str, str] = field(default_factory=dict)
     """Axes that the store's data cannot answer, and why."""
+    kinds: Callable[[str], Mapping[str, tuple[str, ...]]] = field(default=lambda _: {}, repr=False)
+    """Returns the ids of an axis's segments by what kind they are of (``kinds``); of a weak axis none are."""
+    weak: Mapping[str, str] = field(default_factory=dict)
+    """Axes that cannot be told from chance, and why."""
 
     @property
     def axes(self) -> list[str]:
@@ -114,7 +122,8 @@ class Vocabulary:
         """Return all fields, or all of an axis, as a filter writes them."""
         if not axis:
             return [*SCALARS, *self.axes]
-        return [f"{axis}.{name}" for name in (*self.groups[axis].values(), *self.features(axis), *OF_AXIS)]
+        kinds = (KIND, *(f"{KIND}.{name}" for name in self.kinds(axis))) if self.kinds(axis) else ()
+        return [f"{axis}.{name}" for name in (*self.groups[axis].values(), *self.features(axis), *OF_AXIS, *kinds)]
 
     def field(self, name: str) -> Field | None:
         """Return the field of a name: a column of profiles, an axis, or ``axis.`` and a segment, feature or fact."""
@@ -123,9 +132,21 @@ class Vocabulary:
         axis, _, part = name.partition(".")
         if axis in SCALARS or axis not in self.groups:
             return None
-        if not part:
+        if part in ("", KIND):
             return Field(name, "group", "profile.dominant_segments ->> {}", "The segment", parameters=(axis,))
+        if part.startswith(f"{KIND}."):
+            return self._of_kind(axis, part.removeprefix(f"{KIND}."))
         return self._of_axis(axis, part)
+
+    def _of_kind(self, axis: str, kind: str) -> Field | None:
+        """Return the memberships in segments of a kind, together; unknown where the store has no segment of it."""
+        ids = self.kinds(axis).get(kind)
+        if ids is None:
+            return None
+        member = "(profile.segment_memberships -> {} ->> {})::double precision"
+        parameters = tuple(text for segment in ids for text in (axis, segment))
+        sql = f"({' + '.join([member] * len(ids))})" if ids else UNKNOWN
+        return Field(f"{axis}.{KIND}.{kind}", "number", sql, "Memberships together", (), parameters, is_share=True)
 
     def _of_axis(self, axis: str, part: str) -> Field | None:
         for segment, segment_name in self.groups[axis].items():

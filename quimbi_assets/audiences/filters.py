@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import sqlglot
@@ -21,8 +21,8 @@ from sqlglot import parser as sql_parser
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
 
-from quimbi_assets.audiences.fields import MOVING, SAID_ELSEWHERE, SCALARS, Field, Kind, Vocabulary
-from quimbi_assets.errors import FilterError
+from quimbi_assets.audiences.fields import KIND, MOVING, SAID_ELSEWHERE, SCALARS, Field, Kind, Vocabulary
+from quimbi_assets.errors import FilterError, UnmeasuredError
 
 LONGEST = 10_000
 """Characters of a filter."""
@@ -65,6 +65,31 @@ class Query:
 
 
 EVERYBODY = Query("")
+Joined = Literal["and", "or", "not", ""]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A condition taken apart: one comparison, or parts that are joined. Its SQL is over ``profile``, as a query's."""
+
+    text: str
+    condition: str
+    joined: Joined = ""
+    parts: tuple["Part", ...] = ()
+    """Of what is joined; one of what is negated, none of a comparison."""
+    one: Field | None = None
+    """What is compared; None of moves and of what is joined."""
+    sql: str = ""
+    """The SQL of what is compared."""
+    sign: Literal["=", "<>", "<", "<=", ">", ">=", "null", "moved", ""] = ""
+    """How: ``null`` asks whether it is not known, ``moved`` whether they moved."""
+    against: tuple[Any, ...] = ()
+    """With what: a number; a day's first instant and that after it; the words or ids that it may, or may not, be."""
+
+    @property
+    def leaves(self) -> tuple["Part", ...]:
+        """The comparisons, in the order of the text."""
+        return (self,) if not self.joined else tuple(leaf for part in self.parts for leaf in part.leaves)
 
 
 def compile_filter(text: str | None, vocabulary: Vocabulary) -> Query:
@@ -78,6 +103,15 @@ def compile_filter(text: str | None, vocabulary: Vocabulary) -> Query:
     try:
         condition = compiler.condition(tree)
         return Query(text, condition, compiler.parameters, tuple(compiler.compared), compiler.asks_moves)
+    except RecursionError:
+        raise _too_deep(text) from None
+
+
+def take_apart(text: str, vocabulary: Vocabulary) -> tuple[Part, Mapping[str, Any]]:
+    """Return a filter's parts, checked as ``compile_filter`` does, and the parameters of their SQL."""
+    tree, compiler = read_filter(text), _Compiler(text, vocabulary)
+    try:
+        return compiler.part(tree), compiler.parameters
     except RecursionError:
         raise _too_deep(text) from None
 
@@ -163,9 +197,8 @@ class _Compiler:
         """Return the SQL of a condition."""
         if isinstance(node, exp.And | exp.Or):
             word = "AND" if isinstance(node, exp.And) else "OR"
-            # A long chain leans to the left: it is taken apart in a loop.
-            parts = [part for part in node.flatten() if not isinstance(part, type(node))]
-            return f"({f' {word} '.join(self.condition(part) for part in parts)})"
+            # A long chain leans to the left: it is taken apart in a loop. What is in brackets stays a part of it.
+            return f"({f' {word} '.join(self.condition(part) for part in node.flatten(unnest=False))})"
         if isinstance(node, exp.Not):
             return f"(NOT {self.condition(node.this)})"
         if isinstance(node, exp.Paren):
@@ -193,13 +226,66 @@ class _Compiler:
             )
         raise self._refused(node, "this is no condition: compare a field with =, <>, <, >, in, between, is null")
 
+    def part(self, node: exp.Expr) -> Part:
+        """Return a condition taken apart."""
+        if isinstance(node, exp.Paren):
+            return self.part(node.this)
+        text, condition = node.sql(dialect=_Language), self.condition(node)
+        if isinstance(node, exp.And | exp.Or):
+            parts = tuple(self.part(one) for one in node.flatten(unnest=False))
+            return Part(text, condition, "and" if isinstance(node, exp.And) else "or", parts)
+        if isinstance(node, exp.Not):
+            return Part(text, condition, "not", (self.part(node.this),))
+        if isinstance(node, exp.Between):
+            limits = (
+                exp.GTE(this=node.this, expression=node.args["low"]),
+                exp.LTE(this=node.this, expression=node.args["high"]),
+            )
+            return Part(text, condition, "and", tuple(self.part(one) for one in limits))
+        if isinstance(node, exp.Anonymous):
+            return Part(text, condition, sign="moved")
+        if isinstance(node, exp.In):
+            return self._listed(node, text, condition)
+        return self._leaf(node, text, condition)
+
+    def _listed(self, node: exp.In, text: str, condition: str) -> Part:
+        one = self._field(node.this)
+        if one.kind in ("number", "date"):
+            alternatives = tuple(self.part(exp.EQ(this=node.this, expression=value)) for value in node.expressions)
+            return Part(text, condition, "or", alternatives)
+        words = [word for value in node.expressions for word in self._against(one, value)]
+        return Part(text, condition, one=one, sql=self.sql(one), sign="=", against=tuple(words))
+
+    def _leaf(self, node: exp.Expr, text: str, condition: str) -> Part:
+        if isinstance(node, exp.Column):
+            one = self._field(node)
+            return Part(text, condition, one=one, sql=self.sql(one), sign="=", against=(True,))
+        left, right = node.this, node.expression
+        if isinstance(node, exp.Is):
+            one = self._field(left)
+            return Part(text, condition, one=one, sql=self.sql(one), sign="null")
+        sign: Any = COMPARISONS[type(node)]
+        if isinstance(left, exp.Literal):
+            left, right, sign = right, left, TURNED[sign]
+        one = self._field(left)
+        return Part(text, condition, one=one, sql=self.sql(one), sign=sign, against=self._against(one, right))
+
+    def _against(self, one: Field, node: exp.Expr) -> tuple[Any, ...]:
+        if one.kind == "date":
+            return self._instants(node)
+        if one.kind == "group":
+            return tuple(self._ids(one.name, node))
+        if one.kind == "flag":
+            return (bool(node.this),)
+        return (self._number(node) if one.kind == "number" else self._word(one, node),)
+
     def known(self, name: str, span: tuple[int, int]) -> Field:
         """Return the field of a name; FilterError with the nearest names if there is none."""
         one = self._vocabulary.field(name) or self._vocabulary.field(name.lower())
         if one is None:
             axis = name.partition(".")[0]
             if (reason := self._vocabulary.inactive.get(axis)) is not None:
-                raise self._error(f"{axis} is inactive in this store: {reason}", span)
+                raise UnmeasuredError(f"{axis} is inactive in this store: {reason}", self._text, *span)
             of_axis = "." in name and axis in self._vocabulary.axes
             meant = SAID_ELSEWHERE.get(name.lower())
             near = f" (nearest: {meant})" if meant else _nearest(name, self._vocabulary.names(axis if of_axis else ""))
@@ -267,17 +353,18 @@ class _Compiler:
         usage = f"write {name}(lifecycle, 'at risk', 4): the axis, the segment, within how many weeks"
         if len(parts) != 3 or not isinstance(parts[0], exp.Column):
             raise self._refused(node, usage)
-        axis = self._field(parts[0])
-        if axis.name not in (*MOVING, *self._vocabulary.axes):
-            raise self._refused(parts[0], f"no moves of {axis.name} are recorded; {usage}")
+        group = self._field(parts[0]).name
+        axis = group.removesuffix(f".{KIND}")
+        if axis not in (*MOVING, *self._vocabulary.axes):
+            raise self._refused(parts[0], f"no moves of {axis} are recorded; {usage}")
         listed = parts[1].expressions if isinstance(parts[1], exp.Tuple) else [parts[1]]
         listed = [one.this if isinstance(one, exp.Paren) else one for one in listed]
-        ids = [segment for value in listed for segment in self._ids(axis.name, value)]
+        ids = [segment for value in listed for segment in self._ids(group, value)]
         weeks = self._number(parts[2])
         if not 0 < weeks <= 5_000:
             raise self._refused(parts[2], "weeks are counted from 1 on")
         self.asks_moves = True
-        values = (self._parameter(value) for value in (axis.name, ids, weeks))
+        values = (self._parameter(value) for value in (axis, ids, weeks))
         return MOVED.format(*values, side=MOVES[name])
 
     def _field(self, node: exp.Expr) -> Field:
@@ -290,7 +377,14 @@ class _Compiler:
     def _ids(self, group: str, node: exp.Expr) -> list[str]:
         """Return the ids of the groups called so: several archetypes can have one name."""
         text, groups = self._text_of(node), self._vocabulary.groups.get(group)
-        one = SCALARS.get(group)
+        one, axis = SCALARS.get(group), group.removesuffix(f".{KIND}")
+        if axis != group:
+            kinds = self._vocabulary.kinds(axis)
+            if text not in kinds:
+                raise self._refused(
+                    node, f"there is no kind {text!r} of {axis}; there are: {', '.join(kinds) or 'none'}"
+                )
+            return list(kinds[text])
         if groups is None and one is not None:
             return [self._word(one, node)]
         ids = [key for key, name in (groups or {}).items() if text in (key, name)]

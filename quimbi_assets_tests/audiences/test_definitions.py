@@ -69,5 +69,5 @@ def test_a_file_may_be_empty(text):
 def test_what_is_wrong_is_said_with_its_line(text, line, message):
     with pytest.raises(BadInputError) as error:
         read_definitions(text, "audiences.yaml")
-    assert str(error.value).startswith(f"audiences.yaml, line {line}: ")
+    assert str(error.value).startswith(f"audiences.yaml, line {line}, column ")
     assert message in str(error.value)

@@ -16,7 +16,7 @@ GROUPS = {
     "archetype": {"a1": "evening shoppers", "a2": "evening shoppers"},
     "purchase_value": {"purchase_value_1": "heavy_spenders", "purchase_value_2": "light_spenders"},
 }
-FEATURES = {"purchase_value": {"avg_order_value": "number", "is_rising": "flag", "last_on": "date", "kind": "text"}}
+FEATURES = {"purchase_value": {"avg_order_value": "number", "is_rising": "flag", "last_on": "date", "sort": "text"}}
 INACTIVE = {"price_sensitivity": "not recorded: discounts"}
 LONDON = Vocabulary(GROUPS, FEATURES.__getitem__, "Europe/London", INACTIVE)
 
@@ -38,6 +38,10 @@ def refused(text):
         ("not risk is null", "(NOT (profile.churn_risk_score IS NULL))"),
         ("value > -1 and risk > 0 or value < 5", "(((profile.lifetime_value > -1) AND (profile.churn_risk_score > 0))"
          " OR (profile.lifetime_value < 5))"),
+        ("(value > 1 or risk > 0) or value < 5 or (value = 7)", "(((profile.lifetime_value > 1) OR "
+         "(profile.churn_risk_score > 0)) OR (profile.lifetime_value < 5) OR (profile.lifetime_value = 7))"),
+        ("(value > 1 and value < 5) and (risk > 0 and risk < 1)", "(((profile.lifetime_value > 1) AND "
+         "(profile.lifetime_value < 5)) AND ((profile.churn_risk_score > 0) AND (profile.churn_risk_score < 1)))"),
         ("archetype = 'evening shoppers'", "(profile.archetype_id = ANY(['a1', 'a2']))"),
         ("purchase_value <> 'heavy_spenders'",
          "(profile.dominant_segments ->> 'purchase_value' <> ALL(['purchase_value_1']))"),

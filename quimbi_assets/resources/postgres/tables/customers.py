@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from quimbi_assets.audiences.fields import SCALARS, Kind, Vocabulary
 from quimbi_assets.audiences.filters import Order, Query, order_by
+from quimbi_assets.audiences.kinds import segments_by_kind
 from quimbi_assets.errors import NeverRunError
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.served import read_names
@@ -41,6 +42,10 @@ FEATURES = """
     CROSS JOIN LATERAL jsonb_each(features) AS feature GROUP BY feature.key
 """
 """The features of an axis that a store's profiles hold: to read the declarations takes five times as long."""
+CENTRES = """
+    SELECT segment_id, cluster_center, customer_count FROM quimbi.dim_segment_master
+    WHERE store_id = %s AND axis_name = %s AND valid_to IS NULL ORDER BY segment_id
+"""
 CHOSEN = """
     FROM quimbi.customer_profiles AS profile
     LEFT JOIN quimbi.archetypes AS archetype ON archetype.store_id = profile.store_id
@@ -78,9 +83,19 @@ def read_vocabulary(database: Database, store_id: str) -> Vocabulary:
         rows = database.execute(FEATURES, {"store": store_id, "axis": axis})
         return {name: _kind(json_type, bool(is_date)) for name, json_type, is_date in rows}
 
-    unmeasured = "SELECT axis_name, reason FROM quimbi.axis_models WHERE store_id = %s AND status = 'inactive'"
-    inactive = {axis: reason or "inactive" for axis, reason in database.execute(unmeasured, (store_id,))}
-    return Vocabulary(groups, features, str(zones[0][0]), inactive)
+    doubtful = """
+        SELECT axis_name, status, reason FROM quimbi.axis_models WHERE store_id = %s AND status IN ('inactive', 'weak')
+    """
+    reasons: dict[str, dict[str, str]] = {"inactive": {}, "weak": {}}
+    for axis, status, reason in database.execute(doubtful, (store_id,)):
+        reasons[status][axis] = reason or status
+
+    @cache
+    def kinds(axis: str) -> dict[str, tuple[str, ...]]:
+        rows = [] if axis in reasons["weak"] else database.execute(CENTRES, (store_id, axis))
+        return segments_by_kind(axis, {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows})
+
+    return Vocabulary(groups, features, str(zones[0][0]), reasons["inactive"], kinds, reasons["weak"])
 
 
 def _refuse(database: Database, store_id: str) -> None:
