@@ -244,6 +244,21 @@ def audiences(store_id: str, as_json: bool) -> None:
 
 
 @cli.command()
+@click.option("--store-id", metavar="S", help="The store.")
+@click.option("--customer-id", metavar="C", help="What is to be done about this customer, why, and what nearly was.")
+@click.option(
+    "--check", is_flag=True, help="Which rules contradict one another, and which can never fire; exit 1 if any."
+)
+@click.option("--example", is_flag=True, help="Print the ready rules, to be edited as $QUIMBI_HOME/actions.yaml.")
+@JSON
+def actions(store_id: str | None, customer_id: str | None, check: bool, example: bool, as_json: bool) -> None:
+    """Show what the rules of $QUIMBI_HOME/actions.yaml, or the ready ones, do about whom."""
+    from quimbi_assets.commands import acting
+
+    acting.show(store_id, customer_id, check=check, example=example, as_json=as_json)
+
+
+@cli.command()
 @STORE
 @click.option(
     "--format", "form", required=True, type=click.Choice(["csv", "parquet", "klaviyo", "meta", "google", "audience"])

@@ -27,6 +27,7 @@ from quimbi_assets.errors import BadInputError, NeverRunError, UnknownAudienceEr
 from quimbi_assets.naming.rows import why_provisional
 from quimbi_assets.page.card import UNKNOWN, card_of
 from quimbi_assets.profiles.rendering import profile_record
+from quimbi_assets.resources import actions
 from quimbi_assets.resources.audiences import audiences_now, choice_of, project_definitions
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres.access import ServedDatabase
@@ -108,6 +109,20 @@ class CardQuestion(Question):
     """Whose card; a helpdesk can only put the address into the address it asks at."""
 
     email: str = Field(min_length=1, max_length=320, description="Hashed at once with the store's secret; not kept")
+
+
+class TicketQuestion(Question):
+    """Whose ticket; sent in a body, since addresses of requests end up in logs. One of the three, or none: unknown."""
+
+    customer_id: str | None = Field(
+        None, min_length=1, max_length=500, description="The customer's id, as orders have it"
+    )
+    email: str | None = Field(
+        None, min_length=3, max_length=320, description="Hashed at once with the store's secret; not kept"
+    )
+    email_sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="Of the address in small letters without space around it"
+    )
 
 
 class TrendQuestion(Question):
@@ -282,6 +297,17 @@ def card_by_email(now: Database, store_id: str, question: CardQuestion) -> model
     customer_id = find_by_email(now, home, store_id, question.email, None) if is_text else None
     facts = None if customer_id is None else read_card(now, store_id, customer_id)
     return models.Card(**(UNKNOWN if facts is None else card_of(facts, datetime.now(UTC))))
+
+
+def route_ticket(now: Database, store_id: str, question: TicketQuestion) -> models.Routing:
+    """Return who answers a customer's ticket and what else is to be done; of the unknown what holds for everybody."""
+    by_email = question.email is not None or question.email_sha256 is not None
+    if (question.customer_id is not None) + (question.email is not None) + (question.email_sha256 is not None) > 1:
+        raise BadInputError("give one of customer_id, email and email_sha256")
+    customer_id = question.customer_id if _is_text(question.customer_id) else None
+    if by_email and _is_text(question.email or ""):
+        customer_id = find_by_email(now, now.home or quimbi_home(), store_id, question.email, question.email_sha256)
+    return models.Routing(**actions.route_ticket(now, store_id, customer_id, is_served=True))
 
 
 def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Trends:

@@ -140,6 +140,17 @@ class StoreTools:
             store_id = self._store_of(context)
             return answers.similar_customers(self._database, store_id, customer_id, limit, self._similar)
 
+    def route_ticket(self, context: Context, customer_id: CustomerId) -> models.Routing:
+        """Tell which queue answers a customer's ticket and what else to do about them, by the shop's rules.
+
+        Says which rules fired and why, which nearly did and what they lack. A customer who is not known has is_known
+        false and what holds for everybody, with the reason. Rules in left_alone are not to be acted on.
+        """
+        with self._asked(context) as (now, store_id):
+            return answers.route_ticket(
+                now, store_id, answers.TicketQuestion(customer_id=customer_id, email=None, email_sha256=None)
+            )
+
     def segment_trends(
         self,
         context: Context,
@@ -231,6 +242,7 @@ def create_server(database: ServedDatabase, similar: SimilarCustomers, store_id:
         tools.get_customer_profile,
         tools.find_customers,
         tools.similar_customers,
+        tools.route_ticket,
         tools.segment_trends,
         tools.at_risk_customers,
     ):

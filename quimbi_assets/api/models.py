@@ -31,6 +31,56 @@ class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
+class Reason(Answer):
+    """A comparison of a rule's condition, with the customer's value."""
+
+    condition: str
+    value: Value = Field(description="A number, a word, a date, or a segment by its name; null: not known")
+    short_by: Number = Field(description="By how much a number misses; null of words, and of what holds")
+
+
+class FiredRule(Answer):
+    """A rule that chooses the customer."""
+
+    rule: str
+    about: str
+    why: list[Reason] = Field(description="What holds of the customer")
+    sets: dict[str, str] = Field(description="What it sets, by queue, priority and so on; earlier rules come first")
+    unheard: dict[str, str] = Field(description="What it would set otherwise: which rule is heard instead, or why not")
+
+
+class NearRule(Answer):
+    """A rule that lacks one comparison: any of those named would do."""
+
+    rule: str
+    about: str
+    would_set: dict[str, str]
+    wanting: list[Reason]
+
+
+class Routing(Answer):
+    """Who answers a customer's ticket, and what else is to be done, by which rules."""
+
+    store_id: str
+    customer_id: str | None
+    is_known: bool = Field(description="Whether the store has a profile of them; if not, what holds for everybody")
+    as_of: datetime | None = Field(description="Instant of the profile that it rests on")
+    queue: str = Field(description="Who answers")
+    assignee: str | None
+    priority: Literal["low", "normal", "high", "urgent"] | None
+    campaign: str | None = Field(description="Null also of whoever may not be written to")
+    message: str | None = Field(description="What to write or tell them; null also of whoever may not be written to")
+    export: str | None = Field(description="The list they are for; null also of whoever may not be written to")
+    by: dict[str, str] = Field(
+        description="The rule that set each; what is not in it holds where no rule says otherwise"
+    )
+    reason: str | None = Field(description="Why it is so, where no rule fired")
+    fired: list[FiredRule]
+    nearly: list[NearRule] = Field(description="Rules that one comparison keeps from firing, five at most")
+    left_alone: list[str] = Field(description="Rules in whose control group they are: not to be acted on")
+    not_asked: dict[str, str] = Field(description="Rules that cannot be asked in this store, and why")
+
+
 class Named(Answer):
     """An id, which lasts, and the name it has today."""
 

@@ -145,6 +145,19 @@ def profile_by_email(request: Request, store_id: Store, asked: answers.EmailQues
     return ask(request, answers.get_profile_by_email, store_id, asked)
 
 
+@router.post("/stores/{store_id}/route-ticket", summary="Who answers a ticket, and what else is to be done")
+def route_ticket(request: Request, store_id: Store, asked: answers.TicketQuestion) -> models.Routing:
+    """Return the queue, by which rule and why, and which rules nearly fired; nothing is kept of the question."""
+    return ask(request, answers.route_ticket, store_id, asked)
+
+
+@router.get("/stores/{store_id}/customers/{customer_id:path}/actions", summary="What is to be done about a customer")
+def customer_actions(request: Request, store_id: Store, customer_id: Customer) -> models.Routing:
+    """Return the same as ``route-ticket`` of a customer by id."""
+    asked = answers.TicketQuestion(customer_id=customer_id, email=None, email_sha256=None)
+    return ask(request, answers.route_ticket, store_id, asked)
+
+
 @router.get("/stores/{store_id}/customers/{customer_id:path}/similar", summary="The customers most like one")
 def similar(
     request: Request, store_id: Store, customer_id: Customer, asked: Annotated[answers.SimilarQuestion, Query()]

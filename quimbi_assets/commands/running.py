@@ -139,12 +139,13 @@ def republish(lock: RunLock, store_id: str, axis_name: str, progress: Steps, *, 
     """Score with the axis's champion, and publish its segments and the profiles anew; features stay as they are."""
     from quimbi_assets.defs.audiences import AUDIENCE_KEYS
     from quimbi_assets.defs.exports import EXPORT_KEYS
-    from quimbi_assets.defs.partitions import PROFILES_KEY, axis_key
+    from quimbi_assets.defs.partitions import ACTIONS_KEY, PROFILES_KEY, axis_key
 
     selection = [
         axis_key("memberships", axis_name),
         axis_key("segments", axis_name),
         PROFILES_KEY,
+        ACTIONS_KEY,
         *AUDIENCE_KEYS,
         *EXPORT_KEYS,
     ]
@@ -157,11 +158,12 @@ def _selection(axes: Sequence[str] | None) -> Any:
         return None
     from quimbi_assets.defs.audiences import AUDIENCE_KEYS
     from quimbi_assets.defs.exports import EXPORT_KEYS
-    from quimbi_assets.defs.partitions import AXIS_STAGES, FORECAST_KEYS, HISTORY, PROFILES_KEY, axis_key
+    from quimbi_assets.defs.partitions import ACTIONS_KEY, AXIS_STAGES, FORECAST_KEYS, HISTORY, PROFILES_KEY, axis_key
     from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 
     chosen = [axis_key(stage, name) for stage in AXIS_STAGES for name in axes]
-    return [*HISTORY, REFERENCE_KEY, *chosen, *FORECAST_KEYS, PROFILES_KEY, *AUDIENCE_KEYS, *EXPORT_KEYS]
+    published = (PROFILES_KEY, ACTIONS_KEY, *AUDIENCE_KEYS, *EXPORT_KEYS)
+    return [*HISTORY, REFERENCE_KEY, *chosen, *FORECAST_KEYS, *published]
 
 
 def _run_config(options: RunOptions) -> dict[str, Any]:
@@ -198,12 +200,14 @@ def plan_store(store_id: str, options: RunOptions) -> dict[str, Any]:
 
 
 def read_files_of_home() -> None:
-    """Refuse, as bad input, what a run would stumble over at its end: the project's catalogue and audiences."""
+    """Refuse, as bad input, what a run would stumble over at its end: the project's catalogue, audiences and rules."""
     from quimbi_assets.marketing.catalogue import Catalogue
+    from quimbi_assets.resources.actions import project_rules
     from quimbi_assets.resources.audiences import project_definitions
 
     Catalogue.read(home_catalogue())
     project_definitions()
+    project_rules()
 
 
 def run_and_summarise(store_id: str, options: RunOptions, *, wait: bool = False) -> None:

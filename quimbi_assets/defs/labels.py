@@ -22,7 +22,7 @@ from quimbi_assets.resources.postgres.database import Database
 TIERS = {
     "input": ("source", "raw"),
     "model": ("features", "models", "memberships", "churn", "value", "backtest"),
-    "published": ("segments", "profiles", "audiences", "exports", "drift", "stores"),
+    "published": ("segments", "profiles", "actions", "audiences", "exports", "drift", "stores"),
 }
 """Groups of assets by how far they are from what a store sent: what people query is published."""
 _TIER_OF = {group: tier for tier, groups in TIERS.items() for group in groups}

@@ -289,6 +289,28 @@ def test_audiences_and_who_is_in_them(ask, database, count, pages):
     assert "there are: " in ask("/audiences/nobody", 404)["detail"]
 
 
+def test_who_answers_a_ticket(ask, database):
+    decided = """
+        SELECT customer_id, queue, rule FROM quimbi.customer_actions WHERE store_id = 'north' AND queue IS NOT NULL
+        ORDER BY customer_id LIMIT 5
+    """
+    for customer, queue, rule in database.execute(decided):
+        answer = ask(f"/customers/{customer}/actions")
+        assert answer == ask("/route-ticket", method="POST", json={"customer_id": customer})
+        assert (answer["queue"], answer["by"]["queue"], answer["is_known"]) == (queue, rule, True)
+        fired = {one["rule"]: one for one in answer["fired"]}
+        assert fired[rule]["sets"]["queue"] == queue
+        assert all(one["why"] and one["about"] for one in answer["fired"])
+        assert all(one["wanting"] for one in answer["nearly"])
+    for unknown in ({}, {"customer_id": "nobody"}, {"customer_id": "a\0b"}, {"email": "nobody@example.com"}):
+        answer = ask("/route-ticket", method="POST", json=unknown)
+        assert (answer["queue"], answer["is_known"], answer["fired"]) == ("general", False, [])
+        assert "no profile" in answer["reason"]
+        assert "example.com" not in answer["reason"]
+    ask("/route-ticket", 422, method="POST", json={"customer_id": "a", "email": "a@example.com"})
+    ask("/route-ticket", 422, method="POST", json={"customer": "a"})
+
+
 def test_whose_e_mail_it_is(ask, database, home):
     (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
     old = keyed_hashes(pd.Series(["ann@example.com"]), store_secret(home, "north"))[0]  # of before SHA-256 was kept
@@ -305,6 +327,7 @@ def test_whose_e_mail_it_is(ask, database, home):
         assert addresses.learn("north") == (1, 0, 1)
     digest = hashlib.sha256(b"ann@example.com").hexdigest()
     for asked in ({"email": " Ann@Example.com"}, {"email_sha256": digest}, {"email_sha256": digest.upper()}):
+        assert ask("/route-ticket", method="POST", json=asked)["customer_id"] == customer
         assert ask("/customers/by-email", method="POST", json=asked)["customer_id"] == customer
     for asked in ({}, {"email": "ann@example.com", "email_sha256": digest}, {"email_sha256": "12"}):
         ask("/customers/by-email", 422, method="POST", json=asked)

@@ -33,6 +33,7 @@ ARGUMENTS = {
     "get_customer_profile": {"customer_id": ONE, "details": True},
     "find_customers": {"limit": MOST},
     "similar_customers": {"customer_id": ONE, "limit": MOST},
+    "route_ticket": {"customer_id": ONE},
     "segment_trends": {"weeks": MOST_WEEKS},
     "at_risk_customers": {"limit": MOST},
 }

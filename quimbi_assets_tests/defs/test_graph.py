@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import dagster as dg
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from dagster._core.event_api import PartitionKeyFilter
 
@@ -18,6 +19,7 @@ from quimbi_assets.commands.showing import profiles_of, segments_of
 from quimbi_assets.definitions import defs
 from quimbi_assets.defs.labels import TIERS
 from quimbi_assets.defs.partitions import (
+    ACTIONS_KEY,
     AXIS_STAGES,
     CHURN_KEY,
     HEALTH_KEY,
@@ -41,6 +43,7 @@ from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler
+from quimbi_assets.simulation import write_store
 
 pytestmark = pytest.mark.xdist_group("graph")
 
@@ -118,6 +121,29 @@ def test_audiences_follow_the_profiles(database, two_stores):
             (store_id,),
         )
         assert state.customers == risky > 0
+
+
+def test_the_ready_rules_send_planted_high_touch_customers_to_the_senior_queue(database, two_stores, tmp_path):
+    write_store(600, tmp_path, seed=1)  # north once more, with what was planted
+    planted = pq.read_table(tmp_path / "labels.parquet", columns=["customer_id", "support_history"]).to_pylist()
+    states = {row["customer_id"]: row["support_history"] for row in planted if row["support_history"] is not None}
+    needing = {customer for customer, state in states.items() if state != "served"}
+    sent = "SELECT customer_id FROM quimbi.customer_actions WHERE store_id = 'north' AND queue = 'senior'"
+    senior = {customer for (customer,) in database.execute(sent)} & set(states)
+    assert len(needing) > 100
+    assert len(needing & senior) >= 0.9 * max(len(needing), len(senior))
+
+
+def test_actions_follow_the_profiles(database, two_stores):
+    with open_instance() as instance:
+        event = instance.get_latest_materialization_event(ACTIONS_KEY).asset_materialization
+        check = dg.AssetCheckKey(ACTIONS_KEY, "rules_can_fire")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
+    assert record.event.asset_check_evaluation.passed
+    by_rule = "SELECT rule, count(*) FROM quimbi.customer_actions WHERE store_id = %s GROUP BY rule"
+    acted = {rule: n for rule, n in event.metadata["by_rule"].value.items() if n}
+    assert acted == dict(database.execute(by_rule, (event.partition,)))
+    assert {"high_touch", "discount_hunters", "full_price_buyers"} <= set(acted)
 
 
 def test_stores_do_not_mix(database, two_stores):

@@ -24,11 +24,11 @@ READ_ONLY = f"-c role={READER}"
 NOT_READ = ("export_outbox", "tokens")
 """Tables that nobody reads who only reads: addresses that wait to be sent, and tokens."""
 SERVED_TABLES = (
-    "alert_notices", "archetypes", "audience_members", "audiences", "axis_models", "customer_consent",
-    "customer_history", "customer_identities", "customer_profiles", "dim_segment_master", "drift_floors",
-    "forecast_fits", "group_figures", "order_items", "orders", "population_drift", "product_names", "products",
-    "promotions", "publications", "segment_lineage", "segment_migrations", "segment_naming", "segment_renames",
-    "stores",
+    "alert_notices", "archetypes", "audience_members", "audiences", "axis_models", "customer_actions",
+    "customer_consent", "customer_history", "customer_identities", "customer_profiles", "dim_segment_master",
+    "drift_floors", "forecast_fits", "group_figures", "order_items", "orders", "population_drift", "product_names",
+    "products", "promotions", "publications", "segment_lineage", "segment_migrations", "segment_naming",
+    "segment_renames", "stores",
 )  # fmt: skip
 """The tables that programs may read, and no other: a new one is not served until it stands here."""
 NOT_SERVED = (

@@ -21,6 +21,14 @@ CONTACTABLE = """NOT EXISTS (
     WHERE identity.store_id = profile.store_id AND identity.customer_id = profile.customer_id)"""
 """Condition over ``profile``: nothing that is recorded, of the customer or an address of theirs, forbids to write."""
 
+BARRED = """
+    SELECT customer_id FROM quimbi.customer_consent AS consent
+    WHERE consent.store_id = %(store)s AND (consent.suppressed OR NOT consent.accepts_marketing)
+    UNION SELECT identity.customer_id FROM quimbi.customer_identities AS identity
+    JOIN quimbi.suppressed_keys AS suppressed USING (store_id, key_hash) WHERE identity.store_id = %(store)s
+"""
+"""The customers of a store who are not :data:`CONTACTABLE`, all at once: looked up one by one, 27,000 take a second."""
+
 
 class RowConsent:
     """What each row of a list says of consent, in a temporary table of the load's transaction."""

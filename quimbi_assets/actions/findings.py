@@ -1,0 +1,71 @@
+"""What is wrong with rules before anybody is harmed: those that can never fire, and those that nobody hears.
+
+Belongs here: what a book of rules comes to by what its conditions say. Does not: how many customers each chooses, and
+which of two rules is heard (``resources.postgres.tables.actions``).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from quimbi_assets.actions.rules import ActionRule
+from quimbi_assets.actions.satisfiability import can_be
+from quimbi_assets.audiences.fields import KIND, UNKNOWN, Vocabulary
+from quimbi_assets.audiences.filters import Part
+
+Asked = Sequence[tuple[ActionRule, Part]]
+"""Rules that a store understands, in order, each with its condition taken apart."""
+
+
+def without_segments(rules: Asked, vocabulary: Vocabulary) -> dict[str, str]:
+    """Return the rules that choose nobody since no segment of the store is of a kind, with the reason: no mistake."""
+    reasons: dict[str, str] = {}
+    for rule, part in rules:
+        lacking = [leaf for leaf in part.leaves if _has_no_segment(leaf)]
+        if lacking and not can_be([(part, "true")], domains_of(vocabulary)):
+            axis = lacking[0].one.name.partition(".")[0] if lacking[0].one else ""
+            weak = vocabulary.weak.get(axis)
+            reasons[rule.name] = (
+                f"{axis} is weak here: {weak}" if weak else f"there is nobody of whom {lacking[0].text}"
+            )
+    return reasons
+
+
+def never_fire(rules: Asked, vocabulary: Vocabulary) -> dict[str, str]:
+    """Return the rules that can never set anything, with the reason; none of those ``without_segments``."""
+    domains, lacking = domains_of(vocabulary), without_segments(rules, vocabulary)
+    reasons: dict[str, str] = {}
+    before: list[tuple[ActionRule, Part]] = []
+    for rule, part in ((rule, part) for rule, part in rules if rule.name not in lacking):
+        reason = _contradiction(part, domains) or _shadow(part, before, domains)
+        if reason:
+            reasons[rule.name] = reason
+        elif rule.stop and not rule.trial.control:
+            before.append((rule, part))
+    return reasons
+
+
+def domains_of(vocabulary: Vocabulary) -> dict[str, frozenset[Any]]:
+    """Return all ids there are of archetypes, and of segments by axis."""
+    return {group: frozenset(ids) for group, ids in vocabulary.groups.items()}
+
+
+def _contradiction(part: Part, domains: Mapping[str, frozenset[Any]]) -> str:
+    if can_be([(part, "true")], domains):
+        return ""
+    alone = [leaf.text for leaf in part.leaves if not can_be([(leaf, "true")], domains)]
+    return f"it is true of nobody: {' and '.join(alone or [part.text])}"
+
+
+def _has_no_segment(leaf: Part) -> bool:
+    """Whether a comparison is with a kind that no segment of the store is of."""
+    if leaf.one is None or f".{KIND}" not in leaf.one.name:
+        return False
+    return not leaf.against if leaf.one.kind == "group" else leaf.one.sql == UNKNOWN
+
+
+def _shadow(part: Part, before: Sequence[tuple[ActionRule, Part]], domains: Mapping[str, frozenset[Any]]) -> str:
+    """Return by which earlier rules, after which none is asked, everybody is taken whom a condition could choose."""
+    if not before or can_be([(part, "true"), *((one, "not true") for _, one in before)], domains):
+        return ""
+    alone = [rule.name for rule, one in before if not can_be([(part, "true"), (one, "not true")], domains)]
+    return f"shadowed: whoever it could choose ends with {' or '.join(alone[:1] or [rule.name for rule, _ in before])}"

@@ -1,0 +1,138 @@
+"""Rules: what is done about customers whom a condition chooses. Those of a file, and the ready ones.
+
+Belongs here: what a rule is, reading the file, what is wrong with it and where. Does not: whom a rule chooses
+(``resources.postgres.tables.actions``), which of several is heard (``routing``).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from quimbi_assets.audiences.definitions import NodeReader, compose
+from quimbi_assets.audiences.fields import SCALARS
+from quimbi_assets.lift.assignment import MOST_CONTROL, OUTCOMES, Trial
+
+FILE_NAME = "actions.yaml"
+READY = "ready.yaml"
+EFFECTS = ("queue", "assignee", "priority", "campaign", "message", "export")
+"""What a rule may set, in the order in which it is told."""
+OUTREACH = ("campaign", "message", "export")
+"""Those that reach out to the customer: nobody who may not be written to has them."""
+PRIORITIES = ("low", "normal", "high", "urgent")
+SPOKEN = tuple(name for name in SCALARS if name != "customer_id" and not name.endswith(("_low", "_high", "_365d")))
+"""What a message may say of a customer, as ``{field}``: facts of the profile, nothing that anybody wrote."""
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+WORD = re.compile(r"[\w][\w .:/+-]{0,99}")
+GENERAL = "general"
+"""The queue where the file names none."""
+MOST_RULES, LONGEST_MESSAGE = 500, 2_000
+TRIAL = ("control", "outcome", "window_days", "weeks")
+
+
+@dataclass(frozen=True)
+class ActionRule:
+    """What is done about the customers whom a condition chooses."""
+
+    name: str
+    """Lasts: with the store it is the rule's identity."""
+    when: str
+    """A filter (docs/filters.md)."""
+    sets: Mapping[str, str]
+    """What it sets, of :data:`EFFECTS`."""
+    about: str = ""
+    stop: bool = False
+    """Whether later rules are not asked about whom it chooses."""
+    stores: tuple[str, ...] = ()
+    """Whose customers; empty: every store's."""
+    trial: Trial = field(default_factory=Trial)
+    """Who of those chosen is left alone, and by what it is judged whether the rule helps."""
+
+    def is_of(self, store_id: str) -> bool:
+        """Whether a store has this rule."""
+        return not self.stores or store_id in self.stores
+
+    @property
+    def subject(self) -> str:
+        """By what its control group is drawn."""
+        return f"rule/{self.name}"
+
+
+@dataclass(frozen=True)
+class RuleBook:
+    """The rules of a project in the order in which they are asked, and what holds where no rule says otherwise."""
+
+    rules: tuple[ActionRule, ...]
+    otherwise: Mapping[str, str]
+    where: str
+    """The file, as it is called in messages."""
+
+    def of_store(self, store_id: str) -> tuple[ActionRule, ...]:
+        """Return a store's rules, in order."""
+        return tuple(rule for rule in self.rules if rule.is_of(store_id))
+
+
+def ready_text() -> str:
+    """Return the file of the ready rules."""
+    return files("quimbi_assets.actions").joinpath(READY).read_text(encoding="utf-8")
+
+
+def read_rules(text: str, where: str) -> RuleBook:
+    """Read the file ``where`` holds; BadInputError with line and column if it is no YAML, or says what cannot be."""
+    root, reader = compose(text, where), _Reader(where, "rules: {regulars: {when: orders > 9, queue: regulars}}")
+    parts = {} if root is None else reader.mapping(root, "the file", {"rules", "otherwise"})
+    rules = tuple(reader.rule(name, node) for name, node in reader.named(parts.get("rules"), "rules"))
+    if len(rules) > MOST_RULES:
+        raise reader.wrong(parts["rules"], f"{len(rules):,} rules are more than {MOST_RULES}")
+    otherwise = {} if "otherwise" not in parts else reader.otherwise(parts["otherwise"])
+    return RuleBook(rules, {"queue": GENERAL, **otherwise}, where)
+
+
+class _Reader(NodeReader):
+    """Turns YAML's nodes into rules."""
+
+    def rule(self, name: str, node: Any) -> ActionRule:
+        """Return a rule."""
+        parts = self.mapping(node, f"rule {name}", {"when", "about", "stop", "stores", *TRIAL, *EFFECTS})
+        if "when" not in parts:
+            raise self.wrong(node, f"rule {name} has no when: say of whom it is, such as when: lifecycle = 'at risk'")
+        sets = self._effects(parts)
+        if not sets:
+            raise self.wrong(node, f"rule {name} does nothing: give it one of {', '.join(EFFECTS)}")
+        about, stop, stores = self.text(parts, "about"), self.flag(parts, "stop"), self.texts(parts, "stores")
+        return ActionRule(name, self.filter(parts, "when"), sets, about, stop, stores, self._trial(parts))
+
+    def _trial(self, parts: Mapping[str, Any]) -> Trial:
+        usual = Trial()
+        outcome = self.text(parts, "outcome") or usual.outcome
+        if outcome not in OUTCOMES:
+            raise self.wrong(parts["outcome"], f"there is no outcome {outcome!r}; there are: {', '.join(OUTCOMES)}")
+        control = self.number(parts, "control", usual.control, 0, MOST_CONTROL)
+        window_days = int(self.number(parts, "window_days", usual.window_days, 1, 365))
+        return Trial(control, outcome, window_days, int(self.number(parts, "weeks", usual.weeks, 0, 104)))
+
+    def otherwise(self, node: Any) -> dict[str, str]:
+        """Return what holds where no rule sets it: never what reaches out to customers."""
+        allowed = [one for one in EFFECTS if one not in OUTREACH]
+        return self._effects(self.mapping(node, "otherwise", set(allowed)))
+
+    def _effects(self, parts: Mapping[str, Any]) -> dict[str, str]:
+        sets = {one: self.text(parts, one) for one in EFFECTS if one in parts}
+        for one, text in sets.items():
+            if one == "message":
+                self._message(parts[one], text)
+            elif one == "priority" and text not in PRIORITIES:
+                raise self.wrong(parts[one], f"there is no priority {text!r}; there are: {', '.join(PRIORITIES)}")
+            elif not WORD.fullmatch(text):
+                raise self.wrong(parts[one], f"{one} is a name of up to 100 letters, digits, blanks and .:/+-_")
+        return sets
+
+    def _message(self, node: Any, text: str) -> None:
+        if not text or len(text) > LONGEST_MESSAGE or "\0" in text:
+            raise self.wrong(node, f"a message has 1 to {LONGEST_MESSAGE:,} characters")
+        for match in PLACEHOLDER.finditer(text):
+            if match[1] not in SPOKEN:
+                raise self.wrong(node, f"a message cannot say {match[0]}; it can: {', '.join(SPOKEN)}", match.start())
+        if (at := re.search(r"[{}]", PLACEHOLDER.sub(lambda match: "_" * len(match[0]), text))) is not None:
+            raise self.wrong(node, "a brace is opened and not closed, or closed and not opened", at.start())

@@ -1,0 +1,318 @@
+"""What rules decide of customers: the table ``customer_actions``, evaluated by the server.
+
+Belongs here: the SQL, of all customers and of one. Does not: what rules are (``actions.rules``), what is told of a
+decision (``actions.routing``), which rules a store understands (``resources.actions``).
+
+All conditions are asked in one reading of the store's profiles; of several rules that choose a customer the first sets
+a thing, and after one with ``stop`` none is asked.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from quimbi_assets.actions.routing import Judged
+from quimbi_assets.actions.rules import EFFECTS, OUTREACH, PLACEHOLDER, ActionRule
+from quimbi_assets.audiences.fields import SCALARS
+from quimbi_assets.audiences.filters import Part, Query
+from quimbi_assets.lift.assignment import in_control_sql, parameters
+from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.consent import BARRED, CONTACTABLE
+from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
+
+PUBLISHED = """EXISTS (
+    SELECT FROM quimbi.customer_actions AS decided WHERE decided.store_id = profile.store_id
+        AND decided.customer_id = profile.customer_id
+        AND coalesce(decided.campaign, decided.message, decided.export) IS NOT NULL)"""
+"""Condition over ``profile``, for who may not read suppressed addresses: the last run saw that they may be written to.
+"""
+HITS = """
+    CREATE TEMP TABLE hits ON COMMIT DROP AS
+    SELECT n, customer_id, abs(fired) AS place, fired < 0 AS is_held FROM (
+        SELECT row_number() OVER () AS n, customer_id, array_remove(ARRAY[{cases}]::integer[], NULL) AS fires
+        FROM (SELECT {apart} FROM (
+            SELECT {whole} FROM quimbi.customer_profiles AS profile WHERE profile.store_id = %(store)s OFFSET 0
+        ) AS profile OFFSET 0) AS profile
+    ) AS asked CROSS JOIN LATERAL unnest(fires) AS fired
+"""
+"""Who is chosen by which rule; a number a customer, by which to sort is quicker than by text."""
+HEARD = """
+    CREATE TEMP TABLE heard ON COMMIT DROP AS
+    WITH barred AS ({barred}), asked AS (
+        SELECT n, customer_id, place, name, {allowed}, min(place) FILTER (WHERE stop) OVER of_customer AS last
+        FROM hits JOIN jsonb_to_recordset(%(rules)s::jsonb)
+            AS rule (place integer, name text, stop boolean, {declared}) USING (place)
+        WHERE NOT is_held WINDOW of_customer AS (PARTITION BY n)
+    )
+    SELECT *, {first} FROM asked WHERE last IS NULL OR place <= last WINDOW of_customer AS (PARTITION BY n)
+"""
+"""Those rules that are asked of a customer, what each would set, and which of them is the first to set it."""
+SET = ", ".join(f"CASE WHEN place = {one}_by THEN {one} END AS {one}" for one in EFFECTS if one != "message")
+DECIDED = f"""
+    CREATE TEMP TABLE decided ON COMMIT DROP AS
+    SELECT heard.customer_id, name AS rule, place, {SET}, CASE place {{messages}} END AS message,
+        profile.as_of FROM heard
+    JOIN quimbi.customer_profiles AS profile
+        ON profile.store_id = %(store)s AND profile.customer_id = heard.customer_id
+    WHERE place IN ({", ".join(f"{one}_by" for one in EFFECTS)})
+"""
+SAME = f"({', '.join(f'{{0}}.{one}' for one in ('place', *EFFECTS))})"
+CHANGES = (
+    """DELETE FROM quimbi.customer_actions AS stored WHERE store_id = %(store)s AND NOT EXISTS (SELECT FROM decided
+        WHERE decided.customer_id = stored.customer_id AND decided.rule = stored.rule)""",
+    f"""UPDATE quimbi.customer_actions AS stored SET ({", ".join(EFFECTS)}, place, as_of, decided_at)
+        = ({", ".join(f"decided.{one}" for one in EFFECTS)}, decided.place, decided.as_of, now())
+        FROM decided WHERE stored.store_id = %(store)s AND stored.customer_id = decided.customer_id
+            AND stored.rule = decided.rule AND {SAME.format("stored")} IS DISTINCT FROM {SAME.format("decided")}""",
+    f"""INSERT INTO quimbi.customer_actions (store_id, customer_id, rule, place, {", ".join(EFFECTS)}, as_of)
+        SELECT %(store)s, customer_id, rule, place, {", ".join(EFFECTS)}, as_of FROM decided WHERE NOT EXISTS (
+            SELECT FROM quimbi.customer_actions AS stored WHERE stored.store_id = %(store)s
+                AND stored.customer_id = decided.customer_id AND stored.rule = decided.rule)""",
+)
+"""What makes the table as it was decided: who is not chosen any more, whose actions changed, who is new."""
+COLUMNS_READ = re.compile(r"\bprofile\.(\w+)")
+OUT_OF_JSON = re.compile(r"\bprofile\.\w+(?: ->>? E?'(?:[^'\\]|''|\\.)*')+")
+OF_JSON = ("segment_memberships", "dominant_segments", "feature_vectors", "stays", "stays_strength", "evidence")
+"""Columns of profiles that are taken out of storage once a customer, not once a condition: a third of the time."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A rule as a store understands it."""
+
+    rule: ActionRule
+    query: Query
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two rules that set an effect otherwise for the same customers: the earlier is heard."""
+
+    effect: str
+    heard: str
+    unheard: str
+    customers: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What rules decide of a store's customers."""
+
+    chosen: Mapping[str, int]
+    """Customers whom each rule chooses, by its name, its control group among them."""
+    held: Mapping[str, int]
+    """Those of them who are in its control group."""
+    acted: Mapping[str, int]
+    """Those for whom it sets something."""
+    conflicts: tuple[Conflict, ...]
+    customers: int
+    """For whom any rule sets something."""
+    entered: int = 0
+    changed: int = 0
+    left: int = 0
+    """Rows that came, became others and went, where it was written down."""
+    as_of: datetime | None = None
+
+
+def refresh_actions(database: Database, store_id: str, rules: Sequence[Compiled], zone: str) -> Evaluation:
+    """Bring ``customer_actions`` up to date with the published profiles, in one transaction; only changes are written.
+
+    Of whoever has no profile any more nothing stays.
+    """
+    from quimbi_assets.resources.postgres.copy import lock  # imports pandas: whoever reads does without
+
+    with utc(database) as cursor:
+        lock(cursor, f"actions:{store_id}")
+        evaluation = _evaluate(cursor, store_id, rules, zone)
+        counts = []
+        for change in CHANGES:
+            cursor.execute(change, {"store": store_id})
+            counts.append(cursor.rowcount)
+        cursor.execute("SELECT max(as_of) FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
+        (as_of,) = cursor.fetchone()
+        cursor.execute("DROP TABLE hits, heard, decided")
+    left, changed, entered = counts
+    return replace(evaluation, entered=entered, changed=changed, left=left, as_of=as_of)
+
+
+def evaluate_actions(database: Database, store_id: str, rules: Sequence[Compiled], zone: str) -> Evaluation:
+    """Return what rules would decide; nothing is written down."""
+    with utc(database) as cursor:
+        evaluation = _evaluate(cursor, store_id, rules, zone)
+        cursor.execute("DROP TABLE hits, heard, decided")
+    return evaluation
+
+
+def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) -> Evaluation:
+    """Make the temporary tables ``hits``, ``heard`` and ``decided``, and count what is in them."""
+    named = [one.rule.name for one in rules]
+    cases = [_filled(cursor, _case(one, place), _parameters(store_id, one)) for place, one in enumerate(rules, 1)]
+    cursor.execute(_hits(cases), {"store": store_id})
+    rules_ = [one.rule for one in rules]
+    cursor.execute(_heard(rules_), {"store": store_id, "rules": json.dumps(_rows(rules_))})
+    messages = [
+        f"WHEN {at} THEN CASE WHEN place = message_by THEN {_message(cursor, one.rule, zone)} END"
+        for at, one in enumerate(rules, 1)
+        if "message" in one.rule.sets
+    ]
+    cursor.execute(DECIDED.format(messages=" ".join(messages) or "WHEN 0 THEN NULL"), {"store": store_id})
+    cursor.execute("ANALYZE decided")
+    cursor.execute("SELECT place, count(*), count(*) FILTER (WHERE is_held) FROM hits GROUP BY place")
+    counts = {named[place - 1]: (chosen, held) for place, chosen, held in cursor.fetchall()}
+    cursor.execute("SELECT rule, count(*) FROM decided GROUP BY rule")
+    acted = dict(cursor.fetchall())
+    cursor.execute("SELECT count(DISTINCT customer_id) FROM decided")
+    (customers,) = cursor.fetchone()
+    return Evaluation(
+        {name: counts.get(name, (0, 0))[0] for name in named},
+        {name: counts.get(name, (0, 0))[1] for name in named},
+        {name: acted.get(name, 0) for name in named},
+        tuple(_conflicts(cursor, [one.rule for one in rules])),
+        customers,
+    )
+
+
+def _hits(cases: Sequence[str]) -> str:
+    """Return the SQL of who is chosen; of what several conditions ask, each is taken out of a profile once."""
+    text = ", ".join(cases)
+    taken = {sql: f"taken_{n}" for n, sql in enumerate(dict.fromkeys(OUT_OF_JSON.findall(text)))}
+    asked = OUT_OF_JSON.sub(lambda match: f"profile.{taken[match[0]]}", text)
+    plain = sorted({*COLUMNS_READ.findall(asked), "customer_id"} - set(taken.values()))
+    read = sorted({*plain, *COLUMNS_READ.findall(" ".join(taken))})
+    apart = [*(f"profile.{one}" for one in plain), *(f"{sql} AS {name}" for sql, name in taken.items())]
+    whole = [f"profile.{one} || '{{}}'::jsonb AS {one}" if one in OF_JSON else f"profile.{one}" for one in read]
+    return HITS.format(cases=asked, apart=", ".join(apart), whole=", ".join(whole))
+
+
+def _rows(rules: Sequence[ActionRule]) -> list[dict[str, Any]]:
+    return [{"place": at, "name": one.name, "stop": one.stop, **one.sets} for at, one in enumerate(rules, 1)]
+
+
+def _heard(rules: Sequence[ActionRule]) -> str:
+    """Return the SQL of who is heard; what no rule sets is not looked for."""
+    may = "customer_id NOT IN (SELECT customer_id FROM barred)"
+    set_ = {effect for one in rules for effect in one.sets}
+    first = (
+        f"min(place) FILTER (WHERE {one} IS NOT NULL) OVER of_customer" if one in set_ else "NULL::integer"
+        for one in EFFECTS
+    )
+    allowed = (f"CASE WHEN {may} THEN rule.{one} END AS {one}" if one in OUTREACH else f"rule.{one}" for one in EFFECTS)
+    return HEARD.format(
+        barred=BARRED, allowed=", ".join(allowed), declared=", ".join(f"{one} text" for one in EFFECTS),
+        first=", ".join(f"{sql} AS {one}_by" for sql, one in zip(first, EFFECTS, strict=True)),
+    )  # fmt: skip
+
+
+def _case(one: Compiled, place: int) -> str:
+    """Return the SQL of a rule's place where it chooses the customer, negative in its control group; else NULL."""
+    if not one.rule.trial.control:
+        return f"CASE WHEN {one.query.condition} THEN {place} END"
+    held = in_control_sql("profile.customer_id")
+    return f"CASE WHEN {one.query.condition} THEN CASE WHEN {held} THEN -{place} ELSE {place} END END"
+
+
+def _parameters(store_id: str, one: Compiled) -> dict[str, Any]:
+    return {**one.query.parameters, **parameters(store_id, one.rule.subject, one.rule.trial.control)}
+
+
+def _filled(cursor: Any, sql: str, values: Mapping[str, Any]) -> str:
+    """Return SQL with its parameters filled in, to stand in a statement with parameters of its own.
+
+    The parameters of all rules have names alike.
+    """
+    text: str = cursor.mogrify(sql, dict(values)).decode()
+    return text.replace("%", "%%")
+
+
+def _conflicts(cursor: Any, rules: Sequence[ActionRule]) -> list[Conflict]:
+    several = [one for one in EFFECTS if len({rule.sets[one] for rule in rules if one in rule.sets}) > 1]
+    if not several:
+        return []
+    counted = " UNION ALL ".join(
+        f"SELECT {EFFECTS.index(one)}, {one}_by, place, count(*) FROM heard "
+        f"WHERE {one} IS NOT NULL AND place <> {one}_by GROUP BY 1, 2, 3"
+        for one in several
+    )
+    cursor.execute(f"{counted} ORDER BY 2, 3, 1")
+    pairs = [(EFFECTS[at], rules[heard - 1], rules[other - 1], n) for at, heard, other, n in cursor.fetchall()]
+    return [
+        Conflict(effect, first.name, second.name, n)
+        for effect, first, second, n in pairs
+        if first.sets[effect] != second.sets[effect]
+    ]
+
+
+def _message(cursor: Any, rule: ActionRule, zone: str) -> str:
+    """Return the SQL of a rule's message over ``profile``, filled in."""
+    parts = PLACEHOLDER.split(rule.sets["message"])
+    texts = [_spoken(text, zone) if at % 2 else "%(text)s" for at, text in enumerate(parts)]
+    filled = [_filled(cursor, sql, {"text": text, "zone": zone}) for sql, text in zip(texts, parts, strict=True)]
+    return f"concat({', '.join(filled)})"
+
+
+def _spoken(name: str, zone: str) -> str:
+    """Return the SQL of a field as a message says it: whole numbers, per cent, a day by the store's clock, words."""
+    one = SCALARS[name]
+    if name == "archetype":
+        sql = """(SELECT archetype.name FROM quimbi.archetypes AS archetype
+            WHERE archetype.store_id = profile.store_id AND archetype.archetype_id = profile.archetype_id
+                AND archetype.valid_to IS NULL)"""
+    elif one.kind == "date":
+        sql = f"to_char({one.sql} AT TIME ZONE %(zone)s, 'FMDD Mon YYYY')"
+    elif one.kind == "number":
+        amount = f"100 * {one.sql}" if one.is_share else one.sql
+        sql = f"to_char(round(({amount})::numeric), 'FM999,999,999,999,990')" + (" || ' %%'" if one.is_share else "")
+    else:
+        sql = f"replace({one.sql}, '_', ' ')"
+    return f"coalesce({sql}, 'unknown')"
+
+
+def judge_customer(
+    database: Database,
+    store_id: str,
+    customer_id: str,
+    rules: Sequence[tuple[ActionRule, Part, Mapping[str, Any]]],
+    zone: str,
+    *,
+    is_served: bool,
+) -> tuple[list[Judged], bool, datetime] | None:
+    """Return what holds of one customer of every rule, whether they may be written to, and as of when; None if unknown.
+
+    ``is_served``: who asks may not read suppressed addresses; then only whom the last run wrote to may be.
+    """
+    with utc(database) as cursor:
+        columns = [sql for one in rules for sql in _judged(cursor, store_id, *one, zone)]
+        may = PUBLISHED if is_served else CONTACTABLE
+        chosen = CHOSEN.format(condition="profile.customer_id = %(customer)s", joined="")
+        listed = f"ARRAY[{', '.join(columns)}]::jsonb[]"
+        cursor.execute(
+            f"SELECT to_jsonb({listed}), {may}, profile.as_of {chosen}", {"store": store_id, "customer": customer_id}
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    truths, values, others = row[0][::3], row[0][1::3], row[0][2::3]
+    judged = [
+        Judged(rule, part, tuple(is_so), tuple(are), other[0], other[1])
+        for (rule, part, _), is_so, are, other in zip(rules, truths, values, others, strict=True)
+    ]
+    return judged, row[1], row[2]
+
+
+def _judged(
+    cursor: Any, store_id: str, rule: ActionRule, part: Part, values: Mapping[str, Any], zone: str
+) -> tuple[str, str, str]:
+    """Return the SQL of the truths and of the values of a condition's leaves, and of what else its rule comes to."""
+    trial = parameters(store_id, rule.subject, rule.trial.control)
+    held = _filled(cursor, in_control_sql("profile.customer_id"), trial) if rule.trial.control else "false"
+    message = f"to_jsonb({_message(cursor, rule, zone)})" if "message" in rule.sets else "NULL"
+    truths = ", ".join(one.condition for one in part.leaves)
+    compared = ", ".join(f"to_jsonb({one.sql})" if one.sql else "NULL" for one in part.leaves)
+    return (
+        _filled(cursor, f"to_jsonb(ARRAY[{truths}])", values),
+        _filled(cursor, f"to_jsonb(ARRAY[{compared}]::jsonb[])", values),
+        f"to_jsonb(ARRAY[to_jsonb({held}), {message}]::jsonb[])",
+    )

@@ -1,0 +1,102 @@
+"""What ``quimbi actions`` prints of rules and of one customer, and how it ends."""
+
+import json
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from quimbi_assets.actions.rules import ready_text
+from quimbi_assets_tests.resources.published import publish
+
+RULES = """
+rules:
+  good: {when: value > 5 and orders >= 3, queue: senior, campaign: spring, control: 0}
+  better: {when: value > 20, queue: retention, control: 0}
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(database):
+    n = 30
+    publish(database, "acting", n, n_orders=pa.array([3] * n))
+    return "acting"
+
+
+@pytest.fixture
+def rules(home):
+    path = home / "actions.yaml"
+    yield path.write_text
+    path.unlink()
+
+
+def test_whom_rules_choose_and_which_contradict(quimbi, shop, rules):
+    rules(RULES)
+    code, out, err = quimbi("actions", "--store-id", shop)
+    assert (code, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[1] == ["good", "23", "23", "0", "queue:", "senior,", "campaign:", "spring"]
+    assert lines[2] == ["better", "8", "0", "0", "queue:", "retention"]
+    assert "otherwise queue: general; 23 customers by rules" in out
+    assert "conflict  queue: good is heard before better for 8 customers" in out
+    assert quimbi("actions", "--store-id", shop, "--check")[:2] == (0, out[out.index("conflict") :])
+
+
+def test_a_check_that_has_something_to_mend_fails(quimbi, shop, rules):
+    rules(RULES + "  never: {when: value > 5 and value < 1, queue: x}\n  nobody: {when: a = 'b', queue: x}\n")
+    code, out, _ = quimbi("actions", "--store-id", shop, "--check")
+    assert code == 1
+    assert "mend      rule never can never fire: it is true of nobody: value > 5 AND value < 1" in out
+    assert "mend      rule nobody cannot be asked: there is no segment of a 'b'" in out
+    answer = json.loads(quimbi("actions", "--store-id", shop, "--json")[1])
+    assert [(one["rule"], one["chosen"], bool(one["problem"])) for one in answer["rules"]] == [
+        ("good", 23, False), ("better", 8, False), ("never", 0, True), ("nobody", 0, True),
+    ]  # fmt: skip
+    assert (answer["conflicts"][0]["customers"], len(answer["problems"])) == (8, 2)
+
+
+def test_one_customer(quimbi, shop, rules):
+    rules(RULES)
+    code, out, _ = quimbi("actions", "--store-id", shop, "--customer-id", "c0010")
+    assert code == 0
+    assert out.splitlines() == [
+        "queue     senior  (good)",
+        "campaign  spring  (good)",
+        "fires     good: value > 5 (is 9); orders >= 3 (is 3)",
+        "nearly    better, but for value > 20 (is 9, 11 short)",
+    ]
+    answer = json.loads(quimbi("actions", "--store-id", shop, "--customer-id", "c0010", "--json")[1])
+    assert answer["nearly"][0]["wanting"] == [{"condition": "value > 20", "value": 9.0, "short_by": 11.0}]
+    out = quimbi("actions", "--store-id", shop, "--customer-id", "nobody")[1]
+    assert out.splitlines() == [
+        "queue     general  (as where no rule says otherwise)",
+        "Customer nobody: store acting has no profile of customer nobody",
+    ]
+
+
+def test_the_example_is_the_ready_file(quimbi):
+    code, out, _ = quimbi("actions", "--example")
+    assert (code, out) == (0, ready_text())
+    assert list(yaml.safe_load(out)) == ["rules", "otherwise"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ([], "--store-id is missing"),
+        (["--store-id", "acting", "--check", "--customer-id", "c"], "give one of them"),
+        (["--example", "--check"], "takes nothing else"),
+        (["--store-id", "nowhere"], "unknown store 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_asked(quimbi, shop, asked, message):
+    code, out, err = quimbi("actions", *asked)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_a_file_that_is_wrong_is_said_with_its_place(quimbi, shop, rules):
+    rules("rules:\n  a: {when: value >, queue: x}")
+    code, out, err = quimbi("actions", "--store-id", shop)
+    assert (code, out) == (2, "")
+    assert "actions.yaml, line 2, column " in err

@@ -1,0 +1,201 @@
+"""What rules decide of all customers at once, the same as of each alone; only changes are written."""
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from quimbi_assets.actions.routing import decide
+from quimbi_assets.actions.rules import EFFECTS, read_rules
+from quimbi_assets.lift.assignment import in_control
+from quimbi_assets.resources import actions
+from quimbi_assets.resources.postgres.access import ServedDatabase
+from quimbi_assets.resources.postgres.tables.actions import judge_customer, refresh_actions
+from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets_tests.actions.conditions import random_condition
+from quimbi_assets_tests.resources.published import publish
+
+N = 120
+DECIDED = f"SELECT customer_id, rule, place, {', '.join(EFFECTS)} FROM quimbi.customer_actions WHERE store_id = %s"
+CONSENT = "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())"
+
+
+def unknown_for_some(rng, values):
+    return [None if rng.random() < 0.15 else value for value in values]
+
+
+def publish_crowd(database, store_id, seed=0, n=N):
+    """Customers of all sorts: of much and little value, of any lifecycle, some of whom little is known."""
+    rng = np.random.default_rng(seed)
+    lifecycles = rng.choice(["new", "active", "at risk", "lost"], n).tolist()
+    values = rng.choice([0.5, 1.0, 1.5, 2.0, 2500.0], n).tolist()
+    segments = [json.dumps({"a": f"a_{k}", "b": "b_1"}) for k in rng.integers(1, 3, n)]
+    publish(
+        database, store_id, n,
+        lifetime_value=pa.array(unknown_for_some(rng, values), pa.float64()),
+        n_orders=pa.array(rng.integers(0, 4, n).tolist(), pa.int64()),
+        lifecycle=pa.array(unknown_for_some(rng, lifecycles), pa.string()),
+        churn_risk_score=pa.array(unknown_for_some(rng, rng.random(n).tolist()), pa.float64()),
+        dominant_segments=pa.array(segments, pa.string()),
+    )  # fmt: skip
+
+
+def refresh(database, store_id, text):
+    vocabulary = read_vocabulary(database, store_id)
+    rules = actions.rules_of(store_id, vocabulary, read_rules(text, "f"))
+    assert not rules.problems
+    return rules, refresh_actions(database, store_id, rules.compiled, vocabulary.time_zone)
+
+
+def at_random(rng, n_rules):
+    """Rules at random: what they say, set, stop and leave alone."""
+    effects = {
+        "queue": ("q1", "q2"), "campaign": ("c1", "c2"), "priority": ("high", "low"), "export": ("e1",),
+        "message": ("{lifecycle}: {value} in {orders}, {archetype}, {risk}", "'100 %' {last_order_at}"),
+    }  # fmt: skip
+    rules = []
+    for n in range(n_rules):
+        chosen = rng.choice(list(effects), rng.integers(1, 4), replace=False)
+        sets = {str(effect): str(rng.choice(effects[str(effect)])) for effect in chosen}
+        trial = {"control": float(rng.choice([0, 0.3])), "stop": bool(rng.random() < 0.15)}
+        rules.append((f"rule_{n}", {"when": random_condition(rng), **trial, **sets}))
+    return json.dumps({"rules": dict(rules)})
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_all_at_once_as_of_each_alone(database, seed):
+    store_id, rng = f"act-many-{seed}", np.random.default_rng(seed)
+    publish_crowd(database, store_id, seed)
+    for at in range(0, N, 5):
+        database.execute(CONSENT, (store_id, f"c{at:04d}", at % 2 == 0, None))
+    rules, state = refresh(database, store_id, at_random(rng, 12))
+    together: dict[str, dict[str, dict[str, str]]] = {}
+    for customer, rule, _, *values in database.execute(DECIDED, (store_id,)):
+        sets = {effect: value for effect, value in zip(EFFECTS, values, strict=True) if value is not None}
+        together.setdefault(customer, {})[rule] = sets
+    chosen = dict.fromkeys(state.chosen, 0)
+    held = dict.fromkeys(state.held, 0)
+    conflicts = {(one.effect, one.heard, one.unheard): one.customers for one in state.conflicts}
+    counted: dict[tuple[str, str, str], int] = {}
+    for n in range(N):
+        customer = f"c{n:04d}"
+        judged, may_write, _ = judge_customer(database, store_id, customer, rules.parts, "UTC", is_served=False)
+        decision = decide(judged, {}, may_write=may_write)
+        alone = {one.rule: dict(one.sets) for one in decision.fired if one.sets}
+        assert together.get(customer, {}) == alone
+        for one in judged:
+            assert one.is_held == in_control(store_id, one.rule.subject, customer, one.rule.trial.control)
+            chosen[one.rule.name] += one.fires
+            held[one.rule.name] += one.fires and one.is_held
+        for fired in decision.fired:
+            for effect, heard in fired.unheard.items():
+                if " " not in heard:
+                    key = (effect, heard, fired.rule)
+                    counted[key] = counted.get(key, 0) + 1
+    assert (state.chosen, state.held, state.customers) == (chosen, held, len(together))
+    # A rule's message can come out the same as another's; by what is written in the file they are otherwise.
+    without = {key: n for key, n in counted.items() if key[0] != "message"}
+    assert {key: n for key, n in conflicts.items() if key[0] != "message"} == without
+    assert sum(chosen.values()) > N / 4
+
+
+def test_only_changes_are_written(database):
+    store_id = "act-delta"
+    publish_crowd(database, store_id)
+    text = json.dumps({"rules": {"big": {"when": "value > 1", "queue": "senior", "control": 0}}})
+    _, first = refresh(database, store_id, text)
+    assert first.entered == first.customers > 10
+    decided = "SELECT max(decided_at), count(*) FROM quimbi.customer_actions WHERE store_id = %s"
+    before = database.execute(decided, (store_id,))
+    _, again = refresh(database, store_id, text)
+    assert (again.entered, again.changed, again.left) == (0, 0, 0)
+    assert database.execute(decided, (store_id,)) == before
+    _, other = refresh(database, store_id, text.replace("senior", "elsewhere"))
+    assert (other.entered, other.changed, other.left) == (0, first.customers, 0)
+    _, fewer = refresh(database, store_id, text.replace("value > 1", "value > 2000"))
+    assert (fewer.entered, fewer.left) == (0, first.customers - fewer.customers)
+    publish_crowd(database, store_id, n=10)
+    _, few = refresh(database, store_id, text.replace("value > 1", "value > 0"))
+    left = database.execute("SELECT max(customer_id) FROM quimbi.customer_actions WHERE store_id = %s", (store_id,))
+    assert left[0][0] <= "c0009"  # of whoever has no profile any more nothing stays
+    assert few.customers == len(database.execute(DECIDED, (store_id,)))
+
+
+def test_whoever_may_not_be_written_to_is_routed_and_no_more(database):
+    store_id = "act-consent"
+    publish_crowd(database, store_id)
+    rule = {"when": "value is not null or value is null", "queue": "q", "campaign": "c", "control": 0}
+    database.execute(CONSENT, (store_id, "c0001", False, None))
+    database.execute(CONSENT, (store_id, "c0002", None, True))
+    refresh(database, store_id, json.dumps({"rules": {"all": rule}}))
+    rows = {row[0]: (row[3], row[6]) for row in database.execute(DECIDED, (store_id,))}
+    assert (rows["c0001"], rows["c0002"], rows["c0003"]) == (("q", None), ("q", None), ("q", "c"))
+
+
+def test_messages_are_filled_in_from_the_profile(database):
+    store_id = "act-message"
+    publish(
+        database, store_id, 2, lifetime_value=pa.array([1234567.6, None], pa.float64()),
+        lifecycle=pa.array(["at risk", None]), churn_risk_score=pa.array([0.416, None], pa.float64()),
+        last_order_at=pa.array([datetime(2024, 5, 3, 23, 30, tzinfo=UTC), None], pa.timestamp("us", "UTC")),
+    )  # fmt: skip
+    text = "{lifecycle} {value} {risk} {last_order_at} {archetype} 100 % '%s' \\"
+    rule = {"when": "value > 0 or value is null", "message": text, "control": 0}
+    refresh(database, store_id, json.dumps({"rules": {"all": rule}}))
+    messages = dict(
+        database.execute("SELECT customer_id, message FROM quimbi.customer_actions WHERE store_id = %s", (store_id,))
+    )
+    assert messages == {
+        "c0000": "at risk 1,234,568 42 % 3 May 2024 all customers 100 % '%s' \\",
+        "c0001": "unknown unknown unknown unknown all customers 100 % '%s' \\",
+    }
+
+
+def test_a_program_is_told_to_reach_out_to_those_alone_whom_the_last_run_would(database, home):
+    store_id, served = "act-served", ServedDatabase.of(database)
+    publish_crowd(database, store_id)
+    (home / "actions.yaml").write_text("rules: {all: {when: orders >= 0, queue: q, campaign: c, control: 0}}")
+    try:
+        actions.decide_store(database, store_id)
+        database.execute(
+            "DELETE FROM quimbi.customer_actions WHERE store_id = %s AND customer_id = 'c0005'", (store_id,)
+        )
+        with served.of_store(store_id) as now:
+            reached, not_decided = (
+                actions.route_ticket(now, store_id, customer, is_served=True) for customer in ("c0004", "c0005")
+            )
+        assert (reached["queue"], reached["campaign"]) == ("q", "c")
+        assert (not_decided["queue"], not_decided["campaign"]) == ("q", None)
+        assert actions.route_ticket(database, store_id, "c0005")["campaign"] == "c"
+        nobody = actions.route_ticket(database, store_id, "nobody")
+        assert (nobody["queue"], nobody["is_known"]) == ("general", False)
+        assert nobody["reason"] == f"store {store_id} has no profile of customer nobody"
+    finally:
+        (home / "actions.yaml").unlink()
+        served.close()
+
+
+def test_a_rule_that_a_store_does_not_understand_does_not_keep_others_from_it(database, home):
+    store_id = "act-problem"
+    publish_crowd(database, store_id)
+    text = """
+rules:
+  none: {when: a = 'nobody', queue: x}
+  never: {when: value > 2 and value < 1, queue: x}
+  all: {when: orders >= 0, queue: q}
+"""
+    (home / "actions.yaml").write_text(text)
+    try:
+        check = actions.decide_store(database, store_id)
+        assert check.evaluation.chosen == {"never": 0, "all": N}
+        assert [line.split(":")[0] for line in check.problems] == [
+            "rule none cannot be asked", "rule never can never fire",
+        ]  # fmt: skip
+        (home / "actions.yaml").unlink()
+        ready = actions.check_rules(database, store_id)
+        # Two axes without kinds are all that this store has.
+        assert (ready.problems == []) == (ready.rules.problems == {})
+    finally:
+        (home / "actions.yaml").unlink(missing_ok=True)
