@@ -273,14 +273,30 @@ def actions(store_id: str | None, customer_id: str | None, check: bool, example:
 @click.option("--value", is_flag=True, help="google: with the column lifetime_value_micros, which meta's has as value.")
 @click.option("--axes", metavar="A,B", help="klaviyo: whose segments to tell; by default those that are not weak.")
 @click.option("--send", is_flag=True, help="klaviyo: send what has changed, instead of showing it.")
+@click.option(
+    "--control", type=float, metavar="P", help="Leave out this share, e.g. 0.1, to compare with (quimbi lift); 0: none."
+)
 def export(store_id: str, axes: str | None, **options: Any) -> None:
     """Write customers to a file, or send them: all, or those whom a filter or an audience chooses."""
     from quimbi_assets.audiences.definitions import ExportTarget
     from quimbi_assets.commands.customers import export_customers
+    from quimbi_assets.lift.assignment import Trial
 
-    contactable = options.pop("contactable")
+    contactable, control = options.pop("contactable"), options.pop("control")
+    trial = None if control is None else Trial(control)
     listed = None if axes is None else tuple(_listed(axes))
-    export_customers(store_id, ExportTarget(name=options["form"], axes=listed, **options), contactable=contactable)
+    target = ExportTarget(name=options["form"], axes=listed, trial=trial, **options)
+    export_customers(store_id, target, contactable=contactable)
+
+
+@cli.command()
+@STORE
+@JSON
+def lift(store_id: str, as_json: bool) -> None:
+    """Say whether what was done to customers helped: those acted on beside their control groups."""
+    from quimbi_assets.commands import over_time
+
+    _print(over_time.lift_of(store_id), over_time.print_lift, as_json=as_json)
 
 
 @cli.command()

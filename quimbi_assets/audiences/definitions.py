@@ -13,10 +13,14 @@ from typing import Any
 
 from quimbi_assets.audiences.filters import read_filter
 from quimbi_assets.errors import BadInputError, FilterError
+from quimbi_assets.lift.assignment import LONGEST_DAYS, MOST_CONTROL, MOST_WEEKS, OUTCOMES, Trial
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FILE_NAME = "audiences.yaml"
 FORMATS = ("klaviyo", "csv", "parquet", "meta", "google", "audience")
+ACTING = ("klaviyo", "meta", "google", "audience")
+"""Forms that something is done with, so that control groups are left out; the others are for reading."""
+TRIAL = ("control", "outcome", "window_days", "weeks")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class Audience:
     """Whose customers; empty: every store's."""
     webhook: str | None = None
     """Address that hears who enters and leaves."""
+    trial: Trial | None = None
+    """How it is found out whether acting on it helps; None: it is not."""
+    is_assigned_at_once: bool = False
+    """Whether the file says so: who enters is assigned then, for those who act on the view."""
 
     def is_of(self, store_id: str) -> bool:
         """Whether a store has this audience."""
@@ -57,6 +65,8 @@ class ExportTarget:
     value: bool = False
     """google: whether its column of value is written, too."""
     stores: tuple[str, ...] = ()
+    trial: Trial | None = None
+    """How it is found out whether it helps; None: as the audience says, of a filter not at all."""
 
     def is_of(self, store_id: str) -> bool:
         """Whether a store's list goes there."""
@@ -87,16 +97,19 @@ BUILT_IN = {
             "or risk is null and lifecycle in ('slowing', 'at risk')) and value_tier in ('top', 'high', 'medium')",
             "The upper half by spend, out of rhythm and in doubt: a message may decide it. Most to lose first.",
             "value_at_risk",
+            trial=Trial(),
         ),
         Audience(
             "new_and_promising",
             "lifecycle = 'new' and (value_tier in ('top', 'high') or orders >= 2)",
             "First ordered within 90 days, and already spent much or came again: make them feel it was noticed.",
+            trial=Trial(),
         ),
         Audience(
             "cooling",
             "lifecycle = 'slowing' and value_tier in ('top', 'high')",
             "Good customers who are later than usual: remind them before the habit is gone.",
+            trial=Trial(),
         ),
     )
 }
@@ -217,7 +230,7 @@ class _Reader(NodeReader):
 
     def audience(self, name: str, node: Any) -> Audience:
         """Return an audience."""
-        allowed = {"where", "about", "sort", "stores", "webhook"}
+        allowed = {"where", "about", "sort", "stores", "webhook", *TRIAL}
         parts = self.mapping(node, f"audience {name}", allowed)
         if "where" not in parts:
             raise self.wrong(node, f"audience {name} has no where: say who is in it, as in {self._example}")
@@ -225,11 +238,12 @@ class _Reader(NodeReader):
         if webhook and not webhook.startswith(("https://", "http://")):
             raise self.wrong(parts["webhook"], "a webhook begins with https://")
         where, about = self.filter(parts, "where"), self.text(parts, "about")
-        return Audience(name, where, about, self.text(parts, "sort") or "value", self.texts(parts, "stores"), webhook)
+        sort, stores = self.text(parts, "sort") or "value", self.texts(parts, "stores")
+        return Audience(name, where, about, sort, stores, webhook, self.trial(parts, Trial()), "control" in parts)
 
     def export(self, name: str, node: Any, audiences: Mapping[str, Audience]) -> ExportTarget:
         """Return a target of exports."""
-        allowed = {"format", "where", "audience", "axes", "out", "contacts", "send", "value", "stores"}
+        allowed = {"format", "where", "audience", "axes", "out", "contacts", "send", "value", "stores", *TRIAL}
         parts = self.mapping(node, f"export {name}", allowed)
         form = self.text(parts, "format") or name
         if form not in FORMATS:
@@ -239,6 +253,9 @@ class _Reader(NodeReader):
             raise self.wrong(parts["audience"], f"there is no audience {audience!r}: {', '.join(audiences)}")
         if audience and "where" in parts:
             raise self.wrong(parts["where"], f"export {name} has an audience and a where: one of them says who")
+        if audience and (tried := next((key for key in TRIAL if key in parts), None)):
+            raise self.wrong(parts[tried], f"{tried} belongs to audience {audience}: its control group is one")
+        trial = self.trial(parts, Trial() if "where" in parts and form in ACTING else None)
         out = self.text(parts, "out") or None
         if form == "klaviyo" and out:
             raise self.wrong(parts["out"], "klaviyo takes no out: it is sent (send: true), or shown")
@@ -251,5 +268,17 @@ class _Reader(NodeReader):
         if out and "{store}" not in out and len(stores) != 1:
             raise self.wrong(parts["out"], "out must hold {store}, else one store's file replaces another's")
         return ExportTarget(
-            name, form, where, audience, axes, out, contacts or None, flags["send"], flags["value"], stores
+            name, form, where, audience, axes, out, contacts or None, flags["send"], flags["value"], stores, trial
         )
+
+    def trial(self, parts: Mapping[str, Any], usual: Trial | None) -> Trial | None:
+        """Return how it is tried, as the file says or as usual."""
+        if not any(key in parts for key in TRIAL):
+            return usual
+        basis, outcome = Trial(), self.text(parts, "outcome") or "ordered"
+        if outcome not in OUTCOMES:
+            raise self.wrong(parts["outcome"], f"there is no outcome {outcome!r}; there are: {', '.join(OUTCOMES)}")
+        control = self.number(parts, "control", basis.control, 0, MOST_CONTROL)
+        days = self.number(parts, "window_days", basis.window_days, 1, LONGEST_DAYS)
+        weeks = self.number(parts, "weeks", basis.weeks, 1, MOST_WEEKS)
+        return Trial(control, outcome, int(days), int(weeks))

@@ -1,7 +1,8 @@
-"""A store over time: where everybody stood week by week, who moved and why, whether past segments told what came next.
+"""A store over time: where everybody stood week by week, who moved and why, whether past segments told what came next,
+whether acting helped.
 
-Belongs here: ``quimbi snapshot``, ``drift`` and ``backtest``: running them through the asset graph, laying out what
-their tables hold. Does not: any work of the assets, the statistics (``weekly``, ``backtest``).
+Belongs here: ``quimbi snapshot``, ``drift``, ``lift``, ``backtest``: running them through the asset graph, laying out
+what their tables hold. Does not: any work of the assets, the statistics (``weekly``, ``backtest``).
 """
 
 import os
@@ -17,6 +18,7 @@ from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import FIRST_WEEK_VARIABLE, end_of_day, last_week, parse_week, to_instant
+from quimbi_assets.lift.verdict import in_words
 from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.postgres.database import open_database
@@ -24,6 +26,7 @@ from quimbi_assets.resources.postgres.tables.drift import SILENT_WEEKS, read_dri
 from quimbi_assets.resources.postgres.tables.history import first_week, read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, read_store, store_currency
+from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets.weekly.notifications import FALLEN_SILENT, MOVED, NEWLY_AT_RISK
 
 SHOWN = 10
@@ -210,3 +213,42 @@ def print_backtest(backtest: dict[str, Any]) -> None:
     if beaten:
         out.print(f"Not on: {', '.join(beaten)}. For these questions RFM groups do as well or better.")
     out.print(f"MLflow: {backtest['mlflow_url']}", markup=False)
+
+
+def lift_of(store_id: str) -> dict[str, Any]:
+    """Return what the trials of a store showed by now, the structure of ``quimbi lift --json``."""
+    database = open_database()
+    read_store(database, store_id)
+    currency = store_currency(database, store_id) or ""
+    trials = []
+    for state in read_trials(database, store_id):
+        acted, control = state.entered
+        facts: dict[str, Any] = {"subject": state.subject, **asdict(state.trial)}
+        facts |= {"entered_acted": acted, "entered_control": control, "reached": state.reached}
+        facts |= {"began_at": state.began_at, "ended_at": state.ended_at, "known_until": state.known_until}
+        trials.append(facts | asdict(state.finding) | {"words": in_words(state.finding, currency)})
+    return {"store_id": store_id, "currency": currency, "trials": trials}
+
+
+def print_lift(lift: dict[str, Any]) -> None:
+    """Print each trial: who is in it, what it showed."""
+    if not lift["trials"]:
+        out.print(
+            f"store {lift['store_id']} tries nothing yet: lists of audiences leave a control group out once they are "
+            "sent; any list does with quimbi export --control 0.1",
+            markup=False,
+        )
+    for one in lift["trials"]:
+        out.print(f"[bold]{one['subject']}[/bold]: {one['words']}")
+        who = f"  {one['entered_acted']:,} acted on ({one['reached']:,} reached), {one['entered_control']:,} control"
+        if one["decided_at"] is not None:
+            when = f"decided {one['decided_at']:%d %b %Y}"
+        elif one["ended_at"] is not None:
+            when = f"ended {one['ended_at']:%d %b %Y}, when the control group was let in"
+        else:
+            when = f"counts until {one['ends_at']:%d %b %Y}"
+        out.print(f"{who}; outcome in {one['window_days']} days of each; {when}", markup=False)
+    if lift["trials"]:
+        known = lift["trials"][0]["known_until"]
+        until = "there are no orders" if known is None else f"orders are known until {known:%d %b %Y}"
+        out.print(f"In brackets what 95 of 100 such intervals hold, however often one looks; {until}", style="dim")

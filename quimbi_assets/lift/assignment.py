@@ -26,6 +26,7 @@ MEANINGS: Mapping[Outcome, str] = {
 SHARES: tuple[Outcome, ...] = ("ordered",)
 """Outcomes that a customer has or has not."""
 MOST_CONTROL, USUAL_CONTROL = 0.5, 0.1
+LONGEST_DAYS, MOST_WEEKS = 365, 104
 _BITS = 32
 _SEPARATOR = "\x1f"
 
@@ -48,8 +49,8 @@ class Trial:
             raise BadInputError(f"outcome {self.outcome!r} cannot be used; there are: {', '.join(OUTCOMES)}")
         for name, is_right, range_ in (
             ("control", 0 <= self.control <= MOST_CONTROL, f"0 to {MOST_CONTROL}"),
-            ("window_days", 1 <= self.window_days <= 365, "1 to 365"),
-            ("weeks", 1 <= self.weeks <= 104, "1 to 104"),
+            ("window_days", 1 <= self.window_days <= LONGEST_DAYS, f"1 to {LONGEST_DAYS}"),
+            ("weeks", 1 <= self.weeks <= MOST_WEEKS, f"1 to {MOST_WEEKS}"),
         ):
             if not is_right:
                 raise BadInputError(f"{name} {getattr(self, name)} cannot be used: give {range_}")

@@ -18,6 +18,7 @@ from quimbi_assets.resources.exports import sink
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
+from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted
 
 HASH = "encode(sha256(convert_to({}, 'UTF8')), 'hex')"
 EMAIL, PHONE = HASH.format("contacts.email"), HASH.format("contacts.phone")
@@ -42,6 +43,8 @@ class Written(NamedTuple):
     rows: int
     without_address: int
     """Customers left out, by whom nobody could be matched."""
+    controls: int
+    """Customers left out, being the control group."""
 
 
 def write_advertisers_list(
@@ -53,22 +56,34 @@ def write_advertisers_list(
     contacts: Path | None,
     *,
     value: bool = False,
+    group: Group | None = None,
 ) -> Written:
     """Write a list in the form ``meta`` or ``google``: whom a filter chooses and who may be written to.
 
+    Of a ``group`` those who could be matched enter its trial, and the control group is left out.
+
     ``value``: Google's with what each customer is worth, too; Meta's always has it.
     """
-    parameters = {"store": store_id, **query.parameters}
-    chosen = CHOSEN.format(condition=f"{query.condition} AND {MAY}", joined=JOINED)
+    acted = query if group is None else group.acted(store_id)
+    asked, parameters = ({"store": store_id, **one.parameters} for one in (query, acted))
+    everybody, chosen = (
+        CHOSEN.format(condition=f"({one.condition}) AND {MAY}", joined=JOINED) for one in (query, acted)
+    )
     is_known = "(contacts.email IS NOT NULL OR contacts.phone IS NOT NULL)"
     columns = ", ".join(
         f'{cell} AS "{name}"' for name, cell in (COLUMNS[form] | (MICROS if value and form == "google" else {})).items()
     )
-    with utc(database) as cursor, sink(path) as file:
+    # The file appears once what is recorded of it is: nobody is on a list who is not recorded.
+    with sink(path) as file, utc(database) as cursor:
         take_contacts(cursor, database, store_id, contacts)
         cursor.execute(f"SELECT count(*) FILTER (WHERE NOT {is_known}) {chosen}", parameters)
         (without,) = cursor.fetchone()
         sql = f"SELECT {columns} {chosen} AND {is_known} ORDER BY 1, 2"
         text = cursor.mogrify(sql, parameters).decode()
+        controls = 0 if group is None else enter(cursor, store_id, group, f"{everybody} AND {is_known}", asked)
         cursor.copy_expert(f"COPY ({text}) TO STDOUT (FORMAT csv, HEADER)", file)
-        return Written(cursor.rowcount, without)
+        n_rows = cursor.rowcount
+        if group is not None:
+            among = f"AND customer_id IN (SELECT profile.customer_id {chosen} AND {is_known})"
+            mark_acted(cursor, store_id, group.subject, among, parameters)
+        return Written(n_rows, without, controls)

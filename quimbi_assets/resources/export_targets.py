@@ -4,27 +4,32 @@ Belongs here: which writer or sender a form has, and what to say of it. Does not
 ``advertisers``, ``klaviyo``), printing.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quimbi_assets.audiences.definitions import ExportTarget
+from quimbi_assets.audiences.definitions import ACTING, Audience, ExportTarget
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.audiences.filters import Query
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.lift.assignment import Trial
 from quimbi_assets.naming.values import plural
-from quimbi_assets.resources.audiences import choice_of
+from quimbi_assets.resources.audiences import choice_of, project_definitions
 from quimbi_assets.resources.exports import STDOUT, write_rows
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.audiences import stream_membership
+from quimbi_assets.resources.postgres.tables.audiences import assign_members, stream_membership
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE, read_consent_counts
 from quimbi_assets.resources.postgres.tables.customers import (
+    CHOSEN,
     active_axes,
     lacks_groupings,
     read_vocabulary,
     stream_profiles,
+    utc,
 )
+from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted
 
 if TYPE_CHECKING:
     from quimbi_assets.resources.klaviyo.sender import Selection
@@ -57,26 +62,76 @@ def export(
         if target.form == "klaviyo" and lacks_groupings(now, store_id):
             raise BadInputError(f"the profiles are from before lifecycle was known: quimbi run --store-id {store_id}")
     contacts = Path(target.contacts) if target.contacts else None
+    group = group_of(target, query, audience)
     if target.form == "klaviyo":
         from quimbi_assets.resources.klaviyo.sender import Selection
 
-        selection = Selection(query, names, None if audience is None else audience.name, contacts)
+        selection = Selection(query, names, None if audience is None else audience.name, contacts, group)
         return _to_klaviyo(database, store_id, selection, target, say)
     path = Path(str(target.out))
     if target.form in ADVERTISERS:
-        lines = _advertisers_list(database, store_id, query, target, path)
+        lines = _advertisers_list(database, store_id, query, target, path, group)
         return Summary([*lines, read_consent_counts(database, store_id, query).words()])
     if target.form == "audience":
         if target.where is not None:
             raise BadInputError("--format audience writes who entered and left audiences: give --audience, or nothing")
+        tried = {audience.name: group.trial} if audience and group else {} if audience else _tried(store_id)
+        controls = assign_members(database, store_id, tried, is_out=True)
         rows = stream_membership(database, store_id, None if audience is None else audience.name)
         n_events = written(write_rows(path, rows, "csv"), "event", path)
-        return Summary([n_events, read_consent_counts(database, store_id).words()])
+        lines = [n_events, *left_out(controls), read_consent_counts(database, store_id).words()]
+        return Summary(lines)
+    if group is not None:
+        query, lines = _entered(database, store_id, group)
     if contactable:
         query = Query(query.text, f"({query.condition}) AND {CONTACTABLE}", query.parameters)
     rows = stream_profiles(database, store_id, query, vocabulary)
     n_rows = write_rows(path, rows, "parquet" if target.form == "parquet" else "csv")
-    return Summary([written(n_rows, "customer", path)])
+    return Summary([written(n_rows, "customer", path), *(lines if group is not None else ())])
+
+
+def group_of(target: ExportTarget, query: Query, audience: Audience | None) -> Group | None:
+    """Return how a list is tried, None if it is not.
+
+    An audience has one control group wherever it goes. Lists for reading leave nobody out unless they are asked to.
+    """
+    trial, subject = target.trial, f"export/{target.name}"
+    if audience is not None:
+        subject, usual = f"audience/{audience.name}", audience.trial
+        if trial is None:
+            trial = usual if target.form in ACTING else None
+        elif usual is not None:
+            trial = replace(usual, control=trial.control)
+    elif target.name == target.form and query.text:  # a command's, which has no name of its own
+        subject += f"/{hashlib.md5(query.text.encode(), usedforsecurity=False).hexdigest()[:12]}"
+    return None if trial is None else Group(subject, trial, query)
+
+
+def _tried(store_id: str) -> dict[str, Trial]:
+    """Return how the audiences of a store are tried, of those that are."""
+    known = project_definitions().audiences.values()
+    return {one.name: one.trial for one in known if one.trial is not None and one.is_of(store_id)}
+
+
+def left_out(controls: int) -> list[str]:
+    """Say how many customers are left out to compare with, if any."""
+    if not controls:
+        return []
+    return [
+        f"left out to compare with: {plural(controls, 'customer')} (control group; quimbi lift says what it showed)"
+    ]
+
+
+def _entered(database: Database, store_id: str, group: Group) -> tuple[Query, list[str]]:
+    """Let those on a list for reading enter its trial; return who is on it, and what to say."""
+    query, acted = group.query, group.acted(store_id)
+    with utc(database) as cursor:
+        chosen = CHOSEN.format(condition=query.condition, joined="")
+        controls = enter(cursor, store_id, group, chosen, {"store": store_id, **query.parameters})
+        chosen = CHOSEN.format(condition=acted.condition, joined="")
+        among = f"AND customer_id IN (SELECT profile.customer_id {chosen})"
+        mark_acted(cursor, store_id, group.subject, among, {"store": store_id, **acted.parameters})
+    return acted, left_out(controls)
 
 
 def written(n_rows: int, noun: str, path: Path) -> str:
@@ -100,12 +155,16 @@ def axes_to_tell(
     return {axis: vocabulary.groups[axis] for axis in wanted}
 
 
-def _advertisers_list(database: Database, store_id: str, query: Query, target: ExportTarget, path: Path) -> list[str]:
+def _advertisers_list(
+    database: Database, store_id: str, query: Query, target: ExportTarget, path: Path, group: Group | None
+) -> list[str]:
     from quimbi_assets.resources.advertisers import write_advertisers_list
 
     contacts = Path(target.contacts) if target.contacts else None
-    made = write_advertisers_list(database, store_id, query, path, target.form, contacts, value=target.value)
-    lines = [written(made.rows, "customer", path)]
+    made = write_advertisers_list(
+        database, store_id, query, path, target.form, contacts, value=target.value, group=group
+    )
+    lines = [written(made.rows, "customer", path), *left_out(made.controls)]
     if target.form == "google" and not target.value:
         lines.append("without a column of value, which Google's page of uploads does not take: --value adds it")
     if made.without_address:
@@ -126,7 +185,7 @@ def _to_klaviyo(
         report = send_changes(database, store_id, selection, Limits(), say)
     else:
         report = show_changes(database, store_id, selection, Limits(), path)
-    lines = report.lines()
+    lines = [*report.lines(), *left_out(report.controls)]
     if path is not None:
         lines.append(written(report.changes.customers, "profile", path))
     return Summary([*lines, read_consent_counts(database, store_id, selection.query).words()], report.named())

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.resources.pauses import retry_seconds
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.audiences import mark_sent, unsent_events
+from quimbi_assets.resources.postgres.tables.audiences import assign_members, mark_sent, unsent_events
 
 SECRET_VARIABLE = "QUIMBI_WEBHOOK_SECRET"
 EVENTS_PER_MESSAGE = 500
@@ -30,11 +30,13 @@ def send_events(database: Database, store_id: str, audience: Audience, pause: fl
     """Send all entries and exits that the audience's webhook has not taken; return what became of it.
 
     Oldest first, some hundred a message; each is marked as sent when the receiver answered with 2xx, so that one may
-    come twice, under the same ``event_id``.
+    come twice, under the same ``event_id``. It does not hear of the audience's control group.
     """
     secret = os.environ.get(SECRET_VARIABLE, "")
     if not audience.webhook or not secret:
         return "no webhook" if not audience.webhook else f"not sent: {SECRET_VARIABLE} is not set"
+    if audience.trial is not None:
+        assign_members(database, store_id, {audience.name: audience.trial}, is_out=False)
     n_sent = 0
     while (events := unsent_events(database, store_id, audience.name, EVENTS_PER_MESSAGE)) is not None:
         problem = _delivered(audience.webhook, secret, events.message_id, events.body.encode(), pause)

@@ -4,6 +4,7 @@ import pytest
 
 from quimbi_assets.audiences.definitions import BUILT_IN, read_definitions
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.lift.assignment import Trial
 
 FILE = """
 audiences:
@@ -40,6 +41,23 @@ def test_what_a_file_says():
         defined.audience("win_back", "third")
 
 
+def test_how_it_is_tried():
+    defined = read_definitions(
+        "audiences:\n  a: {where: value > 1}\n  b: {where: value > 1, control: 0.2, outcome: spend, window_days: 60}\n"
+        "  c: {where: value > 1, control: 0}\n"
+        "exports:\n  all: {format: meta, out: '{store}.csv'}\n"
+        "  some: {format: meta, where: value > 1, out: '{store}.csv'}\n"
+        "  read: {format: csv, where: value > 1, out: '{store}.csv'}\n"
+        "  tried: {format: csv, where: value > 1, out: '{store}.csv', control: 0.1, weeks: 8}\n",
+        "f",
+    )
+    one, other, nobody = (defined.audiences[name] for name in "abc")
+    assert (one.trial, one.is_assigned_at_once) == (Trial(), False)
+    assert (other.trial, other.is_assigned_at_once) == (Trial(0.2, "spend", 60), True)
+    assert nobody.trial == Trial(0.0)
+    assert [target.trial for target in defined.exports.values()] == [None, Trial(), None, Trial(0.1, weeks=8)]
+
+
 @pytest.mark.parametrize("text", ["", "audiences:\n", "# nothing\n"])
 def test_a_file_may_be_empty(text):
     assert read_definitions(text, "f").audiences == BUILT_IN
@@ -57,6 +75,10 @@ def test_a_file_may_be_empty(text):
         ("audiences:\n  a:\n    where: value > 1\n    when: now", 4, "cannot have 'when'"),
         ("audiences:\n  a: {where: value > 1, stores: mine}", 2, "stores is a list"),
         ("audiences:\n  a: {where: value > 1, webhook: ftp://x}", 2, "https://"),
+        ("audiences:\n  a:\n    where: value > 1\n    control: 0.9", 4, "control is a number from 0 to 0.5"),
+        ("audiences:\n  a:\n    where: value > 1\n    control: some", 4, "control is a number from 0 to 0.5"),
+        ("audiences:\n  a:\n    where: value > 1\n    outcome: clicks", 4, "there are: ordered"),
+        ("exports:\n  klaviyo: {audience: cooling, control: 0.1}", 2, "control belongs to audience cooling"),
         ("exports:\n  klaviyo: {audience: nobody}", 2, "no audience 'nobody'"),
         ("exports:\n  x: {format: fax}", 2, "no format 'fax'"),
         ("exports:\n  csv: {where: value > 1}", 2, "has no out"),

@@ -43,6 +43,7 @@ NEXT = r"quimbi snapshot --store-id south --week (\S+)"
         "mcp",
         "audiences",
         "export",
+        "lift",
         "backtest",
         "plan",
         "snapshot",

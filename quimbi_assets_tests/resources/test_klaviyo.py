@@ -14,11 +14,13 @@ import pytest
 from quimbi_assets.audiences.filters import compile_filter
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError, StoreBusyError
 from quimbi_assets.exports.klaviyo import Limits
+from quimbi_assets.lift.assignment import Trial, in_control
 from quimbi_assets.resources.contacts import take_contacts
 from quimbi_assets.resources.klaviyo import client, sender
 from quimbi_assets.resources.klaviyo.sender import Selection, send_changes, show_changes
 from quimbi_assets.resources.postgres.tables import outbox
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets.resources.postgres.tables.treatments import Group
 from quimbi_assets_tests.klaviyo_api import KlaviyoApi, name_of
 from quimbi_assets_tests.resources.published import publish
 
@@ -290,6 +292,22 @@ def test_an_audience_tells_who_left_it(shop, api):
     assert shop.send(**big).outcome.customers == 1
     assert api.sent["c0024"][-1]["quimbi_audience_big"] == "none"
     assert api.sent["c0024"][-1]["quimbi_audience_big_previous"] == "in"
+
+
+def test_the_control_group_hears_nothing_and_is_written_down(shop, api, database):
+    group = Group("audience/big", Trial(control=0.3), compile_filter(None, read_vocabulary(database, shop.store_id)))
+    arms = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s"
+    shown = shop.show(audience="big", group=group)
+    assert database.execute(arms, (shop.store_id,)) == []
+    report = shop.send(audience="big", group=group)
+    rows = database.execute(arms, (shop.store_id,))
+    controls = {customer for customer, arm, _ in rows if arm == "control"}
+    assert len(rows) == N
+    assert controls == {one for one, _, _ in rows if in_control(shop.store_id, "audience/big", one, 0.3)}
+    assert report.controls == shown.controls == len(controls) > 0
+    assert set(api.sent) == {one for one, _, _ in rows} - controls
+    assert all(is_acted == (arm == "acted") for _, arm, is_acted in rows)
+    assert shop.send(audience="big", group=group).changes.customers == 0
 
 
 def test_addresses_are_used_where_they_are_known(shop, api, tmp_path, database):

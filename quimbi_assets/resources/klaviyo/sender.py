@@ -20,6 +20,7 @@ from quimbi_assets.audiences.filters import Query
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.exports import klaviyo as shapes
 from quimbi_assets.exports.klaviyo import Limits
+from quimbi_assets.resources.advertisers import JOINED, MAY
 from quimbi_assets.resources.contacts import take_contacts
 from quimbi_assets.resources.exports import sink
 from quimbi_assets.resources.klaviyo.client import (
@@ -34,7 +35,9 @@ from quimbi_assets.resources.klaviyo.client import (
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import outbox
 from quimbi_assets.resources.postgres.tables.changes import Changes, plan_changes
+from quimbi_assets.resources.postgres.tables.customers import CHOSEN
 from quimbi_assets.resources.postgres.tables.outbox import Job
+from quimbi_assets.resources.postgres.tables.treatments import Group, enter
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 LONGEST_WAIT = 10.0
@@ -54,6 +57,8 @@ class Selection:
     """Names of segments by id, of the axes that are told."""
     audience: str | None = None
     contacts: Path | None = None
+    group: Group | None = None
+    """How it is tried: its control group is told of as if the filter did not choose it."""
 
     @property
     def target(self) -> str:
@@ -84,6 +89,8 @@ class Report:
     """None where nothing was sent."""
     refused: list[tuple[str, str]] = field(default_factory=list)
     """Customers whom Klaviyo refused when they were last sent, and why."""
+    controls: int = 0
+    """Customers left out, being the control group."""
 
     def lines(self) -> list[str]:
         """Say what was sent, or what would be, without naming anybody."""
@@ -122,12 +129,12 @@ def show_changes(
     """Find what would be sent, and write it to a file, if wanted, a profile a line; the database stays as it is."""
     jobs = outbox.open_jobs(database, store_id, selection.target)
     with database.transaction() as cursor:
-        changes = _plan(cursor, database, store_id, selection, limits)
+        changes, controls = _plan(cursor, database, store_id, selection, limits)
         if path is not None:
             with sink(path) as file:
                 outbox.write_planned(cursor, store_id, selection.target, file)
         cursor.connection.rollback()
-    return Report(changes, len(jobs), None, outbox.read_refused(database, store_id, selection.target))
+    return Report(changes, len(jobs), None, outbox.read_refused(database, store_id, selection.target), controls)
 
 
 def send_changes(
@@ -140,32 +147,39 @@ def send_changes(
     """
     target, client = selection.target, open_client(limits, say, pause)
     with closing(client), outbox.only_sender(database, store_id, target):
-        sender = _Sender(database, store_id, target, client, say)
+        subject = None if selection.group is None else selection.group.subject
+        sender = _Sender(database, store_id, target, client, say, subject)
         jobs = outbox.open_jobs(database, store_id, target)
         if jobs:
             say(f"going on with the requests of before: {len(jobs)}")
         sender.finish_open()
         with database.transaction() as cursor:
-            changes = _plan(cursor, database, store_id, selection, limits)
+            changes, controls = _plan(cursor, database, store_id, selection, limits)
         sender.finish_open()
-    return Report(changes, len(jobs), sender.outcome, outbox.read_refused(database, store_id, target))
+    return Report(changes, len(jobs), sender.outcome, outbox.read_refused(database, store_id, target), controls)
 
 
-def _plan(cursor: Any, database: Database, store_id: str, selection: Selection, limits: Limits) -> Changes:
-    """Plan jobs out of one state of the database, in a transaction that begins here."""
+def _plan(cursor: Any, database: Database, store_id: str, selection: Selection, limits: Limits) -> tuple[Changes, int]:
+    """Plan jobs out of one state of the database, in a transaction that begins here; return the controls beside."""
     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     cursor.execute("SET LOCAL TIME ZONE 'UTC'")
     take_contacts(cursor, database, store_id, selection.contacts)
-    return plan_changes(
-        cursor, store_id, selection.target, selection.query, selection.names, selection.audience, limits
-    )
+    query, controls, group = selection.query, 0, selection.group
+    if group is not None:
+        chosen = CHOSEN.format(condition=f"({query.condition}) AND {MAY}", joined=JOINED)
+        controls = enter(cursor, store_id, group, chosen, {"store": store_id, **query.parameters})
+        query = group.acted(store_id)
+    changes = plan_changes(cursor, store_id, selection.target, query, selection.names, selection.audience, limits)
+    return changes, controls
 
 
 class _Sender:
     """Brings the jobs of one target to their end."""
 
-    def __init__(self, database: Database, store_id: str, target: str, client: Client, say: Say) -> None:
-        self._database, self._store_id, self._target = database, store_id, target
+    def __init__(
+        self, database: Database, store_id: str, target: str, client: Client, say: Say, subject: str | None
+    ) -> None:
+        self._database, self._store_id, self._target, self._subject = database, store_id, target, subject
         self._client, self._say, self.outcome = client, say, Outcome()
 
     def finish_open(self) -> None:
@@ -185,7 +199,7 @@ class _Sender:
         outbox.note_state(self._database, self._store_id, job.job_id, state, remote_id)
 
     def _finish(self, job: Job, refused: Mapping[str, str]) -> None:
-        outbox.finish_job(self._database, self._store_id, self._target, job.job_id, refused)
+        outbox.finish_job(self._database, self._store_id, self._target, job.job_id, refused, self._subject)
 
     def _send(self, job: Job) -> None:
         """Send a job until Klaviyo takes it, or says that it will not."""

@@ -28,7 +28,7 @@ SERVED_TABLES = (
     "customer_consent", "customer_history", "customer_identities", "customer_profiles", "dim_segment_master",
     "drift_floors", "forecast_fits", "group_figures", "order_items", "orders", "population_drift", "product_names",
     "products", "promotions", "publications", "segment_lineage", "segment_migrations", "segment_naming",
-    "segment_renames", "stores",
+    "segment_renames", "stores", "treatments", "trials",
 )  # fmt: skip
 """The tables that programs may read, and no other: a new one is not served until it stands here."""
 NOT_SERVED = (

@@ -3,18 +3,28 @@
 Belongs here: their SQL. Does not: what an audience is (``quimbi_assets.audiences``), telling others of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
 from quimbi_assets.audiences.definitions import Audience
-from quimbi_assets.audiences.filters import Query
+from quimbi_assets.audiences.filters import EVERYBODY, Query
+from quimbi_assets.lift.assignment import Trial
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, stream, utc
+from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted
 
+MEMBERS = f"""
+    FROM quimbi.audience_members AS member JOIN quimbi.customer_profiles AS profile USING (store_id, customer_id)
+    WHERE store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL AND {CONTACTABLE}
+"""
+IS_CONTROL = """EXISTS (
+    SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = member.store_id AND treated.arm = 'control'
+        AND treated.subject = 'audience/' || member.audience AND treated.customer_id = member.customer_id)"""
 STILL_IN = "store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL"
 
 
@@ -69,7 +79,27 @@ def refresh_audience(database: Database, store_id: str, audience: Audience, quer
         figures = {"customers": customers, "value": value, "entered": entered, "left_it": left, "as_of": as_of}
         row = {"store_id": store_id, "audience": audience.name, "filter": audience.where, **figures}
         upsert(cursor, "audiences", ("store_id", "audience"), [{**row, "refreshed_at": now}])
+        if audience.trial is not None and audience.is_assigned_at_once:
+            _assign(cursor, store_id, audience.name, audience.trial, is_out=True)
     return AudienceState(audience.name, customers, value, entered, left, as_of, now)
+
+
+def assign_members(database: Database, store_id: str, tried: Mapping[str, Trial], *, is_out: bool) -> int:
+    """Let those who are in audiences enter their trials, if they have not; return how many are in control groups.
+
+    ``is_out``: the others are acted on now.
+    """
+    with utc(database) as cursor:
+        return sum(_assign(cursor, store_id, name, trial, is_out=is_out) for name, trial in tried.items())
+
+
+def _assign(cursor: Any, store_id: str, audience: str, trial: Trial, *, is_out: bool) -> int:
+    asked = {"store": store_id, "audience": audience}
+    controls = enter(cursor, store_id, Group(f"audience/{audience}", trial, EVERYBODY), MEMBERS, asked)
+    if is_out:
+        among = f"AND customer_id IN (SELECT member.customer_id {MEMBERS})"
+        mark_acted(cursor, store_id, f"audience/{audience}", among, asked)
+    return controls
 
 
 @dataclass(frozen=True)
@@ -88,9 +118,10 @@ class Events:
 def unsent_events(database: Database, store_id: str, audience: str, most: int) -> Events | None:
     """Return the oldest entries and exits that the webhook has not taken; or None.
 
-    Of those who may not be written to, it hears exits alone, and only where it heard of the entry.
+    Of those who may not be written to, and of the control group, it hears exits alone, and only where it heard of the
+    entry.
     """
-    may = CONTACTABLE.replace("profile.", "member.")
+    may = f"{CONTACTABLE.replace('profile.', 'member.')} AND NOT {IS_CONTROL}"
     entries = _unsent("enter", "entered_at", f"NOT entry_sent AND {may}")
     exits = _unsent("exit", "left_at", f"NOT exit_sent AND left_at IS NOT NULL AND (entry_sent OR {may})")
     sql = f"""
@@ -136,12 +167,15 @@ def mark_sent(database: Database, store_id: str, audience: str, events: Events) 
                 "AND member.entered_at = stay.entered_at",
                 ([customer for customer, _ in stays], [at for _, at in stays], store_id, audience),
             )
+        among = {"customers": [customer for customer, _ in events.entries]}
+        mark_acted(cursor, store_id, f"audience/{audience}", "AND customer_id = ANY(%(customers)s)", among)
 
 
 def stream_membership(database: Database, store_id: str, audience: str | None) -> Iterator[pa.Table]:
-    """Yield a store's rows of the view ``audience_membership``, of all audiences or one."""
+    """Yield a store's rows of the view ``audience_membership``, of all audiences or one, without control groups."""
     sql = """
-        SELECT * FROM quimbi.audience_membership WHERE ht_audience_id = ANY(
+        SELECT * FROM quimbi.audience_membership
+        WHERE ht_split_group IS DISTINCT FROM 'control' AND ht_audience_id = ANY(
             SELECT DISTINCT store_id || '.' || audience FROM quimbi.audience_members
             WHERE store_id = %(store)s AND audience = coalesce(%(audience)s, audience))
         ORDER BY ht_timestamp, ht_audience_id, ht_row_id, ht_event_type

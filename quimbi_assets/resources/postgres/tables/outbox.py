@@ -20,6 +20,7 @@ from quimbi_assets.errors import StoreBusyError
 from quimbi_assets.exports.klaviyo import NOTHING
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
+from quimbi_assets.resources.postgres.tables.treatments import mark_acted
 
 JOB_COLUMNS = "job_id, state, customers, remote_id, sent_at"
 
@@ -158,8 +159,13 @@ def split_job(database: Database, store_id: str, target: str, job_id: int) -> No
         )
 
 
-def finish_job(database: Database, store_id: str, target: str, job_id: int, refused: Mapping[str, str]) -> None:
-    """Write down that a job is done, what was thereby sent of each customer, and why some were refused."""
+def finish_job(
+    database: Database, store_id: str, target: str, job_id: int, refused: Mapping[str, str], subject: str | None = None
+) -> None:
+    """Write down that a job is done, what was thereby sent of each customer, and why some were refused.
+
+    Of a trial, its ``subject``, also that its customers were acted on.
+    """
     parameters = {"store": store_id, "target": target, "job": job_id, "n": len(refused)}
     with database.transaction() as cursor:
         cursor.execute(
@@ -170,6 +176,10 @@ def finish_job(database: Database, store_id: str, target: str, job_id: int, refu
             "state = EXCLUDED.state, job_id = EXCLUDED.job_id, refused = EXCLUDED.refused, sent_at = now()",
             parameters | {"refused": json.dumps(dict(refused))},
         )
+        if subject is not None:
+            among = "AND customer_id IN (SELECT customer_id FROM quimbi.export_outbox WHERE store_id = %(store)s "
+            among += "AND job_id = %(job)s) AND NOT customer_id = ANY(%(without)s)"
+            mark_acted(cursor, store_id, subject, among, {**parameters, "without": list(refused)})
         cursor.execute("DELETE FROM quimbi.export_outbox WHERE store_id = %(store)s AND job_id = %(job)s", parameters)
         cursor.execute(
             "UPDATE quimbi.export_jobs SET state = 'done', done_at = clock_timestamp(), refused = %(n)s "

@@ -1,0 +1,181 @@
+"""Who entered which trial, in which arm, and what came of it: the tables ``trials`` and ``treatments``.
+
+Belongs here: their SQL, the condition that leaves a control group out. Does not: the hash and what follows from sums
+(``quimbi_assets.lift``), acting.
+
+Whoever would be acted on is written down before anything goes out, the control group with them: killed in between,
+nobody was acted on who is not recorded, and the same customers are in the same arms when it goes on.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from quimbi_assets.audiences.filters import Query
+from quimbi_assets.ingest.policy import judged_orders_sql
+from quimbi_assets.lift.assignment import Outcome, Trial, in_control_sql, parameters
+from quimbi_assets.lift.comparison import ACTED, ARMS, CONTROL, SUMS, Calendar, Sums
+from quimbi_assets.lift.verdict import Finding, conclude
+from quimbi_assets.resources.postgres.database import Database
+
+IN_CONTROL = f"""coalesce((
+    SELECT treated.arm = 'control' FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
+        AND treated.subject = %(subject)s AND treated.customer_id = {{customer}}), {in_control_sql("{customer}")})"""
+"""Condition over a column of customers: whoever entered stays in their arm, whatever the share is now."""
+BEGIN = """
+    INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks)
+    VALUES (%(store)s, %(subject)s, %(control)s, %(outcome)s, %(window_days)s, %(weeks)s)
+    ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control
+        WHERE trials.control <> EXCLUDED.control
+"""
+"""What is compared, and for how long, stays as it was when it began: nobody chooses it once figures are there."""
+ENTER = """
+    INSERT INTO quimbi.treatments (store_id, subject, customer_id, arm, expected_orders, expected_spend)
+    SELECT %(store)s, %(subject)s, profile.customer_id, CASE WHEN {in_control} THEN 'control' ELSE 'acted' END,
+        profile.predicted_orders_90d, profile.predicted_value_90d
+    {chosen} ON CONFLICT DO NOTHING
+"""
+END = "UPDATE quimbi.trials SET ended_at = now(), control = 0 WHERE store_id = %s AND subject = %s AND ended_at IS NULL"
+ACT = """
+    UPDATE quimbi.treatments SET acted_at = now()
+    WHERE store_id = %(store)s AND subject = %(subject)s AND arm = 'acted' AND acted_at IS NULL
+"""
+EXPECTED = {"ordered": "expected_orders", "orders": "expected_orders", "spend": "expected_spend"}
+MEASURED: dict[Outcome, str] = {
+    "ordered": "least(count(happened.order_id), 1)",
+    "orders": "count(happened.order_id)",
+    "spend": "coalesce(sum(happened.total_price - coalesce(happened.refund_amount, 0)), 0)",
+    "reopened": "coalesce(sum(happened.reopen_count), 0)",
+    "rating": "avg(happened.satisfaction_score)",
+}
+ORDERS = "(SELECT *, order_date AS at FROM ({judged}) AS judged WHERE reason IS NULL)"
+TICKETS = "(SELECT *, created_at AS at FROM quimbi.support_tickets WHERE store_id = %(store)s)"
+COUNTED = """
+    WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(store)s),
+    entered AS (
+        SELECT customer_id, arm, entered_at, entered_at + %(window)s * interval '1 day' AS over_at,
+            coalesce({expected}, 0) AS x FROM quimbi.treatments
+        WHERE store_id = %(store)s AND subject = %(subject)s
+            AND entered_at < %(began)s + %(weeks)s * interval '7 days'
+    ), measured AS (
+        SELECT entered.customer_id, {measured}::double precision AS y
+        FROM entered LEFT JOIN {happened} AS happened ON happened.customer_id = entered.customer_id
+            AND happened.at >= entered.entered_at AND happened.at < entered.over_at
+        GROUP BY entered.customer_id
+    ), placed AS (
+        SELECT arm, x, y, floor(extract(epoch FROM entered_at - %(began)s) / 604800)::int AS came,
+            least(ceil(extract(epoch FROM over_at - %(began)s) / 604800)::int, %(looks)s) - 1 AS over
+        FROM entered JOIN measured USING (customer_id)
+    )
+    SELECT 'came', arm, came, count(*), 0, 0, 0, 0, 0 FROM placed GROUP BY arm, came
+    UNION ALL
+    SELECT 'over', arm, over, count(y), sum(y), sum(y * y), sum(x), sum(x * x), sum(x * y)
+    FROM placed WHERE y IS NOT NULL GROUP BY arm, over
+"""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Those who would be acted on, and how it is tried."""
+
+    subject: str
+    trial: Trial
+    query: Query
+    """Who would be acted on, the control group among them."""
+
+    def acted(self, store_id: str) -> Query:
+        """Return whom there is to act on: all but the control group."""
+        if not self.trial.control:
+            return self.query
+        condition = f"({self.query.condition}) AND NOT {IN_CONTROL.format(customer='profile.customer_id')}"
+        asked = {**self.query.parameters, **parameters(store_id, self.subject, self.trial.control)}
+        return replace(self.query, condition=condition, parameters=asked)
+
+
+@dataclass(frozen=True)
+class TrialState:
+    """A trial of a store by now."""
+
+    subject: str
+    trial: Trial
+    began_at: datetime
+    ended_at: datetime | None
+    known_until: datetime | None
+    """The newest order there is."""
+    entered: tuple[int, int]
+    """Customers of the acted arm, and of the control group."""
+    reached: int
+    """Customers of the acted arm of whom something went out."""
+    finding: Finding
+
+
+def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str, Any]) -> int:
+    """Assign those whom SQL chooses and who were not assigned yet; return how many of the chosen are controls.
+
+    ``chosen`` is SQL from ``FROM`` on, over ``profile``. Without a share of control nobody enters, and a trial that
+    there was ends: whoever was held back is acted on from now on.
+    """
+    key = (store_id, group.subject)
+    if not group.trial.control:
+        cursor.execute(END, key)
+        return 0
+    asked = {**asked, **parameters(store_id, group.subject, group.trial.control), **vars(group.trial)}
+    in_control = IN_CONTROL.format(customer="profile.customer_id")
+    cursor.execute(BEGIN, asked)
+    cursor.execute(ENTER.format(in_control=in_control, chosen=chosen), asked)
+    cursor.execute(f"SELECT count(*) {chosen} AND {in_control}", asked)
+    return int(cursor.fetchone()[0])
+
+
+def mark_acted(cursor: Any, store_id: str, subject: str, among: str = "", asked: dict[str, Any] | None = None) -> None:
+    """Note that something went out of the acted arm, or of those of it whom SQL says (``AND ...``)."""
+    cursor.execute(f"{ACT} {among}", {**(asked or {}), "store": store_id, "subject": subject})
+
+
+def read_trials(database: Database, store_id: str) -> list[TrialState]:
+    """Return what is known of all trials of a store by now, by subject."""
+    from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
+
+    policy = read_store(database, store_id).policy
+    judged = judged_orders_sql(policy, policy.currency or store_currency(database, store_id)).replace("%", "%%")
+    sql = """
+        SELECT subject, control, outcome, window_days, weeks, began_at, ended_at,
+            (SELECT max(order_date) FROM quimbi.orders WHERE orders.store_id = trials.store_id),
+            n_acted, n_control, reached
+        FROM quimbi.trials CROSS JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE arm = 'acted') AS n_acted,
+                count(*) FILTER (WHERE arm = 'control') AS n_control,
+                count(acted_at) FILTER (WHERE arm = 'acted') AS reached FROM quimbi.treatments
+            WHERE treatments.store_id = trials.store_id AND treatments.subject = trials.subject
+        ) AS entered WHERE store_id = %s ORDER BY subject
+    """
+    states = []
+    for row in database.execute(sql, (store_id,)):
+        subject, control, outcome, days, weeks, began, ended, known, n_acted, n_control, reached = row
+        trial, calendar = Trial(control, outcome, days, weeks), Calendar(began, weeks, days)
+        until = min((one for one in (known, ended) if one is not None), default=began)
+        sums = _counted(database, store_id, subject, trial, calendar, judged)
+        n_looked = calendar.n_looked(until)
+        finding = conclude(Sums(sums.over[:n_looked], sums.entered[:n_looked]), calendar, trial.outcome)
+        states.append(TrialState(subject, trial, began, ended, known, (n_acted, n_control), reached, finding))
+    return states
+
+
+def _counted(database: Database, store_id: str, subject: str, trial: Trial, calendar: Calendar, judged: str) -> Sums:
+    """Return the sums of all looks; those that were not yet are of windows that are open."""
+    happened = TICKETS if trial.outcome in ("reopened", "rating") else ORDERS.format(judged=judged)
+    sql = COUNTED.format(expected=EXPECTED.get(trial.outcome, "0"), measured=MEASURED[trial.outcome], happened=happened)
+    asked = {
+        "store": store_id, "subject": subject, "window": trial.window_days, "weeks": trial.weeks,
+        "began": calendar.began_at, "looks": calendar.n_looks,
+    }  # fmt: skip
+    sums = Sums(np.zeros((calendar.n_looks, 2, len(SUMS))), np.zeros((calendar.n_looks, 2)))
+    for what, arm, week, *counted in database.execute(sql, asked):
+        place = ACTED if arm == ARMS[ACTED] else CONTROL
+        if what == "came":
+            sums.entered[week, place] = counted[0]
+        else:
+            sums.over[week, place] = counted
+    return sums

@@ -1,0 +1,163 @@
+"""Control groups, through what acts: nobody of one is ever sent, all are recorded, what came of it is read back."""
+
+import csv
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from quimbi_assets.audiences.definitions import Audience, ExportTarget
+from quimbi_assets.lift.assignment import Trial, in_control
+from quimbi_assets.lift.verdict import HARMED, HELPED, NOT_YET
+from quimbi_assets.resources import audiences as files
+from quimbi_assets.resources.audiences import audience_query
+from quimbi_assets.resources.export_targets import export
+from quimbi_assets.resources.postgres.tables.audiences import refresh_audience, stream_membership, unsent_events
+from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets.resources.postgres.tables.treatments import read_trials
+from quimbi_assets.resources.webhooks import send_events
+from quimbi_assets_tests.resources.published import publish
+
+N = 400
+
+
+@pytest.fixture(scope="module")
+def shop(database):
+    """A store whose customers are known by an address."""
+    ids = [f"c{number:04}@example.com" for number in range(N)]
+    publish(database, "tried", N, customer_id=pa.array(ids), lifetime_value=pa.array(np.arange(N, dtype=float)))
+    return ids
+
+
+def arms(database, subject):
+    sql = (
+        "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = 'tried' AND subject = %s"
+    )
+    rows = database.execute(sql, (subject,))
+    return {one for one, arm, _ in rows if arm == "control"}, {one for one, arm, _ in rows if arm == "acted"}, rows
+
+
+def listed(path):
+    return {row["customer_id"] for row in csv.DictReader(path.read_text().splitlines())}
+
+
+def test_a_list_leaves_its_control_group_out(database, shop, tmp_path):
+    path = tmp_path / "list.csv"
+    target = ExportTarget("call", "csv", "value >= 100", out=path, trial=Trial(control=0.25))
+    lines = export(database, "tried", target, print).lines
+    controls, acted, rows = arms(database, "export/call")
+    assert listed(path) == acted
+    assert controls == {one for one in shop[100:] if in_control("tried", "export/call", one, 0.25)}
+    assert controls | acted == set(shop[100:])
+    assert lines[1].startswith(f"left out to compare with: {len(controls)} customers")
+    assert all(is_acted == (arm == "acted") for _, arm, is_acted in rows)
+    # Again: the same arms. With another share: who has entered stays where they are.
+    target = ExportTarget("call", "csv", "value >= 50", out=path, trial=Trial(control=0.5))
+    export(database, "tried", target, print)
+    assert not listed(path) & controls
+    assert listed(path) & set(shop[100:]) == acted
+    newly = listed(path) - acted
+    assert newly == {one for one in shop[50:100] if not in_control("tried", "export/call", one, 0.5)}
+
+
+def test_letting_the_control_group_in_ends_the_trial(database, shop, tmp_path):
+    path = tmp_path / "list.csv"
+    for control in (0.3, 0.0):
+        export(database, "tried", ExportTarget("once", "csv", out=path, trial=Trial(control)), print)
+    assert listed(path) == set(shop)
+    (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/once"]
+    assert state.ended_at is not None
+    assert state.finding.verdict == NOT_YET
+
+
+def test_advertisers_lists_and_a_list_that_was_not_finished(database, shop, tmp_path):
+    path = tmp_path / "meta.csv"
+    target = ExportTarget("ads", "meta", "value < 200", out=path, trial=Trial(control=0.2))
+    (tmp_path / "meta.csv").mkdir()  # no file can take its place: nothing goes out
+    with pytest.raises(Exception, match="cannot write"):
+        export(database, "tried", target, print)
+    path.rmdir()
+    export(database, "tried", target, print)
+    controls, acted, _ = arms(database, "export/ads")
+    assert len(path.read_text().splitlines()) - 1 == len(acted) == 200 - len(controls)
+    assert controls == {one for one in shop[:200] if in_control("tried", "export/ads", one, 0.2)}
+
+
+def test_an_audience_has_one_control_group_wherever_it_goes(database, shop, home, tmp_path, monkeypatch):
+    one = Audience("rich", "value >= 300", trial=Trial(control=0.3), webhook="http://127.0.0.1:9/none")
+    monkeypatch.setattr(files.Definitions, "audience", lambda *_: one)
+    refresh_audience(database, "tried", one, audience_query(one, read_vocabulary(database, "tried")))
+    assert arms(database, "audience/rich")[2] == []
+    monkeypatch.setenv("QUIMBI_WEBHOOK_SECRET", "secret")
+    assert send_events(database, "tried", one, pause=0.01).startswith("not sent")
+    controls, acted, rows = arms(database, "audience/rich")
+    assert controls | acted == set(shop[300:])
+    assert controls == {who for who in shop[300:] if in_control("tried", "audience/rich", who, 0.3)}
+    assert not any(is_acted for *_, is_acted in rows)
+    events = unsent_events(database, "tried", "rich", 500)
+    assert {who for who, _ in events.entries} == acted
+    export(database, "tried", ExportTarget("meta", "meta", audience="rich", out=tmp_path / "m.csv"), print)
+    assert len((tmp_path / "m.csv").read_text().splitlines()) - 1 == len(acted)
+    export(database, "tried", ExportTarget("audience", "audience", audience="rich", out=tmp_path / "a.csv"), print)
+    assert {row["ht_row_id"] for row in csv.DictReader((tmp_path / "a.csv").read_text().splitlines())} == acted
+    assert sum(len(part) for part in stream_membership(database, "tried", "rich")) == len(acted)
+    view = (
+        "SELECT ht_row_id FROM quimbi.audience_membership WHERE ht_audience_id = 'tried.rich' AND ht_split_group = %s"
+    )
+    assert {who for (who,) in database.execute(view, ("control",))} == controls
+    # A list to read has everybody.
+    export(database, "tried", ExportTarget("csv", "csv", audience="rich", out=tmp_path / "l.csv"), print)
+    assert listed(tmp_path / "l.csv") == set(shop[300:])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "share", "verdict"), [("ordered", 0.5, HELPED), ("spend", 0.5, HELPED), ("orders", 0.0, None)]
+)
+def test_what_came_of_it(database, shop, tmp_path, outcome, share, verdict):
+    """Orders are planted after entry: 10 % of the control group order, and the acted the share more."""
+    name = f"{outcome}_tried"
+    target = ExportTarget(name, "csv", out=tmp_path / "x.csv", trial=Trial(0.4, outcome, weeks=1))
+    export(database, "tried", target, print)
+    controls, acted, _ = arms(database, f"export/{name}")
+    now = datetime.now(UTC)
+    buyers = sorted(controls)[: len(controls) // 10] + sorted(acted)[: int(len(acted) * (0.1 + share))]
+    planted = [
+        (f"{name}-{one}", one, now + timedelta(days=9), 20 + number % 7, None) for number, one in enumerate(buyers)
+    ]
+    planted += [
+        (f"{name}-old", sorted(controls)[-1], now - timedelta(days=9), 5.0, None)
+    ]  # before entry: counts nothing
+    planted += [(f"{name}-late", sorted(controls)[-1], now + timedelta(days=40), 5.0, None)]  # after the window
+    planted += [(f"{name}-gone", sorted(controls)[-2], now + timedelta(days=4), 50.0, "cancelled")]  # no purchase
+    for row in planted:
+        database.execute(
+            "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price, status) "
+            "VALUES ('tried', %s, %s, %s, %s, %s)",
+            row,
+        )
+    try:
+        (state,) = [one for one in read_trials(database, "tried") if one.subject == f"export/{name}"]
+    finally:
+        database.execute("DELETE FROM quimbi.orders WHERE store_id = 'tried'")
+    finding = state.finding
+    assert (finding.n_acted, finding.n_control) == state.entered == (len(acted), len(controls))
+    scale = 1 if outcome != "spend" else sum(row[3] for row in planted[:-3]) / len(buyers)
+    assert finding.control == pytest.approx((len(controls) // 10) / len(controls) * scale, rel=0.15)
+    assert finding.low < finding.difference < finding.high
+    if verdict is None:
+        assert finding.verdict not in (HELPED, HARMED)
+    else:
+        assert finding.verdict == verdict
+        assert finding.low <= share * scale <= finding.high
+
+
+def test_windows_that_are_open_do_not_count(database, shop, tmp_path):
+    export(database, "tried", ExportTarget("open", "csv", out=tmp_path / "x.csv", trial=Trial(0.4)), print)
+    database.execute(
+        "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+        "VALUES ('tried', 'o', %s, %s, 1)",
+        (shop[0], datetime.now(UTC) + timedelta(days=20)),
+    )
+    (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/open"]
+    assert (state.finding.verdict, state.finding.n_acted, state.finding.n_open) == (NOT_YET, 0, N)
