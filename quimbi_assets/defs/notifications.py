@@ -15,8 +15,11 @@ from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, store_week_key, weekly_asset, weeks_by_store
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
+from quimbi_assets.lift.verdict import in_words
 from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
+from quimbi_assets.resources.home import store_page
 from quimbi_assets.resources.postgres.tables import drift, stores
+from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets.resources.slack import Slack, escaped
 from quimbi_assets.weekly.notifications import choose_notifications, notification_text
 
@@ -60,9 +63,13 @@ def _week(store_id: str, week: date, database: StoreDatabase, slack: Slack, now:
         outcome = NOBODY
     else:
         currency = stores.read_store(database, store_id).currency or ""
-        outcome = slack.send(escaped(notification_text(store_id, week, chosen, flows, currency)))
+        text = escaped(notification_text(store_id, week, chosen, flows, currency))
+        helped = [f"{one.subject}: {in_words(one.finding, currency)}" for one in read_trials(database, store_id)]
+        lines = ["Whether acting helped:", *(f"  {escaped(line)}" for line in helped)] if helped else []
+        outcome = slack.send("\n".join([text, *lines, f"<{store_page(store_id)}|the store's page>"]))
         if outcome == "sent":
-            drift.mark_told(database, store_id, week)
+            tried = list(chosen.loc[chosen["tried"], "customer_id"])
+            drift.mark_told(database, store_id, week, tried, planned.plan.holdout_share)
     return facts(
         len(chosen),
         slack=outcome,

@@ -8,9 +8,12 @@ same customers independently of each other. A larger share holds all who are in 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from quimbi_assets.errors import BadInputError
 
@@ -64,6 +67,22 @@ def in_control(store_id: str, subject: str, customer_id: str, share: float) -> b
     """
     text = _SEPARATOR.join((store_id, subject, customer_id))
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8] < control_below(share)
+
+
+def in_control_each(store_id: str, subject: str, customers: Sequence[str], share: float) -> NDArray[np.bool_]:
+    """Return ``in_control`` of many customers, shape (n,), in their order."""
+    import duckdb
+    import pyarrow as pa
+
+    ids = pa.table(
+        {"place": pa.array(range(len(customers)), pa.int64()), "customer_id": pa.array(customers, pa.string())}
+    )
+    condition = in_control_template("customer_id", "?", "?", "?")
+    with duckdb.connect() as connection:
+        connection.register("ids", ids)
+        asked = [store_id, subject, control_below(share)]
+        rows = connection.execute(f"SELECT {condition} AS side FROM ids ORDER BY place", asked).fetchnumpy()
+    return np.asarray(rows["side"], dtype=np.bool_)
 
 
 def control_below(share: float) -> str:

@@ -8,8 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from quimbi_assets.errors import BadInputError
+
+PAGES_VARIABLE, DEFAULT_PAGES = "QUIMBI_PAGES_UI", "http://127.0.0.1:8000"
 
 
 def quimbi_home() -> Path:
@@ -45,6 +48,16 @@ def noted_pages() -> str | None:
 
 def _pages_file() -> Path:
     return quimbi_home() / "pages_address"
+
+
+def pages_address() -> str:
+    """Return where stores' pages are: as somebody says, else as whoever serves them from this home noted."""
+    return (os.environ.get(PAGES_VARIABLE) or noted_pages() or DEFAULT_PAGES).rstrip("/")
+
+
+def store_page(store_id: str) -> str:
+    """Return the address of a store's live page."""
+    return f"{pages_address()}/stores/{quote(store_id, safe='')}"
 
 
 def home_catalogue() -> Path | None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from quimbi_assets.lift.assignment import in_control_each
 from quimbi_assets.naming.values import plural
 from quimbi_assets.store import StorePlan
 from quimbi_assets.weekly.causes import ACTED, SILENT
@@ -26,8 +27,8 @@ MOST_NAMED = 10
 """Customers a notification names, the most valuable first."""
 MOST_FLOWS = 5
 """Migrations it tells, the largest first."""
-HASH_KEY = "quimbi-hold-out:"
-"""Of the hold-out's hash (16 characters): the same customers are held out in every week and on every machine."""
+SUBJECT = f"alert/{NEWLY_AT_RISK}"
+"""What is tried by naming customers: the same ones are held out in every week and on every machine."""
 
 
 def decide_alerts(
@@ -57,13 +58,14 @@ def choose_notifications(
 ) -> pd.DataFrame:
     """Decide of every alerted customer of a week whether the store is told of them.
 
-    Its plan says in how many weeks nobody is named again, and which share is never: what acting brings can be measured
-    on them later.
+    Its plan says in how many weeks nobody is named again, and which share is never: on them it is measured what naming
+    brings (``quimbi lift``).
 
     ``alerts``: ``customer_id``, ``alert``, ``lifetime_value``, ``churn_risk_score``; ``named_before``: the last week
     before this one in which each was named. Returned is a row an alert, by descending ``priority`` (risk times value;
     where the risk is not known, value): ``customer_id``, ``alert``, ``priority``, ``held_out``, ``repeated``,
-    ``named``. At most ``MOST_NAMED`` are named, all of them newly at risk, none held out, none repeated.
+    ``named``, ``tried``. At most ``MOST_NAMED`` are named, all of them newly at risk, none held out, none repeated;
+    ``tried`` are they, and those held out who would have been.
     """
     alerted = alerts.reset_index(drop=True)
     ids = alerted["customer_id"].astype(str)
@@ -75,19 +77,15 @@ def choose_notifications(
             "customer_id": ids,
             "alert": alerted["alert"],
             "priority": value * alerted["churn_risk_score"].astype("float64").fillna(1.0),
-            "held_out": is_held_out(ids, store_id, plan.holdout_share),
+            "held_out": in_control_each(store_id, SUBJECT, list(ids), plan.holdout_share),
             "repeated": since.fillna(False).to_numpy(dtype=bool),
         }
     ).sort_values(["priority", "customer_id"], ascending=[False, True], ignore_index=True)
-    tellable = (chosen["alert"] == NEWLY_AT_RISK) & ~chosen["held_out"] & ~chosen["repeated"]
-    return chosen.assign(named=tellable & (tellable.cumsum() <= MOST_NAMED))
-
-
-def is_held_out(customers: pd.Series, store_id: str, share: float) -> NDArray[np.bool_]:
-    """Return which customers are held out: the same share of any store, decided by their ids alone; shape (n,)."""
-    keys = (store_id + "\x1f" + customers.astype(str)).to_numpy(dtype=object)
-    hashed = pd.util.hash_array(keys, hash_key=HASH_KEY, categorize=False)
-    return np.asarray(hashed / 2.0**64 < share, dtype=np.bool_)
+    wanted = (chosen["alert"] == NEWLY_AT_RISK) & ~chosen["repeated"]
+    tellable = wanted & ~chosen["held_out"]
+    named_above = tellable.cumsum() - tellable
+    tried = wanted & (named_above < MOST_NAMED)
+    return chosen.assign(named=tried & tellable, tried=tried)
 
 
 def notification_text(

@@ -70,7 +70,10 @@ def test_what_stays_as_it_is_is_told_once(evaluate, tick):
     cursor, early = tick(None, hour=5)
     assert early == []
     cursor, (text,) = tick(cursor)
-    assert text.splitlines()[1:-1] == ["*north* fails: no_giant_segment (price); warns: real_differences (gaps, price)"]
+    assert text.splitlines()[1:-1] == [
+        "*<http://127.0.0.1:8000/stores/north|north>* fails: no_giant_segment (price); "
+        "warns: real_differences (gaps, price)"
+    ]
     evaluate("north", "price", "real_differences", False)  # as before
     evaluate("south", "gaps", "real_differences", False)
     cursor, same_day = tick(cursor, hour=23)
@@ -78,8 +81,8 @@ def test_what_stays_as_it_is_is_told_once(evaluate, tick):
     evaluate("north", "gaps", "real_differences", True)
     cursor, (text,) = tick(cursor, day=3)
     assert text.splitlines()[1:-1] == [
-        "*north* well again: real_differences (gaps)",
-        "*south* warns: real_differences (gaps)",
+        "*<http://127.0.0.1:8000/stores/north|north>* well again: real_differences (gaps)",
+        "*<http://127.0.0.1:8000/stores/south|south>* warns: real_differences (gaps)",
     ]
     _, nothing = tick(cursor, day=4)
     assert nothing == []
@@ -91,14 +94,14 @@ def test_an_older_week_made_again_says_nothing_of_now(evaluate, tick):
     evaluate("north", "price", "complete", False, week=second)
     evaluate("south", "price", "complete", True, week=second)
     cursor, (text,) = tick(None)
-    assert text.splitlines()[1:-1] == ["*north* warns: complete (price)"]
+    assert text.splitlines()[1:-1] == ["*<http://127.0.0.1:8000/stores/north|north>* warns: complete (price)"]
     evaluate("north", "price", "complete", True, week=first)
     evaluate("south", "price", "complete", False, week=first)
     cursor, nothing = tick(cursor, day=3)
     assert nothing == []
     evaluate("north", "price", "complete", True, week=second)
     _, (text,) = tick(cursor, day=4)
-    assert text.splitlines()[1:-1] == ["*north* well again: complete (price)"]
+    assert text.splitlines()[1:-1] == ["*<http://127.0.0.1:8000/stores/north|north>* well again: complete (price)"]
 
 
 def test_a_message_that_was_not_sent_is_sent_later(evaluate, tick, channel):
@@ -123,4 +126,4 @@ def test_a_long_history_is_looked_at_in_parts(evaluate, tick, monkeypatch):
     for _ in range(3):
         assert texts == []
         cursor, texts = tick(cursor)
-    assert "*north* warns: real_differences (price)" in texts[0]
+    assert "*<http://127.0.0.1:8000/stores/north|north>* warns: real_differences (price)" in texts[0]

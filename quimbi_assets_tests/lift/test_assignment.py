@@ -1,16 +1,8 @@
-import duckdb
 import numpy as np
 import pytest
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.lift.assignment import (
-    Trial,
-    control_below,
-    in_control,
-    in_control_sql,
-    in_control_template,
-    parameters,
-)
+from quimbi_assets.lift.assignment import Trial, in_control, in_control_each, in_control_sql, parameters
 
 IDS = [*map(str, range(3000)), "ü;' \\", "a|b", "gid://shopify/Customer/1"]
 
@@ -34,9 +26,8 @@ def test_a_larger_share_holds_a_smaller_one():
 
 
 def test_duckdb_agrees():
-    condition = in_control_template("customer_id", "'shop'", "'rule/call'", f"'{control_below(0.1)}'")
-    rows = duckdb.execute(f"SELECT {condition} AS side FROM (SELECT unnest(?) AS customer_id)", [IDS]).fetchnumpy()
-    assert rows["side"].tolist() == side("rule/call").tolist()
+    assert in_control_each("shop", "rule/call", IDS, 0.1).tolist() == side("rule/call").tolist()
+    assert in_control_each("shop", "rule/call", [], 0.1).tolist() == []
 
 
 def test_postgresql_agrees(database):

@@ -1,10 +1,10 @@
 from datetime import date
 
 import pandas as pd
-import pytest
 
+from quimbi_assets.lift.assignment import in_control
 from quimbi_assets.store import StorePlan
-from quimbi_assets.weekly.notifications import MOST_NAMED, choose_notifications, is_held_out, notification_text
+from quimbi_assets.weekly.notifications import MOST_NAMED, SUBJECT, choose_notifications, notification_text
 
 WEEK = date(2026, 11, 16)
 EVERYBODY = StorePlan(repeat_after_weeks=8, holdout_share=0.0)
@@ -41,16 +41,17 @@ def test_ten_at_most_and_nobody_twice_within_eight_weeks():
 
 
 def test_the_hold_out_is_never_named_and_always_the_same():
-    ids = pd.Series([f"customer {i}" for i in range(20_000)])
-    held = is_held_out(ids, "s", 0.1)
-    assert held.mean() == pytest.approx(0.1, abs=0.01)
-    assert (is_held_out(ids[::-1], "s", 0.1)[::-1] == held).all()
-    assert (is_held_out(ids, "s", 0.2) >= held).all()
-    assert (is_held_out(ids, "other", 0.1) != held).any()
-    some = alerts(*((name, "newly_at_risk", 1.0, 1.0) for name in ids[:50]))
+    some = alerts(*((f"customer {i}", "newly_at_risk", 100.0 - i, 1.0) for i in range(50)))
     found = choose_notifications(some, {}, "s", WEEK, StorePlan(holdout_share=0.5))
-    assert found["held_out"].any()
+    again = choose_notifications(some[::-1], {}, "s", WEEK, StorePlan(holdout_share=0.5))
+    assert found.equals(again)
+    held = [in_control("s", SUBJECT, customer, 0.5) for customer in found["customer_id"]]
+    assert found["held_out"].tolist() == held
     assert not (found["named"] & found["held_out"]).any()
+    # Tried are those named, and who stands among them and was held out: whoever is below would not have been named.
+    last = found.index[found["named"]].max()
+    assert found["named"].sum() == MOST_NAMED
+    assert found["tried"].tolist() == [place <= last for place in range(50)]
 
 
 def test_nobody_is_nobody():

@@ -23,7 +23,7 @@ from urllib.parse import quote, urlencode
 
 import pandas as pd
 
-from quimbi_assets.resources.home import noted_pages
+from quimbi_assets.resources.home import pages_address
 from quimbi_assets.resources.mlflow.registry import ModelRegistry
 
 STORE_REFERENCE = "store_reference.csv"
@@ -32,7 +32,6 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Opens MLflow's pages on training runs; without it they ask, or show pages for language models."""
 NOTE = "mlflow.note.content"
 """Tag that MLflow shows as the description of an experiment or run."""
-PAGES_VARIABLE, DEFAULT_PAGES = "QUIMBI_PAGES_UI", "http://127.0.0.1:8000"
 """Where links in Dagster's pages lead: stores' pages send on to wherever MLflow's are at the time of the click."""
 QUIET_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -189,17 +188,12 @@ class Tracking:
 
 def run_url(run_id: str, picture: str | None = None) -> str:
     """Return the address that leads to a run in MLflow's pages, or to a picture of it."""
-    return f"{_pages()}/mlflow/runs/{run_id}" + (f"/{quote(picture)}" if picture else "")
+    return f"{pages_address()}/mlflow/runs/{run_id}" + (f"/{quote(picture)}" if picture else "")
 
 
 def axis_url(store_id: str, axis_name: str) -> str:
     """Return the address that leads to a comparison of all fits of an axis of a store in MLflow's pages."""
-    return f"{_pages()}/mlflow/axes/{axis_name}?{urlencode({'store': store_id})}"
-
-
-def _pages() -> str:
-    """Return where stores' pages are: as somebody says, else as whoever serves them from this home noted."""
-    return (os.environ.get(PAGES_VARIABLE) or noted_pages() or DEFAULT_PAGES).rstrip("/")
+    return f"{pages_address()}/mlflow/axes/{axis_name}?{urlencode({'store': store_id})}"
 
 
 @cache

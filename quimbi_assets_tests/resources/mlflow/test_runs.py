@@ -6,9 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import create_app
-from quimbi_assets.resources.home import pages_noted
+from quimbi_assets.resources.home import DEFAULT_PAGES, pages_noted
 from quimbi_assets.resources.mlflow.records import SHARED_VIEW, fits_over_time
-from quimbi_assets.resources.mlflow.runs import DEFAULT_PAGES, Tracking, axis_url, code_version, run_url
+from quimbi_assets.resources.mlflow.runs import Tracking, axis_url, code_version, run_url
 
 
 @pytest.fixture(scope="module")

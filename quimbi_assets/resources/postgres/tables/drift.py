@@ -4,19 +4,26 @@ Belongs here: its queries, the table ``alert_notices``. Does not: writing findin
 (``weekly.notifications``), layout (``commands.over_time``).
 """
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 import pandas as pd
 
+from quimbi_assets.audiences.filters import EVERYBODY
 from quimbi_assets.ingest.policy import judged_orders_sql
+from quimbi_assets.lift.assignment import MOST_CONTROL, Trial
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
+from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted
 from quimbi_assets.weekly.drift import LARGE
+from quimbi_assets.weekly.notifications import SUBJECT
 
 NOTICE_COLUMNS = ["customer_id", "alert", "priority", "held_out", "repeated", "named"]
+NAMED_WEEKS = 104
+"""For so long whoever is named counts: of ten a week one is held out."""
 SILENT_WEEKS = 8
 """How far the list of customers who fell silent reaches back."""
 HEAD = """
@@ -193,10 +200,18 @@ def named_before(database: Database, store_id: str, week: date) -> dict[str, dat
     return dict(rows)
 
 
-def mark_told(database: Database, store_id: str, week: date) -> None:
-    """Note that the message of that week was accepted."""
+def mark_told(database: Database, store_id: str, week: date, tried: Sequence[str], share: float) -> None:
+    """Note that the message of that week was accepted, and whom naming is tried on, a share of them held out."""
     sql = "UPDATE quimbi.alert_notices SET told_at = now() WHERE store_id = %s AND week = %s AND named"
-    database.execute(sql, (store_id, week))
+    with database.transaction() as cursor:
+        cursor.execute(sql, (store_id, week))
+        if not 0 < share <= MOST_CONTROL:
+            return
+        asked = {"store": store_id, "tried": list(tried)}
+        among = "customer_id = ANY(%(tried)s)"
+        chosen = f"FROM quimbi.customer_profiles AS profile WHERE profile.store_id = %(store)s AND profile.{among}"
+        enter(cursor, store_id, Group(SUBJECT, Trial(share, weeks=NAMED_WEEKS), EVERYBODY), chosen, asked)
+        mark_acted(cursor, store_id, SUBJECT, f"AND {among}", asked)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
