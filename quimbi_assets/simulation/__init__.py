@@ -4,7 +4,7 @@ Belongs here: drawing a store of any size from a seed, with the truth written be
 anything; the axes are never imported, so that what they find can be checked against what was planted.
 
 Reading order: ``archetypes`` (what is planted), ``customers``, ``clock``, ``catalogue``, ``orders``, ``baskets``,
-``tickets``, ``tables``, ``store``.
+``tickets``, ``tables``, ``store``; ``effects`` (what acting on customers of such a store did).
 """
 
 from quimbi_assets.simulation.archetypes import ARCHETYPES, STATES

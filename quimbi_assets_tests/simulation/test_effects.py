@@ -1,0 +1,65 @@
+"""A campaign in a simulated store: what was planted is found at its size, and nothing where nothing was."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import psycopg2.extras
+import pyarrow as pa
+import pytest
+
+from quimbi_assets.audiences.definitions import ExportTarget
+from quimbi_assets.lift.assignment import Trial
+from quimbi_assets.lift.verdict import HARMED, HELPED
+from quimbi_assets.resources.export_targets import export
+from quimbi_assets.resources.postgres.tables.treatments import read_trials
+from quimbi_assets.simulation import simulate_store
+from quimbi_assets.simulation.effects import plant_effect
+from quimbi_assets_tests.resources.published import publish
+
+WINDOW = 60
+
+
+@pytest.fixture(scope="module")
+def orders():
+    """The last three months of a simulated store, moved so that their first day is tomorrow."""
+    orders = simulate_store(4000, seed=5).orders.dropna(subset=["customer_id"])
+    orders = orders[orders["order_date"] > orders["order_date"].max() - pd.Timedelta(days=75)]
+    shift = pd.Timestamp(datetime.now(UTC)) - orders["order_date"].min()
+    return orders.assign(order_date=orders["order_date"] + shift + pd.Timedelta(hours=12))
+
+
+def test_orders_become_so_many_more(orders):
+    acted = pd.DataFrame({"customer_id": orders["customer_id"].unique()[::2]})
+    acted["entered_at"] = orders["order_date"].min()
+    more = plant_effect(orders, acted, 0.3, WINDOW, 1)
+    end = orders["order_date"].min() + pd.Timedelta(days=WINDOW)
+    touched = more["customer_id"].isin(acted["customer_id"]) & (more["order_date"] < end)
+    before = (orders["customer_id"].isin(acted["customer_id"]) & (orders["order_date"] < end)).sum()
+    assert touched.sum() / before == pytest.approx(1.3, abs=0.05)
+    assert len(more) - len(orders) == touched.sum() - before
+    assert more["order_id"].is_unique
+
+
+@pytest.mark.parametrize("raised", [0.0, 0.6])
+def test_what_was_planted_is_found(database, orders, tmp_path, raised):
+    store_id = f"campaign-{int(10 * raised)}"
+    customers = sorted(orders["customer_id"].unique())
+    publish(database, store_id, len(customers), customer_id=pa.array(customers))
+    trial = Trial(0.4, "orders", WINDOW, 1)
+    export(database, store_id, ExportTarget("mail", "csv", out=tmp_path / "list.csv", trial=trial), print)
+    acted = database.query(
+        "SELECT customer_id, entered_at FROM quimbi.treatments WHERE store_id = %s AND arm = 'acted'", (store_id,)
+    )
+    placed = plant_effect(orders, acted, raised, WINDOW, 2)
+    rows = zip(placed["order_id"], placed["customer_id"], placed["order_date"], placed["total_price"], strict=True)
+    with database.transaction() as cursor:
+        psycopg2.extras.execute_values(
+            cursor,
+            "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) VALUES %s",
+            [(store_id, *row) for row in rows],
+        )
+    (state,) = read_trials(database, store_id)
+    finding = state.finding
+    assert finding.n_acted + finding.n_control == len(customers)
+    assert finding.low <= raised * finding.control <= finding.high
+    assert finding.verdict == HELPED if raised else finding.verdict not in (HELPED, HARMED)
