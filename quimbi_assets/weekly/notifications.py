@@ -83,7 +83,7 @@ def choose_notifications(
     ).sort_values(["priority", "customer_id"], ascending=[False, True], ignore_index=True)
     wanted = (chosen["alert"] == NEWLY_AT_RISK) & ~chosen["repeated"]
     tellable = wanted & ~chosen["held_out"]
-    named_above = tellable.cumsum() - tellable
+    named_above = tellable.cumsum() - tellable.astype("int64")
     tried = wanted & (named_above < MOST_NAMED)
     return chosen.assign(named=tried & tellable, tried=tried)
 
