@@ -82,7 +82,8 @@ def folder(home, database, tmp_path_factory):
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     yield place, {**os.environ, "PATH": path, "PYTHONPATH": str(DOCS.parent)}
     os.chdir(before)
-    (home / "audiences.yaml").unlink(missing_ok=True)
+    for name in ("audiences.yaml", "actions.yaml"):
+        (home / name).unlink(missing_ok=True)
 
 
 @pytest.fixture
