@@ -12,7 +12,8 @@ Reading order, which is also the order of the pipeline:
 8. ``churn``       history at past instants → calibrated risk that a customer stays away
 9. ``pipeline``    fit a store, score a store: what assets, weeks, backtest, profiler and notebooks all call
 10. ``weekly``     two weekly snapshots → what changed, for whom and why
-11. ``backtest``   segments of past instants against what customers did next
+11. ``explanation``  why one customer is where they are, and what would move them
+12. ``backtest``   segments of past instants against what customers did next
 12. ``lift``       customers acted on beside a control group: whether it helped
 
 ``resources`` is the only code that touches the outside (database, MLflow, files), ``defs`` is the thin Dagster layer

@@ -235,6 +235,20 @@ def similar(store_id: str, customer_id: str, limit: int, as_json: bool) -> None:
 
 @cli.command()
 @STORE
+@click.option("--customer-id", required=True, metavar="C", help="The customer.")
+@click.option(
+    "--why", is_flag=True, help="Show what each feature adds, axes that cannot be told from chance, versions."
+)
+@JSON
+def explain(store_id: str, customer_id: str, as_json: bool, why: bool) -> None:
+    """Say why a customer is in their segments, what moved of late, and what would move them."""
+    from quimbi_assets.commands.showing import show_explanation
+
+    show_explanation(store_id, customer_id, as_json=as_json, why=why)
+
+
+@cli.command()
+@STORE
 @JSON
 def audiences(store_id: str, as_json: bool) -> None:
     """Show the audiences of a store: the standing ones and those of $QUIMBI_HOME/audiences.yaml."""

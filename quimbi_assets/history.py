@@ -174,7 +174,7 @@ class History:
         """Return the same past as of an instant."""
         return replace(self, at=None if at is None else Instant(at))
 
-    def of(self, customers: pa.Array | pd.Index) -> "History":
+    def of(self, customers: pa.Array | pd.Index | list[str]) -> "History":
         """Return the history of some of the customers alone, as of the same instant."""
         ids = pa.array(customers, pa.string())
         if self.wanted is not None:

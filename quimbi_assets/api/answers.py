@@ -194,7 +194,7 @@ def list_segments(now: Database, store_id: str, question: SegmentQuestion) -> mo
 
 def get_profile(now: Database, store_id: str, customer_id: str, question: ProfileQuestion) -> models.CustomerProfile:
     """Return a customer's profile; UnknownCustomerError if there is none."""
-    known = _is_text(customer_id)
+    known = is_text(customer_id)
     row = served.read_profile(now, store_id, customer_id, details=question.details) if known else None
     if row is None:
         raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
@@ -271,7 +271,7 @@ def similar_customers(
 
     No connection is held while the store's fingerprints are read: others are answered meanwhile.
     """
-    if not _is_text(customer_id):
+    if not is_text(customer_id):
         raise UnknownCustomerError(f"store {store_id} has no profile of that customer")
     answer = similar.find(partial(database.of_store, store_id), store_id, customer_id, limit)
     items = [models.SimilarCustomer(**vars(one)) for one in answer.customers]
@@ -282,7 +282,7 @@ def get_profile_by_email(now: Database, store_id: str, question: EmailQuestion) 
     """Return the profile of whoever has an e-mail address; UnknownCustomerError if nobody is known by it."""
     if (question.email is None) == (question.email_sha256 is None):
         raise BadInputError("give email, or email_sha256")
-    known, home = _is_text(question.email or ""), now.home or quimbi_home()
+    known, home = is_text(question.email or ""), now.home or quimbi_home()
     customer_id = find_by_email(now, home, store_id, question.email, question.email_sha256) if known else None
     if customer_id is None:
         raise UnknownCustomerError(
@@ -293,8 +293,8 @@ def get_profile_by_email(now: Database, store_id: str, question: EmailQuestion) 
 
 def card_by_email(now: Database, store_id: str, question: CardQuestion) -> models.Card:
     """Return the card of whoever has an e-mail address, or that nobody is known by it."""
-    home, is_text = now.home or quimbi_home(), _is_text(question.email)
-    customer_id = find_by_email(now, home, store_id, question.email, None) if is_text else None
+    home, known = now.home or quimbi_home(), is_text(question.email)
+    customer_id = find_by_email(now, home, store_id, question.email, None) if known else None
     facts = None if customer_id is None else read_card(now, store_id, customer_id)
     return models.Card(**(UNKNOWN if facts is None else card_of(facts, datetime.now(UTC))))
 
@@ -304,8 +304,8 @@ def route_ticket(now: Database, store_id: str, question: TicketQuestion) -> mode
     by_email = question.email is not None or question.email_sha256 is not None
     if (question.customer_id is not None) + (question.email is not None) + (question.email_sha256 is not None) > 1:
         raise BadInputError("give one of customer_id, email and email_sha256")
-    customer_id = question.customer_id if _is_text(question.customer_id) else None
-    if by_email and _is_text(question.email or ""):
+    customer_id = question.customer_id if is_text(question.customer_id) else None
+    if by_email and is_text(question.email or ""):
         customer_id = find_by_email(now, now.home or quimbi_home(), store_id, question.email, question.email_sha256)
     return models.Routing(**actions.route_ticket(now, store_id, customer_id, is_served=True))
 
@@ -459,7 +459,7 @@ def _place(cursor: str, asked: str, kind: Kind) -> Place:
             value = datetime.fromisoformat(value).astimezone(UTC).isoformat()  # PostgreSQL takes no offset of 16 hours
     except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
         digest, known, customer_id, value = "", False, "", None
-    if digest != asked or not known or not _is_text(customer_id):
+    if digest != asked or not known or not is_text(customer_id):
         raise BadInputError("the cursor belongs to another question: ask as for the page before, or begin without one")
     return Place(value, customer_id)
 
@@ -469,9 +469,9 @@ def _is_of(value: Any, kind: Kind) -> bool:
         return isinstance(value, bool)
     if kind == "number":
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(float(value))
-    return _is_text(value) and (kind != "date" or datetime.fromisoformat(value).tzinfo is not None)
+    return is_text(value) and (kind != "date" or datetime.fromisoformat(value).tzinfo is not None)
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Whether a value is text that PostgreSQL can hold: no NUL, no half of a pair of code units."""
     return isinstance(value, str) and "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)

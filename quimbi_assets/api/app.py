@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, problem
 from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.mlflow_links import mlflow_links
-from quimbi_assets.api.profiles import Profilers
+from quimbi_assets.api.profiles import Profilers, explanation_record
 from quimbi_assets.api.routes import DOCUMENTED, router
 from quimbi_assets.audiences.filters import order_by
 from quimbi_assets.errors import (
@@ -56,8 +56,8 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
     BadInputError if the role that programs read as can neither be made nor used.
     """
     served, hosts = ServedDatabase.of(database), [*HOSTS, *map(str.lower, public)]
-    similar = SimilarCustomers(database)
-    server = create_server(served, similar)
+    similar, profilers = SimilarCustomers(database), Profilers()
+    server = create_server(served, similar, profilers=profilers)
     agents = http_routes(server, hosts)
     app = FastAPI(
         title="quimbi",
@@ -71,7 +71,7 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
 
     beside = CapacityLimiter(1)  # neither a thread nor a connection of those that questions wait for
 
-    app.state.database, app.state.profilers, app.state.similar = served, Profilers(), similar
+    app.state.database, app.state.profilers, app.state.similar = served, profilers, similar
     app.add_middleware(Guard, database=served, hosts=hosts, headers=HEADERS)
     _add_errors(app)
 
@@ -147,8 +147,10 @@ def _add_pages(app: FastAPI, database: Database) -> None:
         return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
 
     @app.get("/stores/{store_id}/customers/{customer_id:path}", include_in_schema=False)
-    def customer(store_id: str, customer_id: str) -> Response:
-        return HTMLResponse(pages.of_customer(store_id, customer_id))
+    def customer(store_id: str, customer_id: str, why: bool = False) -> Response:
+        state = app.state
+        record = explanation_record(state.database, store_id, customer_id, state.profilers) if why else None
+        return HTMLResponse(pages.of_customer(store_id, customer_id, record))
 
     app.include_router(mlflow_links(database))
 

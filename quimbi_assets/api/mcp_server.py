@@ -24,7 +24,14 @@ from starlette.routing import Route
 
 from quimbi_assets.api import answers, models
 from quimbi_assets.api.guard import AGENTS, token_of
-from quimbi_assets.errors import BadInputError, DatabaseUnavailableError, FilterError, UnknownCustomerError
+from quimbi_assets.api.profiles import Profilers, explain_customer
+from quimbi_assets.errors import (
+    BadInputError,
+    DatabaseUnavailableError,
+    FilterError,
+    ServerBusyError,
+    UnknownCustomerError,
+)
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
@@ -62,8 +69,11 @@ CustomerId = Annotated[str, Field(min_length=1, max_length=500, description="The
 class StoreTools:
     """The tools, on a store's results; their docstrings are what agents read of them."""
 
-    def __init__(self, database: ServedDatabase, similar: SimilarCustomers, store_id: str | None) -> None:
+    def __init__(
+        self, database: ServedDatabase, similar: SimilarCustomers, store_id: str | None, profilers: Profilers
+    ) -> None:
         self._database, self._similar, self._store_id = database, similar, store_id
+        self._profilers = profilers
 
     def list_segments(
         self,
@@ -151,6 +161,15 @@ class StoreTools:
                 now, store_id, answers.TicketQuestion(customer_id=customer_id, email=None, email_sha256=None)
             )
 
+    def explain_customer(self, context: Context, customer_id: CustomerId) -> models.Explanation:
+        """Tell why a customer is in each of their segments, what moved of late, and what would move them on.
+
+        For each axis the facts that decide beside the next segment, and the smallest thing the customer could do that
+        would move them, tried on the shop's own models; attainable is false where nothing tried would.
+        """
+        with _explained():
+            return explain_customer(self._database, self._store_of(context), customer_id, self._profilers)
+
     def segment_trends(
         self,
         context: Context,
@@ -195,7 +214,7 @@ def _explained() -> Iterator[None]:
         raise ToolError(f"{error}\n{error.pointed}") from error
     except UnknownCustomerError as error:
         raise ToolError(f"{error}; find_customers lists those there are") from error
-    except (BadInputError, DatabaseUnavailableError) as error:
+    except (BadInputError, DatabaseUnavailableError, ServerBusyError) as error:
         raise ToolError(str(error)) from error
 
 
@@ -233,16 +252,19 @@ class StrictServer(MCPServer[Any]):
         return result
 
 
-def create_server(database: ServedDatabase, similar: SimilarCustomers, store_id: str | None = None) -> MCPServer[Any]:
-    """Return the server; without a store, whoever asks gets that of their token."""
+def create_server(
+    database: ServedDatabase, similar: SimilarCustomers, store_id: str | None = None, profilers: Profilers | None = None
+) -> MCPServer[Any]:
+    """Return the server; without a store, whoever asks gets that of their token. ``profilers`` may be shared."""
     server = StrictServer("quimbi", title="quimbi: a shop's customers", instructions=INSTRUCTIONS, log_level="WARNING")
-    tools = StoreTools(database, similar, store_id)
+    tools = StoreTools(database, similar, store_id, profilers or Profilers())
     for tool in (
         tools.list_segments,
         tools.get_customer_profile,
         tools.find_customers,
         tools.similar_customers,
         tools.route_ticket,
+        tools.explain_customer,
         tools.segment_trends,
         tools.at_risk_customers,
     ):

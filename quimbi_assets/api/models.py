@@ -429,6 +429,109 @@ class Profiles(Answer):
     items: list[CustomerProfile]
 
 
+class Place(Answer):
+    """A segment, and how far a customer belongs to it."""
+
+    id: str
+    name: str
+    membership: Number = Field(description="0 to 1")
+
+
+class DecidingFact(Answer):
+    """A fact that decides for a segment, beside the middles of it and of the next one."""
+
+    features: list[str]
+    share: Number = Field(description="Of all that speaks for the segment, 0 to 1")
+    words: str
+
+
+class FeatureShare(Answer):
+    """What one feature adds to the difference of the squared distances to the two segments' centres."""
+
+    feature: str
+    value: Number = Field(description="In its own unit; null: not known, taken as average")
+    here: Number = Field(description="Centre of the customer's segment, in that unit")
+    there: Number = Field(description="Centre of the next segment")
+    scaled: Number = Field(description="The value in standard deviations from the mean")
+    pull: Number = Field(description="Above 0: it speaks for the customer's segment; all add up to margin")
+
+
+class WhatMoves(Answer):
+    """What would move a customer to another segment of an axis, scored as if it had come."""
+
+    kind: str = Field(description="waiting: no order at all")
+    number: int = Field(description="Orders, or requests to support")
+    every_days: int
+    by: date = Field(description="Day of the last of them by the store's clock")
+    dates: list[datetime] = Field(description="By the store's clock, without offset")
+    order_total: Money = Field(description="What is paid for each")
+    to: Named
+    words: str
+
+
+class AxisExplanation(Answer):
+    """Why a customer is in a segment of an axis and not in the next, and what would move them."""
+
+    axis: str
+    question: str
+    weak: bool = Field(description="It cannot be told from chance: do not act on it")
+    segment: Place
+    neighbour: Place = Field(description="The segment that comes next")
+    state: str | None = Field(description="What places them there, where that is a state they are in exactly")
+    bought_once: bool = Field(description="The state says no more than how few orders there are")
+    margin: Number = Field(description="Squared distance to the next centre less that to the segment's own")
+    because: list[DecidingFact] = Field(description="What decides, most first, three facts at most")
+    shares: list[FeatureShare] = Field(description="All features: their pulls add up to margin")
+    before: Place | None = Field(description="Segment of a month before by the same model; null: had not ordered yet")
+    moved: bool = Field(description="That was another one")
+    change: WhatMoves | None = Field(description="The smallest thing tried that they could do; null: nothing would")
+    waiting: WhatMoves | None = Field(description="After how many days without an order they would move")
+    attainable: bool = Field(description="Whether there is a change")
+
+
+class Since(Answer):
+    """What came of a customer in the last month."""
+
+    at: datetime
+    cause: Literal["acted", "silent", "new"]
+    orders: int
+    spent: Money = Field(description="Net of refunds")
+    tickets: int
+    words: str
+
+
+class RecordedMove(Answer):
+    """A move between two weeks that a customer had no part in."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    week: date
+    axis: str
+    from_: str = Field(alias="from")
+    to: str
+    cause: Literal["model", "corrected"]
+
+
+class ReceiptVersions(Answer):
+    """What an explanation can be made again from."""
+
+    models: dict[str, str] = Field(description="Version of the registered model by axis")
+    data: str = Field(description="Digest of the customer's orders and tickets up to as_of")
+    code: str
+
+
+class Explanation(Answer):
+    """Why a customer is where they are on every axis: what decides, what moved of late, what would move them."""
+
+    store_id: str
+    customer_id: str
+    as_of: datetime
+    versions: ReceiptVersions
+    since: Since
+    recorded: list[RecordedMove]
+    axes: list[AxisExplanation]
+
+
 class Problem(BaseModel):
     """What went wrong (RFC 9457)."""
 

@@ -1,4 +1,4 @@
-"""Profiles of customers whose orders come with the question, by the models that serve the store.
+"""Profiles of customers whose orders come with the question, and explanations, by the models that serve the store.
 
 Belongs here: what may be sent, the models kept between questions. Does not: profiling (``resources.profiling``),
 profiles that are published (``answers``). Nothing that is sent is kept, and no text of a ticket comes back.
@@ -15,10 +15,10 @@ from cachetools import LRUCache
 from pydantic import AfterValidator, Field, StringConstraints
 
 from quimbi_assets.api import models
-from quimbi_assets.api.answers import Question, profile_of
-from quimbi_assets.errors import BadInputError, ServerBusyError
+from quimbi_assets.api.answers import Question, is_text, profile_of
+from quimbi_assets.errors import BadInputError, ServerBusyError, UnknownCustomerError
 from quimbi_assets.resources.postgres.access import ServedDatabase
-from quimbi_assets.resources.postgres.tables.served import read_names, records
+from quimbi_assets.resources.postgres.tables.served import read_names, read_recorded, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,7 +116,7 @@ class Profilers:
     def turn(self) -> Iterator[None]:
         """Hold one of :data:`AT_ONCE` turns to compute; ServerBusyError if none is free in :data:`PATIENCE_SECONDS`."""
         if not self._turns.acquire(timeout=PATIENCE_SECONDS):
-            raise ServerBusyError(f"{AT_ONCE} requests for profiles are being computed: ask again in a moment")
+            raise ServerBusyError(f"{AT_ONCE} profiles or explanations are being computed: ask again in a moment")
         try:
             yield
         finally:
@@ -172,6 +172,30 @@ def _profiles(database: ServedDatabase, store_id: str, sent: ProfileRequest, pro
     names = profiler.context.segment_names
     profiles = [profile_of(row, names, statuses, details=sent.details) for row in plain]
     return models.Profiles(store_id=store_id, as_of=as_of, items=profiles)
+
+
+def explain_customer(
+    database: ServedDatabase, store_id: str, customer_id: str, profilers: Profilers
+) -> models.Explanation:
+    """Return why a customer is where they are and what would move them, as of the store's last publication.
+
+    UnknownCustomerError if there is no such customer; ServerBusyError as ``Profilers.turn``. No connection is held
+    while models are loaded and changes tried.
+    """
+    return models.Explanation.model_validate(explanation_record(database, store_id, customer_id, profilers))
+
+
+def explanation_record(
+    database: ServedDatabase, store_id: str, customer_id: str, profilers: Profilers
+) -> dict[str, Any]:
+    """Return the same as ``explanation.words.receipt_record`` makes it."""
+    if not is_text(customer_id):
+        raise UnknownCustomerError(f"store {store_id} has no profile of that customer")
+    with profilers.turn():
+        with database.of_store(store_id) as now:
+            (version,) = records(now, VERSION, {"store": store_id})
+            recorded = read_recorded(now, store_id, customer_id)
+        return profilers.of(store_id, version).explain(customer_id, recorded)
 
 
 def _frame(rows: Sequence[Question]) -> "pd.DataFrame":

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from quimbi_assets.api import answers, models
 from quimbi_assets.api.guard import MACHINES, problem, token_of
-from quimbi_assets.api.profiles import ProfileRequest, profile_orders
+from quimbi_assets.api.profiles import ProfileRequest, explain_customer, profile_orders
 
 PROBLEM = {"application/problem+json": {"schema": models.Problem.model_json_schema()}}
 PROBLEMS = {
@@ -167,6 +167,16 @@ def similar(
     return answers.similar_customers(
         state.database, token_of(request).store_id, customer_id, asked.limit, state.similar
     )
+
+
+@router.get("/stores/{store_id}/customers/{customer_id:path}/explanation", summary="Why a customer is where they are")
+def explanation(request: Request, store_id: Store, customer_id: Customer) -> models.Explanation:
+    """Return what decides on each axis, what moved of late, and the smallest thing that would move them.
+
+    Orders and tickets that may come are scored to know that: part of a second, the first time after a run some more.
+    """
+    state = request.app.state
+    return explain_customer(state.database, token_of(request).store_id, customer_id, state.profilers)
 
 
 @router.get("/stores/{store_id}/customers/{customer_id:path}", summary="A customer's profile")

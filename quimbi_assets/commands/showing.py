@@ -252,6 +252,21 @@ def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool, 
     return [customer for customer in customer_ids if customer not in known]
 
 
+def show_explanation(store_id: str, customer_id: str, *, as_json: bool, why: bool = False) -> None:
+    """Print why a customer is where they are and what would move them; UnknownCustomerError if there is none."""
+    from quimbi_assets.explanation.words import receipt_lines
+    from quimbi_assets.resources.postgres.tables.served import read_recorded
+    from quimbi_assets.resources.profiling import open_profiler
+
+    with open_database().snapshot() as now:
+        read_store(now, store_id)
+        recorded, doubt = read_recorded(now, store_id, customer_id), cannot_tell(now, store_id)
+        record = open_profiler(store_id).explain(customer_id, recorded)
+    if as_json:
+        return print_json(record)
+    return out.print("\n".join(receipt_lines(record, doubt, why=why)), markup=False)
+
+
 def profiles_of(database: Database, store_id: str, customer_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return the rows of ``customer_profiles`` as JSON-able objects in the order asked for, with today's names."""
     profiles = _records(published.read_profiles(database, store_id, customer_ids))

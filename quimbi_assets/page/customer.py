@@ -5,12 +5,22 @@ Belongs here: wording a profile's figures, and what the pages' wording shares: d
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from quimbi_assets.axes import AXES
+from quimbi_assets.explanation.words import (
+    moved_words,
+    once_words,
+    place_words,
+    reasons_of,
+    recorded_words,
+    split_axes,
+    weak_words,
+    what_moves,
+)
 from quimbi_assets.naming.values import format_money, format_percent, spoken
 from quimbi_assets.page.facts import CustomerFacts
 from quimbi_assets.profiles.rendering import buys_most
@@ -35,6 +45,22 @@ class CustomerView:
     axes: Sequence[tuple[str, str, str, str]]
     """Question, segment, how likely to last, share of membership."""
     weeks: Sequence[tuple[str, str, str, str]]
+    since: str = ""
+    """What came of them in the last month; empty: nobody asked why."""
+    reasons: Sequence["AxisReason"] = ()
+    folded: Sequence[str] = ()
+    """What is to be said of the other axes, in a sentence each."""
+
+
+@dataclass(frozen=True)
+class AxisReason:
+    """Why a customer belongs where they do on an axis, and what would move them."""
+
+    question: str
+    place: str
+    facts: Sequence[tuple[str, float]]
+    """What decides, and its share, 0-100, of what speaks for the segment."""
+    moves: Sequence[str]
 
 
 def customer_view(facts: CustomerFacts) -> CustomerView:
@@ -71,7 +97,27 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
     ]
     customer = str(profile["customer_id"])
     sentence = profile.get("interpretation") or ""
-    return CustomerView(facts.store_id, customer, sentence, figures, drivers, axes, weeks)
+    view = CustomerView(facts.store_id, customer, sentence, figures, drivers, axes, weeks)
+    return view if facts.receipt is None else replace(view, **_why(facts.receipt))
+
+
+def _why(receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """Say what a receipt says; weak axes, and those that say no more than how few orders there are, in a sentence."""
+    opened, once, weak = split_axes(receipt["axes"])
+    reasons = [
+        AxisReason(
+            one["question"],
+            place_words(one),
+            [(fact["words"], round(100 * fact["share"], 1)) for fact in reasons_of(one)],
+            [*moved_words(one, receipt["since"]["cause"]), *what_moves(one)],
+        )
+        for one in opened
+    ]
+    return {
+        "since": " ".join([receipt["since"]["words"], *recorded_words(receipt["recorded"])]),
+        "reasons": reasons,
+        "folded": [*once_words(once), *weak_words(weak)],
+    }
 
 
 def _tier_words(profile: Mapping[str, Any], currency: str) -> str:

@@ -76,3 +76,5 @@ class CustomerFacts:
     profile: Mapping[str, Any]
     weeks: Sequence[Mapping[str, Any]] = ()
     """``week``, ``lifecycle``, ``lifetime_value``, ``churn_risk_score``."""
+    receipt: Mapping[str, Any] | None = None
+    """``explanation.words.receipt_record``; None: nobody asked why."""

@@ -220,9 +220,10 @@ class Pages:
             self._made[store_id] = version, store_page(view_store(self._database, store_id), live=True)
         return self._made[store_id][1], version
 
-    def of_customer(self, store_id: str, customer_id: str) -> str:
-        """Return the page of a customer."""
-        return customer_page(customer_view(read_customer_facts(self._database, store_id, customer_id)))
+    def of_customer(self, store_id: str, customer_id: str, receipt: Mapping[str, Any] | None = None) -> str:
+        """Return the page of a customer; with their receipt (``explanation.words``), it says why."""
+        facts = replace(read_customer_facts(self._database, store_id, customer_id), receipt=receipt)
+        return customer_page(customer_view(facts))
 
 
 def view_store(database: Database, store_id: str) -> StoreView:

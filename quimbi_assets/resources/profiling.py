@@ -4,15 +4,19 @@ Belongs here: gathering what profiling needs from registry, database and storage
 (``profiles``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from dagster import AssetKey
 
 from quimbi_assets.axes import AXES, Features, StoreReference, measure
 from quimbi_assets.clustering.model import AxisModel
-from quimbi_assets.errors import BadInputError, NeverRunError
+from quimbi_assets.errors import BadInputError, NeverRunError, UnknownCustomerError
+from quimbi_assets.explanation.changes import Past
+from quimbi_assets.explanation.receipt import explain
+from quimbi_assets.explanation.words import Shown, receipt_record
 from quimbi_assets.history import History
 from quimbi_assets.marketing import MarketingReference, group_customers
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
@@ -23,6 +27,7 @@ from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.stays import StayModel, learn_stays
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, FORECASTS, VALUE, LoadedModel
+from quimbi_assets.resources.mlflow.runs import code_version
 from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes, read_publication, read_segments
@@ -65,6 +70,22 @@ class StoreProfiler:
         names = self.context.segment_names, self.archetype_names
         records = [profile_record({str(k): v for k, v in row.items()}, *names) for row in rows.to_dict("records")]
         return rows.assign(**{column: [one[column] for one in records] for column in ("segments", "archetype")})
+
+    def explain(self, customer_id: str, recorded: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """Return the receipt of a customer of the store, from the rows of the last run (``words.receipt_record``).
+
+        ``recorded`` is what ``served.read_recorded`` returns. UnknownCustomerError if the rows are of no such customer.
+        """
+        history = parquet_tables().history(self.store.store_id).until(self.observation_end).of([customer_id])
+        past = Past(history.in_memory(), self.recorded, self.reference)
+        if not len(past.tables["raw_orders"]):
+            raise UnknownCustomerError(f"store {self.store.store_id} has no order of customer {customer_id}")
+        axes = [axis for axis in AXES if axis in self.models]
+        shown = Shown(
+            self.context.segment_names, self.context.currency, self.context.weak, recorded, self.context.versions,
+            code_version(),
+        )  # fmt: skip
+        return receipt_record(explain(past, self.models, axes), past, shown)
 
 
 def open_profiler(store_id: str) -> StoreProfiler:

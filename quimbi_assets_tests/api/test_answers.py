@@ -417,3 +417,34 @@ def test_who_is_most_alike(ask, database):
     assert len({one["customer_id"] for one in found["items"]} - {customer}) == 3
     assert [one["distance"] for one in found["items"]] == sorted(one["distance"] for one in found["items"])
     ask("/customers/nobody/similar", 404)
+
+
+def test_an_explanation_is_of_the_published_segments_and_its_moves_hold(ask, database):
+    """What a stored model says of stored features is what the receipt says; another customer's is not."""
+    chosen = "store_id = 'north' AND n_orders > 3 LIMIT 1"
+    ((customer, versions),) = database.execute(
+        f"SELECT customer_id, model_versions FROM quimbi.customer_profiles WHERE {chosen}"
+    )
+    explained = ask(f"/customers/{customer}/explanation")
+    profile = ask(f"/customers/{customer}", params={"details": True})
+    assert explained["as_of"] == profile["as_of"]
+    assert {one["axis"] for one in explained["axes"]} == set(profile["segments"])
+    for one in explained["axes"]:
+        assert one["segment"]["id"] == profile["segments"][one["axis"]]["id"]
+        assert one["segment"]["membership"] == pytest.approx(profile["segments"][one["axis"]]["membership"])
+        assert sum(share["pull"] for share in one["shares"]) == pytest.approx(one["margin"])
+        stored = profile["features"][one["axis"]]
+        for share in (share for share in one["shares"] if share["feature"] in stored):
+            value = stored[share["feature"]]
+            assert (value is None) == (share["value"] is None)
+            assert value is None or share["value"] == pytest.approx(value, rel=1e-6)
+        assert one["attainable"] == (one["change"] is not None)
+    assert explained["versions"]["models"] == {axis: versions[axis] for axis in profile["segments"]}
+    assert any(one["attainable"] for one in explained["axes"])
+    assert "no profile" in ask("/customers/nobody/explanation", 404)["detail"]
+
+
+def test_explanations_wait_for_a_turn(ask, app, monkeypatch):
+    monkeypatch.setattr("quimbi_assets.api.profiles.PATIENCE_SECONDS", 0.01)
+    with app.state.profilers.turn(), app.state.profilers.turn():
+        assert "ask again" in ask("/customers/c0000001/explanation", 503)["detail"]

@@ -34,6 +34,7 @@ ARGUMENTS = {
     "find_customers": {"limit": MOST},
     "similar_customers": {"customer_id": ONE, "limit": MOST},
     "route_ticket": {"customer_id": ONE},
+    "explain_customer": {"customer_id": ONE},
     "segment_trends": {"weeks": MOST_WEEKS},
     "at_risk_customers": {"limit": MOST},
 }
@@ -124,6 +125,10 @@ async def converse(client):
     assert len(alike["items"]) == 3
     likeness = [one["likeness"] for one in alike["items"]]
     assert likeness == sorted(likeness, reverse=True)
+    explained = await answer(client, "explain_customer", customer_id=first)
+    assert {one["axis"]: one["segment"]["id"] for one in explained["axes"]} == {
+        axis: segment["id"] for axis, segment in profile["segments"].items()
+    }
     trends = await answer(client, "segment_trends", axis="purchase_value")
     assert {one["name"]: one["customers"] for one in trends["items"][0]["groups"]}[name] == members["customers"]
     assert all(one["lifecycle"] for one in (await answer(client, "at_risk_customers"))["items"])

@@ -40,6 +40,7 @@ NEXT = r"quimbi snapshot --store-id south --week (\S+)"
         "customers",
         "at-risk",
         "similar",
+        "explain",
         "mcp",
         "audiences",
         "export",

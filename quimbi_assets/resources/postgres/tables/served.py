@@ -6,6 +6,7 @@ Belongs here: such queries. Does not: the shape of answers (``api``), customers 
 from datetime import datetime
 from typing import Any
 
+from quimbi_assets.errors import UnknownCustomerError
 from quimbi_assets.resources.postgres.database import Database
 
 PROFILE = """
@@ -77,6 +78,21 @@ SHARES = """
         AND week > (SELECT max(week) FROM quimbi.population_drift WHERE store_id = %(store)s) - 7 * %(weeks)s
     GROUP BY axis_name, week ORDER BY axis_name, week
 """
+RECORDED = """
+    SELECT move.week, move.axis_name AS axis, coalesce(old.segment_name, from_segment) AS "from",
+        coalesce(new.segment_name, to_segment) AS "to", cause
+    FROM quimbi.segment_migrations AS move
+    LEFT JOIN quimbi.dim_segment_master AS old ON old.store_id = move.store_id AND old.axis_name = move.axis_name
+        AND old.segment_id = from_segment AND old.valid_to IS NULL
+    LEFT JOIN quimbi.dim_segment_master AS new ON new.store_id = move.store_id AND new.axis_name = move.axis_name
+        AND new.segment_id = to_segment AND new.valid_to IS NULL
+    WHERE move.store_id = %(store)s AND customer_id = %(customer)s AND cause IN ('model', 'corrected')
+        AND move.week > (SELECT max(as_of) FROM quimbi.publications WHERE store_id = %(store)s)::date - 35
+        AND EXISTS (SELECT FROM quimbi.axis_models AS axis WHERE axis.store_id = move.store_id
+            AND axis.axis_name = move.axis_name)
+    ORDER BY move.week, move.axis_name
+"""
+"""Moves of a customer in the last five weeks that they had no part in."""
 MEMBERS = """
     SELECT customer_id, entered_at FROM quimbi.audience_members
     WHERE store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL
@@ -129,3 +145,17 @@ def read_served_store(database: Database, store_id: str) -> dict[str, Any]:
 
         read_store(database, store_id)
     return rows[0]
+
+
+def read_recorded(database: Database, store_id: str, customer_id: str) -> list[dict[str, Any]]:
+    """Return moves of a customer that a new model or corrected data made of late; UnknownCustomerError if nobody is so.
+
+    ``week`` (ISO), ``axis``, ``from``, ``to`` (names) and ``cause``.
+    """
+    asked = {"store": store_id, "customer": customer_id}
+    known = database.execute(
+        "SELECT 1 FROM quimbi.customer_profiles WHERE store_id = %(store)s AND customer_id = %(customer)s", asked
+    )
+    if not known:
+        raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
+    return [{**row, "week": row["week"].isoformat()} for row in records(database, RECORDED, asked)]

@@ -1,0 +1,163 @@
+"""The smallest change that moves a customer to another segment of an axis, among orders and tickets that may come.
+
+Belongs here: which changes are tried, in which order, and what counts as moved. Does not: what a change does to the
+data (``changes``), features and distances, which are measured and scored as everybody's are.
+
+A change moves a customer if the segment nearest to them afterwards is another one than now, and would be the one of now
+on the same day without it. Fewer orders are a smaller change; then what lies nearer to how they buy
+(``changes.RELEVANT``), then what is done sooner. Where time alone moves them that is said besides.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quimbi_assets.axes import Features, measure
+from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.explanation.changes import RELEVANT, Change, Past
+from quimbi_assets.history import History
+from quimbi_assets.profiles.scores import AxisScores, score_features
+
+WEEKLY, MONTHLY = 7, 30
+NUMBERS: Mapping[int, tuple[int, ...]] = {WEEKLY: (1, 2, 3, 4, 5, 6, 8, 10, 12), MONTHLY: (2, 3, 4, 5, 6)}
+"""How many orders are tried, by the days between them; what lies between is tried where it may be fewer."""
+SILENCES = (7, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)
+"""Days without an order that are tried; the days between where it may be fewer."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Features and scores of the histories that changes make, these in their order."""
+
+    changes: Sequence[Change]
+    features: Features
+    scores: Mapping[str, AxisScores]
+
+    def segments(self, axis: str) -> NDArray[np.intp]:
+        """Return the position of the segment that each change leads to, shape (n,); -1 where there is no order yet."""
+        placed = np.full(len(self.changes), -1, dtype=np.intp)
+        placed[self.scores[axis].customers.astype(int)] = self.scores[axis].dominant
+        return placed
+
+
+@dataclass(frozen=True)
+class Move:
+    """What moves a customer on an axis: the change, and the id of the segment it leads to."""
+
+    change: Change
+    segment: str
+
+
+@dataclass(frozen=True)
+class AxisMoves:
+    """The smallest change by what a customer can do, and the shortest silence, that move them; None: nothing tried."""
+
+    change: Move | None
+    waiting: Move | None
+
+
+def score_history(
+    history: History, models: Mapping[str, AxisModel], past: Past
+) -> tuple[Features, dict[str, AxisScores]]:
+    """Measure and score the customers of a small history as everybody is."""
+    features = Features(measure(history, models, recorded=past.recorded, reference=past.reference))
+    return features, score_features(features, models)
+
+
+def score_changes(past: Past, models: Mapping[str, AxisModel], changes: Sequence[Change]) -> Scored:
+    """Measure and score what changes make of a customer, all at once."""
+    return Scored(changes, *score_history(past.with_changes(changes), models, past))
+
+
+def tried_changes(past: Past, axes: Sequence[str]) -> list[Change]:
+    """Return what is tried first: the present, silences as long as any change takes, and orders of every kind."""
+    numbers = [(n, every) for every, some in NUMBERS.items() for n in some]
+    orders = [
+        Change.of(kind.name, n, every)
+        for kind in past.possible(axes)
+        for n, every in numbers
+        if n <= past.most(kind) and not (kind.ticket is not None and n > NUMBERS[WEEKLY][5])
+    ]
+    days = sorted({0, *SILENCES, *(change.days for change in orders)})
+    return [*map(Change.waiting, days), *orders]
+
+
+def smallest_moves(
+    past: Past, models: Mapping[str, AxisModel], axes: Sequence[str], scored: Scored
+) -> dict[str, AxisMoves]:
+    """Return by axis what moves a customer, given the scores of ``tried_changes``.
+
+    Where fewer orders or days may do than were tried, those are tried too.
+    """
+    moves = {axis: first_moves(axis, models[axis], scored) for axis in axes}
+    more = finer_changes(moves, scored)
+    if not more:
+        return moves
+    finer = score_changes(past, models, more)
+    return {axis: smaller(axis, moves[axis], first_moves(axis, models[axis], finer)) for axis in axes}
+
+
+def finer_changes(moves: Mapping[str, AxisMoves], scored: Scored) -> list[Change]:
+    """Return what may be smaller than the moves and was not tried, with the silences it is compared with."""
+    more = [change for one in moves.values() for change in _untried(one, scored)]
+    silent = [Change.waiting(change.days) for change in more if change.kind]
+    return list(dict.fromkeys([Change.waiting(0), *silent, *more])) if more else []
+
+
+def first_moves(axis: str, model: AxisModel, scored: Scored) -> AxisMoves:
+    """Return the smallest of the changes that were scored."""
+    segments, changes = scored.segments(axis), scored.changes
+    now = {change.days: segment for change, segment in zip(changes, segments, strict=True) if not change.kind}
+    present, ids = now[0], model.segment_ids_
+    waits = sorted(days for days, segment in now.items() if days > 0 and segment != present)
+    relevant = RELEVANT.get(axis, ("again",))
+    acts = [
+        (_size(axis, change), change, segment)
+        for change, segment in zip(changes, segments, strict=True)
+        if change.kind in relevant and segment != present and now[change.days] == present
+    ]
+    first = min(acts, key=lambda act: act[0], default=None)
+    return AxisMoves(
+        None if first is None else Move(first[1], ids[first[2]]),
+        Move(Change.waiting(waits[0]), ids[now[waits[0]]]) if waits else None,
+    )
+
+
+def _size(axis: str, change: Change) -> tuple[int, int, int]:
+    return change.n, RELEVANT.get(axis, ("again",)).index(change.kind), change.days
+
+
+def _untried(moves: AxisMoves, scored: Scored) -> list[Change]:
+    """Return what was not tried and is smaller than what moves them, down to the next that was."""
+    changes: list[Change] = []
+    if moves.change is not None:
+        change = moves.change.change
+        tried = [0, *NUMBERS[change.every]]
+        changes += [replace(change, n=n, days=n * change.every) for n in _gap(tried, change.n)]
+    if moves.waiting is not None:
+        tried = sorted({max(change.days, 0) for change in scored.changes if not change.kind})
+        changes += [Change.waiting(days) for days in _gap(tried, moves.waiting.change.days)]
+    return changes
+
+
+def _gap(tried: Sequence[int], number: int) -> range:
+    """Return the numbers between one and the last tried before it.
+
+    >>> list(_gap([0, 6, 8, 10], 10)), list(_gap([0, 1, 2], 2))
+    ([9], [])
+    """
+    before = next(low for low, high in pairwise(sorted(tried)) if high == number)
+    return range(before + 1, number)
+
+
+def smaller(axis: str, one: AxisMoves, other: AxisMoves) -> AxisMoves:
+    """Return the smaller change and the shorter silence of two searches."""
+    acts = [move for move in (one.change, other.change) if move is not None]
+    waits = [move for move in (one.waiting, other.waiting) if move is not None]
+    return AxisMoves(
+        min(acts, key=lambda move: _size(axis, move.change), default=None),
+        min(waits, key=lambda move: move.change.days, default=None),
+    )
