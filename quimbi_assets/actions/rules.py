@@ -12,7 +12,7 @@ from typing import Any
 
 from quimbi_assets.audiences.definitions import NodeReader, compose
 from quimbi_assets.audiences.fields import SCALARS
-from quimbi_assets.lift.assignment import MOST_CONTROL, OUTCOMES, Trial
+from quimbi_assets.lift.assignment import MOST_CONTROL, MOST_WEEKS, OUTCOMES, Trial
 
 FILE_NAME = "actions.yaml"
 READY = "ready.yaml"
@@ -110,7 +110,7 @@ class _Reader(NodeReader):
             raise self.wrong(parts["outcome"], f"there is no outcome {outcome!r}; there are: {', '.join(OUTCOMES)}")
         control = self.number(parts, "control", usual.control, 0, MOST_CONTROL)
         window_days = int(self.number(parts, "window_days", usual.window_days, 1, 365))
-        return Trial(control, outcome, window_days, int(self.number(parts, "weeks", usual.weeks, 0, 104)))
+        return Trial(control, outcome, window_days, int(self.number(parts, "weeks", usual.weeks, 1, MOST_WEEKS)))
 
     def otherwise(self, node: Any) -> dict[str, str]:
         """Return what holds where no rule sets it: never what reaches out to customers."""

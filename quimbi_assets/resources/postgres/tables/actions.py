@@ -22,6 +22,7 @@ from quimbi_assets.lift.assignment import in_control_sql, parameters
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.consent import BARRED, CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
+from quimbi_assets.resources.postgres.tables.treatments import enter_rules
 
 PUBLISHED = """EXISTS (
     SELECT FROM quimbi.customer_actions AS decided WHERE decided.store_id = profile.store_id
@@ -127,6 +128,7 @@ def refresh_actions(database: Database, store_id: str, rules: Sequence[Compiled]
     with utc(database) as cursor:
         lock(cursor, f"actions:{store_id}")
         evaluation = _evaluate(cursor, store_id, rules, zone)
+        enter_rules(cursor, store_id, {one.rule.subject: one.rule.trial for one in rules})
         counts = []
         for change in CHANGES:
             cursor.execute(change, {"store": store_id})

@@ -7,6 +7,8 @@ Whoever would be acted on is written down before anything goes out, the control 
 nobody was acted on who is not recorded, and the same customers are in the same arms when it goes on.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -42,6 +44,27 @@ ACT = """
     UPDATE quimbi.treatments SET acted_at = now()
     WHERE store_id = %(store)s AND subject = %(subject)s AND arm = 'acted' AND acted_at IS NULL
 """
+OF_RULES = (
+    """INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks)
+        SELECT %(store)s, tried.subject, tried.control, tried.outcome, tried.window_days, tried.weeks
+        FROM jsonb_to_recordset(%(tried)s::jsonb) AS tried
+            (place integer, subject text, control float, outcome text, window_days integer, weeks integer)
+        WHERE EXISTS (SELECT FROM hits WHERE hits.place = tried.place)
+        ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control
+            WHERE trials.control <> EXCLUDED.control""",
+    """INSERT INTO quimbi.treatments
+            (store_id, subject, customer_id, arm, acted_at, expected_orders, expected_spend)
+        SELECT %(store)s, tried.subject, hits.customer_id, CASE WHEN is_held THEN 'control' ELSE 'acted' END,
+            CASE WHEN NOT is_held THEN now() END, profile.predicted_orders_90d, profile.predicted_value_90d
+        FROM jsonb_to_recordset(%(tried)s::jsonb) AS tried (place integer, subject text) JOIN hits USING (place)
+        JOIN quimbi.customer_profiles AS profile
+            ON profile.store_id = %(store)s AND profile.customer_id = hits.customer_id
+        WHERE NOT EXISTS (SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
+            AND treated.subject = tried.subject AND treated.customer_id = hits.customer_id)""",
+    """UPDATE quimbi.trials SET ended_at = now(), control = 0
+        WHERE store_id = %(store)s AND subject = ANY(%(untried)s) AND ended_at IS NULL""",
+)
+"""Trials of all rules at once, from the table ``hits``: by ``place`` of a rule, whom it chooses, who is held back."""
 EXPECTED = {"ordered": "expected_orders", "orders": "expected_orders", "spend": "expected_spend"}
 MEASURED: dict[Outcome, str] = {
     "ordered": "least(count(happened.order_id), 1)",
@@ -127,6 +150,22 @@ def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str
     cursor.execute(ENTER.format(in_control=in_control, chosen=chosen), asked)
     cursor.execute(f"SELECT count(*) {chosen} AND {in_control}", asked)
     return int(cursor.fetchone()[0])
+
+
+def enter_rules(cursor: Any, store_id: str, trials: Mapping[str, Trial]) -> None:
+    """Assign those whom rules choose (table ``hits``) and who were not assigned yet; ``trials`` by subject, in order.
+
+    Acted on is whom a rule chooses and does not hold back, whatever an earlier rule set. A rule that holds nobody back
+    any more ends its trial.
+    """
+    tried = [
+        {"place": place, "subject": subject, **vars(trial)}
+        for place, (subject, trial) in enumerate(trials.items(), 1)
+        if trial.control
+    ]
+    untried = [subject for subject, trial in trials.items() if not trial.control]
+    for statement in OF_RULES:
+        cursor.execute(statement, {"store": store_id, "tried": json.dumps(tried), "untried": untried})
 
 
 def mark_acted(cursor: Any, store_id: str, subject: str, among: str = "", asked: dict[str, Any] | None = None) -> None:

@@ -14,6 +14,7 @@ from quimbi_assets.resources import actions
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.actions import judge_customer, refresh_actions
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets_tests.actions.conditions import random_condition
 from quimbi_assets_tests.resources.published import publish
 
@@ -121,6 +122,32 @@ def test_only_changes_are_written(database):
     left = database.execute("SELECT max(customer_id) FROM quimbi.customer_actions WHERE store_id = %s", (store_id,))
     assert left[0][0] <= "c0009"  # of whoever has no profile any more nothing stays
     assert few.customers == len(database.execute(DECIDED, (store_id,)))
+
+
+def test_rules_are_tried(database):
+    store_id = "act-tried"
+    publish_crowd(database, store_id)
+    rules = {
+        "big": {"when": "value > 1", "queue": "senior", "control": 0.3},
+        "all": {"when": "orders >= 0", "queue": "b"},
+    }
+    _, first = refresh(database, store_id, json.dumps({"rules": rules}))
+    sql = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s AND subject = %s"
+    rows = database.execute(sql, (store_id, "rule/big"))
+    assert len(rows) == first.chosen["big"] > 10
+    assert {who for who, arm, _ in rows if arm == "control"} == {
+        who for who, *_ in rows if in_control(store_id, "rule/big", who, 0.3)
+    }
+    assert sum(arm == "control" for _, arm, _ in rows) == first.held["big"]
+    assert all(is_acted == (arm == "acted") for _, arm, is_acted in rows)
+    assert len(database.execute(sql, (store_id, "rule/all"))) == first.chosen["all"]
+    refresh(database, store_id, json.dumps({"rules": rules}))
+    assert database.execute(sql, (store_id, "rule/big")) == rows
+    rules["big"]["control"] = 0
+    refresh(database, store_id, json.dumps({"rules": rules}))
+    states = {one.subject: one for one in read_trials(database, store_id)}
+    assert states["rule/big"].ended_at is not None
+    assert states["rule/all"].ended_at is None
 
 
 def test_whoever_may_not_be_written_to_is_routed_and_no_more(database):
