@@ -223,7 +223,9 @@ def lift_of(store_id: str) -> dict[str, Any]:
     trials = []
     for state in read_trials(database, store_id):
         acted, control = state.entered
-        facts: dict[str, Any] = {"subject": state.subject, **asdict(state.trial)}
+        trial = state.trial
+        facts: dict[str, Any] = {"subject": state.subject, "control_share": trial.control, "weeks": trial.weeks}
+        facts["window_days"] = trial.window_days
         facts |= {"entered_acted": acted, "entered_control": control, "reached": state.reached}
         facts |= {"began_at": state.began_at, "ended_at": state.ended_at, "known_until": state.known_until}
         trials.append(facts | asdict(state.finding) | {"words": in_words(state.finding, currency)})
