@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.history import History
-from quimbi_assets.marketing.groups import GROUPINGS, SAMPLE, CustomerGroups, MarketingReference, group_customers
+from quimbi_assets.marketing.groups import GROUPINGS, SAMPLE, CustomerGroups, MarketingReference, group_earlier
 from quimbi_assets.marketing.lifecycle import STAGES
 
 TREND_DAYS = {"4w": 28, "13w": 91}
@@ -95,7 +95,7 @@ def _whole(count: float | None) -> int | None:
 def past_counts(history: History, reference: MarketingReference) -> tuple[dict[str, Counts], dict[str, int]]:
     """Count, as of 4 and 13 weeks before a history's end, who was in which group; and everybody.
 
-    By the measure of its end: what changed since is the customers' doing, not the measure's.
+    Lifecycle by the measure of its end: what changed since is the customers' doing, not the measure's.
     Of a large store a sample is counted, and scaled. Nothing of instants at which nobody had ordered yet.
     """
     counts: dict[str, Counts] = {}
@@ -106,7 +106,7 @@ def past_counts(history: History, reference: MarketingReference) -> tuple[dict[s
         if not everybody[when]:
             continue
         sample = then.sample(SAMPLE, 0)
-        groups = group_customers(sample, reference, pd.Index(sample.customers.to_pandas()))
+        groups = group_earlier(sample, reference)
         scale = everybody[when] / len(groups.spent)
         for name, ids in GROUPINGS.items():
             numbers = np.bincount(groups.codes[name], minlength=len(ids)) * scale

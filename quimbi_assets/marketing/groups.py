@@ -5,7 +5,7 @@ not: what a group is worth (``figures``), what to do with it (``catalogue``).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -135,16 +135,26 @@ def fit_marketing(history: History, affinities: Affinities | None = None) -> Mar
     With ``affinities`` (``fit_affinities``) customers will also have lists of what they buy most.
     """
     sample = history.sample(SAMPLE, 0)
-    spending = sample.spending(NEW_DAYS)
-    figures = spending[["days_since_last_order", "n_orders", "spent"]].to_numpy()
+    limits = learn_limits(read_history(sample), history.end)
+    return MarketingReference(limits, **_ranks(sample), affinities=affinities)
+
+
+def _ranks(history: History) -> dict[str, Array]:
+    """Return ``value`` and ``quintiles`` of :class:`MarketingReference`."""
+    figures = history.spending(NEW_DAYS)[["days_since_last_order", "n_orders", "spent"]].to_numpy()
     if not len(figures):
         figures = np.zeros((1, 3))
-    return MarketingReference(
-        lifecycle=learn_limits(read_history(sample), history.end),
-        value=np.quantile(figures[:, 2], TIER_SHARES),
-        quintiles=np.quantile(figures, (0.2, 0.4, 0.6, 0.8), axis=0).T,
-        affinities=affinities,
-    )
+    quintiles = np.quantile(figures, (0.2, 0.4, 0.6, 0.8), axis=0).T
+    return {"value": np.quantile(figures[:, 2], TIER_SHARES), "quintiles": quintiles}
+
+
+def group_earlier(history: History, reference: MarketingReference) -> CustomerGroups:
+    """Place the customers of an earlier instant, to be held against those of ``reference``.
+
+    By today's lifecycle, whose limits are the store's waits; by spend and orders, which only grow, among the customers
+    of then: by today's measure everybody had been of a lower tier.
+    """
+    return group_customers(history, replace(reference, **_ranks(history)), pd.Index(history.customers.to_pandas()))
 
 
 def group_customers(history: History, reference: MarketingReference, customers: pd.Index) -> CustomerGroups:

@@ -48,12 +48,14 @@ def test_rows_are_the_sums_of_their_customers(added):
         assert of_one["share_of_revenue"].sum() == pytest.approx(1)
 
 
-def test_the_past_is_counted_by_the_measure_of_today(added):
+def test_the_past_is_counted_by_the_waits_of_today_and_the_spend_of_then(added):
     history = added[0]
     counts, everybody = past_counts(history, fit_marketing(history))
     then = history.until(history.end - pd.Timedelta(days=28))
-    groups = group_customers(then, fit_marketing(history), pd.Index(then.customers.to_pandas()))
+    customers = pd.Index(then.customers.to_pandas())
+    measures = {"lifecycle": fit_marketing(history), "value_tier": fit_marketing(then), "rfm_group": fit_marketing(then)}
     assert everybody["4w"] == then.n_customers
-    for name, ids in groups.ids().items():
+    for name, reference in measures.items():
+        ids = group_customers(then, reference, customers).ids()[name]
         expected = pd.Series(ids).value_counts().to_dict()
         assert {group: n for (of, group), n in counts["4w"].items() if of == name and n} == expected
