@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 BLUE, ORANGE, GREEN, SKY, PINK, VERMILION = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#cc79a7", "#d55e00"
@@ -19,8 +20,8 @@ CAUSE_COLOURS = {"acted": GREEN, "silent": ORANGE, "corrected": PINK, "model": G
 INK = "#010203"
 """Stands for the page's text colour while a chart is drawn."""
 WIDTH = 620
-WORDS_FROM = 0.08
-"""Share of a bar in which there is room for a word."""
+LETTER = 8.5
+"""Width of a letter of the words in a bar, in pixels, with some room."""
 
 
 def draw(chart: alt.Chart | alt.LayerChart, description: str) -> str:
@@ -59,10 +60,9 @@ def tiers(rows: pd.DataFrame) -> str:
     long = long.sort_values(["of", "place"])
     long["end"] = long.groupby("of")["share"].cumsum()
     long["middle"] = long["end"] - long["share"] / 2
-    long["words"] = [
-        f"{tier} {100 * share:.0f} %" if share > WORDS_FROM else ""
-        for tier, share in zip(long["tier"], long["share"], strict=True)
-    ]
+    words = [f"{tier} {100 * share:.0f} %" for tier, share in zip(long["tier"], long["share"], strict=True)]
+    fits = long["share"] * WIDTH > LETTER * np.array([len(text) for text in words])
+    long["words"] = np.where(fits, words, "")
     base = alt.Chart(long).encode(y=alt.Y("of:N", title=None, sort=["customers", "revenue"]))
     scale = alt.Scale(domain=order, range=[TIER_COLOURS[tier] for tier in order])
     bars = base.mark_bar(height=34).encode(

@@ -53,7 +53,11 @@ def test_the_past_is_counted_by_the_waits_of_today_and_the_spend_of_then(added):
     counts, everybody = past_counts(history, fit_marketing(history))
     then = history.until(history.end - pd.Timedelta(days=28))
     customers = pd.Index(then.customers.to_pandas())
-    measures = {"lifecycle": fit_marketing(history), "value_tier": fit_marketing(then), "rfm_group": fit_marketing(then)}
+    measures = {
+        "lifecycle": fit_marketing(history),
+        "value_tier": fit_marketing(then),
+        "rfm_group": fit_marketing(then),
+    }
     assert everybody["4w"] == then.n_customers
     for name, reference in measures.items():
         ids = group_customers(then, reference, customers).ids()[name]

@@ -368,6 +368,16 @@ def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tm
         assert cursor.fetchone() == ("on",)
 
 
+def test_lines_as_magento_s_tables_call_them_are_a_line_export(load):
+    head = "increment_id,created_at,customer_email,grand_total,base_currency_code,sku,qty_ordered,price\n"
+    rows = "".join(
+        f"1,2024-03-01 10:00:00,a@example.com,30.00,EUR,{sku},{n},10.00\n" for sku, n in (("A", 1), ("B", 2))
+    )
+    report = load(head + rows, None)
+    assert counts(report, "orders")[:2] == (1, 1)
+    assert counts(report, "order_items")[:2] == (2, 2)
+
+
 def test_products_known_by_a_code_are_called_as_most_of_their_lines_call_them(load, database):
     lines = "order_id,sku,Description,quantity,price\n1,85,Tea light,1,10.00\n2,85,tea light holder,2,10.00\n"
     lines += "3,85,Tea light,1,10.00\n3,86,,1,20.00\n"
