@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, cast
+from typing import Any
 
 from quimbi_assets.audiences.filters import read_filter
 from quimbi_assets.errors import BadInputError, FilterError
-from quimbi_assets.lift.assignment import LONGEST_DAYS, MOST_CONTROL, MOST_WEEKS, OUTCOMES, Outcome, Trial
+from quimbi_assets.lift.assignment import LONGEST_DAYS, MOST_CONTROL, MOST_WEEKS, OUTCOMES, Trial
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FILE_NAME = "audiences.yaml"
@@ -281,4 +281,4 @@ class _Reader(NodeReader):
         control = self.number(parts, "control", basis.control, 0, MOST_CONTROL)
         days = self.number(parts, "window_days", basis.window_days, 1, LONGEST_DAYS)
         weeks = self.number(parts, "weeks", basis.weeks, 1, MOST_WEEKS)
-        return Trial(control, cast(Outcome, outcome), int(days), int(weeks))
+        return Trial(control, outcome, int(days), int(weeks))
