@@ -52,7 +52,11 @@ def main() -> None:
         api = GorgiasApi(period=options.period)
         api.retry_after = str(options.period / 4)
         now = datetime.now(UTC)
-        api.fill(options.tickets, [*emails, *(f"s{number}@example.com" for number in range(5_000))], last=now)
+        api.fill(
+            options.tickets,
+            [*emails, *(f"s{number}@example.com" for number in range(5_000))],
+            last=now - timedelta(days=1),
+        )
         last = 6 * options.tickets // 100
         api.faults = {number: ("429", "cut", "502")[number % 3] for number in range(50, last, 149)}
         api.then = {

@@ -490,6 +490,18 @@ def gorgias_install(store_id: str, axes: str | None, card_url: str | None, dry_r
     install(store_id, axes=_listed(axes or ""), card_url=card_url, dry_run=dry_run)
 
 
+@gorgias.command("support")
+@STORE
+@click.option("--axis", default="value_tier", show_default=True, metavar="A", help="An axis, lifecycle or value_tier.")
+@click.option("--weeks", default=4, show_default=True, type=click.IntRange(1, 520), metavar="N", help="How many.")
+@JSON
+def gorgias_support(store_id: str, axis: str, weeks: int, as_json: bool) -> None:
+    """Show tickets per 100 orders and ratings by segment; from whatever helpdesk."""
+    from quimbi_assets.commands import gorgias as commands
+
+    _print(commands.support(store_id, axis, weeks), commands.print_support, as_json=as_json)
+
+
 @gorgias.command("uninstall")
 @STORE
 @click.option("--dry-run", is_flag=True, help="Say what would be taken away; take nothing.")

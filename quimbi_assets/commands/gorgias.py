@@ -4,6 +4,7 @@ Belongs here: ``quimbi gorgias``. Does not: requests, what is read and stored (`
 """
 
 import os
+from typing import Any
 
 from quimbi_assets.commands.console import err, out, steps
 from quimbi_assets.errors import BadInputError
@@ -71,3 +72,26 @@ def uninstall(store_id: str, *, dry_run: bool) -> None:
     gone = pusher.uninstall(store_id, err.print, dry_run=dry_run)
     done = "would take away" if dry_run else "took away"
     out.print(f"{done}: {', '.join(gone) or 'nothing, none is there'}", markup=False)
+
+
+def support(store_id: str, axis: str, weeks: int) -> dict[str, Any]:
+    """Return the structure of ``quimbi gorgias support --json``."""
+    from quimbi_assets.resources.postgres.tables.tickets import read_support
+
+    database = open_database()
+    read_store(database, store_id)
+    rows = [vars(one) for one in read_support(database, store_id, axis, weeks)]
+    if not rows:
+        raise BadInputError(f"store {store_id} has no groups of {axis}: give lifecycle, value_tier or an active axis")
+    return {"store_id": store_id, "axis": axis, "weeks": weeks, "groups": rows}
+
+
+def print_support(known: dict[str, Any]) -> None:
+    """Print who wrote how much, and how they rated it."""
+    out.print(f"the last {known['weeks']} weeks by {known['axis']}, who wrote most first", markup=False)
+    for row in known["groups"]:
+        often = "no orders" if row["orders"] == 0 else f"{row['tickets_per_100_orders']:.1f} tickets per 100 orders"
+        rated = (
+            "no rating" if row["ratings"] == 0 else f"rated {row['mean_rating']:.1f} of 5 ({row['ratings']:,} ratings)"
+        )
+        out.print(f"{row['name']:32} {often}, {rated}; {row['tickets']:,} tickets", markup=False)

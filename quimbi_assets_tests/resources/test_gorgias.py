@@ -10,6 +10,7 @@ from itertools import count
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from quimbi_assets.cli import _code
@@ -25,6 +26,7 @@ from quimbi_assets.resources.postgres.tables.shops import NewestOrders, shops_he
 from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import read_change
 from quimbi_assets_tests.gorgias_api import GorgiasApi
+from quimbi_assets_tests.resources.published import publish
 
 NUMBERS = count()
 EMAILS = [f"c{number}@example.com" for number in range(20)]
@@ -342,3 +344,41 @@ def test_the_command_says_what_it_did(database, api, shop, capsys):
     assert "19 of 19 tickets (100%) belong to 19 customers with orders; 0 writers meet no order" in told
     assert f"next: quimbi run --store-id {shop}" in told
     assert _code(["gorgias", "pull", "--store-id", "nobody"]) == 2
+
+
+def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
+    publish(database, shop, 2, value_tier=pa.array(["top", "low"]), customer_id=pa.array(["shop-0", "shop-1"]))
+    monday = "2024-01-29"  # of the orders, which were placed on a Thursday
+    tickets = [("1", "shop-0", 5), ("2", "shop-0", 2), ("3", "shop-1", None), ("4", "shop-9", 1)]
+    sql = (
+        "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, satisfaction_score, created_at) "
+        "VALUES (%s, %s, %s, %s, '2024-02-02 12:00Z')"
+    )
+    with database.transaction() as cursor:
+        cursor.executemany(sql, [(shop, *row) for row in tickets])
+    view = "SELECT group_id, week::text, orders, tickets, ratings, mean_rating, tickets_per_100_orders::int "
+    rows = database.execute(
+        f"{view} FROM quimbi.support_by_segment WHERE store_id = %s AND axis_name = 'value_tier' ORDER BY 1", (shop,)
+    )
+    assert rows == [("low", monday, 1, 1, 0, None, 100), ("top", monday, 1, 2, 2, 3.5, 200)]
+    assert _code(["gorgias", "support", "--store-id", shop]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    wanted = "top 200.0 tickets per 100 orders, rated 3.5 of 5 (2 ratings); 2 tickets"
+    assert " ".join(lines[1].split()) == wanted
+        "top",
+        "200.0",
+        "tickets",
+        "per",
+        "100",
+        "orders,",
+        "rated",
+        "3.5",
+        "of",
+        "5",
+        "(2",
+        "ratings);",
+        "2",
+        "tickets",
+    ]
+    assert "no rating" in lines[2]
+    assert _code(["gorgias", "support", "--store-id", shop, "--axis", "nothing"]) == 2

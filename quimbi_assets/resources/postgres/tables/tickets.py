@@ -17,6 +17,7 @@ import pandas as pd
 from quimbi_assets.ingest.gorgias import TICKET
 from quimbi_assets.ingest.keys import HELPDESK, comparable, keyed_hashes
 from quimbi_assets.resources.postgres.copy import copy_frame
+from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, address_hashes, adopt_tickets, keep_identities
 
 _STAGED = """
@@ -312,3 +313,34 @@ def count_left_out(cursor: Any, store_id: str) -> dict[str, int]:
         (store_id,),
     )
     return {reason.removeprefix("left out: "): int(n) for reason, n in cursor.fetchall()}
+
+
+_BY_GROUP = """
+    SELECT coalesce(segment_name, group_id), sum(orders)::bigint, sum(tickets)::bigint,
+        100.0 * sum(tickets)::float / nullif(sum(orders), 0)::float, sum(ratings)::bigint,
+        sum(mean_rating * ratings) / nullif(sum(ratings), 0)::float
+    FROM quimbi.support_by_segment AS week LEFT JOIN quimbi.dim_segment_master AS segment
+        ON segment.store_id = week.store_id AND segment.axis_name = week.axis_name AND segment_id = group_id
+        AND valid_to IS NULL
+    WHERE week.store_id = %(store)s AND week.axis_name = %(axis)s AND week > (
+        SELECT max(week) - 7 * %(weeks)s FROM quimbi.support_by_segment AS last WHERE last.store_id = %(store)s)
+    GROUP BY 1 ORDER BY 4 DESC NULLS LAST, 1
+"""
+
+
+@dataclass(frozen=True)
+class Support:
+    """How much a segment wrote to support in some weeks, and how it rated it."""
+
+    name: str
+    orders: int
+    tickets: int
+    tickets_per_100_orders: float | None
+    ratings: int
+    mean_rating: float | None
+
+
+def read_support(database: Database, store_id: str, axis: str, weeks: int) -> list[Support]:
+    """Return what each segment of an axis, ``lifecycle`` or ``value_tier`` wrote in the last weeks, most first."""
+    rows = database.execute(_BY_GROUP, {"store": store_id, "axis": axis, "weeks": weeks})
+    return [Support(*row) for row in rows]
