@@ -365,20 +365,5 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
     lines = capsys.readouterr().out.splitlines()
     wanted = "top 200.0 tickets per 100 orders, rated 3.5 of 5 (2 ratings); 2 tickets"
     assert " ".join(lines[1].split()) == wanted
-        "top",
-        "200.0",
-        "tickets",
-        "per",
-        "100",
-        "orders,",
-        "rated",
-        "3.5",
-        "of",
-        "5",
-        "(2",
-        "ratings);",
-        "2",
-        "tickets",
-    ]
     assert "no rating" in lines[2]
     assert _code(["gorgias", "support", "--store-id", shop, "--axis", "nothing"]) == 2
