@@ -362,7 +362,8 @@ class Past:
 
     @cached_property
     def _last_lines(self) -> pd.DataFrame:
-        return self.lines.loc[self.lines["order_id"] == self.last_order["order_id"], :]
+        rows: pd.DataFrame = self.lines[self.lines["order_id"] == self.last_order["order_id"]]
+        return rows
 
     @cached_property
     def new_categories(self) -> list[str]:

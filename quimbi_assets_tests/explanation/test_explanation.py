@@ -153,22 +153,6 @@ def test_what_is_told_moves_them_and_nothing_smaller_does(models, pasts, tried):
     assert told > 3 * len(pasts)
 
 
-def test_silence_that_is_told_moves_them_and_a_day_less_does_not(models, pasts, tried):
-    told = 0
-    for one, past in pasts.items():
-        for axis, model in models.items():
-            waiting = tried[one][1][axis].waiting
-            if waiting is not None:
-                told += 1
-                days = waiting.change.days
-                places = score_changes(past, {axis: model}, [Change.waiting(n) for n in (0, days - 1, days)]).segments(
-                    axis
-                )
-                assert places[0] == places[1] != places[2]
-                assert model.segment_ids_[places[2]] == waiting.segment
-    assert told
-
-
 def test_a_receipt_is_the_same_again_and_another_where_rows_are(models, pasts, shown):
     past = list(pasts.values())[2]
     receipt = explain(past, models, list(models))
