@@ -2,18 +2,26 @@
 
 Run: ``python benchmarks/churn.py [--out docs/churn.md] [--data ../shared/data] [--customers 4000]``. Writes the table
 into the page and one picture a store beside it. Stores whose data are absent are left out, and the page says so.
+``--few 8`` prints instead what so many draws of 200, 400 and 800 customers are told, and what came true (ADR 9).
 """
 
 import argparse
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
+from scipy.special import logit
 from selection import load as load_rows
+from sklearn.linear_model import LogisticRegression
 
+from quimbi_assets.churn import model
 from quimbi_assets.churn.evaluation import draw_calibration, figures, mean_interval, train_churn
 from quimbi_assets.churn.history import measure, read_history
 from quimbi_assets.churn.measures import Interval, auc_difference, brier, calibration_error
+from quimbi_assets.errors import InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.store import Store
 from quimbi_assets.value.mbg_nbd import fit_mbg_nbd
@@ -21,6 +29,7 @@ from quimbi_assets.value.mbg_nbd import fit_mbg_nbd
 STORES = ("cdnow", "online_retail_2009_2010", "completejourney", "simulated", "retail_case_study")
 CONTROL = "retail_case_study"
 FREQUENT_DAYS = 30
+FEW_SIZES = (200, 400, 800)
 
 
 @dataclass
@@ -190,6 +199,37 @@ def summary(name, rows, trial):
     )
 
 
+FEW = (
+    "| store | customers | Brier: base rate | before | now | of what serves: before | now | slope: before | now | told "
+    "over .8, came: before | now | told under .2, came: before | now |\n" + "|---" * 13 + "|"
+)
+
+
+def few(name, history, n_draws):
+    """One row a number of customers: risks calibrated on those who shaped the sum of terms (before), and on others."""
+    orders = history.frames().orders
+    ids = np.sort(orders["customer_id"].unique())
+    for size in FEW_SIZES:
+        told = {0: [], model.FEW: []}
+        for few_below, seed in product(told, range(n_draws)):
+            drawn = orders[orders["customer_id"].isin(np.random.default_rng(seed).choice(ids, size, replace=False))]
+            with patch.object(model, "FEW", few_below), suppress(InsufficientHistoryError):
+                trial = train_churn(History.from_frames(drawn, store=history.store).until(history.end)).evaluation
+                told[few_below] += [(w.truth, w.risk, trial.risk_served(w), w.base_rate) for w in trial.hold_outs]
+        before, now = (few_cells(windows) for windows in told.values())
+        cells = " | ".join(f"{a} | {b}" for a, b in zip(before[1:], now[1:], strict=True))
+        yield f"| {name} | {size} | {now[0]} | {cells} |"
+
+
+def few_cells(windows):
+    """Brier scores of base rate, model and what serves, slope of the truth on the log odds told, ends of the scale."""
+    truth, risk, served = (np.concatenate(parts) for parts in list(zip(*windows, strict=True))[:3])
+    base = np.concatenate([np.full(len(window[0]), window[3]) for window in windows])
+    slope = LogisticRegression(C=np.inf).fit(logit(risk)[:, None], truth).coef_[0, 0]
+    ends = (f"{risk[end].mean():.2f}, {truth[end].mean():.2f}" for end in (risk > 0.8, risk <= 0.2))
+    return [*(f"{brier(truth, one):.4f}" for one in (base, risk, served)), f"{slope:.2f}", *ends]
+
+
 def main():
     """Measure every store and write the page."""
     parser = argparse.ArgumentParser()
@@ -197,7 +237,15 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--customers", type=int, default=4_000, help="of the simulated store")
     parser.add_argument("--stores", default=",".join(STORES))
+    parser.add_argument("--few", type=int, default=0, help="draws of few customers")
     options = parser.parse_args()
+    if options.few:
+        print(FEW)
+        for name in options.stores.split(","):
+            store = load(name, options.data, options.customers)
+            for row in few(name, store, options.few) if store else ():
+                print(row, flush=True)
+        return
     parts, lines, frequent, absent = [], [], [], []
     for name in options.stores.split(","):
         store = load(name, options.data, options.customers)

@@ -16,17 +16,22 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit, logit
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from quimbi_assets.churn.additive import FACTS, RECENCY, TERMS, AdditiveLogistic, design_matrix
 from quimbi_assets.churn.measures import Array, Flags
+from quimbi_assets.sampling import customer_order
 
 LINES, CURVES, RECENCY_BASELINE = "lines", "curves", "silence"
 KINDS = (LINES, CURVES, RECENCY_BASELINE)
 """Additive logistic regression of straight lines, of curves; days since the last order alone."""
 STRENGTHS = {LINES: 1.0, CURVES: 0.1}
 CALIBRATION_STRENGTH = 1.0
+FEW = 2_000
+"""Customers below which a sum of terms fits those who shaped it so much better than others that it shows (ADR 9)."""
+N_PARTS = 5
+"""Parts of few customers, each foretold by the others."""
 CERTAIN = 1e-4
 """No risk or rate is nearer than this to 0 or 1: nothing a store's past shows is surer."""
 
@@ -102,10 +107,11 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
     """Probability of no order within the next H days, by one of :data:`KINDS`.
 
     Holds coefficients and curves only, no row of a customer: ``additive_``, of the kinds that have one, and
-    ``calibration_``, a curve of its log odds, which says where the sum of terms is too timid or too bold in the middle;
-    ``curve_``, the recency baseline. ``shift_`` is added to the log odds: it sets the mean risk of the latest customers
-    trained on to ``base_rate_``, the share of them who stayed away, and adds ``drift_``, how the level is expected to
-    have moved since. ``n_fit_`` counts customers once for every cut. ``weak_reason_`` says why the risk says little
+    ``calibration_``, a curve of its log odds, which says where the sum of terms is too timid or too bold in the middle,
+    learnt below :data:`FEW` customers from those who did not shape the sum; ``curve_``, the recency baseline.
+    ``shift_`` is added to the log odds: it sets the mean risk of the latest customers trained on to ``base_rate_``, the
+    share of them who stayed away, and adds ``drift_``, how the level is expected to have moved since. ``n_fit_`` counts
+    customers once for every cut. ``weak_reason_`` says why the risk says little
     about anybody, as a test on unseen history found; None where it does.
     """
 
@@ -131,7 +137,8 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
             terms = design_matrix(X, self.horizon_days)
             self.additive_ = AdditiveLogistic(self.kind == CURVES, STRENGTHS[self.kind]).fit(terms, y)
             summed = self.additive_.decision_function(terms)[:, None]
-            self.calibration_ = AdditiveLogistic(strength=CALIBRATION_STRENGTH).fit(summed, y)
+            learnt = summed if X.index.nunique() >= FEW else _sum_unseen(self.additive_, terms, y, X.index)[:, None]
+            self.calibration_ = AdditiveLogistic(strength=CALIBRATION_STRENGTH).fit(learnt, y)
             self.shift_ = level(self.calibration_.decision_function(summed[latest]), self.base_rate_)
         self.drift_ = 0.0 if drift is None else drift.shift(self._log_odds)
         self.shift_ += self.drift_
@@ -173,6 +180,21 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         for column, fact in zip(terms.T, TERMS.values(), strict=True):
             total[:, FACTS.index(fact)] += column
         return total
+
+
+def _sum_unseen(additive: AdditiveLogistic, terms: Array, away: Flags, customers: pd.Index) -> Array:
+    """Return the log odds of staying away of each of n rows, learnt from the customers of other parts; shape (n,).
+
+    All rows of a customer are in one part. A part whose others all did the same keeps what everybody teaches.
+    """
+    codes, ids = customers.factorize()
+    part = np.empty(len(ids), dtype=np.intp)
+    part[customer_order(ids, 0)] = np.arange(len(ids)) % N_PARTS
+    unseen = additive.decision_function(terms)
+    for rows in (part[codes] == i for i in range(N_PARTS)):
+        if rows.any() and 0 < away[~rows].mean() < 1:
+            unseen[rows] = clone(additive).fit(terms[~rows], away[~rows]).decision_function(terms[rows])
+    return unseen
 
 
 def fit_recency_baseline(days: Array, away: Flags) -> tuple[Array, Array]:

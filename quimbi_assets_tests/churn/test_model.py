@@ -1,16 +1,22 @@
 """A churn model: calibrated on the latest, every kind, follows drift, alone as in a crowd."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from quimbi_assets.churn.additive import FACTS, RECENCY
 from quimbi_assets.churn.examples import gather
-from quimbi_assets.churn.history import read_history
-from quimbi_assets.churn.model import KINDS, RECENCY_BASELINE, ChurnModel, Drift, fit_recency_baseline
+from quimbi_assets.churn.history import WINDOWS, read_history
+from quimbi_assets.churn.model import FEW, KINDS, RECENCY_BASELINE, ChurnModel, Drift, fit_recency_baseline
 from quimbi_assets_tests.churn.conftest import past_of
 
 H = 56
+COLUMNS = [
+    *("n_orders", "days_since_last_order", "tenure_days", *WINDOWS, "avg_days_between_orders", "gap_sd_days"),
+    *("longest_gap_days", "last_gap_days", "avg_order_value"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,25 @@ def test_a_season_moves_the_level_as_the_year_before_says(examples):
     unmoved = Drift(both, np.append(quiet, quiet), newest, ~newest)
     same = ChurnModel("lines", H).fit(examples.features, examples.away, examples.latest, unmoved)
     assert same.drift_ == 0
+
+
+@pytest.mark.parametrize("kind", ["lines", "curves"])
+def test_few_customers_are_not_told_risks_bolder_than_come_true(kind):
+    """Terms that say nothing: whoever foretells from them is as far from the truth as bold."""
+    rng = np.random.default_rng(0)
+    n = np.repeat(np.arange(120.0), 4)
+    features = pd.DataFrame({name: rng.exponential(30, len(n)) for name in COLUMNS}, index=pd.Index(n.astype(str)))
+    away = np.repeat(rng.random(120) < 0.5, 4)
+    bold, few = (fitted_with(few, kind, features, away).risk(features).std() for few in (0, FEW))
+    assert few < bold / 2
+    shuffled = rng.permutation(len(n))
+    again = fitted_with(FEW, kind, features.iloc[shuffled], away[shuffled]).risk(features)
+    assert again == pytest.approx(fitted_with(FEW, kind, features, away).risk(features), abs=1e-9)
+
+
+def fitted_with(few, kind, features, away):
+    with patch("quimbi_assets.churn.model.FEW", few):
+        return ChurnModel(kind, H).fit(features, away)
 
 
 def test_an_unknown_kind_is_refused():
