@@ -1,10 +1,11 @@
 """How many segments: what rules of choosing them explain of the days to come, and how far two halves agree on them.
 
-Run: ``python benchmarks/granularity.py [--stores completejourney,../shared/data/cdnow] [--seeds 2] [--small]``. Of
-every store, cut-off of its backtest and axis, fitted by each rule: number of segments, share of variance of the next 90
-days' outcomes that segments and memberships explain, bootstrap ARI, agreement of two disjoint halves of all customers,
-and as a run measures it, capped. What rules choose from is measured once. ``--small`` draws 50 to 800 customers instead
-and compares their segments with those of all, with and without preferring the number that is usual in the other stores.
+Run: ``python benchmarks/granularity.py [--stores completejourney,../shared/data/cdnow] [--seeds 2]
+[--small | --usual]``. Of every store, cut-off of its backtest and axis, fitted by each rule: number of segments, share
+of variance of the next 90 days' outcomes that segments and memberships explain, bootstrap ARI, agreement of two
+disjoint halves of all customers, and as a run measures it, capped. What rules choose from is measured once. ``--usual``
+compares only usual numbers of segments. ``--small`` draws 50 to 800 customers instead and compares their segments with
+those of all, with and without preferring the number that is usual in the other stores.
 Prints Markdown.
 """
 
@@ -86,6 +87,8 @@ RULES = {
     "nearest to usual, 1.33 times as far (now)": as_far(1.33),
     "nearest to 5 within .10": nearest(0.10, 5),
 }
+USUAL = {"largest within .02 (before)": largest(0.02, 0.02)} | {f"nearest to {k}": as_far(1.33, k) for k in (3, 4, 5)}
+"""Of ``--usual``: what the usual number of each axis is chosen from."""
 SIZES = (50, 100, 150, 200, 400, 800)
 
 
@@ -122,10 +125,10 @@ def halves(model, table, seeds, cap):
     return np.nanmean(agreed) if np.isfinite(agreed).any() else np.nan
 
 
-def by_rule(axis, table, outcomes, seeds):
+def by_rule(rules, axis, table, outcomes, seeds):
     """One row a rule."""
     measured = Measured()
-    for name, rule in RULES.items():
+    for name, rule in rules.items():
         with (
             patch.object(axis_models, "prepare_samples", measured.prepare),
             patch.object(fitting, "best_division", rule),
@@ -151,7 +154,7 @@ def cut_offs(history):
     )  # fmt: skip
 
 
-def measure_store(name, history, seeds):
+def measure_store(rules, name, history, seeds):
     """One row a cut-off, axis and rule."""
     for cut in cut_offs(history):
         known = sample_store(history.until(cut), None, FitOptions())
@@ -161,7 +164,7 @@ def measure_store(name, history, seeds):
             of_axis = (measure_outcome(axis, outcome, after) for outcome in AXES[axis].outcomes)
             outcomes = [values for values in of_axis if values is not None]
             try:
-                for row in by_rule(AXES[axis], table, outcomes, seeds):
+                for row in by_rule(rules, AXES[axis], table, outcomes, seeds):
                     yield {"store": name, "axis": axis, "cut": cut, **row}
             except InactiveAxisError:
                 continue
@@ -234,6 +237,7 @@ def main():
     parser.add_argument("--stores", default=STORES)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--usual", action="store_true", help="only the numbers that an axis's usual one is chosen from")
     options = parser.parse_args()
     histories = {Path(name).name: History.from_frames(*load(name)[0]) for name in options.stores.split(",")}
     if options.small:
@@ -249,8 +253,9 @@ def main():
         markdown(rows.groupby(["n", "store", "rule"], sort=False).mean())
         markdown(rows.drop(columns="store").groupby(["n", "rule"], sort=False).mean())
         return
+    rules = USUAL if options.usual else RULES
     rows = pd.DataFrame(
-        [row for name, history in histories.items() for row in measure_store(name, history, options.seeds)]
+        [row for name, history in histories.items() for row in measure_store(rules, name, history, options.seeds)]
     )
     figures = ["k", "segments", "memberships", "bootstrap ARI", "halves", "halves, capped"]
     of_store = rows.groupby(["store", "rule"], sort=False)[figures].mean()

@@ -201,7 +201,7 @@ class Axis:
     """Adjective of a segment of which no feature has a word to say."""
     usual_k: int = 4
     """Number of segments that decides between several that divide customers about equally well, in stores of any size:
-    the median, of two middle ones the larger, of the stores of ADR 4 that record the axis."""
+    five where that explains more and is met again as often, in the stores of ADR 4 that record the axis."""
     order_rate: str = ""
     """The feature that is the number of orders over time, if that is the question: where the counts show that
     customers differ in it, they differ on the axis."""

@@ -47,6 +47,7 @@ AXIS = Axis(
     name="category_exploration", question="How widely do they shop?", kind="marketing", people="shoppers",
     measure=measure, description=__doc__, usual="balanced",
     essential=("items.category",),
+    usual_k=5,
     outcomes=(Outcome("unique_categories", log=True), Outcome("category_diversity"), Outcome("exploration_breadth")),
     features=(
         Feature(

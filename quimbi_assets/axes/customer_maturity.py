@@ -62,6 +62,7 @@ AXIS = Axis(
     name="customer_maturity", question="Where are they in their life with the store?", kind="marketing",
     people="customers", measure=measure, description=__doc__, usual="in_between",
     structural=(ONE_TIME_BUYERS,), is_state=True,
+    usual_k=5,
     outcomes=(Outcome("bought_at_all"),),
     stay_temperature=1.5, stayers=0.1,
     features=(

@@ -39,6 +39,7 @@ AXIS = Axis(
         Structural("discount_rate", 0, "full_price_buyers", "never used a discount"),
         Structural("n_orders", 1, "one_time_deal_buyers", "bought exactly once, with a discount"),
     ),
+    usual_k=5,
     outcomes=(Outcome("discount_rate"), Outcome("discount_depth")),
     features=(
         Feature.share(

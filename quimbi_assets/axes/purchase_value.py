@@ -26,6 +26,7 @@ def measure(tables: Tables) -> ir.Table:
 AXIS = Axis(
     name="purchase_value", question="How much do they spend?", kind="marketing", people="spenders", measure=measure,
     description=__doc__, usual="mid_range",
+    usual_k=5,
     outcomes=(Outcome("lifetime_value", absent=0, log=True), Outcome("avg_order_value", log=True)),
     features=(
         Feature(

@@ -18,8 +18,7 @@ from quimbi_assets.errors import InactiveAxisError
 
 N_ORDERS = "n_orders"
 USUAL_K = 4
-"""Number of segments that a choice is nearest to where an axis declares no other: the middle of two to six, and the
-median of the stores of ADR 4 on all axes but one."""
+"""Number of segments that a choice is nearest to where an axis declares no other: the middle of two to six (ADR 4)."""
 _FRAME = "frame:"
 
 
