@@ -187,10 +187,10 @@ def _sum_unseen(additive: AdditiveLogistic, terms: Array, away: Flags, customers
 
     All rows of a customer are in one part. A part whose others all did the same keeps what everybody teaches.
     """
-    codes, ids = customers.factorize()
+    ids = customers.unique()
     part = np.empty(len(ids), dtype=np.intp)
     part[customer_order(ids, 0)] = np.arange(len(ids)) % N_PARTS
-    unseen = additive.decision_function(terms)
+    codes, unseen = ids.get_indexer(customers), additive.decision_function(terms)
     for rows in (part[codes] == i for i in range(N_PARTS)):
         if rows.any() and 0 < away[~rows].mean() < 1:
             unseen[rows] = clone(additive).fit(terms[~rows], away[~rows]).decision_function(terms[rows])
