@@ -136,16 +136,16 @@ def fit_marketing(history: History, affinities: Affinities | None = None) -> Mar
     """
     sample = history.sample(SAMPLE, 0)
     limits = learn_limits(read_history(sample), history.end)
-    return MarketingReference(limits, **_ranks(sample), affinities=affinities)
+    return MarketingReference(limits, *_ranks(sample), affinities=affinities)
 
 
-def _ranks(history: History) -> dict[str, Array]:
+def _ranks(history: History) -> tuple[Array, Array]:
     """Return ``value`` and ``quintiles`` of :class:`MarketingReference`."""
     figures = history.spending(NEW_DAYS)[["days_since_last_order", "n_orders", "spent"]].to_numpy()
     if not len(figures):
         figures = np.zeros((1, 3))
     quintiles = np.quantile(figures, (0.2, 0.4, 0.6, 0.8), axis=0).T
-    return {"value": np.quantile(figures[:, 2], TIER_SHARES), "quintiles": quintiles}
+    return np.quantile(figures[:, 2], TIER_SHARES), quintiles
 
 
 def group_earlier(history: History, reference: MarketingReference) -> CustomerGroups:
@@ -154,7 +154,9 @@ def group_earlier(history: History, reference: MarketingReference) -> CustomerGr
     By today's lifecycle, whose limits are the store's waits; by spend and orders, which only grow, among the customers
     of then: by today's measure everybody had been of a lower tier.
     """
-    return group_customers(history, replace(reference, **_ranks(history)), pd.Index(history.customers.to_pandas()))
+    value, quintiles = _ranks(history)
+    measure = replace(reference, value=value, quintiles=quintiles)
+    return group_customers(history, measure, pd.Index(history.customers.to_pandas()))
 
 
 def group_customers(history: History, reference: MarketingReference, customers: pd.Index) -> CustomerGroups:
