@@ -463,7 +463,7 @@ class WhatMoves(Answer):
     number: int = Field(description="Orders, or requests to support")
     every_days: int
     by: date = Field(description="Day of the last of them by the store's clock")
-    dates: list[datetime] = Field(description="By the store's clock, without offset")
+    dates: list[str] = Field(description="ISO 8601 by the store's clock, without offset")
     order_total: Money = Field(description="What is paid for each")
     to: Named
     words: str

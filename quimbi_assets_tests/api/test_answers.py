@@ -171,7 +171,7 @@ def test_whom_to_save(ask, pages):
     found = ask("/worth-saving", params={"limit": 100})["items"]
     worth = [one["value"] * (1 if one["risk"] is None else one["risk"]) for one in found]
     assert worth == sorted(worth, reverse=True)
-    assert {one["value_tier"] for one in found} <= {"top", "high"}
+    assert {one["value_tier"] for one in found} <= {"top", "high", "medium"}
     first = ask("/worth-saving", params={"limit": 1})
     assert first["customers"] > 1
     later = ask("/worth-saving", params={"limit": 1, "cursor": first["next_cursor"]})
@@ -437,7 +437,9 @@ def test_an_explanation_is_of_the_published_segments_and_its_moves_hold(ask, dat
         for share in (share for share in one["shares"] if share["feature"] in stored):
             value = stored[share["feature"]]
             assert (value is None) == (share["value"] is None)
-            assert value is None or share["value"] == pytest.approx(value, rel=1e-6)
+            assert value is None or share["value"] == pytest.approx(
+                value, rel=1e-6, abs=1e-6
+            )  # six decimals are published
         assert one["attainable"] == (one["change"] is not None)
     assert explained["versions"]["models"] == {axis: versions[axis] for axis in profile["segments"]}
     assert any(one["attainable"] for one in explained["axes"])

@@ -116,7 +116,7 @@ def test_audiences_follow_the_profiles(database, two_stores):
         state = read_audiences(database, store_id)["worth_saving"]
         ((risky,),) = database.execute(
             "SELECT count(*) FROM quimbi.customer_profiles "
-            "WHERE store_id = %s AND churn_risk_score BETWEEN 0.4 AND 0.8 AND value_tier IN ('top', 'high') "
+            "WHERE store_id = %s AND churn_risk_score BETWEEN 0.4 AND 0.8 AND value_tier IN ('top', 'high', 'medium') "
             "AND lifecycle IN ('slowing', 'at risk', 'lapsed')",
             (store_id,),
         )
