@@ -83,7 +83,7 @@ def test_the_projects_file(home, monkeypatch):
         path.write_text("audiences:\n  a: {where: value > 1}\n")
         assert project_definitions().audiences["a"].where == "value > 1"
         path.write_text("audiences:\n  a: {}\n")
-        with pytest.raises(BadInputError, match=r"audiences.yaml, line 2: audience a has no where"):
+        with pytest.raises(BadInputError, match=r"audiences.yaml, line 2, column 6: audience a has no where"):
             project_definitions()
     finally:
         path.unlink()

@@ -20,9 +20,9 @@ from quimbi_assets.resources.postgres.tables.customers import (
 from quimbi_assets_tests.resources.published import publish
 
 FACTS = [
-    {"a": {"rate": 0.1, "is_new": True, "last_on": "2024-01-05", "kind": "tea", "nothing": None}},
-    {"a": {"rate": None, "is_new": False, "last_on": None, "kind": "2024-01-05 was a Friday", "nothing": None}},
-    {"a": {"rate": 0.5, "is_new": None, "last_on": "2024-03-01", "kind": None, "nothing": None}},
+    {"a": {"rate": 0.1, "is_new": True, "last_on": "2024-01-05", "sort": "tea", "nothing": None}},
+    {"a": {"rate": None, "is_new": False, "last_on": None, "sort": "2024-01-05 was a Friday", "nothing": None}},
+    {"a": {"rate": 0.5, "is_new": None, "last_on": "2024-03-01", "sort": None, "nothing": None}},
 ]
 
 
@@ -64,7 +64,7 @@ def chosen(database, tmp_path_factory):
         ("not a.rate > 0.2", "0"),
         ("a.is_new", "0"),
         ("a.last_on = '2024-03-01'", "2"),
-        ("a.kind = 'tea'", "0"),
+        ("a.sort = 'tea'", "0"),
         ("a.strength = 'balanced'", "210"),
         ("a.stays < 0.8 and risk > 0.6", "2"),
         ("archetype = 'all customers'", "210"),
@@ -123,7 +123,7 @@ def test_a_page_begins_in_an_index_where_the_one_before_ended(chosen, database, 
 
 def test_several_filters_are_counted_at_once(chosen, database):
     vocabulary = read_vocabulary(database, "filtered")
-    filters = ["a.kind = 'tea'", "value >= 1", "value is null", "risk > 0.6 and a.kind <> '%'"]
+    filters = ["a.sort = 'tea'", "value >= 1", "value is null", "risk > 0.6 and a.sort <> '%'"]
     queries = [compile_filter(where, vocabulary) for where in filters]
     counted = count_chosen(database, "filtered", queries)
     assert counted == [(one.customers, one.value) for one in map(chosen, filters)]

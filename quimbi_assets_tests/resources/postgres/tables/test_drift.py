@@ -99,7 +99,7 @@ def test_a_customer_counts_as_named_once_the_message_was_accepted(database):
     assert publish_notices(database, "told", WEEK, notices)
     week_after = WEEK + timedelta(weeks=1)
     assert named_before(database, "told", week_after) == {}
-    mark_told(database, "told", WEEK)
+    mark_told(database, "told", WEEK, ["ann"], 0.0)
     assert named_before(database, "told", week_after) == {"ann": WEEK}
     assert not publish_notices(database, "told", WEEK, notices.assign(named=False))
     assert named_before(database, "told", week_after) == {"ann": WEEK}
