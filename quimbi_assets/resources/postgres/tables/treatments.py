@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from quimbi_assets.audiences.filters import Query
-from quimbi_assets.ingest.policy import judged_orders_sql
 from quimbi_assets.lift.assignment import Outcome, Trial, in_control_sql, parameters
 from quimbi_assets.lift.comparison import ACTED, ARMS, CONTROL, SUMS, Calendar, Sums
 from quimbi_assets.lift.verdict import Finding, conclude
@@ -175,6 +174,7 @@ def mark_acted(cursor: Any, store_id: str, subject: str, among: str = "", asked:
 
 def read_trials(database: Database, store_id: str) -> list[TrialState]:
     """Return what is known of all trials of a store by now, by subject."""
+    from quimbi_assets.ingest.policy import judged_orders_sql  # imports Ibis, 0.5 s
     from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
     policy = read_store(database, store_id).policy
