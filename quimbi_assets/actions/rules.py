@@ -12,7 +12,7 @@ from typing import Any
 
 from quimbi_assets.audiences.definitions import NodeReader, compose
 from quimbi_assets.audiences.fields import SCALARS
-from quimbi_assets.lift.assignment import MOST_CONTROL, MOST_WEEKS, OUTCOMES, Trial
+from quimbi_assets.lift.assignment import Trial
 
 FILE_NAME = "actions.yaml"
 READY = "ready.yaml"
@@ -101,16 +101,7 @@ class _Reader(NodeReader):
         if not sets:
             raise self.wrong(node, f"rule {name} does nothing: give it one of {', '.join(EFFECTS)}")
         about, stop, stores = self.text(parts, "about"), self.flag(parts, "stop"), self.texts(parts, "stores")
-        return ActionRule(name, self.filter(parts, "when"), sets, about, stop, stores, self._trial(parts))
-
-    def _trial(self, parts: Mapping[str, Any]) -> Trial:
-        usual = Trial()
-        outcome = self.text(parts, "outcome") or usual.outcome
-        if outcome not in OUTCOMES:
-            raise self.wrong(parts["outcome"], f"there is no outcome {outcome!r}; there are: {', '.join(OUTCOMES)}")
-        control = self.number(parts, "control", usual.control, 0, MOST_CONTROL)
-        window_days = int(self.number(parts, "window_days", usual.window_days, 1, 365))
-        return Trial(control, outcome, window_days, int(self.number(parts, "weeks", usual.weeks, 1, MOST_WEEKS)))
+        return ActionRule(name, self.filter(parts, "when"), sets, about, stop, stores, self.trial(parts))
 
     def otherwise(self, node: Any) -> dict[str, str]:
         """Return what holds where no rule sets it: never what reaches out to customers."""

@@ -224,6 +224,16 @@ class NodeReader:
         column = mark.column + 1 + (offset + bool(style) if offset and is_line else 0)
         return BadInputError(f"{self._where}, line {mark.line + 1}, column {column}: {message}")
 
+    def trial(self, parts: Mapping[str, Any]) -> Trial:
+        """Return how something is tried: as usual where the file does not say."""
+        basis, outcome = Trial(), self.text(parts, "outcome") or "ordered"
+        if outcome not in OUTCOMES:
+            raise self.wrong(parts["outcome"], f"there is no outcome {outcome!r}; there are: {', '.join(OUTCOMES)}")
+        control = self.number(parts, "control", basis.control, 0, MOST_CONTROL)
+        days = self.number(parts, "window_days", basis.window_days, 1, LONGEST_DAYS)
+        weeks = self.number(parts, "weeks", basis.weeks, 1, MOST_WEEKS)
+        return Trial(control, outcome, int(days), int(weeks))
+
 
 class _Reader(NodeReader):
     """Turns nodes into audiences and targets."""
@@ -239,7 +249,7 @@ class _Reader(NodeReader):
             raise self.wrong(parts["webhook"], "a webhook begins with https://")
         where, about = self.filter(parts, "where"), self.text(parts, "about")
         sort, stores = self.text(parts, "sort") or "value", self.texts(parts, "stores")
-        return Audience(name, where, about, sort, stores, webhook, self.trial(parts, Trial()), "control" in parts)
+        return Audience(name, where, about, sort, stores, webhook, self.trial(parts), "control" in parts)
 
     def export(self, name: str, node: Any, audiences: Mapping[str, Audience]) -> ExportTarget:
         """Return a target of exports."""
@@ -255,7 +265,8 @@ class _Reader(NodeReader):
             raise self.wrong(parts["where"], f"export {name} has an audience and a where: one of them says who")
         if audience and (tried := next((key for key in TRIAL if key in parts), None)):
             raise self.wrong(parts[tried], f"{tried} belongs to audience {audience}: its control group is one")
-        trial = self.trial(parts, Trial() if "where" in parts and form in ACTING else None)
+        is_tried = any(key in parts for key in TRIAL) or ("where" in parts and form in ACTING)
+        trial = self.trial(parts) if is_tried else None
         out = self.text(parts, "out") or None
         if form == "klaviyo" and out:
             raise self.wrong(parts["out"], "klaviyo takes no out: it is sent (send: true), or shown")
@@ -270,15 +281,3 @@ class _Reader(NodeReader):
         return ExportTarget(
             name, form, where, audience, axes, out, contacts or None, flags["send"], flags["value"], stores, trial
         )
-
-    def trial(self, parts: Mapping[str, Any], usual: Trial | None) -> Trial | None:
-        """Return how it is tried, as the file says or as usual."""
-        if not any(key in parts for key in TRIAL):
-            return usual
-        basis, outcome = Trial(), self.text(parts, "outcome") or "ordered"
-        if outcome not in OUTCOMES:
-            raise self.wrong(parts["outcome"], f"there is no outcome {outcome!r}; there are: {', '.join(OUTCOMES)}")
-        control = self.number(parts, "control", basis.control, 0, MOST_CONTROL)
-        days = self.number(parts, "window_days", basis.window_days, 1, LONGEST_DAYS)
-        weeks = self.number(parts, "weeks", basis.weeks, 1, MOST_WEEKS)
-        return Trial(control, outcome, int(days), int(weeks))
