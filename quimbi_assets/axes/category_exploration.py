@@ -56,7 +56,6 @@ AXIS = Axis(
             words=(
                 Word("one_category", -1, high=1.4, like="single_category"),
                 Word("few_category", -1, times=1.5, of_few=True), Word("many_category", 1, times=1.5, of_few=True),
-                Word("fewer_category", -1), Word("more_category", 1),
             ),
             synonyms=("narrow", "broad wide varied wide_ranging"), about="breadth",
             low=0, transform="log1p", needs=("items.category",),
