@@ -15,7 +15,7 @@ from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs import schedules
-from quimbi_assets.defs.partitions import CHANGED_AT, ORDERS_KEY, PROFILES_KEY, SOURCE_KEY, STORES
+from quimbi_assets.defs.partitions import CHANGED_AT, HELPDESK_KEY, ORDERS_KEY, PROFILES_KEY, SOURCE_KEY, STORES
 from quimbi_assets.defs.schedules import DUE_TAG, JOBS, SCHEDULES, next_due, pulls, refits, weeks
 from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived, stores_known
 from quimbi_assets.instants import two_years_before
@@ -337,8 +337,11 @@ def test_sources_are_pulled_when_they_are_due_and_orders_arrive_thereby(planned,
     with store_lock("plan-berlin", Steps(None, "plan-berlin"), wait=True) as lock:
         run_id = materialize(lock, "plan-berlin", "pull", Steps(None, "plan-berlin"))
     with open_instance() as real:
-        (event,) = real.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    metadata = event.asset_materialization.metadata
+        events = real.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    pulled = {event.asset_materialization.asset_key: event.asset_materialization.metadata for event in events}
+    assert pulled.keys() == {SOURCE_KEY, HELPDESK_KEY}
+    assert pulled[HELPDESK_KEY]["sources"].value == 0
+    metadata = pulled[SOURCE_KEY]
     assert {name: metadata[name].value for name in ("sources", "new", "refused")} == {
         "sources": 1,
         "new": 3,

@@ -41,6 +41,7 @@ def facts():
             "status": ["active", "weak", "inactive"],
             "reason": [None, "it cannot be told yet", "not recorded: tickets"],
             "halves_ari": [0.8, 0.2, None],
+            "customers_fitted": [1_000, 1_000, None],
         }
     )
     segments = pd.DataFrame(
