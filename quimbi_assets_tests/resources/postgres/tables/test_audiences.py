@@ -43,7 +43,8 @@ def test_those_who_enter_and_leave(database, renewed):
         ("c0000", "enter"), ("c0002", "enter"), ("c0000", "exit"), ("c0001", "enter"), ("c0000", "enter"),
     ]  # fmt: skip
     assert read_audiences(database, store_id)["big"].entered == 1
-    assert database.execute("SELECT DISTINCT ht_split_group FROM quimbi.audience_membership") == [(None,)]
+    groups = "SELECT DISTINCT ht_split_group FROM quimbi.audience_membership WHERE ht_audience_id = %s"
+    assert database.execute(groups, (f"{store_id}.big",)) == [(None,)]
 
 
 def test_whoever_may_not_be_written_to_leaves_and_is_not_handed_out(database, renewed):
