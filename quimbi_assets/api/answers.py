@@ -41,6 +41,8 @@ from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.identities import find_by_email
 from quimbi_assets.resources.postgres.tables.products import name_products
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
+from quimbi_assets.resources.postgres.tables.stores import store_currency
+from quimbi_assets.resources.postgres.tables.treatments import read_trials, trial_record
 
 LONGEST_FILTER = 10_000
 MOST = 500
@@ -308,6 +310,13 @@ def route_ticket(now: Database, store_id: str, question: TicketQuestion) -> mode
     if by_email and is_text(question.email or ""):
         customer_id = find_by_email(now, now.home or quimbi_home(), store_id, question.email, question.email_sha256)
     return models.Routing(**actions.route_ticket(now, store_id, customer_id, is_served=True))
+
+
+def lift(now: Database, store_id: str) -> models.Lift:
+    """Return what each trial of a store showed when it was last counted."""
+    currency = store_currency(now, store_id)
+    records = [trial_record(state, currency or "") for state in read_trials(now, store_id, anew=False)]
+    return models.Lift(store_id=store_id, currency=currency, items=[models.Trial(**one) for one in records])
 
 
 def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Trends:

@@ -185,6 +185,15 @@ class StoreTools:
         with self._asked(context) as (now, store_id):
             return answers.trends(now, store_id, answers.TrendQuestion(axis=axis, weeks=weeks))
 
+    def trial_results(self, context: Context) -> models.Lift:
+        """Tell whether acting on customers helped, for each audience, export and rule that leaves a control group out.
+
+        Those acted on beside those who were not, with an interval and a sentence; weekly looks do not fool it. Where
+        the verdict is "cannot tell yet", say that, not what the difference seems to be.
+        """
+        with self._asked(context) as (now, store_id):
+            return answers.lift(now, store_id)
+
     def at_risk_customers(self, context: Context, limit: Limit = 20, cursor: Cursor = None) -> models.Customers:
         """List good customers who are about to be lost and can still be kept: whom to write to first.
 
@@ -266,6 +275,7 @@ def create_server(
         tools.route_ticket,
         tools.explain_customer,
         tools.segment_trends,
+        tools.trial_results,
         tools.at_risk_customers,
     ):
         server.add_tool(tool, description=inspect.getdoc(tool), annotations=READS)

@@ -81,6 +81,46 @@ class Routing(Answer):
     not_asked: dict[str, str] = Field(description="Rules that cannot be asked in this store, and why")
 
 
+class Trial(Answer):
+    """What was tried on customers: those acted on beside a control group, and what came of it."""
+
+    subject: str = Field(description="What is tried: audience/NAME, export/NAME, rule/NAME or alert/NAME")
+    verdict: Literal["helped", "harmed", "cannot tell yet", "cannot tell"] = Field(
+        description="cannot tell yet: it may still turn out; cannot tell: the trial is over"
+    )
+    words: str = Field(description="The same in a sentence, with its figures")
+    outcome: Literal["ordered", "orders", "spend", "reopened", "rating"]
+    control_share: Number = Field(description="Share, 0-1, of those who enter now that is never acted on")
+    window_days: int = Field(description="Days from entry on in which the outcome counts")
+    weeks: int = Field(description="Weeks from the beginning on in which whoever enters counts")
+    entered_acted: int
+    entered_control: int
+    reached: int = Field(description="Customers of the acted arm of whom something went out")
+    n_acted: int = Field(description="Those whose window is over, of whom the figures are")
+    n_control: int
+    n_open: int = Field(description="Those who do not count yet, or entered too late to")
+    acted: Number | None = Field(description="Mean of the outcome; null: of nobody yet")
+    control: Number | None
+    difference: Number | None = Field(description="Acted less control, adjusted for what was foretold at entry")
+    low: Number | None = Field(description="The interval: all looks of 95 of 100 trials hold the true difference")
+    high: Number | None
+    could_see: Number | None = Field(description="The least true difference that would mostly be seen by now")
+    began_at: datetime
+    decided_at: datetime | None = Field(description="When it was first clear")
+    looked_at: datetime | None = Field(description="The look that the figures are of: one a week")
+    ends_at: datetime = Field(description="From when on nothing more is counted")
+    ended_at: datetime | None = Field(description="When the control group was let in; null: it was not")
+    known_until: datetime | None = Field(description="The newest order there is")
+
+
+class Lift(Answer):
+    """Whether acting on customers helped, by what is tried."""
+
+    store_id: str
+    currency: str | None = Field(description="Of spend; null: not known")
+    items: list[Trial]
+
+
 class Named(Answer):
     """An id, which lasts, and the name it has today."""
 

@@ -122,6 +122,12 @@ def migrations(
     return ask(request, answers.migrations, store_id, asked)
 
 
+@router.get("/stores/{store_id}/lift", summary="Whether acting on customers helped")
+def lift(request: Request, store_id: Store) -> models.Lift:
+    """Return those acted on beside their control group, by audience, export and rule, as of the last run."""
+    return ask(request, answers.lift, store_id)
+
+
 @router.get("/stores/{store_id}/audiences", summary="Audiences and how large they are")
 def audiences(request: Request, store_id: Store) -> models.Audiences:
     """Return the standing audiences and those of the project's file."""

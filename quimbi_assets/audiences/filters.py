@@ -198,7 +198,9 @@ class _Compiler:
         if isinstance(node, exp.And | exp.Or):
             word = "AND" if isinstance(node, exp.And) else "OR"
             # A long chain leans to the left: it is taken apart in a loop. What is in brackets stays a part of it.
-            return f"({f' {word} '.join(self.condition(part) for part in node.flatten(unnest=False))})"
+            parts = [self.condition(part) for part in node.flatten(unnest=False)]
+            # The server asks them in order: moves, which are looked up for each customer, of whom the rest leaves open.
+            return f"({f' {word} '.join(sorted(parts, key=lambda sql: 'EXISTS (' in sql))})"
         if isinstance(node, exp.Not):
             return f"(NOT {self.condition(node.this)})"
         if isinstance(node, exp.Paren):

@@ -18,7 +18,6 @@ from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import FIRST_WEEK_VARIABLE, end_of_day, last_week, parse_week, to_instant
-from quimbi_assets.lift.verdict import in_words
 from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.postgres.database import open_database
@@ -26,7 +25,7 @@ from quimbi_assets.resources.postgres.tables.drift import SILENT_WEEKS, read_dri
 from quimbi_assets.resources.postgres.tables.history import first_week, read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, read_store, store_currency
-from quimbi_assets.resources.postgres.tables.treatments import read_trials
+from quimbi_assets.resources.postgres.tables.treatments import read_trials, trial_record
 from quimbi_assets.weekly.notifications import FALLEN_SILENT, MOVED, NEWLY_AT_RISK
 
 SHOWN = 10
@@ -220,15 +219,7 @@ def lift_of(store_id: str) -> dict[str, Any]:
     database = open_database()
     read_store(database, store_id)
     currency = store_currency(database, store_id) or ""
-    trials = []
-    for state in read_trials(database, store_id):
-        acted, control = state.entered
-        trial = state.trial
-        facts: dict[str, Any] = {"subject": state.subject, "control_share": trial.control, "weeks": trial.weeks}
-        facts["window_days"] = trial.window_days
-        facts |= {"entered_acted": acted, "entered_control": control, "reached": state.reached}
-        facts |= {"began_at": state.began_at, "ended_at": state.ended_at, "known_until": state.known_until}
-        trials.append(facts | asdict(state.finding) | {"words": in_words(state.finding, currency)})
+    trials = [trial_record(state, currency) for state in read_trials(database, store_id)]
     return {"store_id": store_id, "currency": currency, "trials": trials}
 
 

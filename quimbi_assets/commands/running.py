@@ -158,11 +158,19 @@ def _selection(axes: Sequence[str] | None) -> Any:
         return None
     from quimbi_assets.defs.audiences import AUDIENCE_KEYS
     from quimbi_assets.defs.exports import EXPORT_KEYS
-    from quimbi_assets.defs.partitions import ACTIONS_KEY, AXIS_STAGES, FORECAST_KEYS, HISTORY, PROFILES_KEY, axis_key
+    from quimbi_assets.defs.partitions import (
+        ACTIONS_KEY,
+        AXIS_STAGES,
+        FORECAST_KEYS,
+        HISTORY,
+        LIFT_KEY,
+        PROFILES_KEY,
+        axis_key,
+    )
     from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 
     chosen = [axis_key(stage, name) for stage in AXIS_STAGES for name in axes]
-    published = (PROFILES_KEY, ACTIONS_KEY, *AUDIENCE_KEYS, *EXPORT_KEYS)
+    published = (PROFILES_KEY, ACTIONS_KEY, *AUDIENCE_KEYS, *EXPORT_KEYS, LIFT_KEY)
     return [*HISTORY, REFERENCE_KEY, *chosen, *FORECAST_KEYS, *published]
 
 

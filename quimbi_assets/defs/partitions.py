@@ -68,6 +68,7 @@ AXIS_STAGES = ("features", "models", "memberships", "segments")
 CHURN_KEY, VALUE_KEY = FORECAST_KEYS = (dg.AssetKey(["churn", "model"]), dg.AssetKey(["value", "model"]))
 PROFILES_KEY = dg.AssetKey(["profiles", "customer_profiles"])
 ACTIONS_KEY = dg.AssetKey(["actions", "customer_actions"])
+LIFT_KEY = dg.AssetKey(["actions", "lift"])
 BACKTEST_KEY = dg.AssetKey(["backtest", "report"])
 #: All stores at once, a row each.
 HEALTH_KEY = dg.AssetKey(["stores", "health"])

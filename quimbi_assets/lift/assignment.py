@@ -28,6 +28,7 @@ MEANINGS: Mapping[Outcome, str] = {
 }
 SHARES: tuple[Outcome, ...] = ("ordered",)
 """Outcomes that a customer has or has not."""
+LESS_IS_BETTER: tuple[Outcome, ...] = ("reopened",)
 MOST_CONTROL, USUAL_CONTROL = 0.5, 0.1
 LONGEST_DAYS, MOST_WEEKS = 365, 104
 _BITS = 32

@@ -3,15 +3,18 @@
 Belongs here: the interval, the verdict, both in words. Does not: the sums they rest on, where they are shown.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, ClassVar
 
 import numpy as np
 
-from quimbi_assets.lift.assignment import MEANINGS, SHARES, Outcome
+from quimbi_assets.lift.assignment import LESS_IS_BETTER, MEANINGS, SHARES, Outcome
 from quimbi_assets.lift.boundary import Floats, boundary
 from quimbi_assets.lift.comparison import ACTED, CONTROL, Calendar, Differences, Sums, compare
 from quimbi_assets.naming.values import format_percent, plural
+from quimbi_assets.store import JsonRecord
 
 HELPED, HARMED, NOT_YET, NO_DIFFERENCE = "helped", "harmed", "cannot tell yet", "cannot tell"
 POWER = 0.8
@@ -19,9 +22,12 @@ POWER = 0.8
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(JsonRecord):
     """A trial as of its latest look; figures of the arms are of customers whose window is over."""
 
+    READERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = dict.fromkeys(
+        ("decided_at", "looked_at", "ends_at"), datetime.fromisoformat
+    )
     verdict: str
     outcome: Outcome
     n_acted: int
@@ -58,7 +64,8 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome) -> Finding:
     over = looked >= calendar.n_looks
     verdict, decided_at = (NO_DIFFERENCE if over else NOT_YET), None
     if len(beyond):
-        verdict = HELPED if differences.difference[beyond[0]] > 0 else HARMED
+        is_more = bool(differences.difference[beyond[0]] > 0)
+        verdict = HARMED if is_more == (outcome in LESS_IS_BETTER) else HELPED
         decided_at = calendar.look(int(beyond[0]) + 1)
     at = int(usable[-1]) if len(usable) else None
     size = None if at is None else float(differences.difference[at])

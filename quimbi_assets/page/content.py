@@ -111,6 +111,8 @@ class StoreView:
     flows: Sequence[str]
     going: ListView | None
     lists: Sequence[ListView]
+    helped: Sequence[tuple[str, str]]
+    """What is tried, and whether it helped, each in words."""
     once: str
     axes: Sequence[AxisView]
     weak: Sequence[AxisView]
@@ -143,6 +145,7 @@ def store_view(facts: StoreFacts) -> StoreView:
         flows=_flows(facts),
         going=None if not facts.going.customers else _list(facts.going, facts),
         lists=[_list(one, facts) for one in facts.lists if one.customers or not one.is_known],
+        helped=[(_tried(subject), words) for subject, words in facts.helped],
         once=_once(facts),
         axes=axes[ACTIVE],
         weak=axes[WEAK],
@@ -294,6 +297,12 @@ def _person(row: Mapping[str, Any], currency: str, zone: str) -> Person:
         last_order="" if last is None else written_day(last, zone),
         sentence=row["interpretation"] or "",
     )
+
+
+def _tried(subject: str) -> str:
+    """Say what is tried: ``win back (audience)``."""
+    kind, _, name = subject.partition("/")
+    return f"{spoken(name)} ({kind})"
 
 
 def _once(facts: StoreFacts) -> str:

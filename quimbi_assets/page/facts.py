@@ -62,6 +62,8 @@ class StoreFacts:
     backtest: pd.DataFrame | None = None
     likely: Mapping[str, int] = field(default_factory=dict)
     """By lifecycle stage, how many late ones have a risk under 10 %."""
+    helped: Sequence[tuple[str, str]] = ()
+    """What was tried (``audience/win_back``), and what it showed by now, in words."""
     untold: frozenset[str] = frozenset()
     """Lifecycle stages that the store's waits do not tell apart yet."""
 

@@ -15,6 +15,7 @@ from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.axis_table import INACTIVE, AxisTable
 from quimbi_assets.errors import BadInputError, NeverRunError
+from quimbi_assets.lift.verdict import in_words
 from quimbi_assets.page.content import StoreView, store_view
 from quimbi_assets.page.customer import customer_view
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
@@ -27,6 +28,7 @@ from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.promotions import FORECASTS, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
+from quimbi_assets.resources.postgres.tables.treatments import read_trials
 
 CHURN, VALUE = FORECASTS
 MOST_TO_LOSE = "Most to lose first: risk of leaving times what they spent; whoever has under 10 % is not among them."
@@ -70,7 +72,7 @@ HISTORY = """
 
 
 def page_version(database: Database, store_id: str) -> str:
-    """Return what a store's page is as good as: publication, week, names, audiences, backtest, zone, currency, looks.
+    """Return what a store's page is as good as: publication, week, names, trials, audiences, settings, looks.
 
     BadInputError if the store was not run yet; UnknownStoreError if there is no such store.
     """
@@ -79,14 +81,16 @@ def page_version(database: Database, store_id: str) -> str:
         SELECT (SELECT max(publication_id) FROM quimbi.publications WHERE store_id = %(store)s),
             (SELECT max(week) FROM quimbi.population_drift WHERE store_id = %(store)s),
             (SELECT md5(string_agg(segment_name, ',' ORDER BY axis_name, segment_id)) FROM quimbi.dim_segment_master
-             WHERE store_id = %(store)s AND valid_to IS NULL)
+             WHERE store_id = %(store)s AND valid_to IS NULL),
+            (SELECT md5(string_agg(subject || finding, ',' ORDER BY subject)) FROM quimbi.trials
+             WHERE store_id = %(store)s)
     """
-    (publication, week, names), *_ = database.execute(sql, {"store": store_id})
+    (publication, week, names, trials), *_ = database.execute(sql, {"store": store_id})
     if publication is None:
         raise NeverRunError(store_id, "profiles")
     audiences = sorted((one.name, one.where, one.about) for one in project_definitions().audiences.values())
     settings = store.time_zone, store.currency, report and report.place.stat().st_mtime
-    others = hashlib.sha256(repr((week, names, audiences, *settings, looks())).encode()).hexdigest()[:16]
+    others = hashlib.sha256(repr((week, names, trials, audiences, *settings, looks())).encode()).hexdigest()[:16]
     return f"{publication}-{others}"
 
 
@@ -101,12 +105,12 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
         axes, segments = published.read_segments(now, store_id)
         vocabulary = read_vocabulary(now, store_id)
         totals = now.query(TOTALS, asked).iloc[0]
-        week = next(iter(read_weeks(now, store_id)[-1:]), None)
+        week, currency = next(iter(read_weeks(now, store_id)[-1:]), None), store_currency(now, store_id) or ""
         churn = _forecast(now, store_id, CHURN, last.model_versions)
         audiences = (one for one in project_definitions().audiences.values() if one.is_of(store_id))
         return StoreFacts(
             store_id=store_id,
-            currency=store_currency(now, store_id) or "",
+            currency=currency,
             time_zone=store.time_zone,
             as_of=last.as_of.tz_localize("UTC").to_pydatetime(),
             customers=int(totals["customers"]),
@@ -127,6 +131,7 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
             value=_forecast(now, store_id, VALUE, last.model_versions),
             backtest=_backtest(store_id),
             likely={stage: int(customers) for stage, customers in now.execute(LIKELY, asked)},
+            helped=[(one.subject, in_words(one.finding, currency)) for one in read_trials(now, store_id, anew=False)],
             untold=_untold(last.marketing),
         )
 

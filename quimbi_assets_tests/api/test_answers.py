@@ -20,6 +20,7 @@ from quimbi_assets.resources.postgres.tables import similar
 from quimbi_assets.resources.postgres.tables.customers import stream
 from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, store_secret
 from quimbi_assets.resources.postgres.tables.tokens import create_token
+from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets_tests.resources.published import publish
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -287,6 +288,19 @@ def test_audiences_and_who_is_in_them(ask, database, count, pages):
     assert members == sorted(set(members))
     assert len(members) == n > 1
     assert "there are: " in ask("/audiences/nobody", 404)["detail"]
+
+
+def test_whether_it_helped(ask, database):
+    counted = {state.subject: state for state in read_trials(database, "north")}
+    answer = ask("/lift")
+    assert [one["subject"] for one in answer["items"]] == sorted(counted)
+    assert "rule/discount_hunters" in counted
+    for one in answer["items"]:  # entered when the graph was run, after the simulated store's last order
+        state = counted[one["subject"]]
+        assert (one["verdict"], one["n_acted"], one["difference"]) == ("cannot tell yet", 0, None)
+        assert (one["entered_acted"], one["entered_control"]) == state.entered
+        assert one["words"].startswith("cannot tell yet: ")
+        assert one["ends_at"] == state.finding.ends_at.isoformat().replace("+00:00", "Z")
 
 
 def test_who_answers_a_ticket(ask, database):

@@ -36,6 +36,7 @@ ARGUMENTS = {
     "route_ticket": {"customer_id": ONE},
     "explain_customer": {"customer_id": ONE},
     "segment_trends": {"weeks": MOST_WEEKS},
+    "trial_results": {},
     "at_risk_customers": {"limit": MOST},
 }
 """What every tool is called with: the longest answer it has."""

@@ -123,6 +123,15 @@ def test_weak_axes_are_apart_and_inactive_ones_say_why(facts):
     assert view.until == "1 Jul 2025"
 
 
+def test_whether_it_helped_is_said_of_what_is_tried(facts):
+    assert "Whether it helped" not in store_page(store_view(facts), live=True)
+    tried = [("audience/win_back", "cannot tell yet: too few to compare"), (f"rule/{EVIL}", "helped")]
+    page = store_page(store_view(replace(facts, helped=tried)), live=True)
+    assert "<dt>win back (audience)</dt><dd>cannot tell yet: too few to compare.</dd>" in page
+    assert '<a href="#helped">' in page
+    assert EVIL not in page
+
+
 def test_a_page_says_so_where_nothing_is_known(facts):
     nothing = replace(
         facts, moves=facts.moves[:0], flows=facts.flows[:0], last_week=None, lists=[], churn="too young",

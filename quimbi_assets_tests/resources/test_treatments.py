@@ -13,9 +13,10 @@ from quimbi_assets.lift.verdict import HARMED, HELPED, NOT_YET
 from quimbi_assets.resources import audiences as files
 from quimbi_assets.resources.audiences import audience_query
 from quimbi_assets.resources.export_targets import export
+from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.audiences import refresh_audience, stream_membership, unsent_events
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
-from quimbi_assets.resources.postgres.tables.treatments import read_trials
+from quimbi_assets.resources.postgres.tables.treatments import read_trials, refresh_findings
 from quimbi_assets.resources.webhooks import send_events
 from quimbi_assets_tests.resources.published import publish
 
@@ -161,3 +162,54 @@ def test_windows_that_are_open_do_not_count(database, shop, tmp_path):
     )
     (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/open"]
     assert (state.finding.verdict, state.finding.n_acted, state.finding.n_open) == (NOT_YET, 0, N)
+
+
+def test_what_came_of_it_by_tickets(database, shop, tmp_path):
+    """Tickets of the acted are opened again less often and rated better; what is outside the window counts nothing."""
+    for outcome in ("reopened", "rating"):
+        trial = Trial(0.4, outcome, weeks=1)
+        export(database, "tried", ExportTarget(f"{outcome}_tried", "csv", out=tmp_path / "x.csv", trial=trial), print)
+    now = datetime.now(UTC)
+    for outcome, good, bad in (("reopened", 0, 2), ("rating", 5.0, 3.0)):
+        controls, acted, _ = arms(database, f"export/{outcome}_tried")
+        column = "reopen_count" if outcome == "reopened" else "satisfaction_score"
+        planted = [(one, 3, bad) for one in controls] + [(one, 3, good) for one in acted]
+        planted += [(one, -3, 5) for one in controls] + [(one, 40, 5) for one in controls]  # before and after it counts
+        with database.transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+                "VALUES ('tried', 'newest', %s, %s, 1)",
+                (shop[0], now + timedelta(days=60)),
+            )
+            cursor.executemany(
+                f"INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, created_at, {column}) "
+                "VALUES ('tried', %s, %s, %s, %s)",
+                [
+                    (f"t{number}", one, now + timedelta(days=days), value + number % 2 * 0.1)
+                    for number, (one, days, value) in enumerate(planted)
+                ],
+            )
+        try:
+            states = {one.subject: one for one in read_trials(database, "tried")}
+        finally:
+            database.execute("DELETE FROM quimbi.orders WHERE store_id = 'tried'")
+            database.execute("DELETE FROM quimbi.support_tickets WHERE store_id = 'tried'")
+        finding = states[f"export/{outcome}_tried"].finding
+        assert (finding.n_acted, finding.n_control) == (len(acted), len(controls))
+        assert finding.acted - finding.control == pytest.approx(good - bad, abs=0.02)
+        assert finding.low <= good - bad <= finding.high
+        assert finding.verdict == HELPED  # fewer tickets opened again are a help, too
+
+
+def test_what_was_counted_is_what_programs_read(database, shop, tmp_path):
+    export(database, "tried", ExportTarget("stored", "csv", out=tmp_path / "x.csv", trial=Trial(0.4)), print)
+    read = [one for one in read_trials(database, "tried", anew=False) if one.subject == "export/stored"]
+    assert [(one.finding.verdict, one.finding.looked_at, one.entered[0] > 0) for one in read] == [(NOT_YET, None, True)]
+    counted, served = refresh_findings(database, "tried"), ServedDatabase.of(database)
+    try:
+        with served.of_store("tried") as now:
+            assert read_trials(now, "tried", anew=False) == counted
+        with served.of_store("another") as now:
+            assert read_trials(now, "tried", anew=False) == []
+    finally:
+        served.close()

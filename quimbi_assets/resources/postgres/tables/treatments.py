@@ -9,7 +9,7 @@ nobody was acted on who is not recorded, and the same customers are in the same 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from quimbi_assets.audiences.filters import Query
 from quimbi_assets.lift.assignment import Outcome, Trial, in_control_sql, parameters
 from quimbi_assets.lift.comparison import ACTED, ARMS, CONTROL, SUMS, Calendar, Sums
-from quimbi_assets.lift.verdict import Finding, conclude
+from quimbi_assets.lift.verdict import Finding, conclude, in_words
 from quimbi_assets.resources.postgres.database import Database
 
 IN_CONTROL = f"""coalesce((
@@ -48,22 +48,21 @@ OF_RULES = (
         SELECT %(store)s, tried.subject, tried.control, tried.outcome, tried.window_days, tried.weeks
         FROM jsonb_to_recordset(%(tried)s::jsonb) AS tried
             (place integer, subject text, control float, outcome text, window_days integer, weeks integer)
-        WHERE EXISTS (SELECT FROM hits WHERE hits.place = tried.place)
+        WHERE place IN (SELECT abs(fired) FROM hits CROSS JOIN LATERAL unnest(fires) AS fired)
         ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control
             WHERE trials.control <> EXCLUDED.control""",
     """INSERT INTO quimbi.treatments
             (store_id, subject, customer_id, arm, acted_at, expected_orders, expected_spend)
-        SELECT %(store)s, tried.subject, hits.customer_id, CASE WHEN is_held THEN 'control' ELSE 'acted' END,
-            CASE WHEN NOT is_held THEN now() END, profile.predicted_orders_90d, profile.predicted_value_90d
-        FROM jsonb_to_recordset(%(tried)s::jsonb) AS tried (place integer, subject text) JOIN hits USING (place)
-        JOIN quimbi.customer_profiles AS profile
-            ON profile.store_id = %(store)s AND profile.customer_id = hits.customer_id
+        SELECT %(store)s, subject, hits.customer_id, CASE WHEN fired < 0 THEN 'control' ELSE 'acted' END,
+            CASE WHEN fired > 0 THEN now() END, hits.predicted_orders_90d, hits.predicted_value_90d
+        FROM hits CROSS JOIN LATERAL unnest(fires) AS fired
+        JOIN jsonb_to_recordset(%(tried)s::jsonb) AS tried (place integer, subject text) ON place = abs(fired)
         WHERE NOT EXISTS (SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
             AND treated.subject = tried.subject AND treated.customer_id = hits.customer_id)""",
     """UPDATE quimbi.trials SET ended_at = now(), control = 0
         WHERE store_id = %(store)s AND subject = ANY(%(untried)s) AND ended_at IS NULL""",
 )
-"""Trials of all rules at once, from the table ``hits``: by ``place`` of a rule, whom it chooses, who is held back."""
+"""Trials of all rules at once, from the table ``hits``: whom which rules choose, and hold back, by their places."""
 EXPECTED = {"ordered": "expected_orders", "orders": "expected_orders", "spend": "expected_spend"}
 MEASURED: dict[Outcome, str] = {
     "ordered": "least(count(happened.order_id), 1)",
@@ -96,6 +95,19 @@ COUNTED = """
     SELECT 'over', arm, over, count(y), sum(y), sum(y * y), sum(x), sum(x * x), sum(x * y)
     FROM placed WHERE y IS NOT NULL GROUP BY arm, over
 """
+TRIALS = """
+    SELECT subject, control, outcome, window_days, weeks, began_at, ended_at,
+        (SELECT max(order_date) FROM quimbi.orders WHERE orders.store_id = trials.store_id),
+        finding, n_acted, n_control, reached
+    FROM quimbi.trials CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE arm = 'acted') AS n_acted,
+            count(*) FILTER (WHERE arm = 'control') AS n_control,
+            count(acted_at) FILTER (WHERE arm = 'acted') AS reached FROM quimbi.treatments
+        WHERE treatments.store_id = trials.store_id AND treatments.subject = trials.subject
+    ) AS entered WHERE store_id = %s ORDER BY subject
+"""
+STORE = "UPDATE quimbi.trials SET finding = %s, computed_at = now() WHERE store_id = %s AND subject = %s"
+NOTHING = Sums(np.zeros((0, 2, len(SUMS))), np.zeros((0, 2)))
 
 
 @dataclass(frozen=True)
@@ -172,34 +184,54 @@ def mark_acted(cursor: Any, store_id: str, subject: str, among: str = "", asked:
     cursor.execute(f"{ACT} {among}", {**(asked or {}), "store": store_id, "subject": subject})
 
 
-def read_trials(database: Database, store_id: str) -> list[TrialState]:
-    """Return what is known of all trials of a store by now, by subject."""
+def read_trials(database: Database, store_id: str, *, anew: bool = True) -> list[TrialState]:
+    """Return what is known of all trials of a store, by subject: counted anew, or as ``refresh_findings`` stored it.
+
+    Counting reads the store's orders and tickets, once a trial. A trial that was never counted has no looks.
+    """
+    judged = _judged_orders(database, store_id) if anew else ""
+    states = []
+    for row in database.execute(TRIALS, (store_id,)):
+        subject, control, outcome, days, weeks, began, ended, known, stored, n_acted, n_control, reached = row
+        trial, calendar = Trial(control, outcome, days, weeks), Calendar(began, weeks, days)
+        if stored is not None and not anew:
+            finding = Finding.from_json(stored)
+        else:
+            until = min((one for one in (known, ended) if one is not None), default=began)
+            n_looked = calendar.n_looked(until) if anew else 0
+            sums = _counted(database, store_id, subject, trial, calendar, judged) if anew else NOTHING
+            finding = conclude(Sums(sums.over[:n_looked], sums.entered[:n_looked]), calendar, trial.outcome)
+        states.append(TrialState(subject, trial, began, ended, known, (n_acted, n_control), reached, finding))
+    return states
+
+
+def refresh_findings(database: Database, store_id: str) -> list[TrialState]:
+    """Count a store's trials anew, and store what each shows for the page and programs."""
+    states = read_trials(database, store_id)
+    with database.transaction() as cursor:
+        for state in states:
+            cursor.execute(STORE, (state.finding.to_json(), store_id, state.subject))
+    return states
+
+
+def trial_record(state: TrialState, currency: str) -> dict[str, Any]:
+    """Return a trial as the command's JSON and the HTTP API have it."""
+    trial, (acted, control) = state.trial, state.entered
+    return {
+        "subject": state.subject, "control_share": trial.control, "weeks": trial.weeks,
+        "window_days": trial.window_days, "entered_acted": acted, "entered_control": control, "reached": state.reached,
+        "began_at": state.began_at, "ended_at": state.ended_at, "known_until": state.known_until,
+        **asdict(state.finding), "words": in_words(state.finding, currency),
+    }  # fmt: skip
+
+
+def _judged_orders(database: Database, store_id: str) -> str:
+    """Return the SQL of the store's orders by its policy."""
     from quimbi_assets.ingest.policy import judged_orders_sql  # imports Ibis, 0.5 s
     from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
     policy = read_store(database, store_id).policy
-    judged = judged_orders_sql(policy, policy.currency or store_currency(database, store_id)).replace("%", "%%")
-    sql = """
-        SELECT subject, control, outcome, window_days, weeks, began_at, ended_at,
-            (SELECT max(order_date) FROM quimbi.orders WHERE orders.store_id = trials.store_id),
-            n_acted, n_control, reached
-        FROM quimbi.trials CROSS JOIN LATERAL (
-            SELECT count(*) FILTER (WHERE arm = 'acted') AS n_acted,
-                count(*) FILTER (WHERE arm = 'control') AS n_control,
-                count(acted_at) FILTER (WHERE arm = 'acted') AS reached FROM quimbi.treatments
-            WHERE treatments.store_id = trials.store_id AND treatments.subject = trials.subject
-        ) AS entered WHERE store_id = %s ORDER BY subject
-    """
-    states = []
-    for row in database.execute(sql, (store_id,)):
-        subject, control, outcome, days, weeks, began, ended, known, n_acted, n_control, reached = row
-        trial, calendar = Trial(control, outcome, days, weeks), Calendar(began, weeks, days)
-        until = min((one for one in (known, ended) if one is not None), default=began)
-        sums = _counted(database, store_id, subject, trial, calendar, judged)
-        n_looked = calendar.n_looked(until)
-        finding = conclude(Sums(sums.over[:n_looked], sums.entered[:n_looked]), calendar, trial.outcome)
-        states.append(TrialState(subject, trial, began, ended, known, (n_acted, n_control), reached, finding))
-    return states
+    return judged_orders_sql(policy, policy.currency or store_currency(database, store_id)).replace("%", "%%")
 
 
 def _counted(database: Database, store_id: str, subject: str, trial: Trial, calendar: Calendar, judged: str) -> Sums:
