@@ -4,14 +4,16 @@ Of a store that was run (``--store-id``, in ``QUIMBI_HOME``), customers drawn by
 is told is applied to its customer's rows, and the customer measured as of its day, without the shift in time by which
 the search looks at all changes at once. Prints by axis how many are told a change, how many of these it moves to where
 it was told to, and how many nothing tried would move; and how long one receipt takes. Many customers are measured
-together here; one at a time they come out the same (a test of the package's contract).
+together here; one at a time they come out the same (a test of the package's contract). Ctrl-C ends the explaining: what
+was told until then is checked.
 """
 
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,12 +24,14 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.explanation.changes import Change, Past
 from quimbi_assets.explanation.search import (
     AxisMoves,
+    Move,
     Scored,
     finer_changes,
     first_moves,
     score_history,
     smaller,
     tried_changes,
+    with_silences,
 )
 from quimbi_assets.history import History
 from quimbi_assets.resources.parquet_io import parquet_tables
@@ -75,41 +79,67 @@ def scored_together(
 
 def moves_of(pasts: Sequence[Past], profiler: StoreProfiler, axes: Sequence[str]) -> list[dict[str, AxisMoves]]:
     """Return what moves each of several customers, by axis, as ``smallest_moves`` does of one."""
-    tried = [tried_changes(past, axes) for past in pasts]
-    scored = scored_together(pasts, profiler, tried)
+    scored = scored_together(pasts, profiler, [tried_changes(past, axes) for past in pasts])
     moves = [{axis: first_moves(axis, profiler.models[axis], one) for axis in axes} for one in scored]
-    finer = [finer_changes(some, one) or [Change.waiting(0)] for some, one in zip(moves, scored, strict=True)]
-    again = scored_together(pasts, profiler, finer)
+    more = [finer_changes(some, one) for some, one in zip(moves, scored, strict=True)]
+    again = scored_together(pasts, profiler, [with_silences(some) for some in more])
+    for some, changes, one in zip(moves, more, again, strict=True):
+        for axis in changes:
+            some[axis] = smaller(axis, some[axis], first_moves(axis, profiler.models[axis], one))
+    return moves
+
+
+@dataclass(frozen=True)
+class Told:
+    """A move that one customer is told on one axis, and the customer's segment there now."""
+
+    past: Past
+    axis: str
+    move: Move
+    now: str
+
+
+def check(moves: Sequence[Told], profiler: StoreProfiler, together: int) -> dict[tuple[str, str], list[int]]:
+    """Apply what was told, as of its day; return by axis and kind of move [told, moves where told, moves at all]."""
+    by_day: dict[int, list[Told]] = defaultdict(list)
+    for told in moves:
+        by_day[told.move.change.days].append(told)
+    counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for same_day in by_day.values():
+        for start in range(0, len(same_day), together):
+            some = same_day[start : start + together]
+            histories = joined([one.past.applied(one.move.change) for one in some])
+            _, scores = score_history(histories, profiler.models, some[0].past)
+            for place, one in enumerate(some):
+                after = scores[one.axis].dominant_ids[place]
+                count = counts[one.axis, "change" if one.move.change.kind else "waiting"]
+                right = (1, after == one.move.segment, after != one.now)
+                count[:] = [a + b for a, b in zip(count, right, strict=True)]
+    return counts
+
+
+def told_of(pasts: Sequence[Past], profiler: StoreProfiler, axes: Sequence[str]) -> list[Told]:
+    """Return what some customers are told on every axis; where they are now comes of their rows as they stand."""
+    _, now = score_history(joined([past.history for past in pasts]), profiler.models, pasts[0])
     return [
-        {axis: smaller(axis, some[axis], first_moves(axis, profiler.models[axis], one)) for axis in axes}
-        for some, one in zip(moves, again, strict=True)
+        Told(past, axis, move, now[axis].dominant_ids[place])
+        for place, (past, some) in enumerate(zip(pasts, moves_of(pasts, profiler, axes), strict=True))
+        for axis, one in some.items()
+        for move in (one.change, one.waiting)
+        if move is not None
     ]
 
 
-def check(
-    pasts: Sequence[Past], moves: Sequence[dict[str, AxisMoves]], profiler: StoreProfiler
-) -> dict[tuple[str, str], list[int]]:
-    """Apply what was told, as of its day; return by axis and kind of move [told, moves where told, moves at all]."""
-    by_day: dict[int, list[tuple[Past, Change, str, str]]] = defaultdict(list)
-    counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for past, some in zip(pasts, moves, strict=True):
-        for axis, one in some.items():
-            counts[axis, "change"][0] += one.change is not None
-            counts[axis, "waiting"][0] += one.waiting is not None
-            for move in (one.change, one.waiting):
-                if move is not None:
-                    by_day[move.change.days].append((past, move.change, axis, move.segment))
-    for told in by_day.values():
-        histories = joined([past.applied(change) for past, change, _, _ in told])
-        _, scores = score_history(histories, profiler.models, told[0][0])
-        present = joined([past.history for past, _, _, _ in told])
-        _, now = score_history(present, profiler.models, told[0][0])
-        for place, (_, change, axis, segment) in enumerate(told):
-            after, before = scores[axis].dominant_ids[place], now[axis].dominant_ids[place]
-            count = counts[axis, "change" if change.kind else "waiting"]
-            count[1] += after == segment
-            count[2] += after != before
-    return counts
+def print_table(total: Mapping[tuple[str, str], Sequence[int]], axes: Sequence[str], customers: int) -> None:
+    """Print by axis how many were told a move, how many of these it moves, and whom nothing tried would move."""
+    print("\n| axis | told a change | moves them there | nothing would | share | told of waiting | moves them there |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for axis in axes:
+        (told, there, _), (waits, waited, _) = total[axis, "change"], total[axis, "waiting"]
+        share = f"{1 - told / customers:.1%}"
+        print(f"| {axis} | {told:,} | {there:,} | {customers - told:,} | {share} | {waits:,} | {waited:,} |")
+    told, there, moved = (sum(one[i] for one in total.values()) for i in range(3))
+    print(f"\n{told:,} told, {there:,} there ({there / told:.2%}), {moved:,} moved at all ({moved / told:.2%})")
 
 
 def main() -> None:
@@ -126,26 +156,24 @@ def main() -> None:
     drawn = history.sample(arguments.customers, arguments.seed).in_memory()
     ids = drawn.customers.to_pylist()
     axes = [axis for axis in AXES if axis in profiler.models]
-    total: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    for start in range(0, len(ids), arguments.together):
-        some = ids[start : start + arguments.together]
-        pasts = [Past(drawn.of([one]).in_memory(), profiler.recorded, profiler.reference) for one in some]
-        for key, counts in check(pasts, moves_of(pasts, profiler, axes), profiler).items():
-            total[key] = [a + b for a, b in zip(total[key], counts, strict=True)]
-        told, there, moved = (sum(one[i] for one in total.values()) for i in range(3))
-        print(f"{start + len(some)} customers: {told:,} told, {there:,} there, {moved:,} moved", flush=True)
-    print("\n| axis | told a change | moves them there | nothing would | told of waiting | moves them there |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for axis in axes:
-        (told, there, _), (waits, waited, _) = total[axis, "change"], total[axis, "waiting"]
-        print(f"| {axis} | {told:,} | {there:,} | {len(ids) - told:,} | {waits:,} | {waited:,} |")
+    moves: list[Told] = []
+    explained = 0
+    with suppress(KeyboardInterrupt):
+        for start in range(0, len(ids), arguments.together):
+            some = ids[start : start + arguments.together]
+            pasts = [Past(drawn.of([one]).in_memory(), profiler.recorded, profiler.reference) for one in some]
+            moves += told_of(pasts, profiler, axes)
+            explained += len(some)
+            print(f"{explained} customers: {len(moves):,} told, {time.process_time():.0f} s of processor", flush=True)
+    print_table(check(moves, profiler, 40 * arguments.together), axes, explained)
     seconds = []
     for one in ids[: arguments.timed]:
         begun = time.perf_counter(), time.process_time()
         profiler.explain(one)
         seconds.append((time.perf_counter() - begun[0], time.process_time() - begun[1]))
-    wall, cpu = np.median(np.array(seconds), axis=0)
-    print(f"\none receipt, median of {len(seconds)}: {wall:.2f} s, {cpu:.2f} s of processor")
+    if seconds:
+        wall, cpu = np.median(np.array(seconds), axis=0)
+        print(f"\none receipt, median of {len(seconds)}: {wall:.2f} s, {cpu:.2f} s of processor")
 
 
 if __name__ == "__main__":

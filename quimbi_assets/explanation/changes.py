@@ -28,8 +28,8 @@ from quimbi_assets.ingest.canonical import canonical_tables
 Things = Literal["same", "favourite", "new", "new_category", "many", "one"]
 When = Literal["usual", "weekend", "office", "morning", "evening", "night"]
 HOURS: Mapping[str, int] = {"morning": 8, "evening": 20, "night": 23}
-MOST = 12
-"""Orders of a change."""
+MOST, MOST_TICKETS = 12, 6
+"""Orders, and requests to support, of a change."""
 MANY = 3
 """Times as many different things as in their average order, in an order of many."""
 SEPARATOR = "#"
@@ -181,7 +181,9 @@ class Past:
         return [kind for kind in kinds if kind.things == "same" or len(self.lines)]
 
     def most(self, kind: Kind) -> int:
-        """Return how many orders of a kind there can be at most."""
+        """Return how many orders or tickets of a kind there can be at most."""
+        if kind.ticket is not None:
+            return MOST_TICKETS
         return len(self.new_categories) if kind.things == "new_category" else MOST
 
     def with_changes(self, changes: Sequence[Change]) -> History:
@@ -208,12 +210,15 @@ class Past:
 
     def dates(self, change: Change) -> list[pd.Timestamp]:
         """Return the store-local times of a change's orders or tickets."""
-        return list(self._places([change])["at"])
+        if not change.kind:
+            return []
+        every = np.full(change.n, change.every)
+        return list(self._times(KINDS[change.kind], np.arange(change.n), every))
 
     def order_total(self, change: Change) -> float | None:
         """Return what is paid for one order of a change; None of tickets and waiting."""
         kind = KINDS.get(change.kind)
-        return None if kind is None or kind.ticket is not None else float(self._order(kind)[0]["total_price"])
+        return None if kind is None or kind.ticket is not None else float(self._orders[kind.name][0]["total_price"])
 
     def _places(self, changes: Sequence[Change]) -> pd.DataFrame:
         """Return each order or ticket of changes: number of the ``change``, ``kind``, ``j`` from 0, local time ``at``.
@@ -224,29 +229,29 @@ class Past:
         number, kinds, n, every = (np.array(column) for column in zip(*wanted, strict=True)) if wanted else [NONE] * 4
         whose = np.repeat(np.arange(len(wanted)), n)
         j = np.arange(len(whose)) - np.repeat(np.cumsum(n) - n, n)
-        known = {name: KINDS[name] for name in dict.fromkeys(kinds.tolist())}
-        of_kind = pd.Series(kinds[whose], dtype=object)
-        latest = (j + 1) * every[whose] - of_kind.map({name: kind.lead_days for name, kind in known.items()}).to_numpy()
-        when = of_kind.map({name: kind.when for name, kind in known.items()}).to_numpy()
-        at = self._dates(latest.astype(np.int64), when)
-        at += pd.to_timedelta(of_kind.map({name: self._time_of_day(kind) for name, kind in known.items()}).to_numpy())
-        keys = SEPARATOR + of_kind + "-" + j.astype(str) + SEPARATOR + number[whose].astype(str)
-        at = at.where(at >= self._present, self._present)
-        return pd.DataFrame({"change": number[whose], "kind": of_kind, "j": j, "at": at, "key": keys.astype(str)})
+        of_kind, at = kinds[whose].astype(object), np.empty(len(whose), dtype="datetime64[us]")
+        for name in dict.fromkeys(kinds.tolist()):
+            is_it = of_kind == name
+            at[is_it] = self._times(KINDS[name], j[is_it], every[whose][is_it])
+        places = pd.DataFrame({"change": number[whose], "kind": of_kind, "j": j, "at": at})
+        keys = SEPARATOR + places["kind"] + "-" + places["j"].astype(str) + SEPARATOR + places["change"].astype(str)
+        return places.assign(key=keys.astype(str))
+
+    def _times(self, kind: Kind, j: NDArray[np.int64], every: NDArray[np.int64]) -> pd.DatetimeIndex:
+        """Return the local times of the ``j``-th orders of a kind, one every so many days; none before the present."""
+        latest = (self._present + pd.to_timedelta((j + 1) * every - kind.lead_days, unit="D")).normalize()
+        weekday = latest.weekday.to_numpy()
+        if kind.when == "weekend":
+            back = np.where(weekday >= SATURDAY, 0, weekday + 7 - SATURDAY - 1)
+        else:
+            back = np.zeros(len(j), int) if kind.when == "usual" else np.maximum(weekday - SATURDAY + 1, 0)
+        at = latest - pd.to_timedelta(back, unit="D") + self._time_of_day(kind)
+        return at.where(at >= self._present, self._present)
 
     @cached_property
     def _present(self) -> pd.Timestamp:
         zone = self.history.store.time_zone
         return self.history.end.tz_localize("UTC").tz_convert(zone).tz_localize(None)
-
-    def _dates(self, days: NDArray[np.int64], when: NDArray[np.object_]) -> pd.DatetimeIndex:
-        """Return the days on which orders come that are to come in so many days at the latest; shape (n,)."""
-        latest = (self._present + pd.to_timedelta(days, unit="D")).normalize()
-        weekday = latest.weekday.to_numpy()
-        to_weekend = np.where(weekday >= SATURDAY, 0, weekday + 7 - SATURDAY - 1)
-        to_weekday = np.maximum(weekday - SATURDAY + 1, 0)
-        back = np.where(when == "weekend", to_weekend, np.where(when == "usual", 0, to_weekday))
-        return latest - pd.to_timedelta(back, unit="D")
 
     def _time_of_day(self, kind: Kind) -> pd.Timedelta:
         if kind.when == "office":
@@ -261,7 +266,7 @@ class Past:
         """Return the rows that changes add, by canonical table, with the number of the ``change``."""
         places = self._places(changes)
         kinds = [KINDS[name] for name in places["kind"].unique()]
-        made = {kind.name: self._order(kind) for kind in kinds if kind.ticket is None}
+        made = {kind.name: self._orders[kind.name] for kind in kinds if kind.ticket is None}
         orders = pd.DataFrame([{"kind": name, **order} for name, (order, _) in made.items()], columns=None)
         tickets = [
             self._tickets(kind, places[places["kind"] == kind.name]) for kind in kinds if kind.ticket is not None
@@ -300,6 +305,11 @@ class Past:
             rows = rows.assign(customer_id=customer)
             made["raw_tickets"] = canonical_tables(NO_ORDERS, None, rows, zone)["raw_tickets"]
         return {name: _with_change(table) for name, table in made.items()}
+
+    @cached_property
+    def _orders(self) -> dict[str, tuple[dict[str, Any], pd.DataFrame]]:
+        """One order of every kind that the store records: its columns, and its lines."""
+        return {kind.name: self._order(kind) for kind in self.possible(list(RELEVANT)) if kind.ticket is None}
 
     def _order(self, kind: Kind) -> tuple[dict[str, Any], pd.DataFrame]:
         """Return the columns of one order of a kind, and its lines."""

@@ -8,8 +8,9 @@ on the same day without it. Fewer orders are a smaller change; then what lies ne
 (``changes.RELEVANT``), then what is done sooner. Where time alone moves them that is said besides.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -22,8 +23,8 @@ from quimbi_assets.history import History
 from quimbi_assets.profiles.scores import AxisScores, score_features
 
 WEEKLY, MONTHLY = 7, 30
-NUMBERS: Mapping[int, tuple[int, ...]] = {WEEKLY: (1, 2, 3, 4, 5, 6, 8, 10, 12), MONTHLY: (2, 3, 4, 5, 6)}
-"""How many orders are tried, by the days between them; what lies between is tried where it may be fewer."""
+NUMBERS: Mapping[int, tuple[int, ...]] = {WEEKLY: (1, 2, 3, 5, 8, 12), MONTHLY: (2, 4, 6)}
+"""How many orders are tried first, by the days between them; what lies between is tried where it may be smaller."""
 SILENCES = (7, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)
 """Days without an order that are tried; the days between where it may be fewer."""
 
@@ -74,12 +75,12 @@ def score_changes(past: Past, models: Mapping[str, AxisModel], changes: Sequence
 
 def tried_changes(past: Past, axes: Sequence[str]) -> list[Change]:
     """Return what is tried first: the present, silences as long as any change takes, and orders of every kind."""
-    numbers = [(n, every) for every, some in NUMBERS.items() for n in some]
     orders = [
         Change.of(kind.name, n, every)
         for kind in past.possible(axes)
-        for n, every in numbers
-        if n <= past.most(kind) and not (kind.ticket is not None and n > NUMBERS[WEEKLY][5])
+        for every, numbers in NUMBERS.items()
+        for n in sorted({min(n, past.most(kind)) for n in numbers})
+        if n >= numbers[0]
     ]
     days = sorted({0, *SILENCES, *(change.days for change in orders)})
     return [*map(Change.waiting, days), *orders]
@@ -96,29 +97,33 @@ def smallest_moves(
     more = finer_changes(moves, scored)
     if not more:
         return moves
-    finer = score_changes(past, models, more)
-    return {axis: smaller(axis, moves[axis], first_moves(axis, models[axis], finer)) for axis in axes}
+    again = {axis: models[axis] for axis in more}
+    finer = score_changes(past, again, with_silences(more))
+    return moves | {axis: smaller(axis, moves[axis], first_moves(axis, model, finer)) for axis, model in again.items()}
 
 
-def finer_changes(moves: Mapping[str, AxisMoves], scored: Scored) -> list[Change]:
-    """Return what may be smaller than the moves and was not tried, with the silences it is compared with."""
-    more = [change for one in moves.values() for change in _untried(one, scored)]
-    silent = [Change.waiting(change.days) for change in more if change.kind]
-    return list(dict.fromkeys([Change.waiting(0), *silent, *more])) if more else []
+def finer_changes(moves: Mapping[str, AxisMoves], scored: Scored) -> dict[str, list[Change]]:
+    """Return by axis what may be smaller than the moves and was not tried; axes of which there is nothing left out."""
+    numbers: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for change in scored.changes:
+        numbers[change.kind, change.every].append(change.n)
+    more = {axis: [*_fewer(axis, one, scored, numbers), *_sooner(one, scored)] for axis, one in moves.items()}
+    return {axis: changes for axis, changes in more.items() if changes}
+
+
+def with_silences(more: Mapping[str, Sequence[Change]]) -> list[Change]:
+    """Return the changes of all axes, each once, after the present and the silences that they are compared with."""
+    changes = [change for some in more.values() for change in some]
+    silent = [Change.waiting(days) for days in sorted({0, *(change.days for change in changes)})]
+    return list(dict.fromkeys([*silent, *changes]))
 
 
 def first_moves(axis: str, model: AxisModel, scored: Scored) -> AxisMoves:
     """Return the smallest of the changes that were scored."""
-    segments, changes = scored.segments(axis), scored.changes
-    now = {change.days: segment for change, segment in zip(changes, segments, strict=True) if not change.kind}
+    now = _silent(axis, scored)
     present, ids = now[0], model.segment_ids_
     waits = sorted(days for days, segment in now.items() if days > 0 and segment != present)
-    relevant = RELEVANT.get(axis, ("again",))
-    acts = [
-        (_size(axis, change), change, segment)
-        for change, segment in zip(changes, segments, strict=True)
-        if change.kind in relevant and segment != present and now[change.days] == present
-    ]
+    acts = [(_size(axis, change), change, segment) for change, segment in _moving(axis, scored, now)]
     first = min(acts, key=lambda act: act[0], default=None)
     return AxisMoves(
         None if first is None else Move(first[1], ids[first[2]]),
@@ -126,21 +131,51 @@ def first_moves(axis: str, model: AxisModel, scored: Scored) -> AxisMoves:
     )
 
 
+def _silent(axis: str, scored: Scored) -> dict[int, np.intp]:
+    """Return the position of a customer's segment by days without an order."""
+    pairs = zip(scored.changes, scored.segments(axis), strict=True)
+    return {change.days: segment for change, segment in pairs if not change.kind}
+
+
+def _moving(axis: str, scored: Scored, now: Mapping[int, np.intp]) -> list[tuple[Change, np.intp]]:
+    """Return the changes that bear on an axis and move the customer, and where to."""
+    relevant = RELEVANT.get(axis, ("again",))
+    return [
+        (change, segment)
+        for change, segment in zip(scored.changes, scored.segments(axis), strict=True)
+        if change.kind in relevant and segment != now[0] and now[change.days] == now[0]
+    ]
+
+
 def _size(axis: str, change: Change) -> tuple[int, int, int]:
     return change.n, RELEVANT.get(axis, ("again",)).index(change.kind), change.days
 
 
-def _untried(moves: AxisMoves, scored: Scored) -> list[Change]:
-    """Return what was not tried and is smaller than what moves them, down to the next that was."""
-    changes: list[Change] = []
-    if moves.change is not None:
-        change = moves.change.change
-        tried = [0, *NUMBERS[change.every]]
-        changes += [replace(change, n=n, days=n * change.every) for n in _gap(tried, change.n)]
-    if moves.waiting is not None:
-        tried = sorted({max(change.days, 0) for change in scored.changes if not change.kind})
-        changes += [Change.waiting(days) for days in _gap(tried, moves.waiting.change.days)]
-    return changes
+def _fewer(
+    axis: str, moves: AxisMoves, scored: Scored, numbers: Mapping[tuple[str, int], Sequence[int]]
+) -> list[Change]:
+    """Return what is smaller than the change that moves them, of each kind between one that does and the one before."""
+    if moves.change is None:
+        return []
+    least: dict[tuple[str, int], int] = {}
+    for change, _ in _moving(axis, scored, _silent(axis, scored)):
+        series = change.kind, change.every
+        least[series] = min(change.n, least.get(series, change.n))
+    between = [
+        Change.of(kind, n, every)
+        for (kind, every), most in least.items()
+        for n in _gap([int(every != WEEKLY), *numbers[kind, every]], most)
+    ]
+    smallest = _size(axis, moves.change.change)
+    return [change for change in between if _size(axis, change) < smallest]
+
+
+def _sooner(moves: AxisMoves, scored: Scored) -> list[Change]:
+    """Return the silences shorter than the one that moves them, down to the next that was tried."""
+    if moves.waiting is None:
+        return []
+    tried = sorted({max(change.days, 0) for change in scored.changes if not change.kind})
+    return [Change.waiting(days) for days in _gap(tried, moves.waiting.change.days)]
 
 
 def _gap(tried: Sequence[int], number: int) -> range:

@@ -32,7 +32,7 @@ MOST_FEATURES = 3
 TELLING = 0.1
 """Share of all that speaks for a segment from which a feature is told."""
 SPACING = {WEEKLY: "one a week", MONTHLY: "one a month"}
-NOTHING = f"nothing they could do that was tried would move them: up to {MOST} times of each kind that bears on it"
+NOTHING = f"nothing they could do would move them, of all that was tried: up to {MOST} more orders of a kind"
 NEARER = " is nearer to that of their segment than to that of the next"
 CAUSES = {"acted": "by what they did since", "silent": "by time alone", "new": "since they came"}
 MADE = {"model": "a new model", "corrected": "a correction of the data"}
@@ -168,9 +168,10 @@ def _feature_words(declared: Mapping[str, Feature], parts: Sequence[FeatureShare
     """Say a feature's value beside the middles of the two segments; one without a figure by which it is nearer to."""
     feature = declared[parts[0].feature]
     value, here, there = parts[0].value, parts[0].here, parts[0].there
-    lead = f"The {_lowered(feature.meaning.partition(' (')[0])}"
+    called = feature.meaning.partition(" (")[0]
+    lead = _raised(called) if called.lower().startswith("how ") else f"The {_lowered(called)}"
     if value is None:
-        return f"{lead} is not known and taken as average, which is nearer to their segment than to the next"
+        return f"{lead} is not known yet and counts as average, which is nearer to their segment than to the next"
     if len(parts) == 2:
         by_name = {part.feature.rpartition("_")[2]: part for part in parts}
         hours = [
@@ -227,7 +228,7 @@ def _since_words(receipt: Receipt, past: Past, currency: str) -> str:
     if since.cause == "new":
         return f"They are new since {day}: {' and '.join(did)}{money}."
     if since.cause == "silent":
-        return f"Since {day} nothing came of them but time."
+        return f"Since {day} they have neither ordered nor written to support."
     return f"Since {day} they acted: {' and '.join(did) or 'something they had bought was refunded'}{money}."
 
 

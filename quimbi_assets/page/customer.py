@@ -107,9 +107,9 @@ def _why(receipt: Mapping[str, Any]) -> dict[str, Any]:
     reasons = [
         AxisReason(
             one["question"],
-            place_words(one),
-            [(fact["words"], round(100 * fact["share"], 1)) for fact in reasons_of(one)],
-            [*moved_words(one, receipt["since"]["cause"]), *what_moves(one)],
+            _unbroken(place_words(one)),
+            [(_unbroken(fact["words"]), round(100 * fact["share"], 1)) for fact in reasons_of(one)],
+            [_unbroken(words) for words in (*moved_words(one, receipt["since"]["cause"]), *what_moves(one))],
         )
         for one in opened
     ]
@@ -118,6 +118,11 @@ def _why(receipt: Mapping[str, Any]) -> dict[str, Any]:
         "reasons": reasons,
         "folded": [*once_words(once), *weak_words(weak)],
     }
+
+
+def _unbroken(text: str) -> str:
+    """Let no line begin with a percent sign; the first letter is a capital."""
+    return f"{text[:1].upper()}{text[1:]}".replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _tier_words(profile: Mapping[str, Any], currency: str) -> str:
