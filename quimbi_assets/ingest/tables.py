@@ -81,7 +81,7 @@ class TableSpec:
 
 
 _EMAILS = "email customer_email requester_email contact_email billing_email email_billing buyer_email e_mail "
-_EMAILS += "source_author_email"
+_EMAILS += "source_author_email user_email"
 _HELPDESK_IDS = "requester_id helpdesk_id gorgias_id zendesk_id source_author_id"
 _SHOPS_IDS = "customer_id customer customer_external_id external_customer_id requester_external_id shopify_customer_id"
 
@@ -110,13 +110,14 @@ _QUANTITIES = "quantity lineitem_quantity qty item_quantity quantity_purchased q
 _QUANTITIES += "qty_ordered"
 _PRICES = "price unit_price lineitem_price item_price unitprice item_cost"
 _WRITTEN = "created_at created created_datetime opened_at opened_datetime first_message_datetime date "
-_WRITTEN += "conversation_started_at"
+_WRITTEN += "conversation_started_at conversation_created_at"
 _ANSWERED = "first_response_at first_reply_at first_responded_at first_response_datetime "
-_ANSWERED += "first_agent_message_datetime first_agent_response_datetime statistics_first_admin_reply_at"
+_ANSWERED += "first_agent_message_datetime first_agent_response_datetime statistics_first_admin_reply_at "
+_ANSWERED += "conversation_first_replied_at"
 _SOLVED = "resolved_at solved_at closed_at closed_datetime resolved_datetime metric_set_solved_at "
-_SOLVED += "statistics_last_close_at"
+_SOLVED += "statistics_last_close_at conversation_last_closed_at conversation_first_closed_at"
 _RATED = "satisfaction_score satisfaction satisfaction_survey_score csat_score csat survey_score rating "
-_RATED += "satisfaction_rating_score conversation_rating_rating"
+_RATED += "satisfaction_rating_score conversation_rating_rating last_teammate_rating conversation_rating"
 
 ORDERS = TableSpec(
     "orders",
@@ -163,10 +164,10 @@ SUPPORT_TICKETS = TableSpec(
         Column("customer_id", "text", f"{_SHOPS_IDS} {_HELPDESK_IDS} {_EMAILS}", required=True, optional_value=True),
         Column("created_at", "date", _WRITTEN, required=True),
         Column("channel", "text", "channel via source via_channel source_type"),
-        Column("status", "text", "status state"),
-        Column("priority", "text", "priority"),
+        Column("status", "text", "status state current_conversation_state conversation_state"),
+        Column("priority", "text", "priority conversation_priority"),
         Column("subject", "text", "subject title source_subject"),
-        Column("tags", "labels", "tags labels topic tags_tags"),
+        Column("tags", "labels", "tags labels topic tags_tags conversation_tag conversation_tags"),
         Column("first_response_at", "date", _ANSWERED),
         Column("resolved_at", "date", _SOLVED),
         Column("satisfaction_score", "rating", _RATED, limits=(_SCORE,)),
@@ -311,5 +312,6 @@ EXPORTS = (
     _export("Zendesk tickets", "id requester_email first_reply_time_in_minutes"),
     _export("Zendesk tickets as JSON", "id requester_email metric_set_reopens"),
     _export("Intercom conversations", "id source_author_id state"),
+    _export("Intercom conversations as CSV", "conversation_id current_conversation_state"),
 )
 """Where two match, the first counts."""

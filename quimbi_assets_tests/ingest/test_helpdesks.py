@@ -8,7 +8,14 @@ import pytest
 from quimbi_assets.analysis import open_store
 
 EXPORTS = Path(__file__).parent / "exports"
-CHANNELS = {"zendesk_tickets.csv": "Mail", "zendesk_tickets.json": "email", "intercom_conversations.json": "email"}
+CHANNELS = {
+    "zendesk_tickets.csv": "Mail",
+    "zendesk_tickets.json": "email",
+    "intercom_conversations.json": "email",
+    "intercom_conversations.csv": "Email",
+}
+LISTED_WITHOUT = {"intercom_conversations.csv": {"reopen_count"}}
+"""What an export does not say."""
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -23,7 +30,9 @@ def test_tickets_are_read_as_they_were(name):
     assert first["created_at"] == pd.Timestamp("2025-04-03 09:00")
     assert first["first_response_at"] == pd.Timestamp("2025-04-03 10:30")
     assert first["resolved_at"] == pd.Timestamp("2025-04-03 13:00")
-    assert (first["satisfaction_score"], first["reopen_count"], second["reopen_count"]) == (5, 1, 0)
+    assert first["satisfaction_score"] == 5
+    if "reopen_count" not in LISTED_WITHOUT.get(name, ()):
+        assert (first["reopen_count"], second["reopen_count"]) == (1, 0)
     assert second[["first_response_at", "resolved_at", "satisfaction_score"]].isna().all()
     assert (first["subject"], first["channel"]) == ("Where is my order?", CHANNELS[name])
     assert first["tags"].replace(",", "") == "late refund"
