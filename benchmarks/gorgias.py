@@ -2,7 +2,7 @@
 
 Calls are answered with 429 and 502, or cut within the body; tickets change between two pages; the process is killed in
 the middle. The bucket empties faster than Gorgias's, with which a pull lasts half an hour: ``--period 20`` is theirs.
-Prints calls, those over the rate, seconds, and whether every ticket is stored once as it is.
+Prints a row a process: calls by list, those over the rate, seconds, and whether every ticket is stored once as it is.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,12 +25,11 @@ from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets_tests.gorgias_api import GorgiasApi
 
 PULL = """
-import sys, time
+import sys
 from quimbi_assets.resources.gorgias.puller import pull_tickets
 from quimbi_assets.resources.postgres.database import open_database
-began = time.monotonic()
-report = pull_tickets(open_database(), "gorgias", print, every=None, period=float(sys.argv[1]))
-print(*report.lines(), f"{time.monotonic() - began:.1f} s", sep="\\n")
+report = pull_tickets(open_database(), "gorgias", every=None, period=float(sys.argv[1]))
+print(*report.lines(), sep="; ", file=sys.stderr)
 """
 STORED = """
     SELECT ticket_id, created_at, priority, first_response_at, reopen_count::int, satisfaction_score::int
@@ -64,10 +64,13 @@ def main() -> None:
             for number in range(20, last, 97)
         }
         with _served(api):
-            _killed(options.period, api, at_call=last // 3)
-            _pull(options.period, api, database)
+            print(f"load {os.getloadavg()[0]:.1f}; {options.tickets:,} tickets, a bucket of 40 in {options.period:g} s")
+            print("| process | seconds | calls | by list | over the rate | at Gorgias | stored | differ or missing |")
+            print("|---|---:|---:|---|---:|---:|---:|---:|", flush=True)
+            _pull("killed", options.period, api, database, kill_at=last // 3)
+            _pull("the next", options.period, api, database)
             api.faults, api.then = {}, {}
-            _pull(options.period, api, database)
+            _pull("and again", options.period, api, database)
 
 
 def _load(database: Database, folder: Path, emails: list[str]) -> None:
@@ -94,24 +97,26 @@ def _served(api: GorgiasApi) -> Iterator[None]:
         yield
 
 
-def _killed(period: float, api: GorgiasApi, at_call: int) -> None:
-    process = subprocess.Popen([sys.executable, "-c", PULL, str(period)], stdout=subprocess.DEVNULL)
-    while len(api.calls) < at_call and process.poll() is None:
+def _pull(name: str, period: float, api: GorgiasApi, database: Database, kill_at: int | None = None) -> None:
+    """Pull in a process of its own, which is killed after so many calls; print a row."""
+    before, began = len(api.calls), time.monotonic()
+    process = subprocess.Popen([sys.executable, "-c", PULL, str(period)])
+    while process.poll() is None:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    print(f"killed after {len(api.calls):,} calls")
-
-
-def _pull(period: float, api: GorgiasApi, database: Database) -> None:
-    before = len(api.calls)
-    subprocess.run([sys.executable, "-c", PULL, str(period)], check=True)
+        if kill_at is not None and len(api.calls) >= kill_at:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    code, seconds = process.wait(), time.monotonic() - began
+    if code != (0 if kill_at is None else -signal.SIGKILL):
+        sys.exit(f"the pull {name!r} ended with {code}")
     stored = {row[0]: tuple(row[1:]) for row in database.execute(STORED)}
-    expected = api.expected()
+    expected, calls = api.expected(), api.calls[before:]
     differ = sum(stored.get(one) != facts for one, facts in expected.items())
+    lists = Counter(call.partition("?")[0].removeprefix("/api/").partition("/")[0] for call in calls)
+    shown = ", ".join(f"{kind} {n:,}" for kind, n in lists.most_common())
     print(
-        f"calls {len(api.calls) - before:,}, over the rate {api.over:,}; tickets at Gorgias {len(expected):,}, "
-        f"stored {len(stored):,}, differ or missing {differ:,}",
+        f"| {name} | {seconds:,.0f} | {len(calls):,} | {shown} | {api.over:,} | {len(expected):,} | {len(stored):,} | "
+        f"{differ:,} |",
         flush=True,
     )
 
