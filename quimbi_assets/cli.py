@@ -470,24 +470,26 @@ def gorgias_pull(store_id: str, **options: Any) -> None:
 @gorgias.command("push")
 @STORE
 @click.option("--axes", metavar="A,B", help="Tell segments of these axes, too.")
+@click.option("--control", type=float, metavar="P", help="Tell nothing of this share, to compare with (quimbi lift).")
 @click.option("--send", is_flag=True, help="Send what has changed, instead of showing it.")
-def gorgias_push(store_id: str, axes: str | None, send: bool) -> None:
+def gorgias_push(store_id: str, axes: str | None, **options: Any) -> None:
     """Tell lifecycle, value tier and risk of customers as Customer Fields; only what has changed."""
     from quimbi_assets.commands.gorgias import push
 
-    push(store_id, axes=_listed(axes or ""), send=send)
+    push(store_id, axes=_listed(axes or ""), **options)
 
 
 @gorgias.command("install")
 @STORE
 @click.option("--axes", metavar="A,B", help="With a field for segments of these axes.")
 @click.option("--card-url", metavar="URL", help="Where `quimbi api` is reached; then the card is beside tickets, too.")
+@click.option("--webhook-url", metavar="URL", help="The same; then Gorgias calls it when tickets change.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")
-def gorgias_install(store_id: str, axes: str | None, card_url: str | None, dry_run: bool) -> None:
+def gorgias_install(store_id: str, axes: str | None, **options: Any) -> None:
     """Make the Customer Fields, and the card beside tickets, in Gorgias; show three rules to begin with."""
     from quimbi_assets.commands.gorgias import install
 
-    install(store_id, axes=_listed(axes or ""), card_url=card_url, dry_run=dry_run)
+    install(store_id, axes=_listed(axes or ""), **options)
 
 
 @gorgias.command("support")
@@ -519,7 +521,7 @@ def token() -> None:
 
 @token.command("create")
 @STORE
-@click.option("--scopes", default="read", show_default=True, metavar="A,B", help="What it may: read, write.")
+@click.option("--scopes", default="read", show_default=True, metavar="A,B", help="What it may: read, notify, write.")
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 3650), help="How long it is good.")
 @JSON
 def create_token(store_id: str, scopes: str, days: int, as_json: bool) -> None:

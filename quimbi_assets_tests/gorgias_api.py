@@ -10,9 +10,11 @@ import json
 import threading
 import time
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+import httpx2
 
 BEGIN = datetime(2024, 3, 1, tzinfo=UTC)
 CREDENTIALS = "Basic " + base64.b64encode(b"ann@acme.example:key").decode()
@@ -23,12 +25,19 @@ FORMATS = ("%Y-%m-%dT%H:%M:%S.%f+00:00", "%Y-%m-%dT%H:%M:%S+00:00", "%Y-%m-%dT%H
 
 
 def written(at, number=0):
-    """Write an instant in one of the ways that Gorgias does."""
-    return None if at is None else at.strftime(FORMATS[number % len(FORMATS)])
+    """Write an instant in one of the ways that Gorgias does, and now and then in one that ISO 8601 allows."""
+    if at is None:
+        return None
+    if number % 11 == 3:
+        return at.astimezone(timezone(timedelta(hours=5, minutes=45))).isoformat()
+    if number % 11 == 7:
+        return at.astimezone(timezone(-timedelta(hours=3, minutes=30))).strftime("%Y-%m-%dT%H:%M:%S.%f%z")
+    return at.strftime(FORMATS[number % len(FORMATS)])
 
 
 class GorgiasApi:
-    """An account. ``faults``: number of a call → ``429``, ``502`` or ``cut``, which breaks off within the body.
+    """An account. ``faults``: number of a call → ``429``, ``502``, ``cut``, which breaks off within the body, ``page``,
+    which is a web page, or ``stuck``, whose next page is itself.
 
     ``capacity`` calls fit into the bucket, which empties in ``period`` seconds; ``over`` counts calls that came when it
     was full. ``then``: number of a call → what happens to the account after it.
@@ -119,6 +128,16 @@ class GorgiasApi:
             self._version += 1
             self.lists["tickets"][ticket_id - 1] |= {**facts, "updated_datetime": written(at, ticket_id)}
 
+    def call(self, trigger, ticket_id):
+        """Do what integrations ask for when something has happened to a ticket; return the statuses of the answers."""
+        asked = [one["http"] for one in self.lists["integrations"] if one["http"]["triggers"].get(trigger)]
+        forms = [json.dumps(one.get("form")).replace("{{ticket.id}}", str(ticket_id)) for one in asked]
+        return [
+            httpx2.request(one["method"], one["url"], headers=one["headers"], json=json.loads(form)).status_code
+            for one, form in zip(asked, forms, strict=True)
+            if one["method"] == "POST"
+        ]
+
     @property
     def left_out(self):
         """Ids of tickets that are no customer's question."""
@@ -183,14 +202,15 @@ class GorgiasApi:
             thread.join()
 
     def answer(self, handler):
-        text = handler.rfile.read(int(handler.headers.get("content-length") or 0))
-        sent = json.loads(text) if text else None
+        received = handler.rfile.read(int(handler.headers.get("content-length") or 0))
+        sent = json.loads(received) if received else None
         with self._lock:
             status, value, headers = self._answer(handler, sent)
             number = len(self.calls)
             if happens := self.then.pop(number, None):
                 happens()
-        body = json.dumps(value).encode()
+        text = "" if status == 204 else value if isinstance(value, str) else json.dumps(value)
+        body = text.encode()
         handler.send_response(status)
         headers["X-Gorgias-Account-Api-Call-Limit"] = f"{round(self._level)}/{self.capacity}"
         for name, text in {"Content-Length": str(len(body)), **headers}.items():
@@ -214,6 +234,8 @@ class GorgiasApi:
         fault = self.faults.get(len(self.calls))
         if fault == "502":
             return 502, {}, {}
+        if fault == "page":
+            return 200, "<!doctype html><title>Sign in</title>", {"Content-Type": "text/html"}
         if self._level + 1 > self.capacity or fault == "429":
             self.over += fault != "429"
             return 429, {"error": {"msg": "Too many requests"}}, {"Retry-after": self.retry_after}
@@ -233,6 +255,13 @@ class GorgiasApi:
     def _change(self, method, name, sent):
         """Make, set or take away something, as documented: fields of a customer are a list of ids and values."""
         kind, _, rest = name.partition("/")
+        if method == "DELETE" and kind == "customers":  # customers/{id}/custom-fields/{id}
+            number, _, field = rest.split("/")
+            label = next(one["label"] for one in self.lists["custom-fields"] if one["id"] == int(field))
+            if int(number) not in self.customers:
+                return 404, {"error": {"msg": "no such customer"}}, {}
+            self.told.append((int(number), {label: None}))
+            return 204, {}, {}
         if method == "PUT" and rest.endswith("/custom-fields"):
             number, known = int(rest.split("/")[0]), {one["id"]: one for one in self.lists["custom-fields"]}
             if number in self.merged:
@@ -288,6 +317,7 @@ class GorgiasApi:
         rows = self._rows(name, query.get("order_by", "created_datetime:desc"), query.get("types[]"))
         following = base64.b64encode(json.dumps(["next", limit, start + limit]).encode()).decode()
         following = following if start + limit < len(rows) else None
+        following = query.get("cursor") if self.faults.get(len(self.calls)) == "stuck" else following
         return 200, {"data": rows[start : start + limit], "object": "list", "uri": f"/api/{name}",
                      "meta": {"prev_cursor": None, "next_cursor": following}}, {}  # fmt: skip
 

@@ -34,9 +34,9 @@ from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import served
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
-from quimbi_assets.resources.postgres.tables.card import read_card
 from quimbi_assets.resources.postgres.tables.customers import Place, count_chosen, read_page, read_vocabulary
 from quimbi_assets.resources.postgres.tables.drift import read_moves, read_silent
+from quimbi_assets.resources.postgres.tables.fields import read_card
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.identities import find_by_email
 from quimbi_assets.resources.postgres.tables.products import name_products

@@ -28,6 +28,8 @@ HOSTS = ("127.0.0.1", "localhost", "[::1]")
 MOST_BYTES = 4 * 2**20
 """Of a request's body."""
 STORE = re.compile(rf"{MACHINES}/stores/([^/]+)(?:/|$)")
+CALLED = f"{MACHINES}/gorgias/webhook"
+"""Where a helpdesk says that something has changed: asks for the scope `notify`, all else for `read`."""
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
@@ -49,11 +51,13 @@ class RefusedError(Exception):
 
     status: int
     detail: str
+    scope: str = "read"
 
     @property
     def challenge(self) -> dict[str, str]:
         """The header by which clients learn what is asked for (RFC 6750)."""
-        error = {403: ' error="insufficient_scope", scope="read"', 401: ' error="invalid_token"'}.get(self.status, "")
+        lacking = f' error="insufficient_scope", scope="{self.scope}"'
+        error = {403: lacking, 401: ' error="invalid_token"'}.get(self.status, "")
         return {"WWW-Authenticate": f'Bearer realm="quimbi"{error if self.detail != MISSING else ""}'}
 
 
@@ -69,7 +73,8 @@ def check_token(database: ServedDatabase, text: str, scope: str = "read") -> Tok
     if token.state != "valid":
         raise RefusedError(401, f"token {token.token_id} is {token.state}; quimbi token create makes another")
     if scope not in token.scopes:
-        raise RefusedError(403, f"token {token.token_id} may {', '.join(token.scopes) or 'nothing'}, not {scope}")
+        may = ", ".join(token.scopes) or "nothing"
+        raise RefusedError(403, f"token {token.token_id} may {may}, not {scope}", scope)
     return token
 
 
@@ -109,10 +114,9 @@ class Guard:
         """Return why a program's request is not let through, if it is not."""
         refuse = agent_problem if scope["path"].startswith(AGENTS) else problem
         scheme, _, text = headers.get("authorization", "").partition(" ")
+        shown, may = text.strip() if scheme.lower() == "bearer" else "", "notify" if scope["path"] == CALLED else "read"
         try:
-            token = await run_in_threadpool(
-                check_token, self._database, text.strip() if scheme.lower() == "bearer" else ""
-            )
+            token = await run_in_threadpool(check_token, self._database, shown, may)
         except RefusedError as refusal:
             return refuse(refusal.status, refusal.detail, refusal.challenge)
         except DatabaseUnavailableError as error:

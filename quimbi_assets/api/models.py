@@ -318,6 +318,12 @@ class Card(Answer):
     risk: str | None = Field(None, description="Chance to stay away")
 
 
+class Called(Answer):
+    """What becomes of a helpdesk's call: its tickets are read soon."""
+
+    store_id: str
+
+
 class CustomerRow(Answer):
     """A customer as lists show them."""
 

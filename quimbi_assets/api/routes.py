@@ -6,15 +6,16 @@ Belongs here: paths and their documents. Does not: what is answered (``answers``
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.routing import Match
 from starlette.types import Scope
 
 from quimbi_assets.api import answers, models
-from quimbi_assets.api.guard import MACHINES, problem, token_of
+from quimbi_assets.api.guard import CALLED, MACHINES, problem, token_of
 from quimbi_assets.api.profiles import ProfileRequest, explain_customer, profile_orders
+from quimbi_assets.resources.postgres.tables.sources import note_call
 
 PROBLEM = {"application/problem+json": {"schema": models.Problem.model_json_schema()}}
 PROBLEMS = {
@@ -69,6 +70,18 @@ def stores(request: Request) -> models.Stores:
 def card(request: Request, asked: Annotated[answers.CardQuestion, Query()]) -> models.Card:
     """Return what an agent reads in three seconds; {"known": "no"} where nobody is known by the address."""
     return ask(request, answers.card_by_email, token_of(request).store_id, asked)
+
+
+@router.post(
+    CALLED.removeprefix(MACHINES), status_code=202, summary="A helpdesk says that a ticket has changed (scope notify)"
+)
+def webhook(request: Request) -> models.Called:
+    """Note it; the tickets are read from the helpdesk itself soon. What else is sent is neither read nor believed."""
+    store_id = token_of(request).store_id
+    if not note_call(request.app.state.database, store_id):
+        command = f"quimbi gorgias pull --store-id {store_id} --every day"
+        raise HTTPException(404, f"no tickets of store {store_id} are pulled: {command}")
+    return models.Called(store_id=store_id)
 
 
 @router.get("/stores/{store_id}/axes", summary="What the store was asked, and how far its orders answer")

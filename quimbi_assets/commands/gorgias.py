@@ -8,10 +8,13 @@ from typing import Any
 
 from quimbi_assets.commands.console import err, out, steps
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.naming.values import plural
+from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.postgres.tables.tokens import find_token
 
-CARD_TOKEN = "GORGIAS_CARD_TOKEN"
+CARD_TOKEN, CALL_TOKEN = "GORGIAS_CARD_TOKEN", "GORGIAS_WEBHOOK_TOKEN"
 
 
 def pull(store_id: str, *, every: str | None, look_up: int, full: bool, dry_run: bool) -> None:
@@ -34,7 +37,7 @@ def pull(store_id: str, *, every: str | None, look_up: int, full: bool, dry_run:
         out.print(f"next: quimbi run --store-id {store_id}", markup=False)
 
 
-def push(store_id: str, *, axes: list[str], send: bool) -> None:
+def push(store_id: str, *, axes: list[str], control: float | None, send: bool) -> None:
     """Tell Gorgias of the customers who changed, or say who they are."""
     with steps(store_id) as progress:
         progress.step("starting the database")
@@ -42,27 +45,47 @@ def push(store_id: str, *, axes: list[str], send: bool) -> None:
 
         database = open_database()
         progress.step("comparing")
-        report = push_fields(database, store_id, axes, progress.step, send=send)
+        report = push_fields(database, store_id, axes, progress.step, control=control, send=send)
     for line in report.lines():
         out.print(line, markup=False)
 
 
-def install(store_id: str, *, axes: list[str], card_url: str | None, dry_run: bool) -> None:
+def install(store_id: str, *, axes: list[str], card_url: str | None, webhook_url: str | None, dry_run: bool) -> None:
     """Make what Gorgias lacks, and show the rules to begin with."""
     from quimbi_assets.exports.gorgias import RULES
     from quimbi_assets.resources.gorgias import pusher
 
-    token = os.environ.get(CARD_TOKEN, "").strip()
-    if card_url is not None and (not token or not card_url.startswith("https://")):
-        raise BadInputError(
-            f"--card-url is the address of `quimbi api`, https://..., and {CARD_TOKEN} a token of the store that "
-            "Gorgias asks with: quimbi token create --store-id S"
-        )
-    read_store(open_database(), store_id)
-    card = None if card_url is None else (card_url, token)
-    made = pusher.install(store_id, axes, card, err.print, dry_run=dry_run)
+    database = open_database()
+    card = _reached(database, store_id, "--card-url", card_url, CARD_TOKEN, "read")
+    call = _reached(database, store_id, "--webhook-url", webhook_url, CALL_TOKEN, "notify")
+    read_store(database, store_id)
+    if call and not any(known.source.is_helpdesk for known in read_sources(database, store_id)):
+        raise BadInputError(f"no tickets are pulled yet: quimbi gorgias pull --store-id {store_id} --every day")
+    made = pusher.install(store_id, axes, card, call, err.print, dry_run=dry_run)
     out.print(f"{'would make' if dry_run else 'made'}: {', '.join(made) or 'nothing, all is there'}", markup=False)
     out.print(f"rules to begin with, in Gorgias under Settings > Rules:\n{RULES}", markup=False)
+
+
+def _reached(
+    database: Database, store_id: str, option: str, url: str | None, variable: str, scope: str
+) -> tuple[str, str] | None:
+    """Return the address and the token that Gorgias is to ask with; None without an address.
+
+    BadInputError if the token is not the store's, or may not do what it is for: that would be seen in Gorgias alone.
+    """
+    if url is None:
+        return None
+    text = os.environ.get(variable, "").strip()
+    create = f"quimbi token create --store-id {store_id} --scopes {scope}"
+    if not text or not url.startswith("https://"):
+        raise BadInputError(
+            f"{option} is the address of `quimbi api`, https://..., and {variable} a token of the store that Gorgias "
+            f"shows there: {create}"
+        )
+    token = find_token(database, text)
+    if token is None or token.store_id != store_id or token.state != "valid" or scope not in token.scopes:
+        raise BadInputError(f"{variable} is no valid token of store {store_id} with the scope {scope}: {create}")
+    return url, text
 
 
 def uninstall(store_id: str, *, dry_run: bool) -> None:
@@ -88,10 +111,17 @@ def support(store_id: str, axis: str, weeks: int) -> dict[str, Any]:
 
 def print_support(known: dict[str, Any]) -> None:
     """Print who wrote how much, and how they rated it."""
-    out.print(f"the last {known['weeks']} weeks by {known['axis']}, who wrote most first", markup=False)
+    span = plural(known["weeks"], "week")
+    head = f"the last {span} by {known['axis']}, who wrote most first; in brackets the {span} before"
+    out.print(head, markup=False)
     for row in known["groups"]:
-        often = "no orders" if row["orders"] == 0 else f"{row['tickets_per_100_orders']:.1f} tickets per 100 orders"
-        rated = (
-            "no rating" if row["ratings"] == 0 else f"rated {row['mean_rating']:.1f} of 5 ({row['ratings']:,} ratings)"
-        )
-        out.print(f"{row['name']:32} {often}, {rated}; {row['tickets']:,} tickets", markup=False)
+        often, rating = row["tickets_per_100_orders"], row["mean_rating"]
+        orders = "no orders" if often is None else f"{often:.1f}{_before(row, 'tickets_per_100_orders')} per 100 orders"
+        rated = "no rating" if rating is None else f"rated {rating:.1f}{_before(row, 'mean_rating')} of 5"
+        of = f" by {plural(row['ratings'], 'rating')}" if row["ratings"] else ""
+        out.print(f"{row['name']:32} {plural(row['tickets'], 'ticket')}: {orders}, {rated}{of}", markup=False)
+
+
+def _before(row: dict[str, Any], name: str) -> str:
+    value = row[f"{name}_before"]
+    return "" if value is None else f" ({value:.1f})"

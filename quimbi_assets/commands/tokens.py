@@ -21,8 +21,9 @@ def create_token(store_id: str, scopes: Sequence[str], days: int) -> dict[str, A
     database = open_database()
     read_store(database, store_id)
     text, token = tokens.create_token(database, store_id, scopes, days)
-    if "read" not in scopes:
-        err.print("without the scope read this token may do nothing: over HTTP nothing is written yet", markup=False)
+    if not {"read", "notify"} & set(scopes):
+        what = "without the scopes read and notify this token may do nothing: over HTTP nothing is written yet"
+        err.print(what, markup=False)
     return {"token": text, **_facts(token, "token_id", "store_id", "scopes", "expires_at")}
 
 

@@ -6,10 +6,11 @@ Belongs here: sensors. Does not: what is due by the clock (``schedules``), how m
 from collections.abc import Iterator
 
 import dagster as dg
+import pandas as pd
 
 from quimbi_assets.defs.digest import checks_changed
 from quimbi_assets.defs.health import stores_looked_at
-from quimbi_assets.defs.partitions import CHANGED_AT, IS_AUTOMATED, STORE_TAG, STORES
+from quimbi_assets.defs.partitions import CHANGED_AT, HELPDESK_KEY, IS_AUTOMATED, STORE_TAG, STORES
 from quimbi_assets.defs.runs import dagster_ui, stores_of
 from quimbi_assets.defs.schedules import (
     BACKTEST_JOB,
@@ -21,15 +22,19 @@ from quimbi_assets.defs.schedules import (
     is_settled,
     last_publication,
 )
+from quimbi_assets.defs.sources import CALL
 from quimbi_assets.resources.dagster_instance import UNFINISHED, end_dead_runs
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
+from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
 from quimbi_assets.resources.slack import Slack, escaped
 
 MOST_CHARACTERS = 300
 """Of an error's text in a message."""
 PAUSE_SECONDS = 60
+CALLS = "10min"
+"""In which all calls of a helpdesk's are answered by one pull: it takes calls itself, four at least."""
 
 
 @dg.sensor(
@@ -93,6 +98,25 @@ def _stores_under_way(instance: dg.DagsterInstance) -> set[str]:
     return {store for run in runs if run.job_name not in others for store in stores_of(run.tags, instance)}
 
 
+@dg.sensor(
+    job=PULL_JOB,
+    minimum_interval_seconds=PAUSE_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING if IS_AUTOMATED else dg.DefaultSensorStatus.STOPPED,
+    description="When a store's helpdesk says that something has changed: pulls its tickets, once in ten minutes at "
+    "most. Customers are scored anew after the next pull that is due.",
+)
+def helpdesks_called(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Launch a pull for stores whose helpdesk called; one that fails is told once, and made up for by the next."""
+    known, now = set(context.instance.get_dynamic_partitions(str(STORES.name))), pd.Timestamp.now("UTC").floor(CALLS)
+    names = {one.store_id for one in read_sources(open_database()) if one.called_at is not None} & known
+    for name in sorted(names):
+        tag = f"{CALL}{name} {now.isoformat()}"
+        run_tags = {DUE_TAG: tag, STORE_TAG: name}
+        yield dg.RunRequest(run_key=tag, partition_key=name, asset_selection=[HELPDESK_KEY], tags=run_tags)
+    if not names:
+        yield dg.SkipReason("no helpdesk called since its tickets were pulled")
+
+
 @dg.run_failure_sensor(
     monitor_all_code_locations=False,
     default_status=dg.DefaultSensorStatus.RUNNING,
@@ -129,4 +153,4 @@ def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"ended, their process being gone: {', '.join(ended)}" if ended else "no run lost its process")
 
 
-SENSORS = (stores_known, orders_arrived, run_failed, ended_runs, stores_looked_at, checks_changed)
+SENSORS = (stores_known, orders_arrived, helpdesks_called, run_failed, ended_runs, stores_looked_at, checks_changed)

@@ -11,10 +11,14 @@ import dagster as dg
 from quimbi_assets.defs.events import facts
 from quimbi_assets.defs.partitions import HELPDESK_KEY, OWNERS, SOURCE_KEY, STORES
 from quimbi_assets.defs.runs import retried
+from quimbi_assets.defs.schedules import DUE_TAG
 from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
 from quimbi_assets.resources.gorgias.puller import pull_tickets
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables.sources import read_sources
+
+CALL = "call "
+"""What the tag of a run begins with that a helpdesk's call asked for (`sensors.helpdesks_called`)."""
 
 
 @dg.asset(
@@ -58,19 +62,20 @@ def pulled_orders(
     group_name="source",
     owners=OWNERS,
     kinds={"postgres"},
-    description="New and changed tickets of the store's helpdesk, as `gorgias pull --every day` asked for them, and "
-    "how many of all its tickets belong to customers with orders. A store without one is loaded by hand.",
+    description="New and changed tickets of the store's helpdesk, as `gorgias pull --every day` asked for them or it "
+    "called, and how many of all its tickets belong to customers with orders. A store without one is loaded by hand.",
 )
 @retried
 def pulled_tickets(
     context: dg.AssetExecutionContext, database: StoreDatabase, progress: Listener
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Pull what is new in the helpdesk of the partition's store, if it is to be pulled again and again."""
+    """Pull what is new in the helpdesk of the partition's store, if it is to be pulled again and again, or called."""
     store_id = context.partition_key
-    if not any(known.every and known.source.is_helpdesk for known in read_sources(database, store_id)):
+    if not any(known.is_pulled and known.source.is_helpdesk for known in read_sources(database, store_id)):
         yield dg.MaterializeResult(metadata=facts(0, sources=0))
         return
-    report = pull_tickets(database, store_id, progress.step)
+    is_due = not context.run.tags.get(DUE_TAG, "").startswith(CALL)
+    report = pull_tickets(database, store_id, progress.step, is_due=is_due)
     for line in report.lines():
         context.log.info(line)
     tickets, meeting = report.written["tickets"], report.meeting

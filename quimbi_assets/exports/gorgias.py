@@ -22,15 +22,27 @@ FIELDS = {
 """Fields that are always told, and what they can be."""
 CARD = ("who", "silence", "orders", "returns", "support", "do", "risk")
 """Lines of the card, as ``page.card`` has them."""
-NAME = "quimbi: who writes"
-"""Of the integration."""
+CARD_NAME, CALL_NAME = "quimbi: who writes", "quimbi: what has changed"
+"""Of the integrations: what they are known by when they are to be made or taken away."""
 RULES = """\
-1. Valuable and dissatisfied: WHEN ticket created, or satisfaction survey responded; IF Customer Field quimbi_value_tier
-   is top AND (quimbi_lifecycle is "at risk" OR satisfaction score <= 2); THEN set priority high, assign team "Senior".
-2. Much at stake: WHEN ticket created; IF quimbi_value_tier is one of top, high AND quimbi_risk is high; THEN add tag
-   "retention", assign team "Retention".
-3. New here: WHEN ticket created; IF quimbi_lifecycle is new; THEN add tag "first order", apply macro "Welcome"."""
-"""Ready to be typed into Settings > Rules: no API makes rules out of Customer Fields."""
+1. Much at stake
+   WHEN Ticket Updated
+   IF   Customer Field quimbi_value_tier is top AND Customer Field quimbi_risk is high
+        AND Ticket tags does not contain any of "retention"
+   THEN Add ticket tags "retention", Set priority high, Assign team "Retention"
+2. Valuable and dissatisfied
+   WHEN Satisfaction Survey Responded
+   IF   Customer Field quimbi_value_tier is top AND Satisfaction survey score is 2 or less
+   THEN Open ticket, Set priority high, Assign team "Senior"
+3. New here
+   WHEN Ticket Updated
+   IF   Customer Field quimbi_lifecycle is new AND Ticket tags does not contain any of "first order"
+   THEN Add ticket tags "first order", Apply macro "Welcome\""""
+"""Ready to be put together under Settings > Rules: no API makes rules out of Customer Fields.
+
+By *Ticket Updated*, which includes that it was created and that its customer changed: who writes for the first time has
+fields only after the next pull and push. It comes again and again, so each rule of it leaves a tag that stops it. All
+conditions of a rule must hold: whether OR binds before AND, the glossary does not say."""
 
 
 def field_of(name: str) -> dict[str, Any]:
@@ -43,17 +55,27 @@ def field_of(name: str) -> dict[str, Any]:
     return {"object_type": "Customer", "label": PREFIX + name, "required": False, "definition": definition}
 
 
-def integration_of(url: str, token: str) -> dict[str, Any]:
+def card_integration(url: str, token: str) -> dict[str, Any]:
     """Return the body that has Gorgias ask for the card whenever a ticket is created or changes."""
-    asks = {
-        "url": f"{url.rstrip('/')}/v1/gorgias/card?email={{{{ticket.customer.email}}}}",
-        "method": "GET",
-        "headers": {"Authorization": f"Bearer {token}"},
-        "request_content_type": "application/json",
-        "response_content_type": "application/json",
-        "triggers": {"ticket-created": True, "ticket-updated": True, "ticket-message-created": False},
-    }
-    return {"type": "http", "name": NAME, "http": asks}
+    address = f"{url.rstrip('/')}/v1/gorgias/card?email={{{{ticket.customer.email}}}}"
+    return _integration(CARD_NAME, token, {"url": address, "method": "GET"}, is_told_of_messages=False)
+
+
+def call_integration(url: str, token: str) -> dict[str, Any]:
+    """Return the body that has Gorgias call whenever a ticket is created, changes or is written in.
+
+    The token is the secret that the two share: Gorgias signs nothing. Which ticket it is, is for who reads Gorgias's
+    own list of calls; nobody's name or words are sent.
+    """
+    asks = {"url": f"{url.rstrip('/')}/v1/gorgias/webhook", "method": "POST", "form": {"ticket_id": "{{ticket.id}}"}}
+    return _integration(CALL_NAME, token, asks, is_told_of_messages=True)
+
+
+def _integration(name: str, token: str, asks: dict[str, Any], *, is_told_of_messages: bool) -> dict[str, Any]:
+    triggers = {"ticket-created": True, "ticket-updated": True, "ticket-message-created": is_told_of_messages}
+    types = dict.fromkeys(("request_content_type", "response_content_type"), "application/json")
+    headers = {"Authorization": f"Bearer {token}"}
+    return {"type": "http", "name": name, "http": {**asks, **types, "headers": headers, "triggers": triggers}}
 
 
 def widget_of(integration_id: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What somebody who answers a customer reads in three seconds: at most ten strings, the first ones first.
 
-Belongs here: the words of a helpdesk's card. Does not: reading the figures (``resources.postgres.tables.card``), a
+Belongs here: the words of a helpdesk's card. Does not: reading the figures (``resources.postgres.tables.fields``), a
 customer's page (``customer``).
 """
 
@@ -23,7 +23,7 @@ UNKNOWN = {"known": "no"}
 def card_of(facts: Mapping[str, Any], now: datetime) -> dict[str, str]:
     """Return the card of a customer: what, in words; what is not known is left out.
 
-    `facts` are ``tables.card.read_card``'s; `now`, with zone, is what silence is counted to.
+    `facts` are ``tables.fields.read_card``'s; `now`, with zone, is what silence is counted to.
 
     >>> from datetime import UTC
     >>> facts = dict.fromkeys(("lifecycle", "gap", "value", "rating", "returns", "shop_returns", "risk", "todo"))

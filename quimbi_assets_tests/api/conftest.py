@@ -33,7 +33,7 @@ def headers(database, two_stores):
         ("good", "north", ["read"]),
         ("expired", "north", ["read"]),
         ("revoked", "north", ["read"]),
-        ("other store's", "south", ["read", "write"]),
+        ("other store's", "south", ["read", "notify", "write"]),
         ("scope", "north", ["write"]),
     ):
         texts[kind], token = create_token(database, store, scopes, 1)

@@ -21,14 +21,17 @@ from quimbi_assets.defs.sensors import ended_runs, failure_text, orders_arrived,
 from quimbi_assets.instants import two_years_before
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, process_tag
+from quimbi_assets.resources.gorgias.puller import pull_tickets
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables import stores as plans
 from quimbi_assets.resources.postgres.tables.history import first_week
+from quimbi_assets.resources.postgres.tables.shops import NewestOrders, shops_health
 from quimbi_assets.resources.postgres.tables.sources import Source, read_sources
 from quimbi_assets.resources.postgres.tables.stores import Store
 from quimbi_assets.simulation import write_store
 from quimbi_assets.store import StorePlan
+from quimbi_assets_tests.gorgias_api import GorgiasApi
 
 pytestmark = pytest.mark.xdist_group("automation")
 ZONES = {"plan-berlin": "Europe/Berlin", "plan-york": "America/New_York"}
@@ -347,6 +350,52 @@ def test_sources_are_pulled_when_they_are_due_and_orders_arrive_thereby(planned,
         "new": 3,
         "refused": 0,
     }
+
+
+def test_a_helpdesk_is_pulled_when_it_is_due_and_a_pull_that_fails_is_told(planned, instance, repository, monkeypatch):
+    api = GorgiasApi(period=0.5)
+    api.fill(20, ["ann@example.com"])
+    with api.serving() as address:
+        settings = {"DOMAIN": "acme", "EMAIL": "ann@acme.example", "API_KEY": "key", "BASE_URL": address}
+        for name, value in settings.items():
+            monkeypatch.setenv(f"GORGIAS_{name}", value)
+        pull_tickets(planned, "plan-york", every="hour", period=0.5)
+        (known,) = read_sources(planned, "plan-york")
+
+        def due(at):
+            with dg.build_schedule_context(
+                instance=instance, repository_def=repository, scheduled_execution_time=at.to_pydatetime()
+            ) as context:
+                asked = pulls.evaluate_tick(context).run_requests
+                return [request for request in asked if request.partition_key == "plan-york"]
+
+        assert due(known.looked_at) == []
+        later = known.looked_at.floor("h") + pd.Timedelta(minutes=75)
+        (request,) = due(later)
+        for _ in range(3):
+            (request,) = due(later)
+            record(instance, request, "pull", dg.DagsterRunStatus.FAILURE)
+        assert due(later) == []  # three times for an hour
+        assert len(due(later + pd.Timedelta(hours=1))) == 1
+
+        monkeypatch.setenv("GORGIAS_API_KEY", "revoked")
+        with (
+            store_lock("plan-york", Steps(None, "plan-york"), wait=True) as lock,
+            pytest.raises(Exception, match="Gorgias refuses GORGIAS_EMAIL and GORGIAS_API_KEY"),
+        ):
+            materialize(lock, "plan-york", "pull", Steps(None, "plan-york"))
+    (health,) = (one for one in shops_health(planned, NewestOrders()) if one.store_id == "plan-york")
+    assert "last pull run failed" in health.problems()
+    with open_instance() as real:
+        run = real.get_run_by_id(health.failing["pull"].run_id)
+        (failure,) = real.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+        context = dg.build_run_status_sensor_context(
+            "run_failed", dagster_instance=real, dagster_run=run, dagster_event=failure.dagster_event
+        ).for_run_failure()
+        text = failure_text(context)
+    assert text.splitlines()[0].startswith(":warning: quimbi: pull failed for plan-york")
+    assert "make a key in Settings &gt; REST API of acme.gorgias.com" in text
+    planned.execute("DELETE FROM quimbi.sources WHERE store_id = 'plan-york'")
 
 
 def test_runs_that_lost_their_process_are_ended_while_the_ui_runs(database, instance, monkeypatch):

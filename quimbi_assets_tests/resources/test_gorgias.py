@@ -19,13 +19,13 @@ from quimbi_assets.defs.partitions import HELPDESK_KEY, SOURCE_KEY, STORES, TICK
 from quimbi_assets.defs.sources import pulled_orders, pulled_tickets
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError, StoreBusyError
 from quimbi_assets.resources.dagster_resources import Progress
-from quimbi_assets.resources.gorgias.puller import pull_tickets, show_pull
+from quimbi_assets.resources.gorgias.puller import Mark, pull_tickets, show_pull
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.shops import NewestOrders, shops_health
-from quimbi_assets.resources.postgres.tables.sources import read_sources
+from quimbi_assets.resources.postgres.tables.sources import keep_source, read_sources
 from quimbi_assets.resources.postgres.tables.stores import read_change
-from quimbi_assets_tests.gorgias_api import GorgiasApi
+from quimbi_assets_tests.gorgias_api import BEGIN, GorgiasApi, written
 from quimbi_assets_tests.resources.published import publish
 
 NUMBERS = count()
@@ -304,6 +304,55 @@ def test_what_does_not_answer_is_told(database, api, shop):
         pull_tickets(database, shop, period=PERIOD, pause=0.001)
 
 
+@pytest.mark.parametrize("fault", ["page", "stuck"])
+def test_what_is_no_answer_of_gorgias_is_told_at_once_and_made_up_for(database, api, shop, fault):
+    api.fill(450, EMAILS)
+    api.faults = {4: fault}
+    with pytest.raises(ServiceUnavailableError, match="does not answer as Gorgias does"):
+        pull(database, shop)
+    assert len(api.calls) == 4
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
+def test_a_ticket_of_the_far_future_hides_no_change(database, api, shop):
+    now = datetime.now(UTC)
+    api.fill(300, EMAILS, last=now - timedelta(days=1))
+    api.change(7, now + timedelta(days=30_000))
+    pull(database, shop)
+    for ticket_id in range(10, 290):  # more than a page
+        api.change(ticket_id, now + timedelta(seconds=ticket_id), priority="critical")
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
+def test_a_ticket_that_is_listed_twice_is_stored_once(database, api, shop):
+    api.fill(250, EMAILS)
+    first = api.lists["tickets"][0]
+    twice = {
+        **first,
+        "status": "open",
+        "closed_datetime": None,
+        "created_datetime": written(BEGIN + timedelta(hours=220)),
+    }
+    api.lists["tickets"].append(twice)  # on the third page, as it was before
+    pull(database, shop)
+    assert stored(database, shop).keys() == api.expected().keys()
+
+
+def test_a_clock_that_was_set_back_reads_late_ratings_again(database, api, shop):
+    now = datetime.now(UTC)
+    api.fill(30, EMAILS, last=now - timedelta(days=1))
+    pull(database, shop)
+    (known,) = read_sources(database, shop)
+    mark = Mark.from_json(known.mark)
+    mark.surveys_at = (pd.Timestamp(now) + pd.Timedelta(days=3_000)).isoformat()
+    keep_source(database, shop, known.source, None, mark.to_json())
+    survey = next(one for one in api.lists["satisfaction-surveys"] if one["score"] is None)
+    survey["score"] = 1
+    assert pull(database, shop).written["surveys"].changed == 1
+
+
 def test_the_asset_pulls_what_is_asked_for(database, api, shop, monkeypatch):
     api.fill(150, EMAILS)
     assert build_defs().resolve_asset_graph().get(TICKETS_KEY).parent_keys == {SOURCE_KEY, HELPDESK_KEY}
@@ -363,7 +412,22 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
     assert rows == [("low", monday, 1, 1, 0, None, 100), ("top", monday, 1, 2, 2, 3.5, 200)]
     assert _code(["gorgias", "support", "--store-id", shop]) == 0
     lines = capsys.readouterr().out.splitlines()
-    wanted = "top 200.0 tickets per 100 orders, rated 3.5 of 5 (2 ratings); 2 tickets"
-    assert " ".join(lines[1].split()) == wanted
-    assert "no rating" in lines[2]
+    assert " ".join(lines[1].split()) == "top 2 tickets: 200.0 per 100 orders, rated 3.5 of 5 by 2 ratings"
+    assert " ".join(lines[2].split()) == "low 1 ticket: 100.0 per 100 orders, no rating"
+    assert len(lines) == 3
+    with database.transaction() as cursor:  # a week later the same are what was before
+        cursor.execute(
+            "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+            "SELECT %s, 'later-' || n, 'shop-0', '2024-02-09 10:00Z', 1 FROM generate_series(1, 4) AS n",
+            (shop,),
+        )
+        cursor.execute(
+            "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, satisfaction_score, created_at) "
+            "VALUES (%s, '5', 'shop-0', 1, '2024-02-09 12:00Z')",
+            (shop,),
+        )
+    assert _code(["gorgias", "support", "--store-id", shop, "--weeks", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    wanted = "top 1 ticket: 25.0 (200.0) per 100 orders, rated 1.0 (3.5) of 5 by 1 rating"
+    assert [" ".join(line.split()) for line in lines[1:]] == [wanted]
     assert _code(["gorgias", "support", "--store-id", shop, "--axis", "nothing"]) == 2

@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from itertools import count
 
 import pyarrow as pa
@@ -9,13 +13,21 @@ import pytest
 
 from quimbi_assets.cli import _code
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.lift.assignment import in_control
 from quimbi_assets.resources.gorgias.pusher import install, push_fields, uninstall
+from quimbi_assets.resources.postgres.tables.fields import TARGET
 from quimbi_assets_tests.gorgias_api import GorgiasApi
 from quimbi_assets_tests.resources.published import publish
 
 N = 12
 PERIOD = 0.5
 NUMBERS = count()
+ALONE = """
+import sys
+from quimbi_assets.resources.gorgias.pusher import push_fields
+from quimbi_assets.resources.postgres.database import open_database
+push_fields(open_database(), sys.argv[1], [], control=0.1, send=True, period=8.0, pause=0.05)
+"""
 
 
 @pytest.fixture
@@ -33,11 +45,11 @@ def shop(database, api):
     """A store of twelve customers, ten of whom the helpdesk knows."""
     store_id = f"push-{next(NUMBERS)}"
 
-    def made(lifecycle=("active",) * N, risk=(0.5,) * N):
-        segments = pa.array([json.dumps({"a": "a_1"})] * N)
+    def made(lifecycle=("active",) * N, risk=(0.5,) * N, n=N):
+        segments = pa.array([json.dumps({"a": "a_1"})] * n)
         publish(
-            database, store_id, N, lifecycle=pa.array(lifecycle), value_tier=pa.array(["top"] * N),
-            churn_risk_score=pa.array(risk), dominant_segments=segments,
+            database, store_id, n, lifecycle=pa.array(lifecycle[:n]), value_tier=pa.array(["top"] * n),
+            churn_risk_score=pa.array(risk[:n], pa.float64()), dominant_segments=segments,
         )  # fmt: skip
         return store_id
 
@@ -50,8 +62,18 @@ def shop(database, api):
     return made
 
 
-def push(database, store_id, send=True):
-    return push_fields(database, store_id, [], send=send, period=PERIOD, pause=0.05)
+def push(database, store_id, axes=(), **options):
+    return push_fields(database, store_id, list(axes), period=PERIOD, pause=0.05, **{"send": True, **options})
+
+
+def told_by(api):
+    """What each customer's fields say by now, of those whom anything was ever said of."""
+    known = {}
+    for number, facts in api.told:
+        known[number] = {
+            name: value for name, value in ({**known.get(number, {}), **facts}).items() if value is not None
+        }
+    return known
 
 
 def test_everybody_once_and_then_only_who_changed(database, api, shop):
@@ -60,7 +82,7 @@ def test_everybody_once_and_then_only_who_changed(database, api, shop):
     assert (shown.changed, shown.new, shown.taken, api.calls) == (10, 10, None, [])
     with pytest.raises(BadInputError, match="no Customer Field quimbi_lifecycle: quimbi gorgias install"):
         push(database, store_id)
-    install(store_id, [], None, print, dry_run=False, period=PERIOD)
+    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
     api.faults = {len(api.calls) + 4: "429", len(api.calls) + 7: "cut"}
     report = push(database, store_id)
     assert (report.taken, report.refused, api.over) == (10, 0, 0)
@@ -79,7 +101,7 @@ def test_everybody_once_and_then_only_who_changed(database, api, shop):
 
 def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api, shop):
     store_id = shop()
-    install(store_id, [], None, print, dry_run=False, period=PERIOD)
+    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
     first, second, *_ = api.customers
     api.merged[first] = second
     del api.customers[second]
@@ -89,14 +111,83 @@ def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api
     assert push(database, store_id).changed == 0
 
 
+def test_what_is_not_known_any_more_is_taken_back(database, api, shop):
+    store_id = shop()
+    install(store_id, ["a"], None, None, print, dry_run=False, period=PERIOD)
+    push(database, store_id, ["a"])
+    shop(risk=[None, *[0.5] * (N - 1)], n=6)  # of the first the risk, of four whom the helpdesk knows everything
+    shown = push(database, store_id, ["a"], send=False)
+    assert (shown.changed, shown.new) == (5, 0)
+    api.told.clear()
+    assert push(database, store_id, ["a"]).taken == 5
+    first, *_, last = api.customers
+    assert {name: value for number, facts in api.told if number == first for name, value in facts.items()} == {
+        "quimbi_risk": None, "quimbi_lifecycle": "active", "quimbi_value_tier": "top", "quimbi_a": "few",
+    }  # fmt: skip
+    labels = ("quimbi_a", "quimbi_lifecycle", "quimbi_risk", "quimbi_value_tier")
+    assert [facts for number, facts in api.told if number == last] == [{label: None} for label in labels]
+    assert push(database, store_id, ["a"]).changed == 0
+    api.told.clear()
+    assert push(database, store_id).taken == 6  # segments of an axis that is told no more
+    assert {tuple(facts) for _, facts in api.told if None in facts.values()} == {("quimbi_a",)}
+    assert api.over == 0
+
+
+def test_whoever_is_left_out_is_told_nothing_of(database, api, shop):
+    store_id = shop()
+    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    push(database, store_id)  # all of them, before anything is tried
+    left_out = {f"c{n:04d}" for n in range(10) if in_control(store_id, TARGET, f"c{n:04d}", 0.4)}
+    assert 0 < len(left_out) < 10
+    shown = push(database, store_id, control=0.4, send=False)
+    assert (shown.left_out, shown.changed) == (len(left_out), len(left_out))
+    arms = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s ORDER BY 1"
+    assert database.execute(arms, (store_id,)) == []  # shown, not begun
+    report = push(database, store_id, control=0.4)
+    assert f"left out to compare with: {len(left_out)} customers" in report.lines()[1]
+    numbers = dict(zip((f"c{n:04d}" for n in range(10)), api.customers, strict=True))
+    silent = {customer for customer, number in numbers.items() if told_by(api)[number] == {}}
+    assert silent == left_out  # their fields were emptied: no rule finds them
+    shop(lifecycle=["at risk"] * N)
+    assert push(database, store_id).left_out == len(left_out)  # as before, though nobody says so again
+    assert {customer for customer, number in numbers.items() if told_by(api)[number] == {}} == left_out
+    assert {one: (arm, acted) for one, arm, acted in database.execute(arms, (store_id,))} == {
+        customer: ("control", False) if customer in left_out else ("acted", True) for customer in numbers
+    }
+    assert push(database, store_id, control=0.0).left_out == 0
+    assert all(facts["quimbi_lifecycle"] == "at risk" for facts in told_by(api).values())
+    with pytest.raises(BadInputError, match=r"control 0\.9 cannot be used"):
+        push(database, store_id, control=0.9)
+
+
+def test_a_push_that_is_killed_tells_one_customer_once_more_at_most(database, api, shop):
+    store_id = shop()
+    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    before = len(api.calls)
+    process = subprocess.Popen([sys.executable, "-c", ALONE, store_id], env=os.environ)
+    deadline = time.monotonic() + 60
+    while len(api.told) < 5 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    n_told = len(api.told)
+    assert 5 <= n_told < 10
+    left_out = database.execute("SELECT count(*) FROM quimbi.treatments WHERE store_id = %s", (store_id,))
+    assert left_out == [(10,)]  # who is acted on and who is not was written down before anything was told
+    push(database, store_id)
+    assert len(told_by(api)) == 10 - sum(in_control(store_id, TARGET, f"c{n:04d}", 0.1) for n in range(10))
+    assert len(api.told) <= len(told_by(api)) + 1
+    assert (api.over, len(api.calls) > before) == (0, True)
+
+
 def test_what_is_installed_is_made_once_and_taken_away(database, api, shop):
     store_id = shop()
     card = ("https://us.example", "quimbi_token")
-    wanted = install(store_id, ["a"], card, print, dry_run=True, period=PERIOD)
+    wanted = install(store_id, ["a"], card, None, print, dry_run=True, period=PERIOD)
     assert len(wanted) == 6
     assert not any(api.lists[kind] for kind in ("custom-fields", "integrations", "widgets"))
-    assert install(store_id, ["a"], card, print, dry_run=False, period=PERIOD) == wanted
-    assert install(store_id, ["a"], card, print, dry_run=False, period=PERIOD) == []
+    assert install(store_id, ["a"], card, None, print, dry_run=False, period=PERIOD) == wanted
+    assert install(store_id, ["a"], card, None, print, dry_run=False, period=PERIOD) == []
     labels = [one["label"] for one in api.lists["custom-fields"]]
     assert labels == ["quimbi_lifecycle", "quimbi_value_tier", "quimbi_risk", "quimbi_a"]
     settings = api.lists["custom-fields"][0]["definition"]["input_settings"]
@@ -122,7 +213,7 @@ def test_commands_show_first(database, api, shop, capsys, monkeypatch):
     assert _code(["gorgias", "install", "--store-id", store_id, "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("would make: Customer Field quimbi_lifecycle, ")
-    assert "1. Valuable and dissatisfied" in printed
+    assert "1. Much at stake\n   WHEN Ticket Updated\n" in printed
     assert _code(["gorgias", "uninstall", "--store-id", store_id]) == 0
     assert "took away: nothing" in capsys.readouterr().out
     assert not [call for call in api.calls if not call.startswith("/")]

@@ -103,10 +103,12 @@ class Client:
         while True:
             asked = {**query, "limit": str(PAGE)} | ({"cursor": following} if following else {})
             answer = self._ask("GET", path, asked)
-            rows, meta = answer.get("data"), answer.get("meta") or {}
-            if not isinstance(rows, list):
+            rows: Any = answer.get("data")
+            meta = answer.get("meta") or {}
+            is_list = isinstance(rows, list) and isinstance(meta, dict) and all(isinstance(one, dict) for one in rows)
+            came_from, following = following, str(meta.get("next_cursor") or "") if is_list else ""
+            if not is_list or (following and following == came_from):  # the same page would follow for ever
                 raise ServiceUnavailableError(f"{self._account.address} {NO_ANSWER}")
-            following = str(meta.get("next_cursor") or "")
             yield rows, following
             if not following:
                 return

@@ -160,12 +160,14 @@ def pull_tickets(
     every: str | None = None,
     look_up: int = 0,
     full: bool = False,
+    is_due: bool = True,
     period: float = PERIOD,
     pause: float = 1.0,
 ) -> PullReport:
     """Store what is new of a store's tickets; go on where an earlier pull was cut off.
 
-    `look_up` writers who meet no order are asked for one by one. `full` reads everything again. BadInputError if
+    `look_up` writers who meet no order are asked for one by one. `full` reads everything again. One that is not due
+    answers a call of the helpdesk's: customers are scored anew after the next that is. BadInputError if
     the account is not the one that the store's pulls remember, or Gorgias refuses it; ServiceUnavailableError if it
     does not answer; StoreBusyError while another process pulls. What was read by then is stored.
     """
@@ -174,12 +176,13 @@ def pull_tickets(
     source = Source(account.name, HELPDESK_LAYOUT)
     client = Client(account, say, period, pause)
     with closing(client), only_sender(database, store_id, account.name, "pulled"):
-        known = None if full else find_source(database, store_id, source)
-        puller = _Puller(database, store_id, source, client, Mark.from_json(known.mark if known else None), say)
+        known = find_source(database, store_id, source)
+        mark = Mark.from_json(known.mark if known and not full else None)
+        puller = _Puller(database, store_id, source, client, mark, say)
         puller.run()
         looked_up = puller.look_up(look_up)
-        meeting, left_out = puller.finish()
-        keep_source(database, store_id, source, every, puller.mark.to_json())
+        meeting, left_out = puller.finish(is_due=is_due)
+        keep_source(database, store_id, source, every, puller.mark.to_json(), known, is_due=is_due)
     return PullReport(account.name, False, puller.written, left_out, meeting, looked_up, client.n_calls)
 
 
@@ -219,7 +222,7 @@ class _Puller:
             self._walk_all()
         for _ in range(MOST_WALKS):
             newest, n_pages = self._walk_changes()
-            self.mark.known = newest or self.mark.known
+            self.mark.known = self._at_most_now(newest) or self.mark.known
             self._note()
             if n_pages <= 1:
                 return
@@ -229,12 +232,16 @@ class _Puller:
         if self.mark.began is None:
             tickets_listed = STREAMS["tickets"]
             first = self._client.pages("/tickets", tickets_listed.order(tickets_listed.changed, "desc"))
-            self.mark.began = _newest(next(first)[0], tickets_listed.changed)
+            self.mark.began = self._at_most_now(_newest(next(first)[0], tickets_listed.changed))
         for name in STREAMS:
             if name not in self.mark.done:
                 self._walk_list(name)
         self.mark.known, self.mark.surveys_at = self.mark.began, self._now.isoformat()
         self.mark.began, self.mark.done = None, []
+
+    def _at_most_now(self, newest: str | None) -> str | None:
+        """Return an instant, but none to come: by a ticket of the year 2099 nothing would have changed until then."""
+        return newest and min(newest, self._now.isoformat(), key=pd.Timestamp)
 
     def _walk_list(self, name: str) -> None:
         stream = STREAMS[name]
@@ -266,7 +273,7 @@ class _Puller:
         self._walk_down("messages", known)
         self._walk_down("events", known)
         surveys_at = self.mark.surveys_at and pd.Timestamp(self.mark.surveys_at)
-        if surveys_at and self._now - surveys_at < SURVEYS_EVERY:
+        if surveys_at and abs(self._now - surveys_at) < SURVEYS_EVERY:  # a clock may have been set back since
             self._walk_down("surveys", known)
         else:
             self._walk_down("surveys", min(known, self._now - pd.Timedelta(days=SURVEY_DAYS)))
@@ -325,16 +332,17 @@ class _Puller:
                 )
         return len(ids), n_met
 
-    def finish(self) -> tuple[Meeting, dict[str, int]]:
-        """Give tickets the customers who are known by now; note that the store changed, if anything has."""
+    def finish(self, *, is_due: bool) -> tuple[Meeting, dict[str, int]]:
+        """Give tickets the customers who are known by now; note, if it is due, that the store changed, if it has."""
         with self._database.transaction() as cursor:
             bulk.lock(cursor, f"load:{self._store_id}")
             self.mark.is_news |= tickets.adopt_writers(cursor, self._store_id, self._home) > 0
             meeting = tickets.count_meetings(cursor, self._store_id)
             left_out = tickets.count_left_out(cursor, self._store_id)
-            if self.mark.is_news:
+            if self.mark.is_news and is_due:
                 note_change(cursor, self._store_id)
-            self.mark.is_news, self.mark.share = False, meeting.share
+                self.mark.is_news = False
+            self.mark.share = meeting.share
             note_mark(cursor, self._store_id, self._source, self.mark.to_json())
         return meeting, left_out
 

@@ -6,7 +6,7 @@ A field is set, not added to: a request that was cut is repeated, and a push tha
 it had not written down once more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,9 +14,11 @@ from typing import Any
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.exports import gorgias as shapes
+from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.gorgias.client import PERIOD, Client, Say, account_of
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import fields
+from quimbi_assets.resources.postgres.tables.fields import Telling
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.served import read_names
 from quimbi_assets.resources.postgres.tables.stores import read_store
@@ -34,16 +36,19 @@ class PushReport:
     taken: int | None
     """None: nothing was sent."""
     refused: int = 0
+    left_out: int = 0
+    """Customers of the control group."""
     example: str = ""
 
     def lines(self) -> list[str]:
         """Say it in words."""
         size = f"customers of whom something changed: {self.changed:,} (for the first time: {self.new:,})"
+        lines = [f"left out to compare with: {plural(self.left_out, 'customer')} (quimbi lift)"] * (self.left_out > 0)
         if self.taken is None:
             first = [f"the first: {self.example}"] if self.example else []
-            return [f"{self.account}: dry run, nothing was sent; {size}, a call each", *first]
+            return [f"{self.account}: dry run, nothing was sent; {size}, a call each", *first, *lines]
         refused = f"; not known to Gorgias any more: {self.refused:,}" if self.refused else ""
-        return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}"]
+        return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}", *lines]
 
 
 def push_fields(
@@ -52,51 +57,78 @@ def push_fields(
     axes: Sequence[str],
     say: Say = lambda _: None,
     *,
+    control: float | None = None,
     send: bool = False,
     period: float = PERIOD,
     pause: float = 1.0,
 ) -> PushReport:
     """Tell Gorgias of the customers who changed, a call each, within the account's rate; without `send` only count.
 
-    BadInputError: an axis without segments, or fields that Gorgias has not got (`install`).
+    Of a share `control` of customers (None: that of before) it is told nothing, so that rules treat them as before.
+    BadInputError: an axis without segments, a share that cannot be, or fields that Gorgias has not got (`install`).
     """
     read_store(database, store_id)
     account = account_of(store_id)
     names, _ = read_names(database, store_id)
     if strange := [axis for axis in axes if axis not in names]:
         raise BadInputError(f"--axes {strange[0]}: store {store_id} has no segments of it: {', '.join(sorted(names))}")
-    changed = fields.read_changed(database, store_id, axes, names)
+    trial = fields.trial_of(database, store_id, control)
+    changed, n_left_out = fields.read_changed(database, store_id, axes, names, trial)
     n_new = sum(one.is_new for one in changed)
     if not send:
-        example = f"{changed[0].customer_id} {dict(changed[0].state)}" if changed else ""
-        return PushReport(account.name, len(changed), n_new, None, 0, example)
+        example = f"{changed[0].customer_id} {dict(changed[0].state) or 'nothing any more'}" if changed else ""
+        return PushReport(account.name, len(changed), n_new, None, 0, n_left_out, example)
     n_refused = 0
     with (
         closing(Client(account, say, period, pause)) as client,
         only_sender(database, store_id, f"{account.name}/fields"),
     ):
-        numbers = _field_numbers(client)
-        if missing := [name for name in (*shapes.FIELDS, *axes) if name not in numbers]:
-            raise BadInputError(
-                f"Gorgias has no Customer Field {shapes.PREFIX}{missing[0]}: quimbi gorgias install --store-id "
-                f"{store_id}" + (f" --axes {','.join(axes)}" if axes else "")
-            )
+        numbers = _numbers_of(client, store_id, axes)
+        fields.enter_trial(database, store_id, trial)
         for number, one in enumerate(changed, start=1):
-            body = [{"id": numbers[name], "value": value} for name, value in one.state.items()]
-            taken = [client.put(f"/customers/{who}/custom-fields", body) for who in one.helpdesk_ids]
+            taken = [_tell(client, who, one, numbers) for who in one.helpdesk_ids]
             fields.note_told(database, store_id, one, None if any(taken) else "no such customer")
             n_refused += not any(taken)
             if number % SAID_EVERY == 0:
                 say(f"told of {number:,} of {len(changed):,}")
-    return PushReport(account.name, len(changed), n_new, len(changed) - n_refused, n_refused)
+    return PushReport(account.name, len(changed), n_new, len(changed) - n_refused, n_refused, n_left_out)
+
+
+def _numbers_of(client: Client, store_id: str, axes: Sequence[str]) -> dict[str, int]:
+    """Return the numbers of fields, by name without prefix; BadInputError if one that is to be told is not there."""
+    numbers = _field_numbers(client)
+    if missing := [name for name in (*shapes.FIELDS, *axes) if name not in numbers]:
+        raise BadInputError(
+            f"Gorgias has no Customer Field {shapes.PREFIX}{missing[0]}: quimbi gorgias install --store-id "
+            f"{store_id}" + (f" --axes {','.join(axes)}" if axes else "")
+        )
+    return numbers
+
+
+def _tell(client: Client, who: str, one: Telling, numbers: Mapping[str, int]) -> bool:
+    """Set what is known of a customer, empty what is not any more; return whether the customer is there."""
+    path = f"/customers/{who}/custom-fields"
+    for name in one.taken_back:
+        if name in numbers:
+            client.delete(f"{path}/{numbers[name]}")
+    body = [{"id": numbers[name], "value": value} for name, value in one.state.items()]
+    return client.put(path, body) if body else True
 
 
 def install(
-    store_id: str, axes: Sequence[str], card: tuple[str, str] | None, say: Say, *, dry_run: bool, period: float = PERIOD
+    store_id: str,
+    axes: Sequence[str],
+    card: tuple[str, str] | None,
+    call: tuple[str, str] | None,
+    say: Say,
+    *,
+    dry_run: bool,
+    period: float = PERIOD,
 ) -> list[str]:
-    """Make what Gorgias lacks: fields, and with `card` (our address, a token) the integration and its widget.
+    """Make what Gorgias lacks: fields, with `card` (our address, a token) an integration and its widget.
 
-    Returned is what was made, or would be; what is there stays as it is.
+    With `call` (the same) also one that calls when tickets change. Returned is what was made, or would be; what is
+    there stays as it is.
     """
     with closing(Client(account_of(store_id), say, period)) as client:
         there, made = _field_numbers(client), []
@@ -105,24 +137,29 @@ def install(
                 made.append(f"Customer Field {shapes.PREFIX}{name}")
                 if not dry_run:
                     client.post("/custom-fields", shapes.field_of(name))
-        if card is not None and not _integrations(client):
-            made += [f"HTTP integration {shapes.NAME}", "widget beside tickets"]
+        known = _integrations(client)
+        if card is not None and shapes.CARD_NAME not in known:
+            made += [f"HTTP integration {shapes.CARD_NAME}", "widget beside tickets"]
             if not dry_run:
-                integration = client.post("/integrations", shapes.integration_of(*card))
+                integration = client.post("/integrations", shapes.card_integration(*card))
                 client.post("/widgets", shapes.widget_of(int(integration["id"])))
+        if call is not None and shapes.CALL_NAME not in known:
+            made.append(f"HTTP integration {shapes.CALL_NAME}")
+            if not dry_run:
+                client.post("/integrations", shapes.call_integration(*call))
     return made
 
 
 def uninstall(store_id: str, say: Say, *, dry_run: bool, period: float = PERIOD) -> list[str]:
-    """Take away what ``install`` made: the integration with its widget; fields are archived, what they hold stays."""
+    """Take away what ``install`` made: integrations, the widget; fields are archived, what they hold stays."""
     with closing(Client(account_of(store_id), say, period)) as client:
         gone = []
-        for integration in _integrations(client):
-            gone.append(f"HTTP integration {shapes.NAME} and its widget")
+        for name, number in _integrations(client).items():
+            gone.append(f"HTTP integration {name}" + " and its widget" * (name == shapes.CARD_NAME))
             if not dry_run:
-                for widget in _listed(client, "/widgets", {"integration_id": str(integration)}):
+                for widget in _listed(client, "/widgets", {"integration_id": str(number)}):
                     client.delete(f"/widgets/{widget['id']}")
-                client.delete(f"/integrations/{integration}")
+                client.delete(f"/integrations/{number}")
         for name, number in _field_numbers(client).items():
             gone.append(f"Customer Field {shapes.PREFIX}{name}")
             if not dry_run:
@@ -143,8 +180,10 @@ def _field_numbers(client: Client) -> dict[str, int]:
     }
 
 
-def _integrations(client: Client) -> list[int]:
-    return [int(one["id"]) for one in _listed(client, "/integrations", {}) if one.get("name") == shapes.NAME]
+def _integrations(client: Client) -> dict[str, int]:
+    """Return the numbers of our integrations, by name."""
+    ours = (shapes.CARD_NAME, shapes.CALL_NAME)
+    return {one["name"]: int(one["id"]) for one in _listed(client, "/integrations", {}) if one.get("name") in ours}
 
 
 def _listed(client: Client, path: str, query: dict[str, str]) -> list[dict[str, Any]]:

@@ -1,15 +1,51 @@
-"""What a helpdesk is to be told of its customers in a few words, and what it was last told.
+"""What a helpdesk is told of its customers in a few words: the card that it asks for, the fields that are sent.
 
-Belongs here: the comparison with ``export_profiles``. Does not: telling it (``resources.gorgias.pusher``), whose
-customers are whose (``tickets``).
+Belongs here: the card's query, the comparison with what was last told (``export_profiles``), who is left out to compare
+with. Does not: the card's words (``quimbi_assets.page.card``), telling (``resources.gorgias.pusher``), whose customers
+are whose (``tickets``), who has an address (``identities``).
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from quimbi_assets.audiences.filters import EVERYBODY
 from quimbi_assets.exports.gorgias import RISKS
+from quimbi_assets.lift.assignment import Trial, parameters
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.served import records
+from quimbi_assets.resources.postgres.tables.treatments import IN_CONTROL, Group, enter, mark_acted
+
+CARD = """
+    SELECT profile.value_tier AS tier, profile.lifecycle, profile.n_orders AS orders, profile.lifetime_value AS value,
+        profile.first_order_at AS first, profile.last_order_at AS last, profile.churn_risk_score AS risk,
+        (feature_vectors #>> '{purchase_frequency,avg_days_between_orders}')::float AS gap,
+        (feature_vectors #>> '{return_behavior,refund_rate}')::float AS returns,
+        (SELECT sum((cluster_center ->> 'refund_rate')::float * customer_count) / nullif(sum(customer_count), 0)
+         FROM quimbi.dim_segment_master AS segment WHERE segment.store_id = profile.store_id
+            AND axis_name = 'return_behavior' AND valid_to IS NULL AND cluster_center ->> 'refund_rate' IS NOT NULL
+        ) AS shop_returns,
+        coalesce(of_tier.action, of_stage.action) AS todo,
+        coalesce(store.currency, (SELECT mode() WITHIN GROUP (ORDER BY currency) FROM quimbi.orders AS placed
+            WHERE placed.store_id = profile.store_id AND placed.customer_id = profile.customer_id)) AS currency,
+        store.time_zone, ticket.*
+    FROM quimbi.customer_profiles AS profile
+    JOIN quimbi.stores AS store ON store.store_id = profile.store_id
+    LEFT JOIN quimbi.group_figures AS of_stage ON of_stage.store_id = profile.store_id
+        AND of_stage.axis_name = 'lifecycle' AND of_stage.group_id = profile.lifecycle
+    LEFT JOIN quimbi.group_figures AS of_tier ON of_tier.store_id = profile.store_id
+        AND of_tier.axis_name = 'value_tier' AND of_tier.group_id = profile.value_tier AND profile.value_tier = 'top'
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS tickets,
+            count(*) FILTER (WHERE lower(status) NOT IN ('closed', 'solved', 'resolved')) AS open_tickets,
+            (array_agg(satisfaction_score ORDER BY created_at DESC) FILTER (WHERE satisfaction_score IS NOT NULL))[1]
+                AS rating
+        FROM quimbi.support_tickets AS t WHERE t.store_id = profile.store_id AND t.customer_id = profile.customer_id
+    ) AS ticket
+    WHERE profile.store_id = %s AND profile.customer_id = %s
+"""
+"""The shop's share of refunds is the mean of its customers', out of the segments of the axis that measures it."""
 
 TARGET = "gorgias/fields"
 CHANGED = """
@@ -22,16 +58,28 @@ CHANGED = """
         ) || coalesce((
             SELECT jsonb_object_agg(axis, coalesce(%(names)s::jsonb -> axis ->> (dominant_segments ->> axis),
                 dominant_segments ->> axis)) FROM unnest(%(axes)s::text[]) AS axis), '{{}}')) AS state
-        FROM quimbi.customer_profiles AS profile JOIN known USING (customer_id) WHERE profile.store_id = %(store)s
+        FROM quimbi.customer_profiles AS profile JOIN known USING (customer_id)
+        WHERE profile.store_id = %(store)s AND NOT {in_control}
+    ), sent AS (
+        SELECT customer_id, digest, state FROM quimbi.export_profiles
+        WHERE store_id = %(store)s AND target = %(target)s
     )
-    SELECT wanted.customer_id, wanted.ids, wanted.state, md5(concat_ws('|', wanted.ids::text, wanted.state::text)),
-        sent.digest IS NULL
-    FROM wanted LEFT JOIN quimbi.export_profiles AS sent ON sent.store_id = %(store)s AND sent.target = %(target)s
-        AND sent.customer_id = wanted.customer_id
-    WHERE wanted.state <> '{{}}' AND sent.digest IS DISTINCT FROM
-        md5(concat_ws('|', wanted.ids::text, wanted.state::text))
-    ORDER BY wanted.customer_id
+    SELECT customer_id, ids, told.state, told.digest, sent.digest IS NULL,
+        ARRAY(SELECT jsonb_object_keys(sent.state) EXCEPT SELECT jsonb_object_keys(told.state) ORDER BY 1)
+    FROM (SELECT customer_id, state FROM wanted) AS wanted FULL JOIN sent USING (customer_id)
+        JOIN known USING (customer_id)
+        CROSS JOIN LATERAL (SELECT coalesce(wanted.state, '{{}}') AS state,
+            md5(concat_ws('|', ids::text, coalesce(wanted.state, '{{}}')::text)) AS digest) AS told
+    WHERE (told.state <> '{{}}' OR sent.state <> '{{}}') AND sent.digest IS DISTINCT FROM told.digest
+    ORDER BY customer_id
 """
+"""Who has no profile any more, or is left out to compare with, is told nothing: what they were told is taken back."""
+KNOWN = """
+    FROM quimbi.customer_profiles AS profile WHERE profile.store_id = %(store)s AND EXISTS (
+        SELECT FROM quimbi.helpdesk_customers AS who
+        WHERE who.store_id = profile.store_id AND who.customer_id = profile.customer_id)
+"""
+SHARE = "SELECT control FROM quimbi.trials WHERE store_id = %s AND subject = %s AND ended_at IS NULL"
 NO_JOB = 0
 """Of ``export_profiles``: nothing is written down before it is sent, since to set a field again does no harm."""
 TOLD = """
@@ -40,6 +88,11 @@ TOLD = """
     ON CONFLICT (store_id, target, customer_id) DO UPDATE SET digest = EXCLUDED.digest, state = EXCLUDED.state,
         refused = EXCLUDED.refused, sent_at = now()
 """
+
+
+def read_card(database: Database, store_id: str, customer_id: str) -> dict[str, Any] | None:
+    """Return what is known of a customer; None if there is no profile."""
+    return next(iter(records(database, CARD, (store_id, customer_id))), None)
 
 
 @dataclass(frozen=True)
@@ -52,19 +105,47 @@ class Telling:
     """Field, without prefix → value."""
     digest: str
     is_new: bool
+    taken_back: Sequence[str]
+    """Fields, without prefix, that were told and say nothing any more."""
+
+
+def trial_of(database: Database, store_id: str, share: float | None) -> Trial:
+    """Return how telling is tried: with a share of customers left out, or with that of before."""
+    if share is None:
+        share = next((control for (control,) in database.execute(SHARE, (store_id, TARGET))), 0.0)
+    return Trial(share)
+
+
+def enter_trial(database: Database, store_id: str, trial: Trial) -> None:
+    """Assign the helpdesk's customers to those who are told of and those left out, before anything is told."""
+    with database.transaction() as cursor:
+        enter(cursor, store_id, Group(TARGET, trial, EVERYBODY), KNOWN, {})
 
 
 def read_changed(
-    database: Database, store_id: str, axes: Sequence[str], names: Mapping[str, Mapping[str, str]]
-) -> list[Telling]:
-    """Return the helpdesk's customers of whom something is not as it was last told, by id."""
+    database: Database, store_id: str, axes: Sequence[str], names: Mapping[str, Mapping[str, str]], trial: Trial
+) -> tuple[list[Telling], int]:
+    """Return the helpdesk's customers of whom something is not as it was last told, by id; and how many are left out.
+
+    Those who are left out, as the trial has or would have them, are there if they were told of before.
+    """
     words = " ".join(f"WHEN churn_risk_score >= {least} THEN '{word}'" for word, least in reversed(RISKS.items()))
-    asked = {"store": store_id, "target": TARGET, "axes": list(axes), "names": json.dumps(names)}
-    rows = database.execute(CHANGED.format(risk=f"CASE {words} END"), asked)
-    return [Telling(*row) for row in rows]
+    in_control = IN_CONTROL.format(customer="profile.customer_id") if trial.control else "FALSE"
+    asked = {
+        **parameters(store_id, TARGET, trial.control),
+        "target": TARGET,
+        "axes": list(axes),
+        "names": json.dumps(names),
+    }
+    rows = database.execute(CHANGED.format(risk=f"CASE {words} END", in_control=in_control), asked)
+    ((n_left_out,),) = database.execute(f"SELECT count(*) {KNOWN} AND {in_control}", asked)
+    return [Telling(*row) for row in rows], n_left_out
 
 
 def note_told(database: Database, store_id: str, one: Telling, refused: str | None) -> None:
     """Write down what the helpdesk was told of a customer, or why it would not hear it."""
     state = {name: {"id": value, "name": value} for name, value in one.state.items()}
-    database.execute(TOLD, (store_id, TARGET, one.customer_id, NO_JOB, one.digest, json.dumps(state), refused))
+    with database.transaction() as cursor:
+        cursor.execute(TOLD, (store_id, TARGET, one.customer_id, NO_JOB, one.digest, json.dumps(state), refused))
+        if state and refused is None:
+            mark_acted(cursor, store_id, TARGET, "AND customer_id = %(who)s", {"who": one.customer_id})

@@ -55,21 +55,32 @@ class KnownSource:
     mark: str | None
     """Up to where it was loaded, as the puller wrote it; None: never."""
     looked_at: pd.Timestamp | None
+    called_at: pd.Timestamp | None
+    """When it last said that something has changed, and was not pulled since; None: it has not."""
+
+    @property
+    def is_pulled(self) -> bool:
+        """Whether it is pulled unasked: again and again, or because it called."""
+        return self.every is not None or self.called_at is not None
 
 
 def read_sources(database: Database, store_id: str | None = None) -> list[KnownSource]:
     """Return the sources of a store, or of all, by store."""
     rows = database.execute(
         """
-        SELECT store_id, settings, every, mark, looked_at FROM quimbi.sources
+        SELECT store_id, settings, every, mark, looked_at, called_at FROM quimbi.sources
         WHERE %(store)s::text IS NULL OR store_id = %(store)s ORDER BY store_id, source_md5
         """,
         {"store": store_id},
     )
     return [
-        KnownSource(store, _source(settings), every, mark, None if at is None else pd.Timestamp(at).tz_convert("UTC"))
-        for store, settings, every, mark, at in rows
+        KnownSource(store, _source(settings), every, mark, *(_utc(at) for at in instants))
+        for store, settings, every, mark, *instants in rows
     ]
+
+
+def _utc(at: Any) -> pd.Timestamp | None:
+    return None if at is None else pd.Timestamp(at).tz_convert("UTC")
 
 
 def find_source(database: Database, store_id: str, source: Source) -> KnownSource | None:
@@ -77,17 +88,38 @@ def find_source(database: Database, store_id: str, source: Source) -> KnownSourc
     return next((known for known in read_sources(database, store_id) if known.source == source), None)
 
 
-def keep_source(database: Database, store_id: str, source: Source, every: str | None, mark: str | None) -> None:
-    """Note that a source was looked at just now, up to where, and how often it is to be (None: as before; or never)."""
+def keep_source(
+    database: Database,
+    store_id: str,
+    source: Source,
+    every: str | None,
+    mark: str | None,
+    known: KnownSource | None = None,
+    *,
+    is_due: bool = True,
+) -> None:
+    """Note that a source was looked at just now, up to where, and how often it is to be (None: as before; or never).
+
+    `known` is what was known of it before it was looked at: the call that was waiting then is answered, a later one
+    waits on. Not `is_due` is a look that a call alone asked for: the next one stays due when it was.
+    """
     database.execute(
         """
         INSERT INTO quimbi.sources AS known (store_id, source_md5, settings, every, mark, looked_at)
         VALUES (%(store)s, md5(%(key)s), %(key)s::jsonb, nullif(%(every)s, 'never'), %(mark)s, now())
         ON CONFLICT (store_id, source_md5) DO UPDATE
         SET every = CASE WHEN %(every)s::text IS NULL THEN known.every ELSE EXCLUDED.every END,
-            mark = EXCLUDED.mark, looked_at = EXCLUDED.looked_at
+            mark = EXCLUDED.mark, looked_at = CASE WHEN %(is_due)s THEN EXCLUDED.looked_at ELSE known.looked_at END,
+            called_at = nullif(known.called_at, %(called)s)
         """,
-        {"store": store_id, "key": source.key, "every": every, "mark": mark},
+        {
+            "store": store_id,
+            "key": source.key,
+            "every": every,
+            "mark": mark,
+            "called": known and known.called_at,
+            "is_due": is_due,
+        },
     )
 
 
@@ -101,6 +133,12 @@ def note_mark(cursor: Any, store_id: str, source: Source, mark: str) -> None:
         """,
         {"store": store_id, "key": source.key, "mark": mark},
     )
+
+
+def note_call(database: Database, store_id: str) -> bool:
+    """Note that a store's helpdesk says that something has changed; return whether it is pulled at all."""
+    sql = "UPDATE quimbi.sources SET called_at = now() WHERE store_id = %s AND settings ->> 'layout' = %s RETURNING 1"
+    return bool(database.execute(sql, (store_id, HELPDESK_LAYOUT)))
 
 
 def _source(settings: Any) -> Source:

@@ -316,15 +316,21 @@ def count_left_out(cursor: Any, store_id: str) -> dict[str, int]:
 
 
 _BY_GROUP = """
-    SELECT coalesce(segment_name, group_id), sum(orders)::bigint, sum(tickets)::bigint,
-        100.0 * sum(tickets)::float / nullif(sum(orders), 0)::float, sum(ratings)::bigint,
-        sum(mean_rating * ratings) / nullif(sum(ratings), 0)::float
-    FROM quimbi.support_by_segment AS week LEFT JOIN quimbi.dim_segment_master AS segment
-        ON segment.store_id = week.store_id AND segment.axis_name = week.axis_name AND segment_id = group_id
-        AND valid_to IS NULL
-    WHERE week.store_id = %(store)s AND week.axis_name = %(axis)s AND week > (
-        SELECT max(week) - 7 * %(weeks)s FROM quimbi.support_by_segment AS last WHERE last.store_id = %(store)s)
-    GROUP BY 1 ORDER BY 4 DESC NULLS LAST, 1
+    WITH asked AS (
+        SELECT *, (max(week) OVER () - week) / (7 * %(weeks)s) AS span
+        FROM quimbi.support_by_segment WHERE store_id = %(store)s
+    ), counted AS (
+        SELECT group_id, span, sum(orders) AS orders, sum(tickets) AS tickets, sum(ratings) AS ratings,
+            100.0 * sum(tickets)::float / nullif(sum(orders), 0)::float AS often,
+            sum(mean_rating * ratings) / nullif(sum(ratings), 0)::float AS rating
+        FROM asked WHERE axis_name = %(axis)s AND span < 2 GROUP BY 1, 2
+    )
+    SELECT coalesce(segment_name, now.group_id), now.orders::bigint, now.tickets::bigint, now.often, now.ratings::bigint,
+        now.rating, before.often, before.rating
+    FROM counted AS now LEFT JOIN counted AS before ON before.group_id = now.group_id AND before.span = 1
+    LEFT JOIN quimbi.dim_segment_master AS segment ON segment.store_id = %(store)s AND axis_name = %(axis)s
+        AND segment_id = now.group_id AND valid_to IS NULL
+    WHERE now.span = 0 ORDER BY now.often DESC NULLS LAST, 1
 """
 
 
@@ -338,6 +344,9 @@ class Support:
     tickets_per_100_orders: float | None
     ratings: int
     mean_rating: float | None
+    tickets_per_100_orders_before: float | None
+    """Of as many weeks before these; None: no orders then."""
+    mean_rating_before: float | None
 
 
 def read_support(database: Database, store_id: str, axis: str, weeks: int) -> list[Support]:
