@@ -325,8 +325,8 @@ _BY_GROUP = """
             sum(mean_rating * ratings) / nullif(sum(ratings), 0)::float AS rating
         FROM asked WHERE axis_name = %(axis)s AND span < 2 GROUP BY 1, 2
     )
-    SELECT coalesce(segment_name, now.group_id), now.orders::bigint, now.tickets::bigint, now.often, now.ratings::bigint,
-        now.rating, before.often, before.rating
+    SELECT coalesce(segment_name, now.group_id), now.orders::bigint, now.tickets::bigint, now.often,
+        now.ratings::bigint, now.rating, before.often, before.rating
     FROM counted AS now LEFT JOIN counted AS before ON before.group_id = now.group_id AND before.span = 1
     LEFT JOIN quimbi.dim_segment_master AS segment ON segment.store_id = %(store)s AND axis_name = %(axis)s
         AND segment_id = now.group_id AND valid_to IS NULL
