@@ -53,7 +53,9 @@ def _contradiction(part: Part, domains: Mapping[str, frozenset[Any]]) -> str:
     if can_be([(part, "true")], domains):
         return ""
     alone = [leaf.text for leaf in part.leaves if not can_be([(leaf, "true")], domains)]
-    return f"it is true of nobody: {' and '.join(alone or [part.text])}"
+    shares = [leaf.one.name for leaf in part.leaves if leaf.text in alone and leaf.one and leaf.one.is_share]
+    hint = f"; {shares[0]} is a share, 0 to 1: 60 % is 0.6" if shares else ""
+    return f"it is true of nobody: {' and '.join(alone or [part.text])}{hint}"
 
 
 def _has_no_segment(leaf: Part) -> bool:

@@ -48,6 +48,8 @@ class ActionRule:
     """Whose customers; empty: every store's."""
     trial: Trial = field(default_factory=Trial)
     """Who of those chosen is left alone, and by what it is judged whether the rule helps."""
+    line: int = field(default=0, compare=False)
+    """Where it stands in its file; 0: in none."""
 
     def is_of(self, store_id: str) -> bool:
         """Whether a store has this rule."""
@@ -101,7 +103,8 @@ class _Reader(NodeReader):
         if not sets:
             raise self.wrong(node, f"rule {name} does nothing: give it one of {', '.join(EFFECTS)}")
         about, stop, stores = self.text(parts, "about"), self.flag(parts, "stop"), self.texts(parts, "stores")
-        return ActionRule(name, self.filter(parts, "when"), sets, about, stop, stores, self.trial(parts))
+        line = parts["when"].start_mark.line + 1
+        return ActionRule(name, self.filter(parts, "when"), sets, about, stop, stores, self.trial(parts), line)
 
     def otherwise(self, node: Any) -> dict[str, str]:
         """Return what holds where no rule sets it: never what reaches out to customers."""

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from os import PathLike
 from typing import Any
 
@@ -116,6 +117,15 @@ BUILT_IN = {
 """The standing lists."""
 
 
+YAML_PROBLEMS = {
+    "mapping values are not allowed in this context": "a colon where none can be: mend the indentation, or put the "
+    'text in quotes: "..."',
+    "found character that cannot start any token": "this cannot begin a value: indent with blanks, not tabs, and put "
+    'it in quotes: "..."',
+}
+"""What YAML's reader says, as whoever wrote the file can mend it."""
+
+
 def compose(text: str, where: str) -> Any:
     """Return the root node of YAML, None of an empty file; BadInputError with line and column if it is none."""
     import yaml
@@ -125,7 +135,8 @@ def compose(text: str, where: str) -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = "line 1" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"
-        raise BadInputError(f"{where}, {place}: {getattr(error, 'problem', None) or 'this is no YAML'}") from None
+        problem = getattr(error, "problem", None) or "this is no YAML"
+        raise BadInputError(f"{where}, {place}: {YAML_PROBLEMS.get(problem, problem)}") from None
 
 
 def read_definitions(text: str, where: str) -> Definitions:
@@ -158,7 +169,9 @@ class NodeReader:
             if key.value in parts:
                 raise self.wrong(key, f"{key.value} stands twice in {what}")
             if allowed is not None and key.value not in allowed:
-                raise self.wrong(key, f"{what} cannot have {key.value!r}; there are: {', '.join(sorted(allowed))}")
+                near = "".join(f" (nearest: {one})" for one in get_close_matches(key.value, allowed, 1))
+                listed = ", ".join(sorted(allowed))
+                raise self.wrong(key, f"{what} cannot have {key.value!r}{near}; there are: {listed}")
             parts[key.value] = value
         return parts
 

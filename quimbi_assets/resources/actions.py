@@ -96,8 +96,10 @@ class Check:
     @property
     def problems(self) -> list[str]:
         """What has to be mended."""
-        cannot = [f"rule {name} cannot be asked: {reason}" for name, reason in self.rules.problems.items()]
-        return cannot + [f"rule {name} can never fire: {reason}" for name, reason in self.never.items()]
+        book = self.rules.book
+        places = {one.name: f"{book.where}, line {one.line}: rule {one.name}" for one in book.rules}
+        cannot = [f"{places[name]} cannot be asked: {reason}" for name, reason in self.rules.problems.items()]
+        return cannot + [f"{places[name]} can never fire: {reason}" for name, reason in self.never.items()]
 
 
 def decide_store(database: Database, store_id: str) -> Check:

@@ -20,6 +20,11 @@ def test_a_contradiction():
     assert never_fire(rules, HERE) == {"a": "it is true of nobody: value > 500 AND value < 100"}
 
 
+def test_per_cent_in_place_of_a_share():
+    rules = asked("  a: {when: value > 5 and risk > 60, queue: x}")
+    assert never_fire(rules, HERE) == {"a": "it is true of nobody: risk > 60; risk is a share, 0 to 1: 60 % is 0.6"}
+
+
 def test_after_a_rule_that_stops():
     text = """
   all_of_them: {when: value > 50, queue: x, stop: true, control: 0}

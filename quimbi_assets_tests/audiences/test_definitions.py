@@ -67,7 +67,7 @@ def test_a_file_may_be_empty(text):
     ("text", "line", "message"),
     [
         ("audiences: [", 2, "expected"),
-        ("audience:\n  a: {where: value > 1}", 1, "cannot have 'audience'; there are: audiences, exports"),
+        ("audience:\n  a: {where: value > 1}", 1, "cannot have 'audience' (nearest: audiences); there are"),
         ("audiences:\n  a: {where: value > 1}\n  a: {where: value > 2}", 3, "a stands twice"),
         ("audiences:\n  Big One: {where: value > 1}", 2, "cannot be a name"),
         ("audiences:\n  a:\n    about: x", 3, "has no where"),

@@ -42,12 +42,13 @@ def test_whom_rules_choose_and_which_contradict(quimbi, shop, rules):
     assert quimbi("actions", "--store-id", shop, "--check")[:2] == (0, out[out.index("conflict") :])
 
 
-def test_a_check_that_has_something_to_mend_fails(quimbi, shop, rules):
+def test_a_check_that_has_something_to_mend_fails(quimbi, shop, rules, home):
     rules(RULES + "  never: {when: value > 5 and value < 1, queue: x}\n  nobody: {when: a = 'b', queue: x}\n")
     code, out, _ = quimbi("actions", "--store-id", shop, "--check")
     assert code == 1
-    assert "mend      rule never can never fire: it is true of nobody: value > 5 AND value < 1" in out
-    assert "mend      rule nobody cannot be asked: there is no segment of a 'b'" in out
+    place = f"mend      {home / 'actions.yaml'}, line"
+    assert f"{place} 5: rule never can never fire: it is true of nobody: value > 5 AND value < 1" in out
+    assert f"{place} 6: rule nobody cannot be asked: there is no segment of a 'b'" in out
     answer = json.loads(quimbi("actions", "--store-id", shop, "--json")[1])
     assert [(one["rule"], one["chosen"], bool(one["problem"])) for one in answer["rules"]] == [
         ("good", 23, False), ("better", 8, False), ("never", 0, True), ("nobody", 0, True),

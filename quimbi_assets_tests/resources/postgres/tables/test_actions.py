@@ -217,8 +217,9 @@ rules:
     try:
         check = actions.decide_store(database, store_id)
         assert check.evaluation.chosen == {"never": 0, "all": N}
-        assert [line.split(":")[0] for line in check.problems] == [
-            "rule none cannot be asked", "rule never can never fire",
+        assert [": ".join(line.split(": ")[:2]) for line in check.problems] == [
+            f"{home / 'actions.yaml'}, line 3: rule none cannot be asked",
+            f"{home / 'actions.yaml'}, line 4: rule never can never fire",
         ]  # fmt: skip
         (home / "actions.yaml").unlink()
         ready = actions.check_rules(database, store_id)
