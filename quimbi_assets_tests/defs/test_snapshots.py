@@ -19,10 +19,12 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
+from quimbi_assets.resources.home import store_page
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.simulation import write_store
+from quimbi_assets.weekly.notifications import SUBJECT
 
 pytestmark = pytest.mark.xdist_group("snapshots")
 
@@ -250,7 +252,15 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
     assert metadata["slack"].value == "sent"
     (message,) = received
     assert all(f"  {customer}: " in message["text"] for customer in named)
+    assert message["text"].endswith(f"<{store_page(STORE)}|the store's page>")
     assert {row["customer_id"] for row in rows if row["told_at"]} == set(named)
+    entered = database.execute(
+        "SELECT customer_id, arm FROM quimbi.treatments WHERE store_id = %s AND subject = %s", (STORE, SUBJECT)
+    )
+    held = {row["customer_id"] for row in rows if row["held_out"]}
+    assert {who for who, arm in entered if arm == "acted"} == set(named)
+    assert {who for who, arm in entered if arm == "control"} == held & {who for who, _ in entered} != set()
+    assert not any(f"  {customer}: " in message["text"] for customer in held)
     metadata, _ = notify()
     assert metadata["slack"].value == "not sent: this week was told already"
     assert len(received) == 1
