@@ -23,9 +23,11 @@ from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 CROWD = "actions_benchmark"
 N_RULES = 50
 TABLES = (
-    "customer_profiles", "customer_actions", "segment_migrations", "dim_segment_master", "axis_models", "archetypes",
+    "customer_profiles", "segment_migrations", "dim_segment_master", "axis_models", "archetypes",
     "stores",
 )  # fmt: skip
+WRITTEN = ("customer_actions", "trials", "treatments")
+"""What rules write."""
 TESTED = ("loyalty_trajectory", "purchase_value", "price_sensitivity", "support_history", "purchase_frequency")
 
 
@@ -52,7 +54,7 @@ def copy_store(database: Database, store_id: str, n_customers: int) -> None:
     ((present,),) = database.execute("SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
     copies = -(-n_customers // present)
     with database.transaction() as cursor:
-        for table in (one for one in TABLES if one != "customer_actions"):
+        for table in TABLES:
             cursor.execute(
                 "SELECT column_name FROM information_schema.columns WHERE table_schema = 'quimbi' AND table_name = %s "
                 "AND is_generated = 'NEVER' ORDER BY ordinal_position",
@@ -74,7 +76,7 @@ def copy_store(database: Database, store_id: str, n_customers: int) -> None:
 def clear(database: Database) -> None:
     """Delete what the benchmark wrote."""
     with database.transaction() as cursor:
-        for table in TABLES:
+        for table in (*TABLES, *WRITTEN):
             cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s", (CROWD,))
 
 
