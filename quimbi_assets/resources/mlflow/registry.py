@@ -140,7 +140,7 @@ class ModelRegistry:
         self.client.set_registered_model_tag(name, STATUS_TAG, status)
 
     def load_versions(self, store_id: str, versions: Mapping[str, str]) -> dict[str, LoadedModel]:
-        """Load these versions of a store's models, by axis; BadInputError if there is no such version.
+        """Load these versions of a store's models, by axis; BadInputError if one is not there, or its file.
 
         A file is read once in the life of this object.
         """
@@ -157,7 +157,13 @@ class ModelRegistry:
             raise BadInputError(f"axis {axis_name} of store {store_id} has no model version {version}") from error
         place = registered.source
         if place not in self._loaded:
-            self._loaded[place] = read(place, self.client.tracking_uri)
+            try:
+                self._loaded[place] = read(place, self.client.tracking_uri)
+            except FileNotFoundError as error:
+                raise BadInputError(
+                    f"axis {axis_name} of store {store_id}: the files of model version {version} are gone from "
+                    f"{place}; put them back"
+                ) from error
         reason = registered.tags.get(PROMOTION_TAG, "").partition(": ")[2]
         return LoadedModel(self._loaded[place], version, str(registered.run_id), ends(registered), reason)
 

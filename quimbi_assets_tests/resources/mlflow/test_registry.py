@@ -1,4 +1,6 @@
+import shutil
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -140,6 +142,11 @@ def test_versions_are_loaded_as_they_were_fitted(tracking, model, features):
     assert fresh.load_versions("loading_shop", {"value": first.version})["value"].model is loaded.model
     with pytest.raises(BadInputError, match="axis value of store loading_shop has no model version 9"):
         fresh.load_versions("loading_shop", {"value": "9"})
+    place = fresh.client.get_model_version(registered_name("loading_shop", "value"), first.version).source
+    shutil.rmtree(Path(unquote(urlsplit(place).path)))
+    again = Tracking(tracking.tracking_uri, tracking.artifact_root).registry
+    with pytest.raises(BadInputError, match=f"value of store loading_shop: the files of model version {first.version}"):
+        again.load_versions("loading_shop", {"value": first.version})
 
 
 def test_the_largest_id_of_any_version_is_remembered(tracking, features):

@@ -6,7 +6,7 @@ Belongs here: such queries. Does not: the shape of answers (``api``), customers 
 from datetime import datetime
 from typing import Any
 
-from quimbi_assets.errors import UnknownCustomerError
+from quimbi_assets.errors import NeverRunError, UnknownCustomerError
 from quimbi_assets.resources.postgres.database import Database
 
 PROFILE = """
@@ -93,6 +93,10 @@ RECORDED = """
     ORDER BY move.week, move.axis_name
 """
 """Moves of a customer in the last five weeks that they had no part in."""
+KNOWN = """
+    SELECT EXISTS (SELECT FROM quimbi.publications WHERE store_id = %(store)s),
+        EXISTS (SELECT FROM quimbi.customer_profiles WHERE store_id = %(store)s AND customer_id = %(customer)s)
+"""
 MEMBERS = """
     SELECT customer_id, entered_at FROM quimbi.audience_members
     WHERE store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL
@@ -148,14 +152,15 @@ def read_served_store(database: Database, store_id: str) -> dict[str, Any]:
 
 
 def read_recorded(database: Database, store_id: str, customer_id: str) -> list[dict[str, Any]]:
-    """Return moves of a customer that a new model or corrected data made of late; UnknownCustomerError if nobody is so.
+    """Return moves of a customer that a new model or corrected data made of late.
 
-    ``week`` (ISO), ``axis``, ``from``, ``to`` (names) and ``cause``.
+    ``week`` (ISO), ``axis``, ``from``, ``to`` (names) and ``cause``. UnknownCustomerError if there is no such customer,
+    NeverRunError if the store has none at all.
     """
     asked = {"store": store_id, "customer": customer_id}
-    known = database.execute(
-        "SELECT 1 FROM quimbi.customer_profiles WHERE store_id = %(store)s AND customer_id = %(customer)s", asked
-    )
-    if not known:
+    ((is_run, is_known),) = database.execute(KNOWN, asked)
+    if not is_run:
+        raise NeverRunError(store_id, "profiles")
+    if not is_known:
         raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
     return [{**row, "week": row["week"].isoformat()} for row in records(database, RECORDED, asked)]
