@@ -7,16 +7,30 @@ import psycopg2.extras
 import pyarrow as pa
 import pytest
 
+from quimbi_assets.actions.rules import read_rules
 from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.lift.assignment import Trial
 from quimbi_assets.lift.verdict import HARMED, HELPED
+from quimbi_assets.resources.actions import rules_of
 from quimbi_assets.resources.export_targets import export
+from quimbi_assets.resources.postgres.tables.actions import refresh_actions
+from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets.simulation import simulate_store
 from quimbi_assets.simulation.effects import plant_effect
 from quimbi_assets_tests.resources.published import publish
 
 WINDOW = 60
+RULES = """
+rules:
+  call:
+    when: orders >= 0 or orders is null
+    campaign: call
+    control: 0.4
+    outcome: orders
+    window_days: {window}
+    weeks: 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +54,20 @@ def test_orders_become_so_many_more(orders):
     assert more["order_id"].is_unique
 
 
-@pytest.mark.parametrize("raised", [0.0, 0.6])
-def test_what_was_planted_is_found(database, orders, tmp_path, raised):
-    store_id = f"campaign-{int(10 * raised)}"
+def test_what_was_planted_is_found_and_nothing_where_nothing_was(database, orders, tmp_path):
+    """A rule and a list choose everybody, each with a control group of its own; the rule alone does anything."""
+    store_id, raised = "campaign", 0.6
     customers = sorted(orders["customer_id"].unique())
     publish(database, store_id, len(customers), customer_id=pa.array(customers))
     trial = Trial(0.4, "orders", WINDOW, 1)
     export(database, store_id, ExportTarget("mail", "csv", out=tmp_path / "list.csv", trial=trial), print)
+    vocabulary = read_vocabulary(database, store_id)
+    rules = rules_of(store_id, vocabulary, read_rules(RULES.format(window=WINDOW), "f"))
+    refresh_actions(database, store_id, rules.compiled, vocabulary.time_zone)
     acted = database.query(
-        "SELECT customer_id, entered_at FROM quimbi.treatments WHERE store_id = %s AND arm = 'acted'", (store_id,)
+        "SELECT customer_id, entered_at FROM quimbi.treatments WHERE store_id = %s AND subject = 'rule/call' "
+        "AND arm = 'acted'",
+        (store_id,),
     )
     placed = plant_effect(orders, acted, raised, WINDOW, 2)
     rows = zip(placed["order_id"], placed["customer_id"], placed["order_date"], placed["total_price"], strict=True)
@@ -58,8 +77,11 @@ def test_what_was_planted_is_found(database, orders, tmp_path, raised):
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) VALUES %s",
             [(store_id, *row) for row in rows],
         )
-    (state,) = read_trials(database, store_id)
-    finding = state.finding
-    assert finding.n_acted + finding.n_control == len(customers)
-    assert finding.low <= raised * finding.control <= finding.high
-    assert finding.verdict == HELPED if raised else finding.verdict not in (HELPED, HARMED)
+    findings = {state.subject: state.finding for state in read_trials(database, store_id)}
+    for finding in findings.values():
+        assert finding.n_acted + finding.n_control == len(customers)
+    helped, nothing = findings["rule/call"], findings["export/mail"]
+    assert helped.verdict == HELPED
+    assert helped.low <= raised * helped.control <= helped.high
+    assert nothing.verdict not in (HELPED, HARMED)
+    assert nothing.low <= 0 <= nothing.high
