@@ -1,8 +1,9 @@
 """How long a server takes for a customer's profile while 50 programs are connected, 20 questions a second in all.
 
-Over REST and over MCP, one after the other; and for the customers most like one, over MCP. The server is a process of
-its own (``quimbi api``'s application) on ``QUIMBI_HOME``; what it took is measured in it, from a request's arrival to
-the last byte of its answer, so that the clients' own work, on the same cores, counts only where it is in the way.
+Over REST and over MCP, one after the other; for the customers most like one, over MCP; for a helpdesk's card, by
+addresses that all customers are given first (``--ways card``). The server is a process of its own (``quimbi api``'s
+application) on ``QUIMBI_HOME``; what it took is measured in it, from a request's arrival to its answer's last byte,
+so that the clients' own work, on the same cores, counts only where it is in the way.
 """
 
 import argparse
@@ -19,12 +20,15 @@ from typing import Any
 
 import httpx2
 import numpy as np
+import pandas as pd
 import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from quimbi_assets.api.app import create_app
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, store_secret
 from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
 
 Ask = Callable[[str], Awaitable[None]]
@@ -64,6 +68,12 @@ async def connected(
             async def ask(customer: str, http: httpx2.AsyncClient = http) -> None:
                 (await http.get(f"{base}/v1/stores/{store}/customers/{customer}")).raise_for_status()
 
+        elif way == "card":
+
+            async def ask(customer: str, http: httpx2.AsyncClient = http) -> None:
+                answer = await http.get(f"{base}/v1/gorgias/card", params={"email": f"{customer}@example.com"})
+                assert answer.raise_for_status().json()["known"] == "yes"
+
         else:
             client = await stack.enter_async_context(Client(streamable_http_client(f"{base}/mcp", http_client=http)))
 
@@ -75,11 +85,24 @@ async def connected(
     return asks
 
 
+def give_addresses(database: Database, store_id: str, customers: list[str]) -> None:
+    """Let each customer be known by an address, as orders that hold one would have it."""
+    names = pd.Series(customers, dtype="str")
+    secret = store_secret(database.home or quimbi_home(), store_id)
+    with database.transaction() as cursor:
+        cursor.execute("CREATE TEMP TABLE shared (key_hash bytea) ON COMMIT DROP")
+        addresses = OrderAddresses(cursor, secret)
+        addresses.add(names + "@example.com", names, pd.Series(pd.Timestamp.now("UTC"), index=names.index))
+        addresses.learn(store_id)
+
+
 async def measure(way: str, arguments: argparse.Namespace, base: str, token: str, taken: Any) -> None:
     """Print a row of the table."""
     database = open_database()
     sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s"
     customers = [customer for (customer,) in database.execute(sql, (arguments.store_id,))]
+    if way == "card":
+        give_addresses(database, arguments.store_id, customers)
     headers = {"Authorization": f"Bearer {token}"}
     async with AsyncExitStack() as stack:
         asks = await connected(way, base, arguments.store_id, arguments.clients, headers, stack)
