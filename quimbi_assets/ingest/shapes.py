@@ -52,6 +52,8 @@ def shaped(table: Table, time_zone: str, opened: ExitStack) -> Shaped:
         raise BadInputError(f"the file of orders is {export.name}, which {export.lacks}")
     if export and export.clock:
         table = _with_clock(table, export)
+    if export and export.minus:
+        table = _without_minus(table, export)
     if export and export.packed:
         return Shaped(table, _unpacked(table, export.packed), [])
     amount = None if export else _amount_of_lines(table)
@@ -110,6 +112,17 @@ def _with_clock(table: Table, export: Export) -> Table:
         return frame.assign(**{date: (days + " " + times).fillna(days)})
 
     return table.changed(joined)
+
+
+def _without_minus(table: Table, export: Export) -> Table:
+    """Return a table whose amounts taken off are written as they are elsewhere, without a minus."""
+    names = columns.by_name(table.columns)
+    taken_off = [names[name] for name in export.minus.split() if name in names]
+
+    def plain(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(**{name: plain_text(frame[name]).str.removeprefix("-") for name in taken_off})
+
+    return table.changed(plain)
 
 
 class _Packed(NamedTuple):

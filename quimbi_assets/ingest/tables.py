@@ -239,6 +239,8 @@ class Export:
     """The column that holds the time of the day whose date the order's column holds."""
     packed: str = ""
     """The column that holds all lines of an order in one cell."""
+    minus: str = ""
+    """Columns whose amounts are written with a minus, as what is taken off."""
     lacks: str = ""
     """Why it cannot be used, and what to export instead."""
 
@@ -303,6 +305,17 @@ EXPORTS = (
             "order_items.line_discount": "discounts",
         },
         clock="time",
+    ),
+    _export(
+        "Square transactions",
+        "transaction_id event_type net_sales total_collected",  # what was collected holds tax and tips
+        {
+            "orders.total_price": "net_sales",
+            "orders.refund_amount": "partial_refunds",
+            "orders.source": "channel source",
+        },
+        clock="time",
+        minus="discounts partial_refunds",
     ),
     _export("Amazon orders", "order_id buyer_email item_price quantity_purchased", _AMAZON),
     _export("Amazon Fulfilled Shipments", "amazon_order_id buyer_email item_price quantity_shipped", _AMAZON),

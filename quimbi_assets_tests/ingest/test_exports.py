@@ -34,6 +34,7 @@ WITH_LINES = {
 }
 WITHOUT_LINES = {
     "woocommerce_analytics.csv": ("Ann Lee", 35.0, None, "2025-04-02 18:30", None),
+    "square_transactions.csv": ("ANN", 35.0, 5.0, "2025-04-02 18:30", 10.0),
     "magento_orders.csv": ("ann@example.com", 35.0, None, "2025-04-02 18:30", 10.0),
 }
 
