@@ -52,6 +52,8 @@ class Word:
     """How many times as large (as small, on side -1) as the typical customer's the figure has to be."""
     of_few: bool = False
     """Whether it says that most are not so ("heavy", "premium"): then it is true of a minority only."""
+    of_most: bool = False
+    """Whether eight in ten members have to be in the range, not only the typical one: who is called silent is late."""
     untypical: bool = False
     """Whether it is not said where it is true of the typical customer, too: in a young store everybody is young."""
     where: tuple[tuple[str, float, float], ...] = ()

@@ -76,7 +76,7 @@ AXIS = Axis(
                 ),
                 Word("first_year", -1, high=12, times=1.3, untypical=True),
                 Word("longtime", 1, low=12, times=1.1, like="veteran veterans long_standing long_time old"),
-                Word("later_joined", -1), Word("earlier_joined", 1),
+                Word("newer", -1, times=1.3), Word("later_joined", -1), Word("earlier_joined", 1),
             ),
             synonyms=("", "established"), about="tenure",
             low=0, transform="log1p",
@@ -84,9 +84,9 @@ AXIS = Axis(
         Feature.share(
             "active_span_ratio", "Share of their time with the store between first and last order",
             words=(
-                Word("staying", 1, low=0.6, tells="keep coming", where=(("acceleration", -0.6, 1),)),
+                Word("still_buying", 1, low=0.6, tells="keep coming", where=(("acceleration", -0.6, 1),)),
                 Word(
-                    "short_stay", -1, high=0.3, tells="stopped coming early on",
+                    "soon_stopped", -1, high=0.3, tells="stopped coming early on",
                     where=(("tenure_months", 3, math.inf), ("acceleration", -1, QUIET)),
                 ),
             ),

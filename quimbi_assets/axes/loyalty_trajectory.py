@@ -96,8 +96,8 @@ AXIS = Axis(
             tells="order {} less from month to month|order {} more from month to month", figure="change",
             words=(
                 Word("steady", low=-NOTABLE_TREND, high=NOTABLE_TREND, tells="come about as often as before"),
-                Word("fading", -1, high=-NOTABLE_TREND), Word("quickening", 1, low=NOTABLE_TREND),
-                Word("slightly_fading", high=-NOTABLE_TREND), Word("slightly_quickening", low=NOTABLE_TREND),
+                Word("fading", -1, high=-NOTABLE_TREND), Word("warming", 1, low=NOTABLE_TREND),
+                Word("slightly_fading", high=-NOTABLE_TREND), Word("slightly_warming", low=NOTABLE_TREND),
             ),
             synonyms=("cooling slowing declining waning", "warming accelerating speeding_up"),
             transform="signed_log1p", neutral=0, about="trend",

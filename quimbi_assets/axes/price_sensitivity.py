@@ -48,7 +48,7 @@ AXIS = Axis(
             words=(
                 Word("discount_only", low=1), Word("almost_always_discount", low=0.9),
                 Word("mostly_discount", low=0.7), Word("often_discount", 1, low=0.4),
-                Word("less_often_discount", -1, low=0.4), Word("sometimes_discount", low=0.1, high=0.5),
+                Word("part_discount", -1, low=0.4), Word("sometimes_discount", low=0.1, high=0.5),
                 Word("seldom_discount", high=0.1),
             ),
             synonyms=("", "discount_driven bargain deal_seeking discount_hunting coupon"), about="discounts",

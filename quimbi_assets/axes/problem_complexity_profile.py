@@ -60,14 +60,14 @@ _HARDLY = "hardly ever have anything refunded"
 
 AXIS = Axis(
     name="problem_complexity_profile", question="How much trouble do their orders bring?", kind="support",
-    people="customers", measure=measure, description=__doc__, min_orders=2, usual="unremarkable",
+    people="customers", measure=measure, description=__doc__, min_orders=2, usual="ordinary_order",
     structural=(ONE_TIME_BUYERS,),
     outcomes=(Outcome("refund_rate"), Outcome("discount_dependency"), Outcome("avg_lines_per_order", log=True)),
     features=(
         Feature.share(
             "refund_rate", "Refunded share of the value bought",
             tells="are refunded {} of the value of what they buy",
-            words=(Word("refund_prone", 1, low=0.05, times=1.5, of_few=True), Word("more_refunded", 1)),
+            words=(Word("refund_prone", 1, low=0.05, times=1.5, of_few=True), Word("at_times_refunded", 1)),
             about="refunds", needs=("orders.refund",),
         ),
         Feature(
@@ -77,7 +77,7 @@ AXIS = Axis(
                     "trouble_free", high=0.02, tells=_HARDLY,
                     where=(("product_switching", 0, 0.1), ("discount_dependency", 0, 0.1)),
                 ),
-                Word("low_refund", high=0.02, tells=_HARDLY),
+                Word("seldom_refunded", high=0.02, tells=_HARDLY),
             ),
             about="refunds",
             low=0, transform="log1p", needs=("orders.refund",),
@@ -85,7 +85,7 @@ AXIS = Axis(
         Feature(
             "product_switching", "per order", "Purchases that look like a change of mind, per order",
             tells="seem to change their mind {} times in ten orders", figure="in_ten",
-            words=(Word("undecided", 1, low=0.1, of_few=True), Word("surer", -1), Word("less_sure", 1)),
+            words=(Word("undecided", 1, low=0.1, of_few=True), Word("more_decided", -1), Word("less_decided", 1)),
             low=0, transform="log1p", needs=("items.product_id",),
         ),
         Feature.share(
@@ -98,9 +98,9 @@ AXIS = Axis(
             "avg_lines_per_order", "lines an order", "Order lines in an average order",
             tells="put {} different things into an order", figure="number",
             words=(
-                Word("little_packing", -1, high=5, times=1.3, of_few=True),
-                Word("much_packing", 1, low=5, times=1.3, of_few=True),
-                Word("less_packing", -1), Word("more_packing", 1),
+                Word("small_basket", -1, high=5, times=1.3, of_few=True),
+                Word("full_basket", 1, low=5, times=1.3, of_few=True),
+                Word("smaller_basket", -1), Word("fuller_basket", 1),
             ),
             synonyms=("few_item", "large_basket big_basket many_item"), about="order_size",
             low=0, transform="log1p", needs=("items.product_id",),

@@ -83,7 +83,7 @@ AXIS = Axis(
             "new_product_rate", "Share of lines after the first order that are products never bought before",
             tells="chose something new to them with {} of what they bought after the first order",
             words=(
-                Word("settled", high=0.35), Word("familiar_and_novel", high=0.65), Word("curious", high=0.85),
+                Word("settled", high=0.35), Word("favourites_and_finds", high=0.65), Word("curious", high=0.85),
                 Word("novelty_seeking", noun="novelty_seekers"),
             ),
             synonyms=("", "adventurous"), about="novelty", needs=_NEEDS,

@@ -43,6 +43,7 @@ AXIS = Axis(
             "avg_order_value", "money", "Average value of an order, net of refunds",
             tells="spend {} an order",
             words=(
+                Word("zero_value", high=0.005),
                 Word("big_order", 1, times=1.3, of_few=True, like="big_ticket high_ticket large big"),
                 Word("small_order", -1, times=1.3, of_few=True, like="small_ticket small"),
                 Word("bigger_order", 1), Word("smaller_order", -1),

@@ -79,7 +79,7 @@ AXIS = Axis(
                 Word("product_loyal", low=0.85, where=(("repeat_rate", 0.35, 1),)),
                 Word("staples_and_variety", low=0.85, where=(("repeat_rate", 0, 0.35),)),
                 Word("mostly_rebuying", low=0.65), Word("often_rebuying", 1, low=0.4),
-                Word("less_often_rebuying", -1, low=0.4), Word("sometimes_rebuying", low=0.15, high=0.5),
+                Word("partly_rebuying", -1, low=0.4), Word("sometimes_rebuying", low=0.15, high=0.5),
                 Word("seldom_rebuying", high=0.15),
             ),
             synonyms=("variety_seeking", "loyal repeating"), about="repetition", needs=_NEEDS,

@@ -59,7 +59,8 @@ AXIS = Axis(
             tells="have something refunded in {} of their orders",
             words=(
                 Word("heavily_refunded", low=0.7), Word("repeatedly_refunded", low=0.4),
-                Word("occasionally_refunded", low=0.15), Word("rarely_refunded", high=0.15),
+                Word("often_refunded", 1, low=0.2), Word("sometimes_refunded", low=0.1),
+                Word("rarely_refunded", high=0.1),
             ),
             about="refunds", needs=_NEEDS,
         ),

@@ -112,14 +112,14 @@ AXIS = Axis(
         Feature(
             "tickets_per_order", "tickets an order", "Support tickets per order",
             tells="write to support {} times in ten orders", figure="in_ten",
-            words=(Word("seldom_writing", -1, high=0.25), Word("often_writing", 1, low=0.5, times=1.5, of_few=True)),
+            words=(Word("few_ticket", -1, high=0.25), Word("many_ticket", 1, low=0.5, times=1.5, of_few=True)),
             synonyms=("self_sufficient independent", "demanding support_heavy"),
             low=0, transform="log1p", needs=_TICKETS,
         ),
         Feature.share(
             "reopen_rate", "Share of support tickets that were opened again",
             tells="have {} of their tickets opened again",
-            words=(Word("helped_at_once", -1, high=0.1), Word("often_reopening", 1, low=0.3)),
+            words=(Word("easily_helped", -1, high=0.1), Word("often_reopening", 1, low=0.3)),
             synonyms=("", "unresolved"), needs=("tickets.reopen_count",),
         ),
         _topic_share("complaint", "that complain", "to complain", "complaining", "grumbling"),

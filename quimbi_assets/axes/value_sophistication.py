@@ -89,9 +89,9 @@ AXIS = Axis(
             "price_dispersion", "index", "How widely unit prices spread (0 = always the same price)",
             words=(
                 Word("one_price", -1, high=0.05, tells=_ALIKE),
-                Word("similar_price", -1, high=0.25, tells=_ALIKE),
+                Word("one_price_level", -1, high=0.25, tells=_ALIKE),
                 Word("mixed_price", 1, low=0.9, tells="buy things of very different prices"),
-                Word("narrow_price", -1, high=0.5, times=1.3, tells=_ALIKE),
+                Word("one_price_level", -1, high=0.5, times=1.3, tells=_ALIKE),
             ),
             synonyms=("uniform", "varied"), low=0, transform="log1p", needs=_NEEDS,
         ),
@@ -105,14 +105,18 @@ AXIS = Axis(
             "spend_consistency", "index", "How alike the order values are (1 = always the same)",
             words=(
                 Word("steady_amount", 1, low=0.7, tells="spend about the same with every order"),
-                Word("uneven_amount", -1, high=0.6, tells="spend very differently from order to order"),
+                Word("varying_amount", -1, high=0.6, tells="spend very differently from order to order"),
             ),
             of_several=True, low=0, high=1,
         ),
         Feature.share(
             "luxury_item_rate", "Share of lines priced above four fifths of their category",
             tells="take {} of their things from the dearest fifth of a category",
-            words=(Word("top_shelf", 1, low=0.5), Word("everyday_price", -1, high=0.05)), about="price",
+            words=(
+                Word("top_shelf", 1, low=0.5),
+                Word("no_frills", -1, high=0.05, tells="hardly ever buy from the dearest fifth of a category"),
+            ),
+            about="price",
             needs=("items.price", "items.category"),
         ),
         Feature.share(

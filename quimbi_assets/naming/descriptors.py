@@ -76,9 +76,9 @@ def segment_descriptors(axis: Axis, description: pd.DataFrame) -> list[list[Desc
     return [sorted(words, key=_telling) for words in descriptors]
 
 
-def _telling(descriptor: Descriptor) -> tuple[float, int]:
+def _telling(descriptor: Descriptor) -> tuple[float, bool, int]:
     weight = LESS if descriptor.is_comparison else 1.0
-    return -round(weight * descriptor.contrast / BUCKET), descriptor.order
+    return -round(weight * descriptor.contrast / BUCKET), descriptor.is_comparison, descriptor.order
 
 
 def contrasts(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,6 +128,9 @@ def holds(axis: Axis, feature: Feature, word: Word, description: pd.DataFrame, r
     if not word.low <= figure <= word.high or (word.side and not _is_beyond(word, figure, usual)):
         return False
     if not word.low <= float(description[f"q50:{feature.name}"].iloc[row]) <= word.high:
+        return False
+    ends = [float(description[f"{q}:{feature.name}"].iloc[row]) for q in ("q10", "q90")] if word.of_most else []
+    if not all(word.low <= end <= word.high for end in ends):
         return False
     if word.untypical and word.low <= usual <= word.high:
         return False

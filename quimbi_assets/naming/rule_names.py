@@ -37,8 +37,8 @@ def name_segments(
 
     A structural segment keeps its declared name. Others get the adjective of the feature that tells them from
     their siblings best, and a second one if it says something new; where no word is true, the axis's ``usual`` one.
-    Segments that end up with the same words get, in this order: the next separating feature, a range of values, a
-    number. The sentences of a segment with a current name are those it would have without: they say what is so now.
+    Segments that end up with the same words get, in this order: the next separating feature, one word less (two of
+    them), a range of values, a number. The sentences of a segment with a current name are those it would have without: they say what is so now.
     """
     descriptors = segment_descriptors(axis, description)
     first = [_first_draft(axis, description, row, words) for row, words in enumerate(descriptors)]
@@ -61,6 +61,7 @@ def _settle(drafts: Drafts, descriptors: list[list[Descriptor]], axis: Axis, des
     resolvers: tuple[Callable[[Drafts], Drafts], ...] = (
         lambda group: _add_feature(group, [[t for t in words if t.z >= SAYABLE] for words in descriptors]),
         lambda group: _add_feature(group, descriptors),
+        _say_less,
         lambda group: [value_range(draft, group, axis, description) for draft in group],
         # Segments of identical numbers: their position is all that is left.
         lambda group: [replace(draft, suffix=f"group_{draft.row + 1}") for draft in group],
@@ -125,6 +126,14 @@ def _add_feature(group: Drafts, descriptors: list[list[Descriptor]]) -> Drafts:
     for draft in best:
         parts[draft.key].append(draft)
     return [d for part in parts.values() for d in (_add_feature(part, descriptors) if len(part) > 1 else part)]
+
+
+def _say_less(group: Drafts) -> Drafts:
+    """Let two of the same words differ by how many are said: both of whom they are truer of, one of the other."""
+    if len(group) != 2 or any(len(draft.descriptors) < 2 for draft in group):
+        return group
+    less = min(group, key=lambda draft: (sum(one.z for one in draft.descriptors), draft.row))
+    return [replace(draft, descriptors=draft.descriptors[:1]) if draft is less else draft for draft in group]
 
 
 def _with_feature(draft: Draft, key: tuple[str, ...], descriptors: list[Descriptor]) -> Draft:

@@ -49,12 +49,14 @@ def _clauses(axis: Axis, description: pd.DataFrame, row: int, words: Sequence[De
     """Return what is told: of the words, then, until a figure is told, of the features that lie furthest out."""
     clauses: list[str] = []
     named = [(word.features, word.word) for word in words]
-    rest = [((name,), z) for name, z in _furthest(axis, description, row) if (name,) not in dict(named)]
+    facts = {axis.feature(word.features[0]).about for word in words} - {""}
+    further = ((name, z) for name, z in _furthest(axis, description, row) if axis.feature(name).about not in facts)
+    rest = [((name,), z) for name, z in further if (name,) not in dict(named)]
     has_figure = False
     for features, word in [*named, *((key, "") for key, z in rest if z >= TELLING or not named)]:
         if len(clauses) == MOST_FACTS or (has_figure and not word):
             break
-        if clause := _clause(axis, description, row, features, word, currency, is_first=not has_figure):
+        if clause := _clause(axis, description, row, features, word, currency, is_first=not any(" customer " in one for one in clauses)):
             clauses.append(clause)
             has_figure |= any(sign.isdigit() for sign in clause)
     return clauses

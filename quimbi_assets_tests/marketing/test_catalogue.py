@@ -36,7 +36,7 @@ def test_a_segment_gets_the_action_of_what_stands_out_most():
     [
         ("price_sensitivity", "often_discount_buyers", "test_the_discount"),
         ("repurchase_behavior", "often_rebuying_shoppers", "mixed_offer"),
-        ("customer_maturity", "later_joined_short_stay_customers", "revive_old_friends"),
+        ("customer_maturity", "newer_soon_stopped_customers", "revive_old_friends"),
         ("communication_preference", "web_customers", "web_first"),
         ("purchase_value", "mid_range_spenders", "usual_basket"),
         ("purchase_cadence", "evening_shoppers", "their_hour"),
