@@ -198,7 +198,11 @@ def profile(store_id: str, customer_ids: str, why: bool, as_json: bool) -> None:
 @STORE
 @WHERE
 @AUDIENCE
-@click.option("--sort", metavar="FIELD", help="Any field, by default value; 'risk asc' turns it round.")
+@click.option(
+    "--sort",
+    metavar="FIELD",
+    help="A field; by default value, of filters on risk value_at_risk; 'risk asc' turns it round.",
+)
 @LIMIT
 @CSV
 @JSON

@@ -22,7 +22,7 @@ from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.mlflow_links import mlflow_links
 from quimbi_assets.api.profiles import Profilers, explanation_record
 from quimbi_assets.api.routes import DOCUMENTED, router
-from quimbi_assets.audiences.filters import order_by
+from quimbi_assets.audiences.filters import order_by, usual_sort
 from quimbi_assets.errors import (
     BadInputError,
     DatabaseUnavailableError,
@@ -162,6 +162,6 @@ def _csv(
     with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
         query, named = choice_of(store_id, vocabulary, where, audience)
-        by = sort or (named.sort if named else None)
-        order = order_by(by, vocabulary) if by else None
+        by = sort or (named.sort if named else usual_sort(query))
+        order = order_by(by, vocabulary)
     return csv_parts(stream_profiles(database, store_id, query, vocabulary, order))

@@ -8,6 +8,7 @@ every value of the text reaches the server as a parameter (docs/filters.md).
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -144,6 +145,15 @@ class Order:
     def terms(self) -> str:
         """What follows ``ORDER BY``."""
         return f"{self.sql} {'ASC' if self.is_ascending else 'DESC'} NULLS LAST"
+
+
+def usual_sort(query: Query) -> str:
+    """Return by which field whom a filter chooses are worked off: who may go by what may be lost, others by spend.
+
+    >>> usual_sort(Query("lifecycle = 'at risk'")), usual_sort(Query("orders > 2"))
+    ('value_at_risk', 'value')
+    """
+    return "value_at_risk" if re.search(r"(?<![a-z])(risk|slowing|lapsed)\b", query.text) else "value"
 
 
 def order_by(name: str, vocabulary: Vocabulary) -> Order:

@@ -87,7 +87,10 @@ AXIS = Axis(
             tells="last ordered {} ago",
             words=(
                 Word("recent", -1, high=30, like="recently fresh current"),
-                *(Word("silent", low=days, where=((_GAP, 0, gap),), of_most=True, like=_GONE) for days, gap in _SILENCES),
+                *(
+                    Word("silent", low=days, where=((_GAP, 0, gap),), of_most=True, like=_GONE)
+                    for days, gap in _SILENCES
+                ),
                 Word("less_recent", 1),
             ),
             synonyms=("", f"lapsed lost {_GONE}"), about="silence", low=0, transform="log1p",

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.audiences.fields import GROUPINGS
-from quimbi_assets.audiences.filters import Query, order_by
+from quimbi_assets.audiences.filters import Query, order_by, usual_sort
 from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import zone
@@ -35,7 +35,6 @@ from quimbi_assets.resources.postgres.tables.customers import (
 )
 from quimbi_assets.resources.postgres.tables.stores import store_currency
 
-USUAL_SORT = "value"
 HEADERS = {
     "customer_id": "customer", "lifecycle": "lifecycle", "value_tier": "tier", "value": "spent", "orders": "orders",
     "last_order_at": "last order", "risk": "risk", "predicted_value_90d": "next 90 days", "archetype": "archetype",
@@ -64,15 +63,14 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
     with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
         query, audience = choice_of(store_id, vocabulary, options.where, options.audience)
-        sort = options.sort or (audience.sort if audience else None)
+        sort = options.sort or (audience.sort if audience else usual_sort(query))
         if options.csv is not None:
-            order = order_by(sort, vocabulary) if sort else None
-            rows = stream_profiles(database, store_id, query, vocabulary, order)
+            rows = stream_profiles(database, store_id, query, vocabulary, order_by(sort, vocabulary))
             n_rows = write_rows(options.csv, rows, "csv")
             if not n_rows:
                 _say_why_nobody(now, store_id, query)
             return err.print(written(n_rows, "customer", options.csv), markup=False)
-        chosen = read_chosen(now, store_id, query, vocabulary, sort or USUAL_SORT, options.limit)
+        chosen = read_chosen(now, store_id, query, vocabulary, sort, options.limit)
         currency = store_currency(now, store_id) or ""
         if not chosen.customers:
             _say_why_nobody(now, store_id, query)

@@ -18,7 +18,7 @@ from quimbi_assets.resources.postgres.database import open_database
 
 def write_report(store_id: str, path: Path) -> StoreView:
     """Write a store's page, and return what it says; the file appears when it is whole."""
-    view = view_store(open_database(), store_id)
+    view = view_store(open_database(), store_id, in_a_file=True)
     page = store_page(view, live=False).encode()
     with sink(path) as file:
         file.write(page)

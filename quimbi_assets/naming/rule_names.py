@@ -38,7 +38,8 @@ def name_segments(
     A structural segment keeps its declared name. Others get the adjective of the feature that tells them from
     their siblings best, and a second one if it says something new; where no word is true, the axis's ``usual`` one.
     Segments that end up with the same words get, in this order: the next separating feature, one word less (two of
-    them), a range of values, a number. The sentences of a segment with a current name are those it would have without: they say what is so now.
+    them), a range of values, a number. The sentences of a segment with a current name are those it would have without:
+    they say what is so now.
     """
     descriptors = segment_descriptors(axis, description)
     first = [_first_draft(axis, description, row, words) for row, words in enumerate(descriptors)]

@@ -56,7 +56,8 @@ def _clauses(axis: Axis, description: pd.DataFrame, row: int, words: Sequence[De
     for features, word in [*named, *((key, "") for key, z in rest if z >= TELLING or not named)]:
         if len(clauses) == MOST_FACTS or (has_figure and not word):
             break
-        if clause := _clause(axis, description, row, features, word, currency, is_first=not any(" customer " in one for one in clauses)):
+        is_first = not any(" customer " in one for one in clauses)
+        if clause := _clause(axis, description, row, features, word, currency, is_first=is_first):
             clauses.append(clause)
             has_figure |= any(sign.isdigit() for sign in clause)
     return clauses

@@ -18,8 +18,8 @@ from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.rows import why_provisional, why_rough
 from quimbi_assets.naming.values import format_money, format_number, format_percent, plural, spoken
 from quimbi_assets.page import charts
-from quimbi_assets.page.customer import TIER_MEANINGS, local_time, written_day
-from quimbi_assets.page.facts import CustomerList, StoreFacts
+from quimbi_assets.page.customer import TIER_MEANINGS, CustomerView, customer_view, local_time, written_day
+from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
 
 MEANINGS = {
     "new": "First order within the last 90 days",
@@ -81,6 +81,8 @@ class Person:
     risk: str
     last_order: str
     sentence: str
+    profile: CustomerView | None = None
+    """Where their own page cannot be asked for."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class ListView:
     headline: str
     where: str
     people: Sequence[Person]
+    elsewhere: str = ""
+    """Who would be in it, but stands elsewhere on the page."""
 
 
 @dataclass(frozen=True)
@@ -283,12 +287,14 @@ def _flows(facts: StoreFacts) -> list[str]:
 
 def _list(one: CustomerList, facts: StoreFacts) -> ListView:
     worth = f"{plural(one.customers, 'customer')} who spent {format_money(one.value, facts.currency)}"
-    people = [_person(row, facts.currency, facts.time_zone) for row in one.rows]
-    return ListView(one.name, spoken(one.name), one.about, worth, one.where, people)
+    people = [_person(row, facts, one.profiles.get(row["customer_id"])) for row in one.rows]
+    elsewhere = f"Not shown again: {one.elsewhere} of them, in another list on this page." if one.elsewhere else ""
+    return ListView(one.name, spoken(one.name), one.about, worth, one.where, people, elsewhere)
 
 
-def _person(row: Mapping[str, Any], currency: str, zone: str) -> Person:
+def _person(row: Mapping[str, Any], facts: StoreFacts, profile: Mapping[str, Any] | None) -> Person:
     risk, value, last = row["risk"], row["value"], row["last_order_at"]
+    currency, zone = facts.currency, facts.time_zone
     return Person(
         customer_id=str(row["customer_id"]),
         lifecycle=row["lifecycle"] or "",
@@ -296,6 +302,7 @@ def _person(row: Mapping[str, Any], currency: str, zone: str) -> Person:
         risk="" if risk is None else format_percent(risk),
         last_order="" if last is None else written_day(last, zone),
         sentence=row["interpretation"] or "",
+        profile=profile and customer_view(CustomerFacts(facts.store_id, currency, zone, profile)),
     )
 
 

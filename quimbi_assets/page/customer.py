@@ -23,7 +23,7 @@ from quimbi_assets.explanation.words import (
 )
 from quimbi_assets.naming.values import format_money, format_percent, spoken
 from quimbi_assets.page.facts import CustomerFacts
-from quimbi_assets.profiles.rendering import buys_most
+from quimbi_assets.profiles.rendering import buys_most, risk_words
 
 TIER_MEANINGS = {
     "top": "the top tenth",
@@ -78,10 +78,7 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
     ]
     if most := buys_most(profile):
         figures.append(("Buys most", most))
-    drivers = [
-        f"{driver['effect']} the risk: {driver['words']}"
-        for driver in (profile.get("churn_drivers") or {}).get("drivers", [])
-    ]
+    drivers = [f"Speaks {words}" for words in risk_words(profile)]
     axes = [
         (AXES[axis].question, spoken(one["name"]), one["stays_strength"] or "", format_percent(one["membership"]))
         for axis, one in profile["segments"].items()

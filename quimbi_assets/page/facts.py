@@ -23,6 +23,10 @@ class CustomerList:
     value: float
     rows: Sequence[Mapping[str, Any]]
     """``customer_id``, ``lifecycle``, ``value``, ``risk``, ``last_order_at``, ``interpretation``."""
+    elsewhere: int = 0
+    """How many of those who come first are left out of ``rows``, as another list has them."""
+    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What ``profile_record`` returns of those in ``rows``, by id; none where their pages can be asked for."""
     is_known: bool = True
     """Whether the store understands its filter; ``about`` says why not."""
 

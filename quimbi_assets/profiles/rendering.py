@@ -147,8 +147,20 @@ def _risk(record: Mapping[str, Any]) -> list[str]:
     if record["churn_risk_score"] is None:
         return [f"Churn risk not known: {known['reason']}."]
     doubt = [f"That risk says little: it {known['reason']}."] if known["reason"] else []
-    drivers = [f"  {driver['effect']} it: {driver['words']}" for driver in known["drivers"]]
-    return doubt + (["The risk rests on:", *drivers] if drivers else [])
+    drivers = [f"  {words}" for words in risk_words(record)]
+    return doubt + (["Of leaving, beside the average customer, there speaks:", *drivers] if drivers else [])
+
+
+def risk_words(record: Mapping[str, Any]) -> list[str]:
+    """Say what a customer's churn risk rests on, what speaks for leaving first.
+
+    >>> drivers = [{"effect": "lowers", "words": "9 orders"}, {"effect": "raises", "words": "silent for 90 days"}]
+    >>> risk_words({"churn_drivers": {"drivers": drivers}})
+    ['for it: silent for 90 days', 'against it: 9 orders']
+    """
+    drivers = (record.get("churn_drivers") or {}).get("drivers", [])
+    words = {"raises": "for it", "lowers": "against it"}
+    return [f"{words[effect]}: {one['words']}" for effect in words for one in drivers if one["effect"] == effect]
 
 
 def _expected(record: Mapping[str, Any], currency: str, why: bool) -> list[str]:

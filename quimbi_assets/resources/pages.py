@@ -38,7 +38,9 @@ IN_DOUBT = replace(GOING, where=f"{GOING.where} and (risk >= 0.1 or risk is null
 STAGES_TOLD_LATE = ("lapsed", "lost")
 """The last stages, which it takes customers who did not come back to tell."""
 SHOWN_OF_A_LIST = 6
-"""Customers that a list on the page shows."""
+"""Customers that a list on the page shows, where their own pages are a link away."""
+SHOWN_IN_A_FILE = 25
+"""Customers that a list in a file shows, with their profiles."""
 WEEKS = 13
 TOTALS = """
     SELECT count(*) AS customers, coalesce(sum(lifetime_value), 0) AS revenue, min(first_order_at) AS first_order_at,
@@ -94,8 +96,11 @@ def page_version(database: Database, store_id: str) -> str:
     return f"{publication}-{others}"
 
 
-def read_store_facts(database: Database, store_id: str) -> StoreFacts:
-    """Read what a store's page says, as of one instant; BadInputError if the store was not run since it has groups."""
+def read_store_facts(database: Database, store_id: str, *, in_a_file: bool = False) -> StoreFacts:
+    """Read what a store's page says, as of one instant; BadInputError if the store was not run since it has groups.
+
+    Nobody is in two lists: who is worth saving is not told again among those who are leaving.
+    """
     with database.snapshot() as now:
         store, last = read_store(now, store_id), published.read_publication(now, store_id)
         asked = {"store": store_id, "weeks": WEEKS}
@@ -107,7 +112,8 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
         totals = now.query(TOTALS, asked).iloc[0]
         week, currency = next(iter(read_weeks(now, store_id)[-1:]), None), store_currency(now, store_id) or ""
         churn = _forecast(now, store_id, CHURN, last.model_versions)
-        audiences = (one for one in project_definitions().audiences.values() if one.is_of(store_id))
+        going = GOING if isinstance(churn, str) else IN_DOUBT
+        *lists, leaving = _lists(now, store_id, going, vocabulary, in_a_file=in_a_file)
         return StoreFacts(
             store_id=store_id,
             currency=currency,
@@ -122,8 +128,8 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
             groups=groups,
             axes=axes,
             segments=segments,
-            going=_list(now, store_id, GOING if isinstance(churn, str) else IN_DOUBT, vocabulary),
-            lists=[_list(now, store_id, one, vocabulary) for one in audiences],
+            going=leaving,
+            lists=lists,
             moves=now.query(MOVES, asked),
             flows=now.query(FLOWS, {**asked, "week": week}),
             last_week=week,
@@ -138,21 +144,9 @@ def read_store_facts(database: Database, store_id: str) -> StoreFacts:
 
 def read_customer_facts(database: Database, store_id: str, customer_id: str) -> CustomerFacts:
     """Read what a customer's page says; UnknownCustomerError if the store has no profile of them."""
-    from quimbi_assets.profiles.rendering import profile_record
-    from quimbi_assets.resources.postgres.tables.products import name_products
-
     with database.snapshot() as now:
         store = read_store(now, store_id)
-        row = published.read_profiles(now, store_id, [customer_id]).iloc[0]
-        _, segments = published.read_segments(now, store_id)
-        archetypes = published.read_archetypes(now, store_id)
-        names = {
-            str(axis): dict(zip(rows["segment_id"], rows["segment_name"], strict=True))
-            for axis, rows in segments.groupby("axis_name")
-        }
-        called = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
-        profile = profile_record({str(name): value for name, value in row.items()}, names, called)
-        name_products(now, store_id, [profile])
+        profile = _profiles(now, store_id, [customer_id])[customer_id]
         return CustomerFacts(
             store_id=store_id,
             currency=store_currency(now, store_id) or "",
@@ -162,16 +156,56 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
         )
 
 
-def _list(now: Database, store_id: str, one: Audience, vocabulary: Vocabulary) -> CustomerList:
+def _profiles(now: Database, store_id: str, ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Read profiles of customers with the names of today, by id; UnknownCustomerError if nobody has one."""
+    from quimbi_assets.profiles.rendering import profile_record
+    from quimbi_assets.resources.postgres.tables.products import name_products
+
+    rows = published.read_profiles(now, store_id, ids).to_dict("records")
+    _, segments = published.read_segments(now, store_id)
+    archetypes = published.read_archetypes(now, store_id)
+    names = {
+        str(axis): dict(zip(of["segment_id"], of["segment_name"], strict=True))
+        for axis, of in segments.groupby("axis_name")
+    }
+    called = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
+    records = [profile_record({str(name): value for name, value in row.items()}, names, called) for row in rows]
+    name_products(now, store_id, records)
+    return {str(record["customer_id"]): record for record in records}
+
+
+def _lists(
+    now: Database, store_id: str, going: Audience, vocabulary: Vocabulary, *, in_a_file: bool
+) -> list[CustomerList]:
+    """Read a store's audiences and who is going, each without those who stand in one before it.
+
+    In a file with the profiles of all whom the lists show.
+    """
+    audiences = (one for one in project_definitions().audiences.values() if one.is_of(store_id))
+    lists: list[CustomerList] = []
+    for one in (*audiences, going):
+        listed = {row["customer_id"] for other in lists for row in other.rows}
+        lists.append(_list(now, store_id, one, vocabulary, listed, SHOWN_IN_A_FILE if in_a_file else SHOWN_OF_A_LIST))
+    ids = [row["customer_id"] for one in lists for row in one.rows]
+    profiles = _profiles(now, store_id, ids) if in_a_file and ids else {}
+    return [replace(one, profiles=profiles) for one in lists]
+
+
+def _list(
+    now: Database, store_id: str, one: Audience, vocabulary: Vocabulary, listed: set[str], shown: int
+) -> CustomerList:
     """Read an audience; one whose filter the store does not understand says so."""
     try:
-        chosen = read_chosen(now, store_id, audience_query(one, vocabulary), vocabulary, one.sort, SHOWN_OF_A_LIST)
+        query = audience_query(one, vocabulary)
+        chosen = read_chosen(now, store_id, query, vocabulary, one.sort, shown + len(listed))
     except BadInputError as error:
         return CustomerList(one.name, str(error), one.where, 0, 0.0, [], is_known=False)
-    ids = [row["customer_id"] for row in chosen.rows]
+    first = [row["customer_id"] for row in chosen.rows]
+    ids = [customer for customer in first if customer not in listed][:shown]
+    elsewhere = len(listed.intersection(first[: first.index(ids[-1])] if ids else first))
     people = {row["customer_id"]: row for row in _records(now.query(PEOPLE, {"store": store_id, "ids": ids}))}
     rows = [people[customer] for customer in ids]
-    return CustomerList(one.name, one.about, one.where, chosen.customers, chosen.value or 0.0, rows)
+    return CustomerList(one.name, one.about, one.where, chosen.customers, chosen.value or 0.0, rows, elsewhere)
 
 
 def _untold(marketing: Mapping[str, Any] | None) -> frozenset[str]:
@@ -231,6 +265,6 @@ class Pages:
         return customer_page(customer_view(facts))
 
 
-def view_store(database: Database, store_id: str) -> StoreView:
+def view_store(database: Database, store_id: str, *, in_a_file: bool = False) -> StoreView:
     """Return what a store's page says; BadInputError if the store was not run yet."""
-    return store_view(read_store_facts(database, store_id))
+    return store_view(read_store_facts(database, store_id, in_a_file=in_a_file))

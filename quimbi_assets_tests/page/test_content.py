@@ -176,3 +176,22 @@ def test_a_customers_page_says_what_they_buy_most_where_that_is_known():
 def test_a_backtest_that_could_measure_no_axis_is_passed_over(facts):
     nothing = pd.DataFrame({"axis": ["returns"], "verdict": ["unknown"], "reason": ["too few customers"]})
     assert store_view(replace(facts, backtest=nothing)).backtest == ""
+
+
+def test_a_file_has_the_profiles_that_a_server_has_a_link_to(facts):
+    profile = {
+        "customer_id": "c2", "segments": {"purchase_value": {"name": "small_orders", "membership": 0.8,
+        "stays_strength": "strong"}}, "lifecycle": "at risk", "churn_risk_score": 0.6,
+        "churn_drivers": {"horizon_days": 90, "drivers": [{"effect": "lowers", "words": "9 orders"},
+        {"effect": "raises", "words": "silent for 90 days"}]},
+    }  # fmt: skip
+    (known,) = facts.lists
+    person = known.rows[0] | {"customer_id": "c2"}
+    others = [person | {"customer_id": f"d{n}"} for n in range(8)]
+    one = replace(known, rows=[person, *others], profiles={"c2": profile}, elsewhere=2)
+    page = store_page(store_view(replace(facts, lists=[one])), live=False)
+    assert "More of c2" in page
+    assert page.index("Speaks for it: silent for 90 days") < page.index("Speaks against it: 9 orders")
+    assert "The next 3</summary>" in page
+    assert "Not shown again: 2 of them, in another list on this page." in page
+    assert "More of" not in store_page(store_view(facts), live=True)

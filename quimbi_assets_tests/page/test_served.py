@@ -53,6 +53,16 @@ def test_nobody_is_leaving_who_very_likely_comes(client, two_stores, database):
     assert most == sorted(most, reverse=True)
 
 
+def test_nobody_stands_in_two_lists_and_a_file_has_their_profiles(report, two_stores, database):
+    facts = read_store_facts(database, "north", in_a_file=True)
+    rows = [row["customer_id"] for one in (*facts.lists, facts.going) for row in one.rows]
+    assert len(set(rows)) == len(rows) > 0
+    assert {customer for one in (*facts.lists, facts.going) for customer in one.profiles} == set(rows)
+    page = report.read_text()
+    assert page.count('<details class="profile">') == len(rows)
+    assert all(f"More of {customer}<" in page for customer in rows)
+
+
 def test_served_once_a_publication(client, monkeypatch):
     first = client.get("/stores/north")
     assert first.status_code == 200

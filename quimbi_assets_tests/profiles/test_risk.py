@@ -118,8 +118,8 @@ def test_profiles_carry_risk_and_say_it(profiled, context, features, crowd):
     assert json.loads(row["model_versions"])["churn_risk"] == "3"
     text = "\n".join(render_profile_of(row, context))
     assert text.count(f"in the next {model.horizon_days} days is ") == 1  # the risk is said once
-    assert "The risk rests on:" in text
-    assert "raises it: " in text or "lowers it: " in text
+    assert "Of leaving, beside the average customer, there speaks:" in text
+    assert "  for it: " in text or "  against it: " in text
 
 
 def test_profiles_without_risk_say_why(profiled, context, features):
