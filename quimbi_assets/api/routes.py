@@ -72,9 +72,7 @@ def card(request: Request, asked: Annotated[answers.CardQuestion, Query()]) -> m
     return ask(request, answers.card_by_email, token_of(request).store_id, asked)
 
 
-@router.post(
-    CALLED.removeprefix(MACHINES), status_code=202, summary="A helpdesk says that a ticket has changed (scope notify)"
-)
+@router.post(CALLED.removeprefix(MACHINES), summary="A helpdesk says that a ticket has changed (scope notify)")
 def webhook(request: Request) -> models.Called:
     """Note it; the tickets are read from the helpdesk itself soon. What else is sent is neither read nor believed."""
     store_id = token_of(request).store_id
