@@ -302,7 +302,7 @@ def _person(row: Mapping[str, Any], facts: StoreFacts, profile: Mapping[str, Any
         risk="" if risk is None else format_percent(risk),
         last_order="" if last is None else written_day(last, zone),
         sentence=row["interpretation"] or "",
-        profile=profile and customer_view(CustomerFacts(facts.store_id, currency, zone, profile)),
+        profile=customer_view(CustomerFacts(facts.store_id, currency, zone, profile)) if profile else None,
     )
 
 
