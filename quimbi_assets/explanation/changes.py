@@ -104,14 +104,14 @@ KINDS: Mapping[str, Kind] = {
         _order("staff", "written by staff", source="draft_order", needs=_CHANNEL),
         _order("returned", "sent back in full", is_returned=True, needs=("orders.refund",), lead_days=3),
         _ticket(
-            "praised", "question", "to support, solved in 4 hours and rated 5,",
+            "praised", "question", "to support, solved in 4 hours and rated 5",
             answer=1, solve=4, rating=5, topic="product question",
         ),
         _ticket(
-            "question", "question", "to support, solved in a day,",
+            "question", "question", "to support, solved in a day",
             answer=4, solve=24, rating=None, topic="order status",
         ),
-        _ticket("complaint", "complaint", "to support, rated 1,", answer=24, solve=96, rating=1, topic="complaint"),
+        _ticket("complaint", "complaint", "to support, rated 1", answer=24, solve=96, rating=1, topic="complaint"),
     )
 }  # fmt: skip
 RELEVANT: Mapping[str, tuple[str, ...]] = {

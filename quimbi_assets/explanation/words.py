@@ -33,7 +33,7 @@ TELLING = 0.1
 """Share of all that speaks for a segment from which a feature is told."""
 SPACING = {WEEKLY: "one a week", MONTHLY: "one a month"}
 NOTHING = f"nothing they could do would move them, of all that was tried: up to {MOST} more orders of a kind"
-NEARER = " is nearer to that of their segment than to that of the next"
+NEARER = " comes nearer to their segment than to the next"
 CAUSES = {"acted": "by what they did since", "silent": "by time alone", "new": "since they came"}
 MADE = {"model": "a new model", "corrected": "a correction of the data"}
 
@@ -132,7 +132,7 @@ def change_words(change: Change, past: Past, currency: str = "") -> str:
     kind = KINDS[change.kind]
     total = past.order_total(change)
     worth = "" if total is None else f" ({format_money(total, currency)}{' each' if change.n > 1 else ''})"
-    spaced = f", {SPACING[change.every]}," if change.n > 1 else ""
+    spaced = f", {SPACING[change.every]}," if change.n > 1 else "," if kind.ticket is not None else ""
     by = _local(past, change.days) - timedelta(days=1)
     return f"{change.n} more {kind.one if change.n == 1 else kind.many}{worth}{spaced} by {by:%-d %b %Y}"
 

@@ -15,7 +15,7 @@ from quimbi_assets.explanation.changes import KINDS, RELEVANT, Change, Past
 from quimbi_assets.explanation.decision import decide
 from quimbi_assets.explanation.receipt import explain
 from quimbi_assets.explanation.search import first_moves, score_changes, score_history, smallest_moves, tried_changes
-from quimbi_assets.explanation.words import Shown, receipt_lines, receipt_record, split_axes
+from quimbi_assets.explanation.words import Shown, change_words, receipt_lines, receipt_record, split_axes
 from quimbi_assets.instants import Instant
 
 
@@ -191,6 +191,17 @@ def test_in_words(models, pasts, shown):
         assert sum(text.count(f"They {meaning}") for meaning in meanings) == bool(once)
         assert not re.search(r"nan|None|\{\}|The how", text)
         assert "pull" in "\n".join(receipt_lines(record, why=True))
+
+
+@pytest.mark.parametrize(("kind", "n", "words"), [
+    ("complaint", 1, r"1 more complaint to support, rated 1, by \d"),
+    ("complaint", 2, r"2 more complaints to support, rated 1, one a week, by \d"),
+    ("weekend", 1, r"1 more order at the weekend \(\$[\d.,]+\) by \d"),
+    ("weekend", 2, r"2 more orders at the weekend \(\$[\d.,]+ each\), one a week, by \d"),
+])  # fmt: skip
+def test_a_change_in_words(pasts, kind, n, words):
+    past = next(iter(pasts.values()))
+    assert re.match(words, change_words(Change.of(kind, n, 7), past, "USD"))
 
 
 def test_moves_that_were_recorded_are_told(models, pasts, shown):
