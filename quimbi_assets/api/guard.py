@@ -114,7 +114,8 @@ class Guard:
         """Return why a program's request is not let through, if it is not."""
         refuse = agent_problem if scope["path"].startswith(AGENTS) else problem
         scheme, _, text = headers.get("authorization", "").partition(" ")
-        shown, may = text.strip() if scheme.lower() == "bearer" else "", "notify" if scope["path"] == CALLED else "read"
+        shown = text.strip() if scheme.lower() == "bearer" else ""
+        may = "notify" if scope["path"] == CALLED else "read"
         try:
             token = await run_in_threadpool(check_token, self._database, shown, may)
         except RefusedError as refusal:

@@ -153,7 +153,7 @@ def usual_sort(query: Query) -> str:
     >>> usual_sort(Query("lifecycle = 'at risk'")), usual_sort(Query("orders > 2"))
     ('value_at_risk', 'value')
     """
-    return "value_at_risk" if re.search(r"(?<![a-z])(risk|slowing|lapsed)\b", query.text) else "value"
+    return "value_at_risk" if re.search(r"(?<![a-z])(risk|slowing|lapsed)\b", query.text.lower()) else "value"
 
 
 def order_by(name: str, vocabulary: Vocabulary) -> Order:
