@@ -29,6 +29,8 @@ GENERAL = "general"
 """The queue where the file names none."""
 MOST_RULES, LONGEST_MESSAGE = 500, 2_000
 TRIAL = ("control", "outcome", "window_days", "weeks")
+ROUTED = Trial(control=0)
+"""How a rule that only says who answers is tried, unless it says otherwise: a ticket has to go somewhere."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ class _Reader(NodeReader):
             raise self.wrong(node, f"rule {name} does nothing: give it one of {', '.join(EFFECTS)}")
         about, stop, stores = self.text(parts, "about"), self.flag(parts, "stop"), self.texts(parts, "stores")
         line = parts["when"].start_mark.line + 1
-        return ActionRule(name, self.filter(parts, "when"), sets, about, stop, stores, self.trial(parts), line)
+        trial = self.trial(parts, Trial() if set(sets) & set(OUTREACH) else ROUTED)
+        return ActionRule(name, self.filter(parts, "when"), sets, about, stop, stores, trial, line)
 
     def otherwise(self, node: Any) -> dict[str, str]:
         """Return what holds where no rule sets it: never what reaches out to customers."""

@@ -237,9 +237,9 @@ class NodeReader:
         column = mark.column + 1 + (offset + bool(style) if offset and is_line else 0)
         return BadInputError(f"{self._where}, line {mark.line + 1}, column {column}: {message}")
 
-    def trial(self, parts: Mapping[str, Any]) -> Trial:
-        """Return how something is tried: as usual where the file does not say."""
-        basis, outcome = Trial(), self.text(parts, "outcome") or "ordered"
+    def trial(self, parts: Mapping[str, Any], basis: Trial | None = None) -> Trial:
+        """Return how something is tried: as ``basis``, if not as usual, where the file does not say."""
+        basis, outcome = basis or Trial(), self.text(parts, "outcome") or "ordered"
         if outcome not in OUTCOMES:
             raise self.wrong(parts["outcome"], f"there is no outcome {outcome!r}; there are: {', '.join(OUTCOMES)}")
         control = self.number(parts, "control", basis.control, 0, MOST_CONTROL)

@@ -35,6 +35,8 @@ def test_what_a_file_says():
     }  # fmt: skip
     assert (first.trial.control, first.trial.outcome, first.trial.window_days) == (0.25, "spend", 14)
     assert (other.sets, other.stop, other.trial.control) == ({"campaign": "spring"}, False, 0.1)
+    (routed,) = read_rules("rules: {a: {when: risk > 0.5, queue: senior, priority: high}}", "f").rules
+    assert routed.trial.control == 0
     assert book.otherwise == {"queue": "general", "priority": "low"}
     assert [rule.name for rule in book.of_store("third")] == ["others"]
 
