@@ -258,6 +258,8 @@ class GorgiasApi:
         if method == "DELETE" and kind == "customers":  # customers/{id}/custom-fields/{id}
             number, _, field = rest.split("/")
             label = next(one["label"] for one in self.lists["custom-fields"] if one["id"] == int(field))
+            if int(number) in self.merged:
+                return 301, {}, {"Location": f"/api/customers/{self.merged[int(number)]}"}
             if int(number) not in self.customers:
                 return 404, {"error": {"msg": "no such customer"}}, {}
             self.told.append((int(number), {label: None}))

@@ -109,6 +109,16 @@ def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api
     assert (report.taken, report.refused) == (8, 2)
     assert "not known to Gorgias any more: 2" in report.lines()[0]
     assert push(database, store_id).changed == 0
+    third, fourth = list(api.customers)[1:3]
+    api.merged[third] = fourth
+    api.told.clear()
+    shop(risk=[None] * N)  # of the one who is merged now something is to be taken back, too
+    shown = push(database, store_id, send=False)
+    assert (shown.changed, shown.calls) == (10, 20)
+    report = push(database, store_id)
+    assert (report.taken, report.refused) == (7, 3)
+    assert len({number for number, _ in api.told}) == 7
+    assert push(database, store_id).changed == 0
 
 
 def test_what_is_not_known_any_more_is_taken_back(database, api, shop):
@@ -196,8 +206,17 @@ def test_what_is_installed_is_made_once_and_taken_away(database, api, shop):
     assert integration["http"]["url"] == "https://us.example/v1/gorgias/card?email={{ticket.customer.email}}"
     assert integration["http"]["headers"] == {"Authorization": "Bearer quimbi_token"}
     assert widget["integration_id"] == integration["id"]
-    assert len(uninstall(store_id, print, dry_run=True, period=PERIOD)) == 5
-    assert len(uninstall(store_id, print, dry_run=False, period=PERIOD)) == 5
+    other = ("https://other.example", "quimbi_new")
+    renewed = ["address and token of HTTP integration quimbi: who writes"]
+    assert install(store_id, ["a"], other, None, print, dry_run=True, period=PERIOD) == renewed
+    assert integration["http"]["headers"] == {"Authorization": "Bearer quimbi_token"}
+    assert install(store_id, ["a"], other, None, print, dry_run=False, period=PERIOD) == renewed
+    assert integration["http"]["headers"] == {"Authorization": "Bearer quimbi_new"}
+    assert integration["http"]["url"].startswith("https://other.example/v1/gorgias/card?")
+    assert (len(api.lists["integrations"]), len(api.lists["widgets"])) == (1, 1)
+    api.lists["integrations"].append({**integration, "id": 9_999})  # two of one name
+    assert len(uninstall(store_id, print, dry_run=True, period=PERIOD)) == 6
+    assert len(uninstall(store_id, print, dry_run=False, period=PERIOD)) == 6
     assert (api.lists["integrations"], api.lists["widgets"]) == ([], [])
     assert all(one["deactivated_datetime"] for one in api.lists["custom-fields"])
     assert uninstall(store_id, print, dry_run=False, period=PERIOD) == []

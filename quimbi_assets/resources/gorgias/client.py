@@ -31,6 +31,8 @@ MOST_TRIES = 8
 LONGEST_PAUSE = 60.0
 TIMEOUT_SECONDS = 60
 PAGE = 100
+MERGED, GONE = (301, 302, 307, 308), (404, 410)
+"""Statuses by which a customer is another one now, or nobody."""
 Say = Callable[[str], None]
 LOOK = "look whether it was made, or say the same again: what is there is not made twice"
 NEXT = "what was read is stored: the same command goes on from here"
@@ -122,9 +124,9 @@ class Client:
         path = f"/customers/{helpdesk_id}"
         for _ in range(3):
             answer = self._request("GET", path, None, None)
-            if answer.status_code in (404, 410):
+            if answer.status_code in GONE:
                 return None
-            if answer.status_code not in (301, 302, 307, 308):
+            if answer.status_code not in MERGED:
                 return self._parsed(answer)
             path = urlsplit(answer.headers.get("location", "")).path.rstrip("/").removeprefix("/api")
         return None
@@ -132,7 +134,7 @@ class Client:
     def put(self, path: str, body: Any) -> bool:
         """Set something; return whether it is there to be set: a customer may be gone, or merged into another."""
         answer = self._request("PUT", path, None, body)
-        if answer.status_code in (301, 302, 307, 308, 404, 410):
+        if answer.status_code in (*MERGED, *GONE):
             return False
         if answer.status_code >= 300:
             raise _refusal(answer, self._account)
@@ -143,9 +145,9 @@ class Client:
         return self._ask("POST", path, None, body)
 
     def delete(self, path: str) -> None:
-        """Take something away, if it is there."""
+        """Take something away, if it is there: a customer may be gone, or merged into another."""
         answer = self._request("DELETE", path, None, None)
-        if answer.status_code >= 300 and answer.status_code not in (404, 410):
+        if answer.status_code >= 300 and answer.status_code not in (*MERGED, *GONE):
             raise _refusal(answer, self._account)
 
     def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> dict[str, Any]:

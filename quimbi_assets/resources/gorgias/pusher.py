@@ -39,6 +39,8 @@ class PushReport:
     left_out: int = 0
     """Customers of the control group."""
     example: str = ""
+    calls: int = 0
+    """That telling takes, where nothing was sent."""
 
     def lines(self) -> list[str]:
         """Say it in words."""
@@ -46,7 +48,7 @@ class PushReport:
         lines = [f"left out to compare with: {plural(self.left_out, 'customer')} (quimbi lift)"] * (self.left_out > 0)
         if self.taken is None:
             first = [f"the first: {self.example}"] if self.example else []
-            return [f"{self.account}: dry run, nothing was sent; {size}, a call each", *first, *lines]
+            return [f"{self.account}: dry run, nothing was sent; {size}, {plural(self.calls, 'call')}", *first, *lines]
         refused = f"; not known to Gorgias any more: {self.refused:,}" if self.refused else ""
         return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}", *lines]
 
@@ -62,8 +64,9 @@ def push_fields(
     period: float = PERIOD,
     pause: float = 1.0,
 ) -> PushReport:
-    """Tell Gorgias of the customers who changed, a call each, within the account's rate; without `send` only count.
+    """Tell Gorgias of the customers who changed, within the account's rate; without `send` only count.
 
+    It is a call for all that is known of a customer, and one for each field that says nothing any more.
     Of a share `control` of customers (None: that of before) it is told nothing, so that rules treat them as before.
     BadInputError: an axis without segments, a share that cannot be, or fields that Gorgias has not got (`install`).
     """
@@ -77,7 +80,8 @@ def push_fields(
     n_new = sum(one.is_new for one in changed)
     if not send:
         example = f"{changed[0].customer_id} {dict(changed[0].state) or 'nothing any more'}" if changed else ""
-        return PushReport(account.name, len(changed), n_new, None, 0, n_left_out, example)
+        n_calls = sum(len(one.helpdesk_ids) * (bool(one.state) + len(one.taken_back)) for one in changed)
+        return PushReport(account.name, len(changed), n_new, None, 0, n_left_out, example, n_calls)
     n_refused = 0
     with (
         closing(Client(account, say, period, pause)) as client,
@@ -128,7 +132,7 @@ def install(
     """Make what Gorgias lacks: fields, with `card` (our address, a token) an integration and its widget.
 
     With `call` (the same) also one that calls when tickets change. Returned is what was made, or would be; what is
-    there stays as it is.
+    there stays as it is, but for an integration's address and token.
     """
     with closing(Client(account_of(store_id), say, period)) as client:
         there, made = _field_numbers(client), []
@@ -137,29 +141,39 @@ def install(
                 made.append(f"Customer Field {shapes.PREFIX}{name}")
                 if not dry_run:
                     client.post("/custom-fields", shapes.field_of(name))
+        wanted = [shapes.card_integration(*card)] if card is not None else []
+        wanted += [shapes.call_integration(*call)] if call is not None else []
         known = _integrations(client)
-        if card is not None and shapes.CARD_NAME not in known:
-            made += [f"HTTP integration {shapes.CARD_NAME}", "widget beside tickets"]
-            if not dry_run:
-                integration = client.post("/integrations", shapes.card_integration(*card))
-                client.post("/widgets", shapes.widget_of(int(integration["id"])))
-        if call is not None and shapes.CALL_NAME not in known:
-            made.append(f"HTTP integration {shapes.CALL_NAME}")
-            if not dry_run:
-                client.post("/integrations", shapes.call_integration(*call))
+        for body in wanted:
+            made += _integrate(client, body, [one for one in known if one["name"] == body["name"]], dry_run=dry_run)
     return made
+
+
+def _integrate(client: Client, body: dict[str, Any], there: Sequence[dict[str, Any]], *, dry_run: bool) -> list[str]:
+    """Make an integration, the card's with its widget, or have those that are there ask as it does; return what."""
+    name, has_widget = body["name"], body["name"] == shapes.CARD_NAME
+    if there:
+        stale = [one for one in there if {**(one.get("http") or {}), **body["http"]} != one.get("http")]
+        for one in stale if not dry_run else ():
+            client.put(f"/integrations/{one['id']}", body)
+        return [f"address and token of HTTP integration {name}"] * bool(stale)
+    if not dry_run:
+        integration = client.post("/integrations", body)
+        if has_widget:
+            client.post("/widgets", shapes.widget_of(int(integration["id"])))
+    return [f"HTTP integration {name}", *["widget beside tickets"] * has_widget]
 
 
 def uninstall(store_id: str, say: Say, *, dry_run: bool, period: float = PERIOD) -> list[str]:
     """Take away what ``install`` made: integrations, the widget; fields are archived, what they hold stays."""
     with closing(Client(account_of(store_id), say, period)) as client:
         gone = []
-        for name, number in _integrations(client).items():
-            gone.append(f"HTTP integration {name}" + " and its widget" * (name == shapes.CARD_NAME))
+        for one in _integrations(client):
+            gone.append(f"HTTP integration {one['name']}" + " and its widget" * (one["name"] == shapes.CARD_NAME))
             if not dry_run:
-                for widget in _listed(client, "/widgets", {"integration_id": str(number)}):
+                for widget in _listed(client, "/widgets", {"integration_id": str(one["id"])}):
                     client.delete(f"/widgets/{widget['id']}")
-                client.delete(f"/integrations/{number}")
+                client.delete(f"/integrations/{one['id']}")
         for name, number in _field_numbers(client).items():
             gone.append(f"Customer Field {shapes.PREFIX}{name}")
             if not dry_run:
@@ -180,10 +194,10 @@ def _field_numbers(client: Client) -> dict[str, int]:
     }
 
 
-def _integrations(client: Client) -> dict[str, int]:
-    """Return the numbers of our integrations, by name."""
+def _integrations(client: Client) -> list[dict[str, Any]]:
+    """Return our integrations; two may have one name."""
     ours = (shapes.CARD_NAME, shapes.CALL_NAME)
-    return {one["name"]: int(one["id"]) for one in _listed(client, "/integrations", {}) if one.get("name") in ours}
+    return [one for one in _listed(client, "/integrations", {}) if one.get("name") in ours]
 
 
 def _listed(client: Client, path: str, query: dict[str, str]) -> list[dict[str, Any]]:
