@@ -84,7 +84,7 @@ def page_version(database: Database, store_id: str) -> str:
             (SELECT max(week) FROM quimbi.population_drift WHERE store_id = %(store)s),
             (SELECT md5(string_agg(segment_name, ',' ORDER BY axis_name, segment_id)) FROM quimbi.dim_segment_master
              WHERE store_id = %(store)s AND valid_to IS NULL),
-            (SELECT md5(string_agg(subject || finding, ',' ORDER BY subject)) FROM quimbi.trials
+            (SELECT md5(string_agg(subject || coalesce(finding::text, ''), ',' ORDER BY subject)) FROM quimbi.trials
              WHERE store_id = %(store)s)
     """
     (publication, week, names, trials), *_ = database.execute(sql, {"store": store_id})

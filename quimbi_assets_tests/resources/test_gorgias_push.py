@@ -14,8 +14,11 @@ import pytest
 from quimbi_assets.cli import _code
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import in_control
+from quimbi_assets.resources.gorgias import pusher
 from quimbi_assets.resources.gorgias.pusher import install, push_fields, uninstall
 from quimbi_assets.resources.postgres.tables.fields import TARGET
+from quimbi_assets.resources.postgres.tables.outbox import only_sender
+from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets_tests.gorgias_api import GorgiasApi
 from quimbi_assets_tests.resources.published import publish
 
@@ -168,6 +171,35 @@ def test_whoever_is_left_out_is_told_nothing_of(database, api, shop):
     assert all(facts["quimbi_lifecycle"] == "at risk" for facts in told_by(api).values())
     with pytest.raises(BadInputError, match=r"control 0\.9 cannot be used"):
         push(database, store_id, control=0.9)
+    assert push(database, store_id, control=0.4).left_out == len(left_out)  # begun again, it goes on
+    shop(lifecycle=["lapsed"] * N)
+    assert push(database, store_id).left_out == len(left_out)
+    assert {customer for customer, number in numbers.items() if told_by(api)[number] == {}} == left_out
+
+
+def test_whoever_was_told_of_before_a_trial_is_reached(database, api, shop):
+    store_id = shop()
+    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+    push(database, store_id)
+    push(database, store_id, control=0.4)
+    (state,) = read_trials(database, store_id)
+    assert state.reached == state.entered[0] > 0
+
+
+def test_what_another_push_told_meanwhile_is_not_told_again(database, api, shop, monkeypatch):
+    store_id = shop()
+    install(store_id, [], None, None, print, dry_run=False, period=PERIOD)
+
+    def after_another(*asked):
+        with monkeypatch.context() as patch:
+            patch.setattr(pusher, "only_sender", only_sender)
+            assert push(database, store_id, control=0.4).taken > 0
+        return only_sender(*asked)
+
+    monkeypatch.setattr(pusher, "only_sender", after_another)
+    report = push(database, store_id)
+    assert report.changed == 0
+    assert report.left_out > 0  # by the share that the other began with
 
 
 def test_a_push_that_is_killed_tells_one_customer_once_more_at_most(database, api, shop):

@@ -70,6 +70,10 @@ def test_letting_the_control_group_in_ends_the_trial(database, shop, tmp_path):
     (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/once"]
     assert state.ended_at is not None
     assert state.finding.verdict == NOT_YET
+    export(database, "tried", ExportTarget("once", "csv", out=path, trial=Trial(0.3)), print)
+    assert not listed(path) & arms(database, "export/once")[0]
+    (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/once"]
+    assert state.ended_at is None  # who is held out again is counted again
 
 
 def test_advertisers_lists_and_a_list_that_was_not_finished(database, shop, tmp_path):

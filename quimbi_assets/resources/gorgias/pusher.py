@@ -14,6 +14,7 @@ from typing import Any
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.exports import gorgias as shapes
+from quimbi_assets.lift.assignment import Trial
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.gorgias.client import PERIOD, Client, Say, account_of
 from quimbi_assets.resources.postgres.database import Database
@@ -75,10 +76,14 @@ def push_fields(
     names, _ = read_names(database, store_id)
     if strange := [axis for axis in axes if axis not in names]:
         raise BadInputError(f"--axes {strange[0]}: store {store_id} has no segments of it: {', '.join(sorted(names))}")
-    trial = fields.trial_of(database, store_id, control)
-    changed, n_left_out = fields.read_changed(database, store_id, axes, names, trial)
-    n_new = sum(one.is_new for one in changed)
+
+    def read() -> tuple[Trial, list[Telling], int, int]:
+        trial = fields.trial_of(database, store_id, control)
+        changed, n_left_out = fields.read_changed(database, store_id, axes, names, trial)
+        return trial, changed, sum(one.is_new for one in changed), n_left_out
+
     if not send:
+        _, changed, n_new, n_left_out = read()
         example = f"{changed[0].customer_id} {dict(changed[0].state) or 'nothing any more'}" if changed else ""
         n_calls = sum(len(one.helpdesk_ids) * (bool(one.state) + len(one.taken_back)) for one in changed)
         return PushReport(account.name, len(changed), n_new, None, 0, n_left_out, example, n_calls)
@@ -88,6 +93,7 @@ def push_fields(
         only_sender(database, store_id, f"{account.name}/fields"),
     ):
         numbers = _numbers_of(client, store_id, axes)
+        trial, changed, n_new, n_left_out = read()  # while no other push can tell somebody in between
         fields.enter_trial(database, store_id, trial)
         for number, one in enumerate(changed, start=1):
             taken = [_tell(client, who, one, numbers) for who in one.helpdesk_ids]

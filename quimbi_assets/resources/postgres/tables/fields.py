@@ -53,7 +53,7 @@ CHANGED = """
         SELECT customer_id, array_agg(helpdesk_id ORDER BY helpdesk_id) AS ids FROM quimbi.helpdesk_customers
         WHERE store_id = %(store)s GROUP BY customer_id
     ), wanted AS (
-        SELECT profile.customer_id, known.ids, jsonb_strip_nulls(jsonb_build_object(
+        SELECT profile.customer_id, jsonb_strip_nulls(jsonb_build_object(
             'lifecycle', lifecycle, 'value_tier', value_tier, 'risk', {risk}
         ) || coalesce((
             SELECT jsonb_object_agg(axis, coalesce(%(names)s::jsonb -> axis ->> (dominant_segments ->> axis),
@@ -66,7 +66,7 @@ CHANGED = """
     )
     SELECT customer_id, ids, told.state, told.digest, sent.digest IS NULL,
         ARRAY(SELECT jsonb_object_keys(sent.state) EXCEPT SELECT jsonb_object_keys(told.state) ORDER BY 1)
-    FROM (SELECT customer_id, state FROM wanted) AS wanted FULL JOIN sent USING (customer_id)
+    FROM wanted FULL JOIN sent USING (customer_id)
         JOIN known USING (customer_id)
         CROSS JOIN LATERAL (SELECT coalesce(wanted.state, '{{}}') AS state,
             md5(concat_ws('|', ids::text, coalesce(wanted.state, '{{}}')::text)) AS digest) AS told
@@ -80,6 +80,9 @@ KNOWN = """
         WHERE who.store_id = profile.store_id AND who.customer_id = profile.customer_id)
 """
 SHARE = "SELECT control FROM quimbi.trials WHERE store_id = %s AND subject = %s AND ended_at IS NULL"
+TOLD_BEFORE = """AND customer_id IN (
+    SELECT customer_id FROM quimbi.export_profiles
+    WHERE store_id = %(store)s AND target = %(subject)s AND state <> '{}' AND refused IS NULL)"""
 NO_JOB = 0
 """Of ``export_profiles``: nothing is written down before it is sent, since to set a field again does no harm."""
 TOLD = """
@@ -117,9 +120,13 @@ def trial_of(database: Database, store_id: str, share: float | None) -> Trial:
 
 
 def enter_trial(database: Database, store_id: str, trial: Trial) -> None:
-    """Assign the helpdesk's customers to those who are told of and those left out, before anything is told."""
+    """Assign the helpdesk's customers to those who are told of and those left out, before anything is told.
+
+    Whoever was told of before the trial is reached from the start.
+    """
     with database.transaction() as cursor:
         enter(cursor, store_id, Group(TARGET, trial, EVERYBODY), KNOWN, {})
+        mark_acted(cursor, store_id, TARGET, TOLD_BEFORE)
 
 
 def read_changed(

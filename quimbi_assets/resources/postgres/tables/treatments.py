@@ -28,10 +28,13 @@ IN_CONTROL = f"""coalesce((
 BEGIN = """
     INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks)
     VALUES (%(store)s, %(subject)s, %(control)s, %(outcome)s, %(window_days)s, %(weeks)s)
-    ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control
-        WHERE trials.control <> EXCLUDED.control
+    ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL
+        WHERE trials.control <> EXCLUDED.control OR trials.ended_at IS NOT NULL
 """
-"""What is compared, and for how long, stays as it was when it began: nobody chooses it once figures are there."""
+"""What is compared, and for how long, stays as it was when it began: nobody chooses it once figures are there.
+
+A trial that had ended goes on, its control group held back again.
+"""
 ENTER = """
     INSERT INTO quimbi.treatments (store_id, subject, customer_id, arm, expected_orders, expected_spend)
     SELECT %(store)s, %(subject)s, profile.customer_id, CASE WHEN {in_control} THEN 'control' ELSE 'acted' END,
@@ -49,8 +52,8 @@ OF_RULES = (
         FROM jsonb_to_recordset(%(tried)s::jsonb) AS tried
             (place integer, subject text, control float, outcome text, window_days integer, weeks integer)
         WHERE place IN (SELECT abs(fired) FROM hits CROSS JOIN LATERAL unnest(fires) AS fired)
-        ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control
-            WHERE trials.control <> EXCLUDED.control""",
+        ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL
+            WHERE trials.control <> EXCLUDED.control OR trials.ended_at IS NOT NULL""",
     """INSERT INTO quimbi.treatments
             (store_id, subject, customer_id, arm, acted_at, expected_orders, expected_spend)
         SELECT %(store)s, subject, hits.customer_id, CASE WHEN fired < 0 THEN 'control' ELSE 'acted' END,

@@ -148,6 +148,11 @@ def test_rules_are_tried(database):
     states = {one.subject: one for one in read_trials(database, store_id)}
     assert states["rule/big"].ended_at is not None
     assert states["rule/all"].ended_at is None
+    rules["big"]["control"] = 0.3
+    _, again = refresh(database, store_id, json.dumps({"rules": rules}))
+    assert again.held["big"] == first.held["big"]  # held out again, and so counted again
+    states = {one.subject: one for one in read_trials(database, store_id)}
+    assert (states["rule/big"].trial.control, states["rule/big"].ended_at) == (0.3, None)
 
 
 def test_whoever_may_not_be_written_to_is_routed_and_no_more(database):
