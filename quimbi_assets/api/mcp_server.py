@@ -246,11 +246,11 @@ class StrictServer(MCPServer[Any]):
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool; ToolError if it has no such argument. The text of its answer is compact, without nulls."""
         known = next(
-            (list(one.input_schema["properties"]) for one in await super().list_tools() if one.name == name), []
+            (list(one.input_schema["properties"]) for one in await super().list_tools() if one.name == name), None
         )
-        unknown = sorted(set(arguments) - set(known))
-        if known and unknown:
-            raise ToolError(f"{name} has no argument {', '.join(unknown)}; it has: {', '.join(known)}")
+        unknown = [] if known is None else sorted(set(arguments) - set(known))
+        if unknown:
+            raise ToolError(f"{name} has no argument {', '.join(unknown)}; it has: {', '.join(known or ['none'])}")
         result = await super().call_tool(name, arguments, context)
         if isinstance(result, CallToolResult) and result.structured_content is not None:
             text = json.dumps(_known(result.structured_content), ensure_ascii=False, separators=(",", ":"))

@@ -63,14 +63,15 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
     with database.snapshot() as now:
         vocabulary = read_vocabulary(now, store_id)
         query, audience = choice_of(store_id, vocabulary, options.where, options.audience)
-        sort = options.sort or (audience.sort if audience else usual_sort(query))
+        sort = options.sort or (audience.sort if audience else None)
         if options.csv is not None:
-            rows = stream_profiles(database, store_id, query, vocabulary, order_by(sort, vocabulary))
+            order = order_by(sort, vocabulary) if sort else None
+            rows = stream_profiles(database, store_id, query, vocabulary, order)
             n_rows = write_rows(options.csv, rows, "csv")
             if not n_rows:
                 _say_why_nobody(now, store_id, query)
             return err.print(written(n_rows, "customer", options.csv), markup=False)
-        chosen = read_chosen(now, store_id, query, vocabulary, sort, options.limit)
+        chosen = read_chosen(now, store_id, query, vocabulary, sort or usual_sort(query), options.limit)
         currency = store_currency(now, store_id) or ""
         if not chosen.customers:
             _say_why_nobody(now, store_id, query)
