@@ -78,7 +78,7 @@ def webhook(request: Request) -> models.Called:
     store_id = token_of(request).store_id
     if not note_call(request.app.state.database, store_id):
         command = f"quimbi gorgias pull --store-id {store_id} --every day"
-        raise HTTPException(404, f"no tickets of store {store_id} are pulled: {command}")
+        raise HTTPException(404, f"no tickets of store {store_id} are pulled every hour or day: {command}")
     return models.Called(store_id=store_id)
 
 

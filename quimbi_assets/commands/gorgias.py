@@ -56,11 +56,13 @@ def install(store_id: str, *, axes: list[str], card_url: str | None, webhook_url
     from quimbi_assets.resources.gorgias import pusher
 
     database = open_database()
+    read_store(database, store_id)
     card = _reached(database, store_id, "--card-url", card_url, CARD_TOKEN, "read")
     call = _reached(database, store_id, "--webhook-url", webhook_url, CALL_TOKEN, "notify")
-    read_store(database, store_id)
-    if call and not any(known.source.is_helpdesk for known in read_sources(database, store_id)):
-        raise BadInputError(f"no tickets are pulled yet: quimbi gorgias pull --store-id {store_id} --every day")
+    if call and not any(known.source.is_helpdesk and known.every for known in read_sources(database, store_id)):
+        raise BadInputError(
+            f"no tickets are pulled every hour or day yet: quimbi gorgias pull --store-id {store_id} --every day"
+        )
     made = pusher.install(store_id, axes, card, call, err.print, dry_run=dry_run)
     out.print(f"{'would make' if dry_run else 'made'}: {', '.join(made) or 'nothing, all is there'}", markup=False)
     out.print(f"rules to begin with, in Gorgias under Settings > Rules:\n{RULES}", markup=False)
@@ -71,7 +73,7 @@ def _reached(
 ) -> tuple[str, str] | None:
     """Return the address and the token that Gorgias is to ask with; None without an address.
 
-    BadInputError if the token is not the store's, or may not do what it is for: that would be seen in Gorgias alone.
+    BadInputError if the token is not the store's, or may do more or less than it is for: Gorgias alone would see that.
     """
     if url is None:
         return None
@@ -83,8 +85,8 @@ def _reached(
             f"shows there: {create}"
         )
     token = find_token(database, text)
-    if token is None or token.store_id != store_id or token.state != "valid" or scope not in token.scopes:
-        raise BadInputError(f"{variable} is no valid token of store {store_id} with the scope {scope}: {create}")
+    if token is None or token.store_id != store_id or token.state != "valid" or set(token.scopes) != {scope}:
+        raise BadInputError(f"{variable} is no valid token of store {store_id} with the scope {scope} alone: {create}")
     return url, text
 
 

@@ -35,6 +35,8 @@ MOST_CHARACTERS = 300
 PAUSE_SECONDS = 60
 CALLS = "10min"
 """In which all calls of a helpdesk's are answered by one pull: it takes calls itself, four at least."""
+AFTER_FAILURE = pd.Timedelta(hours=1)
+"""Until a call is answered after a pull that failed: a key that was revoked fails again and again."""
 
 
 @dg.sensor(
@@ -106,15 +108,26 @@ def _stores_under_way(instance: dg.DagsterInstance) -> set[str]:
     "most. Customers are scored anew after the next pull that is due.",
 )
 def helpdesks_called(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Launch a pull for stores whose helpdesk called; one that fails is told once, and made up for by the next."""
+    """Launch a pull for stores whose helpdesk called, if none is under way; an hour after one that failed."""
     known, now = set(context.instance.get_dynamic_partitions(str(STORES.name))), pd.Timestamp.now("UTC").floor(CALLS)
-    names = {one.store_id for one in read_sources(open_database()) if one.called_at is not None} & known
-    for name in sorted(names):
+    called = {one.store_id for one in read_sources(open_database()) if one.called_at is not None} & known
+    names = [name for name in sorted(called) if not _rests(context.instance, name, now)]
+    for name in names:
         tag = f"{CALL}{name} {now.isoformat()}"
         run_tags = {DUE_TAG: tag, STORE_TAG: name}
         yield dg.RunRequest(run_key=tag, partition_key=name, asset_selection=[HELPDESK_KEY], tags=run_tags)
     if not names:
-        yield dg.SkipReason("no helpdesk called since its tickets were pulled")
+        yield dg.SkipReason("no helpdesk called since its tickets were pulled, or a pull works, or failed just now")
+
+
+def _rests(instance: dg.DagsterInstance, store_id: str, now: pd.Timestamp) -> bool:
+    """Whether a store's last pull is under way, or failed in the hour before `now`."""
+    asked = dg.RunsFilter(job_name=PULL_JOB.name, tags={STORE_TAG: store_id})
+    for record in instance.get_run_records(asked, limit=1):
+        if record.dagster_run.status == dg.DagsterRunStatus.FAILURE:
+            return pd.Timestamp(record.create_timestamp).tz_convert("UTC") > now - AFTER_FAILURE
+        return not record.dagster_run.is_finished
+    return False
 
 
 @dg.run_failure_sensor(

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+import uuid
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,6 +17,7 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 from quimbi_assets.api.app import create_app
 from quimbi_assets.cli import _code
 from quimbi_assets.definitions import build_defs
+from quimbi_assets.defs import sensors
 from quimbi_assets.defs.partitions import HELPDESK_KEY, STORES
 from quimbi_assets.defs.sensors import helpdesks_called
 from quimbi_assets.defs.sources import pulled_tickets
@@ -197,7 +199,7 @@ def test_it_is_made_known_to_gorgias_once_and_taken_away(database, api, address,
     command = ["gorgias", "install", "--store-id", shop, "--webhook-url", "https://us.example"]
     assert _code(command) == 2
     assert "GORGIAS_WEBHOOK_TOKEN a token of the store" in capsys.readouterr().err
-    monkeypatch.setenv("GORGIAS_WEBHOOK_TOKEN", create_token(database, shop, ["read"], 1)[0])
+    monkeypatch.setenv("GORGIAS_WEBHOOK_TOKEN", create_token(database, shop, ["read", "notify"], 1)[0])
     assert _code(command) == 2
     assert "GORGIAS_WEBHOOK_TOKEN is no valid token of store" in capsys.readouterr().err
     monkeypatch.setenv("GORGIAS_WEBHOOK_TOKEN", secret)
@@ -219,15 +221,39 @@ def test_it_is_made_known_to_gorgias_once_and_taken_away(database, api, address,
 
 def test_a_store_that_pulls_nothing_is_told_so_before_gorgias_calls(database, api, monkeypatch, capsys):
     publish(database, "called-never")
+    pull(database, "called-never")  # once, by hand: nothing would score customers anew
     monkeypatch.setenv("GORGIAS_WEBHOOK_TOKEN", create_token(database, "called-never", ["notify"], 1)[0])
     assert _code(["gorgias", "install", "--store-id", "called-never", "--webhook-url", "https://us.example"]) == 2
     assert "quimbi gorgias pull --store-id called-never" in capsys.readouterr().err
 
 
-def test_five_hundred_calls_are_one_pull(database, address, shop, secret):
+def test_a_pull_that_works_or_failed_is_waited_for(database, address, shop, secret, tmp_path, monkeypatch):
+    call(address, secret)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, partition_loading_context(None, instance):
+        instance.add_dynamic_partitions(str(STORES.name), [shop])
+        for status, soon, later in ((dg.DagsterRunStatus.STARTED, 0, 0), (dg.DagsterRunStatus.FAILURE, 0, 1)):
+            run = dg.DagsterRun(job_name="pull", run_id=str(uuid.uuid4()), status=status, tags={"quimbi/store": shop})
+            instance.add_run(run)
+            assert len(sense(instance).run_requests or []) == soon
+            with monkeypatch.context() as patched:
+                patched.setattr(sensors, "AFTER_FAILURE", -sensors.AFTER_FAILURE)  # as if the hour were over
+                assert len(sense(instance).run_requests or []) == later
+
+
+def test_an_account_that_was_renamed_answers_the_calls(database, address, api, shop, secret, monkeypatch):
+    monkeypatch.setenv("GORGIAS_DOMAIN", "acme2")
+    assert call(address, secret).status_code == 200
+    pull(database, shop, is_due=False)
+    known = read_sources(database, shop)
+    assert [one.called_at for one in known] == [None, None]
+    assert {one.source.address: one.every for one in known} == {"gorgias:acme": "day", "gorgias:acme2": None}
+
+
+def test_five_hundred_calls_are_one_pull(database, address, shop, secret, tmp_path):
     began = datetime.now(UTC)
     with httpx2.Client(headers={"Authorization": f"Bearer {secret}"}) as client:
         assert {client.post(address + PATH, json={"ticket_id": n}).status_code for n in range(500)} == {200}
     assert source_of(database, shop).called_at >= began - timedelta(seconds=1)
-    ((n,),) = database.execute("SELECT count(*) FROM quimbi.sources WHERE store_id = %s", (shop,))
-    assert n == 1
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, partition_loading_context(None, instance):
+        instance.add_dynamic_partitions(str(STORES.name), [shop])
+        assert [one.partition_key for one in sense(instance).run_requests] == [shop]

@@ -26,7 +26,13 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import identities, tickets
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.shops import FEW_MET
-from quimbi_assets.resources.postgres.tables.sources import HELPDESK_LAYOUT, Source, find_source, keep_source, note_mark
+from quimbi_assets.resources.postgres.tables.sources import (
+    HELPDESK_LAYOUT,
+    Source,
+    keep_source,
+    note_mark,
+    read_sources,
+)
 from quimbi_assets.resources.postgres.tables.stores import note_change, read_store
 from quimbi_assets.resources.postgres.tables.tickets import Meeting, Written
 
@@ -168,21 +174,23 @@ def pull_tickets(
 
     `look_up` writers who meet no order are asked for one by one. `full` reads everything again. One that is not due
     answers a call of the helpdesk's: customers are scored anew after the next that is. BadInputError if
-    the account is not the one that the store's pulls remember, or Gorgias refuses it; ServiceUnavailableError if it
-    does not answer; StoreBusyError while another process pulls. What was read by then is stored.
+    the environment names no account, or Gorgias refuses it; ServiceUnavailableError if it does not answer;
+    StoreBusyError while another process pulls. What was read by then is stored.
     """
     read_store(database, store_id)
     account = account_of(store_id)
     source = Source(account.name, HELPDESK_LAYOUT)
     client = Client(account, say, period, pause)
     with closing(client), only_sender(database, store_id, account.name, "pulled"):
-        known = find_source(database, store_id, source)
+        sources = read_sources(database, store_id)
+        known = next((one for one in sources if one.source == source), None)
+        called_at = max((one.called_at for one in sources if one.called_at is not None), default=None)
         mark = Mark.from_json(known.mark if known and not full else None)
         puller = _Puller(database, store_id, source, client, mark, say)
         puller.run()
         looked_up = puller.look_up(look_up)
         meeting, left_out = puller.finish(is_due=is_due)
-        keep_source(database, store_id, source, every, puller.mark.to_json(), known, is_due=is_due)
+        keep_source(database, store_id, source, every, puller.mark.to_json(), called_at=called_at, is_due=is_due)
     return PullReport(account.name, False, puller.written, left_out, meeting, looked_up, client.n_calls)
 
 

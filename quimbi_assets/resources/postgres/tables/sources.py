@@ -94,14 +94,15 @@ def keep_source(
     source: Source,
     every: str | None,
     mark: str | None,
-    known: KnownSource | None = None,
     *,
+    called_at: pd.Timestamp | None = None,
     is_due: bool = True,
 ) -> None:
     """Note that a source was looked at just now, up to where, and how often it is to be (None: as before; or never).
 
-    `known` is what was known of it before it was looked at: the call that was waiting then is answered, a later one
-    waits on. Not `is_due` is a look that a call alone asked for: the next one stays due when it was.
+    `called_at` is the call of the store's helpdesk that was waiting before it was looked at: it is answered, whatever
+    the account was called then; a later one waits on. Not `is_due` is a look that a call alone asked for: the next one
+    stays due when it was.
     """
     database.execute(
         """
@@ -109,18 +110,13 @@ def keep_source(
         VALUES (%(store)s, md5(%(key)s), %(key)s::jsonb, nullif(%(every)s, 'never'), %(mark)s, now())
         ON CONFLICT (store_id, source_md5) DO UPDATE
         SET every = CASE WHEN %(every)s::text IS NULL THEN known.every ELSE EXCLUDED.every END,
-            mark = EXCLUDED.mark, looked_at = CASE WHEN %(is_due)s THEN EXCLUDED.looked_at ELSE known.looked_at END,
-            called_at = nullif(known.called_at, %(called)s)
+            mark = EXCLUDED.mark, looked_at = CASE WHEN %(is_due)s THEN EXCLUDED.looked_at ELSE known.looked_at END
         """,
-        {
-            "store": store_id,
-            "key": source.key,
-            "every": every,
-            "mark": mark,
-            "called": known and known.called_at,
-            "is_due": is_due,
-        },
+        {"store": store_id, "key": source.key, "every": every, "mark": mark, "is_due": is_due},
     )
+    if called_at is not None:
+        sql = "UPDATE quimbi.sources SET called_at = NULL WHERE store_id = %s AND called_at <= %s"
+        database.execute(sql, (store_id, called_at))
 
 
 def note_mark(cursor: Any, store_id: str, source: Source, mark: str) -> None:
@@ -136,8 +132,11 @@ def note_mark(cursor: Any, store_id: str, source: Source, mark: str) -> None:
 
 
 def note_call(database: Database, store_id: str) -> bool:
-    """Note that a store's helpdesk says that something has changed; return whether it is pulled at all."""
-    sql = "UPDATE quimbi.sources SET called_at = now() WHERE store_id = %s AND settings ->> 'layout' = %s RETURNING 1"
+    """Note that a store's helpdesk says that something has changed; return whether it is pulled again and again."""
+    sql = """
+        UPDATE quimbi.sources SET called_at = now()
+        WHERE store_id = %s AND settings ->> 'layout' = %s AND every IS NOT NULL RETURNING 1
+    """
     return bool(database.execute(sql, (store_id, HELPDESK_LAYOUT)))
 
 
