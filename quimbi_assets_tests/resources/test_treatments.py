@@ -13,6 +13,7 @@ from quimbi_assets.lift.verdict import HARMED, HELPED, NOT_YET
 from quimbi_assets.resources import audiences as files
 from quimbi_assets.resources.audiences import audience_query
 from quimbi_assets.resources.export_targets import export
+from quimbi_assets.resources.pages import page_version
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.audiences import refresh_audience, stream_membership, unsent_events
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
@@ -64,8 +65,10 @@ def test_a_list_leaves_its_control_group_out(database, shop, tmp_path):
 
 def test_letting_the_control_group_in_ends_the_trial(database, shop, tmp_path):
     path = tmp_path / "list.csv"
+    before = page_version(database, "tried")
     for control in (0.3, 0.0):
         export(database, "tried", ExportTarget("once", "csv", out=path, trial=Trial(control)), print)
+    assert page_version(database, "tried") != before  # though nothing was counted of it
     assert listed(path) == set(shop)
     (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/once"]
     assert state.ended_at is not None
