@@ -295,6 +295,8 @@ def test_whether_it_helped(ask, database):
     answer = ask("/lift")
     assert [one["subject"] for one in answer["items"]] == sorted(counted)
     assert "rule/discount_hunters" in counted
+    stored = database.execute("SELECT subject FROM quimbi.trials WHERE store_id = 'north' AND finding IS NOT NULL")
+    assert ("rule/discount_hunters",) in stored  # by the graph: a trial that was not counted would be answered the same
     for one in answer["items"]:  # entered when the graph was run, after the simulated store's last order
         state = counted[one["subject"]]
         assert (one["verdict"], one["n_acted"], one["difference"]) == ("cannot tell yet", 0, None)
