@@ -129,7 +129,7 @@ def test_rules_are_tried(database):
     publish_crowd(database, store_id)
     rules = {
         "big": {"when": "value > 1", "queue": "senior", "control": 0.3},
-        "all": {"when": "orders >= 0", "queue": "b"},
+        "all": {"when": "orders >= 0", "queue": "b", "control": 0.1},
     }
     _, first = refresh(database, store_id, json.dumps({"rules": rules}))
     sql = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s AND subject = %s"
