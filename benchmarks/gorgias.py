@@ -12,13 +12,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+import pytest
 
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.loading import load_store
@@ -63,7 +62,7 @@ def main() -> None:
             number: lambda number=number: _happen(api, now + timedelta(seconds=number), number)
             for number in range(20, last, 97)
         }
-        with _served(api):
+        with pytest.MonkeyPatch.context() as patch, api.connected(patch):
             print(f"load {os.getloadavg()[0]:.1f}; {options.tickets:,} tickets, a bucket of 40 in {options.period:g} s")
             print("| process | seconds | calls | by list | over the rate | at Gorgias | stored | differ or missing |")
             print("|---|---:|---:|---|---:|---:|---:|---:|", flush=True)
@@ -87,14 +86,6 @@ def _happen(api: GorgiasApi, at: datetime, number: int) -> None:
     api.write_ticket(at, "c0@example.com")
     api.happen("ticket-reopened", number, at)
     api.change(number, at)
-
-
-@contextmanager
-def _served(api: GorgiasApi) -> Iterator[None]:
-    with api.serving() as address:
-        settings = {"DOMAIN": "acme", "EMAIL": "ann@acme.example", "API_KEY": "key", "BASE_URL": address}
-        os.environ |= {f"GORGIAS_{name}": value for name, value in settings.items()}
-        yield
 
 
 def _pull(name: str, period: float, api: GorgiasApi, database: Database, kill_at: int | None = None) -> None:

@@ -168,6 +168,15 @@ class GorgiasApi:
         }  # fmt: skip
 
     @contextmanager
+    def connected(self, monkeypatch):
+        """Serve, with the settings by which it is found."""
+        with self.serving() as address:
+            settings = {"DOMAIN": "acme", "EMAIL": "ann@acme.example", "API_KEY": "key", "BASE_URL": address}
+            for name, value in settings.items():
+                monkeypatch.setenv(f"GORGIAS_{name}", value)
+            yield self
+
+    @contextmanager
     def serving(self):
         api = self
 

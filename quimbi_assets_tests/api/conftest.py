@@ -1,6 +1,12 @@
 """The application on two stores that were run, and what a program with a token of one of them gets."""
 
+import socket
+import threading
+import time
+from contextlib import closing
+
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import create_app
@@ -12,6 +18,24 @@ def app(two_stores, database):
     made = create_app(database)
     yield made
     made.state.database.close()
+
+
+@pytest.fixture(scope="module")
+def address(database):
+    """Where an application really listens."""
+    app = create_app(database)
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+    app.state.database.close()
 
 
 @pytest.fixture(scope="session")

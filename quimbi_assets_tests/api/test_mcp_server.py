@@ -4,23 +4,18 @@ import importlib.util
 import json
 import os
 import re
-import socket
 import sys
-import threading
-import time
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from quimbi_assets.api import mcp_server
-from quimbi_assets.api.app import create_app
 from quimbi_assets.api.mcp_server import CHARACTERS, MOST, MOST_TOKENS, MOST_WEEKS, create_server
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
@@ -43,21 +38,9 @@ ARGUMENTS = {
 
 
 @pytest.fixture(scope="module")
-def address(two_stores, database):
-    """Where a server listens that answers with both stores."""
-    app = create_app(database)
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}/mcp"
-    server.should_exit = True
-    thread.join()
-    app.state.database.close()
+def address(two_stores, address):
+    """Where a server answers agents with both stores."""
+    return f"{address}/mcp"
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,14 @@
 """A helpdesk calls: with a secret of the store's alone, and nothing of what it sends is believed, read or kept."""
 
-import socket
-import threading
-import time
 import uuid
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import dagster as dg
 import httpx2
 import pytest
-import uvicorn
 from dagster._core.definitions.partitions.context import partition_loading_context
 
-from quimbi_assets.api.app import create_app
 from quimbi_assets.cli import _code
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs import sensors
@@ -37,31 +31,9 @@ EMAILS = ["ann@example.com", "ben@example.com"]
 PATH = "/v1/gorgias/webhook"
 
 
-@pytest.fixture(scope="module")
-def address(database):
-    """Where the application really listens."""
-    app = create_app(database)
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
-    app.state.database.close()
-
-
 @pytest.fixture
 def api(monkeypatch):
-    server = GorgiasApi(period=PERIOD)
-    with server.serving() as there:
-        settings = {"DOMAIN": "acme", "EMAIL": "ann@acme.example", "API_KEY": "key", "BASE_URL": there}
-        for name, value in settings.items():
-            monkeypatch.setenv(f"GORGIAS_{name}", value)
+    with GorgiasApi(period=PERIOD).connected(monkeypatch) as server:
         yield server
 
 

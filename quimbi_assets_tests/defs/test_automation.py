@@ -355,10 +355,7 @@ def test_sources_are_pulled_when_they_are_due_and_orders_arrive_thereby(planned,
 def test_a_helpdesk_is_pulled_when_it_is_due_and_a_pull_that_fails_is_told(planned, instance, repository, monkeypatch):
     api = GorgiasApi(period=0.5)
     api.fill(20, ["ann@example.com"])
-    with api.serving() as address:
-        settings = {"DOMAIN": "acme", "EMAIL": "ann@acme.example", "API_KEY": "key", "BASE_URL": address}
-        for name, value in settings.items():
-            monkeypatch.setenv(f"GORGIAS_{name}", value)
+    with api.connected(monkeypatch):
         pull_tickets(planned, "plan-york", every="hour", period=0.5)
         (known,) = read_sources(planned, "plan-york")
 

@@ -44,15 +44,7 @@ pull_tickets(open_database(), sys.argv[1], period=0.5, pause=0.05)
 
 @pytest.fixture
 def api(monkeypatch):
-    server = GorgiasApi(period=PERIOD)
-    with server.serving() as address:
-        for name, value in (
-            ("DOMAIN", "acme"),
-            ("EMAIL", "ann@acme.example"),
-            ("API_KEY", "key"),
-            ("BASE_URL", address),
-        ):
-            monkeypatch.setenv(f"GORGIAS_{name}", value)
+    with GorgiasApi(period=PERIOD).connected(monkeypatch) as server:
         yield server
 
 

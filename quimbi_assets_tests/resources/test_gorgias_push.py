@@ -35,11 +35,7 @@ push_fields(open_database(), sys.argv[1], [], control=0.1, send=True, period=8.0
 
 @pytest.fixture
 def api(monkeypatch):
-    server = GorgiasApi(period=PERIOD)
-    with server.serving() as address:
-        settings = {"DOMAIN": "acme", "EMAIL": "ann@acme.example", "API_KEY": "key", "BASE_URL": address}
-        for name, value in settings.items():
-            monkeypatch.setenv(f"GORGIAS_{name}", value)
+    with GorgiasApi(period=PERIOD).connected(monkeypatch) as server:
         yield server
 
 
