@@ -53,7 +53,7 @@ PAGES = {
     "published profiles": ("dagster", "/assets/profiles/customer_profiles", "Latest materialization"),
     "runs": ("dagster", "/runs", "store"),
     "timeline": ("dagster", "/overview/activity/timeline", "store"),
-    "catalogue": ("dagster", "/assets", "purchase_value"),
+    "catalogue": ("dagster", "/assets", "customer_actions"),
     "models (MLflow)": ("mlflow", "/#/models", "s000."),
     "an axis over time (MLflow)": ("page", "/mlflow/axes/purchase_value?store=s150", "stability_ari_best"),
 }

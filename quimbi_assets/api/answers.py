@@ -230,7 +230,7 @@ def find_customers(now: Database, store_id: str, question: CustomerQuestion) -> 
     vocabulary = read_vocabulary(now, store_id)
     query, usual_sort = _chosen(store_id, vocabulary, question)
     order = order_by(usual_sort if question.sort is None else question.sort, vocabulary)
-    asked = _digest([query.text, order.terms, [str(value) for value in order.parameters.values()]])
+    asked = _digest([store_id, query.text, order.terms, [str(value) for value in order.parameters.values()]])
     after = None if question.cursor is None else _place(question.cursor, asked, order.kind)
     rows, place = read_page(now, store_id, query, order, after, question.limit)
     ((customers, value),) = count_chosen(now, store_id, [query]) if question.count else [(None, None)]
@@ -322,6 +322,7 @@ def lift(now: Database, store_id: str) -> models.Lift:
 def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Trends:
     """Return how large groups are and were, and how customers were spread over the segments of axes week by week."""
     as_of = _require_run(now, store_id)
+    _require_groups(now, store_id, question.axis)
     asked = {"store": store_id, "axis": question.axis, "weeks": question.weeks}
     groups: dict[str, list[models.GroupTrend]] = {}
     for row in served.records(now, served.GROUPS, asked):
@@ -329,9 +330,6 @@ def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Tren
     weeks: dict[str, list[models.WeekShares]] = {}
     for row in served.records(now, served.SHARES, asked):
         weeks.setdefault(row.pop("axis"), []).append(models.WeekShares(**row))
-    if question.axis is not None and not groups:
-        names = sorted({row["axis"] for row in served.records(now, served.GROUPS, {**asked, "axis": None})})
-        raise BadInputError(f"store {store_id} has no groups of {question.axis!r}; there are: {', '.join(names)}")
     items = [models.Trend(axis=axis, groups=rows, weeks=weeks.get(axis, [])) for axis, rows in groups.items()]
     return models.Trends(store_id=store_id, as_of=as_of, items=items)
 
@@ -339,6 +337,7 @@ def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Tren
 def migrations(now: Database, store_id: str, question: MigrationQuestion) -> models.Migrations:
     """Return who moved between groups in a week, and for which cause."""
     _require_run(now, store_id)
+    _require_groups(now, store_id, question.axis)
     weeks = read_weeks(now, store_id)
     week = question.week or next(iter(weeks[-1:]), None)
     if question.week is not None and question.week not in weeks:
@@ -383,7 +382,7 @@ def audience_members(now: Database, store_id: str, audience: str, question: List
         project_definitions().audience(audience, store_id)
     except BadInputError as error:
         raise UnknownAudienceError(str(error)) from error
-    asked = _digest([audience])
+    asked = _digest([store_id, audience])
     after = None if question.cursor is None else _place(question.cursor, asked, "text").customer_id
     sought = {"store": store_id, "audience": audience, "after": after, "limit": question.limit + 1}
     rows = served.records(now, served.MEMBERS, sought)
@@ -401,6 +400,13 @@ def _require_run(now: Database, store_id: str) -> datetime:
     if as_of is None:
         raise NeverRunError(store_id, "profiles")
     return as_of
+
+
+def _require_groups(now: Database, store_id: str, axis: str | None) -> None:
+    """BadInputError if a store's customers are not grouped by what was asked for."""
+    names = sorted({row["axis"] for row in served.records(now, served.GROUPS, {"store": store_id, "axis": None})})
+    if axis is not None and axis not in names:
+        raise BadInputError(f"store {store_id} has no groups of {axis!r}; there are: {', '.join(names)}")
 
 
 def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:

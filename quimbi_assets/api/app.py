@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, problem
+from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, in_words, problem
 from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.mlflow_links import mlflow_links
 from quimbi_assets.api.profiles import Profilers, explanation_record
@@ -108,8 +108,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def not_understood(request: Request, error: RequestValidationError) -> Response:
-        places = (("/".join(str(part) for part in one["loc"][1:]), one["msg"]) for one in error.errors()[:5])
-        return answer(request, 422, "; ".join(f"{place}: {message}" for place, message in places))
+        return answer(request, 422, in_words([{**one, "loc": one["loc"][1:]} for one in error.errors()]))
 
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from pydantic_core import ErrorDetails
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -40,6 +41,12 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     text = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return Response(text, status, headers=headers, media_type="application/problem+json")
+
+
+def in_words(errors: Sequence[ErrorDetails]) -> str:
+    """Return what is wrong with arguments, the first five, each with its name."""
+    places = (("/".join(str(part) for part in one["loc"]), one["msg"]) for one in errors[:5])
+    return "; ".join(f"{place}: {message[:1].lower()}{message[1:]}" for place, message in places)
 
 
 def agent_problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:

@@ -15,15 +15,15 @@ from typing import Annotated, Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.resources import TextResource
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import CallToolResult, InputRequiredResult, TextContent, Tool, ToolAnnotations
-from pydantic import Field
+from pydantic import Field, ValidationError
 from starlette.routing import Route
 
 from quimbi_assets.api import answers, models
-from quimbi_assets.api.guard import AGENTS, token_of
+from quimbi_assets.api.guard import AGENTS, in_words, token_of
 from quimbi_assets.api.profiles import Profilers, explain_customer
 from quimbi_assets.errors import (
     BadInputError,
@@ -251,7 +251,14 @@ class StrictServer(MCPServer[Any]):
         unknown = [] if known is None else sorted(set(arguments) - set(known))
         if unknown:
             raise ToolError(f"{name} has no argument {', '.join(unknown)}; it has: {', '.join(known or ['none'])}")
-        result = await super().call_tool(name, arguments, context)
+        try:
+            result = await super().call_tool(name, arguments, context)
+        except UnexpectedToolError:
+            raise
+        except ToolError as error:
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            raise ToolError(f"{name}: {in_words(error.__cause__.errors())}") from error
         if isinstance(result, CallToolResult) and result.structured_content is not None:
             text = json.dumps(_known(result.structured_content), ensure_ascii=False, separators=(",", ":"))
             if len(text) > MOST_TOKENS * CHARACTERS:

@@ -3,6 +3,7 @@
 Belongs here: paths and their documents. Does not: what is answered (``answers``), who may ask (``guard``).
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +16,7 @@ from starlette.types import Scope
 from quimbi_assets.api import answers, models
 from quimbi_assets.api.guard import CALLED, MACHINES, problem, token_of
 from quimbi_assets.api.profiles import ProfileRequest, explain_customer, profile_orders
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.tables.sources import note_call
 
 PROBLEM = {"application/problem+json": {"schema": models.Problem.model_json_schema()}}
@@ -51,7 +53,17 @@ class AsWritten(APIRoute):
         return super().matches(scope) if written.endswith(words.encode()) else (Match.NONE, {})
 
 
-router = APIRouter(prefix=MACHINES, dependencies=[Depends(TOKEN)], responses=DOCUMENTED, route_class=AsWritten)
+def require_once(request: Request) -> None:
+    """BadInputError if a parameter stands in the address twice: either could be meant."""
+    times = Counter(name for name, _ in request.query_params.multi_items())
+    twice = [name for name, n in times.items() if n > 1]
+    if twice:
+        raise BadInputError(f"{twice[0]!r} is given more than once: write it once")
+
+
+router = APIRouter(
+    prefix=MACHINES, dependencies=[Depends(TOKEN), Depends(require_once)], responses=DOCUMENTED, route_class=AsWritten
+)
 
 
 def ask(request: Request, question: Callable[..., T], *arguments: Any) -> T:

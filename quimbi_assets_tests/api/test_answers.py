@@ -19,7 +19,7 @@ from quimbi_assets.ingest.keys import keyed_hashes
 from quimbi_assets.resources.postgres.tables import similar
 from quimbi_assets.resources.postgres.tables.customers import stream
 from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, store_secret
-from quimbi_assets.resources.postgres.tables.tokens import create_token
+from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets_tests.resources.published import publish
 
@@ -142,7 +142,8 @@ def test_whom_a_question_chooses(ask, count, database):
         ({"segment": "nothing_like_it"}, "there is no segment"),
         ({"min_membership": 0.5}, "give segment, too"),
         ({"min_risk": 1.5}, "less than or equal to 1"),
-        ({"min_rsk": 0.5}, "min_rsk: Extra inputs"),
+        ({"min_rsk": 0.5}, "min_rsk: extra inputs"),
+        ({"limit": ["1", "2"]}, "'limit' is given more than once"),
         ({"sort": "shoe_size"}, "no field"),
         ({"sort": ""}, "no field"),
         ({"limit": 501}, "less than or equal to 500"),
@@ -159,6 +160,14 @@ def test_a_cursor_is_good_for_its_question_alone(ask):
     assert ask("/customers", params={"limit": 1, "sort": "risk", "cursor": cursor})["items"]
     for other in ({"sort": "value"}, {"sort": "risk asc"}, {"sort": "risk", "min_risk": 0.1}):
         assert "another question" in ask("/customers", 422, params={"limit": 1, "cursor": cursor, **other})["detail"]
+
+
+def test_a_cursor_of_another_store_is_no_place_in_this_one(client, ask, database):
+    text, token = create_token(database, "south", ["read"], 1)
+    asked = {"headers": {"Authorization": f"Bearer {text}"}, "params": {"limit": 1}}
+    cursor = client.get("/v1/stores/south/customers", **asked).json()["next_cursor"]
+    assert "another question" in ask("/customers", 422, params={"limit": 1, "cursor": cursor})["detail"]
+    revoke_token(database, token.token_id)
 
 
 def test_a_cursor_of_an_offset_that_postgresql_has_not(ask):
@@ -186,6 +195,11 @@ def test_at_risk_is_the_same_list_by_every_name(ask, capsys):
     by_command = json.loads(capsys.readouterr().out)
     assert by_route["customers"] == by_command["customers"] > 0
     assert [one["customer_id"] for one in by_route["items"]] == [one["customer_id"] for one in by_command["rows"]]
+
+
+@pytest.mark.parametrize("path", ["/migrations", "/trends"])
+def test_an_axis_that_is_none_is_said(ask, path):
+    assert "there are: category_exploration" in ask(path, 422, params={"axis": "colour"})["detail"]
 
 
 def test_nobody_fell_silent_before_the_first_snapshot(ask):
@@ -244,7 +258,7 @@ def test_who_moved_and_why(moving):
         ("few", "many", "silent", 1)
     ]
     assert moving(answers.migrations, answers.MigrationQuestion(week="2024-05-13")).items == []
-    assert moving(answers.migrations, answers.MigrationQuestion(axis="b")).items == []
+    assert moving(answers.migrations, answers.MigrationQuestion(axis="a")).items == found.items
     with pytest.raises(BadInputError, match="2024-05-13 to 2024-05-20"):
         moving(answers.migrations, answers.MigrationQuestion(week="2024-05-14"))
 
