@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
-from pydantic_core import ErrorDetails
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -43,7 +43,7 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> 
     return Response(text, status, headers=headers, media_type="application/problem+json")
 
 
-def in_words(errors: Sequence[ErrorDetails]) -> str:
+def in_words(errors: Sequence[Mapping[str, Any]]) -> str:
     """Return what is wrong with arguments, the first five, each with its name."""
     places = (("/".join(str(part) for part in one["loc"]), one["msg"]) for one in errors[:5])
     return "; ".join(f"{place}: {message[:1].lower()}{message[1:]}" for place, message in places)
