@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from quimbi_assets.actions.routing import Judged
-from quimbi_assets.actions.rules import EFFECTS, OUTREACH, PLACEHOLDER, ActionRule
+from quimbi_assets.actions.rules import EFFECTS, OUTREACH, PLACEHOLDER, SPOKEN, ActionRule
 from quimbi_assets.audiences.fields import SCALARS
 from quimbi_assets.audiences.filters import Part, Query
 from quimbi_assets.lift.assignment import in_control_sql, parameters
@@ -32,28 +32,34 @@ PUBLISHED = """EXISTS (
 """
 HITS = """
     CREATE TEMP TABLE hits ON COMMIT DROP AS
-    SELECT customer_id, as_of, predicted_orders_90d, predicted_value_90d, fires, last, {first} FROM (
+    SELECT {carried}, fires, last, {first} FROM (
         SELECT *, array_remove(ARRAY[{places}]::integer[], NULL) AS fires, {stopping} AS last FROM (
             SELECT {asked}, customer_id NOT IN ({barred}) AS may FROM (SELECT {apart} FROM (
                 SELECT {whole} FROM quimbi.customer_profiles AS profile WHERE profile.store_id = %(store)s OFFSET 0
             ) AS profile OFFSET 0) AS profile OFFSET 0
         ) AS asked OFFSET 0
-    ) AS asked WHERE fires <> '{{}}'
+    ) AS asked
 """
-"""A row a customer whom any rule chooses: the places of those rules (``fires``, negative where it holds them back), the
-first that ends it (``last``), and of each effect the rule that sets it (``queue_by``)."""
-FIRED = "hits CROSS JOIN LATERAL unnest(fires) AS place"
+"""A row a customer: the places of the rules that choose them (``fires``, negative where it holds them back), the first
+that ends it (``last``), of each effect the rule that sets it (``queue_by``), and what messages speak of."""
+SETTING = ", ".join(f"{one}_by" for one in EFFECTS)
 SET = ", ".join(f"CASE WHEN place = {one}_by THEN rule.{one} END AS {one}" for one in EFFECTS if one != "message")
 DECIDED = f"""
     CREATE TEMP TABLE decided ON COMMIT DROP AS
-    SELECT hits.customer_id, name AS rule, place, {SET}, {{message}} AS message, hits.as_of FROM {FIRED}
+    SELECT profile.customer_id, name AS rule, place, {SET}, {{message}} AS message, profile.as_of
+    FROM hits AS profile CROSS JOIN LATERAL (SELECT DISTINCT unnest(ARRAY[{SETTING}]) AS place) AS setting
     JOIN jsonb_to_recordset(%(rules)s::jsonb)
-        AS rule (place integer, name text, {", ".join(f"{one} text" for one in EFFECTS)}) USING (place) {{profile}}
-    WHERE place IN ({", ".join(f"{one}_by" for one in EFFECTS)})
+        AS rule (place integer, name text, {", ".join(f"{one} text" for one in EFFECTS)}) USING (place)
 """
-PROFILE = """LEFT JOIN quimbi.customer_profiles AS profile
-        ON place = message_by AND profile.store_id = %(store)s AND profile.customer_id = hits.customer_id"""
-"""What messages speak of."""
+COUNTED = f"""
+    SELECT abs(place), GROUPING({SETTING}), {SETTING}, count(*), count(*) FILTER (WHERE place < 0),
+        count(*) FILTER (WHERE place > 0 AND (last IS NULL OR place <= last))
+    FROM hits CROSS JOIN LATERAL unnest(fires) AS place
+    GROUP BY GROUPING SETS ((abs(place)), {", ".join(f"(abs(place), {one}_by)" for one in EFFECTS)})
+"""
+"""How often each rule fires: in all, in its control group, where it is asked; and that by who is heard of an effect."""
+EACH_RULE = 2 ** len(EFFECTS) - 1
+"""``GROUPING`` of the rows that are of no effect."""
 SAME = f"({', '.join(f'{{0}}.{one}' for one in ('place', *EFFECTS))})"
 CHANGES = (
     """DELETE FROM quimbi.customer_actions AS stored WHERE store_id = %(store)s AND NOT EXISTS (SELECT FROM decided
@@ -70,8 +76,10 @@ CHANGES = (
 """What makes the table as it was decided: who is not chosen any more, whose actions changed, who is new."""
 COLUMNS_READ = re.compile(r"\bprofile\.(\w+)")
 OUT_OF_JSON = re.compile(r"\bprofile\.\w+(?: ->>? E?'(?:[^'\\]|''|\\.)*')+")
-CARRIED = ("customer_id", "as_of", "predicted_orders_90d", "predicted_value_90d")
+CARRIED = ("store_id", "customer_id", "as_of", "predicted_orders_90d", "predicted_value_90d")
 """What is taken along of a profile whatever rules ask: it is read once."""
+SPOKEN_COLUMNS = {"archetype_id", *COLUMNS_READ.findall(" ".join(SCALARS[name].sql for name in SPOKEN))}
+"""What messages may speak of."""
 OF_JSON = ("segment_memberships", "dominant_segments", "feature_vectors", "stays", "stays_strength", "evidence")
 """Columns of profiles that are taken out of storage once a customer, not once a condition: a third of the time."""
 
@@ -132,7 +140,7 @@ def refresh_actions(database: Database, store_id: str, rules: Sequence[Compiled]
         for change in CHANGES:
             cursor.execute(change, {"store": store_id})
             counts.append(cursor.rowcount)
-        cursor.execute("SELECT max(as_of) FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
+        cursor.execute("SELECT max(as_of) FROM hits")
         (as_of,) = cursor.fetchone()
         cursor.execute("DROP TABLE hits, decided")
     left, changed, entered = counts
@@ -150,20 +158,20 @@ def evaluate_actions(database: Database, store_id: str, rules: Sequence[Compiled
 def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) -> Evaluation:
     """Make the temporary tables ``hits`` and ``decided``, and count what is in them."""
     named = [one.rule.name for one in rules]
+    cursor.execute("SET LOCAL work_mem = '64MB'")  # all firings of 27,000 customers are joined without files
     cases = [_filled(cursor, _case(one, place), _parameters(store_id, one)) for place, one in enumerate(rules, 1)]
-    cursor.execute(_hits(cases, [one.rule for one in rules]), {"store": store_id})
     messages = [
         f"WHEN {at} THEN {_message(cursor, one.rule, zone)}"
         for at, one in enumerate(rules, 1)
         if "message" in one.rule.sets
     ]
     message = f"CASE WHEN place = message_by THEN CASE place {' '.join(messages)} END END" if messages else "NULL"
+    cursor.execute(_hits(cases, rules, message), {"store": store_id})
     rows = [{"place": at, "name": one.rule.name, **one.rule.sets} for at, one in enumerate(rules, 1)]
-    decided = DECIDED.format(message=message, profile=PROFILE if messages else "")
-    cursor.execute(decided, {"store": store_id, "rules": json.dumps(rows)})
-    cursor.execute("ANALYZE decided")
-    cursor.execute(f"SELECT abs(place), count(*), count(*) FILTER (WHERE place < 0) FROM {FIRED} GROUP BY 1")
-    counts = {named[place - 1]: (chosen, held) for place, chosen, held in cursor.fetchall()}
+    cursor.execute(DECIDED.format(message=message), {"store": store_id, "rules": json.dumps(rows)})
+    cursor.execute(COUNTED)
+    counted = cursor.fetchall()
+    counts = {named[row[0] - 1]: row[-3:-1] for row in counted if row[1] == EACH_RULE}
     cursor.execute("SELECT rule, count(*) FROM decided GROUP BY rule")
     acted = dict(cursor.fetchall())
     cursor.execute("SELECT count(DISTINCT customer_id) FROM decided")
@@ -172,24 +180,29 @@ def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) 
         {name: counts.get(name, (0, 0))[0] for name in named},
         {name: counts.get(name, (0, 0))[1] for name in named},
         {name: acted.get(name, 0) for name in named},
-        tuple(_conflicts(cursor, [one.rule for one in rules])),
+        tuple(_conflicts(counted, [one.rule for one in rules])),
         customers,
     )
 
 
-def _hits(cases: Sequence[str], rules: Sequence[ActionRule]) -> str:
+def _hits(cases: Sequence[str], rules: Sequence[Compiled], message: str) -> str:
     """Return the SQL of who is chosen; of what several conditions ask, each is taken out of a profile once."""
     text = ", ".join(f"{sql} AS at_{place}" for place, sql in enumerate(cases, 1))
     taken = {sql: f"taken_{n}" for n, sql in enumerate(dict.fromkeys(OUT_OF_JSON.findall(text)))}
     asked = OUT_OF_JSON.sub(lambda match: f"profile.{taken[match[0]]}", text)
-    plain = sorted({*COLUMNS_READ.findall(asked), *CARRIED} - set(taken.values()))
+    # What a rule says in quotes is no column, whatever it looks like.
+    columns = {*CARRIED, *COLUMNS_READ.findall(" ".join(one.query.condition for one in rules)), *SPOKEN_COLUMNS}
+    carried = sorted({*CARRIED, *(SPOKEN_COLUMNS & set(COLUMNS_READ.findall(message)))})
+    plain = sorted({*carried, *(columns & set(COLUMNS_READ.findall(asked)))})
     read = sorted({*plain, *COLUMNS_READ.findall(" ".join(taken))})
     apart = [*(f"profile.{one}" for one in plain), *(f"{sql} AS {name}" for sql, name in taken.items())]
     whole = [f"profile.{one} || '{{}}'::jsonb AS {one}" if one in OF_JSON else f"profile.{one}" for one in read]
+    ordered = [one.rule for one in rules]
     return HITS.format(
-        apart=", ".join(apart), whole=", ".join(whole), asked=", ".join([*CARRIED, *([asked] if cases else [])]),
+        apart=", ".join(apart), whole=", ".join(whole), asked=", ".join([*carried, *([asked] if cases else [])]),
         places=", ".join(f"at_{place}" for place in range(1, len(cases) + 1)), barred=BARRED,
-        stopping=_first(rules, [one.stop for one in rules]), first=", ".join(_setting(rules, one) for one in EFFECTS),
+        carried=", ".join(carried), stopping=_first(ordered, [one.stop for one in ordered]),
+        first=", ".join(_setting(ordered, one) for one in EFFECTS),
     )  # fmt: skip
 
 
@@ -231,22 +244,19 @@ def _filled(cursor: Any, sql: str, values: Mapping[str, Any]) -> str:
     return text.replace("%", "%%")
 
 
-def _conflicts(cursor: Any, rules: Sequence[ActionRule]) -> list[Conflict]:
-    several = [one for one in EFFECTS if len({rule.sets[one] for rule in rules if one in rule.sets}) > 1]
-    if not several:
-        return []
-    setting = {one: [at for at, rule in enumerate(rules, 1) if one in rule.sets] for one in several}
-    counted = " UNION ALL ".join(
-        f"SELECT {EFFECTS.index(one)}, {one}_by, place, count(*) FROM {FIRED} WHERE place = ANY(ARRAY{setting[one]}) "
-        f"AND place <> {one}_by AND (last IS NULL OR place <= last) GROUP BY 2, 3"
-        for one in several
-    )
-    cursor.execute(f"{counted} ORDER BY 2, 3, 1")
-    pairs = [(EFFECTS[at], rules[heard - 1], rules[other - 1], n) for at, heard, other, n in cursor.fetchall()]
+def _conflicts(counted: Sequence[tuple[Any, ...]], rules: Sequence[ActionRule]) -> list[Conflict]:
+    """Return the rules that set a thing otherwise than the one that is heard of it, of the rows of ``COUNTED``."""
+    pairs = [
+        (heard, row[0], at, row[-1])
+        for row in counted
+        for at, heard in enumerate(row[2:-3])
+        if heard is not None and heard != row[0] and row[-1]
+    ]
     return [
-        Conflict(effect, first.name, second.name, n)
-        for effect, first, second, n in pairs
-        if first.sets[effect] != second.sets[effect]
+        Conflict(EFFECTS[at], rules[heard - 1].name, rules[place - 1].name, n)
+        for heard, place, at, n in sorted(pairs)
+        if rules[place - 1].sets.get(EFFECTS[at], rules[heard - 1].sets[EFFECTS[at]])
+        != rules[heard - 1].sets[EFFECTS[at]]
     ]
 
 
