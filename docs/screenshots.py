@@ -24,7 +24,9 @@ from quimbi_assets.resources.dagster_resources import open_tracking
 PICTURES = Path(__file__).parent / "pictures"
 STORE, AXIS = "grocery", "purchase_frequency"
 SIMULATED = "simulated"
-DAGSTER, MLFLOW, PAGES = 3210, 5210, 8210
+DAGSTER, MLFLOW = 3210, 5210
+PAGES = 8000
+"""Where the runs of the demo have written that their pictures are."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -81,13 +83,13 @@ def main() -> None:
 def two_runs() -> list[str]:
     """Make sure the axis has two runs to compare, the older one as of half a year before; newest first."""
     tracking = open_tracking()
-    found = axis_runs(tracking)
-    if len(found) < 2:
+    runs = axis_runs(tracking)
+    if len(runs) < 2:
         progress = Steps(None, STORE)
         run_store(STORE, RunOptions(as_of="2017-07-01"), progress)
         run_store(STORE, RunOptions(), progress)
-        found = axis_runs(tracking)
-    return found[:2]
+        runs = axis_runs(tracking)
+    return runs[:2]
 
 
 def axis_runs(tracking: object) -> list[str]:
