@@ -225,7 +225,7 @@ class CustomerSegment(Answer):
 
 
 class Driver(Answer):
-    """What raises or lowers the churn risk."""
+    """What raises or lowers the churn risk, beside customers who came again."""
 
     fact: str
     words: str
@@ -234,7 +234,7 @@ class Driver(Answer):
 
 
 class ChurnDrivers(Answer):
-    """What the churn risk rests on, strongest first, or why there is none."""
+    """What raises the churn risk, strongest first, then what lowers it; or why there is none."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -295,7 +295,7 @@ class CustomerProfile(Answer):
     predicted_value_365d_low: Money
     predicted_value_365d_high: Money
     expected_next_order_at: datetime | None = Field(description="By when half of such customers order again")
-    prediction_reason: str | None = Field(description="Why nothing, or nothing of a year, is foretold")
+    prediction_reason: str | None = Field(description="What is not foretold, and why, in sentences")
     affinities: Affinities | None
     segments: dict[str, CustomerSegment] = Field(description="By axis")
     memberships: dict[str, dict[str, Number]] | None = Field(

@@ -8,8 +8,9 @@ that are scored. Where the store has a year of orders and some more, the same tw
 lies between them; else the freshest half outcomes say how it moves right now (:class:`Drift`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from quimbi_assets.churn.additive import FACTS, RECENCY, TERMS, AdditiveLogistic, design_matrix
+from quimbi_assets.churn.additive import FACTS, PACE, RECENCY, SPEND, TENURE, TERMS, AdditiveLogistic, design_matrix
 from quimbi_assets.churn.measures import Array, Flags
 from quimbi_assets.sampling import customer_order
 
@@ -32,6 +33,10 @@ FEW = 2_000
 """Customers below which a sum of terms fits those who shaped it so much better than others that it shows (ADR 9)."""
 N_PARTS = 5
 """Parts of few customers, each foretold by the others."""
+COMPARED: Mapping[str, str] = MappingProxyType(
+    {RECENCY: "days_since_last_order", PACE: "orders_in_horizon", TENURE: "n_orders", SPEND: "avg_order_value"}
+)
+"""The feature by which people compare a fact of one customer's with others'."""
 CERTAIN = 1e-4
 """No risk or rate is nearer than this to 0 or 1: nothing a store's past shows is surer."""
 
@@ -112,8 +117,13 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
     ``shift_`` is added to the log odds: it sets the mean risk of the latest customers trained on to ``base_rate_``, the
     share of them who stayed away, and adds ``drift_``, how the level is expected to have moved since. ``n_fit_`` counts
     customers once for every cut. ``weak_reason_`` says why the risk says little
-    about anybody, as a test on unseen history found; None where it does.
+    about anybody, as a test on unseen history found; None where it does. Of the latest who came again ``came_`` holds
+    what each fact adds to the log odds on average, shape (4,), and ``usual_`` the median of each of :data:`COMPARED`.
     """
+
+    came_: Array | None = None
+    """Of a model from before it was learnt: facts are held against the average customer."""
+    usual_: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, kind: str = CURVES, horizon_days: int = 28) -> None:
         self.kind = kind
@@ -142,6 +152,9 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
             self.shift_ = level(self.calibration_.decision_function(summed[latest]), self.base_rate_)
         self.drift_ = 0.0 if drift is None else drift.shift(self._log_odds)
         self.shift_ += self.drift_
+        came = X[latest & ~y] if (latest & ~y).any() else X[latest]
+        self.came_ = self._weights(came).mean(axis=0)
+        self.usual_ = {fact: float(came[name].median()) for fact, name in COMPARED.items()}
         return self
 
     def _log_odds(self, X: pd.DataFrame) -> Array:
@@ -167,10 +180,16 @@ class ChurnModel(ClassifierMixin, BaseEstimator):
         return self.risk(X) > 0.5
 
     def contributions(self, X: pd.DataFrame) -> Array:
-        """Return what each fact adds to the log odds of staying away before calibration, beside an average customer.
+        """Return what each fact adds to the log odds of staying away before calibration, beside who came again.
 
-        Shape (n, 4): columns of :data:`quimbi_assets.churn.additive.FACTS`.
+        Shape (n, 4): columns of :data:`quimbi_assets.churn.additive.FACTS`. Beside the average customer the reasons of
+        those who leave would be few: in stores where most have left, who is going is better than the average.
         """
+        weights = self._weights(X)
+        return weights if self.came_ is None else weights - self.came_
+
+    def _weights(self, X: pd.DataFrame) -> Array:
+        """Return what each fact adds to the log odds beside the average customer, shape (n, 4)."""
         total = np.zeros((len(X), len(FACTS)))
         if self.additive_ is None:
             average = logit(np.clip(self.base_rate_, CERTAIN, 1 - CERTAIN))

@@ -96,7 +96,7 @@ def value_of(store_id: str) -> str:
     windows = f"{len(totals)} times " if len(totals) > 1 else ""
     span = f" ({format_percent(totals[0])} to {format_percent(totals[-1])})" if len(totals) > 1 else ""
     state = f"not foretold: {fit.reason}; " if fit.status == WEAK else ""
-    parts = f"; {row['not_foretold']}" if not state and row.get("not_foretold") else ""
+    parts = f". {row['not_foretold']}" if not state and row.get("not_foretold") else ""
     is_short = not state and row["horizon_days"] < USUAL_DAYS
     short = f" (90 are shown: {row['horizon_days']} were tested)" if is_short else ""
     return (

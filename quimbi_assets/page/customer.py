@@ -23,7 +23,7 @@ from quimbi_assets.explanation.words import (
 )
 from quimbi_assets.naming.values import format_money, format_percent, spoken
 from quimbi_assets.page.facts import CustomerFacts
-from quimbi_assets.profiles.rendering import buys_most, risk_words
+from quimbi_assets.profiles.rendering import buys_most, reasons_to_leave
 
 TIER_MEANINGS = {
     "top": "the top tenth",
@@ -41,7 +41,9 @@ class CustomerView:
     customer_id: str
     sentence: str
     figures: Sequence[tuple[str, str]]
-    drivers: Sequence[str]
+    leaving: str
+    """What the reasons to leave are held against, or that there is none; empty: not known."""
+    reasons_to_leave: Sequence[str]
     axes: Sequence[tuple[str, str, str, str]]
     """Question, segment, how likely to last, share of membership."""
     weeks: Sequence[tuple[str, str, str, str]]
@@ -78,7 +80,6 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
     ]
     if most := buys_most(profile):
         figures.append(("Buys most", most))
-    drivers = [f"Speaks {words}" for words in risk_words(profile)]
     axes = [
         (AXES[axis].question, spoken(one["name"]), one["stays_strength"] or "", format_percent(one["membership"]))
         for axis, one in profile["segments"].items()
@@ -94,7 +95,7 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
     ]
     customer = str(profile["customer_id"])
     sentence = profile.get("interpretation") or ""
-    view = CustomerView(facts.store_id, customer, sentence, figures, drivers, axes, weeks)
+    view = CustomerView(facts.store_id, customer, sentence, figures, *reasons_to_leave(profile), axes, weeks)
     return view if facts.receipt is None else replace(view, **_why(facts.receipt))
 
 

@@ -26,6 +26,7 @@ NUMBERS = tuple(
     for limit in ("", "_low", "_high")
 )
 """Orders, and spend net of refunds, of the next days: expected on average, and within the limits of the middle 80 %."""
+NOTHING = "Nothing is foretold, because {why}."
 PARTS = {
     "orders": ("predicted_orders_", "expected_next_order_at"),
     "a year": ("predicted_orders_365d", "predicted_value_365d"),
@@ -57,7 +58,7 @@ class Predictions:
 
 
 def nothing_foretold(n: int, reason: str | None = None, version: str | None = None) -> Predictions:
-    """Return columns without any number, for n customers, and the reason."""
+    """Return columns without any number, for n customers, and the reason in a sentence."""
     reasons = pa.repeat(pa.scalar(reason, pa.string()), n)
     columns = [reasons if field.name == "prediction_reason" else pa.nulls(n, field.type) for field in COLUMNS]
     return Predictions(pa.table(columns, schema=COLUMNS), version)
@@ -73,9 +74,9 @@ def predictions(
     """
     n = len(customers)
     if isinstance(model, str):
-        return nothing_foretold(n, model)
+        return nothing_foretold(n, NOTHING.format(why=model))
     if model.weak_reason_ is not None:
-        return nothing_foretold(n, model.weak_reason_, version)
+        return nothing_foretold(n, NOTHING.format(why=model.weak_reason_), version)
     features = history.spending(model.horizon_days).reindex(customers.astype("str"))
     arrays: dict[str, pa.Array] = {
         name: pa.array(values, pa.float64(), from_pandas=True)

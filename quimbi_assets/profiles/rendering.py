@@ -147,27 +147,35 @@ def _risk(record: Mapping[str, Any]) -> list[str]:
     if record["churn_risk_score"] is None:
         return [f"Churn risk not known: {known['reason']}."]
     doubt = [f"That risk says little: it {known['reason']}."] if known["reason"] else []
-    drivers = [f"  {words}" for words in risk_words(record)]
-    return doubt + (["Of leaving, beside the average customer, there speaks:", *drivers] if drivers else [])
+    title, reasons = reasons_to_leave(record)
+    return doubt + ([title, *(f"  {words}" for words in reasons)] if title else [])
 
 
-def risk_words(record: Mapping[str, Any]) -> list[str]:
-    """Say what a customer's churn risk rests on, what speaks for leaving first.
+def reasons_to_leave(record: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Say what raises a customer's risk beside customers who came again: a line, and the reasons, strongest first.
 
-    >>> drivers = [{"effect": "lowers", "words": "9 orders"}, {"effect": "raises", "words": "silent for 90 days"}]
-    >>> risk_words({"churn_drivers": {"drivers": drivers}})
-    ['for it: silent for 90 days', 'against it: 9 orders']
+    Empty where there is no risk, or one that says little of anybody.
+
+    >>> drivers = [{"effect": "raises", "words": "last order 90 days ago"}, {"effect": "lowers", "words": "9 orders"}]
+    >>> reasons_to_leave({"churn_risk_score": 0.7, "churn_drivers": {"reason": None, "drivers": drivers}})
+    ('What speaks for leaving, beside customers who came again:', ['last order 90 days ago'])
+    >>> reasons_to_leave({"churn_risk_score": 0.1, "churn_drivers": {"reason": None, "drivers": drivers[1:]}})
+    ('Nothing about them speaks for leaving more than of customers who came again.', [])
     """
-    drivers = (record.get("churn_drivers") or {}).get("drivers", [])
-    words = {"raises": "for it", "lowers": "against it"}
-    return [f"{words[effect]}: {one['words']}" for effect in words for one in drivers if one["effect"] == effect]
+    known = record.get("churn_drivers")
+    if record.get("churn_risk_score") is None or not known or known.get("reason"):
+        return "", []
+    reasons = [one["words"] for one in known["drivers"] if one["effect"] == "raises"]
+    if not reasons:
+        return "Nothing about them speaks for leaving more than of customers who came again.", []
+    return "What speaks for leaving, beside customers who came again:", reasons
 
 
 def _expected(record: Mapping[str, Any], currency: str, why: bool) -> list[str]:
     """Say what is expected of the customer, or why nothing is foretold; nothing where it was never asked for."""
     reason = record.get("prediction_reason")
     if record.get("predicted_value_90d") is None:
-        return [f"Value to come not known: {reason}."] if reason else []
+        return [reason] if reason else []
 
     def within(days: int, period: str, orders: str = "", who: str = "") -> str:
         sums = [record[f"predicted_value_{days}d{end}"] for end in LIMITS]
@@ -186,7 +194,7 @@ def _expected(record: Mapping[str, Any], currency: str, why: bool) -> list[str]:
         parts.append(f"next order about {pd.Timestamp(due):%-d %b %Y}")
     elif record["predicted_orders_365d"] is not None and record["predicted_orders_365d"] < RATHER_NONE:
         parts.append("rather none within a year")
-    return [f"Expected: {', '.join(parts)}.", *([f"  {reason[0].upper()}{reason[1:]}."] if reason and why else [])]
+    return [f"Expected: {', '.join(parts)}.", *([f"  {reason}"] if reason and why else [])]
 
 
 def buys_most(record: Mapping[str, Any]) -> str:

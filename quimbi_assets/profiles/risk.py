@@ -5,8 +5,10 @@ order 95 days ago, 3.2 times the usual gap"). Does not: the model, weighing fact
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -17,8 +19,9 @@ from numpy.typing import NDArray
 from quimbi_assets.axes._tables import DAYS_PER_MONTH
 from quimbi_assets.churn.additive import FACTS, PACE, RECENCY, SPEND, TENURE
 from quimbi_assets.churn.history import measure, read_history
-from quimbi_assets.churn.model import ChurnModel, Risk
+from quimbi_assets.churn.model import COMPARED, ChurnModel, Risk
 from quimbi_assets.history import History
+from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.profiles.interpretation import amounts, counted, join, told_gap, whole_numbers
 from quimbi_assets.profiles.json_text import column_texts, number_texts
 
@@ -35,7 +38,8 @@ class ChurnRisks:
     """Churn risk of n customers, 0-1, NaN where it cannot be had, and the version of the registered model.
 
     ``drivers``, JSON: ``{"horizon_days", "drivers": [{"fact", "effect": "raises" | "lowers", "log_odds", "words"}],
-    "reason"}``, strongest driver first, at most three; ``reason`` says why there is no risk, or why it means little.
+    "reason"}``, at most three, first what raises the risk beside customers who came again, strongest first;
+    ``reason`` says why there is no risk, or why it means little.
     ``sentence``: for the interpretation; null where there is no risk. ``horizon_days``: None where nobody has one.
     """
 
@@ -97,24 +101,39 @@ def churn_risks(
     weights = np.zeros((len(features), len(FACTS)))
     if known.any() and model.weak_reason_ is None:
         weights[known] = model.contributions(features[known])
-    words = fact_words(features, model.horizon_days, currency, usual_days)
-    drivers = _drivers(weights, features, words)
+    words = fact_words(features, model.horizon_days, currency, usual_days, model.usual_)
+    drivers = _drivers(weights, _is_worse(features, model.usual_), words)
     rest = f'], "reason": {json.dumps(model.weak_reason_, ensure_ascii=False)}}}'
     text = join(f'{{"horizon_days": {model.horizon_days}, "drivers": [', drivers, rest)
     return ChurnRisks(risk, text, _sentence(risk, model.horizon_days), version, model.horizon_days)
 
 
+def _is_worse(features: pd.DataFrame, usual: Mapping[str, float]) -> NDArray[np.bool_]:
+    """Return where a customer's fact is worse than is usual of who came again (silent for longer; else less): (n, 4).
+
+    Of models that do not know what is usual, all that may have raised a risk: all but orders of late.
+    """
+    if not usual:
+        worse = np.ones((len(features), len(FACTS)), dtype=bool)
+        worse[:, FACTS.index(PACE)] = features["orders_in_horizon"].to_numpy() == 0
+        return worse
+    beside = {fact: features[COMPARED[fact]].to_numpy(np.float64) - usual[fact] for fact in FACTS}
+    return np.column_stack([beside[fact] > 0 if fact == RECENCY else beside[fact] < 0 for fact in FACTS])
+
+
 def _drivers(
-    weights: NDArray[np.float64], features: pd.DataFrame, words: Mapping[str, pa.StringArray]
+    weights: NDArray[np.float64], is_worse: NDArray[np.bool_], words: Mapping[str, pa.StringArray]
 ) -> pa.StringArray:
-    """Write the strongest facts of each customer as JSON objects, joined by commas; empty where none is strong."""
+    """Write the strongest facts of each customer as JSON objects, joined by commas; empty where none is strong.
+
+    What raises the risk comes first. Only what is worse than usual does, for people ("24 orders" is no reason to
+    leave, though they be of few months), and only what is not lowers it.
+    """
     clauses = pa.concat_arrays([column_texts(pd.Series(words[fact].to_pandas())) for fact in FACTS])
-    strength = np.where(np.column_stack([words[fact].is_valid() for fact in FACTS]), np.abs(weights), 0.0)
-    # Told alone, "no order of late" is no reason why somebody should come: the fact lowers only what others raise.
-    backwards = (weights[:, FACTS.index(PACE)] < 0) & (features["orders_in_horizon"].to_numpy() == 0)
-    strength[backwards, FACTS.index(PACE)] = 0.0
-    ranked = np.argsort(-strength, axis=1, kind="stable")[:, :MOST_DRIVERS]
-    n, rows = len(features), np.arange(len(features))
+    is_told = np.column_stack([words[fact].is_valid() for fact in FACTS]) & ((weights > 0) == is_worse)
+    strength = np.where(is_told, np.abs(weights), 0.0)
+    ranked = np.lexsort((-strength, (weights <= 0) | (strength < NOTABLE)), axis=1)[:, :MOST_DRIVERS]
+    n, rows = len(weights), np.arange(len(weights))
     names = pa.array([f'{{"fact": "{fact}", "effect": "' for fact in FACTS])
     parts: list[pa.StringArray] = []
     for fact in ranked.T:
@@ -138,17 +157,33 @@ def _sentence(risk: NDArray[np.float64], horizon_days: int) -> pa.StringArray:
 
 
 def fact_words(
-    features: pd.DataFrame, horizon_days: int, currency: str, usual_days: NDArray[np.float64] | None = None
+    features: pd.DataFrame,
+    horizon_days: int,
+    currency: str,
+    usual_days: NDArray[np.float64] | None = None,
+    usual: Mapping[str, float] = MappingProxyType({}),
 ) -> Mapping[str, pa.StringArray]:
-    """Write the clause of every fact, from features of ``churn.history.measure``; null where a fact is not known."""
+    """Write the clause of every fact, from features of ``churn.history.measure``; null where a fact is not known.
+
+    ``usual``: what is usual of customers who came again, by fact (``ChurnModel.usual_``), told beside it.
+    """
     raw = {name: features[name].to_numpy(np.float64, na_value=np.nan) for name in features}
     gap = told_gap(raw["n_orders"], raw["avg_days_between_orders"] if usual_days is None else usual_days)
-    return {
+    clauses = {
         RECENCY: _recency(raw["days_since_last_order"], gap),
         PACE: _pace(raw["orders_in_horizon"], gap, horizon_days),
         TENURE: _tenure(raw["n_orders"], raw["tenure_days"]),
         SPEND: join(amounts(np.maximum(raw["avg_order_value"], 0.0), currency), " an order on average"),
     }
+    return {fact: join(clause, _usually(fact, usual.get(fact), currency)) for fact, clause in clauses.items()}
+
+
+def _usually(fact: str, usual: float | None, currency: str) -> str:
+    """Say what is usual of customers who came again; nothing where that is not known."""
+    if usual is None or np.isnan(usual):
+        return ""
+    words = {RECENCY: plural(math.floor(usual), "day"), SPEND: format_money(usual, currency)}
+    return f" (who came again: {words.get(fact) or plural(round(usual), 'order')})"
 
 
 def _recency(days: NDArray[np.float64], gap: NDArray[np.float64]) -> pa.StringArray:

@@ -51,8 +51,8 @@ N_BINS = 10
 MODEL, RECENT, NAIVE = "model", "recent", "naive"
 SPEND, ORDERS = "spend", "orders"
 NAMES = {
-    SPEND: {RECENT: "spend of the last {days} days", NAIVE: "a customer's average at their rate"},
-    ORDERS: {RECENT: "the number of orders of the last {days} days", NAIVE: "a customer's rate of orders"},
+    SPEND: {RECENT: "what they spent in the last {days} days", NAIVE: "their average order at their rate"},
+    ORDERS: {RECENT: "how often they ordered in the last {days} days", NAIVE: "their rate of orders so far"},
 }
 
 
@@ -208,9 +208,11 @@ def unbeaten(hold_outs: Sequence[HoldOut], what: str) -> str | None:
     for way, name in NAMES[what].items():
         other, called = by_way[way], name.format(days=hold_outs[0].days)
         if model.error >= other.error:
-            return f"{called} errs no more (by {other.error:.2f} of mean {what}, beside {model.error:.2f})"
+            errors = f"by {100 * other.error:.0f} % of the mean, this by {100 * model.error:.0f} %"
+            return f"on past windows {called} was no farther off ({errors})"
         if model.concordance <= other.concordance:
-            return f"{called} ranks customers as well ({other.concordance:.2f}, beside {model.concordance:.2f})"
+            pairs = f"{100 * other.concordance:.0f} % of pairs, this {100 * model.concordance:.0f} %"
+            return f"on past windows {called} ranked customers as well ({pairs})"
     return None
 
 

@@ -35,6 +35,8 @@ LEAST_ORDERS = 1e-6
 """Below it, customers are alike in expecting nothing."""
 FARTHEST_DAYS = 365.0
 """Until when the next order must be as likely as not, for a date of it to say anything."""
+CALLED = {"orders": "Orders are", "a year": "The year ahead is", "orders of a year": "Orders of the year ahead are"}
+"""What may not be foretold although spend is, and how its sentence begins."""
 UNTESTED = "an earlier version learnt it and did not test that"
 
 
@@ -113,8 +115,10 @@ class ValueModel(RegressorMixin, BaseEstimator):
 
     @property
     def partly_weak_reason(self) -> str | None:
-        """What is not foretold although spend is, and why, in words; None where all is."""
-        return "; ".join(f"nothing of {part}: {why}" for part, why in self.weak_parts_.items()) or None
+        """What is not foretold although spend is, and why, in a sentence each; None where all is."""
+        return (
+            " ".join(f"{CALLED[part]} not foretold, because {why}." for part, why in self.weak_parts_.items()) or None
+        )
 
     def _expected(self, known: _Known, days: float) -> Array:
         return np.maximum(MbgNbd(*self.rates_.tolist()).expected_orders(*known.times, days), LEAST_ORDERS)

@@ -57,19 +57,24 @@ def test_where_a_test_failed_there_is_a_reason_and_no_number(crowd, profiled, co
     finally:
         model.weak_reason_, model.weak_parts_ = None, {}
     assert weak.columns.drop(["prediction_reason"]).to_pandas().isna().all(axis=None)
-    assert set(weak.columns["prediction_reason"].to_pylist()) == {"so it is"}
+    assert set(weak.columns["prediction_reason"].to_pylist()) == {"Nothing is foretold, because so it is."}
     assert no_year["predicted_value_365d_high"].null_count == len(customers)
     assert no_year["predicted_value_90d_high"].null_count == 0
     assert no_year["predicted_orders_90d"].null_count == no_year["predicted_value_90d"].null_count == 0
-    assert no_year["prediction_reason"][0].as_py() == "nothing of a year: as well"
+    assert no_year["prediction_reason"][0].as_py() == "The year ahead is not foretold, because as well."
     assert {name for name in COLUMNS.names if no_orders[name].null_count < len(customers)} == {
         "predicted_value_90d", "predicted_value_90d_low", "predicted_value_90d_high", "prediction_reason"
     }  # fmt: skip
     assert untested.drop(["prediction_reason"]).equals(no_orders.drop(["prediction_reason"]))
-    assert "nothing of a year: an earlier version learnt it" in untested["prediction_reason"][0].as_py()
-    assert no_orders["prediction_reason"][0].as_py() == "nothing of orders: no less; nothing of a year: as well"
+    assert (
+        "The year ahead is not foretold, because an earlier version learnt it"
+        in untested["prediction_reason"][0].as_py()
+    )
+    assert no_orders["prediction_reason"][0].as_py() == (
+        "Orders are not foretold, because no less. The year ahead is not foretold, because as well."
+    )
     profiles = profiled(features, None, predictions("too young", history, pd.RangeIndex(n), version=None))
-    assert "Value to come not known: too young." in rendered(profiles.iloc[0], context)
+    assert "Nothing is foretold, because too young." in rendered(profiles.iloc[0], context)
     assert profiled(features)["prediction_reason"].isna().all()
 
 
@@ -88,9 +93,9 @@ def test_the_line_by_hand(profiled, context, features):
     assert line in rendered(profile_record(row), context)
     row |= {"predicted_value_90d_high": 0.0, "predicted_value_365d": None, "expected_next_order_at": None}
     assert "Expected: most likely nothing in 90 days (£84.20 on average)." in rendered(row, context)
-    without = row | {"predicted_orders_90d": None, "prediction_reason": "nothing of orders: no less"}
+    without = row | {"predicted_orders_90d": None, "prediction_reason": "Orders are not foretold, because no less."}
     without |= {"predicted_value_90d_high": 210.4}
-    line = "Expected: £84.20 in 90 days (4 of 5 such customers: nothing to £210).\n  Nothing of orders: no less.\n"
+    line = "Expected: £84.20 in 90 days (4 of 5 such customers: nothing to £210).\n  Orders are not foretold, because"
     assert line in rendered(without, context)
     row |= {"predicted_orders_365d": 0.4, "predicted_value_90d": 0.4}
     line = "Expected: most likely nothing in 90 days (£0.40 on average), rather none within a year."

@@ -10,6 +10,7 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.churn.additive import FACTS, PACE, RECENCY, SPEND, TENURE
 from quimbi_assets.churn.evaluation import train_churn
 from quimbi_assets.churn.history import measure, read_history
+from quimbi_assets.churn.model import COMPARED
 from quimbi_assets.profiles.rendering import render_profile
 from quimbi_assets.profiles.risk import churn_risks, fact_words
 from quimbi_assets_tests.churn.conftest import make_orders, past_of
@@ -23,27 +24,29 @@ def crowd():
     return history, model, customers, churn_risks(model, history, customers, version="3", currency="GBP")
 
 
-def test_drivers_are_the_strongest_facts_strongest_first(crowd):
+def test_drivers_are_first_what_raises_the_risk_beside_who_came_again(crowd):
     history, model, customers, found = crowd
     measured = measure(read_history(history), history.end, model.horizon_days)
     weights = model.contributions(measured)
-    pace = FACTS.index(PACE)
-    backwards = (measured["orders_in_horizon"].to_numpy() == 0) & (weights[:, pace] < 0)  # "no order" lowers nothing
-    weights[backwards, pace] = 0.0
+    values = {fact: measured[name].to_numpy() for fact, name in COMPARED.items()}
+    n_raised = 0
     for row in range(0, len(customers), 41):
         said = json.loads(found.drivers[row].as_py())
         assert said["reason"] is None
         assert said["horizon_days"] == model.horizon_days
         drivers = said["drivers"]
-        assert 1 <= len(drivers) <= 3
-        strongest = [FACTS[i] for i in np.argsort(-np.abs(weights[row]), kind="stable")]
-        assert [driver["fact"] for driver in drivers] == strongest[: len(drivers)]
+        worse = {fact: (values[fact][row] - model.usual_[fact]) * (1 if fact == RECENCY else -1) > 0 for fact in FACTS}
+        strongest = [FACTS[i] for i in np.argsort(-np.abs(weights[row]), kind="stable") if abs(weights[row, i]) >= 0.1]
+        raising = [fact for fact in strongest if weights[row, FACTS.index(fact)] > 0 and worse[fact]]
+        lowering = [fact for fact in strongest if weights[row, FACTS.index(fact)] < 0 and not worse[fact]]
+        assert [driver["fact"] for driver in drivers] == [*raising, *lowering][:3]
+        n_raised += len(raising)
         for driver in drivers:
             weight = weights[row, FACTS.index(driver["fact"])]
             assert driver["effect"] == ("raises" if weight > 0 else "lowers")
             assert driver["log_odds"] == pytest.approx(weight, abs=0.0006)
-            assert abs(weight) >= 0.1
-            assert driver["words"]
+            assert "(who came again: " in driver["words"]
+    assert n_raised
 
 
 def test_one_alone_is_one_in_a_crowd(crowd):
@@ -80,6 +83,13 @@ def test_words_worked_out_by_hand():
     assert [three[fact][0].as_py() for fact in (RECENCY, PACE)] == [
         "last order 40 days ago",
         "2 orders in the last 70 days",
+    ]
+    beside = fact_words(features, 70, "GBP", usual={RECENCY: 12.7, PACE: 3.0, TENURE: 6.5, SPEND: 25.0})
+    assert [beside[fact][0].as_py() for fact in FACTS] == [
+        "last order 40 days ago, 1.3 times the usual gap (who came again: 12 days)",
+        "2 orders in the last 70 days, usually 30 days apart (who came again: 3 orders)",
+        "4 orders in 4 months (who came again: 6 orders)",
+        "£20.00 an order on average (who came again: £25.00)",
     ]
     assert words[SPEND] == ["£20.00 an order on average", "£1,500 an order on average", None]
 
@@ -118,8 +128,9 @@ def test_profiles_carry_risk_and_say_it(profiled, context, features, crowd):
     assert json.loads(row["model_versions"])["churn_risk"] == "3"
     text = "\n".join(render_profile_of(row, context))
     assert text.count(f"in the next {model.horizon_days} days is ") == 1  # the risk is said once
-    assert "Of leaving, beside the average customer, there speaks:" in text
-    assert "  for it: " in text or "  against it: " in text
+    raised = any(one["effect"] == "raises" for one in json.loads(row["churn_drivers"])["drivers"])
+    assert ("What speaks for leaving, beside customers who came again:\n  " in text) == raised
+    assert ("Nothing about them speaks for leaving" in text) != raised
 
 
 def test_profiles_without_risk_say_why(profiled, context, features):

@@ -224,7 +224,8 @@ def why_nobody(database: Database, store_id: str, query: Query) -> str | None:
         sql = f"SELECT count({one.sql}), min({reason}) FROM quimbi.customer_profiles AS profile WHERE store_id = %s"
         ((n_known, why),) = database.execute(sql, (store_id,))
         if not n_known:
-            return f"{one.name} is not known of anybody{f': {why}' if why else ''}"
+            clause = f": {why[:1].lower()}{why[1:].removesuffix('.')}" if why else ""
+            return f"{one.name} is not known of anybody{clause}"
     recorded = "SELECT EXISTS (SELECT FROM quimbi.segment_migrations WHERE store_id = %s)"
     if query.asks_moves and not database.execute(recorded, (store_id,))[0][0]:
         return f"no moves are recorded yet: quimbi snapshot --store-id {store_id}, for two weeks at least"
