@@ -34,6 +34,8 @@ def build_defs(**resource_overrides: Any) -> dg.Definitions:
         "claude": Claude(),
         "progress": Progress(),
         "slack": Slack(),
+        # Nothing rests between steps this way; Dagster's own would write wherever a run's configuration says.
+        "io_manager": dg.mem_io_manager,
         RUN_LOCK: runs.run_lock,
     }
     return dg.Definitions(

@@ -78,7 +78,7 @@ def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool
         signal.signal(number, signal.default_int_handler)
     err.print("starting the database, Dagster and MLflow ...")
     from quimbi_assets.instants import FIRST_WEEK_VARIABLE
-    from quimbi_assets.resources.dagster_instance import LOCATION, dagster_home
+    from quimbi_assets.resources.dagster_instance import dagster_home
     from quimbi_assets.resources.dagster_resources import open_tracking
     from quimbi_assets.resources.postgres.tables.history import first_week
 
@@ -89,14 +89,14 @@ def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool
     environment.setdefault(FIRST_WEEK_VARIABLE, str(first_week(open_database())))
     # The servers work in a folder of their own; a home relative to this one would become another.
     environment["QUIMBI_HOME"] = str(quimbi_home())
-    environment["QUIMBI_DAGSTER_UI"] = f"http://{HOST}:{dagster_port}"
-    environment["QUIMBI_MLFLOW_UI"] = f"http://{HOST}:{mlflow_port}"
-    environment["QUIMBI_PAGES_UI"] = f"http://{HOST}:{page_port}"
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    options = f"dev -m {LOCATION} -h {HOST} -p {dagster_port} --log-level warning"
+    # Behind a proxy they go by other addresses, which somebody has set then.
+    environment.setdefault("QUIMBI_DAGSTER_UI", f"http://{HOST}:{dagster_port}")
+    environment.setdefault("QUIMBI_MLFLOW_UI", f"http://{HOST}:{mlflow_port}")
+    environment.setdefault("QUIMBI_PAGES_UI", f"http://{HOST}:{page_port}")
+    dagster = [sys.executable, "-m", "quimbi_assets.commands.dagster_server", HOST, str(dagster_port)]
     home = dagster_home()
     servers = [
-        _start("dagster", [dagster, *options.split()], environment, home),
+        _start("dagster", dagster, environment, home),
         _start("mlflow", mlflow_command, {**environment, **mlflow_env}, home),
         _start(
             "pages", [sys.executable, "-m", "quimbi_assets.cli", "api", "--port", str(page_port)], environment, home

@@ -16,8 +16,9 @@ import dagster as dg
 
 from quimbi_assets.defs.partitions import HEALTH_KEY, STORES
 from quimbi_assets.defs.runs import dagster_ui
+from quimbi_assets.resources.dagster_resources import Messages
 from quimbi_assets.resources.home import store_page
-from quimbi_assets.resources.slack import NOT_SENT, Slack, escaped
+from quimbi_assets.resources.slack import NOT_SENT, escaped
 from quimbi_assets.store import JsonRecord
 
 PAUSE_SECONDS = 300
@@ -51,7 +52,7 @@ class Told(JsonRecord):
     description="Once a day, after six in the morning (UTC), says in Slack which checks of which store fail, warn or "
     "are well again since it last did; nothing that stays as it is. Nothing without `SLACK_WEBHOOK_URL`.",
 )
-def checks_changed(context: dg.SensorEvaluationContext, slack: Slack) -> dg.SkipReason:
+def checks_changed(context: dg.SensorEvaluationContext, slack: Messages) -> dg.SkipReason:
     """Follow evaluations, and tell what changed if it is time."""
     state, n_new = followed(context.instance, Told.from_json(context.cursor or None))
     now = datetime.now(UTC)

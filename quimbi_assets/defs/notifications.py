@@ -16,7 +16,7 @@ from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, store_wee
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import closed_week
 from quimbi_assets.lift.verdict import in_words
-from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
+from quimbi_assets.resources.dagster_resources import Listener, Messages, StoreDatabase
 from quimbi_assets.resources.home import store_page
 from quimbi_assets.resources.postgres.tables import drift, stores
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
@@ -37,7 +37,7 @@ NOBODY = "not sent: nobody has newly fallen silent"
 )
 @retried
 def notifications(
-    context: dg.AssetExecutionContext, database: StoreDatabase, slack: Slack, progress: Listener
+    context: dg.AssetExecutionContext, database: StoreDatabase, slack: Messages, progress: Listener
 ) -> Iterator[StageEvent]:
     """Choose, record and send the partitions' notifications, oldest week first."""
     for store_id, weeks in weeks_by_store(context).items():

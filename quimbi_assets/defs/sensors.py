@@ -24,11 +24,12 @@ from quimbi_assets.defs.schedules import (
 )
 from quimbi_assets.defs.sources import CALL
 from quimbi_assets.resources.dagster_instance import UNFINISHED, end_dead_runs
+from quimbi_assets.resources.dagster_resources import Messages
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
-from quimbi_assets.resources.slack import Slack, escaped
+from quimbi_assets.resources.slack import escaped
 
 MOST_CHARACTERS = 300
 """Of an error's text in a message."""
@@ -136,7 +137,7 @@ def _rests(instance: dg.DagsterInstance, store_id: str, now: pd.Timestamp) -> bo
     description="Says in Slack that a run failed, for which store, where, and where to look. Nothing without "
     "`SLACK_WEBHOOK_URL`.",
 )
-def run_failed(context: dg.RunFailureSensorContext, slack: Slack) -> None:
+def run_failed(context: dg.RunFailureSensorContext, slack: Messages) -> None:
     """Send one message a failed run."""
     context.log.info(f"run {context.dagster_run.run_id}: Slack message {slack.send(failure_text(context))}")
 

@@ -16,6 +16,7 @@ from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.slack import Slack
 
 NEEDED_LATER = (
     "ibis.backends.sql.compilers",
@@ -75,3 +76,4 @@ Tables = ResourceParam[ParquetTables]
 StoreDatabase = ResourceParam[Database]
 Mlflow = ResourceParam[Tracking]
 Listener = ResourceParam[Progress]
+Messages = ResourceParam[Slack]

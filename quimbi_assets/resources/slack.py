@@ -6,10 +6,7 @@ reported, never raised: no run fails because of Slack.
 
 import logging
 import os
-from typing import Any
 from urllib.parse import urlsplit
-
-from dagster import ConfigurableResource
 
 WEBHOOK_VARIABLE = "SLACK_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10
@@ -19,17 +16,18 @@ NOT_SENT = "not sent"
 LOG = logging.getLogger(__name__)
 
 
-class Slack(ConfigurableResource[Any]):
-    """Sends messages to its webhook, by default that of ``SLACK_WEBHOOK_URL``; without one nothing is sent."""
+class Slack:
+    """Sends messages to the webhook of ``SLACK_WEBHOOK_URL``; without one nothing is sent.
 
-    webhook_url: str | None = None
+    A plain object: where a configurable resource sends to, whoever launches a run could say.
+    """
 
     def send(self, text: str) -> str:
         """Send a message and return what became of it: ``sent``, ``not configured`` or why it was not sent.
 
         The text is in Slack's mark-up: ids and numbers only, nothing personal.
         """
-        url = os.environ.get(WEBHOOK_VARIABLE, "") if self.webhook_url is None else self.webhook_url
+        url = os.environ.get(WEBHOOK_VARIABLE, "")
         if not url:
             return "not configured"
         from slack_sdk.http_retry import RetryHandler

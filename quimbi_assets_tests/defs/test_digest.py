@@ -43,6 +43,7 @@ def evaluate(instance):
 def tick(instance, channel, monkeypatch):
     """Evaluates the sensor on a day of November; gives the new cursor and what was sent."""
     url, _, received = channel
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", url)
 
     def look(cursor, day=2, hour=7):
         class Clock:
@@ -52,9 +53,7 @@ def tick(instance, channel, monkeypatch):
 
         monkeypatch.setattr(digest, "datetime", Clock)
         received.clear()
-        with dg.build_sensor_context(
-            instance=instance, cursor=cursor, resources={"slack": Slack(webhook_url=url)}
-        ) as context:
+        with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"slack": Slack()}) as context:
             checks_changed.evaluate_tick(context)
             return context.cursor, [message["text"] for message in received]
 
