@@ -165,9 +165,9 @@ def _selection(axes: Sequence[str] | None) -> Any:
         HISTORY,
         LIFT_KEY,
         PROFILES_KEY,
+        REFERENCE_KEY,
         axis_key,
     )
-    from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 
     chosen = [axis_key(stage, name) for stage in AXIS_STAGES for name in axes]
     published = (PROFILES_KEY, ACTIONS_KEY, *AUDIENCE_KEYS, *EXPORT_KEYS, LIFT_KEY)

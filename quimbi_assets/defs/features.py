@@ -17,13 +17,12 @@ from quimbi_assets.axes import AXES, Axis, Measurement
 from quimbi_assets.axis_table import TableFacts, table_writer
 from quimbi_assets.defs.events import Metadata, Rule, SchemaCheck, StageEvent, facts, inactive
 from quimbi_assets.defs.labels import code_version, data_version
-from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, PROFILES_KEY, axis_key, axis_spec
+from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, PROFILES_KEY, REFERENCE_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
 from quimbi_assets.profiles.alignment import refuse_apart
 from quimbi_assets.resources.dagster_resources import Listener, Tables
-from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 from quimbi_assets.resources.spark import open_engine
 
 CHECK = Rule(

@@ -15,8 +15,7 @@ import pyarrow as pa
 from quimbi_assets import axes
 from quimbi_assets.axes import AXES, Axis, Feature
 from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES
-from quimbi_assets.defs.partitions import BACKTEST_KEY, axis_key
-from quimbi_assets.resources.parquet_io import REFERENCE_KEY
+from quimbi_assets.defs.partitions import BACKTEST_KEY, REFERENCE_KEY, axis_key
 from quimbi_assets.resources.postgres.database import Database
 
 TIERS = {

@@ -20,7 +20,7 @@ from quimbi_assets.clustering.noise_test import REAL_SHARE, NoiseTest
 from quimbi_assets.clustering.promotion import MAX_CHURN, Decision
 from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive, mlflow_links
 from quimbi_assets.defs.labels import data_version
-from quimbi_assets.defs.partitions import HISTORY, axis_key, axis_spec
+from quimbi_assets.defs.partitions import HISTORY, REFERENCE_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.naming.rows import why_provisional
 from quimbi_assets.pipeline import FittedStore, fit_store, measured_together, sampled_features
@@ -29,7 +29,6 @@ from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDat
 from quimbi_assets.resources.mlflow.records import MaterializationLog, materialization
 from quimbi_assets.resources.mlflow.registry import LoadedModel
 from quimbi_assets.resources.mlflow.runs import axis_url
-from quimbi_assets.resources.parquet_io import REFERENCE_KEY
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions
 from quimbi_assets.resources.publishing import models_before
 from quimbi_assets.resources.workers import workers

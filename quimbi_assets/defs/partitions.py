@@ -12,7 +12,7 @@ from functools import partial
 import dagster as dg
 
 from quimbi_assets.instants import FIRST_WEEK_VARIABLE, two_years_before
-from quimbi_assets.resources.parquet_io import RAW
+from quimbi_assets.resources.parquet_io import RAW, REFERENCE
 
 STORES = dg.DynamicPartitionsDefinition(name="stores")
 
@@ -55,7 +55,8 @@ def axis_key(stage: str, axis_name: str) -> dg.AssetKey:
     return dg.AssetKey([stage, axis_name])
 
 
-ORDERS_KEY, ITEMS_KEY, TICKETS_KEY = RAW.values()
+ORDERS_KEY, ITEMS_KEY, TICKETS_KEY = (dg.AssetKey(parts) for parts in RAW.values())
+REFERENCE_KEY = dg.AssetKey(REFERENCE)
 #: What is pulled from a store's sources, upstream of what it sent.
 SOURCE_KEY, HELPDESK_KEY = dg.AssetKey(["source", "orders"]), dg.AssetKey(["source", "tickets"])
 HISTORY = (ORDERS_KEY, ITEMS_KEY, TICKETS_KEY)

@@ -44,7 +44,7 @@ from quimbi_assets.profiles.scores import scores_from_table
 from quimbi_assets.profiles.stays import StayModel, learn_stays
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.home import home_catalogue
-from quimbi_assets.resources.mlflow.registry import CHURN, FORECASTS, VALUE, LoadedModel
+from quimbi_assets.resources.mlflow.registry import CHURN, FORECASTS, VALUE, LoadedModel, model_and_version
 from quimbi_assets.resources.postgres.tables.history import read_shares_at
 from quimbi_assets.resources.postgres.tables.publications import (
     AxisState,
@@ -53,7 +53,7 @@ from quimbi_assets.resources.postgres.tables.publications import (
     read_archetypes,
     read_lineages,
 )
-from quimbi_assets.resources.publishing import forecast_model, model_and_version, publish
+from quimbi_assets.resources.publishing import forecast_model, publish
 from quimbi_assets.store import Store
 
 CHECK = Rule(

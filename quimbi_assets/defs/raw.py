@@ -90,7 +90,8 @@ def raw(
             "raw_items": {"products": history.n_products, "not_recorded": _absent(history, "raw_items")},
             "raw_tickets": {"wrote_but_never_ordered": history.n_writers_without_order},
         }
-    for name, key in RAW.items():
+    for name, parts in RAW.items():
+        key = dg.AssetKey(parts)
         metadata = facts(checks[name].n_rows, **figures[name])
         metadata |= table_metadata(database, _TABLES[name], arrow_schema(name))
         # A load that changes nothing is no change: what is made of the store stays in step with it.

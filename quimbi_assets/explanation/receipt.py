@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pandas as pd
 import pyarrow.compute as pc
 
 from quimbi_assets.clustering.model import AxisModel
@@ -69,15 +70,15 @@ def explain(past: Past, models: Mapping[str, AxisModel], axes: Sequence[str]) ->
         rows = scored.features[axis]
         then = decide(models[axis], dict(rows.loc["000000"])) if "000000" in rows.index else None
         receipts.append(AxisReceipt(axis, decide(models[axis], dict(rows.loc[present])), then, moves[axis]))
-    customer = str(past.tables["raw_orders"]["customer_id"][0])
-    version = "-".join(f"{int(digest):016x}" for digest in customer_digests(past.history).iloc[0])
-    return Receipt(customer, past.history.end, version, _since(past.history), tuple(receipts))
+    customer, digests = str(past.tables["raw_orders"]["customer_id"][0]), customer_digests(past.history)
+    version = "-".join(f"{int(digest):016x}" for digest in digests.iloc[0])
+    return Receipt(customer, past.history.end, version, _since(past.history, digests), tuple(receipts))
 
 
-def _since(history: History) -> Since:
-    """Say what came of a customer in the last month."""
+def _since(history: History, now: pd.DataFrame) -> Since:
+    """Say what came of a customer in the last month, ``now`` being the digests of the history."""
     before = history.until(Instant(history.end - timedelta(days=MONTH_DAYS)))
-    then, now = customer_digests(before), customer_digests(history)
+    then = customer_digests(before)
     cause = str(causes(then, then, now)[0][0]) if len(then) else NEW
     older, newer = (_figures(one) for one in (before, history))
     orders, spent, tickets = (b - a for a, b in zip(older, newer, strict=True))

@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-from dagster import AssetKey
 from upath import UPath
 
 from quimbi_assets.axis_table import AxisTable, Facts, write_table
@@ -21,13 +21,18 @@ from quimbi_assets.parquet_files import is_local
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.store import Store
 
-RAW: Mapping[str, AssetKey] = {
-    "raw_orders": AssetKey(["raw", "orders"]),
-    "raw_items": AssetKey(["raw", "order_items"]),
-    "raw_tickets": AssetKey(["raw", "support_tickets"]),
+if TYPE_CHECKING:
+    from dagster import AssetKey
+
+    Key = AssetKey | tuple[str, ...]  # parts alone are for who does without Dagster, a second of imports
+
+RAW: Mapping[str, tuple[str, ...]] = {
+    "raw_orders": ("raw", "orders"),
+    "raw_items": ("raw", "order_items"),
+    "raw_tickets": ("raw", "support_tickets"),
 }
 """Assets that hold a store's history, by the name of its table."""
-REFERENCE_KEY = AssetKey(["features", "store_reference"])
+REFERENCE = ("features", "store_reference")
 EXTENSION = ".parquet"
 
 
@@ -37,28 +42,29 @@ class ParquetTables:
     def __init__(self, base: UPath) -> None:
         self.base = base
 
-    def place(self, key: AssetKey, store_id: str, week: date | None = None) -> UPath:
+    def place(self, key: "Key", store_id: str, week: date | None = None) -> UPath:
         """Return where the table of an asset rests, whether it is there or not."""
-        folder = self.base.joinpath(*key.path)
+        folder = self.base.joinpath(*_parts(key))
         if week is None:
             return folder / f"{store_id}{EXTENSION}"
         return folder / store_id / f"{week.isoformat()}{EXTENSION}"
 
-    def table(self, key: AssetKey, store_id: str, week: date | None = None) -> AxisTable | None:
+    def table(self, key: "Key", store_id: str, week: date | None = None) -> AxisTable | None:
         """Return the last table of an asset, or None if there is none yet."""
         place = self.place(key, store_id, week)
         return AxisTable(place) if place.exists() else None
 
-    def required(self, key: AssetKey, store_id: str) -> AxisTable:
+    def required(self, key: "Key", store_id: str) -> AxisTable:
         """Return the last table of an asset; BadInputError if there is none yet."""
         table = self.table(key, store_id)
         if table is None:
-            raise BadInputError(f"store {store_id} has no {key.to_user_string()} yet: quimbi run --store-id {store_id}")
+            asset = "/".join(_parts(key))
+            raise BadInputError(f"store {store_id} has no {asset} yet: quimbi run --store-id {store_id}")
         return table
 
     def write(
         self,
-        key: AssetKey,
+        key: "Key",
         store_id: str,
         rows: Iterable[pa.Table | pa.RecordBatch] | pd.DataFrame,
         facts: Facts,
@@ -72,7 +78,7 @@ class ParquetTables:
         write_table(place, rows, facts, schema)
         return AxisTable(place)
 
-    def drop(self, key: AssetKey, store_id: str, week: date) -> None:
+    def drop(self, key: "Key", store_id: str, week: date) -> None:
         """Remove the table of an asset for a store and week; no error if there is none."""
         self.place(key, store_id, week).unlink(missing_ok=True)
 
@@ -84,6 +90,11 @@ class ParquetTables:
             raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
         rows = {n: arrow_schema(n).empty_table() if t is None else t.place for n, t in tables.items()}
         return History(orders.facts.store or Store(store_id), rows)
+
+
+def _parts(key: "Key") -> tuple[str, ...]:
+    parts: Any = key
+    return tuple(getattr(parts, "path", parts))
 
 
 def parquet_tables(base_url: str | None = None) -> ParquetTables:

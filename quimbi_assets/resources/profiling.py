@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from dagster import AssetKey
 
 from quimbi_assets.axes import AXES, Features, StoreReference, measure
 from quimbi_assets.clustering.model import AxisModel
@@ -18,6 +17,7 @@ from quimbi_assets.explanation.changes import Past
 from quimbi_assets.explanation.receipt import explain
 from quimbi_assets.explanation.words import Shown, receipt_record
 from quimbi_assets.history import History
+from quimbi_assets.instants import Instant
 from quimbi_assets.marketing import MarketingReference, group_customers
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.profiles.assemble import ProfileContext, profile_customers
@@ -25,14 +25,19 @@ from quimbi_assets.profiles.expected import predictions
 from quimbi_assets.profiles.rendering import profile_record
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.stays import StayModel, learn_stays
-from quimbi_assets.resources.dagster_resources import open_tracking
-from quimbi_assets.resources.mlflow.registry import CHURN, FORECASTS, VALUE, LoadedModel
+from quimbi_assets.resources.mlflow.registry import (
+    CHURN,
+    FORECASTS,
+    VALUE,
+    LoadedModel,
+    load_published,
+    model_and_version,
+)
 from quimbi_assets.resources.mlflow.runs import code_version
-from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.parquet_io import REFERENCE, parquet_tables
+from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes, read_publication, read_segments
 from quimbi_assets.resources.postgres.tables.stores import read_store
-from quimbi_assets.resources.publishing import model_and_version, no_forecast_model
 from quimbi_assets.store import Store
 
 
@@ -105,19 +110,16 @@ def open_profiler(store_id: str) -> StoreProfiler:
     marketing = MarketingReference.from_json(published.marketing)
     versions = {axis: version for axis, version in published.model_versions.items() if axis not in FORECASTS}
     tables = parquet_tables()
-    measured = tables.required(AssetKey(["features", next(iter(versions))]), store_id).facts
+    measured = tables.required(("features", next(iter(versions))), store_id).facts
     if measured.at != published.as_of:
         raise BadInputError(
             f"store {store_id}: a run measured customers as of {measured.at} and did not end, profiles are as of "
             f"{published.as_of}; end it: quimbi run --store-id {store_id}"
         )
     store = measured.store or store  # what a load changed since is not in the published profiles
-    reference = StoreReference.from_frame(tables.required(REFERENCE_KEY, store_id).read().to_pandas())
-    loaded = open_tracking().registry.load_versions(store_id, published.model_versions)
-    forecasts: dict[str, LoadedModel | str] = {
-        name: no_forecast_model(database, store_id, name, published.as_of) for name in FORECASTS if name not in loaded
-    }
-    forecasts |= {name: loaded.pop(name) for name in FORECASTS if name in loaded}
+    reference = StoreReference.from_frame(tables.required(REFERENCE, store_id).read().to_pandas())
+    loaded = load_published(database, store_id, published.model_versions)
+    forecasts = _forecasts(database, store_id, loaded, published.as_of)
     archetype_set = kept_archetypes(archetypes)
     assert archetype_set is not None  # published with the profiles
     context = ProfileContext(
@@ -133,6 +135,19 @@ def open_profiler(store_id: str) -> StoreProfiler:
     models, at, recorded = {name: one.model for name, one in loaded.items()}, published.as_of, measured.recorded
     names = dict(zip(archetypes["archetype_id"], archetypes["name"], strict=True))
     return StoreProfiler(store, context, models, reference, recorded, at, forecasts, names, marketing)
+
+
+def _forecasts(
+    database: Database, store_id: str, loaded: dict[str, LoadedModel], as_of: Instant
+) -> dict[str, LoadedModel | str]:
+    """Take the models of what is foretold out of those loaded; of one that is not there, why there is none."""
+    absent = [name for name in FORECASTS if name not in loaded]
+    reasons: dict[str, str] = {}
+    if absent:
+        from quimbi_assets.resources.publishing import no_forecast_model  # all that fits takes, half a second
+
+        reasons = {name: no_forecast_model(database, store_id, name, as_of) for name in absent}
+    return {name: reasons[name] if name in reasons else loaded.pop(name) for name in FORECASTS}
 
 
 def _stays(axes: pd.DataFrame, loaded: Mapping[str, LoadedModel]) -> dict[str, StayModel]:

@@ -8,7 +8,6 @@ The tables are the truth. Killed between the two, MLflow's pages show the versio
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any
 
 import pandas as pd
 
@@ -67,11 +66,6 @@ def forecast_model(
     versions = read_promotions(database, store_id).predecessors({forecast: as_of}, to_serve=True)
     serving = registry.load_versions(store_id, versions).get(forecast)
     return serving or no_forecast_model(database, store_id, forecast, as_of)
-
-
-def model_and_version(loaded: LoadedModel | str) -> tuple[Any, str | None]:
-    """Return a forecast's model with its version, or the reason that there is none."""
-    return (loaded, None) if isinstance(loaded, str) else (loaded.model, loaded.version)
 
 
 def no_forecast_model(database: Database, store_id: str, forecast: str, as_of: Instant) -> str:

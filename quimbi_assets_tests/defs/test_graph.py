@@ -26,6 +26,7 @@ from quimbi_assets.defs.partitions import (
     HISTORY,
     ORDERS_KEY,
     PROFILES_KEY,
+    REFERENCE_KEY,
     STORES,
     TICKETS_KEY,
     VALUE_KEY,
@@ -38,7 +39,7 @@ from quimbi_assets.resources import profiling
 from quimbi_assets.resources.dagster_instance import LOCATION, open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import registered_name
-from quimbi_assets.resources.parquet_io import REFERENCE_KEY, parquet_tables
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes

@@ -10,12 +10,12 @@ from quimbi_assets.axis_table import ACTIVE, WEAK
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.definitions import defs
-from quimbi_assets.defs.partitions import HEALTH_KEY, axis_key, store_week_key
+from quimbi_assets.defs.partitions import HEALTH_KEY, REFERENCE_KEY, axis_key, store_week_key
 from quimbi_assets.instants import parse_week
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, VALUE, model_description
-from quimbi_assets.resources.parquet_io import REFERENCE_KEY, ParquetTables, parquet_tables
+from quimbi_assets.resources.parquet_io import ParquetTables, parquet_tables
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.simulation import write_store
 

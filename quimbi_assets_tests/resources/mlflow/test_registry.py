@@ -13,7 +13,7 @@ from quimbi_assets.clustering.promotion import Comparison, decide
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.mlflow import records
 from quimbi_assets.resources.mlflow.model_files import read
-from quimbi_assets.resources.mlflow.registry import FOR_PAST, PASSED, registered_name
+from quimbi_assets.resources.mlflow.registry import FOR_PAST, PASSED, load_published, registered_name
 from quimbi_assets.resources.mlflow.runs import Tracking
 from quimbi_assets.resources.postgres.database import is_transient
 from quimbi_assets.resources.postgres.tables.promotions import Promotion, Promotions
@@ -99,6 +99,19 @@ def test_aliases_moved_in_mlflow_s_pages_are_put_back(tracking, model, features)
     tracking.client.set_registered_model_alias(registered_name("moved_shop", "value"), "champion", first.version)
     tracking.registry.follow("moved_shop", published(first, second, is_echoed=True))
     assert aliases(tracking, "moved_shop") == {"champion": second.version}
+
+
+def test_served_models_are_read_without_mlflow_as_with_it(database, tracking, model, features):
+    second = [fitted(tracking, "served_shop", model, features) for _ in range(2)][1]
+    versions = {"value": second.version}
+    (theirs,) = tracking.registry.load_versions("served_shop", versions).values()
+    (ours,) = load_published(database, "served_shop", versions).values()
+    assert (ours.version, ours.run_id, ours.data_end, ours.reason) == (
+        theirs.version, theirs.run_id, theirs.data_end, theirs.reason,
+    )  # fmt: skip
+    np.testing.assert_array_equal(ours.model.predict_proba(features), theirs.model.predict_proba(features))
+    with pytest.raises(BadInputError, match="axis value of store served_shop has no model version 9"):
+        load_published(database, "served_shop", {"value": "9"})
 
 
 def test_what_was_chosen_and_not_published_moves_nothing(tracking, model, features):
