@@ -383,11 +383,15 @@ def drift(store_id: str, as_json: bool) -> None:
 )
 @click.option("--slow-down-share", default=0.0, metavar="P", help="Share of customers who slow down, e.g. 0.1.")
 @click.option("--slow-down-from", metavar="DATE", help="Day from which they do.")
-def simulate(customers: int, out_dir: Path, seed: int, form: str, **slow_down: Any) -> None:
+@click.option("--end-date", metavar="DATE", help="Last day of its three years.  [default: 2025-12-31]")
+@click.option("--acted", type=FILE, metavar="F", help="Who was acted on: customer_id, entered_at (CSV, Parquet).")
+@click.option("--effect", type=float, metavar="P", help="By which share they order more from then on, e.g. 0.3.")
+@click.option("--effect-days", default=30, show_default=True, metavar="N", help="For how long.")
+def simulate(customers: int, out_dir: Path, seed: int, form: str, **planted: Any) -> None:
     """Make a store whose true segments are known."""
     from quimbi_assets.commands.loading import simulate_files
 
-    simulate_files(customers, out_dir, seed, as_shopify=form == "shopify", **slow_down)
+    simulate_files(customers, out_dir, seed, as_shopify=form == "shopify", **planted)
 
 
 @cli.command()

@@ -52,6 +52,7 @@ FRAMES = {
     "resources/pages.py": "one row an axis",
     "resources/postgres/copy.py": "ids, a batch at a time",
     "resources/profiling.py": "one row a product or category",
+    "simulation/effects.py": "a block of a store that is made up",
     "simulation/store.py": "a store that is made up",
     "weekly/rows.py": "a part of the customers",
 }

@@ -95,7 +95,10 @@ class Trial(Answer):
     weeks: int = Field(description="Weeks from the beginning on in which whoever enters counts")
     entered_acted: int
     entered_control: int
-    reached: int = Field(description="Customers of the acted arm of whom something went out")
+    reached: int | None = Field(
+        description="Customers of the acted arm of whom something went out; null of a rule: it fired, no more is known"
+    )
+    computed_at: datetime | None = Field(description="When this was counted; null: not yet")
     n_acted: int = Field(description="Those whose window is over, of whom the figures are")
     n_control: int
     n_open: int = Field(description="Those who do not count yet, or entered too late to")

@@ -166,14 +166,21 @@ def simulate_files(
     as_shopify: bool = False,
     slow_down_share: float = 0.0,
     slow_down_from: str | None = None,
+    end_date: str | None = None,
+    acted: Path | None = None,
+    effect: float | None = None,
+    effect_days: int = 30,
 ) -> None:
     """Simulate a store into ``out_dir``: as Parquet, or as Shopify would export it."""
     from quimbi_assets.simulation import write_store
+    from quimbi_assets.simulation.effects import read_effect
     from quimbi_assets.simulation.shopify import write_exports
 
     if seed < 0:
         raise BadInputError(f"--seed {seed}: use 0 or more")
     folder = directory(out_dir.expanduser().absolute())
+    if (acted is None) != (effect is None):
+        raise BadInputError("--acted says on whom, --effect by how much they order more: give both")
     write, kind = (write_exports, "csv") if as_shopify else (write_store, "parquet")
     with steps("simulating") as progress:
         try:
@@ -184,6 +191,8 @@ def simulate_files(
                 progress=lambda done, total: progress.step(f"{done:,} customers", done / total),
                 slow_down_share=slow_down_share,
                 slow_down_from=slow_down_from,
+                effect=None if acted is None or effect is None else read_effect(acted, effect, effect_days),
+                **({} if end_date is None else {"end_date": end_date}),
             )
         except ValueError as error:
             raise BadInputError(str(error)) from error

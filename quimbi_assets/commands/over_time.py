@@ -223,6 +223,15 @@ def lift_of(store_id: str) -> dict[str, Any]:
     return {"store_id": store_id, "currency": currency, "trials": trials}
 
 
+def _acted_words(one: dict[str, Any]) -> str:
+    """Say of how many something went out; of a rule it is known only that it fired."""
+    if one["subject"].startswith("rule/"):
+        return f"rule fired for {one['entered_acted']:,}"
+    if one["reached"] == one["entered_acted"]:
+        return f"{one['reached']:,} acted on"
+    return f"{one['entered_acted']:,} to be acted on, {one['reached']:,} of them were"
+
+
 def print_lift(lift: dict[str, Any]) -> None:
     """Print each trial: who is in it, what it showed."""
     if not lift["trials"]:
@@ -233,7 +242,7 @@ def print_lift(lift: dict[str, Any]) -> None:
         )
     for one in lift["trials"]:
         out.print(f"[bold]{one['subject']}[/bold]: {one['words']}")
-        who = f"  {one['entered_acted']:,} acted on ({one['reached']:,} reached), {one['entered_control']:,} control"
+        who = f"  {_acted_words(one)}, {one['entered_control']:,} control"
         if one["decided_at"] is not None:
             when = f"decided {one['decided_at']:%d %b %Y}"
         elif one["ended_at"] is not None:

@@ -104,8 +104,7 @@ def _power() -> float:
 def in_words(finding: Finding, currency: str = "") -> str:
     """Say what was found in a sentence, for people."""
     if finding.difference is None or finding.low is None or finding.high is None or finding.could_see is None:
-        counted = plural(finding.n_control, "customer")
-        return f"{finding.verdict}: the window of {counted} of the control group is over, too few to compare"
+        return f"{finding.verdict}: {_without_interval(finding, currency)}"
     arms = f"{_figure(finding.acted, finding, currency)} against {_figure(finding.control, finding, currency)}"
     low, high = (_change(value, finding, currency) for value in (finding.low, finding.high))
     text = f"{finding.verdict}: {arms} {MEANINGS[finding.outcome]}, {_change(finding.difference, finding, currency)}"
@@ -113,6 +112,17 @@ def in_words(finding: Finding, currency: str = "") -> str:
     if finding.verdict in (NOT_YET, NO_DIFFERENCE):
         text += f"; a difference of {_change(finding.could_see, finding, currency).lstrip('+')} would mostly be seen"
     return text
+
+
+def _without_interval(finding: Finding, currency: str) -> str:
+    """Say why arms are not compared."""
+    least = min(finding.n_acted, finding.n_control)
+    arm = "control group" if finding.n_control == least else "acted arm"
+    if not least:
+        return f"nobody of the {arm} counts yet, for no window of theirs is over"
+    if finding.acted == finding.control:
+        return f"{_figure(finding.acted, finding, currency)} {MEANINGS[finding.outcome]} in either arm"
+    return f"too few to compare, of the {arm} {plural(least, 'customer')} by now"
 
 
 def _figure(value: float | None, finding: Finding, currency: str) -> str:

@@ -24,6 +24,7 @@ from quimbi_assets.simulation.baskets import fill_baskets
 from quimbi_assets.simulation.catalogue import Catalogue, build_catalogue
 from quimbi_assets.simulation.clock import Clock
 from quimbi_assets.simulation.customers import MAX_SHARE, SlowDown, draw_customers, plant_slow_down
+from quimbi_assets.simulation.effects import Effect
 from quimbi_assets.simulation.orders import draw_orders
 from quimbi_assets.simulation.tables import Block
 from quimbi_assets.simulation.tickets import draw_tickets
@@ -65,6 +66,7 @@ class StoreOptions(TypedDict, total=False):
     time_zone: str
     slow_down_share: float
     slow_down_from: date | str | None
+    effect: Effect | None
 
 
 def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> SimulatedStore:
@@ -75,7 +77,8 @@ def simulate_store(n_customers: int, **options: Unpack[StoreOptions]) -> Simulat
     end with the store-local day ``end_date`` (2025-12-31). Weekdays and hours are those of the IANA ``time_zone``
     (America/New_York). ``progress(done, total)`` is called in customers. ``slow_down_share`` (0 to 0.25) of customers
     slow down from the store-local day ``slow_down_from`` on: twice as many are made to buy every few days
-    (``customers``), and ``labels`` has ``slows_down`` and ``is_brisk``.
+    (``customers``), and ``labels`` has ``slows_down`` and ``is_brisk``. An ``effect`` of acting on customers adds
+    orders of theirs (``effects``), and ``labels`` has ``acted_on``.
 
     >>> store = simulate_store(50, seed=1)
     >>> len(store.labels), store.orders["order_id"].is_unique
@@ -134,6 +137,7 @@ def _draw_blocks(
     time_zone: str = "America/New_York",
     slow_down_share: float = 0.0,
     slow_down_from: date | str | None = None,
+    effect: Effect | None = None,
 ) -> Iterator[Block]:
     """Check the arguments and return the store's blocks, drawn one by one."""
     clock = Clock.ending(end_date, time_zone)
@@ -146,7 +150,8 @@ def _draw_blocks(
 
     def drawn() -> Iterator[Block]:
         for first in range(0, n_customers, BLOCK_CUSTOMERS):
-            yield _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, slow_down)
+            block = _draw_block(seed, first // BLOCK_CUSTOMERS, n_customers, clock, catalogue, slow_down)
+            yield block if effect is None else effect.planted(block, seed + first)
             if progress is not None:
                 progress(min(first + BLOCK_CUSTOMERS, n_customers), n_customers)
 

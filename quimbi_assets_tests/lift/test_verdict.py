@@ -97,6 +97,9 @@ def test_before_windows_are_over_nothing_can_be_told():
     calendar = Calendar(BEGAN, 26, 30)
     finding = conclude(at_once((4000, 800), (800, 160), calendar, 3), calendar, "ordered")
     assert (finding.verdict, finding.difference, finding.n_open) == (NOT_YET, None, 4800)
+    assert (
+        in_words(finding) == "cannot tell yet: nobody of the control group counts yet, for no window of theirs is over"
+    )
     finding = conclude(at_once((4000, 0), (800, 0), calendar, 3), calendar, "ordered")
     assert finding.could_see is None
 
@@ -105,6 +108,7 @@ def test_nobody_who_ordered_is_no_finding():
     calendar = Calendar(BEGAN, 2, 30)
     finding = conclude(at_once((400, 0), (80, 0), calendar, calendar.n_looks), calendar, "ordered")
     assert (finding.verdict, finding.difference) == (NO_DIFFERENCE, None)
+    assert in_words(finding) == "cannot tell: 0 % who ordered in either arm"
 
 
 def test_a_decision_stands():

@@ -17,7 +17,7 @@ from quimbi_assets.resources.postgres.tables.actions import refresh_actions
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets.simulation import simulate_store
-from quimbi_assets.simulation.effects import plant_effect
+from quimbi_assets.simulation.effects import Effect, plant_effect, read_effect
 from quimbi_assets_tests.resources.published import publish
 
 WINDOW = 60
@@ -52,6 +52,30 @@ def test_orders_become_so_many_more(orders):
     assert touched.sum() / before == pytest.approx(1.3, abs=0.05)
     assert len(more) - len(orders) == touched.sum() - before
     assert more["order_id"].is_unique
+
+
+def test_a_store_is_simulated_with_an_effect_in_it(tmp_path):
+    plain = simulate_store(600, seed=3)
+    chosen = plain.labels["customer_id"][::2]
+    acted = pd.DataFrame({"customer_id": chosen, "entered_at": "2025-06-01"})
+    acted.to_csv(tmp_path / "acted.csv", index=False)
+    effect = read_effect(tmp_path / "acted.csv", 0.5, 150)
+    store = simulate_store(600, seed=3, effect=effect)
+    assert len(store.orders) > len(plain.orders)
+    assert store.orders["order_id"].is_unique
+    start, end = pd.Timestamp("2025-06-01", tz="UTC"), pd.Timestamp("2025-10-29", tz="UTC")
+    before, after = (
+        one.orders[one.orders["order_date"].between(start, end) & one.orders["customer_id"].isin(chosen)]
+        for one in (plain, store)
+    )
+    assert len(after) / len(before) == pytest.approx(1.5, abs=0.1)
+    more = store.orders[~store.orders["order_id"].isin(plain.orders["order_id"])]
+    assert set(more["customer_id"]) <= set(chosen)
+    assert more["order_date"].between(start, end).all()
+    assert set(more["order_id"]) <= set(store.order_items["order_id"])
+    assert store.labels.loc[store.labels["acted_on"], "customer_id"].tolist() == chosen.tolist()
+    with pytest.raises(ValueError, match="customer_id and entered_at; missing"):
+        Effect(acted[["customer_id"]], 0.5)
 
 
 def test_what_was_planted_is_found_and_nothing_where_nothing_was(database, orders, tmp_path):

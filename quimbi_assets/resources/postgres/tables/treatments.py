@@ -10,7 +10,7 @@ nobody was acted on who is not recorded, and the same customers are in the same 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -101,7 +101,7 @@ COUNTED = """
 TRIALS = """
     SELECT subject, control, outcome, window_days, weeks, began_at, ended_at,
         (SELECT max(order_date) FROM quimbi.orders WHERE orders.store_id = trials.store_id),
-        finding, n_acted, n_control, reached
+        finding, computed_at, n_acted, n_control, reached
     FROM quimbi.trials CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE arm = 'acted') AS n_acted,
             count(*) FILTER (WHERE arm = 'control') AS n_control,
@@ -109,7 +109,10 @@ TRIALS = """
         WHERE treatments.store_id = trials.store_id AND treatments.subject = trials.subject
     ) AS entered WHERE store_id = %s ORDER BY subject
 """
-STORE = "UPDATE quimbi.trials SET finding = %s, computed_at = now() WHERE store_id = %s AND subject = %s"
+STORE = """
+    UPDATE quimbi.trials SET finding = %s, computed_at = now() WHERE store_id = %s AND subject = %s
+    RETURNING computed_at
+"""
 NOTHING = Sums(np.zeros((0, 2, len(SUMS))), np.zeros((0, 2)))
 
 
@@ -144,8 +147,10 @@ class TrialState:
     entered: tuple[int, int]
     """Customers of the acted arm, and of the control group."""
     reached: int
-    """Customers of the acted arm of whom something went out."""
+    """Customers of the acted arm of whom something went out; of a rule, for whom it fired: no more is known."""
     finding: Finding
+    computed_at: datetime | None = None
+    """When the finding was counted; None: never."""
 
 
 def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str, Any]) -> int:
@@ -195,26 +200,32 @@ def read_trials(database: Database, store_id: str, *, anew: bool = True) -> list
     judged = _judged_orders(database, store_id) if anew else ""
     states = []
     for row in database.execute(TRIALS, (store_id,)):
-        subject, control, outcome, days, weeks, began, ended, known, stored, n_acted, n_control, reached = row
+        subject, control, outcome, days, weeks, began, ended, known, stored, stored_at, n_acted, n_control, reached = (
+            row
+        )
         trial, calendar = Trial(control, outcome, days, weeks), Calendar(began, weeks, days)
         if stored is not None and not anew:
-            finding = Finding.from_json(stored)
+            finding, counted_at = Finding.from_json(stored), stored_at
         else:
+            counted_at = datetime.now(UTC) if anew else None
             until = min((one for one in (known, ended) if one is not None), default=began)
             n_looked = calendar.n_looked(until) if anew else 0
             sums = _counted(database, store_id, subject, trial, calendar, judged) if anew else NOTHING
             finding = conclude(Sums(sums.over[:n_looked], sums.entered[:n_looked]), calendar, trial.outcome)
-        states.append(TrialState(subject, trial, began, ended, known, (n_acted, n_control), reached, finding))
+        states.append(
+            TrialState(subject, trial, began, ended, known, (n_acted, n_control), reached, finding, counted_at)
+        )
     return states
 
 
 def refresh_findings(database: Database, store_id: str) -> list[TrialState]:
     """Count a store's trials anew, and store what each shows for the page and programs."""
-    states = read_trials(database, store_id)
+    states, counted = read_trials(database, store_id), []
     with database.transaction() as cursor:
         for state in states:
             cursor.execute(STORE, (state.finding.to_json(), store_id, state.subject))
-    return states
+            counted.append(replace(state, computed_at=cursor.fetchone()[0]))
+    return counted
 
 
 def trial_record(state: TrialState, currency: str) -> dict[str, Any]:
@@ -222,7 +233,8 @@ def trial_record(state: TrialState, currency: str) -> dict[str, Any]:
     trial, (acted, control) = state.trial, state.entered
     return {
         "subject": state.subject, "control_share": trial.control, "weeks": trial.weeks,
-        "window_days": trial.window_days, "entered_acted": acted, "entered_control": control, "reached": state.reached,
+        "window_days": trial.window_days, "entered_acted": acted, "entered_control": control,
+        "reached": None if state.subject.startswith("rule/") else state.reached, "computed_at": state.computed_at,
         "began_at": state.began_at, "ended_at": state.ended_at, "known_until": state.known_until,
         **asdict(state.finding), "words": in_words(state.finding, currency),
     }  # fmt: skip
