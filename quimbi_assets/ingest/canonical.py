@@ -5,11 +5,11 @@ is visible at an instant (``history``).
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import ibis
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +17,9 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import Signs, rounded_ids, text_signs
 from quimbi_assets.instants import naive_utc, zone
+
+if TYPE_CHECKING:
+    import pandera.pandas as pandera
 
 _TYPES: Mapping[tables.Kind, str] = {"text": "string", "labels": "string", "whole": "int64", "date": "timestamp(6)"}
 """The others are floating-point numbers."""
@@ -49,11 +52,13 @@ def arrow_schema(table: str) -> pa.Schema:
     return ibis.schema(CANONICAL[table]).to_pyarrow()
 
 
-def canonical_schema(table: str) -> pandera.DataFrameSchema:
+def canonical_schema(table: str) -> "pandera.DataFrameSchema":
     """Return what a batch of a canonical table's rows must fulfil: types, what may be NULL, money and counts >= 0.
 
     Any row may lack a customer: guests, where the store's order policy keeps them, and tickets that found nobody.
     """
+    import pandera.pandas as pandera  # half a second, which a page or a list does not need
+
     required = {"order_id", "order_date", "order_date_local", "total_price", "line_no", "product_id"}
     required |= {"quantity", "price", "ticket_id", "created_at", "created_at_local"}
     types = {

@@ -11,16 +11,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from quimbi_assets.axes import AXES
-from quimbi_assets.explanation.words import (
-    moved_words,
-    once_words,
-    place_words,
-    reasons_of,
-    recorded_words,
-    split_axes,
-    weak_words,
-    what_moves,
-)
 from quimbi_assets.naming.values import format_money, format_percent, spoken
 from quimbi_assets.page.facts import CustomerFacts
 from quimbi_assets.profiles.rendering import buys_most, reasons_to_leave
@@ -101,6 +91,17 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
 
 def _why(receipt: Mapping[str, Any]) -> dict[str, Any]:
     """Say what a receipt says; weak axes, and those that say no more than how few orders there are, in a sentence."""
+    from quimbi_assets.explanation.words import (  # with what it explains: half the time of a page that asks for none
+        moved_words,
+        once_words,
+        place_words,
+        reasons_of,
+        recorded_words,
+        split_axes,
+        weak_words,
+        what_moves,
+    )
+
     opened, once, weak = split_axes(receipt["axes"])
     reasons = [
         AxisReason(
