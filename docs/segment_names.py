@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from quimbi_assets.analysis import Discovery, open_store
@@ -18,6 +19,8 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.axis_table import ACTIVE
 from quimbi_assets.commands.demo import REAL, SIMULATED, TIME_ZONE, completejourney_store
 from quimbi_assets.naming.brief import AxisBrief
+from quimbi_assets.naming.descriptors import HALF
+from quimbi_assets.naming.name_builder import declared_words
 from quimbi_assets.naming.rule_names import name_segments
 from quimbi_assets.naming.segment_statistics import describe_segments
 from quimbi_assets.naming.validators import LIFECYCLE, wrong_words
@@ -51,6 +54,20 @@ def briefs(found: Discovery) -> Iterator[AxisBrief]:
         yield AxisBrief(AXES[name], description, name_segments(AXES[name], description, currency), currency)
 
 
+def true_of(brief: AxisBrief, row: int, features: pd.DataFrame, rows: np.ndarray) -> Iterator[tuple[str, float]]:
+    """Yield the declared words of a name, and the share of the segment's members, 0-1, whose own figures bear it out.
+
+    Not those of how often: a rhythm's rungs are narrow, and say it of a typical member.
+    """
+    for word in declared_words(brief.axis, brief.rule_made["segment_name"].iloc[row]):
+        declared = [(f.name, w) for f in brief.counted for w in f.words if w.text == word and f.about != "rate"]
+        values = {name: features.loc[rows, name].dropna().to_numpy(float) for name, _ in declared}
+        shares = [
+            ((w.low <= values[name]) & (values[name] <= w.high)).mean() for name, w in declared if len(values[name])
+        ]
+        yield from [(word, float(max(shares)))] if shares else []
+
+
 def axis_table(brief: AxisBrief, status: str) -> str:
     """Return an axis as Markdown: name, share and sentence of each segment."""
     weak = " (weak)" if status == "weak" else ""
@@ -63,13 +80,16 @@ def axis_table(brief: AxisBrief, status: str) -> str:
     return "\n".join([head, *lines, ""])
 
 
-def broken(brief: AxisBrief) -> Iterator[str]:
-    """Yield the rules that a name or a sentence breaks."""
+def broken(brief: AxisBrief, features: pd.DataFrame, segments: np.ndarray) -> Iterator[str]:
+    """Yield the rules that a name or a sentence breaks; ``segments``, shape (n,): each customer's, as its place."""
     for row, (name, text) in enumerate(brief.rule_made[["segment_name", "interpretation"]].itertuples(index=False)):
         if not all(one.startswith(("They ", "Nobody ")) for one in re.split(r"(?<=\.) ", text)):
             yield f"{brief.axis.name}: {name}: a sentence without a subject"
         if brief.description["structural"].isna().iloc[row]:
             yield from (f"{brief.axis.name}: {name}: {reason}" for reason in wrong_words(brief, row, name))
+            for word, share in true_of(brief, row, features, segments == row):
+                if share < HALF:
+                    yield f"{brief.axis.name}: {name}: {word!r} is true of {100 * share:.0f} % of them"
 
 
 def archetypes(found: Discovery) -> pd.Series:
@@ -109,7 +129,10 @@ def main() -> int:
         parts += [f"### {store_id}\n", *(axis_table(brief, found.axes["status"][brief.axis.name]) for brief in axes)]
         shares = archetypes(found)
         parts.append(archetype_table(shares))
-        wrong = [f"{store_id}: {reason}" for brief in axes for reason in broken(brief)]
+        placed = {
+            name: (found.sample[name], model.predict(found.sample[name])) for name, model in found.fitted.models.items()
+        }
+        wrong = [f"{store_id}: {reason}" for brief in axes for reason in broken(brief, *placed[brief.axis.name])]
         faults += wrong
         n_empty = sum(name.startswith(brief.axis.usual) for brief in axes for name in brief.rule_made["segment_name"])
         n_names = sum(len(brief.rule_made) for brief in axes)

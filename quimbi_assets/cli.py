@@ -199,9 +199,7 @@ def profile(store_id: str, customer_ids: str, why: bool, as_json: bool) -> None:
 @WHERE
 @AUDIENCE
 @click.option(
-    "--sort",
-    metavar="FIELD",
-    help="A field; by default value, of filters on risk value_at_risk; 'risk asc' turns it round.",
+    "--sort", metavar="FIELD", help="A field; else value, value_at_risk of who may leave; 'risk asc' turns it round."
 )
 @LIMIT
 @CSV

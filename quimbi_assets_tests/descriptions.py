@@ -25,7 +25,9 @@ def describe_by_hand(centres, counts, sd=None, axis_name="rhythm"):
         data |= {
             f"centre:{name}": centre,
             f"q10:{name}": centre - 0.1 * scale,
+            f"q25:{name}": centre - 0.05 * scale,
             f"q50:{name}": centre,
+            f"q75:{name}": centre + 0.05 * scale,
             f"q90:{name}": centre + 0.1 * scale,
             f"population:{name}": [population] * k,
             f"population_q50:{name}": [population] * k,

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from quimbi_assets.api import models
 from quimbi_assets.audiences.fields import Kind, Vocabulary
-from quimbi_assets.audiences.filters import Query, compile_filter, order_by
+from quimbi_assets.audiences.filters import Query, compile_filter, order_by, usual_sort
 from quimbi_assets.axes import AXES
 from quimbi_assets.errors import BadInputError, NeverRunError, UnknownAudienceError, UnknownCustomerError
 from quimbi_assets.naming.rows import why_provisional
@@ -88,7 +88,10 @@ class CustomerQuestion(Question):
     )
     min_risk: float | None = Field(None, ge=0, le=1, description="Whose churn risk is at least this")
     sort: str | None = Field(
-        None, max_length=200, description="Any field of filters, largest first; 'risk asc' turns it round; else value"
+        None,
+        max_length=200,
+        description="Any field of filters, largest first; 'risk asc' turns it round. Without: an audience's own; of "
+        "who may leave (late stages, a risk from some figure on) value_at_risk; else value",
     )
     limit: int = LIMIT
     cursor: str | None = CURSOR
@@ -228,8 +231,8 @@ def find_customers(now: Database, store_id: str, question: CustomerQuestion) -> 
     published in between.
     """
     vocabulary = read_vocabulary(now, store_id)
-    query, usual_sort = _chosen(store_id, vocabulary, question)
-    order = order_by(usual_sort if question.sort is None else question.sort, vocabulary)
+    query, usual = _chosen(store_id, vocabulary, question)
+    order = order_by(usual if question.sort is None else question.sort, vocabulary)
     asked = _digest([store_id, query.text, order.terms, [str(value) for value in order.parameters.values()]])
     after = None if question.cursor is None else _place(question.cursor, asked, order.kind)
     rows, place = read_page(now, store_id, query, order, after, question.limit)
@@ -432,7 +435,8 @@ def _chosen(store_id: str, vocabulary: Vocabulary, question: CustomerQuestion) -
         raise BadInputError("min_membership says how far into a segment: give segment, too")
     if question.min_risk is not None:
         parts.append(f"risk >= {question.min_risk!r}")
-    return compile_filter(" and ".join(parts), vocabulary), "value" if audience is None else audience.sort
+    chosen = compile_filter(" and ".join(parts), vocabulary)
+    return chosen, usual_sort(chosen) if audience is None else audience.sort
 
 
 def _in_segment(vocabulary: Vocabulary, segment: str, min_membership: float | None) -> str:

@@ -129,7 +129,8 @@ class StoreTools:
     ) -> models.Customers:
         """Find the customers whom a filter or an audience chooses: how many, what they spent, and a page of them.
 
-        Largest spend first unless sort says otherwise. Without a filter: everybody.
+        Unless sort says otherwise, of who may leave (late stages, a risk) most to lose first, else largest spend.
+        Without a filter: everybody.
         """
         asked = {"where": where, "audience": audience, "sort": sort, "limit": limit, "cursor": cursor}
         question = answers.CustomerQuestion(**asked, count=cursor is None)  # type: ignore[arg-type]

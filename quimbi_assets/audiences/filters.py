@@ -8,7 +8,6 @@ every value of the text reaches the server as a parameter (docs/filters.md).
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -50,6 +49,10 @@ class _Language(Dialect):
         NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[Any, Any]] = {}
 
 
+LATE = frozenset(("slowing", "at risk", "lapsed", "at_risk", "cannot_lose_them"))
+"""Stages of the lifecycle, and RFM groups, of who may leave."""
+
+
 @dataclass(frozen=True)
 class Query:
     """Which customers: a condition over ``profile``, a row of ``quimbi.customer_profiles``, with its parameters.
@@ -63,6 +66,8 @@ class Query:
     compared: tuple[tuple[Field, Any], ...] = ()
     """The numbers and dates that are compared, and with what."""
     asks_moves: bool = False
+    asks_leaving: bool = False
+    """Whether it asks for who may leave: late stages of the lifecycle, who entered one, a risk from some figure on."""
 
 
 EVERYBODY = Query("")
@@ -103,7 +108,8 @@ def compile_filter(text: str | None, vocabulary: Vocabulary) -> Query:
     tree, compiler = read_filter(text), _Compiler(text, vocabulary)
     try:
         condition = compiler.condition(tree)
-        return Query(text, condition, compiler.parameters, tuple(compiler.compared), compiler.asks_moves)
+        compared = tuple(compiler.compared)
+        return Query(text, condition, compiler.parameters, compared, compiler.asks_moves, compiler.asks_leaving)
     except RecursionError:
         raise _too_deep(text) from None
 
@@ -148,12 +154,8 @@ class Order:
 
 
 def usual_sort(query: Query) -> str:
-    """Return by which field whom a filter chooses are worked off: who may go by what may be lost, others by spend.
-
-    >>> usual_sort(Query("lifecycle = 'at risk'")), usual_sort(Query("orders > 2"))
-    ('value_at_risk', 'value')
-    """
-    return "value_at_risk" if re.search(r"(?<![a-z])(risk|slowing|lapsed)\b", query.text.lower()) else "value"
+    """Return by which field whom a filter chooses are worked off: who may go by what may be lost, others by spend."""
+    return "value_at_risk" if query.asks_leaving else "value"
 
 
 def order_by(name: str, vocabulary: Vocabulary) -> Order:
@@ -201,7 +203,7 @@ class _Compiler:
         self._text, self._vocabulary = text, vocabulary
         self.parameters: dict[str, Any] = {}
         self.compared: list[tuple[Field, Any]] = []
-        self.asks_moves = False
+        self.asks_moves = self.asks_leaving = False
 
     def condition(self, node: exp.Expr) -> str:
         """Return the SQL of a condition."""
@@ -212,7 +214,9 @@ class _Compiler:
             # The server asks them in order: moves, which are looked up for each customer, of whom the rest leaves open.
             return f"({f' {word} '.join(sorted(parts, key=lambda sql: 'EXISTS (' in sql))})"
         if isinstance(node, exp.Not):
-            return f"(NOT {self.condition(node.this)})"
+            before, negated = self.asks_leaving, f"(NOT {self.condition(node.this)})"
+            self.asks_leaving = before  # who is not late is not leaving
+            return negated
         if isinstance(node, exp.Paren):
             return self.condition(node.this)
         if type(node) in COMPARISONS:
@@ -323,8 +327,10 @@ class _Compiler:
         if one.kind == "date":
             return self._compared_date(one, sign, node)
         if one.kind == "group":
-            ids = self._parameter(self._ids(one.name, node))
-            return f"{self.sql(one)} {'=' if sign == '=' else '<>'} {'ANY' if sign == '=' else 'ALL'}({ids})"
+            ids = self._ids(one.name, node)
+            self.asks_leaving |= sign == "=" and not LATE.isdisjoint(ids)
+            groups = self._parameter(ids)
+            return f"{self.sql(one)} {'=' if sign == '=' else '<>'} {'ANY' if sign == '=' else 'ALL'}({groups})"
         if one.kind == "flag":
             if not isinstance(node, exp.Boolean):
                 raise self._refused(node, f"{one.name} is true or false")
@@ -332,6 +338,7 @@ class _Compiler:
         value = self._number(node) if one.kind == "number" else self._word(one, node)
         if one.kind == "number":
             self.compared.append((one, value))
+        self.asks_leaving |= (one.name == "risk" and sign in ("=", ">", ">=")) or (sign == "=" and value in LATE)
         return f"{self.sql(one)} {sign} {self._parameter(value)}"
 
     def _compared_date(self, one: Field, sign: str, node: exp.Expr) -> str:
@@ -353,6 +360,7 @@ class _Compiler:
         one = self._field(node.this)
         if one.kind == "group":
             ids = [segment for value in values for segment in self._ids(one.name, value)]
+            self.asks_leaving |= not LATE.isdisjoint(ids)
             return f"({self.sql(one)} = ANY({self._parameter(ids)}))"
         return f"({' OR '.join(self._compared(one, '=', value) for value in values)})"
 
@@ -376,6 +384,7 @@ class _Compiler:
         if not 0 < weeks <= 5_000:
             raise self._refused(parts[2], "weeks are counted from 1 on")
         self.asks_moves = True
+        self.asks_leaving |= name == "entered" and not LATE.isdisjoint(ids)
         values = (self._parameter(value) for value in (axis, ids, weeks))
         return MOVED.format(*values, side=MOVES[name])
 

@@ -54,10 +54,14 @@ class Word:
     """Whether it says that most are not so ("heavy", "premium"): then it is true of a minority only."""
     of_most: bool = False
     """Whether eight in ten members have to be in the range, not only the typical one: who is called silent is late."""
+    of_half: bool = False
+    """Whether more than half of them have to be: a narrow range may hold a typical member and few others."""
     untypical: bool = False
     """Whether it is not said where it is true of the typical customer, too: in a young store everybody is young."""
     where: tuple[tuple[str, float, float], ...] = ()
     """Ranges that other features of the axis have to be in, where they are recorded: name, low, high."""
+    never_beside: str = ""
+    """Words of other features that would contradict it in one name, between blanks."""
     tells: str = ""
     """What a sentence says of them instead of the feature's figure, where that alone would say little."""
     noun: str = ""

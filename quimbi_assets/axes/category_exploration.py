@@ -71,7 +71,13 @@ AXIS = Axis(
         Feature.share(
             "exploration_breadth", "Different products for every line bought",
             tells="choose a product new to them for {} of what they buy",
-            words=(Word("habitual", -1, high=0.6), Word("exploring", 1, low=0.75, noun="explorers")),
+            words=(
+                Word("habitual", -1, high=0.6),
+                Word(
+                    "exploring", 1, low=0.75, noun="explorers",
+                    never_beside="one_category few_category narrow_range focused",
+                ),
+            ),
             synonyms=("repetitive", "adventurous curious exploratory"), about="novelty",
             transform="identity", needs=("items.product_id",),
         ),

@@ -76,7 +76,8 @@ AXIS = Axis(
                 ),
                 Word("first_year", -1, high=12, times=1.3, untypical=True),
                 Word("longtime", 1, low=12, times=1.1, like="veteran veterans long_standing long_time old"),
-                Word("newer", -1, times=1.3), Word("later_joined", -1), Word("earlier_joined", 1),
+                Word("newer", -1, high=12, times=1.3),
+                Word("second_year", -1, low=12, high=24, untypical=True),
             ),
             synonyms=("", "established"), about="tenure",
             low=0, transform="log1p",
@@ -98,7 +99,9 @@ AXIS = Axis(
             words=(
                 Word("quiet", -1, high=QUIET, like="stopped", tells="have hardly ordered in the last 90 days"),
                 Word("easing_off", -1, high=-0.1), Word("speeding_up", 1, low=0.1),
-                Word("even_paced", low=-0.1, high=0.11, tells="come about as often as over all their time"),
+                Word(
+                    "even_paced", low=-0.1, high=0.11, of_half=True, tells="come about as often as over all their time",
+                ),
             ),
             synonyms=("cooling fading declining waning slowing", "warming quickening accelerating"),
             low=-1, high=1, neutral=0, about="silence",

@@ -95,7 +95,10 @@ AXIS = Axis(
             "frequency_trend", "index", "Change in monthly orders, month over month, relative to the average month",
             tells="order {} less from month to month|order {} more from month to month", figure="change",
             words=(
-                Word("steady", low=-NOTABLE_TREND, high=NOTABLE_TREND, tells="come about as often as before"),
+                Word(
+                    "steady", low=-NOTABLE_TREND, high=NOTABLE_TREND, of_half=True,
+                    tells="come about as often as before",
+                ),
                 Word("fading", -1, high=-NOTABLE_TREND), Word("warming", 1, low=NOTABLE_TREND),
                 Word("slightly_fading", high=-NOTABLE_TREND), Word("slightly_warming", low=NOTABLE_TREND),
             ),
@@ -113,8 +116,8 @@ AXIS = Axis(
             "overdue_ratio", "times", "Days since the last order in multiples of the usual gap",
             tells="have been silent for {} their usual gap", figure="times",
             words=(
+                # None for who is in time: of whom a segment gathers some are late, and lifecycle says who.
                 Word("long_overdue", 1, low=5), Word("overdue", 1, low=1.5),
-                Word("punctual", -1, high=1, like="on_time", tells="last ordered within their usual gap"),
             ),
             synonyms=("", "late lapsed"), about="silence", low=0, transform="log1p", neutral=1,
         ),

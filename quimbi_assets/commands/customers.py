@@ -22,7 +22,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import zone
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.audiences import audiences_now, choice_of
-from quimbi_assets.resources.export_targets import export, written
+from quimbi_assets.resources.export_targets import export, without_addresses, written
 from quimbi_assets.resources.exports import write_rows
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables.customers import (
@@ -70,7 +70,9 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
             n_rows = write_rows(options.csv, rows, "csv")
             if not n_rows:
                 _say_why_nobody(now, store_id, query)
-            return err.print(written(n_rows, "customer", options.csv), markup=False)
+            for line in (written(n_rows, "customer", options.csv), *without_addresses(now, store_id)):
+                err.print(line, markup=False)
+            return None
         chosen = read_chosen(now, store_id, query, vocabulary, sort or usual_sort(query), options.limit)
         currency = store_currency(now, store_id) or ""
         if not chosen.customers:

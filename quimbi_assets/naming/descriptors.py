@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from quimbi_assets.axes._axis import Axis, Feature, Word
-from quimbi_assets.naming.segment_statistics import described_features
+from quimbi_assets.naming.segment_statistics import QUANTILES, described_features
 from quimbi_assets.naming.values import SKEWED, clock_pairs, format_value, mean_hour, part_of_day
 
 # Assumption: a hundredth of a standard deviation is noise, and half of one a difference that people see.
@@ -26,7 +26,7 @@ PLAIN = 0.75
 # Assumption: $10.57 where the typical customer pays $11.09 is not a low price, whatever the logarithms' means say.
 ALIKE = 0.1
 #: Share of an axis's judged customers up to which a segment may be called heavy, premium and the like.
-MINORITY = 0.35
+MINORITY = 1 / 3
 #: The same for words that only compare ("bigger"): more than half of all cannot be beyond the others.
 HALF = 0.5
 DAY_PARTS = ("morning", "afternoon", "evening", "night")
@@ -103,7 +103,7 @@ def _of_number(axis: Axis, feature: Feature, description: pd.DataFrame, order: i
         )
         if word is not None:
             towards = word.side or float(np.sign(z[row])) or 1.0
-            excludes = frozenset({word.text, feature.about or feature.name})
+            excludes = frozenset({word.text, feature.about or feature.name, *word.never_beside.split()})
             distances = float(towards * z[row]), float(towards * contrast[row])
             kind = not word.side, word.is_comparison
             yield row, Descriptor((feature.name,), word.text, excludes, *distances, order, *kind)
@@ -132,6 +132,8 @@ def holds(axis: Axis, feature: Feature, word: Word, description: pd.DataFrame, r
     ends = [float(description[f"{q}:{feature.name}"].iloc[row]) for q in ("q10", "q90")] if word.of_most else []
     if not all(word.low <= end <= word.high for end in ends):
         return False
+    if word.of_half and not share_within(feature, word, description, row) > HALF:
+        return False
     if word.untypical and word.low <= usual <= word.high:
         return False
     most = MINORITY if word.of_few else HALF if word.is_comparison else 1.0
@@ -139,6 +141,13 @@ def holds(axis: Axis, feature: Feature, word: Word, description: pd.DataFrame, r
         return False
     others = ((axis.feature(name), low, high) for name, low, high in word.where if f"z:{name}" in description)
     return all(low <= figure_of(other, description, row) <= high for other, low, high in others)
+
+
+def share_within(feature: Feature, word: Word, description: pd.DataFrame, row: int) -> float:
+    """Return the share of a segment's members, 0-1, who are in a word's range, as its quantiles tell it."""
+    quantiles = [float(description[f"{q}:{feature.name}"].iloc[row]) for q in QUANTILES]
+    below, above = np.interp([word.low, word.high], quantiles, list(QUANTILES.values()), left=0.0, right=1.0)
+    return float(above - below)
 
 
 def _is_beyond(word: Word, figure: float, usual: float) -> bool:

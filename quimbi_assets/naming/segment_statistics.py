@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from quimbi_assets.axes._axis import Axis, Feature
 from quimbi_assets.clustering.model import AxisModel
 
-QUANTILES = {"q10": 0.1, "q50": 0.5, "q90": 0.9}
+QUANTILES = {"q10": 0.1, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q90": 0.9}
 
 
 def describe_segments(
@@ -23,7 +23,7 @@ def describe_segments(
 
     - ``segment_id``; ``structural`` (declared name or None);
     - ``customer_count``: customers whose dominant segment it is; ``population_percentage``: that of all, 0-100;
-    - per clustering feature f, in original units: ``centre:f`` (mean), ``q10:f``, ``q50:f``, ``q90:f`` over the
+    - per clustering feature f, in original units: ``centre:f`` (mean), ``q10:f``, ``q25:f`` ... ``q90:f`` over the
       segment; ``population:f`` (mean) and ``population_q50:f`` over all, the same in every row;
     - ``z:f``: how far the centre lies from the population in the model's scaled space; ``rank:f``: 1 = highest centre
       among the siblings.

@@ -289,7 +289,14 @@ def wrong_words(brief: AxisBrief, row: int, name: str) -> list[str]:
         reasons.append("'seasonal' says that a time of year comes again: no figure here spans several years")
     facts = [claim.feature.about for claim in {claim.word: claim for claim in claims}.values() if claim.feature.about]
     twice = [fact.replace("_", " ") for fact in dict.fromkeys(facts) if facts.count(fact) > 1]
-    return reasons + [f"it says two things about {fact}" for fact in twice] + _foreign(brief, name)
+    reasons += [f"it says two things about {fact}" for fact in twice]
+    reasons += [
+        f"{claim.word.replace('_', ' ')!r} contradicts {other.replace('_', ' ')!r}"
+        for claim in claims
+        for other in (claim.declared.never_beside.split() if claim.declared else ())
+        if f"_{other}_" in f"_{name}_"
+    ]
+    return reasons + _foreign(brief, name)
 
 
 def _of_lifecycle(brief: AxisBrief, name: str) -> list[str]:

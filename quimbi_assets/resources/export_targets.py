@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from quimbi_assets.resources.klaviyo.sender import Selection
 
 ADVERTISERS = ("meta", "google")
+NO_ADDRESSES = (
+    "customers go by the shop's own customer_id: of e-mail addresses only hashes are kept, and no names. To write to "
+    "them: --format klaviyo, meta or google, with --contacts FILE of the shop's addresses"
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,14 @@ def export(
         query = Query(query.text, f"({query.condition}) AND {CONTACTABLE}", query.parameters)
     rows = stream_profiles(database, store_id, query, vocabulary)
     n_rows = write_rows(path, rows, "parquet" if target.form == "parquet" else "csv")
-    return Summary([written(n_rows, "customer", path), *(lines if group is not None else ())])
+    lines = [written(n_rows, "customer", path), *(lines if group is not None else ())]
+    return Summary([*lines, *without_addresses(database, store_id)])
+
+
+def without_addresses(database: Database, store_id: str) -> list[str]:
+    """Say of a list for reading how its customers are met again in the shop; nothing where their ids are addresses."""
+    sql = "SELECT customer_id LIKE '%%_@_%%' FROM quimbi.customer_profiles WHERE store_id = %s LIMIT 1"
+    return [] if any(are for (are,) in database.execute(sql, (store_id,))) else [NO_ADDRESSES]
 
 
 def group_of(target: ExportTarget, query: Query, audience: Audience | None) -> Group | None:

@@ -114,6 +114,14 @@ def test_pages_hold_everybody_once(pages, count, sort):
     assert len(found) == math.ceil(count() / 150)
 
 
+def test_who_may_leave_comes_in_the_order_of_the_command(ask, database):
+    sql = """SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'north' AND churn_risk_score >= 0.2
+        ORDER BY churn_risk_score * lifetime_value DESC NULLS LAST, customer_id LIMIT 20"""
+    first = [customer for (customer,) in database.execute(sql)]
+    for asked in ({"where": "risk >= 0.2"}, {"min_risk": 0.2}):
+        assert [one["customer_id"] for one in ask("/customers", params=asked | {"limit": 20})["items"]] == first
+
+
 def test_whom_a_question_chooses(ask, count, database):
     whom = {"where": "lifecycle = 'active' -- really", "min_risk": 0.2, "count": True, "limit": 1}
     assert ask("/customers", params=whom)["customers"] == count("lifecycle = 'active' AND churn_risk_score >= 0.2") > 0

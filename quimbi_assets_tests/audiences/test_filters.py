@@ -9,7 +9,7 @@ import pytest
 from quimbi_assets import marketing
 from quimbi_assets.audiences import fields
 from quimbi_assets.audiences.fields import Vocabulary
-from quimbi_assets.audiences.filters import EVERYBODY, compile_filter, order_by
+from quimbi_assets.audiences.filters import EVERYBODY, compile_filter, order_by, usual_sort
 from quimbi_assets.errors import FilterError
 
 GROUPS = {
@@ -154,6 +154,25 @@ def test_order():
     assert order_by("risk asc", LONDON).terms == "profile.churn_risk_score ASC NULLS LAST"
     with pytest.raises(FilterError, match="nearest: risk"):
         order_by("riks", LONDON)
+
+
+@pytest.mark.parametrize(
+    ("text", "by"),
+    [
+        ("lifecycle = 'At Risk'", "value_at_risk"),
+        ("value > 5 and (lifecycle in ('new', 'slowing'))", "value_at_risk"),
+        ("risk between 0.4 and 0.8 or value > 500", "value_at_risk"),
+        ("rfm_group = 'at risk'", "value_at_risk"),
+        ("entered(lifecycle, 'lapsed', 4)", "value_at_risk"),
+        ("left(lifecycle, 'lapsed', 4)", "value"),
+        ("lifecycle <> 'lapsed'", "value"),
+        ("not lifecycle = 'lapsed' and risk < 0.1", "value"),
+        ("customer_id = 'a risk'", "value"),  # a word of the text is not what is asked
+        ("orders > 2 -- at risk", "value"),
+    ],
+)
+def test_who_may_leave_comes_by_what_may_be_lost(text, by):
+    assert usual_sort(compile_filter(text, LONDON)) == by
 
 
 def test_words_are_those_of_the_groupings():

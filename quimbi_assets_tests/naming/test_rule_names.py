@@ -137,6 +137,35 @@ def test_two_of_the_same_words_differ_by_how_many_are_said(by_hand):
     assert not any(sign.isdigit() for name in named for sign in name)
 
 
+def test_a_narrow_range_is_said_where_more_than_half_are_in_it(by_hand):
+    axis = AXES["loyalty_trajectory"]
+    description = by_hand({"frequency_trend": [0.0, 0.3], "value_trend": [0.0, 0.0]}, [60, 40])
+    description["q25:frequency_trend"], description["q75:frequency_trend"] = [-0.04, 0.2], [0.04, 0.4]
+    assert names(axis, description)[0] == "steady_customers"
+    description["q25:frequency_trend"], description["q75:frequency_trend"] = [-0.12, 0.2], [0.12, 0.4]
+    assert names(axis, description)[0] == "mixed_trend_customers"
+    brief = AxisBrief(axis, description, name_segments(axis, description))
+    assert any("'steady' is not true of them" in one for one in wrong_words(brief, 0, "steady_customers"))
+
+
+def test_words_that_contradict_each_other_stand_in_no_name(by_hand):
+    axis = AXES["category_exploration"]
+    figures = {"unique_categories": [14, 90], "exploration_breadth": [0.93, 0.7]}
+    description = by_hand(figures, [10, 90], {"unique_categories": 30, "exploration_breadth": 0.1})
+    (few, _) = names(axis, description)
+    assert "exploring" not in few or "narrow_range" not in few
+    brief = AxisBrief(axis, description, name_segments(axis, description))
+    assert "'exploring' contradicts 'narrow range'" in wrong_words(brief, 0, "narrow_range_exploring_shoppers")
+
+
+def test_newer_is_said_of_the_first_year_only(by_hand):
+    axis = AXES["customer_maturity"]
+    ages = by_hand({"tenure_months": [21, 33], "acceleration": [-0.95, -0.95]}, [40, 60], {"tenure_months": 5})
+    assert names(axis, ages)[0].startswith("second_year")
+    brief = AxisBrief(axis, ages, name_segments(axis, ages))
+    assert any("'newer' is not true of them" in one for one in wrong_words(brief, 0, "newer_quiet_customers"))
+
+
 def test_silent_is_said_where_nearly_all_are(by_hand):
     axis = AXES["purchase_frequency"]
     figures = {"avg_days_between_orders": [30, 20], "days_since_last_order": [96, 9]}
