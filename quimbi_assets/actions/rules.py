@@ -5,13 +5,14 @@ Belongs here: what a rule is, reading the file, what is wrong with it and where.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 from quimbi_assets.audiences.definitions import NodeReader, compose
 from quimbi_assets.audiences.fields import SCALARS
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import Trial
 
 FILE_NAME = "actions.yaml"
@@ -77,20 +78,43 @@ class RuleBook:
         return tuple(rule for rule in self.rules if rule.is_of(store_id))
 
 
+class UnusableRulesError(BadInputError):
+    """A file of rules says what cannot be: ``problems`` has a line of each, with its place."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        more = f" (and {len(problems) - 1} more: quimbi actions --check says all)" if len(problems) > 1 else ""
+        super().__init__(f"{problems[0]}{more}")
+
+
 def ready_text() -> str:
     """Return the file of the ready rules."""
     return files("quimbi_assets.actions").joinpath(READY).read_text(encoding="utf-8")
 
 
 def read_rules(text: str, where: str) -> RuleBook:
-    """Read the file ``where`` holds; BadInputError with line and column if it is no YAML, or says what cannot be."""
+    """Read the file ``where`` holds; BadInputError with line and column if it is no YAML, or says what cannot be.
+
+    Of rules that cannot be it is an UnusableRulesError, with all of them.
+    """
     root, reader = compose(text, where), _Reader(where, "rules: {regulars: {when: orders > 9, queue: regulars}}")
     parts = {} if root is None else reader.mapping(root, "the file", {"rules", "otherwise"})
-    rules = tuple(reader.rule(name, node) for name, node in reader.named(parts.get("rules"), "rules"))
-    if len(rules) > MOST_RULES:
-        raise reader.wrong(parts["rules"], f"{len(rules):,} rules are more than {MOST_RULES}")
-    otherwise = {} if "otherwise" not in parts else reader.otherwise(parts["otherwise"])
-    return RuleBook(rules, {"queue": GENERAL, **otherwise}, where)
+    named, rules, problems = reader.named(parts.get("rules"), "rules"), [], []
+    if len(named) > MOST_RULES:
+        raise reader.wrong(parts["rules"], f"{len(named):,} rules are more than {MOST_RULES}")
+    for name, node in named:
+        try:
+            rules.append(reader.rule(name, node))
+        except BadInputError as error:
+            problems.append(str(error))
+    otherwise: dict[str, str] = {}
+    try:
+        otherwise |= {} if "otherwise" not in parts else reader.otherwise(parts["otherwise"])
+    except BadInputError as error:
+        problems.append(str(error))
+    if problems:
+        raise UnusableRulesError(problems)
+    return RuleBook(tuple(rules), {"queue": GENERAL, **otherwise}, where)
 
 
 class _Reader(NodeReader):

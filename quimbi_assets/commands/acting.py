@@ -10,7 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from quimbi_assets.actions.rules import EFFECTS, ready_text
+from quimbi_assets.actions.rules import EFFECTS, UnusableRulesError, ready_text
 from quimbi_assets.commands.console import err, out, print_json
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.naming.values import plural
@@ -33,7 +33,14 @@ def show(store_id: str | None, customer_id: str | None, *, check: bool, example:
         with database.snapshot() as now:
             routing = route_ticket(now, store_id, customer_id)
         return print_json(routing) if as_json else print_routing(routing)
-    state = check_rules(database, store_id)
+    try:
+        state = check_rules(database, store_id)
+    except UnusableRulesError as error:
+        if not check:
+            raise
+        for line in error.problems:
+            out.print(f"mend      {line}", markup=False)
+        raise click.exceptions.Exit(1) from None
     print_json(check_record(store_id, state)) if as_json else print_rules(state, findings_only=check)
     if check and state.problems:
         raise click.exceptions.Exit(1)
@@ -66,6 +73,7 @@ def check_record(store_id: str, check: Check) -> dict[str, Any]:
         "otherwise": dict(book.otherwise),
         "conflicts": [vars(one) for one in evaluation.conflicts],
         "problems": check.problems,
+        "nobody": check.nobody,
         "idle": dict(check.idle),
     }
 
@@ -90,6 +98,8 @@ def print_rules(check: Check, *, findings_only: bool) -> None:
         out.print(f"conflict  {line}", markup=False)
     for name, why in check.idle.items():
         out.print(f"idle      {name}: {why}", markup=False)
+    for name in check.nobody if findings_only else ():
+        out.print(f"nobody    {name} fires for nobody today", markup=False)
     for line in check.problems:
         out.print(f"mend      {line}", markup=False)
     if findings_only and not (check.conflicts or check.idle or check.problems):

@@ -4,13 +4,14 @@ Belongs here: finding the file, which rules a store understands, decisions and f
 reading the file (``actions.rules``), SQL (``postgres.tables.actions``), what can never be (``actions.findings``).
 """
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from quimbi_assets.actions.findings import never_fire, without_segments
 from quimbi_assets.actions.routing import Decision, Reason, decide
-from quimbi_assets.actions.rules import EFFECTS, FILE_NAME, READY, ActionRule, RuleBook, read_rules, ready_text
+from quimbi_assets.actions.rules import EFFECTS, FILE_NAME, GENERAL, READY, ActionRule, RuleBook, read_rules, ready_text
 from quimbi_assets.audiences.fields import KIND, Vocabulary
 from quimbi_assets.audiences.filters import Part, compile_filter, take_apart
 from quimbi_assets.errors import BadInputError, FilterError, UnmeasuredError
@@ -25,6 +26,9 @@ from quimbi_assets.resources.postgres.tables.actions import (
     refresh_actions,
 )
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+
+LOG = logging.getLogger(__name__)
+UNUSABLE = f"{FILE_NAME} cannot be used: until it is mended everybody goes where no rule says otherwise"
 
 
 def project_rules() -> RuleBook:
@@ -84,6 +88,14 @@ class Check:
     """Rules that can never set anything, and why."""
     idle: Mapping[str, str]
     """Rules that are right, but have nobody to speak of in this store, and why."""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    """Rules of stores that there are not, with their names."""
+
+    @property
+    def nobody(self) -> list[str]:
+        """Rules that may choose somebody one day, and choose nobody today."""
+        spoken = {*self.never, *self.idle}
+        return [name for name, n in self.evaluation.chosen.items() if not n and name not in spoken]
 
     @property
     def conflicts(self) -> list[str]:
@@ -99,7 +111,8 @@ class Check:
         book = self.rules.book
         places = {one.name: f"{book.where}, line {one.line}: rule {one.name}" for one in book.rules}
         cannot = [f"{places[name]} cannot be asked: {reason}" for name, reason in self.rules.problems.items()]
-        return cannot + [f"{places[name]} can never fire: {reason}" for name, reason in self.never.items()]
+        cannot += [f"{places[name]} can never fire: {reason}" for name, reason in self.never.items()]
+        return cannot + [f"{places[name]} is of no store there is: {stores}" for name, stores in self.elsewhere.items()]
 
 
 def decide_store(database: Database, store_id: str) -> Check:
@@ -114,7 +127,12 @@ def check_rules(database: Database, store_id: str) -> Check:
     vocabulary = read_vocabulary(database, store_id)
     rules = rules_of(store_id, vocabulary)
     evaluation = evaluate_actions(database, store_id, rules.compiled, vocabulary.time_zone)
-    return checked(rules, evaluation, vocabulary)
+    stores = {store for (store,) in database.execute("SELECT store_id FROM quimbi.stores")}
+    absent = {one.name: [store for store in one.stores if store not in stores] for one in rules.book.rules}
+    return replace(
+        checked(rules, evaluation, vocabulary),
+        elsewhere={name: ", ".join(missing) for name, missing in absent.items() if missing},
+    )
 
 
 def checked(rules: StoreRules, evaluation: Evaluation, vocabulary: Vocabulary) -> Check:
@@ -130,10 +148,11 @@ def route_ticket(
     """Return who answers a customer's ticket and what else is to be done, by which rules, and which nearly fired.
 
     Of whoever is not known, or None, what holds where no rule says otherwise. ``is_served``: the database is that of
-    a program, which may not read suppressed addresses.
+    a program, which may not read suppressed addresses. A ticket has to go somewhere: where the file of rules cannot be
+    used, all go where no rule says otherwise, ``not_asked`` says why, and the log does.
     """
     vocabulary = read_vocabulary(database, store_id)
-    rules = rules_of(store_id, vocabulary)
+    rules, unusable = _usable_rules(store_id, vocabulary)
     judged = None
     if customer_id is not None:
         judged = judge_customer(database, store_id, customer_id, rules.parts, vocabulary.time_zone, is_served=is_served)
@@ -142,6 +161,8 @@ def route_ticket(
         decision, as_of = Decision(rules.book.otherwise, {}, reason=f"store {store_id} has no profile of {who}"), None
     else:
         decision, as_of = decide(judged[0], rules.book.otherwise, may_write=judged[1]), judged[2]
+    if unusable:
+        decision = replace(decision, reason=UNUSABLE)
     return {
         "store_id": store_id,
         "customer_id": customer_id,
@@ -155,8 +176,19 @@ def route_ticket(
             {**_plain(one), "wanting": [_spoken(why, vocabulary) for why in one.wanting]} for one in decision.nearly
         ],
         "left_alone": list(decision.left_alone),
-        "not_asked": {**rules.problems, **rules.unmeasured},
+        "not_asked": {**rules.problems, **rules.unmeasured, **unusable},
     }
+
+
+def _usable_rules(store_id: str, vocabulary: Vocabulary) -> tuple[StoreRules, dict[str, str]]:
+    """Return a store's rules; none, with the reason by the name of the file, where that cannot be used."""
+    try:
+        return rules_of(store_id, vocabulary), {}
+    except BadInputError as error:
+        LOG.warning("no rule is asked: %s", error)
+        # Where the server has the file is nobody's business who asks it.
+        unusable = {FILE_NAME: str(error).replace(f"{quimbi_home()}/", "")}
+        return StoreRules(RuleBook((), {"queue": GENERAL}, FILE_NAME), (), ()), unusable
 
 
 def _plain(one: Any) -> dict[str, Any]:

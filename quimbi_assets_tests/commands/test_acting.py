@@ -56,6 +56,35 @@ def test_a_check_that_has_something_to_mend_fails(quimbi, shop, rules, home):
     assert (answer["conflicts"][0]["customers"], len(answer["problems"])) == (8, 2)
 
 
+def test_a_check_says_all_that_cannot_be_at_once(quimbi, shop, rules):
+    rules(
+        "rules:\n  a: {when: value >, queue: x}\n  b: {when: value > 1, que: x}\n  c: {when: value > 1, queue: x}\n"
+        "otherwise: {campaign: x}\n"
+    )
+    code, out, _ = quimbi("actions", "--store-id", shop, "--check")
+    assert code == 1
+    assert [line.partition(", column")[0].rpartition(" ")[2] for line in out.splitlines()] == ["2", "3", "5"]
+    assert "(and 2 more: quimbi actions --check says all)" in quimbi("actions", "--store-id", shop)[2]
+
+
+def test_a_rule_of_no_store_and_one_that_chooses_nobody(quimbi, shop, rules):
+    rules("rules:\n  a: {when: value > 5, queue: x, stores: [actng, acting]}\n  b: {when: value > 99999, queue: x}\n")
+    code, out, _ = quimbi("actions", "--store-id", shop, "--check")
+    assert code == 1
+    assert "line 2: rule a is of no store there is: actng" in out
+    assert "nobody    b fires for nobody today" in out
+
+
+def test_a_ticket_goes_somewhere_where_the_rules_cannot_be_read(quimbi, shop, rules, home):
+    rules("rules: [")
+    code, out, _ = quimbi("actions", "--store-id", shop, "--customer-id", "c0010", "--json")
+    answer = json.loads(out)
+    assert (code, answer["queue"], answer["is_known"], answer["by"]) == (0, "general", True, {})
+    assert answer["reason"].startswith("actions.yaml cannot be used")
+    assert answer["not_asked"]["actions.yaml"].startswith("actions.yaml, line 2, column 1: ")
+    assert str(home) not in out
+
+
 def test_one_customer(quimbi, shop, rules):
     rules(RULES)
     code, out, _ = quimbi("actions", "--store-id", shop, "--customer-id", "c0010")
