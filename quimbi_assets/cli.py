@@ -417,6 +417,34 @@ def report(store_id: str, out: Path) -> None:
 
 
 @cli.command()
+@JSON
+def doctor(as_json: bool) -> None:
+    """Look over everything that has to work, a line each with what to do; exit 1 if something is to be done."""
+    from quimbi_assets.commands import upkeep
+
+    click.get_current_context().exit(upkeep.doctor(as_json=as_json))
+
+
+@cli.command()
+@click.option("--out", type=FILE, required=True, metavar="F.tar", help="The file, which nobody else can read.")
+@WAIT
+def backup(out: Path, wait: bool) -> None:
+    """Write all stores into one file: databases, tables, models, keys."""
+    from quimbi_assets.commands import upkeep
+
+    upkeep.backup(out, wait=wait)
+
+
+@cli.command()
+@click.argument("path", type=FILE, metavar="F.tar")
+def restore(path: Path) -> None:
+    """Put a backup into an empty QUIMBI_HOME."""
+    from quimbi_assets.commands import upkeep
+
+    upkeep.restore(path)
+
+
+@cli.command()
 @click.option("--dagster-port", default=3000, show_default=True)
 @click.option("--mlflow-port", default=5000, show_default=True)
 @click.option("--page-port", default=8000, show_default=True)

@@ -19,7 +19,7 @@ from quimbi_assets.commands.console import err, out
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.resources.home import directory, pages_noted, quimbi_home
 from quimbi_assets.resources.postgres.access import READ_ONLY, allow_reading
-from quimbi_assets.resources.postgres.database import open_database, psql_command
+from quimbi_assets.resources.postgres.database import client_command, open_database
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
@@ -131,8 +131,9 @@ def open_psql(command: str | None, *, write: bool) -> int:
     database = open_database()
     if not write:
         allow_reading(database)
-    program, environment = psql_command(database, "" if write else READ_ONLY)
-    options = [] if command is None else ["--command", command]
+    session = f"-c search_path=quimbi,public {'' if write else READ_ONLY}".rstrip()
+    program, environment = client_command("psql", database.libpq_url, session)
+    options = ["--quiet", *([] if command is None else ["--command", command])]
     with subprocess.Popen([*program, *options], env={**os.environ, **environment}) as psql:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends a query of psql's, not the session
         return psql.wait()

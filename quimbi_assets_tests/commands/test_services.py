@@ -15,7 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from quimbi_assets.commands.services import serve_api
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.resources.postgres.database import Database, psql_command
+from quimbi_assets.resources.postgres.database import client_command
 
 pytestmark = pytest.mark.xdist_group("graph")
 
@@ -117,7 +117,7 @@ def test_the_address_is_one_that_sqlalchemy_opens_to_read(quimbi, database):
 
 def test_a_password_is_not_in_psql_s_command():
     address = "postgresql://ann:s%20ecret@db.example:5433/shop"
-    program, environment = psql_command(Database(address, address, address))
+    program, environment = client_command("psql", address)
     assert "user=ann" in program[-1]
     assert not any("ecret" in word for word in program)
     assert environment["PGPASSWORD"] == "s ecret"

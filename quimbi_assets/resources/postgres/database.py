@@ -156,33 +156,46 @@ def open_database(home: Path | None = None) -> Database:
     among the server's users. DatabaseUnavailableError if the server cannot be started or reached, or lacks databases
     that the role may not create; BadInputError if the home cannot be used.
     """
-    external = os.environ.get("DATABASE_URL", "").strip()
-    if external:
-        admin, database = external, _external(external)
-    else:
-        from quimbi_assets.resources.postgres.server.embedded import start_server
-
-        home = directory(home.absolute()) if home else quimbi_home()
-        admin = start_server(home)
-        database = _on(admin, "quimbi", "dagster", "mlflow", home)
+    database, admin = _addresses(home)
     if not _is_current(database):
         _create_missing(database, admin)
         migrations.upgrade(database.url, LOCK)
     return database
 
 
-def psql_command(database: Database, options: str = "") -> tuple[list[str], dict[str, str]]:
-    """Return the embedded server's psql on the store database, and what its environment needs beside this one's.
+def new_databases() -> Database:
+    """Return the project's databases, created if missing, as they are: whoever fills them brings the schema, too.
 
-    ``options`` are those of the session, as ``READ_ONLY``.
+    An embedded server is started.
+    """
+    database, admin = _addresses(None)
+    _create_missing(database, admin)
+    return database
+
+
+def _addresses(home: Path | None) -> tuple[Database, str]:
+    """Return the databases, there or not, and the address by which they are made; an embedded server is started."""
+    external = os.environ.get("DATABASE_URL", "").strip()
+    if external:
+        return _external(external), external
+    from quimbi_assets.resources.postgres.server.embedded import start_server
+
+    home = directory(home.absolute()) if home else quimbi_home()
+    admin = start_server(home)
+    return _on(admin, "quimbi", "dagster", "mlflow", home), admin
+
+
+def client_command(program: str, url: str, options: str = "") -> tuple[list[str], dict[str, str]]:
+    """Return a client of the embedded server (psql, pg_dump) on a database, and what its environment needs besides.
+
+    ``url`` is libpq's; ``options`` are those of the session, as ``READ_ONLY``.
     """
     from quimbi_assets.resources.postgres.server.files import binary
 
-    address = parse_dsn(database.libpq_url)
+    address = parse_dsn(url)
     password = address.pop("password", "")  # not in the command, which every user of the machine can see
-    session = {"PGOPTIONS": f"-c search_path=quimbi,public {options}".rstrip()}
-    environment = session | ({"PGPASSWORD": password} if password else {})
-    return [str(binary("psql")), "--quiet", make_dsn(**address)], environment
+    environment = ({"PGOPTIONS": options} if options else {}) | ({"PGPASSWORD": password} if password else {})
+    return [str(binary(program)), "--dbname", make_dsn(**address)], environment
 
 
 def _external(url: str) -> Database:

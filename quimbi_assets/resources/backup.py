@@ -1,0 +1,211 @@
+"""A whole installation in one file, and back: the three databases, and the files of the home.
+
+Belongs here: what is in a backup, writing it, putting it into an empty home. Does not: who may meanwhile do what
+(``commands.upkeep`` holds every store's right to be run), tables kept outside of the home (``QUIMBI_STORAGE_URL``).
+
+A tar file that only its owner reads, since it holds all customers and the stores' keys: ``databases/*.dump`` as
+``pg_dump`` writes them, ``home/...``, and, last, ``manifest.json`` with the SHA-256 of each. One without a manifest was
+not written to its end.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg2
+
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
+from quimbi_assets.resources.home import directory, quimbi_home
+from quimbi_assets.resources.postgres.access import READER, SERVED, allow_reading, allow_serving
+from quimbi_assets.resources.postgres.database import Database, client_command, new_databases, open_database
+from quimbi_assets.resources.postgres.migrations import HEAD
+
+MANIFEST, FORMAT = "manifest.json", 1
+ARTIFACTS = "mlartifacts"
+"""Folder of MLflow's artifacts below the home; MLflow knows each by its whole address."""
+NOT_KEPT = ("postgres", "postgres.*", "dagster", "logs", "pages_address", ".restoring", "*.lock", "*.partial")
+"""Of a home: the server's own files, and what is made anew."""
+UNFINISHED = ".restoring"
+"""Folder in a home that is being restored: what is unpacked waits there until the databases have arrived."""
+ADDRESSES = """
+    SELECT format('UPDATE %I SET %I = %%(new)s || substr(%I, length(%%(old)s) + 1) WHERE starts_with(%I, %%(old)s)',
+        table_name, column_name, column_name, column_name)
+    FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
+    WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND data_type IN ('text', 'character varying')
+"""
+"""Changes, column by column, that let MLflow's addresses of files lead into another home."""
+
+
+def write_backup(database: Database, path: Path) -> dict[str, Any]:
+    """Write everything into a new file and return its manifest; the file is there whole, or not at all."""
+    home = quimbi_home()
+    unready = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    sums: dict[str, str] = {}
+    try:
+        with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with tarfile.open(fileobj=file, mode="w") as tar, tempfile.TemporaryDirectory(dir=path.parent) as folder:
+                for dump in _dumps(database, Path(folder)):
+                    sums[f"databases/{dump.name}"] = _add(tar, dump, f"databases/{dump.name}")
+                for one in _kept(home):
+                    name = f"home/{one.relative_to(home).as_posix()}"
+                    sums[name] = _add(tar, one, name)
+                manifest = _facts(database, home) | {"files": sums}
+                text = json.dumps(manifest, indent=1).encode()
+                about = tarfile.TarInfo(MANIFEST)
+                about.size, about.mode = len(text), 0o600
+                tar.addfile(about, BytesIO(text))
+            file.flush()
+            os.fsync(file.fileno())
+        unready.replace(path)
+    finally:
+        unready.unlink(missing_ok=True)
+    return manifest
+
+
+def restore_backup(path: Path) -> dict[str, Any]:
+    """Put a backup into the home, which has to be empty, and return its manifest.
+
+    Killed in the middle, it can be called again. BadInputError if the file is no backup, damaged, or of a newer
+    version than this one, or if there is something already.
+    """
+    home = quimbi_home()
+    unpacked = home / UNFINISHED
+    is_resumed = unpacked.exists()
+    if not is_resumed and any(home.iterdir()):
+        raise BadInputError(f"{home} is not empty: restore into a new folder, QUIMBI_HOME=/path/of/another quimbi ...")
+    shutil.rmtree(unpacked, ignore_errors=True)
+    try:
+        with tarfile.open(path) as tar:
+            manifest = _manifest(tar, path)
+            directory(unpacked)
+            tar.extractall(unpacked, filter="data")
+    except (tarfile.TarError, OSError) as error:
+        raise BadInputError(f"{path} cannot be read as a backup: {error}") from error
+    for name, wanted in manifest["files"].items():
+        if not (unpacked / name).is_file() or _sum(unpacked / name) != wanted:
+            raise BadInputError(f"{path} is damaged at {name}; nothing was restored")
+    _restore_databases(unpacked / "databases", manifest, is_resumed=is_resumed)
+    for one in sorted((unpacked / "home").glob("*")):
+        shutil.rmtree(home / one.name, ignore_errors=True)
+        one.replace(home / one.name)
+    shutil.rmtree(unpacked)
+    return manifest
+
+
+def _restore_databases(dumps: Path, manifest: dict[str, Any], *, is_resumed: bool) -> None:
+    """Bring the databases back, the store's last: until then there is no store."""
+    empty = new_databases()
+    if not is_resumed and empty.execute("SELECT to_regclass('quimbi.stores')") != [(None,)]:
+        raise BadInputError("the database of DATABASE_URL has stores already: restore into one that is empty")
+    with empty.transaction() as cursor:
+        cursor.execute("SELECT rolname FROM pg_roles")
+        for role in set(manifest["roles"]) - {name for (name,) in cursor.fetchall()}:
+            cursor.execute(f"CREATE ROLE {role} NOLOGIN")
+    for name, url in reversed(_urls(empty).items()):
+        options = ["--clean", "--if-exists", "--no-owner", "--no-acl", "--single-transaction", "--exit-on-error"]
+        _run("pg_restore", url, [*options, str(dumps / f"{name}.dump")])
+    old, new = manifest["artifacts"], (quimbi_home() / ARTIFACTS).as_uri()
+    with closing(psycopg2.connect(_urls(empty)["mlflow"])) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(ADDRESSES)
+        for (change,) in cursor.fetchall():
+            cursor.execute(change, {"old": old, "new": new})
+    database = open_database()
+    for role, allow in ((READER, allow_reading), (SERVED, allow_serving)):
+        if role in manifest["roles"]:
+            allow(database)
+
+
+def _facts(database: Database, home: Path) -> dict[str, Any]:
+    roles = database.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) ORDER BY 1", ([READER, SERVED],))
+    stores = database.execute("SELECT store_id FROM quimbi.stores ORDER BY 1")
+    return {
+        "format": FORMAT,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "schema": HEAD,
+        "stores": [store for (store,) in stores],
+        "roles": [role for (role,) in roles],
+        "artifacts": (home / ARTIFACTS).as_uri(),
+    }
+
+
+def _manifest(tar: tarfile.TarFile, path: Path) -> dict[str, Any]:
+    member = next((one for one in tar.getmembers() if one.name == MANIFEST), None)
+    content = None if member is None else tar.extractfile(member)
+    if content is None:
+        raise BadInputError(f"{path} is no backup, or was not written to its end: it has no {MANIFEST}")
+    manifest: dict[str, Any] = json.loads(content.read())
+    if manifest["format"] > FORMAT or manifest["schema"] > HEAD:
+        raise BadInputError(f"{path} was made by a newer version (schema {manifest['schema']}, here {HEAD}): update")
+    return manifest
+
+
+def _urls(database: Database) -> dict[str, str]:
+    urls = {"quimbi": database.libpq_url, "dagster": database.dagster_url, "mlflow": database.mlflow_url}
+    return {name: url.replace("+psycopg2", "", 1) for name, url in urls.items()}
+
+
+def _dumps(database: Database, folder: Path) -> Iterator[Path]:
+    """Write the databases one after the other, each as it is at an instant."""
+    for name, url in _urls(database).items():
+        path = folder / f"{name}.dump"
+        _run("pg_dump", url, ["--format=custom", f"--file={path}"])
+        yield path
+        path.unlink()
+
+
+def _run(program: str, url: str, options: list[str]) -> None:
+    command, environment = client_command(program, url)
+    done = subprocess.run(
+        [*command, *options], check=False, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    if done.returncode:
+        reason = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
+        raise DatabaseUnavailableError(f"{program} failed: {reason}")
+
+
+def _kept(home: Path) -> list[Path]:
+    """Return the files of a home that a backup has, in order."""
+    files = (path for path in home.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(
+        path
+        for path in files
+        if not any(Path(part).match(pattern) for part in path.relative_to(home).parts[:1] for pattern in NOT_KEPT)
+        and not path.match("*.partial")
+    )
+
+
+class _Summed:
+    """A file that is read once, and its SHA-256."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.sum = file, hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.sum.update(data)
+        return data
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> str:
+    with path.open("rb") as file:
+        about = tar.gettarinfo(arcname=name, fileobj=file)
+        about.uid = about.gid = 0
+        about.uname = about.gname = ""
+        summed: Any = _Summed(file)
+        tar.addfile(about, summed)
+    return str(summed.sum.hexdigest())
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

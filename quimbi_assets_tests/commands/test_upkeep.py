@@ -1,0 +1,176 @@
+"""Whether an installation that was copied into a file comes back whole, and whether the doctor sees what is ill."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+from quimbi_assets.commands import upkeep
+from quimbi_assets.resources.postgres.run_lock import RunLock
+
+pytestmark = pytest.mark.xdist_group("graph")
+
+TABLES = """
+    SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
+    WHERE table_type = 'BASE TABLE' AND table_schema IN ('quimbi', 'public') ORDER BY 1
+"""
+ROWS = "SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM {} AS t"
+
+
+def elsewhere(home, *arguments, expected=0):
+    """Runs the command in a process of its own on another home; gives stdout, or stderr where it is to fail."""
+    environment = {**os.environ, "QUIMBI_HOME": str(home)}
+    command = [sys.executable, "-m", "quimbi_assets.cli", *map(str, arguments)]
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == expected, done.stderr
+    return done.stderr if expected else done.stdout
+
+
+def rows_of(ask):
+    """Counts and digests of all tables of a database."""
+    return {table: ask(ROWS.format(table))[0] for (table,) in ask(TABLES)}
+
+
+@pytest.fixture(scope="module")
+def saved(two_stores, database, tmp_path_factory):
+    """A backup of two stores that were run, and the tables there were."""
+    path = tmp_path_factory.mktemp("saved") / "all.tar"
+    upkeep.backup(path, wait=False)
+    return path, rows_of(database.execute)
+
+
+@pytest.fixture(scope="module")
+def restored(saved, tmp_path_factory):
+    """A home of its own, in which the backup is."""
+    home = tmp_path_factory.mktemp("restored") / "home"
+    assert "2 stores as of" in elsewhere(home, "restore", saved[0])
+    yield home
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def test_every_row_and_every_file_comes_back(saved, restored, home):
+    rows = saved[1]
+    assert rows["quimbi.customer_profiles"][0] >= 1000
+    ask = "import sys; sys.path.insert(0, '.'); from quimbi_assets_tests.commands.test_upkeep import *; "
+    ask += "from quimbi_assets.resources.postgres.database import open_database; "
+    ask += "print(json.dumps(rows_of(open_database().execute)))"
+    environment = {**os.environ, "QUIMBI_HOME": str(restored)}
+    done = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert {table: tuple(facts) for table, facts in json.loads(done.stdout).items()} == rows
+    for folder in ("storage", "mlartifacts", "keys"):
+        before = {path.relative_to(home): path for path in (home / folder).rglob("*") if path.is_file()}
+        after = {path.relative_to(restored): path for path in (restored / folder).rglob("*") if path.is_file()}
+        assert before.keys() == after.keys()
+        assert all(path.read_bytes() == after[name].read_bytes() for name, path in before.items())
+
+
+def test_what_was_restored_answers_as_before_without_the_home_it_came_from(restored, home, quimbi, database):
+    ((customer,),) = database.execute(
+        "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'south' ORDER BY lifetime_value DESC LIMIT 1"
+    )
+    asked = ("explain", "--store-id", "south", "--customer-id", customer, "--json")
+    code, before, _ = quimbi(*asked)
+    assert code == 0
+    away = home.rename(home.with_name("away"))  # the server keeps its open files; models are read anew
+    try:
+        after = elsewhere(restored, *asked)
+    finally:
+        away.rename(home)
+    assert json.loads(after) == json.loads(before)
+
+
+def test_a_backup_is_for_its_owner_alone_and_says_so(saved, quimbi):
+    path = saved[0]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not list(path.parent.glob(".*"))
+    assert quimbi("backup", "--out", path)[0] == 2
+
+
+def test_nothing_is_restored_over_what_is_there(saved, restored):
+    assert "is not empty" in elsewhere(restored, "restore", saved[0], expected=2)
+
+
+def test_a_damaged_backup_is_refused_whole(saved, tmp_path):
+    with tarfile.open(saved[0]) as tar:
+        place = next(one for one in tar.getmembers() if one.name.endswith(".parquet"))
+    data = bytearray(saved[0].read_bytes())
+    data[place.offset_data + place.size // 2] ^= 1
+    (tmp_path / "bent.tar").write_bytes(data)
+    assert f"damaged at {place.name}" in elsewhere(tmp_path / "bent", "restore", tmp_path / "bent.tar", expected=2)
+    (tmp_path / "cut.tar").write_bytes(data[: len(data) // 2])
+    assert "backup" in elsewhere(tmp_path / "cut", "restore", tmp_path / "cut.tar", expected=2)
+    assert not (tmp_path / "cut" / "postgres").exists()
+
+
+def test_a_restore_that_was_killed_is_done_again(saved, tmp_path):
+    killed = tmp_path / "killed"
+    (killed / ".restoring" / "home").mkdir(parents=True)
+    (killed / ".restoring" / "home" / "half").write_text("x")
+    elsewhere(killed, "restore", saved[0])
+    assert {one["store_id"] for one in json.loads(elsewhere(killed, "stores", "--json"))["stores"]} >= {
+        "north",
+        "south",
+    }
+    assert not (killed / "half").exists()
+    assert not (killed / ".restoring").exists()
+
+
+def test_nobody_is_copied_in_the_middle_of_a_run(two_stores, database, quimbi, tmp_path):
+    lock = RunLock(database)
+    lock.take(["south"])
+    try:
+        code, _, error = quimbi("backup", "--out", tmp_path / "b.tar")
+    finally:
+        lock.close()
+    assert code == 2
+    assert "store south is being run by" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_doctor_says_what_is_ill_and_what_to_do(two_stores, quimbi, monkeypatch, home):
+    monkeypatch.setattr(upkeep, "FREE_DISK", 2**62)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-planted")
+    loose = home / "loose.csv"
+    loose.touch(0o644)
+    loose.chmod(0o644)
+    monkeypatch.setattr(upkeep, "_storage", lambda: 1 / 0)
+    code, text, _ = quimbi("doctor", "--json")
+    findings = {one["what"]: one for one in json.loads(text)["findings"]}
+    loose.unlink()
+    assert code == 1
+    assert "make room" in findings["disk"]["mend"]
+    assert "can be read or written by others" in findings["files"]["line"]
+    assert findings["storage"]["line"] == "cannot be looked at: division by zero"
+    assert findings["database"]["is_well"]
+    assert findings["MLflow"]["is_well"]
+    assert "sk-planted" not in text
+    code, text, _ = quimbi("doctor")
+    assert "MEND  disk" in text
+    assert "ok    database" in text
+
+
+def test_the_doctor_says_that_all_is_well(monkeypatch, quimbi, database):
+    well = upkeep.Finding("disk", "much")
+    monkeypatch.setattr(upkeep, "looked_over", lambda: iter([well]))
+    assert quimbi("doctor") == (0, "ok    disk      much\n", "")
+
+
+def test_a_database_that_does_not_answer_is_a_line_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann:pw-planted@127.0.0.1:1/shop")
+    text = elsewhere_with_database(tmp_path)
+    assert "MEND  database  cannot be looked at: cannot reach the database" in text
+    assert "ok    key" in text
+    assert "pw-planted" not in text
+
+
+def elsewhere_with_database(home):
+    """What the doctor prints where there is no database to be had."""
+    command = [sys.executable, "-m", "quimbi_assets.cli", "doctor"]
+    environment = {**os.environ, "QUIMBI_HOME": str(home)}
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    return done.stdout
