@@ -56,7 +56,7 @@ def write_backup(database: Database, path: Path) -> dict[str, Any]:
             with tarfile.open(fileobj=file, mode="w") as tar, tempfile.TemporaryDirectory(dir=path.parent) as folder:
                 for dump in _dumps(database, Path(folder)):
                     sums[f"databases/{dump.name}"] = _add(tar, dump, f"databases/{dump.name}")
-                for one in _kept(home):
+                for one in _files_of(home):
                     name = f"home/{one.relative_to(home).as_posix()}"
                     sums[name] = _add(tar, one, name)
                 manifest = _facts(database, home) | {"files": sums}
@@ -173,7 +173,7 @@ def _run(program: str, url: str, options: list[str]) -> None:
         raise DatabaseUnavailableError(f"{program} failed: {reason}")
 
 
-def _kept(home: Path) -> list[Path]:
+def _files_of(home: Path) -> list[Path]:
     """Return the files of a home that a backup has, in order."""
     files = (path for path in home.rglob("*") if path.is_file() and not path.is_symlink())
     return sorted(
