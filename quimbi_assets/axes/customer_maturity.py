@@ -77,7 +77,7 @@ AXIS = Axis(
                 Word("first_year", -1, high=12, times=1.3, untypical=True),
                 Word("longtime", 1, low=12, times=1.1, like="veteran veterans long_standing long_time old"),
                 Word("newer", -1, high=12, times=1.3),
-                Word("second_year", -1, low=12, high=24, untypical=True),
+                Word("second_year", -1, low=12, high=24, untypical=True), Word("early_joined", 1),
             ),
             synonyms=("", "established"), about="tenure",
             low=0, transform="log1p",

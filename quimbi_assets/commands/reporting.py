@@ -37,5 +37,5 @@ def print_summary(view: StoreView) -> None:
         out.print(f"  {line}", markup=False)
     for one in view.lists:
         out.print(f"  {one.title}: {one.headline}", markup=False)
-    axes = ", ".join(axis.name for axis in view.axes) or "none"
-    out.print(Padding(Text(f"customers differ on {len(view.axes)} axes: {axes}"), (0, 0, 0, 2)), soft_wrap=False)
+    axes = " ".join(axis.question for axis in view.axes) or "none"
+    out.print(Padding(Text(f"customers differ on {len(view.axes)} questions: {axes}"), (0, 0, 0, 2)), soft_wrap=False)

@@ -1,119 +1,130 @@
-"""The page's charts: declared in Altair, drawn as SVG here, so that a page needs no script.
+"""The page's charts, written as SVG here, so that a page needs no script and no time to draw.
 
 Belongs here: what each chart shows. Does not: the words around it (``content``).
 
 Every chart has its text in the page's own colour, in light and dark, and its marks in colours that the colour-blind
-tell apart (Okabe, Ito, Color universal design, 2008).
+tell apart (Okabe, Ito, Color universal design, 2008). Altair took half of the time of a page (docs/adr/0023-page.md).
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from html import escape
 
-import altair as alt
-import numpy as np
 import pandas as pd
 
-BLUE, ORANGE, GREEN, SKY, PINK, VERMILION = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#cc79a7", "#d55e00"
+BLUE, ORANGE, GREEN, SKY, PINK = "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#cc79a7"
 GREY = "#8a8f98"
 TIER_COLOURS = {"top": "#0b3c5d", "high": "#17628f", "medium": "#26749f", "low": "#646b78"}
 CAUSE_COLOURS = {"acted": GREEN, "silent": ORANGE, "corrected": PINK, "model": GREY}
-INK = "#010203"
-"""Stands for the page's text colour while a chart is drawn."""
 WIDTH = 620
-LETTER = 8.5
+LETTER = 7.5
 """Width of a letter of the words in a bar, in pixels, with some room."""
+MOST_LABELS = 13
 
 
-def draw(chart: alt.Chart | alt.LayerChart, description: str) -> str:
-    """Return a chart as SVG that takes the page's text colour and width, named by its description."""
-    import vl_convert
+def _svg(width: float, height: float, description: str, parts: Sequence[str]) -> str:
+    """Return a chart that takes the page's text colour and width, named by its description."""
+    head = f'<svg role="img" aria-label="{escape(description)}" class="chart" xmlns="http://www.w3.org/2000/svg" '
+    return f'{head}viewBox="0 0 {width:g} {height:g}" font-size="12" fill="currentColor">{"".join(parts)}</svg>'
 
-    styled = chart.configure(
-        background="transparent",
-        padding={"left": 20, "right": 20, "top": 5, "bottom": 5},
-        view=alt.ViewConfig(stroke=None),
-        axis=alt.AxisConfig(
-            labelColor=INK, titleColor=INK, domainColor=GREY, tickColor=GREY, gridColor=GREY, gridOpacity=0.25,
-            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=220,
-        ),
-        legend=alt.LegendConfig(labelColor=INK, titleColor=INK, labelFontSize=12, orient="top", title=None),
-        text=alt.MarkConfig(color=INK, fontSize=12),
-        font="system-ui, sans-serif",
-    )  # fmt: skip
-    svg: str = vl_convert.vegalite_to_svg(styled.to_dict())
-    size = re.search(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"', svg)
-    assert size is not None
-    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
-    head = f'<svg role="img" aria-label="{label}" class="chart" xmlns="http://www.w3.org/2000/svg" '
-    head += f'viewBox="0 0 {size[1]} {size[2]}">'
-    body = svg[svg.index(">") + 1 :].replace(INK, "currentColor")
-    # The picture has one name; its parts are no controls to walk through, and the content policy knows no styles.
-    body = re.sub(r' (?:role|aria-[a-z]+|style)="[^"]*"', "", body)
-    return head + body
+
+def _text(x: float, y: float, words: str, anchor: str = "middle", more: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(words)}</text>'
+
+
+def _rect(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, more: str = ' stroke-opacity="0.25"') -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{GREY}"{more}/>'
 
 
 def tiers(rows: pd.DataFrame) -> str:
     """Draw shares of customers and of revenue by value tier (``tier``, ``customers``, ``revenue``: 0-1)."""
-    order = [tier for tier in TIER_COLOURS if tier in set(rows["tier"])]
-    long = rows.melt("tier", ["customers", "revenue"], "of", "share")
-    long = long.assign(place=long["tier"].map({tier: i for i, tier in enumerate(order)}))
-    long = long.sort_values(["of", "place"])
-    long["end"] = long.groupby("of")["share"].cumsum()
-    long["middle"] = long["end"] - long["share"] / 2
-    words = [f"{tier} {100 * share:.0f} %" for tier, share in zip(long["tier"], long["share"], strict=True)]
-    fits = long["share"] * WIDTH > LETTER * np.array([len(text) for text in words])
-    long["words"] = np.where(fits, words, "")
-    base = alt.Chart(long).encode(y=alt.Y("of:N", title=None, sort=["customers", "revenue"]))
-    scale = alt.Scale(domain=order, range=[TIER_COLOURS[tier] for tier in order])
-    bars = base.mark_bar(height=34).encode(
-        x=alt.X("share:Q", title=None, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
-        color=alt.Color("tier:N", scale=scale, legend=None),
-        order=alt.Order("place:Q"),
-    )
-    words = base.mark_text(color="white", fontWeight="bold").encode(x="middle:Q", text="words:N")
-    return draw((bars + words).properties(width=WIDTH, height=100), "Shares of customers and of revenue by value tier")
+    shares = rows.set_index("tier").reindex([tier for tier in TIER_COLOURS if tier in set(rows["tier"])])
+    left, parts = 80, []
+    for share in range(0, 101, 20):
+        x = left + WIDTH * share / 100
+        parts += [_line(x, 4, x, 92), _text(x, 108, f"{share}%")]
+    for place, of in enumerate(("customers", "revenue")):
+        y, x = 8.0 + 44 * place, float(left)
+        parts.append(_text(left - 8, y + 21, of, "end"))
+        for tier, share in shares[of].items():
+            width, words = WIDTH * share, f"{tier} {100 * share:.0f} %"
+            parts.append(_rect(x, y, width, 34, TIER_COLOURS[str(tier)]))
+            if width > LETTER * len(words):
+                parts.append(_text(x + width / 2, y + 21, words, more=' fill="white" font-weight="bold"'))
+            x += width
+    return _svg(left + WIDTH + 24, 114, "Shares of customers and of revenue by value tier", parts)
 
 
 def movement(moves: pd.DataFrame) -> str:
     """Draw how many customers changed a segment week by week, by cause (``week``, ``cause``, ``customers``)."""
-    order = [cause for cause in CAUSE_COLOURS if cause in set(moves["cause"])]
-    scale = alt.Scale(domain=order, range=[CAUSE_COLOURS[cause] for cause in order])
-    rows = moves.assign(label=[f"{week:%-d %b}" for week in moves["week"]])
-    chart = (
-        alt.Chart(rows.drop(columns="week"))
-        .mark_bar()
-        .encode(
-            x=alt.X("label:N", sort=list(dict.fromkeys(rows["label"])), title="week of", axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("customers:Q", title="customers who moved"),
-            color=alt.Color("cause:N", scale=scale, sort=order),
-        )
-        .properties(width=WIDTH, height=180)
-    )
-    return draw(chart, "Customers who changed a segment, by week and cause")
+    weeks = moves.pivot_table(index="week", columns="cause", values="customers", aggfunc="sum", fill_value=0)
+    causes = [cause for cause in CAUSE_COLOURS if cause in weeks.columns]
+    left, top, height = 64, 34, 180
+    most = max(float(weeks.sum(axis=1).max()), 1.0)
+    parts = [_text(left, 16, "customers who moved, by week", "start", ' fill-opacity="0.8"')]
+    for tick in _ticks(most):
+        y = top + height * (1 - tick / most)
+        parts += [_line(left, y, left + WIDTH, y), _text(left - 8, y + 4, f"{tick:,.0f}", "end")]
+    step = WIDTH / len(weeks)
+    every = -(-len(weeks) // MOST_LABELS)
+    for place, (week, row) in enumerate(weeks.iterrows()):
+        x, y = left + step * place + min(step * 0.1, 6), float(top + height)
+        for cause in causes:
+            tall = height * row[cause] / most
+            y -= tall
+            parts.append(_rect(x, y, min(step * 0.8, 60), tall, CAUSE_COLOURS[cause]))
+        if place % every == 0:
+            parts.append(_text(x + min(step * 0.4, 30), top + height + 16, f"{week:%-d %b}"))
+    parts += _legend({cause: CAUSE_COLOURS[cause] for cause in causes}, left + WIDTH)
+    return _svg(left + WIDTH + 8, top + height + 24, "Customers who changed a segment, by week and cause", parts)
+
+
+def _legend(colours: dict[str, str], right: float) -> Iterator[str]:
+    """Write what colours mean, from the right edge on to the left."""
+    for name, colour in reversed(colours.items()):
+        right -= LETTER * len(name) + 24
+        yield _rect(right, 6, 11, 11, colour)
+        yield _text(right + 16, 16, name, "start")
+
+
+def _ticks(most: float) -> range:
+    """Return up to six round figures from 0 on.
+
+    >>> list(_ticks(870))
+    [0, 200, 400, 600, 800]
+    """
+    step = next(step * 10**power for power in range(12) for step in (1, 2, 5) if most <= 5 * step * 10**power)
+    return range(0, int(most) + 1, step)
 
 
 def calibration(bins: Sequence[Sequence[float]]) -> str:
     """Draw risk given against what happened; rows of ``bins``: mean risk, share that stayed away, customers."""
-    rows = pd.DataFrame([one[:2] for one in bins], columns=["said", "came"])
-    axis, scale = alt.Axis(format="%"), alt.Scale(domain=[0, 1])
-    x = alt.X("said:Q", title="risk foretold", axis=axis, scale=scale)
-    y = alt.Y("came:Q", title="stayed away", axis=axis, scale=scale)
-    ideal = alt.Chart(pd.DataFrame({"said": [0.0, 1.0], "came": [0.0, 1.0]})).mark_line(color=GREY, strokeDash=[4, 4])
-    line = alt.Chart(rows).mark_line(color=BLUE, point={"color": BLUE, "size": 60})
-    chart = (ideal.encode(x=x, y=y) + line.encode(x=x, y=y)).properties(width=300, height=220)
-    return draw(chart, "Risk of staying away as foretold, against the share that did; the dashed line is perfect")
+    left, top, width, height = 52, 24, 300, 220
+    parts = [_text(left, 14, "share that stayed away", "start", ' fill-opacity="0.8"')]
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = left + width * share, top + height * (1 - share)
+        parts += [_line(x, top, x, top + height), _line(left, y, left + width, y)]
+        parts += [_text(x, top + height + 16, f"{share:.0%}"), _text(left - 6, y + 4, f"{share:.0%}", "end")]
+    parts.append(_line(left, top + height, left + width, top, ' stroke-dasharray="4 4"'))
+    at = [(left + width * risk, top + height * (1 - away)) for risk, away, *_ in bins]
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+    parts.append(f'<polyline points="{points}" fill="none" stroke="{BLUE}" stroke-width="2"/>')
+    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{BLUE}"/>' for x, y in at]
+    parts.append(_text(left + width / 2, top + height + 34, "risk foretold", more=' fill-opacity="0.8"'))
+    words = "Risk of staying away as foretold, against the share that did; the dashed line is perfect"
+    return _svg(left + width + 24, top + height + 42, words, parts)
 
 
 def agreement(rows: Sequence[tuple[str, float]]) -> str:
-    """Draw how far two halves of the customers agree on each axis: name in words, 0-1."""
-    frame = pd.DataFrame(rows, columns=["axis", "agreement"])
-    chart = (
-        alt.Chart(frame)
-        .mark_bar(color=SKY, height=12)
-        .encode(
-            x=alt.X("agreement:Q", title="agreement of two halves (1: always)", scale=alt.Scale(domain=[0, 1])),
-            y=alt.Y("axis:N", title=None, sort="-x"),
-        )
-        .properties(width=300, height=alt.Step(20))
-    )
-    return draw(chart, "How far two halves of the customers agree on the segments of each axis")
+    """Draw how far the segments of each axis are found again in other customers: name in words, 0-1."""
+    left, width, bottom = 330, 240, 20 * len(rows) + 4
+    parts = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x = left + width * share
+        parts += [_line(x, 0, x, bottom), _text(x, bottom + 16, f"{share:g}")]
+    for place, (axis, share) in enumerate(sorted(rows, key=lambda row: -row[1])):
+        parts += [_text(left - 8, 20 * place + 15, axis, "end"), _rect(left, 20 * place + 5, width * share, 12, SKY)]
+    return _svg(left + width + 24, bottom + 22, "How far the groups of each question are found again", parts)

@@ -15,7 +15,7 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.axes._axis import BOUGHT_ONCE
 from quimbi_assets.axis_table import ACTIVE, WEAK
 from quimbi_assets.marketing.groups import GROUPINGS
-from quimbi_assets.naming.rows import why_provisional, why_rough
+from quimbi_assets.naming.rows import ROUGH_BELOW, why_provisional
 from quimbi_assets.naming.values import format_money, format_number, format_percent, plural, spoken
 from quimbi_assets.page import charts
 from quimbi_assets.page.customer import TIER_MEANINGS, CustomerView, customer_view, local_time, written_day
@@ -33,6 +33,11 @@ GOOD_TO_GROW = {"new": True, "active": True, "slowing": False, "at risk": False,
 CAUSE_MEANINGS = {"acted": "they ordered, sent back or wrote", "silent": "time passed without an order"}
 ENOUGH_MONTHS = 24
 """History from which it is not too short to see who never comes back."""
+ROUGH = "where one group ends and the next begins is rough: take them as a rule of thumb"
+RFM_NAMES = {"at_risk": "once good, long silent", "new_customers": "first-time buyers of late"}
+"""Groups that are called here as stages of the lifecycle are, which are other customers."""
+RECORDS = {"orders.source": "which channel an order came by"}
+"""Columns in an owner's words."""
 NEARLY = 0.005
 """Share below which a change is none."""
 
@@ -144,7 +149,7 @@ def store_view(facts: StoreFacts) -> StoreView:
         money=_money(groups["value_tier"]),
         money_chart=_tier_chart(groups["value_tier"]),
         tiers=shown["value_tier"],
-        rfm=[_of_rfm(group) for group in shown["rfm_group"] if group.customers != "0"],
+        rfm=[group for group in shown["rfm_group"] if group.customers != "0"],
         leaving=_leaving(groups["lifecycle"], facts),
         flows=_flows(facts),
         going=None if not facts.going.customers else _list(facts.going, facts),
@@ -154,7 +159,7 @@ def store_view(facts: StoreFacts) -> StoreView:
         axes=axes[ACTIVE],
         weak=axes[WEAK],
         doubt=f"With {format_number(facts.orders_per_customer)} orders a customer this cannot be told from chance yet.",
-        inactive=[(spoken(axis), reason) for axis, reason in inactive[["axis_name", "reason"]].itertuples(index=False)],
+        inactive=[_unanswered(*row) for row in inactive[["axis_name", "reason"]].itertuples(index=False)],
         movement=_movement(facts),
         movement_chart=charts.movement(facts.moves) if len(facts.moves) else "",
         trust=_trust(facts),
@@ -173,7 +178,7 @@ def _grouping(facts: StoreFacts, rows: pd.DataFrame, of: str) -> list[Group]:
     meaning: Mapping[str, str] = {"lifecycle": MEANINGS, "value_tier": TIER_MEANINGS}.get(of, {})
     known = rows.reindex([group for group in GROUPINGS[of] if group in rows.index])
     return [
-        _group(facts, row, spoken(str(name)), meaning.get(str(name), ""), f"{of} = '{name}'")
+        _group(facts, row, RFM_NAMES.get(str(name)) or spoken(name), meaning.get(str(name), ""), f"{of} = '{name}'")
         for name, row in known.iterrows()
     ]
 
@@ -197,10 +202,11 @@ def _untold(facts: StoreFacts) -> str:
     return "Not told apart: even of the longest silent, enough still come back"
 
 
-def _of_rfm(group: Group) -> Group:
-    """Say of a group whose name is a stage's, too, that it is by RFM."""
-    stages = [stage for stage in MEANINGS if f" {stage} " in f" {group.name} "]
-    return replace(group, name=f"{group.name} (RFM)") if stages else group
+def _unanswered(axis: str, reason: str) -> tuple[str, str]:
+    """Return the question of an axis that a shop's data cannot answer, and why."""
+    for column, words in RECORDS.items():
+        reason = reason.replace(column, words)
+    return AXES[axis].question, reason
 
 
 def _group(facts: StoreFacts, row: pd.Series, name: str, meaning: str, where: str) -> Group:
@@ -340,13 +346,13 @@ def _axis(facts: StoreFacts, axis: str, rows: pd.DataFrame) -> AxisView:
     ]
     of_axis = facts.axes.set_index("axis_name")[["customers_fitted", "halves_ari"]].astype(float)
     fitted, halves = of_axis.loc[axis].to_numpy(float)
-    doubt = why_provisional(float(fitted)) or why_rough(float(halves))
+    doubt = why_provisional(float(fitted)) or (ROUGH if float(halves) < ROUGH_BELOW else None)
     return AxisView(spoken(axis), AXES[axis].question, views, doubt)
 
 
 def _movement(facts: StoreFacts) -> str:
     if facts.last_week is None:
-        return "Not known yet: it takes snapshots of two weeks (quimbi snapshot, or the schedule of weeks)."
+        return "Not known yet: it takes two weeks that were recorded."
     if not len(facts.moves):
         return "Nobody changed a segment in the weeks that were recorded."
     last = facts.moves[facts.moves["week"] == facts.moves["week"].max()]
@@ -361,22 +367,22 @@ def _movement(facts: StoreFacts) -> str:
 def _trust(facts: StoreFacts) -> list[str]:
     n_active, n_weak = ((facts.axes["status"] == status).sum() for status in (ACTIVE, WEAK))
     lines = [
-        f"On {n_active} of {len(facts.axes)} axes customers differ by more than chance would make them"
-        + (f"; on {n_weak} that cannot be told, and their segments are folded away." if n_weak else ".")
+        f"On {n_active} of {len(facts.axes)} questions customers differ by more than chance would make them"
+        + (f"; on {n_weak} that cannot be told, and their groups are folded away." if n_weak else ".")
     ]
     if isinstance(facts.churn, str):
         lines.append(f"Risk of leaving: {facts.churn}.")
     else:
         days, error = facts.churn["horizon_days"], 100 * facts.churn["calibration_error"]
         lines.append(
-            f"Risk of leaving is the chance of no order within {days} days; on past weeks that it had not seen it was "
-            f"off by {error:.1f} points on average."
+            f"Risk of leaving is the chance of no order within {days} days. Tried on the past, it was off by "
+            f"{max(error, 0.1):.1f} customers in a hundred."
         )
     if isinstance(facts.value, str):
         lines.append(f"Spend to come: {facts.value}.")
     else:
         total = format_percent(float(facts.value["total"]))
-        lines.append(f"Spend to come added up to {total} of what came, on past windows that it had not seen.")
+        lines.append(f"Tried on the past, the spend to come added up to {total} of what came.")
     return lines
 
 
@@ -388,7 +394,8 @@ def _calibration(facts: StoreFacts) -> str:
 def _agreement(facts: StoreFacts) -> str:
     known = facts.axes[facts.axes["halves_ari"].notna() & facts.axes["status"].isin((ACTIVE, WEAK))]
     rows = [
-        (spoken(axis), max(float(ari), 0.0)) for axis, ari in known[["axis_name", "halves_ari"]].itertuples(index=False)
+        (AXES[axis].question, max(float(ari), 0.0))
+        for axis, ari in known[["axis_name", "halves_ari"]].itertuples(index=False)
     ]
     return charts.agreement(rows) if rows else ""
 
@@ -397,14 +404,16 @@ def _backtest(facts: StoreFacts) -> str:
     if facts.backtest is None or "segments" not in facts.backtest:  # no axis could be measured
         return ""
     measured = facts.backtest[facts.backtest["segments"].notna()]
-    adding = [spoken(axis) for axis in measured.loc[measured["added_verdict"] == "better", "axis"]]
-    of = f"{len(adding)} of {len(measured)} axes"
-    added = f"segments add to recency, frequency and spend on {of}: {_listed(adding)}"
-    return f"Held against what customers did next, {added}."
+    adding = [AXES[axis].question for axis in measured.loc[measured["added_verdict"] == "better", "axis"]]
+    of = f"{len(adding)} of {len(measured)} questions"
+    return (
+        "Held against what customers did next, the groups tell more than when, how often and for how much somebody "
+        f"bought on {of}: {_listed(adding)}"
+    )
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
+    return " ".join(names) or "none"
 
 
 def _month(instant: datetime, zone: str) -> str:

@@ -63,10 +63,8 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
         ("Value", _tier_words(profile, currency)),
         ("Orders", _orders(profile, facts.time_zone)),
         ("Risk of leaving", _risk(profile)),
-        ("Next order", _due(profile, facts.time_zone)),
-        ("Next 90 days", _foretold(profile, currency, 90)),
-        ("Next year", _foretold(profile, currency, 365)),
-        ("Archetype", spoken((profile.get("archetype") or {}).get("name") or "none")),
+        *_to_come(profile, currency, facts.time_zone),
+        ("Kind of customer", spoken((profile.get("archetype") or {}).get("name") or "none")),
     ]
     if most := buys_most(profile):
         figures.append(("Buys most", most))
@@ -144,17 +142,28 @@ def _risk(profile: Mapping[str, Any]) -> str:
     return f"{format_percent(risk)} to stay away for {drivers.get('horizon_days')} days"
 
 
+def _to_come(profile: Mapping[str, Any], currency: str, zone: str) -> list[tuple[str, str]]:
+    """Say what is foretold, and of what is not nothing beside it; where nothing is, why."""
+    parts = {
+        "Next order": _due(profile, zone),
+        "Next 90 days": _foretold(profile, currency, 90),
+        "Next year": _foretold(profile, currency, 365),
+    }
+    known = [(name, words) for name, words in parts.items() if words]
+    return known or [("What is to come", profile.get("prediction_reason") or "not known yet")]
+
+
 def _due(profile: Mapping[str, Any], zone: str) -> str:
     due = profile.get("expected_next_order_at")
     if due:
         return f"about {written_day(datetime.fromisoformat(str(due)), zone)}"
-    return "not expected within a year" if profile.get("predicted_orders_365d") is not None else "not foretold"
+    return "not expected within a year" if profile.get("predicted_orders_365d") is not None else ""
 
 
 def _foretold(profile: Mapping[str, Any], currency: str, days: int) -> str:
     value = profile.get(f"predicted_value_{days}d")
     if value is None:
-        return "not foretold"
+        return ""
     low, high = (profile.get(f"predicted_value_{days}d_{end}") for end in ("low", "high"))
     expected = format_money(value, currency)
     if low is None or high is None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.marketing.groups import GROUPINGS
-from quimbi_assets.page.content import store_view
+from quimbi_assets.page.content import MEANINGS, store_view
 from quimbi_assets.page.customer import customer_view
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
 from quimbi_assets.page.render import content_policy, customer_page, store_page, style
@@ -78,7 +78,9 @@ def test_cards_say_how_many_what_they_bring_what_changed_and_whether_that_is_goo
     assert (cards["new"].change, cards["lost"].change) == ("", "")
     assert cards["lost"].where == "lifecycle = 'lost'"
     assert cards["new"].action == "Write to them."
-    assert "at risk (RFM)" in [group.name for group in store_view(facts).rfm]
+    names = {group.name for group in store_view(facts).rfm}
+    assert "once good, long silent" in names
+    assert not names & set(MEANINGS)
     assert cards["new"].stages == "50 % in rhythm, 50 % gone"
 
 
@@ -119,7 +121,7 @@ def test_weak_axes_are_apart_and_inactive_ones_say_why(facts):
     assert [segment.name for segment in view.axes[0].segments] == ["small orders", "large orders"]
     assert [axis.name for axis in view.weak] == ["price sensitivity"]
     assert view.doubt == "With 3.2 orders a customer this cannot be told from chance yet."
-    assert view.inactive == [("support history", "not recorded: tickets")]
+    assert view.inactive == [("What has support meant to them?", "not recorded: tickets")]
     assert view.until == "1 Jul 2025"
 
 
@@ -139,7 +141,7 @@ def test_a_page_says_so_where_nothing_is_known(facts):
     )  # fmt: skip
     page = store_page(store_view(nothing), live=False)
     for words in (
-        "Not known yet: it takes snapshots",
+        "Not known yet: it takes two weeks",
         "On none of the questions",
         "too young",
         "There are no lists yet",
