@@ -7,7 +7,6 @@ import codecs
 import csv
 import gzip
 import re
-import shutil
 import stat
 import tempfile
 import zlib
@@ -22,6 +21,7 @@ from typing import IO
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -33,6 +33,15 @@ CHUNK_ROWS = 250_000
 
 CHUNK_BYTES = 16 << 20
 """The same for a CSV file: about as many lines of 60 to 70 bytes. No line may be longer."""
+
+BATCH_ROWS = 8_192
+"""Rows of a Parquet file that are unpacked at once: of 100 kB each they take 0.8 GB."""
+
+MOST_ROWS = 100_000_000
+"""Of a Parquet file; the largest shop measured has 1.5 million lines."""
+
+MOST_BYTES, LET_BE, MOST_RATIO = 16 << 30, 256 << 20, 200
+"""What a file unpacks to at most; and above how much it may not be over so many times the file: 5 to 20 is usual."""
 
 _BLOCK = 1 << 20
 _ZIPPED = b"PK\x03\x04"
@@ -52,6 +61,8 @@ class Chunk:
     frame: pd.DataFrame
     broken: list[str] = field(default_factory=list)
     """Lines between the rows whose number of cells differs from the header's."""
+    words: Mapping[str, int] = field(default_factory=dict)
+    """By column the cells that say in a word, such as ``null``, that nothing is there; in the frame they are NULL."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class Table:
 
         def chunks(_: Sequence[str] | None) -> Iterator[Chunk]:
             for chunk in self.chunks(None):
-                yield Chunk(change(chunk.frame), chunk.broken)
+                yield replace(chunk, frame=change(chunk.frame))
 
         return replace(self, columns=[*self.columns, *more], chunks=chunks)
 
@@ -197,11 +208,23 @@ def _unpacked(path: Path, place: str, opened: ExitStack) -> Path:
     target = _temporary(opened)
     try:
         with gzip.open(path) as packed:
-            shutil.copyfileobj(packed, target, _BLOCK)
+            size, unpacked = path.stat().st_size, 0
+            while block := packed.read(_BLOCK):
+                unpacked += target.write(block)
+                _refuse_swollen(place, size, unpacked)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadInputError(f"cannot read {place}: broken gzip file ({error})") from error
     target.flush()
     return Path(target.name)
+
+
+def _refuse_swollen(place: str, size: int, unpacked: int) -> None:
+    """BadInputError if a file of so many bytes unpacks to more than any shop's does: it would fill memory or disk."""
+    if unpacked > MOST_BYTES or unpacked > max(LET_BE, MOST_RATIO * size):
+        raise BadInputError(
+            f"cannot read {place}: its {size:,} bytes unpack to more than {unpacked >> 20:,} MB, which is no export of "
+            "a shop; export it again, or in parts"
+        )
 
 
 def _parquet_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, bool]:
@@ -216,10 +239,19 @@ def _parquet_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, b
         columns = [str(name) for name in as_frame(file.schema_arrow.empty_table()).columns]
     except (pa.ArrowException, OSError) as error:
         raise broken(error) from error
+    if file.metadata.num_rows > MOST_ROWS:
+        raise BadInputError(f"cannot read {place}: it has {file.metadata.num_rows:,} rows; load it in parts")
+
+    def unpacked(wanted: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        n_bytes = 0
+        for batch in file.iter_batches(BATCH_ROWS, columns=None if wanted is None else list(wanted)):
+            n_bytes += batch.nbytes
+            _refuse_swollen(place, plain.stat().st_size, n_bytes)
+            yield batch
 
     def chunks(wanted: Sequence[str] | None) -> Iterator[Chunk]:
         try:
-            for table in _of_size(file.iter_batches(CHUNK_ROWS, columns=None if wanted is None else list(wanted))):
+            for table in _of_size(unpacked(wanted)):
                 yield Chunk(as_frame(table))
         except (pa.ArrowException, OSError) as error:
             raise broken(error) from error
@@ -248,9 +280,42 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
         table = table.flatten()
     index = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]
     table = table.drop_columns(index)
+    for place, column in enumerate(table.columns):
+        table = table.set_column(place, table.field(place).name, _readable(column))
     exact = any(pa.types.is_integer(column.type) and column.null_count for column in table.columns)
     frame: pd.DataFrame = table.to_pandas(types_mapper=_WHOLE_NUMBERS.get if exact else None)
     return frame
+
+
+def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column with what pandas cannot hold as text: bytes that are no UTF-8, years beyond the calendar.
+
+    Different bytes stay different. A date of the year 1,116,918 is then one that cannot be read, and its row refused.
+    """
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            cells = column.cast(pa.large_binary()).to_pylist()
+            texts = [None if cell is None else cell.decode(errors="backslashreplace") for cell in cells]
+            return pa.chunked_array([pa.array(texts, pa.large_string())])
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        numbers = column.cast(pa.int32() if pa.types.is_date32(kind) else pa.int64())
+        ticks = 1 / 86_400 if pa.types.is_date32(kind) else _TICKS["ms" if pa.types.is_date64(kind) else kind.unit]
+        first, last = (int(seconds * ticks) for seconds in _CALENDAR)
+        is_odd = pc.or_(pc.less(numbers, first), pc.greater(numbers, last))
+        if pc.any(is_odd).as_py():
+            texts = pc.if_else(is_odd, None, column).cast(pa.string())
+            return pc.if_else(is_odd, pc.binary_join_element_wise(numbers.cast(pa.string()), _BEYOND, ""), texts)
+    return column
+
+
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+"""Of a second."""
+_CALENDAR = (-62_135_596_800, 253_402_300_799)
+"""Seconds from 1970 to the years that dates of Python can be of: the beginning of 1, the end of 9999."""
+_BEYOND = " after 1970, beyond the calendar"
 
 
 def _csv_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, bool]:
@@ -360,7 +425,7 @@ def _csv_chunks(
     parsing.invalid_row_handler = keep_aside
     converting = pacsv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()),
-        null_values=list(NULL_WORDS),
+        null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=True,
         include_columns=list(wanted or names),
@@ -372,12 +437,27 @@ def _csv_chunks(
             for batch in reader:
                 taken, broken[:] = broken[:], []
                 has_rows = True
-                yield Chunk(batch.to_pandas(), taken)
+                yield _without_words(batch, taken)
     except (pa.ArrowInvalid, OSError) as error:
         if "Empty CSV" not in str(error) and "Could not skip initial" not in str(error):
             raise BadInputError(f"cannot read {place} as CSV: {str(error).splitlines()[0]}") from error
     if broken or not has_rows:
         yield Chunk(pd.DataFrame({name: pd.Series(dtype="str") for name in names}), broken)
+
+
+def _without_words(batch: pa.RecordBatch, broken: list[str]) -> Chunk:
+    """Return rows of text, cells that say that nothing is there being NULL, and counted."""
+    columns: dict[str, pa.Array] = {}
+    words: dict[str, int] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        says_nothing = pc.is_in(column, _SAID)
+        n = pc.sum(says_nothing).as_py() or 0
+        words |= {name: n} if n else {}
+        columns[name] = pc.if_else(says_nothing, None, column) if n else column
+    return Chunk(pa.table(columns).to_pandas(), broken, words)
+
+
+_SAID = pa.array([word for word in NULL_WORDS if word])
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.ingest import columns, tables
-from quimbi_assets.ingest.cells import as_text, largest_amount
+from quimbi_assets.ingest.cells import NULL_WORDS, as_text, largest_amount
 from quimbi_assets.ingest.files import Chunk
 from quimbi_assets.ingest.keys import IdSet, hashed
 from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_rows, stored_schema
@@ -66,6 +66,7 @@ class Preparation:
         self._names: list[pd.Series] = []
         self._earlier = IdSet()  # keys and contents of the rows so far whose id has rows in several chunks
         self._n_rows = 0
+        self._n_unnamed = 0
 
     @property
     def n_refused(self) -> int:
@@ -100,6 +101,7 @@ class Preparation:
         n_repeated = 0 if is_repeated_by_lines else self.n_repeated
         counts = (
             (n_repeated, "rows repeat an earlier row exactly and were taken once"),
+            (self._n_unnamed, "rows say in a word that nobody is their customer, such as null: they are guests'"),
             (self.n_backwards, "tickets were answered before they were written: a clock's slip, or a day without time"),
         )
         return [f"{n:,} {what}" for n, what in counts if n]
@@ -109,6 +111,9 @@ class Preparation:
         spec = self.survey.spec
         frame = chunk.frame.set_axis(pd.RangeIndex(self._n_rows, self._n_rows + len(chunk.frame)))
         self._n_rows += len(frame)
+        if spec is tables.ORDERS and (name := self.survey.columns.get("customer_id")):
+            words = frame[name].dropna().isin([word for word in NULL_WORDS if word])
+            self._n_unnamed += chunk.words.get(name, 0) + int(words.sum())
         if spec is tables.ORDERS and self.survey.is_export:
             frame = self._one_row_an_order(frame)
         typed, reasons = read_rows(frame, self.survey, self._time_zone, self._now)
@@ -180,7 +185,9 @@ class Preparation:
         if set(spec.key) <= self.survey.columns.keys():
             good, reasons = self._without_repetitions(good, reasons)
         refused = reasons.notna()
-        rows = pd.DataFrame({"row": as_json(frame[refused]), "reason": reasons[refused].to_numpy()}, dtype="str")
+        used = list(dict.fromkeys(self.survey.columns.values()))  # others may name people, and mend nothing
+        texts = as_json(frame.loc[refused, used])
+        rows = pd.DataFrame({"row": texts, "reason": reasons[refused].to_numpy()}, dtype="str")
         rows = pd.concat([rows, broken_rows(broken)], ignore_index=True) if broken else rows
         self.refused.update(counted(rows["reason"]))
         self.n_accepted += len(good)

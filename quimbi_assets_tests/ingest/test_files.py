@@ -222,3 +222,54 @@ def test_space_after_a_closing_quote_is_no_open_quote(tmp_path):
     with open_table(path) as table:
         (chunk,) = table.chunks(None)
     assert as_text(chunk.frame["note"]).tolist() == ["two\nlines", 'say "so"', "z"]
+
+
+def test_bytes_that_are_no_utf8_stay_apart(tmp_path):
+    cells = [b"\xff", b"\xfe", b"\xed\xa0\x80", "ünï".encode()]
+    texts = pa.Array.from_buffers(pa.string(), 4, pa.array(cells, pa.binary()).buffers())
+    pq.write_table(pa.table({"id": texts}), tmp_path / "orders.parquet")
+    assert read_table(tmp_path / "orders.parquet")["id"].tolist() == ["\\xff", "\\xfe", "\\xed\\xa0\\x80", "ünï"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd"),
+    [(pa.date32(), 2**30), (pa.date64(), 2**50), (pa.timestamp("s"), 2**45), (pa.timestamp("us", "UTC"), 2**60)],
+)
+def test_dates_beyond_the_calendar_are_text_and_others_as_they_are(tmp_path, kind, odd):
+    days = {"date32[day]": 20_000, "timestamp[s]": 20_000 * 86_400}.get(str(kind), 20_000 * 86_400_000)
+    days *= 1_000 if "us" in str(kind) else 1
+    numbers = pa.array([odd, days, None], pa.int32() if pa.types.is_date32(kind) else pa.int64())
+    pq.write_table(pa.table({"at": numbers.cast(kind)}), tmp_path / "orders.parquet")
+    first, second, third = read_table(tmp_path / "orders.parquet")["at"].tolist()
+    assert "beyond the calendar" in first
+    assert second.startswith("2024-10-04")
+    assert pd.isna(third)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "parquet"])
+def test_a_file_that_swells_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(files, "LET_BE", 1 << 20)
+    monkeypatch.setattr(files, "BATCH_ROWS", 64)
+    path = tmp_path / f"orders.{kind}"
+    if kind == "gzip":
+        with gzip.open(path, "wb") as packed:
+            packed.write(b"id,note\n" + b"1,x\n" * 2_000_000)
+    else:
+        pq.write_table(pa.table({"id": range(2_000), "note": ["x" * 10_000] * 2_000}), path)
+    with pytest.raises(BadInputError, match=r"unpack to more than"):
+        read_table(path)
+
+
+def test_a_file_of_too_many_rows_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MOST_ROWS", 2)
+    pq.write_table(pa.table({"id": [1, 2, 3]}), tmp_path / "orders.parquet")
+    with pytest.raises(BadInputError, match=r"3 rows; load it in parts"):
+        read_table(tmp_path / "orders.parquet")
+
+
+def test_words_that_say_nothing_are_null_and_counted(tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text('id,name\n1,null\n2,\n3,"NA"\n4,Nan\n')
+    chunk = read(path)
+    assert chunk.frame["name"].isna().tolist() == [True, True, True, False]
+    assert chunk.words == {"name": 2}

@@ -320,3 +320,9 @@ def test_a_helpdesks_words_are_ratings():
     assert prepared.accepted["satisfaction_score"].fillna(0).tolist() == [5, 1, 0, 0, 0]
     prepared = prepare_table(SUPPORT_TICKETS, rated(["5", "4,5", "1", "great"]), "UTC", NOW)
     assert prepared.refused["reason"].tolist() == ["satisfaction_score is not a number"]
+
+
+def test_customers_that_are_said_to_be_nobody_are_told():
+    prepared = prepare_orders(orders_of(customer_id=["null", "c1", "nan", None]), "UTC", NOW)
+    assert prepared.accepted["customer_id"].isna().tolist() == [True, False, True, True]
+    assert prepared.notes == ["2 rows say in a word that nobody is their customer, such as null: they are guests'"]
