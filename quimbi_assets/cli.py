@@ -19,6 +19,7 @@ import click
 
 from quimbi_assets.commands.console import print_json
 from quimbi_assets.errors import BadInputError, FilterError
+from quimbi_assets.resources.home import PRIVATE
 
 T = TypeVar("T")
 STORE = click.option("--store-id", required=True, metavar="S", help="Name of the store.")
@@ -598,6 +599,7 @@ def _print(value: T, in_words: Callable[[T], None], *, as_json: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(COLLECTED_AFTER)
+    os.umask(PRIVATE)
     warnings.filterwarnings("ignore")
     sys.exit(_code(arguments))
 

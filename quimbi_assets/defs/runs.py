@@ -18,7 +18,7 @@ from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
 from quimbi_assets.engines import is_fault
 from quimbi_assets.errors import UnknownStoreError
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
-from quimbi_assets.resources.postgres.database import Database, is_transient, open_database
+from quimbi_assets.resources.postgres.database import Database, is_transient, keep_rows_out, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.stores import read_store
 
@@ -95,6 +95,7 @@ def retried(compute: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any
         try:
             yield from compute(context, *args, **kwargs)
         except Exception as error:
+            keep_rows_out(error)
             tried = int(context.retry_number)
             passes = is_transient(error) or (is_fault(error) and not tried)
             if isinstance(error, dg.RetryRequested) or not passes:

@@ -22,7 +22,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres.storage import DagsterPostgresStorage
 
-from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.run_lock import runs_with_session, this_process
 
@@ -90,8 +90,7 @@ class KnownPartitions:
 
 def dagster_home() -> Path:
     """Folder for ``DAGSTER_HOME`` under ``QUIMBI_HOME``, with an up-to-date ``dagster.yaml`` in it."""
-    folder = quimbi_home() / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = directory(quimbi_home() / "dagster")
     with resources.as_file(resources.files("quimbi_assets.resources") / "dagster.yaml") as source:
         target = folder / "dagster.yaml"
         if not target.exists() or target.read_bytes() != source.read_bytes():

@@ -1,24 +1,45 @@
 """Where a project keeps its files: ``$QUIMBI_HOME``, or ``.quimbi`` in the working directory.
 
-Belongs here: paths. Does not: what is stored under them.
+Belongs here: paths, and who may read them: nobody but who owns them. Does not: what is stored under them.
 """
 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
 from quimbi_assets.errors import BadInputError
 
+PRIVATE = 0o077
+"""Rights that nobody else has to what is made in a home, as a umask."""
+OURS = ["dagster", "keys", "logs", "mlartifacts", "reports", "storage", "pages_address"]
+OURS += ["postgres.lock", "postgres.users", "postgres.log", "postgres.log.1"]
+"""What a home may hold of ours; ``postgres`` is its server's, and closed by it."""
 PAGES_VARIABLE, DEFAULT_PAGES = "QUIMBI_PAGES_UI", "http://127.0.0.1:8000"
 
 
 def quimbi_home() -> Path:
     """Return the absolute path of the project's home directory, created if missing."""
     chosen = os.environ.get("QUIMBI_HOME") or ".quimbi"
-    return directory(Path(chosen).expanduser().absolute())
+    home = directory(Path(chosen).expanduser().absolute())
+    _close(home)
+    return home
+
+
+@cache
+def _close(home: Path) -> None:
+    """Take from others what they may do in a home, once a process; a folder that was there may be for more than this.
+
+    A lock that others can open they can hold, and what waits for it would wait for ever.
+    """
+    for path in (home / name for name in OURS):
+        with suppress(OSError):  # not there, or another user's
+            mode = path.stat(follow_symlinks=False).st_mode
+            if mode & PRIVATE and not path.is_symlink():
+                path.chmod(mode & ~PRIVATE)
 
 
 @contextmanager
@@ -67,9 +88,12 @@ def home_catalogue() -> Path | None:
 
 
 def directory(path: Path, setting: str = "QUIMBI_HOME") -> Path:
-    """Return `path`, created with its parents if missing; BadInputError if it is then no writable directory."""
+    """Return `path`, created with its parents if missing, for its owner alone.
+
+    BadInputError if it is then no writable directory.
+    """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         reason = "a file is in the way" if isinstance(error, FileExistsError) else error.strerror
         raise BadInputError(f"cannot create {path}: {reason}; point {setting} at a directory you own") from error

@@ -38,6 +38,15 @@ def test_faults_of_all_batches_are_counted_by_rule():
     assert {"column": "price", "check": "price is negative", "failure_case": -4.0} in cases
 
 
+def test_of_what_is_wrong_with_text_the_log_has_no_word():
+    pattern = pandera.Check.str_matches("c[0-9]+", error="is no id")
+    check = SchemaCheck(pandera.DataFrameSchema({"customer_id": pandera.Column(str, pattern)}))
+    check.look_at(pd.DataFrame({"customer_id": pd.Series(["c1", "ann@example.com"], dtype="str")}))
+    outcome = check.result(KEY, Rule("schema", "Rows follow the schema.", "mend them"))
+    (case,) = [record.data for record in outcome.metadata["first_cases"].records]
+    assert case == {"column": "customer_id", "check": "is no id", "failure_case": "not shown: text"}
+
+
 def test_a_frame_becomes_a_table_with_figures_as_people_read_them():
     frame = pd.DataFrame({"axis": ["a", None], "n": [3, 12_000], "share": [0.123456, np.nan], "big": [121914.83, 1.0]})
     shown = table(frame)

@@ -279,6 +279,16 @@ def _for_sqlalchemy(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg2://", 1)
 
 
+def keep_rows_out(error: BaseException) -> None:
+    """Leave of what the server said of an error, and of those it was raised from, the first line.
+
+    The others quote rows, ``Key (customer_id)=(...) already exists``, and Dagster's log keeps an error for ever.
+    """
+    for cause in _causes(error):
+        if isinstance(cause, psycopg2.Error) and cause.args:
+            cause.args = (str(cause.args[0]).split("\n", 1)[0],)
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether trying again may help: the error, or one that it was raised from, is of the connection or the moment.
 

@@ -15,6 +15,9 @@ from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres.sent import SentFile
 
+KEPT_DAYS = 90
+"""After which a refused row is dropped with the store's next load; nobody mends a file as old as that."""
+
 
 class Refusals:
     """Refused rows of one load, in a file of their own: they outlast the transaction that a refused file undoes."""
@@ -28,7 +31,11 @@ class Refusals:
             self._file.write(bulk.as_csv(refused[["row", "reason"]].assign(table=table)).getbuffer())
 
     def write(self, cursor: Any, store_id: str) -> None:
-        """Write them into the quarantine; rows already kept stay as they are."""
+        """Write them into the quarantine; rows already kept stay as they are, for :data:`KEPT_DAYS`."""
+        cursor.execute(
+            "DELETE FROM quimbi.quarantined_rows WHERE store_id = %s AND seen_at < now() - make_interval(days => %s)",
+            (store_id, KEPT_DAYS),
+        )
         if not self._file.tell():
             return
         self._file.seek(0)

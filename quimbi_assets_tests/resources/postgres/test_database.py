@@ -3,12 +3,19 @@
 import psycopg2
 import pytest
 import sqlalchemy
+from psycopg2.errors import UniqueViolation
 
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import database as module
 from quimbi_assets.resources.postgres import migrations
-from quimbi_assets.resources.postgres.database import Database, database_name, is_transient, open_database
+from quimbi_assets.resources.postgres.database import (
+    Database,
+    database_name,
+    is_transient,
+    keep_rows_out,
+    open_database,
+)
 
 
 def test_tables_of_the_schema(database):
@@ -201,3 +208,18 @@ def test_a_fault_passes_if_its_cause_does():
     assert not is_transient(error)
     error.__cause__ = ConnectionRefusedError("no")
     assert is_transient(error)
+
+
+def test_of_an_error_that_quotes_a_row_the_first_line_is_kept(database):
+    database.execute("INSERT INTO quimbi.stores (store_id) VALUES ('twice')")
+    try:
+        with pytest.raises(UniqueViolation) as raised, database.transaction() as cursor:
+            cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('twice')")
+    finally:
+        database.execute("DELETE FROM quimbi.stores WHERE store_id = 'twice'")
+    assert "(twice)" in str(raised.value)
+    wrapped = RuntimeError("a step failed")
+    wrapped.__cause__ = raised.value
+    keep_rows_out(wrapped)
+    assert "unique constraint" in str(raised.value)
+    assert "twice" not in str(raised.value)

@@ -215,6 +215,19 @@ def test_identical_refused_rows_are_counted_not_lost(database, load):
     assert kept["occurrences"].tolist() == [3]
 
 
+def test_refused_rows_have_no_column_that_was_not_read_and_expire(database, load):
+    bad = "order_id,product_id,quantity,price,gift_note\n" + "1,mug,1,10,for Ann\n" * 4 + "1,mug,{},10,for Bob\n"
+    load(items=bad.format(0))
+    (row,) = read_quarantined(database, load.store).query("table == 'order_items'")["row"]
+    assert (row["quantity"], "Bob" in str(row)) == ("0", False)
+    database.execute(
+        "UPDATE quimbi.quarantined_rows SET seen_at = seen_at - interval '91 days' WHERE store_id = %s", (load.store,)
+    )
+    load(items=bad.format(-7))
+    (row,) = read_quarantined(database, load.store).query("table == 'order_items'")["row"]
+    assert row["quantity"] == "-7"
+
+
 def test_tickets(database, load, file):
     tickets = file("tickets.csv", "ticket_id,customer_id,created_at,tags\nt1,ann,2024-01-09 08:00,late\nt2,ann,x,\n")
     report = load(tickets_path=tickets)
