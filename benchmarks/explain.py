@@ -80,12 +80,15 @@ def scored_together(
 def moves_of(pasts: Sequence[Past], profiler: StoreProfiler, axes: Sequence[str]) -> list[dict[str, AxisMoves]]:
     """Return what moves each of several customers, by axis, as ``smallest_moves`` does of one."""
     scored = scored_together(pasts, profiler, [tried_changes(past, axes) for past in pasts])
-    moves = [{axis: first_moves(axis, profiler.models[axis], one) for axis in axes} for one in scored]
+    moves = [
+        {axis: first_moves(axis, profiler.models[axis], one, past) for axis in axes}
+        for past, one in zip(pasts, scored, strict=True)
+    ]
     more = [finer_changes(some, one) for some, one in zip(moves, scored, strict=True)]
     again = scored_together(pasts, profiler, [with_silences(some) for some in more])
-    for some, changes, one in zip(moves, more, again, strict=True):
+    for past, some, changes, one in zip(pasts, moves, more, again, strict=True):
         for axis in changes:
-            some[axis] = smaller(axis, some[axis], first_moves(axis, profiler.models[axis], one))
+            some[axis] = smaller(axis, some[axis], first_moves(axis, profiler.models[axis], one, past))
     return moves
 
 
@@ -161,7 +164,9 @@ def main() -> None:
     with suppress(KeyboardInterrupt):
         for start in range(0, len(ids), arguments.together):
             some = ids[start : start + arguments.together]
-            pasts = [Past(drawn.of([one]).in_memory(), profiler.recorded, profiler.reference) for one in some]
+            pasts = [
+                Past(drawn.of([one]).in_memory(), profiler.recorded, profiler.reference, profiler.usual) for one in some
+            ]
             moves += told_of(pasts, profiler, axes)
             explained += len(some)
             print(f"{explained} customers: {len(moves):,} told, {time.process_time():.0f} s of processor", flush=True)

@@ -326,6 +326,14 @@ class History:
         counts[place[place < days]] = rows["n"].to_numpy()[place < days]
         return counts
 
+    def most_within(self, days: Iterable[int], share: float) -> dict[tuple[str, int], int]:
+        """Return how many orders, orders refunded and tickets a share of those who have any has at most, by days.
+
+        By (``orders``, ``returned`` or ``tickets``, days before the end); nothing of what nobody had.
+        """
+        rows = self._rows(_within_sql(tuple(days), share)).to_pylist()
+        return {(row["what"], row["days"]): row["most"] for row in rows}
+
     @contextmanager
     def open(self, threads: int | None = None) -> Iterator[DuckEngine]:
         """Open DuckDB on the history's rows and clock."""
@@ -381,6 +389,22 @@ def _spending_sql(last_days: int) -> str:
         recent_spend=parts.sum(where=is_recent).fill_null(0) / ibis.literal(MONEY_PARTS),
     )
     return str(ibis.to_sql(customers.order_by("customer_id"), dialect="duckdb"))
+
+
+def _within_sql(days: tuple[int, ...], share: float) -> str:
+    orders, tickets = _compiled("visible orders"), _compiled("visible tickets")
+    listed = ", ".join(f"({day:d})" for day in days)
+    return f"""
+        WITH placed AS (SELECT customer_id, order_date AS happened_at, refund FROM ({orders})), happened AS (
+            SELECT 'orders' AS what, customer_id, happened_at FROM placed
+            UNION ALL SELECT 'returned', customer_id, happened_at FROM placed WHERE refund > 0
+            UNION ALL SELECT 'tickets', customer_id, created_at FROM ({tickets})
+        ), counted AS (
+            SELECT what, days, customer_id, count(*) AS n FROM happened CROSS JOIN clock
+            JOIN (VALUES {listed}) AS horizon (days) ON happened_at >= observation_end - to_days(days) GROUP BY ALL
+        )
+        SELECT what, days, CAST(quantile_disc(n, {share:f}) AS INTEGER) AS most FROM counted GROUP BY ALL
+    """
 
 
 def _counts(table: ir.Table, columns: Iterable[str], **more: ir.Value) -> ir.Table:

@@ -9,10 +9,25 @@ from quimbi_assets.axes import extract_features, measure
 from quimbi_assets.axis_table import TableFacts, write_table
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
+from quimbi_assets.instants import Instant
 from quimbi_assets.pipeline import require_population
 from quimbi_assets.store import Store
 
 END = pd.Timestamp("2025-02-01")
+
+
+def test_how_much_customers_have_at_most_within_days():
+    """Of 20 customers one ordered three times in the last ten days, the others once."""
+    customers = ["1", "1", "1", *(str(n) for n in range(2, 21))]
+    days = pd.to_datetime(["2025-01-30", "2025-01-29", "2025-01-25", *["2025-01-28"] * 19])
+    orders = pd.DataFrame({"customer_id": customers, "order_date": days, "total_price": 10.0})
+    orders = orders.assign(order_id=orders.index.astype(str), refund_amount=[5.0, *[0.0] * 21])
+    history = History.from_frames(orders).until(Instant("2025-01-31"))
+    most = history.most_within([1, 2, 10], 0.95)
+    assert [most["orders", day] for day in (1, 2, 10)] == [1, 2, 1]
+    assert [most["returned", day] for day in (1, 2, 10)] == [1, 1, 1]
+    assert len(most) == 6
+    assert history.most_within([10], 0.99) == {("orders", 10): 3, ("returned", 10): 1}
 
 
 def test_an_order_on_several_rows_is_refused():

@@ -518,6 +518,12 @@ class WhatMoves(Answer):
     words: str
 
 
+class OutOfReach(WhatMoves):
+    """What would move a customer, and no such customer of the store does."""
+
+    usual_most: int = Field(description="Orders, returns or requests that 95 of 100 who have any have then at most")
+
+
 class AxisExplanation(Answer):
     """Why a customer is in a segment of an axis and not in the next, and what would move them."""
 
@@ -536,6 +542,7 @@ class AxisExplanation(Answer):
     change: WhatMoves | None = Field(description="The smallest thing tried that they could do; null: nothing would")
     waiting: WhatMoves | None = Field(description="After how many days without an order they would move")
     attainable: bool = Field(description="Whether there is a change")
+    beyond: OutOfReach | None = Field(description="Where there is none: the smallest that would, and is too much")
 
 
 class Since(Answer):

@@ -63,6 +63,11 @@ class Kind:
     needs: tuple[str, ...] = ()
     lead_days: int = 1
 
+    @property
+    def counted(self) -> str:
+        """As what ``History.most_within`` counts it."""
+        return "tickets" if self.ticket is not None else "returned" if self.is_returned else "orders"
+
 
 def _order(name: str, words: str, **declared: Any) -> Kind:
     """Declare a kind of order by what follows the noun."""
@@ -162,12 +167,14 @@ class Change:
 class Past:
     """One customer's rows, in memory, as of the present, and what of the store bears on their next order.
 
-    A ``history`` of one customer with at least one order; columns that the store records; its ``reference``.
+    A ``history`` of one customer with at least one order; columns that the store records; its ``reference``; how many
+    orders and tickets its customers have at most within so many days (``usual_most``; empty: nothing bounds them).
     """
 
     history: History
     recorded: frozenset[str]
     reference: StoreReference = field(default_factory=StoreReference.empty)
+    usual: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
@@ -185,6 +192,33 @@ class Past:
         if kind.ticket is not None:
             return MOST_TICKETS
         return len(self.new_categories) if kind.things == "new_category" else MOST
+
+    def usual_most(self, change: Change) -> int | None:
+        """Return how many orders or tickets of a change's kind 95 of 100 who have any have in its time; at least 1.
+
+        None: nobody counted.
+        """
+        most = None if not self.usual else self.usual.get((KINDS[change.kind].counted, change.days), 0)
+        return None if most is None else max(most, 1)
+
+    def is_attainable(self, change: Change) -> bool:
+        """Whether customers of the store do so much in that time, or this one did."""
+        most = self.usual_most(change)
+        if most is None or change.n <= most:
+            return True
+        at = np.sort(self._times_had[KINDS[change.kind].counted])
+        spans = at[change.n - 1 :] - at[: max(len(at) - change.n + 1, 0)]
+        return bool(len(spans) and spans.min() <= np.timedelta64(change.days, "D"))
+
+    @cached_property
+    def _times_had(self) -> dict[str, NDArray[np.datetime64]]:
+        orders, tickets = self.tables["raw_orders"], self.tables["raw_tickets"]
+        returned = pc.greater(pc.fill_null(orders["refund_amount"], 0.0), 0.0)
+        return {
+            "orders": orders["order_date"].to_numpy(),
+            "returned": orders.filter(returned)["order_date"].to_numpy(),
+            "tickets": tickets["created_at"].to_numpy(),
+        }
 
     def with_changes(self, changes: Sequence[Change]) -> History:
         """Return the histories that changes would make, each as a customer called by its place among them.

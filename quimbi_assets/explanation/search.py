@@ -29,6 +29,12 @@ SILENCES = (7, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)
 """Days without an order that are tried; the days between where it may be fewer."""
 
 
+HORIZONS = sorted({n * every for every, numbers in NUMBERS.items() for n in range(1, max(numbers) + 1)})
+"""Days of all changes: within which customers of a store are counted."""
+USUAL_SHARE = 0.95
+"""What fewer customers do is not told as something to do."""
+
+
 @dataclass(frozen=True)
 class Scored:
     """Features and scores of the histories that changes make, these in their order."""
@@ -54,10 +60,14 @@ class Move:
 
 @dataclass(frozen=True)
 class AxisMoves:
-    """The smallest change by what a customer can do, and the shortest silence, that move them; None: nothing tried."""
+    """The smallest change by what a customer can do, and the shortest silence, that move them; None: nothing tried.
+
+    ``beyond``: the smallest that would and that no such customer does in that time, where none is smaller.
+    """
 
     change: Move | None
     waiting: Move | None
+    beyond: Move | None = None
 
 
 def score_history(
@@ -93,13 +103,15 @@ def smallest_moves(
 
     Where fewer orders or days may do than were tried, those are tried too.
     """
-    moves = {axis: first_moves(axis, models[axis], scored) for axis in axes}
+    moves = {axis: first_moves(axis, models[axis], scored, past) for axis in axes}
     more = finer_changes(moves, scored)
     if not more:
         return moves
     again = {axis: models[axis] for axis in more}
     finer = score_changes(past, again, with_silences(more))
-    return moves | {axis: smaller(axis, moves[axis], first_moves(axis, model, finer)) for axis, model in again.items()}
+    return moves | {
+        axis: smaller(axis, moves[axis], first_moves(axis, model, finer, past)) for axis, model in again.items()
+    }
 
 
 def finer_changes(moves: Mapping[str, AxisMoves], scored: Scored) -> dict[str, list[Change]]:
@@ -118,16 +130,18 @@ def with_silences(more: Mapping[str, Sequence[Change]]) -> list[Change]:
     return list(dict.fromkeys([*silent, *changes]))
 
 
-def first_moves(axis: str, model: AxisModel, scored: Scored) -> AxisMoves:
-    """Return the smallest of the changes that were scored."""
+def first_moves(axis: str, model: AxisModel, scored: Scored, past: Past) -> AxisMoves:
+    """Return the smallest of the changes that were scored; what nobody does counts as beyond reach."""
     now = _silent(axis, scored)
     present, ids = now[0], model.segment_ids_
     waits = sorted(days for days, segment in now.items() if days > 0 and segment != present)
     acts = [(_size(axis, change), change, segment) for change, segment in _moving(axis, scored, now)]
-    first = min(acts, key=lambda act: act[0], default=None)
+    acts.sort(key=lambda act: act[0])
+    first = next((act for act in acts if past.is_attainable(act[1])), None)
     return AxisMoves(
         None if first is None else Move(first[1], ids[first[2]]),
         Move(Change.waiting(waits[0]), ids[now[waits[0]]]) if waits else None,
+        Move(acts[0][1], ids[acts[0][2]]) if acts and first is None else None,
     )
 
 
@@ -155,7 +169,8 @@ def _fewer(
     axis: str, moves: AxisMoves, scored: Scored, numbers: Mapping[tuple[str, int], Sequence[int]]
 ) -> list[Change]:
     """Return what is smaller than the change that moves them, of each kind between one that does and the one before."""
-    if moves.change is None:
+    act = moves.change or moves.beyond
+    if act is None:
         return []
     least: dict[tuple[str, int], int] = {}
     for change, _ in _moving(axis, scored, _silent(axis, scored)):
@@ -166,7 +181,7 @@ def _fewer(
         for (kind, every), most in least.items()
         for n in _gap([int(every != WEEKLY), *numbers[kind, every]], most)
     ]
-    smallest = _size(axis, moves.change.change)
+    smallest = _size(axis, act.change)
     return [change for change in between if _size(axis, change) < smallest]
 
 
@@ -192,7 +207,9 @@ def smaller(axis: str, one: AxisMoves, other: AxisMoves) -> AxisMoves:
     """Return the smaller change and the shorter silence of two searches."""
     acts = [move for move in (one.change, other.change) if move is not None]
     waits = [move for move in (one.waiting, other.waiting) if move is not None]
+    far = [move for move in (one.beyond, other.beyond) if move is not None and not acts]
     return AxisMoves(
         min(acts, key=lambda move: _size(axis, move.change), default=None),
         min(waits, key=lambda move: move.change.days, default=None),
+        min(far, key=lambda move: _size(axis, move.change), default=None),
     )

@@ -97,7 +97,22 @@ def _axis_record(one: AxisReceipt, past: Past, shown: Shown) -> dict[str, Any]:
         "change": _move_record(one.moves.change, past, names, shown.currency),
         "waiting": _move_record(one.moves.waiting, past, names, shown.currency),
         "attainable": one.moves.change is not None,
+        "beyond": _beyond_record(one.moves.beyond, past, names, shown.currency),
     }
+
+
+def _beyond_record(move: Move | None, past: Past, names: Mapping[str, str], currency: str) -> dict[str, Any] | None:
+    """Return a change that would move a customer and that no such customer does, with the reason as its words."""
+    record = _move_record(move, past, names, currency)
+    if move is None or record is None:
+        return None
+    what = {"orders": "order", "returned": "order sent back", "tickets": "request to support"}
+    counted = what[KINDS[move.change.kind].counted]
+    most = past.usual_most(move.change) or 0
+    several = {"order": "orders", "order sent back": "orders sent back", "request to support": "requests to support"}
+    had = plural(most, counted, several[counted])
+    why = f"95 of 100 who have any have at most {had} in {move.change.days} days here"
+    return record | {"usual_most": most, "words": f"{record['words']}, which is out of reach: {why}"}
 
 
 def _place(segment: str, names: Mapping[str, str], memberships: Mapping[str, float]) -> dict[str, Any]:
@@ -324,7 +339,7 @@ def _pulls(one: Mapping[str, Any]) -> list[str]:
 def what_moves(one: Mapping[str, Any]) -> list[str]:
     """Return what would move a customer on an axis, or that nothing that was tried would."""
     moves = [
-        one["change"]["words"] if one["change"] else NOTHING,
+        (one["change"] or one.get("beyond") or {"words": NOTHING})["words"],
         *([one["waiting"]["words"]] if one["waiting"] else []),
     ]
     return [f"{_raised(words)}." for words in moves]

@@ -6,6 +6,7 @@ Belongs here: gathering what profiling needs from registry, database and storage
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from quimbi_assets.clustering.model import AxisModel
 from quimbi_assets.errors import BadInputError, NeverRunError, UnknownCustomerError
 from quimbi_assets.explanation.changes import Past
 from quimbi_assets.explanation.receipt import explain
+from quimbi_assets.explanation.search import HORIZONS, USUAL_SHARE
 from quimbi_assets.explanation.words import Shown, receipt_record
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
@@ -76,13 +78,19 @@ class StoreProfiler:
         records = [profile_record({str(k): v for k, v in row.items()}, *names) for row in rows.to_dict("records")]
         return rows.assign(**{column: [one[column] for one in records] for column in ("segments", "archetype")})
 
+    @cached_property
+    def usual(self) -> dict[tuple[str, int], int]:
+        """How much customers of the store do at most within the time of a change."""
+        whole = parquet_tables().history(self.store.store_id).until(self.observation_end)
+        return whole.most_within(HORIZONS, USUAL_SHARE)
+
     def explain(self, customer_id: str, recorded: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
         """Return the receipt of a customer of the store, from the rows of the last run (``words.receipt_record``).
 
         ``recorded`` is what ``served.read_recorded`` returns. UnknownCustomerError if the rows are of no such customer.
         """
         history = parquet_tables().history(self.store.store_id).until(self.observation_end).of([customer_id])
-        past = Past(history.in_memory(), self.recorded, self.reference)
+        past = Past(history.in_memory(), self.recorded, self.reference, self.usual)
         if not len(past.tables["raw_orders"]):
             raise UnknownCustomerError(f"store {self.store.store_id} has no order of customer {customer_id}")
         axes = [axis for axis in AXES if axis in self.models]

@@ -138,7 +138,7 @@ def test_what_is_told_moves_them_and_nothing_smaller_does(models, pasts, tried):
         _, now = score_history(past.history, models, past)
         for axis, model in models.items():
             if moves[axis].change is None:
-                assert first_moves(axis, model, scored).change is None
+                assert first_moves(axis, model, scored, past).change is None
                 continue
             change, told = moves[axis].change.change, told + 1
             _, after = score_history(past.applied(change), {axis: model}, past)

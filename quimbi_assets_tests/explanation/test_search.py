@@ -1,6 +1,7 @@
 """What would move a customer does, whoever it is, and so does silence; and who can be moved by nothing is told so."""
 
 from copy import copy
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 
@@ -115,6 +116,26 @@ def test_who_can_be_moved_by_nothing_is_told_so(models, pasts):
         moves = smallest_moves(past, far, list(far), score_changes(past, far, tried_changes(past, list(far))))
         assert moves == dict.fromkeys(far, AxisMoves(None, None))
     assert what_moves({"change": None, "waiting": None}) == [f"{NOTHING[0].upper()}{NOTHING[1:]}."]
+
+
+def test_what_no_customer_does_is_told_as_out_of_reach(models, pasts):
+    """With one order, return or request in any time as the most that is usual, unless they did more themselves."""
+    n_beyond = 0
+    for past in pasts.values():
+        bounded, axes = replace(past, usual={("orders", 7): 1}), list(models)
+        scored = score_changes(past, models, tried_changes(past, axes))
+        free = smallest_moves(past, models, axes, scored)
+        for axis, one in smallest_moves(bounded, models, axes, scored).items():
+            assert one.waiting == free[axis].waiting
+            assert one.change is None or bounded.is_attainable(one.change.change)
+            if one.beyond is not None:
+                n_beyond += 1
+                assert one.change is None
+                assert one.beyond == free[axis].change
+                assert not bounded.is_attainable(one.beyond.change)
+            if free[axis].change is None:
+                assert (one.change, one.beyond) == (None, None)
+    assert n_beyond >= 3
 
 
 def test_what_lies_between_numbers_that_are_tried_is_tried_where_it_may_be_smaller(models, pasts):
