@@ -143,8 +143,8 @@ def name_archetypes(
     Each is called by segments that its customers are in themselves (``held``: the share of them by segment, all of them
     where it is left out) and no other archetype shares, in as few words as do; of equally many by the rarest.
     Where five words cannot do that, by as many segments as they hold, two or more, in words that no other has, the
-    largest archetype first; where not even that can be, with segments of axes that do not make it; else by all there is
-    to say. Who is in ``known``, by id, keeps that name.
+    largest archetype first; where not even that can be, with segments of axes that do not make it, others giving way;
+    else by all there is to say. Who is in ``known``, by id, keeps that name.
     """
     shares = held or [dict.fromkeys(one.items(), 1.0) for one in traits]
     all_true = [dict(segment for segment, share in one.items() if share >= TRUE_OF) for one in shares]
@@ -167,6 +167,11 @@ def name_archetypes(
     for at in (at for at in largest if at not in taken.values()):
         wider = _in_order(_offers(all_true[at], names), n_in) if traits[at] else []
         _take(at, [*_of_several(wider), *offers[at], *wider], taken)
+    if any(at not in taken.values() for at in largest):
+        wide = [_in_order(_offers(one, names), n_in) if of else [] for one, of in zip(all_true, traits, strict=True)]
+        every = [list(dict.fromkeys([*a, *(one.name for one in b)])) for a, b in zip(choices, wide, strict=True)]
+        for at in (at for at in largest if at not in taken.values()):
+            _make_room(at, every, taken, set(known.values()))
     called = {at: name for name, at in taken.items()}
     otherwise = [MIXED if one else POPULATION for one in traits]
     return [called.get(at) or _in_full(i, true[at], names, taken, otherwise[at]) for at, i in enumerate(ids)]
