@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from upath import UPath
 
 from quimbi_assets.engines import BATCH_ROWS
 from quimbi_assets.instants import Instant
 from quimbi_assets.parquet_files import RememberedFile, is_local, opened
 from quimbi_assets.store import JsonRecord, Store
-
-if TYPE_CHECKING:
-    from upath import UPath
 
 FACTS = b"quimbi_facts"
 """Key of a table's facts in its Parquet file."""
@@ -79,10 +78,10 @@ class AxisTable:
     side.
     """
 
-    place: "UPath | Path"
+    place: UPath | Path
 
     @cached_property
-    def _files(self) -> Sequence["UPath | Path"]:
+    def _files(self) -> Sequence[UPath | Path]:
         return sorted(self.place.glob("*.parquet")) if self.place.is_dir() else [self.place]
 
     @cached_property
@@ -158,14 +157,19 @@ class AxisTable:
 
 @contextmanager
 def table_writer(
-    place: "UPath", schema: pa.Schema, facts: Facts
+    place: UPath, schema: pa.Schema, facts: Facts
 ) -> Iterator[Callable[[pa.Table | pa.RecordBatch], None]]:
     """Yield what appends rows to a table, one row group each; whole or not at all.
 
     A file is written beside its place and moved there when the block ends well, so that readers never see half of one.
     """
+    with _file_writer(place, schema.with_metadata({FACTS: facts.to_json().encode()})) as write:
+        yield write
+
+
+@contextmanager
+def _file_writer(place: UPath, schema: pa.Schema) -> Iterator[Callable[[pa.Table | pa.RecordBatch], None]]:
     partial = _beside(place, "partial")
-    schema = schema.with_metadata({FACTS: facts.to_json().encode()})
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         with RememberedFile(partial.open("wb")) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
@@ -182,7 +186,7 @@ def table_writer(
 
 
 @contextmanager
-def written_in_parts(place: "UPath", facts: Facts) -> Iterator["UPath"]:
+def written_in_parts(place: UPath, facts: Facts) -> Iterator[UPath]:
     """Yield a folder to write a table's files into: with the facts it takes the table's place if the block ends well.
 
     For engines that spread the work; whole or not at all, as with ``table_writer``.
@@ -196,12 +200,12 @@ def written_in_parts(place: "UPath", facts: Facts) -> Iterator["UPath"]:
         remove(partial)
 
 
-def _beside(place: "UPath", what: str) -> "UPath":
+def _beside(place: UPath, what: str) -> UPath:
     """Return a hidden path beside a table's place that nobody else uses, on whichever machine."""
     return place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}.{what}")
 
 
-def _move(partial: "UPath", place: "UPath") -> None:
+def _move(partial: UPath, place: UPath) -> None:
     """Move a table to its place; the one before, where a folder is in it or comes, waits beside and goes last."""
     before = _beside(place, "before")
     if place.is_dir() or (partial.is_dir() and place.exists()):
@@ -210,7 +214,7 @@ def _move(partial: "UPath", place: "UPath") -> None:
     remove(before)
 
 
-def remove(place: "UPath") -> None:
+def remove(place: UPath) -> None:
     """Remove a table, be it a file or a folder; no error if there is none."""
     if place.is_dir():
         for path in place.iterdir():
@@ -221,7 +225,7 @@ def remove(place: "UPath") -> None:
 
 
 def write_table(
-    place: "UPath", rows: Iterable[pa.Table | pa.RecordBatch], facts: Facts, schema: pa.Schema | None = None
+    place: UPath, rows: Iterable[pa.Table | pa.RecordBatch], facts: Facts, schema: pa.Schema | None = None
 ) -> None:
     """Write rows as they come, with facts about them; whole or not at all.
 
@@ -233,6 +237,43 @@ def write_table(
     with table_writer(place, known, facts) as write:
         for piece in chain([] if first is None else [first], pieces):
             write(piece)
+
+
+CUSTOMER = "customer_id"
+
+
+def rows_of_customers(place: UPath, customers: Sequence[str]) -> pa.Table | None:
+    """Return the rows of some customers; None where a table is not about customers."""
+    parts = []
+    for path in AxisTable(place)._files:
+        with opened(path) as file:
+            if CUSTOMER not in file.schema_arrow.names:
+                return None
+            parts += [_of(batch, customers) for batch in file.iter_batches(use_threads=is_local(path))]
+    return pa.Table.from_batches(parts) if parts else None
+
+
+def drop_customers(place: UPath, customers: Sequence[str]) -> int:
+    """Take the rows of some customers out of a table and return how many; each file of it whole or not at all."""
+    dropped = 0
+    for path in AxisTable(place)._files:
+        with opened(path) as file:
+            schema = file.schema_arrow
+            if CUSTOMER not in schema.names:
+                continue
+            n = sum(len(_of(b, customers)) for b in file.iter_batches(columns=[CUSTOMER], use_threads=is_local(path)))
+            if n:
+                with _file_writer(UPath(path), schema) as write:
+                    for batch in file.iter_batches(BATCH_ROWS, use_threads=is_local(path)):
+                        write(_of(batch, customers, others=True))
+            dropped += n
+    return dropped
+
+
+def _of(batch: pa.RecordBatch, customers: Sequence[str], *, others: bool = False) -> pa.RecordBatch:
+    """Return a batch's rows of these customers, or of all others; a row of nobody is others'."""
+    theirs = pc.is_in(batch[CUSTOMER].cast(pa.string()), pa.array(customers, pa.string()))
+    return batch.filter(pc.invert(theirs) if others else theirs)
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:

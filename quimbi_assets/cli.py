@@ -33,6 +33,8 @@ LIMIT = click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(0, 1_000_000), metavar="N", help="How many to show."
 )
 FILE = click.Path(path_type=Path)
+WHO = click.option("--customer-id", metavar="C", help="Who, by the shop's id.")
+EMAIL = click.option("--email", metavar="E", help="Who, by an address.")
 CSV = click.option("--csv", type=FILE, metavar="F", help="Write all of them, with every column, as CSV; - is stdout.")
 COLLECTED_AFTER = 50_000
 """Objects after which garbage is looked for: at 700, as in Python, a fifth of the time of imports, which leave none."""
@@ -222,6 +224,43 @@ def at_risk(store_id: str, as_json: bool, **options: Any) -> None:
     from quimbi_assets.commands.customers import ListOptions, list_customers
 
     list_customers(store_id, ListOptions(audience="worth_saving", **options), as_json=as_json)
+
+
+@cli.command()
+@click.option("--store-id", metavar="S", help="Name of the store.")
+@WHO
+@EMAIL
+@click.option("--dry-run", is_flag=True, help="List what would go; erase nothing.")
+@click.option("--verify", type=FILE, metavar="FILE", help="Check a receipt instead.")
+@WAIT
+@JSON
+def erase(
+    store_id: str | None,
+    customer_id: str | None,
+    email: str | None,
+    verify: Path | None,
+    as_json: bool,
+    **options: bool,
+) -> None:
+    """Erase a person's data everywhere in the home, for good, and write a signed receipt."""
+    from quimbi_assets.commands import personal
+
+    if verify is not None:
+        return personal.verify_receipt(verify)
+    receipt = personal.erase_customer(store_id, customer_id, email, **options)
+    return _print(receipt, personal.print_receipt, as_json=as_json)
+
+
+@cli.command("export-customer")
+@STORE
+@WHO
+@EMAIL
+@click.option("--out", type=FILE, default=Path("-"), metavar="F", help="The file to write; by default standard output.")
+def export_customer(store_id: str, customer_id: str | None, email: str | None, out: Path) -> None:
+    """Give out all that is held of a person, as JSON."""
+    from quimbi_assets.commands import personal
+
+    personal.export_customer(store_id, customer_id, email, out)
 
 
 @cli.command()

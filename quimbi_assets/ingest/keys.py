@@ -6,6 +6,7 @@ missing, where the secret is kept, keys that are stored (``resources.postgres.ma
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -80,6 +81,59 @@ def keyed_hashes(keys: pd.Series, secret: bytes, *, of_sha256: bool = False) -> 
 
     hashes = pd.Series([digest(key) for key in distinct], dtype="str")
     return hashes.reindex(codes).set_axis(keys.index)
+
+
+@dataclass(frozen=True)
+class ErasedKeys:
+    """Keys of customers who were erased: hashes by kind (``customer_id``, ``email``, ``helpdesk_id``, ``order_id``).
+
+    Hashes are those of ``keyed_hashes`` with `secret`. `learnt` are those of orders that were left out since.
+    """
+
+    secret: bytes = b""
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    learnt: set[str] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        """Whether anybody was erased."""
+        return bool(self.hashes)
+
+    def name(self, keys: pd.DataFrame, kinds: Mapping[str, str]) -> pd.Series:
+        """Return which rows name somebody who was erased, by any key: (n,) bool; `kinds` of the columns of `keys`.
+
+        >>> erased = ErasedKeys(b"s", {"email": frozenset(keyed_hashes(pd.Series(["a@b.c"]), b"s"))})
+        >>> erased.name(pd.DataFrame({"buyer": [" A@b.c", "7"]}), {"buyer": "customer_id"}).tolist()
+        [True, False]
+        """
+        named = pd.Series(False, index=keys.index)
+        for column, kind in kinds.items():
+            text = keys[column].str.strip().str.removeprefix("'")
+            if kind != "email":
+                named |= self._of_kind(text, kind)
+            if kind in ("email", "customer_id"):  # an address may be all that a shop knows a customer by
+                named |= self._of_kind(comparable(text, "email"), "email")
+        return named
+
+    def name_lines(self, lines: Iterable[str]) -> list[bool]:
+        """Return which lines that could not be split into columns hold a customer's key or address."""
+        hashes = frozenset().union(*(self.hashes.get(kind, frozenset()) for kind in ("customer_id", "email")))
+        words = [pd.Series(re.split(r"[\s,;|\"'<>()]+", line), dtype="str") for line in lines]
+        return [
+            bool(
+                pd.concat([keyed_hashes(w, self.secret), keyed_hashes(w.str.casefold(), self.secret)])
+                .isin(hashes)
+                .any()
+            )
+            for w in words
+        ]
+
+    def learn_orders(self, order_ids: pd.Series) -> None:
+        """Let lines of these orders, which were left out, be left out."""
+        self.learnt.update(keyed_hashes(order_ids.dropna(), self.secret))
+
+    def _of_kind(self, text: pd.Series, kind: str) -> pd.Series:
+        hashes = self.hashes.get(kind, frozenset()) | (self.learnt if kind == "order_id" else frozenset())
+        return keyed_hashes(text, self.secret).isin(hashes) if hashes else pd.Series(False, index=text.index)
 
 
 def addresses_of(keys: pd.DataFrame, customers: pd.Series, at: pd.Series) -> pd.Series:

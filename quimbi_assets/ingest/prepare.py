@@ -13,7 +13,7 @@ import pandas as pd
 from quimbi_assets.ingest import columns, tables
 from quimbi_assets.ingest.cells import NULL_WORDS, as_text, largest_amount
 from quimbi_assets.ingest.files import Chunk
-from quimbi_assets.ingest.keys import IdSet, hashed
+from quimbi_assets.ingest.keys import ErasedKeys, IdSet, hashed
 from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_rows, stored_schema
 from quimbi_assets.ingest.survey import Survey, counted, watched_ids
 
@@ -21,6 +21,8 @@ TWICE = "occurs twice with different contents; the first was kept"
 LONGEST_NAME = 120
 """Characters of a product's name that are kept."""
 NO_ORDER = "no accepted order has this order_id"
+LEFT_OUT = "left out: {:,} erased"
+"""Of rows that name a customer who was erased."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Preparation:
     """Sorts a file's rows into accepted and refused, chunk by chunk in the file's order.
 
     Dates without offset are in `time_zone`; those after `now` (with zone), by more than a day for clocks that differ,
-    are refused. `currency`, the store's, tells what amount is absurd. Lines may belong to `known_orders`.
+    are refused. `currency`, the store's, tells what amount is absurd. Lines may belong to `known_orders`. Rows that
+    name somebody who was `erased` are neither: they are left out before anything is looked at.
     """
 
     def __init__(
@@ -51,16 +54,19 @@ class Preparation:
         now: pd.Timestamp,
         currency: str | None = None,
         known_orders: IdSet | None = None,
+        erased: ErasedKeys | None = None,
     ) -> None:
         self.survey = survey
         self.n_accepted = self.n_repeated = self.n_backwards = 0
         """Rows so far; identical repetitions are not among the accepted; tickets answered before they were written."""
+        self.n_left_out = 0
+        """Rows of people who were erased."""
         self.refused: Counter[str] = Counter()
         """Rows by reason."""
         self.accepted_ids: list[np.ndarray] = []
         self._recorded: set[str] = set()
         self._time_zone, self._now = time_zone, now
-        self._known_orders = known_orders or IdSet()
+        self._known_orders, self._erased = known_orders or IdSet(), erased or ErasedKeys()
         self._schema = stored_schema(survey.spec, largest_amount(currency))
         self._seen = np.zeros(len(survey.spread), "int64")
         self._names: list[pd.Series] = []
@@ -104,13 +110,17 @@ class Preparation:
             (self._n_unnamed, "rows say in a word that nobody is their customer, such as null: they are guests'"),
             (self.n_backwards, "tickets were answered before they were written: a clock's slip, or a day without time"),
         )
-        return [f"{n:,} {what}" for n, what in counts if n]
+        left_out = [LEFT_OUT.format(self.n_left_out)] if self.n_left_out else []
+        return [f"{n:,} {what}" for n, what in counts if n] + left_out
 
     def prepare(self, chunk: Chunk) -> Prepared:
         """Sort the next chunk, as `files.Table` yields it."""
         spec = self.survey.spec
         frame = chunk.frame.set_axis(pd.RangeIndex(self._n_rows, self._n_rows + len(chunk.frame)))
         self._n_rows += len(frame)
+        broken = chunk.broken
+        if self._erased:
+            frame, broken = self._without_erased(frame, broken)
         if spec is tables.ORDERS and (name := self.survey.columns.get("customer_id")):
             words = frame[name].dropna().isin([word for word in NULL_WORDS if word])
             self._n_unnamed += chunk.words.get(name, 0) + int(words.sum())
@@ -127,7 +137,20 @@ class Preparation:
             codes, orders = pd.factorize(typed["order_id"], use_na_sentinel=False)
             is_orphan = self._known_orders.place(hashed(pd.Series(orders, dtype="str"))) < 0
             reasons = reasons.mask(reasons.isna() & is_orphan[codes], NO_ORDER)
-        return self._sorted(frame, typed, reasons, chunk.broken)
+        return self._sorted(frame, typed, reasons, broken)
+
+    def _without_erased(self, frame: pd.DataFrame, broken: list[str]) -> tuple[pd.DataFrame, list[str]]:
+        """Leave out the rows, and broken lines, that name somebody who was erased; an order's lines go with it."""
+        kinds = dict(self.survey.person)
+        for column in ("customer_id", "order_id"):
+            if column in self.survey.columns:
+                kinds.setdefault(self.survey.columns[column], column)
+        texts = pd.DataFrame({name: as_text(frame[name], self.survey.signs.get(name)) for name in kinds})
+        named, in_lines = self._erased.name(texts, kinds), self._erased.name_lines(broken)
+        if "order_id" in self.survey.columns:
+            self._erased.learn_orders(texts.loc[named, self.survey.columns["order_id"]])
+        self.n_left_out += int(named.sum()) + sum(in_lines)
+        return frame[~named], [line for line, is_theirs in zip(broken, in_lines, strict=True) if not is_theirs]
 
     def _one_row_an_order(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Keep the rows of a line export that carry the order's fields; of an order without one, its first row."""

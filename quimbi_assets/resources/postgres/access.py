@@ -32,8 +32,8 @@ SERVED_TABLES = (
 )  # fmt: skip
 """The tables that programs may read, and no other: a new one is not served until it stands here."""
 NOT_SERVED = (
-    *NOT_READ, "alembic_version", "export_jobs", "export_profiles", "helpdesk_customers", "quarantined_rows", "sources",
-    "support_tickets", "suppressed_keys", "ticket_reopenings",
+    *NOT_READ, "alembic_version", "erased_customers", "export_jobs", "export_profiles", "helpdesk_customers",
+    "quarantined_rows", "sources", "support_tickets", "suppressed_keys", "ticket_reopenings",
 )  # fmt: skip
 """The others, beside views: where orders come from, what services were sent, and refused rows and tickets,
  in which customers' own words stand. Named for whoever adds a table: it belongs in one of the two."""

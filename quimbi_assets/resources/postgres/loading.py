@@ -19,8 +19,8 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.cells import as_text
 from quimbi_assets.ingest.consent import consent_columns
 from quimbi_assets.ingest.dates import likely_zone
-from quimbi_assets.ingest.keys import HELPDESK, IdSet, hashed
-from quimbi_assets.ingest.prepare import Preparation, Prepared
+from quimbi_assets.ingest.keys import HELPDESK, ErasedKeys, IdSet, hashed
+from quimbi_assets.ingest.prepare import LEFT_OUT, Preparation, Prepared
 from quimbi_assets.ingest.products import product_rows
 from quimbi_assets.ingest.rows import broken_rows
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, SUPPORT_TICKETS
@@ -31,6 +31,7 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
 from quimbi_assets.resources.postgres.sent import Sent, SentFile, load_command, open_files
 from quimbi_assets.resources.postgres.tables import consent, identities, products, stores
+from quimbi_assets.resources.postgres.tables.personal import keep_erased_orders, read_erased, refuse_erased
 from quimbi_assets.resources.postgres.tables.shops import summarise_shop
 from quimbi_assets.resources.postgres.transfer import Refusals, Transfer
 from quimbi_assets.store import Store
@@ -163,6 +164,7 @@ class _Load:
         self._keys: dict[str, matching.RowKeys] = {}
         self._addresses: identities.OrderAddresses | None = None
         self._consent: consent.RowConsent | None = None
+        self._n_left_out = 0
         cursor.execute("CREATE TEMP TABLE shared (key_hash bytea) ON COMMIT DROP")
 
     def run(self, refusals: Refusals, now: pd.Timestamp) -> tuple[list[TableReport], int]:
@@ -174,6 +176,7 @@ class _Load:
             elif name != PRODUCTS.name:
                 self._judge(file, refusals, now)
         reports = [self._write(name, file) for name, file in self._files.items()]
+        keep_erased_orders(self._cursor, self._store.store_id, self._erased)
         if not {ORDERS.name, CUSTOMERS.name} & self._files.keys():
             return reports, 0
         return reports, identities.adopt_tickets(self._cursor, self._store.store_id, self._home)
@@ -188,10 +191,14 @@ class _Load:
     def _secret(self) -> bytes:
         return identities.store_secret(self._home, self._store.store_id)
 
+    @cached_property
+    def _erased(self) -> ErasedKeys:
+        return read_erased(self._cursor, self._store.store_id, self._secret)
+
     def _judge(self, file: SentFile, refusals: Refusals, now: pd.Timestamp) -> None:
         spec = file.survey.spec
         known = self._known_orders() if spec is ORDER_ITEMS else None
-        preparation = Preparation(file.survey, self._store.time_zone, now, self._currency(), known)
+        preparation = Preparation(file.survey, self._store.time_zone, now, self._currency(), known, self._erased)
         is_tickets = spec is SUPPORT_TICKETS
         transfer = Transfer(self._cursor, self._store.store_id, file, preparation, refusals, always_staged=is_tickets)
         self._transfers[spec.name] = transfer
@@ -203,6 +210,7 @@ class _Load:
             transfer.judge(lambda prepared: _add_addresses(addresses, columns, prepared))
         else:
             transfer.judge()
+        refuse_erased(file.place, preparation.n_left_out)
 
     def _currency(self) -> str | None:
         """Return the currency that tells what amount is absurd."""
@@ -232,10 +240,17 @@ class _Load:
         for chunk in file.table.chunks(None):
             rows = chunk.frame.set_axis(pd.RangeIndex(n_rows, n_rows + len(chunk.frame)))
             n_rows += len(rows)
+            ids = pd.DataFrame({name: as_text(rows[name], file.survey.signs[name]) for name in sources})
+            broken = chunk.broken
+            if self._erased:
+                named, in_lines = self._erased.name(ids, sources), self._erased.name_lines(broken)
+                rows, ids = rows[~named], ids[~named]
+                broken = [line for line, is_theirs in zip(broken, in_lines, strict=True) if not is_theirs]
+                self._n_left_out += int(named.sum()) + sum(in_lines)
             self._consent.add(rows)
-            ids = {name: as_text(rows[name], file.survey.signs[name]) for name in sources}
-            keys.add(pd.DataFrame({name: values.str.removeprefix("'") for name, values in ids.items()}))
-            refusals.add(CUSTOMERS.name, broken_rows(chunk.broken))
+            keys.add(ids.apply(lambda values: values.str.removeprefix("'")))
+            refusals.add(CUSTOMERS.name, broken_rows(broken))
+        refuse_erased(file.place, self._n_left_out)
 
     def _write(self, name: str, file: SentFile) -> TableReport:
         if name == CUSTOMERS.name:
@@ -265,6 +280,8 @@ class _Load:
         self._cursor.execute("SELECT count(*) FROM met WHERE has_orders")
         (n_met,) = self._cursor.fetchone()
         notes = [f"{n_met:,} of {file.survey.n_rows:,} customers have orders (by {match.source})"]
+        if self._n_left_out:
+            notes.append(LEFT_OUT.format(self._n_left_out))
         if consents and self._consent is not None:
             agreed, refused, suppressed = self._consent.keep(self._store.store_id)
             notes.append(f"{agreed:,} agreed to marketing, {refused:,} did not, {suppressed:,} are suppressed")

@@ -96,7 +96,7 @@ class Transfer:
 
         bulk.behind(copy, map(self.preparation.prepare, self._file.table.chunks(None)))
         judged = self.preparation
-        if judged.n_refused * 2 > judged.n_read or not judged.n_accepted:
+        if judged.n_refused * 2 > judged.n_read or not (judged.n_accepted or judged.n_left_out):
             main = "; ".join(f"{reason} ({count:,})" for reason, count in judged.refused.most_common(3))
             refused = f"{judged.n_refused:,} of {judged.n_read:,} rows refused"
             raise BadInputError(f"{self._file.place}: {refused}, so nothing was loaded: {main}")

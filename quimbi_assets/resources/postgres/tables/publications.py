@@ -312,3 +312,69 @@ def _replace_profiles(cursor: Any, store_id: str, profiles: Iterable[pa.Table]) 
     cursor.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
     texts = ((batch.column_names, as_csv(batch)) for batch in profiles)
     behind(lambda batch: copy_csv(cursor, "quimbi.customer_profiles", *batch), texts)
+
+
+_RECOUNT = """
+    WITH profiled AS MATERIALIZED (
+        SELECT lifecycle, value_tier, rfm_group, archetype_id, dominant_segments, n_orders,
+            coalesce(lifetime_value, 0) AS spent, predicted_value_90d AS foretold
+        FROM quimbi.customer_profiles WHERE store_id = %(store)s
+    ), placed AS MATERIALIZED (
+        SELECT placed.*, lifecycle, n_orders, spent, foretold FROM profiled, LATERAL (
+            SELECT key AS axis_name, value AS group_id FROM jsonb_each_text(dominant_segments)
+            UNION ALL VALUES ('lifecycle', lifecycle), ('value_tier', value_tier), ('rfm_group', rfm_group)) AS placed
+    ), counted AS MATERIALIZED (
+        SELECT axis_name, group_id, count(*) AS n, sum(spent) AS revenue, sum(n_orders) AS orders,
+            sum(foretold) AS foretold FROM placed GROUP BY 1, 2
+    ), staged AS MATERIALIZED (
+        SELECT axis_name, group_id, jsonb_object_agg(lifecycle, n) AS stages FROM (
+            SELECT axis_name, group_id, lifecycle, count(*) AS n FROM placed GROUP BY 1, 2, 3
+        ) AS by_stage WHERE lifecycle IS NOT NULL GROUP BY 1, 2
+    ), whole AS (SELECT greatest(count(*), 1) AS n, greatest(sum(spent), 1e-9) AS revenue FROM profiled
+    ), segments AS (
+        UPDATE quimbi.dim_segment_master AS segment SET customer_count = coalesce(counted.n, 0),
+            population_percentage = 100.0 * coalesce(counted.n, 0) / whole.n
+        FROM whole, quimbi.dim_segment_master AS same
+        LEFT JOIN counted ON counted.axis_name = same.axis_name AND counted.group_id = same.segment_id
+        WHERE same.store_id = %(store)s AND same.valid_to IS NULL AND same.ctid = segment.ctid
+    ), archetypes AS (
+        UPDATE quimbi.archetypes AS one
+        SET customer_count = nearest.n, population_percentage = 100.0 * nearest.n / whole.n
+        FROM whole, (
+            SELECT same.archetype_id, count(profiled.archetype_id) AS n FROM quimbi.archetypes AS same
+            LEFT JOIN profiled USING (archetype_id) WHERE store_id = %(store)s AND valid_to IS NULL GROUP BY 1
+        ) AS nearest
+        WHERE store_id = %(store)s AND valid_to IS NULL AND nearest.archetype_id = one.archetype_id
+    )
+    UPDATE quimbi.group_figures AS figure SET customers = coalesce(counted.n, 0),
+        share_of_customers = coalesce(counted.n, 0)::float8 / whole.n,
+        revenue = round(coalesce(counted.revenue, 0)::numeric, 2),
+        share_of_revenue = coalesce(counted.revenue, 0) / whole.revenue,
+        orders_per_customer = counted.orders::float8 / counted.n, value_per_customer = counted.revenue / counted.n,
+        predicted_value_90d = round(counted.foretold::numeric, 2),
+        lifecycle = (
+            SELECT jsonb_object_agg(key, coalesce(staged.stages -> key, '0')) FROM jsonb_each(figure.lifecycle)
+        )
+    FROM whole, quimbi.group_figures AS same
+    LEFT JOIN counted ON counted.axis_name = same.axis_name AND counted.group_id = same.group_id
+    LEFT JOIN staged ON staged.axis_name = same.axis_name AND staged.group_id = same.group_id
+    WHERE same.store_id = %(store)s AND same.ctid = figure.ctid
+"""
+_RECOUNT_AUDIENCES = """
+    UPDATE quimbi.audiences AS audience SET customers = counted.n, value = counted.spent FROM (
+        SELECT member.audience, count(*) AS n, sum(profile.lifetime_value) AS spent
+        FROM quimbi.audience_members AS member
+        LEFT JOIN quimbi.customer_profiles AS profile USING (store_id, customer_id)
+        WHERE member.store_id = %(store)s AND member.left_at IS NULL GROUP BY 1
+    ) AS counted WHERE audience.store_id = %(store)s AND counted.audience = audience.audience
+"""
+
+
+def recount(cursor: Any, store_id: str) -> None:
+    """Publish anew how many customers are in each group, segment, archetype and audience, by the profiles there are.
+
+    For whoever takes profiles away; where none was, every figure stays as it is. Trends and texts are of the last run.
+    """
+    lock(cursor, f"publication:{store_id}")
+    cursor.execute(_RECOUNT, {"store": store_id})
+    cursor.execute(_RECOUNT_AUDIENCES, {"store": store_id})

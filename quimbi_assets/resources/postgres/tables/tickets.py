@@ -19,6 +19,7 @@ from quimbi_assets.ingest.keys import HELPDESK, comparable, keyed_hashes
 from quimbi_assets.resources.postgres.copy import copy_frame
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, address_hashes, adopt_tickets, keep_identities
+from quimbi_assets.resources.postgres.tables.personal import read_erased
 
 _STAGED = """
     CREATE TEMP TABLE sent_tickets (
@@ -149,8 +150,11 @@ def write_tickets(cursor: Any, store_id: str, rows: pd.DataFrame, secret: bytes)
     """Store a page of tickets as ``gorgias.ticket_rows`` has them; what is left out goes to the quarantine by its id.
 
     A stored ticket that is left out by now is removed. Whoever is met by address or by the shop's id is met by the
-    helpdesk's from now on.
+    helpdesk's from now on. Tickets of customers who were erased are as if they were not there.
     """
+    kinds = {"shop_id": "customer_id", "helpdesk_id": HELPDESK, "email": "email"}
+    if erased := read_erased(cursor, store_id, secret):
+        rows = rows[~erased.name(rows, kinds)]
     left_out = rows["left_out"].notna()
     removed = _leave_out(cursor, store_id, rows["ticket_id"], rows.loc[left_out, ["ticket_id", "left_out"]])
     _stage(cursor, rows[~left_out], secret)

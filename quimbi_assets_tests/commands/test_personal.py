@@ -1,0 +1,250 @@
+"""A person is planted everywhere a home holds something, and after ``quimbi erase`` is searched for everywhere."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import psycopg2
+import pyarrow.parquet as pq
+import pytest
+
+from quimbi_assets.resources import erasure
+from quimbi_assets.resources.postgres.tables import personal
+from quimbi_assets.simulation import write_store
+
+pytestmark = pytest.mark.xdist_group("graph")
+
+STORE = "needles"
+ID, EMAIL, NAME, WORDS = "ERASEME-7431", "erase.me@needle.example", "Nora Needleman", "my xylophonesque parcel"
+OTHER, OTHERS_EMAIL = "CUTSHORT-88", "cut.short@needle.example"
+NEEDLES = (ID, EMAIL, NAME, WORDS)
+OTHERS = (OTHER, OTHERS_EMAIL)
+TABLES = """
+    SELECT c.oid::regclass::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
+    WHERE relkind IN ('r', 'm') AND (nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+        AND nspname NOT LIKE 'pg_temp%' OR relname = 'pg_statistic')
+"""
+
+
+def urls(database):
+    return (database.libpq_url, *(url.replace("+psycopg2", "") for url in (database.dagster_url, database.mlflow_url)))
+
+
+def search(database, home, needles):
+    """Return where any needle is: tables of the three databases, Parquet decoded, all other files of the home."""
+    places = set()
+    for url in urls(database):
+        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute(TABLES)
+            for (table,) in cursor.fetchall():
+                patterns = [f"%{needle}%" for needle in needles]
+                cursor.execute(f"SELECT EXISTS (SELECT FROM {table} AS t WHERE t::text ILIKE ANY(%s))", (patterns,))
+                if cursor.fetchone()[0]:
+                    places.add(table)
+    for path in home.rglob("*"):
+        if not path.is_file() or path.is_symlink():
+            continue
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        if path.suffix == ".parquet":
+            content += str(pq.read_table(path).to_pylist()).encode()
+        if any(needle.lower().encode() in content.lower() for needle in needles):
+            places.add(str(path.relative_to(home)))
+    return places
+
+
+@pytest.fixture(scope="module")
+def planted(database, home, tmp_path_factory):
+    """A store with two planted customers, run, with two weeks, beside what killed and older runs left."""
+    from quimbi_assets.cli import _code
+
+    folder = tmp_path_factory.mktemp(STORE)
+    write_store(150, folder, seed=7)
+    orders, tickets = (pd.read_parquet(folder / f"{name}.parquet") for name in ("orders", "support_tickets"))
+    orders["email"], orders["customer_name"] = None, None
+    orders["total_price"] = orders["total_price"].astype(object)
+    tickets["email"], tickets["subject"] = None, tickets["subject"].astype(object)
+    latest = orders.sort_values("order_date").tail(60)
+    for who, email, name, rows in ((ID, EMAIL, NAME, latest[::2]), (OTHER, OTHERS_EMAIL, "Carl Cut", latest[1::2])):
+        orders.loc[rows.index, ["customer_id", "email", "customer_name"]] = [who, email.upper(), name]
+        orders.loc[rows.index[0], "total_price"] = "much"
+    tickets.loc[tickets.index[:2], ["email", "customer_id", "subject"]] = [EMAIL, ID, WORDS]
+    tickets.loc[tickets.index[2:4], ["email", "customer_id"]] = [OTHERS_EMAIL, OTHER]
+    orders.to_csv(folder / "orders.csv", index=False)
+    with (folder / "orders.csv").open("a") as file:
+        file.write(f'x1,{ID},"{NAME}",{EMAIL},too,many,cells,in,this,line,for,any,file,of,ours\n')
+    tickets.to_csv(folder / "tickets.csv", index=False)
+    command = ("load", "--store-id", STORE, f"--orders={folder / 'orders.csv'}", f"--tickets={folder / 'tickets.csv'}",
+               f"--items={folder / 'order_items.parquet'}", "--time-zone", "UTC")  # fmt: skip
+    assert _code(list(command)) == 0
+    assert _code(["run", "--store-id", STORE, "--no-ai-naming", "--axes", "purchase_value,support_history"]) == 0
+    end = pd.Timestamp(
+        database.execute("SELECT max(order_date) FROM quimbi.orders WHERE store_id = %s", (STORE,))[0][0]
+    )
+    monday = (end - pd.Timedelta(days=end.weekday())).date()
+    for week in (monday - pd.Timedelta(days=14), monday - pd.Timedelta(days=7)):
+        assert _code(["snapshot", "--store-id", STORE, "--week", str(week)]) == 0
+    _plant_leftovers(database, home)
+    return command
+
+
+def _plant_leftovers(database, home):
+    (home / "logs").mkdir(exist_ok=True)
+    (home / "logs" / "dagster.log").write_text(f"before\nKey (customer_id)=({ID}) of {EMAIL}\nafter\n")
+    for name in (f".{STORE}.parquet.12.ab.partial", f"{STORE}/.2026-01-05.parquet.12.ab.partial"):
+        (home / "storage" / "features" / name).parent.mkdir(exist_ok=True)
+        (home / "storage" / "features" / name).write_text(ID)
+    with closing(psycopg2.connect(urls(database)[1])) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            'UPDATE event_logs SET event = replace(event, \'"message": "\', \'"message": "of ERASEME-7431 \') '
+            "WHERE id = (SELECT max(id) FROM event_logs)"
+        )
+
+
+def test_every_table_is_a_place_or_holds_nothing_of_persons(database):
+    tables = {
+        table
+        for (table,) in database.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p')"
+        )
+    }
+    places = {place.table for place in personal.PLACES}
+    assert places | set(personal.IMPERSONAL) == tables
+    assert not places & set(personal.IMPERSONAL)
+    of_customers = database.execute(
+        "SELECT table_name FROM information_schema.columns "
+        "JOIN information_schema.tables USING (table_schema, table_name) "
+        "WHERE table_schema = 'quimbi' AND table_type = 'BASE TABLE' AND column_name = 'customer_id'"
+    )
+    assert {table for (table,) in of_customers} <= places
+
+
+def test_counting_anew_what_nobody_left_changes_nothing(database, planted):
+    from quimbi_assets.resources.postgres.tables.publications import recount
+
+    def figures(cursor):
+        for table in ("dim_segment_master", "archetypes", "group_figures", "audiences"):
+            cursor.execute(
+                f"SELECT to_jsonb(t) FROM quimbi.{table} AS t WHERE store_id = %s ORDER BY t::text", (STORE,)
+            )
+            for (row,) in cursor.fetchall():
+                yield {k: round(v, 9) if isinstance(v, float) else v for k, v in row.items()}
+
+    with database.transaction() as cursor:
+        before = sorted(figures(cursor), key=str)
+        recount(cursor, STORE)
+        after = sorted(figures(cursor), key=str)
+        cursor.connection.rollback()
+    assert len(before) > 20
+    assert before == after
+
+
+def test_a_person_is_given_all_that_is_held_of_them(quimbi, planted, tmp_path):
+    code, _, said = quimbi("export-customer", "--store-id", STORE, "--email", EMAIL, "--out", tmp_path / "a.json")
+    assert code == 0
+    assert "of 7 tables" in said or "of 8 tables" in said or "of 9 tables" in said, said
+    record = json.loads((tmp_path / "a.json").read_text())
+    by_id = json.loads(quimbi("export-customer", "--store-id", STORE, "--customer-id", ID)[1])
+    assert record["tables"] == by_id["tables"]
+    tables = record["tables"]
+    assert len(tables["orders"]["rows"]) == 29
+    assert {row["customer_id"] for row in tables["orders"]["rows"]} == {ID}
+    assert [row["subject"] for row in tables["support_tickets"]["rows"]] == [WORDS, WORDS]
+    assert len(tables["quarantined_rows"]["rows"]) == 2
+    assert NAME in str(tables["quarantined_rows"])
+    assert record["known_as"]["addresses"] == [EMAIL]
+    assert f"memberships/purchase_value/{STORE}.parquet" in record["files_made_of_these"]
+    assert OTHER not in str(record)
+
+
+def test_nothing_of_an_erased_person_is_left_and_no_file_brings_them_back(quimbi, planted, database, home, monkeypatch):
+    before = search(database, home, NEEDLES)
+    held = {f"quimbi.{place.table}" for place in personal.PLACES}
+    named = {place for place in before if place.startswith("quimbi.")}
+    assert {"quimbi.orders", "quimbi.support_tickets", "quimbi.quarantined_rows", "quimbi.customer_history"} <= named
+    assert named <= held
+    assert {"event_logs", "pg_statistic", "logs/dagster.log"} <= before
+    code, listed, _ = quimbi("erase", "--store-id", STORE, "--customer-id", ID, "--dry-run", "--json")
+    assert code == 0
+    assert search(database, home, NEEDLES) >= named
+    of_person = "SELECT lifecycle FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = %s"
+    ((stage,),) = database.execute(of_person, (STORE, ID))
+    n_profiles, n_in = _figures(database, stage)
+    code, printed, said = quimbi("erase", "--store-id", STORE, "--customer-id", ID, "--json")
+    assert code == 0, said
+    receipt = json.loads(printed)
+    assert search(database, home, NEEDLES) == set()
+    would = {name: n["removed"] for name, n in json.loads(listed)["tables"].items()}
+    assert {name: n["removed"] for name, n in receipt["tables"].items()} == would
+    assert {n["left"] for n in receipt["tables"].values()} == {0}
+    assert receipt["dagster"] == {"event_logs": 1}
+    assert _figures(database, stage) == (n_profiles - 1, n_in - 1)
+    assert (home / "logs" / "dagster.log").read_text().count(erasure.ERASED) == 2
+
+    code, printed, _ = quimbi(*planted)
+    assert code == 0
+    assert "left out: 31 erased" in printed
+    assert "left out: 2 erased" in printed
+    assert search(database, home, NEEDLES) == set()
+    monkeypatch.setenv("QUIMBI_ERASED", "refuse")
+    code, _, said = quimbi(*planted)
+    assert code == 2
+    assert "31 rows name customers who were erased" in said
+    assert search(database, home, NEEDLES) == set()
+
+
+def _figures(database, stage):
+    """Return how many profiles there are, and how many customers are said to be in a stage of their lifecycle."""
+    ((n,),) = database.execute("SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (STORE,))
+    ((n_in,),) = database.execute(
+        "SELECT customers FROM quimbi.group_figures WHERE store_id = %s AND axis_name = 'lifecycle' AND group_id = %s",
+        (STORE, stage),
+    )
+    return n, n_in
+
+
+def test_a_receipt_says_whether_it_is_as_it_was_signed(quimbi, planted, home, tmp_path):
+    (path,) = (home / "erasures").glob(f"{STORE}-*.json")
+    assert path.stat().st_mode & 0o077 == 0
+    code, printed, _ = quimbi("erase", "--verify", path)
+    assert code == 0
+    assert "0 rows left" in printed
+    receipt = json.loads(path.read_text())
+    receipt["tables"]["quimbi.orders"]["removed"] += 1
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(receipt))
+    code, _, said = quimbi("erase", "--verify", changed)
+    assert (code, "not as it was signed" in said) == (2, True)
+    assert quimbi("erase", "--verify", Path("/dev/null"))[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [(erasure, "drop_customers"), (erasure, "_clean_events"), (personal, "_remember"), (erasure, "recount"),
+     (erasure, "_forget"), (erasure, "_renew_journal"), (erasure, "_sign")],
+)  # fmt: skip
+def test_an_erasure_that_is_cut_short_is_ended_by_the_next(quimbi, planted, database, home, monkeypatch, where, name):
+    calls = []
+
+    def cut(*_, **__):
+        calls.append(name)
+        raise RuntimeError("cut")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(where, name, cut)
+        assert quimbi("erase", "--store-id", STORE, "--email", OTHERS_EMAIL)[0] == 1
+    assert calls
+    if name == "_sign":
+        assert quimbi("erase", "--store-id", STORE, "--email", OTHERS_EMAIL)[0] == 0
+        assert search(database, home, OTHERS) == set()
+
+
+def test_who_is_not_known_is_not_erased(quimbi, planted):
+    code, _, said = quimbi("erase", "--store-id", STORE, "--customer-id", "nobody")
+    assert (code, said.strip().splitlines()[-1]) == (2, f"quimbi: store {STORE} holds nothing of nobody")
+    assert quimbi("erase", "--store-id", STORE)[0] == 2
+    assert quimbi("erase", "--customer-id", "nobody")[0] == 2
+    assert quimbi("erase", "--store-id", STORE, "--email", "no address")[0] == 2
