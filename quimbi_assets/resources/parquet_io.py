@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pyarrow as pa
@@ -43,7 +44,12 @@ class ParquetTables:
         self.base = base
 
     def place(self, key: "Key", store_id: str, week: date | None = None) -> UPath:
-        """Return where the table of an asset rests, whether it is there or not."""
+        """Return where the table of an asset rests, whether it is there or not.
+
+        BadInputError if the store's id, which may be a partition that somebody added by hand, would lead elsewhere.
+        """
+        if not store_id or store_id != Path(store_id).name or store_id.startswith("."):
+            raise BadInputError(f"{store_id[:64]!r} is no store's id: it would lead to another store's files")
         folder = self.base.joinpath(*_parts(key))
         if week is None:
             return folder / f"{store_id}{EXTENSION}"
@@ -103,6 +109,12 @@ def parquet_tables(base_url: str | None = None) -> ParquetTables:
     By default that is ``QUIMBI_STORAGE_URL``, else ``$QUIMBI_HOME/storage``.
     """
     url = base_url or os.environ.get("QUIMBI_STORAGE_URL")
+    if url and "@" in urlsplit(url).netloc:
+        # It stands in Dagster's log with each table that is written.
+        raise BadInputError(
+            "QUIMBI_STORAGE_URL must hold no key: leave out what stands before @, and set AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or GOOGLE_APPLICATION_CREDENTIALS"
+        )
     if url and is_local(UPath(url)):
         directory(Path(UPath(url).path), "QUIMBI_STORAGE_URL")
     return ParquetTables(UPath(url) if url else UPath(directory(quimbi_home() / "storage")))

@@ -119,3 +119,17 @@ def test_a_process_that_ends_right_after_reading_ends_well(frame, tables):
     command = [sys.executable, "-c", READS_AND_ENDS, str(tables.place(KEY, "shop"))]
     ended = [subprocess.run(command, capture_output=True, text=True, timeout=120, check=False) for _ in range(6)]
     assert {process.returncode for process in ended} == {0}, ended
+
+
+@pytest.mark.parametrize("store_id", ["../orders/other", "other/2025-01-06", "..", ".", "", ".other.parquet.1.partial"])
+def test_no_partition_leads_to_another_store_s_files(tmp_path, store_id):
+    with pytest.raises(BadInputError, match="is no store's id"):
+        ParquetTables(UPath(tmp_path)).table(KEY, store_id)
+
+
+def test_an_address_of_storage_that_holds_a_key_is_refused_and_not_repeated(monkeypatch):
+    monkeypatch.setenv("QUIMBI_STORAGE_URL", "s3://AKIAPLANTED:secret@bucket/store")
+    with pytest.raises(BadInputError, match="must hold no key") as raised:
+        parquet_tables()
+    assert "PLANTED" not in str(raised.value)
+    assert "secret" not in str(raised.value)

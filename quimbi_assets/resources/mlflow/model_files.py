@@ -18,6 +18,7 @@ import pandas as pd
 
 from quimbi_assets.churn.model import ChurnModel
 from quimbi_assets.clustering.model import AxisModel
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.value.model import ValueModel
 
 AnyModel = AxisModel | ChurnModel | ValueModel
@@ -60,7 +61,8 @@ def save(model: AnyModel, path: Path, example: pd.DataFrame) -> None:
 def read(place: str, tracking_uri: str) -> AnyModel:
     """Read a saved model from the URI of its directory; the backend is asked for artifacts that it serves.
 
-    skops raises ``UntrustedTypesFoundException`` if the file holds anything but one of these, of plain data.
+    BadInputError if it is another estimator, such as one that somebody registered by hand. skops raises
+    ``UntrustedTypesFoundException`` if the file holds anything but one of these, of plain data.
     """
     if urlsplit(place).scheme in ("", "file"):
         return _load(Path(unquote(urlsplit(place).path)) / FILE)
@@ -75,8 +77,10 @@ def _load(path: Path) -> AnyModel:
     import skops.io
 
     with ONE_AT_A_TIME:
-        model: AnyModel = skops.io.load(path, trusted=TRUSTED)
-        return model
+        model = skops.io.load(path, trusted=TRUSTED)
+    if not isinstance(model, AnyModel):
+        raise BadInputError(f"{path} holds a {type(model).__name__}, which is no model of ours; choose another version")
+    return model
 
 
 @cache

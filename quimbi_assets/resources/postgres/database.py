@@ -6,6 +6,7 @@ Belongs here: finding and preparing databases, connections, which of their fault
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -203,6 +204,14 @@ def _external(url: str) -> Database:
     if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):
         raise DatabaseUnavailableError(
             "DATABASE_URL must read postgresql://user:password@host:port/database; only PostgreSQL is supported"
+        )
+    userinfo, _, places = parts.netloc.rpartition("@")
+    is_cut = parts.fragment or "@" in userinfo or re.search(r"%(?![0-9A-Fa-f]{2})", url)
+    if is_cut or not re.fullmatch(r"(?:(?:[^:,\[\]]*|\[[^\]]*\])(?::\d*)?(?:,|$))*", places):
+        # Nothing of it is repeated: what stands where a host should may be half a password.
+        raise DatabaseUnavailableError(
+            "DATABASE_URL cannot be read: in its user and password each of @ : / ? # % has to be percent-encoded, "
+            "@ as %40 and % as %25"
         )
     store = parts.path.strip("/")
     plain = urlunsplit(parts._replace(scheme="postgresql"))

@@ -223,3 +223,19 @@ def test_of_an_error_that_quotes_a_row_the_first_line_is_kept(database):
     keep_rows_out(wrapped)
     assert "unique constraint" in str(raised.value)
     assert "twice" not in str(raised.value)
+
+
+@pytest.mark.parametrize("password", ["planted%zz6602", "planted@6602", "planted/6602", "planted#6602", "planted?6602"])
+def test_a_password_written_badly_is_not_repeated(monkeypatch, password):
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://shop:{password}@127.0.0.1:1/shop")
+    with pytest.raises(DatabaseUnavailableError, match="DATABASE_URL") as raised:
+        open_database()
+    assert "planted" not in str(raised.value)
+    assert "6602" not in str(raised.value)
+
+
+@pytest.mark.parametrize("places", ["[::1]:1", "127.0.0.1:1,127.0.0.1:2", "127.0.0.1:1"])
+def test_addresses_of_several_kinds_are_taken(monkeypatch, places):
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://shop:pl%40nted@{places}/shop")
+    with pytest.raises(DatabaseUnavailableError, match="cannot reach"):
+        open_database()

@@ -9,6 +9,7 @@ import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -139,9 +140,11 @@ def socket_dir(data: Path) -> Path:
     if len(str(path / ".s.PGSQL.5432")) > _MAX_SOCKET_PATH:
         raise DatabaseUnavailableError(f"{data} is too long a path for a socket: set QUIMBI_HOME to a shorter one")
     path.mkdir(mode=0o700, exist_ok=True)
-    if os.geteuid() == 0:
-        os.chown(path, owner.st_uid, owner.st_gid)
-    if path.is_symlink() or path.stat().st_uid != owner.st_uid:
+    known = path.lstat()
+    if os.geteuid() == 0 and stat.S_ISDIR(known.st_mode) and known.st_uid == 0:  # made just now, and by nobody else
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        known = path.lstat()
+    if not stat.S_ISDIR(known.st_mode) or known.st_uid != owner.st_uid:
         raise DatabaseUnavailableError(
             f"{path} belongs to somebody else: remove it, or set QUIMBI_HOME to a shorter path"
         )
