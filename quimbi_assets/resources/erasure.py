@@ -289,13 +289,17 @@ def _vacuum(cursor: Any, names: Sequence[str]) -> list[str]:
     cursor.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_WAIT,))
     for name in names:
         analyse = "" if name.startswith("pg_catalog.") else ", ANALYZE"
+        cursor.connection.notices.clear()
         try:
             cursor.execute(f"VACUUM (FULL{analyse}) {name}")
         except (errors.InsufficientPrivilege, errors.LockNotAvailable) as error:
             beyond.append(f"deleted rows of {name} until it is vacuumed ({str(error).strip().splitlines()[0]})")
         else:
-            denied = any("permission denied" in note and name in note for note in cursor.connection.notices)
-            beyond += [f"what is kept beside rows in {name}: only an administrator may do it"] if denied else []
+            skipped = f'"{name.rpartition(".")[2]}", skipping it'
+            if any(skipped in note for note in cursor.connection.notices):
+                beyond.append(
+                    f"what the server keeps of deleted rows in {name}: only its owner or an administrator may vacuum it"
+                )
     return beyond
 
 

@@ -242,6 +242,21 @@ def test_an_erasure_that_is_cut_short_is_ended_by_the_next(quimbi, planted, data
         assert search(database, home, OTHERS) == set()
 
 
+def test_what_takes_an_administrator_is_said(database):
+    with closing(psycopg2.connect(database.libpq_url)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(
+            "DROP ROLE IF EXISTS anybody; CREATE ROLE anybody NOLOGIN; GRANT USAGE ON SCHEMA quimbi TO anybody"
+        )
+        cursor.execute("SET ROLE anybody")
+        statistics, orders = erasure._vacuum(cursor, ["pg_catalog.pg_statistic", "quimbi.orders"])
+        (journal,) = erasure._renew_journal(cursor)
+        cursor.execute("RESET ROLE; DROP OWNED BY anybody; DROP ROLE anybody")
+        assert erasure._vacuum(cursor, ["pg_catalog.pg_statistic"]) == erasure._renew_journal(cursor) == []
+    assert ("pg_catalog.pg_statistic" in statistics, "quimbi.orders" in orders) == (True, True)
+    assert journal.startswith("the server's journal (WAL)")
+
+
 def test_who_is_not_known_is_not_erased(quimbi, planted):
     code, _, said = quimbi("erase", "--store-id", STORE, "--customer-id", "nobody")
     assert (code, said.strip().splitlines()[-1]) == (2, f"quimbi: store {STORE} holds nothing of nobody")
