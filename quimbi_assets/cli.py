@@ -543,7 +543,7 @@ def gorgias_pull(store_id: str, **options: Any) -> None:
 
 @gorgias.command("push")
 @STORE
-@click.option("--axes", metavar="A,B", help="Tell segments of these axes, too.")
+@click.option("--axes", metavar="A,B", help="Tell segments of these axes, too; queue: who answers them.")
 @click.option("--control", type=float, metavar="P", help="Tell nothing of this share, to compare with (quimbi lift).")
 @click.option("--send", is_flag=True, help="Send what has changed, instead of showing it.")
 def gorgias_push(store_id: str, axes: str | None, **options: Any) -> None:
@@ -555,7 +555,7 @@ def gorgias_push(store_id: str, axes: str | None, **options: Any) -> None:
 
 @gorgias.command("install")
 @STORE
-@click.option("--axes", metavar="A,B", help="With a field for segments of these axes.")
+@click.option("--axes", metavar="A,B", help="With a field for segments of these axes; or queue.")
 @click.option("--card-url", metavar="URL", help="Where `quimbi api` is reached; then the card is beside tickets, too.")
 @click.option("--webhook-url", metavar="URL", help="The same; then Gorgias calls it when tickets change.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made; make nothing.")

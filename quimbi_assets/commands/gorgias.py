@@ -73,7 +73,8 @@ def _reached(
 ) -> tuple[str, str] | None:
     """Return the address and the token that Gorgias is to ask with; None without an address.
 
-    BadInputError if the token is not the store's, or may do more or less than it is for: Gorgias alone would see that.
+    One token may serve both. BadInputError if it is not the store's, or may do less than it is for, or more than that:
+    Gorgias alone would see that.
     """
     if url is None:
         return None
@@ -85,8 +86,15 @@ def _reached(
             f"shows there: {create}"
         )
     token = find_token(database, text)
-    if token is None or token.store_id != store_id or token.state != "valid" or set(token.scopes) != {scope}:
-        raise BadInputError(f"{variable} is no valid token of store {store_id} with the scope {scope} alone: {create}")
+    if (
+        token is None
+        or token.store_id != store_id
+        or token.state != "valid"
+        or not (scope in token.scopes and set(token.scopes) <= {"read", "notify"})
+    ):
+        raise BadInputError(
+            f"{variable} is no valid token of store {store_id} with the scope {scope}, or read and notify: {create}"
+        )
     return url, text
 
 

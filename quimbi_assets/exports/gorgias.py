@@ -20,6 +20,8 @@ FIELDS = {
     "risk": tuple(RISKS),
 }
 """Fields that are always told, and what they can be."""
+QUEUE = "queue"
+"""A field that is told on demand: who answers them, by the project's rules."""
 CARD = ("who", "silence", "orders", "returns", "support", "do", "risk")
 """Lines of the card, as ``page.card`` has them."""
 CARD_NAME, CALL_NAME = "quimbi: who writes", "quimbi: what has changed"

@@ -2,17 +2,22 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
 from quimbi_assets.cli import _code
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.exports.gorgias import RULES, field_of
 from quimbi_assets.lift.assignment import in_control
 from quimbi_assets.resources.gorgias import pusher
 from quimbi_assets.resources.gorgias.pusher import install, push_fields, uninstall
@@ -248,6 +253,37 @@ def test_what_is_installed_is_made_once_and_taken_away(database, api, shop):
     assert (api.lists["integrations"], api.lists["widgets"]) == ([], [])
     assert all(one["deactivated_datetime"] for one in api.lists["custom-fields"])
     assert uninstall(store_id, print, dry_run=False, period=PERIOD) == []
+
+
+def test_ready_rules_ask_for_what_is_told_and_are_in_the_manual():
+    """Fields and values of the rules are those that are made; what tells them is what rules ask for."""
+    asked = re.findall(r"Customer Field quimbi_(\w+) is (\w+)", RULES)
+    assert len(asked) == 4
+    for name, value in asked:
+        assert value in field_of(name)["definition"]["input_settings"]["choices"]
+        assert field_of(name)["object_type"] == "Customer"
+    manual = Path(__file__).parents[2] / "docs" / "howto" / "tickets.md"
+    assert f"```text\n{RULES}\n```" in manual.read_text()
+
+
+def test_the_queue_is_told_on_demand(database, api, shop, home, monkeypatch):
+    store_id = shop()
+    decided = "INSERT INTO quimbi.customer_actions (store_id, customer_id, rule, place, queue, as_of) VALUES "
+    database.execute(decided + "(%s, 'c0003', 'r', 1, 'senior', now())", (store_id,))
+    install(store_id, ["queue"], None, None, print, dry_run=False, period=PERIOD)
+    push_fields(database, store_id, ["queue"], send=True, period=PERIOD)
+    (number,) = (one["id"] for one in api.lists["custom-fields"] if one["label"] == "quimbi_queue")
+    told = Counter(one.state["queue"] for one in told_of(database, store_id))
+    assert told == {"general": 9, "senior": 1}
+    assert number
+    (line,) = push_fields(database, store_id, ["queue"], period=PERIOD).lines()[1:]
+    assert line == "of 10 customers all is as they were last told"
+
+
+def told_of(database, store_id):
+    sql = "SELECT state FROM quimbi.export_profiles WHERE store_id = %s AND target = %s"
+    states = [state for (state,) in database.execute(sql, (store_id, TARGET))]
+    return [SimpleNamespace(state={name: one["name"] for name, one in state.items()}) for state in states]
 
 
 def test_commands_show_first(database, api, shop, capsys, monkeypatch):

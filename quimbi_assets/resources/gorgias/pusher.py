@@ -16,6 +16,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.exports import gorgias as shapes
 from quimbi_assets.lift.assignment import Trial
 from quimbi_assets.naming.values import plural
+from quimbi_assets.resources.actions import project_rules
 from quimbi_assets.resources.gorgias.client import PERIOD, Client, Say, account_of
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import fields
@@ -42,16 +43,29 @@ class PushReport:
     example: str = ""
     calls: int = 0
     """That telling takes, where nothing was sent."""
+    known: int = 0
+    """Customers with a profile whom the helpdesk knows, where nothing was sent."""
 
     def lines(self) -> list[str]:
         """Say it in words."""
         size = f"customers of whom something changed: {self.changed:,} (for the first time: {self.new:,})"
         lines = [f"left out to compare with: {plural(self.left_out, 'customer')} (quimbi lift)"] * (self.left_out > 0)
         if self.taken is None:
-            first = [f"the first: {self.example}"] if self.example else []
+            first = [f"the first: {self.example}" if self.example else self._why_nothing()]
             return [f"{self.account}: dry run, nothing was sent; {size}, {plural(self.calls, 'call')}", *first, *lines]
         refused = f"; not known to Gorgias any more: {self.refused:,}" if self.refused else ""
         return [f"{self.account}: told {self.taken:,} of {self.changed:,}{refused}", *lines]
+
+    def _why_nothing(self) -> str:
+        """Say why there is nobody to tell of."""
+        if not self.known:
+            return (
+                "nobody who wrote to support is known among the customers with a profile: pull tickets and run the "
+                "store; quimbi stores says how many tickets find their customer"
+            )
+        if self.left_out >= self.known:
+            return "all of them are in the control group"
+        return f"of {plural(self.known - self.left_out, 'customer')} all is as they were last told"
 
 
 def push_fields(
@@ -74,19 +88,22 @@ def push_fields(
     read_store(database, store_id)
     account = account_of(store_id)
     names, _ = read_names(database, store_id)
-    if strange := [axis for axis in axes if axis not in names]:
+    if strange := [axis for axis in axes if axis not in (*names, shapes.QUEUE)]:
         raise BadInputError(f"--axes {strange[0]}: store {store_id} has no segments of it: {', '.join(sorted(names))}")
+
+    otherwise = project_rules().otherwise["queue"] if shapes.QUEUE in axes else None
 
     def read() -> tuple[Trial, list[Telling], int, int]:
         trial = fields.trial_of(database, store_id, control)
-        changed, n_left_out = fields.read_changed(database, store_id, axes, names, trial)
+        changed, n_left_out = fields.read_changed(database, store_id, axes, names, trial, otherwise)
         return trial, changed, sum(one.is_new for one in changed), n_left_out
 
     if not send:
         _, changed, n_new, n_left_out = read()
         example = f"{changed[0].customer_id} {dict(changed[0].state) or 'nothing any more'}" if changed else ""
         n_calls = sum(len(one.helpdesk_ids) * (bool(one.state) + len(one.taken_back)) for one in changed)
-        return PushReport(account.name, len(changed), n_new, None, 0, n_left_out, example, n_calls)
+        n_known = fields.count_known(database, store_id)
+        return PushReport(account.name, len(changed), n_new, None, 0, n_left_out, example, n_calls, n_known)
     n_refused = 0
     with (
         closing(Client(account, say, period, pause)) as client,

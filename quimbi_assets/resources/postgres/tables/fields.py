@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quimbi_assets.audiences.filters import EVERYBODY
-from quimbi_assets.exports.gorgias import RISKS
+from quimbi_assets.exports.gorgias import QUEUE, RISKS
 from quimbi_assets.lift.assignment import Trial, parameters
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.served import records
@@ -57,7 +57,10 @@ CHANGED = """
             'lifecycle', lifecycle, 'value_tier', value_tier, 'risk', {risk}
         ) || coalesce((
             SELECT jsonb_object_agg(axis, coalesce(%(names)s::jsonb -> axis ->> (dominant_segments ->> axis),
-                dominant_segments ->> axis)) FROM unnest(%(axes)s::text[]) AS axis), '{{}}')) AS state
+                dominant_segments ->> axis)) FROM unnest(%(axes)s::text[]) AS axis), '{{}}')
+            || jsonb_build_object(%(queue)s, CASE WHEN %(queue)s = ANY(%(axes)s) THEN coalesce((
+                SELECT queue FROM quimbi.customer_actions AS decided WHERE decided.store_id = profile.store_id
+                    AND decided.customer_id = profile.customer_id AND queue IS NOT NULL), %(otherwise)s) END)) AS state
         FROM quimbi.customer_profiles AS profile JOIN known USING (customer_id)
         WHERE profile.store_id = %(store)s AND NOT {in_control}
     ), sent AS (
@@ -130,9 +133,16 @@ def enter_trial(database: Database, store_id: str, trial: Trial) -> None:
 
 
 def read_changed(
-    database: Database, store_id: str, axes: Sequence[str], names: Mapping[str, Mapping[str, str]], trial: Trial
+    database: Database,
+    store_id: str,
+    axes: Sequence[str],
+    names: Mapping[str, Mapping[str, str]],
+    trial: Trial,
+    otherwise: str | None = None,
 ) -> tuple[list[Telling], int]:
     """Return the helpdesk's customers of whom something is not as it was last told, by id; and how many are left out.
+
+    Among ``axes`` may be :data:`QUEUE`; ``otherwise`` is that of whom no rule sends anywhere.
 
     Those who are left out, as the trial has or would have them, are there if they were told of before.
     """
@@ -142,6 +152,8 @@ def read_changed(
         **parameters(store_id, TARGET, trial.control),
         "target": TARGET,
         "axes": list(axes),
+        "queue": QUEUE,
+        "otherwise": otherwise,
         "names": json.dumps(names),
     }
     rows = database.execute(CHANGED.format(risk=f"CASE {words} END", in_control=in_control), asked)
@@ -156,3 +168,9 @@ def note_told(database: Database, store_id: str, one: Telling, refused: str | No
         cursor.execute(TOLD, (store_id, TARGET, one.customer_id, NO_JOB, one.digest, json.dumps(state), refused))
         if state and refused is None:
             mark_acted(cursor, store_id, TARGET, "AND customer_id = %(who)s", {"who": one.customer_id})
+
+
+def count_known(database: Database, store_id: str) -> int:
+    """Return of how many of the helpdesk's customers there is a profile."""
+    ((n,),) = database.execute(f"SELECT count(*) {KNOWN}", {"store": store_id})
+    return int(n)
