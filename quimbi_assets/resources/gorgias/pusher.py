@@ -99,11 +99,8 @@ def push_fields(
         return trial, changed, sum(one.is_new for one in changed), n_left_out
 
     if not send:
-        _, changed, n_new, n_left_out = read()
-        example = f"{changed[0].customer_id} {dict(changed[0].state) or 'nothing any more'}" if changed else ""
-        n_calls = sum(len(one.helpdesk_ids) * (bool(one.state) + len(one.taken_back)) for one in changed)
-        n_known = fields.count_known(database, store_id)
-        return PushReport(account.name, len(changed), n_new, None, 0, n_left_out, example, n_calls, n_known)
+        _, changed, _, n_left_out = read()
+        return _shown(account.name, changed, n_left_out, fields.count_known(database, store_id))
     n_refused = 0
     with (
         closing(Client(account, say, period, pause)) as client,
@@ -119,6 +116,14 @@ def push_fields(
             if number % SAID_EVERY == 0:
                 say(f"told of {number:,} of {len(changed):,}")
     return PushReport(account.name, len(changed), n_new, len(changed) - n_refused, n_refused, n_left_out)
+
+
+def _shown(account: str, changed: Sequence[Telling], n_left_out: int, n_known: int) -> PushReport:
+    """Return what telling would be."""
+    n_new = sum(one.is_new for one in changed)
+    example = f"{changed[0].customer_id} {dict(changed[0].state) or 'nothing any more'}" if changed else ""
+    n_calls = sum(len(one.helpdesk_ids) * (bool(one.state) + len(one.taken_back)) for one in changed)
+    return PushReport(account, len(changed), n_new, None, 0, n_left_out, example, n_calls, n_known)
 
 
 def _numbers_of(client: Client, store_id: str, axes: Sequence[str]) -> dict[str, int]:
