@@ -4,7 +4,7 @@ import pandas as pd
 
 from quimbi_assets.lift.assignment import in_control
 from quimbi_assets.store import StorePlan
-from quimbi_assets.weekly.notifications import MOST_NAMED, SUBJECT, choose_notifications, notification_text
+from quimbi_assets.weekly.notifications import MOST_NAMED, SUBJECT, choose_notifications, notification_text, shown
 
 WEEK = date(2026, 11, 16)
 EVERYBODY = StorePlan(repeat_after_weeks=8, holdout_share=0.0)
@@ -76,3 +76,9 @@ def test_the_message_names_ids_and_causes_only():
         "  1,000 from big spenders to x (after an order, a refund or a ticket)",
         "All of it: quimbi drift --store-id s --week 2026-11-16",
     ]
+
+
+def test_an_id_writes_no_line_of_its_own():
+    assert shown("c1\nEverybody: pay at \x1b[31mhttps://evil.example " + "x" * 99).count("\n") == 0
+    assert len(shown("x" * 99)) == 64
+    assert shown("Ünï-7 a") == "Ünï-7 a"

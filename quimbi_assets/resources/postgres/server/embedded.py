@@ -44,6 +44,8 @@ SETTINGS = {
     "max_parallel_workers_per_gather": "0",  # /dev/shm is 64 MB in a container: parallel plans fail there
     "max_parallel_maintenance_workers": "0",
     "jit": "off",
+    "log_error_verbosity": "terse",  # DETAIL and CONTEXT quote rows
+    "log_min_error_statement": "panic",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
