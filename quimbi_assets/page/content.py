@@ -206,7 +206,12 @@ def _unanswered(axis: str, reason: str) -> tuple[str, str]:
     """Return the question of an axis that a shop's data cannot answer, and why."""
     for column, words in RECORDS.items():
         reason = reason.replace(column, words)
-    return AXES[axis].question, reason
+    return _question(axis), reason
+
+
+def _question(axis: str) -> str:
+    """Return what an axis asks; its name if it is one of another version."""
+    return AXES[axis].question if axis in AXES else spoken(axis)
 
 
 def _group(facts: StoreFacts, row: pd.Series, name: str, meaning: str, where: str) -> Group:
@@ -394,7 +399,7 @@ def _calibration(facts: StoreFacts) -> str:
 def _agreement(facts: StoreFacts) -> str:
     known = facts.axes[facts.axes["halves_ari"].notna() & facts.axes["status"].isin((ACTIVE, WEAK))]
     rows = [
-        (AXES[axis].question, max(float(ari), 0.0))
+        (_question(axis), max(float(ari), 0.0))
         for axis, ari in known[["axis_name", "halves_ari"]].itertuples(index=False)
     ]
     return charts.agreement(rows) if rows else ""
@@ -404,7 +409,7 @@ def _backtest(facts: StoreFacts) -> str:
     if facts.backtest is None or "segments" not in facts.backtest:  # no axis could be measured
         return ""
     measured = facts.backtest[facts.backtest["segments"].notna()]
-    adding = [AXES[axis].question for axis in measured.loc[measured["added_verdict"] == "better", "axis"]]
+    adding = [_question(axis) for axis in measured.loc[measured["added_verdict"] == "better", "axis"]]
     of = f"{len(adding)} of {len(measured)} questions"
     return (
         "Held against what customers did next, the groups tell more than when, how often and for how much somebody "
