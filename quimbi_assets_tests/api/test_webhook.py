@@ -171,7 +171,7 @@ def test_it_is_made_known_to_gorgias_once_and_taken_away(database, api, address,
     command = ["gorgias", "install", "--store-id", shop, "--webhook-url", "https://us.example"]
     assert _code(command) == 2
     assert "GORGIAS_WEBHOOK_TOKEN a token of the store" in capsys.readouterr().err
-    monkeypatch.setenv("GORGIAS_WEBHOOK_TOKEN", create_token(database, shop, ["read", "notify"], 1)[0])
+    monkeypatch.setenv("GORGIAS_WEBHOOK_TOKEN", create_token(database, shop, ["read"], 1)[0])
     assert _code(command) == 2
     assert "GORGIAS_WEBHOOK_TOKEN is no valid token of store" in capsys.readouterr().err
     monkeypatch.setenv("GORGIAS_WEBHOOK_TOKEN", secret)

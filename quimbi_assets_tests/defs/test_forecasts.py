@@ -140,16 +140,16 @@ def test_every_profile_has_its_value_to_come_and_the_version(database, whole):
     assert fit.status == "active"
     without = fit.figures["not_foretold"] or ""
     assert set(found["prediction_reason"].fillna("")) == {without}
-    assert (found["predicted_value_365d"].isna() == ("of a year:" in without)).all()
+    assert (found["predicted_value_365d"].isna() == ("The year ahead is not foretold" in without)).all()
     assert (found["predicted_value_90d_low"] <= found["predicted_value_90d_high"]).all()
     assert found["predicted_value_90d"].nunique() > 100
-    assert (found["predicted_orders_90d"].isna() == ("of orders:" in without)).all()
+    assert (found["predicted_orders_90d"].isna() == ("Orders are not foretold" in without)).all()
     dated = found["expected_next_order_at"].notna().mean()
-    assert dated == 0 if "of orders:" in without else 0.1 < dated < 1
+    assert dated == 0 if "Orders are not foretold" in without else 0.1 < dated < 1
     assert (found["expected_next_order_at"].dropna() > pd.Timestamp(PRESENT, tz="UTC")).all()
     assert {versions[VALUE] for versions in found["model_versions"]} == {fit.model_version}
     assert "days, unseen, spend was missed by" in value_of(whole)
-    assert value_of(whole).endswith(f"; {without}" if without else "of what came")
+    assert value_of(whole).endswith(f". {without}" if without else "of what came")
     view = "SELECT sum(predicted_value_90d) FROM quimbi.customer_profiles_named WHERE store_id = %s"
     assert database.execute(view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
 
@@ -225,4 +225,4 @@ def test_a_young_stores_profiles_say_why_nothing_is_foretold(database, folder):
     assert found["predicted_value_90d"].isna().all()
     (reason,) = set(found["prediction_reason"])
     assert "days of orders, fewer than the 84" in reason
-    assert value_of("churn_young") == f"inactive: {reason}"
+    assert f"Nothing is foretold, because {value_of('churn_young').removeprefix('inactive: ')}." == reason

@@ -37,7 +37,7 @@ class RecordingTables(ParquetTables):
 
     def table(self, key, store_id, week=None):
         step = dg.AssetExecutionContext.get()
-        self.read[frozenset(step.assets_def.keys)].add(key)
+        self.read[frozenset(step.assets_def.keys)].add(key if isinstance(key, dg.AssetKey) else dg.AssetKey(key))
         return super().table(key, store_id, week)
 
 
