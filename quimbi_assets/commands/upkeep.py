@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from quimbi_assets.commands.console import out, steps
 from quimbi_assets.errors import BadInputError
@@ -23,7 +22,7 @@ FREE_DISK, FREE_MEMORY = 5 * GIB, 2 * GIB
 """Bytes below which a run of a store of a few hundred thousand customers may not come to its end."""
 QUIET = timedelta(minutes=5)
 """After which Dagster's daemon, which speaks up every half a minute, is taken for gone."""
-BY_OTHERS = 0o066
+BY_OTHERS, ENTERED_BY_OTHERS = 0o066, 0o011
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,18 @@ def backup(path: Path, *, wait: bool) -> None:
     with steps("backup") as progress, closing(RunLock(database)) as lock:
         lock.take(stores, progress.step if wait else None)
         progress.step("copying databases and files")
-        manifest = write_backup(database, path.absolute())
+        try:
+            manifest = write_backup(database, path.absolute())
+        except OSError as error:
+            raise BadInputError(
+                f"cannot write {path}: {error.strerror}; choose a folder with room, of yours"
+            ) from error
     size = f"{path.stat().st_size / 2**20:,.0f} MB"
     out.print(f"{path}  {len(manifest['stores'])} stores, {len(manifest['files']):,} files, {size}", markup=False)
     out.print("It holds every customer and the stores' keys: keep it where nobody else reads.", markup=False)
     elsewhere = os.environ.get("QUIMBI_STORAGE_URL")
     if elsewhere:
-        out.print(f"Not in it: the tables at {_without_login(elsewhere)} (QUIMBI_STORAGE_URL)", markup=False)
+        out.print(f"Not in it: the tables at {elsewhere} (QUIMBI_STORAGE_URL)", markup=False)
 
 
 def restore(path: Path) -> None:
@@ -151,10 +155,12 @@ def _storage() -> Iterator[Finding]:
 
     base = parquet_tables().base
     place = base / f".doctor-{os.getpid()}"
-    place.write_bytes(b"quimbi")
-    is_whole = place.read_bytes() == b"quimbi"
-    place.unlink()
-    line = f"{_without_login(str(base))} takes and gives back files"
+    try:
+        place.write_bytes(b"quimbi")
+        is_whole = place.read_bytes() == b"quimbi"
+    finally:
+        place.unlink(missing_ok=True)
+    line = f"{base} takes and gives back files"
     yield Finding("storage", line, None if is_whole else "it gave back something else than it took: use another place")
 
 
@@ -162,10 +168,10 @@ def _mlflow() -> Iterator[Finding]:
     from quimbi_assets.resources.dagster_resources import open_tracking
 
     tracking = open_tracking()
-    experiments = tracking.client.search_experiments(max_results=1000)
-    database = open_database()
-    running = database.execute_mlflow("SELECT count(*) FROM runs WHERE status = 'RUNNING'")
-    line = f"answers; {len(experiments):,} experiments, {running[0][0] if running else 0} runs under way"
+    tracking.client.search_experiments(max_results=1)
+    counts = "SELECT (SELECT count(*) FROM experiments), (SELECT count(*) FROM runs WHERE status = 'RUNNING')"
+    ((experiments, running),) = open_database().execute_mlflow(counts)
+    line = f"answers; {experiments:,} experiments, {running:,} runs under way"
     yield Finding("MLflow", line)
 
 
@@ -221,14 +227,7 @@ def _files() -> Iterator[Finding]:
 
 
 def _below(home: Path) -> Iterator[Path]:
-    """Yield the files of a home but the server's own, whose folder only its user may enter."""
+    """Yield the files of a home but those in folders that only their owner may enter, as the server's is."""
     for folder, folders, files in os.walk(home):
-        if Path(folder) == home and "postgres" in folders:
-            folders.remove("postgres")
+        folders[:] = [name for name in folders if (Path(folder) / name).stat().st_mode & ENTERED_BY_OTHERS]
         yield from (path for name in files if (path := Path(folder) / name).is_file() and not path.is_symlink())
-
-
-def _without_login(address: str) -> str:
-    """Return an address without the user and password that may stand in it."""
-    parts = urlsplit(address)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.scheme else address

@@ -32,7 +32,7 @@ SILENCES = (7, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365)
 HORIZONS = sorted({n * every for every, numbers in NUMBERS.items() for n in range(1, max(numbers) + 1)})
 """Days of all changes: within which customers of a store are counted."""
 USUAL_SHARE = 0.95
-"""What fewer customers do is not told as something to do."""
+"""Of those who do any of it, how many do no more: more than that is not told as something to do."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Move:
 class AxisMoves:
     """The smallest change by what a customer can do, and the shortest silence, that move them; None: nothing tried.
 
-    ``beyond``: the smallest that would and that no such customer does in that time, where none is smaller.
+    ``beyond``: the smallest that would, of more than nearly all customers do in that time, where none is smaller.
     """
 
     change: Move | None
@@ -131,7 +131,7 @@ def with_silences(more: Mapping[str, Sequence[Change]]) -> list[Change]:
 
 
 def first_moves(axis: str, model: AxisModel, scored: Scored, past: Past) -> AxisMoves:
-    """Return the smallest of the changes that were scored; what nobody does counts as beyond reach."""
+    """Return the smallest of the changes that were scored; more than nearly all do counts as beyond reach."""
     now = _silent(axis, scored)
     present, ids = now[0], model.segment_ids_
     waits = sorted(days for days, segment in now.items() if days > 0 and segment != present)

@@ -102,7 +102,7 @@ def _axis_record(one: AxisReceipt, past: Past, shown: Shown) -> dict[str, Any]:
 
 
 def _beyond_record(move: Move | None, past: Past, names: Mapping[str, str], currency: str) -> dict[str, Any] | None:
-    """Return a change that would move a customer and that no such customer does, with the reason as its words."""
+    """Return a change that would move a customer, of more than nearly all do, with the reason as its words."""
     record = _move_record(move, past, names, currency)
     if move is None or record is None:
         return None

@@ -303,7 +303,8 @@ def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         numbers = column.cast(pa.int32() if pa.types.is_date32(kind) else pa.int64())
         ticks = 1 / 86_400 if pa.types.is_date32(kind) else _TICKS["ms" if pa.types.is_date64(kind) else kind.unit]
-        first, last = (int(seconds * ticks) for seconds in _CALENDAR)
+        widest = 2**31 if pa.types.is_date32(kind) else 2**63  # of nanoseconds that is before the calendar ends
+        first, last = (min(max(int(seconds * ticks), -widest), widest - 1) for seconds in _CALENDAR)
         is_odd = pc.or_(pc.less(numbers, first), pc.greater(numbers, last))
         if pc.any(is_odd).as_py():
             texts = pc.if_else(is_odd, None, column).cast(pa.string())

@@ -98,6 +98,10 @@ class ErasedKeys:
         """Whether anybody was erased."""
         return bool(self.hashes)
 
+    def hold(self, keys: Mapping[str, frozenset[str]]) -> bool:
+        """Whether any of somebody's keys, hashes by kind, is among them."""
+        return any(self.hashes.get(kind, frozenset()) & some for kind, some in keys.items())
+
     def name(self, keys: pd.DataFrame, kinds: Mapping[str, str]) -> pd.Series:
         """Return which rows name somebody who was erased, by any key: (n,) bool; `kinds` of the columns of `keys`.
 
@@ -117,15 +121,12 @@ class ErasedKeys:
     def name_lines(self, lines: Iterable[str]) -> list[bool]:
         """Return which lines that could not be split into columns hold a customer's key or address."""
         hashes = frozenset().union(*(self.hashes.get(kind, frozenset()) for kind in ("customer_id", "email")))
-        words = [pd.Series(re.split(r"[\s,;|\"'<>()]+", line), dtype="str") for line in lines]
-        return [
-            bool(
-                pd.concat([keyed_hashes(w, self.secret), keyed_hashes(w.str.casefold(), self.secret)])
-                .isin(hashes)
-                .any()
-            )
-            for w in words
-        ]
+        split = [re.split(r"[\s,;|\"'<>()]+", line) for line in lines]
+        words = pd.Series([word for words in split for word in words], dtype="str")
+        places = np.repeat(np.arange(len(split)), [len(words) for words in split])
+        is_theirs = keyed_hashes(words, self.secret).isin(hashes)
+        is_theirs |= keyed_hashes(words.str.casefold(), self.secret).isin(hashes)
+        return [bool(one) for one in np.isin(np.arange(len(split)), places[is_theirs.to_numpy()])]
 
     def learn_orders(self, order_ids: pd.Series) -> None:
         """Let lines of these orders, which were left out, be left out."""

@@ -148,7 +148,9 @@ class Preparation:
         texts = pd.DataFrame({name: as_text(frame[name], self.survey.signs.get(name)) for name in kinds})
         named, in_lines = self._erased.name(texts, kinds), self._erased.name_lines(broken)
         if "order_id" in self.survey.columns:
-            self._erased.learn_orders(texts.loc[named, self.survey.columns["order_id"]])
+            order = self.survey.columns["order_id"]
+            self._erased.learn_orders(texts.loc[named, order])
+            named |= self._erased.name(texts[[order]], {order: "order_id"})
         self.n_left_out += int(named.sum()) + sum(in_lines)
         return frame[~named], [line for line, is_theirs in zip(broken, in_lines, strict=True) if not is_theirs]
 

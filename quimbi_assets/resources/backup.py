@@ -8,6 +8,7 @@ A tar file that only its owner reads, since it holds all customers and the store
 not written to its end.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -25,7 +26,7 @@ from typing import IO, Any
 import psycopg2
 
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
-from quimbi_assets.resources.home import directory, quimbi_home
+from quimbi_assets.resources.home import directory, private_file, quimbi_home
 from quimbi_assets.resources.postgres.access import READER, SERVED, allow_reading, allow_serving
 from quimbi_assets.resources.postgres.database import Database, client_command, new_databases, open_database
 from quimbi_assets.resources.postgres.migrations import HEAD
@@ -37,6 +38,11 @@ NOT_KEPT = ("postgres", "postgres.*", "dagster", "logs", "pages_address", ".rest
 """Of a home: the server's own files, and what is made anew."""
 UNFINISHED = ".restoring"
 """Folder in a home that is being restored: what is unpacked waits there until the databases have arrived."""
+DUMPS = {f"databases/{name}.dump" for name in ("quimbi", "dagster", "mlflow")}
+FACTS = {"format": int, "made_at": str, "schema": str, "stores": list, "roles": list, "artifacts": str, "files": dict}
+"""What a manifest says, and the types of that."""
+BEGUN = "begun"
+"""File in it, from when the databases may be of the backup: which backup, and which databases; there it goes on."""
 ADDRESSES = """
     SELECT format('UPDATE %I SET %I = %%(new)s || substr(%I, length(%%(old)s) + 1) WHERE starts_with(%I, %%(old)s)',
         table_name, column_name, column_name, column_name)
@@ -49,27 +55,29 @@ ADDRESSES = """
 def write_backup(database: Database, path: Path) -> dict[str, Any]:
     """Write everything into a new file and return its manifest; the file is there whole, or not at all."""
     home = quimbi_home()
-    unready = path.with_name(f".{path.name}.{os.getpid()}.partial")
     sums: dict[str, str] = {}
-    try:
-        with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            with tarfile.open(fileobj=file, mode="w") as tar, tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                for dump in _dumps(database, Path(folder)):
-                    sums[f"databases/{dump.name}"] = _add(tar, dump, f"databases/{dump.name}")
-                for one in _files_of(home):
-                    name = f"home/{one.relative_to(home).as_posix()}"
-                    sums[name] = _add(tar, one, name)
-                manifest = _facts(database, home) | {"files": sums}
-                text = json.dumps(manifest, indent=1).encode()
-                about = tarfile.TarInfo(MANIFEST)
-                about.size, about.mode = len(text), 0o600
-                tar.addfile(about, BytesIO(text))
-            file.flush()
-            os.fsync(file.fileno())
-        unready.replace(path)
-    finally:
-        unready.unlink(missing_ok=True)
+    if path.is_relative_to(home):
+        raise BadInputError(f"{path} is in the home, and would be in the next backup itself: write it elsewhere")
+    _sweep(path)
+    with private_file(path) as file, tarfile.open(fileobj=file, mode="w", dereference=True) as tar:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".partial", dir=path.parent) as folder:
+            for dump in _dumps(database, Path(folder)):
+                sums[f"databases/{dump.name}"] = _add(tar, dump, f"databases/{dump.name}")
+        for one in _files_of(home):
+            name = f"home/{one.relative_to(home).as_posix()}"
+            sums[name] = _add(tar, one, name)
+        manifest = _facts(database, home) | {"files": sums}
+        text = json.dumps(manifest, indent=1).encode()
+        about = tarfile.TarInfo(MANIFEST)
+        about.size, about.mode = len(text), 0o600
+        tar.addfile(about, BytesIO(text))
     return manifest
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed backup into the same file left half written: nobody else writes it now."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
 
 def restore_backup(path: Path) -> dict[str, Any]:
@@ -78,23 +86,23 @@ def restore_backup(path: Path) -> dict[str, Any]:
     Killed in the middle, it can be called again. BadInputError if the file is no backup, damaged, or of a newer
     version than this one, or if there is something already.
     """
-    home = quimbi_home()
+    home, which = quimbi_home(), _sum(path)
     unpacked = home / UNFINISHED
-    is_resumed = unpacked.exists()
-    if not is_resumed and any(home.iterdir()):
+    begun = unpacked / BEGUN
+    mark = begun.read_text() if begun.is_file() else ""
+    is_resumed = bool(mark) and mark.startswith(which)
+    if not is_resumed and any(one != unpacked for one in home.iterdir()):
         raise BadInputError(f"{home} is not empty: restore into a new folder, QUIMBI_HOME=/path/of/another quimbi ...")
-    shutil.rmtree(unpacked, ignore_errors=True)
-    try:
-        with tarfile.open(path) as tar:
-            manifest = _manifest(tar, path)
-            directory(unpacked)
-            tar.extractall(unpacked, filter="data")
-    except (tarfile.TarError, OSError) as error:
-        raise BadInputError(f"{path} cannot be read as a backup: {error}") from error
-    for name, wanted in manifest["files"].items():
-        if not (unpacked / name).is_file() or _sum(unpacked / name) != wanted:
-            raise BadInputError(f"{path} is damaged at {name}; nothing was restored")
-    _restore_databases(unpacked / "databases", manifest, is_resumed=is_resumed)
+    for half in (unpacked / "home", unpacked / "databases") if is_resumed else (unpacked,):
+        shutil.rmtree(half, ignore_errors=True)
+    manifest = _unpack(path, unpacked)
+    empty = new_databases()
+    wanted = f"{which} {hashlib.sha256(empty.libpq_url.encode()).hexdigest()}"
+    if mark != wanted and empty.execute("SELECT to_regclass('quimbi.stores')") != [(None,)]:
+        shutil.rmtree(unpacked)
+        raise BadInputError("the database of DATABASE_URL has stores already: restore into one that is empty")
+    begun.write_text(wanted)  # from here on what is there is of this restoration
+    _restore_databases(empty, unpacked / "databases", manifest)
     for one in sorted((unpacked / "home").glob("*")):
         shutil.rmtree(home / one.name, ignore_errors=True)
         one.replace(home / one.name)
@@ -102,20 +110,36 @@ def restore_backup(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _restore_databases(dumps: Path, manifest: dict[str, Any], *, is_resumed: bool) -> None:
+def _unpack(path: Path, unpacked: Path) -> dict[str, Any]:
+    """Unpack a backup and return its manifest; BadInputError, nothing being left, if it is none or damaged."""
+    try:
+        with tarfile.open(path) as tar:
+            manifest = _manifest(tar, path)
+            members = [one for one in tar.getmembers() if one.isreg() and one.name in manifest["files"]]
+            tar.extractall(directory(unpacked), members, filter="data")
+        for name, wanted in manifest["files"].items():
+            if not (unpacked / name).is_file() or _sum(unpacked / name) != wanted:
+                raise BadInputError(f"{path} is damaged at {name}; nothing was restored")
+    except (tarfile.TarError, OSError) as error:
+        shutil.rmtree(unpacked, ignore_errors=True)
+        raise BadInputError(f"{path} cannot be read as a backup: {error}") from error
+    except BadInputError:
+        shutil.rmtree(unpacked, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _restore_databases(empty: Database, dumps: Path, manifest: dict[str, Any]) -> None:
     """Bring the databases back, the store's last: until then there is no store."""
-    empty = new_databases()
-    if not is_resumed and empty.execute("SELECT to_regclass('quimbi.stores')") != [(None,)]:
-        raise BadInputError("the database of DATABASE_URL has stores already: restore into one that is empty")
     with empty.transaction() as cursor:
         cursor.execute("SELECT rolname FROM pg_roles")
-        for role in set(manifest["roles"]) - {name for (name,) in cursor.fetchall()}:
+        for role in ({READER, SERVED} & set(manifest["roles"])) - {name for (name,) in cursor.fetchall()}:
             cursor.execute(f"CREATE ROLE {role} NOLOGIN")
-    for name, url in reversed(_urls(empty).items()):
+    for name, url in reversed(empty.libpq_urls.items()):
         options = ["--clean", "--if-exists", "--no-owner", "--no-acl", "--single-transaction", "--exit-on-error"]
         _run("pg_restore", url, [*options, str(dumps / f"{name}.dump")])
     old, new = manifest["artifacts"], (quimbi_home() / ARTIFACTS).as_uri()
-    with closing(psycopg2.connect(_urls(empty)["mlflow"])) as connection, connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(empty.libpq_urls["mlflow"])) as connection, connection, connection.cursor() as cursor:
         cursor.execute(ADDRESSES)
         for (change,) in cursor.fetchall():
             cursor.execute(change, {"old": old, "new": new})
@@ -141,22 +165,21 @@ def _facts(database: Database, home: Path) -> dict[str, Any]:
 def _manifest(tar: tarfile.TarFile, path: Path) -> dict[str, Any]:
     member = next((one for one in tar.getmembers() if one.name == MANIFEST), None)
     content = None if member is None else tar.extractfile(member)
-    if content is None:
-        raise BadInputError(f"{path} is no backup, or was not written to its end: it has no {MANIFEST}")
-    manifest: dict[str, Any] = json.loads(content.read())
+    try:
+        manifest: dict[str, Any] = {} if content is None else json.loads(content.read())
+        is_ours = {name: type(manifest[name]) for name in FACTS} == FACTS and set(manifest["files"]) >= DUMPS
+    except (ValueError, LookupError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise BadInputError(f"{path} is no backup, or was not written to its end: it has no {MANIFEST} of ours")
     if manifest["format"] > FORMAT or manifest["schema"] > HEAD:
         raise BadInputError(f"{path} was made by a newer version (schema {manifest['schema']}, here {HEAD}): update")
     return manifest
 
 
-def _urls(database: Database) -> dict[str, str]:
-    urls = {"quimbi": database.libpq_url, "dagster": database.dagster_url, "mlflow": database.mlflow_url}
-    return {name: url.replace("+psycopg2", "", 1) for name, url in urls.items()}
-
-
 def _dumps(database: Database, folder: Path) -> Iterator[Path]:
     """Write the databases one after the other, each as it is at an instant."""
-    for name, url in _urls(database).items():
+    for name, url in database.libpq_urls.items():
         path = folder / f"{name}.dump"
         _run("pg_dump", url, ["--format=custom", f"--file={path}"])
         yield path

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from upath import UPath
 
 from quimbi_assets.axis_table import drop_customers, remove, rows_of_customers
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.home import private_file
 from quimbi_assets.resources.parquet_io import EXTENSION, ParquetTables
 from quimbi_assets.resources.postgres.copy import lock
 from quimbi_assets.resources.postgres.database import Database
@@ -33,13 +33,20 @@ from quimbi_assets.resources.postgres.tables import personal
 from quimbi_assets.resources.postgres.tables.identities import store_secret
 from quimbi_assets.resources.postgres.tables.personal import PLACES, Person, find_person
 from quimbi_assets.resources.postgres.tables.publications import recount
-from quimbi_assets.resources.postgres.tables.stores import note_change
+from quimbi_assets.resources.postgres.tables.stores import note_change, requested_store
 
 Say = Callable[[str], None]
 FOLDER = "erasures"
 ERASED = "[erased]"
-DAGSTER = {"event_logs": "event", "asset_keys": "last_materialization"}
-"""Tables and columns of Dagster's in which rows stood, before nothing of a customer was told to it."""
+OF_STORE = """
+    run_id IN (SELECT run_id FROM run_tags WHERE key IN ('quimbi/store', 'dagster/partition')
+        AND split_part(value, '|', 1) = %(store)s)
+"""
+DAGSTER = {
+    "event_logs": ("event", OF_STORE),
+    "asset_keys": ("last_materialization", "strpos(last_materialization, %(store)s) > 0"),
+}
+"""Tables and columns of Dagster's in which rows stood, before nothing of a customer was told to it; whose they are."""
 BEYOND = (
     "backups of the database and of files, and what a file system keeps of blocks that were freed",
     "the shop's own system, and files that were loaded: there they have to be erased, too",
@@ -48,10 +55,14 @@ BEYOND = (
     "other people's tickets, if one names the person in their own words",
     "models: they hold no customer, and are of the customers there were",
     "short numbers (fewer than six digits) in logs and in lines that could not be split into columns",
+    "in logs and in Dagster's record, ids without a digit or @, and such as are also the store's name or a type's",
 )
 """What an erasure does not reach, whatever it does; a receipt says so."""
+TYPE = re.compile(r"(?:u?int|float|decimal|date|utf)\d+", re.IGNORECASE)
+"""Words of Dagster's record that an id could be."""
 MOST_SEGMENTS = 1_000
 LOCK_WAIT = "60s"
+AGAIN = "; this was begun, or done, before: what went then is not counted here"
 
 
 def erase(
@@ -62,10 +73,13 @@ def erase(
     say("files")
     files = {str(place.relative_to(tables.base)): n for place, n in _drop_files(tables, person)}
     logs = {str(path.relative_to(home)): n for path, n in _clean_texts(home, person, write=True)}
-    events = _clean_events(database, person)
+    events = _clean_events(database, person, write=True)
     say("tables")
     with database.transaction() as cursor:
         lock(cursor, f"load:{person.store_id}")  # a load that began before would bring them back
+        secret = store_secret(home, person.store_id)
+        person = personal.known_now(cursor, secret, person)
+        is_again = personal.read_erased(cursor, person.store_id, secret).hold(person.keys)
         rows = personal.delete_rows(cursor, person)
         recount(cursor, person.store_id)
         if rows["orders"]:
@@ -75,7 +89,7 @@ def erase(
     with database.transaction() as cursor:
         left = personal.count_rows(cursor, person)
     receipt = {
-        "what": "a person's data were erased",
+        "what": "a person's data were erased" + AGAIN * is_again,
         "store_id": person.store_id,
         "began_at": began.isoformat(timespec="seconds"),
         "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -100,7 +114,7 @@ def dry_run(database: Database, tables: ParquetTables, home: Path, person: Perso
         "tables": {f"quimbi.{name}": {"removed": n} for name, n in rows.items()},
         "files": files,
         "logs": logs,
-        "dagster": {},
+        "dagster": _clean_events(database, person, write=False),
         "not_reached": list(BEYOND),
     }
 
@@ -136,15 +150,14 @@ def _plain(value: Any) -> Any:
 
 def person_of(database: Database, home: Path, store_id: str, customer_id: str | None, email: str | None) -> Person:
     """Return who is meant by an id or an address; BadInputError if a store holds, and erased, nothing of them."""
-    if (customer_id is None) == (email is None):
+    if (customer_id is None) == (email is None) or not (customer_id or email or "").strip():
         raise BadInputError("say who: --customer-id C or --email E, one of them")
     with database.transaction() as cursor:
         lock(cursor, f"load:{store_id}")
         secret = store_secret(home, store_id)
         person = find_person(cursor, store_id, secret, customer_id, email)
-        erased = personal.read_erased(cursor, store_id, secret)
-        if any(personal.count_rows(cursor, person).values()) or any(
-            keys & erased.hashes.get(kind, frozenset()) for kind, keys in person.keys.items()
+        if any(personal.count_rows(cursor, person).values()) or personal.read_erased(cursor, store_id, secret).hold(
+            person.keys
         ):
             return person
     raise BadInputError(f"store {store_id} holds nothing of {customer_id or email}")
@@ -153,16 +166,24 @@ def person_of(database: Database, home: Path, store_id: str, customer_id: str | 
 def verify(path: Path, home: Path) -> dict[str, Any]:
     """Return a receipt that this home signed; BadInputError if it is none, or not as it was signed."""
     try:
-        receipt: dict[str, Any] = json.loads(path.read_bytes())
-        signature, store_id = str(receipt.pop("signature")), str(receipt["store_id"])
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        receipt: dict[str, Any] = json.loads(path.read_bytes(), object_pairs_hook=_once)
+        signature, store_id = receipt.pop("signature").encode(), receipt["store_id"]
+        key = home / "keys" / f"{requested_store(store_id, None, None).store_id}.key"
+        signed = None if not key.exists() else _signature(receipt, key.read_bytes()).encode()
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, BadInputError) as error:
         raise BadInputError(f"{path} is no receipt of an erasure") from error
-    key = home / "keys" / Path(f"{store_id}.key").name
-    if not key.exists():
+    if signed is None:
         raise BadInputError(f"{path}: this home has no key of store {store_id}, so cannot tell who signed it")
-    if not hmac.compare_digest(_signature(receipt, key.read_bytes()), signature):
+    if not hmac.compare_digest(signed, signature):
         raise BadInputError(f"{path} is not as it was signed, or was signed with another key")
     return receipt
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; ValueError if it has a name twice, of which readers may see either."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return dict(pairs)
 
 
 def _sign(home: Path, receipt: dict[str, Any]) -> dict[str, Any]:
@@ -172,10 +193,8 @@ def _sign(home: Path, receipt: dict[str, Any]) -> dict[str, Any]:
     folder.mkdir(mode=0o700, exist_ok=True)
     stamp = re.sub(r"[^0-9]", "", receipt["ended_at"])[:14]
     path = folder / f"{store_id}-{stamp}-{signed['signature'][:8]}.json"
-    unready = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(signed, file, ensure_ascii=False, indent=2)
-    unready.replace(path)
+    with private_file(path) as file:
+        file.write(json.dumps(signed, ensure_ascii=False, indent=2).encode())
     return signed | {"receipt": str(path)}
 
 
@@ -186,20 +205,14 @@ def _signature(receipt: Mapping[str, Any], key: bytes) -> str:
 
 def _tables_of(tables: ParquetTables, store_id: str) -> Iterator[UPath]:
     """Yield a store's tables, of weeks too; parts of a table that an engine spread are in it."""
-    paths = sorted(tables.base.rglob(f"*{EXTENSION}")) if tables.base.exists() else []
-    for path in paths:
-        if not path.name.startswith(".") and (
-            path.name == f"{store_id}{EXTENSION}" or (path.parent.name == store_id and path.is_file())
-        ):
-            yield path
+    for pattern in (f"{store_id}{EXTENSION}", f"{store_id}/*{EXTENSION}"):
+        yield from (path for path in sorted(tables.base.glob(f"*/*/{pattern}")) if not path.name.startswith("."))
 
 
 def _leftovers(tables: ParquetTables, store_id: str) -> Iterator[UPath]:
     """Yield what killed runs of the store left half written: nobody runs it now."""
-    for path in sorted(tables.base.rglob(".*")) if tables.base.exists() else []:
-        of_week = path.parent.name == store_id and EXTENSION in path.name
-        if (of_week or path.name.startswith(f".{store_id}{EXTENSION}.")) and path.suffix in (".partial", ".before"):
-            yield path
+    for pattern in (f".{store_id}{EXTENSION}.*", f"{store_id}/.*{EXTENSION}.*"):
+        yield from (p for p in sorted(tables.base.glob(f"*/*/{pattern}")) if p.suffix in (".partial", ".before"))
 
 
 def _find_files(tables: ParquetTables, person: Person) -> Iterator[tuple[UPath, int]]:
@@ -220,18 +233,23 @@ def _drop_files(tables: ParquetTables, person: Person) -> Iterator[tuple[UPath, 
 
 def _signs(person: Person) -> list[str]:
     """Return texts that can be nobody else wherever they stand; a word such as ``active`` could be a customer's id."""
-    return [text for text in person.needles if "@" in text or any(letter.isdigit() for letter in text)]
+    telling = [text for text in person.needles if "@" in text or any(letter.isdigit() for letter in text)]
+    return [text for text in telling if text.casefold() != person.store_id.casefold() and not TYPE.fullmatch(text)]
 
 
 def _clean_texts(home: Path, person: Person, *, write: bool) -> Iterator[tuple[Path, int]]:
-    """Yield logs that name the person with how often, the names being taken out; reports are removed as a whole."""
+    """Yield logs that name the person with how often, the names being taken out; the store's report goes as a whole.
+
+    Lines of logs are of no store: where others have a customer of the same id, they lose the name, too.
+    """
     signs = [re.escape(text).encode() for text in _signs(person)]
     if not signs:
         return
     pattern = re.compile(rb"(?<![0-9A-Za-z])(?:" + b"|".join(signs) + rb")(?![0-9A-Za-z])", re.IGNORECASE)
     places = [home / "postgres.log", home / "postgres.log.1"]
-    for folder in ("logs", "reports", "dagster"):
+    for folder in ("logs", "dagster"):
         places += [path for path in sorted((home / folder).rglob("*")) if path.is_file()]
+    places.append(home / "reports" / f"{person.store_id}.html")
     for path in places:
         with suppress(FileNotFoundError):
             text, n = pattern.subn(ERASED.encode(), path.read_bytes())
@@ -245,24 +263,38 @@ def _clean_texts(home: Path, person: Person, *, write: bool) -> Iterator[tuple[P
                 yield path, n
 
 
-def _clean_events(database: Database, person: Person) -> dict[str, int]:
-    """Take the person out of what Dagster recorded of runs; return how many rows, by table."""
+def _clean_events(database: Database, person: Person, *, write: bool) -> dict[str, int]:
+    """Take the person out of what Dagster recorded of the store's runs; return how many rows, by table.
+
+    What Dagster recorded is JSON and has to stay so: an id of digits, which may stand there as a number, becomes 0.
+    """
+    texts = _signs(person)
+    numbers, words = ([one for one in texts if one.isdigit() is is_number] for is_number in (True, False))
+    asked = {name: _pattern(group) for name, group in (("any", texts), ("numbers", numbers), ("words", words))}
     counts: dict[str, int] = {}
-    signs = [f"(?<![[:alnum:].])(?<!: ){re.escape(text)}(?![[:alnum:]])" for text in _signs(person)]
-    if not signs:
+    if not texts:
         return counts
-    with closing(psycopg2.connect(database.dagster_url.replace("+psycopg2", "", 1))) as connection, connection:
+    with closing(psycopg2.connect(database.libpq_urls["dagster"])) as connection, connection:
         cursor = connection.cursor()
-        for table, column in DAGSTER.items():
-            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (table,))
-            if cursor.fetchone()[0]:
-                cursor.execute(
-                    f"UPDATE {table} SET {column} = regexp_replace({column}, %(signs)s, '{ERASED}', 'gi') "
-                    f"WHERE {column} ~* %(signs)s",
-                    {"signs": "|".join(signs)},
-                )
-                counts[table] = cursor.rowcount
+        for table, (column, of_store) in DAGSTER.items():
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL AND to_regclass('run_tags') IS NOT NULL", (table,))
+            if not cursor.fetchone()[0]:
+                continue
+            theirs = f"{column} ~* %(any)s AND {of_store}"
+            cleaned = f"regexp_replace(regexp_replace({column}, %(words)s, '{ERASED}', 'gi'), %(numbers)s, '0', 'g')"
+            cursor.execute(
+                f"UPDATE {table} SET {column} = {cleaned} WHERE {theirs}" if write
+                else f"SELECT FROM {table} WHERE {theirs}",
+                asked | {"store": person.store_id},
+            )  # fmt: skip
+            counts[table] = cursor.rowcount
     return {table: n for table, n in counts.items() if n}
+
+
+def _pattern(texts: Sequence[str]) -> str:
+    """Return a regular expression of PostgreSQL's for any of these texts by itself; without any, one for nothing."""
+    one_of = "|".join(re.escape(text) for text in texts)
+    return f"(?<![[:alnum:].])(?<!: )(?:{one_of})(?![[:alnum:]])" if texts else "(?!)"
 
 
 def _forget(database: Database, events: Mapping[str, int]) -> list[str]:
@@ -270,17 +302,18 @@ def _forget(database: Database, events: Mapping[str, int]) -> list[str]:
     beyond = []
     for url, names in (
         (database.libpq_url, [f"quimbi.{place.table}" for place in PLACES]),
-        (database.dagster_url.replace("+psycopg2", "", 1), list(events)),
+        (database.libpq_urls["dagster"], list(events)),
     ):
         if names:
             with closing(psycopg2.connect(url)) as connection:
                 connection.autocommit = True
                 beyond += _vacuum(connection.cursor(), [*names, "pg_catalog.pg_statistic"])
-    with closing(psycopg2.connect(database.libpq_url)) as connection:
-        connection.autocommit = True
-        beyond += _renew_journal(connection.cursor())
-    if database.home is None:
-        beyond.append("archives of the server's journal (WAL), and other servers that follow it")
+    if database.home is None:  # whose settings, and whose archives, are not ours
+        beyond.append("the server's journal (WAL) until it is written over, its archives, and servers that follow it")
+    else:
+        with closing(psycopg2.connect(database.libpq_url)) as connection:
+            connection.autocommit = True
+            beyond += _renew_journal(connection.cursor())
     return list(dict.fromkeys(beyond))
 
 
@@ -322,8 +355,10 @@ def _renew_journal(cursor: Any) -> list[str]:
             cursor.execute("CHECKPOINT")
         cursor.execute("SELECT count(*) FROM pg_ls_waldir() WHERE name = ANY(%s)", (sorted(before),))
         (left,) = cursor.fetchone()
-        cursor.execute("ALTER SYSTEM RESET wal_recycle")
-        cursor.execute("SELECT pg_reload_conf()")
     except errors.InsufficientPrivilege:
         return ["the server's journal (WAL) until it is written over: only an administrator may do it"]
+    finally:
+        with suppress(psycopg2.Error):
+            cursor.execute("ALTER SYSTEM RESET wal_recycle")
+            cursor.execute("SELECT pg_reload_conf()")
     return [f"{left} files of the server's journal (WAL) until they are written over"] if left else []

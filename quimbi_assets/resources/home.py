@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 from quimbi_assets.errors import BadInputError
 
 PRIVATE = 0o077
 """Rights that nobody else has to what is made in a home, as a umask."""
-OURS = ["dagster", "keys", "logs", "mlartifacts", "reports", "storage", "pages_address"]
+OURS = ["dagster", "erasures", "keys", "logs", "mlartifacts", "reports", "storage", "pages_address"]
 OURS += ["postgres.lock", "postgres.users", "postgres.log", "postgres.log.1"]
 """What a home may hold of ours; ``postgres`` is its server's, and closed by it."""
 PAGES_VARIABLE, DEFAULT_PAGES = "QUIMBI_PAGES_UI", "http://127.0.0.1:8000"
@@ -40,6 +41,21 @@ def _close(home: Path) -> None:
             mode = path.stat(follow_symlinks=False).st_mode
             if mode & PRIVATE and not path.is_symlink():
                 path.chmod(mode & ~PRIVATE)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that nobody else may read, and that is there, whole, when the block ends well; else nothing is."""
+    unready = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    unready.unlink(missing_ok=True)  # where others may write, one of theirs could stand there
+    try:
+        with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unready.replace(path)
+    finally:
+        unready.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,8 +8,10 @@ import pandas as pd
 import psycopg2
 import pyarrow.parquet as pq
 import pytest
+from upath import UPath
 
 from quimbi_assets.resources import erasure
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.tables import personal
 from quimbi_assets.simulation import write_store
 
@@ -94,9 +96,10 @@ def planted(database, home, tmp_path_factory):
 def _plant_leftovers(database, home):
     (home / "logs").mkdir(exist_ok=True)
     (home / "logs" / "dagster.log").write_text(f"before\nKey (customer_id)=({ID}) of {EMAIL}\nafter\n")
+    axis = home / "storage" / "features" / "purchase_value"
     for name in (f".{STORE}.parquet.12.ab.partial", f"{STORE}/.2026-01-05.parquet.12.ab.partial"):
-        (home / "storage" / "features" / name).parent.mkdir(exist_ok=True)
-        (home / "storage" / "features" / name).write_text(ID)
+        (axis / name).parent.mkdir(exist_ok=True)
+        (axis / name).write_text(ID)
     with closing(psycopg2.connect(urls(database)[1])) as connection, connection, connection.cursor() as cursor:
         cursor.execute(
             'UPDATE event_logs SET event = replace(event, \'"message": "\', \'"message": "of ERASEME-7431 \') '
@@ -219,6 +222,11 @@ def test_a_receipt_says_whether_it_is_as_it_was_signed(quimbi, planted, home, tm
     code, _, said = quimbi("erase", "--verify", changed)
     assert (code, "not as it was signed" in said) == (2, True)
     assert quimbi("erase", "--verify", Path("/dev/null"))[0] == 2
+    for text in ("[" * 100_000, "[]", '{"signature": "é", "store_id": "needles"}', '{"signature": 1, "store_id": []}',
+                 '{"signature": "a", "store_id": "' + 5_000 * "x" + '"}',
+                 path.read_text().replace('"ended_at"', '"ended_at": "x", "ended_at"')):  # fmt: skip
+        changed.write_text(text)
+        assert quimbi("erase", "--verify", changed)[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -257,9 +265,70 @@ def test_what_takes_an_administrator_is_said(database):
     assert journal.startswith("the server's journal (WAL)")
 
 
+def test_a_short_id_names_nobody_else_s_refused_rows(database):
+    person = personal.Person("short", ("1042",), (), {k: frozenset() for k in ("email",)}, ())
+    rows = ({"note": "red (large)", "customer_id": "Zoe"}, {"line": "88,Bob,bob@x.y,,"}, {"customer_id": "1042"})
+    with database.transaction() as cursor:
+        for row in rows:
+            sql = f'SELECT {personal._NAMES_THEM} FROM (SELECT %(row)s::jsonb AS "row") AS t'
+            cursor.execute(sql, person.parameters | {"row": json.dumps(row)})
+            assert cursor.fetchone()[0] is (row == rows[2])
+
+
+def test_an_address_is_the_same_person_however_it_is_written(database):
+    with database.transaction() as cursor:
+        for store, customer in (("spelt", "Ann@x.y"), ("spelt", "ann@x.y"), ("spelt", "bob@x.y")):
+            cursor.execute(
+                "INSERT INTO quimbi.stores (store_id, time_zone) VALUES (%s, 'UTC') ON CONFLICT DO NOTHING", (store,)
+            )
+            cursor.execute(
+                "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+                "VALUES (%s, %s, %s, now(), 1)",
+                (store, customer, customer),
+            )
+        by_id = personal.find_person(cursor, "spelt", b"s", "Ann@x.y", None)
+        by_email = personal.find_person(cursor, "spelt", b"s", None, "ANN@x.y")
+        cursor.connection.rollback()
+    assert {"Ann@x.y", "ann@x.y"} <= set(by_id.customers) == set(by_email.customers)
+    assert "bob@x.y" not in by_id.customers
+
+
+def test_files_of_a_store_are_its_own_whatever_it_is_called(tmp_path):
+    tables = ParquetTables(UPath(tmp_path))
+    for path in ("raw/orders/shop.parquet", "raw/orders/orders.parquet", "drift/snapshots/shop/2025-06-02.parquet",
+                 "raw/orders/.shop.parquet.1.a.partial", "drift/snapshots/orders/2025-06-02.parquet"):  # fmt: skip
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    of = {s: [str(p.relative_to(tables.base)) for p in erasure._tables_of(tables, s)] for s in ("orders", "2025-06-02")}
+    assert of == {
+        "orders": ["raw/orders/orders.parquet", "drift/snapshots/orders/2025-06-02.parquet"],
+        "2025-06-02": [],
+    }
+    assert list(erasure._leftovers(tables, "orders")) == []
+    assert len(list(erasure._leftovers(tables, "shop"))) == 1
+
+
+def test_another_store_s_events_and_an_event_s_json_stay(database, planted):
+    with closing(psycopg2.connect(urls(database)[1])) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT id, event FROM event_logs ORDER BY id DESC LIMIT 1")
+        place, before = cursor.fetchone()
+        event = json.loads(before) | {"message": "of 77310042", "numbers": [77310042, 1]}
+        cursor.execute("UPDATE event_logs SET event = %s WHERE id = %s", (json.dumps(event), place))
+    keys = {kind: frozenset() for kind in ("customer_id", "email", "order_id")}
+    counts = {}
+    for store in ("elsewhere", STORE):
+        known_as = ("77310042", store, "int64")
+        counts[store] = erasure._clean_events(database, personal.Person(store, known_as, (), keys, ()), write=True)
+    ((after,),) = database.execute_dagster("SELECT event FROM event_logs WHERE id = %s", (place,))
+    assert counts == {"elsewhere": {}, STORE: {"event_logs": 1}}
+    assert json.loads(after)["numbers"] == [0, 1]
+    assert "77310042" not in after
+
+
 def test_who_is_not_known_is_not_erased(quimbi, planted):
     code, _, said = quimbi("erase", "--store-id", STORE, "--customer-id", "nobody")
     assert (code, said.strip().splitlines()[-1]) == (2, f"quimbi: store {STORE} holds nothing of nobody")
     assert quimbi("erase", "--store-id", STORE)[0] == 2
+    assert quimbi("erase", "--store-id", STORE, "--customer-id", "", "--dry-run")[0] == 2
     assert quimbi("erase", "--customer-id", "nobody")[0] == 2
     assert quimbi("erase", "--store-id", STORE, "--email", "no address")[0] == 2

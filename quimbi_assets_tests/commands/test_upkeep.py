@@ -1,15 +1,18 @@
 """Whether an installation that was copied into a file comes back whole, and whether the doctor sees what is ill."""
 
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
 
 import pytest
 
 from quimbi_assets.commands import upkeep
+from quimbi_assets.resources import backup
 from quimbi_assets.resources.postgres.run_lock import RunLock
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -21,9 +24,9 @@ TABLES = """
 ROWS = "SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM {} AS t"
 
 
-def elsewhere(home, *arguments, expected=0):
+def elsewhere(home, *arguments, expected=0, **variables):
     """Runs the command in a process of its own on another home; gives stdout, or stderr where it is to fail."""
-    environment = {**os.environ, "QUIMBI_HOME": str(home)}
+    environment = {**os.environ, "QUIMBI_HOME": str(home), **variables}
     command = [sys.executable, "-m", "quimbi_assets.cli", *map(str, arguments)]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     assert done.returncode == expected, done.stderr
@@ -106,9 +109,62 @@ def test_a_damaged_backup_is_refused_whole(saved, tmp_path):
     assert not (tmp_path / "cut" / "postgres").exists()
 
 
-def test_a_restore_that_was_killed_is_done_again(saved, tmp_path):
+def _bent(saved, path, change, *more):
+    """Write a backup again with its manifest, and perhaps more members, as somebody else would have them."""
+    with tarfile.open(saved) as tar, tarfile.open(path, "w") as bent:
+        for one in tar.getmembers():
+            content = tar.extractfile(one).read()
+            content = change(content) if one.name == backup.MANIFEST else content
+            one.size = len(content)
+            bent.addfile(one, io.BytesIO(content))
+        for one, content in more:
+            bent.addfile(one, io.BytesIO(content))
+    return path
+
+
+def test_a_hostile_backup_does_nothing_that_a_manifest_does_not_say(saved, tmp_path):
+    def evil(content):
+        manifest = json.loads(content)
+        manifest["roles"] = ["x LOGIN SUPERUSER; CREATE TABLE public.pwned () --"]
+        return json.dumps(manifest).encode()
+
+    planted, link = tarfile.TarInfo("home/catalogue.yaml"), tarfile.TarInfo("home/storage2")
+    planted.size, link.type, link.linkname = 1, tarfile.SYMTYPE, "../outside"
+    bent = _bent(saved[0], tmp_path / "bent.tar", evil, (planted, b"x"), (link, b""))
+    elsewhere(tmp_path / "home", "restore", bent)
+    assert not (tmp_path / "home" / "catalogue.yaml").exists()
+    assert not (tmp_path / "home" / "storage2").is_symlink()
+    asked = "SELECT (SELECT count(*) FROM pg_roles WHERE rolname = 'x'), to_regclass('public.pwned') IS NULL"
+    assert "0 | t" in elsewhere(tmp_path / "home", "sql", "--command", asked)
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"format": "1"}', "[" * 100_000])
+def test_what_is_no_manifest_is_refused_in_a_line(saved, tmp_path, text):
+    bent = _bent(saved[0], tmp_path / "bent.tar", lambda _: text.encode())
+    assert "is no backup" in elsewhere(tmp_path / "home", "restore", bent, expected=2)
+    assert not list((tmp_path / "home").iterdir())
+
+
+def test_a_backup_leaves_nothing_of_one_that_was_killed_and_is_not_in_itself(saved, quimbi, home, tmp_path):
+    (tmp_path / ".b.tar.7.partial").mkdir()
+    (tmp_path / ".b.tar.7.partial" / "quimbi.dump").touch()
+    (tmp_path / ".b.tar.8.partial").touch()
+    assert quimbi("backup", "--out", tmp_path / "b.tar")[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["b.tar"]
+    assert quimbi("backup", "--out", home / "b.tar")[0] == 2
+
+
+@pytest.mark.parametrize("when", ["home", "begun"])
+def test_a_restore_that_was_killed_is_done_again(saved, tmp_path, when):
     killed = tmp_path / "killed"
-    (killed / ".restoring" / "home").mkdir(parents=True)
+    environment = {**os.environ, "QUIMBI_HOME": str(killed)}
+    command = [sys.executable, "-m", "quimbi_assets.cli", "restore", str(saved[0])]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as restoring:
+        deadline = time.monotonic() + 60
+        while not (killed / ".restoring" / when).exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        restoring.kill()
+    assert (killed / ".restoring").exists()
     (killed / ".restoring" / "home" / "half").write_text("x")
     elsewhere(killed, "restore", saved[0])
     assert {one["store_id"] for one in json.loads(elsewhere(killed, "stores", "--json"))["stores"]} >= {
@@ -117,6 +173,23 @@ def test_a_restore_that_was_killed_is_done_again(saved, tmp_path):
     }
     assert not (killed / "half").exists()
     assert not (killed / ".restoring").exists()
+
+
+def test_a_server_that_has_stores_is_never_restored_over(saved, database, tmp_path):
+    before = database.execute("SELECT count(*) FROM quimbi.orders")
+    (tmp_path / "home").mkdir()
+    for _ in range(2):  # the second time as the first
+        text = elsewhere(tmp_path / "home", "restore", saved[0], expected=2, DATABASE_URL=database.libpq_url)
+        assert "has stores already" in text
+    assert database.execute("SELECT count(*) FROM quimbi.orders") == before
+
+
+def test_a_file_with_two_names_is_in_it_twice(tmp_path):
+    (tmp_path / "a").write_text("hello")
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    with tarfile.open(tmp_path / "t.tar", "w", dereference=True) as tar:
+        sums = {name: backup._add(tar, tmp_path / name, name) for name in ("a", "b")}
+    assert sums["a"] == sums["b"]
 
 
 def test_nobody_is_copied_in_the_middle_of_a_run(two_stores, database, quimbi, tmp_path):

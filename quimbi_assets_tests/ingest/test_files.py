@@ -273,3 +273,13 @@ def test_words_that_say_nothing_are_null_and_counted(tmp_path):
     chunk = read(path)
     assert chunk.frame["name"].isna().tolist() == [True, True, True, False]
     assert chunk.words == {"name": 2}
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("ns"), pa.date32(), pa.date64()]
+)
+def test_dates_of_every_unit_are_dates(kind):
+    at = pa.array([pd.Timestamp("2024-05-01").to_pydatetime(), None]).cast(kind)
+    (first, second) = pd.to_datetime(files.as_frame(pa.table({"at": at}))["at"])
+    assert first == pd.Timestamp("2024-05-01")
+    assert pd.isna(second)

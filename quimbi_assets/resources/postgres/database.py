@@ -48,6 +48,12 @@ class Database:
         """Store database for SQLAlchemy."""
         return _for_sqlalchemy(self.libpq_url)
 
+    @property
+    def libpq_urls(self) -> dict[str, str]:
+        """All three for libpq, by whose they are: ``quimbi``, ``dagster``, ``mlflow``."""
+        others = {"dagster": self.dagster_url, "mlflow": self.mlflow_url}
+        return {"quimbi": self.libpq_url} | {name: url.replace("+psycopg2", "", 1) for name, url in others.items()}
+
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """Yield a psycopg2 cursor inside one transaction: committed at the end, rolled back on any error."""
@@ -73,11 +79,11 @@ class Database:
 
     def execute_dagster(self, sql: str, parameters: Any = None) -> list[Any]:
         """Run one query on Dagster's storage and return its rows; no rows before Dagster first used it."""
-        return self._rows_of(self.dagster_url, sql, parameters)
+        return self._rows_of("dagster", sql, parameters)
 
     def execute_mlflow(self, sql: str, parameters: Any = None) -> list[Any]:
         """Run one query on MLflow's backend and return its rows; no rows before MLflow first used it."""
-        return self._rows_of(self.mlflow_url, sql, parameters)
+        return self._rows_of("mlflow", sql, parameters)
 
     def query(self, sql: str, parameters: Any = None) -> "pd.DataFrame":
         """Return a query's rows, columns as it names them, JSON as Python objects.
@@ -121,11 +127,14 @@ class Database:
         except psycopg2.OperationalError as error:
             raise DatabaseUnavailableError("the database does not answer; try again") from error
 
-    def _rows_of(self, url: str, sql: str, parameters: Any) -> list[Any]:
-        """Ask another program's database, ``url`` being SQLAlchemy's; tables that are not there yet have no rows."""
-        plain = url.replace("+psycopg2", "", 1)
+    def _rows_of(self, whose: str, sql: str, parameters: Any) -> list[Any]:
+        """Ask another program's database; tables that are not there yet have no rows."""
         try:
-            with closing(self._connect(plain)) as connection, connection, connection.cursor() as cursor:
+            with (
+                closing(self._connect(self.libpq_urls[whose])) as connection,
+                connection,
+                connection.cursor() as cursor,
+            ):
                 cursor.execute(sql, parameters)
                 return list(cursor.fetchall())
         except psycopg2.errors.UndefinedTable:

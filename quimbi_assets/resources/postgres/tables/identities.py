@@ -5,7 +5,6 @@ rows of a file are (``matching``), which columns hold keys (``quimbi_assets.inge
 """
 
 import hmac
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.ingest.keys import comparable, keyed_hashes
+from quimbi_assets.resources.home import private_file
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame, read_column
 from quimbi_assets.resources.postgres.database import Database
 
@@ -37,10 +37,8 @@ def store_secret(home: Path, store_id: str) -> bytes:
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{store_id}.key"
     if not path.exists():
-        unready = folder / f".{store_id}.{os.getpid()}.partial"
-        with open(os.open(unready, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with private_file(path) as file:
             file.write(secrets.token_bytes(32))
-        unready.replace(path)
     return path.read_bytes()
 
 

@@ -38,7 +38,8 @@ _OF_ORDERS = (
 _OF_TICKETS = "ticket_id IN (SELECT ticket_id FROM quimbi.support_tickets WHERE store_id = %(store)s AND customer_id = ANY(%(customers)s))"  # noqa: E501
 _NAMES_THEM = """EXISTS (
     SELECT FROM jsonb_each_text("row") AS cell, LATERAL (SELECT lower(btrim(cell.value)) AS text) AS read
-    WHERE read.text = ANY(%(telling)s) OR regexp_split_to_array(read.text, '[\\s,;|"''<>()]+') && %(telling)s
+    WHERE read.text = ANY(%(telling)s::text[])
+        OR regexp_split_to_array(read.text, '[\\s,;|"''<>()]+') && %(telling)s::text[]
         OR (read.text = ANY(%(texts)s)
             AND regexp_replace(lower(cell.key), '[^a-z0-9]+', '_', 'g') = ANY(%(columns)s)))"""
 PLACES = (
@@ -106,14 +107,14 @@ class Person:
             "customers": list(self.customers),
             "emails": _binary(self.keys["email"]),
             "texts": texts,
-            "telling": [t for t in telling if t not in {n.casefold() for n in self.numbers}] or [""],
+            "telling": [t for t in telling if t not in {n.casefold() for n in self.numbers}],
             "columns": sorted(_KEY_COLUMNS),
         }
 
     @property
     def needles(self) -> tuple[str, ...]:
         """Texts that, wherever they stand, are this person: addresses and ids, longest first; no short number."""
-        telling = {t for t in (*self.customers, *self.addresses) if len(t) >= _SHORT or not t.isdigit()}
+        telling = {t for t in (*self.customers, *self.addresses) if len(t) >= _SHORT or not t.isdigit()} - {""}
         return tuple(sorted(telling, key=lambda text: (-len(text), text)))
 
 
@@ -134,7 +135,7 @@ _NUMBERS = f"""
 
 def find_person(cursor: Any, store_id: str, secret: bytes, customer_id: str | None, email: str | None) -> Person:
     """Return who an id or an address is; nobody's rows may be left, as after an erasure that was cut short."""
-    folded = next(iter(comparable(pd.Series([email], dtype="str"), "email").dropna()), None)
+    folded = next(iter(comparable(pd.Series([email or customer_id], dtype="str"), "email").dropna()), None)
     if email is not None and folded is None:
         raise BadInputError(f"--email {email}: that is no address")
     emails = set() if folded is None else {_hash(secret, folded)}
@@ -157,6 +158,19 @@ def find_person(cursor: Any, store_id: str, secret: bytes, customer_id: str | No
         "order_id": frozenset(_hash(secret, number) for kind, number in numbers if kind == "order_id"),
     }
     return Person(store_id, tuple(sorted(customers)), tuple(sorted(addresses)), keys, tuple(n for _, n in numbers))
+
+
+def known_now(cursor: Any, secret: bytes, person: Person) -> Person:
+    """Return the person with all that they are known by since, as a load may have brought more."""
+    asked = [(customer, None) for customer in person.customers] + [(None, address) for address in person.addresses]
+    known = [person, *(find_person(cursor, person.store_id, secret, *who) for who in asked)]
+    return Person(
+        person.store_id,
+        tuple(sorted({one for each in known for one in each.customers})),
+        tuple(sorted({one for each in known for one in each.addresses})),
+        {kind: frozenset().union(*(each.keys[kind] for each in known)) for kind in person.keys},
+        tuple(sorted({one for each in known for one in each.numbers})),
+    )
 
 
 def _addresses_in_quarantine(cursor: Any, store_id: str, secret: bytes, emails: set[str]) -> set[str]:

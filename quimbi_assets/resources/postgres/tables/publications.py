@@ -362,10 +362,13 @@ _RECOUNT = """
 """
 _RECOUNT_AUDIENCES = """
     UPDATE quimbi.audiences AS audience SET customers = counted.n, value = counted.spent FROM (
-        SELECT member.audience, count(*) AS n, sum(profile.lifetime_value) AS spent
-        FROM quimbi.audience_members AS member
-        LEFT JOIN quimbi.customer_profiles AS profile USING (store_id, customer_id)
-        WHERE member.store_id = %(store)s AND member.left_at IS NULL GROUP BY 1
+        SELECT listed.audience, count(member.customer_id) AS n, coalesce(sum(profile.lifetime_value), 0) AS spent
+        FROM quimbi.audiences AS listed
+        LEFT JOIN quimbi.audience_members AS member ON member.store_id = listed.store_id
+            AND member.audience = listed.audience AND member.left_at IS NULL
+        LEFT JOIN quimbi.customer_profiles AS profile ON profile.store_id = member.store_id
+            AND profile.customer_id = member.customer_id
+        WHERE listed.store_id = %(store)s GROUP BY 1
     ) AS counted WHERE audience.store_id = %(store)s AND counted.audience = audience.audience
 """
 
