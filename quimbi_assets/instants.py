@@ -5,25 +5,17 @@ Belongs here: conversions, the store's days and weeks. Does not: which instant i
 """
 
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.store import zone
 
 Instant = pd.Timestamp
 """Naive, in UTC, to the microsecond. As the end of what is known it is exclusive."""
 
 MONDAY = 0
-
-
-def zone(name: str) -> ZoneInfo:
-    """Return a time zone by its IANA name; where there is none of that name it is a ``BadInputError``."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError, TypeError):
-        raise BadInputError(f"unknown time zone {name!r}: give an IANA name such as Europe/Berlin or UTC") from None
 
 
 def to_instant(value: str | date | datetime | pd.Timestamp, what: str = "instant") -> Instant:

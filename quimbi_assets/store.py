@@ -8,12 +8,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Self
-
-import pandas as pd
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from zoneinfo import ZoneInfo
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.instants import zone
+
+if TYPE_CHECKING:  # commands that list customers need no frame
+    import pandas as pd
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 REFITS = ("weekly", "monthly", "never")
@@ -48,7 +50,7 @@ class JsonRecord:
         return tuple(value) if isinstance(value, list) else value
 
 
-def _plain(value: pd.Timestamp | frozenset[str]) -> str | list[str]:
+def _plain(value: "pd.Timestamp | frozenset[str]") -> str | list[str]:
     return sorted(value) if isinstance(value, frozenset) else value.isoformat()
 
 
@@ -145,30 +147,40 @@ class StorePlan(JsonRecord):
             if not is_right:
                 raise BadInputError(f"{name} {getattr(self, name)} cannot be used: give {range_}")
 
-    def last_due(self, now: pd.Timestamp, time_zone: str) -> pd.Timestamp:
+    def last_due(self, now: "pd.Timestamp", time_zone: str) -> "pd.Timestamp":
         """Return when the weekly work was last due, at or before ``now`` (with zone), in the store's zone.
 
         An hour that daylight saving skips moves to the next one there is; of an hour that comes twice it is the first.
 
+        >>> import pandas as pd
         >>> StorePlan(hour=5).last_due(pd.Timestamp("2026-11-25T12:00Z"), "Europe/Berlin")
         Timestamp('2026-11-23 05:00:00+0100', tz='Europe/Berlin')
         """
         local = now.tz_convert(zone(time_zone))
         days_since = (local.dayofweek - WEEKDAYS.index(self.weekday)) % 7
-        naive = local.tz_localize(None).normalize() + pd.Timedelta(days=-days_since, hours=self.hour)
+        naive = local.tz_localize(None).normalize() + timedelta(days=-days_since, hours=self.hour)
         due, week_before = (
             day.tz_localize(zone(time_zone), nonexistent="shift_forward", ambiguous=True)
-            for day in (naive, naive - pd.Timedelta(weeks=1))
+            for day in (naive, naive - timedelta(weeks=1))
         )
         return due if due <= now else week_before
 
-    def refits_at(self, due: pd.Timestamp) -> bool:
+    def refits_at(self, due: "pd.Timestamp") -> bool:
         """Whether models are fitted anew at one of the plan's instants (in the store's zone).
 
+        >>> import pandas as pd
         >>> [StorePlan().refits_at(pd.Timestamp(day)) for day in ("2026-11-02", "2026-11-09")]
         [True, False]
         """
         return self.refit == "weekly" or (self.refit == "monthly" and due.day <= 7)
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return a time zone by its IANA name; where there is none of that name it is a ``BadInputError``."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError, TypeError):
+        raise BadInputError(f"unknown time zone {name!r}: give an IANA name such as Europe/Berlin or UTC") from None
 
 
 def currency_code(currency: str | None) -> str | None:

@@ -19,7 +19,6 @@ from quimbi_assets.audiences.fields import GROUPINGS
 from quimbi_assets.audiences.filters import Query, order_by, usual_sort
 from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.instants import zone
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.audiences import audiences_now, choice_of
 from quimbi_assets.resources.export_targets import export, without_addresses, written
@@ -34,6 +33,7 @@ from quimbi_assets.resources.postgres.tables.customers import (
     why_nobody,
 )
 from quimbi_assets.resources.postgres.tables.stores import store_currency
+from quimbi_assets.store import zone
 
 HEADERS = {
     "customer_id": "customer", "lifecycle": "lifecycle", "value_tier": "tier", "value": "spent", "orders": "orders",

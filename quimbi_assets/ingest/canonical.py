@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import tables
 from quimbi_assets.ingest.cells import Signs, rounded_ids, text_signs
-from quimbi_assets.instants import naive_utc, zone
+from quimbi_assets.instants import naive_utc
+from quimbi_assets.store import zone
 
 if TYPE_CHECKING:
     import pandera.pandas as pandera

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from quimbi_assets.ingest.cells import Signs, plain_text
-from quimbi_assets.instants import zone
+from quimbi_assets.store import zone
 
 EARLIEST = pd.Timestamp("1980-01-01", tz="UTC")
 """Assumption: no store on file is older; 1970-01-01 and 1900-01-01 are what broken exports write."""

@@ -21,7 +21,7 @@ from quimbi_assets.ingest.cells import parse_amounts
 from quimbi_assets.ingest.dates import parse_dates
 from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.tables import SUPPORT_TICKETS
-from quimbi_assets.instants import zone
+from quimbi_assets.store import zone
 
 WAITS: Mapping[str, Literal["min", "s"]] = {
     "metric_set_reply_time_in_minutes_calendar": "min",

@@ -344,7 +344,7 @@ def test_files_of_a_pattern_are_pulled_when_they_change(quimbi, files, tmp_path,
         assert word in err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", ["loading", "customers"])
-def test_what_is_typed_all_day_imports_no_axis(command):
-    code = f"import sys, quimbi_assets.commands.{command}; print(sorted({{'ibis', 'dagster'}} & sys.modules.keys()))"
+@pytest.mark.parametrize(("command", "too_slow"), [("loading", {"ibis", "dagster"}), ("customers", {"ibis", "pandas"})])
+def test_what_is_typed_all_day_imports_no_axis(command, too_slow):
+    code = f"import sys, quimbi_assets.commands.{command}; print(sorted({too_slow} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -9,13 +9,15 @@ shares psycopg2's transaction.
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg2.extras import execute_values
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 CHUNK = 250_000
@@ -39,7 +41,7 @@ def lock(cursor: Any, name: str) -> None:
     cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"quimbi:{name}",))
 
 
-def copy_frame(cursor: Any, target: str, frame: pd.DataFrame | pa.Table) -> None:
+def copy_frame(cursor: Any, target: str, frame: "pd.DataFrame | pa.Table") -> None:
     """Append `frame` to the table `target`, whose columns have the frame's names."""
     names = frame.column_names if isinstance(frame, pa.Table) else frame.columns
     for start in range(0, len(frame), CHUNK):
@@ -53,7 +55,7 @@ def copy_csv(cursor: Any, target: str, names: Iterable[str], text: io.BytesIO) -
     cursor.copy_expert(f"COPY {target} ({columns}) FROM STDIN (FORMAT csv)", text, size=1 << 20)
 
 
-def as_csv(frame: pd.DataFrame | pa.Table) -> io.BytesIO:
+def as_csv(frame: "pd.DataFrame | pa.Table") -> io.BytesIO:
     """Return `frame` as PostgreSQL reads CSV, without header: arrays as its literals, instants in UTC."""
     rows = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
     columns = {}
@@ -101,7 +103,7 @@ def staging(cursor: Any, name: str, table: str, columns: Sequence[str], more: st
     return name
 
 
-def read_column(cursor: Any, question: str) -> Iterator[pd.Series]:
+def read_column(cursor: Any, question: str) -> "Iterator[pd.Series]":
     """Yield the one column of text that a query answers with, in parts."""
     out = io.BytesIO()
     cursor.copy_expert(f"COPY ({question}) TO STDOUT (FORMAT csv)", out)

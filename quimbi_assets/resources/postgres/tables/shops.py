@@ -13,11 +13,10 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.ingest.policy import judged_orders_sql
-from quimbi_assets.instants import zone
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
-from quimbi_assets.store import Store, StorePlan
+from quimbi_assets.store import Store, StorePlan, zone
 
 _COUNTS = """
     WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(store)s), judged AS ({judged}),

@@ -8,15 +8,15 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from quimbi_assets.errors import BadInputError, UnknownStoreError
-from quimbi_assets.instants import zone
 from quimbi_assets.resources.postgres.copy import upsert
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.store import OrderPolicy, Store, StorePlan, currency_code
+from quimbi_assets.store import OrderPolicy, Store, StorePlan, currency_code, zone
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def read_store(database: Database, store_id: str) -> Store:
@@ -80,7 +80,7 @@ class PlannedStore:
     store_id: str
     time_zone: str
     plan: StorePlan
-    changed_at: pd.Timestamp | None
+    changed_at: "pd.Timestamp | None"
     """When a load last changed its rows or how they are read, UTC; None: not since this is recorded."""
 
 
@@ -93,16 +93,16 @@ def planned_stores(database: Database) -> list[PlannedStore]:
     ]
 
 
-def read_change(database: Database, store_id: str) -> pd.Timestamp | None:
+def read_change(database: Database, store_id: str) -> "pd.Timestamp | None":
     """Return when a load last changed a store, as ``PlannedStore.changed_at``."""
     ((changed_at,),) = database.execute("SELECT changed_at FROM quimbi.stores WHERE store_id = %s", (store_id,))
     return _utc(changed_at)
 
 
-def newest_orders(database: Database) -> dict[str, pd.Timestamp]:
+def newest_orders(database: Database) -> "dict[str, pd.Timestamp]":
     """Return when each store's newest order was placed, UTC; stores without orders are left out."""
     rows = database.execute("SELECT store_id, max(order_date) FROM quimbi.orders GROUP BY store_id")
-    return {store_id: pd.Timestamp(newest).tz_convert("UTC") for store_id, newest in rows}
+    return {store_id: stamp for store_id, newest in rows if (stamp := _utc(newest))}
 
 
 def write_plan(database: Database, store_id: str, plan: StorePlan) -> None:
@@ -116,5 +116,7 @@ def note_change(cursor: Any, store_id: str) -> None:
     cursor.execute("UPDATE quimbi.stores SET changed_at = clock_timestamp() WHERE store_id = %s", (store_id,))
 
 
-def _utc(at: datetime | None) -> pd.Timestamp | None:
+def _utc(at: datetime | None) -> "pd.Timestamp | None":
+    import pandas as pd  # listing customers needs no frame, and waits for none
+
     return None if at is None else pd.Timestamp(at).tz_convert("UTC")
