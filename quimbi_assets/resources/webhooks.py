@@ -18,7 +18,7 @@ from quimbi_assets.resources.pauses import retry_seconds
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.audiences import assign_members, mark_sent, unsent_events
 
-SECRET_VARIABLE = "QUIMBI_WEBHOOK_SECRET"
+SECRET_VARIABLE = "QUIMBI_WEBHOOK_SECRET"  # noqa: S105  (where it is, not what it is)
 EVENTS_PER_MESSAGE = 500
 MOST_TRIES = 3
 LONGEST_PAUSE = 30.0
