@@ -104,9 +104,12 @@ def materialize(
     from quimbi_assets.definitions import build_defs
     from quimbi_assets.resources.dagster_resources import open_tracking
     from quimbi_assets.resources.parquet_io import parquet_tables
+    from quimbi_assets.resources.publishing import sweep
 
-    parquet_tables()  # places that cannot be are refused in their own words, which Dagster would wrap
-    open_tracking()
+    # Places that cannot be are refused in their own words, which Dagster would wrap.
+    tables, tracking = parquet_tables(), open_tracking()
+    if cleared := sweep(open_database(), tables, tracking, store_id):
+        progress.warn(cleared)
     run_id = make_new_run_id()
     lock.serve(run_id)
     job = build_defs(progress=progress, run_lock=lock).resolve_job_def(job_name)

@@ -69,8 +69,9 @@ def migrations(
         history = tables.history(store_id)
         for number, week in enumerate(weeks):
             progress.step(f"comparing {week} with the week before", 0.6 + 0.35 * number / len(weeks))
-            comparison, reason = _compared(week, history, context.run_id, tables, database, tracking)
-            tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, week)
+            for one in [*_left_out(tables, database, store_id, week), week]:
+                comparison, reason = _compared(one, history, context.run_id, tables, database, tracking)
+                tables.write(MIGRATIONS_KEY, store_id, comparison.tables(), comparison.facts, one)
             metadata = {**_metadata(comparison), **columns}
             if week == weeks[-1]:
                 metadata |= _pictures(store_id, week, comparison.moves, database, tracking, context.run_id)
@@ -80,6 +81,17 @@ def migrations(
     for partition, reason in reasons.items():
         yield CHECK.of_partition(context, partition, reason is None, reason=reason)
     yield CHECK.done(MIGRATIONS_KEY)
+
+
+def _left_out(tables: Tables, database: StoreDatabase, store_id: str, week: date) -> list[date]:
+    """Return the weeks before one, oldest first, that have a snapshot and, their run being killed, no comparison.
+
+    Without that of the week before, who had fallen silent would be forgotten, and told of again.
+    """
+    known = [other for other in read_weeks(database, store_id) if other < week][-LEARNING_WEEKS:]
+    is_compared = [tables.table(MIGRATIONS_KEY, store_id, other) is not None for other in known]
+    last = max((place for place, is_there in enumerate(is_compared) if is_there), default=-1)
+    return [other for other in known[last + 1 :] if tables.table(SNAPSHOTS_KEY, store_id, other) is not None]
 
 
 def _compared(

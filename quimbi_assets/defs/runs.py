@@ -18,9 +18,12 @@ from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
 from quimbi_assets.engines import is_fault
 from quimbi_assets.errors import UnknownStoreError
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
+from quimbi_assets.resources.dagster_resources import open_tracking
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import Database, is_transient, keep_rows_out, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.publishing import sweep
 
 UI_VARIABLE, DEFAULT_UI = "QUIMBI_DAGSTER_UI", "http://127.0.0.1:3000"
 PARTITION_TAG = "dagster/partition"
@@ -44,6 +47,9 @@ def run_lock(context: dg.InitResourceContext) -> Iterator[RunLock]:
         if len(stores) == 1:
             instance.add_run_tags(run.run_id, {STORE_TAG: stores[0]})
         lock.take(stores, tell=context.log.info)
+        for store_id in stores:
+            if cleared := sweep(open_database(), parquet_tables(), open_tracking(), store_id):
+                context.log.info(f"store {store_id}: {cleared}")
         yield lock
 
 

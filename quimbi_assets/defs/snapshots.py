@@ -14,7 +14,6 @@ from quimbi_assets.axis_table import table_writer
 from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts
 from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import (
-    MIGRATIONS_KEY,
     SNAPSHOTS_KEY,
     STORE_WEEKS,
     WEEK_INPUTS,
@@ -141,6 +140,4 @@ def _thin(store_id: str, made: list[date], config: SnapshotOptions, tables: Tabl
     old = [week for week in dropped if week not in made]
     if old:
         drop_weeks(database, store_id, old)
-        for week in old:
-            for key in (SNAPSHOTS_KEY, MIGRATIONS_KEY):
-                tables.drop(key, store_id, week)
+        tables.keep_weeks(store_id, read_weeks(database, store_id))

@@ -209,12 +209,6 @@ def _tables_of(tables: ParquetTables, store_id: str) -> Iterator[UPath]:
         yield from (path for path in sorted(tables.base.glob(f"*/*/{pattern}")) if not path.name.startswith("."))
 
 
-def _leftovers(tables: ParquetTables, store_id: str) -> Iterator[UPath]:
-    """Yield what killed runs of the store left half written: nobody runs it now."""
-    for pattern in (f".{store_id}{EXTENSION}.*", f"{store_id}/.*{EXTENSION}.*"):
-        yield from (p for p in sorted(tables.base.glob(f"*/*/{pattern}")) if p.suffix in (".partial", ".before"))
-
-
 def _find_files(tables: ParquetTables, person: Person) -> Iterator[tuple[UPath, int]]:
     for place in _tables_of(tables, person.store_id):
         rows = rows_of_customers(place, person.customers)
@@ -223,7 +217,7 @@ def _find_files(tables: ParquetTables, person: Person) -> Iterator[tuple[UPath, 
 
 
 def _drop_files(tables: ParquetTables, person: Person) -> Iterator[tuple[UPath, int]]:
-    for place in list(_leftovers(tables, person.store_id)):
+    for place in list(tables.leftovers(person.store_id)):
         remove(place)
         yield place, 1
     for place in list(_tables_of(tables, person.store_id)):

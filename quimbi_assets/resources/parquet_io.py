@@ -4,7 +4,8 @@ Belongs here: places, and a store's history as its raw assets left it. Does not:
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from upath import UPath
 
-from quimbi_assets.axis_table import AxisTable, Facts, write_table
+from quimbi_assets.axis_table import AxisTable, Facts, remove, write_table
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import arrow_schema
@@ -84,9 +85,34 @@ class ParquetTables:
         write_table(place, rows, facts, schema)
         return AxisTable(place)
 
-    def drop(self, key: "Key", store_id: str, week: date) -> None:
-        """Remove the table of an asset for a store and week; no error if there is none."""
-        self.place(key, store_id, week).unlink(missing_ok=True)
+    def leftovers(self, store_id: str) -> Iterator[UPath]:
+        """Yield what killed runs of a store left half written, or half moved, where nobody runs it now."""
+        for pattern in (f".{store_id}{EXTENSION}.*", f"{store_id}/.*{EXTENSION}.*"):
+            yield from (p for p in sorted(self.base.glob(f"*/*/{pattern}")) if p.suffix in (".partial", ".before"))
+
+    def mend(self, store_id: str) -> int:
+        """Remove what killed runs left of a store nobody runs now; return how much there was.
+
+        A table that was on its way out when its successor had not come yet goes back to its place.
+        """
+        left = list(self.leftovers(store_id))
+        for path in left:
+            place = path.with_name(path.name[1:].rsplit(".", 3)[0])
+            if path.suffix == ".before" and not place.exists():
+                path.rename(str(place))
+            else:
+                remove(path)
+        return len(left)
+
+    def keep_weeks(self, store_id: str, weeks: Collection[date]) -> int:
+        """Remove a store's tables of other weeks than these, whichever there are; return how many there were."""
+        n = 0
+        for path in list(self.base.glob(f"*/*/{store_id}/*{EXTENSION}")):
+            with suppress(ValueError):  # a part of a table that an engine spread has no week for a name
+                if date.fromisoformat(path.stem) not in weeks:
+                    remove(path)
+                    n += 1
+        return n
 
     def history(self, store_id: str) -> History:
         """Return a store's history as its raw assets left it; BadInputError before the first run."""

@@ -1,7 +1,8 @@
 """What takes both systems: a store's result in the tables, which MLflow's tags and aliases follow, and who scores what.
 
-Belongs here: publishing, and loading the models that the tables name: those that serve, and those of a week
-(docs/adr/0010, 0013). Does not: SQL (``postgres``), calls of MLflow (``mlflow``), scoring.
+Belongs here: publishing, loading the models that the tables name (those that serve, and those of a week;
+docs/adr/0010, 0013), clearing away what killed runs left. Does not: SQL (``postgres``), calls of MLflow (``mlflow``),
+scoring.
 
 The tables are the truth. Killed between the two, MLflow's pages show the version before until the next publication.
 """
@@ -18,12 +19,14 @@ from quimbi_assets.errors import BadInputError, InsufficientHistoryError
 from quimbi_assets.history import History
 from quimbi_assets.instants import Instant
 from quimbi_assets.marketing import fit_marketing
+from quimbi_assets.naming.values import plural
 from quimbi_assets.profiles.archetype_rows import kept_archetypes
 from quimbi_assets.resources.mlflow.registry import CHURN, VALUE, LoadedModel, ModelRegistry
 from quimbi_assets.resources.mlflow.reports import log_churn
 from quimbi_assets.resources.mlflow.runs import Tracking
+from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import Database
-from quimbi_assets.resources.postgres.tables.history import read_versions
+from quimbi_assets.resources.postgres.tables.history import read_versions, read_weeks
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions, mark_echoed, read_fit, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import Publication, publish_run, read_archetypes
 from quimbi_assets.weekly.snapshot import WeekModels
@@ -39,6 +42,25 @@ def follow(database: Database, registry: ModelRegistry, store_id: str) -> None:
     """Bring MLflow's tags and aliases in line with what is published of a store; to do so again changes nothing."""
     echoed = registry.follow(store_id, read_promotions(database, store_id))
     mark_echoed(database, store_id, echoed)
+
+
+def sweep(database: Database, tables: ParquetTables, tracking: Tracking, store_id: str) -> str | None:
+    """Clear away what killed runs of a store left, and say in a line what it was; None if there was nothing.
+
+    The caller holds the right to run the store, so that whatever looks under way is not. Versions that no publication
+    chose stay: later fits may be compared with them, and a person may promote them.
+    """
+    n_files = tables.mend(store_id)
+    n_weeks = tables.keep_weeks(store_id, read_weeks(database, store_id))
+    n_runs = tracking.end_left(store_id)
+    counts = {
+        plural(n_files, "half-written table"): n_files,
+        plural(n_weeks, "table") + " of weeks that are not kept": n_weeks,
+        plural(n_runs, "run or model", "runs or models") + " under way in MLflow": n_runs,
+    }
+    if not any(counts.values()):
+        return None
+    return f"cleared away what a run that was killed had left: {', '.join(what for what, n in counts.items() if n)}"
 
 
 def models_before(

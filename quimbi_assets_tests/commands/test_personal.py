@@ -304,8 +304,8 @@ def test_files_of_a_store_are_its_own_whatever_it_is_called(tmp_path):
         "orders": ["raw/orders/orders.parquet", "drift/snapshots/orders/2025-06-02.parquet"],
         "2025-06-02": [],
     }
-    assert list(erasure._leftovers(tables, "orders")) == []
-    assert len(list(erasure._leftovers(tables, "shop"))) == 1
+    assert list(tables.leftovers("orders")) == []
+    assert len(list(tables.leftovers("shop"))) == 1
 
 
 def test_another_store_s_events_and_an_event_s_json_stay(database, planted):

@@ -131,6 +131,16 @@ def test_a_week_made_again_changes_no_row(store, database):
     assert {name: table(database, name, STORE) for name in names} == before
 
 
+def test_a_week_whose_comparison_was_killed_is_compared_before_the_next(store, database):
+    _, before, last = weeks(3)
+    made, tables = table(database, HISTORY, STORE, last), parquet_tables()
+    compared = repr(tables.table(MIGRATIONS_KEY, STORE, before).read().to_pylist())
+    tables.place(MIGRATIONS_KEY, STORE, before).unlink()
+    snapshot(STORE, last)
+    assert table(database, HISTORY, STORE, last) == made
+    assert repr(tables.table(MIGRATIONS_KEY, STORE, before).read().to_pylist()) == compared
+
+
 def test_a_backfill_is_one_run_and_the_same_as_week_by_week_and_blind_to_what_came_later(store, database):
     name, end = "weekly_backfilled", pd.Timestamp("2025-09-22 04:00", tz="UTC")
     load_part(database, store, name, lambda orders: orders[pd.to_datetime(orders["order_date"], utc=True) < end])

@@ -61,8 +61,8 @@ def test_weeks_rest_apart_from_each_other_and_from_the_store_s_own_table(frame, 
     for n_rows, week in enumerate((first, second), start=1):
         tables.write(KEY, "shop", frame.head(n_rows), FACTS, week)
     assert [tables.table(KEY, "shop", week).n_rows for week in (None, first, second)] == [3, 1, 2]
-    tables.drop(KEY, "shop", first)
-    tables.drop(KEY, "shop", first)
+    assert tables.keep_weeks("shop", [second]) == 1
+    assert tables.keep_weeks("shop", [second]) == 0
     assert tables.table(KEY, "shop", first) is None
     assert [tables.table(KEY, "shop", week).n_rows for week in (None, second)] == [3, 2]
 

@@ -130,11 +130,28 @@ class Tracking:
             raise
         self.client.set_terminated(run.run_id, "FINISHED")
 
+    def end_left(self, store_id: str) -> int:
+        """Mark as killed the store's runs that are under way, and as failed models half saved; return how many.
+
+        For a store nobody runs now: their processes are gone.
+        """
+        experiment = self.client.get_experiment_by_name(_experiment_name(store_id))
+        if experiment is None:
+            return 0
+        runs = self.client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'", max_results=1000)
+        newest = self.client.search_logged_models([experiment.experiment_id]) if runs else []
+        for run in runs:
+            self.client.set_terminated(run.info.run_id, "KILLED")
+        half_saved = [model for model in newest if str(model.status) == "PENDING"]
+        for model in half_saved:
+            self.client.finalize_logged_model(model.model_id, "FAILED")
+        return len(runs) + len(half_saved)
+
     def experiment(self, store_id: str) -> str:
         """Return the id of the store's experiment ``quimbi/<store_id>``, created or restored if need be."""
         from mlflow.exceptions import MlflowException
 
-        name, place = f"quimbi/{store_id}", f"{self.artifact_root}/{quote(store_id, safe='')}"
+        name, place = _experiment_name(store_id), f"{self.artifact_root}/{quote(store_id, safe='')}"
         known = self.client.get_experiment_by_name(name)
         about = {"store": store_id, NOTE: _EXPERIMENT.format(store=store_id)}
         if known is None:
@@ -184,6 +201,10 @@ class Tracking:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
         return command, environment
+
+
+def _experiment_name(store_id: str) -> str:
+    return f"quimbi/{store_id}"
 
 
 def run_url(run_id: str, picture: str | None = None) -> str:
