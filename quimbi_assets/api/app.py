@@ -3,9 +3,9 @@
 Belongs here: putting it together, routes of pages, errors. Does not: starting a server (``commands.services``), routes
 of programs (``routes``).
 
-Pages have no login, so they are for this machine alone: the server listens here and answers only to this machine's
-names, so that a page of another origin cannot read it through a name of its own (DNS rebinding). Where it is to answer
-to other names too, behind a proxy, it has no pages.
+Pages know nobody (``login`` asks for a password, if there is one), so they are for this machine alone: the server
+listens here and answers only to this machine's names, so that a page of another origin cannot read it through a name of
+its own (DNS rebinding). Where it is to answer to other names too, behind a proxy, it has no pages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, in_words, problem
+from quimbi_assets.api.login import Login
 from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.mlflow_links import mlflow_links
 from quimbi_assets.api.profiles import Profilers, explanation_record
@@ -81,6 +82,7 @@ def create_app(database: Database, public: Sequence[str] = ()) -> FastAPI:
         return {"status": "ok"}
 
     if not public:
+        app.add_middleware(Login, open_to=(MACHINES, AGENTS, "/healthz"))
         _add_pages(app, database)
     app.include_router(router)
     app.router.routes.extend(agents)

@@ -1,6 +1,6 @@
 """Dagster's pages, its daemon and its code server as ``quimbi ui`` starts them: behind a guard, since they have none.
 
-Belongs here: which requests reach Dagster's web server, and starting it. Does not: logins (a proxy before it has one).
+Belongs here: which requests reach Dagster's web server, and starting it. Does not: the password (``api.login``).
 
 Dagster executes what any page of any site sends it: mutations by GET, from any origin, under any name, and WebSockets.
 A page that somebody opens elsewhere could launch runs with a configuration of its own.
@@ -25,11 +25,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from quimbi_assets.api.guard import HOSTS
+from quimbi_assets.api.login import CLOSED_BY_POLICY, Login
 from quimbi_assets.defs.runs import dagster_ui
 
 QUERIES = "/graphql"
-CLOSED_BY_POLICY = 1008
-"""Code of a WebSocket that is not let in (RFC 6455)."""
 ENDING_SECONDS = 5
 """In which pages that are open may end, before the server does."""
 POLL_MILLISECONDS = 2000
@@ -127,7 +126,8 @@ def guarded(places: object) -> ASGIApp:
 
     class Guarded(DagsterWebserver):  # type: ignore[type-arg]
         def build_middleware(self) -> list[Middleware]:
-            return [Middleware(SameOrigin, names(dagster_ui())), *super().build_middleware()]
+            guards = [Middleware(SameOrigin, names(dagster_ui())), Middleware(Login)]
+            return [*guards, *super().build_middleware()]
 
     return Guarded(places, "", POLL_MILLISECONDS).create_asgi_app()
 

@@ -72,6 +72,9 @@ def serve_agent(store_id: str) -> None:
 
 def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool = False) -> None:
     """Serve pages and both UIs until interrupted; ``automate``: with all schedules and sensors switched on."""
+    from quimbi_assets.api.login import USER, password
+
+    behind = [] if password() is None else ["--app-name", "quimbi"]  # `api.login.mlflow_pages`
     _refuse_used({"--dagster-port": dagster_port, "--mlflow-port": mlflow_port, "--page-port": page_port})
     # Started in the background of a script, a process inherits "ignore" for Ctrl-C; a supervisor sends SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -97,13 +100,15 @@ def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool
     home = dagster_home()
     servers = [
         _start("dagster", dagster, environment, home),
-        _start("mlflow", mlflow_command, {**environment, **mlflow_env}, home),
+        _start("mlflow", [*mlflow_command, *behind], {**environment, **mlflow_env}, home),
         _start(
             "pages", [sys.executable, "-m", "quimbi_assets.cli", "api", "--port", str(page_port)], environment, home
         ),
     ]
     try:
         _announce(servers, {"pages": page_port, "Dagster": dagster_port, "MLflow": mlflow_port})
+        if behind:
+            out.print(f"All ask for the password, of user {USER}.")
         while all(server.poll() is None for server in servers):
             time.sleep(0.5)
         err.print("one of the servers ended; stopping the others")

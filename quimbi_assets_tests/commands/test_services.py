@@ -1,5 +1,6 @@
 """The two servers and psql as a person meets them: started, asked, stopped."""
 
+import base64
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from urllib.error import HTTPError
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -17,6 +19,7 @@ from quimbi_assets.commands.services import serve_api
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import client_command
 
+PASSWORD = "correct horse battery"
 pytestmark = pytest.mark.xdist_group("graph")
 
 
@@ -28,47 +31,54 @@ def free_port() -> int:
 
 @pytest.fixture
 def servers(two_stores, home, tmp_path):
-    """``quimbi ui`` as a process, its home given relative to its working directory."""
-    dagster, mlflow = free_port(), free_port()
+    """``quimbi ui`` as a process, its home given relative to its working directory, its pages behind a password."""
+    dagster, mlflow, pages = free_port(), free_port(), free_port()
     command = [sys.executable, "-m", "quimbi_assets.cli", "ui"]
-    ports = ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow), "--page-port", str(free_port())]
+    ports = ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow), "--page-port", str(pages)]
     process = subprocess.Popen(
         [*command, *ports],
         cwd=home.parent,
-        env={**os.environ, "QUIMBI_HOME": home.name},
+        env={**os.environ, "QUIMBI_HOME": home.name, "QUIMBI_PASSWORD": PASSWORD},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    yield process, dagster, mlflow
+    yield process, dagster, mlflow, pages
     if process.poll() is None:
         process.kill()
 
 
-def ask(url, payload=None):
+def ask(url, payload=None, password=PASSWORD):
     data = None if payload is None else json.dumps(payload).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    said = base64.b64encode(f"quimbi:{password}".encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {said}"}
+    request = urllib.request.Request(url, data, headers)
     for _ in range(240):
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.read().decode()
+        except HTTPError as refused:
+            return refused.code
         except OSError:
             time.sleep(0.5)
     raise AssertionError(f"{url} does not answer")
 
 
 def test_both_uis_show_the_stores_and_stop_on_a_signal(servers):
-    process, dagster, mlflow = servers
+    process, dagster, mlflow, pages = servers
     node = '{assetNodeOrError(assetKey: {path: ["models", "purchase_value"]}) {... on AssetNode {partitionKeys}}}'
     answer = json.loads(ask(f"http://127.0.0.1:{dagster}/graphql", {"query": node}))
     assert set(answer["data"]["assetNodeOrError"]["partitionKeys"]) >= {"north", "south"}
     listed = ask(f"http://127.0.0.1:{mlflow}/ajax-api/2.0/mlflow/experiments/search", {"max_results": 50})
     assert {"quimbi/north", "quimbi/south"} <= {e["name"] for e in json.loads(listed)["experiments"]}
+    assert "north" in ask(f"http://127.0.0.1:{pages}/")
+    for port in (dagster, mlflow, pages):
+        assert ask(f"http://127.0.0.1:{port}/", password="another one") == 401
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert f"http://127.0.0.1:{dagster}" in said
     assert f"http://127.0.0.1:{mlflow}" in said
-    for port in (dagster, mlflow):
+    for port in (dagster, mlflow, pages):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
 
