@@ -28,6 +28,14 @@ TABLES = (
 )  # fmt: skip
 WRITTEN = ("customer_actions", "trials", "treatments")
 """What rules write."""
+MOVES = """
+    INSERT INTO quimbi.segment_migrations (store_id, week, customer_id, axis_name, cause, from_segment, to_segment,
+        from_week, at)
+    SELECT store_id, date_trunc('week', as_of)::date - 7 * n, customer_id, 'lifecycle', 'silent', 'active',
+        CASE WHEN hashtext(customer_id || n) %% 3 = 0 THEN 'slowing' ELSE 'active' END,
+        date_trunc('week', as_of)::date - 7 * n - 7, as_of - n * interval '7 days'
+    FROM quimbi.customer_profiles CROSS JOIN generate_series(0, 45, 5) AS n WHERE store_id = %s
+"""
 TESTED = ("loyalty_trajectory", "purchase_value", "price_sensitivity", "support_history", "purchase_frequency")
 
 
@@ -70,7 +78,13 @@ def copy_store(database: Database, store_id: str, n_customers: int) -> None:
                 + (f"LIMIT {n_customers}" if table == "customer_profiles" else ""),
                 (store_id,),
             )
-    database.execute("ANALYZE quimbi.customer_profiles")
+        # Written as a run writes it, not as it is stored elsewhere; and who moved: ten times a year, one of them late.
+        cursor.execute(
+            "UPDATE quimbi.customer_profiles SET segment_memberships = segment_memberships || '{}' WHERE store_id = %s",
+            (CROWD,),
+        )
+        cursor.execute(MOVES, (CROWD,))
+    database.execute("ANALYZE quimbi.customer_profiles, quimbi.segment_migrations")
 
 
 def clear(database: Database) -> None:
@@ -83,7 +97,7 @@ def clear(database: Database) -> None:
 def fifty_rules(vocabulary: Vocabulary) -> RuleBook:
     """Return rules of every sort: the ready ones, then segments, memberships, value, risk, features and moves."""
     ready = read_rules(ready_text(), "ready.yaml")
-    segments = [(axis, name) for axis in TESTED for name in vocabulary.groups[axis].values()]
+    segments = [(axis, name) for axis in TESTED for name in vocabulary.groups.get(axis, {}).values()]
     shapes = (
         "{axis} = '{name}' and value > {n}00",
         "{axis}.{name} > 0.6 and lifecycle in ('active', 'slowing')",

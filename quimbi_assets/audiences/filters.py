@@ -31,10 +31,11 @@ COMPARISONS: Mapping[type[exp.Expr], str] = {
 }  # fmt: skip
 TURNED = {"=": "=", "<>": "<>", ">": "<", ">=": "<=", "<": ">", "<=": ">="}
 MOVES = {"entered": "to_segment", "left": "from_segment"}
-MOVED = """EXISTS (SELECT FROM quimbi.segment_migrations AS move WHERE move.store_id = profile.store_id
-    AND move.customer_id = profile.customer_id AND move.axis_name = {} AND move.{side} = ANY({})
+MOVE = """move.axis_name = {} AND move.{side} = ANY({})
     AND move.cause IN ('acted', 'silent') AND move.at > profile.as_of - {} * interval '7 days'
-    AND move.at <= profile.as_of)"""
+    AND move.at <= profile.as_of"""
+MOVED = f"""EXISTS (SELECT FROM quimbi.segment_migrations AS move WHERE move.store_id = profile.store_id
+    AND move.customer_id = profile.customer_id AND {MOVE})"""
 """A change that is the customer's: what a new model or a mended past changed is none."""
 EXAMPLE = "lifecycle = 'at risk' and value > 500"
 

@@ -17,7 +17,7 @@ from typing import Any
 from quimbi_assets.actions.routing import Judged
 from quimbi_assets.actions.rules import EFFECTS, OUTREACH, PLACEHOLDER, SPOKEN, ActionRule
 from quimbi_assets.audiences.fields import SCALARS
-from quimbi_assets.audiences.filters import Part, Query
+from quimbi_assets.audiences.filters import MOVE, MOVED, Part, Query
 from quimbi_assets.lift.assignment import in_control_sql, parameters
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.consent import BARRED, CONTACTABLE
@@ -36,12 +36,17 @@ HITS = """
         SELECT *, array_remove(ARRAY[{places}]::integer[], NULL) AS fires, {stopping} AS last FROM (
             SELECT {asked}, customer_id NOT IN ({barred}) AS may FROM (SELECT {apart} FROM (
                 SELECT {whole} FROM quimbi.customer_profiles AS profile WHERE profile.store_id = %(store)s OFFSET 0
-            ) AS profile OFFSET 0) AS profile OFFSET 0
+            ) AS profile {moves} OFFSET 0) AS profile OFFSET 0
         ) AS asked OFFSET 0
     ) AS asked
 """
 """A row a customer: the places of the rules that choose them (``fires``, negative where it holds them back), the first
 that ends it (``last``), of each effect the rule that sets it (``queue_by``), and what messages speak of."""
+MOVES = """LEFT JOIN (
+    SELECT move.customer_id, {each} FROM quimbi.segment_migrations AS move JOIN quimbi.customer_profiles AS profile
+    USING (store_id, customer_id) WHERE store_id = %(store)s AND ({any}) GROUP BY move.customer_id
+) AS moves USING (customer_id)"""
+"""Who moved, of all moves that rules ask for, in one reading of them."""
 SETTING = ", ".join(f"{one}_by" for one in EFFECTS)
 SET = ", ".join(f"CASE WHEN place = {one}_by THEN rule.{one} END AS {one}" for one in EFFECTS if one != "message")
 DECIDED = f"""
@@ -52,9 +57,11 @@ DECIDED = f"""
         AS rule (place integer, name text, {", ".join(f"{one} text" for one in EFFECTS)}) USING (place)
 """
 COUNTED = f"""
-    SELECT abs(place), GROUPING({SETTING}), {SETTING}, count(*), count(*) FILTER (WHERE place < 0),
-        count(*) FILTER (WHERE place > 0 AND (last IS NULL OR place <= last))
-    FROM hits CROSS JOIN LATERAL unnest(fires) AS place
+    SELECT abs(place), GROUPING({SETTING}), {SETTING}, sum(n)::integer,
+        coalesce(sum(n) FILTER (WHERE place < 0), 0)::integer,
+        coalesce(sum(n) FILTER (WHERE place > 0 AND (last IS NULL OR place <= last)), 0)::integer
+    FROM (SELECT place, last, {SETTING}, count(*) AS n FROM hits CROSS JOIN LATERAL unnest(fires) AS place
+        GROUP BY place, last, {SETTING}) AS alike
     GROUP BY GROUPING SETS ((abs(place)), {", ".join(f"(abs(place), {one}_by)" for one in EFFECTS)})
 """
 """How often each rule fires: in all, in its control group, where it is asked; and that by who is heard of an effect."""
@@ -75,7 +82,9 @@ CHANGES = (
 )
 """What makes the table as it was decided: who is not chosen any more, whose actions changed, who is new."""
 COLUMNS_READ = re.compile(r"\bprofile\.(\w+)")
-OUT_OF_JSON = re.compile(r"\bprofile\.\w+(?: ->>? E?'(?:[^'\\]|''|\\.)*')+")
+OUT_OF_JSON = re.compile(r"\bprofile\.\w+(?: ->>? %\(\w+\)s)+")
+ONE_MOVE = re.escape(MOVE).replace(re.escape("{side}"), r"\w+").replace(re.escape("{}"), r"%\(\w+\)s")
+MOVING = re.compile(re.escape(MOVED).replace(re.escape(MOVE), f"({ONE_MOVE})"))
 CARRIED = ("store_id", "customer_id", "as_of", "predicted_orders_90d", "predicted_value_90d")
 """What is taken along of a profile whatever rules ask: it is read once."""
 SPOKEN_COLUMNS = {"archetype_id", *COLUMNS_READ.findall(" ".join(SCALARS[name].sql for name in SPOKEN))}
@@ -135,7 +144,8 @@ def refresh_actions(database: Database, store_id: str, rules: Sequence[Compiled]
         # Where statistics say that a store has no rows yet, a nested loop reads those that it writes again and again:
         # 70 s of the first 66,000 actions in place of 0.1 s.
         cursor.execute("SET LOCAL enable_nestloop = off")
-        enter_rules(cursor, store_id, {one.rule.subject: one.rule.trial for one in rules})
+        firing = {one.rule.subject for one in rules if evaluation.chosen[one.rule.name]}
+        enter_rules(cursor, store_id, {one.rule.subject: one.rule.trial for one in rules}, firing)
         counts = []
         for change in CHANGES:
             cursor.execute(change, {"store": store_id})
@@ -159,14 +169,15 @@ def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) 
     """Make the temporary tables ``hits`` and ``decided``, and count what is in them."""
     named = [one.rule.name for one in rules]
     cursor.execute("SET LOCAL work_mem = '64MB'")  # all firings of 27,000 customers are joined without files
-    cases = [_filled(cursor, _case(one, place), _parameters(store_id, one)) for place, one in enumerate(rules, 1)]
+    asked = _Asked(cursor, store_id)
+    cases = [asked.case(one, place) for place, one in enumerate(rules, 1)]
     messages = [
         f"WHEN {at} THEN {_message(cursor, one.rule, zone)}"
         for at, one in enumerate(rules, 1)
         if "message" in one.rule.sets
     ]
     message = f"CASE WHEN place = message_by THEN CASE place {' '.join(messages)} END END" if messages else "NULL"
-    cursor.execute(_hits(cases, rules, message), {"store": store_id})
+    cursor.execute(_hits(asked, cases, rules, message), {"store": store_id})
     rows = [{"place": at, "name": one.rule.name, **one.rule.sets} for at, one in enumerate(rules, 1)]
     cursor.execute(DECIDED.format(message=message), {"store": store_id, "rules": json.dumps(rows)})
     cursor.execute(COUNTED)
@@ -185,21 +196,52 @@ def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) 
     )
 
 
-def _hits(cases: Sequence[str], rules: Sequence[Compiled], message: str) -> str:
+class _Asked:
+    """What conditions ask of a profile, each thing once: parts of its JSON columns, and moves, by the SQL of each."""
+
+    def __init__(self, cursor: Any, store_id: str) -> None:
+        self._cursor, self._store_id = cursor, store_id
+        self.taken: dict[str, str] = {}
+        self.moved: dict[str, str] = {}
+
+    def case(self, one: Compiled, place: int) -> str:
+        """Return the SQL of a rule's place where it chooses the customer, negative in its control group; else NULL.
+
+        What is asked is named before values are filled in: what a rule says in quotes is never taken for a column.
+        """
+        trial = parameters(self._store_id, one.rule.subject, one.rule.trial.control)
+        values = {**one.query.parameters, **trial}
+
+        def named(names: dict[str, str], name: str, sql: str) -> str:
+            return "profile." + names.setdefault(_filled(self._cursor, sql, values), f"{name}_{len(names)}")
+
+        condition = MOVING.sub(lambda match: named(self.moved, "moved", match[1]), one.query.condition)
+        condition = OUT_OF_JSON.sub(lambda match: named(self.taken, "taken", match[0]), condition)
+        held = in_control_sql("profile.customer_id")
+        chosen = f"CASE WHEN {held} THEN -{place} ELSE {place} END" if one.rule.trial.control else str(place)
+        return _filled(self._cursor, f"CASE WHEN {condition} THEN {chosen} END AS at_{place}", values)
+
+    @property
+    def moves(self) -> str:
+        """The join that has the moves."""
+        each = ", ".join(f"bool_or({sql}) AS {name}" for sql, name in self.moved.items())
+        return MOVES.format(each=each, any=" OR ".join(self.moved)) if self.moved else ""
+
+
+def _hits(asked: _Asked, cases: Sequence[str], rules: Sequence[Compiled], message: str) -> str:
     """Return the SQL of who is chosen; of what several conditions ask, each is taken out of a profile once."""
-    text = ", ".join(f"{sql} AS at_{place}" for place, sql in enumerate(cases, 1))
-    taken = {sql: f"taken_{n}" for n, sql in enumerate(dict.fromkeys(OUT_OF_JSON.findall(text)))}
-    asked = OUT_OF_JSON.sub(lambda match: f"profile.{taken[match[0]]}", text)
     # What a rule says in quotes is no column, whatever it looks like.
     columns = {*CARRIED, *COLUMNS_READ.findall(" ".join(one.query.condition for one in rules)), *SPOKEN_COLUMNS}
     carried = sorted({*CARRIED, *(SPOKEN_COLUMNS & set(COLUMNS_READ.findall(message)))})
-    plain = sorted({*carried, *(columns & set(COLUMNS_READ.findall(asked)))})
-    read = sorted({*plain, *COLUMNS_READ.findall(" ".join(taken))})
-    apart = [*(f"profile.{one}" for one in plain), *(f"{sql} AS {name}" for sql, name in taken.items())]
+    plain = sorted({*carried, *(columns & set(COLUMNS_READ.findall(" ".join(cases))))})
+    read = sorted({*plain, *COLUMNS_READ.findall(" ".join(asked.taken))})
+    apart = [f"profile.{one}" for one in plain]
+    apart += [f"{sql} AS {name}" for sql, name in asked.taken.items()]
+    apart += [f"coalesce({name}, false) AS {name}" for name in asked.moved.values()]
     whole = [f"profile.{one} || '{{}}'::jsonb AS {one}" if one in OF_JSON else f"profile.{one}" for one in read]
     ordered = [one.rule for one in rules]
     return HITS.format(
-        apart=", ".join(apart), whole=", ".join(whole), asked=", ".join([*carried, *([asked] if cases else [])]),
+        apart=", ".join(apart), whole=", ".join(whole), asked=", ".join([*carried, *cases]), moves=asked.moves,
         places=", ".join(f"at_{place}" for place in range(1, len(cases) + 1)), barred=BARRED,
         carried=", ".join(carried), stopping=_first(ordered, [one.stop for one in ordered]),
         first=", ".join(_setting(ordered, one) for one in EFFECTS),
@@ -221,18 +263,6 @@ def _setting(rules: Sequence[ActionRule], effect: str) -> str:
     first = _first(rules, [effect in one.sets for one in rules])
     may = "may AND " if effect in OUTREACH else ""
     return f"CASE WHEN {may}(last IS NULL OR {first} <= last) THEN {first} END AS {effect}_by"
-
-
-def _case(one: Compiled, place: int) -> str:
-    """Return the SQL of a rule's place where it chooses the customer, negative in its control group; else NULL."""
-    if not one.rule.trial.control:
-        return f"CASE WHEN {one.query.condition} THEN {place} END"
-    held = in_control_sql("profile.customer_id")
-    return f"CASE WHEN {one.query.condition} THEN CASE WHEN {held} THEN -{place} ELSE {place} END END"
-
-
-def _parameters(store_id: str, one: Compiled) -> dict[str, Any]:
-    return {**one.query.parameters, **parameters(store_id, one.rule.subject, one.rule.trial.control)}
 
 
 def _filled(cursor: Any, sql: str, values: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ nobody was acted on who is not recorded, and the same customers are in the same 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -51,7 +51,7 @@ OF_RULES = (
         SELECT %(store)s, tried.subject, tried.control, tried.outcome, tried.window_days, tried.weeks
         FROM jsonb_to_recordset(%(tried)s::jsonb) AS tried
             (place integer, subject text, control float, outcome text, window_days integer, weeks integer)
-        WHERE place IN (SELECT abs(fired) FROM hits CROSS JOIN LATERAL unnest(fires) AS fired)
+        WHERE true
         ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL
             WHERE trials.control <> EXCLUDED.control OR trials.ended_at IS NOT NULL""",
     """INSERT INTO quimbi.treatments
@@ -171,8 +171,10 @@ def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str
     return int(cursor.fetchone()[0])
 
 
-def enter_rules(cursor: Any, store_id: str, trials: Mapping[str, Trial]) -> None:
+def enter_rules(cursor: Any, store_id: str, trials: Mapping[str, Trial], firing: Container[str]) -> None:
     """Assign those whom rules choose (table ``hits``) and who were not assigned yet; ``trials`` by subject, in order.
+
+    ``firing`` are the subjects of the rules that choose anybody: of another no trial begins.
 
     Acted on is whom a rule chooses and does not hold back, whatever an earlier rule set. A rule that holds nobody back
     any more ends its trial.
@@ -180,7 +182,7 @@ def enter_rules(cursor: Any, store_id: str, trials: Mapping[str, Trial]) -> None
     tried = [
         {"place": place, "subject": subject, **vars(trial)}
         for place, (subject, trial) in enumerate(trials.items(), 1)
-        if trial.control
+        if trial.control and subject in firing
     ]
     untried = [subject for subject, trial in trials.items() if not trial.control]
     for statement in OF_RULES:

@@ -1,7 +1,7 @@
 """What rules decide of all customers at once, the same as of each alone; only changes are written."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,13 @@ from quimbi_assets_tests.resources.published import publish
 
 N = 120
 DECIDED = f"SELECT customer_id, rule, place, {', '.join(EFFECTS)} FROM quimbi.customer_actions WHERE store_id = %s"
+MOVES = ("entered(lifecycle, 'lost', 4)", "entered(lifecycle, ('lost', 'new'), 30)", "not left(a, 'few', 8)")
+MOVE = """
+    INSERT INTO quimbi.segment_migrations (store_id, week, customer_id, axis_name, cause, from_segment, to_segment,
+        from_week, at)
+    SELECT store_id, %s, customer_id, %s, %s, %s, %s, %s, as_of - %s * interval '1 day' FROM quimbi.customer_profiles
+    WHERE store_id = %s AND customer_id = %s
+"""
 CONSENT = "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())"
 
 
@@ -43,6 +50,16 @@ def publish_crowd(database, store_id, seed=0, n=N):
     )  # fmt: skip
 
 
+def move_some(database, store_id, rng):
+    """Moves of every cause, long ago, of late, and after the profiles were made."""
+    for n in range(0, N, 2):
+        cause = str(rng.choice(["acted", "silent", "model", "corrected"]))
+        moved = ("lifecycle", cause, "active", str(rng.choice(["lost", "new", "active"])))
+        moved = moved if rng.random() < 0.7 else ("a", cause, "a_1", "a_2")
+        days = int(rng.choice([-7, 0, 6, 27, 28, 29, 55, 56, 100]))
+        database.execute(MOVE, (date(2025, 1, 6), *moved, date(2024, 12, 30), days, store_id, f"c{n:04d}"))
+
+
 def refresh(database, store_id, text):
     vocabulary = read_vocabulary(database, store_id)
     rules = actions.rules_of(store_id, vocabulary, read_rules(text, "f"))
@@ -61,7 +78,9 @@ def at_random(rng, n_rules):
         chosen = rng.choice(list(effects), rng.integers(1, 4), replace=False)
         sets = {str(effect): str(rng.choice(effects[str(effect)])) for effect in chosen}
         trial = {"control": float(rng.choice([0, 0.3])), "stop": bool(rng.random() < 0.15)}
-        rules.append((f"rule_{n}", {"when": random_condition(rng), **trial, **sets}))
+        when = random_condition(rng)
+        when = f"{when} {rng.choice(['and', 'or'])} {rng.choice(MOVES)}" if rng.random() < 0.4 else when
+        rules.append((f"rule_{n}", {"when": when, **trial, **sets}))
     return json.dumps({"rules": dict(rules)})
 
 
@@ -69,6 +88,7 @@ def at_random(rng, n_rules):
 def test_of_all_at_once_as_of_each_alone(database, seed):
     store_id, rng = f"act-many-{seed}", np.random.default_rng(seed)
     publish_crowd(database, store_id, seed)
+    move_some(database, store_id, rng)
     for at in range(0, N, 5):
         database.execute(CONSENT, (store_id, f"c{at:04d}", at % 2 == 0, None))
     rules, state = refresh(database, store_id, at_random(rng, 12))
