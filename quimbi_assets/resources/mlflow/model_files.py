@@ -12,6 +12,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from threading import Lock
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
@@ -74,13 +75,28 @@ def read(place: str, tracking_uri: str) -> AnyModel:
 
 
 def _load(path: Path) -> AnyModel:
-    import skops.io
-
     with ONE_AT_A_TIME:
-        model = skops.io.load(path, trusted=TRUSTED)
+        model = _skops().load(path, trusted=TRUSTED)
     if not isinstance(model, AnyModel):
         raise BadInputError(f"{path} holds a {type(model).__name__}, which is no model of ours; choose another version")
     return model
+
+
+@cache
+def _skops() -> Any:
+    """Return ``skops.io`` without its list of scikit-learn's estimators, none of which is in a file of ours.
+
+    To make that list it imports all of scikit-learn: half of what loading a store's models takes.
+    """
+    import sklearn.utils
+
+    every = sklearn.utils.all_estimators
+    sklearn.utils.all_estimators = lambda *_: []
+    try:
+        import skops.io
+    finally:
+        sklearn.utils.all_estimators = every
+    return skops.io
 
 
 @cache
