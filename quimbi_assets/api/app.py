@@ -18,7 +18,6 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, in_words, problem
-from quimbi_assets.api.login import Login
 from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.mlflow_links import mlflow_links
 from quimbi_assets.api.profiles import Profilers, explanation_record
@@ -35,6 +34,7 @@ from quimbi_assets.errors import (
 from quimbi_assets.page.render import content_policy, message_page, stores_page
 from quimbi_assets.resources.audiences import choice_of
 from quimbi_assets.resources.exports import csv_parts
+from quimbi_assets.resources.login import Login
 from quimbi_assets.resources.pages import Pages
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import Database

@@ -1,6 +1,6 @@
 """Dagster's pages, its daemon and its code server as ``quimbi ui`` starts them: behind a guard, since they have none.
 
-Belongs here: which requests reach Dagster's web server, and starting it. Does not: the password (``api.login``).
+Belongs here: which requests reach Dagster's web server, and starting it. Does not: the password (``resources.login``).
 
 Dagster executes what any page of any site sends it: mutations by GET, from any origin, under any name, and WebSockets.
 A page that somebody opens elsewhere could launch runs with a configuration of its own.
@@ -25,8 +25,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from quimbi_assets.api.guard import HOSTS
-from quimbi_assets.api.login import CLOSED_BY_POLICY, Login
 from quimbi_assets.defs.runs import dagster_ui
+from quimbi_assets.resources.login import CLOSED_BY_POLICY, Login
 
 QUERIES = "/graphql"
 ENDING_SECONDS = 5

@@ -72,9 +72,9 @@ def serve_agent(store_id: str) -> None:
 
 def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool = False) -> None:
     """Serve pages and both UIs until interrupted; ``automate``: with all schedules and sensors switched on."""
-    from quimbi_assets.api.login import USER, password
+    from quimbi_assets.resources.login import USER, password
 
-    behind = [] if password() is None else ["--app-name", "quimbi"]  # `api.login.mlflow_pages`
+    behind = [] if password() is None else ["--app-name", "quimbi"]  # `resources.login.mlflow_pages`
     _refuse_used({"--dagster-port": dagster_port, "--mlflow-port": mlflow_port, "--page-port": page_port})
     # Started in the background of a script, a process inherits "ignore" for Ctrl-C; a supervisor sends SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -6,8 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from quimbi_assets.api.login import LEAST_CHARACTERS, Login, password
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.login import LEAST_CHARACTERS, Login, password
 
 WORDS = "pässword of the shop"
 
