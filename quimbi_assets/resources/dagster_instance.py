@@ -17,6 +17,7 @@ from typing import Any
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.instance import InstanceRef
+from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._serdes import ConfigurableClassData
@@ -146,6 +147,26 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
         else:
             instance.report_run_failed(run, gone)
     return [run.run_id for run in dead]
+
+
+class WatchedRunLauncher(DefaultRunLauncher):
+    """Launches runs as Dagster's own does, and knows which are alive, so that Dagster's monitor ends the others.
+
+    Its own knows of none: a worker that was killed left its run unfinished until the sensor looked, if that was on.
+    """
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Whether the monitor asks."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Return whether a run has its session at the database; one that has not begun to work has none yet."""
+        process = run.tags.get(PROCESS_TAG, "")
+        if not process.endswith(run.run_id) or runs_with_session(open_database(), [run.run_id]):
+            return CheckRunHealthResult(WorkerStatus.RUNNING)
+        time.sleep(ENDING_SECONDS)  # if it has come to its end, the record says so then, and the monitor looks there
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"process {process.split()[0]} is gone")
 
 
 def _without_session(instance: DagsterInstance) -> list[DagsterRun]:

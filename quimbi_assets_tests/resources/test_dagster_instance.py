@@ -1,5 +1,6 @@
 """Runs whose process is gone are ended, and nobody else's."""
 
+import logging
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, end_dead_runs, open_instance, process_tag
@@ -87,25 +89,32 @@ def status(instance, run_id):
     return instance.get_run_by_id(run_id).status.value
 
 
-def test_a_killed_run_is_over_and_a_living_one_is_not(instance):
+def monitored(instance):
+    """Let Dagster's monitor look at the runs that began; the ids of those it ended."""
+    begun = instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    for record in begun:
+        monitor_started_run(instance, None, record, logging.getLogger("monitor"))
+    return [one.dagster_run.run_id for one in begun if status(instance, one.dagster_run.run_id) != "STARTED"]
+
+
+@pytest.mark.parametrize(("look", "why"), [(end_dead_runs, "that executed this run is gone"), (monitored, "is gone")])
+def test_a_killed_run_is_over_and_a_living_one_is_not(instance, look, why):
     process = subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True)
     try:
         run_id = process.stdout.readline().strip()
         assert process.stdout.readline() == "working\n"
-        assert end_dead_runs(instance) == []
+        assert look(instance) == []
         assert status(instance, run_id) == "STARTED"
         process.kill()
         process.wait()
-        assert end_dead_runs(instance) == [run_id]
+        assert look(instance) == [run_id]
         assert status(instance, run_id) == "FAILURE"
-        assert end_dead_runs(instance) == []
+        assert look(instance) == []
     finally:
         process.kill()
         process.communicate()
-    (said,) = [
-        entry.message for entry in instance.all_logs(run_id) if "process that executed this run" in entry.message
-    ]
-    assert f":{process.pid})" in said
+    (said,) = [entry.message for entry in instance.all_logs(run_id) if why in entry.message]
+    assert f":{process.pid}" in said
 
 
 def test_what_was_to_be_cancelled_is_cancelled(instance):
