@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, in_words, problem
+from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, hung_up, in_words, problem
 from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.mlflow_links import mlflow_links
 from quimbi_assets.api.profiles import Profilers, explanation_record
@@ -148,10 +148,9 @@ def _add_pages(app: FastAPI, database: Database) -> None:
         return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
 
     @app.get("/stores/{store_id}/customers/{customer_id:path}", include_in_schema=False)
-    def customer(store_id: str, customer_id: str, why: bool = False) -> Response:
-        state = app.state
-        record = explanation_record(state.database, store_id, customer_id, state.profilers) if why else None
-        return HTMLResponse(pages.of_customer(store_id, customer_id, record))
+    def customer(request: Request, store_id: str, customer_id: str, why: bool = False) -> Response:
+        asked = app.state.database, store_id, customer_id, app.state.profilers, hung_up(request)
+        return HTMLResponse(pages.of_customer(store_id, customer_id, explanation_record(*asked) if why else None))
 
     app.include_router(mlflow_links(database))
 

@@ -8,14 +8,16 @@ cannot forget to. Below ``/v1`` the path names a store; another than the token's
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from anyio import from_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -146,6 +148,11 @@ def _wrong_host(host: str, hosts: frozenset[str]) -> Response | None:
     """Return why the server does not answer to a name, if it does not (DNS rebinding)."""
     name = re.sub(r":\d*$", "", host).lower()
     return None if name in hosts else problem(400, NOT_THIS_NAME)
+
+
+def hung_up(request: Request) -> Callable[[], bool]:
+    """Return what tells the thread that answers whether whoever asked has gone."""
+    return partial(from_thread.run, request.is_disconnected)
 
 
 def token_of(request: HTTPConnection) -> Token:

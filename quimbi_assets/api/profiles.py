@@ -5,10 +5,11 @@ profiles that are published (``answers``). Nothing that is sent is kept, and no 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from threading import BoundedSemaphore, Lock
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cachetools import LRUCache
@@ -29,9 +30,11 @@ STORES_KEPT = 8
 """Stores whose models stay in memory."""
 MOST_CUSTOMERS = 200
 """Whose profiles one request gets: a second of work."""
-AT_ONCE, PATIENCE_SECONDS = 2, 1
-"""Requests whose profiles are computed at a time, and how long another waits for its turn: while it does, and while
-they are computed, all other answers are slower."""
+AT_ONCE, OF_A_STORE, PATIENCE_SECONDS = 3, 2, 1
+"""Requests whose profiles are computed at a time, those of one store among them, so that no store takes all turns, and
+how long another waits for its own: while it does, and while they are computed, all other answers are slower."""
+LOOK_SECONDS = 0.1
+"""How often who waits looks whether whoever asked is still there."""
 VERSION = """
     SELECT (SELECT max(publication_id) FROM quimbi.publications WHERE store_id = %(store)s) AS publication,
         (SELECT md5(string_agg(segment_name, ',' ORDER BY axis_name, segment_id)) FROM quimbi.dim_segment_master
@@ -111,16 +114,27 @@ class Profilers:
         self._held: LRUCache[str, tuple[Any, StoreProfiler]] = LRUCache(STORES_KEPT)
         self._lock, self._loading = Lock(), defaultdict[str, Lock](Lock)
         self._turns = BoundedSemaphore(AT_ONCE)
+        self._of_stores = defaultdict[str, BoundedSemaphore](lambda: BoundedSemaphore(OF_A_STORE))
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold one of :data:`AT_ONCE` turns to compute; ServerBusyError if none is free in :data:`PATIENCE_SECONDS`."""
-        if not self._turns.acquire(timeout=PATIENCE_SECONDS):
-            raise ServerBusyError(f"{AT_ONCE} profiles or explanations are being computed: ask again in a moment")
-        try:
+    def turn(self, store_id: str, gone: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Hold one of a store's :data:`OF_A_STORE` turns to compute, and one of :data:`AT_ONCE`.
+
+        ServerBusyError if none is free in :data:`PATIENCE_SECONDS`, or nobody waits for the answer any more (``gone``).
+        """
+        until = monotonic() + PATIENCE_SECONDS
+        with self._lock:
+            of_store = self._of_stores[store_id]
+        with ExitStack() as held:
+            for turns, most, whose in ((of_store, OF_A_STORE, " of this store"), (self._turns, AT_ONCE, "")):
+                while not turns.acquire(timeout=min(LOOK_SECONDS, max(until - monotonic(), 0))):
+                    still_there(gone)
+                    if monotonic() >= until:
+                        what = f"{most} profiles or explanations{whose} are being computed"
+                        raise ServerBusyError(f"{what}: ask again in a moment")
+                held.callback(turns.release)
+            still_there(gone)
             yield
-        finally:
-            self._turns.release()
 
     def of(self, store_id: str, version: Any) -> "StoreProfiler":
         """Return the profiler of a store as it is published in that version; whoever asks while it is loaded waits."""
@@ -137,8 +151,18 @@ class Profilers:
             return profiler
 
 
+def still_there(gone: Callable[[], bool]) -> None:
+    """ServerBusyError if whoever asked has hung up: nothing more is computed for them, and their turn is free."""
+    if gone():
+        raise ServerBusyError("whoever asked has hung up")
+
+
 def profile_orders(
-    database: ServedDatabase, store_id: str, sent: ProfileRequest, profilers: Profilers
+    database: ServedDatabase,
+    store_id: str,
+    sent: ProfileRequest,
+    profilers: Profilers,
+    gone: Callable[[], bool] = lambda: False,
 ) -> models.Profiles:
     """Return the profiles of the customers whose orders were sent, as of the store's last publication.
 
@@ -152,15 +176,18 @@ def profile_orders(
     customers = len({order.customer_id for order in sent.orders})
     if customers > MOST_CUSTOMERS:
         raise BadInputError(f"orders of {customers:,} customers: send those of at most {MOST_CUSTOMERS} at a time")
-    with profilers.turn():
-        return _profiles(database, store_id, sent, profilers)
+    with profilers.turn(store_id, gone):
+        return _profiles(database, store_id, sent, profilers, gone)
 
 
-def _profiles(database: ServedDatabase, store_id: str, sent: ProfileRequest, profilers: Profilers) -> models.Profiles:
+def _profiles(
+    database: ServedDatabase, store_id: str, sent: ProfileRequest, profilers: Profilers, gone: Callable[[], bool]
+) -> models.Profiles:
     with database.of_store(store_id) as now:
         (version,) = records(now, VERSION, {"store": store_id})
         _, statuses = read_names(now, store_id)
     profiler = profilers.of(store_id, version)
+    still_there(gone)
     as_of = profiler.observation_end.tz_localize("UTC").to_pydatetime()
     if all(order.order_date >= as_of for order in sent.orders):
         raise BadInputError(f"no order is from before {as_of:%Y-%m-%d %H:%M} UTC, up to which the store was last run")
@@ -175,27 +202,37 @@ def _profiles(database: ServedDatabase, store_id: str, sent: ProfileRequest, pro
 
 
 def explain_customer(
-    database: ServedDatabase, store_id: str, customer_id: str, profilers: Profilers
+    database: ServedDatabase,
+    store_id: str,
+    customer_id: str,
+    profilers: Profilers,
+    gone: Callable[[], bool] = lambda: False,
 ) -> models.Explanation:
     """Return why a customer is where they are and what would move them, as of the store's last publication.
 
     UnknownCustomerError if there is no such customer; ServerBusyError as ``Profilers.turn``. No connection is held
     while models are loaded and changes tried.
     """
-    return models.Explanation.model_validate(explanation_record(database, store_id, customer_id, profilers))
+    return models.Explanation.model_validate(explanation_record(database, store_id, customer_id, profilers, gone))
 
 
 def explanation_record(
-    database: ServedDatabase, store_id: str, customer_id: str, profilers: Profilers
+    database: ServedDatabase,
+    store_id: str,
+    customer_id: str,
+    profilers: Profilers,
+    gone: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Return the same as ``explanation.words.receipt_record`` makes it."""
     if not is_text(customer_id):
         raise UnknownCustomerError(f"store {store_id} has no profile of that customer")
-    with profilers.turn():
+    with profilers.turn(store_id, gone):
         with database.of_store(store_id) as now:
             (version,) = records(now, VERSION, {"store": store_id})
             recorded = read_recorded(now, store_id, customer_id)
-        return profilers.of(store_id, version).explain(customer_id, recorded)
+        profiler = profilers.of(store_id, version)
+        still_there(gone)
+        return profiler.explain(customer_id, recorded)
 
 
 def _frame(rows: Sequence[Question]) -> "pd.DataFrame":

@@ -14,7 +14,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from quimbi_assets.api import answers, models
-from quimbi_assets.api.guard import CALLED, MACHINES, problem, token_of
+from quimbi_assets.api.guard import CALLED, MACHINES, hung_up, problem, token_of
 from quimbi_assets.api.profiles import ProfileRequest, explain_customer, profile_orders
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.tables.sources import note_call
@@ -31,6 +31,9 @@ PROBLEMS = {
 }
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"description": text, "content": PROBLEM} for status, text in PROBLEMS.items()
+}
+DOCUMENTED[503]["headers"] = {
+    "Retry-After": {"description": "After how many seconds to ask again", "schema": {"type": "integer"}}
 }
 """What every route may answer beside its model."""
 T = TypeVar("T")
@@ -205,7 +208,7 @@ def explanation(request: Request, store_id: Store, customer_id: Customer) -> mod
     Orders and tickets that may come are scored to know that: part of a second, the first time after a run some more.
     """
     state = request.app.state
-    return explain_customer(state.database, token_of(request).store_id, customer_id, state.profilers)
+    return explain_customer(state.database, token_of(request).store_id, customer_id, state.profilers, hung_up(request))
 
 
 @router.get("/stores/{store_id}/customers/{customer_id:path}", summary="A customer's profile")
@@ -220,7 +223,7 @@ def profile(
 def profiles(request: Request, store_id: Store, asked: ProfileRequest) -> models.Profiles:
     """Return what the store's models say of these orders; the first time after a run takes seconds. Nothing is kept."""
     state = request.app.state
-    return profile_orders(state.database, token_of(request).store_id, asked, state.profilers)
+    return profile_orders(state.database, token_of(request).store_id, asked, state.profilers, hung_up(request))
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)

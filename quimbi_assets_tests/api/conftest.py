@@ -21,8 +21,8 @@ def app(two_stores, database):
 
 
 @pytest.fixture(scope="module")
-def address(database):
-    """Where an application really listens."""
+def listening(database):
+    """An application that really listens, and where."""
     app = create_app(database)
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
@@ -32,10 +32,16 @@ def address(database):
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
+    yield app, f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join()
     app.state.database.close()
+
+
+@pytest.fixture(scope="module")
+def address(listening):
+    """Where it listens."""
+    return listening[1]
 
 
 @pytest.fixture(scope="session")

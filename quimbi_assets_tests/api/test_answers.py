@@ -4,15 +4,17 @@ import base64
 import hashlib
 import json
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event
 
+import httpx2
 import pandas as pd
 import pytest
 
 from quimbi_assets.api import answers
 from quimbi_assets.api.models import CustomerRow, Segment
-from quimbi_assets.api.profiles import MOST_CUSTOMERS, SentItem, SentOrder, SentTicket
+from quimbi_assets.api.profiles import LOOK_SECONDS, MOST_CUSTOMERS, SentItem, SentOrder, SentTicket
 from quimbi_assets.cli import cli
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.keys import keyed_hashes
@@ -21,6 +23,7 @@ from quimbi_assets.resources.postgres.tables.customers import stream
 from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, store_secret
 from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
+from quimbi_assets.resources.profiling import StoreProfiler
 from quimbi_assets_tests.resources.published import publish
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -405,7 +408,7 @@ def test_orders_that_are_sent_give_the_profile_of_the_same_orders_loaded(ask, da
 
 def test_profiles_are_computed_for_two_at_a_time(ask, app):
     order = {"order_id": "o", "customer_id": "c", "order_date": "2024-01-01", "total_price": 9}
-    with app.state.profilers.turn(), app.state.profilers.turn():
+    with app.state.profilers.turn("north"), app.state.profilers.turn("north"):
         assert "ask again" in ask("/profiles", 503, method="POST", json={"orders": [order]})["detail"]
     assert len(ask("/profiles", method="POST", json={"orders": [order]})["items"]) == 1
 
@@ -484,7 +487,30 @@ def test_an_explanation_is_of_the_published_segments_and_its_moves_hold(ask, dat
     assert "no profile" in ask("/customers/nobody/explanation", 404)["detail"]
 
 
-def test_explanations_wait_for_a_turn(ask, app, monkeypatch):
+def test_explanations_wait_for_a_turn_and_no_store_takes_all(ask, app, monkeypatch):
     monkeypatch.setattr("quimbi_assets.api.profiles.PATIENCE_SECONDS", 0.01)
-    with app.state.profilers.turn(), app.state.profilers.turn():
-        assert "ask again" in ask("/customers/c0000001/explanation", 503)["detail"]
+    turn = app.state.profilers.turn
+    with turn("north"), turn("north"):
+        assert "2 profiles or explanations of this store" in ask("/customers/c0000001/explanation", 503)["detail"]
+        with turn("south"):
+            pass
+    with turn("south"), turn("south"), turn("west"):
+        assert "3 profiles or explanations are being" in ask("/customers/c0000001/explanation", 503)["detail"]
+    with turn("north"):
+        pass
+
+
+def test_nothing_is_computed_for_whoever_hung_up(listening, headers, monkeypatch):
+    """Over a real connection: who waits for a turn and hangs up gives their place back before anybody frees one."""
+    monkeypatch.setattr("quimbi_assets.api.profiles.PATIENCE_SECONDS", 60)
+    computed = []
+    explain = StoreProfiler.explain
+    monkeypatch.setattr(StoreProfiler, "explain", lambda self, *asked: computed.append(asked) or explain(self, *asked))
+    app, address = listening
+    path = f"{address}/v1/stores/north/customers/c0000001/explanation"
+    with app.state.profilers.turn("north"), app.state.profilers.turn("north"):
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.get(path, headers=headers["good"], timeout=0.5)
+        time.sleep(20 * LOOK_SECONDS)
+    assert httpx2.get(path, headers=headers["good"], timeout=60).status_code in (200, 404)
+    assert len(computed) == 1
