@@ -318,6 +318,11 @@ class History:
         by_customer: pd.DataFrame = rows.astype({"customer_id": "str"}).set_index("customer_id").astype(np.float64)
         return by_customer
 
+    @cached_property
+    def totals(self) -> dict[str, float]:
+        """What all customers' ``orders`` come to: how many, ``spend`` net of refunds, ``refunds``."""
+        return {name: float(value or 0) for name, value in self._figures("totals").items()}
+
     def orders_a_day(self, days: int) -> NDArray[np.int64]:
         """Count the store's orders on each of the last days before the end, the last day first; shape (days,)."""
         rows = self._rows(_compiled("days"))
@@ -429,6 +434,12 @@ def _rows_a_customer() -> ir.Table:
     return rows.group_by("customer_id").agg(n_rows=rows.count().cast("int64")).order_by("customer_id")
 
 
+def _totals() -> ir.Table:
+    orders = visible_orders()
+    spent = orders.total_price - orders.refund
+    return orders.aggregate(orders=orders.count(), spend=spent.sum(), refunds=orders.refund.sum())
+
+
 def _days() -> ir.Table:
     orders = orders_before()
     seconds = days_between(orders.order_date, orders.observation_end) * ibis.literal(float(SECONDS_PER_DAY))
@@ -477,5 +488,6 @@ _QUESTIONS = {
         .order_by("customer_id", "order_date", "total_price")
     ),
     "days": _days,
+    "totals": _totals,
     "rows a customer": _rows_a_customer,
 }

@@ -4,6 +4,7 @@ Belongs here: the assets, their checks and what people read about them in the UI
 An inactive axis writes an empty table that says why, so that nothing downstream has to guess.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -19,6 +20,7 @@ from quimbi_assets.defs.events import Metadata, Rule, SchemaCheck, StageEvent, f
 from quimbi_assets.defs.labels import code_version, data_version
 from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, PROFILES_KEY, REFERENCE_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
+from quimbi_assets.history import History
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
 from quimbi_assets.profiles.alignment import refuse_apart
@@ -31,6 +33,17 @@ CHECK = Rule(
     "`by_check` names the feature, `first_cases` the values: look at these customers' orders, mend them and load them "
     "again. Where the orders are right, the axis's formula is wrong for this store; leave the axis out of audiences.",
 )
+TOTALS = Rule(
+    "totals_reconcile",
+    "All customers who had ordered by then are there, and their orders, spend and refunds come to the store's.",
+    "what depends on this axis is not made, and people see the profiles of before. `by_total` has both sums: an order "
+    "was lost or counted twice between `raw/orders` and the features. Run again; if it stays, report it.",
+    blocks=True,
+)
+ADDED_UP = {"n_orders": "orders", "lifetime_value": "spend", "total_refunds": "refunds"}
+"""Features whose sums are the store's, by what they are sums of."""
+RELATIVE, ABSOLUTE = 1e-9, 0.005
+"""By which two orders of adding up money may differ."""
 MOST_SHOWN = 50_000
 """Customers, evenly spread, that the figures in the UI are taken from."""
 
@@ -60,7 +73,7 @@ _REFERENCE_SPEC = axis_spec(
     name="features",
     specs=[*(_spec(axis) for axis in AXES.values()), _REFERENCE_SPEC],
     can_subset=True,
-    check_specs=[CHECK.spec(axis_key("features", name)) for name in AXES],
+    check_specs=[rule.spec(axis_key("features", name)) for name in AXES for rule in (CHECK, TOTALS)],
 )
 @retried
 def features(
@@ -90,12 +103,13 @@ def features(
         key, reason = axis_key("features", name), measurement.inactive.get(name)
         if reason is not None:
             why = TableFacts.inactive(reason, at=at, recorded=recorded, run_id=run_id)
-            yield from inactive(tables, key, store_id, why, [CHECK], axes.axis_schema(AXES[name]))
+            yield from inactive(tables, key, store_id, why, [CHECK, TOTALS], axes.axis_schema(AXES[name]))
             continue
         version = data_version(changed_at, history.n_customers, at, code_version(name))
         metadata = looks[name].metadata(AXES[name], measurement)
         yield dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=version)
         yield looks[name].check.result(key, CHECK)
+        yield looks[name].adds_up(key, measurement.history)
 
 
 class _Look:
@@ -103,12 +117,20 @@ class _Look:
 
     def __init__(self, axis: Axis, step: int) -> None:
         self.check = SchemaCheck(axes.feature_schema(axis))
-        self._step, self._shown = step, list[pd.DataFrame]()
+        self._step, self._shown, self._sums = step, list[pd.DataFrame](), Counter[str]()
 
     def at(self, part: pa.Table) -> None:
         frame = axes.feature_frame(part)
         self.check.look_at(frame)
         self._shown.append(frame.iloc[:: self._step])
+        self._sums.update({what: float(frame[name].sum()) for name, what in ADDED_UP.items() if name in frame})
+
+    def adds_up(self, key: dg.AssetKey, history: History) -> dg.AssetCheckResult:
+        sums = {"customers": float(self.check.n_rows), **self._sums}
+        store = {"customers": float(history.n_customers), **history.totals}
+        rows = pd.DataFrame({"features": sums, "orders": {what: store[what] for what in sums}})
+        agree = np.isclose(rows["features"], rows["orders"], rtol=RELATIVE, atol=ABSOLUTE)
+        return TOTALS.result(key, bool(agree.all()), by_total=rows.rename_axis("total of").reset_index())
 
     def metadata(self, axis: Axis, measurement: Measurement) -> Metadata:
         frame = pd.concat(self._shown)

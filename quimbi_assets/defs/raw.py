@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from quimbi_assets.axis_table import TableFacts
-from quimbi_assets.defs.events import Rule, SchemaCheck, StageEvent, facts
+from quimbi_assets.defs.events import SHOWN, Rule, SchemaCheck, StageEvent, facts
 from quimbi_assets.defs.labels import code_version, data_version, table_metadata
 from quimbi_assets.defs.partitions import (
     HELPDESK_KEY,
@@ -27,6 +27,7 @@ from quimbi_assets.defs.partitions import (
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.ingest.canonical import CANONICAL, arrow_schema, canonical_schema
+from quimbi_assets.ingest.ledger import Books, canonical_sums
 from quimbi_assets.ingest.policy import Report, dropped_line
 from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase, Tables, imports_beside
 from quimbi_assets.resources.parquet_io import RAW
@@ -38,6 +39,16 @@ CHECK = Rule(
     "Every row has the canonical columns, of their types and within their ranges.",
     "`first_cases` are the rows: mend them where they come from and load them again (`quimbi load`; `quimbi refused` "
     "shows what was refused at the door). Profiles of this run rest on them as they are.",
+)
+
+MONEY = Rule(
+    "money_reconciles",
+    "In every month the orders that count, what was paid, the discounts, the refunds and the lines are those in the "
+    "database, less exactly what the order policy leaves out.",
+    "nothing of this run is computed, and people see the profiles of before. `differences` names the months and by how "
+    "much, `left_out` what each rule took (`quimbi policy` too). A row was lost or counted twice on its way out of the "
+    "database: run again; if it stays, report it.",
+    blocks=True,
 )
 
 _TABLES = {"raw_orders": "orders", "raw_items": "order_items", "raw_tickets": "support_tickets"}
@@ -68,7 +79,7 @@ def _spec(key: dg.AssetKey, description: str) -> dg.AssetSpec:
         _spec(ITEMS_KEY, "Lines of those orders, with refunds and when they happened."),
         _spec(TICKETS_KEY, "Support tickets as the store sent them; an empty table where it sent none."),
     ],
-    check_specs=[CHECK.spec(key) for key in HISTORY],
+    check_specs=[*(CHECK.spec(key) for key in HISTORY), MONEY.spec(ORDERS_KEY)],
 )
 @retried
 def raw(
@@ -81,10 +92,12 @@ def raw(
         with canonical_rows(database, store_id, warm_up) as rows:
             table_facts = TableFacts(run_id=context.run_id, store=rows.store, changed_at=rows.changed_at)
             checks = {name: _write(tables, store_id, name, rows.batches(name), table_facts) for name in RAW}
-            changed_at = rows.changed_at
+            changed_at, ledger = rows.changed_at, rows.ledger()
         if line := dropped_line(rows.report):
             progress.warn(line)
         history = tables.history(store_id)
+        with history.open() as engine:
+            books = Books(ledger, canonical_sums(engine))
         figures: dict[str, dict[str, Any]] = {
             "raw_orders": {**_of_orders(history, rows.report), "not_recorded": _absent(history, "raw_orders")},
             "raw_items": {"products": history.n_products, "not_recorded": _absent(history, "raw_items")},
@@ -98,6 +111,21 @@ def raw(
         version = data_version(changed_at, checks[name].n_rows, code_version())
         yield dg.MaterializeResult(asset_key=key, metadata=metadata, data_version=version)
         yield checks[name].result(key, CHECK)
+    yield _reconciled(books)
+
+
+def _reconciled(books: Books) -> dg.AssetCheckResult:
+    """Report whether the canonical tables are what the database holds, less what the policy leaves out."""
+    differences, left_out = books.differences, books.left_out.assign(month=lambda rows: rows["month"].astype(str))
+    by_month = books.months.assign(month=lambda rows: rows["month"].astype(str))
+    return MONEY.result(
+        ORDERS_KEY,
+        differences.empty,
+        months=by_month["month"].nunique(),
+        differences=None if differences.empty else differences.head(SHOWN).astype({"month": str}),
+        left_out=None if left_out.empty else left_out,
+        by_month=by_month[by_month["measure"].isin(("orders", "paid", "discount", "refunds"))],
+    )
 
 
 def _write(

@@ -16,7 +16,14 @@ from quimbi_assets.store import OrderPolicy, Store
 Report = dict[str, int]
 """What happened, in words, and to how many rows; in the order it happened."""
 
-DROPPED, GUEST = "orders dropped: ", "guest without customer"
+DROPPED = "orders dropped: "
+STATUS, GUEST, CURRENCY = "status ", "guest without customer", "currency other than "
+"""Why an order is none: what of its status and of its currency follows."""
+ONCE, OF_LINES = (
+    "orders whose refund stands on each of their lines: counted once",
+    "orders whose refund is the sum of their lines'",
+)
+"""In a report where the store's refunds are read so."""
 STORED_ORDERS = {**ORDERS, "status": "string", "currency": "string"}
 STORED_ITEMS = {name: kind for name, kind in ITEMS.items() if name != "customer_id"}
 ROUNDING = 0.005
@@ -26,11 +33,8 @@ SAME_ON_ALL_LINES = 0.9
 NOT_A_LINES = 0.5
 """Share of them in which it cannot be, or is not, one line's, from which it is taken for the order's."""
 PLAIN = r"lower(trim(BOTH E' \t\n\r\x0b\x0c' FROM {}))"
-LINES = f"""
-    SELECT items.*, customer_id, coalesce({PLAIN.format("product_type")} IN ({{kinds}}), false)
-        OR coalesce({PLAIN.format("category")} IN ({{kinds}}), false) AS is_card
-    FROM stored_items items JOIN policy_orders USING (order_id)
-"""
+IS_CARD = " OR ".join(f"coalesce({PLAIN.format(name)} IN ({{kinds}}), false)" for name in ("product_type", "category"))
+LINES = f"SELECT items.*, customer_id, {IS_CARD} AS is_card FROM stored_items items JOIN policy_orders USING (order_id)"
 """Lines of kept orders with their customer, and whether each is a gift card."""
 LINE_REFUNDS = f"""
     SELECT order_id, n_lines, refund, n_refunds = n_lines AND smallest = refund AS is_same,
@@ -100,13 +104,13 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     counted: Report = {"orders read": _count(engine, "stored_orders"), "lines read": _count(engine, "stored_items")}
     currency = policy.currency or currency or common_currency(engine)
     counted |= {f"{DROPPED}{reason}": n for reason, n in _reasons(engine, policy, currency)}
-    why_none = _reason(policy, currency)
+    why_none = reason_sql(policy, currency)
     engine.materialise("policy_orders", f"SELECT {', '.join(ORDERS)} FROM stored_orders WHERE {why_none} IS NULL")
-    engine.materialise("policy_items", LINES.format(kinds=_listed(policy.gift_card_kinds)))
+    engine.materialise("policy_items", LINES.format(kinds=listed(policy.gift_card_kinds)))
     for name in ("stored_orders", "stored_items"):
         engine.drop(name)
     if n_repeated := _n_repeated_refunds(engine):
-        counted["orders whose refund stands on each of their lines: counted once"] = n_repeated
+        counted[ONCE] = n_repeated
         engine.materialise("policy_orders", REFUNDED_ONCE)
         engine.materialise("policy_items", "SELECT * REPLACE (NULL::double AS refund_amount) FROM policy_items")
     engine.materialise("cards", CARDS)
@@ -121,8 +125,7 @@ def apply_policy(engine: DuckEngine, policy: OrderPolicy, currency: str | None =
     )
     engine.define("orders_with_refunds", REFUNDS_OF_LINES if by_lines else "FROM orders_without_cards")
     if by_lines:
-        refunded = _count(engine, "orders_with_refunds", "refund_amount > 0")
-        counted["orders whose refund is the sum of their lines'"] = refunded
+        counted[OF_LINES] = _count(engine, "orders_with_refunds", "refund_amount > 0")
     if excess := _count(engine, "orders_with_refunds", f"refund_amount > total_price + {ROUNDING}"):
         counted["refunds cut to what was paid"] = excess
     engine.define("purchases", f"SELECT * {_cut_to('total_price')} FROM orders_with_refunds")
@@ -168,7 +171,7 @@ def judged_orders_sql(policy: OrderPolicy, currency: str | None) -> str:
     DuckDB and PostgreSQL read it alike.
     """
     columns = "order_id, customer_id, order_date, total_price, refund_amount"
-    return f"SELECT {columns}, {_reason(policy, currency)} AS reason FROM stored_orders"
+    return f"SELECT {columns}, {reason_sql(policy, currency)} AS reason FROM stored_orders"
 
 
 def dropped_line(report: Report) -> str:
@@ -182,14 +185,14 @@ def dropped_line(report: Report) -> str:
     return f"orders that are no purchases by the store's order policy: {sum(counts.values()):,}: {why}" if why else ""
 
 
-def _reason(policy: OrderPolicy, currency: str | None) -> str:
+def reason_sql(policy: OrderPolicy, currency: str | None) -> str:
     """Return, as SQL, the first reason for which an order is no purchase, NULL where it is one."""
     status = PLAIN.format("status")
-    cases = [(f"{status} = {_quoted(name)}", f"status {name}") for name in policy.dropped_statuses]
+    cases = [(f"{status} = {_quoted(name)}", f"{STATUS}{name}") for name in policy.dropped_statuses]
     if policy.drop_guests:
         cases.append(("customer_id IS NULL", GUEST))
     if currency is not None:
-        cases.append((f"currency <> {_quoted(currency)}", f"currency other than {currency}"))
+        cases.append((f"currency <> {_quoted(currency)}", f"{CURRENCY}{currency}"))
     whens = " ".join(f"WHEN {condition} THEN {_quoted(reason)}" for condition, reason in cases)
     return f"CASE {whens} END" if cases else "NULL::text"
 
@@ -198,7 +201,8 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Return words as SQL, for ``IN``."""
     return ", ".join(map(_quoted, words)) or "NULL"
 
 
@@ -211,7 +215,7 @@ def _reasons(engine: DuckEngine, policy: OrderPolicy, currency: str | None) -> l
     """Count the orders dropped by reason, in the order in which reasons are looked at."""
     judged = judged_orders_sql(policy, currency)
     counts = f"SELECT reason, count(*) AS n FROM ({judged}) WHERE reason IS NOT NULL GROUP BY reason"
-    order = [*(f"status {name}" for name in policy.dropped_statuses), GUEST]
+    order = [*(f"{STATUS}{name}" for name in policy.dropped_statuses), GUEST]
     by_reason = {row["reason"]: int(row["n"]) for row in engine.arrow(counts).to_pylist()}
     return sorted(by_reason.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 

@@ -16,12 +16,12 @@ from upath import UPath
 from quimbi_assets.axis_table import Facts, write_table
 from quimbi_assets.engines import DuckEngine
 from quimbi_assets.history import History
-from quimbi_assets.ingest import policy
+from quimbi_assets.ingest import ledger, policy
 from quimbi_assets.ingest.canonical import TICKETS, arrow_schema
 from quimbi_assets.ingest.policy import STORED_ITEMS, STORED_ORDERS, Report
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.stores import read_change, read_store
-from quimbi_assets.store import Store
+from quimbi_assets.store import OrderPolicy, Store
 
 UTC, LOCAL = "AT TIME ZONE 'UTC'", "AT TIME ZONE current_setting('quimbi.time_zone')"
 ABOUT = "SELECT set_config('quimbi.store_id', $1, true), set_config('quimbi.time_zone', $2, true)"
@@ -55,6 +55,17 @@ PRODUCTS_LISTED = """
     ) listed USING (store_id, product_id)
 """
 """Says of lines what lists of products say of what was bought."""
+LEDGER_TABLES = f"""
+    stored_orders AS (
+        SELECT *, order_date {LOCAL} AS order_date_local FROM quimbi.orders
+        WHERE store_id = current_setting('quimbi.store_id')
+    ), stored_items AS (
+        SELECT order_id, quantity, price, refund_amount, coalesce(category, listed_category) AS category,
+            coalesce(product_type, listed_type) AS product_type
+        FROM quimbi.order_items {PRODUCTS_LISTED} WHERE store_id = current_setting('quimbi.store_id')
+    )
+"""
+"""What a ledger reads, where it rests."""
 SORTED = {
     **policy.SORTED,
     "raw_tickets": f"SELECT {', '.join(TICKETS)} FROM stored_tickets ORDER BY customer_id, created_at, ticket_id",
@@ -81,6 +92,11 @@ class StoredRows:
         self._cursor.execute(f"SELECT {listed} FROM {rows} WHERE store_id = current_setting('quimbi.store_id')")
         return self._cursor.fetch_record_batch()
 
+    def ledger(self, policy: OrderPolicy, currency: str | None, report: Report) -> pa.Table:
+        """Add up the store's orders and lines where they rest, and what its policy leaves out (``ingest.ledger``)."""
+        self._cursor.execute(f"WITH {LEDGER_TABLES}, {ledger.ledger_sql(policy, currency, report)}")
+        return self._cursor.fetch_arrow_table()
+
 
 @contextmanager
 def stored_rows(database: Database, store_id: str) -> Iterator[StoredRows]:
@@ -106,10 +122,15 @@ class CanonicalRows:
     changed_at: pd.Timestamp | None
     report: Report
     _engine: DuckEngine
+    _stored: StoredRows
 
     def batches(self, name: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ``raw_orders``, ``raw_items`` or ``raw_tickets``, those of one customer together."""
         return self._engine.batches(SORTED[name])
+
+    def ledger(self) -> pa.Table:
+        """Add up, in the database, what these tables are to come to; see ``ingest.ledger``."""
+        return self._stored.ledger(self.store.policy, self.store.currency, self.report)
 
 
 @contextmanager
@@ -120,15 +141,14 @@ def canonical_rows(
 
     ``expect`` is called with the number of customers as soon as it is known, while most is still to be read.
     """
-    with DuckEngine() as engine:
-        with stored_rows(database, store_id) as rows:
-            engine.take("stored_orders", rows.stream("orders"))
-            expect(int(engine.arrow("SELECT count(DISTINCT customer_id) AS n FROM stored_orders")["n"][0].as_py()))
-            engine.take("stored_items", rows.stream("order_items"))
-            engine.take("stored_tickets", rows.stream("support_tickets"))
+    with DuckEngine() as engine, stored_rows(database, store_id) as rows:
+        engine.take("stored_orders", rows.stream("orders"))
+        expect(int(engine.arrow("SELECT count(DISTINCT customer_id) AS n FROM stored_orders")["n"][0].as_py()))
+        engine.take("stored_items", rows.stream("order_items"))
+        engine.take("stored_tickets", rows.stream("support_tickets"))
         store = replace(rows.store, currency=rows.store.currency or policy.common_currency(engine))
         report = policy.apply_policy(engine, store.policy, store.currency)
-        yield CanonicalRows(store, rows.changed_at, report, engine)
+        yield CanonicalRows(store, rows.changed_at, report, engine, rows)
 
 
 def stored_history(database: Database, store_id: str, folder: Path) -> tuple[History, Report]:
