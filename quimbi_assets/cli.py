@@ -108,6 +108,17 @@ def refused(store_id: str, path: Path | None, as_json: bool) -> None:
 
 @cli.command()
 @STORE
+@JSON
+def policy(store_id: str, as_json: bool) -> None:
+    """Show what each rule of the order policy leaves out, and whom the opposite would put elsewhere."""
+    from quimbi_assets.commands import shops
+    from quimbi_assets.resources.policy_effects import policy_effects
+
+    _print(policy_effects(store_id), shops.print_policy, as_json=as_json)
+
+
+@cli.command()
+@STORE
 @click.option("--axes", metavar="A,B", help="Axes to compute, comma-separated; all by default.")
 @click.option("--as-of", metavar="T", help="Compute as of this instant, blind to anything later.")
 @click.option("--dry-run", is_flag=True, help="Say what would be computed; write nothing.")

@@ -50,6 +50,7 @@ FRAMES = {
     "profiles/alignment.py": "one row a segment",
     "profiles/assemble.py": "the customers whom the caller asks for",
     "resources/pages.py": "one row an axis",
+    "resources/policy_effects.py": "one row a rule",
     "resources/postgres/copy.py": "ids, a batch at a time",
     "resources/profiling.py": "one row a product or category",
     "simulation/effects.py": "a block of a store that is made up",

@@ -1,6 +1,7 @@
-"""Shows which stores there are, and which of their rows were refused.
+"""Shows which stores there are, which of their rows were refused, and which of their orders are left out.
 
-Belongs here: ``quimbi stores``, ``quimbi refused``. Does not: loading (``loading``), what a run found (``showing``).
+Belongs here: ``quimbi stores``, ``quimbi refused``, ``quimbi policy``. Does not: loading (``loading``), what a run
+found (``showing``).
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from quimbi_assets.commands.console import out
+from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.exports import write_rows
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables.shops import list_shops, refused_counts
@@ -91,6 +93,35 @@ def print_refused(refused: dict[str, Any]) -> None:
         out.print(f"  {shown}", markup=False)
     if refused["csv"]:
         out.print(f"{refused['csv']}  {refused['refused']:,} rows; mend them and load the file", markup=False)
+
+
+def print_policy(effects: dict[str, Any]) -> None:
+    """Print what is stored, what each rule leaves out and what counts, then whom each opposite puts elsewhere."""
+    currency, rules = effects["currency"] or "", effects["rules"]
+    out.print(f"store {effects['store_id']}: what its order policy leaves out", markup=False)
+    named = [("stored", effects["stored"]), *((row["rule"], row) for row in rules), ("counted", effects["counted"])]
+    width = max(len(name) for name, _ in named)
+    heads = ("orders", "customers", "paid", "discounts", "refunds")
+    out.print("  ".join(["".ljust(width), *(f"{head:>12}" for head in heads)]), markup=False)
+    for name, row in named:
+        customers = f"{row['customers']:,}" if "customers" in row else ""
+        money = [format_money(row[of], currency) for of in ("paid", "discount", "refunds")]
+        cells = [f"{row['orders']:,}", customers, *money]
+        out.print("  ".join([name.ljust(width), *(f"{cell:>12}" for cell in cells)]), markup=False)
+    if effects["not_scored"]:
+        out.print(f"who would stand elsewhere is not known: {effects['not_scored']}", markup=False)
+    for row in rules:
+        if row["opposite"] is not None:
+            out.print(_elsewhere(row["rule"], row["opposite"]), markup=False)
+
+
+def _elsewhere(rule: str, moved: dict[str, Any]) -> str:
+    by_axis = sorted(((n, axis) for axis, n in moved["by_axis"].items() if n), reverse=True)
+    listed = ", ".join(f"{axis} {n:,}" for n, axis in by_axis)
+    new = f"; {plural(moved['new'], 'customer')} would be new" if moved["new"] else ""
+    if not moved["any_axis"]:
+        return f"if {rule} counted: nobody in another segment{new}"
+    return f"if {rule} counted: {plural(moved['any_axis'], 'customer')} in another segment ({listed}){new}"
 
 
 def _write_refused(database: Database, store_id: str, path: Path) -> str:
