@@ -4,7 +4,7 @@ Belongs here: the store's rows under its policy and under each opposite one, sco
 is fitted). Does not: the sums (``ingest.ledger``), the policy (``ingest.policy``), printing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -43,15 +43,16 @@ def policy_effects(store_id: str) -> dict[str, Any]:
     with _sent_rows(store_id) as (engine, store):
         report = _apply(engine, store.policy, store.currency)
         asked = store.policy, store.currency, report
-        rules = in_money(engine.arrow(f"{_WITH}, {ledger_sql(*asked, BY_RULE)}").to_pandas()).set_index("rule")
+        sums = in_money(engine.arrow(f"{_WITH}, {ledger_sql(*asked, BY_RULE)}").to_pandas()).set_index("rule")
+        sums = sums[sums[list(MEASURES)].ne(0).any(axis=1)].sort_values("orders", ascending=False)
+        columns = [*MEASURES, "customers"]
+        by_rule = {str(rule): dict(zip(columns, row, strict=True)) for rule, *row in sums[columns].itertuples()}
         engine.materialise("whose", f"{_WITH}, {ledger_sql(*asked, WHOSE)}")
-        left = rules[rules[list(MEASURES)].ne(0).any(axis=1)].drop(STORED, errors="ignore")
-        opposites = dict.fromkeys(left.index) if profiler is None else _opposites(engine, store, profiler, left.index)
-        (customers,) = engine.arrow(f"{_WITH} SELECT count(DISTINCT customer_id) AS n FROM sent_orders")[
-            "n"
-        ].to_pylist()
-    stored = rules.loc[STORED] if STORED in rules.index else rules.sum()
-    counted = stored - left.sum()
+        left = [rule for rule in by_rule if rule != STORED]
+        opposites = dict.fromkeys(left) if profiler is None else _opposites(engine, store, profiler, left)
+        customers = engine.arrow("SELECT count(DISTINCT customer_id) AS n FROM sent_orders")["n"][0].as_py()
+    stored = by_rule.get(STORED) or dict.fromkeys(MEASURES, 0.0)
+    counted = {name: stored[name] - sum(by_rule[rule][name] for rule in left) for name in MEASURES}
     return {
         "store_id": store_id,
         "currency": store.currency,
@@ -59,14 +60,15 @@ def policy_effects(store_id: str) -> dict[str, Any]:
         "not_scored": f"quimbi run --store-id {store_id} has not ended yet" if profiler is None else None,
         "stored": {**_figures(stored), "customers": customers},
         "rules": [
-            {"rule": rule, **_figures(row), "customers": int(row["customers"]), "opposite": opposites[rule]}
-            for rule, row in left.sort_values("orders", ascending=False).iterrows()
+            {"rule": rule, **_figures(by_rule[rule]), "customers": int(by_rule[rule]["customers"])}
+            | {"opposite": opposites[rule]}
+            for rule in left
         ],
         "counted": _figures(counted),
     }
 
 
-def _figures(row: "pd.Series[float]") -> dict[str, float]:
+def _figures(row: Mapping[str, float]) -> dict[str, float]:
     counts = {name: int(row[name]) for name in ("orders", "lines")}
     return counts | {name: round(float(row[name]), 2) for name in ("paid", "discount", "refunds")}
 
@@ -103,10 +105,10 @@ def _opposite(policy: OrderPolicy, rule: str) -> dict[str, Any] | None:
 
 
 def _opposites(
-    engine: DuckEngine, store: Store, profiler: StoreProfiler, rules: pd.Index
+    engine: DuckEngine, store: Store, profiler: StoreProfiler, rules: list[str]
 ) -> dict[str, dict[str, Any] | None]:
     """Score whom each rule concerns under the policy, which the engine's tables are of, and under its opposite."""
-    asked = {str(rule): _opposite(store.policy, str(rule)) for rule in rules}
+    asked = {rule: _opposite(store.policy, rule) for rule in rules}
     before = _segments(engine, store, profiler, [rule for rule, opposite in asked.items() if opposite])
     effects: dict[str, dict[str, Any] | None] = dict.fromkeys(asked)
     for rule, opposite in asked.items():
