@@ -20,6 +20,7 @@ import click
 from quimbi_assets.commands.console import print_json
 from quimbi_assets.errors import BadInputError, FilterError
 from quimbi_assets.resources.home import PRIVATE
+from quimbi_assets.texts import printable
 
 T = TypeVar("T")
 STORE = click.option("--store-id", required=True, metavar="S", help="Name of the store.")
@@ -659,7 +660,7 @@ def _code(arguments: list[str] | None) -> int:
         code = cli.main(arguments, prog_name="quimbi", standalone_mode=False)
     except FilterError as error:
         code = _fail(str(error), 2)
-        click.echo(textwrap.indent(error.pointed, "    "), err=True)
+        click.echo(printable(textwrap.indent(error.pointed, "    "), keeping="\n"), err=True)
         return code
     except BadInputError as error:
         return _fail(str(error), 2)
@@ -683,7 +684,7 @@ def _code(arguments: list[str] | None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"quimbi: {' '.join(message.split())}", err=True)
+    click.echo(f"quimbi: {printable(' '.join(message.split()))}", err=True)
     return code
 
 

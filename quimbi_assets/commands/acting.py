@@ -16,6 +16,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.actions import Check, check_rules, route_ticket
 from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.texts import shown
 
 
 def show(store_id: str | None, customer_id: str | None, *, check: bool, example: bool, as_json: bool) -> None:
@@ -108,7 +109,7 @@ def print_rules(check: Check, *, findings_only: bool) -> None:
 
 def print_routing(routing: Mapping[str, Any]) -> None:
     """Print what is to be done about a customer, why, and which rules nearly fired."""
-    who = f"Customer {routing['customer_id']}"
+    who = f"Customer {shown(routing['customer_id'])}"
     for effect in EFFECTS:
         if (value := routing[effect]) is not None:
             by = routing["by"].get(effect)

@@ -6,18 +6,32 @@ Belongs here: the two streams, progress lines. Does not: what is done, and how i
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+
+from quimbi_assets.texts import escaped_json, printable
 
 #: Columns where the output is no terminal that would say.
 WIDTH = 120
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDTH)
+
+class HarmlessConsole(Console):
+    """A console on which no text commands the terminal: of what is printed, only the console's own styles do."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, with what is not seen made visible; line ends are the layout's."""
+        for segment in super().render(renderable, options):
+            is_plain = segment.control or segment.text.isprintable()
+            yield segment if is_plain else segment._replace(text=printable(segment.text, keeping="\n"))
+
+
+out = HarmlessConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
+err = HarmlessConsole(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDTH)
 
 
 class Steps:
@@ -53,5 +67,6 @@ def steps(title: str) -> Iterator[Steps]:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON on stdout, nothing else."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str))  # noqa: T201
+    """Print JSON on stdout, nothing else; what a terminal may obey is escaped, which reads as the same text."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False, default=str)
+    print(escaped_json(text))  # noqa: T201

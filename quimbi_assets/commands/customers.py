@@ -34,6 +34,7 @@ from quimbi_assets.resources.postgres.tables.customers import (
 )
 from quimbi_assets.resources.postgres.tables.stores import store_currency
 from quimbi_assets.store import zone
+from quimbi_assets.texts import shown
 
 HEADERS = {
     "customer_id": "customer", "lifecycle": "lifecycle", "value_tier": "tier", "value": "spent", "orders": "orders",
@@ -104,7 +105,7 @@ def list_similar(store_id: str, customer_id: str, limit: int, *, as_json: bool) 
     if as_json:
         customers = [vars(one) for one in answer.customers]
         return print_json({"store_id": store_id, **vars(answer), "customers": customers})
-    out.print(f"Customer {customer_id}: {_words(answer.segments.values())}", markup=False)
+    out.print(f"Customer {shown(customer_id)}: {_words(answer.segments.values())}", markup=False)
     if not answer.customers:
         return out.print("There is nobody else.")
     clock, currency = zone(read_vocabulary(database, store_id).time_zone), store_currency(database, store_id) or ""
@@ -171,7 +172,7 @@ def _cell(name: str, value: Any, clock: tzinfo, currency: str) -> str:
         return f"{100 * value:.0f} %"
     if name in MONEY:
         return format_money(value, currency)
-    return str(value) if name == "customer_id" else str(value).replace("_", " ")
+    return shown(str(value)) if name == "customer_id" else shown(str(value).replace("_", " "))
 
 
 def _day(at: datetime) -> str:

@@ -26,6 +26,7 @@ from quimbi_assets.resources.postgres.tables.history import first_week, read_wee
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.stores import newest_orders, read_store, store_currency
 from quimbi_assets.resources.postgres.tables.treatments import read_trials, trial_record
+from quimbi_assets.texts import shown
 from quimbi_assets.weekly.notifications import FALLEN_SILENT, MOVED, NEWLY_AT_RISK
 
 SHOWN = 10
@@ -126,7 +127,7 @@ def print_drift(drift: dict[str, Any]) -> None:
     for alert in drift["alerts"][:SHOWN]:
         kind, move = KINDS[alert["alert"]], f"  {_move(alert)}" if alert["axis"] else ""
         worth = _worth(alert, drift["currency"])
-        out.print(f"  {alert['customer_id']}  {kind} (cause: {alert['cause']}){move}{worth}", markup=False)
+        out.print(f"  {shown(alert['customer_id'])}  {kind} (cause: {alert['cause']}){move}{worth}", markup=False)
     if drift["at_risk"]:
         out.print(
             f"\n[bold]{FALLEN_SILENT}[/bold]: {len(drift['at_risk']):,} within {SILENT_WEEKS} weeks who have not "
@@ -134,7 +135,7 @@ def print_drift(drift: dict[str, Any]) -> None:
         )
     for one in drift["at_risk"][:SHOWN]:
         risk = "" if one["risk"] is None else f"  risk of leaving {one['risk']:.0%}"
-        out.print(f"  {one['week']}  {one['customer_id']}{risk}{_worth(one, drift['currency'])}", markup=False)
+        out.print(f"  {one['week']}  {shown(one['customer_id'])}{risk}{_worth(one, drift['currency'])}", markup=False)
     if later := drift["later_models"]:
         out.print(f"[dim]this was before the store's first models; they scored {len(later)} axes all the same[/dim]")
     for axis, psi in drift["segment_psi"].items():

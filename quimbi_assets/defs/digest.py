@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from quimbi_assets import texts
 from quimbi_assets.defs.partitions import HEALTH_KEY, STORES
 from quimbi_assets.defs.runs import dagster_ui
 from quimbi_assets.resources.dagster_resources import Messages
 from quimbi_assets.resources.home import store_page
-from quimbi_assets.resources.slack import NOT_SENT, escaped
+from quimbi_assets.resources.slack import NOT_SENT
 from quimbi_assets.store import JsonRecord
 
 PAUSE_SECONDS = 300
@@ -115,7 +116,7 @@ def digest_text(known: Broken, broken: Broken) -> str:
         groups = {"fails": failing, "warns": new.keys() - set(failing), "well again": before.keys() - now.keys()}
         change = "; ".join(f"{what}: {_named(names)}" for what, names in groups.items() if names)
         if change:
-            lines.append((not failing, store_id, f"*<{store_page(store_id)}|{escaped(store_id)}>* {change}"))
+            lines.append((not failing, store_id, f"*<{store_page(store_id)}|{texts.slack(store_id)}>* {change}"))
     if not lines:
         return ""
     shown = [line for *_, line in sorted(lines)[:MOST_STORES]]

@@ -10,6 +10,7 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
+from quimbi_assets import texts
 from quimbi_assets.defs.events import Metadata, StageEvent, facts
 from quimbi_assets.defs.labels import table_metadata
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, store_week_key, weekly_asset, weeks_by_store
@@ -20,7 +21,7 @@ from quimbi_assets.resources.dagster_resources import Listener, Messages, StoreD
 from quimbi_assets.resources.home import store_page
 from quimbi_assets.resources.postgres.tables import drift, stores
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
-from quimbi_assets.resources.slack import Slack, escaped
+from quimbi_assets.resources.slack import Slack
 from quimbi_assets.weekly.notifications import choose_notifications, notification_text
 
 PAST = "not sent: a week of the past"
@@ -63,9 +64,9 @@ def _week(store_id: str, week: date, database: StoreDatabase, slack: Slack, now:
         outcome = NOBODY
     else:
         currency = stores.read_store(database, store_id).currency or ""
-        text = escaped(notification_text(store_id, week, chosen, flows, currency))
+        text = texts.slack(notification_text(store_id, week, chosen, flows, currency))
         helped = [f"{one.subject}: {in_words(one.finding, currency)}" for one in read_trials(database, store_id)]
-        lines = ["Whether acting helped:", *(f"  {escaped(line)}" for line in helped)] if helped else []
+        lines = ["Whether acting helped:", *(f"  {texts.slack(line)}" for line in helped)] if helped else []
         outcome = slack.send("\n".join([text, *lines, f"<{store_page(store_id)}|the store's page>"]))
         if outcome == "sent":
             tried = list(chosen.loc[chosen["tried"], "customer_id"])

@@ -29,7 +29,7 @@ from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
-from quimbi_assets.resources.slack import escaped
+from quimbi_assets.texts import printable, slack
 
 MOST_CHARACTERS = 300
 """Of an error's text in a message."""
@@ -153,7 +153,8 @@ def failure_text(context: dg.RunFailureSensorContext) -> str:
         message, error = error.message, error.cause
     line = next((part.strip() for part in message.splitlines() if part.strip()), "no message")[:MOST_CHARACTERS]
     page = f"{dagster_ui()}/runs/{run.run_id}"
-    return f":warning: quimbi: {run.job_name} failed for {escaped(where)}{step}\n{escaped(line)}\n<{page}|open the run>"
+    head = f":warning: quimbi: {run.job_name} failed for {slack(where)}{step}"
+    return f"{head}\n{slack(printable(line))}\n<{page}|open the run>"
 
 
 @dg.sensor(

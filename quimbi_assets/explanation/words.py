@@ -27,6 +27,7 @@ from quimbi_assets.naming.values import (
     plural,
     spoken,
 )
+from quimbi_assets.texts import shown
 
 MOST_FEATURES = 3
 TELLING = 0.1
@@ -250,7 +251,7 @@ def _since_words(receipt: Receipt, past: Past, currency: str) -> str:
 def receipt_lines(record: Mapping[str, Any], doubt: str = "", *, why: bool = False) -> list[str]:
     """Write a receipt's record as text; with ``why`` also weak axes, and what each feature adds to the decision."""
     opened, once, weak = (record["axes"], [], []) if why else split_axes(record["axes"])
-    lines = [f"Customer {record['customer_id']} of store {record['store_id']}, as of {record['as_of'][:10]}"]
+    lines = [f"Customer {shown(record['customer_id'])} of store {record['store_id']}, as of {record['as_of'][:10]}"]
     lines += [record["since"]["words"], *recorded_words(record["recorded"])]
     for one in opened:
         lines += ["", f"{spoken(one['axis'])}: {place_words(one)}"]

@@ -16,6 +16,7 @@ from quimbi_assets.axes._axis import BOUGHT_ONCE, Axis
 from quimbi_assets.marketing.affinity import LEVELS
 from quimbi_assets.naming.rows import plain
 from quimbi_assets.naming.values import clock_hour, clock_pairs, format_hour, format_money, format_percent, format_value
+from quimbi_assets.texts import shown
 from quimbi_assets.value.windows import USUAL_DAYS, YEAR_DAYS
 
 JSON_COLUMNS = (
@@ -93,14 +94,12 @@ def render_profile(
     record = profile_record(row)
     name = record.get("archetype", {}).get("name")
     called = f" ({name})" if name else ""
-    lines = [
-        f"Customer {record['customer_id']} of store {record['store_id']}, archetype {record['archetype_id']}{called}",
-        record["interpretation"],
-    ]
+    who = f"Customer {shown(record['customer_id'])} of store {record['store_id']}"
+    lines = [f"{who}, archetype {record['archetype_id']}{called}", record["interpretation"]]
     lines += _risk(record)
     lines += _expected(record, currency, why)
     lines += [f"Buys most: {most}."] if (most := buys_most(record)) else []
-    lines += [f"Most alike: customers {', '.join(neighbours)}."] if neighbours else []
+    lines += [f"Most alike: customers {', '.join(map(shown, neighbours))}."] if neighbours else []
     known = [name for name in axes if name in record["segment_memberships"]]
     early = [name for name in known if record["evidence"][name] == "low"]
     judged = [name for name in known if name not in early]
@@ -208,7 +207,9 @@ def buys_most(record: Mapping[str, Any]) -> str:
         times[0] += compared
         parts.append(
             of_level
-            + ", ".join(f"{one.get('name') or one['id']} ({n})" for one, n in zip(lists[level], times, strict=True))
+            + ", ".join(
+                f"{shown(one.get('name') or one['id'])} ({n})" for one, n in zip(lists[level], times, strict=True)
+            )
         )
     return "; ".join(parts)
 

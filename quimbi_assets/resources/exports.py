@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.texts import FORMULA, cell
 
 Format = Literal["csv", "parquet"]
 STDOUT = Path("-")
-FORMULA = r"\A(\s*[=+\-@＝＋－＠]|[\t\r])"
-"""How a text begins that a spreadsheet would compute: a customer named ``=HYPERLINK(...)`` must stay a name."""
 INSTANT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -95,12 +94,12 @@ def _written(
 def spreadsheet_cells(rows: pa.Table) -> pa.Table:
     """Return rows with texts that none computes, an apostrophe before those that one would, and instants in ISO 8601.
 
-    Numbers stay as they are: -12.5 is no formula. Fractions of a second are left out.
+    Numbers stay as they are: -12.5 is no formula. Names of columns are texts too. Fractions of a second are left out.
 
     >>> spreadsheet_cells(pa.table({"id": ["=1+1", "a-b"], "n": [-12.5, 0.0]})).to_pydict()
     {'id': ["'=1+1", 'a-b'], 'n': [-12.5, 0.0]}
     """
-    return pa.table({name: _cell(rows[name]) for name in rows.column_names})
+    return pa.table([_cell(column) for column in rows.columns], [cell(name) for name in rows.column_names])
 
 
 def _cell(values: pa.ChunkedArray) -> pa.ChunkedArray:

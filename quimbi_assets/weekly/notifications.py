@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from quimbi_assets.lift.assignment import in_control_each
 from quimbi_assets.naming.values import plural
 from quimbi_assets.store import StorePlan
+from quimbi_assets.texts import code
 from quimbi_assets.weekly.causes import ACTED, SILENT
 from quimbi_assets.weekly.drift import ARCHETYPE
 from quimbi_assets.weekly.silence import SilenceTest
@@ -27,8 +28,6 @@ MOST_NAMED = 10
 """Customers a notification names, the most valuable first."""
 MOST_FLOWS = 5
 """Migrations it tells, the largest first."""
-LONGEST_ID = 64
-"""Characters of an id that it shows."""
 SUBJECT = f"alert/{NEWLY_AT_RISK}"
 """What is tried by naming customers: the same ones are held out in every week and on every machine."""
 
@@ -106,7 +105,7 @@ def notification_text(
     if len(named):
         lines.append("The most valuable of them (risk of leaving times value so far):")
         lines += [
-            f"  {shown(customer)}: {priority:,.0f} {currency}".rstrip()
+            f"  {code(customer)}: {priority:,.0f} {currency}".rstrip()
             for customer, priority in zip(named["customer_id"], named["priority"], strict=True)
         ]
     moves = [flow for flow in flows if flow["cause"] in (ACTED, SILENT) and flow["axis"] != ARCHETYPE]
@@ -115,15 +114,6 @@ def notification_text(
         lines += [f"  {_flow(flow)}" for flow in moves[:MOST_FLOWS]]
     lines.append(f"All of it: quimbi drift --store-id {store_id} --week {week}")
     return "\n".join(lines)
-
-
-def shown(customer_id: str) -> str:
-    r"""Return a customer's id as one line shows it: whoever chose it may have put lines of their own into it.
-
-    >>> shown("c1\n<!channel> pay here")
-    'c1�<!channel> pay here'
-    """
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in customer_id[:LONGEST_ID])
 
 
 def _flow(flow: Mapping[str, Any]) -> str:

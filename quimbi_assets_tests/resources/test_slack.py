@@ -38,3 +38,10 @@ def test_nobody_there_raises_nothing(caplog, monkeypatch):
 def test_without_a_webhook_nothing_is_sent(monkeypatch):
     monkeypatch.delenv("SLACK_WEBHOOK_URL", raising=False)
     assert Slack().send("hello") == "not configured"
+
+
+def test_no_address_leaves_whatever_put_it_there(channel, monkeypatch):
+    url, _, received = channel
+    monkeypatch.setenv("SLACK_WEBHOOK_URL", url)
+    assert Slack().send("`ann@example.com`: 9 EUR <http://127.0.0.1:3001/stores/s|the page>, bob@localhost.") == "sent"
+    assert received[-1]["text"] == "`(an address)`: 9 EUR <http://127.0.0.1:3001/stores/s|the page>, (an address)."

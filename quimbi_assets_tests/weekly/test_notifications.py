@@ -4,7 +4,7 @@ import pandas as pd
 
 from quimbi_assets.lift.assignment import in_control
 from quimbi_assets.store import StorePlan
-from quimbi_assets.weekly.notifications import MOST_NAMED, SUBJECT, choose_notifications, notification_text, shown
+from quimbi_assets.weekly.notifications import MOST_NAMED, SUBJECT, choose_notifications, notification_text
 
 WEEK = date(2026, 11, 16)
 EVERYBODY = StorePlan(repeat_after_weeks=8, holdout_share=0.0)
@@ -70,7 +70,7 @@ def test_the_message_names_ids_and_causes_only():
     assert notification_text("s", WEEK, found, flows, "EUR").splitlines() == [
         "s, week of 16 November 2026: 1 customer has fallen silent",
         "The most valuable of them (risk of leaving times value so far):",
-        "  a: 1,234 EUR",
+        "  `a`: 1,234 EUR",
         "Largest migrations:",
         "  1,200 from big spenders to v 2 (fallen silent)",
         "  1,000 from big spenders to x (after an order, a refund or a ticket)",
@@ -79,6 +79,5 @@ def test_the_message_names_ids_and_causes_only():
 
 
 def test_an_id_writes_no_line_of_its_own():
-    assert shown("c1\nEverybody: pay at \x1b[31mhttps://evil.example " + "x" * 99).count("\n") == 0
-    assert len(shown("x" * 99)) == 64
-    assert shown("Ünï-7 a") == "Ünï-7 a"
+    found = choose_notifications(alerts(("c1`\n*pay* <!channel>", "newly_at_risk", 9.0, 1.0)), {}, "s", WEEK, EVERYBODY)
+    assert notification_text("s", WEEK, found, [], "EUR").splitlines()[2] == "  `c1’\ufffd*pay* <!channel>`: 9 EUR"

@@ -27,7 +27,7 @@ from quimbi_assets.clustering.scaling import WINSOR
 from quimbi_assets.clustering.selection import chosen_subset
 from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.resources.mlflow.registry import HELD, PASSED, LoadedModel, model_description
-from quimbi_assets.resources.mlflow.runs import NOTE, STORE_REFERENCE, Run, Tracking
+from quimbi_assets.resources.mlflow.runs import NOTE, STORE_REFERENCE, Run, Tracking, spreadsheet_csv
 
 BY_K = (
     "silhouette", "calinski_harabasz", "davies_bouldin", "largest_share", "smallest_share", "stability_ari",
@@ -109,7 +109,7 @@ class MaterializationLog:
             self.tracking.client.set_experiment_tag(
                 run.experiment_id, f"{SHARED_VIEW}{axis_name}", fits_over_time(axis_name)
             )
-            beside = {} if reference is None else {STORE_REFERENCE: reference.to_csv(index=False)}
+            beside = {} if reference is None else {STORE_REFERENCE: spreadsheet_csv(reference)}
             run.write({**tables(model), **fit.pictures, **beside})
             return self.tracking.registry.register(
                 run, self.store_id, axis_name, model, input_example(model), as_of, fate, version_facts(model)

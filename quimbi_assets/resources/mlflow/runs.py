@@ -25,8 +25,12 @@ import pandas as pd
 
 from quimbi_assets.resources.home import pages_address
 from quimbi_assets.resources.mlflow.registry import ModelRegistry
+from quimbi_assets.texts import FORMULA
 
 STORE_REFERENCE = "store_reference.csv"
+_TEXT = FORMULA.replace(r"\A", r"\A'*", 1)
+"""A text that is written behind one more apostrophe than it has, and (``_CELL``) what so comes back."""
+_CELL = FORMULA.replace(r"\A", r"\A'+", 1)
 """Artifact of a run: what its axis's features were measured against."""
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Opens MLflow's pages on training runs; without it they ask, or show pages for language models."""
@@ -182,10 +186,7 @@ class Tracking:
                 path = self.client.download_artifacts(run_id, STORE_REFERENCE, folder)
             except (MlflowException, OSError):
                 return None
-            kinds = {"kind": "str", "key": "str", "value": "float64"}
-            return pd.read_csv(
-                path, dtype=kinds, keep_default_na=False, na_values={"value": [""]}, float_precision="round_trip"
-            )
+            return reference_of_csv(path)
 
     def serve_command(self, host: str = "127.0.0.1", port: int = 5000) -> tuple[list[str], dict[str, str]]:
         """Return the command, and the environment to add to the process's, that serve MLflow's pages.
@@ -205,6 +206,21 @@ class Tracking:
 
 def _experiment_name(store_id: str) -> str:
     return f"quimbi/{store_id}"
+
+
+def spreadsheet_csv(reference: pd.DataFrame) -> str:
+    """Return a store reference as CSV that a spreadsheet does not compute; products and categories are named by it."""
+    key = reference["key"].str.replace(_TEXT, lambda text: f"'{text[0]}", regex=True)
+    return reference.assign(key=key).to_csv(index=False)
+
+
+def reference_of_csv(path: str | Path) -> pd.DataFrame:
+    """Read what :func:`spreadsheet_csv` wrote, or a release before it."""
+    kinds = {"kind": "str", "key": "str", "value": "float64"}
+    frame = pd.read_csv(
+        path, dtype=kinds, keep_default_na=False, na_values={"value": [""]}, float_precision="round_trip"
+    )
+    return frame.assign(key=frame["key"].str.replace(_CELL, lambda cell: cell[0][1:], regex=True))
 
 
 def run_url(run_id: str, picture: str | None = None) -> str:
