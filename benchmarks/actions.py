@@ -59,9 +59,11 @@ def main() -> None:
 def copy_store(database: Database, store_id: str, n_customers: int) -> None:
     """Copy a store under the name of the benchmark, its customers several times."""
     clear(database)
-    ((present,),) = database.execute("SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,))
+    ((present,),) = database.execute(
+        store_id, "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,)
+    )
     copies = -(-n_customers // present)
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         for table in TABLES:
             cursor.execute(
                 "SELECT column_name FROM information_schema.columns WHERE table_schema = 'quimbi' AND table_name = %s "
@@ -84,12 +86,12 @@ def copy_store(database: Database, store_id: str, n_customers: int) -> None:
             (CROWD,),
         )
         cursor.execute(MOVES, (CROWD,))
-    database.execute("ANALYZE quimbi.customer_profiles, quimbi.segment_migrations")
+    database.execute(CROWD, "ANALYZE quimbi.customer_profiles, quimbi.segment_migrations")
 
 
 def clear(database: Database) -> None:
     """Delete what the benchmark wrote."""
-    with database.transaction() as cursor:
+    with database.transaction(CROWD) as cursor:
         for table in (*TABLES, *WRITTEN):
             cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s", (CROWD,))
 
@@ -120,7 +122,9 @@ def measure(database: Database) -> None:
     vocabulary = read_vocabulary(database, CROWD)
     book = fifty_rules(vocabulary)
     one_more = ActionRule("one_more", "value > 1000", {"assignee": "somebody"})
-    ((customers,),) = database.execute("SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (CROWD,))
+    ((customers,),) = database.execute(
+        CROWD, "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (CROWD,)
+    )
     for what, asked in (
         ("written down whole", book),
         ("again, nothing changed", book),
@@ -137,6 +141,7 @@ def measure(database: Database) -> None:
         )
     seconds = []
     for (customer,) in database.execute(
+        CROWD,
         "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY md5(customer_id) LIMIT 50",
         (CROWD,),
     ):
@@ -152,7 +157,7 @@ def route(database: Database, store_id: str, labels: Path) -> None:
     rules = rules_of(store_id, vocabulary, read_rules(ready_text(), "ready.yaml"))
     refresh_actions(database, store_id, rules.compiled, vocabulary.time_zone)
     sent = "SELECT customer_id FROM quimbi.customer_actions WHERE store_id = %s AND queue = 'senior'"
-    senior = {customer for (customer,) in database.execute(sent, (store_id,))}
+    senior = {customer for (customer,) in database.execute(store_id, sent, (store_id,))}
     planted = pq.read_table(labels, columns=["customer_id", "support_history"]).to_pylist()
     states = {row["customer_id"]: row["support_history"] for row in planted if row["support_history"] is not None}
     needing = {customer for customer, state in states.items() if state in ("curious", "frustrated")}

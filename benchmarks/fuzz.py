@@ -123,7 +123,7 @@ def main() -> None:
     database = open_database()
     token, made = create_token(database, options.store_id, ["read"], 1)
     sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY md5(customer_id) LIMIT 50"
-    customers = [customer for (customer,) in database.execute(sql, (options.store_id,))]
+    customers = [customer for (customer,) in database.execute(options.store_id, sql, (options.store_id,))]
     known = {"customer_id": customers, "audience": ["cooling", "worth_saving", "new_and_promising"]}
     start = time.perf_counter()
     statuses, wrong = fuzz(create_app(database), token, options.store_id, known, options.calls)

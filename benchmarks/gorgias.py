@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import pytest
 
-from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database, open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets_tests.gorgias_api import GorgiasApi
 
@@ -100,7 +100,7 @@ def _pull(name: str, period: float, api: GorgiasApi, database: Database, kill_at
     code, seconds = process.wait(), time.monotonic() - began
     if code != (0 if kill_at is None else -signal.SIGKILL):
         sys.exit(f"the pull {name!r} ended with {code}")
-    stored = {row[0]: tuple(row[1:]) for row in database.execute(STORED)}
+    stored = {row[0]: tuple(row[1:]) for row in database.execute(EVERY_STORE, STORED)}
     expected, calls = api.expected(), api.calls[before:]
     differ = sum(stored.get(one) != facts for one, facts in expected.items())
     lists = Counter(call.partition("?")[0].removeprefix("/api/").partition("/")[0] for call in calls)

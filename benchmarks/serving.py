@@ -89,7 +89,7 @@ def give_addresses(database: Database, store_id: str, customers: list[str]) -> N
     """Let each customer be known by an address, as orders that hold one would have it."""
     names = pd.Series(customers, dtype="str")
     secret = store_secret(database.home or quimbi_home(), store_id)
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute("CREATE TEMP TABLE shared (key_hash bytea) ON COMMIT DROP")
         addresses = OrderAddresses(cursor, secret)
         addresses.add(names + "@example.com", names, pd.Series(pd.Timestamp.now("UTC"), index=names.index))
@@ -100,7 +100,7 @@ async def measure(way: str, arguments: argparse.Namespace, base: str, token: str
     """Print a row of the table."""
     database = open_database()
     sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s"
-    customers = [customer for (customer,) in database.execute(sql, (arguments.store_id,))]
+    customers = [customer for (customer,) in database.execute(arguments.store_id, sql, (arguments.store_id,))]
     if way == "card":
         give_addresses(database, arguments.store_id, customers)
     headers = {"Authorization": f"Bearer {token}"}

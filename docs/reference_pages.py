@@ -69,13 +69,15 @@ def _command(command: click.Command, name: str, level: int) -> Iterator[str]:
 
 def tables() -> str:
     """Return what the comments of the database say of every table, view and column."""
-    from quimbi_assets.resources.postgres.database import open_database
+    from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 
     parts = [
         "# Tables and columns\n\nAll are in the schema `quimbi`; `quimbi sql` opens psql on them, `quimbi sql --url` "
         "prints the address for SQLAlchemy. Columns in bold are the key."
     ]
-    for (name, is_view, about), columns in groupby(open_database().execute(COLUMNS), key=lambda row: row[:3]):
+    for (name, is_view, about), columns in groupby(
+        open_database().execute(EVERY_STORE, COLUMNS), key=lambda row: row[:3]
+    ):
         parts.append(f"## {name}\n\n{'A view: ' if is_view else ''}{_cell(about)}.")
         rows = [
             (f"**`{column}`**" if is_key else f"`{column}`", kind, _cell(text))

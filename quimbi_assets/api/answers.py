@@ -183,9 +183,9 @@ def list_segments(now: Database, store_id: str, question: SegmentQuestion) -> mo
     segments: dict[str, list[models.Segment]] = {}
     versions: dict[tuple[str, str], list[models.SegmentVersion]] = {}
     if question.history:
-        for row in served.records(now, served.VERSIONS, (store_id,)):
+        for row in served.records(now, store_id, served.VERSIONS, (store_id,)):
             versions.setdefault((row.pop("axis"), row.pop("segment_id")), []).append(models.SegmentVersion(**row))
-    for row in served.records(now, served.SEGMENTS, (store_id,)):
+    for row in served.records(now, store_id, served.SEGMENTS, (store_id,)):
         axis = row.pop("axis")
         past = versions.get((axis, row["segment_id"]), [])[:MOST_VERSIONS] if question.history else None
         segments.setdefault(axis, []).append(models.Segment(**row, history=past))
@@ -328,10 +328,10 @@ def trends(now: Database, store_id: str, question: TrendQuestion) -> models.Tren
     _require_groups(now, store_id, question.axis)
     asked = {"store": store_id, "axis": question.axis, "weeks": question.weeks}
     groups: dict[str, list[models.GroupTrend]] = {}
-    for row in served.records(now, served.GROUPS, asked):
+    for row in served.records(now, store_id, served.GROUPS, asked):
         groups.setdefault(row.pop("axis"), []).append(models.GroupTrend(**row))
     weeks: dict[str, list[models.WeekShares]] = {}
-    for row in served.records(now, served.SHARES, asked):
+    for row in served.records(now, store_id, served.SHARES, asked):
         weeks.setdefault(row.pop("axis"), []).append(models.WeekShares(**row))
     items = [models.Trend(axis=axis, groups=rows, weeks=weeks.get(axis, [])) for axis, rows in groups.items()]
     return models.Trends(store_id=store_id, as_of=as_of, items=items)
@@ -388,7 +388,7 @@ def audience_members(now: Database, store_id: str, audience: str, question: List
     asked = _digest([store_id, audience])
     after = None if question.cursor is None else _place(question.cursor, asked, "text").customer_id
     sought = {"store": store_id, "audience": audience, "after": after, "limit": question.limit + 1}
-    rows = served.records(now, served.MEMBERS, sought)
+    rows = served.records(now, store_id, served.MEMBERS, sought)
     items = [models.Member(**row) for row in rows[: question.limit]]
     cursor = _cursor(asked, Place(None, items[-1].customer_id)) if len(rows) > question.limit else None
     state = read_audiences(now, store_id).get(audience)
@@ -407,14 +407,16 @@ def _require_run(now: Database, store_id: str) -> datetime:
 
 def _require_groups(now: Database, store_id: str, axis: str | None) -> None:
     """BadInputError if a store's customers are not grouped by what was asked for."""
-    names = sorted({row["axis"] for row in served.records(now, served.GROUPS, {"store": store_id, "axis": None})})
+    names = sorted(
+        {row["axis"] for row in served.records(now, store_id, served.GROUPS, {"store": store_id, "axis": None})}
+    )
     if axis is not None and axis not in names:
         raise BadInputError(f"store {store_id} has no groups of {axis!r}; there are: {', '.join(names)}")
 
 
 def _axes(now: Database, store_id: str) -> list[dict[str, Any]]:
     """Return the axes of a store in their own order, as ``models.Axis`` has them."""
-    rows = {row["axis"]: row for row in served.records(now, served.AXES, (store_id,))}
+    rows = {row["axis"]: row for row in served.records(now, store_id, served.AXES, (store_id,))}
     if not rows:
         served.read_instant(now, store_id)
         raise NeverRunError(store_id, "segments")

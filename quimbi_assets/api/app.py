@@ -159,7 +159,7 @@ def _csv(
     database: Database, store_id: str, where: str | None, audience: str | None, sort: str | None
 ) -> Iterator[bytes]:
     """Return the chosen customers as CSV, part by part; BadInputError at once if the choice cannot be understood."""
-    with database.snapshot() as now:
+    with database.snapshot(store_id) as now:
         vocabulary = read_vocabulary(now, store_id)
         query, named = choice_of(store_id, vocabulary, where, audience)
         by = sort or (named.sort if named else usual_sort(query))

@@ -184,7 +184,7 @@ def _profiles(
     database: ServedDatabase, store_id: str, sent: ProfileRequest, profilers: Profilers, gone: Callable[[], bool]
 ) -> models.Profiles:
     with database.of_store(store_id) as now:
-        (version,) = records(now, VERSION, {"store": store_id})
+        (version,) = records(now, store_id, VERSION, {"store": store_id})
         _, statuses = read_names(now, store_id)
     profiler = profilers.of(store_id, version)
     still_there(gone)
@@ -228,7 +228,7 @@ def explanation_record(
         raise UnknownCustomerError(f"store {store_id} has no profile of that customer")
     with profilers.turn(store_id, gone):
         with database.of_store(store_id) as now:
-            (version,) = records(now, VERSION, {"store": store_id})
+            (version,) = records(now, store_id, VERSION, {"store": store_id})
             recorded = read_recorded(now, store_id, customer_id)
         profiler = profilers.of(store_id, version)
         still_there(gone)

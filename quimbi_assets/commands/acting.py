@@ -31,7 +31,7 @@ def show(store_id: str | None, customer_id: str | None, *, check: bool, example:
         raise BadInputError("--check is of all customers, --customer-id of one: give one of them")
     database = open_database()
     if customer_id is not None:
-        with database.snapshot() as now:
+        with database.snapshot(store_id) as now:
             routing = route_ticket(now, store_id, customer_id)
         return print_json(routing) if as_json else print_routing(routing)
     try:

@@ -7,6 +7,7 @@ Belongs here: laying the lists out, ``quimbi export``. Does not: the filter (``a
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class ListOptions:
 def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> None:
     """Print how many customers are chosen, what they spent, and the first of them."""
     database = open_database()
-    with database.snapshot() as now:
+    with database.snapshot(store_id) as now:
         vocabulary = read_vocabulary(now, store_id)
         query, audience = choice_of(store_id, vocabulary, options.where, options.audience)
         sort = options.sort or (audience.sort if audience else None)
@@ -101,7 +102,7 @@ def list_similar(store_id: str, customer_id: str, limit: int, *, as_json: bool) 
     from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
     database = open_database()
-    answer = SimilarCustomers(database).find(database.snapshot, store_id, customer_id, limit)
+    answer = SimilarCustomers(database).find(partial(database.snapshot, store_id), store_id, customer_id, limit)
     if as_json:
         customers = [vars(one) for one in answer.customers]
         return print_json({"store_id": store_id, **vars(answer), "customers": customers})
@@ -129,7 +130,7 @@ def _words(names: Iterable[str]) -> str:
 
 def audiences_of(store_id: str) -> list[dict[str, Any]]:
     """Return the structure of ``quimbi audiences --json``."""
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         return audiences_now(now, store_id)
 
 

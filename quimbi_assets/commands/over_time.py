@@ -63,7 +63,7 @@ def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = Fa
 
 def newest_week(store_id: str) -> date:
     """Return the last week that was over when the day of a store's newest order was; BadInputError without orders."""
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         store, newest = read_store(now, store_id), newest_orders(now).get(store_id)
     if newest is None:
         raise BadInputError(f"store {store_id} has no orders; load them: quimbi load --store-id {store_id} --orders F")
@@ -72,7 +72,7 @@ def newest_week(store_id: str) -> date:
 
 def drift_of(store_id: str, week: date | None = None) -> dict[str, Any]:
     """Return the structure of ``quimbi drift --json``: of one week, by default the newest."""
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         currency = store_currency(now, store_id)
         drift = read_drift(now, store_id, week)
     if drift is None:
@@ -86,7 +86,7 @@ def first_comparison(store_id: str, week: date | None = None) -> str:
     Snapshots go oldest first, to the last week that is over as of the store's last run; one made before `week`, with
     which it is to be compared, is made again.
     """
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         published, weeks = read_publication(now, store_id), read_weeks(now, store_id)
         time_zone = read_store(now, store_id).time_zone
     if published is None:

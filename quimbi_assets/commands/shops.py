@@ -16,7 +16,7 @@ import pyarrow as pa
 from quimbi_assets.commands.console import out
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.exports import write_rows
-from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database, open_database
 from quimbi_assets.resources.postgres.tables.shops import list_shops, refused_counts
 from quimbi_assets.resources.postgres.tables.sources import read_sources
 
@@ -29,7 +29,7 @@ def stores_known() -> dict[str, Any]:
     """Return the structure of ``quimbi stores --json``."""
     database = open_database()
     sources: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for known in read_sources(database):
+    for known in read_sources(database, EVERY_STORE):
         one = {"address": known.source.address, "every": known.every, "looked_at": known.looked_at}
         sources[known.store_id].append(_plain(one))
     return {
@@ -126,9 +126,9 @@ def _elsewhere(rule: str, moved: dict[str, Any]) -> str:
 
 def _write_refused(database: Database, store_id: str, path: Path) -> str:
     """Write refused rows as a CSV file: table, reason, times seen, then the columns of the rows themselves."""
-    with database.snapshot() as now:
-        names = [str(name) for name in now.query(_COLUMNS, (store_id,))["name"]]
-        with now.transaction() as cursor:
+    with database.snapshot(store_id) as now:
+        names = [str(name) for name in now.query(store_id, _COLUMNS, (store_id,))["name"]]
+        with now.transaction(store_id) as cursor:
             cursor.execute(_ROWS, (store_id,))
             write_rows(path, _as_tables(cursor, names), "csv")
     return str(path)

@@ -42,7 +42,7 @@ def segments_of(store_id: str) -> dict[str, Any]:
     from quimbi_assets.axes import AXES
     from quimbi_assets.naming.rows import segments_table
 
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         read_store(now, store_id)
         axes, segments = published.read_segments(now, store_id)
     by_name = {str(row["axis_name"]): row for row in _records(axes)}
@@ -54,7 +54,7 @@ def _served_fit(store_id: str, forecast: str) -> FitRecord | str:
     """Return what the fit of a forecast found that serves a store, or say why nothing is known of any."""
     from quimbi_assets.resources.publishing import no_forecast_model
 
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         last = published.read_publication(now, store_id)
         version = last and last.model_versions.get(forecast)
         fit = read_fit(now, store_id, forecast, version=version)
@@ -203,7 +203,7 @@ def _agreement(halves_ari: float | None) -> str:
 
 def archetypes_of(store_id: str) -> dict[str, Any]:
     """Return the structure of ``quimbi archetypes --json``: each with its segments, customers and share of revenue."""
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         read_store(now, store_id)
         rows = published.read_archetypes(now, store_id)
         if rows.empty:
@@ -241,7 +241,7 @@ def print_archetypes(found: dict[str, Any]) -> None:
 
 def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool, why: bool = False) -> list[str]:
     """Print the profiles of customers; return those who have none. BadInputError if nobody has."""
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         read_store(now, store_id)
         profiles = profiles_of(now, store_id, customer_ids)
         if as_json:
@@ -258,7 +258,7 @@ def show_explanation(store_id: str, customer_id: str, *, as_json: bool, why: boo
     from quimbi_assets.resources.postgres.tables.served import read_recorded
     from quimbi_assets.resources.profiling import open_profiler
 
-    with open_database().snapshot() as now:
+    with open_database().snapshot(store_id) as now:
         read_store(now, store_id)
         recorded, doubt = read_recorded(now, store_id, customer_id), cannot_tell(now, store_id)
         record = open_profiler(store_id).explain(customer_id, recorded)

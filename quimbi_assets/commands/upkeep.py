@@ -15,7 +15,7 @@ from pathlib import Path
 from quimbi_assets.commands.console import out, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import quimbi_home
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 
 GIB = 2**30
 FREE_DISK, FREE_MEMORY = 5 * GIB, 2 * GIB
@@ -86,7 +86,7 @@ def backup(path: Path, *, wait: bool) -> None:
     if not path.absolute().parent.is_dir():
         raise BadInputError(f"there is no folder {path.absolute().parent}: make it first")
     database = open_database()
-    stores = [store for (store,) in database.execute("SELECT store_id FROM quimbi.stores")]
+    stores = [store for (store,) in database.execute(EVERY_STORE, "SELECT store_id FROM quimbi.stores")]
     with steps("backup") as progress, closing(RunLock(database)) as lock:
         lock.take(stores, progress.step if wait else None)
         progress.step("copying databases and files")
@@ -140,8 +140,9 @@ def _memory() -> Iterator[Finding]:
 def _database() -> Iterator[Finding]:
     database = open_database()
     ((version, schema, size),) = database.execute(
+        EVERY_STORE,
         "SELECT current_setting('server_version'), (SELECT version_num FROM quimbi.alembic_version), "
-        "pg_database_size(current_database())"
+        "pg_database_size(current_database())",
     )
     where = "DATABASE_URL" if database.home is None else "its own, in the home"
     line = (
@@ -193,7 +194,9 @@ def _daemon() -> Iterator[Finding]:
     database = open_database()
     heard = database.execute_dagster("SELECT max(timestamp) FROM daemon_heartbeats")
     last = heard[0][0] if heard else None
-    planned = database.execute("SELECT count(*) FROM quimbi.stores WHERE plan IS NOT NULL AND plan::text <> '{}'")[0][0]
+    planned = database.execute(
+        EVERY_STORE, "SELECT count(*) FROM quimbi.stores WHERE plan IS NOT NULL AND plan::text <> '{}'"
+    )[0][0]
     is_there = last is not None and datetime.now(UTC).replace(tzinfo=None) - last < QUIET
     heard_at = "never" if last is None else f"{last:%Y-%m-%d %H:%M} UTC"
     line = (

@@ -16,7 +16,7 @@ from quimbi_assets import axes
 from quimbi_assets.axes import AXES, Axis, Feature
 from quimbi_assets.backtest.evaluation import COMPARISONS, SHARES
 from quimbi_assets.defs.partitions import BACKTEST_KEY, REFERENCE_KEY, axis_key
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 
 TIERS = {
     "input": ("source", "raw"),
@@ -126,7 +126,7 @@ def table_metadata(database: Database, name: str, schema: pa.Schema | None = Non
 
     A dataset of ``schema`` has the comments of the table's columns of the same names; ``_local`` ones are of a clock.
     """
-    columns = {str(row[0]): row for row in database.execute(_COLUMNS, (f"quimbi.{name}",))}
+    columns = {str(row[0]): row for row in database.execute(EVERY_STORE, _COLUMNS, (f"quimbi.{name}",))}
     if schema is None:
         known = [
             dg.TableColumn(column, kind, comment, dg.TableColumnConstraints(nullable=not required))

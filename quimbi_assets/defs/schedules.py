@@ -24,7 +24,7 @@ from quimbi_assets.defs.partitions import (
     store_week_key,
 )
 from quimbi_assets.instants import closed_week
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
 from quimbi_assets.store import WEEKDAYS, StorePlan
@@ -206,7 +206,7 @@ def pulls(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.
     zones = {planned.store_id: planned.time_zone for planned in planned_stores(open_database())}
     known = set(context.instance.get_dynamic_partitions(str(STORES.name)))
     due_of: dict[str, pd.Timestamp] = {}
-    for source in read_sources(open_database()):
+    for source in read_sources(open_database(), EVERY_STORE):
         if source.every is None or source.store_id not in zones.keys() & known:
             continue
         due = last_pull(source.every, now, zones[source.store_id])

@@ -25,7 +25,7 @@ from quimbi_assets.defs.schedules import (
 from quimbi_assets.defs.sources import CALL
 from quimbi_assets.resources.dagster_instance import UNFINISHED, end_dead_runs
 from quimbi_assets.resources.dagster_resources import Messages
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
@@ -111,7 +111,7 @@ def _stores_under_way(instance: dg.DagsterInstance) -> set[str]:
 def helpdesks_called(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Launch a pull for stores whose helpdesk called, if none is under way; an hour after one that failed."""
     known, now = set(context.instance.get_dynamic_partitions(str(STORES.name))), pd.Timestamp.now("UTC").floor(CALLS)
-    called = {one.store_id for one in read_sources(open_database()) if one.called_at is not None} & known
+    called = {one.store_id for one in read_sources(open_database(), EVERY_STORE) if one.called_at is not None} & known
     names = [name for name in sorted(called) if not _rests(context.instance, name, now)]
     for name in names:
         tag = f"{CALL}{name} {now.isoformat()}"

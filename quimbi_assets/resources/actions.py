@@ -17,7 +17,7 @@ from quimbi_assets.audiences.filters import Part, compile_filter, take_apart
 from quimbi_assets.errors import BadInputError, FilterError, UnmeasuredError
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.home import quimbi_home
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 from quimbi_assets.resources.postgres.tables.actions import (
     Compiled,
     Evaluation,
@@ -127,7 +127,7 @@ def check_rules(database: Database, store_id: str) -> Check:
     vocabulary = read_vocabulary(database, store_id)
     rules = rules_of(store_id, vocabulary)
     evaluation = evaluate_actions(database, store_id, rules.compiled, vocabulary.time_zone)
-    stores = {store for (store,) in database.execute("SELECT store_id FROM quimbi.stores")}
+    stores = {store for (store,) in database.execute(EVERY_STORE, "SELECT store_id FROM quimbi.stores")}
     absent = {one.name: [store for store in one.stores if store not in stores] for one in rules.book.rules}
     return replace(
         checked(rules, evaluation, vocabulary),

@@ -74,7 +74,7 @@ def write_advertisers_list(
         f'{cell} AS "{name}"' for name, cell in (COLUMNS[form] | (MICROS if value and form == "google" else {})).items()
     )
     # The file appears once what is recorded of it is: nobody is on a list who is not recorded.
-    with sink(path) as file, utc(database) as cursor:
+    with sink(path) as file, utc(database, store_id) as cursor:
         take_contacts(cursor, database, store_id, contacts)
         cursor.execute(f"SELECT count(*) FILTER (WHERE NOT {is_known}) {chosen}", parameters)
         (without,) = cursor.fetchone()

@@ -28,7 +28,13 @@ import psycopg2
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
 from quimbi_assets.resources.home import directory, private_file, quimbi_home
 from quimbi_assets.resources.postgres.access import READER, SERVED, allow_reading, allow_serving
-from quimbi_assets.resources.postgres.database import Database, client_command, new_databases, open_database
+from quimbi_assets.resources.postgres.database import (
+    EVERY_STORE,
+    Database,
+    client_command,
+    new_databases,
+    open_database,
+)
 from quimbi_assets.resources.postgres.migrations import HEAD
 
 MANIFEST, FORMAT = "manifest.json", 1
@@ -98,7 +104,7 @@ def restore_backup(path: Path) -> dict[str, Any]:
     manifest = _unpack(path, unpacked)
     empty = new_databases()
     wanted = f"{which} {hashlib.sha256(empty.libpq_url.encode()).hexdigest()}"
-    if mark != wanted and empty.execute("SELECT to_regclass('quimbi.stores')") != [(None,)]:
+    if mark != wanted and empty.execute(EVERY_STORE, "SELECT to_regclass('quimbi.stores')") != [(None,)]:
         shutil.rmtree(unpacked)
         raise BadInputError("the database of DATABASE_URL has stores already: restore into one that is empty")
     begun.write_text(wanted)  # from here on what is there is of this restoration
@@ -131,7 +137,7 @@ def _unpack(path: Path, unpacked: Path) -> dict[str, Any]:
 
 def _restore_databases(empty: Database, dumps: Path, manifest: dict[str, Any]) -> None:
     """Bring the databases back, the store's last: until then there is no store."""
-    with empty.transaction() as cursor:
+    with empty.transaction(EVERY_STORE) as cursor:
         cursor.execute("SELECT rolname FROM pg_roles")
         for role in ({READER, SERVED} & set(manifest["roles"])) - {name for (name,) in cursor.fetchall()}:
             cursor.execute(f"CREATE ROLE {role} NOLOGIN")
@@ -150,8 +156,10 @@ def _restore_databases(empty: Database, dumps: Path, manifest: dict[str, Any]) -
 
 
 def _facts(database: Database, home: Path) -> dict[str, Any]:
-    roles = database.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) ORDER BY 1", ([READER, SERVED],))
-    stores = database.execute("SELECT store_id FROM quimbi.stores ORDER BY 1")
+    roles = database.execute(
+        EVERY_STORE, "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) ORDER BY 1", ([READER, SERVED],)
+    )
+    stores = database.execute(EVERY_STORE, "SELECT store_id FROM quimbi.stores ORDER BY 1")
     return {
         "format": FORMAT,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -75,7 +75,7 @@ def erase(
     logs = {str(path.relative_to(home)): n for path, n in _clean_texts(home, person, write=True)}
     events = _clean_events(database, person, write=True)
     say("tables")
-    with database.transaction() as cursor:
+    with database.transaction(person.store_id) as cursor:
         lock(cursor, f"load:{person.store_id}")  # a load that began before would bring them back
         secret = store_secret(home, person.store_id)
         person = personal.known_now(cursor, secret, person)
@@ -86,7 +86,7 @@ def erase(
             note_change(cursor, person.store_id)
     say("what the server keeps of deleted rows")
     beyond = _forget(database, events)
-    with database.transaction() as cursor:
+    with database.transaction(person.store_id) as cursor:
         left = personal.count_rows(cursor, person)
     receipt = {
         "what": "a person's data were erased" + AGAIN * is_again,
@@ -105,7 +105,7 @@ def erase(
 
 def dry_run(database: Database, tables: ParquetTables, home: Path, person: Person) -> dict[str, Any]:
     """Return what an erasure would remove, nothing being changed."""
-    with database.transaction() as cursor:
+    with database.transaction(person.store_id) as cursor:
         rows = personal.count_rows(cursor, person)
     files = {str(place.relative_to(tables.base)): n for place, n in _find_files(tables, person)}
     logs = {str(path.relative_to(home)): n for path, n in _clean_texts(home, person, write=False)}
@@ -121,7 +121,7 @@ def dry_run(database: Database, tables: ParquetTables, home: Path, person: Perso
 
 def everything_of(database: Database, tables: ParquetTables, person: Person) -> dict[str, Any]:
     """Return all that is held of a person: rows of every table and file, columns by name."""
-    with database.snapshot() as now, now.transaction() as cursor:
+    with database.snapshot(person.store_id) as now, now.transaction(person.store_id) as cursor:
         places = {
             place.table: {"what": place.holds, "rows": rows} for place, rows in personal.rows_of(cursor, person) if rows
         }
@@ -152,7 +152,7 @@ def person_of(database: Database, home: Path, store_id: str, customer_id: str | 
     """Return who is meant by an id or an address; BadInputError if a store holds, and erased, nothing of them."""
     if (customer_id is None) == (email is None) or not (customer_id or email or "").strip():
         raise BadInputError("say who: --customer-id C or --email E, one of them")
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         lock(cursor, f"load:{store_id}")
         secret = store_secret(home, store_id)
         person = find_person(cursor, store_id, secret, customer_id, email)

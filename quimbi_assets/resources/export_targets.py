@@ -59,7 +59,7 @@ def export(
     ``contactable``: files for reading leave out who may not be written to, too. BadInputError if the target cannot be
     used.
     """
-    with database.snapshot() as now:
+    with database.snapshot(store_id) as now:
         vocabulary = read_vocabulary(now, store_id)
         query, audience = choice_of(store_id, vocabulary, target.where, target.audience)
         names = axes_to_tell(now, store_id, vocabulary, target.axes) if target.form == "klaviyo" else {}
@@ -98,7 +98,7 @@ def export(
 def without_addresses(database: Database, store_id: str) -> list[str]:
     """Say of a list for reading how its customers are met again in the shop; nothing where their ids are addresses."""
     sql = "SELECT customer_id LIKE '%%_@_%%' FROM quimbi.customer_profiles WHERE store_id = %s LIMIT 1"
-    return [] if any(are for (are,) in database.execute(sql, (store_id,))) else [NO_ADDRESSES]
+    return [] if any(are for (are,) in database.execute(store_id, sql, (store_id,))) else [NO_ADDRESSES]
 
 
 def group_of(target: ExportTarget, query: Query, audience: Audience | None) -> Group | None:
@@ -136,7 +136,7 @@ def left_out(controls: int) -> list[str]:
 def _entered(database: Database, store_id: str, group: Group) -> tuple[Query, list[str]]:
     """Let those on a list for reading enter its trial; return who is on it, and what to say."""
     query, acted = group.query, group.acted(store_id)
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         chosen = CHOSEN.format(condition=query.condition, joined="")
         controls = enter(cursor, store_id, group, chosen, {"store": store_id, **query.parameters})
         chosen = CHOSEN.format(condition=acted.condition, joined="")

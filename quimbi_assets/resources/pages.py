@@ -87,7 +87,7 @@ def page_version(database: Database, store_id: str) -> str:
             (SELECT md5(string_agg(subject || coalesce(finding::text, ''), ',' ORDER BY subject)) FROM quimbi.trials
              WHERE store_id = %(store)s)
     """
-    (publication, week, names, trials), *_ = database.execute(sql, {"store": store_id})
+    (publication, week, names, trials), *_ = database.execute(store_id, sql, {"store": store_id})
     if publication is None:
         raise NeverRunError(store_id, "profiles")
     audiences = sorted((one.name, one.where, one.about) for one in project_definitions().audiences.values())
@@ -101,15 +101,15 @@ def read_store_facts(database: Database, store_id: str, *, in_a_file: bool = Fal
 
     Nobody is in two lists: who is worth saving is not told again among those who are leaving.
     """
-    with database.snapshot() as now:
+    with database.snapshot(store_id) as now:
         store, last = read_store(now, store_id), published.read_publication(now, store_id)
         asked = {"store": store_id, "weeks": WEEKS}
-        groups = now.query("SELECT * FROM quimbi.group_figures WHERE store_id = %(store)s", asked)
+        groups = now.query(store_id, "SELECT * FROM quimbi.group_figures WHERE store_id = %(store)s", asked)
         if last is None or groups.empty:
             raise BadInputError(f"store {store_id} has no page yet; compute it: quimbi run --store-id {store_id}")
         axes, segments = published.read_segments(now, store_id)
         vocabulary = read_vocabulary(now, store_id)
-        totals = now.query(TOTALS, asked).iloc[0]
+        totals = now.query(store_id, TOTALS, asked).iloc[0]
         week, currency = next(iter(read_weeks(now, store_id)[-1:]), None), store_currency(now, store_id) or ""
         churn = _forecast(now, store_id, CHURN, last.model_versions)
         going = GOING if isinstance(churn, str) else IN_DOUBT
@@ -130,13 +130,13 @@ def read_store_facts(database: Database, store_id: str, *, in_a_file: bool = Fal
             segments=segments,
             going=leaving,
             lists=lists,
-            moves=now.query(MOVES, asked),
-            flows=now.query(FLOWS, {**asked, "week": week}),
+            moves=now.query(store_id, MOVES, asked),
+            flows=now.query(store_id, FLOWS, {**asked, "week": week}),
             last_week=week,
             churn=churn,
             value=_forecast(now, store_id, VALUE, last.model_versions),
             backtest=_backtest(store_id),
-            likely={stage: int(customers) for stage, customers in now.execute(LIKELY, asked)},
+            likely={stage: int(customers) for stage, customers in now.execute(store_id, LIKELY, asked)},
             helped=[(one.subject, in_words(one.finding, currency)) for one in read_trials(now, store_id, anew=False)],
             untold=_untold(last.marketing),
         )
@@ -144,7 +144,7 @@ def read_store_facts(database: Database, store_id: str, *, in_a_file: bool = Fal
 
 def read_customer_facts(database: Database, store_id: str, customer_id: str) -> CustomerFacts:
     """Read what a customer's page says; UnknownCustomerError if the store has no profile of them."""
-    with database.snapshot() as now:
+    with database.snapshot(store_id) as now:
         store = read_store(now, store_id)
         profile = _profiles(now, store_id, [customer_id])[customer_id]
         return CustomerFacts(
@@ -152,7 +152,7 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
             currency=store_currency(now, store_id) or "",
             time_zone=store.time_zone,
             profile=profile,
-            weeks=_records(now.query(HISTORY, {"store": store_id, "customer": customer_id})),
+            weeks=_records(now.query(store_id, HISTORY, {"store": store_id, "customer": customer_id})),
         )
 
 
@@ -203,7 +203,7 @@ def _list(
     first = [row["customer_id"] for row in chosen.rows]
     ids = [customer for customer in first if customer not in listed][:shown]
     elsewhere = len(listed.intersection(first[: first.index(ids[-1])] if ids else first))
-    people = {row["customer_id"]: row for row in _records(now.query(PEOPLE, {"store": store_id, "ids": ids}))}
+    people = {row["customer_id"]: row for row in _records(now.query(store_id, PEOPLE, {"store": store_id, "ids": ids}))}
     rows = [people[customer] for customer in ids]
     return CustomerList(one.name, one.about, one.where, chosen.customers, chosen.value or 0.0, rows, elsewhere)
 

@@ -108,7 +108,7 @@ def open_profiler(store_id: str) -> StoreProfiler:
     customers are measured against would not be what their models know.
     """
     database = open_database()
-    with database.snapshot() as now:
+    with database.snapshot(store_id) as now:
         store = read_store(now, store_id)
         axes, segments = read_segments(now, store_id)
         published = read_publication(now, store_id)

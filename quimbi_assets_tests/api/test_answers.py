@@ -18,6 +18,7 @@ from quimbi_assets.api.profiles import LOOK_SECONDS, MOST_CUSTOMERS, SentItem, S
 from quimbi_assets.cli import cli
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.keys import keyed_hashes
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables import similar
 from quimbi_assets.resources.postgres.tables.customers import stream
 from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, store_secret
@@ -35,7 +36,7 @@ def count(two_stores, database):
 
     def counted(condition="true"):
         sql = f"SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = 'north' AND {condition}"
-        return database.execute(sql)[0][0]
+        return database.execute(EVERY_STORE, sql)[0][0]
 
     return counted
 
@@ -70,6 +71,7 @@ def test_segments_of_an_axis_with_what_they_were(ask, database):
     assert axis["segments"][0]["history"] is None
     segment = axis["segments"][0]["segment_id"]
     database.execute(
+        EVERY_STORE,
         "INSERT INTO quimbi.dim_segment_master (store_id, axis_name, segment_id, segment_name, customer_count, "
         "valid_from, valid_to) VALUES ('north', 'purchase_value', %s, 'as_it_was', 7, '2020-01-01', '2020-02-01')",
         (segment,),
@@ -82,8 +84,9 @@ def test_segments_of_an_axis_with_what_they_were(ask, database):
 
 def test_a_profile_is_the_table_s_by_today_s_names(ask, database):
     (customer, value, segments), *_ = database.execute(
+        EVERY_STORE,
         "SELECT customer_id, lifetime_value, dominant_segments FROM quimbi.customer_profiles "
-        "WHERE store_id = 'north' ORDER BY lifetime_value DESC LIMIT 1"
+        "WHERE store_id = 'north' ORDER BY lifetime_value DESC LIMIT 1",
     )
     profile = ask(f"/customers/{customer}")
     assert (profile["customer_id"], profile["lifetime_value"]) == (customer, round(value, 2))
@@ -98,11 +101,13 @@ def test_a_profile_is_the_table_s_by_today_s_names(ask, database):
 
 
 def test_no_number_is_ever_nan(ask, database):
-    (customer,) = database.execute("SELECT max(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
+    (customer,) = database.execute(
+        EVERY_STORE, "SELECT max(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'"
+    )[0]
     sql = "UPDATE quimbi.customer_profiles SET days_since_last_order = {} WHERE store_id = 'north' AND customer_id = %s"
-    database.execute(sql.format("days_since_last_order + 'NaN'"), (customer,))
+    database.execute(EVERY_STORE, sql.format("days_since_last_order + 'NaN'"), (customer,))
     assert ask(f"/customers/{customer}")["days_since_last_order"] is None
-    database.execute(sql.format("extract(epoch FROM as_of - last_order_at) / 86400"), (customer,))
+    database.execute(EVERY_STORE, sql.format("extract(epoch FROM as_of - last_order_at) / 86400"), (customer,))
 
 
 def test_nobody_of_that_id(ask):
@@ -120,7 +125,7 @@ def test_pages_hold_everybody_once(pages, count, sort):
 def test_who_may_leave_comes_in_the_order_of_the_command(ask, database):
     sql = """SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'north' AND churn_risk_score >= 0.2
         ORDER BY churn_risk_score * lifetime_value DESC NULLS LAST, customer_id LIMIT 20"""
-    first = [customer for (customer,) in database.execute(sql)]
+    first = [customer for (customer,) in database.execute(EVERY_STORE, sql)]
     for asked in ({"where": "risk >= 0.2"}, {"min_risk": 0.2}):
         assert [one["customer_id"] for one in ask("/customers", params=asked | {"limit": 20})["items"]] == first
 
@@ -129,7 +134,7 @@ def test_whom_a_question_chooses(ask, count, database):
     whom = {"where": "lifecycle = 'active' -- really", "min_risk": 0.2, "count": True, "limit": 1}
     assert ask("/customers", params=whom)["customers"] == count("lifecycle = 'active' AND churn_risk_score >= 0.2") > 0
     sql = "SELECT segment_id, segment_name FROM quimbi.dim_segment_master WHERE store_id = 'north' AND axis_name = %s"
-    segment, name = database.execute(f"{sql} AND valid_to IS NULL ORDER BY 1", ("purchase_value",))[0]
+    segment, name = database.execute(EVERY_STORE, f"{sql} AND valid_to IS NULL ORDER BY 1", ("purchase_value",))[0]
     expected = count(f"dominant_segments ->> 'purchase_value' = '{segment}'")
     for text in (segment, f"purchase_value.{segment}", f"purchase_value.{name}"):
         assert ask("/customers", params={"segment": text, "count": True})["customers"] == expected > 0
@@ -236,6 +241,7 @@ def moving(app, database):
     publish(database, "moving")
     for week in ("2024-05-13", "2024-05-20"):
         database.execute(
+            EVERY_STORE,
             "INSERT INTO quimbi.customer_history (store_id, customer_id, week, as_of, segment_memberships, "
             "dominant_segments, lifetime_value, churn_risk_score, model_versions, drift, alert, alert_cause) VALUES "
             "('moving', 'c0001', %s, %s::date + 7, '{}', '{}', 40, 0.5, '{}', "
@@ -243,15 +249,19 @@ def moving(app, database):
             (week, week, "newly_at_risk" if week == "2024-05-20" else None),
         )
         database.execute(
-            "INSERT INTO quimbi.population_drift VALUES ('moving', %s, 'a', 'segment_share', 'a_1', 0.25)", (week,)
+            EVERY_STORE,
+            "INSERT INTO quimbi.population_drift VALUES ('moving', %s, 'a', 'segment_share', 'a_1', 0.25)",
+            (week,),
         )
     database.execute(
+        EVERY_STORE,
         "INSERT INTO quimbi.segment_migrations VALUES "
-        "('moving', '2024-05-20', 'c0001', 'a', 'silent', 'a_1', 'a_2', '2024-05-13', '2024-05-27')"
+        "('moving', '2024-05-20', 'c0001', 'a', 'silent', 'a_1', 'a_2', '2024-05-13', '2024-05-27')",
     )
     database.execute(
+        EVERY_STORE,
         "INSERT INTO quimbi.group_figures (store_id, axis_name, group_id, customers, share_of_customers, revenue, "
-        "share_of_revenue, lifecycle) VALUES ('moving', 'a', 'a_1', 2, 0.5, 10, 1, '{}')"
+        "share_of_revenue, lifecycle) VALUES ('moving', 'a', 'a_1', 2, 0.5, 10, 1, '{}')",
     )
 
     def asked(question, *arguments):
@@ -288,16 +298,19 @@ def test_who_fell_silent(moving, database):
     assert (str(found.week), found.customers) == ("2024-05-20", 1)
     assert (found.items[0].customer_id, found.items[0].value, found.items[0].priority) == ("c0001", 40, 20)
     (more, *_), *_ = database.execute(
+        EVERY_STORE,
         'INSERT INTO quimbi.customer_history SELECT (jsonb_populate_record(one, \'{"customer_id": "c0002"}\')).* '
-        "FROM quimbi.customer_history AS one WHERE store_id = 'moving' AND alert IS NOT NULL RETURNING customer_id"
+        "FROM quimbi.customer_history AS one WHERE store_id = 'moving' AND alert IS NOT NULL RETURNING customer_id",
     )
     found = moving(answers.fallen_silent, answers.TopQuestion(limit=1))
     assert (found.customers, len(found.items)) == (2, 1)
-    database.execute("DELETE FROM quimbi.customer_history WHERE store_id = 'moving' AND customer_id = %s", (more,))
+    database.execute(
+        EVERY_STORE, "DELETE FROM quimbi.customer_history WHERE store_id = 'moving' AND customer_id = %s", (more,)
+    )
 
 
 def test_as_of_when_answers_are_takes_neither_orders_nor_profiles(ask, database):
-    with database.transaction() as cursor:  # whoever reads them waits, and is told after ten seconds
+    with database.transaction(EVERY_STORE) as cursor:  # whoever reads them waits, and is told after ten seconds
         cursor.execute("LOCK TABLE quimbi.orders, quimbi.customer_profiles")
         assert ask("/axes")["as_of"] == ask("/segments")["as_of"] == ask("/trends")["as_of"]
 
@@ -308,7 +321,7 @@ def test_audiences_and_who_is_in_them(ask, database, count, pages):
     sql = (
         "SELECT audience, count(*) FROM quimbi.audience_members WHERE store_id = 'north' AND left_at IS NULL GROUP BY 1"
     )
-    audience, n = max(database.execute(sql), key=lambda row: row[1])
+    audience, n = max(database.execute(EVERY_STORE, sql), key=lambda row: row[1])
     members = [one["customer_id"] for page in pages(f"/audiences/{audience}", limit=n - 1) for one in page["items"]]
     assert members == sorted(set(members))
     assert len(members) == n > 1
@@ -320,7 +333,9 @@ def test_whether_it_helped(ask, database):
     answer = ask("/lift")
     assert [one["subject"] for one in answer["items"]] == sorted(counted)
     assert "rule/discount_hunters" in counted
-    stored = database.execute("SELECT subject FROM quimbi.trials WHERE store_id = 'north' AND finding IS NOT NULL")
+    stored = database.execute(
+        EVERY_STORE, "SELECT subject FROM quimbi.trials WHERE store_id = 'north' AND finding IS NOT NULL"
+    )
     assert ("rule/discount_hunters",) in stored  # by the graph: a trial that was not counted would be answered the same
     for one in answer["items"]:  # entered when the graph was run, after the simulated store's last order
         state = counted[one["subject"]]
@@ -335,7 +350,7 @@ def test_who_answers_a_ticket(ask, database):
         SELECT customer_id, queue, rule FROM quimbi.customer_actions WHERE store_id = 'north' AND queue IS NOT NULL
         ORDER BY customer_id LIMIT 5
     """
-    for customer, queue, rule in database.execute(decided):
+    for customer, queue, rule in database.execute(EVERY_STORE, decided):
         answer = ask(f"/customers/{customer}/actions")
         assert answer == ask("/route-ticket", method="POST", json={"customer_id": customer})
         assert (answer["queue"], answer["by"]["queue"], answer["is_known"]) == (queue, rule, True)
@@ -353,9 +368,11 @@ def test_who_answers_a_ticket(ask, database):
 
 
 def test_whose_e_mail_it_is(ask, database, home):
-    (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
+    (customer,) = database.execute(
+        EVERY_STORE, "SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'"
+    )[0]
     old = keyed_hashes(pd.Series(["ann@example.com"]), store_secret(home, "north"))[0]  # of before SHA-256 was kept
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute(
             "INSERT INTO quimbi.customer_identities (store_id, kind, key_hash, customer_id) "
             "VALUES ('north', 'email', decode(%s, 'hex'), %s)",
@@ -380,12 +397,15 @@ def test_whose_e_mail_it_is(ask, database, home):
 
 def test_orders_that_are_sent_give_the_profile_of_the_same_orders_loaded(ask, database):
     (customer,) = database.execute(
-        "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'north' ORDER BY n_orders DESC LIMIT 1"
+        EVERY_STORE,
+        "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'north' ORDER BY n_orders DESC LIMIT 1",
     )[0]
 
     def rows(table, columns, condition):
         sql = f"SELECT {', '.join(columns)} FROM quimbi.{table} WHERE store_id = 'north' AND {condition}"
-        cells = [[v.isoformat() if hasattr(v, "isoformat") else v for v in row] for row in database.execute(sql)]
+        cells = [
+            [v.isoformat() if hasattr(v, "isoformat") else v for v in row] for row in database.execute(EVERY_STORE, sql)
+        ]
         return [dict(zip(columns, row, strict=True)) for row in cells]
 
     of_them = f"customer_id = '{customer}'"
@@ -425,7 +445,9 @@ def test_the_document_says_every_status(client):
 
 
 def test_other_stores_are_answered_while_one_is_read(app, client, ask, database, monkeypatch):
-    (customer,) = database.execute("SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'south'")[0]
+    (customer,) = database.execute(
+        EVERY_STORE, "SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'south'"
+    )[0]
     text, _ = create_token(database, "south", ["read"], 1)
     path, reading, may_go_on = f"/v1/stores/south/customers/{customer}", Event(), Event()
 
@@ -453,7 +475,9 @@ def test_other_stores_are_answered_while_one_is_read(app, client, ask, database,
 
 
 def test_who_is_most_alike(ask, database):
-    (customer,) = database.execute("SELECT max(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'")[0]
+    (customer,) = database.execute(
+        EVERY_STORE, "SELECT max(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'"
+    )[0]
     found = ask(f"/customers/{customer}/similar", params={"limit": 3})
     assert len({one["customer_id"] for one in found["items"]} - {customer}) == 3
     assert [one["distance"] for one in found["items"]] == sorted(one["distance"] for one in found["items"])
@@ -464,7 +488,7 @@ def test_an_explanation_is_of_the_published_segments_and_its_moves_hold(ask, dat
     """What a stored model says of stored features is what the receipt says; another customer's is not."""
     chosen = "store_id = 'north' AND n_orders > 3 LIMIT 1"
     ((customer, versions),) = database.execute(
-        f"SELECT customer_id, model_versions FROM quimbi.customer_profiles WHERE {chosen}"
+        EVERY_STORE, f"SELECT customer_id, model_versions FROM quimbi.customer_profiles WHERE {chosen}"
     )
     explained = ask(f"/customers/{customer}/explanation")
     profile = ask(f"/customers/{customer}", params={"details": True})

@@ -7,6 +7,7 @@ from quimbi_assets.api import answers
 from quimbi_assets.api.app import HEADERS, create_app
 from quimbi_assets.api.guard import AGENTS
 from quimbi_assets.api.routes import router
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.tokens import create_token, list_tokens
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -103,7 +104,7 @@ def test_what_fails_has_the_headers_of_every_answer(app, headers, monkeypatch):
 
 def test_only_a_hash_of_a_token_is_kept_and_that_it_was_used(database, client):
     token, made = create_token(database, "north", ["read"], 1)
-    text = database.execute("SELECT string_agg(t::text, ' ') FROM quimbi.tokens AS t")[0][0]
+    text = database.execute(EVERY_STORE, "SELECT string_agg(t::text, ' ') FROM quimbi.tokens AS t")[0][0]
     assert token not in text
     assert token.removeprefix("quimbi_") not in text
     assert _last_used(database, made.token_id) is None

@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from quimbi_assets.api import mcp_server
 from quimbi_assets.api.mcp_server import CHARACTERS, MOST, MOST_TOKENS, MOST_WEEKS, create_server
 from quimbi_assets.resources.postgres.access import ServedDatabase
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -181,7 +182,7 @@ def test_another_store_s_token_gets_that_store_alone(address, headers, database)
                     assert listed <= theirs
 
     sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'south'"
-    theirs = {customer for (customer,) in database.execute(sql)}
+    theirs = {customer for (customer,) in database.execute(EVERY_STORE, sql)}
     anyio.run(main)
 
 
@@ -196,7 +197,7 @@ def test_no_tool_takes_an_argument_that_it_does_not_have(north):
 
 def test_no_answer_is_too_long_to_read_and_none_has_a_word_of_a_customer(north, database):
     sql = "SELECT DISTINCT subject FROM quimbi.support_tickets WHERE store_id = 'north' AND subject IS NOT NULL"
-    words = [subject for (subject,) in database.execute(sql)]
+    words = [subject for (subject,) in database.execute(EVERY_STORE, sql)]
 
     async def main(client):
         for tool in (await client.list_tools()).tools:

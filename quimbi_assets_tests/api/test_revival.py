@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import create_app
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 from quimbi_assets.resources.postgres.server import files
 from quimbi_assets.resources.postgres.tables.tokens import create_token
 from quimbi_assets_tests.resources.postgres.stopping import stop_server
@@ -25,7 +25,7 @@ def home(tmp_path, monkeypatch):
 def kill(database, data: Path):
     """Kill the server, and wait for its connections' processes, which answer a little longer than it lives."""
     pid = files.postmaster_pid(data)
-    connections = [one for (one,) in database.execute("SELECT pid FROM pg_stat_activity")]
+    connections = [one for (one,) in database.execute(EVERY_STORE, "SELECT pid FROM pg_stat_activity")]
     os.kill(pid, signal.SIGKILL)
     while files.postmaster_pid(data) is not None or any(map(runs, connections)):
         time.sleep(0.01)
@@ -42,7 +42,7 @@ def runs(pid: int) -> bool:
 
 def test_a_killed_server_is_started_again_by_whoever_asks(home):
     database, data = open_database(home), home / "postgres"
-    database.execute("INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('shop', 'UTC')")
+    database.execute(EVERY_STORE, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('shop', 'UTC')")
     token, _ = create_token(database, "shop", ["read"], 1)
     app = create_app(database)
     client = TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})

@@ -19,6 +19,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_resources import Progress
 from quimbi_assets.resources.gorgias.puller import pull_tickets
 from quimbi_assets.resources.gorgias.pusher import install, uninstall
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import read_change
 from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
@@ -99,10 +100,14 @@ def test_who_may_call(database, address, shop, secret):
 )
 def test_what_is_sent_is_neither_read_nor_kept(database, address, shop, secret, sent):
     headers = {"Authorization": f"Bearer {secret}", **sent.pop("headers", {})}
-    before = database.execute("SELECT * FROM quimbi.support_tickets WHERE store_id = %s ORDER BY ticket_id", (shop,))
+    before = database.execute(
+        EVERY_STORE, "SELECT * FROM quimbi.support_tickets WHERE store_id = %s ORDER BY ticket_id", (shop,)
+    )
     answer = httpx2.post(address + PATH, headers=headers, **sent)
     assert (answer.status_code, answer.json()) == (200, {"store_id": shop})
-    rows = database.execute("SELECT * FROM quimbi.support_tickets WHERE store_id = %s ORDER BY ticket_id", (shop,))
+    rows = database.execute(
+        EVERY_STORE, "SELECT * FROM quimbi.support_tickets WHERE store_id = %s ORDER BY ticket_id", (shop,)
+    )
     assert rows == before
 
 
@@ -139,7 +144,7 @@ def test_a_call_brings_the_ticket_and_scores_nobody_anew(database, api, address,
         ).success
         skipped = sense(instance)
     assert (skipped.run_requests or [], "no helpdesk called" in skipped.skip_message) == ([], True)
-    rows = database.execute("SELECT ticket_id FROM quimbi.support_tickets WHERE store_id = %s", (shop,))
+    rows = database.execute(EVERY_STORE, "SELECT ticket_id FROM quimbi.support_tickets WHERE store_id = %s", (shop,))
     assert {ticket for (ticket,) in rows} == set(api.expected())
     assert source_of(database, shop).looked_at == looked_at  # the daily pull is due when it was
     assert read_change(database, shop) == changed_at

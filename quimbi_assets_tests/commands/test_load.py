@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.reading import canonical_rows
 
 
@@ -22,7 +23,7 @@ def cell(row, column, value):
 
 
 def count(database, table, store_id):
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute(f'SELECT count(*) FROM quimbi."{table}" WHERE store_id = %s', (store_id,))
         return cursor.fetchone()[0]
 
@@ -93,7 +94,7 @@ def test_a_bad_row_is_kept_with_its_reason_and_the_rest_is_loaded(quimbi, files,
     (line,) = [line for line in err.splitlines() if line.startswith("quimbi:")]
     assert f"refused and kept with the reason: quimbi refused --store-id {store_id}" in line
     assert count(database, "orders", store_id) >= 29
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute('SELECT reason, "row" FROM quimbi.quarantined_rows WHERE store_id = %s', (store_id,))
         found = cursor.fetchall()
     assert found
@@ -254,7 +255,9 @@ def test_a_column_that_a_person_names_counts_before_one_of_the_right_name(quimbi
         "load", "--store-id", "by-column", "--orders", paths[0], "--items", paths[1], "--columns", named
     )
     assert code == 0, err
-    customers = database.query("SELECT DISTINCT customer_id FROM quimbi.orders WHERE store_id = 'by-column'")
+    customers = database.query(
+        EVERY_STORE, "SELECT DISTINCT customer_id FROM quimbi.orders WHERE store_id = 'by-column'"
+    )
     assert len(customers)
     assert customers["customer_id"].str.endswith("x").all()
 
@@ -328,7 +331,9 @@ def test_files_of_a_pattern_are_pulled_when_they_change(quimbi, files, tmp_path,
     code, out, _ = quimbi(*source)
     assert "orders: 3 rows read: 0 new, 3 changed, 0 unchanged" in out
     assert quimbi(*source, "--full")[0] == 0  # one after another, so that the last is right again
-    rows = database.execute("SELECT total_price FROM quimbi.orders WHERE store_id = 'drops' ORDER BY order_id::int")
+    rows = database.execute(
+        EVERY_STORE, "SELECT total_price FROM quimbi.orders WHERE store_id = 'drops' ORDER BY order_id::int"
+    )
     assert [row[0] for row in rows][-3:] == [1, 2, float(frame["total_price"].iloc[-1])]
     frame.tail(1).rename(columns={"customer_id": "x"}).to_parquet(folder / "day6.parquet")
     frame.tail(1).to_parquet(folder / "day7.parquet")

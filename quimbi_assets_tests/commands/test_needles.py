@@ -21,7 +21,7 @@ import psycopg2
 import pyarrow.parquet as pq
 import pytest
 
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.resources.postgres.stopping import stop_server
 
@@ -74,7 +74,7 @@ def haystack():
     quimbi("run", "--axes", "purchase_value")
     quimbi("snapshot", "--week", "2025-11-03")
     database = open_database(home)
-    database.execute("UPDATE quimbi.orders SET total_price = 'NaN' WHERE customer_id = %s", (CUSTOMER,))
+    database.execute(EVERY_STORE, "UPDATE quimbi.orders SET total_price = 'NaN' WHERE customer_id = %s", (CUSTOMER,))
     quimbi("run", "--axes", "purchase_value", code=1)
     yield home, database, b"\n".join(spoken)
     stop_server(home)

@@ -12,6 +12,7 @@ from upath import UPath
 
 from quimbi_assets.resources import erasure
 from quimbi_assets.resources.parquet_io import ParquetTables
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables import personal
 from quimbi_assets.simulation import write_store
 
@@ -84,7 +85,7 @@ def planted(database, home, tmp_path_factory):
     assert _code(list(command)) == 0
     assert _code(["run", "--store-id", STORE, "--no-ai-naming", "--axes", "purchase_value,support_history"]) == 0
     end = pd.Timestamp(
-        database.execute("SELECT max(order_date) FROM quimbi.orders WHERE store_id = %s", (STORE,))[0][0]
+        database.execute(EVERY_STORE, "SELECT max(order_date) FROM quimbi.orders WHERE store_id = %s", (STORE,))[0][0]
     )
     monday = (end - pd.Timedelta(days=end.weekday())).date()
     for week in (monday - pd.Timedelta(days=14), monday - pd.Timedelta(days=7)):
@@ -111,16 +112,18 @@ def test_every_table_is_a_place_or_holds_nothing_of_persons(database):
     tables = {
         table
         for (table,) in database.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p')"
+            EVERY_STORE,
+            "SELECT relname FROM pg_class WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p')",
         )
     }
     places = {place.table for place in personal.PLACES}
     assert places | set(personal.IMPERSONAL) == tables
     assert not places & set(personal.IMPERSONAL)
     of_customers = database.execute(
+        EVERY_STORE,
         "SELECT table_name FROM information_schema.columns "
         "JOIN information_schema.tables USING (table_schema, table_name) "
-        "WHERE table_schema = 'quimbi' AND table_type = 'BASE TABLE' AND column_name = 'customer_id'"
+        "WHERE table_schema = 'quimbi' AND table_type = 'BASE TABLE' AND column_name = 'customer_id'",
     )
     assert {table for (table,) in of_customers} <= places
 
@@ -136,7 +139,7 @@ def test_counting_anew_what_nobody_left_changes_nothing(database, planted):
             for (row,) in cursor.fetchall():
                 yield {k: round(v, 9) if isinstance(v, float) else v for k, v in row.items()}
 
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         before = sorted(figures(cursor), key=str)
         recount(cursor, STORE)
         after = sorted(figures(cursor), key=str)
@@ -174,7 +177,7 @@ def test_nothing_of_an_erased_person_is_left_and_no_file_brings_them_back(quimbi
     assert code == 0
     assert search(database, home, NEEDLES) >= named
     of_person = "SELECT lifecycle FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = %s"
-    ((stage,),) = database.execute(of_person, (STORE, ID))
+    ((stage,),) = database.execute(EVERY_STORE, of_person, (STORE, ID))
     n_profiles, n_in = _figures(database, stage)
     code, printed, said = quimbi("erase", "--store-id", STORE, "--customer-id", ID, "--json")
     assert code == 0, said
@@ -201,8 +204,11 @@ def test_nothing_of_an_erased_person_is_left_and_no_file_brings_them_back(quimbi
 
 def _figures(database, stage):
     """Return how many profiles there are, and how many customers are said to be in a stage of their lifecycle."""
-    ((n,),) = database.execute("SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (STORE,))
+    ((n,),) = database.execute(
+        EVERY_STORE, "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (STORE,)
+    )
     ((n_in,),) = database.execute(
+        EVERY_STORE,
         "SELECT customers FROM quimbi.group_figures WHERE store_id = %s AND axis_name = 'lifecycle' AND group_id = %s",
         (STORE, stage),
     )
@@ -268,7 +274,7 @@ def test_what_takes_an_administrator_is_said(database):
 def test_a_short_id_names_nobody_else_s_refused_rows(database):
     person = personal.Person("short", ("1042",), (), {k: frozenset() for k in ("email",)}, ())
     rows = ({"note": "red (large)", "customer_id": "Zoe"}, {"line": "88,Bob,bob@x.y,,"}, {"customer_id": "1042"})
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         for row in rows:
             sql = f'SELECT {personal._NAMES_THEM} FROM (SELECT %(row)s::jsonb AS "row") AS t'
             cursor.execute(sql, person.parameters | {"row": json.dumps(row)})
@@ -276,7 +282,7 @@ def test_a_short_id_names_nobody_else_s_refused_rows(database):
 
 
 def test_an_address_is_the_same_person_however_it_is_written(database):
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         for store, customer in (("spelt", "Ann@x.y"), ("spelt", "ann@x.y"), ("spelt", "bob@x.y")):
             cursor.execute(
                 "INSERT INTO quimbi.stores (store_id, time_zone) VALUES (%s, 'UTC') ON CONFLICT DO NOTHING", (store,)

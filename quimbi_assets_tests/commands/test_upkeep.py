@@ -14,6 +14,7 @@ import pytest
 
 from quimbi_assets.commands import upkeep
 from quimbi_assets.resources import backup
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.run_lock import RunLock
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -81,7 +82,9 @@ def test_every_row_and_every_file_comes_back(saved, restored):
 
 def test_what_was_restored_answers_as_before_without_the_home_it_came_from(restored, home, quimbi, database):
     ((customer,),) = database.execute(
-        "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'south' ORDER BY lifetime_value DESC LIMIT 1"
+        EVERY_STORE,
+        "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'south' ORDER BY lifetime_value DESC "
+        "LIMIT 1",
     )
     asked = ("explain", "--store-id", "south", "--customer-id", customer, "--json")
     code, before, _ = quimbi(*asked)
@@ -184,12 +187,12 @@ def test_a_restore_that_was_killed_is_done_again(saved, tmp_path, when):
 
 
 def test_a_server_that_has_stores_is_never_restored_over(saved, database, tmp_path):
-    before = database.execute("SELECT count(*) FROM quimbi.orders")
+    before = database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.orders")
     (tmp_path / "home").mkdir()
     for _ in range(2):  # the second time as the first
         text = elsewhere(tmp_path / "home", "restore", saved[0], expected=2, DATABASE_URL=database.libpq_url)
         assert "has stores already" in text
-    assert database.execute("SELECT count(*) FROM quimbi.orders") == before
+    assert database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.orders") == before
 
 
 def test_a_file_with_two_names_is_in_it_twice(tmp_path):

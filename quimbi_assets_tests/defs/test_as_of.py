@@ -45,7 +45,9 @@ def named(store_id):
 def churn(database, store_id):
     columns = "customer_id, churn_risk_score, churn_drivers, model_versions->>'churn_risk' AS version"
     return database.query(
-        f"SELECT {columns} FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id", (store_id,)
+        store_id,
+        f"SELECT {columns} FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id",
+        (store_id,),
     ).set_index("customer_id")
 
 

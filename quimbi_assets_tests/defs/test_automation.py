@@ -22,6 +22,7 @@ from quimbi_assets.instants import two_years_before
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, process_tag
 from quimbi_assets.resources.gorgias.puller import pull_tickets
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables import stores as plans
@@ -151,15 +152,16 @@ def test_by_default_once_a_month_and_never_if_so_planned(planned, instance, repo
 
 
 def test_weeks_begin_two_years_before_the_newest_order_of_any_store(planned):
-    planned.execute("INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('plan-closed', 'UTC')")
+    planned.execute(EVERY_STORE, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('plan-closed', 'UTC')")
     before = first_week(planned)
     planned.execute(
+        EVERY_STORE,
         "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
-        "VALUES ('plan-closed', '1', 'ann', '1998-06-30', 10)"
+        "VALUES ('plan-closed', '1', 'ann', '1998-06-30', 10)",
     )
     assert first_week(planned) == min(before, date(1996, 7, 1))
     assert before <= two_years_before(date.today())
-    planned.execute("DELETE FROM quimbi.stores WHERE store_id = 'plan-closed'")
+    planned.execute(EVERY_STORE, "DELETE FROM quimbi.stores WHERE store_id = 'plan-closed'")
 
 
 def test_a_tick_that_launches_nothing_says_who_is_due_next(planned, monkeypatch):
@@ -392,7 +394,7 @@ def test_a_helpdesk_is_pulled_when_it_is_due_and_a_pull_that_fails_is_told(plann
         text = failure_text(context)
     assert text.splitlines()[0].startswith(":warning: quimbi: pull failed for plan-york")
     assert "make a key in Settings &gt; REST API of acme.gorgias.com" in text
-    planned.execute("DELETE FROM quimbi.sources WHERE store_id = 'plan-york'")
+    planned.execute(EVERY_STORE, "DELETE FROM quimbi.sources WHERE store_id = 'plan-york'")
 
 
 def test_runs_that_lost_their_process_are_ended_while_the_ui_runs(database, instance, monkeypatch):

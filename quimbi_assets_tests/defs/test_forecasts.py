@@ -20,6 +20,7 @@ from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, VALUE
 from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_fit
 from quimbi_assets.resources.profiling import open_profiler
@@ -38,7 +39,7 @@ def run(store_id, as_of=None, **options):
 
 def published(database, store_id):
     columns = "customer_id, churn_risk_score, churn_drivers, model_versions, feature_vectors, interpretation"
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute(
             f"SELECT {columns} FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id", (store_id,)
         )
@@ -88,7 +89,7 @@ def test_every_profile_has_a_risk_its_drivers_and_the_version(database, whole):
 
 
 def stays_of(database, store_id):
-    axes = database.query("SELECT stays FROM quimbi.axis_models WHERE store_id = %s AND k > 0", (store_id,))
+    axes = database.query(store_id, "SELECT stays FROM quimbi.axis_models WHERE store_id = %s AND k > 0", (store_id,))
     return [StayModel.from_json(stays) for stays in axes["stays"]]
 
 
@@ -132,7 +133,7 @@ predicted_value_365d, expected_next_order_at, prediction_reason, model_versions"
 
 def foretold(database, store_id):
     sql = f"SELECT customer_id, {FORETOLD} FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY customer_id"
-    return database.query(sql, (store_id,)).set_index("customer_id")
+    return database.query(store_id, sql, (store_id,)).set_index("customer_id")
 
 
 def test_every_profile_has_its_value_to_come_and_the_version(database, whole):
@@ -151,7 +152,7 @@ def test_every_profile_has_its_value_to_come_and_the_version(database, whole):
     assert "days, unseen, spend was missed by" in value_of(whole)
     assert value_of(whole).endswith(f". {without}" if without else "of what came")
     view = "SELECT sum(predicted_value_90d) FROM quimbi.customer_profiles_named WHERE store_id = %s"
-    assert database.execute(view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
+    assert database.execute(EVERY_STORE, view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
 
 
 def test_risk_and_what_is_foretold_agree_of_everybody(database, whole):

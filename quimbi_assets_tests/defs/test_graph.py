@@ -40,6 +40,7 @@ from quimbi_assets.resources.dagster_instance import LOCATION, open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import registered_name
 from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes
@@ -50,7 +51,7 @@ pytestmark = pytest.mark.xdist_group("graph")
 
 
 def rows(database, sql, *parameters):
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()
 
@@ -116,6 +117,7 @@ def test_audiences_follow_the_profiles(database, two_stores):
     for store_id in two_stores:
         state = read_audiences(database, store_id)["worth_saving"]
         ((risky,),) = database.execute(
+            EVERY_STORE,
             "SELECT count(*) FROM quimbi.customer_profiles "
             "WHERE store_id = %s AND churn_risk_score BETWEEN 0.4 AND 0.8 AND value_tier IN ('top', 'high', 'medium') "
             "AND lifecycle IN ('slowing', 'at risk', 'lapsed')",
@@ -130,7 +132,7 @@ def test_the_ready_rules_send_planted_high_touch_customers_to_the_senior_queue(d
     states = {row["customer_id"]: row["support_history"] for row in planted if row["support_history"] is not None}
     needing = {customer for customer, state in states.items() if state != "served"}
     sent = "SELECT customer_id FROM quimbi.customer_actions WHERE store_id = 'north' AND queue = 'senior'"
-    senior = {customer for (customer,) in database.execute(sent)} & set(states)
+    senior = {customer for (customer,) in database.execute(EVERY_STORE, sent)} & set(states)
     assert len(needing) > 100
     assert len(needing & senior) >= 0.9 * max(len(needing), len(senior))
 
@@ -146,7 +148,7 @@ def test_actions_follow_the_profiles(database, two_stores):
     assert next(one for one in evaluations if one.partition == "south").passed
     by_rule = "SELECT rule, count(*) FROM quimbi.customer_actions WHERE store_id = %s GROUP BY rule"
     acted = {rule: n for rule, n in event.metadata["by_rule"].value.items() if n}
-    assert acted == dict(database.execute(by_rule, (event.partition,)))
+    assert acted == dict(database.execute(EVERY_STORE, by_rule, (event.partition,)))
     assert {"high_touch", "discount_hunters", "full_price_buyers"} <= set(acted)
 
 
@@ -232,14 +234,14 @@ def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(databa
 def test_a_profile_is_by_the_clock_and_currency_of_the_run_whatever_was_loaded_since(database, two_stores):
     before = open_profiler("north").store
     change = "UPDATE quimbi.stores SET time_zone = %s, currency = %s WHERE store_id = 'north'"
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute("SELECT time_zone, currency FROM quimbi.stores WHERE store_id = 'north'")
         recorded = cursor.fetchone()
         cursor.execute(change, ("Asia/Tokyo", "JPY"))
     try:
         assert open_profiler("north").store == before
     finally:
-        with database.transaction() as cursor:
+        with database.transaction(EVERY_STORE) as cursor:
             cursor.execute(change, recorded)
 
 

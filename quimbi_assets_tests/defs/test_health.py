@@ -12,6 +12,7 @@ from quimbi_assets.defs import health
 from quimbi_assets.defs.health import CHECKS, stores_health, stores_looked_at
 from quimbi_assets.defs.partitions import HEALTH_KEY, SNAPSHOTS_KEY, STORE_TAG, axis_key, store_week_key
 from quimbi_assets.resources.dagster_instance import open_instance
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables import stores as plans
 from quimbi_assets.resources.postgres.tables.shops import NewestOrders, list_shops, shops_health
 from quimbi_assets.store import StorePlan
@@ -53,13 +54,15 @@ EVALUATIONS = (
 
 def make(database, store_id, days):
     """A store with one order so many days ago, published just now."""
-    database.execute("INSERT INTO quimbi.stores (store_id, time_zone) VALUES (%s, 'UTC')", (store_id,))
+    database.execute(store_id, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES (%s, 'UTC')", (store_id,))
     database.execute(
+        store_id,
         "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
         "VALUES (%s, '1', 'ann', now() - make_interval(days => %s), 10)",
         (store_id, days),
     )
     database.execute(
+        store_id,
         "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions) "
         "VALUES (%s, 1, 'run', now(), '{}')",
         (store_id,),
@@ -86,10 +89,11 @@ def shops(database):
     """Stores of which five need a look."""
     for store_id, days in AGE.items():
         make(database, store_id, days)
-    database.execute("DELETE FROM quimbi.publications WHERE store_id = 'health-vain'")
+    database.execute(EVERY_STORE, "DELETE FROM quimbi.publications WHERE store_id = 'health-vain'")
     database.execute(
+        EVERY_STORE,
         "INSERT INTO quimbi.axis_models (store_id, axis_name, status, held_reason) "
-        "VALUES ('health-held', 'price', 'active', 'it moves many'), ('health-fine', 'price', 'weak', NULL)"
+        "VALUES ('health-held', 'price', 'active', 'it moves many'), ('health-fine', 'price', 'weak', NULL)",
     )
     with open_instance() as instance:
         for job, status in (("week", "FAILURE"), ("store", "FAILURE"), ("store", "CANCELED"), ("rescore", "SUCCESS")):
@@ -181,9 +185,11 @@ def test_orders_are_looked_at_again_where_they_changed(shops):
     def last_order():
         return {shop.store_id: shop.last_order for shop in shops_health(shops, newest)}["health-fine"]
 
-    shops.execute("UPDATE quimbi.stores SET changed_at = now() WHERE store_id = 'health-fine'")
+    shops.execute(EVERY_STORE, "UPDATE quimbi.stores SET changed_at = now() WHERE store_id = 'health-fine'")
     before = last_order()
-    shops.execute("UPDATE quimbi.orders SET order_date = order_date + interval '1 h' WHERE store_id = 'health-fine'")
+    shops.execute(
+        EVERY_STORE, "UPDATE quimbi.orders SET order_date = order_date + interval '1 h' WHERE store_id = 'health-fine'"
+    )
     assert last_order() == before
-    shops.execute("UPDATE quimbi.stores SET changed_at = clock_timestamp() WHERE store_id = 'health-fine'")
+    shops.execute(EVERY_STORE, "UPDATE quimbi.stores SET changed_at = clock_timestamp() WHERE store_id = 'health-fine'")
     assert last_order() > before

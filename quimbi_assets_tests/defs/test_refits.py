@@ -12,7 +12,7 @@ from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.publications import read_held_reasons, read_publication
@@ -24,7 +24,7 @@ STORE, AXIS = "refitted", "purchase_value"
 
 
 def rows(database, sql, *parameters):
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()
 

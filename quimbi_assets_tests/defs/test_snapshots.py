@@ -21,6 +21,7 @@ from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.home import store_page
 from quimbi_assets.resources.parquet_io import parquet_tables
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.simulation import write_store
@@ -42,7 +43,7 @@ def weeks(n, first=FIRST):
 
 def table(database, name, store_id, week=None):
     sql = f"SELECT to_jsonb(t) - 'store_id' FROM quimbi.{name} t WHERE store_id = %s"
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute(sql + (" AND week = %s" if week else ""), (store_id, week) if week else (store_id,))
         return sorted(json.dumps(row, sort_keys=True) for (row,) in cursor.fetchall())
 
@@ -200,7 +201,7 @@ def test_old_weeks_are_thinned_rows_and_files(store, database):
         build_defs().resolve_job_def("week").execute_in_process(
             instance=instance, partition_key=store_week_key(STORE, last), run_config=config
         )
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute("SELECT DISTINCT week FROM quimbi.customer_history WHERE store_id = %s ORDER BY 1", (STORE,))
         kept = [week for (week,) in cursor.fetchall()]
     assert kept == [PAST, FIRST, last]
@@ -238,7 +239,7 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
         rows = [json.loads(row) for row in table(database, "alert_notices", STORE, last)]
         return event.asset_materialization.metadata, rows
 
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute(
             "UPDATE quimbi.customer_history SET alert = 'newly_at_risk', alert_cause = 'silent' "
             "WHERE store_id = %s AND week = %s AND customer_id IN "
@@ -265,7 +266,9 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
     assert message["text"].endswith(f"<{store_page(STORE)}|the store's page>")
     assert {row["customer_id"] for row in rows if row["told_at"]} == set(named)
     entered = database.execute(
-        "SELECT customer_id, arm FROM quimbi.treatments WHERE store_id = %s AND subject = %s", (STORE, SUBJECT)
+        EVERY_STORE,
+        "SELECT customer_id, arm FROM quimbi.treatments WHERE store_id = %s AND subject = %s",
+        (STORE, SUBJECT),
     )
     held = {row["customer_id"] for row in rows if row["held_out"]}
     assert {who for who, arm in entered if arm == "acted"} == set(named)

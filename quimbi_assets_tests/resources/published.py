@@ -13,6 +13,7 @@ def publish(database, store_id, n=3, **columns):
     """Publish n customers of ``few``, with these columns (Arrow arrays) instead of, or beside, the made-up ones."""
     choices = {axis: Choice(version, pd.Timestamp("2024-06-01"), "passed") for axis, version in VERSIONS.items()}
     database.execute(
+        store_id,
         "INSERT INTO quimbi.stores (store_id, time_zone, currency) VALUES (%s, 'UTC', 'EUR') ON CONFLICT DO NOTHING",
         (store_id,),
     )

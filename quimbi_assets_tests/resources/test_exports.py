@@ -11,6 +11,7 @@ from quimbi_assets.audiences.filters import EVERYBODY, compile_filter
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.advertisers import write_advertisers_list
 from quimbi_assets.resources.exports import write_rows
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.audiences import stream_membership
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, stream_profiles
 from quimbi_assets_tests.resources.published import publish
@@ -99,7 +100,7 @@ def people(database, tmp_path_factory):
     publish(database, "people", 5, customer_id=pa.array(ids), lifetime_value=pa.array([1.239, 2, 3, -4, 5.0]))
     rows = [("people", "c2", False, None), ("people", "c3", True, True)]
     for row in rows:
-        database.execute("INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())", row)
+        database.execute(EVERY_STORE, "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())", row)
     contacts = tmp_path_factory.mktemp("contacts") / "contacts.csv"
     contacts.write_text(
         "Customer ID,Email,Phone,Suppressed\n"
@@ -107,11 +108,13 @@ def people(database, tmp_path_factory):
     )
     for customer in ids:
         database.execute(
+            EVERY_STORE,
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
             "VALUES ('people', %s, %s, '2024-01-01', 1)",
             (customer, customer),
         )
         database.execute(
+            EVERY_STORE,
             "INSERT INTO quimbi.audience_members (store_id, audience, customer_id, entered_at) "
             "VALUES ('people', 'big', %s, '2024-06-01')",
             (customer,),
@@ -138,7 +141,7 @@ def test_advertisers_get_hashes_of_those_who_may_be_written_to(database, people,
     assert sorted(lines[1:]) == sorted(expected)
     assert written == (2, 0, 0)
     assert write_advertisers_list(database, "people", EVERYBODY, path, form, None) == (1, 2, 0)
-    assert database.execute("SELECT count(*) FROM pg_class WHERE relname = 'contacts'") == [(0,)]
+    assert database.execute(EVERY_STORE, "SELECT count(*) FROM pg_class WHERE relname = 'contacts'") == [(0,)]
 
 
 def test_contacts_that_are_nobodys(database, people, tmp_path):

@@ -20,6 +20,7 @@ from quimbi_assets.defs.sources import pulled_orders, pulled_tickets
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError, StoreBusyError
 from quimbi_assets.resources.dagster_resources import Progress
 from quimbi_assets.resources.gorgias.puller import Mark, pull_tickets, show_pull
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.shops import NewestOrders, shops_health
@@ -37,7 +38,7 @@ ALONE = """
 import sys
 from quimbi_assets.resources.dagster_resources import Progress
 from quimbi_assets.resources.gorgias.puller import pull_tickets
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 pull_tickets(open_database(), sys.argv[1], period=0.5, pause=0.05)
 """
 
@@ -76,6 +77,7 @@ def pull(database, store_id, **options):
 
 def stored(database, store_id):
     rows = database.execute(
+        store_id,
         "SELECT ticket_id, created_at, priority, first_response_at, reopen_count, satisfaction_score "
         "FROM quimbi.support_tickets WHERE store_id = %s",
         (store_id,),
@@ -107,6 +109,7 @@ def test_what_is_written_of_a_ticket(database, api, shop):
     api.fill(40, EMAILS)
     pull(database, shop)
     rows = database.query(
+        EVERY_STORE,
         "SELECT ticket_id, customer_id, status, resolved_at, subject, tags, channel FROM quimbi.support_tickets "
         "WHERE store_id = %s",
         (shop,),
@@ -229,7 +232,9 @@ def test_writers_are_met_by_the_shops_id_and_merged_ones_through_who_they_are_no
     assert report.looked_up == (10, 10)
     assert (report.meeting.share, report.meeting.customers) == (1.0, 19)
     whose = dict(
-        database.execute("SELECT ticket_id, customer_id FROM quimbi.support_tickets WHERE store_id = %s", (shop,))
+        database.execute(
+            EVERY_STORE, "SELECT ticket_id, customer_id FROM quimbi.support_tickets WHERE store_id = %s", (shop,)
+        )
     )
     assert whose["4"] == whose["5"] == "shop-4"
     assert pull(database, shop, look_up=100).looked_up == (0, 0)  # each once
@@ -237,7 +242,7 @@ def test_writers_are_met_by_the_shops_id_and_merged_ones_through_who_they_are_no
     api.change(4, again)  # told anew with the old address, it stays whose it is
     pull(database, shop)
     assert database.execute(
-        "SELECT customer_id FROM quimbi.support_tickets WHERE store_id = %s AND ticket_id = '4'", (shop,)
+        EVERY_STORE, "SELECT customer_id FROM quimbi.support_tickets WHERE store_id = %s AND ticket_id = '4'", (shop,)
     ) == [("shop-4",)]
 
 
@@ -249,7 +254,9 @@ def test_orders_that_come_later_bring_their_tickets_customers(database, api, tmp
     orders.to_csv(tmp_path / "orders.csv", index=False)
     load_store(database, shop, tmp_path / "orders.csv")
     assert pull(database, shop).meeting.share == 1.0
-    known = database.execute("SELECT customer_id FROM quimbi.helpdesk_customers WHERE store_id = %s", (shop,))
+    known = database.execute(
+        EVERY_STORE, "SELECT customer_id FROM quimbi.helpdesk_customers WHERE store_id = %s", (shop,)
+    )
     assert {customer for (customer,) in known} == {f"shop-{number}" for number in range(20)}
 
 
@@ -395,11 +402,13 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
         "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, satisfaction_score, created_at) "
         "VALUES (%s, %s, %s, %s, '2024-02-02 12:00Z')"
     )
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.executemany(sql, [(shop, *row) for row in tickets])
     view = "SELECT group_id, week::text, orders, tickets, ratings, mean_rating, tickets_per_100_orders::int "
     rows = database.execute(
-        f"{view} FROM quimbi.support_by_segment WHERE store_id = %s AND axis_name = 'value_tier' ORDER BY 1", (shop,)
+        EVERY_STORE,
+        f"{view} FROM quimbi.support_by_segment WHERE store_id = %s AND axis_name = 'value_tier' ORDER BY 1",
+        (shop,),
     )
     assert rows == [("low", monday, 1, 1, 0, None, 100), ("top", monday, 1, 2, 2, 3.5, 200)]
     assert _code(["gorgias", "support", "--store-id", shop]) == 0
@@ -407,7 +416,7 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
     assert " ".join(lines[1].split()) == "top 2 tickets: 200.0 per 100 orders, rated 3.5 of 5 by 2 ratings"
     assert " ".join(lines[2].split()) == "low 1 ticket: 100.0 per 100 orders, no rating"
     assert len(lines) == 3
-    with database.transaction() as cursor:  # a week later the same are what was before
+    with database.transaction(EVERY_STORE) as cursor:  # a week later the same are what was before
         cursor.execute(
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
             "SELECT %s, 'later-' || n, 'shop-0', '2024-02-09 10:00Z', 1 FROM generate_series(1, 4) AS n",

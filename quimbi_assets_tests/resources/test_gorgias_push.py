@@ -21,6 +21,7 @@ from quimbi_assets.exports.gorgias import RULES, field_of
 from quimbi_assets.lift.assignment import in_control
 from quimbi_assets.resources.gorgias import pusher
 from quimbi_assets.resources.gorgias.pusher import install, push_fields, uninstall
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.fields import TARGET
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
@@ -33,7 +34,7 @@ NUMBERS = count()
 ALONE = """
 import sys
 from quimbi_assets.resources.gorgias.pusher import push_fields
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 push_fields(open_database(), sys.argv[1], [], control=0.1, send=True, period=8.0, pause=0.05)
 """
 
@@ -60,7 +61,7 @@ def shop(database, api):
     made()
     numbers = [api.customer(f"c{n}@example.com")["id"] for n in range(10)]
     rows = [(store_id, str(number), f"c{n:04d}") for n, number in enumerate(numbers)]
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         sql = "INSERT INTO quimbi.helpdesk_customers (store_id, helpdesk_id, customer_id) VALUES (%s, %s, %s)"
         cursor.executemany(sql, rows)
     return made
@@ -156,7 +157,7 @@ def test_whoever_is_left_out_is_told_nothing_of(database, api, shop):
     shown = push(database, store_id, control=0.4, send=False)
     assert (shown.left_out, shown.changed) == (len(left_out), len(left_out))
     arms = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s ORDER BY 1"
-    assert database.execute(arms, (store_id,)) == []  # shown, not begun
+    assert database.execute(EVERY_STORE, arms, (store_id,)) == []  # shown, not begun
     report = push(database, store_id, control=0.4)
     assert f"left out to compare with: {len(left_out)} customers" in report.lines()[1]
     numbers = dict(zip((f"c{n:04d}" for n in range(10)), api.customers, strict=True))
@@ -165,7 +166,7 @@ def test_whoever_is_left_out_is_told_nothing_of(database, api, shop):
     shop(lifecycle=["at risk"] * N)
     assert push(database, store_id).left_out == len(left_out)  # as before, though nobody says so again
     assert {customer for customer, number in numbers.items() if told_by(api)[number] == {}} == left_out
-    assert {one: (arm, acted) for one, arm, acted in database.execute(arms, (store_id,))} == {
+    assert {one: (arm, acted) for one, arm, acted in database.execute(EVERY_STORE, arms, (store_id,))} == {
         customer: ("control", False) if customer in left_out else ("acted", True) for customer in numbers
     }
     assert push(database, store_id, control=0.0).left_out == 0
@@ -215,7 +216,7 @@ def test_a_push_that_is_killed_tells_one_customer_once_more_at_most(database, ap
     process.wait()
     n_told = len(api.told)
     assert 5 <= n_told < 10
-    left_out = database.execute("SELECT count(*) FROM quimbi.treatments WHERE store_id = %s", (store_id,))
+    left_out = database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.treatments WHERE store_id = %s", (store_id,))
     assert left_out == [(10,)]  # who is acted on and who is not was written down before anything was told
     push(database, store_id)
     assert len(told_by(api)) == 10 - sum(in_control(store_id, TARGET, f"c{n:04d}", 0.1) for n in range(10))
@@ -269,7 +270,7 @@ def test_ready_rules_ask_for_what_is_told_and_are_in_the_manual():
 def test_the_queue_is_told_on_demand(database, api, shop, home, monkeypatch):
     store_id = shop()
     decided = "INSERT INTO quimbi.customer_actions (store_id, customer_id, rule, place, queue, as_of) VALUES "
-    database.execute(decided + "(%s, 'c0003', 'r', 1, 'senior', now())", (store_id,))
+    database.execute(EVERY_STORE, decided + "(%s, 'c0003', 'r', 1, 'senior', now())", (store_id,))
     install(store_id, ["queue"], None, None, print, dry_run=False, period=PERIOD)
     push_fields(database, store_id, ["queue"], send=True, period=PERIOD)
     (number,) = (one["id"] for one in api.lists["custom-fields"] if one["label"] == "quimbi_queue")
@@ -282,7 +283,7 @@ def test_the_queue_is_told_on_demand(database, api, shop, home, monkeypatch):
 
 def told_of(database, store_id):
     sql = "SELECT state FROM quimbi.export_profiles WHERE store_id = %s AND target = %s"
-    states = [state for (state,) in database.execute(sql, (store_id, TARGET))]
+    states = [state for (state,) in database.execute(store_id, sql, (store_id, TARGET))]
     return [SimpleNamespace(state={name: one["name"] for name, one in state.items()}) for state in states]
 
 

@@ -13,7 +13,7 @@ from quimbi_assets.instants import Instant
 from quimbi_assets.resources.mlflow.records import input_example, version_facts
 from quimbi_assets.resources.mlflow.registry import CHURN, PASSED, VALUE, registered_name
 from quimbi_assets.resources.mlflow.runs import Run, Tracking
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 from quimbi_assets.resources.postgres.tables.promotions import (
     FitRecord,
     choose_versions,
@@ -87,8 +87,8 @@ def effects(monkeypatch):
     transaction = Database.transaction
 
     @contextmanager
-    def watched(self):
-        with transaction(self) as cursor:
+    def watched(self, whose):
+        with transaction(self, whose) as cursor:
             yield Watched(cursor, found, lambda name: name in ("execute", "executemany", "copy_expert"))
             found.before("commit")
 
@@ -142,10 +142,11 @@ class Shop:
 
     def read(self):
         """What a reader finds: the version of everything, which has to be one."""
-        with self.database.snapshot() as now:
+        with self.database.snapshot(EVERY_STORE) as now:
             published = read_publication(now, self.store_id)
             axes, current = read_segments(now, self.store_id)
             found = now.query(
+                EVERY_STORE,
                 "SELECT model_versions, interpretation FROM quimbi.customer_profiles WHERE store_id = %s",
                 (self.store_id,),
             )
@@ -291,7 +292,7 @@ def test_the_reason_is_that_of_the_fit_as_of_the_instant(shop):
 def test_what_is_said_of_the_churn_risk_is_of_the_published_version(shop):
     figures = dict.fromkeys(("auc_of_chosen", "auc_of_silence", "calibration_error"), 0.5) | {"windows_tested": 1}
     versions = {CHURN: "1"}
-    with shop.database.transaction() as cursor:
+    with shop.database.transaction(EVERY_STORE) as cursor:
         cursor.execute(
             "INSERT INTO quimbi.publications VALUES (%s, 1, 'a run', %s, now(), %s)",
             (shop.store_id, AS_OF, json.dumps(versions)),
@@ -304,7 +305,7 @@ def test_what_is_said_of_the_churn_risk_is_of_the_published_version(shop):
 
 
 def test_what_is_said_of_the_value_to_come(shop):
-    with shop.database.transaction() as cursor:
+    with shop.database.transaction(EVERY_STORE) as cursor:
         cursor.execute(
             "INSERT INTO quimbi.publications VALUES (%s, 1, 'a run', %s, now(), %s)",
             (shop.store_id, AS_OF, json.dumps({VALUE: "1"})),

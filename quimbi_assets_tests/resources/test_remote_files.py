@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables.sources import Source, read_sources
@@ -80,7 +81,10 @@ def web():
 
 
 def stored(database, store_id):
-    return [row[0] for row in database.execute("SELECT order_id FROM quimbi.orders WHERE store_id = %s", (store_id,))]
+    return [
+        row[0]
+        for row in database.execute(store_id, "SELECT order_id FROM quimbi.orders WHERE store_id = %s", (store_id,))
+    ]
 
 
 def test_a_pattern_of_a_bucket_is_read_and_again_only_when_a_file_is_new(database, bucket):
@@ -109,7 +113,7 @@ def test_a_file_of_a_bucket_is_read_as_one_of_this_machine(database, bucket, tmp
     orders(1).assign(customer_id="Ren\u00e9").to_csv(path, sep=";", index=False, encoding="cp1252")
     bucket("orders.csv", path.read_bytes())
     load_store(database, "cp1252", "s3://shop/orders.csv")
-    rows = database.execute("SELECT DISTINCT customer_id FROM quimbi.orders WHERE store_id = 'cp1252'")
+    rows = database.execute(EVERY_STORE, "SELECT DISTINCT customer_id FROM quimbi.orders WHERE store_id = 'cp1252'")
     assert list(rows) == [("Ren\u00e9",)]
 
 

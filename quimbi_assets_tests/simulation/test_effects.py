@@ -13,6 +13,7 @@ from quimbi_assets.lift.assignment import Trial
 from quimbi_assets.lift.verdict import HARMED, HELPED
 from quimbi_assets.resources.actions import rules_of
 from quimbi_assets.resources.export_targets import export
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.actions import refresh_actions
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
@@ -89,13 +90,14 @@ def test_what_was_planted_is_found_and_nothing_where_nothing_was(database, order
     rules = rules_of(store_id, vocabulary, read_rules(RULES.format(window=WINDOW), "f"))
     refresh_actions(database, store_id, rules.compiled, vocabulary.time_zone)
     acted = database.query(
+        EVERY_STORE,
         "SELECT customer_id, entered_at FROM quimbi.treatments WHERE store_id = %s AND subject = 'rule/call' "
         "AND arm = 'acted'",
         (store_id,),
     )
     placed = plant_effect(orders, acted, raised, WINDOW, 2)
     rows = zip(placed["order_id"], placed["customer_id"], placed["order_date"], placed["total_price"], strict=True)
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         psycopg2.extras.execute_values(
             cursor,
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) VALUES %s",

@@ -198,7 +198,7 @@ def show_pull(database: Database, store_id: str, say: Say = lambda _: None, peri
     """Read the tickets that changed last, one page, and say what they would be; the database stays as it is."""
     read_store(database, store_id)
     account, stream = account_of(store_id), STREAMS["tickets"]
-    with closing(Client(account, say, period)) as client, database.transaction() as cursor:
+    with closing(Client(account, say, period)) as client, database.transaction(store_id) as cursor:
         rows, _ = next(client.pages(stream.path, stream.order(stream.changed, "desc")))
         before = tickets.count_left_out(cursor, store_id)
         secret = identities.store_secret(database.home or quimbi_home(), store_id)
@@ -219,7 +219,7 @@ class _Puller:
         self.written = dict.fromkeys(STREAMS, Written())
         self._now = pd.Timestamp.now("UTC")
         self._home = database.home or quimbi_home()
-        with database.transaction() as cursor:
+        with database.transaction(store_id) as cursor:
             bulk.lock(cursor, f"load:{store_id}")
             self._secret = identities.store_secret(self._home, store_id)
             identities.learn_customers_that_are_addresses(cursor, store_id, self._secret)
@@ -312,7 +312,7 @@ class _Puller:
 
     def _store(self, name: str, rows: list[Any]) -> Written:
         """Store a page, and how far it is, in one transaction."""
-        with self._database.transaction() as cursor:
+        with self._database.transaction(self._store_id) as cursor:
             bulk.lock(cursor, f"load:{self._store_id}")
             written = STREAMS[name].write(cursor, self._store_id, rows, self._secret)
             self.written[name] += written
@@ -321,19 +321,19 @@ class _Puller:
         return written
 
     def _note(self) -> None:
-        with self._database.transaction() as cursor:
+        with self._database.transaction(self._store_id) as cursor:
             note_mark(cursor, self._store_id, self._source, self.mark.to_json())
 
     def look_up(self, most: int) -> tuple[int, int]:
         """Ask for the keys of writers who meet no order; return how many were asked for, and how many are customers."""
-        with self._database.transaction() as cursor:
+        with self._database.transaction(self._store_id) as cursor:
             ids = tickets.unknown_writers(cursor, self._store_id, most) if most else []
         n_met = 0
         for helpdesk_id in ids:
             customer = self._client.customer(helpdesk_id) or {}
             keys = shapes.writer(customer)
             known_as = [one for one in dict.fromkeys([helpdesk_id, keys["helpdesk_id"]]) if one]
-            with self._database.transaction() as cursor:
+            with self._database.transaction(self._store_id) as cursor:
                 addresses = shapes.other_addresses(customer)
                 n_met += tickets.learn_writer(
                     cursor, self._store_id, known_as, keys["shop_id"], addresses, self._secret
@@ -342,7 +342,7 @@ class _Puller:
 
     def finish(self, *, is_due: bool) -> tuple[Meeting, dict[str, int]]:
         """Give tickets the customers who are known by now; note, if it is due, that the store changed, if it has."""
-        with self._database.transaction() as cursor:
+        with self._database.transaction(self._store_id) as cursor:
             bulk.lock(cursor, f"load:{self._store_id}")
             self.mark.is_news |= tickets.adopt_writers(cursor, self._store_id, self._home) > 0
             meeting = tickets.count_meetings(cursor, self._store_id)

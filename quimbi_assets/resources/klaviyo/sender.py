@@ -128,7 +128,7 @@ def show_changes(
 ) -> Report:
     """Find what would be sent, and write it to a file, if wanted, a profile a line; the database stays as it is."""
     jobs = outbox.open_jobs(database, store_id, selection.target)
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         changes, controls = _plan(cursor, database, store_id, selection, limits)
         if path is not None:
             with sink(path) as file:
@@ -153,7 +153,7 @@ def send_changes(
         if jobs:
             say(f"going on with the requests of before: {len(jobs)}")
         sender.finish_open()
-        with database.transaction() as cursor:
+        with database.transaction(store_id) as cursor:
             changes, controls = _plan(cursor, database, store_id, selection, limits)
         sender.finish_open()
     return Report(changes, len(jobs), sender.outcome, outbox.read_refused(database, store_id, target), controls)

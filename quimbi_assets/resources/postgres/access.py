@@ -5,7 +5,7 @@ policies that bind them (``migrations.ROW_SECURITY``), tokens (``tables.tokens``
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.pool import ThreadedConnectionPool
 
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
-from quimbi_assets.resources.postgres.database import LOCK, Database, Snapshot
+from quimbi_assets.resources.postgres.database import EVERY_STORE, LOCK, Database, Snapshot, Whose, bound_to
 from quimbi_assets.resources.postgres.migrations import ROW_SECURITY
 
 READER, SERVED = "quimbi_reader", "quimbi_api"
@@ -47,7 +47,7 @@ NO_ADDRESS = "no_connection_but_the_one_that_is_bound_to_a_store"
 BOUND = f"""
     BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
     SET LOCAL ROLE {SERVED}; SET LOCAL TIME ZONE 'UTC'; SET LOCAL statement_timeout = '{LONGEST_SECONDS}s';
-    SELECT set_config('quimbi.store_id', %s, true)
+    SET LOCAL quimbi.store_id TO %s
 """
 
 
@@ -81,7 +81,7 @@ def _listed(tables: tuple[str, ...]) -> str:
 
 def _allow(database: Database, role: str, rights: str, what: str, instead: str = "") -> None:
     try:
-        with database.transaction() as cursor:
+        with database.transaction(EVERY_STORE) as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
             cursor.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (role,))
             if not cursor.fetchone()[0]:
@@ -99,7 +99,7 @@ def _allow(database: Database, role: str, rights: str, what: str, instead: str =
 
 def user_of(database: Database) -> str:
     """Return the role by which the database is connected to, as SQL writes it."""
-    ((user,),) = database.execute("SELECT quote_ident(current_user)")
+    ((user,),) = database.execute(EVERY_STORE, "SELECT quote_ident(current_user)")
     return str(user)
 
 
@@ -118,15 +118,23 @@ class ServedDatabase(Database):
         pool.minconn = CONNECTIONS  # so many stay open, once they were; else each beyond the first is closed after use
         return cls(database.libpq_url, database.dagster_url, database.mlflow_url, database.home, pool)
 
-    def execute(self, sql: str, parameters: Any = None) -> list[Any]:
+    def execute(self, whose: Whose, sql: str, parameters: Any = None) -> list[Any]:
         """Run one statement, a transaction of its own, and return its rows: one way to the server and back."""
-        with self._place(), self._connected(sql, parameters) as cursor:
+        bound, store = bound_to(whose)
+        text = f"{bound}; {sql}"  # two statements at once are one transaction
+        if isinstance(parameters, Mapping):
+            text, parameters = text.replace("%s", "%(bound_to)s", 1), {"bound_to": store[0], **parameters}
+        else:
+            text = f"{bound}; {sql.replace('%', '%%') if parameters is None else sql}"
+            parameters = (*store, *(parameters or ()))
+        with self._place(), self._connected(text, parameters) as cursor:
             return list(cursor.fetchall()) if cursor.description else []
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
+    def transaction(self, whose: Whose) -> Iterator[Any]:
         """Yield a cursor as ``Database.transaction`` does; one within another's block takes a second connection."""
-        with self._begun("BEGIN", None) as cursor:
+        bound, store = bound_to(whose)
+        with self._begun(f"BEGIN; {bound}", store) as cursor:
             yield cursor
 
     @contextmanager
@@ -137,11 +145,11 @@ class ServedDatabase(Database):
         :data:`LONGEST_SECONDS`, or no connection in :data:`LONGEST_WAIT_SECONDS`.
         """
         with self._begun(BOUND, (store_id,)) as cursor:
-            yield Snapshot(NO_ADDRESS, NO_ADDRESS, NO_ADDRESS, self.home, cursor)
+            yield Snapshot(NO_ADDRESS, NO_ADDRESS, NO_ADDRESS, self.home, cursor, store_id)
 
     def check(self) -> None:
         """Raise DatabaseUnavailableError if the database does not answer; over a connection beside those few."""
-        with super().transaction() as cursor:
+        with super().transaction(EVERY_STORE) as cursor:
             cursor.execute("SELECT 1")
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -30,6 +31,17 @@ _INTEGERS = (21, 23, 20)
 """PostgreSQL's type codes of smallint, integer and bigint."""
 SERIALIZATION, DEADLOCK, TOO_MANY, SHUTTING_DOWN = "40001", "40P01", "53300", "57P"
 """PostgreSQL's codes of faults that another try may not meet (the last one begins three)."""
+
+
+class EveryStore(Enum):
+    """What a transaction says that goes over all stores, in place of one's id."""
+
+    EVERY_STORE = "every store"
+
+
+EVERY_STORE = EveryStore.EVERY_STORE
+Whose = str | EveryStore
+"""Whose rows a transaction is for."""
 
 
 @dataclass(frozen=True)
@@ -55,25 +67,29 @@ class Database:
         return {"quimbi": self.libpq_url} | {name: url.replace("+psycopg2", "", 1) for name, url in others.items()}
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """Yield a psycopg2 cursor inside one transaction: committed at the end, rolled back on any error."""
+    def transaction(self, whose: Whose) -> Iterator[Any]:
+        """Yield a psycopg2 cursor inside one transaction: committed at the end, rolled back on any error.
+
+        It is bound to the store of that id, or is for `EVERY_STORE`.
+        """
         with closing(self._connect(self.libpq_url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute(*bound_to(whose))
             yield cursor
 
     @contextmanager
-    def snapshot(self) -> Iterator["Database"]:
+    def snapshot(self, whose: Whose) -> Iterator["Database"]:
         """Yield the database as it is at one instant: all that is read through it in the block belongs together."""
-        with self.transaction() as cursor:
+        with self.transaction(whose) as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            yield Snapshot(self.libpq_url, self.dagster_url, self.mlflow_url, self.home, cursor)
+            yield Snapshot(self.libpq_url, self.dagster_url, self.mlflow_url, self.home, cursor, whose)
 
     def exported(self) -> str | None:
         """Return the id under which other connections see what this one sees; None if that is not one instant."""
         return None
 
-    def execute(self, sql: str, parameters: Any = None) -> list[Any]:
+    def execute(self, whose: Whose, sql: str, parameters: Any = None) -> list[Any]:
         """Run one statement in a transaction and return its rows, if it has any."""
-        with self.transaction() as cursor:
+        with self.transaction(whose) as cursor:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall()) if cursor.description else []
 
@@ -85,14 +101,14 @@ class Database:
         """Run one query on MLflow's backend and return its rows; no rows before MLflow first used it."""
         return self._rows_of("mlflow", sql, parameters)
 
-    def query(self, sql: str, parameters: Any = None) -> "pd.DataFrame":
+    def query(self, whose: Whose, sql: str, parameters: Any = None) -> "pd.DataFrame":
         """Return a query's rows, columns as it names them, JSON as Python objects.
 
         A column of integers stays one where some are NULL (as objects, NULL as None): "4.0 segments" nobody counted.
         """
         import pandas as pd
 
-        with self.transaction() as cursor:
+        with self.transaction(whose) as cursor:
             cursor.execute(sql, parameters)
             columns, rows = list(cursor.description), cursor.fetchall()
         frame = pd.DataFrame(rows, columns=[column.name for column in columns])
@@ -146,16 +162,24 @@ class Snapshot(Database):
     """A database whose transactions all are the one that ``cursor`` is in."""
 
     cursor: Any = None
+    whose: Whose = EVERY_STORE
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """Yield that cursor; the transaction goes on after the block."""
+    def transaction(self, whose: Whose) -> Iterator[Any]:
+        """Yield that cursor; the transaction goes on after the block. ValueError if it is bound to another store."""
+        if self.whose not in (whose, EVERY_STORE):
+            raise ValueError(f"this transaction is bound to store {self.whose!r}, not to {whose!r}")
         yield self.cursor
 
     def exported(self) -> str | None:
         """Return the snapshot's name."""
         self.cursor.execute("SELECT pg_export_snapshot()")
         return str(self.cursor.fetchone()[0])
+
+
+def bound_to(whose: Whose) -> tuple[str, tuple[str, ...]]:
+    """Return the statement, and its parameters, that binds a transaction to a store, or to none for all of them."""
+    return "SET LOCAL quimbi.store_id TO %s", ("" if whose is EVERY_STORE else str(whose),)
 
 
 def open_database(home: Path | None = None) -> Database:
@@ -239,7 +263,7 @@ def _is_current(database: Database) -> bool:
                (SELECT count(*) FROM pg_database WHERE datname = ANY(%s))
     """
     try:
-        ((version, present),) = database.execute(question, (names,))
+        ((version, present),) = database.execute(EVERY_STORE, question, (names,))
     except (DatabaseUnavailableError, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
         return False
     return bool(version == migrations.HEAD and present == len(names))

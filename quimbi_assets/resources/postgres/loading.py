@@ -94,7 +94,7 @@ def load_store(
         try:
             report = _loaded(database, wanted, sent, files, refusals, now or pd.Timestamp.now("UTC"), say)
         except BadInputError:
-            with database.transaction() as cursor:
+            with database.transaction(store_id) as cursor:
                 refusals.write(cursor, store_id)
             raise
     return replace(report, notes=[*report.notes, *notes])
@@ -102,7 +102,7 @@ def load_store(
 
 def _time_zone(database: Database, wanted: Store) -> str:
     """Return the zone of dates without offset."""
-    with database.transaction() as cursor:
+    with database.transaction(wanted.store_id) as cursor:
         known = stores.find_store(cursor, wanted.store_id)
     return wanted.time_zone or (known.time_zone if known else "") or "UTC"
 
@@ -117,7 +117,7 @@ def _loaded(
     say: Progress,
 ) -> LoadReport:
     began, store_id = time.monotonic(), wanted.store_id
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         bulk.lock(cursor, f"load:{store_id}")
         before = stores.find_store(cursor, store_id)
         known = before or wanted
@@ -141,7 +141,7 @@ def _loaded(
         summary = summarise_shop(database, store)
         likely = likely_zone(orders.survey.offsets, currency)
         if any(report.table == ORDER_ITEMS.name and "category" in report.absent_columns for report in reports):
-            ((has_list,),) = database.execute(_HAS_LIST, (store_id,))
+            ((has_list,),) = database.execute(store_id, _HAS_LIST, (store_id,))
             notes += [] if has_list else [NO_CATEGORY]
     likely = None if likely == store.time_zone else likely
     return LoadReport(store, before is None, reports, time.monotonic() - began, currency, notes, summary, likely)

@@ -91,7 +91,7 @@ def pull(
 
 def _is_read_otherwise(database: Database, store_id: str, asked: Pull) -> bool:
     """Whether the store is asked to be read in another time zone or currency than it was."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         store = find_store(cursor, store_id)
     return store is not None and (
         asked.time_zone not in (None, store.time_zone) or currency_code(asked.currency) not in (None, store.currency)

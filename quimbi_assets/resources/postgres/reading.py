@@ -104,7 +104,7 @@ def stored_rows(database: Database, store_id: str) -> Iterator[StoredRows]:
     from adbc_driver_postgresql import dbapi
 
     with ExitStack() as opened:
-        with database.snapshot() as now:
+        with database.snapshot(store_id) as now:
             store, changed_at = read_store(now, store_id), read_change(now, store_id)
             cursor = opened.enter_context(opened.enter_context(dbapi.connect(database.libpq_url)).cursor())
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

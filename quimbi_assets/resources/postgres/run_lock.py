@@ -20,7 +20,7 @@ from typing import Any
 import psycopg2
 
 from quimbi_assets.errors import StoreBusyError
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database, Whose
 
 POLL_SECONDS = 1.0
 Tell = Callable[[str], None]
@@ -128,8 +128,8 @@ class _Guarded(Database):
     run_lock: RunLock
 
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        with super().transaction() as cursor:
+    def transaction(self, whose: Whose) -> Iterator[Any]:
+        with super().transaction(whose) as cursor:
             yield cursor
             self.run_lock.require()
 
@@ -144,6 +144,7 @@ def runs_with_session(database: Database, run_ids: Sequence[str]) -> set[str]:
     known = {
         run
         for (run,) in database.execute(
+            EVERY_STORE,
             "SELECT split_part(application_name, ' ', 2) FROM pg_stat_activity WHERE application_name LIKE %s",
             (f"{_MARK} %",),
         )

@@ -20,9 +20,11 @@ def read_tickets(database, store_id):
 
 def read_quarantined(database, store_id):
     sql = 'SELECT * FROM quimbi.quarantined_rows WHERE store_id = %s ORDER BY "table", reason, row_md5'
-    return database.query(sql, (store_id,))
+    return database.query(store_id, sql, (store_id,))
 
 
 def n_orders(database, store_id):
     """How many orders there are, also where the store itself is not stored."""
-    return int(database.query("SELECT count(*) FROM quimbi.orders WHERE store_id = %s", (store_id,)).iloc[0, 0])
+    return int(
+        database.query(store_id, "SELECT count(*) FROM quimbi.orders WHERE store_id = %s", (store_id,)).iloc[0, 0]
+    )

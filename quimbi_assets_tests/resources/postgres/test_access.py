@@ -15,7 +15,7 @@ from quimbi_assets.resources.postgres.access import (
     allow_reading,
     allow_serving,
 )
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 from quimbi_assets_tests.resources.postgres.test_database import given_server, run
 from quimbi_assets_tests.resources.published import publish
 
@@ -53,34 +53,34 @@ def served(database):
 
 def test_every_table_with_a_store_is_bound_and_every_view_obeys(database, served):
     allow_reading(database)
-    tables = database.execute(TABLES)
+    tables = database.execute(EVERY_STORE, TABLES)
     assert len(tables) > 25
     unbound = [name for name, is_bound, policies in tables if not is_bound or "of_one_store" not in policies]
     assert unbound == []
     assert [name for name, _, policies in tables if "of_every_store" not in policies] == []
-    views = database.execute(VIEWS)
+    views = database.execute(EVERY_STORE, VIEWS)
     assert views
     assert [name for name, options in views if options != ["security_invoker=true"]] == []
 
 
 def test_every_table_is_named_as_served_or_not(database):
-    names = [name for (name,) in database.execute(ALL_TABLES)]
+    names = [name for (name,) in database.execute(EVERY_STORE, ALL_TABLES)]
     assert sorted((*SERVED_TABLES, *NOT_SERVED)) == sorted(names)
 
 
 def test_a_new_table_is_not_served_until_it_is_named(database, served):
-    database.execute("CREATE TABLE quimbi.later_words (store_id text)")
+    database.execute(EVERY_STORE, "CREATE TABLE quimbi.later_words (store_id text)")
     try:
         allow_serving(database)
         with pytest.raises(psycopg2.errors.InsufficientPrivilege), served.of_store("bound-a") as now:
-            now.execute("SELECT * FROM quimbi.later_words")
+            now.execute("bound-a", "SELECT * FROM quimbi.later_words")
     finally:
-        database.execute("DROP TABLE quimbi.later_words")
+        database.execute(EVERY_STORE, "DROP TABLE quimbi.later_words")
 
 
 def test_no_table_shows_a_row_of_another_store(database, served):
-    with database.transaction() as cursor:
-        for (sql,) in database.execute(CHECKS):
+    with database.transaction(EVERY_STORE) as cursor:
+        for (sql,) in database.execute(EVERY_STORE, CHECKS):
             cursor.execute(sql)
         cursor.execute("SET LOCAL session_replication_role = replica")  # without foreign keys
         for table in SERVED_TABLES:
@@ -98,26 +98,26 @@ def test_no_table_shows_a_row_of_another_store(database, served):
             assert cursor.fetchone() == (["bound-a"],), table
         cursor.execute("ROLLBACK")
     with served.of_store("bound-a") as now:
-        assert now.execute("SELECT count(*) FROM quimbi.customer_profiles") == [(3,)]
+        assert now.execute("bound-a", "SELECT count(*) FROM quimbi.customer_profiles") == [(3,)]
 
 
 @pytest.mark.parametrize("table", [*NOT_SERVED, "customer_profiles_named", "audience_membership"])
 def test_some_tables_are_not_served_at_all(served, table):
     with pytest.raises(psycopg2.errors.InsufficientPrivilege), served.of_store("bound-a") as now:
-        now.execute(f"SELECT * FROM quimbi.{table} LIMIT 1")
+        now.execute("bound-a", f"SELECT * FROM quimbi.{table} LIMIT 1")
 
 
 def test_of_tickets_programs_see_how_they_went_and_no_word(served):
     with served.of_store("bound-a") as now:
-        now.execute(f"SELECT {', '.join(SERVED_COLUMNS['support_tickets'])} FROM quimbi.support_tickets")
+        now.execute("bound-a", f"SELECT {', '.join(SERVED_COLUMNS['support_tickets'])} FROM quimbi.support_tickets")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege), served.of_store("bound-a") as now:
-        now.execute("SELECT subject FROM quimbi.support_tickets")
+        now.execute("bound-a", "SELECT subject FROM quimbi.support_tickets")
 
 
 def test_nothing_is_written_and_without_a_store_nothing_is_seen(database, served):
     with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction), served.of_store("bound-a") as now:
-        now.execute("DELETE FROM quimbi.customer_profiles RETURNING 1")
-    with database.transaction() as cursor:
+        now.execute("bound-a", "DELETE FROM quimbi.customer_profiles RETURNING 1")
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute(f"SET LOCAL ROLE {access.SERVED}")
         cursor.execute("SELECT count(*) FROM quimbi.stores")
         assert cursor.fetchone() == (0,)
@@ -125,24 +125,26 @@ def test_nothing_is_written_and_without_a_store_nothing_is_seen(database, served
 
 def test_a_connection_is_clean_when_it_is_taken_again(served):
     with served.of_store("bound-a") as now:
-        assert now.execute("SELECT current_user") == [(access.SERVED,)]
-    (((user, store),),) = (served.execute("SELECT current_user, current_setting('quimbi.store_id', true)"),)
+        assert now.execute("bound-a", "SELECT current_user") == [(access.SERVED,)]
+    (((user, store),),) = (
+        served.execute(EVERY_STORE, "SELECT current_user, current_setting('quimbi.store_id', true)"),
+    )
     assert user != access.SERVED
     assert not store
 
 
 def test_connections_that_the_server_closed_are_replaced(database, served):
     with served.of_store("bound-a") as now:
-        ((number,),) = now.execute("SELECT pg_backend_pid()")
-    database.execute("SELECT pg_terminate_backend(%s)", (number,))
+        ((number,),) = now.execute("bound-a", "SELECT pg_backend_pid()")
+    database.execute(EVERY_STORE, "SELECT pg_terminate_backend(%s)", (number,))
     with served.of_store("bound-a") as now:
-        assert now.execute("SELECT count(*) FROM quimbi.customer_profiles") == [(3,)]
+        assert now.execute("bound-a", "SELECT count(*) FROM quimbi.customer_profiles") == [(3,)]
 
 
 def test_a_question_that_takes_too_long_ends(served, monkeypatch):
     monkeypatch.setattr(access, "BOUND", access.BOUND.replace(f"'{access.LONGEST_SECONDS}s'", "'50ms'"))
     with pytest.raises(DatabaseUnavailableError, match="longer than"), served.of_store("bound-a") as now:
-        now.execute("SELECT pg_sleep(5)")
+        now.execute("bound-a", "SELECT pg_sleep(5)")
 
 
 def test_nobody_waits_for_a_connection_without_end(served, monkeypatch):
@@ -153,9 +155,9 @@ def test_nobody_waits_for_a_connection_without_end(served, monkeypatch):
         with pytest.raises(DatabaseUnavailableError, match="many ask at once"), served.of_store("bound-b"):
             pass
         with pytest.raises(DatabaseUnavailableError, match="many ask at once"):
-            served.execute("SELECT 1")
+            served.execute(EVERY_STORE, "SELECT 1")
         served.check()
-    assert served.execute("SELECT 1") == [(1,)]
+    assert served.execute(EVERY_STORE, "SELECT 1") == [(1,)]
 
 
 def test_no_other_connection_is_opened_through_one_of_a_store(served, monkeypatch):
@@ -164,12 +166,12 @@ def test_no_other_connection_is_opened_through_one_of_a_store(served, monkeypatc
         for ask in (now.execute_dagster, now.execute_mlflow):
             with pytest.raises(psycopg2.ProgrammingError, match="no_connection_but"):
                 ask("SELECT 1")
-        assert now.execute("SELECT 1") == [(1,)]
+        assert now.execute("bound-a", "SELECT 1") == [(1,)]
 
 
 def test_who_reads_all_stores_reads_them_through_views_too(database, served):
     allow_reading(database)
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute(f"SET LOCAL ROLE {access.READER}")
         cursor.execute("SELECT DISTINCT store_id FROM quimbi.customer_profiles_named WHERE store_id LIKE 'bound-%'")
         assert {store for (store,) in cursor.fetchall()} == {"bound-a", "bound-b"}
@@ -189,14 +191,14 @@ def test_a_user_who_may_not_make_roles_is_told_what_to_have_run(database, served
 def test_a_question_that_fails_leaves_no_transaction(database, served):
     for _ in range(access.CONNECTIONS + 2):
         with pytest.raises(psycopg2.Error), served.of_store("bound-a") as now:
-            now.execute("SELECT no_such_column FROM quimbi.stores")
-        with pytest.raises(psycopg2.Error), served.transaction() as cursor:
+            now.execute("bound-a", "SELECT no_such_column FROM quimbi.stores")
+        with pytest.raises(psycopg2.Error), served.transaction(EVERY_STORE) as cursor:
             cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('half-way'); SELECT no_such_column")
-    assert served.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'half-way'") == [(0,)]
+    assert served.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.stores WHERE store_id = 'half-way'") == [(0,)]
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND query LIKE '%half-way%'"
     )
-    assert database.execute(waiting) == [(0,)]
-    with served.transaction() as cursor:
+    assert database.execute(EVERY_STORE, waiting) == [(0,)]
+    with served.transaction(EVERY_STORE) as cursor:
         cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('whole-way')")
-    assert database.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'whole-way'") == [(1,)]
+    assert database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.stores WHERE store_id = 'whole-way'") == [(1,)]

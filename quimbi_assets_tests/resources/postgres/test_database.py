@@ -10,6 +10,7 @@ from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import database as module
 from quimbi_assets.resources.postgres import migrations
 from quimbi_assets.resources.postgres.database import (
+    EVERY_STORE,
     Database,
     database_name,
     is_transient,
@@ -19,7 +20,7 @@ from quimbi_assets.resources.postgres.database import (
 
 
 def test_tables_of_the_schema(database):
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables "
             "WHERE table_schema = 'quimbi' AND table_type = 'BASE TABLE'"
@@ -43,9 +44,9 @@ def test_every_table_view_and_column_says_what_it_holds(database):
         WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
             AND (obj_description(pg_class.oid, 'pg_class') IS NULL OR col_description(pg_class.oid, attnum) IS NULL)
     """
-    assert database.execute(silent) == []
+    assert database.execute(EVERY_STORE, silent) == []
     columns = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'quimbi'"
-    assert database.execute(columns)[0][0] > 300
+    assert database.execute(EVERY_STORE, columns)[0][0] > 300
 
 
 def test_head_is_the_newest_migration():
@@ -77,34 +78,34 @@ def test_transaction_rolls_back_on_error(database):
         cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('rolled-back')")
         raise RuntimeError("stop")
 
-    with pytest.raises(RuntimeError), database.transaction() as cursor:
+    with pytest.raises(RuntimeError), database.transaction(EVERY_STORE) as cursor:
         fail(cursor)
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'rolled-back'")
         assert cursor.fetchone() == (0,)
 
 
 def test_a_query_keeps_whole_numbers_whole_and_json_as_objects(database):
     rows = "(VALUES (4, 'x'), (NULL, NULL)) AS t (n, word)"
-    found = database.query(f"""SELECT n, 2 AS whole, word, '{{"a": [1.5]}}'::jsonb AS json FROM {rows}""")
+    found = database.query(EVERY_STORE, f"""SELECT n, 2 AS whole, word, '{{"a": [1.5]}}'::jsonb AS json FROM {rows}""")
     assert found["n"].tolist() == [4, None]
     assert found["whole"].dtype == "int64"
     assert found["word"].isna().tolist() == [False, True]
     assert found["json"][0] == {"a": [1.5]}
-    empty = database.query("SELECT store_id FROM quimbi.stores WHERE store_id = %(s)s", {"s": "nowhere"})
+    empty = database.query(EVERY_STORE, "SELECT store_id FROM quimbi.stores WHERE store_id = %(s)s", {"s": "nowhere"})
     assert (list(empty.columns), len(empty)) == (["store_id"], 0)
 
 
 def test_what_is_read_of_a_snapshot_is_of_one_instant_and_nothing_is_written(database):
     count = "SELECT count(*) AS n FROM quimbi.stores WHERE store_id = 'snapshot-late'"
-    with database.snapshot() as then:
-        assert then.query(count)["n"][0] == 0
-        with database.transaction() as cursor:
+    with database.snapshot(EVERY_STORE) as then:
+        assert then.query(EVERY_STORE, count)["n"][0] == 0
+        with database.transaction(EVERY_STORE) as cursor:
             cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('snapshot-late')")
-        assert database.query(count)["n"][0] == 1
-        assert then.query(count)["n"][0] == 0
-    with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction), database.snapshot() as then:
-        then.query("INSERT INTO quimbi.stores (store_id) VALUES ('snapshot-writes') RETURNING store_id")
+        assert database.query(EVERY_STORE, count)["n"][0] == 1
+        assert then.query(EVERY_STORE, count)["n"][0] == 0
+    with pytest.raises(psycopg2.errors.ReadOnlySqlTransaction), database.snapshot(EVERY_STORE) as then:
+        then.query(EVERY_STORE, "INSERT INTO quimbi.stores (store_id) VALUES ('snapshot-writes') RETURNING store_id")
 
 
 def given_server(database: Database, monkeypatch, role: str, name: str) -> str:
@@ -151,7 +152,7 @@ def test_role_that_may_not_create_databases_is_told_which(database, monkeypatch)
 def test_schema_newer_than_the_code_or_older_than_the_first_release_is_refused(database, monkeypatch, version):
     given_server(database, monkeypatch, "postgres", f"at_{version}")
     opened = open_database()
-    with opened.transaction() as cursor:
+    with opened.transaction(EVERY_STORE) as cursor:
         cursor.execute("UPDATE quimbi.alembic_version SET version_num = %s", (version,))
     with pytest.raises(DatabaseUnavailableError, match=r"upgrade quimbi_assets; .* before version 0013 .* run anew"):
         open_database()
@@ -191,11 +192,11 @@ def test_which_faults_of_a_real_server_pass(database):
     with pytest.raises(sqlalchemy.exc.OperationalError) as away:
         refused.connect()
     assert is_transient(away.value)
-    with pytest.raises(psycopg2.Error) as unknown, database.transaction() as cursor:
+    with pytest.raises(psycopg2.Error) as unknown, database.transaction(EVERY_STORE) as cursor:
         cursor.execute("SELECT no_such_column FROM quimbi.stores")
     assert not is_transient(unknown.value)
     connection = psycopg2.connect(database.libpq_url)
-    with database.transaction() as other:
+    with database.transaction(EVERY_STORE) as other:
         other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
     with pytest.raises(psycopg2.Error) as ended:
         connection.cursor().execute("SELECT 1")
@@ -211,12 +212,12 @@ def test_a_fault_passes_if_its_cause_does():
 
 
 def test_of_an_error_that_quotes_a_row_the_first_line_is_kept(database):
-    database.execute("INSERT INTO quimbi.stores (store_id) VALUES ('twice')")
+    database.execute(EVERY_STORE, "INSERT INTO quimbi.stores (store_id) VALUES ('twice')")
     try:
-        with pytest.raises(UniqueViolation) as raised, database.transaction() as cursor:
+        with pytest.raises(UniqueViolation) as raised, database.transaction(EVERY_STORE) as cursor:
             cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('twice')")
     finally:
-        database.execute("DELETE FROM quimbi.stores WHERE store_id = 'twice'")
+        database.execute(EVERY_STORE, "DELETE FROM quimbi.stores WHERE store_id = 'twice'")
     assert "(twice)" in str(raised.value)
     wrapped = RuntimeError("a step failed")
     wrapped.__cause__ = raised.value

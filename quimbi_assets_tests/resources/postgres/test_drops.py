@@ -5,6 +5,7 @@ import os
 import pandas as pd
 import pytest
 
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables.sources import Source
 
@@ -28,7 +29,7 @@ def drop(tmp_path):
 
 def refunds(database, store_id):
     rows = "SELECT order_id, refund_amount FROM quimbi.orders WHERE store_id = %s ORDER BY order_id"
-    return {order: float(refund) for order, refund in database.execute(rows, (store_id,))}
+    return {order: float(refund) for order, refund in database.execute(store_id, rows, (store_id,))}
 
 
 def touch(path):
@@ -63,7 +64,7 @@ def test_a_file_that_was_loaded_by_a_version_without_digests_does_not_undo_later
     drop("02.csv", ("o1", 11))
     pull(database, "marked", drop.source, Pull())
     database.execute(
-        "UPDATE quimbi.sources SET mark = (mark::jsonb - 'digests')::text WHERE store_id = %s", ("marked",)
+        EVERY_STORE, "UPDATE quimbi.sources SET mark = (mark::jsonb - 'digests')::text WHERE store_id = %s", ("marked",)
     )
     touch(first)
     pull(database, "marked", drop.source, Pull())
@@ -102,7 +103,9 @@ def test_files_of_lines_are_read_again_only_if_some_came_before_their_order(data
     assert read() == {"orders": 1, "order_items": 4}  # the line of o3 was there already
     drop("04.csv", ("o4", 0))
     assert read() == {"orders": 1}
-    stored = database.execute("SELECT order_id, count(*) FROM quimbi.order_items WHERE store_id = 'lines' GROUP BY 1")
+    stored = database.execute(
+        EVERY_STORE, "SELECT order_id, count(*) FROM quimbi.order_items WHERE store_id = 'lines' GROUP BY 1"
+    )
     assert dict(stored) == {"o1": 2, "o2": 1, "o3": 1}
 
 
@@ -114,5 +117,7 @@ def test_lines_in_a_file_of_orders_are_not_taken_where_there_are_files_of_lines(
     pd.read_csv(path).assign(product_id="cup", quantity=1, unit_price=20).to_csv(path, index=False)
     pull(database, "both", drop_lines.source, Pull())
     assert refunds(database, "both") == {"o1": 0, "o2": 0}
-    stored = database.execute("SELECT order_id, product_id FROM quimbi.order_items WHERE store_id = 'both'")
+    stored = database.execute(
+        EVERY_STORE, "SELECT order_id, product_id FROM quimbi.order_items WHERE store_id = 'both'"
+    )
     assert list(stored) == [("o1", "mug")]

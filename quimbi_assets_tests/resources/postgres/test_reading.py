@@ -5,6 +5,7 @@ import pytest
 
 from quimbi_assets.engines import DuckEngine
 from quimbi_assets.errors import UnknownStoreError
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.reading import STORED, stored_history, stored_rows
 from quimbi_assets.resources.postgres.tables.stores import read_change
@@ -70,6 +71,7 @@ def test_rows_are_copied_as_they_are_wanted_not_fetched_at_once(database, load):
         for table in STORED:
             with rows.stream(table) as reader:
                 (statement,) = database.query(
+                    EVERY_STORE,
                     "SELECT query FROM pg_stat_activity WHERE position(%s IN query) > 0 AND pid <> pg_backend_pid()",
                     ("current_setting('quimbi.store_id')",),
                 )["query"]

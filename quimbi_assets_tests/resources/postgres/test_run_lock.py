@@ -12,13 +12,14 @@ import pytest
 
 from quimbi_assets.errors import BadInputError, StoreBusyError
 from quimbi_assets.resources.postgres import run_lock
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.run_lock import RunLock, one_of_places, runs_with_session, this_process
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, read_promotions
 
 RUN = "1a2b3c4d-0000-4000-8000-000000000000"
 HOLD = """
 import sys, time
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 lock = RunLock(open_database(), sys.argv[1])
 lock.take(sys.argv[2:])
@@ -50,7 +51,7 @@ def quick(monkeypatch):
 
 
 def ask(database, question, *values):
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute(question, values)
         return cursor.fetchall()
 

@@ -138,7 +138,7 @@ def refresh_actions(database: Database, store_id: str, rules: Sequence[Compiled]
     """
     from quimbi_assets.resources.postgres.copy import lock  # imports pandas: whoever reads does without
 
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         lock(cursor, f"actions:{store_id}")
         evaluation = _evaluate(cursor, store_id, rules, zone)
         # Where statistics say that a store has no rows yet, a nested loop reads those that it writes again and again:
@@ -159,7 +159,7 @@ def refresh_actions(database: Database, store_id: str, rules: Sequence[Compiled]
 
 def evaluate_actions(database: Database, store_id: str, rules: Sequence[Compiled], zone: str) -> Evaluation:
     """Return what rules would decide; nothing is written down."""
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         evaluation = _evaluate(cursor, store_id, rules, zone)
         cursor.execute("DROP TABLE hits, decided")
     return evaluation
@@ -328,7 +328,7 @@ def judge_customer(
 
     ``is_served``: who asks may not read suppressed addresses; then only whom the last run wrote to may be.
     """
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         columns = [sql for one in rules for sql in _judged(cursor, store_id, *one, zone)]
         may = PUBLISHED if is_served else CONTACTABLE
         chosen = CHOSEN.format(condition="profile.customer_id = %(customer)s", joined="")

@@ -52,7 +52,7 @@ def refresh_audience(database: Database, store_id: str, audience: Audience, quer
 
     parameters = {"store": store_id, "audience": audience.name, **query.parameters}
     chosen = CHOSEN.format(condition=f"({query.condition}) AND {CONTACTABLE}", joined="")
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         lock(cursor, f"audience:{store_id}:{audience.name}")
         cursor.execute(
             "CREATE TEMP TABLE chosen_now ON COMMIT DROP AS "
@@ -89,7 +89,7 @@ def assign_members(database: Database, store_id: str, tried: Mapping[str, Trial]
 
     ``is_out``: the others are acted on now.
     """
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         return sum(_assign(cursor, store_id, name, trial, is_out=is_out) for name, trial in tried.items())
 
 
@@ -138,7 +138,7 @@ def unsent_events(database: Database, store_id: str, audience: str, most: int) -
             count(*), array_agg(customer_id), array_agg(entered_at), array_agg(kind)
         FROM events
     """
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         cursor.execute(sql, {"store": store_id, "audience": audience, "most": most})
         message_id, body, count, customers, entered, kinds = cursor.fetchone()
     if not count:
@@ -158,7 +158,7 @@ def _unsent(kind: str, at: str, condition: str) -> str:
 
 def mark_sent(database: Database, store_id: str, audience: str, events: Events) -> None:
     """Note that the webhook took these events."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         for column, stays in (("entry_sent", events.entries), ("exit_sent", events.exits)):
             cursor.execute(
                 f"UPDATE quimbi.audience_members AS member SET {column} = true "
@@ -180,11 +180,11 @@ def stream_membership(database: Database, store_id: str, audience: str | None) -
             WHERE store_id = %(store)s AND audience = coalesce(%(audience)s, audience))
         ORDER BY ht_timestamp, ht_audience_id, ht_row_id, ht_event_type
     """
-    return stream(database, sql, {"store": store_id, "audience": audience})
+    return stream(database, store_id, sql, {"store": store_id, "audience": audience})
 
 
 def read_audiences(database: Database, store_id: str) -> dict[str, AudienceState]:
     """Return the audiences of a store that were ever brought up to date, by name."""
     columns = "audience, customers, value, entered, left_it, as_of, refreshed_at"
     sql = f"SELECT {columns} FROM quimbi.audiences WHERE store_id = %s"
-    return {row[0]: AudienceState(*row) for row in database.execute(sql, (store_id,))}
+    return {row[0]: AudienceState(*row) for row in database.execute(store_id, sql, (store_id,))}

@@ -115,5 +115,7 @@ def read_consent_counts(database: Database, store_id: str, query: Query = EVERYB
         WHERE profile.store_id = %(store)s AND ({condition})
     """
     parameters = {"store": store_id, **query.parameters}
-    ((agreed, not_agreed, suppressed, unknown),) = database.execute(sql.format(condition=query.condition), parameters)
+    ((agreed, not_agreed, suppressed, unknown),) = database.execute(
+        store_id, sql.format(condition=query.condition), parameters
+    )
     return ConsentCounts(agreed, not_agreed, suppressed, unknown)

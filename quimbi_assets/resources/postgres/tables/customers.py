@@ -17,7 +17,7 @@ from quimbi_assets.audiences.fields import SCALARS, Kind, Vocabulary
 from quimbi_assets.audiences.filters import Order, Query, order_by
 from quimbi_assets.audiences.kinds import segments_by_kind
 from quimbi_assets.errors import NeverRunError
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 from quimbi_assets.resources.postgres.tables.served import read_names
 
 LISTED = {
@@ -71,8 +71,11 @@ def read_vocabulary(database: Database, store_id: str) -> Vocabulary:
     archetypes = """
         SELECT archetype_id, name FROM quimbi.archetypes WHERE store_id = %s AND valid_to IS NULL ORDER BY archetype_id
     """
-    groups = {"archetype": dict(database.execute(archetypes, (store_id,))), **read_names(database, store_id)[0]}
-    zones = database.execute("SELECT time_zone FROM quimbi.stores WHERE store_id = %s", (store_id,))
+    groups = {
+        "archetype": dict(database.execute(store_id, archetypes, (store_id,))),
+        **read_names(database, store_id)[0],
+    }
+    zones = database.execute(store_id, "SELECT time_zone FROM quimbi.stores WHERE store_id = %s", (store_id,))
     if not zones:
         _refuse(database, store_id)
     if len(groups) == 1:
@@ -80,19 +83,19 @@ def read_vocabulary(database: Database, store_id: str) -> Vocabulary:
 
     @cache
     def features(axis: str) -> dict[str, Kind]:
-        rows = database.execute(FEATURES, {"store": store_id, "axis": axis})
+        rows = database.execute(store_id, FEATURES, {"store": store_id, "axis": axis})
         return {name: _kind(json_type, bool(is_date)) for name, json_type, is_date in rows}
 
     doubtful = """
         SELECT axis_name, status, reason FROM quimbi.axis_models WHERE store_id = %s AND status IN ('inactive', 'weak')
     """
     reasons: dict[str, dict[str, str]] = {"inactive": {}, "weak": {}}
-    for axis, status, reason in database.execute(doubtful, (store_id,)):
+    for axis, status, reason in database.execute(store_id, doubtful, (store_id,)):
         reasons[status][axis] = reason or status
 
     @cache
     def kinds(axis: str) -> dict[str, tuple[str, ...]]:
-        rows = [] if axis in reasons["weak"] else database.execute(CENTRES, (store_id, axis))
+        rows = [] if axis in reasons["weak"] else database.execute(store_id, CENTRES, (store_id, axis))
         return segments_by_kind(axis, {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows})
 
     return Vocabulary(groups, features, str(zones[0][0]), reasons["inactive"], kinds, reasons["weak"])
@@ -119,7 +122,7 @@ def read_chosen(
     chosen = CHOSEN.format(condition=query.condition, joined="")
     parameters = {"store": store_id, **query.parameters}
     listed = ", ".join(f"{sql} AS {name}" for name, sql in LISTED.items())
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         # The two kinds of parameters have names alike: those of the order are filled in apart.
         ordered = cursor.mogrify(f"ORDER BY {order.terms}, profile.customer_id LIMIT {max(limit, 1)}", order.parameters)
         cursor.execute(
@@ -157,7 +160,7 @@ def read_page(
     listed_of = CHOSEN.format(condition="TRUE", joined="JOIN page ON page.customer_id = profile.customer_id")
     values = {**order.parameters, **({} if after is None else {"after": after.value, "after_id": after.customer_id})}
     rows: list[tuple[Any, ...]] = []
-    with utc(database) as cursor:
+    with utc(database, store_id) as cursor:
         for later in _later(order, after):
             wanted = limit + 1 - len(rows)
             # The two kinds of parameters have names alike: those of the order are filled in apart.
@@ -199,7 +202,7 @@ def count_chosen(database: Database, store_id: str, queries: Sequence[Query]) ->
 
     All are counted in one reading of the store's profiles.
     """
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         # The parameters of all have names alike: each filter's are filled in apart.
         conditions = [cursor.mogrify(one.condition, dict(one.parameters)).decode() for one in queries]
         figures = [
@@ -222,12 +225,12 @@ def why_nobody(database: Database, store_id: str, query: Query) -> str | None:
             continue
         reason = "profile.churn_drivers ->> 'reason'" if one.name == "risk" else "profile.prediction_reason"
         sql = f"SELECT count({one.sql}), min({reason}) FROM quimbi.customer_profiles AS profile WHERE store_id = %s"
-        ((n_known, why),) = database.execute(sql, (store_id,))
+        ((n_known, why),) = database.execute(store_id, sql, (store_id,))
         if not n_known:
             clause = f": {why[:1].lower()}{why[1:].removesuffix('.')}" if why else ""
             return f"{one.name} is not known of anybody{clause}"
     recorded = "SELECT EXISTS (SELECT FROM quimbi.segment_migrations WHERE store_id = %s)"
-    if query.asks_moves and not database.execute(recorded, (store_id,))[0][0]:
+    if query.asks_moves and not database.execute(store_id, recorded, (store_id,))[0][0]:
         return f"no moves are recorded yet: quimbi snapshot --store-id {store_id}, for two weeks at least"
     return None
 
@@ -235,13 +238,13 @@ def why_nobody(database: Database, store_id: str, query: Query) -> str | None:
 def active_axes(database: Database, store_id: str) -> list[str]:
     """Return a store's axes that are active and not weak, by name."""
     sql = "SELECT axis_name FROM quimbi.axis_models WHERE store_id = %s AND status = 'active' ORDER BY axis_name"
-    return [axis for (axis,) in database.execute(sql, (store_id,))]
+    return [axis for (axis,) in database.execute(store_id, sql, (store_id,))]
 
 
 def lacks_groupings(database: Database, store_id: str) -> bool:
     """Whether no profile of a store has a lifecycle: they were published before there was one."""
     sql = "SELECT NOT EXISTS (SELECT FROM quimbi.customer_profiles WHERE store_id = %s AND lifecycle IS NOT NULL)"
-    ((lacking,),) = database.execute(sql, (store_id,))
+    ((lacking,),) = database.execute(store_id, sql, (store_id,))
     return bool(lacking)
 
 
@@ -251,7 +254,7 @@ def scalar_columns(database: Database) -> list[str]:
         SELECT column_name FROM information_schema.columns WHERE table_schema = 'quimbi'
             AND table_name = 'customer_profiles' AND data_type NOT IN ('jsonb', 'ARRAY') ORDER BY ordinal_position
     """
-    return [name for (name,) in database.execute(sql)]
+    return [name for (name,) in database.execute(EVERY_STORE, sql)]
 
 
 def stream_profiles(
@@ -286,10 +289,10 @@ def stream_profiles(
     by = {} if order is None else {f"sorted_{name}": value for name, value in order.parameters.items()}
     sql += "" if order is None else f"{order.terms.replace('%(', '%(sorted_')}, "
     parameters = {"store": store_id, **query.parameters, **names, **by}
-    yield from stream(database, f"{sql}profile.customer_id", parameters)
+    yield from stream(database, store_id, f"{sql}profile.customer_id", parameters)
 
 
-def stream(database: Database, sql: str, parameters: Mapping[str, Any]) -> Iterator[pa.Table]:
+def stream(database: Database, store_id: str, sql: str, parameters: Mapping[str, Any]) -> Iterator[pa.Table]:
     """Yield a query's rows, times in UTC, some thousand at a time; first none, which tells the columns.
 
     Of a ``Database.snapshot``, as they are at its instant.
@@ -298,7 +301,7 @@ def stream(database: Database, sql: str, parameters: Mapping[str, Any]) -> Itera
     import adbc_driver_postgresql
     from adbc_driver_manager import AdbcConnection, AdbcStatement
 
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         # With parameters ADBC does not COPY: they are written into the text, by the driver's rules.
         text = cursor.mogrify(sql, dict(parameters)).decode()
     settings, snapshot = ["SET TIME ZONE 'UTC'"], database.exported()
@@ -326,8 +329,8 @@ def quoted(name: str) -> str:
 
 
 @contextmanager
-def utc(database: Database) -> Iterator[Any]:
+def utc(database: Database, store_id: str) -> Iterator[Any]:
     """Yield a cursor in a transaction of the database that writes and reads times in UTC."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute("SET LOCAL TIME ZONE 'UTC'")
         yield cursor

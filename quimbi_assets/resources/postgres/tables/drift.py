@@ -113,11 +113,11 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
     if week not in weeks or week is None:
         return None
     asked = {"s": store_id, "w": week}
-    head = database.query(HEAD, asked).iloc[0]
-    population, floors = database.query(POPULATION, asked), database.query(FLOORS, asked)
+    head = database.query(store_id, HEAD, asked).iloc[0]
+    population, floors = database.query(store_id, POPULATION, asked), database.query(store_id, FLOORS, asked)
     psi = population[population["figure"] == "feature_psi"]
     sizes = population[population["figure"] == "segment_psi"]
-    causes = database.query(CAUSES_OF_MOVES, asked)
+    causes = database.query(store_id, CAUSES_OF_MOVES, asked)
     earlier = [other for other in weeks if other < week]
     return {
         "store_id": store_id,
@@ -126,21 +126,21 @@ def read_drift(database: Database, store_id: str, week: date | None = None) -> d
         "compared_with": earlier[-1].isoformat() if earlier and len(floors) else None,
         "customers": int(head["customers"]),
         "causes": dict(zip(causes["cause"], map(int, causes["customers"]), strict=True)),
-        "migrations": _records(database.query(FLOWS, asked)),
-        "alerts": _records(database.query(ALERTS, asked)),
+        "migrations": _records(database.query(store_id, FLOWS, asked)),
+        "alerts": _records(database.query(store_id, ALERTS, asked)),
         "at_risk": _silent(database, store_id, week, None)[1],
         "floors": _records(floors)[0] if len(floors) else None,
         "feature_psi": _records(psi[["axis", "name", "value"]]),
         "segment_psi": dict(zip(sizes["axis"], map(float, sizes["value"]), strict=True)),
         "large_psi": LARGE,
-        "later_models": list(database.query(LATER_MODELS, asked)["axis"]),
+        "later_models": list(database.query(store_id, LATER_MODELS, asked)["axis"]),
     }
 
 
 def read_moves(database: Database, store_id: str, week: date) -> tuple[dict[str, int], list[dict[str, Any]]]:
     """Return of how many customers anything changed in a week, by cause, and who moved from where to where."""
     asked = {"s": store_id, "w": week}
-    return dict(database.execute(CAUSES_OF_MOVES, asked)), _records(database.query(FLOWS, asked))
+    return dict(database.execute(store_id, CAUSES_OF_MOVES, asked)), _records(database.query(store_id, FLOWS, asked))
 
 
 def read_silent(
@@ -153,7 +153,7 @@ def read_silent(
     week = next(iter(read_weeks(database, store_id)[-1:]), None)
     if week is None:
         return None, None, 0, []
-    tests = database.execute(FLOORS, {"s": store_id, "w": week})
+    tests = database.execute(store_id, FLOORS, {"s": store_id, "w": week})
     reason = next(((test or {}).get("reason") for *_, test in tests), None)
     return week, reason, *_silent(database, store_id, week, limit)
 
@@ -162,7 +162,7 @@ def _silent(database: Database, store_id: str, week: date, limit: int | None) ->
     policy, currency = read_store(database, store_id).policy, store_currency(database, store_id)
     judged = judged_orders_sql(policy, policy.currency or currency).replace("%", "%%")
     asked = {"s": store_id, "w": week, "n": SILENT_WEEKS, "limit": limit}
-    rows = database.query(SILENT.replace("JUDGED", judged), asked)
+    rows = database.query(store_id, SILENT.replace("JUDGED", judged), asked)
     return int(rows["customers"].max()) if len(rows) else 0, _records(rows.drop(columns="customers"))
 
 
@@ -172,15 +172,19 @@ def read_alerts(database: Database, store_id: str, week: date) -> tuple[pd.DataF
     Last, why nobody is newly at risk, whoever falls silent; None where silence tells, or was not asked.
     """
     asked = {"s": store_id, "w": week}
-    reasons = [(test or {}).get("reason") for test in database.query(FLOORS, asked)["silence_test"]]
-    return database.query(ALERTS, asked), _records(database.query(FLOWS, asked)), next(iter(reasons), None)
+    reasons = [(test or {}).get("reason") for test in database.query(store_id, FLOORS, asked)["silence_test"]]
+    return (
+        database.query(store_id, ALERTS, asked),
+        _records(database.query(store_id, FLOWS, asked)),
+        next(iter(reasons), None),
+    )
 
 
 def publish_notices(database: Database, store_id: str, week: date, notices: pd.DataFrame) -> bool:
     """Replace a week's notices, unless the store was told of that week; return whether it was not."""
     notices = notices[NOTICE_COLUMNS].assign(store_id=store_id, week=str(week))
     of_week = "FROM quimbi.alert_notices WHERE store_id = %s AND week = %s"
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         bulk.lock(cursor, f"notices:{store_id}")
         cursor.execute(f"SELECT {of_week} AND told_at IS NOT NULL LIMIT 1", (store_id, week))
         if cursor.fetchone() is not None:
@@ -193,6 +197,7 @@ def publish_notices(database: Database, store_id: str, week: date, notices: pd.D
 def named_before(database: Database, store_id: str, week: date) -> dict[str, date]:
     """Return the last week before this one in whose message, which was accepted, each customer was named."""
     rows = database.execute(
+        store_id,
         "SELECT customer_id, max(week) FROM quimbi.alert_notices "
         "WHERE store_id = %s AND week < %s AND told_at IS NOT NULL GROUP BY customer_id",
         (store_id, week),
@@ -203,7 +208,7 @@ def named_before(database: Database, store_id: str, week: date) -> dict[str, dat
 def mark_told(database: Database, store_id: str, week: date, tried: Sequence[str], share: float) -> None:
     """Note that the message of that week was accepted, and whom naming is tried on, a share of them held out."""
     sql = "UPDATE quimbi.alert_notices SET told_at = now() WHERE store_id = %s AND week = %s AND named"
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute(sql, (store_id, week))
         if not 0 < share <= MOST_CONTROL:
             return

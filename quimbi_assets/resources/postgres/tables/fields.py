@@ -98,7 +98,7 @@ TOLD = """
 
 def read_card(database: Database, store_id: str, customer_id: str) -> dict[str, Any] | None:
     """Return what is known of a customer; None if there is no profile."""
-    return next(iter(records(database, CARD, (store_id, customer_id))), None)
+    return next(iter(records(database, store_id, CARD, (store_id, customer_id))), None)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Telling:
 def trial_of(database: Database, store_id: str, share: float | None) -> Trial:
     """Return how telling is tried: with a share of customers left out, or with that of before."""
     if share is None:
-        share = next((control for (control,) in database.execute(SHARE, (store_id, TARGET))), 0.0)
+        share = next((control for (control,) in database.execute(store_id, SHARE, (store_id, TARGET))), 0.0)
     return Trial(share)
 
 
@@ -127,7 +127,7 @@ def enter_trial(database: Database, store_id: str, trial: Trial) -> None:
 
     Whoever was told of before the trial is reached from the start.
     """
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         enter(cursor, store_id, Group(TARGET, trial, EVERYBODY), KNOWN, {})
         mark_acted(cursor, store_id, TARGET, TOLD_BEFORE)
 
@@ -156,15 +156,15 @@ def read_changed(
         "otherwise": otherwise,
         "names": json.dumps(names),
     }
-    rows = database.execute(CHANGED.format(risk=f"CASE {words} END", in_control=in_control), asked)
-    ((n_left_out,),) = database.execute(f"SELECT count(*) {KNOWN} AND {in_control}", asked)
+    rows = database.execute(store_id, CHANGED.format(risk=f"CASE {words} END", in_control=in_control), asked)
+    ((n_left_out,),) = database.execute(store_id, f"SELECT count(*) {KNOWN} AND {in_control}", asked)
     return [Telling(*row) for row in rows], n_left_out
 
 
 def note_told(database: Database, store_id: str, one: Telling, refused: str | None) -> None:
     """Write down what the helpdesk was told of a customer, or why it would not hear it."""
     state = {name: {"id": value, "name": value} for name, value in one.state.items()}
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute(TOLD, (store_id, TARGET, one.customer_id, NO_JOB, one.digest, json.dumps(state), refused))
         if state and refused is None:
             mark_acted(cursor, store_id, TARGET, "AND customer_id = %(who)s", {"who": one.customer_id})
@@ -172,5 +172,5 @@ def note_told(database: Database, store_id: str, one: Telling, refused: str | No
 
 def count_known(database: Database, store_id: str) -> int:
     """Return of how many of the helpdesk's customers there is a profile."""
-    ((n,),) = database.execute(f"SELECT count(*) {KNOWN}", {"store": store_id})
+    ((n,),) = database.execute(store_id, f"SELECT count(*) {KNOWN}", {"store": store_id})
     return int(n)

@@ -13,7 +13,7 @@ import pandas as pd
 from quimbi_assets.instants import Instant, two_years_before
 from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.resources.postgres.copy import copy_frame, lock, merge, staging
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 
 if TYPE_CHECKING:
     from quimbi_assets.weekly.noise import NoiseThresholds
@@ -29,7 +29,7 @@ def publish_week(database: Database, store_id: str, week: date, parts: Iterable[
 
     Parts are taken one after the other. What is known of the week's drift stays beside rows that stay.
     """
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         lock(cursor, f"customer_history:{store_id}")
         cursor.execute(
             "SELECT EXISTS (SELECT FROM quimbi.customer_history WHERE store_id=%s AND week=%s)", (store_id, week)
@@ -63,7 +63,7 @@ def publish_drift(
 
     Rows are those of ``weekly.rows``, of customers some at a time; no thresholds: there was nothing to compare with.
     """
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         lock(cursor, f"customer_history:{store_id}")
         columns = ("customer_id", "drift", "alert", "alert_cause")
         staged = _staged(cursor, columns, customers)
@@ -89,7 +89,7 @@ def publish_drift(
 
 def drop_weeks(database: Database, store_id: str, weeks: Sequence[date]) -> None:
     """Delete customers and thresholds of some weeks; migrations, notices, the population's figures are few and stay."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         lock(cursor, f"customer_history:{store_id}")
         for table in ("customer_history", "drift_floors"):
             cursor.execute(
@@ -108,7 +108,7 @@ def read_weeks(database: Database, store_id: str) -> list[date]:
                     ORDER BY h.week LIMIT 1) FROM kept WHERE kept.week IS NOT NULL
         ) SELECT week FROM kept WHERE week IS NOT NULL
     """
-    return [week for (week,) in database.execute(sql, {"s": store_id})]
+    return [week for (week,) in database.execute(store_id, sql, {"s": store_id})]
 
 
 def first_week(database: Database) -> date:
@@ -117,11 +117,12 @@ def first_week(database: Database) -> date:
     A store that closed years ago has its two years too; what was recorded of earlier weeks stays in reach.
     """
     rows = database.execute(
+        EVERY_STORE,
         """
         SELECT (SELECT max(order_date) FROM quimbi.orders o WHERE o.store_id = s.store_id),
             (SELECT week FROM quimbi.customer_history h WHERE h.store_id = s.store_id ORDER BY week LIMIT 1)
         FROM quimbi.stores s
-        """
+        """,
     )
     starts = [two_years_before(newest.date()) for newest, _ in rows if newest is not None]
     recorded: list[date] = [week for _, week in rows if week is not None]
@@ -131,12 +132,13 @@ def first_week(database: Database) -> date:
 def read_versions(database: Database, store_id: str, week: date) -> dict[str, str] | None:
     """Return which model versions scored a week, by axis; None if there is no snapshot of it."""
     sql = "SELECT model_versions FROM quimbi.customer_history WHERE store_id = %s AND week = %s LIMIT 1"
-    return next((versions for (versions,) in database.execute(sql, (store_id, week))), None)
+    return next((versions for (versions,) in database.execute(store_id, sql, (store_id, week))), None)
 
 
 def read_shares(database: Database, store_id: str, week: date) -> pd.DataFrame:
     """Return ``week``, ``axis_name``, ``segment_id``, ``segment_name``, ``share`` over the half year up to a week."""
     return database.query(
+        store_id,
         "WITH names AS (SELECT DISTINCT ON (axis_name, segment_id) axis_name, segment_id, segment_name "
         "FROM quimbi.dim_segment_master WHERE store_id = %(s)s "
         "ORDER BY axis_name, segment_id, valid_to DESC NULLS FIRST, valid_from DESC) "
@@ -154,6 +156,7 @@ def read_shares_at(database: Database, store_id: str, at: Instant) -> dict[tuple
     Empty if there is none that ended within half a week of it.
     """
     rows = database.execute(
+        store_id,
         "SELECT axis_name, name, value FROM quimbi.population_drift WHERE store_id = %(s)s "
         "AND figure = 'segment_share' AND week = (SELECT week FROM quimbi.population_drift WHERE store_id = %(s)s "
         "AND figure = 'segment_share' AND abs(week + 7 - %(at)s::date) < 4 "

@@ -52,7 +52,7 @@ def find_by_email(database: Database, home: Path, store_id: str, email: str | No
     key = hmac.digest(path.read_bytes(), (sha256 or folded).lower().encode(), "sha256") if path.exists() else b""
     asked = {"store": store_id, "hash": key, "texts": [email, folded]}
     sql = BY_EMAIL.format(column="key_hash" if sha256 is None else "sha256_hash")
-    return next((customer for (customer,) in database.execute(sql, asked)), None)
+    return next((customer for (customer,) in database.execute(store_id, sql, asked)), None)
 
 
 def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> tuple[int, int, int]:

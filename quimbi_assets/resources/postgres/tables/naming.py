@@ -40,6 +40,7 @@ with that), its centre when it first had that name, who gave it, and the last te
 def read_answers(database: Database, store_id: str, digests: Iterable[str]) -> dict[str, Named]:
     """Return what was answered, and passed, by digest of what was described; what was not answered is left out."""
     rows = database.execute(
+        store_id,
         "SELECT digest, answers FROM quimbi.segment_naming "
         "WHERE store_id = %s AND digest = ANY(%s) AND failure IS NULL",
         (store_id, list(digests)),
@@ -71,14 +72,14 @@ def write_answer(
         "cost_usd": answer.usage.cost_usd(model),
         "run_id": run_id,
     }
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         upsert(cursor, "segment_naming", ("store_id", "digest"), [row], stamp="asked_at")
 
 
 def write_rename(database: Database, store_id: str, axis_name: str, segment_id: str, name: str) -> None:
     """Set a segment's name by a person; it stays until a person sets another."""
     key = {"store_id": store_id, "axis_name": axis_name, "segment_id": segment_id}
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         upsert(cursor, "segment_renames", tuple(key), [{**key, "segment_name": name}], stamp="named_at")
 
 
@@ -88,7 +89,7 @@ def read_given_names(database: Database, store_id: str, versions: Mapping[str, s
     ``versions``: of the models, by axis; where one serves again, its segments have the names they last had with it.
     """
     asked = {"store": store_id, "axes": list(versions), "versions": json.dumps(dict(versions))}
-    rows = database.query(CURRENT_NAMES, asked)
+    rows = database.query(store_id, CURRENT_NAMES, asked)
     current = {}
     for axis, of_axis in rows.groupby("axis_name"):
         by_segment = of_axis.set_index("segment_id")

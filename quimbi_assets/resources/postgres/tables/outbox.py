@@ -58,7 +58,7 @@ def open_jobs(database: Database, store_id: str, target: str) -> list[Job]:
         f"SELECT {JOB_COLUMNS} FROM quimbi.export_jobs "
         "WHERE store_id = %s AND target = %s AND state <> 'done' ORDER BY job_id"
     )
-    return [Job(*row) for row in database.execute(sql, (store_id, target))]
+    return [Job(*row) for row in database.execute(store_id, sql, (store_id, target))]
 
 
 def drop_blocked(database: Database, store_id: str, job_id: int) -> int:
@@ -68,7 +68,7 @@ def drop_blocked(database: Database, store_id: str, job_id: int) -> int:
     """
     may = CONTACTABLE.replace("profile.", "box.")
     tells = "EXISTS (SELECT FROM jsonb_each(state) AS fact WHERE fact.value ->> 'id' <> %s)"
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         key = (store_id, job_id)
         cursor.execute(
             f"DELETE FROM quimbi.export_outbox AS box WHERE store_id = %s AND job_id = %s AND NOT ({may}) AND {tells}",
@@ -89,6 +89,7 @@ def note_state(database: Database, store_id: str, job_id: int, state: str, remot
     """Write down how far a job came."""
     sent = ", sent_at = clock_timestamp()" if state == "sending" else ""
     database.execute(
+        store_id,
         f"UPDATE quimbi.export_jobs SET state = %s, remote_id = %s{sent} WHERE store_id = %s AND job_id = %s",
         (state, remote_id, store_id, job_id),
     )
@@ -97,7 +98,7 @@ def note_state(database: Database, store_id: str, job_id: int, state: str, remot
 def read_job(database: Database, store_id: str, job_id: int) -> Job:
     """Return a job as it is now."""
     sql = f"SELECT {JOB_COLUMNS} FROM quimbi.export_jobs WHERE store_id = %s AND job_id = %s"
-    (row,) = database.execute(sql, (store_id, job_id))
+    (row,) = database.execute(store_id, sql, (store_id, job_id))
     return Job(*row)
 
 
@@ -108,7 +109,7 @@ def read_payloads(database: Database, store_id: str, job_id: int) -> tuple[str, 
         "coalesce(array_agg(customer_id ORDER BY customer_id), '{}') "
         "FROM quimbi.export_outbox WHERE store_id = %s AND job_id = %s"
     )
-    ((payloads, customers),) = database.execute(sql, (store_id, job_id))
+    ((payloads, customers),) = database.execute(store_id, sql, (store_id, job_id))
     return payloads, customers
 
 
@@ -129,7 +130,7 @@ def read_emails(database: Database, store_id: str, job_id: int) -> dict[str, str
         "SELECT payload::jsonb -> 'attributes' ->> 'email', customer_id FROM quimbi.export_outbox "
         "WHERE store_id = %s AND job_id = %s AND payload::jsonb -> 'attributes' ? 'email'"
     )
-    return {email.lower(): customer for email, customer in database.execute(sql, (store_id, job_id))}
+    return {email.lower(): customer for email, customer in database.execute(store_id, sql, (store_id, job_id))}
 
 
 def remote_jobs(database: Database, store_id: str) -> dict[str, datetime]:
@@ -138,12 +139,12 @@ def remote_jobs(database: Database, store_id: str) -> dict[str, datetime]:
         "SELECT remote_id, sent_at FROM quimbi.export_jobs "
         "WHERE store_id = %s AND remote_id IS NOT NULL AND sent_at IS NOT NULL ORDER BY sent_at"
     )
-    return dict(database.execute(sql, (store_id,)))
+    return dict(database.execute(store_id, sql, (store_id,)))
 
 
 def split_job(database: Database, store_id: str, target: str, job_id: int) -> None:
     """Make two jobs of one: half of its customers go to a new job, so that what the service refuses is found."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute(
             "WITH half AS (SELECT customer_id FROM quimbi.export_outbox "
             "WHERE store_id = %(store)s AND job_id = %(job)s ORDER BY customer_id "
@@ -167,7 +168,7 @@ def finish_job(
     Of a trial, its ``subject``, also that its customers were acted on.
     """
     parameters = {"store": store_id, "target": target, "job": job_id, "n": len(refused)}
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute(
             "INSERT INTO quimbi.export_profiles (store_id, target, customer_id, digest, state, job_id, refused) "
             "SELECT store_id, %(target)s, customer_id, digest, state, job_id, %(refused)s::jsonb ->> customer_id "
@@ -194,4 +195,4 @@ def read_refused(database: Database, store_id: str, target: str) -> list[tuple[s
         "SELECT customer_id, refused FROM quimbi.export_profiles "
         "WHERE store_id = %s AND target = %s AND refused IS NOT NULL ORDER BY customer_id"
     )
-    return [(customer, reason) for customer, reason in database.execute(sql, (store_id, target))]
+    return [(customer, reason) for customer, reason in database.execute(store_id, sql, (store_id, target))]

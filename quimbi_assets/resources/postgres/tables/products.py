@@ -63,6 +63,6 @@ def name_products(database: Database, store_id: str, profiles: Sequence[Mapping[
     if not bought:
         return
     question = "SELECT product_id, product_name FROM quimbi.product_names WHERE store_id = %s AND product_id = ANY(%s)"
-    names = dict(database.execute(question, (store_id, [one["id"] for one in bought])))
+    names = dict(database.execute(store_id, question, (store_id, [one["id"] for one in bought])))
     for one in bought:
         one["name"] = names.get(one["id"])

@@ -118,7 +118,7 @@ class Promotions:
 
 def read_promotions(database: Database, store_id: str) -> Promotions:
     """Return all choices of a store."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         return _read(cursor, store_id)
 
 
@@ -141,7 +141,7 @@ def choose_versions(
     Those that were chosen last already are not noted again, unless by a person. Those ``for_past`` score snapshots of
     their time and never serve.
     """
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         now = {} if for_past else _read(cursor, store_id).chosen()
         cursor.executemany(
             "INSERT INTO quimbi.promotions (store_id, axis_name, model_version, data_end, reason, by_hand, for_past) "
@@ -185,6 +185,7 @@ def mark_published(cursor: Any, store_id: str, publication_id: int, versions: Ma
 def mark_echoed(database: Database, store_id: str, promotion_ids: Iterable[int]) -> None:
     """Note that MLflow's tags and aliases say what these rows do."""
     database.execute(
+        store_id,
         "UPDATE quimbi.promotions SET echoed_at = now() WHERE store_id = %s AND promotion_id = ANY(%s)",
         (store_id, list(promotion_ids)),
     )
@@ -207,7 +208,7 @@ def write_fit(database: Database, store_id: str, run_id: str, forecast: str, at:
     A run that tries again replaces it.
     """
     row = {"store_id": store_id, "run_id": run_id, "forecast": forecast, "as_of": zoned(at), **vars(fit)}
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         rows = [row | {"figures": json.dumps(dict(fit.figures))}]
         upsert(cursor, FITS, ("store_id", "run_id", "forecast"), rows, stamp="fitted_at")
 
@@ -217,6 +218,7 @@ def read_fit(
 ) -> FitRecord | None:
     """Return the last fit of a forecast, or the last as of an instant, or the one that gave a version, or None."""
     rows = database.execute(
+        store_id,
         f"SELECT status, reason, model_version, figures FROM quimbi.{FITS} "
         "WHERE store_id = %(store)s AND forecast = %(forecast)s AND as_of = coalesce(%(at)s, as_of) "
         "AND (%(version)s::text IS NULL OR model_version = %(version)s) ORDER BY fitted_at DESC LIMIT 1",

@@ -113,7 +113,7 @@ def publish_run(database: Database, publication: Publication) -> None:
     nobody chose (``promotions.choose_versions``): what people would see would not belong together.
     """
     store_id = publication.store_id
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         lock(cursor, f"publication:{store_id}")
         number = _begin(cursor, publication)
         _write_lineage(cursor, store_id, publication.lineage)
@@ -133,7 +133,7 @@ def publish_run(database: Database, publication: Publication) -> None:
 
 def publish_reasons(database: Database, store_id: str, axes: Mapping[str, AxisState]) -> None:
     """Publish why no axis of a store is active, for people who look; what an earlier run published stays as it is."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         lock(cursor, f"publication:{store_id}")
         cursor.execute("SELECT EXISTS (SELECT FROM quimbi.publications WHERE store_id = %s)", (store_id,))
         if not cursor.fetchone()[0]:
@@ -146,13 +146,13 @@ def read_publication(database: Database, store_id: str) -> Published | None:
         "SELECT as_of, model_versions, marketing FROM quimbi.publications WHERE store_id = %s "
         "ORDER BY publication_id DESC LIMIT 1"
     )
-    return next((Published(to_instant(at), *rest) for at, *rest in database.execute(last, (store_id,))), None)
+    return next((Published(to_instant(at), *rest) for at, *rest in database.execute(store_id, last, (store_id,))), None)
 
 
 def read_lineages(database: Database, store_id: str) -> set[tuple[str, str]]:
     """Return the axes and versions whose lineage is published."""
     sql = "SELECT DISTINCT axis_name, model_version FROM quimbi.segment_lineage WHERE store_id = %s"
-    return set(database.execute(sql, (store_id,)))
+    return set(database.execute(store_id, sql, (store_id,)))
 
 
 def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -160,10 +160,13 @@ def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.D
 
     BadInputError if the store was never run.
     """
-    axes = database.query("SELECT * FROM quimbi.axis_models WHERE store_id = %s ORDER BY axis_name", (store_id,))
+    axes = database.query(
+        store_id, "SELECT * FROM quimbi.axis_models WHERE store_id = %s ORDER BY axis_name", (store_id,)
+    )
     if axes.empty:
         raise NeverRunError(store_id, "segments")
     segments = database.query(
+        store_id,
         "SELECT * FROM quimbi.dim_segment_master WHERE store_id = %s AND valid_to IS NULL "
         "ORDER BY axis_name, segment_id",
         (store_id,),
@@ -174,7 +177,7 @@ def read_segments(database: Database, store_id: str) -> tuple[pd.DataFrame, pd.D
 def orders_per_customer(database: Database, store_id: str) -> float | None:
     """Return the orders of the typical (median) customer of a store; None where profiles do not say."""
     median = "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY n_orders) FROM quimbi.customer_profiles"
-    ((n,),) = database.execute(f"{median} WHERE store_id = %s", (store_id,))
+    ((n,),) = database.execute(store_id, f"{median} WHERE store_id = %s", (store_id,))
     return None if n is None else float(n)
 
 
@@ -199,13 +202,13 @@ def archetype_figures(database: Database, store_id: str) -> pd.DataFrame:
         ) AS common USING (archetype_id)
         WHERE store_id = %(store)s AND lifetime_value IS NOT NULL GROUP BY archetype_id
     """
-    return database.query(figures, {"store": store_id}).set_index("archetype_id")
+    return database.query(store_id, figures, {"store": store_id}).set_index("archetype_id")
 
 
 def read_held_reasons(database: Database, store_id: str) -> dict[str, str]:
     """Return why the last fits of a store's axes do not serve; axes whose last fit serves are left out."""
     held = "SELECT axis_name, held_reason FROM quimbi.axis_models WHERE store_id = %s AND held_reason IS NOT NULL"
-    return dict(database.execute(held, (store_id,)))
+    return dict(database.execute(store_id, held, (store_id,)))
 
 
 def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | None = None) -> pd.DataFrame:
@@ -217,17 +220,18 @@ def read_archetypes(database: Database, store_id: str, until: pd.Timestamp | Non
     of_store = "SELECT * FROM quimbi.archetypes WHERE store_id = %(store)s AND"
     largest = "ORDER BY customer_count DESC, archetype_id"
     if until is None:
-        return database.query(f"{of_store} valid_to IS NULL {largest}", {"store": store_id})
+        return database.query(store_id, f"{of_store} valid_to IS NULL {largest}", {"store": store_id})
     # Rows without an instant are older than any that have one.
     made = "coalesce(as_of, '-infinity'), valid_from"
     instants = f"SELECT {made} FROM quimbi.archetypes WHERE store_id = %(store)s"
     newest = f"({instants} AND coalesce(as_of, '-infinity') <= %(until)s ORDER BY 1 DESC, 2 DESC LIMIT 1)"
-    return database.query(f"{of_store} ({made}) = {newest} {largest}", {"store": store_id, "until": until})
+    return database.query(store_id, f"{of_store} ({made}) = {newest} {largest}", {"store": store_id, "until": until})
 
 
 def read_profiles(database: Database, store_id: str, customer_ids: Sequence[str]) -> pd.DataFrame:
     """Read the profiles of those who have one, in the order asked for; UnknownCustomerError if nobody has."""
     rows = database.query(
+        store_id,
         "SELECT * FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = ANY(%s)",
         (store_id, list(customer_ids)),
     ).set_index("customer_id", drop=False)

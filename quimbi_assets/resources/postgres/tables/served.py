@@ -104,9 +104,9 @@ MEMBERS = """
 """
 
 
-def records(database: Database, sql: str, parameters: Any) -> list[dict[str, Any]]:
+def records(database: Database, store_id: str, sql: str, parameters: Any) -> list[dict[str, Any]]:
     """Return a query's rows, each its values by column."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         cursor.execute(sql, parameters)
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -118,14 +118,14 @@ def read_profile(database: Database, store_id: str, customer_id: str, *, details
     ``feature_vectors`` are null unless details are asked for.
     """
     sql = PROFILE.format(details="feature_vectors" if details else "NULL")
-    return next(iter(records(database, sql, (store_id, customer_id))), None)
+    return next(iter(records(database, store_id, sql, (store_id, customer_id))), None)
 
 
 def read_names(database: Database, store_id: str) -> tuple[dict[str, dict[str, str]], dict[str, str | None]]:
     """Return the names of segments today by axis and id, and the status of each axis that has any."""
     names: dict[str, dict[str, str]] = {}
     statuses = {}
-    for axis, segment, name, status in database.execute(NAMES, (store_id,)):
+    for axis, segment, name, status in database.execute(store_id, NAMES, (store_id,)):
         names.setdefault(axis, {})[segment] = name
         statuses[axis] = status
     return names, statuses
@@ -133,7 +133,7 @@ def read_names(database: Database, store_id: str) -> tuple[dict[str, dict[str, s
 
 def read_instant(database: Database, store_id: str) -> datetime | None:
     """Return as of when a store's results are; None before its first run, UnknownStoreError if there is no store."""
-    rows = database.execute(INSTANT, (store_id,))
+    rows = database.execute(store_id, INSTANT, (store_id,))
     if not rows:
         from quimbi_assets.resources.postgres.tables.stores import read_store  # imports pandas, 0.3 s
 
@@ -143,7 +143,7 @@ def read_instant(database: Database, store_id: str) -> datetime | None:
 
 def read_served_store(database: Database, store_id: str) -> dict[str, Any]:
     """Return a store as it is served; UnknownStoreError if there is none."""
-    rows = records(database, STORE, (store_id,))
+    rows = records(database, store_id, STORE, (store_id,))
     if not rows:
         from quimbi_assets.resources.postgres.tables.stores import read_store
 
@@ -158,9 +158,9 @@ def read_recorded(database: Database, store_id: str, customer_id: str) -> list[d
     NeverRunError if the store has none at all.
     """
     asked = {"store": store_id, "customer": customer_id}
-    ((is_run, is_known),) = database.execute(KNOWN, asked)
+    ((is_run, is_known),) = database.execute(store_id, KNOWN, asked)
     if not is_run:
         raise NeverRunError(store_id, "profiles")
     if not is_known:
         raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
-    return [{**row, "week": row["week"].isoformat()} for row in records(database, RECORDED, asked)]
+    return [{**row, "week": row["week"].isoformat()} for row in records(database, store_id, RECORDED, asked)]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from quimbi_assets.ingest.policy import judged_orders_sql
 from quimbi_assets.naming.values import plural
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 from quimbi_assets.store import Store, StorePlan, zone
 
@@ -71,10 +71,10 @@ def summarise_shop(database: Database, store: Store) -> ShopSummary:
     """Count a store's orders as its policy judges them; gift cards are not looked for."""
     currency = store.policy.currency or store_currency(database, store.store_id)
     judged = judged_orders_sql(store.policy, currency).replace("%", "%%")
-    ((by_orders,),) = database.execute(_HAS_REFUNDS, (store.store_id,))
+    ((by_orders,),) = database.execute(store.store_id, _HAS_REFUNDS, (store.store_id,))
     refund, refunds = ("refund_amount", _OF_ORDERS) if by_orders else ("of_lines", _OF_LINES)
     question = _COUNTS.format(judged=judged, refund=refund, refunds=refunds)
-    rows = database.query(question, {"store": store.store_id})
+    rows = database.query(store.store_id, question, {"store": store.store_id})
     purchases, others = rows[rows["reason"].isna()], rows[rows["reason"].notna()]
     reasons = [str(reason).removeprefix("status ").removesuffix(" without customer") for reason in others["reason"]]
     left_out = dict(zip(reasons, others["n"].astype("int64").tolist(), strict=True))
@@ -226,7 +226,7 @@ class NewestOrders:
         """Return the figures by store, for stores with when each last changed."""
         known = {one: figures for one, (at, figures) in self._seen.items() if at == changed_at.get(one)}
         new = [one for one in changed_at if one not in known]
-        rows = database.execute(_ORDERS.format(figures=self.figures), (new,)) if new else []
+        rows = database.execute(EVERY_STORE, _ORDERS.format(figures=self.figures), (new,)) if new else []
         seen = dict.fromkeys(new, self.of_none) | {one: tuple(figures) for one, *figures in rows}
         self._seen |= {one: (at, seen[one]) for one in new if (at := changed_at[one]) is not None}
         return known | seen
@@ -263,7 +263,7 @@ def _shops(
     for store_id, job, run_id, ended_at in database.execute_dagster(_LAST_RUNS):
         failing[store_id][job] = FailedRun(run_id, str(ended_at)[:10])
     checks: dict[tuple[str, bool], list[str]] = defaultdict(list)
-    rows = database.execute(_STORES)
+    rows = database.execute(EVERY_STORE, _STORES)
     asked = {"newest": NEWEST_CHECKS * len(rows)} if with_checks else None
     for store_id, check, asset, is_warning in database.execute_dagster(_FAILED_CHECKS, asked) if asked else ():
         checks[store_id, is_warning].append(f"{asset} {check}")
@@ -296,6 +296,7 @@ def refused_counts(database: Database, store_id: str) -> pd.DataFrame:
     UnknownStoreError if nothing was ever loaded or refused under that id.
     """
     rows = database.query(
+        store_id,
         """
         SELECT "table", reason, sum(occurrences) AS n, (array_agg("row"::text ORDER BY row_md5))[1] AS example
         FROM quimbi.quarantined_rows WHERE store_id = %s GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2

@@ -141,7 +141,7 @@ class SimilarCustomers:
 
     def _read(self, store_id: str) -> tuple[int, Fingerprints]:
         """Read a store's fingerprints as they are published now, and keep them if there is room for so many."""
-        with self._database.snapshot() as at:
+        with self._database.snapshot(store_id) as at:
             read = _publication(at, store_id), read_fingerprints(at, store_id)
         if read[1].nbytes > MOST_BYTES:
             size = f"the fingerprints of store {store_id} take {read[1].nbytes:,} bytes, more than {MOST_BYTES:,}"
@@ -155,7 +155,7 @@ class SimilarCustomers:
 def read_fingerprints(database: Database, store_id: str) -> Fingerprints:
     """Read the fingerprints of all of a store's customers, batch by batch into one matrix."""
     ids, parts = [], []
-    for batch in stream(database, VECTORS, {"store": store_id}):
+    for batch in stream(database, store_id, VECTORS, {"store": store_id}):
         ids += batch["customer_id"].chunks
         parts += [chunk.flatten().to_numpy() for chunk in batch["fingerprint"].chunks]
     flat = np.concatenate(parts, dtype=np.float32) if parts else np.empty(0, dtype=np.float32)
@@ -164,7 +164,7 @@ def read_fingerprints(database: Database, store_id: str) -> Fingerprints:
 
 
 def _publication(now: Database, store_id: str) -> int:
-    ((publication,),) = now.execute(PUBLISHED, (store_id,))
+    ((publication,),) = now.execute(store_id, PUBLISHED, (store_id,))
     if publication is None:
         from quimbi_assets.resources.postgres.tables.stores import read_store  # imports pandas, 0.3 s
 
@@ -181,7 +181,7 @@ def _names(now: Database, store_id: str) -> dict[str, dict[str, str]]:
 
 def _people(now: Database, store_id: str, ids: list[str]) -> dict[str, dict[str, Any]]:
     """Return the rows of :data:`PEOPLE` by customer."""
-    with utc(now) as cursor:
+    with utc(now, store_id) as cursor:
         cursor.execute(PEOPLE, {"store": store_id, "ids": ids})
         columns = [column.name for column in cursor.description]
         return {row[0]: dict(zip(columns, row, strict=True)) for row in cursor.fetchall()}

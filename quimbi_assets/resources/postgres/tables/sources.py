@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database, Whose
 from quimbi_assets.store import JsonRecord
 
 EVERY = ("hour", "day")
@@ -64,14 +64,15 @@ class KnownSource:
         return self.every is not None or self.called_at is not None
 
 
-def read_sources(database: Database, store_id: str | None = None) -> list[KnownSource]:
-    """Return the sources of a store, or of all, by store."""
+def read_sources(database: Database, whose: Whose) -> list[KnownSource]:
+    """Return the sources of a store, or of `EVERY_STORE`, by store."""
     rows = database.execute(
+        whose,
         """
         SELECT store_id, settings, every, mark, looked_at, called_at FROM quimbi.sources
         WHERE %(store)s::text IS NULL OR store_id = %(store)s ORDER BY store_id, source_md5
         """,
-        {"store": store_id},
+        {"store": None if whose is EVERY_STORE else whose},
     )
     return [
         KnownSource(store, _source(settings), every, mark, *(_utc(at) for at in instants))
@@ -105,6 +106,7 @@ def keep_source(
     stays due when it was.
     """
     database.execute(
+        store_id,
         """
         INSERT INTO quimbi.sources AS known (store_id, source_md5, settings, every, mark, looked_at)
         VALUES (%(store)s, md5(%(key)s), %(key)s::jsonb, nullif(%(every)s, 'never'), %(mark)s, now())
@@ -116,7 +118,7 @@ def keep_source(
     )
     if called_at is not None:
         sql = "UPDATE quimbi.sources SET called_at = NULL WHERE store_id = %s AND called_at <= %s"
-        database.execute(sql, (store_id, called_at))
+        database.execute(store_id, sql, (store_id, called_at))
 
 
 def note_mark(cursor: Any, store_id: str, source: Source, mark: str) -> None:
@@ -137,7 +139,7 @@ def note_call(database: Database, store_id: str) -> bool:
         UPDATE quimbi.sources SET called_at = now()
         WHERE store_id = %s AND settings ->> 'layout' = %s AND every IS NOT NULL RETURNING 1
     """
-    return bool(database.execute(sql, (store_id, HELPDESK_LAYOUT)))
+    return bool(database.execute(store_id, sql, (store_id, HELPDESK_LAYOUT)))
 
 
 def _source(settings: Any) -> Source:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.resources.postgres.copy import upsert
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 from quimbi_assets.store import OrderPolicy, Store, StorePlan, currency_code, zone
 
 if TYPE_CHECKING:
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 def read_store(database: Database, store_id: str) -> Store:
     """Return a store; UnknownStoreError if there is none of that id."""
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         store = find_store(cursor, store_id)
     if store is None:
-        known = ", ".join(planned.store_id for planned in planned_stores(database)) or "none yet"
-        raise UnknownStoreError(f"unknown store {store_id!r} (known: {known}); load its orders with: quimbi load")
+        raise UnknownStoreError(f"unknown store {store_id!r}; load its orders with: quimbi load")
     return store
 
 
@@ -35,7 +34,9 @@ def store_currency(database: Database, store_id: str) -> str | None:
         "SELECT currency FROM quimbi.orders WHERE store_id = %s AND currency IS NOT NULL "
         "GROUP BY currency ORDER BY count(*) DESC, currency LIMIT 1"
     )
-    return read_store(database, store_id).currency or next((c for (c,) in database.execute(most, (store_id,))), None)
+    return read_store(database, store_id).currency or next(
+        (c for (c,) in database.execute(store_id, most, (store_id,))), None
+    )
 
 
 def find_store(cursor: Any, store_id: str) -> Store | None:
@@ -86,7 +87,9 @@ class PlannedStore:
 
 def planned_stores(database: Database) -> list[PlannedStore]:
     """Return all stores by id."""
-    rows = database.execute("SELECT store_id, time_zone, plan, changed_at FROM quimbi.stores ORDER BY store_id")
+    rows = database.execute(
+        EVERY_STORE, "SELECT store_id, time_zone, plan, changed_at FROM quimbi.stores ORDER BY store_id"
+    )
     return [
         PlannedStore(store_id, time_zone, StorePlan.from_json(plan), _utc(changed_at))
         for store_id, time_zone, plan, changed_at in rows
@@ -95,20 +98,22 @@ def planned_stores(database: Database) -> list[PlannedStore]:
 
 def read_change(database: Database, store_id: str) -> "pd.Timestamp | None":
     """Return when a load last changed a store, as ``PlannedStore.changed_at``."""
-    ((changed_at,),) = database.execute("SELECT changed_at FROM quimbi.stores WHERE store_id = %s", (store_id,))
+    ((changed_at,),) = database.execute(
+        store_id, "SELECT changed_at FROM quimbi.stores WHERE store_id = %s", (store_id,)
+    )
     return _utc(changed_at)
 
 
 def newest_orders(database: Database) -> "dict[str, pd.Timestamp]":
     """Return when each store's newest order was placed, UTC; stores without orders are left out."""
-    rows = database.execute("SELECT store_id, max(order_date) FROM quimbi.orders GROUP BY store_id")
+    rows = database.execute(EVERY_STORE, "SELECT store_id, max(order_date) FROM quimbi.orders GROUP BY store_id")
     return {store_id: stamp for store_id, newest in rows if (stamp := _utc(newest))}
 
 
 def write_plan(database: Database, store_id: str, plan: StorePlan) -> None:
     """Keep a store's plan; the default one is not written down, so that it may improve."""
     text = None if plan == StorePlan() else plan.to_json()
-    database.execute("UPDATE quimbi.stores SET plan = %s WHERE store_id = %s", (text, store_id))
+    database.execute(store_id, "UPDATE quimbi.stores SET plan = %s WHERE store_id = %s", (text, store_id))
 
 
 def note_change(cursor: Any, store_id: str) -> None:

@@ -355,5 +355,5 @@ class Support:
 
 def read_support(database: Database, store_id: str, axis: str, weeks: int) -> list[Support]:
     """Return what each segment of an axis, ``lifecycle`` or ``value_tier`` wrote in the last weeks, most first."""
-    rows = database.execute(_BY_GROUP, {"store": store_id, "axis": axis, "weeks": weeks})
+    rows = database.execute(store_id, _BY_GROUP, {"store": store_id, "axis": axis, "weeks": weeks})
     return [Support(*row) for row in rows]

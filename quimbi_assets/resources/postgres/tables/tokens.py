@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 
 PREFIX = "quimbi_"
 """What tokens begin with, so that people and scanners of secrets know one when they see it."""
@@ -49,7 +49,7 @@ def create_token(database: Database, store_id: str, scopes: Sequence[str], days:
     text = PREFIX + secrets.token_urlsafe(32)
     values = (store_id, secrets.token_hex(6), _hash(text), list(scopes), datetime.now(UTC) + timedelta(days=days))
     sql = "INSERT INTO quimbi.tokens (store_id, token_id, token_hash, scopes, expires_at) VALUES (%s, %s, %s, %s, %s)"
-    (row,) = database.execute(f"{sql} RETURNING {COLUMNS}", values)
+    (row,) = database.execute(store_id, f"{sql} RETURNING {COLUMNS}", values)
     return text, _token(row)
 
 
@@ -59,26 +59,28 @@ def find_token(database: Database, text: str) -> Token | None:
     That it was used is written down once an hour.
     """
     sql = f"SELECT {COLUMNS}, last_used_at IS NULL OR last_used_at < now() - interval '1 hour' FROM quimbi.tokens"
-    rows = database.execute(f"{sql} WHERE token_hash = %s", (_hash(text),))
+    rows = database.execute(EVERY_STORE, f"{sql} WHERE token_hash = %s", (_hash(text),))
     if not rows:
         return None
     *row, is_stale = rows[0]
     token = _token(row)
     if is_stale and token.state == "valid":
-        database.execute("UPDATE quimbi.tokens SET last_used_at = now() WHERE token_id = %s", (token.token_id,))
+        database.execute(
+            token.store_id, "UPDATE quimbi.tokens SET last_used_at = now() WHERE token_id = %s", (token.token_id,)
+        )
     return token
 
 
 def list_tokens(database: Database) -> list[Token]:
     """Return all tokens, by store, newest first."""
     sql = f"SELECT {COLUMNS} FROM quimbi.tokens ORDER BY store_id, created_at DESC, token_id"
-    return [_token(row) for row in database.execute(sql)]
+    return [_token(row) for row in database.execute(EVERY_STORE, sql)]
 
 
 def revoke_token(database: Database, token_id: str) -> Token:
     """Make a token worthless from now on; one that is revoked already stays so. BadInputError if there is none."""
     sql = "UPDATE quimbi.tokens SET revoked_at = coalesce(revoked_at, now()) WHERE token_id = %s"
-    rows = database.execute(f"{sql} RETURNING {COLUMNS}", (token_id,))
+    rows = database.execute(EVERY_STORE, f"{sql} RETURNING {COLUMNS}", (token_id,))
     if not rows:
         raise BadInputError(f"there is no token {token_id!r}; those there are: quimbi token list")
     return _token(rows[0])

@@ -201,7 +201,7 @@ def read_trials(database: Database, store_id: str, *, anew: bool = True) -> list
     """
     judged = _judged_orders(database, store_id) if anew else ""
     states = []
-    for row in database.execute(TRIALS, (store_id,)):
+    for row in database.execute(store_id, TRIALS, (store_id,)):
         subject, control, outcome, days, weeks, began, ended, known, stored, stored_at, n_acted, n_control, reached = (
             row
         )
@@ -223,7 +223,7 @@ def read_trials(database: Database, store_id: str, *, anew: bool = True) -> list
 def refresh_findings(database: Database, store_id: str) -> list[TrialState]:
     """Count a store's trials anew, and store what each shows for the page and programs."""
     states, counted = read_trials(database, store_id), []
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         for state in states:
             cursor.execute(STORE, (state.finding.to_json(), store_id, state.subject))
             counted.append(replace(state, computed_at=cursor.fetchone()[0]))
@@ -260,7 +260,7 @@ def _counted(database: Database, store_id: str, subject: str, trial: Trial, cale
         "began": calendar.began_at, "looks": calendar.n_looks,
     }  # fmt: skip
     sums = Sums(np.zeros((calendar.n_looks, 2, len(SUMS))), np.zeros((calendar.n_looks, 2)))
-    for what, arm, week, *counted in database.execute(sql, asked):
+    for what, arm, week, *counted in database.execute(store_id, sql, asked):
         place = ACTED if arm == ARMS[ACTED] else CONTROL
         if what == "came":
             sums.entered[week, place] = counted[0]

@@ -12,6 +12,7 @@ from quimbi_assets.actions.rules import EFFECTS, read_rules
 from quimbi_assets.lift.assignment import in_control
 from quimbi_assets.resources import actions
 from quimbi_assets.resources.postgres.access import ServedDatabase
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.actions import judge_customer, refresh_actions
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
@@ -57,7 +58,7 @@ def move_some(database, store_id, rng):
         moved = ("lifecycle", cause, "active", str(rng.choice(["lost", "new", "active"])))
         moved = moved if rng.random() < 0.7 else ("a", cause, "a_1", "a_2")
         days = int(rng.choice([-7, 0, 6, 27, 28, 29, 55, 56, 100]))
-        database.execute(MOVE, (date(2025, 1, 6), *moved, date(2024, 12, 30), days, store_id, f"c{n:04d}"))
+        database.execute(EVERY_STORE, MOVE, (date(2025, 1, 6), *moved, date(2024, 12, 30), days, store_id, f"c{n:04d}"))
 
 
 def refresh(database, store_id, text):
@@ -90,10 +91,10 @@ def test_of_all_at_once_as_of_each_alone(database, seed):
     publish_crowd(database, store_id, seed)
     move_some(database, store_id, rng)
     for at in range(0, N, 5):
-        database.execute(CONSENT, (store_id, f"c{at:04d}", at % 2 == 0, None))
+        database.execute(EVERY_STORE, CONSENT, (store_id, f"c{at:04d}", at % 2 == 0, None))
     rules, state = refresh(database, store_id, at_random(rng, 12))
     together: dict[str, dict[str, dict[str, str]]] = {}
-    for customer, rule, _, *values in database.execute(DECIDED, (store_id,)):
+    for customer, rule, _, *values in database.execute(EVERY_STORE, DECIDED, (store_id,)):
         sets = {effect: value for effect, value in zip(EFFECTS, values, strict=True) if value is not None}
         together.setdefault(customer, {})[rule] = sets
     chosen = dict.fromkeys(state.chosen, 0)
@@ -129,19 +130,21 @@ def test_only_changes_are_written(database):
     _, first = refresh(database, store_id, text)
     assert first.entered == first.customers > 10
     decided = "SELECT max(decided_at), count(*) FROM quimbi.customer_actions WHERE store_id = %s"
-    before = database.execute(decided, (store_id,))
+    before = database.execute(EVERY_STORE, decided, (store_id,))
     _, again = refresh(database, store_id, text)
     assert (again.entered, again.changed, again.left) == (0, 0, 0)
-    assert database.execute(decided, (store_id,)) == before
+    assert database.execute(EVERY_STORE, decided, (store_id,)) == before
     _, other = refresh(database, store_id, text.replace("senior", "elsewhere"))
     assert (other.entered, other.changed, other.left) == (0, first.customers, 0)
     _, fewer = refresh(database, store_id, text.replace("value > 1", "value > 2000"))
     assert (fewer.entered, fewer.left) == (0, first.customers - fewer.customers)
     publish_crowd(database, store_id, n=10)
     _, few = refresh(database, store_id, text.replace("value > 1", "value > 0"))
-    left = database.execute("SELECT max(customer_id) FROM quimbi.customer_actions WHERE store_id = %s", (store_id,))
+    left = database.execute(
+        EVERY_STORE, "SELECT max(customer_id) FROM quimbi.customer_actions WHERE store_id = %s", (store_id,)
+    )
     assert left[0][0] <= "c0009"  # of whoever has no profile any more nothing stays
-    assert few.customers == len(database.execute(DECIDED, (store_id,)))
+    assert few.customers == len(database.execute(EVERY_STORE, DECIDED, (store_id,)))
 
 
 def test_rules_are_tried(database):
@@ -153,16 +156,16 @@ def test_rules_are_tried(database):
     }
     _, first = refresh(database, store_id, json.dumps({"rules": rules}))
     sql = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s AND subject = %s"
-    rows = database.execute(sql, (store_id, "rule/big"))
+    rows = database.execute(EVERY_STORE, sql, (store_id, "rule/big"))
     assert len(rows) == first.chosen["big"] > 10
     assert {who for who, arm, _ in rows if arm == "control"} == {
         who for who, *_ in rows if in_control(store_id, "rule/big", who, 0.3)
     }
     assert sum(arm == "control" for _, arm, _ in rows) == first.held["big"]
     assert all(is_acted == (arm == "acted") for _, arm, is_acted in rows)
-    assert len(database.execute(sql, (store_id, "rule/all"))) == first.chosen["all"]
+    assert len(database.execute(EVERY_STORE, sql, (store_id, "rule/all"))) == first.chosen["all"]
     refresh(database, store_id, json.dumps({"rules": rules}))
-    assert database.execute(sql, (store_id, "rule/big")) == rows
+    assert database.execute(EVERY_STORE, sql, (store_id, "rule/big")) == rows
     rules["big"]["control"] = 0
     refresh(database, store_id, json.dumps({"rules": rules}))
     states = {one.subject: one for one in read_trials(database, store_id)}
@@ -179,10 +182,10 @@ def test_whoever_may_not_be_written_to_is_routed_and_no_more(database):
     store_id = "act-consent"
     publish_crowd(database, store_id)
     rule = {"when": "value is not null or value is null", "queue": "q", "campaign": "c", "control": 0}
-    database.execute(CONSENT, (store_id, "c0001", False, None))
-    database.execute(CONSENT, (store_id, "c0002", None, True))
+    database.execute(EVERY_STORE, CONSENT, (store_id, "c0001", False, None))
+    database.execute(EVERY_STORE, CONSENT, (store_id, "c0002", None, True))
     refresh(database, store_id, json.dumps({"rules": {"all": rule}}))
-    rows = {row[0]: (row[3], row[6]) for row in database.execute(DECIDED, (store_id,))}
+    rows = {row[0]: (row[3], row[6]) for row in database.execute(EVERY_STORE, DECIDED, (store_id,))}
     assert (rows["c0001"], rows["c0002"], rows["c0003"]) == (("q", None), ("q", None), ("q", "c"))
 
 
@@ -197,7 +200,9 @@ def test_messages_are_filled_in_from_the_profile(database):
     rule = {"when": "value > 0 or value is null", "message": text, "control": 0}
     refresh(database, store_id, json.dumps({"rules": {"all": rule}}))
     messages = dict(
-        database.execute("SELECT customer_id, message FROM quimbi.customer_actions WHERE store_id = %s", (store_id,))
+        database.execute(
+            EVERY_STORE, "SELECT customer_id, message FROM quimbi.customer_actions WHERE store_id = %s", (store_id,)
+        )
     )
     assert messages == {
         "c0000": "at risk 1,234,568 42 % 3 May 2024 all customers 100 % '%s' \\",
@@ -212,7 +217,9 @@ def test_a_program_is_told_to_reach_out_to_those_alone_whom_the_last_run_would(d
     try:
         actions.decide_store(database, store_id)
         database.execute(
-            "DELETE FROM quimbi.customer_actions WHERE store_id = %s AND customer_id = 'c0005'", (store_id,)
+            EVERY_STORE,
+            "DELETE FROM quimbi.customer_actions WHERE store_id = %s AND customer_id = 'c0005'",
+            (store_id,),
         )
         with served.of_store(store_id) as now:
             reached, not_decided = (

@@ -38,6 +38,7 @@ def orders():
 
 def stored(database, store_id):
     rows = database.execute(
+        store_id,
         "SELECT customer_id, accepts_marketing, suppressed FROM quimbi.customer_consent WHERE store_id = %s",
         (store_id,),
     )
@@ -82,7 +83,7 @@ def test_a_list_of_one_key_without_consent_is_refused(load):
 
 
 def blocked(database, store_id, path):
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         take_contacts(cursor, database, store_id, path)
         cursor.execute("SELECT customer_id, is_blocked FROM contacts")
         return dict(cursor.fetchall())

@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions
 from quimbi_assets.resources.postgres.tables.publications import publish_run
@@ -22,7 +23,7 @@ def publish(database, store_id, n=3, rows=None, **changes):
 
 
 def one(database, store_id, customer_id="c0001"):
-    (row,) = database.query(VIEW, (store_id, customer_id)).to_dict("records")
+    (row,) = database.query(store_id, VIEW, (store_id, customer_id)).to_dict("records")
     return row
 
 
@@ -61,7 +62,7 @@ def test_what_has_no_name_keeps_its_id_and_what_has_no_axis_is_null(database):
 @pytest.fixture(scope="module")
 def large(database):
     publish(database, "large", 3_000)
-    with database.transaction() as cursor:
+    with database.transaction(EVERY_STORE) as cursor:
         cursor.execute("ANALYZE quimbi.customer_profiles; ANALYZE quimbi.dim_segment_master")
     return "large"
 
@@ -73,7 +74,7 @@ def nodes(plan):
 
 
 def test_one_customer_of_thousands_is_found_by_the_index(database, large):
-    found = database.query(f"EXPLAIN (FORMAT JSON) {VIEW}", (large, "c1234"))
+    found = database.query(EVERY_STORE, f"EXPLAIN (FORMAT JSON) {VIEW}", (large, "c1234"))
     plan = json.dumps(found.iloc[0, 0])
     (reads,) = [node for node in nodes(found.iloc[0, 0][0]["Plan"]) if node.get("Relation Name") == "customer_profiles"]
     assert reads["Index Name"] == "customer_profiles_pkey", plan

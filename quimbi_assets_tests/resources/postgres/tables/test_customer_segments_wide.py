@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from quimbi_assets.axes import AXES
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.migrations import WIDE_COLUMNS
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets_tests.resources.published import publish
@@ -19,7 +20,7 @@ def test_one_column_an_axis_with_the_name_of_today(database):
     publish(database, "wide")
     write_rename(database, "wide", "a", "a_1", "old_friends")
     publish(database, "wide", evidence=pa.array([low, low, "{}"]), **groups)
-    rows = database.query(VIEW, ("wide",))
+    rows = database.query(EVERY_STORE, VIEW, ("wide",))
     assert list(rows.columns[: len(WIDE_COLUMNS)]) == list(WIDE_COLUMNS)
     assert set(AXES) | {"a", "b"} <= set(rows.columns[len(WIDE_COLUMNS) :])  # the made-up store's axes, too
     # Of who bought once no name is said that one order says nothing of.
@@ -34,8 +35,8 @@ def test_one_column_an_axis_with_the_name_of_today(database):
 def test_columns_of_axes_say_their_question_in_databases_made_before_too(database):
     said = "SELECT col_description('quimbi.customer_segments_wide'::regclass, attnum) FROM pg_attribute "
     said += "WHERE attrelid = 'quimbi.customer_segments_wide'::regclass AND attname = 'purchase_frequency'"
-    database.execute("COMMENT ON COLUMN quimbi.customer_segments_wide.purchase_frequency IS 'as it was'")
+    database.execute(EVERY_STORE, "COMMENT ON COLUMN quimbi.customer_segments_wide.purchase_frequency IS 'as it was'")
     publish(database, "wide-again")
-    ((comment,),) = database.execute(said)
+    ((comment,),) = database.execute(EVERY_STORE, said)
     assert comment.startswith(AXES["purchase_frequency"].question)
     assert "one order (n_orders = 1) says nothing of it" in comment

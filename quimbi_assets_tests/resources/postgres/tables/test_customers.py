@@ -8,6 +8,7 @@ import pytest
 
 from quimbi_assets.audiences.filters import EVERYBODY, compile_filter, order_by
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.customers import (
     Place,
@@ -30,7 +31,8 @@ FACTS = [
 def chosen(database, tmp_path_factory):
     """Asks a store of three customers, worth nothing known, 0 and 1."""
     database.execute(
-        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('filtered', 'UTC'), ('chosen-other', 'UTC')"
+        EVERY_STORE,
+        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('filtered', 'UTC'), ('chosen-other', 'UTC')",
     )
     features = pa.array([json.dumps(row) for row in FACTS])
     publish(database, "filtered", 3, feature_vectors=features, churn_risk_score=pa.array([0.5, None, 0.9]))
@@ -38,6 +40,7 @@ def chosen(database, tmp_path_factory):
     at = pd.Timestamp("2024-05-20", tz="UTC").to_pydatetime()
     for customer, cause in (("c0001", "acted"), ("c0002", "model")):
         database.execute(
+            EVERY_STORE,
             "INSERT INTO quimbi.segment_migrations (store_id, week, customer_id, axis_name, cause, from_segment, "
             "to_segment, from_week, at) VALUES ('filtered', '2024-05-13', %s, 'a', %s, 'a_2', 'a_1', '2024-05-06', %s)",
             (customer, cause, at),
@@ -112,7 +115,7 @@ def test_a_store_without_a_run_or_at_all(database, tmp_path):
 def test_a_page_begins_in_an_index_where_the_one_before_ended(chosen, database, sort, begins):
     order = order_by(sort, read_vocabulary(database, "filtered"))
     place = Place("c0000" if order.kind == "text" else 1e9, "c0000")
-    with database.snapshot() as now, now.transaction() as cursor:
+    with database.snapshot(EVERY_STORE) as now, now.transaction(EVERY_STORE) as cursor:
         read_page(now, "filtered", EVERYBODY, order, place, 1)
         asked = cursor.query
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off")

@@ -84,7 +84,7 @@ def choices(**versions):
 
 
 def publish(database, store_id, number, **versions):
-    with database.transaction() as cursor:
+    with database.transaction(store_id) as cursor:
         mark_published(cursor, store_id, number, versions)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError, StoreBusyError, UnknownCustomerError
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, read_promotions
@@ -35,9 +36,9 @@ def publish(database, store_id, versions=FIRST, batches=None, **changes):
 
 def customers(database, store_id):
     return list(
-        database.query("SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY 1", (store_id,))[
-            "customer_id"
-        ]
+        database.query(
+            store_id, "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s ORDER BY 1", (store_id,)
+        )["customer_id"]
     )
 
 
@@ -47,7 +48,9 @@ def everything(database, store_id):
              "customer_profiles")  # fmt: skip
     return {
         name: database.query(
-            f"SELECT to_jsonb(t)::text AS row FROM quimbi.{name} t WHERE store_id = %s ORDER BY 1", (store_id,)
+            store_id,
+            f"SELECT to_jsonb(t)::text AS row FROM quimbi.{name} t WHERE store_id = %s ORDER BY 1",
+            (store_id,),
         )["row"].tolist()
         for name in names
     }
@@ -126,11 +129,13 @@ def test_the_next_publication_ends_what_was_current_where_it_begins(database):
     at = pd.Timestamp.now("UTC")
     own = {axis: segments("ends", axis, "2", ("rare", "often"), at) for axis in ("a", "b")}
     publish(database, "ends", second, [profiles(2, second)], segments=own)
-    numbers = database.query("SELECT publication_id FROM quimbi.publications WHERE store_id = 'ends' ORDER BY 1")
+    numbers = database.query(
+        EVERY_STORE, "SELECT publication_id FROM quimbi.publications WHERE store_id = 'ends' ORDER BY 1"
+    )
     assert numbers["publication_id"].tolist() == [1, 2]
     assert customers(database, "ends") == ["c0000", "c0001"]
     history = database.query(
-        "SELECT model_version, valid_from, valid_to FROM quimbi.dim_segment_master WHERE store_id = 'ends'"
+        EVERY_STORE, "SELECT model_version, valid_from, valid_to FROM quimbi.dim_segment_master WHERE store_id = 'ends'"
     )
     ended, current = (history[history["model_version"] == version] for version in ("1", "2"))
     assert set(ended["valid_to"]) == set(current["valid_from"]) == {at}
@@ -263,10 +268,12 @@ def test_readers_see_one_state(database):
     writer.start()
     seen = set()
     while not done.is_set():
-        with database.snapshot() as now:
+        with database.snapshot(EVERY_STORE) as now:
             version = read_publication(now, "states").model_versions["a"]
             axes, current = read_segments(now, "states")
-            found = now.query("SELECT model_versions FROM quimbi.customer_profiles WHERE store_id = 'states'")
+            found = now.query(
+                EVERY_STORE, "SELECT model_versions FROM quimbi.customer_profiles WHERE store_id = 'states'"
+            )
             name = read_archetypes(now, "states")["name"][0]
         assert set(axes["model_version"]) | set(current["model_version"]) == {version}
         assert {row["a"] for row in found["model_versions"]} == {version}

@@ -1,11 +1,13 @@
 """Similar customers out of real tables; ``resources.made_up``: c0000 at (0.5, 0), c0001 at (0.5, 1), ..."""
 
 import json
+from functools import partial
 
 import pyarrow as pa
 import pytest
 
 from quimbi_assets.errors import BadInputError, UnknownCustomerError, UnknownStoreError
+from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables import similar as tables_similar
 from quimbi_assets.resources.postgres.tables.customers import stream
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers, read_fingerprints
@@ -21,7 +23,7 @@ def alike(database):
     similar = SimilarCustomers(database)
 
     def find(store_id, customer_id, limit=10):
-        return similar.find(database.snapshot, store_id, customer_id, limit)
+        return similar.find(partial(database.snapshot, store_id), store_id, customer_id, limit)
 
     return find
 
@@ -42,7 +44,9 @@ def test_the_nearest_and_what_they_share(database, alike):
 
 
 def test_weak_axes_are_not_told(database, alike):
-    database.execute("UPDATE quimbi.axis_models SET status = 'weak' WHERE store_id = 'alike' AND axis_name = 'b'")
+    database.execute(
+        EVERY_STORE, "UPDATE quimbi.axis_models SET status = 'weak' WHERE store_id = 'alike' AND axis_name = 'b'"
+    )
     answer = alike("alike", "c0000", 1)
     assert (answer.segments, answer.customers[0].other_segments) == ({"a": "few"}, {})
 
@@ -50,9 +54,9 @@ def test_weak_axes_are_not_told(database, alike):
 def test_read_once_a_publication(database, alike, monkeypatch):
     readings = []
 
-    def counted(database, sql, parameters):
+    def counted(database, store_id, sql, parameters):
         readings.append(parameters["store"])
-        return stream(database, sql, parameters)
+        return stream(database, store_id, sql, parameters)
 
     monkeypatch.setattr("quimbi_assets.resources.postgres.tables.similar.stream", counted)
     for customer in ("c0000", "c0001", "c0002"):
@@ -73,14 +77,16 @@ def test_a_store_that_is_too_large_to_keep_is_answered_and_it_is_said(database, 
         monkeypatch.setattr(tables_similar, "MOST_BYTES", most)
         similar = SimilarCustomers(database)
         for customer in ("c0000", "c0001"):
-            assert len(similar.find(database.snapshot, "alike", customer).customers) == 5
+            assert len(similar.find(partial(database.snapshot, "alike"), "alike", customer).customers) == 5
         assert [one.levelname for one in caplog.records] == ["WARNING"] * n_warnings
     assert "read anew for every question" in caplog.text
 
 
 def test_whoever_is_erased_is_gone_at_once(database, alike):
     assert ids(alike("alike", "c0000", 2)) == ["c0001", "c0002"]
-    database.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike' AND customer_id = 'c0001'")
+    database.execute(
+        EVERY_STORE, "DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike' AND customer_id = 'c0001'"
+    )
     assert ids(alike("alike", "c0000", 2)) == ["c0002", "c0003"]
     with pytest.raises(UnknownCustomerError):
         alike("alike", "c0001")
@@ -92,7 +98,8 @@ def test_whom_it_cannot_answer_about(database, alike):
     with pytest.raises(UnknownStoreError):
         alike("nowhere", "c0000")
     database.execute(
-        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('never-run', 'UTC') ON CONFLICT DO NOTHING"
+        EVERY_STORE,
+        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('never-run', 'UTC') ON CONFLICT DO NOTHING",
     )
     with pytest.raises(BadInputError, match="quimbi run --store-id never-run"):
         alike("never-run", "c0000")
@@ -100,8 +107,8 @@ def test_whom_it_cannot_answer_about(database, alike):
 
 def test_a_stream_of_a_snapshot_is_of_its_instant(database, alike):
     sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %(store)s"
-    with database.snapshot() as now:
-        now.execute("SELECT 1")
-        database.execute("DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike'")
-        assert sum(map(len, stream(now, sql, {"store": "alike"}))) == 6
-    assert sum(map(len, stream(database, sql, {"store": "alike"}))) == 0
+    with database.snapshot("alike") as now:
+        now.execute("alike", "SELECT 1")
+        database.execute(EVERY_STORE, "DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike'")
+        assert sum(map(len, stream(now, "alike", sql, {"store": "alike"}))) == 6
+    assert sum(map(len, stream(database, "alike", sql, {"store": "alike"}))) == 0
