@@ -34,7 +34,7 @@ def erase_customer(
         return erasure.dry_run(database, tables, home, erasure.person_of(database, home, store_id, customer_id, email))
     with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as run_lock:
         database = run_lock.guarded(open_database())
-        person = erasure.person_of(database, home, store_id, customer_id, email)
+        person = erasure.person_of(database, home, store_id, customer_id, email, to_erase=True)
         return erasure.erase(database, tables, home, person, progress.step)
 
 

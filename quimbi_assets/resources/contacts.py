@@ -20,7 +20,7 @@ from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres.copy import copy_frame
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.matching import RowKeys, match_rows
-from quimbi_assets.resources.postgres.tables.identities import learn_customers_that_are_addresses, store_secret
+from quimbi_assets.resources.postgres.tables.identities import known_secret, learn_customers_that_are_addresses
 
 PHONES = ("phone", "phone_number", "mobile", "mobile_phone", "billing_phone", "default_address_phone")
 TABLE = "CREATE TEMP TABLE contacts (customer_id text, email text, phone text, is_blocked boolean) ON COMMIT DROP"
@@ -46,6 +46,15 @@ OF_THE_SUPPRESSED = """
     WHERE email IN (SELECT email FROM suppressed) OR phone IN (SELECT phone FROM suppressed)
 """
 """Who shares an address with a suppressed customer: it is the address that must not be written to."""
+KNOWN_BEFORE = """
+    CREATE TEMP TABLE known_before ON COMMIT DROP AS
+    SELECT kind, key_hash FROM quimbi.customer_identities WHERE store_id = %s
+"""
+AS_BEFORE = """
+    DELETE FROM quimbi.customer_identities AS learnt WHERE store_id = %s AND NOT EXISTS (
+        SELECT FROM known_before AS known WHERE known.kind = learnt.kind AND known.key_hash = learnt.key_hash)
+"""
+"""A list of contacts is read to write to people: the keys that find them are the store's as it was loaded, no more."""
 THEMSELVES = """
     INSERT INTO contacts SELECT customer_id, lower(btrim(customer_id)), NULL, false FROM quimbi.customer_profiles AS own
     WHERE store_id = %s AND customer_id LIKE '%%_@_%%'
@@ -61,7 +70,7 @@ def take_contacts(cursor: Any, database: Database, store_id: str, path: Path | N
     """
     cursor.execute(TABLE)
     if path is not None:
-        _read(cursor, store_id, path, store_secret(database.home or quimbi_home(), store_id))
+        _read(cursor, store_id, path, known_secret(database.home or quimbi_home(), store_id))
         cursor.execute(TAKE)
         cursor.execute(OF_THE_SUPPRESSED, {"store": store_id})
     cursor.execute(THEMSELVES, (store_id,))
@@ -95,11 +104,13 @@ def _read(cursor: Any, store_id: str, path: Path, secret: bytes) -> None:
                 }
             )
             copy_frame(cursor, "contact_rows", contacts)
+    cursor.execute(KNOWN_BEFORE, (store_id,))
     if "email" in known.person.values():
         learn_customers_that_are_addresses(cursor, store_id, secret)
     cursor.execute(BLOCKED.format(keys=keys.table), {"store": store_id})
     if match_rows(cursor, store_id, keys, is_list=True) is None:
         raise BadInputError(f"{path}: none of {n_rows:,} rows is a customer's (tried: {', '.join(known.person)})")
+    cursor.execute(AS_BEFORE, (store_id,))
 
 
 def _first(columns: list[pd.Series], index: pd.Index) -> pd.Series:

@@ -30,7 +30,7 @@ from quimbi_assets.resources.parquet_io import EXTENSION, ParquetTables
 from quimbi_assets.resources.postgres.copy import lock
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import personal
-from quimbi_assets.resources.postgres.tables.identities import store_secret
+from quimbi_assets.resources.postgres.tables.identities import known_secret, store_secret
 from quimbi_assets.resources.postgres.tables.personal import PLACES, Person, find_person
 from quimbi_assets.resources.postgres.tables.publications import recount
 from quimbi_assets.resources.postgres.tables.stores import note_change, requested_store
@@ -148,13 +148,18 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def person_of(database: Database, home: Path, store_id: str, customer_id: str | None, email: str | None) -> Person:
-    """Return who is meant by an id or an address; BadInputError if a store holds, and erased, nothing of them."""
+def person_of(
+    database: Database, home: Path, store_id: str, customer_id: str | None, email: str | None, *, to_erase: bool = False
+) -> Person:
+    """Return who is meant by an id or an address; BadInputError if a store holds, and erased, nothing of them.
+
+    ``to_erase``: the store gets a key if it has none, as what is erased is remembered by it.
+    """
     if (customer_id is None) == (email is None) or not (customer_id or email or "").strip():
         raise BadInputError("say who: --customer-id C or --email E, one of them")
     with database.transaction(store_id) as cursor:
         lock(cursor, f"load:{store_id}")
-        secret = store_secret(home, store_id)
+        secret = store_secret(home, store_id) if to_erase else known_secret(home, store_id)
         person = find_person(cursor, store_id, secret, customer_id, email)
         if any(personal.count_rows(cursor, person).values()) or personal.read_erased(cursor, store_id, secret).hold(
             person.keys

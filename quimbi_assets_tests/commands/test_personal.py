@@ -338,3 +338,17 @@ def test_who_is_not_known_is_not_erased(quimbi, planted):
     assert quimbi("erase", "--store-id", STORE, "--customer-id", "", "--dry-run")[0] == 2
     assert quimbi("erase", "--customer-id", "nobody")[0] == 2
     assert quimbi("erase", "--store-id", STORE, "--email", "no address")[0] == 2
+
+
+def test_who_only_asks_makes_no_key(quimbi, planted, home):
+    """What is only looked up is looked up without a key where a store lost it: none is made by the way."""
+    key = home / "keys" / f"{STORE}.key"
+    kept = key.read_bytes()
+    key.unlink()
+    try:
+        who = ("--store-id", STORE, "--email", "nobody@example.com")
+        for command in (("erase", *who, "--dry-run"), ("export-customer", *who)):
+            assert quimbi(*command)[0] == 2
+            assert not key.exists()
+    finally:
+        key.write_bytes(kept)

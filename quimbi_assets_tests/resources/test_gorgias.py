@@ -262,12 +262,15 @@ def test_orders_that_come_later_bring_their_tickets_customers(database, api, tmp
 
 def test_a_dry_run_stores_nothing(database, api, shop):
     api.fill(250, EMAILS)
+    key = database.home / "keys" / f"{shop}.key"
+    key.unlink()
     report = show_pull(database, shop)
     assert report.calls == 1
     assert 90 < report.written["tickets"].new <= 100
     assert report.lines()[0].startswith("gorgias:acme: dry run, nothing was stored")
     assert stored(database, shop) == {}
     assert read_sources(database, shop) == []
+    assert not key.exists()
 
 
 def test_what_cannot_be_is_one_line_without_the_key(database, api, shop, monkeypatch):

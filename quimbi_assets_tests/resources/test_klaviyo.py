@@ -265,6 +265,21 @@ def test_who_is_suppressed_after_being_sent_becomes_nothing_once(shop, api, data
     assert api.sent["c0002"][-1]["quimbi_lifecycle"] == "lost"
 
 
+def test_a_list_of_contacts_finds_whoever_an_address_is_the_id_of_and_no_key_is_made(shop, tmp_path, database):
+    shop.publish(1, customer_id=pa.array(["ann@example.com"]))
+    database.execute(
+        "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
+        "VALUES (%s, 'o1', 'ann@example.com', '2024-01-01', 1)",
+        (shop.store_id,),
+    )
+    contacts = tmp_path / "c.csv"
+    contacts.write_text("email,phone\nAnn@Example.com,+442079460958\n")
+    assert shop.send(contacts=contacts).outcome.customers == 1
+    assert not (database.home / "keys" / f"{shop.store_id}.key").exists()
+    known = "SELECT count(*) FROM quimbi.customer_identities WHERE store_id = %s"
+    assert database.execute(known, (shop.store_id,)) == [(0,)]
+
+
 def test_who_is_suppressed_is_told_of_by_the_address_of_before_alone(shop, api, tmp_path, database):
     shop.publish(2, customer_id=pa.array(["c1", "c2"]))
     database.execute(

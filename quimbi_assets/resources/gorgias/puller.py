@@ -201,7 +201,7 @@ def show_pull(database: Database, store_id: str, say: Say = lambda _: None, peri
     with closing(Client(account, say, period)) as client, database.transaction(store_id) as cursor:
         rows, _ = next(client.pages(stream.path, stream.order(stream.changed, "desc")))
         before = tickets.count_left_out(cursor, store_id)
-        secret = identities.store_secret(database.home or quimbi_home(), store_id)
+        secret = identities.known_secret(database.home or quimbi_home(), store_id)
         written = dict.fromkeys(STREAMS, Written()) | {"tickets": stream.write(cursor, store_id, rows, secret)}
         left_out = {why: n - before.get(why, 0) for why, n in tickets.count_left_out(cursor, store_id).items()}
         meeting = tickets.count_meetings(cursor, store_id)

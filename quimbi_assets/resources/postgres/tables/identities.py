@@ -42,6 +42,12 @@ def store_secret(home: Path, store_id: str) -> bytes:
     return path.read_bytes()
 
 
+def known_secret(home: Path, store_id: str) -> bytes:
+    """Return the secret for whoever only asks: where there is none, one that is not kept and that nothing meets."""
+    path = home / "keys" / f"{store_id}.key"
+    return path.read_bytes() if path.exists() else secrets.token_bytes(32)
+
+
 def find_by_email(database: Database, home: Path, store_id: str, email: str | None, sha256: str | None) -> str | None:
     """Return the customer of an address, or of its SHA-256 in hexadecimal digits; None if nobody is known by it.
 
