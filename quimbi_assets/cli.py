@@ -194,16 +194,17 @@ def archetypes(store_id: str, as_json: bool) -> None:
 
 @cli.command()
 @STORE
-@click.option("--customer-ids", required=True, metavar="A,B", help="Customers, comma-separated.")
+@click.option("--customer-ids", default="", metavar="A,B", help="Customers, comma-separated.")
+@EMAIL
 @click.option("--why", is_flag=True, help="Show what was measured, and axes that cannot be told from chance.")
 @JSON
-def profile(store_id: str, customer_ids: str, why: bool, as_json: bool) -> None:
+def profile(store_id: str, customer_ids: str, email: str | None, why: bool, as_json: bool) -> None:
     """Show customers' profiles."""
     from quimbi_assets.commands import showing
 
-    ids = _listed(customer_ids)
+    ids = [*_listed(customer_ids), *([] if email is None else [showing.customer_of(store_id, email)])]
     if not ids:
-        raise BadInputError("--customer-ids names no customer")
+        raise BadInputError("--customer-ids names no customer; --email E finds one by an address")
     unknown = showing.show_profiles(store_id, ids, as_json=as_json, why=why)
     if unknown:
         click.get_current_context().exit(_fail(f"store {store_id} has no profile of customer {', '.join(unknown)}", 1))

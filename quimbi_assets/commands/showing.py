@@ -14,12 +14,14 @@ from rich.text import Text
 from quimbi_assets.axes._axis import BOUGHT_ONCE, Structural
 from quimbi_assets.axis_table import INACTIVE, WEAK
 from quimbi_assets.commands.console import out, print_json
-from quimbi_assets.errors import NeverRunError
+from quimbi_assets.errors import NeverRunError, UnknownCustomerError
 from quimbi_assets.naming.rows import PROVISIONAL_BELOW, plain, why_rough
 from quimbi_assets.naming.values import format_money, format_percent, plural
 from quimbi_assets.profiles.rendering import Doubts, profile_record, render_profile
+from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
+from quimbi_assets.resources.postgres.tables.identities import find_by_email
 from quimbi_assets.resources.postgres.tables.products import name_products
 from quimbi_assets.resources.postgres.tables.promotions import FitRecord, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
@@ -237,6 +239,16 @@ def print_archetypes(found: dict[str, Any]) -> None:
             cells[1:] = [format_percent(one["share_of_revenue"]), spent, f"{one['orders']:g}", silent, stage]
         out.print("  {:>9} {:>8} {:>8} {:>7} {:>9}  {:<14}  {name}".format(*cells, name=one["name"]), markup=False)
     out.print("Spent, orders and silence are those of the customer in the middle.", style="dim")
+
+
+def customer_of(store_id: str, email: str) -> str:
+    """Return the customer of an address; UnknownCustomerError if nobody is known by it."""
+    with open_database().snapshot(store_id) as now:
+        read_store(now, store_id)
+        customer = find_by_email(now, now.home or quimbi_home(), store_id, email, None)
+    if customer is None:
+        raise UnknownCustomerError(f"store {store_id} knows nobody by that address")
+    return customer
 
 
 def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool, why: bool = False) -> list[str]:

@@ -205,6 +205,12 @@ def _daemon() -> Iterator[Finding]:
     yield Finding("daemon", line + ("" if is_there else "; schedules wait for: quimbi ui --automate"))
 
 
+_BY_ADDRESS = """
+    SELECT store_id, count(*) FROM quimbi.customer_profiles WHERE customer_id LIKE '%@%'
+    GROUP BY store_id ORDER BY store_id
+"""
+
+
 def _stores() -> Iterator[Finding]:
     from quimbi_assets.resources.postgres.tables.shops import list_shops
 
@@ -213,6 +219,9 @@ def _stores() -> Iterator[Finding]:
     yield Finding("stores", f"{len(shops) - len(ill):,} of {len(shops):,} need nothing")
     for shop in ill:
         yield Finding("store", f"{shop.store_id}: {shop.problems()}", f"quimbi run --store-id {shop.store_id}")
+    for store_id, n in open_database().execute(EVERY_STORE, _BY_ADDRESS):
+        line = f"{store_id} knows {n:,} customers by their e-mail addresses, which then stand wherever they are named"
+        yield Finding("addresses", f"{line}; loaded into a new store with QUIMBI_ADDRESSES=hash they would be hashes")
 
 
 def _key() -> Iterator[Finding]:

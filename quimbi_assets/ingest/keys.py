@@ -83,6 +83,18 @@ def keyed_hashes(keys: pd.Series, secret: bytes, *, of_sha256: bool = False) -> 
     return hashes.reindex(codes).set_axis(keys.index)
 
 
+def without_addresses(ids: pd.Series, secret: bytes) -> pd.Series:
+    """Return customers' ids, those that are e-mail addresses as ``email:`` and half of their keyed hash: (n,).
+
+    So is known who wrote to the store and has not ordered yet: whose orders come later, is the same.
+
+    >>> without_addresses(pd.Series(["c7", " Ann@Example.com"]), b"s").tolist()
+    ['c7', 'email:b7f3809f719a53a88e8fe8a97791a254']
+    """
+    hashes = keyed_hashes(comparable(ids, "email"), secret)
+    return ids.where(hashes.isna(), "email:" + hashes.str[:32])
+
+
 @dataclass(frozen=True)
 class ErasedKeys:
     """Keys of customers who were erased: hashes by kind (``customer_id``, ``email``, ``helpdesk_id``, ``order_id``).

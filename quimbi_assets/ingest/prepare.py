@@ -13,7 +13,7 @@ import pandas as pd
 from quimbi_assets.ingest import columns, tables
 from quimbi_assets.ingest.cells import NULL_WORDS, as_text, largest_amount
 from quimbi_assets.ingest.files import Chunk
-from quimbi_assets.ingest.keys import ErasedKeys, IdSet, hashed
+from quimbi_assets.ingest.keys import ErasedKeys, IdSet, hashed, without_addresses
 from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_rows, stored_schema
 from quimbi_assets.ingest.survey import Survey, counted, watched_ids
 
@@ -44,7 +44,8 @@ class Preparation:
 
     Dates without offset are in `time_zone`; those after `now` (with zone), by more than a day for clocks that differ,
     are refused. `currency`, the store's, tells what amount is absurd. Lines may belong to `known_orders`. Rows that
-    name somebody who was `erased` are neither: they are left out before anything is looked at.
+    name somebody who was `erased` are neither: they are left out before anything is looked at. Customers whose ids are
+    e-mail addresses are known by hashes that are made with `hiding_with`, a secret, where there is one.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Preparation:
         currency: str | None = None,
         known_orders: IdSet | None = None,
         erased: ErasedKeys | None = None,
+        hiding_with: bytes | None = None,
     ) -> None:
         self.survey = survey
         self.n_accepted = self.n_repeated = self.n_backwards = 0
@@ -67,6 +69,7 @@ class Preparation:
         self._recorded: set[str] = set()
         self._time_zone, self._now = time_zone, now
         self._known_orders, self._erased = known_orders or IdSet(), erased or ErasedKeys()
+        self._hiding_with = hiding_with if survey.spec is tables.ORDERS else None
         self._schema = stored_schema(survey.spec, largest_amount(currency))
         self._seen = np.zeros(len(survey.spread), "int64")
         self._names: list[pd.Series] = []
@@ -127,6 +130,8 @@ class Preparation:
         if spec is tables.ORDERS and self.survey.is_export:
             frame = self._one_row_an_order(frame)
         typed, reasons = read_rows(frame, self.survey, self._time_zone, self._now)
+        if self._hiding_with is not None:
+            typed["customer_id"] = without_addresses(typed["customer_id"], self._hiding_with)
         if spec is tables.ORDERS:
             self._read_status(frame, typed)
         if spec is tables.ORDER_ITEMS:
@@ -219,12 +224,15 @@ class Preparation:
         if spec is tables.SUPPORT_TICKETS:
             answered = good[["first_response_at", "resolved_at"]]
             self.n_backwards += int(answered.lt(good["created_at"], axis=0).any(axis=1).sum())
-        person = frame.loc[good.index, list(self.survey.person)]
+        names = list(self.survey.person)
+        if self._hiding_with is not None and self.survey.columns["customer_id"] not in names:
+            names.append(self.survey.columns["customer_id"])
+        person = frame.loc[good.index, names]
         return Prepared(
             good,
             rows,
             typed.loc[refused, spec.key[0]].dropna().drop_duplicates(),
-            pd.DataFrame({name: as_text(person[name], self.survey.signs[name]) for name in self.survey.person}),
+            pd.DataFrame({name: as_text(person[name], self.survey.signs[name]) for name in names}),
         )
 
     def _without_repetitions(self, good: pd.DataFrame, reasons: pd.Series) -> tuple[pd.DataFrame, pd.Series]:

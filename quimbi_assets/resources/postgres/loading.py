@@ -198,19 +198,30 @@ class _Load:
     def _judge(self, file: SentFile, refusals: Refusals, now: pd.Timestamp) -> None:
         spec = file.survey.spec
         known = self._known_orders() if spec is ORDER_ITEMS else None
-        preparation = Preparation(file.survey, self._store.time_zone, now, self._currency(), known, self._erased)
+        hiding_with = self._secret if spec is ORDERS and self._hides else None
+        preparation = Preparation(
+            file.survey, self._store.time_zone, now, self._currency(), known, self._erased, hiding_with
+        )
         is_tickets = spec is SUPPORT_TICKETS
         transfer = Transfer(self._cursor, self._store.store_id, file, preparation, refusals, always_staged=is_tickets)
         self._transfers[spec.name] = transfer
         if is_tickets:
             keys = self._row_keys(file, with_customers=CUSTOMERS.name in self._files)
             transfer.judge(lambda prepared: keys.add(prepared.persons))
-        elif spec is ORDERS and (columns := file.survey.address_columns):
+        elif spec is ORDERS and (columns := self._address_columns(file)):
             self._addresses = addresses = identities.OrderAddresses(self._cursor, self._secret)
             transfer.judge(lambda prepared: _add_addresses(addresses, columns, prepared))
         else:
             transfer.judge()
         refuse_erased(file.place, preparation.n_left_out)
+
+    @cached_property
+    def _hides(self) -> bool:
+        return identities.hides_addresses(self._cursor, self._store.store_id)
+
+    def _address_columns(self, file: SentFile) -> list[str]:
+        """Return the columns of orders with addresses beside, or hidden behind, customers' ids."""
+        return [*file.survey.address_columns, *([file.survey.columns["customer_id"]] if self._hides else [])]
 
     def _currency(self) -> str | None:
         """Return the currency that tells what amount is absurd."""

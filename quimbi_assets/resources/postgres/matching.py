@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from quimbi_assets.ingest.keys import HELPDESK, comparable, keyed_hashes
+from quimbi_assets.ingest.keys import HELPDESK, comparable, keyed_hashes, without_addresses
 from quimbi_assets.ingest.tables import LONGEST_ID
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame
-from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, address_hashes, keep_identities
+from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, address_hashes, hides_addresses, keep_identities
 
 
 class RowKeys:
@@ -38,7 +38,7 @@ class RowKeys:
         )
         # An id that stands alone can only be the orders' own, as long as no other ids are known.
         self._hashes_ids = with_customers or len(sources) > 1 or cursor.fetchone()[0]
-        self._cursor, self._secret = cursor, secret
+        self._cursor, self._secret, self._hides = cursor, secret, hides_addresses(cursor, store_id)
         columns = "row_no bigint, source int, value text, key_hash bytea, sha256_hash bytea"
         cursor.execute(f"CREATE TEMP TABLE {self.table} ({columns}) ON COMMIT DROP")
 
@@ -47,6 +47,8 @@ class RowKeys:
         for position, (source, kind) in enumerate(self.sources.items()):
             values = comparable(keys[source], kind).dropna()
             values = values[values.str.len() <= LONGEST_ID]  # a longer one is no customer's
+            if self._hides and kind != "email":
+                values = without_addresses(values, self._secret)
             rows = pd.DataFrame({"row_no": values.index, "source": position, "value": values})
             if kind == "email":
                 rows = rows.assign(**address_hashes(values, self._secret))

@@ -5,12 +5,14 @@ rows of a file are (``matching``), which columns hold keys (``quimbi_assets.inge
 """
 
 import hmac
+import os
 import secrets
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.keys import comparable, keyed_hashes
 from quimbi_assets.resources.home import private_file
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame, read_column
@@ -22,6 +24,9 @@ BY_EMAIL = """
     UNION ALL
     SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %(store)s AND customer_id = ANY(%(texts)s) LIMIT 1
 """
+ADDRESSES_VARIABLE = "QUIMBI_ADDRESSES"
+"""``hash``: a store whose orders know customers by their e-mail addresses keeps keyed hashes of these as ids."""
+_OF_STORE = "WHERE store_id = %s AND customer_id"
 OWN_KEY = "kind || ':' || left(encode(key_hash, 'hex'), 32)"
 """Customer id of a ticket while no customer is known by its key: ``email:`` or ``helpdesk_id:`` and half the hash."""
 
@@ -46,6 +51,26 @@ def known_secret(home: Path, store_id: str) -> bytes:
     """Return the secret for whoever only asks: where there is none, one that is not kept and that nothing meets."""
     path = home / "keys" / f"{store_id}.key"
     return path.read_bytes() if path.exists() else secrets.token_bytes(32)
+
+
+def hides_addresses(cursor: Any, store_id: str) -> bool:
+    """Whether customers whom a store knows by their address have its hash as id; as they always had.
+
+    Of a store without such customers the environment says it: BadInputError where it says so of one that knows
+    customers by the address itself, since hashed they would be others, without a past.
+    """
+    is_wanted = os.environ.get(ADDRESSES_VARIABLE) == "hash"
+    cursor.execute(f"SELECT EXISTS (SELECT FROM quimbi.orders {_OF_STORE} LIKE 'email:%%')", (store_id,))
+    if cursor.fetchone()[0]:
+        return True
+    if is_wanted:
+        cursor.execute(f"SELECT count(DISTINCT customer_id) FROM quimbi.orders {_OF_STORE} LIKE '%%@%%'", (store_id,))
+        if n_plain := cursor.fetchone()[0]:
+            raise BadInputError(
+                f"{ADDRESSES_VARIABLE}=hash: store {store_id} knows {n_plain:,} customers by their e-mail addresses, "
+                "and hashed they would be others, without a past: load all of its files into a new store, or unset it"
+            )
+    return is_wanted
 
 
 def find_by_email(database: Database, home: Path, store_id: str, email: str | None, sha256: str | None) -> str | None:
@@ -172,6 +197,7 @@ def adopt_tickets(cursor: Any, store_id: str, home: Path) -> int:
         FROM quimbi.customer_identities identity
         WHERE ticket.store_id = %(store)s AND identity.store_id = %(store)s
             AND ticket.customer_id LIKE '%%:%%' AND ticket.customer_id = {OWN_KEY}
+            AND ticket.customer_id <> identity.customer_id
         """,
         {"store": store_id},
     )
