@@ -1,0 +1,440 @@
+"""Lets every act of ours meet every fault before each of its effects, one after the other, and looks what is left.
+
+Acts are load, run, refit, snapshot, promote, rename and erase, of a small simulated store on two axes; faults and
+effects are those of ``quimbi_assets_tests/faulty.py``. After each, readers have to see one whole state, old or new,
+and the same command again has to end well, as if nothing had been, leaving nothing under way and nothing twice.
+
+``--acts``, ``--faults`` choose; ``--every 5`` takes every fifth effect, ``--seed`` says from which on, ``--minutes``
+ends in time. What was tried is added up in ``--work``, so that it can be gone on with, and ``--out docs/faults.md``
+writes its table. ``--some 3`` kills three times, of which ``make test`` makes use; ``--pairs`` lets two acts meet
+instead: a second one is begun before each effect of a first. Exit 1 if something was not as it has to be.
+"""
+
+import argparse
+import json
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from quimbi_assets.instants import closed_week
+from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.faulty import DISK, FAULTS, KILL, MEETS, RUN, Actor, Home, Look
+
+STORE = "s"
+AXES = ("purchase_value", "purchase_frequency")
+CUSTOMERS, SEED = 400, 2
+LATER_DAYS = 60
+"""Days whose orders come with the second load."""
+REFUSED = 2
+"""Exit code of what another's run is in the way of."""
+WAITS_SECONDS = 10.0
+"""After which an act that does not go on is taken to wait for the other."""
+
+
+class Act(NamedTuple):
+    """A command, the state of the home that it begins in, and the arguments that make it."""
+
+    name: str
+    begins: str
+    arguments: tuple[str, ...]
+
+
+class Trial(NamedTuple):
+    """A fault that an act met before an effect; ``seen`` is old, new or part; no problems: all is as it has to be."""
+
+    act: str
+    fault: str
+    number: int
+    kind: str
+    effect: str
+    code: int | None
+    seen: str
+    problems: list[str]
+    seconds: float
+
+
+@contextmanager
+def channel() -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of a channel for messages, and what it was sent."""
+    heard: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["content-length"])))["text"])
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/services/x", heard
+    server.shutdown()
+    server.server_close()
+
+
+class Stage:
+    """A home, the states that acts begin in, and what each act does where nothing is in its way."""
+
+    def __init__(self, work: Path, address: str, heard: list[str]) -> None:
+        self.home = Home(work / "home", work / "aside", {"SLACK_WEBHOOK_URL": address})
+        self.heard, self._work = heard, work
+        self._before: dict[str, dict[str, str]] = {}
+        self._plain: dict[str, tuple[dict[str, str], list[tuple[str, str]]]] = {}
+        week = closed_week(pd.Timestamp.now("UTC")).date()
+        self._weeks = [week - timedelta(weeks=n) for n in (2, 1, 0)]
+        run = ("run", "--store-id", STORE, "--axes", ",".join(AXES), "--no-ai-naming")
+        of = ("--store-id", STORE, "--axis", AXES[0])
+        self.acts = {
+            act.name: act
+            for act in (
+                Act("load", "run", self._load("all")),
+                Act("run", "loaded", run),
+                Act("refit", "more", run),
+                Act("snapshot", "weeks", ("snapshot", "--store-id", STORE, "--week", str(week))),
+                Act("promote", "weeks", ("promote", *of, "--version", "1")),
+                Act("rename", "weeks", ("rename", *of, "--segment", f"{AXES[0]}_1", "--to", "weekend_regulars")),
+                Act("erase", "weeks", ("erase", "--store-id", STORE, "--customer-id", self._customer)),
+            )
+        }
+
+    def _load(self, part: str) -> tuple[str, ...]:
+        files = ("orders", "items", "tickets") if part == "all" else ("orders", "items")
+        names = [(f"--{one}", str(self._work / "files" / f"{part}_{one}.parquet")) for one in files]
+        return ("load", "--store-id", STORE, *(word for pair in names for word in pair))
+
+    @property
+    def _customer(self) -> str:
+        return "c0000007"
+
+    def prepare(self, last: str = "weeks") -> None:
+        """Make the states that acts begin in, up to the last one asked for; where it is there, they stay."""
+        if (self.home.aside / last).exists():
+            return
+        self._write_files()
+        steps: tuple[tuple[str, Sequence[Sequence[str]]], ...] = (
+            ("loaded", [self._load("first")]),
+            ("run", [self.acts["run"].arguments]),
+            ("more", [self._load("all")]),
+            ("weeks", [self.acts["refit"].arguments, *(self._snapshot(week) for week in self._weeks[:2])]),
+        )
+        self.home.begin()
+        for name, commands in steps:
+            for command in commands:
+                self.home.plain(command)
+            self.home.put_aside(name)
+            if name == last:
+                return
+
+    def _snapshot(self, week: date) -> tuple[str, ...]:
+        return ("snapshot", "--store-id", STORE, "--week", str(week))
+
+    def _write_files(self) -> None:
+        files = self._work / "files"
+        files.mkdir(parents=True, exist_ok=True)
+        slow_from = str(date.today() - timedelta(days=LATER_DAYS))
+        write_store(
+            CUSTOMERS, files, seed=SEED, end_date=str(date.today()), slow_down_share=0.25, slow_down_from=slow_from
+        )
+        orders, items = pd.read_parquet(files / "orders.parquet"), pd.read_parquet(files / "order_items.parquet")
+        until = pd.to_datetime(orders["order_date"]).max() - pd.Timedelta(days=LATER_DAYS)
+        first = orders[pd.to_datetime(orders["order_date"]) < until]
+        for part, rows in (("all", orders), ("first", first)):
+            rows.to_parquet(files / f"{part}_orders.parquet")
+            items[items["order_id"].isin(rows["order_id"])].to_parquet(files / f"{part}_items.parquet")
+        (files / "support_tickets.parquet").rename(files / "all_tickets.parquet")
+
+    def look(self) -> Look:
+        """Look at the store as a reader."""
+        return Look(self.home.place, STORE)
+
+    def undisturbed(self, name: str) -> tuple[dict[str, str], dict[str, str], list[tuple[str, str]]]:
+        """Return what readers see before an act and after it, where nothing is in its way, and its effects."""
+        if name not in self._plain:
+            act = self.acts[name]
+            self.home.bring_back(act.begins)
+            self._before[name] = self.look().digests
+            done = self.home.plain(act.arguments)
+            look = self.look()
+            wrong = [*look.problems(), *look.leftovers()]
+            if wrong:
+                raise AssertionError(f"{name}, undisturbed: {wrong}")
+            self._plain[name] = look.digests, done.effects
+            (self._work / f"{name}.json").write_text(json.dumps(done.effects))
+        after, effects = self._plain[name]
+        return self._before[name], after, effects
+
+    def trial(self, name: str, fault: str, number: int) -> Trial:
+        """Let an act meet a fault before an effect, look, do it again, look again."""
+        began, act = time.monotonic(), self.acts[name]
+        before, after, _ = self.undisturbed(name)
+        self.home.bring_back(act.begins)
+        self.heard.clear()
+        done = self.home.act(act.arguments, fault, number)
+        look = self.look()
+        seen = {group: _seen(look.digests[group], before[group], after[group]) for group in before}
+        problems = [f"{group}: neither old nor new: {look.digests[group]}" for group, s in seen.items() if s == "?"]
+        problems += list(look.problems())
+        if done.code is None:
+            problems.append(f"it hung: {done.last}")
+        again = self.home.act(act.arguments)
+        if again.code != 0:
+            problems.append(f"again: exit {again.code}: {again.last}")
+        look = self.look()
+        problems += [f"again: {problem}" for problem in (*look.problems(), *look.leftovers())]
+        problems += [
+            f"again: {group} differs: {digest}, not {after[group]}"
+            for group, digest in look.digests.items()
+            if digest != after[group]
+        ]
+        if len(self.heard) > 2 or len(set(self.heard)) > 1:
+            problems.append(f"{len(self.heard)} messages")
+        kind, effect = done.effects[number - 1] if number <= len(done.effects) else ("", "none: it passed")
+        changed = {s for s in seen.values() if s != "same"}
+        whole = "old" if changed <= {"old"} else "new" if changed == {"new"} else "part"
+        return Trial(name, fault, number, kind, effect, done.code, whole, problems, time.monotonic() - began)
+
+
+def _seen(digest: str, before: str, after: str) -> str:
+    if before == after == digest:
+        return "same"
+    return "old" if digest == before else "new" if digest == after else "?"
+
+
+def numbers(effects: Sequence[tuple[str, str]], fault: str, every: int, first: int) -> list[int]:
+    """Return before which effects a fault comes: every n-th of those it differs before, from one of the first on.
+
+    Of Dagster's that follow one another the last: they are in its record of a run alone. No disk is too full to move.
+    """
+    able = [
+        number
+        for number, (kind, name) in enumerate(effects, 1)
+        if kind in MEETS[fault]
+        and not (kind == RUN and effects[number : number + 1] and effects[number][0] == RUN)
+        and (fault != DISK or name.startswith("write"))
+    ]
+    return able[first % every :: every]
+
+
+def enumerate_faults(
+    stage: Stage, acts: Sequence[str], faults: Sequence[str], every: int, first: int, until: float,
+    say: Callable[[Trial], None], tried: set[tuple[str, str, int]],
+) -> None:  # fmt: skip
+    """Try acts with faults, those that were not tried yet, for as long as there is time."""
+    for fault in faults:
+        for name in acts:
+            _, _, effects = stage.undisturbed(name)
+            for number in numbers(effects, fault, every, first):
+                if time.monotonic() > until:
+                    return
+                if (name, fault, number) not in tried:
+                    say(stage.trial(name, fault, number))
+
+
+def kill_some(stage: Stage, n: int, seed: int, say: Callable[[Trial], None]) -> None:
+    """Kill before some effects of loading, renaming and erasing that a seed chooses."""
+    chance = random.Random(seed)
+    stage.acts = {name: stage.acts[name]._replace(begins="run") for name in ("load", "rename", "erase")}
+    for name in chance.choices(list(stage.acts), k=n):
+        _, _, effects = stage.undisturbed(name)
+        say(stage.trial(name, KILL, chance.choice(numbers(effects, KILL, 1, 0))))
+
+
+def refused_meanwhile(stage: Stage, name: str, others: Sequence[str]) -> tuple[int, list[str]]:
+    """Try to begin other acts before every effect of one; return how many times, and what was not refused.
+
+    Acts take the right to run the store before their first effect and give it back after their last: whichever is
+    second is refused at once, so that there are no other interleavings of two.
+    """
+    _, after, _ = stage.undisturbed(name)
+    stage.home.bring_back(stage.acts[name].begins)
+    actor, n, problems = Actor(stage.home.place, stage.acts[name].arguments, gated=True), 0, []
+    while actor.hear():
+        other = others[n % len(others)]
+        done = stage.home.act(stage.acts[other].arguments)
+        if done.code != REFUSED or "is being run by" not in done.last or done.effects:
+            problems.append(f"{other} before {actor.effects[-1]}: exit {done.code}: {done.last}")
+        n += 1
+        actor.go()
+    done, look = actor.end(), stage.look()
+    problems += [] if done.code == 0 else [f"exit {done.code}: {done.last}"]
+    problems += [*look.problems(), *look.leftovers()]
+    problems += [f"{group} differs" for group, digest in look.digests.items() if digest != after[group]]
+    return n, problems
+
+
+def loaded_meanwhile(stage: Stage, name: str, every: int) -> tuple[int, list[str]]:
+    """Load before effects of an act; return how many times, and what no order of the two would have left.
+
+    A load is one effect, so that these are all interleavings of the two.
+    """
+    act, load = stage.acts[name].arguments, stage.acts["load"].arguments
+    orders = []
+    for commands in ((act, load), (load, act)):
+        stage.home.bring_back("run")
+        effects = [stage.home.plain(command).effects for command in commands][commands.index(act)]
+        orders.append(stage.look().digests)
+    problems = []
+    places = range(1, len(effects) + 1, every)
+    for number in places:
+        stage.home.bring_back("run")
+        actor = Actor(stage.home.place, act, gated=True)
+        second = None
+        while actor.hear():
+            if len(actor.effects) == number:
+                second = Actor(stage.home.place, load)
+                with suppress(TimeoutError):  # it waits for the other, which has to go on
+                    while second.hear(WAITS_SECONDS):
+                        pass
+            actor.go()
+        ends = [actor.end(), second and second.end()]
+        look = stage.look()
+        wrong = [f"exit {end.code}: {end.last}" for end in ends if end is not None and end.code != 0]
+        wrong += [*look.problems(), *look.leftovers()]
+        if look.digests not in orders:
+            wrong += [
+                f"{group} is of no order" for group, d in look.digests.items() if d not in [o[group] for o in orders]
+            ]
+            wrong += ["groups are of different orders"]
+        problems += [f"before {number}, {actor.effects[number - 1][1]}: {one}" for one in wrong]
+    return len(places), problems
+
+
+def try_pairs(stage: Stage, acts: Sequence[str], every: int) -> int:
+    """Let two acts meet, print what came of it, and return 1 if something was not as it has to be."""
+    is_wrong = False
+    others = [name for name in stage.acts if name != "load"]
+    for name in acts:
+        for what, (n, problems) in (
+            ("others refused", refused_meanwhile(stage, name, others) if name != "load" else (0, [])),
+            ("loads meanwhile", loaded_meanwhile(stage, name, every) if name in MEETS_LOADS else (0, [])),
+        ):
+            if n:
+                print(f"{name:9} {what:16} before {n} effects: {'; '.join(problems) or 'as it has to be'}", flush=True)
+            is_wrong |= bool(problems)
+    stage.home.stop()
+    return int(is_wrong)
+
+
+MEETS_LOADS = ("load", "run", "rename", "erase", "snapshot")
+"""Acts that can begin in the state that loads bring something new to."""
+
+
+def page(trials: Sequence[Trial], work: Path) -> str:
+    """Return the table of effects and faults as a page."""
+    lines = [HEAD]
+    tried = {(trial.act, trial.fault, trial.number): trial for trial in trials}
+    for act in dict.fromkeys(trial.act for trial in trials):
+        effects = json.loads((work / f"{act}.json").read_text())
+        of = [trial for trial in trials if trial.act == act]
+        able = {fault: len(numbers(effects, fault, 1, 0)) for fault in FAULTS}
+        counts = ", ".join(f"{sum(t.fault == f for t in of)} of {able[f]} {f}" for f in FAULTS if able[f])
+        lines += [
+            f"## {act}",
+            "",
+            f"Tried: {counts}.",
+            "",
+            f"| | before | {' | '.join(FAULTS)} |",
+            "|---|---|---|---|---|---|",
+        ]
+        for number, (kind, effect) in enumerate(effects, 1):
+            cells = [
+                _cell(tried.get((act, fault, number)), number in numbers(effects, fault, 1, 0)) for fault in FAULTS
+            ]
+            if set(cells) != {"·"}:
+                lines.append(f"| {number} | {kind}: {effect} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(trial: Trial | None, is_able: bool) -> str:
+    if trial is None:
+        return "" if is_able else "·"
+    return f"{trial.seen}{'' if not trial.problems else ': **' + trial.problems[0].replace('|', '/')[:60] + '**'}"
+
+
+HEAD = """# Faults
+
+What is left of an act that meets a fault just before one of its effects, written by `benchmarks/faults.py` (`python
+benchmarks/faults.py --out docs/faults.md`) on a simulated store of 400 customers and two axes. The fault is a
+SIGKILL; a disk that is full from then on (`RLIMIT_FSIZE`); all sessions at the server cut; MLflow's database gone
+until the act's end. Then readers look (versions of profiles, segments and axis status, archetypes, lineage, the
+profiler), the same command is given again, which has to end well and leave the same as if nothing had been, nothing
+under way in Dagster or MLflow, no lock, no half-written file, no message but the same one.
+
+*old*: readers see what was before the act; *new*: what would be after it; *part*: of what appears at different
+instants (loaded rows, the published result, actions, audiences, a week, its comparison, its notices), each is old or
+new as a whole. An empty cell was not tried; `·`: the fault makes no difference there that it does not make before the
+effect that follows. Of Dagster's own commits that follow one another the last was tried: they are in its record of
+the run alone.
+"""
+
+
+def main() -> None:
+    """Try what the options say."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("faults-work"))
+    parser.add_argument("--acts", default="load,rename,promote,erase,snapshot,run,refit")
+    parser.add_argument("--faults", default=",".join(FAULTS))
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=600.0)
+    parser.add_argument("--effects", action="store_true", help="Print the effects of the acts, and end.")
+    parser.add_argument(
+        "--some", type=int, default=0, help="So many kills, which --seed chooses, of the quickest acts."
+    )
+    parser.add_argument("--pairs", action="store_true", help="Two acts at once instead of faults.")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    work = options.work.absolute()
+    results = work / "trials.jsonl"
+    work.mkdir(parents=True, exist_ok=True)
+    trials = [Trial(**json.loads(line)) for line in results.read_text().splitlines()] if results.exists() else []
+    acts, faults = options.acts.split(","), options.faults.split(",")
+
+    def say(trial: Trial) -> None:
+        trials.append(trial)
+        with results.open("a") as file:
+            file.write(json.dumps(trial._asdict()) + "\n")
+        state = "; ".join(trial.problems) or "whole"
+        what = f"{trial.act:9}{trial.fault:16}{trial.number:4} {trial.effect[:60]:60}"
+        print(f"{what} exit {trial.code!s:4} {trial.seen:5} {trial.seconds:5.1f} s  {state}", flush=True)
+
+    with channel() as (address, heard):
+        stage = Stage(work, address, heard)
+        stage.prepare("run" if options.some else "weeks")
+        if options.some:
+            kill_some(stage, options.some, options.seed, say)
+        elif options.effects:
+            for name in acts:
+                began = time.monotonic()
+                _, _, effects = stage.undisturbed(name)
+                print(f"{name}: {len(effects)} effects, {time.monotonic() - began:.1f} s")
+                for number, (kind, effect) in enumerate(effects, 1):
+                    print(f"  {number:4} {kind:10} {effect}")
+        elif options.pairs:
+            sys.exit(try_pairs(stage, acts, options.every))
+        else:
+            tried = {(trial.act, trial.fault, trial.number) for trial in trials}
+            until = time.monotonic() + 60 * options.minutes
+            enumerate_faults(stage, acts, faults, options.every, options.seed, until, say, tried)
+        stage.home.stop()
+    if options.out:
+        options.out.write_text(page(trials, work))
+    sys.exit(any(trial.problems for trial in trials))
+
+
+if __name__ == "__main__":
+    main()
