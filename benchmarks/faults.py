@@ -184,8 +184,9 @@ class Stage:
         self.heard.clear()
         done = self.home.act(act.arguments, fault, number)
         look = self.look()
-        seen = {group: _seen(look.digests[group], before[group], after[group]) for group in before}
-        problems = [f"{group}: neither old nor new: {look.digests[group]}" for group, s in seen.items() if s == "?"]
+        groups = dict.fromkeys([*before, *after, *look.digests])
+        seen = {group: _seen(*(each.get(group, "none") for each in (look.digests, before, after))) for group in groups}
+        problems = [f"{group}: neither old nor new: {look.digests.get(group)}" for group, s in seen.items() if s == "?"]
         problems += list(look.problems())
         if done.code is None:
             problems.append(f"it hung: {done.last}")
@@ -195,9 +196,9 @@ class Stage:
         look = self.look()
         problems += [f"again: {problem}" for problem in (*look.problems(), *look.leftovers())]
         problems += [
-            f"again: {group} differs: {digest}, not {after[group]}"
+            f"again: {group} differs: {digest}, not {after.get(group)}"
             for group, digest in look.digests.items()
-            if digest != after[group]
+            if digest != after.get(group)
         ]
         if len(self.heard) > 2 or len(set(self.heard)) > 1:
             problems.append(f"{len(self.heard)} messages")
@@ -271,7 +272,7 @@ def refused_meanwhile(stage: Stage, name: str, others: Sequence[str]) -> tuple[i
     done, look = actor.end(), stage.look()
     problems += [] if done.code == 0 else [f"exit {done.code}: {done.last}"]
     problems += [*look.problems(), *look.leftovers()]
-    problems += [f"{group} differs" for group, digest in look.digests.items() if digest != after[group]]
+    problems += [f"{group} differs" for group, digest in look.digests.items() if digest != after.get(group)]
     return n, problems
 
 
@@ -305,7 +306,9 @@ def loaded_meanwhile(stage: Stage, name: str, every: int) -> tuple[int, list[str
         wrong += [*look.problems(), *look.leftovers()]
         if look.digests not in orders:
             wrong += [
-                f"{group} is of no order" for group, d in look.digests.items() if d not in [o[group] for o in orders]
+                f"{group} is of no order"
+                for group, d in look.digests.items()
+                if d not in [o.get(group) for o in orders]
             ]
             wrong += ["groups are of different orders"]
         problems += [f"before {number}, {actor.effects[number - 1][1]}: {one}" for one in wrong]

@@ -365,7 +365,6 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "customer_profiles": "true", "group_figures": "true",
     },
     "actions": {"customer_actions": "true"},
-    "audiences": {"audiences": "true", "audience_members": "left_at IS NULL"},
     "arms": {"treatments": "true"},
     "names": {"segment_renames": "true"},
     "weeks": {"customer_history": "true"},
@@ -391,8 +390,9 @@ class Look:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """A digest of what each of ``GROUPS`` holds, whenever it was written."""
-        return {group: self._digest(group) for group in GROUPS}
+        """A digest of what each of ``GROUPS`` holds, whenever it was written; audiences appear one by one."""
+        of_audiences = {f"audience {name}": digest for name, digest in self.ask(_AUDIENCES, {"s": self.store_id})}
+        return {group: self._digest(group) for group in GROUPS} | of_audiences
 
     def _digest(self, group: str) -> str:
         texts = []
@@ -505,5 +505,12 @@ _UNFINISHED = """
 _UNDER_WAY = """
     SELECT count(*), 'runs under way in MLflow' FROM runs WHERE status = 'RUNNING'
     UNION ALL SELECT count(*), 'models half saved in MLflow' FROM logged_models WHERE status = 1
+"""
+_AUDIENCES = """
+    SELECT audience, md5(string_agg(r, ',' ORDER BY r)) FROM (
+        SELECT audience, concat_ws(' ', filter, customers, value, entered, left_it, as_of) AS r
+        FROM quimbi.audiences WHERE store_id = %(s)s
+        UNION ALL SELECT audience, customer_id FROM quimbi.audience_members WHERE store_id = %(s)s AND left_at IS NULL
+    ) q GROUP BY 1
 """
 _WEEKS = "SELECT DISTINCT week FROM quimbi.customer_history WHERE store_id = %s"

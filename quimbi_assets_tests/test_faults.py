@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.xdist_group("faults")
 PATH = Path(__file__).parents[1] / "benchmarks" / "faults.py"
-N_TRIALS = 3
+N_TRIALS = 2
 
 
 @pytest.fixture(scope="module")
