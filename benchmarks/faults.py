@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,8 +36,6 @@ LATER_DAYS = 60
 """Days whose orders come with the second load."""
 REFUSED = 2
 """Exit code of what another's run is in the way of."""
-WAITS_SECONDS = 10.0
-"""After which an act that does not go on is taken to wait for the other."""
 
 
 class Act(NamedTuple):
@@ -245,12 +243,13 @@ def enumerate_faults(
 
 
 def kill_some(stage: Stage, n: int, seed: int, say: Callable[[Trial], None]) -> None:
-    """Kill before some effects of loading, renaming and erasing that a seed chooses."""
+    """Kill before some effects of renaming or erasing, as a seed chooses."""
     chance = random.Random(seed)
-    stage.acts = {name: stage.acts[name]._replace(begins="run") for name in ("load", "rename", "erase")}
-    for name in chance.choices(list(stage.acts), k=n):
-        _, _, effects = stage.undisturbed(name)
-        say(stage.trial(name, KILL, chance.choice(numbers(effects, KILL, 1, 0))))
+    name = chance.choice(("rename", "erase"))
+    stage.acts = {name: stage.acts[name]._replace(begins="run")}
+    _, _, effects = stage.undisturbed(name)
+    for number in chance.sample(numbers(effects, KILL, 1, 0), n):
+        say(stage.trial(name, KILL, number))
 
 
 def refused_meanwhile(stage: Stage, name: str, others: Sequence[str]) -> tuple[int, list[str]]:
@@ -296,9 +295,7 @@ def loaded_meanwhile(stage: Stage, name: str, every: int) -> tuple[int, list[str
         while actor.hear():
             if len(actor.effects) == number:
                 second = Actor(stage.home.place, load)
-                with suppress(TimeoutError):  # it waits for the other, which has to go on
-                    while second.hear(WAITS_SECONDS):
-                        pass
+                _until_it_ends_or_waits(second, stage.look())
             actor.go()
         ends = [actor.end(), second and second.end()]
         look = stage.look()
@@ -313,6 +310,16 @@ def loaded_meanwhile(stage: Stage, name: str, every: int) -> tuple[int, list[str
             wrong += ["groups are of different orders"]
         problems += [f"before {number}, {actor.effects[number - 1][1]}: {one}" for one in wrong]
     return len(places), problems
+
+
+def _until_it_ends_or_waits(actor: Actor, look: Look) -> None:
+    """Let an act go on until it has ended, or waits for a lock of the other's, who has to go on then."""
+    is_under_way = True
+    while is_under_way:
+        try:
+            is_under_way = actor.hear(2.0)
+        except TimeoutError:
+            is_under_way = not look.ask("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
 
 
 def try_pairs(stage: Stage, acts: Sequence[str], every: int) -> int:
@@ -374,14 +381,15 @@ What is left of an act that meets a fault just before one of its effects, writte
 benchmarks/faults.py --out docs/faults.md`) on a simulated store of 400 customers and two axes. The fault is a
 SIGKILL; a disk that is full from then on (`RLIMIT_FSIZE`); all sessions at the server cut; MLflow's database gone
 until the act's end. Then readers look (versions of profiles, segments and axis status, archetypes, lineage, the
-profiler), the same command is given again, which has to end well and leave the same as if nothing had been, nothing
-under way in Dagster or MLflow, no lock, no half-written file, no message but the same one.
+profiler, which may refuse in words while a run has measured customers anew as of another instant and not ended), the
+same command is given again, which has to end well and leave the same as if nothing had been, nothing under way in
+Dagster or MLflow, no lock, no half-written file, no message but the same one.
 
 *old*: readers see what was before the act; *new*: what would be after it; *part*: of what appears at different
-instants (loaded rows, the published result, actions, audiences, a week, its comparison, its notices), each is old or
-new as a whole. An empty cell was not tried; `·`: the fault makes no difference there that it does not make before the
-effect that follows. Of Dagster's own commits that follow one another the last was tried: they are in its record of
-the run alone.
+instants (loaded rows, the published result, actions, each audience, a week, its comparison, its notices), each is old
+or new as a whole. An empty cell was not tried; `·`: the fault makes no difference there that it does not make before
+the effect that follows. Of Dagster's own commits that follow one another the last was tried: they are in its record
+of the run alone.
 """
 
 

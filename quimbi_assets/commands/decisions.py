@@ -18,6 +18,7 @@ from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import choose_versions, read_promotions
 from quimbi_assets.resources.postgres.tables.publications import read_publication, read_segments
+from quimbi_assets.resources.postgres.tables.shops import publication_ended
 from quimbi_assets.resources.postgres.tables.stores import planned_stores, read_store, write_plan
 
 
@@ -58,7 +59,8 @@ def promote_and_publish(store_id: str, axis_name: str, version: str, *, wait: bo
     """Choose a registered version of an axis, score the store's customers with it, publish the result."""
     with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as lock:
         published = read_publication(open_database(), store_id)
-        if published is not None and published.model_versions.get(axis_name) == version:
+        serves = published is not None and published.model_versions.get(axis_name) == version
+        if serves and publication_ended(open_database(), store_id):
             promote_version(store_id, axis_name, version)
             out.print(f"it is what people see already: quimbi segments --store-id {store_id}", markup=False)
             return

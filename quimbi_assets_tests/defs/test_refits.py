@@ -1,7 +1,10 @@
 """Refits through the real graph: what serves, what is held, what comes back."""
 
+from contextlib import closing
+
 import dagster as dg
 import pandas as pd
+import psycopg2
 import pytest
 
 from quimbi_assets.commands.console import Steps
@@ -21,6 +24,7 @@ from quimbi_assets.simulation import write_store
 pytestmark = pytest.mark.xdist_group("refits")
 
 STORE, AXIS = "refitted", "purchase_value"
+NEWEST_RUN = "SELECT run_id FROM quimbi.publications WHERE store_id = %s ORDER BY publication_id DESC LIMIT 1"
 
 
 def rows(database, sql, *parameters):
@@ -129,6 +133,13 @@ def test_rolling_back_is_moving_an_alias_and_names_return(store, capsys):
     promote_and_publish(STORE, AXIS, "1")
     assert "it is what people see already" in capsys.readouterr().out
     assert read_publication(open_database(), STORE) == last
+    ended = "UPDATE runs SET status = 'FAILURE' WHERE run_id = %s"  # after it had published, as by a kill
+    ((run_id,),) = rows(store, NEWEST_RUN, STORE)
+    with closing(psycopg2.connect(open_database().libpq_urls["dagster"])) as connection, connection:
+        connection.cursor().execute(ended, (run_id,))
+    promote_and_publish(STORE, AXIS, "1")
+    assert "published: " in capsys.readouterr().out
+    assert rows(store, NEWEST_RUN, STORE) != [(run_id,)]
     first = open_tracking().client.get_model_version(f"{STORE}.{AXIS}", "1")
     assert (axis_now()["mlflow_run_id"], axis_now()["k"]) == (first.run_id, before["k"])
     assert names(axis_now()) == names(before)

@@ -255,6 +255,17 @@ def shops_health(database: Database, newest: NewestOrders) -> list[ShopHealth]:
     return [health for health, _ in _shops(database, newest)]
 
 
+def publication_ended(database: Database, store_id: str) -> bool:
+    """Whether the run that published last went on to its end (actions, audiences, exports); a run not known of did."""
+    last = "SELECT run_id FROM quimbi.publications WHERE store_id = %s ORDER BY publication_id DESC LIMIT 1"
+    ended = "SELECT status = 'SUCCESS' FROM runs WHERE run_id = %s"
+    return all(
+        is_ended
+        for run in database.execute(store_id, last, (store_id,))
+        for (is_ended,) in database.execute_dagster(ended, run)
+    )
+
+
 def _shops(
     database: Database, figures: NewestOrders, *, with_checks: bool = True
 ) -> Iterator[tuple[ShopHealth, tuple[Any, ...]]]:
