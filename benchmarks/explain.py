@@ -165,7 +165,8 @@ def main() -> None:
         for start in range(0, len(ids), arguments.together):
             some = ids[start : start + arguments.together]
             pasts = [
-                Past(drawn.of([one]).in_memory(), profiler.recorded, profiler.reference, profiler.usual) for one in some
+                Past(drawn.of([one]).in_memory(), profiler.recorded, profiler.reference, *profiler.usual)
+                for one in some
             ]
             moves += told_of(pasts, profiler, axes)
             explained += len(some)

@@ -339,6 +339,14 @@ class History:
         rows = self._rows(_within_sql(tuple(days), share)).to_pylist()
         return {(row["what"], row["days"]): row["most"] for row in rows}
 
+    def largest_beside_middle(self, share: float) -> float | None:
+        """Return how many times their middle order a share of those who ordered again paid for one at most.
+
+        Of orders that something was paid for; at least 1. None: nobody ordered again.
+        """
+        (row,) = self._rows(_largest_sql(share)).to_pylist()
+        return None if row["most"] is None else float(row["most"])
+
     @contextmanager
     def open(self, threads: int | None = None) -> Iterator[DuckEngine]:
         """Open DuckDB on the history's rows and clock."""
@@ -409,6 +417,16 @@ def _within_sql(days: tuple[int, ...], share: float) -> str:
             JOIN (VALUES {listed}) AS horizon (days) ON happened_at >= observation_end - to_days(days) GROUP BY ALL
         )
         SELECT what, days, CAST(quantile_disc(n, {share:f}) AS INTEGER) AS most FROM counted GROUP BY ALL
+    """
+
+
+def _largest_sql(share: float) -> str:
+    return f"""
+        WITH largest AS (
+            SELECT max(total_price) / median(total_price) AS times FROM ({_compiled("visible orders")})
+            WHERE total_price > 0 GROUP BY customer_id HAVING count(*) > 1
+        )
+        SELECT quantile_disc(times, {share:f}) AS most FROM largest
     """
 
 

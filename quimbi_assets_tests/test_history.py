@@ -30,6 +30,18 @@ def test_how_much_customers_have_at_most_within_days():
     assert history.most_within([10], 0.99) == {("orders", 10): 3, ("returned", 10): 1}
 
 
+def test_how_much_more_than_their_middle_order_customers_pay_for_one():
+    """Ten customers who pay 10, 10 and n times 10: 80 of 100 pay 8 times it at most. Who came once tells nothing."""
+    rows = [(n, price) for n in range(1, 11) for price in (10.0, 10.0, 10.0 * n)]
+    rows += [(11, 5000.0), (12, 0.0), (12, 10.0)]
+    orders = pd.DataFrame(rows, columns=["customer_id", "total_price"]).astype({"customer_id": str})
+    orders = orders.assign(order_id=orders.index.astype(str), order_date=pd.Timestamp("2025-01-05"))
+    history = History.from_frames(orders).until(END)
+    assert history.largest_beside_middle(0.8) == 8.0
+    assert history.largest_beside_middle(1.0) == 10.0
+    assert history.of(["11"]).largest_beside_middle(0.95) is None
+
+
 def test_an_order_on_several_rows_is_refused():
     twice = orders_of(("7", "ann", "2025-01-01", 10.0, None), ("7", "ann", "2025-01-01", 10.0, None))
     with pytest.raises(BadInputError, match="orders: order_id 7 stands on several rows; give one row an order"):

@@ -521,7 +521,13 @@ class WhatMoves(Answer):
 class OutOfReach(WhatMoves):
     """What would move a customer, and no such customer of the store does."""
 
-    usual_most: int = Field(description="Orders, returns or requests that 95 of 100 who have any have then at most")
+    usual_most: int | None = Field(
+        description="Orders, returns or requests that 95 of 100 who have any have then at most; null: nobody counted"
+    )
+    usual_worth: float | None = Field(
+        description="Where one order is worth too much: what 95 of 100 customers of such a middle order pay for one "
+        "at most, or this one did"
+    )
 
 
 class AxisExplanation(Answer):

@@ -36,6 +36,7 @@ SEPARATOR = "#"
 """Between an order's id and the number of the change whose history it is in."""
 DATES = ("order_date", "refunded_at", "created_at", "first_response_at", "resolved_at")
 SATURDAY = 5
+CENT = 0.01
 NONE = np.empty(0, dtype=np.int64)
 NO_ORDERS = pd.DataFrame({"order_id": [], "customer_id": [], "order_date": pd.to_datetime([]), "total_price": []})
 
@@ -168,13 +169,15 @@ class Past:
     """One customer's rows, in memory, as of the present, and what of the store bears on their next order.
 
     A ``history`` of one customer with at least one order; columns that the store records; its ``reference``; how many
-    orders and tickets its customers have at most within so many days (``usual_most``; empty: nothing bounds them).
+    orders and tickets its customers have at most within so many days (``usual_most``; empty: nothing bounds them), and
+    how many times their middle order they pay for one at most (``usual_times``; None: nothing bounds it).
     """
 
     history: History
     recorded: frozenset[str]
     reference: StoreReference = field(default_factory=StoreReference.empty)
     usual: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    usual_times: float | None = None
 
     @cached_property
     def tables(self) -> dict[str, pa.Table]:
@@ -201,7 +204,28 @@ class Past:
         most = None if not self.usual else self.usual.get((KINDS[change.kind].counted, change.days), 0)
         return None if most is None else max(most, 1)
 
+    @cached_property
+    def usual_worth(self) -> float | None:
+        """What 95 of 100 customers whose middle order is this one's pay for an order at most, or this one did.
+
+        None: nothing bounds it.
+        """
+        paid = self.tables["raw_orders"]["total_price"].to_numpy()
+        paid = paid[paid > 0]
+        return (
+            None if self.usual_times is None or not len(paid) else max(self.usual_times * np.median(paid), paid.max())
+        )
+
+    def is_usual_worth(self, change: Change) -> bool:
+        """Whether an order of a change costs no more than that; to the cent."""
+        total, most = self.order_total(change), self.usual_worth
+        return total is None or most is None or total <= most + CENT
+
     def is_attainable(self, change: Change) -> bool:
+        """Whether customers of the store do so much in that time, and pay as much for an order, or this one did."""
+        return self.is_usual_worth(change) and self.is_usual_number(change)
+
+    def is_usual_number(self, change: Change) -> bool:
         """Whether customers of the store do so much in that time, or this one did."""
         most = self.usual_most(change)
         if most is None or change.n <= most:

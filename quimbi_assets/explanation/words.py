@@ -107,13 +107,20 @@ def _beyond_record(move: Move | None, past: Past, names: Mapping[str, str], curr
     record = _move_record(move, past, names, currency)
     if move is None or record is None:
         return None
+    if past.usual_times is not None and past.usual_worth is not None and not past.is_usual_worth(move.change):
+        times, worth = f"{past.usual_times:.2g} times", format_money(past.usual_worth, currency)
+        why = f"95 of 100 pay at most {times} their middle order for one here, which is {worth} of theirs"
+        words = f"{record['words']}, which is out of reach: {why}"
+        return record | {"usual_most": past.usual_most(move.change), "usual_worth": past.usual_worth, "words": words}
     what = {"orders": "order", "returned": "order sent back", "tickets": "request to support"}
     counted = what[KINDS[move.change.kind].counted]
     most = past.usual_most(move.change) or 0
     several = {"order": "orders", "order sent back": "orders sent back", "request to support": "requests to support"}
     had = plural(most, counted, several[counted])
     why = f"95 of 100 who have any have at most {had} in {move.change.days} days here"
-    return record | {"usual_most": most, "words": f"{record['words']}, which is out of reach: {why}"}
+    return record | {
+        "usual_most": most, "usual_worth": None, "words": f"{record['words']}, which is out of reach: {why}",
+    }  # fmt: skip
 
 
 def _place(segment: str, names: Mapping[str, str], memberships: Mapping[str, float]) -> dict[str, Any]:

@@ -79,10 +79,10 @@ class StoreProfiler:
         return rows.assign(**{column: [one[column] for one in records] for column in ("segments", "archetype")})
 
     @cached_property
-    def usual(self) -> dict[tuple[str, int], int]:
-        """How much customers of the store do at most within the time of a change."""
+    def usual(self) -> tuple[dict[tuple[str, int], int], float | None]:
+        """How much customers of the store do at most within the time of a change, and pay for one order."""
         whole = parquet_tables().history(self.store.store_id).until(self.observation_end)
-        return whole.most_within(HORIZONS, USUAL_SHARE)
+        return whole.most_within(HORIZONS, USUAL_SHARE), whole.largest_beside_middle(USUAL_SHARE)
 
     def explain(self, customer_id: str, recorded: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
         """Return the receipt of a customer of the store, from the rows of the last run (``words.receipt_record``).
@@ -90,7 +90,7 @@ class StoreProfiler:
         ``recorded`` is what ``served.read_recorded`` returns. UnknownCustomerError if the rows are of no such customer.
         """
         history = parquet_tables().history(self.store.store_id).until(self.observation_end).of([customer_id])
-        past = Past(history.in_memory(), self.recorded, self.reference, self.usual)
+        past = Past(history.in_memory(), self.recorded, self.reference, *self.usual)
         if not len(past.tables["raw_orders"]):
             raise UnknownCustomerError(f"store {self.store.store_id} has no order of customer {customer_id}")
         axes = [axis for axis in AXES if axis in self.models]

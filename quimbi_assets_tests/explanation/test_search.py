@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quimbi_assets.axes import AXES, Features, extract_features, measure
-from quimbi_assets.explanation.changes import MOST, RELEVANT, Change, Past
+from quimbi_assets.explanation.changes import CENT, MOST, RELEVANT, Change, Past
+from quimbi_assets.explanation.receipt import explain
 from quimbi_assets.explanation.search import (
     NUMBERS,
     SILENCES,
@@ -23,7 +24,7 @@ from quimbi_assets.explanation.search import (
     tried_changes,
     with_silences,
 )
-from quimbi_assets.explanation.words import NOTHING, what_moves
+from quimbi_assets.explanation.words import NOTHING, Shown, receipt_record, what_moves
 from quimbi_assets.instants import Instant
 from quimbi_assets.profiles.scores import score_features
 from quimbi_assets_tests.explanation.conftest import MODELLED, ZONE
@@ -160,3 +161,29 @@ def test_what_lies_between_numbers_that_are_tried_is_tried_where_it_may_be_small
 def test_no_axis_is_forgotten():
     assert set(RELEVANT) == set(AXES)
     assert max(NUMBERS[7]) == MOST
+
+
+def test_what_no_customer_pays_for_an_order_is_out_of_reach(models, pasts):
+    """With their middle order as the most that is paid for one, unless they paid more themselves."""
+    n_beyond = 0
+    for past in pasts.values():
+        bounded, axes = replace(past, usual_times=1.0), list(models)
+        paid = past.tables["raw_orders"]["total_price"].to_numpy()
+        assert bounded.usual_worth == paid.max()
+        scored = score_changes(past, models, tried_changes(past, axes))
+        free = smallest_moves(past, models, axes, scored)
+        for axis, one in smallest_moves(bounded, models, axes, scored).items():
+            if one.change is not None:
+                assert (bounded.order_total(one.change.change) or 0.0) <= paid.max() + CENT
+            if one.beyond is not None:
+                n_beyond += 1
+                assert one.beyond == free[axis].change
+                assert bounded.order_total(one.beyond.change) > paid.max()
+                one_of_them = bounded, axis
+    assert n_beyond >= 1
+    bounded, axis = one_of_them
+    record = receipt_record(explain(bounded, models, [axis]), bounded, Shown({axis: {}}, "USD"))
+    beyond = record["axes"][0]["beyond"]
+    assert beyond["usual_worth"] == bounded.usual_worth
+    assert "which is out of reach: 95 of 100 pay at most 1 times their middle order for one here" in beyond["words"]
+    assert not record["axes"][0]["attainable"]
