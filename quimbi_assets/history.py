@@ -339,12 +339,12 @@ class History:
         rows = self._rows(_within_sql(tuple(days), share)).to_pylist()
         return {(row["what"], row["days"]): row["most"] for row in rows}
 
-    def largest_beside_middle(self, share: float) -> float | None:
-        """Return how many times their middle order a share of those who ordered again paid for one at most.
+    def times_the_middle(self, share: float) -> float | None:
+        """Return how many times the middle order of its customer a share of orders cost at most, of who ordered again.
 
-        Of orders that something was paid for; at least 1. None: nobody ordered again.
+        Of orders that something was paid for. None: nobody ordered again.
         """
-        (row,) = self._rows(_largest_sql(share)).to_pylist()
+        (row,) = self._rows(_times_sql(share)).to_pylist()
         return None if row["most"] is None else float(row["most"])
 
     @contextmanager
@@ -420,13 +420,11 @@ def _within_sql(days: tuple[int, ...], share: float) -> str:
     """
 
 
-def _largest_sql(share: float) -> str:
+def _times_sql(share: float) -> str:
     return f"""
-        WITH largest AS (
-            SELECT max(total_price) / median(total_price) AS times FROM ({_compiled("visible orders")})
-            WHERE total_price > 0 GROUP BY customer_id HAVING count(*) > 1
-        )
-        SELECT quantile_disc(times, {share:f}) AS most FROM largest
+        WITH paid AS (SELECT customer_id, total_price FROM ({_compiled("visible orders")}) WHERE total_price > 0),
+        middle AS (SELECT customer_id, median(total_price) AS price FROM paid GROUP BY customer_id HAVING count(*) > 1)
+        SELECT quantile_disc(total_price / price, {share:f}) AS most FROM paid JOIN middle USING (customer_id)
     """
 
 

@@ -30,16 +30,15 @@ def test_how_much_customers_have_at_most_within_days():
     assert history.most_within([10], 0.99) == {("orders", 10): 3, ("returned", 10): 1}
 
 
-def test_how_much_more_than_their_middle_order_customers_pay_for_one():
-    """Ten customers who pay 10, 10 and n times 10: 80 of 100 pay 8 times it at most. Who came once tells nothing."""
-    rows = [(n, price) for n in range(1, 11) for price in (10.0, 10.0, 10.0 * n)]
-    rows += [(11, 5000.0), (12, 0.0), (12, 10.0)]
-    orders = pd.DataFrame(rows, columns=["customer_id", "total_price"]).astype({"customer_id": str})
+def test_how_many_times_the_middle_order_of_its_customer_an_order_costs():
+    """Of ten orders eight cost their customer's middle one, one twice, one ten times it; who came once is none."""
+    rows = [("ann", 10.0), ("ann", 10.0), ("ann", 20.0), ("bob", 3.0), ("bob", 3.0), ("bob", 30.0)]
+    rows += [("cat", 5.0)] * 4 + [("dan", 5000.0), ("eve", 0.0), ("eve", 10.0)]
+    orders = pd.DataFrame(rows, columns=["customer_id", "total_price"])
     orders = orders.assign(order_id=orders.index.astype(str), order_date=pd.Timestamp("2025-01-05"))
     history = History.from_frames(orders).until(END)
-    assert history.largest_beside_middle(0.8) == 8.0
-    assert history.largest_beside_middle(1.0) == 10.0
-    assert history.of(["11"]).largest_beside_middle(0.95) is None
+    assert [history.times_the_middle(share) for share in (0.8, 0.9, 1.0)] == [1.0, 2.0, 10.0]
+    assert history.of(["dan"]).times_the_middle(0.95) is None
 
 
 def test_an_order_on_several_rows_is_refused():

@@ -525,8 +525,8 @@ class OutOfReach(WhatMoves):
         description="Orders, returns or requests that 95 of 100 who have any have then at most; null: nobody counted"
     )
     usual_worth: float | None = Field(
-        description="Where one order is worth too much: what 95 of 100 customers of such a middle order pay for one "
-        "at most, or this one did"
+        description="Where one order is worth too much: what 95 of 100 orders of customers of such a middle order cost "
+        "at most, or one of theirs did"
     )
 
 

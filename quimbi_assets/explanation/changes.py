@@ -170,7 +170,7 @@ class Past:
 
     A ``history`` of one customer with at least one order; columns that the store records; its ``reference``; how many
     orders and tickets its customers have at most within so many days (``usual_most``; empty: nothing bounds them), and
-    how many times their middle order they pay for one at most (``usual_times``; None: nothing bounds it).
+    how many times their middle order they pay for one (``usual_times``; None: nothing bounds it).
     """
 
     history: History
@@ -206,7 +206,7 @@ class Past:
 
     @cached_property
     def usual_worth(self) -> float | None:
-        """What 95 of 100 customers whose middle order is this one's pay for an order at most, or this one did.
+        """What 95 of 100 orders of customers whose middle order is this one's cost at most, or one of theirs did.
 
         None: nothing bounds it.
         """

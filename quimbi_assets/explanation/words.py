@@ -109,7 +109,7 @@ def _beyond_record(move: Move | None, past: Past, names: Mapping[str, str], curr
         return None
     if past.usual_times is not None and past.usual_worth is not None and not past.is_usual_worth(move.change):
         times, worth = f"{past.usual_times:.2g} times", format_money(past.usual_worth, currency)
-        why = f"95 of 100 pay at most {times} their middle order for one here, which is {worth} of theirs"
+        why = f"95 of 100 orders cost at most {times} their customer's middle one here, of theirs {worth}"
         words = f"{record['words']}, which is out of reach: {why}"
         return record | {"usual_most": past.usual_most(move.change), "usual_worth": past.usual_worth, "words": words}
     what = {"orders": "order", "returned": "order sent back", "tickets": "request to support"}

@@ -82,7 +82,7 @@ class StoreProfiler:
     def usual(self) -> tuple[dict[tuple[str, int], int], float | None]:
         """How much customers of the store do at most within the time of a change, and pay for one order."""
         whole = parquet_tables().history(self.store.store_id).until(self.observation_end)
-        return whole.most_within(HORIZONS, USUAL_SHARE), whole.largest_beside_middle(USUAL_SHARE)
+        return whole.most_within(HORIZONS, USUAL_SHARE), whole.times_the_middle(USUAL_SHARE)
 
     def explain(self, customer_id: str, recorded: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
         """Return the receipt of a customer of the store, from the rows of the last run (``words.receipt_record``).

@@ -185,5 +185,8 @@ def test_what_no_customer_pays_for_an_order_is_out_of_reach(models, pasts):
     record = receipt_record(explain(bounded, models, [axis]), bounded, Shown({axis: {}}, "USD"))
     beyond = record["axes"][0]["beyond"]
     assert beyond["usual_worth"] == bounded.usual_worth
-    assert "which is out of reach: 95 of 100 pay at most 1 times their middle order for one here" in beyond["words"]
+    assert (
+        "which is out of reach: 95 of 100 orders cost at most 1 times their customer's middle one here"
+        in beyond["words"]
+    )
     assert not record["axes"][0]["attainable"]
