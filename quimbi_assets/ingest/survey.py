@@ -5,7 +5,7 @@ which currency most orders are. Does not: judging rows (``prepare``).
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -99,9 +99,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
     filled, person = _filled(signs), columns.person_columns(table.columns, spec)
     columns.require_columns(first.frame, table.columns, likely, spec, where)
     _require_scale(where, facts)
-    for column, name in [*likely.items(), *((kind, name) for name, kind in person.items())]:
-        if column.endswith("_id") and Signs.ROUNDED in signs[name]:
-            raise cells.rounded_ids(where, name)
+    _require_ids(where, [*likely.items(), *((kind, name) for name, kind in person.items())], signs, first.frame)
     return Survey(
         spec,
         likely,
@@ -115,6 +113,20 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
         most_common(facts.currencies),
         facts.offsets,
     )
+
+
+def _holds_lists(values: pd.Series) -> bool:
+    """Tell whether a column's cells are lists or maps, by the first that is there: a column is of one type."""
+    return bool(values.dtype == object and values.dropna().head(1).map(pd.api.types.is_list_like).any())
+
+
+def _require_ids(where: str, meant: Iterable[tuple[str, str]], signs: Mapping[str, Signs], first: pd.DataFrame) -> None:
+    """Refuse ids that are not what the store's are: rounded numbers, lists; `meant` are meanings and columns."""
+    for column, name in meant:
+        if column.endswith("_id") and Signs.ROUNDED in signs[name]:
+            raise cells.rounded_ids(where, name)
+        if column.endswith("_id") and _holds_lists(first[name]):
+            raise BadInputError(f"{where}: {name} holds a list in each cell, which is no {column}: write one id a row")
 
 
 def _require_scale(where: str, facts: "_Facts") -> None:
