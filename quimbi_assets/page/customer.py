@@ -37,6 +37,8 @@ class CustomerView:
     axes: Sequence[tuple[str, str, str, str]]
     """Question, segment, how likely to last, share of membership."""
     weeks: Sequence[tuple[str, str, str, str]]
+    as_of: str = ""
+    """The day as of which it is said why; empty: nobody asked."""
     since: str = ""
     """What came of them in the last month; empty: nobody asked why."""
     reasons: Sequence["AxisReason"] = ()
@@ -84,10 +86,10 @@ def customer_view(facts: CustomerFacts) -> CustomerView:
     customer = str(profile["customer_id"])
     sentence = profile.get("interpretation") or ""
     view = CustomerView(facts.store_id, customer, sentence, figures, *reasons_to_leave(profile), axes, weeks)
-    return view if facts.receipt is None else replace(view, **_why(facts.receipt))
+    return view if facts.receipt is None else replace(view, **_why(facts.receipt, facts.time_zone))
 
 
-def _why(receipt: Mapping[str, Any]) -> dict[str, Any]:
+def _why(receipt: Mapping[str, Any], zone: str) -> dict[str, Any]:
     """Say what a receipt says; weak axes, and those that say no more than how few orders there are, in a sentence."""
     from quimbi_assets.explanation.words import (  # with what it explains: half the time of a page that asks for none
         moved_words,
@@ -111,6 +113,7 @@ def _why(receipt: Mapping[str, Any]) -> dict[str, Any]:
         for one in opened
     ]
     return {
+        "as_of": written_day(datetime.fromisoformat(receipt["as_of"]), zone),
         "since": " ".join([receipt["since"]["words"], *recorded_words(receipt["recorded"])]),
         "reasons": reasons,
         "folded": [*once_words(once), *weak_words(weak)],

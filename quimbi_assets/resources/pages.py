@@ -17,7 +17,7 @@ from quimbi_assets.axis_table import INACTIVE, AxisTable
 from quimbi_assets.errors import BadInputError, NeverRunError
 from quimbi_assets.lift.verdict import in_words
 from quimbi_assets.page.content import StoreView, store_view
-from quimbi_assets.page.customer import customer_view
+from quimbi_assets.page.customer import customer_view, written_day
 from quimbi_assets.page.facts import CustomerFacts, CustomerList, StoreFacts
 from quimbi_assets.page.render import customer_page, looks, store_page
 from quimbi_assets.resources.audiences import audience_query, project_definitions
@@ -28,7 +28,7 @@ from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.promotions import FORECASTS, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
-from quimbi_assets.resources.postgres.tables.treatments import read_trials
+from quimbi_assets.resources.postgres.tables.treatments import TrialState, read_trials
 
 CHURN, VALUE = FORECASTS
 MOST_TO_LOSE = "Most to lose first: risk of leaving times what they spent; whoever has under 10 % is not among them."
@@ -137,9 +137,16 @@ def read_store_facts(database: Database, store_id: str, *, in_a_file: bool = Fal
             value=_forecast(now, store_id, VALUE, last.model_versions),
             backtest=_backtest(store_id),
             likely={stage: int(customers) for stage, customers in now.execute(store_id, LIKELY, asked)},
-            helped=[(one.subject, in_words(one.finding, currency)) for one in read_trials(now, store_id, anew=False)],
+            helped=[_helped(one, currency, store.time_zone) for one in read_trials(now, store_id, anew=False)],
             untold=_untold(last.marketing),
         )
+
+
+def _helped(trial: TrialState, currency: str, zone: str) -> tuple[str, str]:
+    """Say what is tried, and what is known of it as of when."""
+    words = in_words(trial.finding, currency)
+    counted = "" if trial.computed_at is None else f", as counted on {written_day(trial.computed_at, zone)}"
+    return trial.subject, words + counted
 
 
 def read_customer_facts(database: Database, store_id: str, customer_id: str) -> CustomerFacts:

@@ -115,6 +115,7 @@ def test_customers_and_lists(client, database):
     assert f"Customer {customer}" in page.text
     assert "What would move them" not in page.text  # it takes seconds: a link asks for it
     why = client.get(f"/stores/north/customers/{customer}", params={"why": "true"})
+    assert "up to which the store was last run" in why.text
     assert "What would move them" in why.text
     answer = client.get("/stores/north/customers.csv", params={"where": "lifecycle = 'active'"})
     rows = list(csv.DictReader(io.StringIO(answer.text)))
@@ -180,4 +181,39 @@ def test_in_a_browser(report, width, scheme):
         assert page.locator("nav").is_hidden()
         assert messages == []
         assert requests == [report.as_uri()]
+        browser.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="NO CHROMIUM: pages are not looked at in a browser")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_why_a_customer_is_where_they_are_in_a_browser(client, database, width):
+    """Asked for by its link, as people do; what is served, with its headers, is what the browser is given."""
+    from axe_playwright_python.sync_playwright import Axe
+    from playwright.sync_api import sync_playwright
+
+    def answer(route):
+        asked = client.get(route.request.url.removeprefix("http://127.0.0.1"))
+        route.fulfill(status=asked.status_code, headers=dict(asked.headers), body=asked.text)
+
+    sql = "SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north' AND n_orders > 3"
+    ((customer,),) = database.execute(EVERY_STORE, sql)
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        messages = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.route("**/*", answer)
+        page.goto(f"http://127.0.0.1/stores/north/customers/{customer}")
+        page.get_by_role("link", name="Why they belong where they do").click(timeout=60_000)
+        why = page.locator("section", has=page.locator("#h-why"))
+        assert why.locator(".axis").count() > 1
+        assert "would move them" in why.inner_text()
+        violations = Axe().run(page).response["violations"]
+        assert [v["id"] for v in violations if v["impact"] in ("serious", "critical")] == []
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        bars = [box["width"] for bar in why.locator(".segment").all() if (box := bar.bounding_box())]
+        assert 0 < max(bars) < width
+        assert messages == []
         browser.close()

@@ -268,6 +268,7 @@ def test_who_is_suppressed_after_being_sent_becomes_nothing_once(shop, api, data
 def test_a_list_of_contacts_finds_whoever_an_address_is_the_id_of_and_no_key_is_made(shop, tmp_path, database):
     shop.publish(1, customer_id=pa.array(["ann@example.com"]))
     database.execute(
+        EVERY_STORE,
         "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
         "VALUES (%s, 'o1', 'ann@example.com', '2024-01-01', 1)",
         (shop.store_id,),
@@ -277,7 +278,7 @@ def test_a_list_of_contacts_finds_whoever_an_address_is_the_id_of_and_no_key_is_
     assert shop.send(contacts=contacts).outcome.customers == 1
     assert not (database.home / "keys" / f"{shop.store_id}.key").exists()
     known = "SELECT count(*) FROM quimbi.customer_identities WHERE store_id = %s"
-    assert database.execute(known, (shop.store_id,)) == [(0,)]
+    assert database.execute(EVERY_STORE, known, (shop.store_id,)) == [(0,)]
 
 
 def test_who_is_suppressed_is_told_of_by_the_address_of_before_alone(shop, api, tmp_path, database):
