@@ -8,15 +8,17 @@ then with one rule more (what changed). With ``--labels`` it says how well the r
 
 import argparse
 import time
+from contextlib import closing
 from itertools import cycle, islice
 from pathlib import Path
 
+import psycopg2
 import pyarrow.parquet as pq
 
 from quimbi_assets.actions.rules import ActionRule, RuleBook, read_rules, ready_text
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.resources.actions import route_ticket, rules_of
-from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.database import Database, administration, open_database
 from quimbi_assets.resources.postgres.tables.actions import refresh_actions
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 
@@ -63,7 +65,8 @@ def copy_store(database: Database, store_id: str, n_customers: int) -> None:
         store_id, "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (store_id,)
     )
     copies = -(-n_customers // present)
-    with database.transaction(store_id) as cursor:
+    every_store = administration(database, database.libpq_url)
+    with closing(psycopg2.connect(every_store)) as connection, connection, connection.cursor() as cursor:
         for table in TABLES:
             cursor.execute(
                 "SELECT column_name FROM information_schema.columns WHERE table_schema = 'quimbi' AND table_name = %s "
@@ -86,7 +89,7 @@ def copy_store(database: Database, store_id: str, n_customers: int) -> None:
             (CROWD,),
         )
         cursor.execute(MOVES, (CROWD,))
-    database.execute(CROWD, "ANALYZE quimbi.customer_profiles, quimbi.segment_migrations")
+        cursor.execute("ANALYZE quimbi.customer_profiles, quimbi.segment_migrations")
 
 
 def clear(database: Database) -> None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 
 from quimbi_assets.profiles.fingerprint import Fingerprints
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import administration, open_database
 
 N_AXES, N_SEGMENTS, N_FEATURES, K = 14, 4, 5, 10
 VECTOR = f"halfvec({N_AXES * N_SEGMENTS})"
@@ -93,7 +93,10 @@ def fill(database: Any, cursor: Any, store: str, ids: np.ndarray, vectors: np.nd
     """Copy a store's fingerprints into the table."""
     lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]).cast(pa.list_(pa.float32()))
     table = pa.table({"store_id": pa.array([store] * len(ids)), "customer_id": pa.array(ids), "fingerprint": lists})
-    with closing(dbapi.connect(database.libpq_url)) as connection, connection.cursor() as bulk:
+    with (
+        closing(dbapi.connect(administration(database, database.libpq_url))) as connection,
+        connection.cursor() as bulk,
+    ):
         bulk.adbc_ingest("fingerprints", table, mode="append", db_schema_name="public")
         connection.commit()
 
@@ -120,7 +123,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="quimbi-similar-") as home:
         os.environ["QUIMBI_HOME"] = home
         database = open_database(Path(home))
-        with closing(psycopg2.connect(database.libpq_url)) as connection:
+        with closing(psycopg2.connect(administration(database, database.libpq_url))) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 measure(database, cursor, ids, vectors, stores, truths)

@@ -90,7 +90,7 @@ def quimbi(*arguments: str, check: bool = True) -> str:
 
 def make(files: Path, n_stores: int, n_customers: int) -> None:
     """Run one store, copy it, break some."""
-    from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
+    from quimbi_assets.resources.postgres.database import administration, open_database
 
     started = time.monotonic()
     quimbi("simulate", "--customers", str(n_customers), "--out", str(files))
@@ -99,12 +99,12 @@ def make(files: Path, n_stores: int, n_customers: int) -> None:
     quimbi("run", "--store-id", FIRST, "--no-ai-naming", "--min-population", "50")
     print(f"one store run: {time.monotonic() - started:.0f} s")
     database, names = open_database(), [f"s{number:03d}" for number in range(1, n_stores)]
-    database.execute(
-        EVERY_STORE,
-        "UPDATE quimbi.orders SET order_date = order_date + (now() - (SELECT max(order_date) FROM quimbi.orders))",
-    )
-    database.execute(EVERY_STORE, "UPDATE quimbi.axis_models SET held_reason = NULL")
-    with database.transaction(EVERY_STORE) as cursor:
+    every_store = administration(database, database.libpq_url)
+    with other(every_store) as cursor:
+        cursor.execute(
+            "UPDATE quimbi.orders SET order_date = order_date + (now() - (SELECT max(order_date) FROM quimbi.orders))"
+        )
+        cursor.execute("UPDATE quimbi.axis_models SET held_reason = NULL")
         for table in STORE_TABLES:
             copy(cursor, f"quimbi.{table}", names, f"original.store_id = '{FIRST}'", {"store_id": "other.store"})
     with other(database.dagster_url) as cursor:
@@ -112,9 +112,10 @@ def make(files: Path, n_stores: int, n_customers: int) -> None:
     with other(database.mlflow_url) as cursor:
         _copy_mlflow(cursor, names)
     old = "UPDATE quimbi.orders SET order_date = order_date - interval '30 days' WHERE store_id = ANY(%s)"
-    database.execute(EVERY_STORE, old, (list(BROKEN["orders"]),))
     held = "UPDATE quimbi.axis_models SET held_reason = 'it moves many' WHERE axis_name = 'purchase_value' "
-    database.execute(EVERY_STORE, held + "AND store_id = ANY(%s)", (list(BROKEN["held"]),))
+    with other(every_store) as cursor:
+        cursor.execute(old, (list(BROKEN["orders"]),))
+        cursor.execute(held + "AND store_id = ANY(%s)", (list(BROKEN["held"]),))
     with other(database.dagster_url) as cursor:
         cursor.execute(
             "UPDATE asset_check_executions SET execution_status = 'FAILED', "

@@ -448,15 +448,16 @@ def simulate(customers: int, out_dir: Path, seed: int, form: str, **planted: Any
 @cli.command()
 @click.option("--command", "-c", metavar="SQL", help="Run this and end, instead of asking for more.")
 @click.option("--url", is_flag=True, help="Print the database's address alone; while `quimbi ui` runs, it answers.")
-@click.option("--write", is_flag=True, help="As the database's owner, not as a role that only reads.")
-def sql(command: str | None, url: bool, write: bool) -> None:
+@click.option("--write", is_flag=True, help="To change rows of one store; without it, as the tables' owner.")
+@click.option("--store-id", metavar="S", help="With --write: the store.")
+def sql(command: str | None, url: bool, write: bool, store_id: str | None) -> None:
     """Open psql on the store database, wherever it is, to read."""
     from quimbi_assets.commands.services import open_psql, print_url
 
     if url:
-        print_url(write=write)
+        print_url(write=write, store_id=store_id)
     else:
-        click.get_current_context().exit(open_psql(command, write=write))
+        click.get_current_context().exit(open_psql(command, write=write, store_id=store_id))
 
 
 @cli.command()

@@ -20,7 +20,7 @@ import pytest
 
 from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.running import RunOptions, run_store
-from quimbi_assets.resources.postgres.database import Database, open_database
+from quimbi_assets.resources.postgres.database import Database, administration, open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.spark import has_java
 from quimbi_assets.simulation import write_store
@@ -98,7 +98,7 @@ def home() -> Iterator[Path]:
 def database(home: Path) -> Database:
     """The database of that home, migrated; it waits for no disk, since it does not outlive the tests."""
     opened = open_database(home)
-    with closing(psycopg2.connect(opened.libpq_url)) as connection:
+    with closing(psycopg2.connect(administration(opened, opened.libpq_url))) as connection:
         connection.autocommit = True  # ALTER SYSTEM runs in no transaction
         with connection.cursor() as cursor:
             for setting in ("fsync", "synchronous_commit", "full_page_writes"):

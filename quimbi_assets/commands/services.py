@@ -19,7 +19,8 @@ from quimbi_assets.commands.console import err, out
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.resources.home import directory, pages_noted, quimbi_home
 from quimbi_assets.resources.postgres.access import READ_ONLY, allow_reading
-from quimbi_assets.resources.postgres.database import client_command, open_database
+from quimbi_assets.resources.postgres.database import Database, client_command, open_database
+from quimbi_assets.resources.postgres.migrations import WORKER
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
@@ -118,25 +119,34 @@ def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool
         _stop(servers)
 
 
-def print_url(*, write: bool) -> None:
-    """Print the address of the store database as SQLAlchemy takes it: to read, or as its owner."""
+def print_url(*, write: bool, store_id: str | None) -> None:
+    """Print the address of the store database as SQLAlchemy takes it: to read, or as ``_session`` says."""
     database = open_database()
-    if write:
-        return out.print(database.url, markup=False)
-    allow_reading(database)
-    joined = "&" if "?" in database.url else "?"
-    return out.print(f"{database.url}{joined}{urlencode({'options': READ_ONLY}, quote_via=quote)}", markup=False)
+    options, joined = _session(database, store_id, write=write), "&" if "?" in database.url else "?"
+    options = f"{joined}{urlencode({'options': options}, quote_via=quote)}" if options else ""
+    out.print(f"{database.url}{options}", markup=False)
 
 
-def open_psql(command: str | None, *, write: bool) -> int:
+def _session(database: Database, store_id: str | None, *, write: bool) -> str:
+    """Return the session's options: to read all stores, to write one's rows, or to be the owner, who sees no row."""
+    if not write:
+        allow_reading(database)
+        return READ_ONLY
+    if store_id is None:
+        return ""
+    from quimbi_assets.resources.postgres.tables.stores import read_store
+
+    read_store(database, store_id)
+    return f"-c role={WORKER} -c quimbi.store_id={store_id}"
+
+
+def open_psql(command: str | None, *, write: bool, store_id: str | None) -> int:
     """Run the embedded server's psql on the store database until it ends, and return its exit code.
 
     The server lives for as long: an address taken from ``print_url`` answers in other programs meanwhile.
     """
     database = open_database()
-    if not write:
-        allow_reading(database)
-    session = f"-c search_path=quimbi,public {'' if write else READ_ONLY}".rstrip()
+    session = f"-c search_path=quimbi,public {_session(database, store_id, write=write)}".rstrip()
     program, environment = client_command("psql", database.libpq_url, session)
     options = ["--quiet", *([] if command is None else ["--command", command])]
     with subprocess.Popen([*program, *options], env={**os.environ, **environment}) as psql:

@@ -27,7 +27,7 @@ import psycopg2
 
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
 from quimbi_assets.resources.home import directory, private_file, quimbi_home
-from quimbi_assets.resources.postgres.access import READER, SERVED, allow_reading, allow_serving
+from quimbi_assets.resources.postgres.access import allow_reading, allow_serving
 from quimbi_assets.resources.postgres.database import (
     EVERY_STORE,
     Database,
@@ -35,7 +35,7 @@ from quimbi_assets.resources.postgres.database import (
     new_databases,
     open_database,
 )
-from quimbi_assets.resources.postgres.migrations import HEAD
+from quimbi_assets.resources.postgres.migrations import EVERYBODY, HEAD, OPERATOR, ROLES, secure
 
 MANIFEST, FORMAT = "manifest.json", 1
 ARTIFACTS = "mlartifacts"
@@ -104,7 +104,7 @@ def restore_backup(path: Path) -> dict[str, Any]:
     manifest = _unpack(path, unpacked)
     empty = new_databases()
     wanted = f"{which} {hashlib.sha256(empty.libpq_url.encode()).hexdigest()}"
-    if mark != wanted and empty.execute(EVERY_STORE, "SELECT to_regclass('quimbi.stores')") != [(None,)]:
+    if mark != wanted and _has_stores(empty):
         shutil.rmtree(unpacked)
         raise BadInputError("the database of DATABASE_URL has stores already: restore into one that is empty")
     begun.write_text(wanted)  # from here on what is there is of this restoration
@@ -114,6 +114,12 @@ def restore_backup(path: Path) -> dict[str, Any]:
         one.replace(home / one.name)
     shutil.rmtree(unpacked)
     return manifest
+
+
+def _has_stores(database: Database) -> bool:
+    with database.by_owner() as cursor:
+        cursor.execute("SELECT to_regclass('quimbi.stores') IS NOT NULL")
+        return bool(cursor.fetchone()[0])
 
 
 def _unpack(path: Path, unpacked: Path) -> dict[str, Any]:
@@ -137,10 +143,8 @@ def _unpack(path: Path, unpacked: Path) -> dict[str, Any]:
 
 def _restore_databases(empty: Database, dumps: Path, manifest: dict[str, Any]) -> None:
     """Bring the databases back, the store's last: until then there is no store."""
-    with empty.transaction(EVERY_STORE) as cursor:
-        cursor.execute("SELECT rolname FROM pg_roles")
-        for role in ({READER, SERVED} & set(manifest["roles"])) - {name for (name,) in cursor.fetchall()}:
-            cursor.execute(f"CREATE ROLE {role} NOLOGIN")
+    with empty.by_owner() as cursor:
+        cursor.execute(ROLES)  # policies name them
     for name, url in reversed(empty.libpq_urls.items()):
         options = ["--clean", "--if-exists", "--no-owner", "--no-acl", "--single-transaction", "--exit-on-error"]
         _run("pg_restore", url, [*options, str(dumps / f"{name}.dump")])
@@ -150,22 +154,20 @@ def _restore_databases(empty: Database, dumps: Path, manifest: dict[str, Any]) -
         for (change,) in cursor.fetchall():
             cursor.execute(change, {"old": old, "new": new})
     database = open_database()
-    for role, allow in ((READER, allow_reading), (SERVED, allow_serving)):
-        if role in manifest["roles"]:
-            allow(database)
+    with database.by_owner() as cursor:
+        secure(cursor)
+    allow_reading(database)
+    allow_serving(database)
 
 
 def _facts(database: Database, home: Path) -> dict[str, Any]:
-    roles = database.execute(
-        EVERY_STORE, "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) ORDER BY 1", ([READER, SERVED],)
-    )
     stores = database.execute(EVERY_STORE, "SELECT store_id FROM quimbi.stores ORDER BY 1")
     return {
         "format": FORMAT,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "schema": HEAD,
         "stores": [store for (store,) in stores],
-        "roles": [role for (role,) in roles],
+        "roles": list(EVERYBODY),
         "artifacts": (home / ARTIFACTS).as_uri(),
     }
 
@@ -189,7 +191,8 @@ def _dumps(database: Database, folder: Path) -> Iterator[Path]:
     """Write the databases one after the other, each as it is at an instant."""
     for name, url in database.libpq_urls.items():
         path = folder / f"{name}.dump"
-        _run("pg_dump", url, ["--format=custom", f"--file={path}"])
+        whose = [f"--role={OPERATOR}", "--enable-row-security"] if name == "quimbi" else []  # who reads all stores
+        _run("pg_dump", url, ["--format=custom", f"--file={path}", *whose])
         yield path
         path.unlink()
 

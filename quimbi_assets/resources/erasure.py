@@ -28,7 +28,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import private_file
 from quimbi_assets.resources.parquet_io import EXTENSION, ParquetTables
 from quimbi_assets.resources.postgres.copy import lock
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import Database, administration
 from quimbi_assets.resources.postgres.tables import personal
 from quimbi_assets.resources.postgres.tables.identities import known_secret, store_secret
 from quimbi_assets.resources.postgres.tables.personal import PLACES, Person, find_person
@@ -299,18 +299,18 @@ def _pattern(texts: Sequence[str]) -> str:
 def _forget(database: Database, events: Mapping[str, int]) -> list[str]:
     """Have the server forget deleted rows: tables, statistics, its journal; return what could not be."""
     beyond = []
-    for url, names in (
+    for url, names in (  # by whom the server was made: statistics and journal are nobody else's
         (database.libpq_url, [f"quimbi.{place.table}" for place in PLACES]),
         (database.libpq_urls["dagster"], list(events)),
     ):
         if names:
-            with closing(psycopg2.connect(url)) as connection:
+            with closing(psycopg2.connect(administration(database, url))) as connection:
                 connection.autocommit = True
                 beyond += _vacuum(connection.cursor(), [*names, "pg_catalog.pg_statistic"])
     if database.home is None:  # whose settings, and whose archives, are not ours
         beyond.append("the server's journal (WAL) until it is written over, its archives, and servers that follow it")
     else:
-        with closing(psycopg2.connect(database.libpq_url)) as connection:
+        with closing(psycopg2.connect(administration(database, database.libpq_url))) as connection:
             connection.autocommit = True
             beyond += _renew_journal(connection.cursor())
     return list(dict.fromkeys(beyond))

@@ -10,8 +10,8 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import create_app
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
+from quimbi_assets_tests.administrator import administer
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +70,7 @@ def headers(database, two_stores):
         texts[kind], token = create_token(database, store, scopes, 1)
         if kind == "expired":
             sql = "UPDATE quimbi.tokens SET expires_at = now() - interval '1 s' WHERE token_id = %s"
-            database.execute(EVERY_STORE, sql, (token.token_id,))
+            administer(database, sql, (token.token_id,))
         if kind == "revoked":
             revoke_token(database, token.token_id)
     texts["wrong"] = texts["good"][:-2] + ("A_" if texts["good"][-2] != "A" else "B_")

@@ -25,6 +25,7 @@ from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, s
 from quimbi_assets.resources.postgres.tables.tokens import create_token, revoke_token
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets.resources.profiling import StoreProfiler
+from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.resources.published import publish
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -36,7 +37,7 @@ def count(two_stores, database):
 
     def counted(condition="true"):
         sql = f"SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = 'north' AND {condition}"
-        return database.execute(EVERY_STORE, sql)[0][0]
+        return administer(database, sql)[0][0]
 
     return counted
 
@@ -70,8 +71,8 @@ def test_segments_of_an_axis_with_what_they_were(ask, database):
     assert axis["segments"][0]["share_of_revenue"] > 0
     assert axis["segments"][0]["history"] is None
     segment = axis["segments"][0]["segment_id"]
-    database.execute(
-        EVERY_STORE,
+    administer(
+        database,
         "INSERT INTO quimbi.dim_segment_master (store_id, axis_name, segment_id, segment_name, customer_count, "
         "valid_from, valid_to) VALUES ('north', 'purchase_value', %s, 'as_it_was', 7, '2020-01-01', '2020-02-01')",
         (segment,),
@@ -105,9 +106,9 @@ def test_no_number_is_ever_nan(ask, database):
         EVERY_STORE, "SELECT max(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'"
     )[0]
     sql = "UPDATE quimbi.customer_profiles SET days_since_last_order = {} WHERE store_id = 'north' AND customer_id = %s"
-    database.execute(EVERY_STORE, sql.format("days_since_last_order + 'NaN'"), (customer,))
+    administer(database, sql.format("days_since_last_order + 'NaN'"), (customer,))
     assert ask(f"/customers/{customer}")["days_since_last_order"] is None
-    database.execute(EVERY_STORE, sql.format("extract(epoch FROM as_of - last_order_at) / 86400"), (customer,))
+    administer(database, sql.format("extract(epoch FROM as_of - last_order_at) / 86400"), (customer,))
 
 
 def test_nobody_of_that_id(ask):
@@ -125,7 +126,7 @@ def test_pages_hold_everybody_once(pages, count, sort):
 def test_who_may_leave_comes_in_the_order_of_the_command(ask, database):
     sql = """SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'north' AND churn_risk_score >= 0.2
         ORDER BY churn_risk_score * lifetime_value DESC NULLS LAST, customer_id LIMIT 20"""
-    first = [customer for (customer,) in database.execute(EVERY_STORE, sql)]
+    first = [customer for (customer,) in administer(database, sql)]
     for asked in ({"where": "risk >= 0.2"}, {"min_risk": 0.2}):
         assert [one["customer_id"] for one in ask("/customers", params=asked | {"limit": 20})["items"]] == first
 
@@ -134,7 +135,7 @@ def test_whom_a_question_chooses(ask, count, database):
     whom = {"where": "lifecycle = 'active' -- really", "min_risk": 0.2, "count": True, "limit": 1}
     assert ask("/customers", params=whom)["customers"] == count("lifecycle = 'active' AND churn_risk_score >= 0.2") > 0
     sql = "SELECT segment_id, segment_name FROM quimbi.dim_segment_master WHERE store_id = 'north' AND axis_name = %s"
-    segment, name = database.execute(EVERY_STORE, f"{sql} AND valid_to IS NULL ORDER BY 1", ("purchase_value",))[0]
+    segment, name = administer(database, f"{sql} AND valid_to IS NULL ORDER BY 1", ("purchase_value",))[0]
     expected = count(f"dominant_segments ->> 'purchase_value' = '{segment}'")
     for text in (segment, f"purchase_value.{segment}", f"purchase_value.{name}"):
         assert ask("/customers", params={"segment": text, "count": True})["customers"] == expected > 0
@@ -240,26 +241,26 @@ def moving(app, database):
     """Asks about a store with two weeks, in the second of which somebody moved and somebody lapsed."""
     publish(database, "moving")
     for week in ("2024-05-13", "2024-05-20"):
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.customer_history (store_id, customer_id, week, as_of, segment_memberships, "
             "dominant_segments, lifetime_value, churn_risk_score, model_versions, drift, alert, alert_cause) VALUES "
             "('moving', 'c0001', %s, %s::date + 7, '{}', '{}', 40, 0.5, '{}', "
             """'{"a": {"cause": "silent"}}', %s, 'silent')""",
             (week, week, "newly_at_risk" if week == "2024-05-20" else None),
         )
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.population_drift VALUES ('moving', %s, 'a', 'segment_share', 'a_1', 0.25)",
             (week,),
         )
-    database.execute(
-        EVERY_STORE,
+    administer(
+        database,
         "INSERT INTO quimbi.segment_migrations VALUES "
         "('moving', '2024-05-20', 'c0001', 'a', 'silent', 'a_1', 'a_2', '2024-05-13', '2024-05-27')",
     )
-    database.execute(
-        EVERY_STORE,
+    administer(
+        database,
         "INSERT INTO quimbi.group_figures (store_id, axis_name, group_id, customers, share_of_customers, revenue, "
         "share_of_revenue, lifecycle) VALUES ('moving', 'a', 'a_1', 2, 0.5, 10, 1, '{}')",
     )
@@ -297,20 +298,18 @@ def test_who_fell_silent(moving, database):
     found = moving(answers.fallen_silent, answers.TopQuestion())
     assert (str(found.week), found.customers) == ("2024-05-20", 1)
     assert (found.items[0].customer_id, found.items[0].value, found.items[0].priority) == ("c0001", 40, 20)
-    (more, *_), *_ = database.execute(
-        EVERY_STORE,
+    (more, *_), *_ = administer(
+        database,
         'INSERT INTO quimbi.customer_history SELECT (jsonb_populate_record(one, \'{"customer_id": "c0002"}\')).* '
         "FROM quimbi.customer_history AS one WHERE store_id = 'moving' AND alert IS NOT NULL RETURNING customer_id",
     )
     found = moving(answers.fallen_silent, answers.TopQuestion(limit=1))
     assert (found.customers, len(found.items)) == (2, 1)
-    database.execute(
-        EVERY_STORE, "DELETE FROM quimbi.customer_history WHERE store_id = 'moving' AND customer_id = %s", (more,)
-    )
+    administer(database, "DELETE FROM quimbi.customer_history WHERE store_id = 'moving' AND customer_id = %s", (more,))
 
 
 def test_as_of_when_answers_are_takes_neither_orders_nor_profiles(ask, database):
-    with database.transaction(EVERY_STORE) as cursor:  # whoever reads them waits, and is told after ten seconds
+    with administering(database) as cursor:  # whoever reads them waits, and is told after ten seconds
         cursor.execute("LOCK TABLE quimbi.orders, quimbi.customer_profiles")
         assert ask("/axes")["as_of"] == ask("/segments")["as_of"] == ask("/trends")["as_of"]
 
@@ -321,7 +320,7 @@ def test_audiences_and_who_is_in_them(ask, database, count, pages):
     sql = (
         "SELECT audience, count(*) FROM quimbi.audience_members WHERE store_id = 'north' AND left_at IS NULL GROUP BY 1"
     )
-    audience, n = max(database.execute(EVERY_STORE, sql), key=lambda row: row[1])
+    audience, n = max(administer(database, sql), key=lambda row: row[1])
     members = [one["customer_id"] for page in pages(f"/audiences/{audience}", limit=n - 1) for one in page["items"]]
     assert members == sorted(set(members))
     assert len(members) == n > 1
@@ -350,7 +349,7 @@ def test_who_answers_a_ticket(ask, database):
         SELECT customer_id, queue, rule FROM quimbi.customer_actions WHERE store_id = 'north' AND queue IS NOT NULL
         ORDER BY customer_id LIMIT 5
     """
-    for customer, queue, rule in database.execute(EVERY_STORE, decided):
+    for customer, queue, rule in administer(database, decided):
         answer = ask(f"/customers/{customer}/actions")
         assert answer == ask("/route-ticket", method="POST", json={"customer_id": customer})
         assert (answer["queue"], answer["by"]["queue"], answer["is_known"]) == (queue, rule, True)
@@ -372,7 +371,7 @@ def test_whose_e_mail_it_is(ask, database, home):
         EVERY_STORE, "SELECT min(customer_id) FROM quimbi.customer_profiles WHERE store_id = 'north'"
     )[0]
     old = keyed_hashes(pd.Series(["ann@example.com"]), store_secret(home, "north"))[0]  # of before SHA-256 was kept
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(
             "INSERT INTO quimbi.customer_identities (store_id, kind, key_hash, customer_id) "
             "VALUES ('north', 'email', decode(%s, 'hex'), %s)",
@@ -403,9 +402,7 @@ def test_orders_that_are_sent_give_the_profile_of_the_same_orders_loaded(ask, da
 
     def rows(table, columns, condition):
         sql = f"SELECT {', '.join(columns)} FROM quimbi.{table} WHERE store_id = 'north' AND {condition}"
-        cells = [
-            [v.isoformat() if hasattr(v, "isoformat") else v for v in row] for row in database.execute(EVERY_STORE, sql)
-        ]
+        cells = [[v.isoformat() if hasattr(v, "isoformat") else v for v in row] for row in administer(database, sql)]
         return [dict(zip(columns, row, strict=True)) for row in cells]
 
     of_them = f"customer_id = '{customer}'"

@@ -9,9 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from quimbi_assets.api.app import create_app
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.identities import OrderAddresses, store_secret
 from quimbi_assets.resources.postgres.tables.tokens import create_token
+from quimbi_assets_tests.administrator import administering
 from quimbi_assets_tests.resources.published import publish
 
 NOW = datetime.now(UTC)
@@ -29,7 +29,7 @@ def card(database, home):
         feature_vectors=pa.array([json.dumps(FEATURES)] * 3), lifetime_value=pa.array([145.0] * 3),
     )  # fmt: skip
     tickets = [("t1", 5, "closed", 4), ("t2", 2, "open", 2), ("t3", 1, "pending", None)]
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("CREATE TEMP TABLE shared (key_hash bytea) ON COMMIT DROP")
         addresses = OrderAddresses(cursor, store_secret(home, "carded"))
         rows = pd.DataFrame({"email": ["Ann@Example.com"], "who": ["c0001"], "at": [pd.Timestamp("2024", tz="UTC")]})

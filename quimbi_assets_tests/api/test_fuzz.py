@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets_tests.administrator import administer
 
 pytestmark = [pytest.mark.xdist_group("graph"), pytest.mark.filterwarnings("ignore")]
 
@@ -16,7 +16,7 @@ def test_no_answer_that_the_document_does_not_have(app, token, database):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'north' ORDER BY 1 LIMIT 5"
-    known = {"customer_id": [customer for (customer,) in database.execute(EVERY_STORE, sql)], "audience": ["cooling"]}
+    known = {"customer_id": [customer for (customer,) in administer(database, sql)], "audience": ["cooling"]}
     statuses, wrong = module.fuzz(app, token, "north", known, 300)
     assert wrong == []
     assert statuses.total() > 250

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from quimbi_assets.api.app import create_app
 from quimbi_assets.api.guard import MOST_BYTES
 from quimbi_assets.api.routes import PROBLEMS
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.tokens import create_token
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 ODD_IDS = ("a", "a/similar", "similar", "x/y z", "by-email", "50%", "?#&", "é" * 100)
@@ -22,8 +22,8 @@ BIG = "9" * 400
 @pytest.fixture(scope="module")
 def client(database):
     publish(database, "odd", len(ODD_IDS), customer_id=pa.array(ODD_IDS))
-    database.execute(
-        EVERY_STORE, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('unrun', 'UTC') ON CONFLICT DO NOTHING"
+    administer(
+        database, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('unrun', 'UTC') ON CONFLICT DO NOTHING"
     )
     app = create_app(database)
     yield TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)

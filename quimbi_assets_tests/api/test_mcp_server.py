@@ -18,8 +18,8 @@ from mcp.client.streamable_http import streamable_http_client
 from quimbi_assets.api import mcp_server
 from quimbi_assets.api.mcp_server import CHARACTERS, MOST, MOST_TOKENS, MOST_WEEKS, create_server
 from quimbi_assets.resources.postgres.access import ServedDatabase
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
+from quimbi_assets_tests.administrator import administer
 
 pytestmark = pytest.mark.xdist_group("graph")
 ONE = "c0000450"
@@ -182,7 +182,7 @@ def test_another_store_s_token_gets_that_store_alone(address, headers, database)
                     assert listed <= theirs
 
     sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = 'south'"
-    theirs = {customer for (customer,) in database.execute(EVERY_STORE, sql)}
+    theirs = {customer for (customer,) in administer(database, sql)}
     anyio.run(main)
 
 
@@ -197,7 +197,7 @@ def test_no_tool_takes_an_argument_that_it_does_not_have(north):
 
 def test_no_answer_is_too_long_to_read_and_none_has_a_word_of_a_customer(north, database):
     sql = "SELECT DISTINCT subject FROM quimbi.support_tickets WHERE store_id = 'north' AND subject IS NOT NULL"
-    words = [subject for (subject,) in database.execute(EVERY_STORE, sql)]
+    words = [subject for (subject,) in administer(database, sql)]
 
     async def main(client):
         for tool in (await client.list_tools()).tools:

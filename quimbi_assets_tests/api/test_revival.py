@@ -12,6 +12,7 @@ from quimbi_assets.api.app import create_app
 from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 from quimbi_assets.resources.postgres.server import files
 from quimbi_assets.resources.postgres.tables.tokens import create_token
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.postgres.stopping import stop_server
 
 
@@ -42,7 +43,7 @@ def runs(pid: int) -> bool:
 
 def test_a_killed_server_is_started_again_by_whoever_asks(home):
     database, data = open_database(home), home / "postgres"
-    database.execute(EVERY_STORE, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('shop', 'UTC')")
+    administer(database, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('shop', 'UTC')")
     token, _ = create_token(database, "shop", ["read"], 1)
     app = create_app(database)
     client = TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"})

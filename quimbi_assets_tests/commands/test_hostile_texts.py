@@ -45,7 +45,7 @@ def customers(database, tmp_path_factory):
     load_store(database, STORE, folder / "orders.parquet", folder / "items.parquet")
     options = RunOptions(axes=["purchase_frequency", "purchase_value"], min_population=50)
     run_store(STORE, options, Steps(None, STORE))
-    stored = database.execute("SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s", (STORE,))
+    stored = database.execute(STORE, "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s", (STORE,))
     ids = {customer for (customer,) in stored}
     assert all(any(customer.startswith(text.strip()) for customer in ids) for text in HOSTILE)
     return sorted(ids)

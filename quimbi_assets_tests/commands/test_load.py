@@ -11,6 +11,7 @@ import pytest
 
 from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.reading import canonical_rows
+from quimbi_assets_tests.administrator import administering
 
 
 def cell(row, column, value):
@@ -94,7 +95,7 @@ def test_a_bad_row_is_kept_with_its_reason_and_the_rest_is_loaded(quimbi, files,
     (line,) = [line for line in err.splitlines() if line.startswith("quimbi:")]
     assert f"refused and kept with the reason: quimbi refused --store-id {store_id}" in line
     assert count(database, "orders", store_id) >= 29
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute('SELECT reason, "row" FROM quimbi.quarantined_rows WHERE store_id = %s', (store_id,))
         found = cursor.fetchall()
     assert found

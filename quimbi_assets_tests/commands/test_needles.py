@@ -21,8 +21,9 @@ import psycopg2
 import pyarrow.parquet as pq
 import pytest
 
-from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
+from quimbi_assets.resources.postgres.database import administration, open_database
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.postgres.stopping import stop_server
 
 pytestmark = pytest.mark.xdist_group("needles")
@@ -74,7 +75,7 @@ def haystack():
     quimbi("run", "--axes", "purchase_value")
     quimbi("snapshot", "--week", "2025-11-03")
     database = open_database(home)
-    database.execute(EVERY_STORE, "UPDATE quimbi.orders SET total_price = 'NaN' WHERE customer_id = %s", (CUSTOMER,))
+    administer(database, "UPDATE quimbi.orders SET total_price = 'NaN' WHERE customer_id = %s", (CUSTOMER,))
     quimbi("run", "--axes", "purchase_value", code=1)
     yield home, database, b"\n".join(spoken)
     stop_server(home)
@@ -97,7 +98,7 @@ def _plant(files):
 
 def test_databases(haystack):
     _, database, _ = haystack
-    urls = (database.libpq_url, database.dagster_url, database.mlflow_url)
+    urls = [administration(database, url) for url in database.libpq_urls.values()]
     places = {place for url in urls for place in _in_one(url)}
     assert places - ALLOWED == {("quimbi", "support_tickets", "subject", "needle7433")}
     assert {table for _, table, *_ in places} >= {"orders", "customer_profiles", "customer_history", "quarantined_rows"}

@@ -9,7 +9,7 @@ import pytest
 from quimbi_assets.commands.over_time import newest_week, print_drift
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_resources import open_tracking
-from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets_tests.administrator import administer
 
 pytestmark = pytest.mark.xdist_group("graph")
 
@@ -98,15 +98,13 @@ def test_a_history_too_short_is_bad_input(quimbi, tmp_path):
 
 
 def test_the_week_that_is_taken_where_none_is_said(database):
-    database.execute(
-        EVERY_STORE, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('weeks', 'America/New_York')"
-    )
+    administer(database, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('weeks', 'America/New_York')")
     with pytest.raises(BadInputError, match="has no orders"):
         newest_week("weeks")
     # Monday 3 March, 03:00 UTC, is Sunday evening in New York: with that day the week of 24 February is over.
     for number, at in enumerate(("2025-02-20T12:00Z", "2025-03-03T03:00Z")):
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
             "VALUES ('weeks', %s, 'a', %s, 1)",
             (str(number), at),

@@ -12,9 +12,10 @@ from upath import UPath
 
 from quimbi_assets.resources import erasure
 from quimbi_assets.resources.parquet_io import ParquetTables
-from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets.resources.postgres.database import EVERY_STORE, administration
 from quimbi_assets.resources.postgres.tables import personal
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.administrator import administer, administering
 
 pytestmark = pytest.mark.xdist_group("graph")
 
@@ -31,7 +32,7 @@ TABLES = """
 
 
 def urls(database):
-    return (database.libpq_url, *(url.replace("+psycopg2", "") for url in (database.dagster_url, database.mlflow_url)))
+    return [administration(database, url) for url in database.libpq_urls.values()]
 
 
 def search(database, home, needles):
@@ -139,7 +140,7 @@ def test_counting_anew_what_nobody_left_changes_nothing(database, planted):
             for (row,) in cursor.fetchall():
                 yield {k: round(v, 9) if isinstance(v, float) else v for k, v in row.items()}
 
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         before = sorted(figures(cursor), key=str)
         recount(cursor, STORE)
         after = sorted(figures(cursor), key=str)
@@ -177,7 +178,7 @@ def test_nothing_of_an_erased_person_is_left_and_no_file_brings_them_back(quimbi
     assert code == 0
     assert search(database, home, NEEDLES) >= named
     of_person = "SELECT lifecycle FROM quimbi.customer_profiles WHERE store_id = %s AND customer_id = %s"
-    ((stage,),) = database.execute(EVERY_STORE, of_person, (STORE, ID))
+    ((stage,),) = administer(database, of_person, (STORE, ID))
     n_profiles, n_in = _figures(database, stage)
     code, printed, said = quimbi("erase", "--store-id", STORE, "--customer-id", ID, "--json")
     assert code == 0, said
@@ -257,7 +258,10 @@ def test_an_erasure_that_is_cut_short_is_ended_by_the_next(quimbi, planted, data
 
 
 def test_what_takes_an_administrator_is_said(database):
-    with closing(psycopg2.connect(database.libpq_url)) as connection, connection.cursor() as cursor:
+    with (
+        closing(psycopg2.connect(administration(database, database.libpq_url))) as connection,
+        connection.cursor() as cursor,
+    ):
         connection.autocommit = True
         cursor.execute(
             "DROP ROLE IF EXISTS anybody; CREATE ROLE anybody NOLOGIN; GRANT USAGE ON SCHEMA quimbi TO anybody"
@@ -274,7 +278,7 @@ def test_what_takes_an_administrator_is_said(database):
 def test_a_short_id_names_nobody_else_s_refused_rows(database):
     person = personal.Person("short", ("1042",), (), {k: frozenset() for k in ("email",)}, ())
     rows = ({"note": "red (large)", "customer_id": "Zoe"}, {"line": "88,Bob,bob@x.y,,"}, {"customer_id": "1042"})
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         for row in rows:
             sql = f'SELECT {personal._NAMES_THEM} FROM (SELECT %(row)s::jsonb AS "row") AS t'
             cursor.execute(sql, person.parameters | {"row": json.dumps(row)})
@@ -282,7 +286,7 @@ def test_a_short_id_names_nobody_else_s_refused_rows(database):
 
 
 def test_an_address_is_the_same_person_however_it_is_written(database):
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         for store, customer in (("spelt", "Ann@x.y"), ("spelt", "ann@x.y"), ("spelt", "bob@x.y")):
             cursor.execute(
                 "INSERT INTO quimbi.stores (store_id, time_zone) VALUES (%s, 'UTC') ON CONFLICT DO NOTHING", (store,)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ProgrammingError
 from quimbi_assets.commands.services import serve_api
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import EVERY_STORE, client_command
+from quimbi_assets_tests.administrator import administer
 
 PASSWORD = "correct horse battery"
 pytestmark = pytest.mark.xdist_group("graph")
@@ -102,12 +103,12 @@ def test_psql_opens_on_the_store_database_and_its_exit_code_is_the_command_s(dat
 
 
 def test_psql_reads_and_changes_nothing_unless_it_is_to(database):
-    database.execute(EVERY_STORE, "INSERT INTO quimbi.stores (store_id) VALUES ('psql')")
+    administer(database, "INSERT INTO quimbi.stores (store_id) VALUES ('psql')")
     command = [sys.executable, "-m", "quimbi_assets.cli", "sql", "-c", "DELETE FROM stores WHERE store_id = 'psql'"]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (refused.returncode, "permission denied" in refused.stderr) == (1, True)
     assert database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.stores WHERE store_id = 'psql'") == [(1,)]
-    assert subprocess.run([*command, "--write"], capture_output=True, check=False).returncode == 0
+    assert subprocess.run([*command, "--write", "--store-id", "psql"], capture_output=True, check=False).returncode == 0
     assert database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.stores WHERE store_id = 'psql'") == [(0,)]
 
 

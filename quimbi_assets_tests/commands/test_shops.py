@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.shops import OrderCounts, list_shops
+from quimbi_assets_tests.administrator import administer
 
 BAD = """order_id,customer_id,order_date,total_price
 1,ann,2025-01-05,10
@@ -63,7 +63,7 @@ def test_stores_say_what_there_is_to_do(quimbi, bad, tmp_path, database):
 
     assert state() == "never run"
     publication = "INSERT INTO quimbi.publications (store_id, publication_id, run_id, as_of, model_versions) "
-    database.execute(EVERY_STORE, publication + "VALUES (%s, 1, 'run', now(), '{}')", (bad,))
+    administer(database, publication + "VALUES (%s, 1, 'run', now(), '{}')", (bad,))
     assert state() == "up to date"
     consent = tmp_path / "customers.csv"
     consent.write_text("customer_id,email,suppressed\nann,ann@example.com,yes\n")

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.tokens import find_token
+from quimbi_assets_tests.administrator import administer
 
 
 @pytest.fixture
 def store(database):
-    database.execute(EVERY_STORE, "INSERT INTO quimbi.stores (store_id) VALUES ('with-tokens') ON CONFLICT DO NOTHING")
+    administer(database, "INSERT INTO quimbi.stores (store_id) VALUES ('with-tokens') ON CONFLICT DO NOTHING")
     return "with-tokens"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from functools import partial
 
 import pytest
 
@@ -55,7 +56,7 @@ def saved(two_stores, database, home, tmp_path_factory):
     """A backup of two stores that were run, and the tables and files there were."""
     path = tmp_path_factory.mktemp("saved") / "all.tar"
     upkeep.backup(path, wait=False)
-    return path, rows_of(database.execute), files_of(home)
+    return path, rows_of(partial(database.execute, EVERY_STORE)), files_of(home)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_every_row_and_every_file_comes_back(saved, restored):
     assert rows["quimbi.customer_profiles"][0] >= 1000
     ask = "import sys; sys.path.insert(0, '.'); from quimbi_assets_tests.commands.test_upkeep import *; "
     ask += "from quimbi_assets.resources.postgres.database import open_database; "
-    ask += "print(json.dumps(rows_of(open_database().execute)))"
+    ask += "print(json.dumps(rows_of(partial(open_database().execute, EVERY_STORE))))"
     environment = {**os.environ, "QUIMBI_HOME": str(restored)}
     done = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
     assert {table: tuple(facts) for table, facts in json.loads(done.stdout).items()} == rows

@@ -7,7 +7,7 @@ import pytest
 from quimbi_assets.defs.actions import customer_actions
 from quimbi_assets.defs.partitions import ACTIONS_KEY, STORES
 from quimbi_assets.resources.dagster_resources import Progress
-from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 COUNT = "SELECT count(*) FROM quimbi.customer_actions WHERE store_id = 'acted'"
@@ -44,18 +44,18 @@ def test_what_was_decided_is_told(database, decided):
     assert check.asset_key == ACTIONS_KEY
     assert facts["by_rule"].value == {"good": 2, "late": 1}
     assert facts["conflicts"].value == ["queue: good is heard before late for 2 customers"]
-    assert (facts["dagster/row_count"].value, database.execute(EVERY_STORE, COUNT)) == (3, [(3,)])
+    assert (facts["dagster/row_count"].value, administer(database, COUNT)) == (3, [(3,)])
 
 
 def test_what_cannot_fire_fails_the_check_and_others_are_decided(database, decided):
     (facts,), check = decided(RULES + "  never: {when: value > 2 and value < 1, queue: x}\n")
     assert not check.passed
     assert "rule never can never fire" in str(check.metadata["problems"].value)
-    assert (facts["by_rule"].value["good"], database.execute(EVERY_STORE, COUNT)) == (2, [(3,)])
+    assert (facts["by_rule"].value["good"], administer(database, COUNT)) == (2, [(3,)])
 
 
 def test_a_file_that_cannot_be_read_leaves_what_was_decided(database, decided):
     decided(RULES)
     events, check = decided("rules: 3")
-    assert (events, check.passed, database.execute(EVERY_STORE, COUNT)) == ([], False, [(3,)])
+    assert (events, check.passed, administer(database, COUNT)) == ([], False, [(3,)])
     assert "actions.yaml, line 1, column 8" in str(check.metadata["problems"].value)

@@ -22,7 +22,6 @@ from quimbi_assets.instants import two_years_before
 from quimbi_assets.resources import dagster_instance
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, open_instance, process_tag
 from quimbi_assets.resources.gorgias.puller import pull_tickets
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables import stores as plans
@@ -32,6 +31,7 @@ from quimbi_assets.resources.postgres.tables.sources import Source, read_sources
 from quimbi_assets.resources.postgres.tables.stores import Store
 from quimbi_assets.simulation import write_store
 from quimbi_assets.store import StorePlan
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.gorgias_api import GorgiasApi
 
 pytestmark = pytest.mark.xdist_group("automation")
@@ -152,16 +152,16 @@ def test_by_default_once_a_month_and_never_if_so_planned(planned, instance, repo
 
 
 def test_weeks_begin_two_years_before_the_newest_order_of_any_store(planned):
-    planned.execute(EVERY_STORE, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('plan-closed', 'UTC')")
+    administer(planned, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('plan-closed', 'UTC')")
     before = first_week(planned)
-    planned.execute(
-        EVERY_STORE,
+    administer(
+        planned,
         "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
         "VALUES ('plan-closed', '1', 'ann', '1998-06-30', 10)",
     )
     assert first_week(planned) == min(before, date(1996, 7, 1))
     assert before <= two_years_before(date.today())
-    planned.execute(EVERY_STORE, "DELETE FROM quimbi.stores WHERE store_id = 'plan-closed'")
+    administer(planned, "DELETE FROM quimbi.stores WHERE store_id = 'plan-closed'")
 
 
 def test_a_tick_that_launches_nothing_says_who_is_due_next(planned, monkeypatch):
@@ -394,7 +394,7 @@ def test_a_helpdesk_is_pulled_when_it_is_due_and_a_pull_that_fails_is_told(plann
         text = failure_text(context)
     assert text.splitlines()[0].startswith(":warning: quimbi: pull failed for plan-york")
     assert "make a key in Settings &gt; REST API of acme.gorgias.com" in text
-    planned.execute(EVERY_STORE, "DELETE FROM quimbi.sources WHERE store_id = 'plan-york'")
+    administer(planned, "DELETE FROM quimbi.sources WHERE store_id = 'plan-york'")
 
 
 def test_runs_that_lost_their_process_are_ended_while_the_ui_runs(database, instance, monkeypatch):

@@ -9,7 +9,7 @@ from quimbi_assets.defs import audiences
 from quimbi_assets.defs.exports import CHECK, export_asset, export_key
 from quimbi_assets.defs.partitions import STORES
 from quimbi_assets.resources.dagster_resources import Progress
-from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 
@@ -51,8 +51,8 @@ def test_what_cannot_be_sent_fails_its_check_alone(brought):
 
 
 def test_nobody_is_named_in_what_a_dry_run_leaves(brought, database):
-    database.execute(
-        EVERY_STORE,
+    administer(
+        database,
         "INSERT INTO quimbi.export_profiles (store_id, target, customer_id, digest, state, job_id, refused) "
         "VALUES ('targets', 'klaviyo', 'bo@example.com', '', '{}', 1, 'bo@example.com is no address')",
     )

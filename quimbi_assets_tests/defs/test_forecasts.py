@@ -20,12 +20,12 @@ from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.mlflow.registry import CHURN, VALUE
 from quimbi_assets.resources.parquet_io import parquet_tables
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_fit
 from quimbi_assets.resources.profiling import open_profiler
 from quimbi_assets.resources.publishing import forecast_model
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.administrator import administer
 
 pytestmark = pytest.mark.xdist_group("churn")
 
@@ -152,7 +152,7 @@ def test_every_profile_has_its_value_to_come_and_the_version(database, whole):
     assert "days, unseen, spend was missed by" in value_of(whole)
     assert value_of(whole).endswith(f". {without}" if without else "of what came")
     view = "SELECT sum(predicted_value_90d) FROM quimbi.customer_profiles_named WHERE store_id = %s"
-    assert database.execute(EVERY_STORE, view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
+    assert administer(database, view, (whole,))[0][0] == pytest.approx(found["predicted_value_90d"].sum())
 
 
 def test_risk_and_what_is_foretold_agree_of_everybody(database, whole):

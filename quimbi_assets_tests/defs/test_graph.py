@@ -46,12 +46,13 @@ from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes
 from quimbi_assets.resources.profiling import open_profiler
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.administrator import administer, administering
 
 pytestmark = pytest.mark.xdist_group("graph")
 
 
 def rows(database, sql, *parameters):
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()
 
@@ -132,7 +133,7 @@ def test_the_ready_rules_send_planted_high_touch_customers_to_the_senior_queue(d
     states = {row["customer_id"]: row["support_history"] for row in planted if row["support_history"] is not None}
     needing = {customer for customer, state in states.items() if state != "served"}
     sent = "SELECT customer_id FROM quimbi.customer_actions WHERE store_id = 'north' AND queue = 'senior'"
-    senior = {customer for (customer,) in database.execute(EVERY_STORE, sent)} & set(states)
+    senior = {customer for (customer,) in administer(database, sent)} & set(states)
     assert len(needing) > 100
     assert len(needing & senior) >= 0.9 * max(len(needing), len(senior))
 
@@ -148,7 +149,7 @@ def test_actions_follow_the_profiles(database, two_stores):
     assert next(one for one in evaluations if one.partition == "south").passed
     by_rule = "SELECT rule, count(*) FROM quimbi.customer_actions WHERE store_id = %s GROUP BY rule"
     acted = {rule: n for rule, n in event.metadata["by_rule"].value.items() if n}
-    assert acted == dict(database.execute(EVERY_STORE, by_rule, (event.partition,)))
+    assert acted == dict(administer(database, by_rule, (event.partition,)))
     assert {"high_touch", "discount_hunters", "full_price_buyers"} <= set(acted)
 
 
@@ -234,14 +235,14 @@ def test_one_customer_alone_from_raw_orders_gets_the_profile_in_the_table(databa
 def test_a_profile_is_by_the_clock_and_currency_of_the_run_whatever_was_loaded_since(database, two_stores):
     before = open_profiler("north").store
     change = "UPDATE quimbi.stores SET time_zone = %s, currency = %s WHERE store_id = 'north'"
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("SELECT time_zone, currency FROM quimbi.stores WHERE store_id = 'north'")
         recorded = cursor.fetchone()
         cursor.execute(change, ("Asia/Tokyo", "JPY"))
     try:
         assert open_profiler("north").store == before
     finally:
-        with database.transaction(EVERY_STORE) as cursor:
+        with administering(database) as cursor:
             cursor.execute(change, recorded)
 
 

@@ -12,10 +12,10 @@ from quimbi_assets.defs import health
 from quimbi_assets.defs.health import CHECKS, stores_health, stores_looked_at
 from quimbi_assets.defs.partitions import HEALTH_KEY, SNAPSHOTS_KEY, STORE_TAG, axis_key, store_week_key
 from quimbi_assets.resources.dagster_instance import open_instance
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables import stores as plans
 from quimbi_assets.resources.postgres.tables.shops import NewestOrders, list_shops, shops_health
 from quimbi_assets.store import StorePlan
+from quimbi_assets_tests.administrator import administer
 
 pytestmark = pytest.mark.xdist_group("automation")
 
@@ -89,9 +89,9 @@ def shops(database):
     """Stores of which five need a look."""
     for store_id, days in AGE.items():
         make(database, store_id, days)
-    database.execute(EVERY_STORE, "DELETE FROM quimbi.publications WHERE store_id = 'health-vain'")
-    database.execute(
-        EVERY_STORE,
+    administer(database, "DELETE FROM quimbi.publications WHERE store_id = 'health-vain'")
+    administer(
+        database,
         "INSERT INTO quimbi.axis_models (store_id, axis_name, status, held_reason) "
         "VALUES ('health-held', 'price', 'active', 'it moves many'), ('health-fine', 'price', 'weak', NULL)",
     )
@@ -185,11 +185,11 @@ def test_orders_are_looked_at_again_where_they_changed(shops):
     def last_order():
         return {shop.store_id: shop.last_order for shop in shops_health(shops, newest)}["health-fine"]
 
-    shops.execute(EVERY_STORE, "UPDATE quimbi.stores SET changed_at = now() WHERE store_id = 'health-fine'")
+    administer(shops, "UPDATE quimbi.stores SET changed_at = now() WHERE store_id = 'health-fine'")
     before = last_order()
-    shops.execute(
-        EVERY_STORE, "UPDATE quimbi.orders SET order_date = order_date + interval '1 h' WHERE store_id = 'health-fine'"
+    administer(
+        shops, "UPDATE quimbi.orders SET order_date = order_date + interval '1 h' WHERE store_id = 'health-fine'"
     )
     assert last_order() == before
-    shops.execute(EVERY_STORE, "UPDATE quimbi.stores SET changed_at = clock_timestamp() WHERE store_id = 'health-fine'")
+    administer(shops, "UPDATE quimbi.stores SET changed_at = clock_timestamp() WHERE store_id = 'health-fine'")
     assert last_order() > before

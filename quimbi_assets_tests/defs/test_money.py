@@ -16,6 +16,7 @@ from quimbi_assets.simulation import write_store
 
 SPEND = axis_key("features", "purchase_value")
 OPTIONS = RunOptions(axes=["purchase_value"], min_population=10)
+PROFILES = "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,9 @@ def test_an_order_lost_on_its_way_ends_the_run_before_anything_is_measured(store
     lost = {row["measure"]: row["difference"] for row in table(found, "differences")}
     assert lost["orders"] == 1
     assert lost["paid"] > 0
-    assert database.execute("SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (store,)) == [(0,)]
+    assert database.execute(store, "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (store,)) == [
+        (0,)
+    ]
 
 
 def test_features_that_are_not_the_orders_totals_end_the_run(store, database, monkeypatch):
@@ -65,7 +68,9 @@ def test_features_that_are_not_the_orders_totals_end_the_run(store, database, mo
     with pytest.raises(DagsterAssetCheckFailedError, match="totals_reconcile"):
         run_store(store, OPTIONS, Steps(None, store))
     assert not check(SPEND, "totals_reconcile", store).passed
-    assert database.execute("SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (store,)) == [(0,)]
+    assert database.execute(store, "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s", (store,)) == [
+        (0,)
+    ]
 
 
 def test_what_the_policy_left_out_is_told_by_month_and_rule(two_stores, database):
@@ -74,6 +79,6 @@ def test_what_the_policy_left_out_is_told_by_month_and_rule(two_stores, database
         assert (books.passed, totals.passed) == (True, True)
         cancelled = [row for row in table(books, "left_out") if row["rule"] == "status cancelled"]
         question = "SELECT count(*) FROM quimbi.orders WHERE store_id = %s AND status = 'cancelled'"
-        assert sum(row["orders"] for row in cancelled) == database.execute(question, (store_id,))[0][0] > 0
+        assert sum(row["orders"] for row in cancelled) == database.execute(store_id, question, (store_id,))[0][0] > 0
         assert len(cancelled) == len({row["month"] for row in cancelled}) > 1
         assert {row["total of"] for row in table(totals, "by_total")} == {"customers", "orders", "spend"}

@@ -19,12 +19,12 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.claude import Claude
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.run_lock import one_of_places
 from quimbi_assets.resources.postgres.tables.publications import read_archetypes
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests import messages_api as api
+from quimbi_assets_tests.administrator import administering
 
 pytestmark = pytest.mark.xdist_group("naming")
 
@@ -54,13 +54,13 @@ def store(database, tmp_path_factory):
     load_store(database, STORE, folder / "orders.parquet", folder / "order_items.parquet", currency="USD")
     heard = Heard()
     run_store(STORE, RunOptions(), heard)
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(f"CREATE TABLE named_by_rule AS SELECT * FROM {SEGMENTS} WHERE store_id = %s", (STORE,))
     return database, heard.warnings
 
 
 def rows(database, sql, *parameters):
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()
 
@@ -95,7 +95,7 @@ def name_again(heard=None, **limits):
 def fresh(store):
     """As after the first run: names made by rule, nothing asked."""
     database, _ = store
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("DELETE FROM quimbi.segment_naming WHERE store_id = %s", (STORE,))
         cursor.execute("DELETE FROM quimbi.segment_renames WHERE store_id = %s", (STORE,))
         cursor.execute(f"DELETE FROM {SEGMENTS} WHERE store_id = %s", (STORE,))
@@ -165,7 +165,7 @@ def test_thirteen_axes_in_thirteen_calls_and_a_second_run_in_none(fresh, message
 def test_an_answer_paid_for_is_used_without_asking_again(fresh, messages_api):
     name_again()
     found = sources(fresh)
-    with fresh.transaction(EVERY_STORE) as cursor:
+    with administering(fresh) as cursor:
         cursor.execute("DELETE FROM quimbi.dim_segment_master WHERE store_id = %s AND name_source = 'claude'", (STORE,))
     assert name_again() == []
     assert len(messages_api.requests) == 26
@@ -212,7 +212,7 @@ def test_an_outage_costs_names_and_nothing_else(fresh, messages_api):
 def test_names_of_claude_outlive_an_outage_and_no_key(fresh, messages_api, monkeypatch):
     name_again()
     found = sources(fresh)
-    with fresh.transaction(EVERY_STORE) as cursor:
+    with administering(fresh) as cursor:
         cursor.execute("DELETE FROM quimbi.segment_naming WHERE store_id = %s", (STORE,))
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     assert name_again() == []

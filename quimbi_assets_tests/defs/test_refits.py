@@ -15,11 +15,12 @@ from quimbi_assets.defs.partitions import axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
-from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
+from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.postgres.tables.publications import read_held_reasons, read_publication
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.administrator import administering
 
 pytestmark = pytest.mark.xdist_group("refits")
 
@@ -28,7 +29,7 @@ NEWEST_RUN = "SELECT run_id FROM quimbi.publications WHERE store_id = %s ORDER B
 
 
 def rows(database, sql, *parameters):
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall()
 

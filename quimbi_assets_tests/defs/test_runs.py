@@ -17,14 +17,14 @@ from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
 from quimbi_assets.defs.runs import run_lock, stores_of
 from quimbi_assets.errors import StoreBusyError
 from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.run_lock import RunLock
+from quimbi_assets_tests.administrator import administer
 
 
 @pytest.fixture
 def instance(database, tmp_path):
-    database.execute(
-        EVERY_STORE, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('lock-run', 'UTC') ON CONFLICT DO NOTHING"
+    administer(
+        database, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('lock-run', 'UTC') ON CONFLICT DO NOTHING"
     )
     with dg.DagsterInstance.local_temp(str(tmp_path)) as found:
         yield found

@@ -26,6 +26,7 @@ from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.simulation import write_store
 from quimbi_assets.weekly.notifications import SUBJECT
+from quimbi_assets_tests.administrator import administering
 
 pytestmark = pytest.mark.xdist_group("snapshots")
 
@@ -201,7 +202,7 @@ def test_old_weeks_are_thinned_rows_and_files(store, database):
         build_defs().resolve_job_def("week").execute_in_process(
             instance=instance, partition_key=store_week_key(STORE, last), run_config=config
         )
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("SELECT DISTINCT week FROM quimbi.customer_history WHERE store_id = %s ORDER BY 1", (STORE,))
         kept = [week for (week,) in cursor.fetchall()]
     assert kept == [PAST, FIRST, last]
@@ -239,7 +240,7 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
         rows = [json.loads(row) for row in table(database, "alert_notices", STORE, last)]
         return event.asset_materialization.metadata, rows
 
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(
             "UPDATE quimbi.customer_history SET alert = 'newly_at_risk', alert_cause = 'silent' "
             "WHERE store_id = %s AND week = %s AND customer_id IN "

@@ -20,12 +20,12 @@ from quimbi_assets.explanation.words import receipt_lines
 from quimbi_assets.profiles.scores import score_features
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.parquet_io import parquet_tables
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.served import read_recorded
 from quimbi_assets.resources.profiling import open_profiler
 from quimbi_assets.simulation import write_store
 from quimbi_assets.weekly.causes import customer_digests
+from quimbi_assets_tests.administrator import administer
 
 pytestmark = pytest.mark.xdist_group("receipts")
 
@@ -61,7 +61,7 @@ def explained(store, database):
     """The receipts of every tenth customer of the week of a month before, and the profiler."""
     profiler = open_profiler(store)
     sql = "SELECT customer_id FROM quimbi.customer_history WHERE store_id = %s AND week = %s ORDER BY 1"
-    customers = [customer for (customer,) in database.execute(EVERY_STORE, sql, (store, MONTH_BEFORE))][::10]
+    customers = [customer for (customer,) in administer(database, sql, (store, MONTH_BEFORE))][::10]
     return profiler, {one: profiler.explain(one, read_recorded(database, store, one)) for one in customers}
 
 
@@ -103,7 +103,7 @@ def test_moves_that_a_correction_made_are_told_as_such(store, explained, databas
         "SELECT customer_id, axis_name FROM quimbi.segment_migrations "
         "WHERE store_id = %s AND week = %s AND cause = 'corrected' ORDER BY 1, 2"
     )
-    moved = [(one, axis) for one, axis in database.execute(EVERY_STORE, sql, (store, CORRECTED)) if axis in AXES]
+    moved = [(one, axis) for one, axis in administer(database, sql, (store, CORRECTED)) if axis in AXES]
     assert moved
     _, receipts = explained
     told = {(one, row["axis"]) for one, receipt in receipts.items() for row in receipt["recorded"]}

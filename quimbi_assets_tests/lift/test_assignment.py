@@ -3,7 +3,7 @@ import pytest
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import Trial, in_control, in_control_each, in_control_sql, parameters
-from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets_tests.administrator import administer
 
 IDS = [*map(str, range(3000)), "ü;' \\", "a|b", "gid://shopify/Customer/1"]
 
@@ -34,7 +34,7 @@ def test_duckdb_agrees():
 def test_postgresql_agrees(database):
     customers = "unnest(%(ids)s::text[]) WITH ORDINALITY AS customer (customer_id, place)"
     sql = f"SELECT {in_control_sql('customer_id')} FROM {customers} ORDER BY place"
-    rows = database.execute(EVERY_STORE, sql, {**parameters("shop", "rule/call", 0.1), "ids": IDS})
+    rows = administer(database, sql, {**parameters("shop", "rule/call", 0.1), "ids": IDS})
     assert [one for (one,) in rows] == side("rule/call").tolist()
 
 

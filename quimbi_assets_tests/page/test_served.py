@@ -17,6 +17,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.pages import read_store_facts, view_store
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets_tests.administrator import administer
 
 pytestmark = pytest.mark.xdist_group("graph")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -39,14 +40,14 @@ def report(two_stores, tmp_path_factory):
 def test_its_numbers_are_the_tables(two_stores, database):
     cards = {card.name: card.customers for card in view_store(database, "north").cards}
     sql = "SELECT lifecycle, count(*) FROM quimbi.customer_profiles WHERE store_id = 'north' GROUP BY 1"
-    counted = dict(database.execute(EVERY_STORE, sql))
+    counted = dict(administer(database, sql))
     assert {name: n for name, n in cards.items() if n != "0"} == {name: f"{n:,}" for name, n in counted.items()}
 
 
 def test_nobody_is_leaving_who_very_likely_comes(client, two_stores, database):
     facts, late = read_store_facts(database, "north"), "store_id = 'north' AND lifecycle IN ('slowing', 'at risk')"
-    ((n, likely),) = database.execute(
-        EVERY_STORE,
+    ((n, likely),) = administer(
+        database,
         "SELECT count(*), count(*) FILTER (WHERE churn_risk_score < 0.1) FROM quimbi.customer_profiles WHERE " + late,
     )
     assert facts.going.customers == n - likely
@@ -95,13 +96,13 @@ def test_made_again_when_zone_currency_or_backtest_change(client, two_stores, da
     report = parquet_tables().place(AssetKey(["backtest", "report"]), "north")
     try:
         for settings in (("Asia/Tokyo", currency), ("Asia/Tokyo", "JPY")):
-            database.execute(EVERY_STORE, change, settings)
+            administer(database, change, settings)
             tags.append(client.get("/stores/north").headers["ETag"])
         rows = {"axis": ["returns"], "segments": [0.1], "added_verdict": ["better"]}
         write_table(report, [pa.table(rows)], Facts())
         tags.append(client.get("/stores/north").headers["ETag"])
     finally:
-        database.execute(EVERY_STORE, change, (zone, currency))
+        administer(database, change, (zone, currency))
         report.unlink(missing_ok=True)
     assert len(set(tags)) == 4
 
@@ -120,7 +121,7 @@ def test_customers_and_lists(client, database):
     answer = client.get("/stores/north/customers.csv", params={"where": "lifecycle = 'active'"})
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     sql = "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = 'north' AND lifecycle = 'active'"
-    assert len(rows) == database.execute(EVERY_STORE, sql)[0][0] > 0
+    assert len(rows) == administer(database, sql)[0][0] > 0
     assert {row["lifecycle"] for row in rows} == {"active"}
     asked = {"where": "orders > 1", "sort": "value_at_risk"}
     rows = list(csv.DictReader(io.StringIO(client.get("/stores/north/customers.csv", params=asked).text)))

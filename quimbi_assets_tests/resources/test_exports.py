@@ -14,6 +14,7 @@ from quimbi_assets.resources.exports import write_rows
 from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.audiences import stream_membership
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, stream_profiles
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 HOSTILE = ["=HYPERLINK(1)", " +1", "-5", "@x", "\tx", "a-b, \"c\"\nd", "plain"]  # fmt: skip
@@ -100,21 +101,21 @@ def people(database, tmp_path_factory):
     publish(database, "people", 5, customer_id=pa.array(ids), lifetime_value=pa.array([1.239, 2, 3, -4, 5.0]))
     rows = [("people", "c2", False, None), ("people", "c3", True, True)]
     for row in rows:
-        database.execute(EVERY_STORE, "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())", row)
+        administer(database, "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())", row)
     contacts = tmp_path_factory.mktemp("contacts") / "contacts.csv"
     contacts.write_text(
         "Customer ID,Email,Phone,Suppressed\n"
         "'c1, Ann@Example.com ,+44 20 7946 0958,\nc2,bo@example.com,,\nc3,cy@example.com,,\nc5,eve@example.com,,yes\n"
     )
     for customer in ids:
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
             "VALUES ('people', %s, %s, '2024-01-01', 1)",
             (customer, customer),
         )
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.audience_members (store_id, audience, customer_id, entered_at) "
             "VALUES ('people', 'big', %s, '2024-06-01')",
             (customer,),

@@ -26,6 +26,7 @@ from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.shops import NewestOrders, shops_health
 from quimbi_assets.resources.postgres.tables.sources import keep_source, read_sources
 from quimbi_assets.resources.postgres.tables.stores import read_change
+from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.gorgias_api import BEGIN, GorgiasApi, written
 from quimbi_assets_tests.resources.published import publish
 
@@ -405,11 +406,11 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
         "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, satisfaction_score, created_at) "
         "VALUES (%s, %s, %s, %s, '2024-02-02 12:00Z')"
     )
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.executemany(sql, [(shop, *row) for row in tickets])
     view = "SELECT group_id, week::text, orders, tickets, ratings, mean_rating, tickets_per_100_orders::int "
-    rows = database.execute(
-        EVERY_STORE,
+    rows = administer(
+        database,
         f"{view} FROM quimbi.support_by_segment WHERE store_id = %s AND axis_name = 'value_tier' ORDER BY 1",
         (shop,),
     )
@@ -419,7 +420,7 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
     assert " ".join(lines[1].split()) == "top 2 tickets: 200.0 per 100 orders, rated 3.5 of 5 by 2 ratings"
     assert " ".join(lines[2].split()) == "low 1 ticket: 100.0 per 100 orders, no rating"
     assert len(lines) == 3
-    with database.transaction(EVERY_STORE) as cursor:  # a week later the same are what was before
+    with administering(database) as cursor:  # a week later the same are what was before
         cursor.execute(
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
             "SELECT %s, 'later-' || n, 'shop-0', '2024-02-09 10:00Z', 1 FROM generate_series(1, 4) AS n",

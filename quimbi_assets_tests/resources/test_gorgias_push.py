@@ -25,6 +25,7 @@ from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.fields import TARGET
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
+from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.gorgias_api import GorgiasApi
 from quimbi_assets_tests.resources.published import publish
 
@@ -61,7 +62,7 @@ def shop(database, api):
     made()
     numbers = [api.customer(f"c{n}@example.com")["id"] for n in range(10)]
     rows = [(store_id, str(number), f"c{n:04d}") for n, number in enumerate(numbers)]
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         sql = "INSERT INTO quimbi.helpdesk_customers (store_id, helpdesk_id, customer_id) VALUES (%s, %s, %s)"
         cursor.executemany(sql, rows)
     return made
@@ -157,7 +158,7 @@ def test_whoever_is_left_out_is_told_nothing_of(database, api, shop):
     shown = push(database, store_id, control=0.4, send=False)
     assert (shown.left_out, shown.changed) == (len(left_out), len(left_out))
     arms = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s ORDER BY 1"
-    assert database.execute(EVERY_STORE, arms, (store_id,)) == []  # shown, not begun
+    assert administer(database, arms, (store_id,)) == []  # shown, not begun
     report = push(database, store_id, control=0.4)
     assert f"left out to compare with: {len(left_out)} customers" in report.lines()[1]
     numbers = dict(zip((f"c{n:04d}" for n in range(10)), api.customers, strict=True))
@@ -166,7 +167,7 @@ def test_whoever_is_left_out_is_told_nothing_of(database, api, shop):
     shop(lifecycle=["at risk"] * N)
     assert push(database, store_id).left_out == len(left_out)  # as before, though nobody says so again
     assert {customer for customer, number in numbers.items() if told_by(api)[number] == {}} == left_out
-    assert {one: (arm, acted) for one, arm, acted in database.execute(EVERY_STORE, arms, (store_id,))} == {
+    assert {one: (arm, acted) for one, arm, acted in administer(database, arms, (store_id,))} == {
         customer: ("control", False) if customer in left_out else ("acted", True) for customer in numbers
     }
     assert push(database, store_id, control=0.0).left_out == 0
@@ -270,7 +271,7 @@ def test_ready_rules_ask_for_what_is_told_and_are_in_the_manual():
 def test_the_queue_is_told_on_demand(database, api, shop, home, monkeypatch):
     store_id = shop()
     decided = "INSERT INTO quimbi.customer_actions (store_id, customer_id, rule, place, queue, as_of) VALUES "
-    database.execute(EVERY_STORE, decided + "(%s, 'c0003', 'r', 1, 'senior', now())", (store_id,))
+    administer(database, decided + "(%s, 'c0003', 'r', 1, 'senior', now())", (store_id,))
     install(store_id, ["queue"], None, None, print, dry_run=False, period=PERIOD)
     push_fields(database, store_id, ["queue"], send=True, period=PERIOD)
     (number,) = (one["id"] for one in api.lists["custom-fields"] if one["label"] == "quimbi_queue")

@@ -18,10 +18,10 @@ from quimbi_assets.lift.assignment import Trial, in_control
 from quimbi_assets.resources.contacts import take_contacts
 from quimbi_assets.resources.klaviyo import client, sender
 from quimbi_assets.resources.klaviyo.sender import Selection, send_changes, show_changes
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables import outbox
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import Group
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.klaviyo_api import KlaviyoApi, name_of
 from quimbi_assets_tests.resources.published import publish
 
@@ -121,8 +121,8 @@ def test_everybody_once_and_then_only_changes(shop, api):
 @pytest.mark.parametrize("fault", ["429", "500", "cut", "drop", "cancelled"])
 def test_faults_lose_nobody_and_send_nothing_twice(shop, api, database, fault):
     for number in range(5):  # jobs of yesterday, whose numbers say nothing of today's
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.export_jobs (store_id, target, state, customers, remote_id, sent_at) "
             "VALUES (%s, 'klaviyo', 'done', 10, %s, now() - interval '1 day')",
             (shop.store_id, f"job-{number}"),
@@ -233,11 +233,11 @@ def test_an_address_that_is_none_is_refused_at_once(shop, api, monkeypatch, addr
 
 def test_nobody_suppressed_is_sent_not_even_by_a_job_of_before(shop, api, database):
     consent = "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())"
-    database.execute(EVERY_STORE, consent, (shop.store_id, "c0001", False, None))
+    administer(database, consent, (shop.store_id, "c0001", False, None))
     api.faults = ["500"] * 99
     with pytest.raises(ServiceUnavailableError):
         shop.send()
-    database.execute(EVERY_STORE, consent, (shop.store_id, "c0002", True, True))
+    administer(database, consent, (shop.store_id, "c0002", True, True))
     api.faults = []
     assert shop.send().outcome.customers == N - 2
     assert not {"c0001", "c0002"} & set(api.sent)
@@ -246,7 +246,7 @@ def test_nobody_suppressed_is_sent_not_even_by_a_job_of_before(shop, api, databa
 def test_who_is_suppressed_after_being_sent_becomes_nothing_once(shop, api, database):
     shop.send()
     consent = "INSERT INTO quimbi.customer_consent VALUES (%s, 'c0002', true, true, now())"
-    database.execute(EVERY_STORE, consent, (shop.store_id,))
+    administer(database, consent, (shop.store_id,))
     shop.publish(lifecycle=["active", "active", "lost"] + ["active"] * (N - 3))
     api.faults = ["500"] * 99
     with pytest.raises(ServiceUnavailableError):
@@ -260,7 +260,7 @@ def test_who_is_suppressed_after_being_sent_becomes_nothing_once(shop, api, data
     assert now == dict.fromkeys(("quimbi_churn_risk", "quimbi_lifecycle", "quimbi_value_tier", "quimbi_a"), "none")
     api.requests.clear()
     assert (shop.send().changes.customers, api.requests) == (0, [])
-    database.execute(EVERY_STORE, "DELETE FROM quimbi.customer_consent WHERE store_id = %s", (shop.store_id,))
+    administer(database, "DELETE FROM quimbi.customer_consent WHERE store_id = %s", (shop.store_id,))
     assert shop.send().outcome.customers == 1
     assert api.sent["c0002"][-1]["quimbi_lifecycle"] == "lost"
 
@@ -268,7 +268,7 @@ def test_who_is_suppressed_after_being_sent_becomes_nothing_once(shop, api, data
 def test_a_list_of_contacts_finds_whoever_an_address_is_the_id_of_and_no_key_is_made(shop, tmp_path, database):
     shop.publish(1, customer_id=pa.array(["ann@example.com"]))
     database.execute(
-        EVERY_STORE,
+        shop.store_id,
         "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
         "VALUES (%s, 'o1', 'ann@example.com', '2024-01-01', 1)",
         (shop.store_id,),
@@ -278,13 +278,13 @@ def test_a_list_of_contacts_finds_whoever_an_address_is_the_id_of_and_no_key_is_
     assert shop.send(contacts=contacts).outcome.customers == 1
     assert not (database.home / "keys" / f"{shop.store_id}.key").exists()
     known = "SELECT count(*) FROM quimbi.customer_identities WHERE store_id = %s"
-    assert database.execute(EVERY_STORE, known, (shop.store_id,)) == [(0,)]
+    assert database.execute(shop.store_id, known, (shop.store_id,)) == [(0,)]
 
 
 def test_who_is_suppressed_is_told_of_by_the_address_of_before_alone(shop, api, tmp_path, database):
     shop.publish(2, customer_id=pa.array(["c1", "c2"]))
-    database.execute(
-        EVERY_STORE,
+    administer(
+        database,
         "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
         "VALUES (%s, 'c1', 'c1', '2024-01-01', 1)",
         (shop.store_id,),
@@ -317,9 +317,9 @@ def test_the_control_group_hears_nothing_and_is_written_down(shop, api, database
     group = Group("audience/big", Trial(control=0.3), compile_filter(None, read_vocabulary(database, shop.store_id)))
     arms = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s"
     shown = shop.show(audience="big", group=group)
-    assert database.execute(EVERY_STORE, arms, (shop.store_id,)) == []
+    assert administer(database, arms, (shop.store_id,)) == []
     report = shop.send(audience="big", group=group)
-    rows = database.execute(EVERY_STORE, arms, (shop.store_id,))
+    rows = administer(database, arms, (shop.store_id,))
     controls = {customer for customer, arm, _ in rows if arm == "control"}
     assert len(rows) == N
     assert controls == {one for one, _, _ in rows if in_control(shop.store_id, "audience/big", one, 0.3)}
@@ -332,8 +332,8 @@ def test_the_control_group_hears_nothing_and_is_written_down(shop, api, database
 def test_addresses_are_used_where_they_are_known(shop, api, tmp_path, database):
     shop.publish(3, customer_id=pa.array(["c1", "c2", "Di@Example.com"]))
     for customer in ("c1", "c2"):
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
             "VALUES (%s, %s, %s, '2024-01-01', 1)",
             (shop.store_id, customer, customer),

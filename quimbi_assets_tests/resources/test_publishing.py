@@ -30,6 +30,7 @@ from quimbi_assets.resources.publishing import (
     no_forecast_model,
     publish,
 )
+from quimbi_assets_tests.administrator import administering
 from quimbi_assets_tests.resources.made_up import axis_state, profiles, publication, segments
 from quimbi_assets_tests.resources.toy_axis import AS_OF, toy_features, toy_model
 
@@ -292,7 +293,7 @@ def test_the_reason_is_that_of_the_fit_as_of_the_instant(shop):
 def test_what_is_said_of_the_churn_risk_is_of_the_published_version(shop):
     figures = dict.fromkeys(("auc_of_chosen", "auc_of_silence", "calibration_error"), 0.5) | {"windows_tested": 1}
     versions = {CHURN: "1"}
-    with shop.database.transaction(EVERY_STORE) as cursor:
+    with administering(shop.database) as cursor:
         cursor.execute(
             "INSERT INTO quimbi.publications VALUES (%s, 1, 'a run', %s, now(), %s)",
             (shop.store_id, AS_OF, json.dumps(versions)),
@@ -305,7 +306,7 @@ def test_what_is_said_of_the_churn_risk_is_of_the_published_version(shop):
 
 
 def test_what_is_said_of_the_value_to_come(shop):
-    with shop.database.transaction(EVERY_STORE) as cursor:
+    with administering(shop.database) as cursor:
         cursor.execute(
             "INSERT INTO quimbi.publications VALUES (%s, 1, 'a run', %s, now(), %s)",
             (shop.store_id, AS_OF, json.dumps({VALUE: "1"})),

@@ -15,11 +15,11 @@ from quimbi_assets.resources.audiences import audience_query
 from quimbi_assets.resources.export_targets import export
 from quimbi_assets.resources.pages import page_version
 from quimbi_assets.resources.postgres.access import ServedDatabase
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.audiences import refresh_audience, stream_membership, unsent_events
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import read_trials, refresh_findings
 from quimbi_assets.resources.webhooks import send_events
+from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.resources.published import publish
 
 N = 400
@@ -37,7 +37,7 @@ def arms(database, subject):
     sql = (
         "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = 'tried' AND subject = %s"
     )
-    rows = database.execute(EVERY_STORE, sql, (subject,))
+    rows = administer(database, sql, (subject,))
     return {one for one, arm, _ in rows if arm == "control"}, {one for one, arm, _ in rows if arm == "acted"}, rows
 
 
@@ -114,7 +114,7 @@ def test_an_audience_has_one_control_group_wherever_it_goes(database, shop, home
     view = (
         "SELECT ht_row_id FROM quimbi.audience_membership WHERE ht_audience_id = 'tried.rich' AND ht_split_group = %s"
     )
-    assert {who for (who,) in database.execute(EVERY_STORE, view, ("control",))} == controls
+    assert {who for (who,) in administer(database, view, ("control",))} == controls
     # A list to read has everybody.
     export(database, "tried", ExportTarget("csv", "csv", audience="rich", out=tmp_path / "l.csv"), print)
     assert listed(tmp_path / "l.csv") == set(shop[300:])
@@ -140,8 +140,8 @@ def test_what_came_of_it(database, shop, tmp_path, outcome, share, verdict):
     planted += [(f"{name}-late", sorted(controls)[-1], now + timedelta(days=40), 5.0, None)]  # after the window
     planted += [(f"{name}-gone", sorted(controls)[-2], now + timedelta(days=4), 50.0, "cancelled")]  # no purchase
     for row in planted:
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price, status) "
             "VALUES ('tried', %s, %s, %s, %s, %s)",
             row,
@@ -149,7 +149,7 @@ def test_what_came_of_it(database, shop, tmp_path, outcome, share, verdict):
     try:
         (state,) = [one for one in read_trials(database, "tried") if one.subject == f"export/{name}"]
     finally:
-        database.execute(EVERY_STORE, "DELETE FROM quimbi.orders WHERE store_id = 'tried'")
+        administer(database, "DELETE FROM quimbi.orders WHERE store_id = 'tried'")
     finding = state.finding
     assert (finding.n_acted, finding.n_control) == state.entered == (len(acted), len(controls))
     scale = 1 if outcome != "spend" else sum(row[3] for row in planted[:-3]) / len(buyers)
@@ -164,8 +164,8 @@ def test_what_came_of_it(database, shop, tmp_path, outcome, share, verdict):
 
 def test_windows_that_are_open_do_not_count(database, shop, tmp_path):
     export(database, "tried", ExportTarget("open", "csv", out=tmp_path / "x.csv", trial=Trial(0.4)), print)
-    database.execute(
-        EVERY_STORE,
+    administer(
+        database,
         "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
         "VALUES ('tried', 'o', %s, %s, 1)",
         (shop[0], datetime.now(UTC) + timedelta(days=20)),
@@ -185,7 +185,7 @@ def test_what_came_of_it_by_tickets(database, shop, tmp_path):
         column = "reopen_count" if outcome == "reopened" else "satisfaction_score"
         planted = [(one, 3, bad) for one in controls] + [(one, 3, good) for one in acted]
         planted += [(one, -3, 5) for one in controls] + [(one, 40, 5) for one in controls]  # before and after it counts
-        with database.transaction(EVERY_STORE) as cursor:
+        with administering(database) as cursor:
             cursor.execute(
                 "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
                 "VALUES ('tried', 'newest', %s, %s, 1)",
@@ -202,8 +202,8 @@ def test_what_came_of_it_by_tickets(database, shop, tmp_path):
         try:
             states = {one.subject: one for one in read_trials(database, "tried")}
         finally:
-            database.execute(EVERY_STORE, "DELETE FROM quimbi.orders WHERE store_id = 'tried'")
-            database.execute(EVERY_STORE, "DELETE FROM quimbi.support_tickets WHERE store_id = 'tried'")
+            administer(database, "DELETE FROM quimbi.orders WHERE store_id = 'tried'")
+            administer(database, "DELETE FROM quimbi.support_tickets WHERE store_id = 'tried'")
         finding = states[f"export/{outcome}_tried"].finding
         assert (finding.n_acted, finding.n_control) == (len(acted), len(controls))
         assert finding.acted - finding.control == pytest.approx(good - bad, abs=0.02)

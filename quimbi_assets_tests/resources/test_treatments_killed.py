@@ -19,10 +19,10 @@ from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.lift.assignment import Trial, in_control
 from quimbi_assets.resources import actions
 from quimbi_assets.resources.audiences import audience_query
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.audiences import refresh_audience
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.webhooks import send_events
+from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.resources.published import publish
 
 N = 200
@@ -114,24 +114,24 @@ def test_killed_while_assigning(database, home):
     publish(database, store_id, N, customer_id=pa.array(IDS), lifetime_value=pa.array(np.arange(N, dtype=float)))
     (home / "actions.yaml").write_text(RULES)
     try:
-        with database.transaction(EVERY_STORE) as cursor:
+        with administering(database) as cursor:
             cursor.execute("LOCK TABLE quimbi.treatments IN SHARE MODE")  # it is decided, and cannot be written down
             with begin(DECIDING, home, store_id) as deciding:
                 until = time.monotonic() + 120
-                while database.execute(EVERY_STORE, BLOCKED) == [(0,)]:
+                while administer(database, BLOCKED) == [(0,)]:
                     assert time.monotonic() < until, deciding.poll()
                     time.sleep(0.05)
                 deciding.kill()
         assert assigned(database, store_id) == {}
         decided = "SELECT customer_id FROM quimbi.customer_actions WHERE store_id = %s"
-        assert database.execute(EVERY_STORE, decided, (store_id,)) == []
+        assert administer(database, decided, (store_id,)) == []
         for _ in range(2):
             actions.decide_store(database, store_id)
             arms = assigned(database, store_id)
             assert arms == {
                 who: "control" if in_control(store_id, "rule/rich", who, 0.3) else "acted" for who in IDS[100:]
             }
-            acted = [who for (who,) in database.execute(EVERY_STORE, decided, (store_id,))]
+            acted = [who for (who,) in administer(database, decided, (store_id,))]
             assert sorted(acted) == [who for who, arm in sorted(arms.items()) if arm == "acted"]
     finally:
         (home / "actions.yaml").unlink()

@@ -12,10 +12,10 @@ import pytest
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.resources import webhooks
 from quimbi_assets.resources.audiences import audience_query
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.audiences import refresh_audience
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.webhooks import send_events
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 
@@ -41,7 +41,7 @@ def events(message):
 
 def test_entries_and_exits_at_least_once_and_marked(database, told, monkeypatch):
     tell, statuses, received = told
-    database.execute(EVERY_STORE, "INSERT INTO quimbi.customer_consent VALUES ('hooked', 'c0002', NULL, true, now())")
+    administer(database, "INSERT INTO quimbi.customer_consent VALUES ('hooked', 'c0002', NULL, true, now())")
     statuses[:] = [500, 429, 200]
     assert tell([5, 0, 9, 3]) == "2 events sent"
     assert len(received) == 3
@@ -74,8 +74,8 @@ def test_who_is_suppressed_after_entering_is_heard_to_leave(database, told):
     assert tell([5, 0, 3], "blocked") == "2 events sent"
     assert tell([5, 4, 3], "blocked").startswith("not sent")
     consent = "INSERT INTO quimbi.customer_consent VALUES ('blocked', %s, NULL, true, now())"
-    database.execute(EVERY_STORE, consent, ("c0000",))
-    database.execute(EVERY_STORE, consent, ("c0001",))  # whose entry was not heard of
+    administer(database, consent, ("c0000",))
+    administer(database, consent, ("c0001",))  # whose entry was not heard of
     statuses[:] = [200]
     assert tell([5, 4, 3], "blocked") == "1 events sent"
     (event,) = received[-1]["data"]["events"]

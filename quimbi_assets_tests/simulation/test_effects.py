@@ -19,6 +19,7 @@ from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets.simulation import simulate_store
 from quimbi_assets.simulation.effects import Effect, plant_effect, read_effect
+from quimbi_assets_tests.administrator import administering
 from quimbi_assets_tests.resources.published import publish
 
 WINDOW = 60
@@ -97,7 +98,7 @@ def test_what_was_planted_is_found_and_nothing_where_nothing_was(database, order
     )
     placed = plant_effect(orders, acted, raised, WINDOW, 2)
     rows = zip(placed["order_id"], placed["customer_id"], placed["order_date"], placed["total_price"], strict=True)
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         psycopg2.extras.execute_values(
             cursor,
             "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) VALUES %s",

@@ -1,7 +1,7 @@
 """Who reads the store database beside its owner: people who only read, and programs that are let see one store.
 
-Belongs here: the two roles, transactions bound to a store, the few connections of a server that stays. Does not: the
-policies that bind them (``migrations.ROW_SECURITY``), tokens (``tables.tokens``).
+Belongs here: what these two may read, transactions bound to a store, the few connections of a server that stays. Does
+not: the roles and the policies that bind them (``migrations``), tokens (``tables.tokens``).
 """
 
 import threading
@@ -14,13 +14,12 @@ import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.pool import ThreadedConnectionPool
 
-from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
+from quimbi_assets.errors import DatabaseUnavailableError
 from quimbi_assets.resources.postgres.database import EVERY_STORE, LOCK, Database, Snapshot, Whose, bound_to
-from quimbi_assets.resources.postgres.migrations import ROW_SECURITY
+from quimbi_assets.resources.postgres.migrations import READER, ROW_SECURITY, SERVED
 
-READER, SERVED = "quimbi_reader", "quimbi_api"
 READ_ONLY = f"-c role={READER}"
-"""Session options of who only reads; the role is there once ``allow_reading`` was called."""
+"""Session options of who only reads, as ``allow_reading`` lets them."""
 NOT_READ = ("export_outbox", "tokens")
 """Tables that nobody reads who only reads: addresses that wait to be sent, and tokens."""
 SERVED_TABLES = (
@@ -52,55 +51,28 @@ BOUND = f"""
 
 
 def allow_reading(database: Database) -> None:
-    """Make the role that may read the store database and change nothing, and let this one's user be it.
-
-    It reads all stores and all tables but :data:`NOT_READ`. BadInputError if the user may not make roles.
-    """
-    rights = (
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA quimbi TO {READER}; REVOKE SELECT ON {_listed(NOT_READ)} FROM {READER}"
-    )
-    _allow(database, READER, rights, "which reads and changes nothing", ", or use --write")
+    """Let who only reads read the store database: all stores and all tables but :data:`NOT_READ`."""
+    rights = f"GRANT USAGE ON SCHEMA quimbi TO {READER}; GRANT SELECT ON ALL TABLES IN SCHEMA quimbi TO {READER}"
+    _allow(database, f"{rights}; REVOKE SELECT ON {_listed(NOT_READ)} FROM {READER}")
 
 
 def allow_serving(database: Database) -> None:
-    """Make the role of programs that ask, which sees the rows of one store, and let this database's user be it.
-
-    It reads :data:`SERVED_TABLES`, and no view. BadInputError if the user may not make roles.
-    """
-    rights = (
-        f"REVOKE ALL ON ALL TABLES IN SCHEMA quimbi FROM {SERVED}; GRANT SELECT ON {_listed(SERVED_TABLES)} TO {SERVED}"
-    )
+    """Let programs that ask read :data:`SERVED_TABLES` of one store, and no view."""
+    rights = f"GRANT USAGE ON SCHEMA quimbi TO {SERVED}; REVOKE ALL ON ALL TABLES IN SCHEMA quimbi FROM {SERVED}"
+    rights += f"; GRANT SELECT ON {_listed(SERVED_TABLES)} TO {SERVED}"
     for table, columns in SERVED_COLUMNS.items():
         rights += f"; GRANT SELECT ({', '.join(columns)}) ON quimbi.{table} TO {SERVED}"
-    _allow(database, SERVED, rights, "as which programs read one store")
+    _allow(database, rights)
 
 
 def _listed(tables: tuple[str, ...]) -> str:
     return ", ".join(f"quimbi.{table}" for table in tables)
 
 
-def _allow(database: Database, role: str, rights: str, what: str, instead: str = "") -> None:
-    try:
-        with database.transaction(EVERY_STORE) as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            cursor.execute("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (role,))
-            if not cursor.fetchone()[0]:
-                cursor.execute(f"CREATE ROLE {role} NOLOGIN")
-            cursor.execute("SELECT pg_has_role(%s, 'MEMBER')", (role,))
-            if not cursor.fetchone()[0]:
-                cursor.execute(f"GRANT {role} TO CURRENT_USER")
-            cursor.execute(f"GRANT USAGE ON SCHEMA quimbi TO {role}; {rights}; {ROW_SECURITY}")
-    except psycopg2.errors.InsufficientPrivilege as error:
-        raise BadInputError(
-            f"the user of DATABASE_URL may not make the role {role}, {what}: have an administrator run "
-            f"CREATE ROLE {role} NOLOGIN; GRANT {role} TO {user_of(database)}{instead}"
-        ) from error
-
-
-def user_of(database: Database) -> str:
-    """Return the role by which the database is connected to, as SQL writes it."""
-    ((user,),) = database.execute(EVERY_STORE, "SELECT quote_ident(current_user)")
-    return str(user)
+def _allow(database: Database, rights: str) -> None:
+    with database.by_owner() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        cursor.execute(f"{rights}; {ROW_SECURITY}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +84,7 @@ class ServedDatabase(Database):
 
     @classmethod
     def of(cls, database: Database) -> "ServedDatabase":
-        """Make the role that programs read as, and open the first connection; BadInputError as ``allow_serving``."""
+        """Let programs read, and open the first connection."""
         allow_serving(database)
         pool = ThreadedConnectionPool(1, CONNECTIONS, database.libpq_url)
         pool.minconn = CONNECTIONS  # so many stay open, once they were; else each beyond the first is closed after use

@@ -27,6 +27,42 @@ if TYPE_CHECKING:
 
 LOCK = 0x71756D6269
 """Advisory lock for creating databases and migrating: one process at a time ("qumbi" in ASCII)."""
+SUPERUSER, OWNER = "postgres", "quimbi_owner"
+"""Logins of the embedded server: whom it was made by, who looks after it, and who owns databases and tables."""
+_MAKE_OWNER = f"""
+    DO $$
+    DECLARE name text;
+    BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{OWNER}') THEN
+            CREATE ROLE {OWNER} LOGIN CREATEROLE;
+        END IF;
+        FOR name IN SELECT rolname FROM pg_roles WHERE rolname = ANY(ARRAY{list(migrations.EVERYBODY)}) LOOP
+            EXECUTE format('GRANT %I TO {OWNER} WITH ADMIN TRUE, INHERIT FALSE', name);
+        END LOOP;
+    END $$
+"""
+_TO_BE_OWNED = """
+    SELECT format('ALTER SCHEMA %%I OWNER TO %%I', nspname, %(owner)s) FROM pg_namespace
+    WHERE nspname = 'quimbi' AND nspowner <> (%(owner)s)::regrole
+    UNION ALL
+    SELECT format('ALTER %%s %%s OWNER TO %%I',
+        CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, pg_class.oid::regclass, %(owner)s)
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname IN ('public', 'quimbi') AND relkind IN ('r', 'p', 'v', 'S') AND relowner <> (%(owner)s)::regrole
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid
+            AND (deptype = 'e' OR relkind = 'S' AND deptype IN ('a', 'i')))
+    UNION ALL
+    SELECT format('ALTER TYPE %%s OWNER TO %%I', pg_type.oid::regtype, %(owner)s)
+    FROM pg_type JOIN pg_namespace ON pg_namespace.oid = typnamespace
+    WHERE nspname IN ('public', 'quimbi') AND typtype IN ('e', 'd') AND typowner <> (%(owner)s)::regrole
+    UNION ALL
+    SELECT format('ALTER ROUTINE %%s OWNER TO %%I', pg_proc.oid::regprocedure, %(owner)s)
+    FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace
+    WHERE nspname IN ('public', 'quimbi') AND proowner <> (%(owner)s)::regrole
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_proc'::regclass AND objid = pg_proc.oid
+            AND deptype = 'e')
+"""
+"""What is not the owner's yet in one of the databases; a column's sequence goes with its table."""
 _INTEGERS = (21, 23, 20)
 """PostgreSQL's type codes of smallint, integer and bigint."""
 SERIALIZATION, DEADLOCK, TOO_MANY, SHUTTING_DOWN = "40001", "40P01", "53300", "57P"
@@ -72,8 +108,14 @@ class Database:
 
         It is bound to the store of that id, or is for `EVERY_STORE`.
         """
-        with closing(self._connect(self.libpq_url)) as connection, connection, connection.cursor() as cursor:
+        with self.by_owner() as cursor:
             cursor.execute(*bound_to(whose))
+            yield cursor
+
+    @contextmanager
+    def by_owner(self) -> Iterator[Any]:
+        """Yield a cursor in a transaction of the owner, who makes and changes tables and sees no row in them."""
+        with closing(self._connect(self.libpq_url)) as connection, connection, connection.cursor() as cursor:
             yield cursor
 
     @contextmanager
@@ -178,8 +220,17 @@ class Snapshot(Database):
 
 
 def bound_to(whose: Whose) -> tuple[str, tuple[str, ...]]:
-    """Return the statement, and its parameters, that binds a transaction to a store, or to none for all of them."""
-    return "SET LOCAL quimbi.store_id TO %s", ("" if whose is EVERY_STORE else str(whose),)
+    """Return the statements, and their parameters, that bind a transaction to a store, or let it read all of them."""
+    role, store_id = (migrations.OPERATOR, "") if whose is EVERY_STORE else (migrations.WORKER, str(whose))
+    return f"SET LOCAL ROLE {role}; SET LOCAL quimbi.store_id TO %s", (store_id,)
+
+
+@contextmanager
+def owning(cursor: Any) -> Iterator[None]:
+    """Let a store's transaction be the owner's for as long as the block runs, for what only an owner may."""
+    cursor.execute("SET LOCAL ROLE none")
+    yield
+    cursor.execute(f"SET LOCAL ROLE {migrations.WORKER}")
 
 
 def open_database(home: Path | None = None) -> Database:
@@ -216,7 +267,19 @@ def _addresses(home: Path | None) -> tuple[Database, str]:
 
     home = directory(home.absolute()) if home else quimbi_home()
     admin = start_server(home)
-    return _on(admin, "quimbi", "dagster", "mlflow", home), admin
+    return _on(admin.replace(f"{SUPERUSER}@", f"{OWNER}@", 1), "quimbi", "dagster", "mlflow", home), admin
+
+
+def administration(database: Database, url: str) -> str:
+    """Return libpq's address of one of the databases for what its owner may not: the embedded server's superuser's.
+
+    A server given by ``DATABASE_URL`` has no other user that we know.
+    """
+    if database.home is None:
+        return url
+    from quimbi_assets.resources.postgres.server.embedded import start_server
+
+    return _with_name(start_server(database.home), database_name(url))
 
 
 def client_command(program: str, url: str, options: str = "") -> tuple[list[str], dict[str, str]]:
@@ -263,8 +326,15 @@ def _is_current(database: Database) -> bool:
                (SELECT count(*) FROM pg_database WHERE datname = ANY(%s))
     """
     try:
-        ((version, present),) = database.execute(EVERY_STORE, question, (names,))
-    except (DatabaseUnavailableError, psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName):
+        with database.by_owner() as cursor:
+            cursor.execute(question, (names,))
+            version, present = cursor.fetchone()
+    except (
+        DatabaseUnavailableError,
+        psycopg2.errors.UndefinedTable,
+        psycopg2.errors.InvalidSchemaName,
+        psycopg2.errors.InsufficientPrivilege,
+    ):
         return False
     return bool(version == migrations.HEAD and present == len(names))
 
@@ -277,18 +347,33 @@ def _create_missing(database: Database, admin: str) -> None:
         cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         cursor.execute("SELECT datname FROM pg_database")
         present = {row[0] for row in cursor.fetchall()}
+        if database.home is not None:
+            cursor.execute(_MAKE_OWNER)
         for name in (database_name(url) for url in urls if database_name(url) not in present):
             quoted = '"' + name.replace('"', '""') + '"'
             try:
-                cursor.execute(f"CREATE DATABASE {quoted} TEMPLATE template0 ENCODING 'UTF8'")
+                owner = "" if database.home is None else f"OWNER {OWNER} "
+                cursor.execute(f"CREATE DATABASE {quoted} {owner}TEMPLATE template0 ENCODING 'UTF8'")
             except (psycopg2.errors.DuplicateDatabase, psycopg2.errors.UniqueViolation):
                 continue
             except psycopg2.errors.InsufficientPrivilege:
                 denied.append(f"CREATE DATABASE {quoted};")
+        if database.home is not None:
+            for name in (database_name(url) for url in reversed(urls)):
+                _hand_over(_with_name(admin, name), name)
     if denied:
         raise DatabaseUnavailableError(
             f"the role of DATABASE_URL may not create databases; have run: {' '.join(denied)}"
         )
+
+
+def _hand_over(url: str, name: str) -> None:
+    """Let the owner own a database of the embedded server and all in it: homes of before had the superuser do it."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f'ALTER DATABASE "{name}" OWNER TO {OWNER}')
+        cursor.execute(_TO_BE_OWNED, {"owner": OWNER})
+        for (statement,) in cursor.fetchall():
+            cursor.execute(statement)
 
 
 def _connect_for_creation(admin: str) -> Any:

@@ -20,6 +20,7 @@ from quimbi_assets.ingest import ledger, policy
 from quimbi_assets.ingest.canonical import TICKETS, arrow_schema
 from quimbi_assets.ingest.policy import STORED_ITEMS, STORED_ORDERS, Report
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.migrations import WORKER
 from quimbi_assets.resources.postgres.tables.stores import read_change, read_store
 from quimbi_assets.store import OrderPolicy, Store
 
@@ -109,6 +110,7 @@ def stored_rows(database: Database, store_id: str) -> Iterator[StoredRows]:
             cursor = opened.enter_context(opened.enter_context(dbapi.connect(database.libpq_url)).cursor())
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             cursor.execute(f"SET TRANSACTION SNAPSHOT '{now.exported()}'")
+            cursor.execute(f"SET LOCAL ROLE {WORKER}")
             cursor.execute(ABOUT, (store_id, store.time_zone))
             cursor.fetchall()
         yield StoredRows(store, changed_at, cursor)

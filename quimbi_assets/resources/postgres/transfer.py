@@ -13,6 +13,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
+from quimbi_assets.resources.postgres.database import owning
 from quimbi_assets.resources.postgres.sent import SentFile
 
 KEPT_DAYS = 90
@@ -115,7 +116,8 @@ class Transfer:
         """Bring the store's table up to date; return how many rows were inserted, updated and deleted."""
         if self.staged is None:
             # Else the next load may be planned as if the store had hardly a row: seen to run for six minutes, not 2 s.
-            self._cursor.execute(f"ANALYZE quimbi.{self._spec.name}")
+            with owning(self._cursor):
+                self._cursor.execute(f"ANALYZE quimbi.{self._spec.name}")
             return self.preparation.n_accepted, 0, 0
         self._cursor.execute(f"ANALYZE {self.staged}")
         spec, absent = self._spec, self.preparation.absent_columns

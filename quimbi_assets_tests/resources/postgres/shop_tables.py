@@ -6,6 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg2
 
 from quimbi_assets.resources.postgres.copy import copy_frame
+from quimbi_assets.resources.postgres.database import administration
 from quimbi_assets.simulation import simulate_store
 
 TABLES = """
@@ -62,7 +63,7 @@ CREATE TABLE dlt.orders__refunds__refund_line_items AS SELECT order_line_id AS l
 
 def address(database, name):
     """Return the address of another database on the same server."""
-    return urlunsplit(urlsplit(database.libpq_url)._replace(path=f"/{name}"))
+    return urlunsplit(urlsplit(administration(database, database.libpq_url))._replace(path=f"/{name}"))
 
 
 def execute(url, sql):
@@ -73,7 +74,7 @@ def execute(url, sql):
 
 def make_shop(database, name, n_customers=60, seed=3):
     """Make a database of a shop's, in all layouts; return its address, and its orders and lines as frames."""
-    with closing(psycopg2.connect(database.libpq_url)) as connection:
+    with closing(psycopg2.connect(administration(database, database.libpq_url))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

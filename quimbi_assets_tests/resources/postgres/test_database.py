@@ -12,15 +12,17 @@ from quimbi_assets.resources.postgres import migrations
 from quimbi_assets.resources.postgres.database import (
     EVERY_STORE,
     Database,
+    administration,
     database_name,
     is_transient,
     keep_rows_out,
     open_database,
 )
+from quimbi_assets_tests.administrator import administer, administering
 
 
 def test_tables_of_the_schema(database):
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(
             "SELECT table_name FROM information_schema.tables "
             "WHERE table_schema = 'quimbi' AND table_type = 'BASE TABLE'"
@@ -44,9 +46,9 @@ def test_every_table_view_and_column_says_what_it_holds(database):
         WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')
             AND (obj_description(pg_class.oid, 'pg_class') IS NULL OR col_description(pg_class.oid, attnum) IS NULL)
     """
-    assert database.execute(EVERY_STORE, silent) == []
+    assert administer(database, silent) == []
     columns = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'quimbi'"
-    assert database.execute(EVERY_STORE, columns)[0][0] > 300
+    assert administer(database, columns)[0][0] > 300
 
 
 def test_head_is_the_newest_migration():
@@ -78,9 +80,9 @@ def test_transaction_rolls_back_on_error(database):
         cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('rolled-back')")
         raise RuntimeError("stop")
 
-    with pytest.raises(RuntimeError), database.transaction(EVERY_STORE) as cursor:
+    with pytest.raises(RuntimeError), administering(database) as cursor:
         fail(cursor)
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("SELECT count(*) FROM quimbi.stores WHERE store_id = 'rolled-back'")
         assert cursor.fetchone() == (0,)
 
@@ -100,7 +102,7 @@ def test_what_is_read_of_a_snapshot_is_of_one_instant_and_nothing_is_written(dat
     count = "SELECT count(*) AS n FROM quimbi.stores WHERE store_id = 'snapshot-late'"
     with database.snapshot(EVERY_STORE) as then:
         assert then.query(EVERY_STORE, count)["n"][0] == 0
-        with database.transaction(EVERY_STORE) as cursor:
+        with administering(database) as cursor:
             cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('snapshot-late')")
         assert database.query(EVERY_STORE, count)["n"][0] == 1
         assert then.query(EVERY_STORE, count)["n"][0] == 0
@@ -109,13 +111,13 @@ def test_what_is_read_of_a_snapshot_is_of_one_instant_and_nothing_is_written(dat
 
 
 def given_server(database: Database, monkeypatch, role: str, name: str) -> str:
-    url = database.libpq_url.replace("postgres@/quimbi", f"{role}@/{name}")
+    url = database.libpq_url.replace("quimbi_owner@/quimbi", f"{role}@/{name}")
     monkeypatch.setenv("DATABASE_URL", url)
     return url
 
 
 def run(database: Database, *statements: str) -> None:
-    connection = psycopg2.connect(database.libpq_url)
+    connection = psycopg2.connect(administration(database, database.libpq_url))
     connection.autocommit = True
     with connection.cursor() as cursor:
         for statement in statements:
@@ -145,6 +147,9 @@ def test_role_that_may_not_create_databases_is_told_which(database, monkeypatch)
     statements = str(raised.value).split("have run: ")[1]
     assert statements == 'CREATE DATABASE "small_dagster"; CREATE DATABASE "small_mlflow";'
     run(database, *(f"{statement.strip()} OWNER limited" for statement in statements.split(";") if statement.strip()))
+    with pytest.raises(DatabaseUnavailableError, match="may not be a role it needs"):
+        open_database()
+    run(database, f"GRANT {', '.join(migrations.EVERYBODY)} TO limited")
     assert module._is_current(open_database())
 
 
@@ -152,7 +157,7 @@ def test_role_that_may_not_create_databases_is_told_which(database, monkeypatch)
 def test_schema_newer_than_the_code_or_older_than_the_first_release_is_refused(database, monkeypatch, version):
     given_server(database, monkeypatch, "postgres", f"at_{version}")
     opened = open_database()
-    with opened.transaction(EVERY_STORE) as cursor:
+    with administering(opened) as cursor:
         cursor.execute("UPDATE quimbi.alembic_version SET version_num = %s", (version,))
     with pytest.raises(DatabaseUnavailableError, match=r"upgrade quimbi_assets; .* before version 0013 .* run anew"):
         open_database()
@@ -192,11 +197,11 @@ def test_which_faults_of_a_real_server_pass(database):
     with pytest.raises(sqlalchemy.exc.OperationalError) as away:
         refused.connect()
     assert is_transient(away.value)
-    with pytest.raises(psycopg2.Error) as unknown, database.transaction(EVERY_STORE) as cursor:
+    with pytest.raises(psycopg2.Error) as unknown, administering(database) as cursor:
         cursor.execute("SELECT no_such_column FROM quimbi.stores")
     assert not is_transient(unknown.value)
     connection = psycopg2.connect(database.libpq_url)
-    with database.transaction(EVERY_STORE) as other:
+    with administering(database) as other:
         other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
     with pytest.raises(psycopg2.Error) as ended:
         connection.cursor().execute("SELECT 1")
@@ -212,12 +217,12 @@ def test_a_fault_passes_if_its_cause_does():
 
 
 def test_of_an_error_that_quotes_a_row_the_first_line_is_kept(database):
-    database.execute(EVERY_STORE, "INSERT INTO quimbi.stores (store_id) VALUES ('twice')")
+    administer(database, "INSERT INTO quimbi.stores (store_id) VALUES ('twice')")
     try:
-        with pytest.raises(UniqueViolation) as raised, database.transaction(EVERY_STORE) as cursor:
+        with pytest.raises(UniqueViolation) as raised, administering(database) as cursor:
             cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('twice')")
     finally:
-        database.execute(EVERY_STORE, "DELETE FROM quimbi.stores WHERE store_id = 'twice'")
+        administer(database, "DELETE FROM quimbi.stores WHERE store_id = 'twice'")
     assert "(twice)" in str(raised.value)
     wrapped = RuntimeError("a step failed")
     wrapped.__cause__ = raised.value

@@ -13,9 +13,10 @@ import psycopg2
 import pytest
 
 from quimbi_assets.errors import DatabaseUnavailableError
-from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
+from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.server.embedded import start_server
 from quimbi_assets.resources.postgres.server.files import postmaster_pid, recorded_socket_dir
+from quimbi_assets_tests.administrator import administering
 from quimbi_assets_tests.resources.postgres.stopping import stop_server
 
 pytestmark = pytest.mark.xdist_group("robustness")
@@ -151,11 +152,11 @@ def test_interrupted_first_start_leaves_it_usable(start, fresh, how, seconds):
 
 def test_crashed_server_restarts_with_its_data(fresh):
     database = open_database(fresh)
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("INSERT INTO quimbi.stores (store_id) VALUES ('kept')")
     crashed = running(fresh)
     os.kill(crashed, signal.SIGKILL)
-    with open_database(fresh).transaction(EVERY_STORE) as cursor:
+    with administering(open_database(fresh)) as cursor:
         cursor.execute("SELECT store_id FROM quimbi.stores")
         assert cursor.fetchall() == [("kept",)]
     assert running(fresh) != crashed
@@ -167,7 +168,7 @@ def test_crash_under_a_busy_backend(fresh):
     with busy.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE held AS SELECT generate_series(1, 100000)")
     os.kill(running(fresh), signal.SIGKILL)
-    with open_database(fresh).transaction(EVERY_STORE) as cursor:
+    with administering(open_database(fresh)) as cursor:
         cursor.execute("SELECT 1")
         assert cursor.fetchone() == (1,)
     busy.close()

@@ -8,6 +8,7 @@ import pytest
 from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.pulling import Pull, pull
 from quimbi_assets.resources.postgres.tables.sources import Source
+from quimbi_assets_tests.administrator import administer
 
 NOON = "2025-01-05T12:00:00Z"
 
@@ -63,8 +64,8 @@ def test_a_file_that_was_loaded_by_a_version_without_digests_does_not_undo_later
     first = drop("01.csv", ("o1", 0))
     drop("02.csv", ("o1", 11))
     pull(database, "marked", drop.source, Pull())
-    database.execute(
-        EVERY_STORE, "UPDATE quimbi.sources SET mark = (mark::jsonb - 'digests')::text WHERE store_id = %s", ("marked",)
+    administer(
+        database, "UPDATE quimbi.sources SET mark = (mark::jsonb - 'digests')::text WHERE store_id = %s", ("marked",)
     )
     touch(first)
     pull(database, "marked", drop.source, Pull())

@@ -12,12 +12,12 @@ from quimbi_assets.axes import Features, measure
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.reading import stored_history
 from quimbi_assets.resources.postgres.tables.products import name_products
 from quimbi_assets.resources.postgres.tables.stores import planned_stores, read_store
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.resources.postgres.stored import (
     n_orders,
     read_items,
@@ -221,8 +221,8 @@ def test_refused_rows_have_no_column_that_was_not_read_and_expire(database, load
     load(items=bad.format(0))
     (row,) = read_quarantined(database, load.store).query("table == 'order_items'")["row"]
     assert (row["quantity"], "Bob" in str(row)) == ("0", False)
-    database.execute(
-        EVERY_STORE,
+    administer(
+        database,
         "UPDATE quimbi.quarantined_rows SET seen_at = seen_at - interval '91 days' WHERE store_id = %s",
         (load.store,),
     )
@@ -332,7 +332,7 @@ def test_unknown_store_tells_of_no_other(database, load):
 
 def test_a_policy_of_the_store_survives_a_load(database, load):
     load()
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(
             "UPDATE quimbi.stores SET order_policy = '{\"drop_guests\": false}' WHERE store_id = %s", (load.store,)
         )
@@ -370,7 +370,7 @@ def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tm
     write_store(40, tmp_path, seed=8)
     files = tmp_path / "orders.parquet", tmp_path / "order_items.parquet"
     load_store(database, "just-filled", *files)
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'quimbi.order_items'::regclass")
         assert cursor.fetchone()[0] > 0
         bulk.lock(cursor, "load:just-filled")
@@ -380,7 +380,7 @@ def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tm
         assert bulk.delete_vanished_lines(cursor, "just-filled", staged, "contested") == 0
         cursor.execute("SHOW enable_nestloop")
         assert cursor.fetchone() == ("off",)
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("SHOW enable_nestloop")
         assert cursor.fetchone() == ("on",)
 

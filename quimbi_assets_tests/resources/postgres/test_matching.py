@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError, UnknownStoreError
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.stores import planned_stores
+from quimbi_assets_tests.administrator import administering
 from quimbi_assets_tests.resources.postgres.stored import n_orders, read_quarantined, read_tickets
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
@@ -210,7 +210,7 @@ def test_nothing_is_loaded_for_a_store_nobody_knows(load):
 def test_addresses_are_kept_as_hashes_with_a_secret_of_the_store(database, load, home):
     for store_id in ("secret-a", "secret-b"):
         load(store_id, orders=orders_of(SHOP, EMAILS), tickets=tickets_of(email=["needle@x.com", *EMAILS]))
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("SELECT key_hash FROM quimbi.customer_identities WHERE store_id = 'secret-a'")
         ours = {bytes(row[0]) for row in cursor.fetchall()}
         cursor.execute("SELECT key_hash FROM quimbi.customer_identities WHERE store_id = 'secret-b'")

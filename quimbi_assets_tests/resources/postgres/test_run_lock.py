@@ -12,9 +12,9 @@ import pytest
 
 from quimbi_assets.errors import BadInputError, StoreBusyError
 from quimbi_assets.resources.postgres import run_lock
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.run_lock import RunLock, one_of_places, runs_with_session, this_process
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions, read_promotions
+from quimbi_assets_tests.administrator import administering
 
 RUN = "1a2b3c4d-0000-4000-8000-000000000000"
 HOLD = """
@@ -51,7 +51,7 @@ def quick(monkeypatch):
 
 
 def ask(database, question, *values):
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute(question, values)
         return cursor.fetchall()
 

@@ -1,7 +1,7 @@
 """Versioned changes of the schema ``quimbi``: one file a change under ``versions/``, applied by Alembic in order.
 
-Belongs here: running them; what is laid over their result whatever it is: row-level security, and the one view that
-follows from the axes. Does not: any change itself. A new change is a file ``versions/00NN_what.py`` whose
+Belongs here: running them; what is laid over their result whatever it is: roles, row-level security, and the one view
+that follows from the axes. Does not: any change itself. A new change is a file ``versions/00NN_what.py`` whose
 ``down_revision`` is the present `HEAD`; then `HEAD` moves to it (a test compares them). There is no way back: nobody
 goes from a newer schema to an older one. What came before the first release is one file, ``0013_schema.sql``.
 """
@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg2
+
 from quimbi_assets.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-FIRST, HEAD = "0013", "0040"
+FIRST, HEAD = "0013", "0041"
 """Versions of the schema: the oldest that can be upgraded, and the one that this code reads and writes; written down
 so that checking it needs no Alembic."""
 WIDE = "customer_segments_wide"
@@ -49,24 +51,75 @@ WIDE_VIEW = """
     COMMENT ON VIEW quimbi.customer_segments_wide IS
         'One row a customer, one column an axis: the name today of the segment they are in'
 """
+WORKER, OPERATOR, READER, SERVED = "quimbi_app", "quimbi_operator", "quimbi_reader", "quimbi_api"
+"""Roles as which all is done, none of which logs in: what a store's transaction does, and it alone; what is read of all
+stores; people who only read; programs that ask for one store. The tables' owner is who connects."""
+EVERYBODY = (WORKER, OPERATOR, READER, SERVED)
+ROLES = f"""
+    DO $$
+    DECLARE
+        name text;
+        -- Else the owner would read all stores by being a member of who does.
+        how text := CASE WHEN current_setting('server_version_num')::int >= 160000
+            THEN 'GRANT %I TO CURRENT_USER WITH INHERIT FALSE' ELSE 'GRANT %I TO CURRENT_USER' END;
+    BEGIN
+        FOREACH name IN ARRAY ARRAY{list(EVERYBODY)}
+        LOOP
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
+                BEGIN
+                    EXECUTE format('CREATE ROLE %I NOLOGIN', name);
+                    EXECUTE format(how, name);
+                EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+                END;
+            END IF;
+            IF NOT pg_has_role(name, 'MEMBER') THEN
+                EXECUTE format(how, name);
+            END IF;
+        END LOOP;
+    END $$
+"""
+"""Makes the roles that are not there, and the user a member of each."""
+RIGHTS = f"""
+    GRANT USAGE ON SCHEMA quimbi TO {WORKER}, {OPERATOR};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA quimbi TO {WORKER};
+    GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA quimbi TO {WORKER};
+    GRANT SELECT ON ALL TABLES IN SCHEMA quimbi TO {OPERATOR};
+    GRANT SELECT ON ALL SEQUENCES IN SCHEMA quimbi TO {OPERATOR}
+"""
+UNBOUND = """
+    DO $$
+    DECLARE relation regclass;
+    BEGIN
+        FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = to_regnamespace('quimbi') AND relforcerowsecurity
+        LOOP
+            EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', relation);
+        END LOOP;
+    END $$
+"""
+"""Lets the owner, who alone changes the schema, reach the rows while that lasts."""
 ROW_SECURITY = """
     DO $$
     DECLARE relation record;
     BEGIN
         FOR relation IN
-            SELECT c.oid::regclass AS name, c.relrowsecurity AS is_bound,
-                EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = 'of_every_store') AS is_read
+            SELECT c.oid::regclass AS name, c.relrowsecurity AS is_bound, c.relforcerowsecurity AS is_forced,
+                EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = 'of_all_stores') AS is_read
             FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'store_id'
             WHERE c.relnamespace = 'quimbi'::regnamespace AND c.relkind IN ('r', 'p')
         LOOP
             IF NOT relation.is_bound THEN
                 EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation.name);
-                EXECUTE format('CREATE POLICY of_one_store ON %s USING '
-                    '(store_id = (SELECT current_setting(''quimbi.store_id'', true)))', relation.name);
+                EXECUTE format('CREATE POLICY of_one_store ON %s '
+                    'USING (store_id = (SELECT current_setting(''quimbi.store_id'', true))) '
+                    'WITH CHECK (store_id = (SELECT current_setting(''quimbi.store_id'', true)))', relation.name);
             END IF;
-            IF NOT relation.is_read AND EXISTS (SELECT FROM pg_roles WHERE rolname = 'quimbi_reader') THEN
-                EXECUTE format('CREATE POLICY of_every_store ON %s FOR SELECT TO quimbi_reader USING (true)',
-                    relation.name);
+            IF NOT relation.is_forced THEN
+                EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation.name);
+            END IF;
+            IF NOT relation.is_read THEN
+                EXECUTE format('DROP POLICY IF EXISTS of_every_store ON %s', relation.name);
+                EXECUTE format('CREATE POLICY of_all_stores ON %s FOR SELECT TO quimbi_reader, quimbi_operator '
+                    'USING (true)', relation.name);
             END IF;
         END LOOP;
         FOR relation IN
@@ -77,11 +130,15 @@ ROW_SECURITY = """
         END LOOP;
     END $$
 """
-"""Binds every table with a ``store_id`` to the store that a transaction names in ``quimbi.store_id``, for whoever is
-not the tables' owner; ``quimbi_reader``, if there is that role, reads all stores. Views obey as their tables do. Run
-again it changes nothing.
+"""Binds every table with a ``store_id`` to the store that a transaction names in ``quimbi.store_id``, its owner too;
+`READER` and `OPERATOR` read all stores. Views obey as their tables do. Run again it changes nothing.
 
 The setting stands in a sub-select so that it is looked up once a query, not once a row."""
+
+
+def secure(cursor: Any) -> None:
+    """Give every role what it may, and bind every table to one store at a time; the roles are there."""
+    cursor.execute(f"{RIGHTS}; {ROW_SECURITY}")
 
 
 def scripts() -> "ScriptDirectory":
@@ -116,10 +173,12 @@ def upgrade(url: str, lock: int) -> None:
         with engine.begin() as connection, context:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock})
             connection.execute(sqlalchemy.text("CREATE SCHEMA IF NOT EXISTS quimbi"))
+            connection.execute(sqlalchemy.text(UNBOUND))
             context.configure(connection=connection, version_table_schema="quimbi")
             context.run_migrations()
-            show_axes(connection.connection.cursor(), AXES)
-            connection.execute(sqlalchemy.text(ROW_SECURITY))
+            cursor = connection.connection.cursor()
+            show_axes(cursor, AXES)
+            secure(cursor)
     except CommandError as error:
         raise DatabaseUnavailableError(
             f"the database's schema is not one this version knows ({error}): upgrade quimbi_assets; a database of "
@@ -127,7 +186,19 @@ def upgrade(url: str, lock: int) -> None:
         ) from error
     except sqlalchemy.exc.DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
+        if isinstance(error.orig, psycopg2.errors.InsufficientPrivilege) and " role" in reason:
+            raise DatabaseUnavailableError(_roles_wanted(str(engine.url.username))) from error
         raise DatabaseUnavailableError(f"cannot bring the database's schema to version {HEAD}: {reason}") from error
+
+
+def _roles_wanted(user: str) -> str:
+    """Say what an administrator is to run where the user may not make the roles, or not be them."""
+    made = "; ".join(f"CREATE ROLE {role} NOLOGIN" for role in EVERYBODY)
+    quoted = '"' + user.replace('"', '""') + '"'
+    return (
+        "the user of DATABASE_URL may not be a role it needs, nor make one: have an administrator run those of these "
+        f"that are not there: {made}; then GRANT {', '.join(EVERYBODY)} TO {quoted}"
+    )
 
 
 _OF_AXIS = (

@@ -17,7 +17,7 @@ from quimbi_assets.audiences.fields import SCALARS, Kind, Vocabulary
 from quimbi_assets.audiences.filters import Order, Query, order_by
 from quimbi_assets.audiences.kinds import segments_by_kind
 from quimbi_assets.errors import NeverRunError
-from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database, bound_to
 from quimbi_assets.resources.postgres.tables.served import read_names
 
 LISTED = {
@@ -304,9 +304,11 @@ def stream(database: Database, store_id: str, sql: str, parameters: Mapping[str,
     with database.transaction(store_id) as cursor:
         # With parameters ADBC does not COPY: they are written into the text, by the driver's rules.
         text = cursor.mogrify(sql, dict(parameters)).decode()
-    settings, snapshot = ["SET TIME ZONE 'UTC'"], database.exported()
-    if snapshot is not None:
-        settings += ["BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", f"SET TRANSACTION SNAPSHOT '{snapshot}'"]
+        bound = cursor.mogrify(*bound_to(store_id)).decode()
+    settings = ["SET TIME ZONE 'UTC'", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"]
+    if (snapshot := database.exported()) is not None:
+        settings.append(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+    settings += bound.split("; ", 1)
     with (
         adbc_driver_postgresql.connect(database.libpq_url) as opened,
         AdbcConnection(opened) as connection,

@@ -21,7 +21,7 @@ from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.errors import NeverRunError, UnknownCustomerError
 from quimbi_assets.instants import Instant, to_instant
 from quimbi_assets.resources.postgres.copy import as_csv, behind, copy_csv, copy_frame, lock, upsert
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import Database, owning
 from quimbi_assets.resources.postgres.migrations import show_axes
 from quimbi_assets.resources.postgres.tables.promotions import mark_published
 
@@ -124,7 +124,8 @@ def publish_run(database: Database, publication: Publication) -> None:
         _refuse_mixture(cursor, store_id, publication.model_versions)
         mark_published(cursor, store_id, number, publication.model_versions)
         _replace_profiles(cursor, store_id, publication.profiles)
-        show_axes(cursor, publication.axes)
+        with owning(cursor):
+            show_axes(cursor, publication.axes)
         _replace(cursor, "archetypes", "store_id", store_id, {store_id: publication.archetypes()})
         if publication.figures is not None:
             cursor.execute("DELETE FROM quimbi.group_figures WHERE store_id = %s", (store_id,))

@@ -80,10 +80,11 @@ def list_tokens(database: Database) -> list[Token]:
 def revoke_token(database: Database, token_id: str) -> Token:
     """Make a token worthless from now on; one that is revoked already stays so. BadInputError if there is none."""
     sql = "UPDATE quimbi.tokens SET revoked_at = coalesce(revoked_at, now()) WHERE token_id = %s"
-    rows = database.execute(EVERY_STORE, f"{sql} RETURNING {COLUMNS}", (token_id,))
-    if not rows:
+    token = next((one for one in list_tokens(database) if one.token_id == token_id), None)
+    if token is None:
         raise BadInputError(f"there is no token {token_id!r}; those there are: quimbi token list")
-    return _token(rows[0])
+    (row,) = database.execute(token.store_id, f"{sql} RETURNING {COLUMNS}", (token_id,))
+    return _token(row)
 
 
 def _hash(text: str) -> bytes:

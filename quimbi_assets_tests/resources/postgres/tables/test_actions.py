@@ -17,6 +17,7 @@ from quimbi_assets.resources.postgres.tables.actions import judge_customer, refr
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import read_trials
 from quimbi_assets_tests.actions.conditions import random_condition
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 N = 120
@@ -58,7 +59,7 @@ def move_some(database, store_id, rng):
         moved = ("lifecycle", cause, "active", str(rng.choice(["lost", "new", "active"])))
         moved = moved if rng.random() < 0.7 else ("a", cause, "a_1", "a_2")
         days = int(rng.choice([-7, 0, 6, 27, 28, 29, 55, 56, 100]))
-        database.execute(EVERY_STORE, MOVE, (date(2025, 1, 6), *moved, date(2024, 12, 30), days, store_id, f"c{n:04d}"))
+        administer(database, MOVE, (date(2025, 1, 6), *moved, date(2024, 12, 30), days, store_id, f"c{n:04d}"))
 
 
 def refresh(database, store_id, text):
@@ -91,10 +92,10 @@ def test_of_all_at_once_as_of_each_alone(database, seed):
     publish_crowd(database, store_id, seed)
     move_some(database, store_id, rng)
     for at in range(0, N, 5):
-        database.execute(EVERY_STORE, CONSENT, (store_id, f"c{at:04d}", at % 2 == 0, None))
+        administer(database, CONSENT, (store_id, f"c{at:04d}", at % 2 == 0, None))
     rules, state = refresh(database, store_id, at_random(rng, 12))
     together: dict[str, dict[str, dict[str, str]]] = {}
-    for customer, rule, _, *values in database.execute(EVERY_STORE, DECIDED, (store_id,)):
+    for customer, rule, _, *values in administer(database, DECIDED, (store_id,)):
         sets = {effect: value for effect, value in zip(EFFECTS, values, strict=True) if value is not None}
         together.setdefault(customer, {})[rule] = sets
     chosen = dict.fromkeys(state.chosen, 0)
@@ -130,10 +131,10 @@ def test_only_changes_are_written(database):
     _, first = refresh(database, store_id, text)
     assert first.entered == first.customers > 10
     decided = "SELECT max(decided_at), count(*) FROM quimbi.customer_actions WHERE store_id = %s"
-    before = database.execute(EVERY_STORE, decided, (store_id,))
+    before = administer(database, decided, (store_id,))
     _, again = refresh(database, store_id, text)
     assert (again.entered, again.changed, again.left) == (0, 0, 0)
-    assert database.execute(EVERY_STORE, decided, (store_id,)) == before
+    assert administer(database, decided, (store_id,)) == before
     _, other = refresh(database, store_id, text.replace("senior", "elsewhere"))
     assert (other.entered, other.changed, other.left) == (0, first.customers, 0)
     _, fewer = refresh(database, store_id, text.replace("value > 1", "value > 2000"))
@@ -144,7 +145,7 @@ def test_only_changes_are_written(database):
         EVERY_STORE, "SELECT max(customer_id) FROM quimbi.customer_actions WHERE store_id = %s", (store_id,)
     )
     assert left[0][0] <= "c0009"  # of whoever has no profile any more nothing stays
-    assert few.customers == len(database.execute(EVERY_STORE, DECIDED, (store_id,)))
+    assert few.customers == len(administer(database, DECIDED, (store_id,)))
 
 
 def test_rules_are_tried(database):
@@ -156,16 +157,16 @@ def test_rules_are_tried(database):
     }
     _, first = refresh(database, store_id, json.dumps({"rules": rules}))
     sql = "SELECT customer_id, arm, acted_at IS NOT NULL FROM quimbi.treatments WHERE store_id = %s AND subject = %s"
-    rows = database.execute(EVERY_STORE, sql, (store_id, "rule/big"))
+    rows = administer(database, sql, (store_id, "rule/big"))
     assert len(rows) == first.chosen["big"] > 10
     assert {who for who, arm, _ in rows if arm == "control"} == {
         who for who, *_ in rows if in_control(store_id, "rule/big", who, 0.3)
     }
     assert sum(arm == "control" for _, arm, _ in rows) == first.held["big"]
     assert all(is_acted == (arm == "acted") for _, arm, is_acted in rows)
-    assert len(database.execute(EVERY_STORE, sql, (store_id, "rule/all"))) == first.chosen["all"]
+    assert len(administer(database, sql, (store_id, "rule/all"))) == first.chosen["all"]
     refresh(database, store_id, json.dumps({"rules": rules}))
-    assert database.execute(EVERY_STORE, sql, (store_id, "rule/big")) == rows
+    assert administer(database, sql, (store_id, "rule/big")) == rows
     rules["big"]["control"] = 0
     refresh(database, store_id, json.dumps({"rules": rules}))
     states = {one.subject: one for one in read_trials(database, store_id)}
@@ -182,10 +183,10 @@ def test_whoever_may_not_be_written_to_is_routed_and_no_more(database):
     store_id = "act-consent"
     publish_crowd(database, store_id)
     rule = {"when": "value is not null or value is null", "queue": "q", "campaign": "c", "control": 0}
-    database.execute(EVERY_STORE, CONSENT, (store_id, "c0001", False, None))
-    database.execute(EVERY_STORE, CONSENT, (store_id, "c0002", None, True))
+    administer(database, CONSENT, (store_id, "c0001", False, None))
+    administer(database, CONSENT, (store_id, "c0002", None, True))
     refresh(database, store_id, json.dumps({"rules": {"all": rule}}))
-    rows = {row[0]: (row[3], row[6]) for row in database.execute(EVERY_STORE, DECIDED, (store_id,))}
+    rows = {row[0]: (row[3], row[6]) for row in administer(database, DECIDED, (store_id,))}
     assert (rows["c0001"], rows["c0002"], rows["c0003"]) == (("q", None), ("q", None), ("q", "c"))
 
 
@@ -216,10 +217,8 @@ def test_a_program_is_told_to_reach_out_to_those_alone_whom_the_last_run_would(d
     (home / "actions.yaml").write_text("rules: {all: {when: orders >= 0, queue: q, campaign: c, control: 0}}")
     try:
         actions.decide_store(database, store_id)
-        database.execute(
-            EVERY_STORE,
-            "DELETE FROM quimbi.customer_actions WHERE store_id = %s AND customer_id = 'c0005'",
-            (store_id,),
+        administer(
+            database, "DELETE FROM quimbi.customer_actions WHERE store_id = %s AND customer_id = 'c0005'", (store_id,)
         )
         with served.of_store(store_id) as now:
             reached, not_decided = (

@@ -6,9 +6,9 @@ import pytest
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.audiences import audience_query, project_definitions
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences, refresh_audience
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 BIG = Audience("big", "value > 1")
@@ -40,30 +40,30 @@ def test_those_who_enter_and_leave(database, renewed):
     third = renew([0, 2, 3])
     assert (third.customers, third.entered, third.left) == (2, 1, 1)
     renew([7, 2, 3])
-    assert database.execute(EVERY_STORE, EVENTS, (f"{store_id}.big",)) == [
+    assert administer(database, EVENTS, (f"{store_id}.big",)) == [
         ("c0000", "enter"), ("c0002", "enter"), ("c0000", "exit"), ("c0001", "enter"), ("c0000", "enter"),
     ]  # fmt: skip
     assert read_audiences(database, store_id)["big"].entered == 1
     groups = "SELECT DISTINCT ht_split_group FROM quimbi.audience_membership WHERE ht_audience_id = %s"
-    assert database.execute(EVERY_STORE, groups, (f"{store_id}.big",)) == [(None,)]
+    assert administer(database, groups, (f"{store_id}.big",)) == [(None,)]
 
 
 def test_whoever_may_not_be_written_to_leaves_and_is_not_handed_out(database, renewed):
     store_id, renew = renewed
     view, key = (f"{store_id}.big",), (store_id, "c0000")
     consent = "INSERT INTO quimbi.customer_consent VALUES (%s, %s, %s, %s, now())"
-    database.execute(EVERY_STORE, consent, (store_id, "c0001", False, None))
-    assert (renew([5, 9, 3]).customers, database.execute(EVERY_STORE, EVENTS, view)) == (
+    administer(database, consent, (store_id, "c0001", False, None))
+    assert (renew([5, 9, 3]).customers, administer(database, EVENTS, view)) == (
         2,
         [("c0000", "enter"), ("c0002", "enter")],
     )
-    database.execute(EVERY_STORE, consent, (*key, None, True))
-    assert database.execute(EVERY_STORE, EVENTS, view) == [("c0002", "enter")]
+    administer(database, consent, (*key, None, True))
+    assert administer(database, EVENTS, view) == [("c0002", "enter")]
     assert renew([5, 9, 3]).left == 1
-    assert database.execute(EVERY_STORE, EVENTS, view) == [("c0002", "enter"), ("c0000", "exit")]
-    database.execute(EVERY_STORE, "DELETE FROM quimbi.customer_consent WHERE store_id = %s AND customer_id = %s", key)
+    assert administer(database, EVENTS, view) == [("c0002", "enter"), ("c0000", "exit")]
+    administer(database, "DELETE FROM quimbi.customer_consent WHERE store_id = %s AND customer_id = %s", key)
     assert renew([5, 9, 3]).entered == 1
-    assert [event for customer, event in database.execute(EVERY_STORE, EVENTS, view) if customer == "c0000"] == [
+    assert [event for customer, event in administer(database, EVENTS, view) if customer == "c0000"] == [
         "enter", "exit", "enter",
     ]  # fmt: skip
 
@@ -72,7 +72,7 @@ def test_nobody(database, renewed):
     store_id, renew = renewed
     state = renew([0, 1])
     assert (state.customers, state.value, state.as_of) == (0, None, None)
-    assert database.execute(EVERY_STORE, EVENTS, (f"{store_id}.big",)) == []
+    assert administer(database, EVENTS, (f"{store_id}.big",)) == []
 
 
 def test_an_audience_that_a_store_does_not_understand(renewed):

@@ -10,6 +10,7 @@ from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables.naming import write_rename
 from quimbi_assets.resources.postgres.tables.promotions import Choice, choose_versions
 from quimbi_assets.resources.postgres.tables.publications import publish_run
+from quimbi_assets_tests.administrator import administering
 from quimbi_assets_tests.resources.made_up import profiles, publication, segments
 
 VERSIONS = {"a": "1", "b": "1", "churn_risk": "1"}
@@ -62,7 +63,7 @@ def test_what_has_no_name_keeps_its_id_and_what_has_no_axis_is_null(database):
 @pytest.fixture(scope="module")
 def large(database):
     publish(database, "large", 3_000)
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         cursor.execute("ANALYZE quimbi.customer_profiles; ANALYZE quimbi.dim_segment_master")
     return "large"
 

@@ -9,6 +9,7 @@ from quimbi_assets.axes import AXES
 from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.migrations import WIDE_COLUMNS
 from quimbi_assets.resources.postgres.tables.naming import write_rename
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 VIEW = "SELECT * FROM quimbi.customer_segments_wide WHERE store_id = %s ORDER BY customer_id"
@@ -35,8 +36,8 @@ def test_one_column_an_axis_with_the_name_of_today(database):
 def test_columns_of_axes_say_their_question_in_databases_made_before_too(database):
     said = "SELECT col_description('quimbi.customer_segments_wide'::regclass, attnum) FROM pg_attribute "
     said += "WHERE attrelid = 'quimbi.customer_segments_wide'::regclass AND attname = 'purchase_frequency'"
-    database.execute(EVERY_STORE, "COMMENT ON COLUMN quimbi.customer_segments_wide.purchase_frequency IS 'as it was'")
+    administer(database, "COMMENT ON COLUMN quimbi.customer_segments_wide.purchase_frequency IS 'as it was'")
     publish(database, "wide-again")
-    ((comment,),) = database.execute(EVERY_STORE, said)
+    ((comment,),) = administer(database, said)
     assert comment.startswith(AXES["purchase_frequency"].question)
     assert "one order (n_orders = 1) says nothing of it" in comment

@@ -18,6 +18,7 @@ from quimbi_assets.resources.postgres.tables.customers import (
     read_vocabulary,
     stream_profiles,
 )
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 FACTS = [
@@ -30,17 +31,16 @@ FACTS = [
 @pytest.fixture(scope="module")
 def chosen(database, tmp_path_factory):
     """Asks a store of three customers, worth nothing known, 0 and 1."""
-    database.execute(
-        EVERY_STORE,
-        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('filtered', 'UTC'), ('chosen-other', 'UTC')",
+    administer(
+        database, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('filtered', 'UTC'), ('chosen-other', 'UTC')"
     )
     features = pa.array([json.dumps(row) for row in FACTS])
     publish(database, "filtered", 3, feature_vectors=features, churn_risk_score=pa.array([0.5, None, 0.9]))
     publish(database, "filtered-other", 3)
     at = pd.Timestamp("2024-05-20", tz="UTC").to_pydatetime()
     for customer, cause in (("c0001", "acted"), ("c0002", "model")):
-        database.execute(
-            EVERY_STORE,
+        administer(
+            database,
             "INSERT INTO quimbi.segment_migrations (store_id, week, customer_id, axis_name, cause, from_segment, "
             "to_segment, from_week, at) VALUES ('filtered', '2024-05-13', %s, 'a', %s, 'a_2', 'a_1', '2024-05-06', %s)",
             (customer, cause, at),

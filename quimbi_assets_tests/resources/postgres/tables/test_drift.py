@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.resources.postgres.copy import copy_frame
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.drift import (
     mark_told,
@@ -20,6 +19,7 @@ from quimbi_assets.resources.postgres.tables.stores import write_store
 from quimbi_assets.store import OrderPolicy, Store
 from quimbi_assets.weekly.noise import NoiseThresholds
 from quimbi_assets.weekly.silence import SilenceTest
+from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.resources.made_up import AS_OF, axis_state
 from quimbi_assets_tests.resources.postgres.tables.test_publications import publish
 
@@ -46,12 +46,10 @@ def test_who_bought_nothing_since_is_at_risk_whatever_was_dropped(database, load
     nested = dict.fromkeys(("segment_memberships", "dominant_segments", "model_versions"), "{}")
     rows = rows.assign(**nested, lifetime_value=10.0, churn_risk_score=0.5)
     publish_week(database, loaded, WEEK, [rows])
-    database.execute(
-        EVERY_STORE, "UPDATE quimbi.customer_history SET alert = 'newly_at_risk' WHERE store_id = %s", (loaded,)
-    )
+    administer(database, "UPDATE quimbi.customer_history SET alert = 'newly_at_risk' WHERE store_id = %s", (loaded,))
     assert {one["customer_id"] for one in read_drift(database, loaded)["at_risk"]} == {"cancelled", "test", "foreign"}
     policy = OrderPolicy(dropped_statuses=("100%",)).to_json()
-    database.execute(EVERY_STORE, "UPDATE quimbi.stores SET order_policy = %s WHERE store_id = %s", (policy, loaded))
+    administer(database, "UPDATE quimbi.stores SET order_policy = %s WHERE store_id = %s", (policy, loaded))
     assert {one["customer_id"] for one in read_drift(database, loaded)["at_risk"]} == {"100%", "foreign"}
 
 
@@ -74,7 +72,7 @@ def test_an_alert_names_the_farthest_move_of_its_cause_on_an_axis_that_is_not_we
         ],
         columns=["customer_id", "axis_name", "cause", "from_segment", "to_segment", "drift"],
     )
-    with database.transaction(EVERY_STORE) as cursor:
+    with administering(database) as cursor:
         write_store(cursor, Store("alerts"))
         rows = moves.assign(store_id="alerts", week=WEEK, from_week=WEEK, at=AS_OF)
         copy_frame(cursor, "quimbi.segment_migrations", rows)

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 
 from quimbi_assets.errors import BadInputError, UnknownCustomerError, UnknownStoreError
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.tables import similar as tables_similar
 from quimbi_assets.resources.postgres.tables.customers import stream
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers, read_fingerprints
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 DOMINANT = [{"a": "a_1", "b": f"b_{1 + number % 2}"} for number in range(6)]
@@ -44,9 +44,7 @@ def test_the_nearest_and_what_they_share(database, alike):
 
 
 def test_weak_axes_are_not_told(database, alike):
-    database.execute(
-        EVERY_STORE, "UPDATE quimbi.axis_models SET status = 'weak' WHERE store_id = 'alike' AND axis_name = 'b'"
-    )
+    administer(database, "UPDATE quimbi.axis_models SET status = 'weak' WHERE store_id = 'alike' AND axis_name = 'b'")
     answer = alike("alike", "c0000", 1)
     assert (answer.segments, answer.customers[0].other_segments) == ({"a": "few"}, {})
 
@@ -84,9 +82,7 @@ def test_a_store_that_is_too_large_to_keep_is_answered_and_it_is_said(database, 
 
 def test_whoever_is_erased_is_gone_at_once(database, alike):
     assert ids(alike("alike", "c0000", 2)) == ["c0001", "c0002"]
-    database.execute(
-        EVERY_STORE, "DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike' AND customer_id = 'c0001'"
-    )
+    administer(database, "DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike' AND customer_id = 'c0001'")
     assert ids(alike("alike", "c0000", 2)) == ["c0002", "c0003"]
     with pytest.raises(UnknownCustomerError):
         alike("alike", "c0001")
@@ -97,9 +93,8 @@ def test_whom_it_cannot_answer_about(database, alike):
         alike("alike", "c0008")  # of the other store
     with pytest.raises(UnknownStoreError):
         alike("nowhere", "c0000")
-    database.execute(
-        EVERY_STORE,
-        "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('never-run', 'UTC') ON CONFLICT DO NOTHING",
+    administer(
+        database, "INSERT INTO quimbi.stores (store_id, time_zone) VALUES ('never-run', 'UTC') ON CONFLICT DO NOTHING"
     )
     with pytest.raises(BadInputError, match="quimbi run --store-id never-run"):
         alike("never-run", "c0000")
@@ -109,6 +104,6 @@ def test_a_stream_of_a_snapshot_is_of_its_instant(database, alike):
     sql = "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %(store)s"
     with database.snapshot("alike") as now:
         now.execute("alike", "SELECT 1")
-        database.execute(EVERY_STORE, "DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike'")
+        administer(database, "DELETE FROM quimbi.customer_profiles WHERE store_id = 'alike'")
         assert sum(map(len, stream(now, "alike", sql, {"store": "alike"}))) == 6
     assert sum(map(len, stream(database, "alike", sql, {"store": "alike"}))) == 0
