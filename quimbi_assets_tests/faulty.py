@@ -94,8 +94,9 @@ class Effects:
 
         class Connection(psycopg2.extensions.connection):
             def commit(self) -> None:
-                if self.info.transaction_status == TRANSACTION_STATUS_INTRANS and _wrote(self):
-                    effects.meet(*_committed(self.info.dbname, sys._getframe(1)))
+                is_open = self.info.transaction_status == TRANSACTION_STATUS_INTRANS
+                if is_open and _wrote(self) and (what := _committed(self.info.dbname, sys._getframe(1))):
+                    effects.meet(*what)
                 super().commit()
 
         def connected(dsn: Any = None, connection_factory: Any = None, **others: Any) -> Any:
@@ -130,11 +131,13 @@ def _wrote(connection: Any) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _committed(database: str, frame: FrameType | None) -> tuple[str, str]:
-    """Return the kind and name of a commit by who asked for it."""
+def _committed(database: str, frame: FrameType | None) -> tuple[str, str] | None:
+    """Return the kind and name of a commit by who asked for it; None for a migration's, which is no act's."""
     kind, ours = _WHOSE.get(database, (COMMIT, _OURS))
     while frame is not None:
         path, name = frame.f_code.co_filename, frame.f_code.co_name
+        if "/alembic/" in path:
+            return None
         if ours.search(path) and name not in ("utc", "<module>", "transaction"):
             return kind, f"{Path(path).stem}.{name}" if kind == COMMIT else name.strip("_")
         frame = frame.f_back
