@@ -89,6 +89,8 @@ class Stage:
     def __init__(self, work: Path, address: str, heard: list[str]) -> None:
         self.home = Home(work / "home", work / "aside", {"SLACK_WEBHOOK_URL": address})
         self.heard, self._work = heard, work
+        if not (work / "files" / "first_orders.parquet").exists():
+            self._write_files()
         self._before: dict[str, dict[str, str]] = {}
         self._plain: dict[str, tuple[dict[str, str], list[tuple[str, str]]]] = {}
         week = closed_week(pd.Timestamp.now("UTC")).date()
@@ -115,13 +117,13 @@ class Stage:
 
     @property
     def _customer(self) -> str:
-        return "c0000007"
+        first = pd.read_parquet(self._work / "files" / "first_orders.parquet", columns=["customer_id"])
+        return str(first["customer_id"].mode()[0])  # of whom there is something in every state
 
     def prepare(self, last: str = "weeks") -> None:
         """Make the states that acts begin in, up to the last one asked for; where it is there, they stay."""
         if (self.home.aside / last).exists():
             return
-        self._write_files()
         steps: tuple[tuple[str, Sequence[Sequence[str]]], ...] = (
             ("loaded", [self._load("first")]),
             ("run", [self.acts["run"].arguments]),
