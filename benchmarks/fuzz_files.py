@@ -48,7 +48,7 @@ from quimbi_assets.ingest.tables import ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
 
 EXPORTS = Path(__file__).parents[1] / "quimbi_assets_tests" / "ingest" / "exports"
 NOW = pd.Timestamp("2026-06-01", tz="UTC")
-SECONDS = 20
+SECONDS = 120
 TOKENS = (
     *(word.encode() for word in NULL_WORDS), b"\0", b"\r", b"\n", b"\r\n", b'"', b'""', b",", b";", b"\t", b"'", b"\\",
     b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3\x28", b"PAR1", b"\x1f\x8b", b"1e999", b"-0.0", b"inf", b"0x1F", b"9" * 40,
