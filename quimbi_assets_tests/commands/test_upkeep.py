@@ -15,7 +15,7 @@ import pytest
 
 from quimbi_assets.commands import upkeep
 from quimbi_assets.resources import backup
-from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets.resources.postgres.database import EVERY_STORE, administration
 from quimbi_assets.resources.postgres.run_lock import RunLock
 
 pytestmark = pytest.mark.xdist_group("graph")
@@ -190,8 +190,9 @@ def test_a_restore_that_was_killed_is_done_again(saved, tmp_path, when):
 def test_a_server_that_has_stores_is_never_restored_over(saved, database, tmp_path):
     before = database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.orders")
     (tmp_path / "home").mkdir()
+    url = administration(database, database.libpq_url)
     for _ in range(2):  # the second time as the first
-        text = elsewhere(tmp_path / "home", "restore", saved[0], expected=2, DATABASE_URL=database.libpq_url)
+        text = elsewhere(tmp_path / "home", "restore", saved[0], expected=2, DATABASE_URL=url)
         assert "has stores already" in text
     assert database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.orders") == before
 
