@@ -24,7 +24,7 @@ from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.drift import SILENT_WEEKS, read_drift
 from quimbi_assets.resources.postgres.tables.history import first_week, read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
-from quimbi_assets.resources.postgres.tables.stores import newest_orders, read_store, store_currency
+from quimbi_assets.resources.postgres.tables.stores import newest_order, read_store, store_currency
 from quimbi_assets.resources.postgres.tables.treatments import read_trials, trial_record
 from quimbi_assets.texts import shown
 from quimbi_assets.weekly.notifications import FALLEN_SILENT, MOVED, NEWLY_AT_RISK
@@ -64,7 +64,7 @@ def snapshot_week(store_id: str, week: date, progress: Steps, *, wait: bool = Fa
 def newest_week(store_id: str) -> date:
     """Return the last week that was over when the day of a store's newest order was; BadInputError without orders."""
     with open_database().snapshot(store_id) as now:
-        store, newest = read_store(now, store_id), newest_orders(now).get(store_id)
+        store, newest = read_store(now, store_id), newest_order(now, store_id)
     if newest is None:
         raise BadInputError(f"store {store_id} has no orders; load them: quimbi load --store-id {store_id} --orders F")
     return last_week(end_of_day(to_instant(newest), store.time_zone), store.time_zone)

@@ -104,10 +104,11 @@ def read_change(database: Database, store_id: str) -> "pd.Timestamp | None":
     return _utc(changed_at)
 
 
-def newest_orders(database: Database) -> "dict[str, pd.Timestamp]":
-    """Return when each store's newest order was placed, UTC; stores without orders are left out."""
-    rows = database.execute(EVERY_STORE, "SELECT store_id, max(order_date) FROM quimbi.orders GROUP BY store_id")
-    return {store_id: stamp for store_id, newest in rows if (stamp := _utc(newest))}
+def newest_order(database: Database, store_id: str) -> "pd.Timestamp | None":
+    """Return when a store's newest order was placed, UTC; None without orders."""
+    sql = "SELECT max(order_date) FROM quimbi.orders WHERE store_id = %s"
+    ((newest,),) = database.execute(store_id, sql, (store_id,))
+    return _utc(newest)
 
 
 def write_plan(database: Database, store_id: str, plan: StorePlan) -> None:
