@@ -263,7 +263,7 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
     metadata, rows = notify()
     assert metadata["slack"].value == "sent"
     (message,) = received
-    assert all(f"  {customer}: " in message["text"] for customer in named)
+    assert all(f"  `{customer}`: " in message["text"] for customer in named)
     assert message["text"].endswith(f"<{store_page(STORE)}|the store's page>")
     assert {row["customer_id"] for row in rows if row["told_at"]} == set(named)
     entered = database.execute(
@@ -274,7 +274,7 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
     held = {row["customer_id"] for row in rows if row["held_out"]}
     assert {who for who, arm in entered if arm == "acted"} == set(named)
     assert {who for who, arm in entered if arm == "control"} == held & {who for who, _ in entered} != set()
-    assert not any(f"  {customer}: " in message["text"] for customer in held)
+    assert not any(f"  `{customer}`: " in message["text"] for customer in held)
     metadata, _ = notify()
     assert metadata["slack"].value == "not sent: this week was told already"
     assert len(received) == 1

@@ -5,10 +5,10 @@ import pytest
 
 from quimbi_assets.engines import DuckEngine
 from quimbi_assets.errors import UnknownStoreError
-from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.reading import STORED, stored_history, stored_rows
 from quimbi_assets.resources.postgres.tables.stores import read_change
+from quimbi_assets_tests.administrator import administer
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
 
@@ -70,10 +70,10 @@ def test_rows_are_copied_as_they_are_wanted_not_fetched_at_once(database, load):
     with stored_rows(database, "read-bit-by-bit") as rows:
         for table in STORED:
             with rows.stream(table) as reader:
-                (statement,) = database.query(
-                    EVERY_STORE,
+                ((statement,),) = administer(
+                    database,
                     "SELECT query FROM pg_stat_activity WHERE position(%s IN query) > 0 AND pid <> pg_backend_pid()",
                     ("current_setting('quimbi.store_id')",),
-                )["query"]
+                )
                 assert len(reader.read_all()) == 4
             assert statement.startswith("COPY (")
