@@ -171,5 +171,5 @@ class Books:
 
 
 def in_money(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a ledger's sums with money in the store's currency."""
+    """Return a ledger's sums, a row a month or rule, with money in the store's currency, not in ten-thousandths."""
     return rows.assign(**{name: rows[name].astype(float) / PARTS for name in MONEY})

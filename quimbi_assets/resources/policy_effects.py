@@ -34,7 +34,8 @@ def policy_effects(store_id: str) -> dict[str, Any]:
 
     Of a rule that has an opposite, ``opposite`` says how many of its ``customers`` stand in another dominant segment
     under it, on ``any_axis`` and ``by_axis``, and how many are ``new``: they had bought nothing that counts. In words,
-    ``not_scored`` says why that is not known.
+    ``not_scored`` says why that is not known. Money is in the store's currency. UnknownStoreError if there is none of
+    that id.
     """
     try:
         profiler: StoreProfiler | None = open_profiler(store_id)
