@@ -16,7 +16,6 @@ from quimbi_assets.simulation import write_store
 
 SPEND = axis_key("features", "purchase_value")
 OPTIONS = RunOptions(axes=["purchase_value"], min_population=10)
-PROFILES = "SELECT count(*) FROM quimbi.customer_profiles WHERE store_id = %s"
 
 
 @pytest.fixture(scope="module")
