@@ -93,10 +93,13 @@ def copy_store(database: Database, store_id: str, n_customers: int) -> None:
 
 
 def clear(database: Database) -> None:
-    """Delete what the benchmark wrote."""
+    """Delete what the benchmark wrote, and its room: without, half a million dead profiles were 3.9 GB."""
     with database.transaction(CROWD) as cursor:
         for table in (*TABLES, *WRITTEN):
             cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s", (CROWD,))
+    with closing(psycopg2.connect(administration(database, database.libpq_url))) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(f"VACUUM (FULL) {', '.join(f'quimbi.{table}' for table in (*TABLES, *WRITTEN))}")
 
 
 def fifty_rules(vocabulary: Vocabulary) -> RuleBook:

@@ -32,21 +32,22 @@ PUBLISHED = """EXISTS (
 """
 HITS = """
     CREATE TEMP TABLE hits ON COMMIT DROP AS
+    WITH profile AS MATERIALIZED (SELECT {apart} FROM (
+        SELECT {whole} FROM quimbi.customer_profiles AS profile WHERE profile.store_id = %(store)s OFFSET 0
+    ) AS profile)
     SELECT {carried}, fires, last, {first} FROM (
         SELECT *, array_remove(ARRAY[{places}]::integer[], NULL) AS fires, {stopping} AS last FROM (
-            SELECT {asked}, customer_id NOT IN ({barred}) AS may FROM (SELECT {apart} FROM (
-                SELECT {whole} FROM quimbi.customer_profiles AS profile WHERE profile.store_id = %(store)s OFFSET 0
-            ) AS profile {moves} OFFSET 0) AS profile OFFSET 0
+            SELECT {asked}, customer_id NOT IN ({barred}) AS may FROM {moved} AS profile OFFSET 0
         ) AS asked OFFSET 0
     ) AS asked
 """
 """A row a customer: the places of the rules that choose them (``fires``, negative where it holds them back), the first
 that ends it (``last``), of each effect the rule that sets it (``queue_by``), and what messages speak of."""
-MOVES = """LEFT JOIN (
-    SELECT move.customer_id, {each} FROM quimbi.segment_migrations AS move JOIN quimbi.customer_profiles AS profile
-    USING (store_id, customer_id) WHERE store_id = %(store)s AND ({any}) GROUP BY move.customer_id
-) AS moves USING (customer_id)"""
-"""Who moved, of all moves that rules ask for, in one reading of them."""
+MOVES = """(SELECT profile.*, {all} FROM profile LEFT JOIN (
+    SELECT move.customer_id, {each} FROM quimbi.segment_migrations AS move JOIN profile USING (customer_id)
+    WHERE move.store_id = %(store)s AND ({any}) GROUP BY move.customer_id
+) AS moves USING (customer_id) OFFSET 0)"""
+"""Profiles with who moved, of all moves that rules ask for, in one reading of them."""
 SETTING = ", ".join(f"{one}_by" for one in EFFECTS)
 SET = ", ".join(f"CASE WHEN place = {one}_by THEN rule.{one} END AS {one}" for one in EFFECTS if one != "message")
 DECIDED = f"""
@@ -222,10 +223,13 @@ class _Asked:
         return _filled(self._cursor, f"CASE WHEN {condition} THEN {chosen} END AS at_{place}", values)
 
     @property
-    def moves(self) -> str:
-        """The join that has the moves."""
+    def profiles(self) -> str:
+        """The profiles, with the moves that are asked for."""
+        if not self.moved:
+            return "profile"
         each = ", ".join(f"bool_or({sql}) AS {name}" for sql, name in self.moved.items())
-        return MOVES.format(each=each, any=" OR ".join(self.moved)) if self.moved else ""
+        moved = ", ".join(f"coalesce({name}, false) AS {name}" for name in self.moved.values())
+        return MOVES.format(all=moved, each=each, any=" OR ".join(self.moved))
 
 
 def _hits(asked: _Asked, cases: Sequence[str], rules: Sequence[Compiled], message: str) -> str:
@@ -237,11 +241,10 @@ def _hits(asked: _Asked, cases: Sequence[str], rules: Sequence[Compiled], messag
     read = sorted({*plain, *COLUMNS_READ.findall(" ".join(asked.taken))})
     apart = [f"profile.{one}" for one in plain]
     apart += [f"{sql} AS {name}" for sql, name in asked.taken.items()]
-    apart += [f"coalesce({name}, false) AS {name}" for name in asked.moved.values()]
     whole = [f"profile.{one} || '{{}}'::jsonb AS {one}" if one in OF_JSON else f"profile.{one}" for one in read]
     ordered = [one.rule for one in rules]
     return HITS.format(
-        apart=", ".join(apart), whole=", ".join(whole), asked=", ".join([*carried, *cases]), moves=asked.moves,
+        apart=", ".join(apart), whole=", ".join(whole), asked=", ".join([*carried, *cases]), moved=asked.profiles,
         places=", ".join(f"at_{place}" for place in range(1, len(cases) + 1)), barred=BARRED,
         carried=", ".join(carried), stopping=_first(ordered, [one.stop for one in ordered]),
         first=", ".join(_setting(ordered, one) for one in EFFECTS),
