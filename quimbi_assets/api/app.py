@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, StreamingResponse
 from starlette.exceptions import HTTPException
 
-from quimbi_assets.api.guard import AGENTS, HOSTS, MACHINES, Guard, hung_up, in_words, problem
+from quimbi_assets.api.guard import AGAIN, AGENTS, HOSTS, MACHINES, Guard, hung_up, in_words, problem
 from quimbi_assets.api.mcp_server import create_server, http_routes
 from quimbi_assets.api.mlflow_links import mlflow_links
 from quimbi_assets.api.profiles import Profilers, explanation_record
@@ -106,7 +106,7 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(ServerBusyError)
     @app.exception_handler(DatabaseUnavailableError)
     async def unavailable(request: Request, error: Exception) -> Response:
-        return answer(request, 503, str(error))
+        return answer(request, 503, str(error), AGAIN)
 
     @app.exception_handler(RequestValidationError)
     async def not_understood(request: Request, error: RequestValidationError) -> Response:

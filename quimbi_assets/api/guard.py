@@ -30,8 +30,8 @@ HOSTS = ("127.0.0.1", "localhost", "[::1]")
 """This machine's own names."""
 MOST_BYTES = 4 * 2**20
 """Of a request's body."""
-AGAIN_SECONDS = "2"
-"""After how long to ask again where an answer was not to be had in time."""
+AGAIN = {"Retry-After": "2"}
+"""The header that says after how many seconds to ask again where an answer was not to be had in time."""
 STORE = re.compile(rf"{MACHINES}/stores/([^/]+)(?:/|$)")
 CALLED = f"{MACHINES}/gorgias/webhook"
 """Where a helpdesk says that something has changed: asks for the scope `notify`, all else for `read`."""
@@ -39,7 +39,7 @@ CALLED = f"{MACHINES}/gorgias/webhook"
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     """Return a problem as RFC 9457 has it; one that passes says after how many seconds to ask again."""
-    headers = {"Retry-After": AGAIN_SECONDS, **(headers or {})} if status == 503 else headers
+    headers = {**AGAIN, **(headers or {})} if status == 503 else headers
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     text = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return Response(text, status, headers=headers, media_type="application/problem+json")

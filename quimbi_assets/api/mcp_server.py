@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 from starlette.routing import Route
 
 from quimbi_assets.api import answers, models
-from quimbi_assets.api.guard import AGENTS, in_words, token_of
+from quimbi_assets.api.guard import AGENTS, hung_up, in_words, token_of
 from quimbi_assets.api.profiles import Profilers, explain_customer
 from quimbi_assets.errors import (
     BadInputError,
@@ -168,8 +168,10 @@ class StoreTools:
         For each axis the facts that decide beside the next segment, and the smallest thing the customer could do that
         would move them, tried on the shop's own models; attainable is false where nothing tried would.
         """
+        request: Any = context.request_context.request  # None on standard input and output
+        gone = hung_up(request) if request is not None else lambda: False
         with _explained():
-            return explain_customer(self._database, self._store_of(context), customer_id, self._profilers)
+            return explain_customer(self._database, self._store_of(context), customer_id, self._profilers, gone)
 
     def segment_trends(
         self,

@@ -57,8 +57,8 @@ def install(store_id: str, *, axes: list[str], card_url: str | None, webhook_url
 
     database = open_database()
     read_store(database, store_id)
-    card = _reached(database, store_id, "--card-url", card_url, CARD_TOKEN, "read")
-    call = _reached(database, store_id, "--webhook-url", webhook_url, CALL_TOKEN, "notify")
+    card = _reached(database, store_id, "--card-url", card_url, CARD_TOKEN, "read", dry_run=dry_run)
+    call = _reached(database, store_id, "--webhook-url", webhook_url, CALL_TOKEN, "notify", dry_run=dry_run)
     if call and not any(known.source.is_helpdesk and known.every for known in read_sources(database, store_id)):
         raise BadInputError(
             f"no tickets are pulled every hour or day yet: quimbi gorgias pull --store-id {store_id} --every day"
@@ -69,17 +69,19 @@ def install(store_id: str, *, axes: list[str], card_url: str | None, webhook_url
 
 
 def _reached(
-    database: Database, store_id: str, option: str, url: str | None, variable: str, scope: str
+    database: Database, store_id: str, option: str, url: str | None, variable: str, scope: str, *, dry_run: bool
 ) -> tuple[str, str] | None:
     """Return the address and the token that Gorgias is to ask with; None without an address.
 
-    One token may serve both. BadInputError if it is not the store's, or may do less than it is for, or more than that:
-    Gorgias alone would see that.
+    One token may serve both. In a dry run, which sends none, there need not be one yet. BadInputError if it is not the
+    store's, or may do less than it is for, or more than that: Gorgias alone would see that.
     """
     if url is None:
         return None
     text = os.environ.get(variable, "").strip()
     create = f"quimbi token create --store-id {store_id} --scopes {scope}"
+    if dry_run and not text and url.startswith("https://"):
+        return url, f"${variable}"
     if not text or not url.startswith("https://"):
         raise BadInputError(
             f"{option} is the address of `quimbi api`, https://..., and {variable} a token of the store that Gorgias "

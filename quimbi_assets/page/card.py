@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from quimbi_assets.naming.values import format_money, format_percent, plural
-from quimbi_assets.page.customer import TIER_MEANINGS, local_time
+from quimbi_assets.page.customer import TIER_MEANINGS, local_time, written_day
 
 BAD_RATING = 2
 """Of 5: a last rating up to this one comes before everything that is to be offered."""
@@ -23,14 +23,20 @@ UNKNOWN = {"known": "no"}
 def card_of(facts: Mapping[str, Any], now: datetime) -> dict[str, str]:
     """Return the card of a customer: what, in words; what is not known is left out.
 
-    `facts` are ``tables.fields.read_card``'s; `now`, with zone, is what silence is counted to.
+    `facts` are ``tables.fields.read_card``'s. Silence is counted to `as_of`, the profile's instant, as its lifecycle
+    is: what was ordered since is not known. Where that is more than a day before `now`, with zone, the day is said.
 
     >>> from datetime import UTC
     >>> facts = dict.fromkeys(("lifecycle", "gap", "value", "rating", "returns", "shop_returns", "risk", "todo"))
     >>> facts |= {"tier": "low", "orders": 6, "open_tickets": 2, "tickets": 3, "currency": "USD", "time_zone": "UTC"}
     >>> facts |= {"first": datetime(2024, 5, 2, tzinfo=UTC), "last": datetime(2024, 9, 1, tzinfo=UTC), "value": 145.0}
+    >>> facts |= {"as_of": datetime(2024, 9, 10, tzinfo=UTC)}
     >>> card_of(facts, datetime(2024, 9, 11, tzinfo=UTC))["orders"]
     '6 orders, $145, since May 2024'
+    >>> card_of(facts, datetime(2024, 9, 11, tzinfo=UTC))["silence"]
+    'last order 9 days ago'
+    >>> card_of(facts, datetime(2024, 11, 2, tzinfo=UTC))["silence"]
+    'no order in the 9 days to 10 Sep 2024'
     """
     card = {
         "known": "yes",
@@ -58,9 +64,14 @@ def _has_rhythm(facts: Mapping[str, Any]) -> bool:
 def _silence(facts: Mapping[str, Any], now: datetime) -> str:
     if facts["last"] is None:
         return ""
-    today, last = (local_time(at, facts["time_zone"]).date() for at in (now, facts["last"]))
+    today, known, last = (local_time(at, facts["time_zone"]).date() for at in (now, facts["as_of"], facts["last"]))
     stage = f": {facts['lifecycle']}" if facts["lifecycle"] else ""
-    return f"last order {plural(max((today - last).days, 0), 'day')} ago{stage}"
+    days = (known - last).days
+    if (today - known).days <= 1:
+        return f"last order {plural(days, 'day')} ago{stage}"
+    if not days:
+        return f"last order on {written_day(facts['last'], facts['time_zone'])}{stage}"
+    return f"no order in the {plural(days, 'day')} to {written_day(facts['as_of'], facts['time_zone'])}{stage}"
 
 
 def _orders(facts: Mapping[str, Any]) -> str:

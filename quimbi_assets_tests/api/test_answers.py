@@ -521,17 +521,27 @@ def test_explanations_wait_for_a_turn_and_no_store_takes_all(ask, app, monkeypat
         pass
 
 
-def test_nothing_is_computed_for_whoever_hung_up(listening, headers, monkeypatch):
+@pytest.mark.parametrize("way", ["/v1", "/mcp"])
+def test_nothing_is_computed_for_whoever_hung_up(way, listening, headers, monkeypatch):
     """Over a real connection: who waits for a turn and hangs up gives their place back before anybody frees one."""
     monkeypatch.setattr("quimbi_assets.api.profiles.PATIENCE_SECONDS", 60)
     computed = []
     explain = StoreProfiler.explain
     monkeypatch.setattr(StoreProfiler, "explain", lambda self, *asked: computed.append(asked) or explain(self, *asked))
     app, address = listening
-    path = f"{address}/v1/stores/north/customers/c0000001/explanation"
+
+    def ask(timeout):
+        if way == "/v1":
+            path = f"{address}/v1/stores/north/customers/c0000001/explanation"
+            return httpx2.get(path, headers=headers["good"], timeout=timeout)
+        call = {"name": "explain_customer", "arguments": {"customer_id": "c0000001"}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        sent = {"Accept": "application/json, text/event-stream", **headers["good"]}
+        return httpx2.post(f"{address}/mcp", json=body, headers=sent, timeout=timeout)
+
     with app.state.profilers.turn("north"), app.state.profilers.turn("north"):
         with pytest.raises(httpx2.ReadTimeout):
-            httpx2.get(path, headers=headers["good"], timeout=0.5)
+            ask(0.5)
         time.sleep(20 * LOOK_SECONDS)
-    assert httpx2.get(path, headers=headers["good"], timeout=60).status_code in (200, 404)
+    assert ask(60).status_code in (200, 404)
     assert len(computed) == 1

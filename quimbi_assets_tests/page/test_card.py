@@ -10,7 +10,7 @@ NOW = datetime(2025, 12, 23, tzinfo=UTC)
 FACTS = {
     "tier": "low", "lifecycle": "lapsed", "orders": 6, "value": 145.2, "first": datetime(2024, 5, 2, tzinfo=UTC),
     "last": datetime(2024, 9, 1, 3, tzinfo=UTC), "risk": 0.91, "gap": 27.2, "returns": 0.22, "shop_returns": 0.05,
-    "todo": "One win-back message.", "currency": "USD", "time_zone": "America/New_York", "tickets": 3,
+    "todo": "One win-back message.", "currency": "USD", "time_zone": "America/New_York", "tickets": 3, "as_of": NOW,
     "open_tickets": 2, "rating": 2.0,
 }  # fmt: skip
 
@@ -39,6 +39,13 @@ def test_what_is_read_in_three_seconds():
 )
 def test_what_went_wrong_comes_before_offers(changes, words):
     assert card_of(FACTS | changes, NOW)["do"] == words
+
+
+def test_silence_is_counted_to_the_profile_as_the_lifecycle_is():
+    later, days = datetime(2026, 3, 1, tzinfo=UTC), FACTS["last"].replace(day=3)
+    assert card_of(FACTS, later)["silence"] == "no order in the 478 days to 22 Dec 2025: lapsed"
+    assert card_of(FACTS | {"last": NOW}, later)["silence"] == "last order on 22 Dec 2025: lapsed"
+    assert card_of(FACTS | {"as_of": days}, days)["silence"] == "last order 2 days ago: lapsed"
 
 
 def test_what_is_not_known_is_left_out():

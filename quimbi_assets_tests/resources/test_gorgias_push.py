@@ -295,6 +295,12 @@ def test_commands_show_first(database, api, shop, capsys, monkeypatch):
     assert _code(["gorgias", "push", "--store-id", store_id, "--axes", "no_such"]) == 2
     assert _code(["gorgias", "install", "--store-id", store_id, "--card-url", "https://us.example"]) == 2
     assert "GORGIAS_CARD_TOKEN" in capsys.readouterr().err
+    assert (
+        _code(["gorgias", "install", "--store-id", store_id, "--card-url", "http://us.example", "--dry-run"]) == 2
+    )  # in the clear
+    capsys.readouterr()
+    assert _code(["gorgias", "install", "--store-id", store_id, "--card-url", "https://us.example", "--dry-run"]) == 0
+    assert "widget beside tickets" in capsys.readouterr().out  # nothing is sent, so no token is asked for
     assert _code(["gorgias", "install", "--store-id", store_id, "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("would make: Customer Field quimbi_lifecycle, ")

@@ -20,6 +20,7 @@ from quimbi_assets.resources.postgres.tables.treatments import IN_CONTROL, Group
 CARD = """
     SELECT profile.value_tier AS tier, profile.lifecycle, profile.n_orders AS orders, profile.lifetime_value AS value,
         profile.first_order_at AS first, profile.last_order_at AS last, profile.churn_risk_score AS risk,
+        profile.as_of,
         (feature_vectors #>> '{purchase_frequency,avg_days_between_orders}')::float AS gap,
         (feature_vectors #>> '{return_behavior,refund_rate}')::float AS returns,
         (SELECT sum((cluster_center ->> 'refund_rate')::float * customer_count) / nullif(sum(customer_count), 0)
