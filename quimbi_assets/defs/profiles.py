@@ -37,7 +37,7 @@ from quimbi_assets.marketing.figures import TREND_DAYS, GroupFigures, past_count
 from quimbi_assets.profiles.alignment import AlignedAxes, align
 from quimbi_assets.profiles.archetype_choice import ArchetypeChoice, choose_archetypes
 from quimbi_assets.profiles.archetype_rows import archetype_rows, kept_archetypes
-from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, ProfileContext, profile_batches
+from quimbi_assets.profiles.assemble import ProfileContext, profile_batches, profile_schema
 from quimbi_assets.profiles.expected import predictions
 from quimbi_assets.profiles.risk import churn_risks
 from quimbi_assets.profiles.scores import scores_from_table
@@ -245,7 +245,7 @@ class _Checked:
     """Profiles on their way to the tables, refused as a whole if any row is not what it should be."""
 
     def __init__(self, batches: Iterator[pa.Table], choice: ArchetypeChoice) -> None:
-        self._batches, self._choice, self._look = batches, choice, SchemaCheck(PROFILE_SCHEMA)
+        self._batches, self._choice, self._look = batches, choice, SchemaCheck(profile_schema())
         self._archetypes: Counter[str] = Counter()
         self._n_known, self._n_foretold, self._value, self._to_come = 0, 0, 0.0, 0.0
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pandera
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -37,6 +36,9 @@ from quimbi_assets.profiles.scores import AxisScores, score_features
 from quimbi_assets.profiles.stays import StayModel
 from quimbi_assets.profiles.stays import words as stay_words
 
+if TYPE_CHECKING:
+    import pandera.pandas as pandera
+
 MOST_ROWS = 5_000
 """Rows built at a time: far under Arrow's 2 GB of text for one array, and a batch can be written while the next is
 built."""
@@ -49,26 +51,6 @@ ALWAYS = (
     "stays_strength", "evidence", "fingerprint", "interpretation", "model_versions", "as_of",
 )  # fmt: skip
 """Columns that are never null, whatever is in them."""
-PROFILE_SCHEMA = pandera.DataFrameSchema(
-    {
-        **{name: pandera.Column() for name in ALWAYS},
-        "customer_id": pandera.Column(unique=True),
-        "archetype_id": pandera.Column(checks=pandera.Check.str_matches(r"^a[0-9a-f]{12}$")),
-        "lifetime_value": pandera.Column(checks=pandera.Check.ge(0), nullable=True),
-        "churn_risk_score": pandera.Column(checks=pandera.Check.in_range(0, 1), nullable=True),
-        "churn_drivers": pandera.Column(nullable=True),
-        **{name: pandera.Column(checks=pandera.Check.ge(0), nullable=True) for name in NUMBERS},
-        "expected_next_order_at": pandera.Column(nullable=True),
-        "prediction_reason": pandera.Column(nullable=True),
-        **{name: pandera.Column(checks=pandera.Check.isin(groups)) for name, groups in GROUPINGS.items()},
-        "n_orders": pandera.Column(checks=pandera.Check.ge(1)),
-        "days_since_last_order": pandera.Column(checks=pandera.Check.ge(0)),
-        **{name: pandera.Column() for name in ("first_order_at", "last_order_at")},
-        "affinities": pandera.Column(nullable=True),
-    },
-    strict=True,
-    name="profiles/customer_profiles",
-)
 
 
 @dataclass(frozen=True)
@@ -255,6 +237,32 @@ def _placements(scores: Sequence[AxisScores], stays: Sequence[StayModel]) -> Pla
 def _utc(instant: datetime) -> pd.Timestamp:
     stamp = pd.Timestamp(instant)
     return stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
+
+
+def profile_schema() -> "pandera.DataFrameSchema":
+    """Return what a batch of rows of ``customer_profiles`` must fulfil."""
+    import pandera.pandas as pandera  # half a second, which an explanation does not need
+
+    return pandera.DataFrameSchema(
+        {
+            **{name: pandera.Column() for name in ALWAYS},
+            "customer_id": pandera.Column(unique=True),
+            "archetype_id": pandera.Column(checks=pandera.Check.str_matches(r"^a[0-9a-f]{12}$")),
+            "lifetime_value": pandera.Column(checks=pandera.Check.ge(0), nullable=True),
+            "churn_risk_score": pandera.Column(checks=pandera.Check.in_range(0, 1), nullable=True),
+            "churn_drivers": pandera.Column(nullable=True),
+            **{name: pandera.Column(checks=pandera.Check.ge(0), nullable=True) for name in NUMBERS},
+            "expected_next_order_at": pandera.Column(nullable=True),
+            "prediction_reason": pandera.Column(nullable=True),
+            **{name: pandera.Column(checks=pandera.Check.isin(groups)) for name, groups in GROUPINGS.items()},
+            "n_orders": pandera.Column(checks=pandera.Check.ge(1)),
+            "days_since_last_order": pandera.Column(checks=pandera.Check.ge(0)),
+            **{name: pandera.Column() for name in ("first_order_at", "last_order_at")},
+            "affinities": pandera.Column(nullable=True),
+        },
+        strict=True,
+        name="profiles/customer_profiles",
+    )
 
 
 def profile_customers(

@@ -11,7 +11,7 @@ from quimbi_assets.marketing.groups import COLUMNS as GROUP_COLUMNS
 from quimbi_assets.profiles import expected
 from quimbi_assets.profiles.archetype_choice import choose_archetypes
 from quimbi_assets.profiles.archetypes import archetype_id
-from quimbi_assets.profiles.assemble import PROFILE_SCHEMA, profile_batches, profile_customers
+from quimbi_assets.profiles.assemble import profile_batches, profile_customers, profile_schema
 from quimbi_assets.profiles.fingerprint import axis_order
 from quimbi_assets.profiles.interpretation import STRENGTHS, strengths
 from quimbi_assets.profiles.scores import score_features, scores_from_table, scores_to_table
@@ -33,7 +33,7 @@ def test_the_columns_of_the_table(profiles, features):
     assert profiles[GROUP_COLUMNS.names].isna().all(axis=None)
     words = {"lifecycle": "new", "value_tier": "top", "rfm_group": "loyal"}
     instants = dict.fromkeys(("first_order_at", "last_order_at"), pd.Timestamp("2025-01-01", tz="UTC"))
-    PROFILE_SCHEMA.validate(profiles.assign(**words, n_orders=1, days_since_last_order=0.0, **instants))
+    profile_schema().validate(profiles.assign(**words, n_orders=1, days_since_last_order=0.0, **instants))
     assert profiles["customer_id"].tolist() == features["purchase_value"].index.tolist()
     assert profiles["churn_risk_score"].isna().all()
     assert (profiles["as_of"] == pd.Timestamp("2025-01-06", tz="UTC")).all()
