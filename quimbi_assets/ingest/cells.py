@@ -36,6 +36,8 @@ class Signs(Flag):
     DAY_FIRST = auto()
     MONTH_FIRST = auto()
     OFFSET = auto()
+    ODD_OFFSET = auto()
+    """... with a UTC offset where more than nine in ten of a chunk's dates have none, which are the ones to be read."""
     UNCLEAR_OFFSET = auto()
     """... with a UTC offset at a date of which only the other cells tell whether it can be read."""
 

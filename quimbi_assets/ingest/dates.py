@@ -18,10 +18,13 @@ EARLIEST = pd.Timestamp("1980-01-01", tz="UTC")
 UNREADABLE = "is not a date (write it as 2024-12-31 or 2024-12-31 23:59:59)"
 AMBIGUOUS = "is ambiguous: day or month first? (write it as 2024-12-31)"
 MIXED = "has no UTC offset although others in the column have one"
+ODD = "has a UTC offset although others in the column have none"
 FUTURE = "lies in the future"
 TOO_EARLY = "lies before 1980"
 
 _ISO = r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?"
+ODD_BELOW = 0.1
+"""Share of a chunk's dates below which offsets are odd ones out. Assumption: a system writes them always, or never."""
 _HAS_OFFSET = r":\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _WRITTEN = (
     r"^(?:(?P<y1>\d{4})[-/.](?P<m1>\d{1,2})[-/.](?P<d1>\d{1,2})|(?P<y3>\d{4})(?P<m3>\d{2})(?P<d3>\d{2})"
@@ -128,22 +131,28 @@ def parse_dates(values: pd.Series, time_zone: str, signs: Signs | None = None) -
 def _text_signs(text: pd.Series) -> Signs:
     """Return what distinct texts, none of them NULL, show."""
     is_iso = text.str.fullmatch(_ISO).astype(bool)
-    signs = Signs.OFFSET if text[is_iso].str.contains(_HAS_OFFSET).any() else Signs.NONE
+    n_offsets = int(text[is_iso].str.contains(_HAS_OFFSET).sum())
     if is_iso.all():
-        return signs
+        return _offset_sign(n_offsets, len(text))
     part = _in_numbers(text[~is_iso]).str.extract(_WRITTEN)
     numeric, a, b, unclear = _day_and_month(part)
     has_offset = part["offset"].notna() & part["hour"].notna() & ~_is_no_hour(part)
+    signs = _offset_sign(n_offsets + int((has_offset & ~unclear).sum()), len(text))
     shown = {
         Signs.DAY_FIRST: numeric & (a > 12),
         Signs.MONTH_FIRST: numeric & (b > 12),
-        Signs.OFFSET: has_offset & ~unclear,
         Signs.UNCLEAR_OFFSET: has_offset & unclear,
     }
     for sign, where in shown.items():
         if where.any():
             signs |= sign
     return signs
+
+
+def _offset_sign(n_offsets: int, n_dates: int) -> Signs:
+    if not n_offsets:
+        return Signs.NONE
+    return Signs.ODD_OFFSET if n_offsets < ODD_BELOW * n_dates else Signs.OFFSET
 
 
 def _in_numbers(text: pd.Series) -> pd.Series:
@@ -179,14 +188,15 @@ def _parse_text(text: pd.Series, time_zone: str, signs: Signs) -> tuple[pd.Serie
     if other.any():
         text[other], ambiguous = _as_iso(text[other], day_first, month_first)
         reasons = reasons.mask(ambiguous.reindex(text.index, fill_value=False), AMBIGUOUS)
+    offset = text.str.contains(_HAS_OFFSET).fillna(value=False).astype(bool)
     if Signs.OFFSET in signs or (Signs.UNCLEAR_OFFSET in signs and day_first != month_first):
-        offset = text.str.contains(_HAS_OFFSET).fillna(value=False).astype(bool)
         result = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
         parsed = pd.to_datetime(text[offset], format="ISO8601", errors="coerce", utc=True)
         result[offset] = parsed.astype("datetime64[us, UTC]")
         reasons = reasons.mask(~offset & text.notna(), MIXED)
     else:
-        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
+        reasons = reasons.mask(offset & reasons.isna(), ODD)
+        parsed = pd.to_datetime(text.mask(offset), format="ISO8601", errors="coerce")
         result = _from_store_clock(parsed, time_zone)
     return result, reasons.mask(result.isna() & reasons.isna(), UNREADABLE)
 

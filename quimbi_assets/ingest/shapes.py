@@ -6,7 +6,8 @@ lines of an order in one cell; what a line cost instead of a price; date and tim
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -237,28 +238,34 @@ def _of_lines(table: Table, opened: ExitStack, time_zone: str) -> Shaped | None:
     if not {*ORDERS.required, *ORDER_ITEMS.required} - {"total_price"} <= of_order.keys() | of_line.keys():
         return None
     broken: list[str] = []
+    words = Counter[str]()
     engine = opened.enter_context(DuckEngine())
-    engine.take("lines", _stream(table, roles, time_zone, broken))
+    engine.take("lines", _stream(table, roles, time_zone, broken, words))
     notes = _set_against_purchases(engine)
     totals = {"total_price": "total_price"} | ({"discount_amount": "discount_amount"} if roles.discount else {})
     engine.materialise("orders", _ORDERS)
     states = [name for name in table.columns if columns.normalised(name) in columns.STATES]
     used = dict.fromkeys([*of_order.values(), *states, *columns.person_columns(table.columns, ORDERS)])
-    orders = Table([*used, *totals], partial(_rows, engine, "orders", []), of_order | totals)
+    orders = Table([*used, *totals], partial(_rows, engine, "orders", [], words), of_order | totals)
     # A known system's further columns are no mistake, those of others are told of as ignored.
     rest = [] if columns.export_of(table.columns) else [name for name in table.columns if name not in used]
     refunds = [REFUND, REFUNDED_AT] if notes else []
     names = dict.fromkeys([*of_line.values(), *columns.product_names(table.columns), *rest, *refunds])
     lines = Table(
         list(names),
-        partial(_rows, engine, "refunded" if notes else "bought", broken),
+        partial(_rows, engine, "refunded" if notes else "bought", broken, words),
         of_line | {name: name for name in refunds},
     )
     return Shaped(orders, lines, notes)
 
 
-def _stream(table: Table, roles: _Roles, time_zone: str, broken: list[str]) -> pa.RecordBatchReader:
-    """Stream lines with what orders and refunds are made of; lines of text that are none are put into `broken`."""
+def _stream(
+    table: Table, roles: _Roles, time_zone: str, broken: list[str], words: Counter[str]
+) -> pa.RecordBatchReader:
+    """Stream lines with what orders and refunds are made of; lines of text that are none are put into `broken`.
+
+    `words` counts by column the cells that say in a word that nothing is there.
+    """
 
     def batches() -> Iterator[pa.RecordBatch]:
         n_rows = 0
@@ -266,6 +273,7 @@ def _stream(table: Table, roles: _Roles, time_zone: str, broken: list[str]) -> p
             frame = chunk.frame.assign(**{ROW: range(n_rows, n_rows + len(chunk.frame))})
             n_rows += len(frame)
             broken.extend(chunk.broken)
+            words.update(chunk.words)
             yield from pa.Table.from_pandas(_with_keys(frame, roles, time_zone), preserve_index=False).to_batches()
 
     waiting = batches()
@@ -365,13 +373,15 @@ def _set_against_purchases(engine: DuckEngine) -> list[str]:
     return [f"{n_met:,} lines that take something back became refunds of what was bought{unmet}"]
 
 
-def _rows(engine: DuckEngine, table: str, broken: Sequence[str], _: Sequence[str] | None) -> Iterable[Chunk]:
+def _rows(
+    engine: DuckEngine, table: str, broken: Sequence[str], words: Mapping[str, int], _: Sequence[str] | None
+) -> Iterable[Chunk]:
     """Yield rows with the file's own columns and what was worked out."""
-    waiting = list(broken)
+    waiting, counted = list(broken), dict(words)
     for batch in engine.batches(f"FROM {table}", CHUNK_ROWS):
         frame = as_frame(pa.Table.from_batches([batch]))
         frame = frame.drop(columns=[name for name in frame.columns if name.startswith("quimbi ")])
         if REFUNDED_AT in frame and pd.api.types.is_datetime64_dtype(frame[REFUNDED_AT].dtype):
             frame[REFUNDED_AT] = frame[REFUNDED_AT].dt.tz_localize("UTC")
-        yield Chunk(frame, waiting)
-        waiting = []
+        yield Chunk(frame, waiting, counted)
+        waiting, counted = [], {}

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.dates import AMBIGUOUS, MIXED, UNREADABLE, parse_dates, zone
+from quimbi_assets.ingest.dates import AMBIGUOUS, MIXED, ODD, UNREADABLE, parse_dates, zone
 
 
 def read(*written, time_zone="UTC"):
@@ -57,6 +57,14 @@ def test_naive_among_offsets_is_refused_and_offsets_may_differ():
         "2024-01-05 08:00:00",
         MIXED,
     ]
+
+
+def test_an_odd_offset_is_refused_and_the_others_are_read():
+    for odd in ("2024-02-01T10:00:00+02:00", "01.02.2024 10:00 +0200"):
+        *others, last = read(*(f"2024-01-{day:02d} 10:00" for day in range(1, 12)), odd)
+        assert last == ODD
+        assert others == [f"2024-01-{day:02d} 10:00:00" for day in range(1, 12)]
+    assert read("2024-01-05T10:00:00Z", *(f"2024-01-{day:02d}" for day in range(6, 14)))[1:] == [MIXED] * 8
 
 
 def test_store_clock_and_daylight_saving():

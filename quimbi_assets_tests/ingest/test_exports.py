@@ -1,5 +1,6 @@
 """Exports of shop systems as they are sent, a fixture each (``exports/README.md``), without a word about columns."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,8 @@ import pytest
 
 from quimbi_assets.analysis import open_store
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest.files import open_table
+from quimbi_assets.ingest.shapes import shaped
 
 EXPORTS = Path(__file__).parent / "exports"
 
@@ -152,3 +155,13 @@ def test_in_a_notebook_columns_are_named_and_products_bring_categories():
     assert store.history.tables["raw_items"].to_pandas()["product_type"].tolist() == ["Mugs", "Plates", "Mugs"]
     with pytest.raises(BadInputError, match="no table has a column Nix"):
         open_store(orders=orders, columns={"customer_id": "Nix"})
+
+
+def test_customers_who_are_a_word_are_counted_in_files_of_lines_too(tmp_path):
+    text = (EXPORTS / "invoice_lines.csv").read_text().replace("20.00,,United", "20.00,null,United")
+    (tmp_path / "lines.csv").write_text(text)
+    with ExitStack() as opened:
+        orders, lines, _ = shaped(opened.enter_context(open_table(tmp_path / "lines.csv")), "UTC", opened)
+        for table in (orders, lines):
+            first, *_ = table.chunks(None)
+            assert first.words == {"CustomerID": 1}
