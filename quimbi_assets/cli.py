@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import click
 
 from quimbi_assets.commands.console import print_json
-from quimbi_assets.errors import BadInputError, FilterError, UnknownStoreError
+from quimbi_assets.errors import BadInputError, FilterError
 from quimbi_assets.resources.home import PRIVATE
 from quimbi_assets.texts import printable
 
@@ -664,8 +664,6 @@ def _code(arguments: list[str] | None) -> int:
         code = _fail(str(error), 2)
         click.echo(printable(textwrap.indent(error.pointed, "    "), keeping="\n"), err=True)
         return code
-    except UnknownStoreError as error:
-        return _fail(f"{error} (known: {_stores_known()})", 2)
     except BadInputError as error:
         return _fail(str(error), 2)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -685,14 +683,6 @@ def _code(arguments: list[str] | None) -> int:
         line = " ".join(str(error).split())[:500] or type(error).__name__
         return _fail(f"{line} (QUIMBI_DEBUG=1 shows where)", 1)
     return int(code or 0)
-
-
-def _stores_known() -> str:
-    """List the stores there are, for whoever has the command: who asks a server for one store is told of no other."""
-    from quimbi_assets.resources.postgres.database import open_database
-    from quimbi_assets.resources.postgres.tables.stores import planned_stores
-
-    return ", ".join(one.store_id for one in planned_stores(open_database())) or "none yet"
 
 
 def _fail(message: str, code: int) -> int:

@@ -24,6 +24,7 @@ from quimbi_assets.resources.postgres.database import Database, administration, 
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.spark import has_java
 from quimbi_assets.simulation import write_store
+from quimbi_assets_tests.administrator import digest_of
 from quimbi_assets_tests.messages_api import MessagesApi
 from quimbi_assets_tests.resources.postgres.stopping import stop_server
 
@@ -188,11 +189,19 @@ def _load(database, folder: Path, store_id: str, n_customers: int, seed: int) ->
 
 
 @pytest.fixture(scope="session")
-def two_stores(database, tmp_path_factory):
-    """Store ids of two loaded and run stores."""
+def north_beside_south(database, tmp_path_factory):
+    """Digests of all rows of the store north, which is loaded and run, before and after south is."""
+    digests = []
     for store_id, n_customers, seed in (("north", 600, 1), ("south", 400, 2)):
         _load(database, tmp_path_factory.mktemp(store_id), store_id, n_customers, seed)
         run_store(store_id, RunOptions(), Steps(None, store_id))
+        digests.append(digest_of(database, "north"))
+    return digests
+
+
+@pytest.fixture(scope="session")
+def two_stores(north_beside_south):
+    """Store ids of two loaded and run stores."""
     return "north", "south"
 
 

@@ -104,6 +104,7 @@ def uninstall(store_id: str, *, dry_run: bool) -> None:
     """Take away what ``install`` made."""
     from quimbi_assets.resources.gorgias import pusher
 
+    read_store(open_database(), store_id)
     gone = pusher.uninstall(store_id, err.print, dry_run=dry_run)
     done = "would take away" if dry_run else "took away"
     out.print(f"{done}: {', '.join(gone) or 'nothing, none is there'}", markup=False)

@@ -179,9 +179,8 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 def print_backtest(backtest: dict[str, Any]) -> None:
     """Print the verdict on every axis, best first, and say plainly where RFM tells as much or more."""
     axes = backtest["axes"]
-    measured = sorted(
-        (axis for axis in axes if axis["segments"] is not None), key=lambda axis: -axis["added_difference"]
-    )
+    unmeasured = [axis for axis in axes if axis.get("segments") is None]  # no axis was: the column is not there
+    measured = sorted((axis for axis in axes if axis not in unmeasured), key=lambda axis: -axis["added_difference"])
     cuts = ", ".join(cut[:10] for cut in backtest["cuts"])
     out.print(f"[bold]{backtest['store_id']}[/bold]  cut at {cuts}; {backtest['horizon_days']} days after each")
     title = "variance explained: segments beside as many RFM groups; continuous RFM, and what memberships add to it"
@@ -200,9 +199,8 @@ def print_backtest(backtest: dict[str, Any]) -> None:
             axis["outcomes"].replace("_", " "),
         )
     out.print(table)
-    for axis in axes:
-        if axis["segments"] is None:
-            out.print(f"[dim]{axis['axis']}: not measured, {axis['reason']}[/dim]")
+    for axis in unmeasured:
+        out.print(f"[dim]{axis['axis']}: not measured, {axis['reason']}[/dim]")
     beaten = [axis["axis"] for axis in measured if axis["verdict"] != "better"]
     adding = [axis["axis"] for axis in measured if axis["added_verdict"] == "better"]
     of = f"of {len(measured)} axes"

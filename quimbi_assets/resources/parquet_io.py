@@ -49,8 +49,7 @@ class ParquetTables:
 
         BadInputError if the store's id, which may be a partition that somebody added by hand, would lead elsewhere.
         """
-        if not store_id or store_id != Path(store_id).name or store_id.startswith("."):
-            raise BadInputError(f"{store_id[:64]!r} is no store's id: it would lead to another store's files")
+        _refuse_crafted(store_id)
         folder = self.base.joinpath(*_parts(key))
         if week is None:
             return folder / f"{store_id}{EXTENSION}"
@@ -87,6 +86,7 @@ class ParquetTables:
 
     def leftovers(self, store_id: str) -> Iterator[UPath]:
         """Yield what killed runs of a store left half written, or half moved, where nobody runs it now."""
+        _refuse_crafted(store_id)
         for pattern in (f".{store_id}{EXTENSION}.*", f"{store_id}/.*{EXTENSION}.*"):
             yield from (p for p in sorted(self.base.glob(f"*/*/{pattern}")) if p.suffix in (".partial", ".before"))
 
@@ -106,6 +106,7 @@ class ParquetTables:
 
     def keep_weeks(self, store_id: str, weeks: Collection[date]) -> int:
         """Remove a store's tables of other weeks than these, whichever there are; return how many there were."""
+        _refuse_crafted(store_id)
         n = 0
         for path in list(self.base.glob(f"*/*/{store_id}/*{EXTENSION}")):
             with suppress(ValueError):  # a part of a table that an engine spread has no week for a name
@@ -122,6 +123,13 @@ class ParquetTables:
             raise BadInputError(f"store {store_id} has no orders in the graph yet: quimbi run --store-id {store_id}")
         rows = {n: arrow_schema(n).empty_table() if t is None else t.place for n, t in tables.items()}
         return History(orders.facts.store or Store(store_id), rows)
+
+
+def _refuse_crafted(store_id: str) -> None:
+    """Refuse a partition's name that is no store's and would meet another's files: a path, a pattern, a table's."""
+    is_path = store_id != Path(store_id).name or store_id.startswith(".") or not store_id.isprintable()
+    if not store_id or is_path or EXTENSION in store_id.lower() or any(sign in store_id for sign in "*?["):
+        raise BadInputError(f"{store_id[:64]!r} is no store's id: it would lead to another store's files")
 
 
 def _parts(key: "Key") -> tuple[str, ...]:

@@ -121,10 +121,61 @@ def test_a_process_that_ends_right_after_reading_ends_well(frame, tables):
     assert {process.returncode for process in ended} == {0}, ended
 
 
-@pytest.mark.parametrize("store_id", ["../orders/other", "other/2025-01-06", "..", ".", "", ".other.parquet.1.partial"])
-def test_no_partition_leads_to_another_store_s_files(tmp_path, store_id):
+VERBS = {
+    "place": lambda tables, store: tables.place(KEY, store),
+    "table": lambda tables, store: tables.table(KEY, store),
+    "required": lambda tables, store: tables.required(KEY, store),
+    "of a week": lambda tables, store: tables.table(KEY, store, date(2025, 1, 6)),
+    "history": lambda tables, store: tables.history(store),
+    "write": lambda tables, store: tables.write(KEY, store, pd.DataFrame({"customer_id": ["x"]}), TableFacts()),
+    "write a week": lambda tables, store: tables.write(
+        KEY, store, pd.DataFrame({"customer_id": ["x"]}), TableFacts(), date(2025, 1, 6)
+    ),
+    "mend": lambda tables, store: tables.mend(store),
+    "keep weeks": lambda tables, store: tables.keep_weeks(store, []),
+}
+"""All that is done with a store's files, by the name its partition has."""
+CRAFTED = [
+    "../orders/other", "other/2025-01-06", "..", ".", "", ".other.parquet.1.partial", "other.parquet",
+    "other.PARQUET", "other.parquet.1.ab12", "*", "oth?r", "[o]ther", "**/other",
+]  # fmt: skip
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """Tables with those of the store ``other``, one of them half written, and what their files hold."""
+    tables = ParquetTables(UPath(tmp_path))
+    for week in (None, date(2025, 1, 6)):
+        tables.write(KEY, "other", pd.DataFrame({"customer_id": ["of other"]}), TableFacts(), week)
+    tables.place(KEY, "other").with_name(".other.parquet.1.ab12.partial").write_text("half")
+
+    def theirs():
+        files = (path for path in tmp_path.rglob("*other*/**/*") if path.is_file())
+        return {path: path.read_bytes() for path in [*files, *tmp_path.rglob("*other.parquet*")] if path.is_file()}
+
+    return tables, theirs
+
+
+@pytest.mark.parametrize("store_id", CRAFTED)
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_partition_leads_to_another_store_s_files(beside, verb, store_id):
+    tables, theirs = beside
+    before = theirs()
+    assert len(before) == 3
     with pytest.raises(BadInputError, match="is no store's id"):
-        ParquetTables(UPath(tmp_path)).table(KEY, store_id)
+        VERBS[verb](tables, store_id)
+    assert theirs() == before
+
+
+@pytest.mark.parametrize("store_id", ["othe", "other.", "other.1", "Other", "another"])
+@pytest.mark.parametrize("verb", [name for name in VERBS if name not in ("required", "history")])
+def test_a_store_of_a_like_name_has_files_of_its_own(beside, verb, store_id):
+    tables, theirs = beside
+    before = theirs()
+    VERBS[verb](tables, store_id)
+    after = theirs()
+    assert {path: after[path] for path in before} == before
+    assert tables.required(KEY, "other").read().to_pydict() == {"customer_id": ["of other"]}
 
 
 def test_an_address_of_storage_that_holds_a_key_is_refused_and_not_repeated(monkeypatch):

@@ -298,9 +298,13 @@ def ends(version: Any) -> Instant:
 def registered_name(store_id: str, axis_name: str) -> str:
     """Name of a registered model; characters that MLflow refuses (``/``, ``:``) are percent-encoded.
 
+    BadInputError if the axis's name holds a dot, by which it would be another store's.
+
     >>> registered_name("shop_1", "purchase_value"), registered_name("eu/1", "x")
     ('shop_1.purchase_value', 'eu%2F1.x')
     """
+    if "." in axis_name:
+        raise BadInputError(f"there is no axis {axis_name[:64]!r}")
     return f"{quote(store_id, safe='')}.{axis_name}"
 
 

@@ -43,12 +43,10 @@ def fitted(tracking, store_id, model, features, decision=None, as_of=AS_OF):
         return log.axis("value", toy_fit(model, decision), features, as_of)
 
 
-def fitted_for_past(tracking, store_id, model, features, as_of=AS_OF):
+def fitted_for_past(tracking, store_id, model, features, as_of=AS_OF, axis="value"):
     """Register a model that scores snapshots of its time only, as churn models are."""
     with tracking.run(store_id, "past") as run:
-        return tracking.registry.register(
-            run, store_id, "value", model, features.head(3), as_of, (PASSED, FOR_PAST), {}
-        )
+        return tracking.registry.register(run, store_id, axis, model, features.head(3), as_of, (PASSED, FOR_PAST), {})
 
 
 def published(*loaded, axis="value", **facts):
@@ -178,6 +176,33 @@ def test_stores_do_not_see_each_other(tracking, model, features):
     assert set(tracking.registry.load_versions(odd, {"value": first.version})) == {"value"}
     for other in ("tracked_sho", "tracked_sho_", "tracked_sho%"):
         assert tracking.registry.segments_named(other) == {}
+
+
+def test_no_name_of_an_axis_leads_to_another_store_s_models(database, tracking, model, features):
+    """The store ``eu`` asks for an axis ``shop.value``, which is what the store ``eu.shop`` registers as ``value``."""
+    theirs = fitted(tracking, "eu.shop", model, features)
+    crafted, axis = {"shop.value": theirs.version}, "shop.value"
+
+    def tags():
+        return tracking.client.get_model_version(registered_name("eu.shop", "value"), theirs.version).tags
+
+    before = tags()
+    for ask in (
+        lambda: tracking.registry.load_versions("eu", crafted),
+        lambda: load_published(database, "eu", crafted),
+        lambda: tracking.registry.lineages("eu", [axis], []),
+        lambda: tracking.registry.weak_axes("eu", {axis: AS_OF}),
+        lambda: tracking.registry.judged("eu", axis, theirs.version, "weak"),
+        lambda: fitted_for_past(tracking, "eu", model, features, axis=axis),
+    ):
+        with pytest.raises(BadInputError, match=r"there is no axis 'shop\.value'"):
+            ask()
+    assert tracking.registry.segments_named("eu") == {}
+    assert tracking.experiment("eu") != tracking.experiment("eu.shop")
+    with tracking.run("eu.shop", "under way") as run:
+        assert tracking.end_left("eu") == 0
+        assert tracking.client.get_run(run.run_id).info.status == "RUNNING"
+    assert tags() == before
 
 
 def test_lineage_of_what_was_fitted_since_the_last_one_published(tracking, model, features):

@@ -16,16 +16,10 @@ from quimbi_assets.resources.postgres.access import (
     allow_serving,
 )
 from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
-from quimbi_assets_tests.administrator import administer, administering
+from quimbi_assets_tests.administrator import TABLES, administer, administering
 from quimbi_assets_tests.resources.postgres.test_database import given_server, run
 from quimbi_assets_tests.resources.published import publish
 
-TABLES = """
-    SELECT c.relname, relrowsecurity AND relforcerowsecurity,
-        array(SELECT polname FROM pg_policy WHERE polrelid = c.oid)
-    FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND attname = 'store_id'
-    WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p')
-"""
 ALL_TABLES = """
     SELECT relname FROM pg_class WHERE relnamespace = 'quimbi'::regnamespace AND relkind IN ('r', 'p', 'm', 'f')
 """

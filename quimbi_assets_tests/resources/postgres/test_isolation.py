@@ -1,6 +1,8 @@
 """No row of another store is read or written: every table with a store, by every verb, as every role.
 
-The tables are the catalogue's, so that a new one is in here by itself.
+The tables are the catalogue's, so that a new one is in here by itself. Commands are in ``commands/test_isolation``,
+routes and tools in ``api/test_guard`` and ``api/test_mcp_server``, files in ``resources/test_parquet_io``, models in
+``resources/mlflow/test_registry``.
 """
 
 import io
@@ -11,7 +13,8 @@ import pytest
 
 from quimbi_assets.resources.postgres.database import EVERY_STORE, OWNER, administration
 from quimbi_assets.resources.postgres.migrations import EVERYBODY, OPERATOR, READER, WORKER
-from quimbi_assets_tests.resources.postgres.test_access import CHECKS, MADE_UP, REQUIRED, TABLES
+from quimbi_assets_tests.administrator import TABLES
+from quimbi_assets_tests.resources.postgres.test_access import CHECKS, MADE_UP, REQUIRED
 
 MINE, OTHERS = "mine-alone", "of-another"
 SEEING_ALL = (OPERATOR, READER)

@@ -24,7 +24,9 @@ def read_store(database: Database, store_id: str) -> Store:
     with database.transaction(store_id) as cursor:
         store = find_store(cursor, store_id)
     if store is None:
-        raise UnknownStoreError(f"unknown store {store_id!r}; load its orders with: quimbi load")
+        raise UnknownStoreError(
+            f"unknown store {store_id!r}; load its orders with: quimbi load (quimbi stores lists all)"
+        )
     return store
 
 
@@ -65,13 +67,26 @@ def requested_store(store_id: str, time_zone: str | None, currency: str | None) 
     BadInputError if the id may name no store (it also names files and partitions), there is no such time zone, or the
     currency is no code of three letters.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", store_id or ""):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", store_id or "") or ".parquet" in store_id.lower():
         raise BadInputError(
-            f"store id {store_id!r} cannot be used: up to 63 letters, digits, '_', '.' and '-', a letter or digit first"
+            f"store id {store_id!r} cannot be used: up to 63 letters, digits, '_', '.' and '-', a letter or digit "
+            "first, and no .parquet in it"
         )
     if time_zone is not None:
         zone(time_zone)
     return Store(store_id, time_zone or "", currency_code(currency))
+
+
+def refuse_alike(database: Database, store_id: str) -> None:
+    """Refuse a new store whose id differs from another's in capitals alone: on some machines their files are one."""
+    alike = """
+        SELECT bool_or(store_id = %(store)s) FROM quimbi.stores WHERE lower(store_id) = lower(%(store)s)
+    """
+    if database.execute(EVERY_STORE, alike, {"store": store_id}) == [(False,)]:
+        raise BadInputError(
+            f"store id {store_id!r} differs from another store's in capitals alone, and where capitals make no other "
+            "file theirs would be the same: choose another"
+        )
 
 
 @dataclass(frozen=True)
