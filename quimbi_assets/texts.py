@@ -10,7 +10,7 @@ LONGEST = 64
 """Characters that are shown of an id or a title."""
 FORMULA = r"\A(\s*[=+\-@＝＋－＠]|[\t\r])"
 """How a text begins that a spreadsheet would compute: a customer named ``=HYPERLINK(...)`` must stay a name."""
-_ENDS = r"\s@<>|`\"'(),;:"
+_ENDS = r"\s@<>|`\"'(),;:\\"
 ADDRESS = re.compile(rf"[^{_ENDS}]+@[^{_ENDS}]*[^{_ENDS}.]")
 _OBEYED = re.compile(r"[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 

@@ -38,7 +38,7 @@ from quimbi_assets.resources.postgres.tables.customers import Place, count_chose
 from quimbi_assets.resources.postgres.tables.drift import read_moves, read_silent
 from quimbi_assets.resources.postgres.tables.fields import read_card
 from quimbi_assets.resources.postgres.tables.history import read_weeks
-from quimbi_assets.resources.postgres.tables.identities import find_by_email
+from quimbi_assets.resources.postgres.tables.identities import customer_called, find_by_email
 from quimbi_assets.resources.postgres.tables.products import name_products
 from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 from quimbi_assets.resources.postgres.tables.stores import store_currency
@@ -200,7 +200,8 @@ def list_segments(now: Database, store_id: str, question: SegmentQuestion) -> mo
 def get_profile(now: Database, store_id: str, customer_id: str, question: ProfileQuestion) -> models.CustomerProfile:
     """Return a customer's profile; UnknownCustomerError if there is none."""
     known = is_text(customer_id)
-    row = served.read_profile(now, store_id, customer_id, details=question.details) if known else None
+    called = customer_called(now, store_id, customer_id) if known else customer_id
+    row = served.read_profile(now, store_id, called, details=question.details) if known else None
     if row is None:
         raise UnknownCustomerError(f"store {store_id} has no profile of customer {customer_id}")
     name_products(now, store_id, [row])
@@ -278,6 +279,8 @@ def similar_customers(
     """
     if not is_text(customer_id):
         raise UnknownCustomerError(f"store {store_id} has no profile of that customer")
+    with database.of_store(store_id) as now:
+        customer_id = customer_called(now, store_id, customer_id)
     answer = similar.find(partial(database.of_store, store_id), store_id, customer_id, limit)
     items = [models.SimilarCustomer(**vars(one)) for one in answer.customers]
     return models.Similar(customer_id=customer_id, segments=answer.segments, items=items)
@@ -310,6 +313,7 @@ def route_ticket(now: Database, store_id: str, question: TicketQuestion) -> mode
     if (question.customer_id is not None) + (question.email is not None) + (question.email_sha256 is not None) > 1:
         raise BadInputError("give one of customer_id, email and email_sha256")
     customer_id = question.customer_id if is_text(question.customer_id) else None
+    customer_id = None if customer_id is None else customer_called(now, store_id, customer_id)
     if by_email and is_text(question.email or ""):
         customer_id = find_by_email(now, now.home or quimbi_home(), store_id, question.email, question.email_sha256)
     return models.Routing(**actions.route_ticket(now, store_id, customer_id, is_served=True))

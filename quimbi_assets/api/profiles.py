@@ -19,6 +19,7 @@ from quimbi_assets.api import models
 from quimbi_assets.api.answers import Question, is_text, profile_of
 from quimbi_assets.errors import BadInputError, ServerBusyError, UnknownCustomerError
 from quimbi_assets.resources.postgres.access import ServedDatabase
+from quimbi_assets.resources.postgres.tables.identities import customer_called
 from quimbi_assets.resources.postgres.tables.served import read_names, read_recorded, records
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ def explanation_record(
     with profilers.turn(store_id, gone):
         with database.of_store(store_id) as now:
             (version,) = records(now, store_id, VERSION, {"store": store_id})
+            customer_id = customer_called(now, store_id, customer_id)
             recorded = read_recorded(now, store_id, customer_id)
         profiler = profilers.of(store_id, version)
         still_there(gone)

@@ -16,6 +16,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.actions import Check, check_rules, route_ticket
 from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.tables.identities import customer_called
 from quimbi_assets.texts import shown
 
 
@@ -32,7 +33,7 @@ def show(store_id: str | None, customer_id: str | None, *, check: bool, example:
     database = open_database()
     if customer_id is not None:
         with database.snapshot(store_id) as now:
-            routing = route_ticket(now, store_id, customer_id)
+            routing = route_ticket(now, store_id, customer_called(now, store_id, customer_id))
         return print_json(routing) if as_json else print_routing(routing)
     try:
         state = check_rules(database, store_id)

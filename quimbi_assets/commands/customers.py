@@ -68,7 +68,7 @@ def list_customers(store_id: str, options: ListOptions, *, as_json: bool) -> Non
         sort = options.sort or (audience.sort if audience else None)
         if options.csv is not None:
             order = order_by(sort, vocabulary) if sort else None
-            rows = stream_profiles(database, store_id, query, vocabulary, order)
+            rows = stream_profiles(database, store_id, query, vocabulary, order, with_addresses=True)
             n_rows = write_rows(options.csv, rows, "csv")
             if not n_rows:
                 _say_why_nobody(now, store_id, query)
@@ -99,9 +99,12 @@ def _say_why_nobody(now: Database, store_id: str, query: Query) -> None:
 
 def list_similar(store_id: str, customer_id: str, limit: int, *, as_json: bool) -> None:
     """Print the customers most like one, how alike they are, and where they differ."""
+    from quimbi_assets.resources.postgres.tables.identities import customer_called
     from quimbi_assets.resources.postgres.tables.similar import SimilarCustomers
 
     database = open_database()
+    with database.snapshot(store_id) as now:
+        customer_id = customer_called(now, store_id, customer_id)
     answer = SimilarCustomers(database).find(partial(database.snapshot, store_id), store_id, customer_id, limit)
     if as_json:
         customers = [vars(one) for one in answer.customers]

@@ -21,7 +21,7 @@ from quimbi_assets.profiles.rendering import Doubts, profile_record, render_prof
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.tables import publications as published
-from quimbi_assets.resources.postgres.tables.identities import find_by_email
+from quimbi_assets.resources.postgres.tables.identities import customer_called, find_by_email
 from quimbi_assets.resources.postgres.tables.products import name_products
 from quimbi_assets.resources.postgres.tables.promotions import FitRecord, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
@@ -255,13 +255,14 @@ def show_profiles(store_id: str, customer_ids: Sequence[str], *, as_json: bool, 
     """Print the profiles of customers; return those who have none. BadInputError if nobody has."""
     with open_database().snapshot(store_id) as now:
         read_store(now, store_id)
-        profiles = profiles_of(now, store_id, customer_ids)
+        called = {customer_called(now, store_id, one): one for one in customer_ids}
+        profiles = profiles_of(now, store_id, list(called))
         if as_json:
             print_json(profiles)
         else:
             _print_profiles(now, store_id, profiles, why)
     known = {profile["customer_id"] for profile in profiles}
-    return [customer for customer in customer_ids if customer not in known]
+    return [customer for customer_id, customer in called.items() if customer_id not in known]
 
 
 def show_explanation(store_id: str, customer_id: str, *, as_json: bool, why: bool = False) -> None:
@@ -272,6 +273,7 @@ def show_explanation(store_id: str, customer_id: str, *, as_json: bool, why: boo
 
     with open_database().snapshot(store_id) as now:
         read_store(now, store_id)
+        customer_id = customer_called(now, store_id, customer_id)
         recorded, doubt = read_recorded(now, store_id, customer_id), cannot_tell(now, store_id)
         record = open_profiler(store_id).explain(customer_id, recorded)
     if as_json:

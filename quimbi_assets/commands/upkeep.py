@@ -221,7 +221,9 @@ def _stores() -> Iterator[Finding]:
         yield Finding("store", f"{shop.store_id}: {shop.problems()}", f"quimbi run --store-id {shop.store_id}")
     for store_id, n in open_database().execute(EVERY_STORE, _BY_ADDRESS):
         line = f"{store_id} knows {n:,} customers by their e-mail addresses, which then stand wherever they are named"
-        yield Finding("addresses", f"{line}; loaded into a new store with QUIMBI_ADDRESSES=hash they would be hashes")
+        yield Finding(
+            "addresses", f"{line}; all files loaded into a new store make them hashes, with a past of its own"
+        )
 
 
 def _key() -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from quimbi_assets.ingest import columns, tables
 from quimbi_assets.ingest.cells import NULL_WORDS, as_text, largest_amount
 from quimbi_assets.ingest.files import Chunk
 from quimbi_assets.ingest.keys import ErasedKeys, IdSet, hashed, without_addresses
-from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, read_rows, stored_schema
+from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, hide_addresses, read_rows, stored_schema
 from quimbi_assets.ingest.survey import Survey, counted, watched_ids
 
 TWICE = "occurs twice with different contents; the first was kept"
@@ -45,7 +45,8 @@ class Preparation:
     Dates without offset are in `time_zone`; those after `now` (with zone), by more than a day for clocks that differ,
     are refused. `currency`, the store's, tells what amount is absurd. Lines may belong to `known_orders`. Rows that
     name somebody who was `erased` are neither: they are left out before anything is looked at. Customers whose ids are
-    e-mail addresses are known by hashes that are made with `hiding_with`, a secret, where there is one.
+    e-mail addresses are known by hashes that are made with `hiding_with`, a secret, where there is one; refused rows
+    then hold hashes for addresses, too.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Preparation:
         self._recorded: set[str] = set()
         self._time_zone, self._now = time_zone, now
         self._known_orders, self._erased = known_orders or IdSet(), erased or ErasedKeys()
-        self._hiding_with = hiding_with if survey.spec is tables.ORDERS else None
+        self._hiding_with = hiding_with
         self._schema = stored_schema(survey.spec, largest_amount(currency))
         self._seen = np.zeros(len(survey.spread), "int64")
         self._names: list[pd.Series] = []
@@ -130,7 +131,7 @@ class Preparation:
         if spec is tables.ORDERS and self.survey.is_export:
             frame = self._one_row_an_order(frame)
         typed, reasons = read_rows(frame, self.survey, self._time_zone, self._now)
-        if self._hiding_with is not None:
+        if self._hiding_with is not None and spec is tables.ORDERS:
             typed["customer_id"] = without_addresses(typed["customer_id"], self._hiding_with)
         if spec is tables.ORDERS:
             self._read_status(frame, typed)
@@ -219,13 +220,16 @@ class Preparation:
         texts = as_json(frame.loc[refused, used])
         rows = pd.DataFrame({"row": texts, "reason": reasons[refused].to_numpy()}, dtype="str")
         rows = pd.concat([rows, broken_rows(broken)], ignore_index=True) if broken else rows
+        if self._hiding_with is not None:
+            rows["row"] = hide_addresses(rows["row"], self._hiding_with)
         self.refused.update(counted(rows["reason"]))
         self.n_accepted += len(good)
         if spec is tables.SUPPORT_TICKETS:
             answered = good[["first_response_at", "resolved_at"]]
             self.n_backwards += int(answered.lt(good["created_at"], axis=0).any(axis=1).sum())
         names = list(self.survey.person)
-        if self._hiding_with is not None and self.survey.columns["customer_id"] not in names:
+        is_hidden = self._hiding_with is not None and spec is tables.ORDERS
+        if is_hidden and self.survey.columns["customer_id"] not in names:
             names.append(self.survey.columns["customer_id"])
         person = frame.loc[good.index, names]
         return Prepared(

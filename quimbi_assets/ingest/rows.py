@@ -3,7 +3,9 @@
 Belongs here: one row at a time (set-wise). Does not: rows against each other or other tables (``prepare``).
 """
 
+import hmac
 import json
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +16,7 @@ from quimbi_assets.ingest.cells import Signs, as_labels, as_text, parse_amounts,
 from quimbi_assets.ingest.dates import EARLIEST, FUTURE, TOO_EARLY, parse_dates
 from quimbi_assets.ingest.survey import Survey
 from quimbi_assets.ingest.tables import NOT_NEGATIVE, Kind, Limit, TableSpec
+from quimbi_assets.texts import ADDRESS
 
 BROKEN_LINE = "the line does not have as many cells as the header"
 
@@ -116,6 +119,25 @@ def as_json(rows: pd.DataFrame) -> pd.Series:
             rows[column] = rows[column].map(str, na_action="ignore")
     lines = rows.to_json(orient="records", lines=True, date_format="iso", date_unit="us").splitlines()
     return pd.Series(lines, dtype="str").str.replace(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", regex=True)
+
+
+def hide_addresses(rows: pd.Series, secret: bytes) -> pd.Series:
+    """Return refused rows, JSON objects in text, with the id of whom it is for each e-mail address in them: (n,).
+
+    That is the id that ``keys.without_addresses`` makes of it.
+
+    >>> hide_addresses(pd.Series(['{"line":"7,Ann@Example.com,x"}', '{"n":7}']), b"s").tolist()
+    ['{"line": "7,email:b7f3809f719a53a88e8fe8a97791a254,x"}', '{"n":7}']
+    """
+
+    def hidden(match: re.Match[str]) -> str:
+        return f"email:{hmac.digest(secret, match[0].casefold().encode(), 'sha256').hex()[:32]}"
+
+    def rewritten(row: str) -> str:
+        cells = json.loads(row)
+        return json.dumps({n: ADDRESS.sub(hidden, v) if isinstance(v, str) else v for n, v in cells.items()})
+
+    return rows.map(lambda row: rewritten(row) if "@" in row else row).astype("str")
 
 
 def broken_rows(lines: Sequence[str]) -> pd.DataFrame:

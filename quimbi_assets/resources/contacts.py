@@ -1,7 +1,7 @@
-"""Customers' addresses for as long as a list is being made: from a file, or where the customer's id is one.
+"""Customers' addresses for as long as a list is being made: from a file, or where the customer's id is, or was, one.
 
-Belongs here: the temporary table ``contacts``. Does not: any table that lasts, who is written to. The one such table
-that holds addresses is ``export_outbox``: in the payloads of jobs that are not done.
+Belongs here: the temporary table ``contacts``. Does not: any table that lasts, who is written to. Two such tables hold
+addresses: ``export_outbox``, in the payloads of jobs that are not done, and ``customer_addresses``.
 """
 
 from pathlib import Path
@@ -56,8 +56,9 @@ AS_BEFORE = """
 """
 """A list of contacts is read to write to people: the keys that find them are the store's as it was loaded, no more."""
 THEMSELVES = """
-    INSERT INTO contacts SELECT customer_id, lower(btrim(customer_id)), NULL, false FROM quimbi.customer_profiles AS own
-    WHERE store_id = %s AND customer_id LIKE '%%_@_%%'
+    INSERT INTO contacts SELECT customer_id, coalesce(hidden.email, lower(btrim(customer_id))), NULL, false
+    FROM quimbi.customer_profiles AS own LEFT JOIN quimbi.customer_addresses AS hidden USING (store_id, customer_id)
+    WHERE own.store_id = %s AND (hidden.email IS NOT NULL OR customer_id LIKE '%%_@_%%')
         AND NOT EXISTS (SELECT FROM contacts WHERE contacts.customer_id = own.customer_id)
 """
 

@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from quimbi_assets.resources.postgres.tables.identities import known_secret, sto
 from quimbi_assets.resources.postgres.tables.personal import PLACES, Person, find_person
 from quimbi_assets.resources.postgres.tables.publications import recount
 from quimbi_assets.resources.postgres.tables.stores import note_change, requested_store
+from quimbi_assets.texts import ADDRESS
 
 Say = Callable[[str], None]
 FOLDER = "erasures"
@@ -160,7 +162,7 @@ def person_of(
     with database.transaction(store_id) as cursor:
         lock(cursor, f"load:{store_id}")
         secret = store_secret(home, store_id) if to_erase else known_secret(home, store_id)
-        person = find_person(cursor, store_id, secret, customer_id, email)
+        person = _with_addresses_of_logs(home, secret, find_person(cursor, store_id, secret, customer_id, email))
         if any(personal.count_rows(cursor, person).values()) or personal.read_erased(cursor, store_id, secret).hold(
             person.keys
         ):
@@ -245,11 +247,7 @@ def _clean_texts(home: Path, person: Person, *, write: bool) -> Iterator[tuple[P
     if not signs:
         return
     pattern = re.compile(rb"(?<![0-9A-Za-z])(?:" + b"|".join(signs) + rb")(?![0-9A-Za-z])", re.IGNORECASE)
-    places = [home / "postgres.log", home / "postgres.log.1"]
-    for folder in ("logs", "dagster"):
-        places += [path for path in sorted((home / folder).rglob("*")) if path.is_file()]
-    places.append(home / "reports" / f"{person.store_id}.html")
-    for path in places:
+    for path in [*_logs(home), home / "reports" / f"{person.store_id}.html"]:
         with suppress(FileNotFoundError):
             text, n = pattern.subn(ERASED.encode(), path.read_bytes())
             if n and write and path.parent == home / "reports":
@@ -260,6 +258,21 @@ def _clean_texts(home: Path, person: Person, *, write: bool) -> Iterator[tuple[P
                     file.truncate()
             if n:
                 yield path, n
+
+
+def _logs(home: Path) -> list[Path]:
+    in_folders = [path for folder in ("logs", "dagster") for path in sorted((home / folder).rglob("*"))]
+    return [path for path in (home / "postgres.log", home / "postgres.log.1", *in_folders) if path.is_file()]
+
+
+def _with_addresses_of_logs(home: Path, secret: bytes, person: Person) -> Person:
+    """Return the person with addresses that logs hold in plain letters, where the store knows hashes of these alone."""
+    emails, known = person.keys.get("email", frozenset()), set(person.addresses)
+    for path in _logs(home) if emails else ():
+        with suppress(FileNotFoundError):
+            words = set(ADDRESS.findall(path.read_text(errors="replace").casefold()))
+            known |= {word for word in words if hmac.digest(secret, word.encode(), "sha256").hex() in emails}
+    return replace(person, addresses=tuple(sorted(known)))
 
 
 def _clean_events(database: Database, person: Person, *, write: bool) -> dict[str, int]:

@@ -24,6 +24,7 @@ from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE, read_co
 from quimbi_assets.resources.postgres.tables.customers import (
     CHOSEN,
     active_axes,
+    holds_addresses,
     lacks_groupings,
     read_vocabulary,
     stream_profiles,
@@ -89,16 +90,19 @@ def export(
         query, lines = _entered(database, store_id, group)
     if contactable:
         query = Query(query.text, f"({query.condition}) AND {CONTACTABLE}", query.parameters)
-    rows = stream_profiles(database, store_id, query, vocabulary)
+    rows = stream_profiles(database, store_id, query, vocabulary, with_addresses=True)
     n_rows = write_rows(path, rows, "parquet" if target.form == "parquet" else "csv")
     lines = [written(n_rows, "customer", path), *(lines if group is not None else ())]
     return Summary([*lines, *without_addresses(database, store_id)])
 
 
 def without_addresses(database: Database, store_id: str) -> list[str]:
-    """Say of a list for reading how its customers are met again in the shop; nothing where their ids are addresses."""
+    """Say of a list for reading how its customers are met again in the shop; nothing where it has their addresses."""
     sql = "SELECT customer_id LIKE '%%_@_%%' FROM quimbi.customer_profiles WHERE store_id = %s LIMIT 1"
-    return [] if any(are for (are,) in database.execute(store_id, sql, (store_id,))) else [NO_ADDRESSES]
+    are_known = holds_addresses(database, store_id) or any(
+        are for (are,) in database.execute(store_id, sql, (store_id,))
+    )
+    return [] if are_known else [NO_ADDRESSES]
 
 
 def group_of(target: ExportTarget, query: Query, audience: Audience | None) -> Group | None:

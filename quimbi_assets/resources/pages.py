@@ -26,6 +26,7 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables import publications as published
 from quimbi_assets.resources.postgres.tables.customers import read_chosen, read_vocabulary
 from quimbi_assets.resources.postgres.tables.history import read_weeks
+from quimbi_assets.resources.postgres.tables.identities import customer_called
 from quimbi_assets.resources.postgres.tables.promotions import FORECASTS, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 from quimbi_assets.resources.postgres.tables.treatments import TrialState, read_trials
@@ -153,6 +154,7 @@ def read_customer_facts(database: Database, store_id: str, customer_id: str) -> 
     """Read what a customer's page says; UnknownCustomerError if the store has no profile of them."""
     with database.snapshot(store_id) as now:
         store = read_store(now, store_id)
+        customer_id = customer_called(now, store_id, customer_id)
         profile = _profiles(now, store_id, [customer_id])[customer_id]
         return CustomerFacts(
             store_id=store_id,

@@ -20,8 +20,8 @@ from quimbi_assets.resources.postgres.migrations import READER, ROW_SECURITY, SE
 
 READ_ONLY = f"-c role={READER}"
 """Session options of who only reads, as ``allow_reading`` lets them."""
-NOT_READ = ("export_outbox", "tokens")
-"""Tables that nobody reads who only reads: addresses that wait to be sent, and tokens."""
+NOT_READ = ("customer_addresses", "export_outbox", "tokens")
+"""Tables that nobody reads who only reads: addresses, those that wait to be sent among them, and tokens."""
 SERVED_TABLES = (
     "alert_notices", "archetypes", "audience_members", "audiences", "axis_models", "customer_actions",
     "customer_consent", "customer_history", "customer_identities", "customer_profiles", "dim_segment_master",

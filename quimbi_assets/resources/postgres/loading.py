@@ -22,7 +22,7 @@ from quimbi_assets.ingest.dates import likely_zone
 from quimbi_assets.ingest.keys import HELPDESK, ErasedKeys, IdSet, hashed
 from quimbi_assets.ingest.prepare import LEFT_OUT, Preparation, Prepared
 from quimbi_assets.ingest.products import product_rows
-from quimbi_assets.ingest.rows import broken_rows
+from quimbi_assets.ingest.rows import broken_rows, hide_addresses
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS, SUPPORT_TICKETS
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import copy as bulk
@@ -80,6 +80,7 @@ def load_store(
     """
     say = progress or (lambda _: None)
     wanted = stores.requested_store(store_id, time_zone, currency)
+    stores.refuse_alike(database, store_id)
     paths = {ORDERS.name: orders_path, ORDER_ITEMS.name: items_path, PRODUCTS.name: products_path}
     paths |= {CUSTOMERS.name: customers_path, SUPPORT_TICKETS.name: tickets_path}
     files_sent = {name: path for name, path in paths.items() if path is not None}
@@ -198,7 +199,7 @@ class _Load:
     def _judge(self, file: SentFile, refusals: Refusals, now: pd.Timestamp) -> None:
         spec = file.survey.spec
         known = self._known_orders() if spec is ORDER_ITEMS else None
-        hiding_with = self._secret if spec is ORDERS and self._hides else None
+        hiding_with = self._secret if self._hides else None
         preparation = Preparation(
             file.survey, self._store.time_zone, now, self._currency(), known, self._erased, hiding_with
         )
@@ -260,7 +261,10 @@ class _Load:
                 self._n_left_out += int(named.sum()) + sum(in_lines)
             self._consent.add(rows)
             keys.add(ids.apply(lambda values: values.str.removeprefix("'")))
-            refusals.add(CUSTOMERS.name, broken_rows(broken))
+            lines = broken_rows(broken)
+            if self._hides:
+                lines["row"] = hide_addresses(lines["row"], self._secret)
+            refusals.add(CUSTOMERS.name, lines)
         refuse_erased(file.place, self._n_left_out)
 
     def _write(self, name: str, file: SentFile) -> TableReport:

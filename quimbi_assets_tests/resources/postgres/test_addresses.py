@@ -7,17 +7,14 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.erasure import person_of
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres.database import EVERY_STORE
+from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.identities import ADDRESSES_VARIABLE, find_by_email
+from quimbi_assets.resources.postgres.tables.personal import delete_rows
 from quimbi_assets.resources.postgres.tables.stores import read_change
-from quimbi_assets_tests.resources.postgres.test_matching import EMAILS, N, load, orders_of, tickets_of, whose
+from quimbi_assets_tests.resources.postgres.test_matching import EMAILS, NOW, N, load, orders_of, tickets_of, whose
 
 __all__ = ["load"]
 SPELT = [email.upper() if i % 2 else f" {email}" for i, email in enumerate(EMAILS)]
-
-
-@pytest.fixture(autouse=True)
-def hashing(monkeypatch):
-    monkeypatch.setenv(ADDRESSES_VARIABLE, "hash")
 
 
 def ids_of(database, store_id):
@@ -27,8 +24,17 @@ def ids_of(database, store_id):
     return [customer for (customer,) in found]
 
 
+def addresses_of(database, store_id):
+    sql = "SELECT customer_id, email FROM quimbi.customer_addresses WHERE store_id = %s"
+    return dict(database.execute(store_id, sql, (store_id,)))
+
+
+def customer_of(database, load, email):
+    return find_by_email(database, quimbi_home(), load.store, email, None)
+
+
 def everything(database, store_id):
-    """All values of all tables of the schema that are of a store, as text."""
+    """All values of all tables of the schema that are of a store, but the one of addresses, as text."""
     tables = database.execute(
         EVERY_STORE,
         "SELECT table_name FROM information_schema.columns "
@@ -40,16 +46,18 @@ def everything(database, store_id):
             store_id, f"SELECT to_jsonb(one)::text FROM quimbi.{table} one WHERE store_id = %s", (store_id,)
         )
         for (table,) in tables
+        if table != "customer_addresses"
     ]
     return "\n".join(text for table in rows for (text,) in table)
 
 
-def test_no_table_holds_an_address_and_however_it_is_spelt_it_is_one_customer(database, load):
+def test_one_table_holds_addresses_and_however_it_is_spelt_it_is_one_customer(database, load):
     load(orders=orders_of(SPELT), tickets=tickets_of(email=["P1@example.com", "new@example.com"]))
     ids = ids_of(database, load.store)
     assert len(ids) == N
     assert len(set(ids)) == 20
     assert all(customer.startswith("email:") and len(customer) == 38 for customer in ids)
+    assert addresses_of(database, load.store) == {customer_of(database, load, one): one for one in EMAILS}
     assert "@" not in everything(database, load.store)
 
 
@@ -74,7 +82,7 @@ def test_loading_again_changes_nothing_with_the_setting_or_without(database, loa
     files = {"orders": orders_of(SPELT), "tickets": tickets_of(email=["p1@example.com", "other@example.com"])}
     load(**files)
     before, ids = read_change(database, load.store), ids_of(database, load.store)
-    for value in ("hash", ""):
+    for value in ("hash", "", "plain"):
         monkeypatch.setenv(ADDRESSES_VARIABLE, value)
         report = load(**files)
         assert not any(table.changed for table in report.tables)
@@ -82,13 +90,19 @@ def test_loading_again_changes_nothing_with_the_setting_or_without(database, loa
 
 
 def test_a_store_that_has_addresses_is_told_and_stays_as_it_was(database, load, monkeypatch):
-    monkeypatch.delenv(ADDRESSES_VARIABLE)
+    monkeypatch.setenv(ADDRESSES_VARIABLE, "plain")
     load(orders=orders_of(EMAILS))
     before = ids_of(database, load.store)
     monkeypatch.setenv(ADDRESSES_VARIABLE, "hash")
-    with pytest.raises(BadInputError, match=r"knows 20 customers by their e-mail addresses.* into a new store"):
+    with pytest.raises(BadInputError, match=r"knows customers by their e-mail addresses.* into a new store"):
         load(orders=orders_of(EMAILS))
+    monkeypatch.delenv(ADDRESSES_VARIABLE)
+    assert not any(table.changed for table in load(orders=orders_of(EMAILS)).tables)
     assert ids_of(database, load.store) == before == sorted(EMAILS)
+    assert addresses_of(database, load.store) == {}
+    monkeypatch.setenv(ADDRESSES_VARIABLE, "has")
+    with pytest.raises(BadInputError, match="QUIMBI_ADDRESSES=has is neither hash nor plain"):
+        load(orders=orders_of(EMAILS))
 
 
 def test_who_is_to_be_erased_is_found_by_address_and_by_hash(database, load):
@@ -96,6 +110,7 @@ def test_who_is_to_be_erased_is_found_by_address_and_by_hash(database, load):
     p1 = find_by_email(database, quimbi_home(), load.store, "p1@example.com", None)
     by_address = person_of(database, quimbi_home(), load.store, None, "P1@example.com")
     assert p1 in by_address.customers
+    assert "p1@example.com" in person_of(database, quimbi_home(), load.store, p1, None).addresses
     assert person_of(database, quimbi_home(), load.store, p1, None).keys == by_address.keys
 
 
@@ -103,3 +118,31 @@ def test_other_ids_stay_as_they_are(database, load):
     load(orders=orders_of([f"c{i % 20}" for i in range(N)], EMAILS))
     assert set(ids_of(database, load.store)) == {f"c{i}" for i in range(20)}
     assert find_by_email(database, quimbi_home(), load.store, "p3@example.com", None) == "c3"
+    assert addresses_of(database, load.store) == {}
+
+
+def test_refused_rows_and_lines_hold_the_hash_too(database, load, tmp_path):
+    orders = orders_of(SPELT)
+    orders["order_date"] = orders["order_date"].astype("str").where(orders.index > 0, "soon")
+    path = tmp_path / "orders.csv"
+    orders.to_csv(path, index=False)
+    with path.open("a") as file:
+        file.write("broken,Ben@Example.com,too,many,cells,in,this,line,for,it\n")
+    load_store(database, load.store, path, now=NOW)
+    rows = database.execute(load.store, 'SELECT reason, "row"::text FROM quimbi.quarantined_rows ORDER BY 1')
+    assert len(rows) == 2
+    assert "@" not in str(rows)
+    assert customer_of(database, load, EMAILS[0]) in str(rows)
+    person = person_of(database, quimbi_home(), load.store, None, "ben@example.com")  # by that line alone
+    assert person.customers[0] in str(rows)
+
+
+def test_who_is_erased_goes_from_the_table_of_addresses(database, load):
+    load(orders=orders_of(SPELT))
+    p1 = customer_of(database, load, "p1@example.com")
+    person = person_of(database, quimbi_home(), load.store, p1, None)
+    with database.transaction(load.store) as cursor:
+        counts = delete_rows(cursor, person)
+    assert counts["customer_addresses"] == 1
+    assert p1 not in addresses_of(database, load.store)
+    assert len(addresses_of(database, load.store)) == 19

@@ -248,6 +248,12 @@ def lacks_groupings(database: Database, store_id: str) -> bool:
     return bool(lacking)
 
 
+ADDRESS_OF = """
+    (SELECT hidden.email FROM quimbi.customer_addresses AS hidden
+     WHERE hidden.store_id = profile.store_id AND hidden.customer_id = profile.customer_id)
+"""
+
+
 def scalar_columns(database: Database) -> list[str]:
     """Return the columns of ``customer_profiles`` that hold one value, in the table's order, without the sentence."""
     sql = """
@@ -258,13 +264,20 @@ def scalar_columns(database: Database) -> list[str]:
 
 
 def stream_profiles(
-    database: Database, store_id: str, query: Query, vocabulary: Vocabulary, order: Order | None = None
+    database: Database,
+    store_id: str,
+    query: Query,
+    vocabulary: Vocabulary,
+    order: Order | None = None,
+    *,
+    with_addresses: bool = False,
 ) -> Iterator[pa.Table]:
     """Yield the rows of an export: whom a filter chooses, in an order, else by id, some thousand at a time.
 
     All scalar columns of profiles; the archetype's name; of each axis the segment's name today (``segment_<axis>``),
     its id (``segment_id_<axis>``) and how likely the customer stays in it (``strength_<axis>``: ``stays_strength``).
     Who bought once is told so once, by ``n_orders``: name and strength are null on axes that one order says nothing of.
+    ``with_addresses``: also ``email``, where the store's customers are known by hashes of it; not for programs.
     """
     columns = {name: f"profile.{name}" for name in scalar_columns(database)}
     columns["archetype"] = LISTED["archetype"]
@@ -284,12 +297,20 @@ def stream_profiles(
         CROSS JOIN LATERAL jsonb_to_record(coalesce(profile.stays_strength, '{{}}')) AS strength ({listed})
         CROSS JOIN LATERAL jsonb_to_record(coalesce(profile.evidence, '{{}}')) AS evidence ({listed})
     """
+    if with_addresses and holds_addresses(database, store_id):
+        columns["email"] = ADDRESS_OF
     listed = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in columns.items())
     sql = f"SELECT {listed} {CHOSEN.format(condition=query.condition, joined=apart)} ORDER BY "
     by = {} if order is None else {f"sorted_{name}": value for name, value in order.parameters.items()}
     sql += "" if order is None else f"{order.terms.replace('%(', '%(sorted_')}, "
     parameters = {"store": store_id, **query.parameters, **names, **by}
     yield from stream(database, store_id, f"{sql}profile.customer_id", parameters)
+
+
+def holds_addresses(database: Database, store_id: str) -> bool:
+    """Whether customers of a store are known by hashes of their addresses, which are kept."""
+    sql = "SELECT EXISTS (SELECT FROM quimbi.customer_addresses WHERE store_id = %s)"
+    return bool(database.execute(store_id, sql, (store_id,))[0][0])
 
 
 def stream(database: Database, store_id: str, sql: str, parameters: Mapping[str, Any]) -> Iterator[pa.Table]:

@@ -1,7 +1,7 @@
 """Other keys of the customers in orders, by which tickets find them.
 
-Belongs here: the table ``customer_identities`` and the secret its hashes are made with. Does not: finding whose the
-rows of a file are (``matching``), which columns hold keys (``quimbi_assets.ingest.tables``).
+Belongs here: the tables ``customer_identities`` and ``customer_addresses``, the secret hashes are made with. Does not:
+finding whose the rows of a file are (``matching``), which columns hold keys (``quimbi_assets.ingest.tables``).
 """
 
 import hmac
@@ -14,7 +14,7 @@ import pandas as pd
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.keys import comparable, keyed_hashes
-from quimbi_assets.resources.home import private_file
+from quimbi_assets.resources.home import private_file, quimbi_home
 from quimbi_assets.resources.postgres.copy import by_hashing, copy_frame, read_column
 from quimbi_assets.resources.postgres.database import Database
 
@@ -25,7 +25,7 @@ BY_EMAIL = """
     SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %(store)s AND customer_id = ANY(%(texts)s) LIMIT 1
 """
 ADDRESSES_VARIABLE = "QUIMBI_ADDRESSES"
-"""``hash``: a store whose orders know customers by their e-mail addresses keeps keyed hashes of these as ids."""
+"""``plain``: a new store whose orders know customers by their e-mail addresses has these as ids, not their hashes."""
 _OF_STORE = "WHERE store_id = %s AND customer_id"
 OWN_KEY = "kind || ':' || left(encode(key_hash, 'hex'), 32)"
 """Customer id of a ticket while no customer is known by its key: ``email:`` or ``helpdesk_id:`` and half the hash."""
@@ -56,21 +56,23 @@ def known_secret(home: Path, store_id: str) -> bytes:
 def hides_addresses(cursor: Any, store_id: str) -> bool:
     """Whether customers whom a store knows by their address have its hash as id; as they always had.
 
-    Of a store without such customers the environment says it: BadInputError where it says so of one that knows
-    customers by the address itself, since hashed they would be others, without a past.
+    Of a store without such customers the environment may say ``plain``. BadInputError where it says ``hash`` of one
+    that knows customers by the address itself, since hashed they would be others, without a past.
     """
-    is_wanted = os.environ.get(ADDRESSES_VARIABLE) == "hash"
+    wanted = os.environ.get(ADDRESSES_VARIABLE, "").strip()
+    if wanted not in ("", "hash", "plain"):
+        raise BadInputError(f"{ADDRESSES_VARIABLE}={wanted} is neither hash nor plain")
     cursor.execute(f"SELECT EXISTS (SELECT FROM quimbi.orders {_OF_STORE} LIKE 'email:%%')", (store_id,))
     if cursor.fetchone()[0]:
         return True
-    if is_wanted:
-        cursor.execute(f"SELECT count(DISTINCT customer_id) FROM quimbi.orders {_OF_STORE} LIKE '%%@%%'", (store_id,))
-        if n_plain := cursor.fetchone()[0]:
-            raise BadInputError(
-                f"{ADDRESSES_VARIABLE}=hash: store {store_id} knows {n_plain:,} customers by their e-mail addresses, "
-                "and hashed they would be others, without a past: load all of its files into a new store, or unset it"
-            )
-    return is_wanted
+    cursor.execute(f"SELECT EXISTS (SELECT FROM quimbi.orders {_OF_STORE} LIKE '%%@%%')", (store_id,))
+    is_plain = cursor.fetchone()[0]
+    if is_plain and wanted == "hash":
+        raise BadInputError(
+            f"{ADDRESSES_VARIABLE}=hash: store {store_id} knows customers by their e-mail addresses, "
+            "and hashed they would be others, without a past: load all of its files into a new store, or unset it"
+        )
+    return not is_plain and wanted != "plain"
 
 
 def find_by_email(database: Database, home: Path, store_id: str, email: str | None, sha256: str | None) -> str | None:
@@ -84,6 +86,16 @@ def find_by_email(database: Database, home: Path, store_id: str, email: str | No
     asked = {"store": store_id, "hash": key, "texts": [email, folded]}
     sql = BY_EMAIL.format(column="key_hash" if sha256 is None else "sha256_hash")
     return next((customer for (customer,) in database.execute(store_id, sql, asked)), None)
+
+
+def customer_called(database: Database, store_id: str, text: str) -> str:
+    """Return the customer's id that somebody means by an id or an address; the text itself if it is nobody's address.
+
+    ``database``: that of a store, as of one instant.
+    """
+    if "@" not in text:
+        return text
+    return find_by_email(database, database.home or quimbi_home(), store_id, text, None) or text
 
 
 def keep_identities(cursor: Any, store_id: str, pairs: str, overrule: bool) -> tuple[int, int, int]:
@@ -141,7 +153,7 @@ class OrderAddresses:
         self._cursor, self._secret = cursor, secret
         cursor.execute(
             "CREATE TEMP TABLE order_addresses (key_hash bytea, sha256_hash bytea, customer_id text, at timestamptz) "
-            "ON COMMIT DROP"
+            "ON COMMIT DROP; CREATE TEMP TABLE hidden_addresses (customer_id text, email text) ON COMMIT DROP"
         )
 
     def add(self, addresses: pd.Series, customers: pd.Series, at: pd.Series) -> None:
@@ -151,6 +163,9 @@ class OrderAddresses:
         seen = seen.groupby(["key", "customer_id"], sort=False)["at"].max().reset_index()
         rows = seen.drop(columns="key").assign(**address_hashes(seen["key"], self._secret))
         copy_frame(self._cursor, "order_addresses", rows)
+        is_hidden = rows["customer_id"] == "email:" + rows["key_hash"].str.slice(2, 34)
+        hidden = pd.DataFrame({"customer_id": seen["customer_id"], "email": seen["key"]})[is_hidden]
+        copy_frame(self._cursor, "hidden_addresses", hidden)
 
     def learn(self, store_id: str) -> tuple[int, int, int]:
         """Keep them; of several customers with one address the one who ordered last has it."""
@@ -158,6 +173,11 @@ class OrderAddresses:
             SELECT DISTINCT ON (key_hash) 'email' AS kind, key_hash, sha256_hash, customer_id FROM order_addresses
             ORDER BY key_hash, at DESC, customer_id
         """
+        self._cursor.execute(
+            "INSERT INTO quimbi.customer_addresses SELECT DISTINCT %s, customer_id, email FROM hidden_addresses "
+            "ON CONFLICT DO NOTHING",
+            (store_id,),
+        )
         several = "SELECT key_hash FROM order_addresses GROUP BY key_hash HAVING count(DISTINCT customer_id) > 1"
         self._cursor.execute(f"INSERT INTO shared {several}")
         return keep_identities(self._cursor, store_id, pairs, overrule=True)

@@ -59,6 +59,7 @@ PLACES = (
     Place("export_profiles", "what services were sent"),
     Place("helpdesk_customers", "their number at the helpdesk"),
     Place("customer_consent", "consent to be written to"),
+    Place("customer_addresses", "the address that their id is a hash of"),
     Place("suppressed_keys", "addresses, hashed, that must not be written to", "key_hash = ANY(%(emails)s)"),
     Place(
         "customer_identities",
@@ -125,6 +126,7 @@ _BY_KEYS = """
     UNION SELECT %(customer)s WHERE %(customer)s IS NOT NULL
 """
 _THEIRS = "WHERE store_id = %(store)s AND customer_id = ANY(%(customers)s)"
+_HIDDEN = f"SELECT email FROM quimbi.customer_addresses {_THEIRS}"
 _OTHER_KEYS = f"SELECT kind, encode(key_hash, 'hex'), {OWN_KEY} FROM quimbi.customer_identities {_THEIRS}"
 _AT_HELPDESK = f"SELECT helpdesk_id FROM quimbi.helpdesk_customers {_THEIRS}"
 _NUMBERS = f"""
@@ -143,6 +145,10 @@ def find_person(cursor: Any, store_id: str, secret: bytes, customer_id: str | No
     customers = {customer for (customer,) in _rows(cursor, _BY_KEYS, asked)}
     addresses = {*(() if folded is None else (folded,)), *(c.strip().casefold() for c in customers if "@" in c)}
     emails |= {_hash(secret, address) for address in addresses}
+    hidden = (
+        "SELECT email FROM quimbi.customer_addresses WHERE store_id = %(store)s AND customer_id = ANY(%(customers)s)"
+    )
+    addresses |= {one for (one,) in _rows(cursor, hidden, {"store": store_id, "customers": sorted(customers)})}
     known = _rows(cursor, _OTHER_KEYS, {"store": store_id, "customers": sorted(customers)})
     emails |= {key for kind, key, _ in known if kind == "email"}
     customers |= {as_writer for *_, as_writer in known} | {f"email:{key[:32]}" for key in emails}
