@@ -323,22 +323,47 @@ class Home:
         self.stop()
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        for setting in ("fsync", "full_page_writes"):
             self._execute(f"ALTER SYSTEM SET {setting} = off")
         self._execute("ALTER SYSTEM SET min_wal_size = '32MB'")  # it is copied for each trial
 
     def put_aside(self, name: str) -> None:
         """Keep the home as it is under a name."""
         self.stop()
+        self._copy(self.place, self.aside / name)
+
+    def put_aside_as_killed(self, name: str) -> None:
+        """Keep the home under a name as a SIGKILL of all its processes would leave it now; they go on.
+
+        What has been committed is in the server's journal (``synchronous_commit`` has to be on), what has not been is
+        undone when it starts on the copy.
+        """
+        server = int((self.place / "postgres" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        processes = [server, *map(int, children)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            self._copy(self.place, self.aside / name)
+        finally:
+            for process in reversed(processes):
+                os.kill(process, signal.SIGCONT)
+        (self.aside / name / "postgres" / "postmaster.pid").unlink()
+
+    def forget(self, name: str) -> None:
+        """Remove what was put aside under a name."""
         shutil.rmtree(self.aside / name, ignore_errors=True)
-        self.aside.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "-a", str(self.place), str(self.aside / name)], check=True)
+
+    @staticmethod
+    def _copy(place: Path, to: Path) -> None:
+        shutil.rmtree(to, ignore_errors=True)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", "--sparse=always", str(place), str(to)], check=True)
 
     def bring_back(self, name: str) -> None:
         """Make the home what it was when it was put aside under a name."""
         self.stop()
-        shutil.rmtree(self.place, ignore_errors=True)
-        subprocess.run(["cp", "-a", str(self.aside / name), str(self.place)], check=True)
+        self._copy(self.aside / name, self.place)
 
     def stop(self) -> None:
         """Stop the server."""
@@ -371,7 +396,10 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "arms": {"treatments": "true"},
     "names": {"segment_renames": "true"},
     "weeks": {"customer_history": "true"},
-    "drift": dict.fromkeys(("customer_history", "segment_migrations", "drift_floors", "population_drift"), "true"),
+    "drift": {
+        "customer_history": "drift IS NOT NULL",  # a week is there before it is compared
+        **dict.fromkeys(("segment_migrations", "drift_floors", "population_drift"), "true"),
+    },
     "notices": {"alert_notices": "true"},
     "told": {"alert_notices": "told_at IS NOT NULL"},
 }  # fmt: skip
@@ -380,16 +408,24 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Look:
-    """What a reader finds of a store in a home."""
+    """What a reader finds of a store in a home; to be closed, since it looks through one session a database."""
 
     home: Path
     store_id: str
+    _sessions: dict[str, Any] = field(default_factory=dict)
 
     def ask(self, sql: str, parameters: Any = None, database: str = "quimbi") -> list[Any]:
         """Return the rows of a query."""
-        with closing(administrator(self.home, database)) as session, session.cursor() as cursor:
+        if database not in self._sessions:
+            self._sessions[database] = administrator(self.home, database)
+        with self._sessions[database].cursor() as cursor:
             cursor.execute(sql, parameters)
             return list(cursor.fetchall())
+
+    def close(self) -> None:
+        """End its sessions."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
 
     @cached_property
     def digests(self) -> dict[str, str]:

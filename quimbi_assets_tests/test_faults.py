@@ -5,13 +5,16 @@ import os
 import secrets
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("faults")
+from quimbi_assets_tests.faulty import Home, administrator
+
+pytestmark = pytest.mark.xdist_group("graph")  # whose stores it has
 PATH = Path(__file__).parents[1] / "benchmarks" / "faults.py"
-N_TRIALS = 2
+N_TRIALS, N_EFFECTS = 2, 24
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +26,23 @@ def faults():
     return module
 
 
-def test_killed_anywhere_acts_leave_a_whole_state_and_are_done_by_doing_them_again(tmp_path):
-    seed = str(secrets.randbelow(10_000))
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        str(PATH),
-        "--work",
-        str(tmp_path),
-        "--some",
-        str(N_TRIALS),
-        "--seed",
-        seed,
-    ]
+def test_killed_anywhere_acts_leave_a_whole_state_and_are_done_by_doing_them_again(home, two_stores, tmp_path):
+    store_id, seed = two_stores[1], str(secrets.randbelow(10_000))
+    with closing(administrator(home, "postgres")) as session:
+        session.cursor().execute("CHECKPOINT")
+    Home(home, tmp_path / "aside").put_aside_as_killed("run")
+    with (tmp_path / "aside" / "run" / "postgres" / "postgresql.auto.conf").open("a") as settings:
+        settings.write("synchronous_commit = 'on'\n")
+    options = ["--work", str(tmp_path), "--store-id", store_id, "--some", str(N_TRIALS), "--seed", seed]
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     environment |= {"PYTHONPATH": str(PATH.parents[1]), "QUIMBI_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-W", "ignore", str(PATH), *options]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=600)
     shown = f"seed {seed}\n{done.stdout}{done.stderr[-2000:]}"
     print(shown)  # noqa: T201
     assert done.returncode == 0, shown
-    assert done.stdout.count(" exit -9 ") == N_TRIALS, shown
+    assert done.stdout.count(" exit -9 ") >= N_EFFECTS, shown
+    assert done.stdout.count(" whole, and again\n") == N_TRIALS, shown
 
 
 def test_effects_are_those_that_a_fault_makes_a_difference_before(faults):
