@@ -438,16 +438,15 @@ def page(trials: Sequence[Trial], work: Path) -> str:
     tried = {(trial.act, trial.fault, trial.number): trial for trial in ranked}
     for act in dict.fromkeys(trial.act for trial in trials):
         effects = json.loads((work / f"{act}.json").read_text())["effects"]
-        of = [trial for trial in tried.values() if trial.act == act]
-        counts = ", ".join(
-            f"{fault} {sum(t.fault == fault and t.was_done_again for t in of)} of {len(able)}"
-            for fault in FAULTS
-            if (able := numbers(effects, fault, 1, 0))
-        )
+        counts = []
+        for fault in FAULTS:
+            of = [trial for trial in tried.values() if (trial.act, trial.fault) == (act, fault)]
+            if n := len(numbers(effects, fault, 1, 0)):
+                counts.append(f"{fault} {sum(t.was_done_again for t in of)} of {n} (looked {len(of)})")
         lines += [
             f"## {act}",
             "",
-            f"Tried: {counts}.",
+            f"Done again after {', '.join(counts)}.",
             "",
             f"| | before | {' | '.join(FAULTS)} |",
             "|---|---|---|---|---|---|",
@@ -492,6 +491,8 @@ follow one another the last was tried: they are in its record of the run alone.
 Known: the numbers of segments are never given again, so that a first run killed after it has registered a model and
 before it has published leaves segments that are the same with other numbers in their ids (`published differs`). Nobody
 saw the first ones.
+
+An earlier table (400 customers, two axes, commit c50de53) had 44 of 614 such trials, of all four faults: nothing wrong.
 """
 
 
