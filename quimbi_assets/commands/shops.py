@@ -98,6 +98,9 @@ def print_refused(refused: dict[str, Any]) -> None:
 def print_policy(effects: dict[str, Any]) -> None:
     """Print what is stored, what each rule leaves out and what counts, then whom each opposite puts elsewhere."""
     currency, rules = effects["currency"] or "", effects["rules"]
+    if not rules:
+        all_count = f"all {plural(effects['stored']['orders'], 'stored order')} count"
+        return out.print(f"store {effects['store_id']}: its order policy leaves nothing out; {all_count}", markup=False)
     out.print(f"store {effects['store_id']}: what its order policy leaves out", markup=False)
     named = [("stored", effects["stored"]), *((row["rule"], row) for row in rules), ("counted", effects["counted"])]
     width = max(len(name) for name, _ in named)
@@ -113,6 +116,7 @@ def print_policy(effects: dict[str, Any]) -> None:
     for row in rules:
         if row["opposite"] is not None:
             out.print(_elsewhere(row["rule"], row["opposite"]), markup=False)
+    return None
 
 
 def _elsewhere(rule: str, moved: dict[str, Any]) -> str:

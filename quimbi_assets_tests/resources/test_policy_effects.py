@@ -88,3 +88,12 @@ def test_of_a_store_that_never_ran_it_says_what_is_left_out_and_that_no_more_is_
     assert effects["counted"]["paid"] == 30.0
     print_policy(effects)
     assert "not known: quimbi run --store-id policy-new has not ended yet" in capsys.readouterr().out
+
+
+def test_of_a_store_nothing_is_left_out_of_it_says_so_in_a_line(database, tmp_path, capsys):
+    path = tmp_path / "orders.csv"
+    path.write_text("order_id,customer_id,order_date,total_price\n1,ann,2024-01-02,10\n2,ann,2024-02-02,5\n")
+    load_store(database, "policy-whole", path)
+    print_policy(policy_effects("policy-whole"))
+    line = "store policy-whole: its order policy leaves nothing out; all 2 stored orders count\n"
+    assert capsys.readouterr().out == line
