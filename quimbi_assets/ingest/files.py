@@ -237,7 +237,7 @@ def _parquet_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, b
         # The path, not an open file: a thread of Arrow's may hold a buffer of Python's still when the process ends.
         file = opened.enter_context(pq.ParquetFile(str(plain)))
         columns = [str(name) for name in as_frame(file.schema_arrow.empty_table()).columns]
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last, of a column's name
         raise broken(error) from error
     if file.metadata.num_rows > MOST_ROWS:
         raise BadInputError(f"cannot read {place}: it has {file.metadata.num_rows:,} rows; load it in parts")

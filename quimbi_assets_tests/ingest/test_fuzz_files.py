@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.ingest.files import open_table
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,11 @@ def test_ids_that_are_lists_are_refused_by_name(files, tmp_path, kind):
     pq.write_table(pa.table({**columns, "order_date": ["2024-01-05"] * 2}), tmp_path / "orders.parquet")
     with pytest.raises(BadInputError, match=r"orders.parquet: customer_id holds a list in each cell"):
         files.judge(tmp_path / "orders.parquet")
+
+
+def test_a_column_whose_name_is_no_text_is_refused_by_the_file(tmp_path):
+    path = tmp_path / "orders.parquet"
+    pq.write_table(pa.table({"zzzz": ["1"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"zzzz", b"\xd0zzz"))
+    with pytest.raises(BadInputError, match=r"cannot read .*orders.parquet as Parquet"), open_table(path):
+        pass
