@@ -36,8 +36,8 @@ AXES = ("purchase_value",)
 CUSTOMERS, SEED = 150, 2
 PUT_ASIDE = 40
 """Homes put aside at most at a time, of 100 MB each."""
-FEWEST_EFFECTS = 24
-"""Of renaming; erasing has more."""
+QUICK = {"rename": 24, "erase": 11}
+"""Acts that are quick, and how many effects they have at least where nothing but a run has been before."""
 LATER_DAYS = 60
 """Days whose orders come with the second load."""
 REFUSED = 2
@@ -101,39 +101,36 @@ def channel() -> Iterator[tuple[str, list[str]]]:
 
 
 class Stage:
-    """A home, the states that acts begin in, and what each act does where nothing is in its way.
+    """A home, the states that acts begin in, and what each act does where nothing is in its way."""
 
-    ``store_id`` other than :data:`STORE`: a store that a state that was put aside already holds.
-    """
-
-    def __init__(self, work: Path, address: str, heard: list[str], store_id: str = STORE) -> None:
+    def __init__(self, work: Path, address: str, heard: list[str]) -> None:
         self.home = Home(work / "home", work / "aside", {"SLACK_WEBHOOK_URL": address})
-        self.heard, self._work, self._store_id = heard, work, store_id
+        self.heard, self._work = heard, work
         if not (work / "files" / "first_orders.parquet").exists():
             self._write_files()
         self._plain: dict[str, Plain] = {}
         week = closed_week(pd.Timestamp.now("UTC")).date()
         self._weeks = [week - timedelta(weeks=n) for n in (2, 1, 0)]
-        run = ("run", "--store-id", self._store_id, "--axes", ",".join(AXES), "--max-k", "3", "--no-ai-naming")
-        of = ("--store-id", self._store_id, "--axis", AXES[0])
+        run = ("run", "--store-id", STORE, "--axes", ",".join(AXES), "--max-k", "3", "--no-ai-naming")
+        of = ("--store-id", STORE, "--axis", AXES[0])
         self.acts = {
             act.name: act
             for act in (
                 Act("load", "run", self._load("all")),
                 Act("run", "loaded", run),
                 Act("refit", "more", run),
-                Act("snapshot", "weeks", ("snapshot", "--store-id", self._store_id, "--week", str(week))),
+                Act("snapshot", "weeks", ("snapshot", "--store-id", STORE, "--week", str(week))),
                 Act("past", "weeks", (*run, "--as-of", str(week - timedelta(weeks=8)))),
                 Act("promote", "weeks", ("promote", *of, "--version", "1")),
                 Act("rename", "weeks", ("rename", *of, "--segment", f"{AXES[0]}_1", "--to", "weekend_regulars")),
-                Act("erase", "weeks", ("erase", "--store-id", self._store_id, "--customer-id", self._customer)),
+                Act("erase", "weeks", ("erase", "--store-id", STORE, "--customer-id", self._customer)),
             )
         }
 
     def _load(self, part: str) -> tuple[str, ...]:
         files = ("orders", "items", "tickets") if part == "all" else ("orders", "items")
         names = [(f"--{one}", str(self._work / "files" / f"{part}_{one}.parquet")) for one in files]
-        return ("load", "--store-id", self._store_id, *(word for pair in names for word in pair))
+        return ("load", "--store-id", STORE, *(word for pair in names for word in pair))
 
     @property
     def _customer(self) -> str:
@@ -159,7 +156,7 @@ class Stage:
                 return
 
     def _snapshot(self, week: date) -> tuple[str, ...]:
-        return ("snapshot", "--store-id", self._store_id, "--week", str(week))
+        return ("snapshot", "--store-id", STORE, "--week", str(week))
 
     def _write_files(self) -> None:
         files = self._work / "files"
@@ -178,7 +175,7 @@ class Stage:
 
     def look(self) -> Look:
         """Look at the store as a reader; to be closed."""
-        return Look(self.home.place, self._store_id)
+        return Look(self.home.place, STORE)
 
     def undisturbed(self, name: str) -> Plain:
         """Return what an act does where nothing is in its way."""
@@ -335,11 +332,12 @@ def kill(stage: Stage, name: str, chosen: Sequence[int], until: float, say: Call
 def kill_some(stage: Stage, n: int, seed: int, say: Callable[[Trial], None]) -> None:
     """Look before all effects of renaming or erasing, as a seed chooses, and do it again after kills before some."""
     chance = random.Random(seed)
-    name = chance.choice(("rename", "erase"))
+    name = chance.choice(list(QUICK))
     stage.acts = {name: stage.acts[name]._replace(begins="run")}
-    chosen = chance.sample(range(1, FEWEST_EFFECTS + 1), n)
+    chosen = chance.sample(range(1, QUICK[name] + 1), n)
     for number in range(1, len(stage.walk(name, chosen).effects) + 1):
         say(stage.killed(name, number, again=number in chosen))
+        stage.home.forget(f"{name}-{number}")
 
 
 def refused_meanwhile(stage: Stage, name: str, others: Sequence[str], every: int) -> tuple[int, list[str]]:
@@ -510,7 +508,6 @@ def main() -> None:
         "--some", type=int, default=0, help="So many kills, which --seed chooses, of an act that is quick."
     )
     parser.add_argument("--pairs", action="store_true", help="Two acts at once instead of faults.")
-    parser.add_argument("--store-id", default=STORE, help="A store that is in --work/aside/run already, for --some.")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     work = options.work.absolute()
@@ -531,7 +528,7 @@ def main() -> None:
 
     is_wrong, until = 0, time.monotonic() + 60 * options.minutes
     with channel() as (address, heard):
-        stage = Stage(work, address, heard, options.store_id)
+        stage = Stage(work, address, heard)
         stage.prepare("run" if options.some else "weeks")
         if options.some:
             kill_some(stage, options.some, options.seed, say)
