@@ -7,7 +7,8 @@ and the same command again has to end well, as if nothing had been, leaving noth
 ``--acts``, ``--faults`` choose; ``--every 5`` takes every fifth effect, ``--seed`` says which, ``--minutes``
 ends in time. What was tried is added up in ``--work``, so that it can be gone on with, and ``--out docs/faults.md``
 writes its table. ``--some 3`` kills three times, of which ``make test`` makes use; ``--pairs`` lets two acts meet
-instead: a second one is begun before each effect of a first. Exit 1 if something was not as it has to be.
+instead: a second one is begun before each effect of a first (no such run has come to its end
+yet). Exit 1 if something was not as it has to be.
 """
 
 import argparse
