@@ -316,7 +316,9 @@ def audiences(store_id: str, as_json: bool) -> None:
 @click.option("--store-id", metavar="S", help="The store.")
 @click.option("--customer-id", metavar="C", help="What is to be done about this customer, why, and what nearly was.")
 @click.option(
-    "--check", is_flag=True, help="Which rules contradict one another, and which can never fire; exit 1 if any."
+    "--check",
+    is_flag=True,
+    help="Which rules set a thing otherwise, and which can never fire; exit 1 where one is to be mended.",
 )
 @click.option("--example", is_flag=True, help="Print the ready rules, to be edited as $QUIMBI_HOME/actions.yaml.")
 @JSON

@@ -99,6 +99,9 @@ def read_rules(text: str, where: str) -> RuleBook:
     """
     root, reader = compose(text, where), _Reader(where, "rules: {regulars: {when: orders > 9, queue: regulars}}")
     parts = {} if root is None else reader.mapping(root, "the file", {"rules", "otherwise"})
+    if root is None or getattr(parts.get("rules"), "value", None) in ("", "~", "null"):
+        # An editor that was killed leaves such a file: what was decided is not to be taken back for it.
+        raise UnusableRulesError([f"{where}, line 1: the file has no rules; if there are to be none: rules: {{}}"])
     named, rules, problems = reader.named(parts.get("rules"), "rules"), [], []
     if len(named) > MOST_RULES:
         raise reader.wrong(parts["rules"], f"{len(named):,} rules are more than {MOST_RULES}")

@@ -124,14 +124,23 @@ YAML_PROBLEMS = {
     'it in quotes: "..."',
 }
 """What YAML's reader says, as whoever wrote the file can mend it."""
+MOST_NESTED = 20
+"""Lists and mappings within one another: what can be said needs five."""
 
 
 def compose(text: str, where: str) -> Any:
     """Return the root node of YAML, None of an empty file; BadInputError with line and column if it is none."""
     import yaml
 
+    loader, depth = yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader, 0
     try:
-        return yaml.compose(text, yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader)
+        for event in yaml.parse(text, loader):  # no call within a call, as composing is: that ends the process
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_NESTED:
+                mark = event.start_mark
+                place = f"{where}, line {mark.line + 1}, column {mark.column + 1}"
+                raise BadInputError(f"{place}: lists within lists, deeper than {MOST_NESTED}; nothing here is")
+        return yaml.compose(text, loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = "line 1" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}"

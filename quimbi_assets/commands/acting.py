@@ -40,7 +40,9 @@ def show(store_id: str | None, customer_id: str | None, *, check: bool, example:
     except UnusableRulesError as error:
         if not check:
             raise
-        for line in error.problems:
+        if as_json:
+            print_json({"store_id": store_id, "problems": list(error.problems)})
+        for line in () if as_json else error.problems:
             out.print(f"mend      {line}", markup=False)
         raise click.exceptions.Exit(1) from None
     print_json(check_record(store_id, state)) if as_json else print_rules(state, findings_only=check)

@@ -251,7 +251,7 @@ def _since_words(receipt: Receipt, past: Past, currency: str) -> str:
     if since.cause == "new":
         return f"They are new since {day}: {' and '.join(did)}{money}."
     if since.cause == "silent":
-        return f"Since {day} they have neither ordered nor written to support."
+        return f"Since {day} no order of theirs is recorded, and no request to support."
     return f"Since {day} they acted: {' and '.join(did) or 'something they had bought was refunded'}{money}."
 
 

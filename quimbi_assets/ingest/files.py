@@ -17,7 +17,7 @@ from functools import partial
 from glob import glob
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -27,6 +27,9 @@ import pyarrow.parquet as pq
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.cells import NULL_WORDS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyRelation
 
 CHUNK_ROWS = 250_000
 """Rows of a Parquet file that are read and judged together; a smaller file is one chunk."""
@@ -126,6 +129,8 @@ def open_table(path: str | Path, called: str | None = None) -> Iterator[Table]:
 _JSON = (".json", ".jsonl", ".ndjson")
 _READERS = {".parquet": "read_parquet(?, union_by_name = true)"}
 _READERS |= dict.fromkeys(_JSON, "read_json_auto(?, union_by_name = true, sample_size = -1)")
+_LISTED = ("tickets", "conversations", "orders", "customers", "products", "data")
+"""What Zendesk, Intercom, Gorgias and shops call the list in an answer of their APIs."""
 _AS_CSV = "read_csv(?, union_by_name = true, all_varchar = true, header = true)"
 
 
@@ -175,11 +180,13 @@ def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
         raise BadInputError(
             f"{place} matches files of several kinds: {', '.join(sorted(suffixes))}; give one kind at a time"
         )
-    reader = _READERS.get(suffixes.pop(), _AS_CSV)
+    suffix = suffixes.pop()
+    reader = _READERS.get(suffix, _AS_CSV)
     connection = opened.enter_context(duckdb.connect())
 
     def rows() -> pa.RecordBatchReader:
-        return connection.sql(f"SELECT * FROM {reader}", params=[files]).to_arrow_reader(CHUNK_ROWS)
+        read = connection.sql(f"SELECT * FROM {reader}", params=[files])
+        return (_records(read) if suffix in _JSON else read).to_arrow_reader(CHUNK_ROWS)
 
     def chunks(_: Sequence[str] | None) -> Iterator[Chunk]:
         try:
@@ -192,6 +199,16 @@ def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
     if first is None or first.frame.empty:
         raise BadInputError(f"{place} has no rows: export it again with at least one row")
     return Table([str(name) for name in first.frame.columns], chunks)
+
+
+def _records(read: "DuckDBPyRelation") -> "DuckDBPyRelation":
+    """Return the records of JSON: of a service's answer those that it lists; what they list in turn is text."""
+    listed = [name for name in _LISTED if name in read.columns and "id" not in read.columns]
+    if listed and (read.types[read.columns.index(listed[0])].id, len(listed)) == ("list", 1):
+        read = read.project(f'unnest("{listed[0]}", max_depth := 2)')
+    lists = [n for n, kind in zip(read.columns, read.types, strict=True) if re.match(r"(STRUCT|JSON).*\]$", str(kind))]
+    names = ['"' + name.replace('"', '""') + '"' for name in lists]
+    return read.project(f"* REPLACE ({', '.join(f'to_json({n})::VARCHAR AS {n}' for n in names)})") if names else read
 
 
 def _temporary(opened: ExitStack) -> IO[bytes]:

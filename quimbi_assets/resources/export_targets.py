@@ -30,7 +30,7 @@ from quimbi_assets.resources.postgres.tables.customers import (
     stream_profiles,
     utc,
 )
-from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted
+from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted, running_trial
 
 if TYPE_CHECKING:
     from quimbi_assets.resources.klaviyo.sender import Selection
@@ -67,7 +67,7 @@ def export(
         if target.form == "klaviyo" and lacks_groupings(now, store_id):
             raise BadInputError(f"the profiles are from before lifecycle was known: quimbi run --store-id {store_id}")
     contacts = Path(target.contacts) if target.contacts else None
-    group = group_of(target, query, audience)
+    group = group_of(database, store_id, target, query, audience)
     if target.form == "klaviyo":
         from quimbi_assets.resources.klaviyo.sender import Selection
 
@@ -76,7 +76,8 @@ def export(
     path = Path(str(target.out))
     if target.form in ADVERTISERS:
         lines = _advertisers_list(database, store_id, query, target, path, group)
-        return Summary([*lines, read_consent_counts(database, store_id, query).words()])
+        words = read_consent_counts(database, store_id, query).words(listed=contacts is not None)
+        return Summary([*lines, words])
     if target.form == "audience":
         if target.where is not None:
             raise BadInputError("--format audience writes who entered and left audiences: give --audience, or nothing")
@@ -105,10 +106,13 @@ def without_addresses(database: Database, store_id: str) -> list[str]:
     return [] if are_known else [NO_ADDRESSES]
 
 
-def group_of(target: ExportTarget, query: Query, audience: Audience | None) -> Group | None:
+def group_of(
+    database: Database, store_id: str, target: ExportTarget, query: Query, audience: Audience | None
+) -> Group | None:
     """Return how a list is tried, None if it is not.
 
-    An audience has one control group wherever it goes. Lists for reading leave nobody out unless they are asked to.
+    An audience has one control group wherever it goes. Lists for reading leave nobody out unless they are asked to; a
+    list of the same filter goes on with the control group that it has, until it is asked to have none.
     """
     trial, subject = target.trial, f"export/{target.name}"
     if audience is not None:
@@ -119,6 +123,7 @@ def group_of(target: ExportTarget, query: Query, audience: Audience | None) -> G
             trial = replace(usual, control=trial.control)
     elif target.name == target.form and query.text:  # a command's, which has no name of its own
         subject += f"/{hashlib.md5(query.text.encode(), usedforsecurity=False).hexdigest()[:12]}"
+        trial = trial or running_trial(database, store_id, subject)
     return None if trial is None else Group(subject, trial, query)
 
 
@@ -203,4 +208,5 @@ def _to_klaviyo(
     lines = [*report.lines(), *left_out(report.controls)]
     if path is not None:
         lines.append(written(report.changes.customers, "profile", path))
-    return Summary([*lines, read_consent_counts(database, store_id, selection.query).words()], report.named())
+    words = read_consent_counts(database, store_id, selection.query).words(listed=selection.contacts is not None)
+    return Summary([*lines, words], report.named())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quimbi_assets.actions.rules import EFFECTS, OUTREACH, read_rules, ready_text
+from quimbi_assets.actions.rules import EFFECTS, OUTREACH, UnusableRulesError, read_rules, ready_text
 from quimbi_assets.audiences.kinds import SEGMENT_KINDS
 from quimbi_assets.errors import BadInputError
 
@@ -41,8 +41,18 @@ def test_what_a_file_says():
     assert [rule.name for rule in book.of_store("third")] == ["others"]
 
 
-def test_a_file_may_be_empty():
-    assert read_rules("# nothing\n", "f").rules == ()
+def test_a_file_without_rules_says_so():
+    assert read_rules("rules: {}", "f").rules == ()
+    assert read_rules("otherwise: {queue: first}", "f").otherwise == {"queue": "first"}
+    for text in ("", "# nothing\n", "rules:", "rules: null\notherwise: {queue: first}"):
+        with pytest.raises(UnusableRulesError, match="f, line 1: the file has no rules; "):
+            read_rules(text, "f")
+
+
+def test_what_is_nested_deeper_than_a_process_can_follow_is_refused():
+    text = "rules: " + "[" * 100_000 + "]" * 100_000
+    with pytest.raises(BadInputError, match=r"f, line 1, column \d+: lists within lists, deeper than 20"):
+        read_rules(text, "f")
 
 
 @pytest.mark.parametrize(

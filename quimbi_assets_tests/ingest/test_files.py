@@ -198,6 +198,19 @@ def test_a_pattern_is_several_files_put_together_by_column(tmp_path):
         assert chunk.frame["total"].notna().sum() == 1
 
 
+@pytest.mark.parametrize("name", ["tickets", "conversations", "data"])
+def test_an_answer_of_a_service_is_the_records_that_it_lists(tmp_path, name):
+    """Beside the list stand pages, counts and other lists; a list within a record is a cell of text."""
+    tickets = [{"id": n, "customer": {"email": f"{n}@x.org"}, "tags": [{"name": "late"}]} for n in (7, 8)]
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps({name: tickets, "users": [{"id": 1}], "count": 2, "next_page": None}))
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    assert list(chunk.frame.columns) == ["id", "customer.email", "tags"]
+    assert chunk.frame["tags"].to_list() == ['[{"name":"late"}]'] * 2
+    assert chunk.frame["id"].to_list() == [7, 8]
+
+
 def test_json_has_a_column_for_each_field_within_a_field(tmp_path):
     path = tmp_path / "orders.json"
     orders = [{"id": 1, "total_price": "9.50", "customer": {"id": 7, "email": "a@x.com"}}, {"id": 2, "customer": None}]

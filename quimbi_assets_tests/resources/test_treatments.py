@@ -80,6 +80,20 @@ def test_letting_the_control_group_in_ends_the_trial(database, shop, tmp_path):
     assert state.ended_at is None  # who is held out again is counted again
 
 
+def test_a_command_without_a_share_goes_on_with_the_control_group_that_its_filter_has(database, shop, tmp_path):
+    path = tmp_path / "list.csv"
+
+    def write(trial):
+        export(database, "tried", ExportTarget("csv", "csv", "value >= 150", out=path, trial=trial), print)
+        return listed(path)
+
+    everybody = write(None)
+    assert everybody == set(shop[150:])
+    acted = write(Trial(0.25))
+    assert write(None) == acted < everybody
+    assert write(Trial(0.0)) == write(None) == everybody
+
+
 def test_advertisers_lists_and_a_list_that_was_not_finished(database, shop, tmp_path):
     path = tmp_path / "meta.csv"
     target = ExportTarget("ads", "meta", "value < 200", out=path, trial=Trial(control=0.2))

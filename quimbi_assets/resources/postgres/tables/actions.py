@@ -9,7 +9,7 @@ a thing, and after one with ``stop`` none is asked.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -71,7 +71,9 @@ EACH_RULE = 2 ** len(EFFECTS) - 1
 SAME = f"({', '.join(f'{{0}}.{one}' for one in ('place', *EFFECTS))})"
 CHANGES = (
     """DELETE FROM quimbi.customer_actions AS stored WHERE store_id = %(store)s AND NOT EXISTS (SELECT FROM decided
-        WHERE decided.customer_id = stored.customer_id AND decided.rule = stored.rule)""",
+        WHERE decided.customer_id = stored.customer_id AND decided.rule = stored.rule)
+        AND NOT (rule = ANY(%(unasked)s) AND EXISTS (SELECT FROM quimbi.customer_profiles AS profile
+            WHERE profile.store_id = stored.store_id AND profile.customer_id = stored.customer_id))""",
     f"""UPDATE quimbi.customer_actions AS stored SET ({", ".join(EFFECTS)}, place, as_of, decided_at)
         = ({", ".join(f"decided.{one}" for one in EFFECTS)}, decided.place, decided.as_of, now())
         FROM decided WHERE stored.store_id = %(store)s AND stored.customer_id = decided.customer_id
@@ -132,10 +134,12 @@ class Evaluation:
     as_of: datetime | None = None
 
 
-def refresh_actions(database: Database, store_id: str, rules: Sequence[Compiled], zone: str) -> Evaluation:
+def refresh_actions(
+    database: Database, store_id: str, rules: Sequence[Compiled], zone: str, unasked: Iterable[str] = ()
+) -> Evaluation:
     """Bring ``customer_actions`` up to date with the published profiles, in one transaction; only changes are written.
 
-    Of whoever has no profile any more nothing stays.
+    What rules decided that are `unasked`, to be mended first, stays; of whoever has no profile any more nothing does.
     """
     from quimbi_assets.resources.postgres.copy import lock  # imports pandas: whoever reads does without
 
@@ -149,7 +153,7 @@ def refresh_actions(database: Database, store_id: str, rules: Sequence[Compiled]
         enter_rules(cursor, store_id, {one.rule.subject: one.rule.trial for one in rules}, firing)
         counts = []
         for change in CHANGES:
-            cursor.execute(change, {"store": store_id})
+            cursor.execute(change, {"store": store_id, "unasked": list(unasked)})
             counts.append(cursor.rowcount)
         cursor.execute("SELECT max(as_of) FROM hits")
         (as_of,) = cursor.fetchone()

@@ -95,8 +95,12 @@ class ConsentCounts:
     suppressed: int
     unknown: int
 
-    def words(self) -> str:
-        """Say who is left out, and of whom nothing is known."""
+    def words(self, *, listed: bool = False) -> str:
+        """Say who is left out, and of whom nothing is known; ``listed``: a list of contacts may forbid some, too."""
+        if listed and not (self.agreed or self.not_agreed or self.suppressed):
+            return (
+                "left out: whom the list of contacts forbids; quimbi load --customers F would record it for every list"
+            )
         if not (self.agreed or self.not_agreed or self.suppressed):
             return "nobody is left out for consent: none is recorded; quimbi load --customers F takes accepts_marketing and suppressed"  # noqa: E501
         unknown = f"; of {self.unknown:,} nothing is recorded, they are in it" if self.unknown else ""

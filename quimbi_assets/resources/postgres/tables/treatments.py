@@ -153,6 +153,13 @@ class TrialState:
     """When the finding was counted; None: never."""
 
 
+def running_trial(database: Database, store_id: str, subject: str) -> Trial | None:
+    """Return how a subject is being tried, None where it is not, or not any more."""
+    sql = "SELECT control, outcome, window_days, weeks FROM quimbi.trials WHERE store_id = %s AND subject = %s"
+    rows = database.execute(store_id, f"{sql} AND ended_at IS NULL AND control > 0", (store_id, subject))
+    return Trial(*rows[0]) if rows else None
+
+
 def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str, Any]) -> int:
     """Assign those whom SQL chooses and who were not assigned yet; return how many of the chosen are controls.
 

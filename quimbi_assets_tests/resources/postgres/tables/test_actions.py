@@ -252,6 +252,13 @@ rules:
             f"{home / 'actions.yaml'}, line 3: rule none cannot be asked",
             f"{home / 'actions.yaml'}, line 4: rule never can never fire",
         ]  # fmt: skip
+        decided = "SELECT count(*) FROM quimbi.customer_actions WHERE store_id = %s AND rule = 'all'"
+        (home / "actions.yaml").write_text(text.replace("orders >= 0", "ordres >= 0"))  # what was decided stays
+        assert "all" in actions.decide_store(database, store_id).rules.problems
+        assert database.execute(store_id, decided, (store_id,)) == [(N,)]
+        (home / "actions.yaml").write_text("rules: {}")
+        actions.decide_store(database, store_id)
+        assert database.execute(store_id, decided, (store_id,)) == [(0,)]
         (home / "actions.yaml").unlink()
         ready = actions.check_rules(database, store_id)
         # Two axes without kinds are all that this store has.
