@@ -126,7 +126,8 @@ def test_many_chunks_are_as_one(database, tmp_path, in_chunks, kind, numbered, m
     assert not any(table.changed for table in third)
 
 
-def test_a_line_export_in_chunks(database, tmp_path, in_chunks):
+def test_a_line_export_in_chunks(database, tmp_path, in_chunks, monkeypatch):
+    monkeypatch.setenv("QUIMBI_ADDRESSES", "plain")  # each store has a key of its own: hashes differ
     lines = ["Name,Email,Total,Created at,Lineitem quantity,Lineitem name,Lineitem price\n"]
     for order in range(40):
         lines.append(f"#{order},a{order % 5}@x,30,2024-01-05 10:00:00 +0100,1,Mug,10\n")
