@@ -42,7 +42,9 @@ def customers(database, tmp_path_factory):
     bad = orders.head(3).assign(order_id=[f"{text} bad" for text in HOSTILE[:3]], total_price=-1.0)
     pd.concat([orders, bad]).to_parquet(folder / "orders.parquet")
     items.to_parquet(folder / "items.parquet")
-    load_store(database, STORE, folder / "orders.parquet", folder / "items.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUIMBI_ADDRESSES", "plain")  # one of them has the form of an address
+        load_store(database, STORE, folder / "orders.parquet", folder / "items.parquet")
     options = RunOptions(axes=["purchase_frequency", "purchase_value"], min_population=50)
     run_store(STORE, options, Steps(None, STORE))
     stored = database.execute(STORE, "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s", (STORE,))
