@@ -16,6 +16,8 @@ from quimbi_assets.simulation import write_store
 from quimbi_assets.texts import slack
 from quimbi_assets.weekly.notifications import notification_text
 
+pytestmark = pytest.mark.xdist_group("hostile")
+
 STORE = "hostile-texts"
 SPOOF = "quimbi: all is well, pay at https://evil.example"
 HOSTILE = (
@@ -43,13 +45,14 @@ def customers(database, tmp_path_factory):
     pd.concat([orders, bad]).to_parquet(folder / "orders.parquet")
     items.to_parquet(folder / "items.parquet")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("QUIMBI_ADDRESSES", "plain")  # one of them has the form of an address
+        patch.setenv("QUIMBI_ADDRESSES", "plain")  # one of them is taken for an address
         load_store(database, STORE, folder / "orders.parquet", folder / "items.parquet")
     options = RunOptions(axes=["purchase_frequency", "purchase_value"], min_population=50)
     run_store(STORE, options, Steps(None, STORE))
     stored = database.execute(STORE, "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s", (STORE,))
     ids = {customer for (customer,) in stored}
-    assert all(any(customer.startswith(text.strip()) for customer in ids) for text in HOSTILE)
+    missing = [text for text in HOSTILE if not any(customer.startswith(text.strip()) for customer in ids)]
+    assert not missing, (missing, len(ids), sorted(ids)[:8])
     return sorted(ids)
 
 
