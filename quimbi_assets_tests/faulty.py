@@ -433,6 +433,20 @@ class Look:
         of_audiences = {f"audience {name}": digest for name, digest in self.ask(_AUDIENCES, {"s": self.store_id})}
         return {group: self._digest(group) for group in GROUPS} | of_audiences
 
+    @cached_property
+    def _ranked_ids(self) -> dict[str, str]:
+        """What to read instead of the ids of segments and archetypes: the segment's rank among its axis's numbers.
+
+        Numbers are never given again: a first run that was killed leaves some that nobody has seen.
+        """
+        ranks = {f'"{segment}"': f'"{axis}#{rank}"' for axis, segment, rank in self.ask(_RANKS, (self.store_id,))}
+        of_archetypes = {}
+        for archetype, traits in self.ask(_TRAITS, (self.store_id,)):
+            for segment, ranked in ranks.items():
+                traits = traits.replace(segment, ranked)
+            of_archetypes[f'"{archetype}"'] = traits
+        return ranks | of_archetypes
+
     def _digest(self, group: str) -> str:
         texts = []
         for table, condition in GROUPS[group].items():
@@ -440,11 +454,14 @@ class Look:
             if table == "customer_history":
                 every = [name for (name,) in self.ask(_COLUMNS, ("customer_history",))]
                 left_out += _DRIFT if group == "weeks" else sorted({*every} - {*_DRIFT, "customer_id", "week"})
+            row, pairs = "(to_jsonb(t) - %s)::text", [one for pair in self._ranked_ids.items() for one in pair]
+            for _ in self._ranked_ids:
+                row = f"replace({row}, %s, %s)"
             sql = (
                 "SELECT count(*), md5(coalesce(string_agg(r, ',' ORDER BY r), '')) FROM (SELECT "
-                f"(to_jsonb(t) - %s)::text r FROM quimbi.{table} t WHERE store_id = %s AND {condition}) q"
+                f"{row} r FROM quimbi.{table} t WHERE store_id = %s AND {condition}) q"
             )
-            ((n, digest),) = self.ask(sql, (left_out, self.store_id))
+            ((n, digest),) = self.ask(sql, (left_out, *pairs, self.store_id))
             texts.append(f"{table} {n} {digest[:10]}")
         return ", ".join(texts)
 
@@ -505,6 +522,11 @@ class Look:
                 yield f"a table of {path.stem}, of which there is no snapshot"
 
 
+_RANKS = """
+    SELECT axis_name, segment_id, rank() OVER (PARTITION BY axis_name ORDER BY length(segment_id), segment_id)
+    FROM (SELECT DISTINCT axis_name, segment_id FROM quimbi.dim_segment_master WHERE store_id = %s) q ORDER BY 2 DESC
+"""
+_TRAITS = "SELECT DISTINCT archetype_id, traits::text FROM quimbi.archetypes WHERE store_id = %s ORDER BY 1"
 _COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'quimbi' AND table_name = %s"
 _PUBLISHED = "SELECT model_versions FROM quimbi.publications WHERE store_id = %s ORDER BY publication_id DESC LIMIT 1"
 _AXES = "SELECT axis_name, model_version FROM quimbi.axis_models WHERE store_id = %s AND status <> 'inactive'"
