@@ -440,12 +440,10 @@ class Look:
         Numbers are never given again: a first run that was killed leaves some that nobody has seen.
         """
         ranks = {f'"{segment}"': f'"{axis}#{rank}"' for axis, segment, rank in self.ask(_RANKS, (self.store_id,))}
-        of_archetypes = {}
-        for archetype, traits in self.ask(_TRAITS, (self.store_id,)):
-            for segment, ranked in ranks.items():
-                traits = traits.replace(segment, ranked)
-            of_archetypes[f'"{archetype}"'] = traits
-        return ranks | of_archetypes
+        traits = {f'"{archetype}"': text for archetype, text in self.ask(_TRAITS, (self.store_id,))}
+        for segment, ranked in ranks.items():
+            traits = {archetype: text.replace(segment, ranked) for archetype, text in traits.items()}
+        return ranks | traits
 
     def _digest(self, group: str) -> str:
         texts = []

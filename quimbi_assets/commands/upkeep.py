@@ -206,7 +206,7 @@ def _daemon() -> Iterator[Finding]:
 
 
 _BY_ADDRESS = """
-    SELECT store_id, count(*) FROM quimbi.customer_profiles WHERE customer_id LIKE '%@%'
+    SELECT store_id, count(*) FROM quimbi.customer_profiles WHERE customer_id LIKE '%_@_%'
     GROUP BY store_id ORDER BY store_id
 """
 

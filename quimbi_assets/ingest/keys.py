@@ -55,13 +55,15 @@ class IdSet:
 def comparable(keys: pd.Series, kind: str) -> pd.Series:
     """Return keys of persons as they are compared: e-mails without surrounding space and case-folded, else NULL.
 
-    >>> comparable(pd.Series([" Ann@Example.com", "n/a"]), "email").tolist()
-    ['ann@example.com', nan]
+    An e-mail is what has something on both sides of an @, as ``LIKE '%_@_%'`` finds it in the database.
+
+    >>> comparable(pd.Series([" Ann@Example.com", "n/a", "@work"]), "email").tolist()
+    ['ann@example.com', nan, nan]
     """
     if kind != "email":
         return keys
     folded = keys.str.strip().str.casefold()
-    return folded.where(folded.str.contains("@", regex=False).fillna(value=False).astype(bool))
+    return folded.where(folded.str.contains(r"(?s).@.").fillna(value=False).astype(bool))
 
 
 def keyed_hashes(keys: pd.Series, secret: bytes, *, of_sha256: bool = False) -> pd.Series:

@@ -65,7 +65,7 @@ CHANGED = """
         FROM hashed LEFT JOIN quimbi.export_profiles AS sent
             ON sent.store_id = %(store)s AND sent.target = %(target)s AND sent.customer_id = hashed.customer_id
         WHERE sent.digest IS DISTINCT FROM hashed.digest
-            AND (email IS NOT NULL OR hashed.customer_id NOT LIKE ALL (ARRAY['%%@%%', 'email:%%']))
+            AND (email IS NOT NULL OR hashed.customer_id NOT LIKE ALL (ARRAY['%%_@_%%', 'email:%%']))
     )
     SELECT customer_id, email, digest, is_new, state, jsonb_build_object('type', 'profile', 'attributes',
         jsonb_strip_nulls(jsonb_build_object(

@@ -65,7 +65,7 @@ def hides_addresses(cursor: Any, store_id: str) -> bool:
     cursor.execute(f"SELECT EXISTS (SELECT FROM quimbi.orders {_OF_STORE} LIKE 'email:%%')", (store_id,))
     if cursor.fetchone()[0]:
         return True
-    cursor.execute(f"SELECT EXISTS (SELECT FROM quimbi.orders {_OF_STORE} LIKE '%%@%%')", (store_id,))
+    cursor.execute(f"SELECT EXISTS (SELECT FROM quimbi.orders {_OF_STORE} LIKE '%%_@_%%')", (store_id,))
     is_plain = cursor.fetchone()[0]
     if is_plain and wanted == "hash":
         raise BadInputError(
@@ -187,7 +187,7 @@ def learn_customers_that_are_addresses(cursor: Any, store_id: str, secret: bytes
     """Keep the addresses of customers whom the store's orders know by nothing else."""
     question = cursor.mogrify(
         """
-        SELECT DISTINCT customer_id FROM quimbi.orders o WHERE store_id = %(store)s AND customer_id LIKE '%%@%%'
+        SELECT DISTINCT customer_id FROM quimbi.orders o WHERE store_id = %(store)s AND customer_id LIKE '%%_@_%%'
             AND NOT EXISTS (SELECT FROM quimbi.customer_identities known WHERE known.store_id = %(store)s
                             AND known.kind = 'email' AND known.customer_id = o.customer_id)
         """,

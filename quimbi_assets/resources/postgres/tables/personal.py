@@ -143,7 +143,8 @@ def find_person(cursor: Any, store_id: str, secret: bytes, customer_id: str | No
     emails = set() if folded is None else {_hash(secret, folded)}
     asked = {"store": store_id, "customer": customer_id, "folded": folded, "emails": _binary(emails)}
     customers = {customer for (customer,) in _rows(cursor, _BY_KEYS, asked)}
-    addresses = {*(() if folded is None else (folded,)), *(c.strip().casefold() for c in customers if "@" in c)}
+    addresses = {*(() if folded is None else (folded,))}
+    addresses |= set(comparable(pd.Series(sorted(customers), dtype="str"), "email").dropna())
     emails |= {_hash(secret, address) for address in addresses}
     hidden = (
         "SELECT email FROM quimbi.customer_addresses WHERE store_id = %(store)s AND customer_id = ANY(%(customers)s)"
@@ -185,7 +186,7 @@ def _addresses_in_quarantine(cursor: Any, store_id: str, secret: bytes, emails: 
         """
         SELECT DISTINCT word FROM quimbi.quarantined_rows, jsonb_each_text("row") AS cell,
             regexp_split_to_table(lower(cell.value), '[\\s,;|"''<>()]+') AS word
-        WHERE store_id = %s AND cell.value LIKE '%%@%%' AND word LIKE '%%@%%'
+        WHERE store_id = %s AND cell.value LIKE '%%_@_%%' AND word LIKE '%%_@_%%'
         """,
         (store_id,),
     )
