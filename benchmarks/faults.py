@@ -7,8 +7,7 @@ and the same command again has to end well, as if nothing had been, leaving noth
 ``--acts``, ``--faults`` choose; ``--every 5`` takes every fifth effect, ``--seed`` says which, ``--minutes``
 ends in time. What was tried is added up in ``--work``, so that it can be gone on with, and ``--out docs/faults.md``
 writes its table. ``--some 3`` kills three times, of which ``make test`` makes use; ``--pairs`` lets two acts meet
-instead: a second one is begun before each effect of a first (no such run has come to its end
-yet). Exit 1 if something was not as it has to be.
+instead: a second one is begun before each effect of a first. Exit 1 if something was not as it has to be.
 """
 
 import argparse
@@ -20,11 +19,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date, timedelta
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
@@ -43,6 +41,12 @@ LATER_DAYS = 60
 """Days whose orders come with the second load."""
 REFUSED = 2
 """Exit code of what another's run is in the way of."""
+PAIRED = ("rename", "promote", "erase", "snapshot", "run", "past")
+"""Acts that take the right to run the store, so that whoever comes second is refused."""
+LATER_ORDERS = 25
+"""Orders that a load brings where all of the store's were loaded before."""
+LONGEST_MEETING_SECONDS = 90.0
+"""Between two effects, or from an act's beginning to its end, of two that meet; longer is a hang."""
 
 
 class Act(NamedTuple):
@@ -66,6 +70,21 @@ class Trial(NamedTuple):
     problems: list[str]
     seconds: float
     was_done_again: bool = True
+
+
+class Meeting(NamedTuple):
+    """A second act begun before an effect of a first, its exit code, and what is not as it has to be."""
+
+    first: str
+    second: str
+    number: int
+    effect: str
+    code: int | None
+    problems: list[str]
+    seconds: float
+
+
+T = TypeVar("T", Trial, Meeting)
 
 
 class Plain(NamedTuple):
@@ -109,6 +128,8 @@ class Stage:
         self.heard, self._work = heard, work
         if not (work / "files" / "first_orders.parquet").exists():
             self._write_files()
+        if not (work / "files" / "later_orders.parquet").exists():
+            self._write_later()
         self._plain: dict[str, Plain] = {}
         week = closed_week(pd.Timestamp.now("UTC")).date()
         self._weeks = [week - timedelta(weeks=n) for n in (2, 1, 0)]
@@ -132,6 +153,10 @@ class Stage:
         files = ("orders", "items", "tickets") if part == "all" else ("orders", "items")
         names = [(f"--{one}", str(self._work / "files" / f"{part}_{one}.parquet")) for one in files]
         return ("load", "--store-id", STORE, *(word for pair in names for word in pair))
+
+    def load_into(self, state: str) -> tuple[str, ...]:
+        """Return the arguments of a load that brings something new to a state."""
+        return self._load("all" if state in ("loaded", "run") else "later")
 
     @property
     def _customer(self) -> str:
@@ -174,6 +199,14 @@ class Stage:
             items[items["order_id"].isin(rows["order_id"])].to_parquet(files / f"{part}_items.parquet")
         (files / "support_tickets.parquet").rename(files / "all_tickets.parquet")
 
+    def _write_later(self) -> None:
+        files = self._work / "files"
+        orders, items = pd.read_parquet(files / "all_orders.parquet"), pd.read_parquet(files / "all_items.parquet")
+        new = orders.sample(LATER_ORDERS, random_state=SEED)
+        lines = items[items["order_id"].isin(new["order_id"])]
+        for what, rows in (("items", lines), ("orders", new)):
+            rows.assign(order_id="later-" + rows["order_id"]).to_parquet(files / f"later_{what}.parquet")
+
     def look(self) -> Look:
         """Look at the store as a reader; to be closed."""
         return Look(self.home.place, STORE)
@@ -185,7 +218,7 @@ class Stage:
             self._plain[name] = Plain(**json.loads(path.read_text())) if path.exists() else self.walk(name, ())
         return self._plain[name]
 
-    def walk(self, name: str, kept: Sequence[int], meet: Callable[[Actor], None] = lambda actor: None) -> Plain:
+    def walk(self, name: str, kept: Sequence[int], meet: Callable[[Actor], None] | None = None) -> Plain:
         """Let an act go from effect to effect and look before each of them, where a SIGKILL would have ended it.
 
         What is not committed yet nobody sees, before a kill as after it. Before the effects ``kept`` the home is put
@@ -205,7 +238,8 @@ class Stage:
                 problems.append(list(look.problems()))
             if len(seen) in kept:
                 self.home.put_aside_as_killed(f"{name}-{len(seen)}")
-            meet(actor)
+            if meet is not None:
+                meet(actor)
             actor.go()
         done = actor.end()
         with closing(self.look()) as look:
@@ -213,6 +247,8 @@ class Stage:
             if wrong:
                 raise AssertionError(f"{name}, undisturbed: {wrong}")
             plain = Plain(seen[0], look.digests, done.effects, seen, problems)
+        if meet is not None:
+            return plain
         (self._work / f"{name}.json").write_text(json.dumps(plain._asdict()))
         self._plain[name] = plain
         return plain
@@ -341,93 +377,154 @@ def kill_some(stage: Stage, n: int, seed: int, say: Callable[[Trial], None]) -> 
         stage.home.forget(f"{name}-{number}")
 
 
-def refused_meanwhile(stage: Stage, name: str, others: Sequence[str], every: int) -> tuple[int, list[str]]:
-    """Try to begin other acts before effects of one; return how many times, and what was not refused.
+class Pairs:
+    """Two acts that meet: a second is begun before effects of a first, those that were not tried yet."""
 
-    Each of the others before every n-th effect, not all before the same.
+    def __init__(
+        self, stage: Stage, every: int, tried: set[tuple[str, str, int]], say: Callable[[Meeting], None]
+    ) -> None:
+        self._stage, self._every, self._tried, self._say = stage, every, tried, say
 
-    Acts take the right to run the store before their first effect and give it back after their last: whichever is
-    second is refused at once, with no effect, so that every interleaving of the two is the first one's alone, with a
-    refusal somewhere in it. These are all the places of that refusal; n1 + n2 trials stand for all interleavings.
-    """
-    after, n, problems = stage.undisturbed(name).after, 0, []
+    def refuse(self, name: str, others: Sequence[str], until: float) -> None:
+        """Try to begin other acts before effects of one; each of them before every n-th, not all before the same.
 
-    def meet(actor: Actor) -> None:
-        nonlocal n
-        for turn, other in enumerate(others, len(actor.effects)):
-            if turn % every:
-                continue
-            done = stage.home.act(stage.acts[other].arguments)
-            if done.code != REFUSED or "is being run by" not in done.last or done.effects:
-                problems.append(f"{other} before {actor.effects[-1]}: exit {done.code}: {done.last} {done.effects}")
-            n += 1
+        Acts take the right to run the store before their first effect and give it back after their last: whichever is
+        second is refused, with no effect.
+        """
+        home, acts, after = self._stage.home, self._stage.acts, self._stage.undisturbed(name).after
+        began, n_before = time.monotonic(), len(self._tried)
 
-    left = stage.walk(name, (), meet).after
-    return n, problems + [f"{group} differs" for group, digest in left.items() if digest != after.get(group)]
+        def meet(actor: Actor) -> None:
+            number, (_, effect) = len(actor.effects), actor.effects[-1]
+            for turn, other in enumerate(others, number):
+                if turn % self._every or (name, other, number) in self._tried or time.monotonic() > until:
+                    continue
+                second = Actor(home.place, acts[other].arguments, environment=home.environment)
+                done = second.end(LONGEST_MEETING_SECONDS)
+                is_refused = done.code == REFUSED and "is being run by" in done.last and not done.effects
+                problems = [] if is_refused else [f"not refused: {done.last} {done.effects}"]
+                self._say(Meeting(name, other, number, effect, done.code, problems, done.seconds))
 
-
-def loaded_meanwhile(stage: Stage, name: str, every: int) -> tuple[int, list[str]]:
-    """Load before effects of an act; return how many times, and what no order of the two would have left.
-
-    A load is one effect, so that these are all interleavings of the two.
-    """
-    act, load = stage.acts[name].arguments, stage.acts["load"].arguments
-    orders = []
-    for commands in ((act, load), (load, act)):
-        stage.home.bring_back("run")
-        effects = [stage.home.plain(command).effects for command in commands][commands.index(act)]
-        with closing(stage.look()) as look:
-            orders.append(look.digests)
-    problems = []
-    places = range(1, len(effects) + 1, every)
-    for number in places:
-        stage.home.bring_back("run")
-        actor = Actor(stage.home.place, act, gated=True)
-        second = None
-        while actor.hear():
-            if len(actor.effects) == number:
-                second = Actor(stage.home.place, load)
-                with closing(stage.look()) as look:
-                    _until_it_ends_or_waits(second, look)
-            actor.go()
-        ends = [actor.end(), second and second.end()]
-        with closing(stage.look()) as look:
-            left, broken = look.digests, [*look.problems(), *look.leftovers()]
-        wrong = [f"exit {end.code}: {end.last}" for end in ends if end is not None and end.code != 0]
-        wrong += broken
-        if left not in orders:
-            of_none = [group for group, d in left.items() if d not in [order.get(group) for order in orders]]
-            wrong += [f"{group} is of no order" for group in of_none] or ["groups are of different orders"]
-        problems += [f"before {number}, {actor.effects[number - 1][1]}: {one}" for one in wrong]
-    return len(places), problems
-
-
-def _until_it_ends_or_waits(actor: Actor, look: Look) -> None:
-    """Let an act go on until it has ended, or waits for a lock of the other's, who has to go on then."""
-    is_under_way = True
-    while is_under_way:
         try:
-            is_under_way = actor.hear(2.0)
+            left = self._stage.walk(name, (), meet).after
+            problems = [f"{group} differs: {digest}" for group, digest in left.items() if digest != after.get(group)]
+        except (AssertionError, TimeoutError) as error:
+            problems = [str(error)]
+        if problems:
+            self._say(Meeting(name, "others", 0, "its end", None, problems, time.monotonic() - began))
+        elif len(self._tried) > n_before:
+            print(f"{name}: ended as undisturbed, {time.monotonic() - began:.0f} s", flush=True)
+
+    def load(self, name: str, until: float) -> None:
+        """Load before effects of an act; a load is one effect. What is left has to be of an order of the two."""
+        effects, orders = self._orders(name)
+        for number in range(1, len(effects) + 1):
+            if number % self._every == 0 and (name, "load", number) not in self._tried and time.monotonic() < until:
+                self._say(self._loaded(name, number, effects[number - 1][1], orders))
+
+    def _orders(self, name: str) -> tuple[list[tuple[str, str]], list[dict[str, str]]]:
+        """Return the effects of an act and what is left where it comes before a load, and where after it."""
+        stage, act = self._stage, self._stage.acts[name]
+        commands = (act.arguments, stage.load_into(act.begins))
+        effects, orders = [], []
+        for first, second in ((0, 1), (1, 0)):
+            stage.home.bring_back(act.begins)
+            done = [stage.home.plain(commands[turn]) for turn in (first, second)]
+            effects = done[first].effects
+            with closing(stage.look()) as look:
+                orders.append(look.digests)
+        return effects, orders
+
+    def _loaded(self, name: str, number: int, effect: str, orders: Sequence[Mapping[str, str]]) -> Meeting:
+        began, stage, act = time.monotonic(), self._stage, self._stage.acts[name]
+        stage.home.bring_back(act.begins)
+        first = Actor(stage.home.place, act.arguments, environment=stage.home.environment, gated=True)
+        second, waited, problems = None, False, []
+        try:
+            while first.hear(LONGEST_MEETING_SECONDS):
+                if len(first.effects) == number:
+                    second = Actor(stage.home.place, stage.load_into(act.begins), environment=stage.home.environment)
+                    with closing(stage.look()) as look:
+                        waited = _waits(second, look)
+                first.go()
+        except TimeoutError as error:
+            problems.append(str(error))
+        ends = [actor.end(LONGEST_MEETING_SECONDS) for actor in (first, second) if actor is not None]
+        problems += [f"exit {end.code}: {end.last}" for end in ends if end.code != 0]
+        with closing(stage.look()) as look:
+            problems += [*look.problems(), *look.leftovers(), *_of_no_order(look.digests, orders)]
+        effect += " (it waited)" if waited else ""
+        return Meeting(name, "load", number, effect, ends[-1].code, problems, time.monotonic() - began)
+
+
+def _of_no_order(left: Mapping[str, str], orders: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return what is not as one order of two acts leaves it."""
+    if left in orders:
+        return []
+    of_none = [group for group, digest in left.items() if digest not in [order.get(group) for order in orders]]
+    of = {group: [left.get(group) == order.get(group) for order in orders] for group in left}
+    apart = ", ".join(f"{group} {'first' if one else 'second'}" for group, (one, two) in of.items() if one != two)
+    return [f"{group} is of no order: {left[group]}" for group in of_none] or [f"of different orders: {apart}"]
+
+
+def _waits(actor: Actor, look: Look) -> bool:
+    """Let an act go on until it has ended, or waits for a lock of the other's, who has to go on then: True."""
+    until = time.monotonic() + LONGEST_MEETING_SECONDS
+    while time.monotonic() < until:
+        try:
+            while actor.hear(1.0):
+                pass
+            return False
         except TimeoutError:
-            is_under_way = not look.ask("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+            if look.ask("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+                return True
+    return True
 
 
-def try_pairs(stage: Stage, acts: Sequence[str], every: int, until: float) -> int:
-    """Let two acts meet, print what came of it, and return 1 if something was not as it has to be."""
-    is_wrong = False
-    others = [name for name in stage.acts if name != "load"]
-    refused = [("others refused", name, partial(refused_meanwhile, others=others)) for name in acts if name != "load"]
-    loads = [("loads meanwhile", name, loaded_meanwhile) for name in acts if name in MEETS_LOADS]
-    for what, name, meet in (*refused, *loads):
+def try_pairs(stage: Stage, names: Sequence[str], pairs: Pairs, until: float) -> None:
+    """Let acts meet each other, then a load."""
+    for name in names:
+        if name in PAIRED and time.monotonic() < until:
+            pairs.refuse(name, PAIRED, until)
+    for name in names:
         if time.monotonic() < until:
-            n, problems = meet(stage, name, every=every)
-            print(f"{name:9} {what:16} {n} times: {'; '.join(problems) or 'as it has to be'}", flush=True)
-            is_wrong |= bool(problems)
-    return int(is_wrong)
+            pairs.load(name, until)
 
 
-MEETS_LOADS = ("load", "run", "rename", "erase", "snapshot")
-"""Acts that can begin in the state that loads bring something new to."""
+def pairs_section(meetings: Sequence[Meeting], work: Path) -> str:
+    """Return the table of pairs as a section of the page."""
+    latest = {(one.first, one.second, one.number): one for one in meetings}
+    firsts = list(dict.fromkeys(one.first for one in meetings))
+    seconds = ["load", *PAIRED]
+    lines = [PAIRS_HEAD, f"| begun first | {' | '.join(seconds)} |", "|---" * (len(seconds) + 1) + "|"]
+    for first in firsts:
+        n_places = len(json.loads((work / f"{first}.json").read_text())["effects"])
+        cells = []
+        for second in seconds:
+            of = [one for one in latest.values() if (one.first, one.second) == (first, second)]
+            n_wrong = sum(bool(one.problems) for one in of)
+            waited = sum("(it waited)" in one.effect for one in of)
+            what = f" ({waited} waited)" if waited else ""
+            cells.append(f"{len(of)} of {n_places}{what}{f', **{n_wrong} wrong**' if n_wrong else ''}" if of else "")
+        lines.append(f"| {first} | {' | '.join(cells)} |")
+    wrong = [one for one in latest.values() if one.problems]
+    lines += ["", *(f"- {w.second} in {w.first} before {w.number}, {w.effect}: {w.problems[0][:200]}" for w in wrong)]
+    return "\n".join(lines)
+
+
+PAIRS_HEAD = """## Two acts at once
+
+A second act is begun before effects of a first, which is held there until the second has ended or waits for a lock of
+the first's; then the first goes on. Written by `benchmarks/faults.py --pairs`: how many of the places before the
+first's effects were tried. Acts are rename, promote, erase, snapshot, run, and `past`, a run as of eight weeks before.
+
+These are all interleavings of any two. Each act but load takes the right to run the store (a lock of PostgreSQL)
+before its first effect and gives it back after its last, so that whichever comes second has no effect: it is refused,
+exit 2, naming the first, or waits with `--wait` until the first is over. What is left has to be what the first leaves
+alone. A load takes no such right: it has one effect, the commit of its transaction, so that its interleavings with an
+act are the places before the act's effects and the one after its last. What is left has to be, in all groups at once,
+what one order of the two leaves.
+"""
 
 
 def page(trials: Sequence[Trial], work: Path) -> str:
@@ -495,8 +592,8 @@ An earlier table (400 customers, two axes, commit c50de53) had 44 of 614 such tr
 """
 
 
-def main() -> None:
-    """Try what the options say."""
+def parsed() -> argparse.Namespace:
+    """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("faults-work"))
     parser.add_argument("--acts", default="load,rename,promote,erase,snapshot,run,refit")
@@ -510,24 +607,38 @@ def main() -> None:
     )
     parser.add_argument("--pairs", action="store_true", help="Two acts at once instead of faults.")
     parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Try what the options say."""
+    options = parsed()
     work = options.work.absolute()
-    results = work / "trials.jsonl"
     work.mkdir(parents=True, exist_ok=True)
-    trials = [Trial(**json.loads(line)) for line in results.read_text().splitlines()] if results.exists() else []
+    trials = _noted(work / "trials.jsonl", Trial)
+    meetings = _noted(work / "pairs.jsonl", Meeting)
     tried = {(trial.act, trial.fault, trial.number): trial.was_done_again for trial in trials}
     acts, faults = options.acts.split(","), options.faults.split(",")
 
     def say(trial: Trial) -> None:
         trials.append(trial)
         tried[trial.act, trial.fault, trial.number] = trial.was_done_again
-        with results.open("a") as file:
-            file.write(json.dumps(trial._asdict()) + "\n")
+        _note(work / "trials.jsonl", trial)
         state = "; ".join(trial.problems) or ("whole, and again" if trial.was_done_again else "whole")
         what = f"{trial.act:9}{trial.fault:16}{trial.number:4} {trial.effect[:60]:60}"
         print(f"{what} exit {trial.code!s:4} {trial.seen:5} {trial.seconds:5.1f} s  {state}", flush=True)
 
-    is_wrong, until = 0, time.monotonic() + 60 * options.minutes
+    met = {(meeting.first, meeting.second, meeting.number) for meeting in meetings}
+
+    def say_met(meeting: Meeting) -> None:
+        meetings.append(meeting)
+        met.add((meeting.first, meeting.second, meeting.number))
+        _note(work / "pairs.jsonl", meeting)
+        state = "; ".join(meeting.problems) or "as it has to be"
+        what = f"{meeting.first:9}{meeting.second:9}{meeting.number:4} {meeting.effect[:60]:60}"
+        print(f"{what} exit {meeting.code!s:4} {meeting.seconds:5.1f} s  {state}", flush=True)
+
+    until = time.monotonic() + 60 * options.minutes
     with channel() as (address, heard):
         stage = Stage(work, address, heard)
         stage.prepare("run" if options.some else "weeks")
@@ -541,13 +652,22 @@ def main() -> None:
                 for number, (kind, effect) in enumerate(effects, 1):
                     print(f"  {number:4} {kind:10} {effect}")
         elif options.pairs:
-            is_wrong = try_pairs(stage, acts, options.every, until)
+            try_pairs(stage, acts, Pairs(stage, options.every, met, say_met), until)
         else:
             enumerate_faults(stage, acts, faults, options.every, options.seed, until, say, tried)
         stage.home.stop()
     if options.out:
-        options.out.write_text(page(trials, work))
-    sys.exit(is_wrong or any(trial.problems for trial in trials))
+        options.out.write_text("\n".join([page(trials, work), *([pairs_section(meetings, work)] if meetings else [])]))
+    sys.exit(any(one.problems for one in (*trials, *meetings)))
+
+
+def _noted(path: Path, kind: Callable[..., T]) -> list[T]:
+    return [kind(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _note(path: Path, one: Trial | Meeting) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(one._asdict()) + "\n")
 
 
 if __name__ == "__main__":

@@ -270,10 +270,10 @@ class Actor:
         """Let it have the effect that it waits before."""
         self._gate.send(None)
 
-    def end(self) -> Done:
+    def end(self, seconds: float = LONGEST_SECONDS) -> Done:
         """Wait for its end; one that hangs is killed, and has no code."""
         try:
-            while self.hear():
+            while self.hear(seconds):
                 pass
             self._process.join(30)
         except TimeoutError:
