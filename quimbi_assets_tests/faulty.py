@@ -266,6 +266,11 @@ class Actor:
             raise TimeoutError(f"it hangs: {self._printed.decode(errors='replace')[-2000:]}")
         return False
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return int(self._process.pid or 0)
+
     def go(self) -> None:
         """Let it have the effect that it waits before."""
         self._gate.send(None)

@@ -23,6 +23,7 @@ from quimbi_assets.defs.partitions import (
 )
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
+from quimbi_assets.instants import two_years_before
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.postgres.tables.history import drop_weeks, publish_week, read_weeks
 from quimbi_assets.resources.publishing import models_of_week
@@ -135,9 +136,13 @@ class _Snapshot:
 
 
 def _thin(store_id: str, made: list[date], config: SnapshotOptions, tables: Tables, database: StoreDatabase) -> None:
-    """Drop the snapshots that are not kept any more; what was asked for just now stays until the next time."""
-    dropped = weeks_to_drop(read_weeks(database, store_id), config.keep_weekly_weeks, config.keep_monthly_months)
+    """Drop the snapshots that are not kept any more, and who moved or was told of two years before the newest one.
+
+    What was asked for just now stays until the next time.
+    """
+    recorded = read_weeks(database, store_id)
+    dropped = weeks_to_drop(recorded, config.keep_weekly_weeks, config.keep_monthly_months)
     old = [week for week in dropped if week not in made]
+    drop_weeks(database, store_id, old, moves_before=two_years_before(max([*recorded, *made])))
     if old:
-        drop_weeks(database, store_id, old)
         tables.keep_weeks(store_id, read_weeks(database, store_id))

@@ -16,6 +16,7 @@ from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.definitions import build_defs
 from quimbi_assets.defs.partitions import MIGRATIONS_KEY, NOTICES_KEY, SNAPSHOTS_KEY, STORES, store_week_key
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.instants import two_years_before
 from quimbi_assets.marketing import GROUPINGS
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
@@ -195,9 +196,24 @@ def test_before_the_first_models_these_score_and_nothing_else_changes(store, dat
     assert table(database, HISTORY, STORE, first) == made
 
 
+PLANT_MOVE = """
+    INSERT INTO quimbi.segment_migrations (store_id, week, customer_id, axis_name, cause, from_segment, to_segment,
+        from_week, at) VALUES (%s, %s, 'moved', 'purchase_value', 'acted', 'a', 'b', %s, now())
+"""
+PLANT_NOTICE = """
+    INSERT INTO quimbi.alert_notices (store_id, week, customer_id, alert, priority, held_out, repeated, named)
+    VALUES (%s, %s, 'moved', 'moved', 1, false, false, true)
+"""
+
+
 def test_old_weeks_are_thinned_rows_and_files(store, database):
     config = {"ops": {"drift__snapshots": {"config": {"keep_weekly_weeks": 2}}}}
     last = weeks(5)[-1]
+    before, at = two_years_before(last) - timedelta(days=1), two_years_before(last)
+    with administering(database) as cursor:
+        for week in (before, at):
+            cursor.execute(PLANT_MOVE, (STORE, week, week))
+            cursor.execute(PLANT_NOTICE, (STORE, week))
     with open_instance() as instance:
         build_defs().resolve_job_def("week").execute_in_process(
             instance=instance, partition_key=store_week_key(STORE, last), run_config=config
@@ -205,6 +221,10 @@ def test_old_weeks_are_thinned_rows_and_files(store, database):
     with administering(database) as cursor:
         cursor.execute("SELECT DISTINCT week FROM quimbi.customer_history WHERE store_id = %s ORDER BY 1", (STORE,))
         kept = [week for (week,) in cursor.fetchall()]
+        for name in ("segment_migrations", "alert_notices"):
+            planted = f"SELECT week FROM quimbi.{name} WHERE store_id = %s AND customer_id = 'moved'"
+            cursor.execute(planted, (STORE,))
+            assert cursor.fetchall() == [(at,)], name
     assert kept == [PAST, FIRST, last]
     tables = parquet_tables()
     assert tables.table(SNAPSHOTS_KEY, STORE, weeks(3)[1]) is None

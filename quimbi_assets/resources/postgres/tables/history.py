@@ -87,14 +87,19 @@ def publish_drift(
             )
 
 
-def drop_weeks(database: Database, store_id: str, weeks: Sequence[date]) -> None:
-    """Delete customers and thresholds of some weeks; migrations, notices, the population's figures are few and stay."""
+def drop_weeks(database: Database, store_id: str, weeks: Sequence[date], *, moves_before: date) -> None:
+    """Delete customers and thresholds of some weeks, and migrations and notices of all weeks before one.
+
+    The population's figures name nobody and stay.
+    """
     with database.transaction(store_id) as cursor:
         lock(cursor, f"customer_history:{store_id}")
         for table in ("customer_history", "drift_floors"):
             cursor.execute(
                 f"DELETE FROM quimbi.{table} WHERE store_id = %s AND week = ANY(%s)", (store_id, list(weeks))
             )
+        for table in ("segment_migrations", "alert_notices"):
+            cursor.execute(f"DELETE FROM quimbi.{table} WHERE store_id = %s AND week < %s", (store_id, moves_before))
 
 
 def read_weeks(database: Database, store_id: str) -> list[date]:

@@ -48,6 +48,18 @@ def test_those_who_enter_and_leave(database, renewed):
     assert administer(database, groups, (f"{store_id}.big",)) == [(None,)]
 
 
+def test_two_years_after_they_left_nobody_knows(database, renewed):
+    store_id, renew = renewed
+    renew([5, 6, 3])
+    renew([0, 0, 3])
+    ago = "UPDATE quimbi.audience_members SET left_at = now() - %s::interval WHERE store_id = %s AND customer_id = %s"
+    administer(database, ago, ("2 years 1 day", store_id, "c0000"))
+    administer(database, ago, ("1 year 360 days", store_id, "c0001"))
+    renew([0, 0, 3])
+    asked = "SELECT customer_id FROM quimbi.audience_members WHERE store_id = %s ORDER BY 1"
+    assert administer(database, asked, (store_id,)) == [("c0001",), ("c0002",)]
+
+
 def test_whoever_may_not_be_written_to_leaves_and_is_not_handed_out(database, renewed):
     store_id, renew = renewed
     view, key = (f"{store_id}.big",), (store_id, "c0000")
