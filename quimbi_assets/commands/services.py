@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -24,6 +24,19 @@ from quimbi_assets.resources.postgres.migrations import WORKER
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120
+STOPPING_SECONDS = 20.0
+_KEEPER = """
+import os, signal, sys, time
+sys.stdin.read()
+for number in (signal.SIGINT, signal.SIGKILL):
+    for group in map(int, sys.argv[2:]):
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            pass
+    time.sleep(float(sys.argv[1]))
+"""
+"""What a process does that ends groups of others once the one that began it has, killed or not: its input ends then."""
 HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -106,6 +119,7 @@ def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool
             "pages", [sys.executable, "-m", "quimbi_assets.cli", "api", "--port", str(page_port)], environment, home
         ),
     ]
+    keeper = _keep(servers)
     try:
         _announce(servers, {"pages": page_port, "Dagster": dagster_port, "MLflow": mlflow_port})
         if behind:
@@ -116,6 +130,7 @@ def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool
     except KeyboardInterrupt:
         err.print("stopping")
     finally:
+        keeper.kill()
         _stop(servers)
 
 
@@ -190,12 +205,27 @@ def _open(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
+def _keep(servers: list[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """See to it that no server outlives this process, were it killed: their ports would stay in use."""
+    command = [sys.executable, "-S", "-c", _KEEPER, "5", *(str(server.pid) for server in servers)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
 def _stop(servers: list[subprocess.Popen[bytes]]) -> None:
+    """End servers and whatever they began, which stays and keeps a port where a server was killed."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        left, deadline = _signal(servers, number), time.monotonic() + STOPPING_SECONDS
+        while left and time.monotonic() < deadline:
+            time.sleep(0.1)
+            left = _signal(left, 0)
+
+
+def _signal(servers: list[subprocess.Popen[bytes]], number: int) -> list[subprocess.Popen[bytes]]:
+    """Send a signal to servers and whatever they began; return those of which there was anything left."""
+    left = []
     for server in servers:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGINT)
-    for server in servers:
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+        server.poll()  # who has ended and was not asked for still counts
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(server.pid, number)
+            left.append(server)
+    return left

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from quimbi_assets.commands.services import serve_api
+from quimbi_assets.commands.services import _stop, serve_api
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.postgres.database import EVERY_STORE, client_command
 from quimbi_assets_tests.administrator import administer
@@ -82,6 +83,61 @@ def test_both_uis_show_the_stores_and_stop_on_a_signal(servers):
     for port in (dagster, mlflow, pages):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+SERVER = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(300)"])
+print(child.pid, flush=True)
+time.sleep(300)
+"""
+"""A server with a process of its own, as MLflow's, which it does not end where it is killed."""
+KEEPING = """
+import subprocess, sys, time
+from quimbi_assets.commands import services
+command = [sys.executable, "-S", "-c", sys.argv[1]]
+server = subprocess.Popen(command, start_new_session=True)
+keeper = services._keep([server])
+print("looked after", flush=True)
+time.sleep(300)
+"""
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def ends(pid):
+    for _ in range(150):
+        if not lives(pid):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc who lives")
+def test_what_a_server_began_ends_with_it_were_it_killed():
+    command = [sys.executable, "-S", "-c", SERVER]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True) as server:
+        child = int(server.stdout.readline())
+        server.kill()
+        server.wait()
+        assert lives(child)
+        _stop([server])
+    assert ends(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc who lives")
+def test_servers_end_where_the_command_is_killed():
+    command = [sys.executable, "-c", KEEPING, SERVER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as keeping:
+        (child,) = {keeping.stdout.readline().strip(), keeping.stdout.readline().strip()} - {"looked after"}
+        assert lives(child)
+        keeping.kill()
+    assert ends(child)
 
 
 def test_a_taken_port_is_named(quimbi):
