@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -119,19 +119,13 @@ def serve(dagster_port: int, mlflow_port: int, page_port: int, *, automate: bool
             "pages", [sys.executable, "-m", "quimbi_assets.cli", "api", "--port", str(page_port)], environment, home
         ),
     ]
-    keeper = _keep(servers)
-    try:
+    with _until_interrupted(servers):
         _announce(servers, {"pages": page_port, "Dagster": dagster_port, "MLflow": mlflow_port})
         if behind:
             out.print(f"All ask for the password, of user {USER}.")
         while all(server.poll() is None for server in servers):
             time.sleep(0.5)
         err.print("one of the servers ended; stopping the others")
-    except KeyboardInterrupt:
-        err.print("stopping")
-    finally:
-        keeper.kill()
-        _stop(servers)
 
 
 def print_url(*, write: bool, store_id: str | None) -> None:
@@ -205,10 +199,18 @@ def _open(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def _keep(servers: list[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    """See to it that no server outlives this process, were it killed: their ports would stay in use."""
+@contextmanager
+def _until_interrupted(servers: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """End servers with the block, with Ctrl-C, and with this process were it killed: their ports would stay in use."""
     command = [sys.executable, "-S", "-c", _KEEPER, "5", *(str(server.pid) for server in servers)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    keeper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("stopping")
+    finally:
+        keeper.kill()
+        _stop(servers)
 
 
 def _stop(servers: list[subprocess.Popen[bytes]]) -> None:

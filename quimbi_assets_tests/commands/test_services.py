@@ -97,9 +97,9 @@ import subprocess, sys, time
 from quimbi_assets.commands import services
 command = [sys.executable, "-S", "-c", sys.argv[1]]
 server = subprocess.Popen(command, start_new_session=True)
-keeper = services._keep([server])
-print("looked after", flush=True)
-time.sleep(300)
+with services._until_interrupted([server]):
+    print("looked after", flush=True)
+    time.sleep(300)
 """
 
 

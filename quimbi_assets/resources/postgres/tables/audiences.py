@@ -25,8 +25,6 @@ MEMBERS = f"""
 IS_CONTROL = """EXISTS (
     SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = member.store_id AND treated.arm = 'control'
         AND treated.subject = 'audience/' || member.audience AND treated.customer_id = member.customer_id)"""
-LEFT_YEARS = 2
-"""For which it is known that somebody was in an audience, after they left it."""
 STILL_IN = "store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL"
 
 
@@ -43,6 +41,13 @@ class AudienceState:
     """Who came in, and went out, at the last time."""
     as_of: datetime | None
     refreshed_at: datetime | None
+
+
+FORGET = """
+    DELETE FROM quimbi.audience_members
+    WHERE store_id = %(store)s AND audience = %(audience)s AND left_at < now() - interval '2 years'
+"""
+"""Who left an audience longer ago than anybody has to know."""
 
 
 def refresh_audience(database: Database, store_id: str, audience: Audience, query: Query) -> AudienceState:
@@ -67,11 +72,7 @@ def refresh_audience(database: Database, store_id: str, audience: Audience, quer
             parameters,
         )
         left = cursor.rowcount
-        cursor.execute(
-            "DELETE FROM quimbi.audience_members WHERE store_id = %(store)s AND audience = %(audience)s "
-            f"AND left_at < now() - interval '{LEFT_YEARS} years'",
-            parameters,
-        )
+        cursor.execute(FORGET, parameters)
         cursor.execute(
             "INSERT INTO quimbi.audience_members (store_id, audience, customer_id, entered_at) "
             "SELECT %(store)s, %(audience)s, customer_id, now() FROM chosen_now WHERE NOT EXISTS "
