@@ -5,7 +5,7 @@ is told is applied to its customer's rows, and the customer measured as of its d
 the search looks at all changes at once. Prints by axis how many are told a change, how many of these it moves to where
 it was told to, and how many nothing tried would move; and how long one receipt takes. Many customers are measured
 together here; one at a time they come out the same (a test of the package's contract). Ctrl-C ends the explaining: what
-was told until then is checked.
+was told until then is checked, day by day, and counted as it goes.
 """
 
 import argparse
@@ -118,6 +118,8 @@ def check(moves: Sequence[Told], profiler: StoreProfiler, together: int) -> dict
                 count = counts[one.axis, "change" if one.move.change.kind else "waiting"]
                 right = (1, after == one.move.segment, after != one.now)
                 count[:] = [a + b for a, b in zip(count, right, strict=True)]
+            told, there, _ = (sum(one[i] for one in counts.values()) for i in range(3))
+            print(f"{told:,} of {len(moves):,} applied: {there:,} are where it was told", flush=True)
     return counts
 
 
