@@ -35,14 +35,15 @@ HITS = """
     WITH profile AS MATERIALIZED (SELECT {apart} FROM (
         SELECT {whole} FROM quimbi.customer_profiles AS profile WHERE profile.store_id = %(store)s OFFSET 0
     ) AS profile)
-    SELECT {carried}, fires, last, {first} FROM (
+    SELECT {carried}, may, fires, last, {first} FROM (
         SELECT *, array_remove(ARRAY[{places}]::integer[], NULL) AS fires, {stopping} AS last FROM (
             SELECT {asked}, customer_id NOT IN ({barred}) AS may FROM {moved} AS profile OFFSET 0
         ) AS asked OFFSET 0
     ) AS asked
 """
 """A row a customer: the places of the rules that choose them (``fires``, negative where it holds them back), the first
-that ends it (``last``), of each effect the rule that sets it (``queue_by``), and what messages speak of."""
+that ends it (``last``), of each effect the rule that sets it (``queue_by``), whether they may be written to (``may``),
+and what messages speak of."""
 MOVES = """(SELECT profile.*, {all} FROM profile LEFT JOIN (
     SELECT move.customer_id, {each} FROM quimbi.segment_migrations AS move JOIN profile USING (customer_id)
     WHERE move.store_id = %(store)s AND ({any}) GROUP BY move.customer_id
@@ -52,7 +53,8 @@ SETTING = ", ".join(f"{one}_by" for one in EFFECTS)
 SET = ", ".join(f"CASE WHEN place = {one}_by THEN rule.{one} END AS {one}" for one in EFFECTS if one != "message")
 DECIDED = f"""
     CREATE TEMP TABLE decided ON COMMIT DROP AS
-    SELECT profile.customer_id, name AS rule, place, {SET}, {{message}} AS message, profile.as_of
+    SELECT profile.customer_id, name AS rule, place, {SET}, {{message}} AS message, profile.as_of,
+        profile.predicted_orders_90d, profile.predicted_value_90d
     FROM hits AS profile CROSS JOIN LATERAL (SELECT DISTINCT unnest(ARRAY[{SETTING}]) AS place) AS setting
     JOIN jsonb_to_recordset(%(rules)s::jsonb)
         AS rule (place integer, name text, {", ".join(f"{one} text" for one in EFFECTS)}) USING (place)
@@ -61,8 +63,8 @@ COUNTED = f"""
     SELECT abs(place), GROUPING({SETTING}), {SETTING}, sum(n)::integer,
         coalesce(sum(n) FILTER (WHERE place < 0), 0)::integer,
         coalesce(sum(n) FILTER (WHERE place > 0 AND (last IS NULL OR place <= last)), 0)::integer
-    FROM (SELECT place, last, {SETTING}, count(*) AS n FROM hits CROSS JOIN LATERAL unnest(fires) AS place
-        GROUP BY place, last, {SETTING}) AS alike
+    FROM (SELECT fires, last, {SETTING}, count(*) AS n FROM hits GROUP BY fires, last, {SETTING}) AS alike
+        CROSS JOIN LATERAL unnest(fires) AS place
     GROUP BY GROUPING SETS ((abs(place)), {", ".join(f"(abs(place), {one}_by)" for one in EFFECTS)})
 """
 """How often each rule fires: in all, in its control group, where it is asked; and that by who is heard of an effect."""
@@ -149,8 +151,7 @@ def refresh_actions(
         # Where statistics say that a store has no rows yet, a nested loop reads those that it writes again and again:
         # 70 s of the first 66,000 actions in place of 0.1 s.
         cursor.execute("SET LOCAL enable_nestloop = off")
-        firing = {one.rule.subject for one in rules if evaluation.chosen[one.rule.name]}
-        enter_rules(cursor, store_id, {one.rule.subject: one.rule.trial for one in rules}, firing)
+        enter_rules(cursor, store_id, [one.rule for one in rules])
         counts = []
         for change in CHANGES:
             cursor.execute(change, {"store": store_id, "unasked": list(unasked)})
@@ -190,7 +191,7 @@ def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) 
     counts = {named[row[0] - 1]: row[-3:-1] for row in counted if row[1] == EACH_RULE}
     cursor.execute("SELECT rule, count(*) FROM decided GROUP BY rule")
     acted = dict(cursor.fetchall())
-    cursor.execute("SELECT count(DISTINCT customer_id) FROM decided")
+    cursor.execute(f"SELECT count(*) FROM hits WHERE coalesce({SETTING}) IS NOT NULL")
     (customers,) = cursor.fetchone()
     return Evaluation(
         {name: counts.get(name, (0, 0))[0] for name in named},

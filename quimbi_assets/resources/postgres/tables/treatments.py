@@ -8,13 +8,14 @@ nobody was acted on who is not recorded, and the same customers are in the same 
 """
 
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from quimbi_assets.actions.rules import EFFECTS, OUTREACH, ActionRule
 from quimbi_assets.audiences.filters import Query
 from quimbi_assets.lift.assignment import Outcome, Trial, in_control_sql, parameters
 from quimbi_assets.lift.comparison import ACTED, ARMS, CONTROL, SUMS, Calendar, Sums
@@ -46,26 +47,38 @@ ACT = """
     UPDATE quimbi.treatments SET acted_at = now()
     WHERE store_id = %(store)s AND subject = %(subject)s AND arm = 'acted' AND acted_at IS NULL
 """
+WOULD_SET = " OR ".join(
+    f"{effect} AND coalesce({effect}_by > place, true)" + (" AND may" if effect in OUTREACH else "")
+    for effect in EFFECTS
+)
+"""Whether a rule would set anything of a customer whom it holds back."""
 OF_RULES = (
+    f"""WITH tried AS (SELECT * FROM jsonb_to_recordset(%(tried)s::jsonb)
+            AS tried (place integer, subject text, {", ".join(f"{effect} boolean" for effect in EFFECTS)}))
+        INSERT INTO quimbi.treatments
+            (store_id, subject, customer_id, arm, acted_at, expected_orders, expected_spend)
+        SELECT %(store)s, subject, customer_id, arm, CASE WHEN arm = 'acted' THEN now() END,
+            predicted_orders_90d, predicted_value_90d
+        FROM (SELECT subject, customer_id, 'acted' AS arm, predicted_orders_90d, predicted_value_90d
+            FROM decided JOIN tried USING (place)
+            UNION ALL SELECT subject, customer_id, 'control', predicted_orders_90d, predicted_value_90d
+            FROM hits CROSS JOIN LATERAL unnest(fires) AS fired JOIN tried ON place = -fired
+            WHERE (last IS NULL OR place <= last) AND ({WOULD_SET})) AS entering
+        WHERE NOT EXISTS (SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
+            AND treated.subject = entering.subject AND treated.customer_id = entering.customer_id)""",
     """INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks)
         SELECT %(store)s, tried.subject, tried.control, tried.outcome, tried.window_days, tried.weeks
         FROM jsonb_to_recordset(%(tried)s::jsonb) AS tried
-            (place integer, subject text, control float, outcome text, window_days integer, weeks integer)
-        WHERE true
+            (subject text, control float, outcome text, window_days integer, weeks integer)
+        WHERE EXISTS (SELECT FROM quimbi.treatments AS treated
+            WHERE treated.store_id = %(store)s AND treated.subject = tried.subject)
         ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL
             WHERE trials.control <> EXCLUDED.control OR trials.ended_at IS NOT NULL""",
-    """INSERT INTO quimbi.treatments
-            (store_id, subject, customer_id, arm, acted_at, expected_orders, expected_spend)
-        SELECT %(store)s, subject, hits.customer_id, CASE WHEN fired < 0 THEN 'control' ELSE 'acted' END,
-            CASE WHEN fired > 0 THEN now() END, hits.predicted_orders_90d, hits.predicted_value_90d
-        FROM hits CROSS JOIN LATERAL unnest(fires) AS fired
-        JOIN jsonb_to_recordset(%(tried)s::jsonb) AS tried (place integer, subject text) ON place = abs(fired)
-        WHERE NOT EXISTS (SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
-            AND treated.subject = tried.subject AND treated.customer_id = hits.customer_id)""",
     """UPDATE quimbi.trials SET ended_at = now(), control = 0
         WHERE store_id = %(store)s AND subject = ANY(%(untried)s) AND ended_at IS NULL""",
 )
-"""Trials of all rules at once, from the table ``hits``: whom which rules choose, and hold back, by their places."""
+"""Trials of all rules at once, from the tables ``hits`` and ``decided``: for whom which rules set something, by their
+places, and whom they hold back."""
 EXPECTED = {"ordered": "expected_orders", "orders": "expected_orders", "spend": "expected_spend"}
 MEASURED: dict[Outcome, str] = {
     "ordered": "least(count(happened.order_id), 1)",
@@ -178,20 +191,19 @@ def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str
     return int(cursor.fetchone()[0])
 
 
-def enter_rules(cursor: Any, store_id: str, trials: Mapping[str, Trial], firing: Container[str]) -> None:
-    """Assign those whom rules choose (table ``hits``) and who were not assigned yet; ``trials`` by subject, in order.
+def enter_rules(cursor: Any, store_id: str, rules: Sequence[ActionRule]) -> None:
+    """Assign those whom rules, in order, choose (tables ``hits``, ``decided``) and who were not assigned yet.
 
-    ``firing`` are the subjects of the rules that choose anybody: of another no trial begins.
-
-    Acted on is whom a rule chooses and does not hold back, whatever an earlier rule set. A rule that holds nobody back
-    any more ends its trial.
+    Of a rule enters for whom it sets something, and whom it holds back and else would. For whom an earlier rule leaves
+    it nothing to set, or who may not be written to, both arms are alike, and they would only blur what it does. A
+    trial begins with its first entry; a rule that holds nobody back any more ends its.
     """
     tried = [
-        {"place": place, "subject": subject, **vars(trial)}
-        for place, (subject, trial) in enumerate(trials.items(), 1)
-        if trial.control and subject in firing
+        {"place": place, "subject": rule.subject, **{one: one in rule.sets for one in EFFECTS}, **vars(rule.trial)}
+        for place, rule in enumerate(rules, 1)
+        if rule.trial.control
     ]
-    untried = [subject for subject, trial in trials.items() if not trial.control]
+    untried = [rule.subject for rule in rules if not rule.trial.control]
     for statement in OF_RULES:
         cursor.execute(statement, {"store": store_id, "tried": json.dumps(tried), "untried": untried})
 

@@ -1,6 +1,7 @@
 """What rules decide of all customers at once, the same as of each alone; only changes are written."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -102,12 +103,21 @@ def test_of_all_at_once_as_of_each_alone(database, seed):
     held = dict.fromkeys(state.held, 0)
     conflicts = {(one.effect, one.heard, one.unheard): one.customers for one in state.conflicts}
     counted: dict[tuple[str, str, str], int] = {}
+    arms: dict[tuple[str, str], str] = {}
     for n in range(N):
         customer = f"c{n:04d}"
         judged, may_write, _ = judge_customer(database, store_id, customer, rules.parts, "UTC", is_served=False)
         decision = decide(judged, {}, may_write=may_write)
         alone = {one.rule: dict(one.sets) for one in decision.fired if one.sets}
         assert together.get(customer, {}) == alone
+        for one in (one for one in judged if one.rule.trial.control):
+            others = decide(
+                [replace(other, is_held=other.is_held and other is not one) for other in judged],
+                {},
+                may_write=may_write,
+            )
+            if any(fired.rule == one.rule.name and fired.sets for fired in others.fired):
+                arms[f"rule/{one.rule.name}", customer] = "control" if one.is_held else "acted"
         for one in judged:
             assert one.is_held == in_control(store_id, one.rule.subject, customer, one.rule.trial.control)
             chosen[one.rule.name] += one.fires
@@ -122,6 +132,10 @@ def test_of_all_at_once_as_of_each_alone(database, seed):
     without = {key: n for key, n in counted.items() if key[0] != "message"}
     assert {key: n for key, n in conflicts.items() if key[0] != "message"} == without
     assert sum(chosen.values()) > N / 4
+    entered = administer(
+        database, "SELECT subject, customer_id, arm FROM quimbi.treatments WHERE store_id = %s", (store_id,)
+    )
+    assert {(subject, customer): arm for subject, customer, arm in entered} == arms
 
 
 def test_only_changes_are_written(database):
@@ -164,7 +178,15 @@ def test_rules_are_tried(database):
     }
     assert sum(arm == "control" for _, arm, _ in rows) == first.held["big"]
     assert all(is_acted == (arm == "acted") for _, arm, is_acted in rows)
-    assert len(administer(database, sql, (store_id, "rule/all"))) == first.chosen["all"]
+    # Whom an earlier rule leaves it nothing to set for is in neither arm.
+    acted = {who for who, arm, _ in rows if arm == "acted"}
+    later = administer(database, sql, (store_id, "rule/all"))
+    assert (
+        len(later)
+        == first.chosen["all"] - len(acted)
+        == first.acted["all"] + sum(arm == "control" for _, arm, _ in later)
+    )
+    assert not acted & {who for who, *_ in later}
     refresh(database, store_id, json.dumps({"rules": rules}))
     assert administer(database, sql, (store_id, "rule/big")) == rows
     rules["big"]["control"] = 0
