@@ -347,26 +347,43 @@ def actions(store_id: str | None, customer_id: str | None, check: bool, example:
 @click.option(
     "--control", type=float, metavar="P", help="Leave out this share, e.g. 0.1, to compare with (quimbi lift); 0: none."
 )
+@click.option(
+    "--outcome",
+    type=click.Choice(["ordered", "orders", "spend", "reopened", "rating"]),
+    help="With --control: what is compared; else who ordered.",
+)
+@click.option("--entered", metavar="DATE", help="With --control: count from then on, to try a simulated store.")
+@click.option("--name", metavar="NAME", help="Of the list, by which quimbi lift speaks of it; else what was asked.")
 def export(store_id: str, axes: str | None, **options: Any) -> None:
     """Write customers to a file, or send them: all, or those whom a filter or an audience chooses."""
     from quimbi_assets.audiences.definitions import ExportTarget
-    from quimbi_assets.commands.customers import export_customers
+    from quimbi_assets.commands.customers import entered_on, export_customers, list_named
     from quimbi_assets.lift.assignment import Trial
 
-    contactable, control = options.pop("contactable"), options.pop("control")
-    trial = None if control is None else Trial(control)
+    contactable, control, name, outcome = (options.pop(one) for one in ("contactable", "control", "name", "outcome"))
+    entered = options.pop("entered")
+    if control is None and (outcome or entered):
+        raise BadInputError("--outcome and --entered are of what is compared with a control group: give --control, too")
+    trial = None if control is None else Trial(control, outcome or "ordered")
     listed = None if axes is None else tuple(_listed(axes))
-    target = ExportTarget(name=options["form"], axes=listed, trial=trial, **options)
+    target = ExportTarget(
+        list_named(name, options), axes=listed, trial=trial, entered_at=entered_on(entered, options), **options
+    )
     export_customers(store_id, target, contactable=contactable)
 
 
 @cli.command()
 @STORE
+@click.option("--acted", metavar="TRIAL", help="Write who was acted on in this trial, and since when, to --out.")
+@click.option("--out", type=FILE, metavar="F.csv", help="With --acted: the file; - is standard output.")
 @JSON
-def lift(store_id: str, as_json: bool) -> None:
+def lift(store_id: str, acted: str | None, out: Path | None, as_json: bool) -> None:
     """Say whether what was done to customers helped: those acted on beside their control groups."""
     from quimbi_assets.commands import over_time
 
+    if acted is not None or out is not None:
+        over_time.write_acted(store_id, acted, out)
+        return
     _print(over_time.lift_of(store_id), over_time.print_lift, as_json=as_json)
 
 

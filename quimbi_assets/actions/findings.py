@@ -36,10 +36,10 @@ def never_fire(rules: Asked, vocabulary: Vocabulary) -> dict[str, str]:
     reasons: dict[str, str] = {}
     before: list[tuple[ActionRule, Part]] = []
     for rule, part in ((rule, part) for rule, part in rules if rule.name not in lacking):
-        reason = _contradiction(part, domains) or _shadow(part, before, domains)
+        reason = _contradiction(part, domains) or _shadow(rule, part, before, domains)
         if reason:
             reasons[rule.name] = reason
-        elif rule.stop and not rule.trial.control:
+        elif not rule.trial.control:
             before.append((rule, part))
     return reasons
 
@@ -65,9 +65,19 @@ def _has_no_segment(leaf: Part) -> bool:
     return not leaf.against if leaf.one.kind == "group" else leaf.one.sql == UNKNOWN
 
 
-def _shadow(part: Part, before: Sequence[tuple[ActionRule, Part]], domains: Mapping[str, frozenset[Any]]) -> str:
-    """Return by which earlier rules, after which none is asked, everybody is taken whom a condition could choose."""
-    if not before or can_be([(part, "true"), *((one, "not true") for _, one in before)], domains):
-        return ""
-    alone = [rule.name for rule, one in before if not can_be([(part, "true"), (one, "not true")], domains)]
-    return f"shadowed: whoever it could choose ends with {' or '.join(alone[:1] or [rule.name for rule, _ in before])}"
+def _shadow(rule: ActionRule, part: Part, before: Asked, domains: Mapping[str, frozenset[Any]]) -> str:
+    """Return by which earlier rules, that hold nobody back, all is set already for everybody whom a rule could choose.
+
+    Those after which none is asked set all; the others what they say.
+    """
+    by: list[str] = []
+    for effect in rule.sets:
+        earlier = [(one, other) for one, other in before if one.stop or effect in one.sets]
+        if not earlier or can_be([(part, "true"), *((other, "not true") for _, other in earlier)], domains):
+            return ""
+        alone = [one.name for one, other in earlier if not can_be([(part, "true"), (other, "not true")], domains)]
+        by += alone[:1] or [one.name for one, _ in earlier]
+    names = dict.fromkeys(by)
+    ends = all(one.stop for one, _ in before if one.name in names)
+    what = "ends with" if ends else "has all that it sets from"
+    return f"shadowed: whoever it could choose {what} {(' or ' if ends else ' and ').join(names)}"

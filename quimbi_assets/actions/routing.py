@@ -13,7 +13,9 @@ from quimbi_assets.audiences.filters import Part
 
 Truth = bool | None
 """Of a comparison; None where what is compared is not known."""
-MOST_NEARLY = 5
+MOST_NEARLY = 3
+NEAR = 0.5
+"""Share of what is asked of a number up to which missing it is near; a word is near where another comparison holds."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Fired:
 
 @dataclass(frozen=True)
 class Nearly:
-    """A rule that one comparison keeps from firing: any of those named here would do."""
+    """A rule that one comparison keeps from firing, and not by far: any of those named here would do."""
 
     rule: str
     about: str
@@ -121,7 +123,7 @@ def decide(judged: Sequence[Judged], otherwise: Mapping[str, str], *, may_write:
                 by[effect] = one.rule.name
         fired.append(Fired(one.rule.name, one.rule.about, reasons(one), heard, unheard))
         stopped = stopped or (one.rule.name if one.rule.stop else "")
-    nearly = [one for one in map(_nearly, judged) if one is not None][:MOST_NEARLY]
+    nearly = sorted((one for one in map(_nearly, judged) if one is not None), key=_distance)[:MOST_NEARLY]
     held = tuple(one.rule.name for one in judged if one.fires and one.is_held)
     return Decision({**otherwise, **sets}, by, tuple(fired), tuple(nearly), held, "" if fired else NO_RULE)
 
@@ -162,13 +164,32 @@ def _because(part: Part, truths: list[Truth], start: int, wanted: bool) -> list[
 
 
 def _nearly(one: Judged) -> Nearly | None:
-    """Return what keeps a rule from firing, if any single comparison does."""
+    """Return what keeps a rule from firing, if any single comparison does and is near."""
     if one.fires:
         return None
-    wanting = [at for at in range(len(one.truths)) if any(_would_fire(one, at, other) for other in (True, False))]
-    if not wanting:
-        return None
-    return Nearly(one.rule.name, one.rule.about, one.sets, tuple(_reason(one, at) for at in wanting))
+    wanting = [
+        _reason(one, at)
+        for at in range(len(one.truths))
+        if any(_would_fire(one, at, other) for other in (True, False)) and (True in one.truths or _is_number(one, at))
+    ]
+    near = tuple(reason for reason in wanting if _missed(reason) <= NEAR)
+    return Nearly(one.rule.name, one.rule.about, one.sets, near) if near else None
+
+
+def _is_number(one: Judged, at: int) -> bool:
+    """Whether a comparison is with a number that is known: by how much it is missed can be said."""
+    return _reason(one, at).short_by is not None
+
+
+def _missed(reason: Reason) -> float:
+    """Return by which share of what is asked a number misses; of words, as far as near goes."""
+    if reason.short_by is None or reason.part is None:
+        return NEAR
+    return reason.short_by / max(abs(float(reason.part.against[0])), 1e-9)
+
+
+def _distance(nearly: Nearly) -> float:
+    return min(map(_missed, nearly.wanting))
 
 
 def _would_fire(one: Judged, at: int, otherwise: bool) -> bool:

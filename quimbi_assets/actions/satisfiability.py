@@ -140,6 +140,8 @@ def _within(open_: Open, one: Field, domains: Mapping[str, frozenset[Any]]) -> O
     limits = Open(unknown=False)
     if one.is_share:
         limits = replace(limits, low=0.0, high=1.0)
+    elif one.is_never_negative:
+        limits = replace(limits, low=0.0)
     key = one.name.removesuffix(".kind")
     known = frozenset(one.words) or domains.get(key)
     return open_ & (replace(limits, allowed=known) if known else limits)

@@ -63,6 +63,9 @@ Limit = Annotated[int, Field(ge=1, le=MOST, description="Customers of a page")]
 Cursor = Annotated[
     str | None, Field(max_length=4_000, description="next_cursor of the page before; everything else as then")
 ]
+TicketEmail = Annotated[
+    str, Field(min_length=3, max_length=320, description="The writer's address: hashed at once, not kept")
+]
 CustomerId = Annotated[str, Field(min_length=1, max_length=500, description="The customer's id, as the orders have it")]
 
 
@@ -151,15 +154,19 @@ class StoreTools:
             store_id = self._store_of(context)
             return answers.similar_customers(self._database, store_id, customer_id, limit, self._similar)
 
-    def route_ticket(self, context: Context, customer_id: CustomerId) -> models.Routing:
+    def route_ticket(
+        self, context: Context, customer_id: CustomerId | None = None, email: TicketEmail | None = None
+    ) -> models.Routing:
         """Tell which queue answers a customer's ticket and what else to do about them, by the shop's rules.
+
+        Whose ticket: customer_id or email, one of them.
 
         Says which rules fired and why, which nearly did and what they lack. A customer who is not known has is_known
         false and what holds for everybody, with the reason. Rules in left_alone are not to be acted on.
         """
         with self._asked(context) as (now, store_id):
             return answers.route_ticket(
-                now, store_id, answers.TicketQuestion(customer_id=customer_id, email=None, email_sha256=None)
+                now, store_id, answers.TicketQuestion(customer_id=customer_id, email=email, email_sha256=None)
             )
 
     def explain_customer(self, context: Context, customer_id: CustomerId) -> models.Explanation:

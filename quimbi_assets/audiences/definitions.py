@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
 from os import PathLike
 from typing import Any
@@ -68,6 +69,8 @@ class ExportTarget:
     stores: tuple[str, ...] = ()
     trial: Trial | None = None
     """How it is found out whether it helps; None: as the audience says, of a filter not at all."""
+    entered_at: datetime | None = None
+    """Since when it counts as done; None: from when it is."""
 
     def is_of(self, store_id: str) -> bool:
         """Whether a store's list goes there."""
@@ -230,6 +233,13 @@ class NodeReader:
             raise self.wrong(parts[key], f"{key} is a number from {low:g} to {high:g}")
         return value
 
+    def whole(self, parts: Mapping[str, Any], key: str, usual: int, high: int) -> int:
+        """Return a whole number from 1 to ``high``; the usual one where nothing is said."""
+        value = self.number(parts, key, usual, 1, high)
+        if not value.is_integer():
+            raise self.wrong(parts[key], f"{key} is a whole number from 1 to {high}")
+        return int(value)
+
     def texts(self, parts: Mapping[str, Any], key: str) -> tuple[str, ...]:
         """Return a list of texts; empty where there is none."""
         node = parts.get(key)
@@ -252,9 +262,8 @@ class NodeReader:
         if outcome not in OUTCOMES:
             raise self.wrong(parts["outcome"], f"there is no outcome {outcome!r}; there are: {', '.join(OUTCOMES)}")
         control = self.number(parts, "control", basis.control, 0, MOST_CONTROL)
-        days = self.number(parts, "window_days", basis.window_days, 1, LONGEST_DAYS)
-        weeks = self.number(parts, "weeks", basis.weeks, 1, MOST_WEEKS)
-        return Trial(control, outcome, int(days), int(weeks))
+        days = self.whole(parts, "window_days", basis.window_days, LONGEST_DAYS)
+        return Trial(control, outcome, days, self.whole(parts, "weeks", basis.weeks, MOST_WEEKS))
 
 
 class _Reader(NodeReader):

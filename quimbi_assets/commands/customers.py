@@ -4,9 +4,9 @@ Belongs here: laying the lists out, ``quimbi export``. Does not: the filter (``a
 (``resources``).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from quimbi_assets.audiences.definitions import ExportTarget
+from quimbi_assets.audiences.definitions import FORMATS, NAME, ExportTarget
 from quimbi_assets.audiences.fields import GROUPINGS
 from quimbi_assets.audiences.filters import Query, order_by, usual_sort
 from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.instants import to_instant, zoned
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.audiences import audiences_now, choice_of
 from quimbi_assets.resources.export_targets import export, without_addresses, written
@@ -181,6 +182,29 @@ def _cell(name: str, value: Any, clock: tzinfo, currency: str) -> str:
 
 def _day(at: datetime) -> str:
     return f"{at:%d %b %Y}".lstrip("0")
+
+
+def list_named(name: str | None, options: Mapping[str, Any]) -> str:
+    """Return what a list is called: what its trial goes by; BadInputError of a name that cannot be one."""
+    if name is None:
+        return str(options["form"])
+    if options["audience"] is not None:
+        raise BadInputError("--name is of a list by a filter: an audience's control group goes by the audience's name")
+    if NAME.fullmatch(name) is None or name in FORMATS:
+        raise BadInputError(f"--name {name}: small letters, digits and _, a letter first, and no format's name")
+    return name
+
+
+def entered_on(text: str | None, options: Mapping[str, Any]) -> datetime | None:
+    """Return since when a list for reading counts as acted on, None: from now on; BadInputError of what is to come."""
+    if text is None:
+        return None
+    entered_at = zoned(to_instant(text, "--entered"))
+    if options["form"] not in ("csv", "parquet") or options["audience"] is not None:
+        raise BadInputError("--entered is of csv and parquet by a filter: what is sent is sent now")
+    if entered_at > datetime.now(UTC):
+        raise BadInputError(f"--entered {text} is yet to come")
+    return entered_at
 
 
 def export_customers(store_id: str, target: ExportTarget, *, contactable: bool) -> None:

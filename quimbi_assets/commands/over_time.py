@@ -9,23 +9,26 @@ import os
 import time
 from dataclasses import asdict
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
-from quimbi_assets.commands.console import Steps, out, steps
+from quimbi_assets.commands.console import Steps, err, out, steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import FIRST_WEEK_VARIABLE, end_of_day, last_week, parse_week, to_instant
 from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money, plural
+from quimbi_assets.resources.export_targets import written
+from quimbi_assets.resources.exports import write_rows
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.tables.drift import SILENT_WEEKS, read_drift
 from quimbi_assets.resources.postgres.tables.history import first_week, read_weeks
 from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.postgres.tables.stores import newest_order, read_store, store_currency
-from quimbi_assets.resources.postgres.tables.treatments import read_trials, trial_record
+from quimbi_assets.resources.postgres.tables.treatments import read_trials, stream_acted, trial_record
 from quimbi_assets.texts import shown
 from quimbi_assets.weekly.notifications import FALLEN_SILENT, MOVED, NEWLY_AT_RISK
 
@@ -220,6 +223,16 @@ def lift_of(store_id: str) -> dict[str, Any]:
     currency = store_currency(database, store_id) or ""
     trials = [trial_record(state, currency) for state in read_trials(database, store_id)]
     return {"store_id": store_id, "currency": currency, "trials": trials}
+
+
+def write_acted(store_id: str, subject: str | None, path: Path | None) -> None:
+    """Write who was acted on in a trial, and since when, as `quimbi simulate --acted` reads it."""
+    if subject is None or path is None:
+        raise BadInputError("--acted says of which trial, --out where to: give both")
+    database = open_database()
+    read_store(database, store_id)
+    n_rows = write_rows(path, stream_acted(database, store_id, subject), "csv")
+    err.print(written(n_rows, "customer", path), markup=False)
 
 
 def _acted_words(one: dict[str, Any]) -> str:

@@ -18,6 +18,16 @@ FEWEST_ORDERS = 4
 MUCH = 2.0
 """Times the shop's share of refunds from which what is sent back is said first among what to do."""
 UNKNOWN = {"known": "no"}
+OF_TOP = "Answer first and in person; one who may decide takes it, and says when it will be solved."
+OF_STAGE = {
+    "new": "Answer today and ask whether the first order arrived well.",
+    "active": "Solve it in one reply; they come in their rhythm, no goodwill needed to keep them.",
+    "slowing": "Solve it in one reply, and ask whether all was well with the last order.",
+    "at risk": "Solve it in one reply, ask what they miss here, and note the answer in the ticket.",
+    "lapsed": "Ask what kept them away, and note the reason in the ticket.",
+    "lost": "Friendly and to the point; ask once what made them leave, no more.",
+}
+"""What whoever answers does, by value, then by lifecycle: no campaign, those are for marketing."""
 
 
 def card_of(facts: Mapping[str, Any], now: datetime) -> dict[str, str]:
@@ -27,7 +37,7 @@ def card_of(facts: Mapping[str, Any], now: datetime) -> dict[str, str]:
     is: what was ordered since is not known. Where that is more than a day before `now`, with zone, the day is said.
 
     >>> from datetime import UTC
-    >>> facts = dict.fromkeys(("lifecycle", "gap", "value", "rating", "returns", "shop_returns", "risk", "todo"))
+    >>> facts = dict.fromkeys(("lifecycle", "gap", "value", "rating", "returns", "shop_returns", "risk"))
     >>> facts |= {"tier": "low", "orders": 6, "open_tickets": 2, "tickets": 3, "currency": "USD", "time_zone": "UTC"}
     >>> facts |= {"first": datetime(2024, 5, 2, tzinfo=UTC), "last": datetime(2024, 9, 1, tzinfo=UTC), "value": 145.0}
     >>> facts |= {"as_of": datetime(2024, 9, 10, tzinfo=UTC)}
@@ -98,10 +108,10 @@ def _support(facts: Mapping[str, Any]) -> str:
 
 
 def _todo(facts: Mapping[str, Any]) -> str:
-    """Return the one thing to do: what went wrong comes before what the lifecycle asks for."""
+    """Return the one thing for whoever answers to do: what went wrong comes first, then who they are."""
     if facts["rating"] is not None and facts["rating"] <= BAD_RATING:
         return "Put it right first, without asking twice; no offer before that."
     returns, shop = facts["returns"], facts["shop_returns"]
     if returns is not None and shop and returns > MUCH * shop and (facts["orders"] or 0) >= FEWEST_ORDERS:
         return "Ask what did not fit before sending a replacement: much comes back."
-    return facts["todo"] or ""
+    return OF_TOP if facts["tier"] == "top" else OF_STAGE.get(facts["lifecycle"] or "", "")

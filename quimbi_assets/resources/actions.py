@@ -16,7 +16,7 @@ from quimbi_assets.audiences.fields import KIND, Vocabulary
 from quimbi_assets.audiences.filters import Part, compile_filter, take_apart
 from quimbi_assets.errors import BadInputError, FilterError, UnmeasuredError
 from quimbi_assets.naming.values import plural
-from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.home import project_text, quimbi_home
 from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 from quimbi_assets.resources.postgres.tables.actions import (
     Compiled,
@@ -36,14 +36,8 @@ def project_rules() -> RuleBook:
 
     BadInputError with line and column if the file cannot be used.
     """
-    path = quimbi_home() / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return read_rules(ready_text(), READY)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"cannot read {path}: {error}") from error
-    return read_rules(text, str(path))
+    text = project_text(FILE_NAME)
+    return read_rules(ready_text(), READY) if text is None else read_rules(text, str(quimbi_home() / FILE_NAME))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from quimbi_assets.audiences.definitions import BUILT_IN, FILE_NAME, Audience, D
 from quimbi_assets.audiences.fields import Vocabulary
 from quimbi_assets.audiences.filters import Query, compile_filter
 from quimbi_assets.errors import BadInputError, FilterError
-from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.home import project_text, quimbi_home
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.audiences import read_audiences
 from quimbi_assets.resources.postgres.tables.customers import count_chosen, read_vocabulary
@@ -21,14 +21,8 @@ def project_definitions() -> Definitions:
 
     BadInputError with the line if the file cannot be used.
     """
-    path = quimbi_home() / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Definitions(BUILT_IN)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"cannot read {path}: {error}") from error
-    return read_definitions(text, str(path))
+    text = project_text(FILE_NAME)
+    return Definitions(BUILT_IN) if text is None else read_definitions(text, str(quimbi_home() / FILE_NAME))
 
 
 def choice_of(

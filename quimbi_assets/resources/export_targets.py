@@ -5,6 +5,7 @@ Belongs here: which writer or sender a form has, and what to say of it. Does not
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from quimbi_assets.resources.klaviyo.sender import Selection
 
 ADVERTISERS = ("meta", "google")
+MOST_WORDS = 60
+"""Characters of a filter by which a trial without a name of its own is recognised."""
 NO_ADDRESSES = (
     "customers go by the shop's own customer_id: of e-mail addresses only hashes are kept, and no names. To write to "
     "them: --format klaviyo, meta or google, with --contacts FILE of the shop's addresses"
@@ -122,9 +125,11 @@ def group_of(
         elif usual is not None:
             trial = replace(usual, control=trial.control)
     elif target.name == target.form and query.text:  # a command's, which has no name of its own
-        subject += f"/{hashlib.md5(query.text.encode(), usedforsecurity=False).hexdigest()[:12]}"
+        words = re.sub(r"[^a-z0-9]+", "-", query.text.lower()).strip("-")[:MOST_WORDS].rstrip("-")
+        subject += f"/{words}-{hashlib.md5(query.text.encode(), usedforsecurity=False).hexdigest()[:6]}"
+    if audience is None:
         trial = trial or running_trial(database, store_id, subject)
-    return None if trial is None else Group(subject, trial, query)
+    return None if trial is None else Group(subject, trial, query, target.entered_at)
 
 
 def _tried(store_id: str) -> dict[str, Trial]:

@@ -43,6 +43,22 @@ def _close(home: Path) -> None:
                 path.chmod(mode & ~PRIVATE)
 
 
+def project_text(name: str) -> str | None:
+    """Return the text of one of the project's own files in the home, None if it has none.
+
+    BadInputError if it cannot be read, or is no file: a pipe would be waited for, and with it whoever writes a ticket.
+    """
+    path = quimbi_home() / name
+    try:
+        if path.exists() and not path.is_file():
+            raise BadInputError(f"cannot read {path}: it is no regular file")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"cannot read {path}: {error}") from error
+
+
 @contextmanager
 def private_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that nobody else may read, and that is there, whole, when the block ends well; else nothing is."""

@@ -37,6 +37,25 @@ def test_after_a_rule_that_stops():
     assert never_fire(asked(with_control), HERE) == {}  # its control group goes on to the next rule
 
 
+def test_what_is_counted_is_never_below_nothing():
+    rules = asked(
+        "  a: {when: orders < 0, queue: x}\n  b: {when: orders < 1, queue: x}\n  c: {when: value < 0, queue: y}"
+    )
+    assert never_fire(rules, HERE) == {"a": "it is true of nobody: orders < 0"}
+
+
+def test_whoever_has_all_of_it_from_earlier_rules():
+    text = """
+  many: {when: orders > 2, queue: x}
+  rich: {when: value > 500, assignee: y}
+  both: {when: orders > 3 and value > 900, queue: z, assignee: z}
+  more: {when: orders > 3 and value > 900, queue: z, priority: high}
+"""
+    because = "shadowed: whoever it could choose has all that it sets from many and rich"
+    assert never_fire(asked(text), HERE) == {"both": because}
+    assert never_fire(asked(text.replace("queue: x", "queue: x, control: 0.1")), HERE) == {}
+
+
 def test_several_rules_can_shadow_one_together():
     text = """
   low: {when: value <= 50, queue: x, stop: true, control: 0}

@@ -80,6 +80,7 @@ def test_what_is_nested_deeper_than_a_process_can_follow_is_refused():
         ("rules:\n  a: {when: value > 1, message: 'so {value'}", (2, 37), "not closed"),
         ("rules:\n  a: {when: value > 1, queue: x, control: 0.6}", (2, 43), "from 0 to 0.5"),
         ("rules:\n  a: {when: value > 1, queue: x, control: a tenth}", (2, 43), "from 0 to 0.5"),
+        ("rules:\n  a: {when: value > 1, queue: x, window_days: 1.9}", (2, 47), "a whole number from 1 to 365"),
         ("rules:\n  a: {when: value > 1, queue: x, outcome: joy}", (2, 43), "no outcome 'joy'"),
         ("rules:\n  a: {when: value > 1, queue: x, stop: maybe}", (2, 40), "true or false"),
         ("rules:\n  A a: {when: value > 1, queue: x}", (2, 3), "cannot be a name"),

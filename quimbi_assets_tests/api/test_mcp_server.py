@@ -211,6 +211,16 @@ def test_no_answer_is_too_long_to_read_and_none_has_a_word_of_a_customer(north, 
     north(main)
 
 
+def test_a_ticket_is_routed_by_its_writer_s_address(north):
+    async def main(client):
+        nobody = await answer(client, "route_ticket", email="nobody@example.com")
+        assert (nobody["is_known"], nobody["customer_id"]) == (False, None)
+        text = await refusal(client, "route_ticket", customer_id=ONE, email="nobody@example.com")
+        assert "give one of customer_id, email and email_sha256" in text
+
+    north(main)
+
+
 def test_a_longer_answer_says_how_to_ask_for_less(north, monkeypatch):
     monkeypatch.setattr(mcp_server, "MOST_TOKENS", 100)
     text = north(lambda client: refusal(client, "find_customers", limit=MOST))

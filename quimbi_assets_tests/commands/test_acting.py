@@ -1,6 +1,7 @@
 """What ``quimbi actions`` prints of rules and of one customer, and how it ends."""
 
 import json
+import os
 
 import pyarrow as pa
 import pytest
@@ -68,7 +69,7 @@ def test_a_check_says_all_that_cannot_be_at_once(quimbi, shop, rules):
 
 
 def test_a_rule_of_no_store_and_one_that_chooses_nobody(quimbi, shop, rules):
-    rules("rules:\n  a: {when: value > 5, queue: x, stores: [actng, acting]}\n  b: {when: value > 99999, queue: x}\n")
+    rules("rules:\n  a: {when: value > 5, queue: x, stores: [actng, acting]}\n  b: {when: value > 99999, assignee: x}\n")
     code, out, _ = quimbi("actions", "--store-id", shop, "--check")
     assert code == 1
     assert "line 2: rule a is of no store there is: actng" in out
@@ -85,18 +86,28 @@ def test_a_ticket_goes_somewhere_where_the_rules_cannot_be_read(quimbi, shop, ru
     assert str(home) not in out
 
 
+def test_a_pipe_in_place_of_the_rules_is_not_waited_for(quimbi, shop, home):
+    os.mkfifo(home / "actions.yaml")
+    try:
+        code, out, _ = quimbi("actions", "--store-id", shop, "--customer-id", "c0010", "--json")
+    finally:
+        (home / "actions.yaml").unlink()
+    assert (code, json.loads(out)["queue"]) == (0, "general")
+    assert json.loads(out)["not_asked"]["actions.yaml"] == "cannot read actions.yaml: it is no regular file"
+
+
 def test_one_customer(quimbi, shop, rules):
-    rules(RULES)
+    rules(RULES.replace("value > 20", "value > 17"))
     code, out, _ = quimbi("actions", "--store-id", shop, "--customer-id", "c0010")
     assert code == 0
     assert out.splitlines() == [
         "queue     senior  (good)",
         "campaign  spring  (good)",
         "fires     good: value > 5 (is 9); orders >= 3 (is 3)",
-        "nearly    better, but for value > 20 (is 9, 11 short)",
+        "nearly    better, but for value > 17 (is 9, 8 short)",
     ]
     answer = json.loads(quimbi("actions", "--store-id", shop, "--customer-id", "c0010", "--json")[1])
-    assert answer["nearly"][0]["wanting"] == [{"condition": "value > 20", "value": 9.0, "short_by": 11.0}]
+    assert answer["nearly"][0]["wanting"] == [{"condition": "value > 17", "value": 9.0, "short_by": 8.0}]
     out = quimbi("actions", "--store-id", shop, "--customer-id", "nobody")[1]
     assert out.splitlines() == [
         "queue     general  (as where no rule says otherwise)",

@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from quimbi_assets.page.card import card_of
+from quimbi_assets.marketing.groups import GROUPINGS
+from quimbi_assets.page.card import OF_STAGE, OF_TOP, card_of
 
 NOW = datetime(2025, 12, 23, tzinfo=UTC)
 FACTS = {
     "tier": "low", "lifecycle": "lapsed", "orders": 6, "value": 145.2, "first": datetime(2024, 5, 2, tzinfo=UTC),
     "last": datetime(2024, 9, 1, 3, tzinfo=UTC), "risk": 0.91, "gap": 27.2, "returns": 0.22, "shop_returns": 0.05,
-    "todo": "One win-back message.", "currency": "USD", "time_zone": "America/New_York", "tickets": 3, "as_of": NOW,
+    "currency": "USD", "time_zone": "America/New_York", "tickets": 3, "as_of": NOW,
     "open_tickets": 2, "rating": 2.0,
 }  # fmt: skip
 
@@ -32,13 +33,17 @@ def test_what_is_read_in_three_seconds():
     ("changes", "words"),
     [
         ({"rating": 5.0}, "Ask what did not fit before sending a replacement: much comes back."),
-        ({"rating": None, "returns": 0.06}, "One win-back message."),
-        ({"rating": 5.0, "orders": 2}, "One win-back message."),
-        ({"rating": 5.0, "shop_returns": None}, "One win-back message."),
+        ({"rating": None, "returns": 0.06}, OF_STAGE["lapsed"]),
+        ({"rating": 5.0, "orders": 2}, OF_STAGE["lapsed"]),
+        ({"rating": 5.0, "shop_returns": None, "tier": "top"}, OF_TOP),
     ],
 )
 def test_what_went_wrong_comes_before_offers(changes, words):
     assert card_of(FACTS | changes, NOW)["do"] == words
+
+
+def test_every_stage_has_something_to_do():
+    assert set(OF_STAGE) == set(GROUPINGS["lifecycle"])
 
 
 def test_silence_is_counted_to_the_profile_as_the_lifecycle_is():

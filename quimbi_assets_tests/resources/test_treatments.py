@@ -1,6 +1,7 @@
 """Control groups, through what acts: nobody of one is ever sent, all are recorded, what came of it is read back."""
 
 import csv
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from quimbi_assets.audiences.definitions import Audience, ExportTarget
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import Trial, in_control
 from quimbi_assets.lift.verdict import HARMED, HELPED, NOT_YET
 from quimbi_assets.resources import audiences as files
@@ -17,7 +19,7 @@ from quimbi_assets.resources.pages import page_version
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.tables.audiences import refresh_audience, stream_membership, unsent_events
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
-from quimbi_assets.resources.postgres.tables.treatments import read_trials, refresh_findings
+from quimbi_assets.resources.postgres.tables.treatments import read_trials, refresh_findings, stream_acted
 from quimbi_assets.resources.webhooks import send_events
 from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.resources.published import publish
@@ -92,6 +94,21 @@ def test_a_command_without_a_share_goes_on_with_the_control_group_that_its_filte
     acted = write(Trial(0.25))
     assert write(None) == acted < everybody
     assert write(Trial(0.0)) == write(None) == everybody
+
+
+def test_a_list_as_if_it_had_been_acted_on_long_ago(database, shop, tmp_path):
+    since = datetime(2025, 3, 1, tzinfo=UTC)
+    target = ExportTarget("long_ago", "csv", out=tmp_path / "a.csv", trial=Trial(0.25, "orders"), entered_at=since)
+    export(database, "tried", target, print)
+    rows = pa.concat_tables(stream_acted(database, "tried", "export/long_ago"))
+    assert set(rows["customer_id"].to_pylist()) == listed(tmp_path / "a.csv") == arms(database, "export/long_ago")[1]
+    assert set(rows["entered_at"].to_pylist()) == {since}
+    (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/long_ago"]
+    assert (state.began_at, state.trial.outcome) == (since, "orders")
+    with pytest.raises(BadInputError, match="began at another time: give the list another --name"):
+        export(database, "tried", replace(target, entered_at=since + timedelta(days=1)), print)
+    with pytest.raises(BadInputError, match="has no trial 'export/nobody'; there are: "):
+        stream_acted(database, "tried", "export/nobody")
 
 
 def test_advertisers_lists_and_a_list_that_was_not_finished(database, shop, tmp_path):

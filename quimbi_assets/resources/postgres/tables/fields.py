@@ -17,26 +17,24 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.served import records
 from quimbi_assets.resources.postgres.tables.treatments import IN_CONTROL, Group, enter, mark_acted
 
-CARD = """
+RHYTHM = "usually every ([0-9,]+) days"
+"""How a profile says the usual wait, by which its lifecycle goes: the card has the same figure."""
+CARD = f"""
     SELECT profile.value_tier AS tier, profile.lifecycle, profile.n_orders AS orders, profile.lifetime_value AS value,
         profile.first_order_at AS first, profile.last_order_at AS last, profile.churn_risk_score AS risk,
         profile.as_of,
-        (feature_vectors #>> '{purchase_frequency,avg_days_between_orders}')::float AS gap,
-        (feature_vectors #>> '{return_behavior,refund_rate}')::float AS returns,
+        coalesce(replace(substring(interpretation FROM '{RHYTHM}'), ',', '')::float,
+            CASE WHEN interpretation LIKE '%%usually every day%%' THEN 1 END) AS gap,
+        (feature_vectors #>> '{{return_behavior,refund_rate}}')::float AS returns,
         (SELECT sum((cluster_center ->> 'refund_rate')::float * customer_count) / nullif(sum(customer_count), 0)
          FROM quimbi.dim_segment_master AS segment WHERE segment.store_id = profile.store_id
             AND axis_name = 'return_behavior' AND valid_to IS NULL AND cluster_center ->> 'refund_rate' IS NOT NULL
         ) AS shop_returns,
-        coalesce(of_tier.action, of_stage.action) AS todo,
         coalesce(store.currency, (SELECT mode() WITHIN GROUP (ORDER BY currency) FROM quimbi.orders AS placed
             WHERE placed.store_id = profile.store_id AND placed.customer_id = profile.customer_id)) AS currency,
         store.time_zone, ticket.*
     FROM quimbi.customer_profiles AS profile
     JOIN quimbi.stores AS store ON store.store_id = profile.store_id
-    LEFT JOIN quimbi.group_figures AS of_stage ON of_stage.store_id = profile.store_id
-        AND of_stage.axis_name = 'lifecycle' AND of_stage.group_id = profile.lifecycle
-    LEFT JOIN quimbi.group_figures AS of_tier ON of_tier.store_id = profile.store_id
-        AND of_tier.axis_name = 'value_tier' AND of_tier.group_id = profile.value_tier AND profile.value_tier = 'top'
     CROSS JOIN LATERAL (
         SELECT count(*) AS tickets,
             count(*) FILTER (WHERE lower(status) NOT IN ('closed', 'solved', 'resolved')) AS open_tickets,

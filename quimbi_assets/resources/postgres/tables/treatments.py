@@ -8,27 +8,30 @@ nobody was acted on who is not recorded, and the same customers are in the same 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from quimbi_assets.actions.rules import EFFECTS, OUTREACH, ActionRule
 from quimbi_assets.audiences.filters import Query
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import Outcome, Trial, in_control_sql, parameters
 from quimbi_assets.lift.comparison import ACTED, ARMS, CONTROL, SUMS, Calendar, Sums
 from quimbi_assets.lift.verdict import Finding, conclude, in_words
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.tables.customers import stream
 
 IN_CONTROL = f"""coalesce((
     SELECT treated.arm = 'control' FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
         AND treated.subject = %(subject)s AND treated.customer_id = {{customer}}), {in_control_sql("{customer}")})"""
 """Condition over a column of customers: whoever entered stays in their arm, whatever the share is now."""
 BEGIN = """
-    INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks)
-    VALUES (%(store)s, %(subject)s, %(control)s, %(outcome)s, %(window_days)s, %(weeks)s)
+    INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks, began_at)
+    VALUES (%(store)s, %(subject)s, %(control)s, %(outcome)s, %(window_days)s, %(weeks)s, coalesce(%(entered)s, now()))
     ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL
         WHERE trials.control <> EXCLUDED.control OR trials.ended_at IS NOT NULL
 """
@@ -37,8 +40,9 @@ BEGIN = """
 A trial that had ended goes on, its control group held back again.
 """
 ENTER = """
-    INSERT INTO quimbi.treatments (store_id, subject, customer_id, arm, expected_orders, expected_spend)
+    INSERT INTO quimbi.treatments (store_id, subject, customer_id, arm, entered_at, expected_orders, expected_spend)
     SELECT %(store)s, %(subject)s, profile.customer_id, CASE WHEN {in_control} THEN 'control' ELSE 'acted' END,
+        coalesce(%(entered)s, now()),
         profile.predicted_orders_90d, profile.predicted_value_90d
     {chosen} ON CONFLICT DO NOTHING
 """
@@ -122,6 +126,12 @@ TRIALS = """
         WHERE treatments.store_id = trials.store_id AND treatments.subject = trials.subject
     ) AS entered WHERE store_id = %s ORDER BY subject
 """
+SUBJECTS_BEGUN = "SELECT subject FROM quimbi.trials WHERE store_id = %s AND subject = %s"
+SUBJECTS = "SELECT subject FROM quimbi.trials WHERE store_id = %s ORDER BY subject"
+ACTED_ON = """
+    SELECT customer_id, entered_at FROM quimbi.treatments
+    WHERE store_id = %(store)s AND subject = %(subject)s AND arm = 'acted' ORDER BY customer_id
+"""
 STORE = """
     UPDATE quimbi.trials SET finding = %s, computed_at = now() WHERE store_id = %s AND subject = %s
     RETURNING computed_at
@@ -137,6 +147,8 @@ class Group:
     trial: Trial
     query: Query
     """Who would be acted on, the control group among them."""
+    entered_at: datetime | None = None
+    """Since when it counts that they were, as if it had been done then; None: from now on."""
 
     def acted(self, store_id: str) -> Query:
         """Return whom there is to act on: all but the control group."""
@@ -184,8 +196,13 @@ def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str
         cursor.execute(END, key)
         return 0
     asked = {**asked, **parameters(store_id, group.subject, group.trial.control), **vars(group.trial)}
+    asked["entered"] = group.entered_at
     in_control = IN_CONTROL.format(customer="profile.customer_id")
     cursor.execute(BEGIN, asked)
+    if group.entered_at is not None:
+        cursor.execute(f"{SUBJECTS_BEGUN} AND began_at <> %s", (*key, group.entered_at))
+        if cursor.fetchone() is not None:
+            raise BadInputError(f"{group.subject} began at another time: give the list another --name")
     cursor.execute(ENTER.format(in_control=in_control, chosen=chosen), asked)
     cursor.execute(f"SELECT count(*) {chosen} AND {in_control}", asked)
     return int(cursor.fetchone()[0])
@@ -237,6 +254,15 @@ def read_trials(database: Database, store_id: str, *, anew: bool = True) -> list
             TrialState(subject, trial, began, ended, known, (n_acted, n_control), reached, finding, counted_at)
         )
     return states
+
+
+def stream_acted(database: Database, store_id: str, subject: str) -> Iterator[pa.Table]:
+    """Yield ``customer_id`` and ``entered_at`` of those acted on in a trial; BadInputError if there is none such."""
+    names = [name for (name,) in database.execute(store_id, SUBJECTS, (store_id,))]
+    if subject not in names:
+        there_are = f"there are: {', '.join(names)}" if names else "it tries nothing yet"
+        raise BadInputError(f"store {store_id} has no trial {subject!r}; {there_are}")
+    return stream(database, store_id, ACTED_ON, {"store": store_id, "subject": subject})
 
 
 def refresh_findings(database: Database, store_id: str) -> list[TrialState]:
