@@ -69,7 +69,7 @@ def test_a_check_says_all_that_cannot_be_at_once(quimbi, shop, rules):
 
 
 def test_a_rule_of_no_store_and_one_that_chooses_nobody(quimbi, shop, rules):
-    rules("rules:\n  a: {when: value > 5, queue: x, stores: [actng, acting]}\n  b: {when: value > 99999, assignee: x}\n")
+    rules("rules:\n  a: {when: value > 5, queue: x, stores: [actng, acting]}\n  b: {when: value > 9999, assignee: x}\n")
     code, out, _ = quimbi("actions", "--store-id", shop, "--check")
     assert code == 1
     assert "line 2: rule a is of no store there is: actng" in out
