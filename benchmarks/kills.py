@@ -352,11 +352,14 @@ COMPARED = ("data", "published", "names", "actions")
 
 
 def begun(home: Home, stores: Sequence[Store]) -> None:
-    """Make a home with both stores, run once."""
+    """Make a home with both stores, run once; it is put aside, and brought back where it was."""
+    if (home.aside / "begun").exists():
+        return home.bring_back("begun")
     home.begin()
     for store in stores:
         for command in (store.load(0), store.run(), ("plan", "--store-id", store.name, "--refit", "never")):
             home.plain(command)
+    return home.put_aside("begun")
 
 
 def main() -> None:
@@ -373,6 +376,7 @@ def main() -> None:
         home = Home(work / "home", work / "aside", {"SLACK_WEBHOOK_URL": address})
         stores = [Store(name, work / "files", seed) for seed, name in enumerate(STORES, 2)]
         begun(home, stores)
+
         ui = Ui(home, address)
         for number in range(1, options.kills + 1):
             if time.monotonic() > until:

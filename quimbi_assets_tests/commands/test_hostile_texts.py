@@ -3,11 +3,17 @@
 import csv
 import io
 import json
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 
+from quimbi_assets.api.app import create_app
 from quimbi_assets.commands.console import Steps
+from quimbi_assets.commands.over_time import print_drift
 from quimbi_assets.commands.running import RunOptions, run_store
 from quimbi_assets.resources.mlflow.runs import reference_of_csv, spreadsheet_csv
 from quimbi_assets.resources.postgres.loading import load_store
@@ -25,6 +31,7 @@ HOSTILE = (
     "=HYPERLINK(\"http://evil.example\",\"click\")", "+1+1", "-2+3", "@SUM(1)", "＝1", "|pipe|", "`tick`",
     "[bold red]rich[/bold red]", "![img](http://evil.example/x.png)", "<!channel>", "<b>html</b>", "'quoted'",
     "x" * 300, "https://evil.example/pay", "back\\slash", "%(x)s {y}",
+    "</script><script src='https://evil.example/x.js'></script>", "\" onmouseover=\"alert(1)",
 )  # fmt: skip
 """What is put before ids and product names."""
 
@@ -47,7 +54,7 @@ def customers(database, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QUIMBI_ADDRESSES", "plain")  # one of them is taken for an address
         load_store(database, STORE, folder / "orders.parquet", folder / "items.parquet")
-    options = RunOptions(axes=["purchase_frequency", "purchase_value"], min_population=50)
+    options = RunOptions(axes=["purchase_frequency", "purchase_value"], min_population=50, ai_naming=False)
     run_store(STORE, options, Steps(None, STORE))
     stored = database.execute(STORE, "SELECT customer_id FROM quimbi.customer_profiles WHERE store_id = %s", (STORE,))
     ids = {customer for (customer,) in stored}
@@ -65,7 +72,7 @@ def harmless(printed):
 
 
 def test_a_customer_is_shown_in_one_line_everywhere(customers, quimbi):
-    one_each = [next(c for c in customers if c.startswith(text.strip())) for text in HOSTILE]
+    one_each = _one_of_each(customers)
     code, out, err = quimbi("customers", "--store-id", STORE, "--limit", 200)
     assert (code, err) == (0, "")
     assert len(harmless(out)) == 3 + len(customers)
@@ -88,6 +95,82 @@ def test_json_is_the_same_text_and_commands_no_terminal(customers, quimbi):
     assert code == 0
     harmless(out)
     assert {row["customer_id"] for row in json.loads(out)["rows"]} == set(customers)
+
+
+def test_the_drift_of_a_week_is_ours_line_by_line(customers, capsys):
+    start, end = (dict.fromkeys((f"{side}_segment", f"{side}_name"), "big_spenders") for side in ("from", "to"))
+    of = {"lifetime_value": 5.0, "axis": "purchase_value", "cause": "silent", "alert": "newly_at_risk", **start, **end}
+    week = {"store_id": STORE, "week": "2026-11-16", "compared_with": "2026-11-09", "customers": 9, "currency": "EUR"}
+    for customer in customers:
+        alerts = [{"customer_id": customer, **of}]
+        at_risk = [{"customer_id": customer, "week": "2026-11-16", "risk": 0.5, "lifetime_value": 5.0}]
+        drift = {"causes": {"silent": 1}, "migrations": [], "floors": {"silence_test": None}, "segment_psi": {}}
+        print_drift({**week, **drift, "alerts": alerts, "at_risk": at_risk, "large_psi": 1.0, "later_models": []})
+        assert len(harmless(capsys.readouterr().out)) == 9
+
+
+def test_an_erasure_says_so_in_its_own_words(database, home, quimbi, tmp_path):
+    ids = [f"{text}{number}" for number, text in enumerate(HOSTILE)]
+    rows = {"customer_id": ids, "order_date": "2026-01-05T10:00:00Z", "total_price": 5.0}
+    orders = pd.DataFrame({"order_id": [f"{text} order" for text in ids], **rows})
+    orders.to_parquet(tmp_path / "orders.parquet")
+    load_store(database, "hostile-erased", tmp_path / "orders.parquet")
+    stored = "SELECT customer_id FROM quimbi.orders WHERE store_id = %s ORDER BY 1"
+    ids = [customer for (customer,) in database.execute("hostile-erased", stored, ("hostile-erased",))]
+    assert len(ids) == len(HOSTILE)
+    for customer in ids[::3]:
+        whose = ("--store-id", "hostile-erased", "--customer-id", customer)
+        code, out, err = quimbi("export-customer", *whose, "--out", "-")
+        assert code == 0, err
+        harmless(out + err)
+        assert customer in texts_of(json.loads(out))
+        code, out, err = quimbi("erase", *whose)
+        harmless(out + err)
+        assert code == 0, (customer, err)
+        (line,) = [line for line in out.splitlines() if line.startswith("receipt: ")]
+        receipt = Path(line.removeprefix("receipt: ").split(" (")[0])
+        harmless(receipt.read_text())
+        assert receipt.parent == home / "erasures"
+        assert customer not in receipt.read_text()
+
+
+def texts_of(document):
+    parts = document.values() if isinstance(document, dict) else document if isinstance(document, list) else []
+    return {document} if isinstance(document, str) else {text for part in parts for text in texts_of(part)}
+
+
+class Page(HTMLParser):
+    """What a browser takes for elements of a page: tags, and where they lead."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.leads_to, self.scripts, self.handlers, self.marked = [], 0, [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.leads_to += [value for name, value in attrs if name in ("href", "src", "action") and value]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+        self.scripts += tag == "script"
+
+    def handle_decl(self, decl):
+        self.marked.append(decl)
+
+
+def test_a_page_has_no_element_that_a_customer_wrote(customers, database):
+    client = TestClient(create_app(database), base_url="http://127.0.0.1")
+    plain = next(customer for customer in customers if customer.startswith("|pipe|"))
+    scripts = Page(client.get(f"/stores/{STORE}/customers/{quote(plain, safe='')}").text).scripts
+    for path in ["", *(f"/customers/{quote(customer, safe='')}" for customer in _one_of_each(customers))]:
+        answer = client.get(f"/stores/{STORE}{path}")
+        assert answer.status_code == (404 if "%0A" in path else 200), path  # no route has a line's end
+        page = Page(answer.text)
+        assert not [one for one in page.leads_to if one.startswith(("http:", "https:", "//", "javascript:"))], path
+        assert (page.handlers, page.marked) == ([], ["doctype html"]), path
+        assert not path or page.scripts == scripts, path
+
+
+def _one_of_each(customers):
+    return [next(c for c in customers if c.startswith(text.strip())) for text in HOSTILE]
 
 
 def cells(text):
