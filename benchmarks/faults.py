@@ -534,6 +534,19 @@ what one order of the two leaves.
 """
 
 
+TITLES = ("# Faults\n", "## Two acts at once\n", "## Kills under `quimbi ui`\n")
+"""Of the parts of the page, each of which is written by itself."""
+
+
+def put(path: Path, title: str, text: str) -> None:
+    """Write a part of the page in place of what it has there."""
+    before = path.read_text() if path.exists() else ""
+    starts = [(before.find(each), each) for each in TITLES if each in before]
+    ends = [start for start, _ in starts[1:]] + [len(before)]
+    parts = {each: before[start:end] for (start, each), end in zip(starts, ends, strict=True)} | {title: text}
+    path.write_text("\n".join(parts[each].strip("\n") + "\n" for each in TITLES if each in parts))
+
+
 def page(trials: Sequence[Trial], work: Path) -> str:
     """Return the table of effects and faults as a page."""
     lines = [HEAD]
@@ -664,8 +677,10 @@ def main() -> None:
         else:
             enumerate_faults(stage, acts, faults, options.every, options.seed, until, say, tried)
         stage.home.stop()
-    if options.out:
-        options.out.write_text("\n".join([page(trials, work), *([pairs_section(meetings, work)] if meetings else [])]))
+    if options.out and trials:
+        put(options.out, TITLES[0], page(trials, work))
+    if options.out and meetings:
+        put(options.out, TITLES[1], pairs_section(meetings, work))
     sys.exit(any(one.problems for one in (*trials, *meetings)))
 
 

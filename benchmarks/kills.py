@@ -24,11 +24,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from faults import AXES, LATER_DAYS, channel
+from faults import AXES, LATER_DAYS, TITLES, channel, put
 
 from quimbi_assets.instants import closed_week
 from quimbi_assets.simulation import write_store
@@ -98,6 +99,11 @@ class Store:
         """Return the command that loads a part; 0 is all but the last weeks."""
         files = [f"{self._files}/{what}_{number}.parquet" for what in ("orders", "items")]
         return ("load", "--store-id", self.name, "--orders", files[0], "--items", files[1])
+
+    def load_all(self) -> tuple[str, ...]:
+        """Return the command that loads all parts at once."""
+        files = (f"{self._files}/{what}.parquet" for what in ("orders", "order_items"))
+        return ("load", "--store-id", self.name, "--orders", next(files), "--items", next(files))
 
     def run(self, *more: str) -> tuple[str, ...]:
         """Return the command that runs the store on one axis."""
@@ -299,8 +305,8 @@ def again(home: Home, store: Store, arguments: Sequence[str], done: Done, enviro
 
 def kill_one(
     home: Home, ui: Ui, stores: Sequence[Store], number: int, chance: random.Random, watch: Watch
-) -> tuple[str, list[str]]:  # fmt: skip
-    """Kill one process, bring back what was killed, look, do again; return a line and the problems."""
+) -> tuple[str, str, list[str]]:  # fmt: skip
+    """Kill one process, bring back what was killed, look, do again; return its kind, a line and the problems."""
     began, problems = time.monotonic(), []
     up = ui.wait()
     if up < 0:
@@ -327,16 +333,15 @@ def kill_one(
         problems.append(f"{arguments[0]} again: exit {done.code}: {done.last}")
     store.ended(done.code == 0)
     problems += looked_at(home, stores, watch)
-    what = f"{number:4} {kind:16} {store.name} {arguments[0]:9} exit {code!s:4} beside {launched:16}"
-    return f"{what} {time.monotonic() - began:5.1f} s, up after {up:4.1f} s", problems
+    what = f"{kind:16} {store.name} {arguments[0]:9} exit {code!s:4} beside {launched:16}"
+    return kind, f"{what} {time.monotonic() - began:5.1f} s, up after {up:4.1f} s", problems
 
 
 def final(home: Home, stores: Sequence[Store]) -> dict[str, dict[str, str]]:
     """Do what both homes end with, undisturbed, and return the digests of each store."""
     digests = {}
     for store in stores:
-        for number in range(store.loaded + 1, PARTS + 1):
-            home.plain(store.load(number))
+        home.plain(store.load_all())
         home.plain(store.run("--promote"))
         home.plain(store.rename("regulars"))
         with closing(Look(home.place, store.name)) as look:
@@ -369,48 +374,81 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=600.0)
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     work, chance = options.work.absolute(), random.Random(options.seed)
-    until, n_wrong, kinds, watch = time.monotonic() + 60 * options.minutes, 0, Counter[str](), Watch()
+    until, watch, kinds, wrong = time.monotonic() + 60 * options.minutes, Watch(), Counter[str](), Counter[str]()
     with channel() as (address, heard):
         home = Home(work / "home", work / "aside", {"SLACK_WEBHOOK_URL": address})
         stores = [Store(name, work / "files", seed) for seed, name in enumerate(STORES, 2)]
         begun(home, stores)
-
         ui = Ui(home, address)
         for number in range(1, options.kills + 1):
             if time.monotonic() > until:
                 break
-            line, problems = kill_one(home, ui, stores, number, chance, watch)
-            kinds[line.split("  ")[0][5:]] += 1
-            n_wrong += bool(problems)
-            print(f"{line}  {'; '.join(problems) or 'whole'}", flush=True)
-        n_wrong += not _at_rest(home, ui, stores, watch)
+            kind, line, problems = kill_one(home, ui, stores, number, chance, watch)
+            kinds[kind] += 1
+            wrong[kind] += bool(problems)
+            print(f"{number:4} {line}  {'; '.join(problems) or 'whole'}", flush=True)
+        at_rest = _at_rest(home, ui, stores, watch)
         ui.stop()
-        disturbed = final(home, stores)
-        begun(home, stores := [Store(name, work / "files", seed) for seed, name in enumerate(STORES, 2)])
-        plain = final(home, stores)
+        twice = {text[:80]: n for text, n in Counter(heard).items() if n > 1}
+        n_wrong = wrong.total()
+        print(f"{kinds.total()} kills, something was wrong after {n_wrong}; quimbi ui began {ui.n_starts} times")
+        print(
+            f"{len(heard)} messages, more than once: {twice}; at the end {at_rest or 'nothing under way'}", flush=True
+        )
+        differ = _compared(home, stores, work)
+        print(f"both stores hold what they hold undisturbed, but {', '.join(differ) or 'nothing'}")
         home.stop()
-    twice = {text[:80]: n for text, n in Counter(heard).items() if n > 1}
-    print(f"{dict(kinds)}; quimbi ui began {ui.n_starts} times; {len(heard)} messages, more than once: {twice}")
-    differ = [
-        f"{name} {group}" for name in STORES for group in COMPARED if disturbed[name][group] != plain[name][group]
+    if options.out:
+        put(options.out, TITLES[2], section(kinds, wrong, ui.n_starts, [*at_rest, *differ]))
+    sys.exit(bool(n_wrong or differ or at_rest))
+
+
+def _compared(home: Home, stores: Sequence[Store], work: Path) -> list[str]:
+    """Return what the stores hold otherwise than in a home in which nothing was killed."""
+    try:
+        disturbed = final(home, stores)
+    except AssertionError as error:
+        return [str(error)]
+    begun(home, stores := [Store(store.name, work / "files", 0) for store in stores])
+    plain = final(home, stores)
+    return [
+        f"{name} {group}: {disturbed[name].get(group)}, not {plain[name].get(group)}"
+        for name, group in product(STORES, COMPARED)
+        if disturbed[name].get(group) != plain[name].get(group)
     ]
-    print(f"{n_wrong} kills after which something was wrong; at the end differ: {', '.join(differ) or 'nothing'}")
-    sys.exit(bool(n_wrong or differ))
 
 
-def _at_rest(home: Home, ui: Ui, stores: Sequence[Store], watch: Watch) -> bool:
-    """Wait until nothing is under way any more; print what is, and return False, if that takes too long."""
+def section(kinds: Mapping[str, int], wrong: Mapping[str, int], n_starts: int, left: Sequence[str]) -> str:
+    """Return the part of the page about faults that says what came of kills."""
+    lines = [
+        TITLES[2],
+        "`benchmarks/kills.py`: two stores, schedules on, one process killed at a random moment while a command of",
+        "one store and often a run of the other work; `quimbi ui` is begun anew where it has ended. After each kill",
+        "both stores are whole, loads that ended well are there, and a next command of the store ends well.",
+        "",
+        "| killed | times | something was wrong |",
+        "|---|---|---|",
+        *(f"| {kind} | {n} | {wrong[kind]} |" for kind, n in sorted(kinds.items())),
+        "",
+        f"{sum(kinds.values())} kills; `quimbi ui` began {n_starts} times. At the end runs are over and both stores",
+        f"hold what the same commands leave undisturbed{': **' + '; '.join(left) + '**' if left else ''}.",
+    ]
+    return "\n".join(lines)
+
+
+def _at_rest(home: Home, ui: Ui, stores: Sequence[Store], watch: Watch) -> list[str]:
+    """Wait until nothing is under way any more; return what is, if that takes too long, and what is wrong."""
     until = time.monotonic() + STUCK_SECONDS
     with closing(Look(home.place, stores[0].name)) as look:
         while unfinished := look.ask(UNFINISHED, database="dagster"):
             ui.keep()
             if time.monotonic() > until:
-                print(f"still under way: {unfinished}")
-                return False
+                return [f"still under way: {unfinished}"]
             time.sleep(2)
-    return not looked_at(home, stores, watch)
+    return looked_at(home, stores, watch)
 
 
 if __name__ == "__main__":
