@@ -424,9 +424,10 @@ class Pairs:
 
     def load(self, name: str, until: float) -> None:
         """Load before effects of an act; a load is one effect. What is left has to be of an order of the two."""
+        self._stage.undisturbed(name)
         effects, orders = self._orders(name)
-        for number in range(1, len(effects) + 1):
-            if number % self._every == 0 and (name, "load", number) not in self._tried and time.monotonic() < until:
+        for number in range(len(effects), 0, -self._every):
+            if (name, "load", number) not in self._tried and time.monotonic() < until:
                 self._say(self._loaded(name, number, effects[number - 1][1], orders))
 
     def _orders(self, name: str) -> tuple[list[tuple[str, str]], list[dict[str, str]]]:

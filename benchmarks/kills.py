@@ -1,12 +1,12 @@
 """Kills processes under ``quimbi ui`` at random moments, with schedules on and two stores, and looks what is left.
 
-Before each kill a command of one store begins (load, run, snapshot, rename, a new plan, which makes weeks due), and
-often Dagster is asked for a run of the other; then one process dies by SIGKILL: a command, a run's worker, the daemon,
-one of the servers, PostgreSQL, one of its backends, ``quimbi ui`` itself, or all at once. What a supervisor would begin
-anew is begun anew. After each, readers have to see one whole state of both stores, all orders of loads that ended well
-and of the one under way all or none, the names last given; a next command of the store has to end well within
-``LONGEST_SECONDS``; no run may stay unfinished whose process is gone. At the end nothing may be under way, and both
-stores have to hold what the same commands leave where nothing is killed.
+Commands of the stores follow one another (load, run, snapshot, rename, a new plan, which makes weeks due), and often
+Dagster is asked for a run of the other store; meanwhile one process after the other dies by SIGKILL: a command, a run's
+worker, the daemon, one of the servers, PostgreSQL, one of its backends, ``quimbi ui`` itself, or all at once. What a
+supervisor would begin anew is begun anew. After every ``AT_ONCE`` kills readers have to see one whole state of both
+stores, all orders of loads that ended well and of one that did not all or none, the names last given; then a run of
+each store has to end well within ``LONGEST_SECONDS``; no run may stay unfinished whose process is gone. At the end
+nothing may be under way, and both stores have to hold what the same commands leave where nothing is killed.
 
 ``--kills 200 --seed 1`` repeat the choices, not the moments. Exit 1 if something was not as it has to be.
 """
@@ -45,20 +45,22 @@ STUCK_SECONDS = 300.0
 UP_SECONDS = 180.0
 PORTS = {"--dagster-port": 3411, "--mlflow-port": 5411, "--page-port": 8411}
 KINDS: Mapping[str, tuple[int, str]] = {
-    "run worker": (5, "multiprocessing.spawn"),
-    "code server": (2, "code-server"),
-    "grpc server": (2, "api grpc"),
-    "daemon": (2, "dagster._daemon"),
+    "run worker": (12, "multiprocessing.spawn"),
+    "backend": (16, "postgres: quimbi"),
+    "code server": (4, "code-server"),
+    "grpc server": (4, "api grpc"),
+    "postmaster": (4, "bin/postgres"),
+    "daemon": (1, "dagster._daemon"),
     "Dagster's pages": (1, "quimbi_assets.commands.dagster_server"),
     "MLflow": (1, "mlflow"),
     "pages": (1, "quimbi_assets.cli api"),
     "quimbi ui": (1, "quimbi_assets.cli ui"),
-    "backend": (4, "postgres: quimbi"),
-    "postmaster": (2, "bin/postgres"),
 }
 """How often a kind is chosen where there is one, and what its command line has. A command, and all at once, beside."""
 COMMAND, ALL = "command", "all"
-OTHERS = {COMMAND: 4, ALL: 1}
+OTHERS = {COMMAND: 12, ALL: 1}
+AT_ONCE = 8
+"""Kills, at random moments, between two looks."""
 LAUNCH = """mutation($job: String!, $tags: [ExecutionTag!]) { launchRun(executionParams: {
     selector: {repositoryLocationName: "quimbi_assets.definitions", repositoryName: "__repository__", jobName: $job},
     runConfigData: "{}", executionMetadata: {tags: $tags}}) { __typename } }"""
@@ -76,7 +78,8 @@ class Store:
         if not self._files.exists():
             self._write(seed)
         self.n_orders = json.loads((self._files / "orders.json").read_text())
-        self.loaded, self.loading, self.called, self.calling = 0, 0, "", ""
+        self.loaded, self.loading, self.called = 0, 0, ""
+        self.calling: set[str] = set()
         week = closed_week(pd.Timestamp.now("UTC")).date()
         self.weeks = [week - timedelta(weeks=n) for n in (1, 0)]
 
@@ -126,22 +129,21 @@ class Store:
         if what == "snapshot":
             return (*self.snapshot(chance.choice(self.weeks)), "--wait")
         if what == "rename":
-            self.calling = f"regulars_{number}"
-            return (*self.rename(self.calling), "--wait")
+            name = f"regulars_{number}_{chance.randrange(1000)}"
+            self.calling.add(name)
+            return (*self.rename(name), "--wait")
         if what == "plan":
             now = pd.Timestamp.now("UTC")
             when = ("--weekday", now.day_name().lower(), "--hour", str(chance.randint(0, now.hour)))
             return ("plan", "--store-id", self.name, *when)
         return (*self.run(), "--wait")
 
-    def ended(self, well: bool) -> None:
-        """Note whether what was under way was acknowledged."""
-        if well and self.loading:
-            self.loaded = self.loading
-        if well and self.calling:
-            self.called = self.calling
-        self.loading = 0 if well else self.loading
-        self.calling = "" if well else self.calling
+    def ended(self, arguments: Sequence[str], done: Done) -> None:
+        """Note what was acknowledged; what was not may be there or not."""
+        if done.code == 0 and arguments[0] == "load":
+            self.loaded, self.loading = self.loading, 0
+        if done.code == 0 and arguments[0] == "rename":
+            self.called, self.calling = arguments[arguments.index("--to") + 1], set()
 
     def problems(self, look: Look) -> Iterator[str]:
         """Yield what a reader sees that may not be."""
@@ -153,7 +155,7 @@ class Store:
         if n not in may_be:
             yield f"{n} orders, not {may_be}"
         names = look.ask("SELECT segment_name FROM quimbi.segment_renames WHERE store_id = %s", every)
-        if self.called and {name for (name,) in names} - {self.called, self.calling}:
+        if self.called and {name for (name,) in names} - {self.called, *self.calling}:
             yield f"names are {names}, not {self.called}"
 
 
@@ -256,18 +258,21 @@ def backends(home: Path) -> dict[int, str]:
     return {}
 
 
-def choose(home: Path, actor: Actor, chance: random.Random) -> tuple[str, list[int]]:
-    """Choose a kind of process of those there are, and one of the kind."""
+def kill(home: Path, actor: Actor, chance: random.Random) -> str:
+    """Kill one process of a kind of which there are some, and return the kind."""
     of_kind: dict[str, list[int]] = {}
     every = processes(home)
     for pid, line in every.items():
         kind = next((kind for kind, (_, sign) in KINDS.items() if sign in line), None)
         if kind is not None:
             of_kind.setdefault(kind, []).append(pid)
-    of_kind[COMMAND] = [actor.pid]
-    weights = dict(OTHERS) | {kind: KINDS[kind][0] for kind in of_kind if kind in KINDS}
+    of_kind |= {ALL: [*every, actor.pid]} | ({COMMAND: [actor.pid]} if actor.is_alive else {})
+    weights = {kind: OTHERS.get(kind) or KINDS[kind][0] for kind in of_kind}
     kind = chance.choices(list(weights), list(weights.values()))[0]
-    return (kind, [*every, actor.pid]) if kind == ALL else (kind, [chance.choice(sorted(of_kind[kind]))])
+    for victim in of_kind[kind] if kind == ALL else [chance.choice(sorted(of_kind[kind]))]:
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+    return kind
 
 
 class Watch:
@@ -296,45 +301,52 @@ def looked_at(home: Home, stores: Sequence[Store], watch: Watch) -> list[str]:
     return problems
 
 
-def again(home: Home, store: Store, arguments: Sequence[str], done: Done, environment: Mapping[str, str]) -> Done:
-    """Do again what was killed, after a run where one is asked for."""
-    if (done.code == 2 and "first: quimbi run" in done.last) or arguments[0] == "snapshot":
-        Actor(home.place, (*store.run(), "--wait"), environment=environment).end(LONGEST_SECONDS)
-    return Actor(home.place, arguments, environment=environment).end(LONGEST_SECONDS)
-
-
-def kill_one(
+def kill_some(
     home: Home, ui: Ui, stores: Sequence[Store], number: int, chance: random.Random, watch: Watch
-) -> tuple[str, str, list[str]]:  # fmt: skip
-    """Kill one process, bring back what was killed, look, do again; return its kind, a line and the problems."""
-    began, problems = time.monotonic(), []
+) -> tuple[list[str], str, list[str]]:
+    """Kill some processes, bring back what was killed, look, do again; return the kinds, a line and the problems."""
+    began, problems, kinds = time.monotonic(), [], []
     up = ui.wait()
     if up < 0:
         problems.append(f"quimbi ui was not up within {UP_SECONDS:.0f} s")
+    ends: Counter[str] = Counter()
+    store, arguments, actor = _begun(home, ui, stores, number, chance)
+    for turn in range(AT_ONCE):
+        if not actor.is_alive:
+            ends[_ended(store, arguments, actor)] += 1
+            store, arguments, actor = _begun(home, ui, stores, number + turn, chance)
+        time.sleep(chance.uniform(0.2, 3.5))
+        kinds.append(kill(home.place, actor, chance))
+        ui.keep()
+    ends[_ended(store, arguments, actor)] += 1
+    problems += [end for end in ends if end.endswith("None")]
+    problems += looked_at(home, stores, watch)
+    for store in stores:
+        done = Actor(home.place, (*store.run(), "--wait"), environment=home.environment).end(LONGEST_SECONDS)
+        if done.code != 0:
+            problems.append(f"run of {store.name} afterwards: exit {done.code}: {done.last}")
+    problems += looked_at(home, stores, watch)
+    what = f"{dict(Counter(kinds))}; commands {dict(ends)}"
+    return kinds, f"{what}; {time.monotonic() - began:.0f} s, up after {up:.0f} s", problems
+
+
+def _begun(
+    home: Home, ui: Ui, stores: Sequence[Store], number: int, chance: random.Random
+) -> tuple[Store, tuple[str, ...], Actor]:
+    """Begin a command of a store and, most times, ask for a run of the other."""
     store, other = chance.sample(list(stores), 2)
     arguments = store.next(chance, number)
     actor = Actor(home.place, arguments, environment=home.environment)
-    launched = ui.launch(other, chance) if chance.random() < 0.6 else "-"
-    time.sleep(chance.uniform(0.2, 7.0))
-    kind, victims = choose(home.place, actor, chance)
-    for victim in victims:
-        with suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
-    ui.keep()
+    if chance.random() < 0.6:
+        ui.launch(other, chance)
+    return store, arguments, actor
+
+
+def _ended(store: Store, arguments: Sequence[str], actor: Actor) -> str:
+    """Wait for a command's end, note what was acknowledged, and return how it ended."""
     done = actor.end(LONGEST_SECONDS)
-    problems += looked_at(home, stores, watch)
-    code = done.code
-    if code is None:
-        problems.append(f"{arguments[0]} hung: {done.last}")
-    for _ in range(2):
-        if done.code != 0:
-            done = again(home, store, arguments, done, home.environment)
-    if done.code != 0:
-        problems.append(f"{arguments[0]} again: exit {done.code}: {done.last}")
-    store.ended(done.code == 0)
-    problems += looked_at(home, stores, watch)
-    what = f"{kind:16} {store.name} {arguments[0]:9} exit {code!s:4} beside {launched:16}"
-    return kind, f"{what} {time.monotonic() - began:5.1f} s, up after {up:4.1f} s", problems
+    store.ended(arguments, done)
+    return f"{arguments[0]} {done.code}"
 
 
 def final(home: Home, stores: Sequence[Store]) -> dict[str, dict[str, str]]:
@@ -383,18 +395,18 @@ def main() -> None:
         stores = [Store(name, work / "files", seed) for seed, name in enumerate(STORES, 2)]
         begun(home, stores)
         ui = Ui(home, address)
-        for number in range(1, options.kills + 1):
+        for number in range(AT_ONCE, options.kills + AT_ONCE, AT_ONCE):
             if time.monotonic() > until:
                 break
-            kind, line, problems = kill_one(home, ui, stores, number, chance, watch)
-            kinds[kind] += 1
-            wrong[kind] += bool(problems)
+            killed, line, problems = kill_some(home, ui, stores, number, chance, watch)
+            kinds.update(killed)
+            wrong.update(killed if problems else ())
             print(f"{number:4} {line}  {'; '.join(problems) or 'whole'}", flush=True)
         at_rest = _at_rest(home, ui, stores, watch)
         ui.stop()
         twice = {text[:80]: n for text, n in Counter(heard).items() if n > 1}
-        n_wrong = wrong.total()
-        print(f"{kinds.total()} kills, something was wrong after {n_wrong}; quimbi ui began {ui.n_starts} times")
+        n_wrong = wrong.total() // AT_ONCE
+        print(f"{kinds.total()} kills, something was wrong at {n_wrong} looks; quimbi ui began {ui.n_starts} times")
         print(
             f"{len(heard)} messages, more than once: {twice}; at the end {at_rest or 'nothing under way'}", flush=True
         )
@@ -425,9 +437,9 @@ def section(kinds: Mapping[str, int], wrong: Mapping[str, int], n_starts: int, l
     """Return the part of the page about faults that says what came of kills."""
     lines = [
         TITLES[2],
-        "`benchmarks/kills.py`: two stores, schedules on, one process killed at a random moment while a command of",
-        "one store and often a run of the other work; `quimbi ui` is begun anew where it has ended. After each kill",
-        "both stores are whole, loads that ended well are there, and a next command of the store ends well.",
+        "`benchmarks/kills.py`: two stores, schedules on, processes killed at random moments while commands of one",
+        "store and often a run of the other work; `quimbi ui` is begun anew where it has ended. After every",
+        f"{AT_ONCE} kills both stores have to be whole, loads that ended well there, and a run of each to end well.",
         "",
         "| killed | times | something was wrong |",
         "|---|---|---|",

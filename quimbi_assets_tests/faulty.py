@@ -271,6 +271,11 @@ class Actor:
         """The number of its process."""
         return int(self._process.pid or 0)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.is_alive()
+
     def go(self) -> None:
         """Let it have the effect that it waits before."""
         self._gate.send(None)
