@@ -59,7 +59,7 @@ def main() -> None:
         last = 6 * options.tickets // 100
         api.faults = {number: ("429", "cut", "502")[number % 3] for number in range(50, last, 149)}
         api.then = {
-            number: lambda number=number: _happen(api, now + timedelta(seconds=number), number)
+            number: lambda number=number: _happen(api, datetime.now(UTC), number)
             for number in range(20, last, 97)
         }
         with pytest.MonkeyPatch.context() as patch, api.connected(patch):

@@ -40,7 +40,8 @@ RULES = """\
    WHEN Ticket Updated
    IF   Customer Field quimbi_lifecycle is new AND Ticket tags does not contain any of "first order"
    THEN Add ticket tags "first order", Apply macro "Welcome\""""
-"""Ready to be put together under Settings > Rules: no API makes rules out of Customer Fields.
+"""Ready to be put together under Settings > Rules: how a rule's code (POST /api/rules) asks for a Customer Field is not
+documented.
 
 By *Ticket Updated*, which includes that it was created and that its customer changed: who writes for the first time has
 fields only after the next pull and push. It comes again and again, so each rule of it leaves a tag that stops it. All
