@@ -8,6 +8,7 @@ Over HTTP the store is that of the token; on standard input and output the one t
 
 import inspect
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -20,6 +21,7 @@ from mcp.server.mcpserver.resources import TextResource
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import CallToolResult, InputRequiredResult, TextContent, Tool, ToolAnnotations
 from pydantic import Field, ValidationError
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from quimbi_assets.api import answers, models
@@ -63,6 +65,8 @@ Limit = Annotated[int, Field(ge=1, le=MOST, description="Customers of a page")]
 Cursor = Annotated[
     str | None, Field(max_length=4_000, description="next_cursor of the page before; everything else as then")
 ]
+TRANSPORT = "mcp.server.streamable_http"
+"""The logger of what carries questions and answers."""
 TicketEmail = Annotated[
     str, Field(min_length=3, max_length=320, description="The writer's address: hashed at once, not kept")
 ]
@@ -312,6 +316,7 @@ def http_routes(server: MCPServer[Any], hosts: Sequence[str]) -> Sequence[Route]
     It answers within ``server.session_manager.run()`` only, and leaves tokens to whoever has the route. Nothing is
     told unasked, so there is no stream to GET, which would stay open until the server ends.
     """
+    logging.getLogger(TRANSPORT).addFilter(has_failed)
     places = [f"{host}{port}" for host in hosts for port in ("", ":*")]
     security = TransportSecuritySettings(
         allowed_hosts=places, allowed_origins=[f"{scheme}://{one}" for one in places for scheme in ("http", "https")]
@@ -320,6 +325,11 @@ def http_routes(server: MCPServer[Any], hosts: Sequence[str]) -> Sequence[Route]
         streamable_http_path=AGENTS, stateless_http=True, json_response=True, transport_security=security
     )
     return [Route(AGENTS, route.endpoint, methods=["POST"]) for route in app.routes if isinstance(route, Route)]
+
+
+def has_failed(record: logging.LogRecord) -> bool:
+    """Whether a record of the transport is of anything but that whoever asked hung up, which it logs as an error."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], ClientDisconnect)
 
 
 def _known(value: Any) -> Any:

@@ -2,11 +2,15 @@
 
 import importlib.util
 import json
+import logging
 import os
 import re
+import socket
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import sleep
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -219,6 +223,23 @@ def test_a_ticket_is_routed_by_its_writer_s_address(north):
         assert "give one of customer_id, email and email_sha256" in text
 
     north(main)
+
+
+def test_who_hangs_up_while_asking_is_no_failure(address, token):
+    logged = []
+    handler = logging.Handler()
+    handler.emit = logged.append
+    transport = logging.getLogger(mcp_server.TRANSPORT)
+    transport.addHandler(handler)
+    parts = urlsplit(address)
+    with socket.create_connection((parts.hostname, parts.port)) as connection:
+        head = f"POST /mcp HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\nContent-Length: 100\r\n"
+        kinds = "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n\r\n"
+        connection.sendall(f"{head}{kinds}{{".encode())
+        sleep(0.3)
+    sleep(0.5)
+    transport.removeHandler(handler)
+    assert [record.getMessage() for record in logged] == []
 
 
 def test_a_longer_answer_says_how_to_ask_for_less(north, monkeypatch):
