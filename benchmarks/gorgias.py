@@ -59,8 +59,7 @@ def main() -> None:
         last = 6 * options.tickets // 100
         api.faults = {number: ("429", "cut", "502")[number % 3] for number in range(50, last, 149)}
         api.then = {
-            number: lambda number=number: _happen(api, datetime.now(UTC), number)
-            for number in range(20, last, 97)
+            number: lambda number=number: _happen(api, datetime.now(UTC), number) for number in range(20, last, 97)
         }
         with pytest.MonkeyPatch.context() as patch, api.connected(patch):
             print(f"load {os.getloadavg()[0]:.1f}; {options.tickets:,} tickets, a bucket of 40 in {options.period:g} s")
