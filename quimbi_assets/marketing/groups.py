@@ -47,6 +47,7 @@ COLUMNS = pa.schema(
         ("first_order_at", pa.timestamp("us", "UTC")),
         ("last_order_at", pa.timestamp("us", "UTC")),
         ("days_since_last_order", pa.float64()),
+        ("usual_days", pa.float64()),
         ("affinities", pa.string()),
     ]
 )
@@ -57,19 +58,22 @@ class CustomerGroups:
     """Groups of n customers. ``codes``, by grouping, shape (n,): positions in its groups, -1 where nobody knows.
 
     ``columns``: those of :data:`COLUMNS`, n rows. ``spent``: net of refunds, at least 0, shape (n,).
-    ``usual_days``: the wait that their silence is measured in, in days, shape (n,).
     """
 
     columns: pa.Table
     codes: Mapping[str, NDArray[np.int8]]
     spent: Array
-    usual_days: Array
+
+    @property
+    def usual_days(self) -> Array:
+        """The wait that their silence is measured in, in days, shape (n,)."""
+        return np.asarray(self.columns["usual_days"].to_numpy(), dtype=np.float64)
 
     def part(self, rows: slice) -> "CustomerGroups":
         """Return those of some of the customers."""
         columns = self.columns.slice(rows.start, rows.stop - rows.start)
         codes = {name: code[rows] for name, code in self.codes.items()}
-        return CustomerGroups(columns, codes, self.spent[rows], self.usual_days[rows])
+        return CustomerGroups(columns, codes, self.spent[rows])
 
     def ids(self) -> dict[str, NDArray[np.object_]]:
         """Return by grouping the group of each customer, shape (n,)."""
@@ -176,6 +180,7 @@ def group_customers(history: History, reference: MarketingReference, customers: 
         pa.array(spending["n_orders"].to_numpy().astype(np.int64)),
         *(pa.array(times, pa.timestamp("us", "UTC")) for times in (measured.first, measured.last)),
         pa.array(spending["days_since_last_order"].to_numpy()),
+        pa.array(measured.waits.usual(reference.lifecycle.usual_days)),
         pa.nulls(len(spending), pa.string())
         if reference.affinities is None
         else affinity_texts(history, reference.affinities, spending.index),
@@ -184,7 +189,6 @@ def group_customers(history: History, reference: MarketingReference, customers: 
         columns=pa.table(columns, schema=COLUMNS).take(taken),
         codes={name: np.append(code, np.int8(-1))[place] for name, code in codes.items()},
         spent=np.append(spent, np.nan)[place],
-        usual_days=np.append(measured.waits.usual(reference.lifecycle.usual_days), np.nan)[place],
     )
 
 

@@ -257,6 +257,7 @@ def profile_schema() -> "pandera.DataFrameSchema":
             **{name: pandera.Column(checks=pandera.Check.isin(groups)) for name, groups in GROUPINGS.items()},
             "n_orders": pandera.Column(checks=pandera.Check.ge(1)),
             "days_since_last_order": pandera.Column(checks=pandera.Check.ge(0)),
+            "usual_days": pandera.Column(checks=pandera.Check.ge(0), nullable=True),
             **{name: pandera.Column() for name in ("first_order_at", "last_order_at")},
             "affinities": pandera.Column(nullable=True),
         },

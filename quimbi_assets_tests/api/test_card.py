@@ -14,7 +14,7 @@ from quimbi_assets.resources.postgres.tables.tokens import create_token
 from quimbi_assets_tests.administrator import administering
 from quimbi_assets_tests.resources.published import publish
 
-FEATURES = {"purchase_frequency": {"avg_days_between_orders": 27.4}, "return_behavior": {"refund_rate": 0.22}}
+FEATURES = {"return_behavior": {"refund_rate": 0.22}}
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def card(database, home):
         first_order_at=pa.array([datetime(2024, 5, 2, tzinfo=UTC)] * 3, pa.timestamp("us", "UTC")),
         last_order_at=pa.array([datetime(2024, 5, 20, tzinfo=UTC)] * 3, pa.timestamp("us", "UTC")),
         feature_vectors=pa.array([json.dumps(FEATURES)] * 3), lifetime_value=pa.array([145.0] * 3),
+        usual_days=pa.array([27.4] * 3),
     )  # fmt: skip
     tickets = [("t1", 5, "closed", 4), ("t2", 2, "open", 2), ("t3", 1, "pending", None)]
     with administering(database) as cursor:

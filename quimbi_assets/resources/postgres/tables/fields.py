@@ -17,15 +17,12 @@ from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.served import records
 from quimbi_assets.resources.postgres.tables.treatments import IN_CONTROL, Group, enter, mark_acted
 
-RHYTHM = "usually every ([0-9,]+) days"
-"""How a profile says the usual wait, by which its lifecycle goes: the card has the same figure."""
-CARD = f"""
+CARD = """
     SELECT profile.value_tier AS tier, profile.lifecycle, profile.n_orders AS orders, profile.lifetime_value AS value,
         profile.first_order_at AS first, profile.last_order_at AS last, profile.churn_risk_score AS risk,
         profile.as_of,
-        coalesce(replace(substring(interpretation FROM '{RHYTHM}'), ',', '')::float,
-            CASE WHEN interpretation LIKE '%%usually every day%%' THEN 1 END) AS gap,
-        (feature_vectors #>> '{{return_behavior,refund_rate}}')::float AS returns,
+        profile.usual_days AS gap,
+        (feature_vectors #>> '{return_behavior,refund_rate}')::float AS returns,
         (SELECT sum((cluster_center ->> 'refund_rate')::float * customer_count) / nullif(sum(customer_count), 0)
          FROM quimbi.dim_segment_master AS segment WHERE segment.store_id = profile.store_id
             AND axis_name = 'return_behavior' AND valid_to IS NULL AND cluster_center ->> 'refund_rate' IS NOT NULL
