@@ -544,7 +544,7 @@ def put(path: Path, title: str, text: str) -> None:
     before = path.read_text() if path.exists() else ""
     starts = [(before.find(each), each) for each in TITLES if each in before]
     ends = [start for start, _ in starts[1:]] + [len(before)]
-    parts = {each: before[start:end] for (start, each), end in zip(starts, ends, strict=True)} | {title: text}
+    parts = {each: before[start:end] for (start, each), end in zip(starts, ends, strict=False)} | {title: text}
     path.write_text("\n".join(parts[each].strip("\n") + "\n" for each in TITLES if each in parts))
 
 

@@ -354,6 +354,7 @@ def final(home: Home, stores: Sequence[Store]) -> dict[str, dict[str, str]]:
     digests = {}
     for store in stores:
         home.plain(store.load_all())
+        home.plain(("plan", "--store-id", store.name, "--weekday", "monday", "--hour", "5"))
         home.plain(store.run("--promote"))
         home.plain(store.rename("regulars"))
         with closing(Look(home.place, store.name)) as look:
@@ -445,8 +446,9 @@ def section(kinds: Mapping[str, int], wrong: Mapping[str, int], n_starts: int, l
         "|---|---|---|",
         *(f"| {kind} | {n} | {wrong[kind]} |" for kind, n in sorted(kinds.items())),
         "",
-        f"{sum(kinds.values())} kills; `quimbi ui` began {n_starts} times. At the end runs are over and both stores",
-        f"hold what the same commands leave undisturbed{': **' + '; '.join(left) + '**' if left else ''}.",
+        f"{sum(kinds.values())} kills; `quimbi ui` began {n_starts} times. At the end, when all orders were loaded and",
+        "both stores run once more, other than in a home where nothing was killed (and nothing else was done): "
+        f"{'; '.join(left) or 'nothing'}.",
     ]
     return "\n".join(lines)
 
