@@ -691,6 +691,8 @@ def _code(arguments: list[str] | None) -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "quimbi"
         return _fail(f"{error.format_message()} (see {command} --help)", 2)
+    except UnicodeEncodeError as error:
+        return _fail(f"{error.object!r} is not text in UTF-8: give it as the store's files have it", 2)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted; what was published before stays as it is", 130)
     except BrokenPipeError:

@@ -96,6 +96,12 @@ def test_bad_input_is_one_line_on_stderr_and_exit_2(quimbi, arguments, word):
     assert sum(line.startswith("quimbi:") for line in err.splitlines()) == 1
 
 
+def test_an_id_that_is_no_text_is_bad_input(quimbi, two_stores):
+    code, out, err = quimbi("profile", "--store-id", "north", "--customer-ids", "a\udcffb")
+    assert (code, out) == (2, "")
+    assert err == "quimbi: 'a\\udcffb' is not text in UTF-8: give it as the store's files have it\n"
+
+
 def test_segments_as_json(quimbi, two_stores):
     code, out, _ = quimbi("segments", "--store-id", "north", "--json")
     assert code == 0
