@@ -129,10 +129,11 @@ def _of_leaf(part: Part, wanted: Wanted, domains: Mapping[str, frozenset[Any]]) 
     if part.sign == "moved" or part.one is None:
         return [replace(nothing_said, allowed=frozenset({holds}))]
     if part.sign == "null":
-        return [Open(known=not holds, unknown=holds)]
+        return [] if holds and part.one.least is not None else [Open(known=not holds, unknown=holds)]
     if part.one.sql == UNKNOWN:
         return [Open(known=False)] if wanted in ("not true", "not false") else []
-    is_unknown = [Open(known=False)] if wanted in ("not true", "not false") else []
+    may_lack = part.one.least is None and wanted in ("not true", "not false")
+    is_unknown = [Open(known=False)] if may_lack else []
     return [*(_within(one, part.one, domains) for one in _values(part, holds)), *is_unknown]
 
 
@@ -140,8 +141,8 @@ def _within(open_: Open, one: Field, domains: Mapping[str, frozenset[Any]]) -> O
     limits = Open(unknown=False)
     if one.is_share:
         limits = replace(limits, low=0.0, high=1.0)
-    elif one.is_never_negative:
-        limits = replace(limits, low=0.0)
+    elif one.least is not None:
+        limits = replace(limits, low=one.least)
     key = one.name.removesuffix(".kind")
     known = frozenset(one.words) or domains.get(key)
     return open_ & (replace(limits, allowed=known) if known else limits)

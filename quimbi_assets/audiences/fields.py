@@ -26,8 +26,8 @@ class Field:
     """What the ``{}`` of the SQL stand for, in order; they reach the server as parameters."""
     is_share: bool = False
     """Whether it is a number from 0 to 1."""
-    is_never_negative: bool = False
-    """Whether it is a number of things or of days: 0 or more."""
+    least: float | None = None
+    """What a number that every profile has is at least; None: of others."""
 
 
 def _column(name: str, kind: Kind, meaning: str, column: str = "", words: tuple[str, ...] = ()) -> Field:
@@ -60,12 +60,12 @@ SCALARS = {
         *(_column(name, "text", meaning, words=tuple(words)) for name, (meaning, *words) in GROUPINGS.items()),
         _column("archetype", "group", "The archetype, by name or id", "archetype_id"),
         _column("value", "number", f"Spend so far, {MONEY}", "lifetime_value"),
-        Field("orders", "number", "profile.n_orders", "Orders so far", is_never_negative=True),
+        Field("orders", "number", "profile.n_orders", "Orders so far", least=1),
         _column("first_order_at", "date", "First order"),
         _column("last_order_at", "date", "Last order"),
         Field(
             "days_since_last_order", "number", "profile.days_since_last_order",
-            "Days from the last order to the profiles' instant", is_never_negative=True,
+            "Days from the last order to the profiles' instant", least=0,
         ),
         Field(
             "risk", "number", "profile.churn_risk_score", "Chance, 0 to 1, of no order within the churn horizon",

@@ -206,7 +206,9 @@ def _records(read: "DuckDBPyRelation") -> "DuckDBPyRelation":
     listed = [name for name in _LISTED if name in read.columns and "id" not in read.columns]
     if listed and (read.types[read.columns.index(listed[0])].id, len(listed)) == ("list", 1):
         read = read.project(f'unnest("{listed[0]}", max_depth := 2)')
-    lists = [n for n, kind in zip(read.columns, read.types, strict=True) if re.match(r"(STRUCT|JSON).*\]$", str(kind))]
+    lists = [
+        n for n, kind in zip(read.columns, read.types, strict=True) if re.match(r"MAP|(STRUCT|JSON).*\]$", str(kind))
+    ]
     names = ['"' + name.replace('"', '""') + '"' for name in lists]
     return read.project(f"* REPLACE ({', '.join(f'to_json({n})::VARCHAR AS {n}' for n in names)})") if names else read
 

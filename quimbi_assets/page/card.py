@@ -20,7 +20,7 @@ MUCH = 2.0
 UNKNOWN = {"known": "no"}
 OF_TOP = "Answer first and in person; one who may decide takes it, and says when it will be solved."
 OF_STAGE = {
-    "new": "Answer today and ask whether the first order arrived well.",
+    "new": "Answer today and ask whether what they ordered arrived well: they have just begun.",
     "active": "Solve it in one reply; they come in their rhythm, no goodwill needed to keep them.",
     "slowing": "Solve it in one reply, and ask whether all was well with the last order.",
     "at risk": "Solve it in one reply, ask what they miss here, and note the answer in the ticket.",
@@ -74,9 +74,9 @@ def _has_rhythm(facts: Mapping[str, Any]) -> bool:
 def _silence(facts: Mapping[str, Any], now: datetime) -> str:
     if facts["last"] is None:
         return ""
-    today, known, last = (local_time(at, facts["time_zone"]).date() for at in (now, facts["as_of"], facts["last"]))
+    today, known = (local_time(at, facts["time_zone"]).date() for at in (now, facts["as_of"]))
     stage = f": {facts['lifecycle']}" if facts["lifecycle"] else ""
-    days = (known - last).days
+    days = (facts["as_of"] - facts["last"]).days  # whole ones, as the profile has them
     if (today - known).days <= 1:
         return f"last order {plural(days, 'day')} ago{stage}"
     if not days:

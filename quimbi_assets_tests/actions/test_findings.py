@@ -41,7 +41,11 @@ def test_what_is_counted_is_never_below_nothing():
     rules = asked(
         "  a: {when: orders < 0, queue: x}\n  b: {when: orders < 1, queue: x}\n  c: {when: value < 0, queue: y}"
     )
-    assert never_fire(rules, HERE) == {"a": "it is true of nobody: orders < 0"}
+    assert never_fire(rules, HERE) == {one: f"it is true of nobody: orders < {n}" for n, one in enumerate("ab")}
+    rules = asked(
+        "  a: {when: orders >= 1, queue: x, stop: true, control: 0}\n  b: {when: value > 5, campaign: y, control: 0}"
+    )
+    assert never_fire(rules, HERE) == {"b": "shadowed: whoever it could choose ends with a"}
 
 
 def test_whoever_has_all_of_it_from_earlier_rules():

@@ -211,6 +211,15 @@ def test_an_answer_of_a_service_is_the_records_that_it_lists(tmp_path, name):
     assert chunk.frame["id"].to_list() == [7, 8]
 
 
+@pytest.mark.parametrize("text", ["{}", "[{}]", '{"a": {}}'])
+def test_json_without_any_field_is_text(tmp_path, text):
+    path = tmp_path / "empty.json"
+    path.write_text(text)
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    assert chunk.frame.map(lambda cell: isinstance(cell, str)).all(axis=None)
+
+
 def test_json_has_a_column_for_each_field_within_a_field(tmp_path):
     path = tmp_path / "orders.json"
     orders = [{"id": 1, "total_price": "9.50", "customer": {"id": 7, "email": "a@x.com"}}, {"id": 2, "customer": None}]

@@ -66,6 +66,20 @@ def test_a_list_leaves_its_control_group_out(database, shop, tmp_path):
     assert newly == {one for one in shop[50:100] if not in_control("tried", "export/call", one, 0.5)}
 
 
+def test_with_another_share_a_trial_begins_anew(database, shop, tmp_path):
+    """Half of those of little value held back, then a twentieth of all: together the control group is mostly little."""
+    target = ExportTarget("share", "csv", "value < 40", out=tmp_path / "list.csv", trial=Trial(0.5))
+    export(database, "tried", target, print)
+    before = arms(database, "export/share")[:2]
+    assert sum(map(len, before)) == 40
+    export(database, "tried", replace(target, where="value >= 0", trial=Trial(0.05)), print)
+    held, acted, _ = arms(database, "export/share")
+    assert (held >= before[0], acted >= before[1], len(held | acted)) == (True, True, N)
+    (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/share"]
+    assert state.entered == (len(acted - before[1]), len(held - before[0]))
+    assert sum(state.entered) == N - 40
+
+
 def test_letting_the_control_group_in_ends_the_trial(database, shop, tmp_path):
     path = tmp_path / "list.csv"
     before = page_version(database, "tried")
@@ -105,8 +119,12 @@ def test_a_list_as_if_it_had_been_acted_on_long_ago(database, shop, tmp_path):
     assert set(rows["entered_at"].to_pylist()) == {since}
     (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/long_ago"]
     assert (state.began_at, state.trial.outcome) == (since, "orders")
-    with pytest.raises(BadInputError, match="began at another time: give the list another --name"):
+    with pytest.raises(
+        BadInputError, match="began at another time or with another share: give the list another --name"
+    ):
         export(database, "tried", replace(target, entered_at=since + timedelta(days=1)), print)
+    with pytest.raises(BadInputError, match="with another share: give the list another --name"):
+        export(database, "tried", replace(target, trial=Trial(0.5, "orders")), print)
     with pytest.raises(BadInputError, match="has no trial 'export/nobody'; there are: "):
         stream_acted(database, "tried", "export/nobody")
 

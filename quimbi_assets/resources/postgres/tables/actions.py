@@ -317,7 +317,8 @@ def _spoken(name: str, zone: str) -> str:
         sql = f"to_char({one.sql} AT TIME ZONE %(zone)s, 'FMDD Mon YYYY')"
     elif one.kind == "number":
         amount = f"100 * {one.sql}" if one.is_share else one.sql
-        sql = f"to_char(round(({amount})::numeric), 'FM999,999,999,999,990')" + (" || ' %%'" if one.is_share else "")
+        whole = "floor" if name == "days_since_last_order" else "round"  # days as profiles say them
+        sql = f"to_char({whole}(({amount})::numeric), 'FM999,999,999,999,990')" + (" || ' %%'" if one.is_share else "")
     else:
         sql = f"replace({one.sql}, '_', ' ')"
     return f"coalesce({sql}, 'unknown')"

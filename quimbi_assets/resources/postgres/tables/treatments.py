@@ -29,15 +29,20 @@ IN_CONTROL = f"""coalesce((
     SELECT treated.arm = 'control' FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
         AND treated.subject = %(subject)s AND treated.customer_id = {{customer}}), {in_control_sql("{customer}")})"""
 """Condition over a column of customers: whoever entered stays in their arm, whatever the share is now."""
-BEGIN = """
-    INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks, began_at)
-    VALUES (%(store)s, %(subject)s, %(control)s, %(outcome)s, %(window_days)s, %(weeks)s, coalesce(%(entered)s, now()))
-    ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL
-        WHERE trials.control <> EXCLUDED.control OR trials.ended_at IS NOT NULL
+ANEW = """
+    ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL,
+        began_at = CASE WHEN trials.control = EXCLUDED.control THEN trials.began_at ELSE EXCLUDED.began_at END
+    WHERE trials.control <> EXCLUDED.control OR trials.ended_at IS NOT NULL
 """
 """What is compared, and for how long, stays as it was when it began: nobody chooses it once figures are there.
 
-A trial that had ended goes on, its control group held back again.
+A trial that had ended goes on, its control group held back again. With another share it begins anew, and who entered
+before stays in their arm and counts no more: arms of several shares together are not the same mix of customers.
+"""
+BEGIN = f"""
+    INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks, began_at)
+    VALUES (%(store)s, %(subject)s, %(control)s, %(outcome)s, %(window_days)s, %(weeks)s, coalesce(%(entered)s, now()))
+    {ANEW}
 """
 ENTER = """
     INSERT INTO quimbi.treatments (store_id, subject, customer_id, arm, entered_at, expected_orders, expected_spend)
@@ -46,7 +51,7 @@ ENTER = """
         profile.predicted_orders_90d, profile.predicted_value_90d
     {chosen} ON CONFLICT DO NOTHING
 """
-END = "UPDATE quimbi.trials SET ended_at = now(), control = 0 WHERE store_id = %s AND subject = %s AND ended_at IS NULL"
+END = "UPDATE quimbi.trials SET ended_at = now() WHERE store_id = %s AND subject = %s AND ended_at IS NULL"
 ACT = """
     UPDATE quimbi.treatments SET acted_at = now()
     WHERE store_id = %(store)s AND subject = %(subject)s AND arm = 'acted' AND acted_at IS NULL
@@ -70,15 +75,14 @@ OF_RULES = (
             WHERE (last IS NULL OR place <= last) AND ({WOULD_SET})) AS entering
         WHERE NOT EXISTS (SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
             AND treated.subject = entering.subject AND treated.customer_id = entering.customer_id)""",
-    """INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks)
+    f"""INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks)
         SELECT %(store)s, tried.subject, tried.control, tried.outcome, tried.window_days, tried.weeks
         FROM jsonb_to_recordset(%(tried)s::jsonb) AS tried
             (subject text, control float, outcome text, window_days integer, weeks integer)
         WHERE EXISTS (SELECT FROM quimbi.treatments AS treated
             WHERE treated.store_id = %(store)s AND treated.subject = tried.subject)
-        ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL
-            WHERE trials.control <> EXCLUDED.control OR trials.ended_at IS NOT NULL""",
-    """UPDATE quimbi.trials SET ended_at = now(), control = 0
+        {ANEW}""",
+    """UPDATE quimbi.trials SET ended_at = now()
         WHERE store_id = %(store)s AND subject = ANY(%(untried)s) AND ended_at IS NULL""",
 )
 """Trials of all rules at once, from the tables ``hits`` and ``decided``: for whom which rules set something, by their
@@ -99,7 +103,7 @@ COUNTED = """
         SELECT customer_id, arm, entered_at, entered_at + %(window)s * interval '1 day' AS over_at,
             coalesce({expected}, 0) AS x FROM quimbi.treatments
         WHERE store_id = %(store)s AND subject = %(subject)s
-            AND entered_at < %(began)s + %(weeks)s * interval '7 days'
+            AND entered_at >= %(began)s AND entered_at < %(began)s + %(weeks)s * interval '7 days'
     ), measured AS (
         SELECT entered.customer_id, {measured}::double precision AS y
         FROM entered LEFT JOIN {happened} AS happened ON happened.customer_id = entered.customer_id
@@ -124,9 +128,13 @@ TRIALS = """
             count(*) FILTER (WHERE arm = 'control') AS n_control,
             count(acted_at) FILTER (WHERE arm = 'acted') AS reached FROM quimbi.treatments
         WHERE treatments.store_id = trials.store_id AND treatments.subject = trials.subject
+            AND treatments.entered_at >= trials.began_at
     ) AS entered WHERE store_id = %s ORDER BY subject
 """
-SUBJECTS_BEGUN = "SELECT subject FROM quimbi.trials WHERE store_id = %s AND subject = %s"
+OTHERWISE_BEGUN = """
+    SELECT FROM quimbi.trials WHERE store_id = %(store)s AND subject = %(subject)s
+        AND (began_at <> %(entered)s OR control <> %(control)s)
+"""
 SUBJECTS = "SELECT subject FROM quimbi.trials WHERE store_id = %s ORDER BY subject"
 ACTED_ON = """
     SELECT customer_id, entered_at FROM quimbi.treatments
@@ -136,6 +144,7 @@ STORE = """
     UPDATE quimbi.trials SET finding = %s, computed_at = now() WHERE store_id = %s AND subject = %s
     RETURNING computed_at
 """
+UNCOUNTED = "not counted yet: the next run does"
 NOTHING = Sums(np.zeros((0, 2, len(SUMS))), np.zeros((0, 2)))
 
 
@@ -198,11 +207,13 @@ def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str
     asked = {**asked, **parameters(store_id, group.subject, group.trial.control), **vars(group.trial)}
     asked["entered"] = group.entered_at
     in_control = IN_CONTROL.format(customer="profile.customer_id")
-    cursor.execute(BEGIN, asked)
     if group.entered_at is not None:
-        cursor.execute(f"{SUBJECTS_BEGUN} AND began_at <> %s", (*key, group.entered_at))
+        cursor.execute(OTHERWISE_BEGUN, asked)
         if cursor.fetchone() is not None:
-            raise BadInputError(f"{group.subject} began at another time: give the list another --name")
+            raise BadInputError(
+                f"{group.subject} began at another time or with another share: give the list another --name"
+            )
+    cursor.execute(BEGIN, asked)
     cursor.execute(ENTER.format(in_control=in_control, chosen=chosen), asked)
     cursor.execute(f"SELECT count(*) {chosen} AND {in_control}", asked)
     return int(cursor.fetchone()[0])
@@ -279,11 +290,11 @@ def trial_record(state: TrialState, currency: str) -> dict[str, Any]:
     """Return a trial as the command's JSON and the HTTP API have it."""
     trial, (acted, control) = state.trial, state.entered
     return {
-        "subject": state.subject, "control_share": trial.control, "weeks": trial.weeks,
+        "subject": state.subject, "control_share": 0.0 if state.ended_at else trial.control, "weeks": trial.weeks,
         "window_days": trial.window_days, "entered_acted": acted, "entered_control": control,
         "reached": None if state.subject.startswith("rule/") else state.reached, "computed_at": state.computed_at,
         "began_at": state.began_at, "ended_at": state.ended_at, "known_until": state.known_until,
-        **asdict(state.finding), "words": in_words(state.finding, currency),
+        **asdict(state.finding), "words": in_words(state.finding, currency) if state.computed_at else UNCOUNTED,
     }  # fmt: skip
 
 
