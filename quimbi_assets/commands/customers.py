@@ -20,7 +20,6 @@ from quimbi_assets.audiences.fields import GROUPINGS
 from quimbi_assets.audiences.filters import Query, order_by, usual_sort
 from quimbi_assets.commands.console import err, out, print_json, steps
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.instants import to_instant, zoned
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.audiences import audiences_now, choice_of
 from quimbi_assets.resources.export_targets import export, without_addresses, written
@@ -197,6 +196,8 @@ def list_named(name: str | None, options: Mapping[str, Any]) -> str:
 
 def entered_on(text: str | None, options: Mapping[str, Any]) -> datetime | None:
     """Return since when a list for reading counts as acted on, None: from now on; BadInputError of what is to come."""
+    from quimbi_assets.instants import to_instant, zoned  # imports pandas
+
     if text is None:
         return None
     entered_at = zoned(to_instant(text, "--entered"))
