@@ -20,7 +20,7 @@ def test_what_is_read_in_three_seconds():
     assert card_of(FACTS, NOW) == {
         "known": "yes",
         "who": "lower half in value, usually every 27 days",
-        "silence": "last order 478 days ago: lapsed",  # by the shop's clock the order was on 31 August
+        "silence": "last order 477 days ago: lapsed",  # whole days, as profiles have them
         "orders": "6 orders, $145, since May 2024",
         "returns": "sends back 22% of what they buy (shop 5%)",
         "support": "2 open tickets, 3 in all, last rating 2 of 5",
@@ -48,7 +48,7 @@ def test_every_stage_has_something_to_do():
 
 def test_silence_is_counted_to_the_profile_as_the_lifecycle_is():
     later, days = datetime(2026, 3, 1, tzinfo=UTC), FACTS["last"].replace(day=3)
-    assert card_of(FACTS, later)["silence"] == "no order in the 478 days to 22 Dec 2025: lapsed"
+    assert card_of(FACTS, later)["silence"] == "no order in the 477 days to 22 Dec 2025: lapsed"
     assert card_of(FACTS | {"last": NOW}, later)["silence"] == "last order on 22 Dec 2025: lapsed"
     assert card_of(FACTS | {"as_of": days}, days)["silence"] == "last order 2 days ago: lapsed"
 
