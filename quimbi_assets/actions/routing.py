@@ -167,18 +167,14 @@ def _nearly(one: Judged) -> Nearly | None:
     """Return what keeps a rule from firing, if any single comparison does and is near."""
     if one.fires:
         return None
-    wanting = [
-        _reason(one, at)
-        for at in range(len(one.truths))
-        if any(_would_fire(one, at, other) for other in (True, False)) and (True in one.truths or _is_number(one, at))
-    ]
-    near = tuple(reason for reason in wanting if _missed(reason) <= NEAR)
+    places = range(len(one.truths))
+    wanting = [_reason(one, at) for at in places if any(_would_fire(one, at, other) for other in (True, False))]
+    near = tuple(
+        reason
+        for reason in wanting
+        if _missed(reason) <= NEAR and (True in one.truths or reason.short_by is not None)  # it can be said how far
+    )
     return Nearly(one.rule.name, one.rule.about, one.sets, near) if near else None
-
-
-def _is_number(one: Judged, at: int) -> bool:
-    """Whether a comparison is with a number that is known: by how much it is missed can be said."""
-    return _reason(one, at).short_by is not None
 
 
 def _missed(reason: Reason) -> float:

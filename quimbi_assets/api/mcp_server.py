@@ -61,12 +61,12 @@ DOCUMENTS = {
     "filters": ("Filters", "The language of find_customers' where: its grammar, and all fields"),
 }
 """Name, title and description of what the server has to read, which is ``docs`` too."""
+TRANSPORT = "mcp.server.streamable_http"
+"""The logger of what carries questions and answers."""
 Limit = Annotated[int, Field(ge=1, le=MOST, description="Customers of a page")]
 Cursor = Annotated[
     str | None, Field(max_length=4_000, description="next_cursor of the page before; everything else as then")
 ]
-TRANSPORT = "mcp.server.streamable_http"
-"""The logger of what carries questions and answers."""
 TicketEmail = Annotated[
     str, Field(min_length=3, max_length=320, description="The writer's address: hashed at once, not kept")
 ]
