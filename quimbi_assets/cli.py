@@ -367,8 +367,9 @@ def export(store_id: str, axes: str | None, **options: Any) -> None:
     trial = None if control is None else Trial(control, outcome or "ordered")
     listed = None if axes is None else tuple(_listed(axes))
     target = ExportTarget(
-        list_named(name, options), axes=listed, trial=trial, entered_at=entered_on(entered, options), **options
-    )
+        list_named(name, options), axes=listed, trial=trial, outcome=outcome,
+        entered_at=entered_on(entered, options), **options,
+    )  # fmt: skip
     export_customers(store_id, target, contactable=contactable)
 
 

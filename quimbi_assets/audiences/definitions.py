@@ -15,7 +15,7 @@ from typing import Any
 
 from quimbi_assets.audiences.filters import read_filter
 from quimbi_assets.errors import BadInputError, FilterError
-from quimbi_assets.lift.assignment import LONGEST_DAYS, MOST_CONTROL, MOST_WEEKS, OUTCOMES, Trial
+from quimbi_assets.lift.assignment import LONGEST_DAYS, MOST_CONTROL, MOST_WEEKS, OUTCOMES, Outcome, Trial
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 FILE_NAME = "audiences.yaml"
@@ -69,6 +69,8 @@ class ExportTarget:
     stores: tuple[str, ...] = ()
     trial: Trial | None = None
     """How it is found out whether it helps; None: as the audience says, of a filter not at all."""
+    outcome: Outcome | None = None
+    """What was asked to be compared; None: nothing was said."""
     entered_at: datetime | None = None
     """Since when it counts as done; None: from when it is."""
 

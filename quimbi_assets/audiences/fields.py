@@ -26,18 +26,24 @@ class Field:
     """What the ``{}`` of the SQL stand for, in order; they reach the server as parameters."""
     is_share: bool = False
     """Whether it is a number from 0 to 1."""
+    is_money: bool = False
+    """Whether it is an amount in the store's currency."""
     least: float | None = None
     """What a number that every profile has is at least; None: of others."""
 
 
-def _column(name: str, kind: Kind, meaning: str, column: str = "", words: tuple[str, ...] = ()) -> Field:
-    return Field(name, kind, f"profile.{column or name}", meaning, words)
+def _column(
+    name: str, kind: Kind, meaning: str, column: str = "", words: tuple[str, ...] = (), *, is_money: bool = False
+) -> Field:
+    return Field(name, kind, f"profile.{column or name}", meaning, words, is_money=is_money)
 
 
 MONEY = "in the store's currency, net of refunds"
 LIMITS = {"": "", "_low": ", lower limit (one of ten has less)", "_high": ", upper limit (one of ten has more)"}
 PREDICTED = tuple(
-    _column(f"predicted_{what}_{days}d{limit}", "number", f"{words} expected in {days} days{note}")
+    _column(
+        f"predicted_{what}_{days}d{limit}", "number", f"{words} expected in {days} days{note}", is_money=what == "value"
+    )
     for days in (90, 365)
     for what, words in (("orders", "Orders"), ("value", f"Spend, {MONEY},"))
     for limit, note in LIMITS.items()
@@ -59,7 +65,7 @@ SCALARS = {
         _column("customer_id", "text", "The customer's id"),
         *(_column(name, "text", meaning, words=tuple(words)) for name, (meaning, *words) in GROUPINGS.items()),
         _column("archetype", "group", "The archetype, by name or id", "archetype_id"),
-        _column("value", "number", f"Spend so far, {MONEY}", "lifetime_value"),
+        _column("value", "number", f"Spend so far, {MONEY}", "lifetime_value", is_money=True),
         Field("orders", "number", "profile.n_orders", "Orders so far", least=1),
         _column("first_order_at", "date", "First order"),
         _column("last_order_at", "date", "Last order"),
@@ -73,7 +79,7 @@ SCALARS = {
         ),
         Field(
             "value_at_risk", "number", "(coalesce(profile.churn_risk_score, 1) * profile.lifetime_value)",
-            "Risk times spend so far, spend where no risk is known: whom to write to first",
+            "Risk times spend so far, spend where no risk is known: whom to write to first", is_money=True,
         ),
         *PREDICTED,
         _column("expected_next_order_at", "date", "By when half of such customers order again"),

@@ -176,6 +176,8 @@ def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
 
     files = [str(file) for file in matching_files(path)]
     suffixes = {Path(file.removesuffix(".gz")).suffix.lower() for file in files}
+    if suffixes <= {*_JSON}:
+        files = [_without_mark(file, opened) for file in files]
     if len(suffixes) > 1:
         raise BadInputError(
             f"{place} matches files of several kinds: {', '.join(sorted(suffixes))}; give one kind at a time"
@@ -199,6 +201,21 @@ def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
     if first is None or first.frame.empty:
         raise BadInputError(f"{place} has no rows: export it again with at least one row")
     return Table([str(name) for name in first.frame.columns], chunks)
+
+
+def _without_mark(file: str, opened: ExitStack) -> str:
+    """Return a file in UTF-8 without the mark of its encoding, which DuckDB takes for JSON; it may be itself."""
+    with Path(file).open("rb") as marked:
+        head = marked.read(len(codecs.BOM_UTF8))
+    encoding = "utf-16" if head.startswith(_UTF16) else "utf-8-sig" if head == codecs.BOM_UTF8 else None
+    if encoding is None:
+        return file
+    target = _temporary(opened)
+    try:
+        _transcoded(Path(file), encoding, target)
+    except UnicodeDecodeError:
+        return file  # DuckDB says what is wrong with it
+    return target.name
 
 
 def _records(read: "DuckDBPyRelation") -> "DuckDBPyRelation":
@@ -331,6 +348,7 @@ def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Of a second."""
 _CALENDAR = (-62_135_596_800, 253_402_300_799)
@@ -389,7 +407,7 @@ def _as_utf8(plain: Path, place: str, opened: ExitStack) -> tuple[Path, int]:
     """Return a file in UTF-8 with what `plain` holds, which may be itself; and how many quotes are in it."""
     with plain.open("rb") as file:
         head = file.read(4096)
-    utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    utf16 = head.startswith(_UTF16)
     text = head[: len(head) // 2 * 2].decode("utf-16", errors="replace").encode() if utf16 else head
     if head.startswith(_ZIPPED):
         raise BadInputError(f"cannot read {place}: an Excel workbook or an archive, not CSV or Parquet; save it as CSV")

@@ -85,11 +85,19 @@ def format_money(amount: float, currency: str = "") -> str:
     >>> format_money(1240.4, "£"), format_money(12.5, "USD"), format_money(-3, "SEK"), format_money(7)
     ('£1,240', '$12.50', '-SEK 3.00', '7.00')
     """
-    sign = CURRENCY_SIGNS.get(currency.upper(), currency)
-    gap = " " if sign and sign[-1].isalpha() else ""
     number = f"{abs(amount):,.0f}" if abs(amount) >= 99.995 else f"{abs(amount):,.2f}"
     minus = "-" if amount < 0 and number != "0.00" else ""
-    return f"{minus}{sign}{gap}{number}"
+    return f"{minus}{currency_sign(currency)}{number}"
+
+
+def currency_sign(currency: str) -> str:
+    """Return what stands before an amount in a currency.
+
+    >>> currency_sign("USD") + "5", currency_sign("SEK") + "5", currency_sign("") + "5"
+    ('$5', 'SEK 5', '5')
+    """
+    sign = CURRENCY_SIGNS.get(currency.upper(), currency)
+    return f"{sign} " if sign and sign[-1].isalpha() else sign
 
 
 def plural(n: int, noun: str, many: str = "") -> str:

@@ -127,8 +127,15 @@ def group_of(
     elif target.name == target.form and query.text:  # a command's, which has no name of its own
         words = re.sub(r"[^a-z0-9]+", "-", query.text.lower()).strip("-")[:MOST_WORDS].rstrip("-")
         subject += f"/{words}-{hashlib.md5(query.text.encode(), usedforsecurity=False).hexdigest()[:6]}"
+    running = running_trial(database, store_id, subject)
+    compared = running or trial
+    if target.outcome and compared is not None and compared.outcome != target.outcome:
+        raise BadInputError(
+            f"{subject} is compared by {compared.outcome}, which nobody chooses anew once figures are there: leave "
+            f"--outcome {target.outcome} out, or give the list another --name"
+        )
     if audience is None:
-        trial = trial or running_trial(database, store_id, subject)
+        trial = trial or running
     return None if trial is None else Group(subject, trial, query, target.entered_at)
 
 

@@ -211,6 +211,15 @@ def test_an_answer_of_a_service_is_the_records_that_it_lists(tmp_path, name):
     assert chunk.frame["id"].to_list() == [7, 8]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_json_is_read_with_a_mark_before_it(tmp_path, encoding):
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps({"tickets": [{"id": 7, "subject": "größe"}]}, ensure_ascii=False), encoding)
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    assert chunk.frame.to_dict("list") == {"id": [7], "subject": ["größe"]}
+
+
 @pytest.mark.parametrize("text", ["{}", "[{}]", '{"a": {}}'])
 def test_json_without_any_field_is_text(tmp_path, text):
     path = tmp_path / "empty.json"

@@ -110,6 +110,20 @@ def test_a_command_without_a_share_goes_on_with_the_control_group_that_its_filte
     assert write(Trial(0.0)) == write(None) == everybody
 
 
+def test_what_a_list_is_compared_by_is_not_asked_anew(database, shop, tmp_path):
+    target = ExportTarget("csv", "csv", "value >= 200", out=tmp_path / "a.csv", trial=Trial(0.2, "spend"))
+    export(database, "tried", replace(target, outcome="spend"), print)
+    export(database, "tried", replace(target, trial=Trial(0.2)), print)  # nothing was said of what is compared
+    written = (tmp_path / "a.csv").read_bytes()
+    for control in (0.2, 0.3):
+        asked = replace(target, trial=Trial(control, "orders"), outcome="orders")
+        with pytest.raises(
+            BadInputError, match=r"is compared by spend.*leave --outcome orders out, or .* another --name"
+        ):
+            export(database, "tried", asked, print)
+    assert (tmp_path / "a.csv").read_bytes() == written
+
+
 def test_a_list_as_if_it_had_been_acted_on_long_ago(database, shop, tmp_path):
     since = datetime(2025, 3, 1, tzinfo=UTC)
     target = ExportTarget("long_ago", "csv", out=tmp_path / "a.csv", trial=Trial(0.25, "orders"), entered_at=since)

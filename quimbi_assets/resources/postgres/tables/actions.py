@@ -19,10 +19,11 @@ from quimbi_assets.actions.rules import EFFECTS, OUTREACH, PLACEHOLDER, SPOKEN, 
 from quimbi_assets.audiences.fields import SCALARS
 from quimbi_assets.audiences.filters import MOVE, MOVED, Part, Query
 from quimbi_assets.lift.assignment import in_control_sql, parameters
+from quimbi_assets.naming.values import currency_sign
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.consent import BARRED, CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
-from quimbi_assets.resources.postgres.tables.treatments import enter_rules
+from quimbi_assets.resources.postgres.tables.treatments import count_held, enter_rules
 
 PUBLISHED = """EXISTS (
     SELECT FROM quimbi.customer_actions AS decided WHERE decided.store_id = profile.store_id
@@ -61,13 +62,12 @@ DECIDED = f"""
 """
 COUNTED = f"""
     SELECT abs(place), GROUPING({SETTING}), {SETTING}, sum(n)::integer,
-        coalesce(sum(n) FILTER (WHERE place < 0), 0)::integer,
         coalesce(sum(n) FILTER (WHERE place > 0 AND (last IS NULL OR place <= last)), 0)::integer
     FROM (SELECT fires, last, {SETTING}, count(*) AS n FROM hits GROUP BY fires, last, {SETTING}) AS alike
         CROSS JOIN LATERAL unnest(fires) AS place
     GROUP BY GROUPING SETS ((abs(place)), {", ".join(f"(abs(place), {one}_by)" for one in EFFECTS)})
 """
-"""How often each rule fires: in all, in its control group, where it is asked; and that by who is heard of an effect."""
+"""How often each rule fires: in all, and where it is asked; and that by who is heard of an effect."""
 EACH_RULE = 2 ** len(EFFECTS) - 1
 """``GROUPING`` of the rows that are of no effect."""
 SAME = f"({', '.join(f'{{0}}.{one}' for one in ('place', *EFFECTS))})"
@@ -86,6 +86,10 @@ CHANGES = (
                 AND stored.customer_id = decided.customer_id AND stored.rule = decided.rule)""",
 )
 """What makes the table as it was decided: who is not chosen any more, whose actions changed, who is new."""
+CURRENCY = """
+    SELECT coalesce((SELECT currency FROM quimbi.stores WHERE store_id = %(store)s), (SELECT mode()
+        WITHIN GROUP (ORDER BY currency) FROM quimbi.orders WHERE store_id = %(store)s))
+"""
 COLUMNS_READ = re.compile(r"\bprofile\.(\w+)")
 OUT_OF_JSON = re.compile(r"\bprofile\.\w+(?: ->>? %\(\w+\)s)+")
 ONE_MOVE = re.escape(MOVE).replace(re.escape("{side}"), r"\w+").replace(re.escape("{}"), r"%\(\w+\)s")
@@ -123,7 +127,7 @@ class Evaluation:
     chosen: Mapping[str, int]
     """Customers whom each rule chooses, by its name, its control group among them."""
     held: Mapping[str, int]
-    """Those of them who are in its control group."""
+    """Those of them who are in its control group and for whom it else would set something."""
     acted: Mapping[str, int]
     """Those for whom it sets something."""
     conflicts: tuple[Conflict, ...]
@@ -177,8 +181,9 @@ def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) 
     cursor.execute("SET LOCAL work_mem = '64MB'")  # all firings of 27,000 customers are joined without files
     asked = _Asked(cursor, store_id)
     cases = [asked.case(one, place) for place, one in enumerate(rules, 1)]
+    sign = _sign(cursor, store_id, [one.rule for one in rules])
     messages = [
-        f"WHEN {at} THEN {_message(cursor, one.rule, zone)}"
+        f"WHEN {at} THEN {_message(cursor, one.rule, zone, sign)}"
         for at, one in enumerate(rules, 1)
         if "message" in one.rule.sets
     ]
@@ -188,14 +193,15 @@ def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) 
     cursor.execute(DECIDED.format(message=message), {"store": store_id, "rules": json.dumps(rows)})
     cursor.execute(COUNTED)
     counted = cursor.fetchall()
-    counts = {named[row[0] - 1]: row[-3:-1] for row in counted if row[1] == EACH_RULE}
+    chosen = {named[row[0] - 1]: row[-2] for row in counted if row[1] == EACH_RULE}
+    held = count_held(cursor, [one.rule for one in rules])
     cursor.execute("SELECT rule, count(*) FROM decided GROUP BY rule")
     acted = dict(cursor.fetchall())
     cursor.execute(f"SELECT count(*) FROM hits WHERE coalesce({SETTING}) IS NOT NULL")
     (customers,) = cursor.fetchone()
     return Evaluation(
-        {name: counts.get(name, (0, 0))[0] for name in named},
-        {name: counts.get(name, (0, 0))[1] for name in named},
+        {name: chosen.get(name, 0) for name in named},
+        {name: held.get(place, 0) for place, name in enumerate(named, 1)},
         {name: acted.get(name, 0) for name in named},
         tuple(_conflicts(counted, [one.rule for one in rules])),
         customers,
@@ -287,7 +293,7 @@ def _conflicts(counted: Sequence[tuple[Any, ...]], rules: Sequence[ActionRule]) 
     pairs = [
         (heard, row[0], at, row[-1])
         for row in counted
-        for at, heard in enumerate(row[2:-3])
+        for at, heard in enumerate(row[2:-2])
         if heard is not None and heard != row[0] and row[-1]
     ]
     return [
@@ -298,15 +304,28 @@ def _conflicts(counted: Sequence[tuple[Any, ...]], rules: Sequence[ActionRule]) 
     ]
 
 
-def _message(cursor: Any, rule: ActionRule, zone: str) -> str:
+def _sign(cursor: Any, store_id: str, rules: Sequence[ActionRule]) -> str:
+    """Return what stands before the amounts that messages speak of: the sign of the store's currency, if one is known.
+
+    Where the store does not say, it is that of most of its orders.
+    """
+    spoken = {name for rule in rules for name in PLACEHOLDER.findall(rule.sets.get("message", ""))}
+    if not any(SCALARS[name].is_money for name in spoken):
+        return ""
+    cursor.execute(CURRENCY, {"store": store_id})
+    return currency_sign(cursor.fetchone()[0] or "")
+
+
+def _message(cursor: Any, rule: ActionRule, zone: str, sign: str) -> str:
     """Return the SQL of a rule's message over ``profile``, filled in."""
     parts = PLACEHOLDER.split(rule.sets["message"])
-    texts = [_spoken(text, zone) if at % 2 else "%(text)s" for at, text in enumerate(parts)]
-    filled = [_filled(cursor, sql, {"text": text, "zone": zone}) for sql, text in zip(texts, parts, strict=True)]
+    texts = [_spoken(text) if at % 2 else "%(text)s" for at, text in enumerate(parts)]
+    values = {"zone": zone, "sign": sign}
+    filled = [_filled(cursor, sql, {"text": text, **values}) for sql, text in zip(texts, parts, strict=True)]
     return f"concat({', '.join(filled)})"
 
 
-def _spoken(name: str, zone: str) -> str:
+def _spoken(name: str) -> str:
     """Return the SQL of a field as a message says it: whole numbers, per cent, a day by the store's clock, words."""
     one = SCALARS[name]
     if name == "archetype":
@@ -319,6 +338,7 @@ def _spoken(name: str, zone: str) -> str:
         amount = f"100 * {one.sql}" if one.is_share else one.sql
         whole = "floor" if name == "days_since_last_order" else "round"  # days as profiles say them
         sql = f"to_char({whole}(({amount})::numeric), 'FM999,999,999,999,990')" + (" || ' %%'" if one.is_share else "")
+        sql = f"regexp_replace({sql}, '\\d', %(sign)s || '\\&')" if one.is_money else sql
     else:
         sql = f"replace({one.sql}, '_', ' ')"
     return f"coalesce({sql}, 'unknown')"
@@ -338,7 +358,8 @@ def judge_customer(
     ``is_served``: who asks may not read suppressed addresses; then only whom the last run wrote to may be.
     """
     with utc(database, store_id) as cursor:
-        columns = [sql for one in rules for sql in _judged(cursor, store_id, *one, zone)]
+        sign = _sign(cursor, store_id, [rule for rule, _, _ in rules])
+        columns = [sql for one in rules for sql in _judged(cursor, store_id, *one, zone, sign)]
         may = PUBLISHED if is_served else CONTACTABLE
         chosen = CHOSEN.format(condition="profile.customer_id = %(customer)s", joined="")
         listed = f"ARRAY[{', '.join(columns)}]::jsonb[]"
@@ -357,12 +378,12 @@ def judge_customer(
 
 
 def _judged(
-    cursor: Any, store_id: str, rule: ActionRule, part: Part, values: Mapping[str, Any], zone: str
+    cursor: Any, store_id: str, rule: ActionRule, part: Part, values: Mapping[str, Any], zone: str, sign: str
 ) -> tuple[str, str, str]:
     """Return the SQL of the truths and of the values of a condition's leaves, and of what else its rule comes to."""
     trial = parameters(store_id, rule.subject, rule.trial.control)
     held = _filled(cursor, in_control_sql("profile.customer_id"), trial) if rule.trial.control else "false"
-    message = f"to_jsonb({_message(cursor, rule, zone)})" if "message" in rule.sets else "NULL"
+    message = f"to_jsonb({_message(cursor, rule, zone, sign)})" if "message" in rule.sets else "NULL"
     truths = ", ".join(one.condition for one in part.leaves)
     compared = ", ".join(f"to_jsonb({one.sql})" if one.sql else "NULL" for one in part.leaves)
     return (

@@ -61,18 +61,24 @@ WOULD_SET = " OR ".join(
     for effect in EFFECTS
 )
 """Whether a rule would set anything of a customer whom it holds back."""
+TRIED = f"""
+    WITH tried AS (SELECT * FROM jsonb_to_recordset(%(tried)s::jsonb)
+        AS tried (place integer, subject text, {", ".join(f"{effect} boolean" for effect in EFFECTS)}))
+"""
+HELD = f"""
+    FROM hits CROSS JOIN LATERAL unnest(fires) AS fired JOIN tried ON place = -fired
+    WHERE (last IS NULL OR place <= last) AND ({WOULD_SET})
+"""
+"""Those of ``hits`` whom a rule holds back and else would do something about."""
 OF_RULES = (
-    f"""WITH tried AS (SELECT * FROM jsonb_to_recordset(%(tried)s::jsonb)
-            AS tried (place integer, subject text, {", ".join(f"{effect} boolean" for effect in EFFECTS)}))
-        INSERT INTO quimbi.treatments
+    f"""{TRIED} INSERT INTO quimbi.treatments
             (store_id, subject, customer_id, arm, acted_at, expected_orders, expected_spend)
         SELECT %(store)s, subject, customer_id, arm, CASE WHEN arm = 'acted' THEN now() END,
             predicted_orders_90d, predicted_value_90d
         FROM (SELECT subject, customer_id, 'acted' AS arm, predicted_orders_90d, predicted_value_90d
             FROM decided JOIN tried USING (place)
-            UNION ALL SELECT subject, customer_id, 'control', predicted_orders_90d, predicted_value_90d
-            FROM hits CROSS JOIN LATERAL unnest(fires) AS fired JOIN tried ON place = -fired
-            WHERE (last IS NULL OR place <= last) AND ({WOULD_SET})) AS entering
+            UNION ALL SELECT subject, customer_id, 'control', predicted_orders_90d, predicted_value_90d {HELD}
+        ) AS entering
         WHERE NOT EXISTS (SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
             AND treated.subject = entering.subject AND treated.customer_id = entering.customer_id)""",
     f"""INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks)
@@ -226,14 +232,25 @@ def enter_rules(cursor: Any, store_id: str, rules: Sequence[ActionRule]) -> None
     it nothing to set, or who may not be written to, both arms are alike, and they would only blur what it does. A
     trial begins with its first entry; a rule that holds nobody back any more ends its.
     """
-    tried = [
-        {"place": place, "subject": rule.subject, **{one: one in rule.sets for one in EFFECTS}, **vars(rule.trial)}
-        for place, rule in enumerate(rules, 1)
-        if rule.trial.control
-    ]
     untried = [rule.subject for rule in rules if not rule.trial.control]
     for statement in OF_RULES:
-        cursor.execute(statement, {"store": store_id, "tried": json.dumps(tried), "untried": untried})
+        cursor.execute(statement, {"store": store_id, "tried": _tried(rules), "untried": untried})
+
+
+def count_held(cursor: Any, rules: Sequence[ActionRule]) -> dict[int, int]:
+    """Return how many customers each rule, by its place, holds back and else would do something about (``hits``)."""
+    cursor.execute(f"{TRIED} SELECT place, count(*) {HELD} GROUP BY place", {"tried": _tried(rules)})
+    return dict(cursor.fetchall())
+
+
+def _tried(rules: Sequence[ActionRule]) -> str:
+    return json.dumps(
+        [
+            {"place": place, "subject": rule.subject, **{one: one in rule.sets for one in EFFECTS}, **vars(rule.trial)}
+            for place, rule in enumerate(rules, 1)
+            if rule.trial.control
+        ]
+    )
 
 
 def mark_acted(cursor: Any, store_id: str, subject: str, among: str = "", asked: dict[str, Any] | None = None) -> None:

@@ -1,6 +1,7 @@
 """What rules decide of all customers at once, the same as of each alone; only changes are written."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -100,7 +101,6 @@ def test_of_all_at_once_as_of_each_alone(database, seed):
         sets = {effect: value for effect, value in zip(EFFECTS, values, strict=True) if value is not None}
         together.setdefault(customer, {})[rule] = sets
     chosen = dict.fromkeys(state.chosen, 0)
-    held = dict.fromkeys(state.held, 0)
     conflicts = {(one.effect, one.heard, one.unheard): one.customers for one in state.conflicts}
     counted: dict[tuple[str, str, str], int] = {}
     arms: dict[tuple[str, str], str] = {}
@@ -121,13 +121,14 @@ def test_of_all_at_once_as_of_each_alone(database, seed):
         for one in judged:
             assert one.is_held == in_control(store_id, one.rule.subject, customer, one.rule.trial.control)
             chosen[one.rule.name] += one.fires
-            held[one.rule.name] += one.fires and one.is_held
         for fired in decision.fired:
             for effect, heard in fired.unheard.items():
                 if " " not in heard:
                     key = (effect, heard, fired.rule)
                     counted[key] = counted.get(key, 0) + 1
-    assert (state.chosen, state.held, state.customers) == (chosen, held, len(together))
+    assert (state.chosen, state.customers) == (chosen, len(together))
+    controls = Counter(subject.removeprefix("rule/") for (subject, _), arm in arms.items() if arm == "control")
+    assert state.held == {name: controls[name] for name in state.held}
     # A rule's message can come out the same as another's; by what is written in the file they are otherwise.
     without = {key: n for key, n in counted.items() if key[0] != "message"}
     assert {key: n for key, n in conflicts.items() if key[0] != "message"} == without
@@ -228,9 +229,23 @@ def test_messages_are_filled_in_from_the_profile(database):
         )
     )
     assert messages == {
-        "c0000": "at risk 1,234,568 42 % 3 May 2024 all customers 100 % '%s' \\",
+        "c0000": "at risk €1,234,568 42 % 3 May 2024 all customers 100 % '%s' \\",
         "c0001": "unknown unknown unknown unknown all customers 100 % '%s' \\",
     }
+
+
+@pytest.mark.parametrize(("currency", "said"), [("GBP", "£1,235"), ("SEK", "SEK 1,235"), (None, "1,235")])
+def test_a_message_says_amounts_in_the_currency_of_the_store(database, currency, said):
+    store_id = f"act-money-{currency}"
+    risk = pa.array([0.5, 0.5], pa.float64())
+    publish(database, store_id, 2, lifetime_value=pa.array([1234.6, -1234.6], pa.float64()), churn_risk_score=risk)
+    administer(database, "UPDATE quimbi.stores SET currency = %s WHERE store_id = %s", (currency, store_id))
+    rule = {"when": "value > 0 or value < 0", "message": "{value} of {risk}", "control": 0}
+    rules, _ = refresh(database, store_id, json.dumps({"rules": {"all": rule}}))
+    messages = [row[7] for row in sorted(administer(database, DECIDED, (store_id,)))]
+    assert messages == [f"{said} of 50 %", f"-{said} of 50 %"]
+    alone, _, _ = judge_customer(database, store_id, "c0001", rules.parts, "UTC", is_served=False)
+    assert alone[0].message == messages[1]
 
 
 def test_a_program_is_told_to_reach_out_to_those_alone_whom_the_last_run_would(database, home):
