@@ -336,6 +336,7 @@ def actions(store_id: str | None, customer_id: str | None, check: bool, example:
 )
 @WHERE
 @AUDIENCE
+@click.option("--rule", metavar="R", help="Whom: those on whom a rule acts (quimbi actions); not its control group.")
 @click.option("--out", type=FILE, metavar="F", help="The file to write; - is standard output.")
 @click.option("--contacts", type=FILE, metavar="F", help="Customers' e-mails and phones, for klaviyo, meta and google.")
 @click.option(

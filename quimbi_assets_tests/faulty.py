@@ -388,22 +388,25 @@ VOLATILE = (
     "run_id", "mlflow_run_id", "model_version", "model_versions", "published_at", "publication_id", "valid_from",
     "changed_at", "seen_at", "first_seen", "entered_at", "left_at", "refreshed_at", "decided_at", "computed_at",
     "began_at", "erased_at", "named_at", "acted_at", "told_at", "recorded_at", "looked_up_at",
+    "promotion_id", "echoed_at",
 )  # fmt: skip
 """Columns that say when, in which run or by which number: never the same twice."""
 _DRIFT = "drift", "alert", "alert_cause"
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "data": dict.fromkeys(
         ("orders", "order_items", "support_tickets", "quarantined_rows", "customer_identities", "erased_customers",
-         "products", "product_names", "stores"), "true"
+         "products", "product_names", "stores", "sources", "customer_consent", "customer_addresses", "suppressed_keys",
+         "ticket_reopenings", "helpdesk_customers"), "true"
     ),
     "published": {
         "publications": "publication_id = (SELECT max(publication_id) FROM quimbi.publications p "
                         "WHERE p.store_id = t.store_id)",
         "axis_models": "true", "dim_segment_master": "valid_to IS NULL", "archetypes": "valid_to IS NULL",
-        "customer_profiles": "true", "group_figures": "true",
+        "customer_profiles": "true", "group_figures": "true", "promotions": "publication_id IS NOT NULL",
     },
+    "echoed": {"promotions": "echoed_at IS NOT NULL"},
     "actions": {"customer_actions": "true"},
-    "arms": {"treatments": "true"},
+    "arms": {"treatments": "true", "trials": "true"},
     "names": {"segment_renames": "true"},
     "weeks": {"customer_history": "true"},
     "drift": {
@@ -414,6 +417,17 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "told": {"alert_notices": "told_at IS NOT NULL"},
 }  # fmt: skip
 """What appears at once, by name: tables, and which of their rows count."""
+NOT_LOOKED_AT = {
+    **dict.fromkeys(
+        ("segment_lineage", "forecast_fits"), "of each model that was fitted, be it of a run that was killed"
+    ),
+    **dict.fromkeys(("audiences", "audience_members"), "looked at one by one"),
+    **dict.fromkeys(
+        ("export_jobs", "export_outbox", "export_profiles", "tokens", "segment_naming"), "no act writes it"
+    ),
+    "alembic_version": "of no store",
+}
+"""The other tables, and why."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from quimbi_assets.resources.postgres.tables.personal import IMPERSONAL, PLACES
+from quimbi_assets_tests.faulty import GROUPS, NOT_LOOKED_AT
+
 pytestmark = pytest.mark.xdist_group("faults")
 PATH = Path(__file__).parents[1] / "benchmarks" / "faults.py"
 N_TRIALS, N_EFFECTS = 2, 11
@@ -35,6 +38,12 @@ def test_killed_anywhere_acts_leave_a_whole_state_and_are_done_by_doing_them_aga
     assert done.returncode == 0, shown
     assert done.stdout.count(" exit -9 ") >= N_EFFECTS, shown
     assert done.stdout.count(" whole, and again\n") == N_TRIALS, shown
+
+
+def test_every_table_is_looked_at_or_it_is_said_why_not():
+    looked_at = {table for tables in GROUPS.values() for table in tables}
+    assert looked_at.isdisjoint(NOT_LOOKED_AT)
+    assert looked_at | {*NOT_LOOKED_AT} == {*IMPERSONAL, *(place.table for place in PLACES)}
 
 
 def test_effects_are_those_that_a_fault_makes_a_difference_before(faults):

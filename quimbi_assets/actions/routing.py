@@ -198,5 +198,4 @@ def _reason(one: Judged, at: int) -> Reason:
     plain = Reason(leaf.text, one.truths[at] if leaf.sign == "moved" else value, part=leaf)
     if leaf.one is None or leaf.one.kind != "number" or value is None or leaf.sign in ("null", "moved"):
         return plain
-    is_met = one.truths[at] is True
-    return plain if is_met and one.fires else replace(plain, short_by=abs(float(leaf.against[0]) - float(value)))
+    return plain if one.fires else replace(plain, short_by=abs(float(leaf.against[0]) - float(value)))

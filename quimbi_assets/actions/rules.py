@@ -79,10 +79,13 @@ class RuleBook:
 
 
 class UnusableRulesError(BadInputError):
-    """A file of rules says what cannot be: ``problems`` has a line of each, with its place."""
+    """A file of rules says what cannot be: ``problems`` has a line of each, with its place.
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+    ``otherwise`` is what holds where no rule says otherwise, as far as that can be read.
+    """
+
+    def __init__(self, problems: Sequence[str], otherwise: Mapping[str, str] | None = None) -> None:
+        self.problems, self.otherwise = tuple(problems), {"queue": GENERAL, **(otherwise or {})}
         more = f" (and {len(problems) - 1} more: quimbi actions --check says all)" if len(problems) > 1 else ""
         super().__init__(f"{problems[0]}{more}")
 
@@ -116,7 +119,7 @@ def read_rules(text: str, where: str) -> RuleBook:
     except BadInputError as error:
         problems.append(str(error))
     if problems:
-        raise UnusableRulesError(problems)
+        raise UnusableRulesError(problems, otherwise)
     return RuleBook(tuple(rules), {"queue": GENERAL, **otherwise}, where)
 
 

@@ -318,6 +318,7 @@ class Card(Answer):
     returns: str | None = Field(None, description="Share of what they buy that is sent back, beside the shop's")
     support: str | None = Field(None, description="Open tickets, all tickets, the last rating")
     do: str | None = Field(None, description="The one thing to do")
+    rules: str | None = Field(None, description="What the shop's rules decided: queue, assignee, priority, campaign")
     risk: str | None = Field(None, description="Chance to stay away")
 
 

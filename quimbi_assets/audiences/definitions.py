@@ -56,6 +56,8 @@ class ExportTarget:
     form: str
     where: str | None = None
     audience: str | None = None
+    rule: str | None = None
+    """Whom: those on whom a rule acts."""
     axes: tuple[str, ...] | None = None
     """Of whose segments a service is told; None: of all that are active and not weak."""
     out: str | PathLike[str] | None = None
@@ -286,7 +288,7 @@ class _Reader(NodeReader):
 
     def export(self, name: str, node: Any, audiences: Mapping[str, Audience]) -> ExportTarget:
         """Return a target of exports."""
-        allowed = {"format", "where", "audience", "axes", "out", "contacts", "send", "value", "stores", *TRIAL}
+        allowed = {"format", "where", "audience", "rule", "axes", "out", "contacts", "send", "value", "stores", *TRIAL}
         parts = self.mapping(node, f"export {name}", allowed)
         form = self.text(parts, "format") or name
         if form not in FORMATS:
@@ -294,8 +296,10 @@ class _Reader(NodeReader):
         audience = self.text(parts, "audience") or None
         if audience and audience not in audiences:
             raise self.wrong(parts["audience"], f"there is no audience {audience!r}: {', '.join(audiences)}")
-        if audience and "where" in parts:
-            raise self.wrong(parts["where"], f"export {name} has an audience and a where: one of them says who")
+        if len(whose := [key for key in ("where", "audience", "rule") if key in parts]) > 1:
+            raise self.wrong(parts[whose[0]], f"export {name} has {' and '.join(whose)}: one of them says who")
+        if "rule" in parts and (tried := next((key for key in TRIAL if key in parts), None)):
+            raise self.wrong(parts[tried], f"{tried} belongs to the rule, in actions.yaml: its control group is one")
         if audience and (tried := next((key for key in TRIAL if key in parts), None)):
             raise self.wrong(parts[tried], f"{tried} belongs to audience {audience}: its control group is one")
         is_tried = any(key in parts for key in TRIAL) or ("where" in parts and form in ACTING)
@@ -312,5 +316,6 @@ class _Reader(NodeReader):
         if out and "{store}" not in out and len(stores) != 1:
             raise self.wrong(parts["out"], "out must hold {store}, else one store's file replaces another's")
         return ExportTarget(
-            name, form, where, audience, axes, out, contacts or None, flags["send"], flags["value"], stores, trial
-        )
+            name, form, where, audience, self.text(parts, "rule") or None, axes, out, contacts or None, flags["send"],
+            flags["value"], stores, trial,
+        )  # fmt: skip

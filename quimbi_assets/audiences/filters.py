@@ -22,6 +22,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError
 
 from quimbi_assets.audiences.fields import KIND, MOVING, SAID_ELSEWHERE, SCALARS, Field, Kind, Vocabulary
+from quimbi_assets.audiences.kinds import SEGMENT_KINDS
 from quimbi_assets.errors import FilterError, UnmeasuredError
 
 LONGEST = 10_000
@@ -303,6 +304,8 @@ class _Compiler:
             axis = name.partition(".")[0]
             if (reason := self._vocabulary.inactive.get(axis)) is not None:
                 raise UnmeasuredError(f"{axis} is inactive in this store: {reason}", self._text, *span)
+            if axis not in self._vocabulary.groups and axis in {kind.axis for kind in SEGMENT_KINDS}:
+                raise UnmeasuredError(f"{axis} was never run in this store: it has no segments", self._text, *span)
             of_axis = "." in name and axis in self._vocabulary.axes
             meant = SAID_ELSEWHERE.get(name.lower())
             near = f" (nearest: {meant})" if meant else _nearest(name, self._vocabulary.names(axis if of_axis else ""))

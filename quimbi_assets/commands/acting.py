@@ -70,6 +70,7 @@ def check_record(store_id: str, check: Check) -> dict[str, Any]:
                 "chosen": evaluation.chosen.get(one.name, 0),
                 "acted": evaluation.acted.get(one.name, 0),
                 "left_alone": evaluation.held.get(one.name, 0),
+                "may_not_be_written_to": evaluation.barred.get(one.name, 0),
                 "problem": reasons.get(one.name),
             }
             for one in book.of_store(store_id)
@@ -100,6 +101,8 @@ def print_rules(check: Check, *, findings_only: bool) -> None:
         out.print(f"otherwise {otherwise}; {plural(evaluation.customers, 'customer')} by rules", markup=False)
     for line in check.conflicts:
         out.print(f"conflict  {line}", markup=False)
+    for line in check.barred:
+        out.print(f"consent   {line}", markup=False)
     for name, why in check.idle.items():
         out.print(f"idle      {name}: {why}", markup=False)
     for name in check.nobody if findings_only else ():

@@ -218,7 +218,7 @@ def _stores() -> Iterator[Finding]:
     ill = [shop for shop in shops if shop.problems()]
     yield Finding("stores", f"{len(shops) - len(ill):,} of {len(shops):,} need nothing")
     for shop in ill:
-        yield Finding("store", f"{shop.store_id}: {shop.problems()}", f"quimbi run --store-id {shop.store_id}")
+        yield Finding("store", f"{shop.store_id}: {shop.problems()}", shop.mend())
     for store_id, n in open_database().execute(EVERY_STORE, _BY_ADDRESS):
         line = f"{store_id} knows {n:,} customers by their e-mail addresses, which then stand wherever they are named"
         yield Finding(

@@ -15,7 +15,7 @@ import dagster as dg
 from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.defs.audiences import DEFINED, audience_key
 from quimbi_assets.defs.events import Rule, StageEvent, facts
-from quimbi_assets.defs.partitions import OWNERS, PROFILES_KEY, STORES
+from quimbi_assets.defs.partitions import ACTIONS_KEY, OWNERS, PROFILES_KEY, STORES
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase
@@ -43,7 +43,7 @@ def export_asset(target: ExportTarget) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[audience_key(target.audience) if target.audience else PROFILES_KEY],
+        deps=[audience_key(target.audience) if target.audience else ACTIONS_KEY if target.rule else PROFILES_KEY],
         partitions_def=STORES,
         group_name="exports",
         owners=OWNERS,

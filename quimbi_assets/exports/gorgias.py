@@ -22,7 +22,7 @@ FIELDS = {
 """Fields that are always told, and what they can be."""
 QUEUE = "queue"
 """A field that is told on demand: who answers them, by the project's rules."""
-CARD = ("who", "silence", "orders", "returns", "support", "do", "risk")
+CARD = ("who", "silence", "orders", "returns", "support", "do", "rules", "risk")
 """Lines of the card, as ``page.card`` has them."""
 CARD_NAME, CALL_NAME = "quimbi: who writes", "quimbi: what has changed"
 """Of the integrations: what they are known by when they are to be made or taken away."""

@@ -18,6 +18,8 @@ FEWEST_ORDERS = 4
 MUCH = 2.0
 """Times the shop's share of refunds from which what is sent back is said first among what to do."""
 UNKNOWN = {"known": "no"}
+SET_BY_RULES = ("queue", "assignee", "priority", "campaign")
+"""What the shop's rules decided of a customer and whoever answers has to know."""
 OF_TOP = "Answer first and in person; one who may decide takes it, and says when it will be solved."
 OF_STAGE = {
     "new": "Answer today and ask whether what they ordered arrived well: they have just begun.",
@@ -38,6 +40,7 @@ def card_of(facts: Mapping[str, Any], now: datetime) -> dict[str, str]:
 
     >>> from datetime import UTC
     >>> facts = dict.fromkeys(("lifecycle", "gap", "value", "rating", "returns", "shop_returns", "risk"))
+    >>> facts |= dict.fromkeys(SET_BY_RULES) | {"queue": "senior"}
     >>> facts |= {"tier": "low", "orders": 6, "open_tickets": 2, "tickets": 3, "currency": "USD", "time_zone": "UTC"}
     >>> facts |= {"first": datetime(2024, 5, 2, tzinfo=UTC), "last": datetime(2024, 9, 1, tzinfo=UTC), "value": 145.0}
     >>> facts |= {"as_of": datetime(2024, 9, 10, tzinfo=UTC)}
@@ -56,6 +59,7 @@ def card_of(facts: Mapping[str, Any], now: datetime) -> dict[str, str]:
         "returns": _returns(facts),
         "support": _support(facts),
         "do": _todo(facts),
+        "rules": ", ".join(f"{one} {facts[one]}" for one in SET_BY_RULES if facts[one]),
         "risk": "" if facts["risk"] is None else f"{format_percent(facts['risk'])} chance to stay away",
     }
     return {name: words for name, words in card.items() if words}

@@ -11,14 +11,26 @@ from typing import Any
 
 from quimbi_assets.actions.findings import never_fire, without_segments
 from quimbi_assets.actions.routing import Decision, Reason, decide
-from quimbi_assets.actions.rules import EFFECTS, FILE_NAME, GENERAL, READY, ActionRule, RuleBook, read_rules, ready_text
+from quimbi_assets.actions.rules import (
+    EFFECTS,
+    FILE_NAME,
+    GENERAL,
+    OUTREACH,
+    READY,
+    ActionRule,
+    RuleBook,
+    UnusableRulesError,
+    read_rules,
+    ready_text,
+)
 from quimbi_assets.audiences.fields import KIND, Vocabulary
-from quimbi_assets.audiences.filters import Part, compile_filter, take_apart
+from quimbi_assets.audiences.filters import Part, Query, compile_filter, take_apart
 from quimbi_assets.errors import BadInputError, FilterError, UnmeasuredError
 from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.home import project_text, quimbi_home
 from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
 from quimbi_assets.resources.postgres.tables.actions import (
+    DECIDED_BY,
     Compiled,
     Evaluation,
     evaluate_actions,
@@ -38,6 +50,16 @@ def project_rules() -> RuleBook:
     """
     text = project_text(FILE_NAME)
     return read_rules(ready_text(), READY) if text is None else read_rules(text, str(quimbi_home() / FILE_NAME))
+
+
+def rule_query(store_id: str, name: str) -> Query:
+    """Return whom the last run had a rule act on: not its control group, nor who may not be written to."""
+    book = project_rules().of_store(store_id)
+    rule = next((one for one in book if one.name == name), None)
+    if rule is None:
+        raise BadInputError(f"store {store_id} has no rule {name!r}; there are: {', '.join(one.name for one in book)}")
+    reaching = [effect for effect in OUTREACH if effect in rule.sets] or list(rule.sets)
+    return Query(f"rule {name}", DECIDED_BY.format(effects=", ".join(reaching)), {"rule": name})
 
 
 @dataclass(frozen=True)
@@ -98,6 +120,12 @@ class Check:
             f"{one.effect}: {one.heard} is heard before {one.unheard} for {plural(one.customers, 'customer')}"
             for one in self.evaluation.conflicts
         ]
+
+    @property
+    def barred(self) -> list[str]:
+        """Rules that would reach out to customers who may not be written to, in words."""
+        counts = self.evaluation.barred.items()
+        return [f"{name}: {plural(n, 'customer')} may not be written to" for name, n in counts if n]
 
     @property
     def problems(self) -> list[str]:
@@ -183,7 +211,8 @@ def _usable_rules(store_id: str, vocabulary: Vocabulary) -> tuple[StoreRules, di
         LOG.warning("no rule is asked: %s", error)
         # Where the server has the file is nobody's business who asks it.
         unusable = {FILE_NAME: str(error).replace(f"{quimbi_home()}/", "")}
-        return StoreRules(RuleBook((), {"queue": GENERAL}, FILE_NAME), (), ()), unusable
+        otherwise = error.otherwise if isinstance(error, UnusableRulesError) else {"queue": GENERAL}
+        return StoreRules(RuleBook((), otherwise, FILE_NAME), (), ()), unusable
 
 
 def _plain(one: Any) -> dict[str, Any]:

@@ -49,6 +49,8 @@ DAGSTER = {
     "asset_keys": ("last_materialization", "strpos(last_materialization, %(store)s) > 0"),
 }
 """Tables and columns of Dagster's in which rows stood, before nothing of a customer was told to it; whose they are."""
+OF_A_FIELD = r'(?<![^\\]": )'
+"""Not the number that a field of JSON holds, a process's or an event's: those are Dagster's own."""
 BEYOND = (
     "backups of the database and of files, and what a file system keeps of blocks that were freed",
     "the shop's own system, and files that were loaded: there they have to be erased, too",
@@ -282,7 +284,7 @@ def _clean_events(database: Database, person: Person, *, write: bool) -> dict[st
     """
     texts = _signs(person)
     numbers, words = ([one for one in texts if one.isdigit() is is_number] for is_number in (True, False))
-    asked = {name: _pattern(group) for name, group in (("any", texts), ("numbers", numbers), ("words", words))}
+    asked = {"numbers": _pattern(numbers, OF_A_FIELD), "words": _pattern(words)}
     counts: dict[str, int] = {}
     if not texts:
         return counts
@@ -292,7 +294,7 @@ def _clean_events(database: Database, person: Person, *, write: bool) -> dict[st
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL AND to_regclass('run_tags') IS NOT NULL", (table,))
             if not cursor.fetchone()[0]:
                 continue
-            theirs = f"{column} ~* %(any)s AND {of_store}"
+            theirs = f"({column} ~* %(words)s OR {column} ~ %(numbers)s) AND {of_store}"
             cleaned = f"regexp_replace(regexp_replace({column}, %(words)s, '{ERASED}', 'gi'), %(numbers)s, '0', 'g')"
             cursor.execute(
                 f"UPDATE {table} SET {column} = {cleaned} WHERE {theirs}" if write
@@ -303,10 +305,10 @@ def _clean_events(database: Database, person: Person, *, write: bool) -> dict[st
     return {table: n for table, n in counts.items() if n}
 
 
-def _pattern(texts: Sequence[str]) -> str:
+def _pattern(texts: Sequence[str], not_after: str = "") -> str:
     """Return a regular expression of PostgreSQL's for any of these texts by itself; without any, one for nothing."""
     one_of = "|".join(re.escape(text) for text in texts)
-    return f"(?<![[:alnum:].])(?<!: )(?:{one_of})(?![[:alnum:]])" if texts else "(?!)"
+    return f"(?<![[:alnum:].]){not_after}(?:{one_of})(?![[:alnum:]])" if texts else "(?!)"
 
 
 def _forget(database: Database, events: Mapping[str, int]) -> list[str]:

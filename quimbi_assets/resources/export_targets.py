@@ -17,6 +17,7 @@ from quimbi_assets.audiences.filters import Query
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import Trial
 from quimbi_assets.naming.values import plural
+from quimbi_assets.resources.actions import rule_query
 from quimbi_assets.resources.audiences import choice_of, project_definitions
 from quimbi_assets.resources.exports import STDOUT, write_rows
 from quimbi_assets.resources.postgres.database import Database
@@ -65,39 +66,80 @@ def export(
     """
     with database.snapshot(store_id) as now:
         vocabulary = read_vocabulary(now, store_id)
-        query, audience = choice_of(store_id, vocabulary, target.where, target.audience)
+        query, audience = _choice(store_id, vocabulary, target)
         names = axes_to_tell(now, store_id, vocabulary, target.axes) if target.form == "klaviyo" else {}
         if target.form == "klaviyo" and lacks_groupings(now, store_id):
             raise BadInputError(f"the profiles are from before lifecycle was known: quimbi run --store-id {store_id}")
-    contacts = Path(target.contacts) if target.contacts else None
     group = group_of(database, store_id, target, query, audience)
+    lines = [] if group is None else _of_before(database, store_id, group)
     if target.form == "klaviyo":
         from quimbi_assets.resources.klaviyo.sender import Selection
 
+        contacts = Path(target.contacts) if target.contacts else None
         selection = Selection(query, names, None if audience is None else audience.name, contacts, group)
-        return _to_klaviyo(database, store_id, selection, target, say)
+        summary = _to_klaviyo(database, store_id, selection, target, say)
+    elif target.form in ADVERTISERS:
+        summary = _to_advertisers(database, store_id, query, target, group)
+    elif target.form == "audience":
+        summary = _memberships(database, store_id, target, audience, group)
+    else:
+        summary = _to_read(database, store_id, query, target, group, vocabulary, contactable=contactable)
+    return replace(summary, lines=[*summary.lines, *lines])
+
+
+def _of_before(database: Database, store_id: str, group: Group) -> list[str]:
+    """Say that a comparison begins anew, where a list has a control group of another share than it had."""
+    running = running_trial(database, store_id, group.subject)
+    if running is None or not group.trial.control or running.control == group.trial.control:
+        return []
+    return [
+        f"{group.subject} had a control group of {running.control:.0%}: with another share the comparison begins anew, "
+        "of those who are new to the list; who was on it stays where they were, and counts no more"
+    ]
+
+
+def _memberships(
+    database: Database, store_id: str, target: ExportTarget, audience: Audience | None, group: Group | None
+) -> Summary:
+    """Write who entered and left audiences."""
+    if target.where is not None or target.rule is not None:
+        raise BadInputError("--format audience writes who entered and left audiences: give --audience, or nothing")
     path = Path(str(target.out))
-    if target.form in ADVERTISERS:
-        lines = _advertisers_list(database, store_id, query, target, path, group)
-        words = read_consent_counts(database, store_id, query).words(listed=contacts is not None)
-        return Summary([*lines, words])
-    if target.form == "audience":
-        if target.where is not None:
-            raise BadInputError("--format audience writes who entered and left audiences: give --audience, or nothing")
-        tried = {audience.name: group.trial} if audience and group else {} if audience else _tried(store_id)
-        controls = assign_members(database, store_id, tried, is_out=True)
-        rows = stream_membership(database, store_id, None if audience is None else audience.name)
-        n_events = written(write_rows(path, rows, "csv"), "event", path)
-        lines = [n_events, *left_out(controls), read_consent_counts(database, store_id).words()]
-        return Summary(lines)
-    if group is not None:
-        query, lines = _entered(database, store_id, group)
+    tried = {audience.name: group.trial} if audience and group else {} if audience else _tried(store_id)
+    controls = assign_members(database, store_id, tried, is_out=True)
+    rows = stream_membership(database, store_id, None if audience is None else audience.name)
+    n_events = written(write_rows(path, rows, "csv"), "event", path)
+    return Summary([n_events, *left_out(controls), read_consent_counts(database, store_id).words()])
+
+
+def _to_read(
+    database: Database, store_id: str, query: Query, target: ExportTarget, group: Group | None, vocabulary: Vocabulary,
+    *, contactable: bool,
+) -> Summary:  # fmt: skip
+    """Write a list for reading, CSV or Parquet."""
+    path = Path(str(target.out))
     if contactable:
         query = Query(query.text, f"({query.condition}) AND {CONTACTABLE}", query.parameters)
-    rows = stream_profiles(database, store_id, query, vocabulary, with_addresses=True)
+    group = None if group is None else replace(group, query=query)
+    controls = 0 if group is None else _enter(database, store_id, group)
+    listed = query if group is None else group.acted(store_id)
+    rows = stream_profiles(database, store_id, listed, vocabulary, with_addresses=True)
     n_rows = write_rows(path, rows, "parquet" if target.form == "parquet" else "csv")
-    lines = [written(n_rows, "customer", path), *(lines if group is not None else ())]
+    if group is not None:
+        _mark(database, store_id, group.subject, listed)
+    lines = [written(n_rows, "customer", path), *left_out(controls)]
     return Summary([*lines, *without_addresses(database, store_id)])
+
+
+def _choice(store_id: str, vocabulary: Vocabulary, target: ExportTarget) -> tuple[Query, Audience | None]:
+    """Return whom a target is of; BadInputError if it says that twice, or not at all what there is."""
+    if target.rule is None:
+        return choice_of(store_id, vocabulary, target.where, target.audience)
+    if target.where is not None or target.audience is not None:
+        raise BadInputError("--rule, --audience and --where each say who: give one of them")
+    if target.trial is not None:
+        raise BadInputError(f"rule {target.rule} has a control group of its own, in actions.yaml: leave --control out")
+    return rule_query(store_id, target.rule), None
 
 
 def without_addresses(database: Database, store_id: str) -> list[str]:
@@ -154,16 +196,20 @@ def left_out(controls: int) -> list[str]:
     ]
 
 
-def _entered(database: Database, store_id: str, group: Group) -> tuple[Query, list[str]]:
-    """Let those on a list for reading enter its trial; return who is on it, and what to say."""
-    query, acted = group.query, group.acted(store_id)
+def _enter(database: Database, store_id: str, group: Group) -> int:
+    """Let those on a list for reading enter its trial; return how many are left out."""
     with utc(database, store_id) as cursor:
-        chosen = CHOSEN.format(condition=query.condition, joined="")
-        controls = enter(cursor, store_id, group, chosen, {"store": store_id, **query.parameters})
-        chosen = CHOSEN.format(condition=acted.condition, joined="")
-        among = f"AND customer_id IN (SELECT profile.customer_id {chosen})"
-        mark_acted(cursor, store_id, group.subject, among, {"store": store_id, **acted.parameters})
-    return acted, left_out(controls)
+        chosen = CHOSEN.format(condition=group.query.condition, joined="")
+        return enter(cursor, store_id, group, chosen, {"store": store_id, **group.query.parameters})
+
+
+def _mark(database: Database, store_id: str, subject: str, listed: Query) -> None:
+    """Note that those on a list for reading were acted on, once its file is there."""
+    with utc(database, store_id) as cursor:
+        among = (
+            f"AND customer_id IN (SELECT profile.customer_id {CHOSEN.format(condition=listed.condition, joined='')})"
+        )
+        mark_acted(cursor, store_id, subject, among, {"store": store_id, **listed.parameters})
 
 
 def written(n_rows: int, noun: str, path: Path) -> str:
@@ -187,12 +233,13 @@ def axes_to_tell(
     return {axis: vocabulary.groups[axis] for axis in wanted}
 
 
-def _advertisers_list(
-    database: Database, store_id: str, query: Query, target: ExportTarget, path: Path, group: Group | None
-) -> list[str]:
+def _to_advertisers(
+    database: Database, store_id: str, query: Query, target: ExportTarget, group: Group | None
+) -> Summary:
+    """Write a list of hashes for an advertiser."""
     from quimbi_assets.resources.advertisers import write_advertisers_list
 
-    contacts = Path(target.contacts) if target.contacts else None
+    contacts, path = Path(target.contacts) if target.contacts else None, Path(str(target.out))
     made = write_advertisers_list(
         database, store_id, query, path, target.form, contacts, value=target.value, group=group
     )
@@ -202,7 +249,7 @@ def _advertisers_list(
     if made.without_address:
         hint = "" if contacts else "; --contacts F joins a file with customer_id and email"
         lines.append(f"{made.without_address:,} are left out, having no address here{hint}")
-    return lines
+    return Summary([*lines, read_consent_counts(database, store_id, query).words(listed=contacts is not None)])
 
 
 def _to_klaviyo(

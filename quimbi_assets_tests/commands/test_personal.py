@@ -1,6 +1,7 @@
 """A person is planted everywhere a home holds something, and after ``quimbi erase`` is searched for everywhere."""
 
 import json
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -318,11 +319,14 @@ def test_files_of_a_store_are_its_own_whatever_it_is_called(tmp_path):
     assert len(list(tables.leftovers("shop"))) == 1
 
 
-def test_another_store_s_events_and_an_event_s_json_stay(database, planted):
+@pytest.mark.parametrize(
+    "message", ["of 77310042", "no profile of customer: 77310042", 'asked for {"customer": 77310042}']
+)
+def test_another_store_s_events_and_an_event_s_json_stay(database, planted, message):
     with closing(psycopg2.connect(urls(database)[1])) as connection, connection, connection.cursor() as cursor:
         cursor.execute("SELECT id, event FROM event_logs ORDER BY id DESC LIMIT 1")
         place, before = cursor.fetchone()
-        event = json.loads(before) | {"message": "of 77310042", "numbers": [77310042, 1]}
+        event = json.loads(before) | {"message": message, "numbers": [77310042, 1], "pid": 77310042}
         cursor.execute("UPDATE event_logs SET event = %s WHERE id = %s", (json.dumps(event), place))
     keys = {kind: frozenset() for kind in ("customer_id", "email", "order_id")}
     counts = {}
@@ -331,8 +335,22 @@ def test_another_store_s_events_and_an_event_s_json_stay(database, planted):
         counts[store] = erasure._clean_events(database, personal.Person(store, known_as, (), keys, ()), write=True)
     ((after,),) = database.execute_dagster("SELECT event FROM event_logs WHERE id = %s", (place,))
     assert counts == {"elsewhere": {}, STORE: {"event_logs": 1}}
-    assert json.loads(after)["numbers"] == [0, 1]
-    assert "77310042" not in after
+    left = json.loads(after)
+    assert (left["numbers"], left.pop("pid")) == ([0, 1], 77310042)
+    assert "77310042" not in json.dumps(left)
+
+
+def test_an_address_is_erased_wherever_it_stands_in_an_event(database, planted):
+    with closing(psycopg2.connect(urls(database)[1])) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT id, event FROM event_logs ORDER BY id DESC LIMIT 1")
+        place, before = cursor.fetchone()
+        event = json.loads(before) | {"message": "UnknownCustomerError: Ann77@example.com is not known", "who": "c773x"}
+        cursor.execute("UPDATE event_logs SET event = %s WHERE id = %s", (json.dumps(event), place))
+    keys = {kind: frozenset() for kind in ("customer_id", "email", "order_id")}
+    person = personal.Person(STORE, ("c773x", STORE, "text"), ("ann77@example.com",), keys, ())
+    assert erasure._clean_events(database, person, write=True) == {"event_logs": 1}
+    ((after,),) = database.execute_dagster("SELECT event FROM event_logs WHERE id = %s", (place,))
+    assert not {"ann77", "c773x"} & set(re.findall(r"[a-z0-9]+", after.casefold()))
 
 
 def test_who_is_not_known_is_not_erased(quimbi, planted):

@@ -12,7 +12,7 @@ FACTS = {
     "tier": "low", "lifecycle": "lapsed", "orders": 6, "value": 145.2, "first": datetime(2024, 5, 2, tzinfo=UTC),
     "last": datetime(2024, 9, 1, 3, tzinfo=UTC), "risk": 0.91, "gap": 27.2, "returns": 0.22, "shop_returns": 0.05,
     "currency": "USD", "time_zone": "America/New_York", "tickets": 3, "as_of": NOW,
-    "open_tickets": 2, "rating": 2.0,
+    "open_tickets": 2, "rating": 2.0, "queue": "senior", "assignee": None, "priority": "high", "campaign": None,
 }  # fmt: skip
 
 
@@ -25,6 +25,7 @@ def test_what_is_read_in_three_seconds():
         "returns": "sends back 22% of what they buy (shop 5%)",
         "support": "2 open tickets, 3 in all, last rating 2 of 5",
         "do": "Put it right first, without asking twice; no offer before that.",
+        "rules": "queue senior, priority high",
         "risk": "91 % chance to stay away",
     }
 

@@ -13,6 +13,7 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import Trial, in_control
 from quimbi_assets.lift.verdict import HARMED, HELPED, NOT_YET
 from quimbi_assets.resources import audiences as files
+from quimbi_assets.resources.actions import decide_store
 from quimbi_assets.resources.audiences import audience_query
 from quimbi_assets.resources.export_targets import export
 from quimbi_assets.resources.pages import page_version
@@ -72,7 +73,8 @@ def test_with_another_share_a_trial_begins_anew(database, shop, tmp_path):
     export(database, "tried", target, print)
     before = arms(database, "export/share")[:2]
     assert sum(map(len, before)) == 40
-    export(database, "tried", replace(target, where="value >= 0", trial=Trial(0.05)), print)
+    lines = export(database, "tried", replace(target, where="value >= 0", trial=Trial(0.05)), print).lines
+    assert "export/share had a control group of 50%: with another share the comparison begins anew" in lines[-1]
     held, acted, _ = arms(database, "export/share")
     assert (held >= before[0], acted >= before[1], len(held | acted)) == (True, True, N)
     (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/share"]
@@ -108,6 +110,56 @@ def test_a_command_without_a_share_goes_on_with_the_control_group_that_its_filte
     acted = write(Trial(0.25))
     assert write(None) == acted < everybody
     assert write(Trial(0.0)) == write(None) == everybody
+
+
+def test_whoever_may_not_be_written_to_is_in_no_arm_of_a_list_without_them(database, shop, tmp_path):
+    barred = "INSERT INTO quimbi.customer_consent VALUES ('tried', %s, false, NULL, now())"
+    for customer in shop[300:320]:
+        administer(database, barred, (customer,))
+    path = tmp_path / "list.csv"
+    try:
+        target = ExportTarget("may", "csv", "value >= 300", out=path, trial=Trial(control=0.25))
+        export(database, "tried", target, print, contactable=True)
+    finally:
+        administer(database, "DELETE FROM quimbi.customer_consent WHERE store_id = 'tried'")
+    controls, acted, _ = arms(database, "export/may")
+    assert (controls | acted, listed(path)) == (set(shop[320:]), acted)
+
+
+def test_nobody_was_acted_on_before_there_is_a_file(database, shop, tmp_path):
+    target = ExportTarget("late", "csv", "value >= 200", out=tmp_path / "list.csv", trial=Trial(control=0.25))
+    (tmp_path / "list.csv").mkdir()
+    with pytest.raises(Exception, match="cannot write"):
+        export(database, "tried", target, print)
+    assert not any(is_acted for *_, is_acted in arms(database, "export/late")[2])
+    (tmp_path / "list.csv").rmdir()
+    export(database, "tried", target, print)
+    assert {who for who, arm, is_acted in arms(database, "export/late")[2] if is_acted} == listed(tmp_path / "list.csv")
+
+
+def test_the_list_of_a_rule_is_those_on_whom_it_acts(database, shop, home, tmp_path):
+    path = tmp_path / "list.csv"
+    text = "rules: {win: {when: value >= 100, campaign: back, control: 0.3}, all: {when: value >= 0, queue: q}}"
+    (home / "actions.yaml").write_text(text)
+    administer(database, "INSERT INTO quimbi.customer_consent VALUES ('tried', %s, false, NULL, now())", (shop[399],))
+    try:
+        check = decide_store(database, "tried")
+        assert check.barred == ["win: 1 customer may not be written to"]
+        export(database, "tried", ExportTarget("csv", "csv", rule="win", out=path), print)
+        assert listed(path) == {one for one in shop[100:399] if not in_control("tried", "rule/win", one, 0.3)}
+        assert len(listed(path)) == check.evaluation.acted["win"]
+        export(database, "tried", ExportTarget("csv", "csv", rule="all", out=path), print)
+        assert listed(path) == set(shop)
+        for words, asked in (
+            ("has no rule 'wim'; there are: win, all", {"rule": "wim"}),
+            ("each say who: give one of them", {"rule": "win", "where": "value > 1"}),
+            ("has a control group of its own, in actions.yaml", {"rule": "win", "trial": Trial(0.2)}),
+        ):
+            with pytest.raises(BadInputError, match=words):
+                export(database, "tried", ExportTarget("csv", "csv", out=path, **asked), print)
+    finally:
+        (home / "actions.yaml").unlink()
+        administer(database, "DELETE FROM quimbi.customer_consent WHERE store_id = 'tried'")
 
 
 def test_what_a_list_is_compared_by_is_not_asked_anew(database, shop, tmp_path):

@@ -47,7 +47,7 @@ class RunLock:
     """The right to run stores, held by a connection of its own until it is closed; known by its Dagster run, if any."""
 
     def __init__(self, database: Database, run_id: str = "") -> None:
-        self._connection = _session(database)
+        self._connection = lasting_session(database)
         self._taken: set[str] = set()
         self.serve(run_id)
 
@@ -158,7 +158,7 @@ def one_of_places(database: Database, name: str, places: int, tell: Tell) -> Ite
 
     The name says what the places are for; ``tell`` hears once that this waits.
     """
-    with closing(_session(database)) as session:
+    with closing(lasting_session(database)) as session:
         is_told = False
         while not any(_try(session, f"{name}:{place}") for place in range(places)):
             if not is_told:
@@ -168,7 +168,8 @@ def one_of_places(database: Database, name: str, places: int, tell: Tell) -> Ite
         yield
 
 
-def _session(database: Database) -> Any:
+def lasting_session(database: Database) -> Any:
+    """Return a connection that no server ends for idleness, for locks that live as long as it does."""
     session = psycopg2.connect(database.libpq_url, **_KEEPALIVES)
     session.autocommit = True
     _ask(session, _SETTINGS)

@@ -140,7 +140,7 @@ def _launch(home: Path, data: Path, sockets: Path) -> None:
     deadline = time.monotonic() + 10
     while files.postmaster_pid(data) is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
-    if process.poll() is not None:
+    if process.poll() is not None and files.postmaster_pid(data) is None:  # nobody else's serves the home, either
         raise DatabaseUnavailableError(f"the embedded PostgreSQL did not start: {_last_words(log)} (see {log})")
     process.returncode = 0  # it outlives this object on purpose: no "still running" warning
 

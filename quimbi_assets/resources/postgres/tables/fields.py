@@ -29,12 +29,17 @@ CARD = """
         ) AS shop_returns,
         coalesce(store.currency, (SELECT mode() WITHIN GROUP (ORDER BY currency) FROM quimbi.orders AS placed
             WHERE placed.store_id = profile.store_id AND placed.customer_id = profile.customer_id)) AS currency,
-        store.time_zone, ticket.*
+        store.time_zone, decided.*, ticket.*
     FROM quimbi.customer_profiles AS profile
     JOIN quimbi.stores AS store ON store.store_id = profile.store_id
     CROSS JOIN LATERAL (
+        SELECT max(queue) AS queue, max(assignee) AS assignee, max(priority) AS priority, max(campaign) AS campaign
+        FROM quimbi.customer_actions AS a WHERE a.store_id = profile.store_id AND a.customer_id = profile.customer_id
+    ) AS decided
+    CROSS JOIN LATERAL (
         SELECT count(*) AS tickets,
-            count(*) FILTER (WHERE lower(status) NOT IN ('closed', 'solved', 'resolved')) AS open_tickets,
+            count(*) FILTER (WHERE CASE WHEN status IS NULL THEN resolved_at IS NULL
+                ELSE lower(status) NOT IN ('closed', 'solved', 'resolved') END) AS open_tickets,
             (array_agg(satisfaction_score ORDER BY created_at DESC) FILTER (WHERE satisfaction_score IS NOT NULL))[1]
                 AS rating
         FROM quimbi.support_tickets AS t WHERE t.store_id = profile.store_id AND t.customer_id = profile.customer_id
@@ -56,7 +61,8 @@ CHANGED = """
                 dominant_segments ->> axis)) FROM unnest(%(axes)s::text[]) AS axis), '{{}}')
             || jsonb_build_object(%(queue)s, CASE WHEN %(queue)s = ANY(%(axes)s) THEN coalesce((
                 SELECT queue FROM quimbi.customer_actions AS decided WHERE decided.store_id = profile.store_id
-                    AND decided.customer_id = profile.customer_id AND queue IS NOT NULL), %(otherwise)s) END)) AS state
+                    AND decided.customer_id = profile.customer_id AND queue IS NOT NULL ORDER BY place LIMIT 1
+            ), %(otherwise)s) END)) AS state
         FROM quimbi.customer_profiles AS profile JOIN known USING (customer_id)
         WHERE profile.store_id = %(store)s AND NOT {in_control}
     ), sent AS (

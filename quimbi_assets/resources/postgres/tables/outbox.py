@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Any
 
-import psycopg2
-
 from quimbi_assets.errors import StoreBusyError
 from quimbi_assets.exports.klaviyo import NOTHING
 from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.run_lock import lasting_session
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
 from quimbi_assets.resources.postgres.tables.treatments import mark_acted
 
@@ -42,14 +41,12 @@ def only_sender(database: Database, store_id: str, target: str, what: str = "sen
 
     The same right is that to pull from it; `what` is the word for what is done.
     """
-    with closing(psycopg2.connect(database.libpq_url)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            name = f"quimbi:export:{store_id}:{target}"
-            cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
-            if not cursor.fetchone()[0]:
-                raise StoreBusyError(f"{target} of store {store_id} is being {what} by another process: wait for it")
-            yield
+    with closing(lasting_session(database)) as connection, connection.cursor() as cursor:
+        name = f"quimbi:export:{store_id}:{target}"
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,))
+        if not cursor.fetchone()[0]:
+            raise StoreBusyError(f"{target} of store {store_id} is being {what} by another process: wait for it")
+        yield
 
 
 def open_jobs(database: Database, store_id: str, target: str) -> list[Job]:

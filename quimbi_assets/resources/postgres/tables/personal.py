@@ -146,10 +146,7 @@ def find_person(cursor: Any, store_id: str, secret: bytes, customer_id: str | No
     addresses = {*(() if folded is None else (folded,))}
     addresses |= set(comparable(pd.Series(sorted(customers), dtype="str"), "email").dropna())
     emails |= {_hash(secret, address) for address in addresses}
-    hidden = (
-        "SELECT email FROM quimbi.customer_addresses WHERE store_id = %(store)s AND customer_id = ANY(%(customers)s)"
-    )
-    addresses |= {one for (one,) in _rows(cursor, hidden, {"store": store_id, "customers": sorted(customers)})}
+    addresses |= {one for (one,) in _rows(cursor, _HIDDEN, {"store": store_id, "customers": sorted(customers)})}
     known = _rows(cursor, _OTHER_KEYS, {"store": store_id, "customers": sorted(customers)})
     emails |= {key for kind, key, _ in known if kind == "email"}
     customers |= {as_writer for *_, as_writer in known} | {f"email:{key[:32]}" for key in emails}

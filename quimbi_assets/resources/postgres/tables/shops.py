@@ -194,6 +194,16 @@ class ShopHealth:
         met = [f"only {self.met:.0%} of tickets meet a customer"] if few else []
         return "; ".join([*failing, *checks, *stale, *held, *met])
 
+    def mend(self) -> str:
+        """Say what to do about the first of its problems."""
+        of_store = f"--store-id {self.store_id}"
+        if self.held and not (self.failing or self.failed_checks or self.stale):
+            return f"quimbi run {of_store} --axes {self.held[0]} --promote, where its segments make sense to you"
+        is_few = self.met is not None and self.met < FEW_MET
+        if is_few and not (self.failing or self.failed_checks or self.stale or self.held):
+            return f"quimbi load {of_store} --customers F, a list with their addresses"
+        return f"quimbi run {of_store}"
+
     def ran(self) -> str:
         """Say when the store last ran to its end; where it never did, when it last tried."""
         if self.last_run is not None:

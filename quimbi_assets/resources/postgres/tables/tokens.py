@@ -20,7 +20,6 @@ PREFIX = "quimbi_"
 """What tokens begin with, so that people and scanners of secrets know one when they see it."""
 SCOPES = ("read", "notify", "write")
 """``notify`` is to say that something has changed, and not to be told anything: that of a helpdesk's webhook."""
-MOST_DAYS = 3_650
 COLUMNS = "token_id, store_id, scopes, created_at, expires_at, revoked_at, last_used_at"
 
 
