@@ -106,8 +106,10 @@ def _returns(facts: Mapping[str, Any]) -> str:
 def _support(facts: Mapping[str, Any]) -> str:
     if not facts["tickets"]:
         return ""
-    open_ones = plural(facts["open_tickets"], "open ticket") if facts["open_tickets"] else "no open ticket"
     rating = "" if facts["rating"] is None else f", last rating {facts['rating']:.0f} of 5"
+    if facts["open_tickets"] is None:  # no ticket of theirs has a status
+        return f"{plural(facts['tickets'], 'ticket')}{rating}"
+    open_ones = plural(facts["open_tickets"], "open ticket") if facts["open_tickets"] else "no open ticket"
     return f"{open_ones}, {facts['tickets']:,} in all{rating}"
 
 

@@ -70,6 +70,11 @@ def test_why_a_rule_fires_is_said_with_the_customer_s_values():
     ]  # fmt: skip
 
 
+def test_nothing_is_wanting_of_what_a_condition_holds_by():
+    (fired,) = decide([judged("poor", "not value > 500")], {}).fired
+    assert [(one.condition, one.short_by) for one in fired.why] == [("value > 500", None)]
+
+
 def test_what_one_comparison_keeps_from_firing_is_said_with_how_much():
     decision = decide([judged("near", "value > 500 and orders > 1"), judged("far", "value > 500 and orders > 9")], {})
     (nearly,) = decision.nearly

@@ -86,6 +86,14 @@ def test_a_ticket_goes_somewhere_where_the_rules_cannot_be_read(quimbi, shop, ru
     assert str(home) not in out
 
 
+def test_what_holds_otherwise_holds_while_a_rule_cannot_be_read(quimbi, shop, rules):
+    rules("rules:\n  a: {when: value > 1, priority: hi}\notherwise: {queue: tier1, priority: low}\n")
+    for customer in ("c0010", "nobody"):
+        answer = json.loads(quimbi("actions", "--store-id", shop, "--customer-id", customer, "--json")[1])
+        assert (answer["queue"], answer["priority"]) == ("tier1", "low")
+        assert answer["reason"].startswith("actions.yaml cannot be used")
+
+
 def test_a_pipe_in_place_of_the_rules_is_not_waited_for(quimbi, shop, home):
     os.mkfifo(home / "actions.yaml")
     try:

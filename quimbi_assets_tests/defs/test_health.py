@@ -1,5 +1,6 @@
 """Which of all stores need a look: told by what was loaded, published and run, on real databases."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from uuid import NAMESPACE_OID, uuid5
 
@@ -111,6 +112,11 @@ def test_exactly_the_broken_ones_need_a_look(shops):
     problems = {store_id: shop.problems().partition(" (")[0] for store_id, shop in state.items() if shop.problems()}
     assert problems == PROBLEMS
     assert state["health-fine"].weak == ("price",)
+    mends = {store_id: state[store_id].mend() for store_id in problems}
+    assert mends.pop("health-held").startswith("quimbi run --store-id health-held --axes price --promote")
+    assert mends == {store_id: f"quimbi run --store-id {store_id}" for store_id in mends}
+    few = replace(state["health-fine"], met=0.2)
+    assert few.mend() == "quimbi load --store-id health-fine --customers F, a list with their addresses"
     assert state["health-checks"].warned_checks == ("models/price real_differences",)
     vain = state["health-vain"]
     assert (vain.last_run, vain.ran(), vain.state) == (None, f"failed {TODAY}", "no run went well yet")

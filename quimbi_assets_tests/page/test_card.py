@@ -54,6 +54,11 @@ def test_silence_is_counted_to_the_profile_as_the_lifecycle_is():
     assert card_of(FACTS | {"as_of": days}, days)["silence"] == "last order 2 days ago: lapsed"
 
 
+def test_no_ticket_is_said_to_be_closed_where_no_status_is_known():
+    assert card_of(FACTS | {"open_tickets": None}, NOW)["support"] == "3 tickets, last rating 2 of 5"
+    assert card_of(FACTS | {"open_tickets": 0}, NOW)["support"].startswith("no open ticket, 3 in all")
+
+
 def test_what_is_not_known_is_left_out():
     nothing = dict.fromkeys(FACTS) | {"time_zone": "UTC", "tickets": 0, "open_tickets": 0}
     assert card_of(nothing, NOW) == {"known": "yes"}

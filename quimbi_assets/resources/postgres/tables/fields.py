@@ -38,8 +38,8 @@ CARD = """
     ) AS decided
     CROSS JOIN LATERAL (
         SELECT count(*) AS tickets,
-            count(*) FILTER (WHERE CASE WHEN status IS NULL THEN resolved_at IS NULL
-                ELSE lower(status) NOT IN ('closed', 'solved', 'resolved') END) AS open_tickets,
+            CASE WHEN count(status) > 0 THEN
+                count(*) FILTER (WHERE lower(status) NOT IN ('closed', 'solved', 'resolved')) END AS open_tickets,
             (array_agg(satisfaction_score ORDER BY created_at DESC) FILTER (WHERE satisfaction_score IS NOT NULL))[1]
                 AS rating
         FROM quimbi.support_tickets AS t WHERE t.store_id = profile.store_id AND t.customer_id = profile.customer_id
