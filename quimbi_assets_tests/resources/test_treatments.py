@@ -18,7 +18,13 @@ from quimbi_assets.resources.audiences import audience_query
 from quimbi_assets.resources.export_targets import export
 from quimbi_assets.resources.pages import page_version
 from quimbi_assets.resources.postgres.access import ServedDatabase
-from quimbi_assets.resources.postgres.tables.audiences import refresh_audience, stream_membership, unsent_events
+from quimbi_assets.resources.postgres.database import administration
+from quimbi_assets.resources.postgres.tables.audiences import (
+    assign_members,
+    refresh_audience,
+    stream_membership,
+    unsent_events,
+)
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 from quimbi_assets.resources.postgres.tables.treatments import read_trials, refresh_findings, stream_acted
 from quimbi_assets.resources.webhooks import send_events
@@ -236,6 +242,11 @@ def test_an_audience_has_one_control_group_wherever_it_goes(database, shop, home
 
 
 @pytest.mark.parametrize(
+    # Whoever lets the control group in lets it in everywhere.
+    assert assign_members(database, "tried", {"rich": replace(one.trial, control=0)}, is_out=False) == 0
+    assert {who for who, _ in unsent_events(database, "tried", "rich", 500).entries} == controls | acted
+    assert sum(len(part) for part in stream_membership(database, "tried", "rich")) == len(controls | acted)
+    assert administer(database, view, ("control",)) == administer(database, view, ("acted",)) == []
     ("outcome", "share", "verdict"), [("ordered", 0.5, HELPED), ("spend", 0.5, HELPED), ("orders", 0.0, None)]
 )
 def test_what_came_of_it(database, shop, tmp_path, outcome, share, verdict):

@@ -17,7 +17,7 @@ from quimbi_assets.errors import DatabaseUnavailableError
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-FIRST, HEAD = "0013", "0043"
+FIRST, HEAD = "0013", "0044"
 """Versions of the schema: the oldest that can be upgraded, and the one that this code reads and writes; written down
 so that checking it needs no Alembic."""
 WIDE = "customer_segments_wide"

@@ -23,8 +23,10 @@ MEMBERS = f"""
     WHERE store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL AND {CONTACTABLE}
 """
 IS_CONTROL = """EXISTS (
-    SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = member.store_id AND treated.arm = 'control'
-        AND treated.subject = 'audience/' || member.audience AND treated.customer_id = member.customer_id)"""
+    SELECT FROM quimbi.treatments AS treated JOIN quimbi.trials AS trial USING (store_id, subject)
+    WHERE treated.store_id = member.store_id AND treated.subject = 'audience/' || member.audience
+        AND treated.customer_id = member.customer_id AND treated.arm = 'control' AND trial.ended_at IS NULL)"""
+"""Whether a member is held back: a trial that was ended holds nobody."""
 STILL_IN = "store_id = %(store)s AND audience = %(audience)s AND left_at IS NULL"
 
 
