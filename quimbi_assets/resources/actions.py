@@ -141,7 +141,9 @@ def decide_store(database: Database, store_id: str) -> Check:
     """Bring a store's actions up to date with its profiles and the project's rules; return what came of it."""
     vocabulary = read_vocabulary(database, store_id)
     rules = rules_of(store_id, vocabulary)
-    evaluation = refresh_actions(database, store_id, rules.compiled, vocabulary.time_zone, rules.problems)
+    evaluation = refresh_actions(
+        database, store_id, rules.compiled, vocabulary.time_zone, rules.problems, rules.unmeasured
+    )
     return checked(rules, evaluation, vocabulary)
 
 

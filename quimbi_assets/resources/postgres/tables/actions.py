@@ -162,12 +162,18 @@ class Evaluation:
 
 
 def refresh_actions(
-    database: Database, store_id: str, rules: Sequence[Compiled], zone: str, unasked: Iterable[str] = ()
+    database: Database,
+    store_id: str,
+    rules: Sequence[Compiled],
+    zone: str,
+    unasked: Iterable[str] = (),
+    unmeasured: Iterable[str] = (),
 ) -> Evaluation:
     """Bring ``customer_actions`` up to date with the published profiles, in one transaction; only changes are written.
 
     What rules decided that are `unasked`, to be mended first, stays, but for what others set now; of whoever has no
-    profile any more nothing does.
+    profile any more nothing does. Trials of rules that are `unasked` or `unmeasured` go on, those of rules that there
+    are no longer end.
     """
     from quimbi_assets.resources.postgres.copy import lock  # imports pandas: whoever reads does without
 
@@ -177,7 +183,7 @@ def refresh_actions(
         # Where statistics say that a store has no rows yet, a nested loop reads those that it writes again and again:
         # 70 s of the first 66,000 actions in place of 0.1 s.
         cursor.execute("SET LOCAL enable_nestloop = off")
-        enter_rules(cursor, store_id, [one.rule for one in rules])
+        enter_rules(cursor, store_id, [one.rule for one in rules], [*unasked, *unmeasured])
         counts, asked = [], {"store": store_id, "unasked": list(unasked)}
         cursor.execute(GIVE_WAY, asked)
         for change in CHANGES:

@@ -8,7 +8,7 @@ nobody was acted on who is not recorded, and the same customers are in the same 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -89,7 +89,8 @@ OF_RULES = (
             WHERE treated.store_id = %(store)s AND treated.subject = tried.subject)
         {ANEW}""",
     """UPDATE quimbi.trials SET ended_at = now()
-        WHERE store_id = %(store)s AND subject = ANY(%(untried)s) AND ended_at IS NULL""",
+        WHERE store_id = %(store)s AND subject LIKE 'rule/%%' AND NOT subject = ANY(%(going_on)s)
+            AND ended_at IS NULL""",
 )
 """Trials of all rules at once, from the tables ``hits`` and ``decided``: for whom which rules set something, by their
 places, and whom they hold back."""
@@ -225,16 +226,17 @@ def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str
     return int(cursor.fetchone()[0])
 
 
-def enter_rules(cursor: Any, store_id: str, rules: Sequence[ActionRule]) -> None:
+def enter_rules(cursor: Any, store_id: str, rules: Sequence[ActionRule], unasked: Iterable[str] = ()) -> None:
     """Assign those whom rules, in order, choose (tables ``hits``, ``decided``) and who were not assigned yet.
 
     Of a rule enters for whom it sets something, and whom it holds back and else would. For whom an earlier rule leaves
     it nothing to set, or who may not be written to, both arms are alike, and they would only blur what it does. A
-    trial begins with its first entry; a rule that holds nobody back any more ends its.
+    trial begins with its first entry; a rule that holds nobody back any more ends its, and so does one that is not in
+    the book any more. Trials of rules of the book that are ``unasked`` at present stay as they are.
     """
-    untried = [rule.subject for rule in rules if not rule.trial.control]
+    going_on = [f"rule/{name}" for name in unasked] + [rule.subject for rule in rules if rule.trial.control]
     for statement in OF_RULES:
-        cursor.execute(statement, {"store": store_id, "tried": _tried(rules), "untried": untried})
+        cursor.execute(statement, {"store": store_id, "tried": _tried(rules), "going_on": going_on})
 
 
 def count_held(cursor: Any, rules: Sequence[ActionRule]) -> dict[int, int]:

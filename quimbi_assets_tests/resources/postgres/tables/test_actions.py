@@ -202,6 +202,39 @@ def test_rules_are_tried(database):
     assert (states["rule/big"].trial.control, states["rule/big"].ended_at) == (0.3, None)
 
 
+def test_a_rule_that_is_not_in_the_book_any_more_ends_its_trial(database, home):
+    """One that cannot be asked at present, or speaks of what is not measured, is in it: its trial goes on."""
+    store_id = "act-gone"
+    publish_crowd(database, store_id)
+    sets = {"gone": "queue: q", "broken": "campaign: c", "silent": "priority: high", "stays": "export: e"}
+    rules = {name: {"when": "orders >= 0", "control": 0.2, effect: said} for name, one in sets.items()
+             for effect, said in [one.split(": ")]}  # fmt: skip
+
+    def ended_by(book):
+        (home / "actions.yaml").write_text(json.dumps({"rules": book}))
+        known = actions.decide_store(database, store_id).rules
+        states = read_trials(database, store_id)
+        assert len(states) == len(sets)
+        return {one.subject for one in states if one.ended_at}, list(known.problems), list(known.unmeasured)
+
+    inactive = (
+        "UPDATE quimbi.axis_models SET axis_name = 'quiet', status = 'inactive' WHERE store_id = %s AND axis_name = 'b'"
+    )
+    try:
+        assert ended_by(rules) == (set(), [], [])
+        administer(database, inactive, (store_id,))
+        odd = {
+            name: {**rules[name], "when": when} for name, when in (("broken", "ordres > 0"), ("silent", "quiet = 'a'"))
+        }
+        assert ended_by(rules | odd) == (set(), ["broken"], ["silent"])
+        without = {name: rule for name, rule in rules.items() if name != "gone"}
+        assert ended_by(without) == ({"rule/gone"}, [], [])
+        assert ended_by({})[0] == {f"rule/{name}" for name in sets}
+        assert ended_by(rules)[0] == set()  # held back again, and so counted again
+    finally:
+        (home / "actions.yaml").unlink(missing_ok=True)
+
+
 def test_whoever_may_not_be_written_to_is_routed_and_no_more(database):
     store_id = "act-consent"
     publish_crowd(database, store_id)
