@@ -4,7 +4,8 @@ Belongs here: their SQL, the condition that leaves a control group out. Does not
 (``quimbi_assets.lift``), acting.
 
 Whoever would be acted on is written down before anything goes out, the control group with them: killed in between,
-nobody was acted on who is not recorded, and the same customers are in the same arms when it goes on.
+nobody was acted on who is not recorded, and the same customers are in the same arms when it goes on. The weekly message
+alone is recorded after it was taken (``drift.mark_told``): killed in between, it is told again, and recorded then.
 """
 
 import json
@@ -28,7 +29,10 @@ from quimbi_assets.resources.postgres.tables.customers import stream
 IN_CONTROL = f"""coalesce((
     SELECT treated.arm = 'control' FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
         AND treated.subject = %(subject)s AND treated.customer_id = {{customer}}), {in_control_sql("{customer}")})"""
-"""Condition over a column of customers: whoever entered stays in their arm, whatever the share is now."""
+"""Condition over a column of customers: whoever entered stays in their arm, whatever the share is now.
+
+Lists are written by it. Rules and the weekly message go by the hash and the share of now.
+"""
 ANEW = """
     ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL,
         began_at = CASE WHEN trials.control = EXCLUDED.control THEN trials.began_at ELSE EXCLUDED.began_at END
@@ -37,7 +41,8 @@ ANEW = """
 """What is compared, and for how long, stays as it was when it began: nobody chooses it once figures are there.
 
 A trial that had ended goes on, its control group held back again. With another share it begins anew, and who entered
-before stays in their arm and counts no more: arms of several shares together are not the same mix of customers.
+before counts no more: arms of several shares together are not the same mix of customers. In lists they stay in their
+arm; rules and the weekly message go by the share of now, and a smaller one lets some of the control group in.
 """
 BEGIN = f"""
     INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks, began_at)
