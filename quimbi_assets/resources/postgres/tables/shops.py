@@ -19,18 +19,19 @@ from quimbi_assets.resources.postgres.tables.stores import read_store, store_cur
 from quimbi_assets.store import Store, StorePlan, zone
 
 _COUNTS = """
-    WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(store)s), judged AS ({judged}),
-    refunds AS ({refunds})
+    WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(store)s), judged AS ({judged})
     SELECT reason, count(*) AS n, count(DISTINCT customer_id) AS customers, min(order_date) AS first,
-        max(order_date) AS last,
-        sum(total_price - least(total_price, greatest(0, coalesce({refund}, 0)))) AS net
-    FROM judged LEFT JOIN refunds USING (order_id) GROUP BY reason
+        max(order_date) AS last, sum(net) AS net
+    FROM judged GROUP BY reason
 """
-_OF_LINES = """
-    SELECT order_id, sum(refund_amount) AS of_lines FROM quimbi.order_items
-    WHERE store_id = %(store)s AND refund_amount > 0 GROUP BY order_id
+_NET = """
+    SELECT judged.*, total_price - least(total_price, greatest(0, coalesce({refund}, 0))) AS net
+    FROM ({judged}) AS judged {refunds}
 """
-_OF_ORDERS = "SELECT NULL::text AS order_id WHERE false"
+_OF_LINES = """LEFT JOIN (
+        SELECT order_id, sum(refund_amount) AS of_lines FROM quimbi.order_items
+        WHERE store_id = %(store)s AND refund_amount > 0 GROUP BY order_id
+    ) AS refunds USING (order_id)"""
 _HAS_REFUNDS = "SELECT EXISTS (SELECT FROM quimbi.orders WHERE store_id = %s AND refund_amount > 0)"
 
 
@@ -67,13 +68,21 @@ def _day(at: datetime, time_zone: str) -> str:
     return f"{local.day} {local:%b %Y}"
 
 
+def net_orders_sql(database: Database, store: Store, currency: str | None) -> str:
+    """Return SQL of ``stored_orders`` as the store's policy judges them, with ``net``: paid and not given back.
+
+    Where no order records a refund it is the sum of its lines'; gift cards are not looked for. Parameter: ``store``.
+    """
+    ((by_orders,),) = database.execute(store.store_id, _HAS_REFUNDS, (store.store_id,))
+    refund, refunds = ("refund_amount", "") if by_orders else ("of_lines", _OF_LINES)
+    judged = judged_orders_sql(store.policy, currency).replace("%", "%%")
+    return _NET.format(judged=judged, refund=refund, refunds=refunds)
+
+
 def summarise_shop(database: Database, store: Store) -> ShopSummary:
     """Count a store's orders as its policy judges them; gift cards are not looked for."""
     currency = store.policy.currency or store_currency(database, store.store_id)
-    judged = judged_orders_sql(store.policy, currency).replace("%", "%%")
-    ((by_orders,),) = database.execute(store.store_id, _HAS_REFUNDS, (store.store_id,))
-    refund, refunds = ("refund_amount", _OF_ORDERS) if by_orders else ("of_lines", _OF_LINES)
-    question = _COUNTS.format(judged=judged, refund=refund, refunds=refunds)
+    question = _COUNTS.format(judged=net_orders_sql(database, store, currency))
     rows = database.query(store.store_id, question, {"store": store.store_id})
     purchases, others = rows[rows["reason"].isna()], rows[rows["reason"].notna()]
     reasons = [str(reason).removeprefix("status ").removesuffix(" without customer") for reason in others["reason"]]

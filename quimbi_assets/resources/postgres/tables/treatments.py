@@ -103,7 +103,7 @@ EXPECTED = {"ordered": "expected_orders", "orders": "expected_orders", "spend": 
 MEASURED: dict[Outcome, str] = {
     "ordered": "least(count(happened.order_id), 1)",
     "orders": "count(happened.order_id)",
-    "spend": "coalesce(sum(happened.total_price - coalesce(happened.refund_amount, 0)), 0)",
+    "spend": "coalesce(sum(happened.net), 0)",
     "reopened": "coalesce(sum(happened.reopen_count), 0)",
     "rating": "avg(happened.satisfaction_score)",
 }
@@ -323,12 +323,12 @@ def trial_record(state: TrialState, currency: str) -> dict[str, Any]:
 
 
 def _judged_orders(database: Database, store_id: str) -> str:
-    """Return the SQL of the store's orders by its policy."""
-    from quimbi_assets.ingest.policy import judged_orders_sql  # imports Ibis, 0.5 s
+    """Return the SQL of the store's orders by its policy, with what each came to."""
+    from quimbi_assets.resources.postgres.tables.shops import net_orders_sql  # imports Ibis, 0.5 s
     from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 
-    policy = read_store(database, store_id).policy
-    return judged_orders_sql(policy, policy.currency or store_currency(database, store_id)).replace("%", "%%")
+    store = read_store(database, store_id)
+    return net_orders_sql(database, store, store.policy.currency or store_currency(database, store_id))
 
 
 def _counted(database: Database, store_id: str, subject: str, trial: Trial, calendar: Calendar, judged: str) -> Sums:
