@@ -112,10 +112,10 @@ TICKETS = "(SELECT *, created_at AS at FROM quimbi.support_tickets WHERE store_i
 COUNTED = """
     WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(store)s),
     entered AS (
-        SELECT customer_id, arm, entered_at, entered_at + %(window)s * interval '1 day' AS over_at,
+        SELECT customer_id, arm, entered_at, entered_at + %(window)s * interval '24 hours' AS over_at,
             coalesce({expected}, 0) AS x FROM quimbi.treatments
         WHERE store_id = %(store)s AND subject = %(subject)s
-            AND entered_at >= %(began)s AND entered_at < %(began)s + %(weeks)s * interval '7 days'
+            AND entered_at >= %(began)s AND entered_at < %(began)s + %(weeks)s * interval '168 hours'
     ), measured AS (
         SELECT entered.customer_id, {measured}::double precision AS y
         FROM entered LEFT JOIN {happened} AS happened ON happened.customer_id = entered.customer_id
