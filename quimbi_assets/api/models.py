@@ -86,7 +86,7 @@ class Trial(Answer):
 
     subject: str = Field(description="What is tried: audience/NAME, export/NAME, rule/NAME or alert/NAME")
     verdict: Literal["helped", "harmed", "cannot tell yet", "cannot tell"] = Field(
-        description="cannot tell yet: it may still turn out; cannot tell: the trial is over"
+        description="cannot tell yet: it may still turn out; cannot tell: the trial is over, or was ended"
     )
     words: str = Field(description="The same in a sentence, with its figures")
     outcome: Literal["ordered", "orders", "spend", "reopened", "rating"]
@@ -101,7 +101,7 @@ class Trial(Answer):
     computed_at: datetime | None = Field(description="When this was counted; null: not yet")
     n_acted: int = Field(description="Those whose window is over, of whom the figures are")
     n_control: int
-    n_open: int = Field(description="Those who do not count yet, or entered too late to")
+    n_open: int = Field(description="Those who came in time to count, and whose window is not over")
     acted: Number | None = Field(description="Mean of the outcome; null: of nobody yet")
     control: Number | None
     difference: Number | None = Field(description="Acted less control, adjusted for what was foretold at entry")
@@ -113,7 +113,7 @@ class Trial(Answer):
     looked_at: datetime | None = Field(description="The look that the figures are of: one a week")
     ends_at: datetime = Field(description="From when on nothing more is counted")
     ended_at: datetime | None = Field(description="When the control group was let in; null: it was not")
-    known_until: datetime | None = Field(description="The newest order there is")
+    known_until: datetime | None = Field(description="The newest order, or ticket where these are compared")
 
 
 class Lift(Answer):

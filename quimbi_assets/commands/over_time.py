@@ -19,6 +19,7 @@ from quimbi_assets.commands.console import Steps, err, out, steps
 from quimbi_assets.commands.running import materialize, store_lock
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import FIRST_WEEK_VARIABLE, end_of_day, last_week, parse_week, to_instant
+from quimbi_assets.lift.assignment import OF_TICKETS
 from quimbi_assets.marketing.groups import GROUPINGS
 from quimbi_assets.naming.values import format_money, plural
 from quimbi_assets.resources.export_targets import written
@@ -258,11 +259,14 @@ def print_lift(lift: dict[str, Any]) -> None:
         if one["decided_at"] is not None:
             when = f"decided {one['decided_at']:%d %b %Y}"
         elif one["ended_at"] is not None:
-            when = f"ended {one['ended_at']:%d %b %Y}, when the control group was let in"
+            when = f"ended {one['ended_at']:%d %b %Y}: nobody is held back any more"
         else:
             when = f"counts until {one['ends_at']:%d %b %Y}"
         out.print(f"{who}; outcome in {one['window_days']} days of each; {when}", markup=False)
     if lift["trials"]:
-        known = lift["trials"][0]["known_until"]
-        until = "there are no orders" if known is None else f"orders are known until {known:%d %b %Y}"
+        known = {"tickets" if one["outcome"] in OF_TICKETS else "orders": one["known_until"] for one in lift["trials"]}
+        until = "; ".join(
+            f"there are no {what}" if at is None else f"{what} are known until {at:%d %b %Y}"
+            for what, at in sorted(known.items())
+        )
         out.print(f"In brackets what 95 of 100 such intervals hold, however often one looks; {until}", style="dim")

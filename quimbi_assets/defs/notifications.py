@@ -5,7 +5,7 @@ Belongs here: the asset. Does not: who is named and in which words (``weekly.not
 """
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -27,6 +27,9 @@ from quimbi_assets.weekly.notifications import choose_notifications, notificatio
 PAST = "not sent: a week of the past"
 AGAIN = "not sent: this week was told already"
 NOBODY = "not sent: nobody has newly fallen silent"
+TOLD_AFTER_END = timedelta(weeks=4)
+"""For so long after its end a trial is told of: a message may be left out, and orders may come late. The store's page
+and ``quimbi lift`` tell of it for ever."""
 
 
 @weekly_asset(
@@ -65,7 +68,8 @@ def _week(store_id: str, week: date, database: StoreDatabase, slack: Slack, now:
     else:
         currency = stores.read_store(database, store_id).currency or ""
         text = texts.slack(notification_text(store_id, week, chosen, flows, currency))
-        helped = [f"{one.subject}: {in_words(one.finding, currency)}" for one in read_trials(database, store_id)]
+        trials = [one for one in read_trials(database, store_id) if now - one.over_at <= TOLD_AFTER_END]
+        helped = [f"{one.subject}: {in_words(one.finding, currency, one.ended_at)}" for one in trials]
         lines = ["Whether acting helped:", *(f"  {texts.slack(line)}" for line in helped)] if helped else []
         outcome = slack.send("\n".join([text, *lines, f"<{store_page(store_id)}|the store's page>"]))
         if outcome == "sent":

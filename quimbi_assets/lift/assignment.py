@@ -28,6 +28,8 @@ MEANINGS: Mapping[Outcome, str] = {
 }
 SHARES: tuple[Outcome, ...] = ("ordered",)
 """Outcomes that a customer has or has not."""
+OF_TICKETS: tuple[Outcome, ...] = ("reopened", "rating")
+"""Outcomes that are read of tickets, the others of orders."""
 LESS_IS_BETTER: tuple[Outcome, ...] = ("reopened",)
 MOST_CONTROL, USUAL_CONTROL = 0.5, 0.1
 LONGEST_DAYS, MOST_WEEKS = 365, 104

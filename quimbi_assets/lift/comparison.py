@@ -59,13 +59,24 @@ class Calendar:
 
 @dataclass(frozen=True)
 class Sums:
-    """What is counted of a trial, a row a look; ``over`` has shape (n_looks, 2 arms, 6 sums), ``entered`` (n_looks, 2).
+    """What is counted of a trial, a row a look; ``over`` has shape (n_looks, 2 arms, 6 sums), the others (n_looks, 2).
 
     Each row is of what the week before the look brought. ``expected`` may be 0 for everybody.
     """
 
     over: Floats
     entered: Floats
+    closed: Floats | None = None
+    """Customers whose windows ended; None: all of them count in ``over``. Who gave no rating has none to count."""
+
+    @property
+    def windows(self) -> Floats:
+        """Customers whose windows ended, shape (n_looks, 2)."""
+        return self.over[:, :, 0] if self.closed is None else self.closed
+
+    def of_looks(self, n: int) -> "Sums":
+        """Return the sums of the first looks."""
+        return Sums(self.over[:n], self.entered[:n], None if self.closed is None else self.closed[:n])
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,7 @@ def _information(sums: Sums, calendar: Calendar) -> Floats:
 
     The first week's entries, mostly whoever qualified already, tell no pace, unless they are all there is.
     """
-    entered, over = (np.cumsum(part.sum(axis=1)) for part in (sums.entered, sums.over[:, :, 0]))
+    entered, over = (np.cumsum(part.sum(axis=1)) for part in (sums.entered, sums.windows))
     if not len(entered):
         return np.zeros(0)
     looked = np.arange(1, len(entered) + 1)

@@ -17,6 +17,8 @@ from quimbi_assets.naming.values import format_percent, plural
 from quimbi_assets.store import JsonRecord
 
 HELPED, HARMED, NOT_YET, NO_DIFFERENCE = "helped", "harmed", "cannot tell yet", "cannot tell"
+NOBODYS: Mapping[Outcome, str] = {"rating": "no window of one who gave a rating"}
+"""Whose windows are waited for, where that is not everybody's."""
 POWER = 0.8
 """Chance with which a difference of the least size that could be seen is seen."""
 
@@ -33,7 +35,7 @@ class Finding(JsonRecord):
     n_acted: int
     n_control: int
     n_open: int
-    """Customers whose window is not over, or who entered too late to count."""
+    """Customers who came in time to count, and whose window is not over."""
     acted: float | None
     """Mean of the outcome; None where nobody counts yet."""
     control: float | None
@@ -51,8 +53,8 @@ class Finding(JsonRecord):
     """From when on nothing more is counted."""
 
 
-def conclude(sums: Sums, calendar: Calendar, outcome: Outcome) -> Finding:
-    """Return what may be concluded from the looks that there were."""
+def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetime | None = None) -> Finding:
+    """Return what may be concluded from the looks that there were; none is to come after a trial was ended."""
     differences = compare(sums, calendar)
     far = _distances(differences)
     usable = np.flatnonzero(np.isfinite(far))
@@ -61,7 +63,7 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome) -> Finding:
     n = total[:, 0].astype(int)
     acted, control = (float(total[arm, 1] / n[arm]) if n[arm] else None for arm in (ACTED, CONTROL))
     looked = len(sums.over)
-    over = looked >= calendar.n_looks
+    over = looked >= calendar.n_looked(min(ended_at or calendar.ends_at, calendar.ends_at))
     verdict, decided_at = (NO_DIFFERENCE if over else NOT_YET), None
     if len(beyond):
         is_more = bool(differences.difference[beyond[0]] > 0)
@@ -71,7 +73,7 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome) -> Finding:
     size = None if at is None else float(differences.difference[at])
     reach = None if at is None else float(far[at])
     return Finding(
-        verdict, outcome, int(n[ACTED]), int(n[CONTROL]), entered - int(n.sum()), acted, control, size,
+        verdict, outcome, int(n[ACTED]), int(n[CONTROL]), entered - int(sums.windows.sum()), acted, control, size,
         None if size is None or reach is None else size - reach,
         None if size is None or reach is None else size + reach,
         None if at is None or reach is None else reach + _power() * float(differences.standard_error[at]),
@@ -101,13 +103,16 @@ def _power() -> float:
     return float(ndtri(POWER))
 
 
-def in_words(finding: Finding, currency: str = "") -> str:
-    """Say what was found in a sentence, for people."""
+def in_words(finding: Finding, currency: str = "", ended_at: datetime | None = None) -> str:
+    """Say what was found in a sentence, for people; ``ended_at``: when the control group was let in."""
+    verdict = finding.verdict
+    if verdict == NO_DIFFERENCE and ended_at is not None and ended_at < finding.ends_at:
+        verdict = f"{verdict}, for it was ended before it could be told"
     if finding.difference is None or finding.low is None or finding.high is None or finding.could_see is None:
-        return f"{finding.verdict}: {_without_interval(finding, currency)}"
+        return f"{verdict}: {_without_interval(finding, currency)}"
     arms = f"{_figure(finding.acted, finding, currency)} against {_figure(finding.control, finding, currency)}"
     low, high = (_change(value, finding, currency) for value in (finding.low, finding.high))
-    text = f"{finding.verdict}: {arms} {MEANINGS[finding.outcome]}, {_change(finding.difference, finding, currency)}"
+    text = f"{verdict}: {arms} {MEANINGS[finding.outcome]}, {_change(finding.difference, finding, currency)}"
     text += f" ({low} to {high})"
     if finding.verdict in (NOT_YET, NO_DIFFERENCE):
         text += f"; a difference of {_change(finding.could_see, finding, currency).lstrip('+')} would mostly be seen"
@@ -118,11 +123,13 @@ def _without_interval(finding: Finding, currency: str) -> str:
     """Say why arms are not compared."""
     least = min(finding.n_acted, finding.n_control)
     arm = "control group" if finding.n_control == least else "acted arm"
+    if not least and finding.verdict == NOT_YET:
+        return f"nobody of the {arm} counts yet, for {NOBODYS.get(finding.outcome, 'no window of theirs')} is over"
     if not least:
-        return f"nobody of the {arm} counts yet, for no window of theirs is over"
+        return f"nobody of the {arm} counts"
     if finding.acted == finding.control:
         return f"{_figure(finding.acted, finding, currency)} {MEANINGS[finding.outcome]} in either arm"
-    return f"too few to compare, of the {arm} {plural(least, 'customer')} by now"
+    return f"too few to compare, of the {arm} {plural(least, 'customer')}"
 
 
 def _figure(value: float | None, finding: Finding, currency: str) -> str:

@@ -85,8 +85,8 @@ def page_version(database: Database, store_id: str) -> str:
             (SELECT max(week) FROM quimbi.population_drift WHERE store_id = %(store)s),
             (SELECT md5(string_agg(segment_name, ',' ORDER BY axis_name, segment_id)) FROM quimbi.dim_segment_master
              WHERE store_id = %(store)s AND valid_to IS NULL),
-            (SELECT md5(string_agg(subject || coalesce(finding::text, ''), ',' ORDER BY subject)) FROM quimbi.trials
-             WHERE store_id = %(store)s)
+            (SELECT md5(string_agg(concat_ws('|', subject, finding, ended_at), ',' ORDER BY subject))
+             FROM quimbi.trials WHERE store_id = %(store)s)
     """
     (publication, week, names, trials), *_ = database.execute(store_id, sql, {"store": store_id})
     if publication is None:
@@ -145,7 +145,7 @@ def read_store_facts(database: Database, store_id: str, *, in_a_file: bool = Fal
 
 def _helped(trial: TrialState, currency: str, zone: str) -> tuple[str, str]:
     """Say what is tried, and what is known of it as of when."""
-    words = in_words(trial.finding, currency)
+    words = in_words(trial.finding, currency, trial.ended_at)
     counted = "" if trial.computed_at is None else f", as counted on {written_day(trial.computed_at, zone)}"
     return trial.subject, words + counted
 

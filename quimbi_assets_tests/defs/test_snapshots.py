@@ -243,6 +243,20 @@ def test_the_ui_has_pictures_and_the_check(store):
         assert record.event.asset_check_evaluation.severity == dg.AssetCheckSeverity.WARN
 
 
+def plant_trials(database):
+    """One that goes on, one that was ended some days ago, one ended and one over long ago."""
+    with administering(database) as cursor:
+        for name, began, ended in (
+            ("going on", 60, None), ("ended lately", 60, 20), ("ended long ago", 400, 390), ("over", 400, None)
+        ):  # fmt: skip
+            cursor.execute(
+                "INSERT INTO quimbi.trials (store_id, subject, control, outcome, window_days, weeks, began_at, "
+                "ended_at) VALUES (%s, %s, 0.1, 'ordered', 30, 26, now() - %s * interval '1 day', "
+                "now() - %s * interval '1 day')",
+                (STORE, f"export/trial-{name}", began, ended),
+            )
+
+
 def test_the_store_is_told_of_its_last_week_once(store, database, channel, monkeypatch):
     url, statuses, received = channel
     monkeypatch.setenv("SLACK_WEBHOOK_URL", url)
@@ -275,6 +289,7 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
     assert any(row["held_out"] for row in rows)
     assert not any(row["held_out"] and row["named"] for row in rows)
     monkeypatch.setattr("quimbi_assets.defs.notifications.closed_week", lambda instant: pd.Timestamp(last))
+    plant_trials(database)
     statuses[:] = [404]
     metadata, rows = notify()  # Slack is away: the run goes on, and the week can be told later
     assert metadata["slack"].value == "not sent: Slack answered 404"
@@ -285,6 +300,8 @@ def test_the_store_is_told_of_its_last_week_once(store, database, channel, monke
     (message,) = received
     assert all(f"  `{customer}`: " in message["text"] for customer in named)
     assert message["text"].endswith(f"<{store_page(STORE)}|the store's page>")
+    told = [line.partition(":")[0].strip() for line in message["text"].splitlines() if "trial-" in line]
+    assert told == ["export/trial-ended lately", "export/trial-going on"]
     assert {row["customer_id"] for row in rows if row["told_at"]} == set(named)
     entered = database.execute(
         EVERY_STORE,

@@ -113,6 +113,40 @@ def test_nobody_who_ordered_is_no_finding():
 
 def test_a_decision_stands():
     """Looks to come change neither that it was decided nor when."""
+def test_a_trial_that_was_ended_does_not_turn_out_any_more():
+    calendar = Calendar(BEGAN, 26, 30)
+    sums = at_once((4000, 800), (800, 160), calendar, 8)
+    for ended_after, verdict in ((None, NOT_YET), (80, NOT_YET), (60, NO_DIFFERENCE)):
+        ended_at = None if ended_after is None else BEGAN + timedelta(days=ended_after)
+        finding = conclude(sums, calendar, "ordered", ended_at)  # as of the eighth look, 56 days in
+        assert finding.verdict == verdict
+        assert in_words(finding, "", ended_at).startswith(
+            "cannot tell yet: 20 % against 20 %"
+            if verdict == NOT_YET
+            else "cannot tell, for it was ended before it could be told: 20 % against 20 %"
+        )
+    whole = conclude(at_once((4000, 800), (800, 160), calendar, calendar.n_looks), calendar, "ordered")
+    assert in_words(whole, "", calendar.ends_at + timedelta(days=1)).startswith("cannot tell: 20 % against 20 %")
+
+
+def test_windows_that_are_over_without_an_outcome_are_not_open():
+    calendar = Calendar(BEGAN, 1, 7)
+    sums = at_once((90, 60), (40, 30), calendar, 2)
+    rated = Sums(sums.over, sums.entered * 3, sums.over[:, :, 0] * 2)
+    finding = conclude(rated, calendar, "rating")
+    assert (finding.n_acted, finding.n_control, finding.n_open) == (90, 40, 3 * 130 - 2 * 130)
+
+
+def test_baskets_of_all_sizes_are_no_help(simulation):
+    """Of few controls none has one of the largest baskets, mostly, and then they seem to be alike, too."""
+    calendar, none = Calendar(BEGAN, 26, 30), []
+    for number in range(200):
+        rng = np.random.default_rng((14, number))
+        sums, _ = simulation.campaign(rng, 2000, 60, 0.1, 0.0, "heavy", calendar)
+        none.append(conclude(sums, calendar, "spend").verdict)
+    assert none.count(HELPED) <= 10  # one in twenty
+
+
     calendar = Calendar(BEGAN, 26, 30)
     sums = at_once((4000, 1200), (800, 160), calendar, 8)
     early = conclude(Sums(sums.over[:5], sums.entered[:5]), calendar, "ordered")

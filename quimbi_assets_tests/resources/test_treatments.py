@@ -1,17 +1,20 @@
 """Control groups, through what acts: nobody of one is ever sent, all are recorded, what came of it is read back."""
 
 import csv
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import psycopg2
 import pyarrow as pa
 import pytest
+from psycopg2 import sql
 
 from quimbi_assets.audiences.definitions import Audience, ExportTarget
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import Trial, in_control
-from quimbi_assets.lift.verdict import HARMED, HELPED, NOT_YET
+from quimbi_assets.lift.verdict import HARMED, HELPED, NO_DIFFERENCE, NOT_YET, in_words
 from quimbi_assets.resources import audiences as files
 from quimbi_assets.resources.actions import decide_store
 from quimbi_assets.resources.audiences import audience_query
@@ -26,6 +29,8 @@ from quimbi_assets.resources.postgres.tables.audiences import (
     unsent_events,
 )
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
+from quimbi_assets.resources.postgres.tables.shops import summarise_shop
+from quimbi_assets.resources.postgres.tables.stores import read_store
 from quimbi_assets.resources.postgres.tables.treatments import read_trials, refresh_findings, stream_acted
 from quimbi_assets.resources.webhooks import send_events
 from quimbi_assets_tests.administrator import administer, administering
@@ -97,7 +102,8 @@ def test_letting_the_control_group_in_ends_the_trial(database, shop, tmp_path):
     assert listed(path) == set(shop)
     (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/once"]
     assert state.ended_at is not None
-    assert state.finding.verdict == NOT_YET
+    words = in_words(state.finding, "EUR", state.ended_at)  # nothing that may still turn out
+    assert words == "cannot tell, for it was ended before it could be told: nobody of the control group counts"
     export(database, "tried", ExportTarget("once", "csv", out=path, trial=Trial(0.3)), print)
     assert not listed(path) & arms(database, "export/once")[0]
     (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/once"]
@@ -236,17 +242,17 @@ def test_an_audience_has_one_control_group_wherever_it_goes(database, shop, home
         "SELECT ht_row_id FROM quimbi.audience_membership WHERE ht_audience_id = 'tried.rich' AND ht_split_group = %s"
     )
     assert {who for (who,) in administer(database, view, ("control",))} == controls
+    # Whoever lets the control group in lets it in everywhere.
+    assert assign_members(database, "tried", {"rich": replace(one.trial, control=0)}, is_out=False) == 0
+    assert {who for who, _ in unsent_events(database, "tried", "rich", 500).entries} == controls | acted
+    assert sum(len(part) for part in stream_membership(database, "tried", "rich")) == len(controls | acted)
+    assert administer(database, view, ("control",)) == administer(database, view, ("acted",)) == []
     # A list to read has everybody.
     export(database, "tried", ExportTarget("csv", "csv", audience="rich", out=tmp_path / "l.csv"), print)
     assert listed(tmp_path / "l.csv") == set(shop[300:])
 
 
 @pytest.mark.parametrize(
-    # Whoever lets the control group in lets it in everywhere.
-    assert assign_members(database, "tried", {"rich": replace(one.trial, control=0)}, is_out=False) == 0
-    assert {who for who, _ in unsent_events(database, "tried", "rich", 500).entries} == controls | acted
-    assert sum(len(part) for part in stream_membership(database, "tried", "rich")) == len(controls | acted)
-    assert administer(database, view, ("control",)) == administer(database, view, ("acted",)) == []
     ("outcome", "share", "verdict"), [("ordered", 0.5, HELPED), ("spend", 0.5, HELPED), ("orders", 0.0, None)]
 )
 def test_what_came_of_it(database, shop, tmp_path, outcome, share, verdict):
@@ -298,6 +304,112 @@ def test_windows_that_are_open_do_not_count(database, shop, tmp_path):
     )
     (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/open"]
     assert (state.finding.verdict, state.finding.n_acted, state.finding.n_open) == (NOT_YET, 0, N)
+
+
+def plant(database, orders, lines=()):
+    """Store orders (id, customer, at, paid, refund), and lines with refunds of some."""
+    with administering(database) as cursor:
+        cursor.executemany(
+            "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price, refund_amount) "
+            "VALUES ('tried', %s, %s, %s, %s, %s)",
+            orders,
+        )
+        cursor.executemany(
+            "INSERT INTO quimbi.order_items (store_id, order_id, line_no, product_id, quantity, price, refund_amount) "
+            "VALUES ('tried', %s, %s, 'p', 1, 50, %s)",
+            lines,
+        )
+
+
+@pytest.fixture
+def emptied(database, shop):
+    """The store without orders and tickets, before and after."""
+
+    def clear():
+        for table in ("orders", "order_items", "support_tickets"):
+            administer(database, f"DELETE FROM quimbi.{table} WHERE store_id = 'tried'")
+
+    clear()
+    yield
+    clear()
+
+
+@pytest.mark.parametrize(("of_order", "of_lines", "kept"), [(None, 40, 0.2), (0, 40, 0.2), (500, 40, 0), (30, 0, 0.7)])
+def test_spend_is_net_of_refunds_wherever_they_are_recorded(database, emptied, tmp_path, of_order, of_lines, kept):
+    """What came back is the sum of the lines' where no order says, and never more than was paid."""
+    name = f"net_{of_order}_{of_lines}"
+    trial = Trial(0.4, "spend", weeks=1)
+    export(database, "tried", ExportTarget(name, "csv", out=tmp_path / "x.csv", trial=trial), print)
+    _, acted, _ = arms(database, f"export/{name}")
+    at = datetime.now(UTC)
+    orders = [(one, one, at + timedelta(days=2), 100, of_order) for one in acted]
+    plant(
+        database,
+        [*orders, ("newest", None, at + timedelta(days=60), 1, None)],
+        [(one, line, of_lines) for one in acted for line in (1, 2)],
+    )
+    (state,) = [one for one in read_trials(database, "tried") if one.subject == f"export/{name}"]
+    assert (state.finding.acted, state.finding.control) == (pytest.approx(100 * kept), 0)
+    summary = summarise_shop(database, read_store(database, "tried"))  # the same money as the store's
+    assert summary.net == pytest.approx(100 * kept * len(acted))
+
+
+def test_looks_do_not_depend_on_the_servers_clock(database, emptied, tmp_path):
+    """A fortnight with the end of summer time in it is 14 days of 24 hours wherever the server stands."""
+    began = datetime(2025, 10, 27, tzinfo=UTC)
+    trial = Trial(0.4, weeks=1, window_days=14)
+    target = ExportTarget("clock", "csv", out=tmp_path / "x.csv", trial=trial, entered_at=began)
+    export(database, "tried", target, print)
+    plant(database, [("o", None, began + timedelta(days=15), 1, None)])
+
+    def counted():
+        (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/clock"]
+        return state.finding.n_acted + state.finding.n_control, state.finding.n_open
+
+    assert counted() == (N, 0)
+    with closing(psycopg2.connect(administration(database, database.libpq_url))) as connection:
+        connection.autocommit = True
+        zone = sql.SQL("ALTER DATABASE {} {}").format
+        name = sql.Identifier(connection.info.dbname)
+        connection.cursor().execute(zone(name, sql.SQL("SET timezone = 'America/New_York'")))
+        try:
+            assert counted() == (N, 0)
+        finally:
+            connection.cursor().execute(zone(name, sql.SQL("RESET timezone")))
+
+
+def test_tickets_are_known_until_the_newest_ticket(database, shop, emptied, tmp_path):
+    """Orders that go on say nothing of tickets, which nobody loaded since."""
+    began = datetime.now(UTC) - timedelta(days=60)
+    trial = Trial(0.4, "reopened", weeks=1, window_days=7)
+    target = ExportTarget("unknown", "csv", out=tmp_path / "x.csv", trial=trial, entered_at=began)
+    export(database, "tried", target, print)
+    plant(database, [("o", None, datetime.now(UTC), 1, None)])
+    ticket = "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, created_at) VALUES (%s, %s, %s, %s)"
+    verdicts = []
+    for number, at in enumerate((None, began + timedelta(days=8), began + timedelta(days=30))):
+        if at is not None:
+            administer(database, ticket, ("tried", f"t{number}", shop[0], at))
+        (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/unknown"]
+        assert state.known_until == at
+        verdicts.append(state.finding.verdict)
+    assert verdicts == [NOT_YET, NOT_YET, NO_DIFFERENCE]
+
+
+def test_whose_window_is_over_is_open_no_more_rated_or_not(database, shop, emptied, tmp_path):
+    began = datetime(2025, 3, 1, tzinfo=UTC)
+    trial = Trial(0.4, "rating", weeks=1, window_days=7)
+    target = ExportTarget("rated", "csv", out=tmp_path / "x.csv", trial=trial, entered_at=began)
+    export(database, "tried", target, print)
+    with administering(database) as cursor:
+        cursor.executemany(
+            "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, created_at, satisfaction_score) "
+            "VALUES ('tried', %s, %s, %s, %s)",
+            [(f"t{at}", shop[at], began + timedelta(days=2), 3 + at % 3) for at in range(0, N, 4)]
+            + [("newest", shop[0], began + timedelta(days=90), None)],
+        )
+    (state,) = [one for one in read_trials(database, "tried") if one.subject == "export/rated"]
+    assert (state.finding.n_acted + state.finding.n_control, state.finding.n_open) == (N // 4, 0)
 
 
 def test_what_came_of_it_by_tickets(database, shop, tmp_path):

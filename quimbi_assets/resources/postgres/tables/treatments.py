@@ -20,7 +20,7 @@ import pyarrow as pa
 from quimbi_assets.actions.rules import EFFECTS, OUTREACH, ActionRule
 from quimbi_assets.audiences.filters import Query
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.lift.assignment import Outcome, Trial, in_control_sql, parameters
+from quimbi_assets.lift.assignment import OF_TICKETS, Outcome, Trial, in_control_sql, parameters
 from quimbi_assets.lift.comparison import ACTED, ARMS, CONTROL, SUMS, Calendar, Sums
 from quimbi_assets.lift.verdict import Finding, conclude, in_words
 from quimbi_assets.resources.postgres.database import Database
@@ -128,12 +128,17 @@ COUNTED = """
     )
     SELECT 'came', arm, came, count(*), 0, 0, 0, 0, 0 FROM placed GROUP BY arm, came
     UNION ALL
+    SELECT 'closed', arm, over, count(*), 0, 0, 0, 0, 0 FROM placed GROUP BY arm, over
+    UNION ALL
     SELECT 'over', arm, over, count(y), sum(y), sum(y * y), sum(x), sum(x * x), sum(x * y)
     FROM placed WHERE y IS NOT NULL GROUP BY arm, over
 """
-TRIALS = """
+"""Days are of 24 hours, as the looks are: a day of the server's clock may have 23 or 25."""
+TRIALS = f"""
     SELECT subject, control, outcome, window_days, weeks, began_at, ended_at,
-        (SELECT max(order_date) FROM quimbi.orders WHERE orders.store_id = trials.store_id),
+        CASE WHEN outcome IN {OF_TICKETS}
+            THEN (SELECT max(created_at) FROM quimbi.support_tickets WHERE store_id = %(store)s)
+            ELSE (SELECT max(order_date) FROM quimbi.orders WHERE store_id = %(store)s) END,
         finding, computed_at, n_acted, n_control, reached
     FROM quimbi.trials CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE arm = 'acted') AS n_acted,
@@ -141,7 +146,7 @@ TRIALS = """
             count(acted_at) FILTER (WHERE arm = 'acted') AS reached FROM quimbi.treatments
         WHERE treatments.store_id = trials.store_id AND treatments.subject = trials.subject
             AND treatments.entered_at >= trials.began_at
-    ) AS entered WHERE store_id = %s ORDER BY subject
+    ) AS entered WHERE store_id = %(store)s ORDER BY subject
 """
 OTHERWISE_BEGUN = """
     SELECT FROM quimbi.trials WHERE store_id = %(store)s AND subject = %(subject)s
@@ -189,7 +194,7 @@ class TrialState:
     began_at: datetime
     ended_at: datetime | None
     known_until: datetime | None
-    """The newest order there is."""
+    """The newest order there is; where tickets are compared, the newest ticket."""
     entered: tuple[int, int]
     """Customers of the acted arm, and of the control group."""
     reached: int
@@ -197,6 +202,11 @@ class TrialState:
     finding: Finding
     computed_at: datetime | None = None
     """When the finding was counted; None: never."""
+
+    @property
+    def over_at(self) -> datetime:
+        """From when on nothing more is counted."""
+        return min(self.ended_at or self.finding.ends_at, self.finding.ends_at)
 
 
 def running_trial(database: Database, store_id: str, subject: str) -> Trial | None:
@@ -272,7 +282,7 @@ def read_trials(database: Database, store_id: str, *, anew: bool = True) -> list
     """
     judged = _judged_orders(database, store_id) if anew else ""
     states = []
-    for row in database.execute(store_id, TRIALS, (store_id,)):
+    for row in database.execute(store_id, TRIALS, {"store": store_id}):
         subject, control, outcome, days, weeks, began, ended, known, stored, stored_at, n_acted, n_control, reached = (
             row
         )
@@ -281,10 +291,9 @@ def read_trials(database: Database, store_id: str, *, anew: bool = True) -> list
             finding, counted_at = Finding.from_json(stored), stored_at
         else:
             counted_at = datetime.now(UTC) if anew else None
-            until = min((one for one in (known, ended) if one is not None), default=began)
-            n_looked = calendar.n_looked(until) if anew else 0
+            until = began if known is None else min(known, ended or known)
             sums = _counted(database, store_id, subject, trial, calendar, judged) if anew else NOTHING
-            finding = conclude(Sums(sums.over[:n_looked], sums.entered[:n_looked]), calendar, trial.outcome)
+            finding = conclude(sums.of_looks(calendar.n_looked(until)), calendar, trial.outcome, ended)
         states.append(
             TrialState(subject, trial, began, ended, known, (n_acted, n_control), reached, finding, counted_at)
         )
@@ -318,7 +327,8 @@ def trial_record(state: TrialState, currency: str) -> dict[str, Any]:
         "window_days": trial.window_days, "entered_acted": acted, "entered_control": control,
         "reached": None if state.subject.startswith("rule/") else state.reached, "computed_at": state.computed_at,
         "began_at": state.began_at, "ended_at": state.ended_at, "known_until": state.known_until,
-        **asdict(state.finding), "words": in_words(state.finding, currency) if state.computed_at else UNCOUNTED,
+        **asdict(state.finding),
+        "words": in_words(state.finding, currency, state.ended_at) if state.computed_at else UNCOUNTED,
     }  # fmt: skip
 
 
@@ -333,17 +343,18 @@ def _judged_orders(database: Database, store_id: str) -> str:
 
 def _counted(database: Database, store_id: str, subject: str, trial: Trial, calendar: Calendar, judged: str) -> Sums:
     """Return the sums of all looks; those that were not yet are of windows that are open."""
-    happened = TICKETS if trial.outcome in ("reopened", "rating") else ORDERS.format(judged=judged)
+    happened = TICKETS if trial.outcome in OF_TICKETS else ORDERS.format(judged=judged)
     sql = COUNTED.format(expected=EXPECTED.get(trial.outcome, "0"), measured=MEASURED[trial.outcome], happened=happened)
     asked = {
         "store": store_id, "subject": subject, "window": trial.window_days, "weeks": trial.weeks,
         "began": calendar.began_at, "looks": calendar.n_looks,
     }  # fmt: skip
-    sums = Sums(np.zeros((calendar.n_looks, 2, len(SUMS))), np.zeros((calendar.n_looks, 2)))
+    entered, closed = np.zeros((calendar.n_looks, 2)), np.zeros((calendar.n_looks, 2))
+    sums = Sums(np.zeros((calendar.n_looks, 2, len(SUMS))), entered, closed)
     for what, arm, week, *counted in database.execute(store_id, sql, asked):
         place = ACTED if arm == ARMS[ACTED] else CONTROL
-        if what == "came":
-            sums.entered[week, place] = counted[0]
-        else:
+        if what == "over":
             sums.over[week, place] = counted
+        else:
+            (entered if what == "came" else closed)[week, place] = counted[0]
     return sums
