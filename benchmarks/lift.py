@@ -5,15 +5,20 @@ look at which it was decided hold the truth, in how many it was said at any look
 
 Customers order as a Poisson process each with a rate of their own; most enter at once, others week by week; those acted
 on order more often by the effect; what is expected of a customer is their rate, with an error. What an outcome's true
-difference is follows from the rates of those who entered.
+difference is follows from the rates of those who entered. ``spend``: a customer's baskets are all of one size, which is
+lognormal by 0.5; ``heavy``: sizes of customers, and of each one's baskets beside them, are lognormal by 1. ``real``:
+customers of a store (``--store``, a folder with ``orders.parquet``) are drawn with what they spent in 30 days, and in
+the 90 days before; those acted on spend more by the effect.
 """
 
 import argparse
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from quimbi_assets.lift.comparison import DAYS, Calendar, Sums
+from quimbi_assets.lift.comparison import DAYS, Calendar, Floats, Sums
 from quimbi_assets.lift.verdict import HARMED, HELPED, Finding, conclude
 
 BEGAN = datetime(2026, 1, 5, tzinfo=UTC)
@@ -27,31 +32,70 @@ def campaign(
     effect: float,
     outcome: str,
     calendar: Calendar,
+    spent: Floats | None = None,
 ) -> tuple[Sums, float]:
     """Draw a campaign: its sums by week, and the true difference among those who entered."""
     entered = np.concatenate(
         [np.zeros(n_first), rng.uniform(0, DAYS * calendar.weeks, rng.poisson(n_weekly * calendar.weeks))]
     )
-    n = len(entered)
+    if outcome == "real":
+        is_acted, x, y, truth = resampled(rng, len(entered), control, effect, spent)
+    else:
+        is_acted, x, y, truth = simulated(rng, len(entered), control, effect, outcome)
+    over_in = np.ceil((entered + calendar.window_days) / DAYS).astype(int) - 1
+    over, came = np.zeros((calendar.n_looks, 2, 6)), np.zeros((calendar.n_looks, 2))
+    arm = is_acted.astype(int)
+    for place, values in enumerate((np.ones(len(x)), y, y * y, x, x * x, x * y)):
+        np.add.at(over[:, :, place], (np.minimum(over_in, calendar.n_looks - 1), arm), values)
+    np.add.at(came, (np.floor(entered / DAYS).astype(int), arm), 1.0)
+    return Sums(over, came), truth
+
+
+def simulated(
+    rng: np.random.Generator, n: int, control: float, effect: float, outcome: str
+) -> tuple[np.ndarray, Floats, Floats, float]:
+    """Draw customers: whether acted on, what was expected, the outcome; and the true difference."""
     rate = rng.gamma(1.2, 0.15 / 1.2, n)  # orders in the window, of which a shop's inactive customers have few
     expected = rate * rng.lognormal(0, 0.5, n)
     is_acted = rng.random(n) >= control
     orders = rng.poisson(rate * np.where(is_acted, 1 + effect, 1.0))
-    size = rng.lognormal(3.5, 0.5, n)
+    size = rng.lognormal(3.5, 1.0 if outcome == "heavy" else 0.5, n)
     if outcome == "ordered":
         y, truth = (orders > 0).astype(float), np.mean(np.exp(-rate) - np.exp(-rate * (1 + effect)))
     elif outcome == "orders":
         y, truth = orders.astype(float), np.mean(rate * effect)
-    else:
+    elif outcome == "spend":
         y, truth = orders * size, np.mean(rate * effect * size)
-    x = expected * size if outcome == "spend" else expected
-    over_in = np.ceil((entered + calendar.window_days) / DAYS).astype(int) - 1
-    over, came = np.zeros((calendar.n_looks, 2, 6)), np.zeros((calendar.n_looks, 2))
-    arm = is_acted.astype(int)
-    for place, values in enumerate((np.ones(n), y, y * y, x, x * x, x * y)):
-        np.add.at(over[:, :, place], (np.minimum(over_in, calendar.n_looks - 1), arm), values)
-    np.add.at(came, (np.floor(entered / DAYS).astype(int), arm), 1.0)
-    return Sums(over, came), float(truth)
+    else:
+        baskets = rng.lognormal(0, 1.0, orders.sum())
+        y = np.bincount(np.repeat(np.arange(n), orders), baskets, n) * size
+        truth = np.mean(rate * effect * size) * np.exp(0.5)
+    x = expected * size if outcome in ("spend", "heavy") else expected
+    return is_acted, x, y, float(truth)
+
+
+def resampled(
+    rng: np.random.Generator, n: int, control: float, effect: float, spent: Floats
+) -> tuple[np.ndarray, Floats, Floats, float]:
+    """Draw customers of a store, the same as of ``simulated``."""
+    is_acted = rng.random(n) >= control
+    x, y = spent[rng.integers(0, len(spent), n)].T
+    return is_acted, x, np.where(is_acted, (1 + effect) * y, y), float(effect * y.mean())
+
+
+def spent_in(store: Path) -> Floats:
+    """Return what customers of a store spent in 90 days and in the 30 after, shape (n, 2), as of three days."""
+    orders = pd.read_parquet(store / "orders.parquet").dropna(subset="customer_id")
+    at = pd.to_datetime(orders["order_date"], utc=True)
+    net = orders["total_price"] - orders["refund_amount"].astype("float64").fillna(0.0)
+    rows = []
+    for days in (30, 60, 90):
+        ago = at.max() - pd.Timedelta(days=days)
+        known = orders.loc[at < ago, "customer_id"].unique()
+        for since, until in ((ago - pd.Timedelta(days=90), ago), (ago, ago + pd.Timedelta(days=30))):
+            within = (at >= since) & (at < until)
+            rows.append(net[within].groupby(orders["customer_id"][within]).sum().reindex(known, fill_value=0.0))
+    return np.column_stack([np.concatenate(rows[::2]), np.concatenate(rows[1::2])])
 
 
 def looked(sums: Sums, calendar: Calendar) -> tuple[Finding, Finding]:
@@ -64,14 +108,21 @@ def looked(sums: Sums, calendar: Calendar) -> tuple[Finding, Finding]:
 
 
 def measure(
-    n_campaigns: int, seed: int, effect: float, outcome: str, n_first: int, n_weekly: int, control: float
+    n_campaigns: int,
+    seed: int,
+    effect: float,
+    outcome: str,
+    n_first: int,
+    n_weekly: int,
+    control: float,
+    spent: Floats | None = None,
 ) -> str:
     """Simulate campaigns of one kind and return a row of the table."""
     calendar, holds, holds_then, helped, harmed, weeks = Calendar(BEGAN, 26, 30), 0, 0, 0, 0, []
     sizes, truths = [], []
     for number in range(n_campaigns):
         rng = np.random.default_rng((seed, number))
-        sums, truth = campaign(rng, n_first, n_weekly, control, effect, outcome, calendar)
+        sums, truth = campaign(rng, n_first, n_weekly, control, effect, outcome, calendar, spent)
         last, then = looked(sums, calendar)
         holds += last.low is not None and last.low <= truth <= last.high
         holds_then += then.low is not None and then.low <= truth <= then.high
@@ -91,13 +142,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--campaigns", type=int, default=400)
     parser.add_argument("--seed", type=int, default=14)
-    parser.add_argument("--outcomes", nargs="+", default=["ordered", "orders", "spend"])
+    parser.add_argument("--outcomes", nargs="+", default=["ordered", "orders", "spend", "heavy"])
+    parser.add_argument("--store", type=Path, help="a folder with orders.parquet, for the outcome 'real'")
     options = parser.parse_args()
+    outcomes, spent = options.outcomes, None
+    if options.store is not None:
+        outcomes, spent = [*dict.fromkeys([*outcomes, "real"])], spent_in(options.store)
     print("outcome  effect   first  weekly control     last  decided   helped   harmed   week    truth estimate")
-    for outcome in options.outcomes:
+    for outcome in outcomes:
         for effect in (0.0, 0.3):
             for n_first, n_weekly, control in ((2000, 60, 0.1), (4000, 150, 0.2), (600, 0, 0.1)):
-                print(measure(options.campaigns, options.seed, effect, outcome, n_first, n_weekly, control), flush=True)
+                asked = (options.campaigns, options.seed, effect, outcome, n_first, n_weekly, control)
+                print(measure(*asked, spent), flush=True)
 
 
 if __name__ == "__main__":

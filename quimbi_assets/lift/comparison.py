@@ -21,8 +21,9 @@ SUMS = ("n", "y", "yy", "x", "xx", "xy")
 products."""
 FEWEST = 30
 """Customers of the smaller arm from which on it is looked at."""
-BORROWED = 30
-"""Customers' worth of the arms' common variance in each arm's: of few customers none may have ordered."""
+BORROWED = 300
+"""Customers' worth of the arms' common variance in each arm's: of few customers none may have ordered, or for much,
+and then they seem to be alike, too. With 100 "helped" was wrong of 5.9 % of campaigns with baskets of all sizes."""
 MOST_OPEN = 0.95
 """Share of all information that there is taken to be at most while anybody may still enter."""
 DAYS = 7
@@ -61,7 +62,7 @@ class Calendar:
 class Sums:
     """What is counted of a trial, a row a look; ``over`` has shape (n_looks, 2 arms, 6 sums), the others (n_looks, 2).
 
-    Each row is of what the week before the look brought. ``expected`` may be 0 for everybody.
+    Each row is of what the week before the look brought. What was expected may be 0 for everybody.
     """
 
     over: Floats
