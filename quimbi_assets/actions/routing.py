@@ -95,6 +95,7 @@ class Decision:
 
 
 NO_RULE = "no rule is about them"
+HELD = "rules leave them alone, to compare with: "
 MAY_NOT = "they may not be written to"
 
 
@@ -125,7 +126,8 @@ def decide(judged: Sequence[Judged], otherwise: Mapping[str, str], *, may_write:
         stopped = stopped or (one.rule.name if one.rule.stop else "")
     nearly = sorted((one for one in map(_nearly, judged) if one is not None), key=_distance)[:MOST_NEARLY]
     held = tuple(one.rule.name for one in judged if one.fires and one.is_held)
-    return Decision({**otherwise, **sets}, by, tuple(fired), tuple(nearly), held, "" if fired else NO_RULE)
+    why = "" if fired else HELD + ", ".join(held) if held else NO_RULE
+    return Decision({**otherwise, **sets}, by, tuple(fired), tuple(nearly), held, why)
 
 
 def truth(part: Part, truths: Sequence[Truth]) -> Truth:

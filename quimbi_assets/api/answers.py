@@ -117,7 +117,7 @@ class CardQuestion(Question):
 
 
 class TicketQuestion(Question):
-    """Whose ticket; sent in a body, since addresses of requests end up in logs. One of the three, or none: unknown."""
+    """Whose ticket; sent in a body, since addresses of requests end up in logs. One of the three; null: it has none."""
 
     customer_id: str | None = Field(
         None, min_length=1, max_length=500, description="The customer's id, as orders have it"
@@ -308,7 +308,12 @@ def card_by_email(now: Database, store_id: str, question: CardQuestion) -> model
 
 
 def route_ticket(now: Database, store_id: str, question: TicketQuestion) -> models.Routing:
-    """Return who answers a customer's ticket and what else is to be done; of the unknown what holds for everybody."""
+    """Return who answers a customer's ticket and what else is to be done; of the unknown what holds for everybody.
+
+    BadInputError where it is said of nobody whose it is, not even that the ticket names none: null.
+    """
+    if not question.model_fields_set:
+        raise BadInputError("give customer_id, email or email_sha256; null where a ticket has none")
     by_email = question.email is not None or question.email_sha256 is not None
     if (question.customer_id is not None) + (question.email is not None) + (question.email_sha256 is not None) > 1:
         raise BadInputError("give one of customer_id, email and email_sha256")

@@ -71,6 +71,8 @@ TicketEmail = Annotated[
     str, Field(min_length=3, max_length=320, description="The writer's address: hashed at once, not kept")
 ]
 CustomerId = Annotated[str, Field(min_length=1, max_length=500, description="The customer's id, as the orders have it")]
+NOT_GIVEN = Field(default_factory=str)
+"""Of an argument that is no empty text: nothing was said of it, which is not the same as null."""
 
 
 class StoreTools:
@@ -159,19 +161,21 @@ class StoreTools:
             return answers.similar_customers(self._database, store_id, customer_id, limit, self._similar)
 
     def route_ticket(
-        self, context: Context, customer_id: CustomerId | None = None, email: TicketEmail | None = None
+        self,
+        context: Context,
+        customer_id: Annotated[CustomerId | None, NOT_GIVEN],
+        email: Annotated[TicketEmail | None, NOT_GIVEN],
     ) -> models.Routing:
         """Tell which queue answers a customer's ticket and what else to do about them, by the shop's rules.
 
-        Whose ticket: customer_id or email, one of them.
+        Whose ticket: customer_id or email, one of them; email null of a ticket without an address.
 
         Says which rules fired and why, which nearly did and what they lack. A customer who is not known has is_known
         false and what holds for everybody, with the reason. Rules in left_alone are not to be acted on.
         """
         with self._asked(context) as (now, store_id):
-            return answers.route_ticket(
-                now, store_id, answers.TicketQuestion(customer_id=customer_id, email=email, email_sha256=None)
-            )
+            said = {name: key for name, key in (("customer_id", customer_id), ("email", email)) if key != ""}
+            return answers.route_ticket(now, store_id, answers.TicketQuestion.model_validate(said))
 
     def explain_customer(self, context: Context, customer_id: CustomerId) -> models.Explanation:
         """Tell why a customer is in each of their segments, what moved of late, and what would move them on.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quimbi_assets.actions.routing import MAY_NOT, NO_RULE, Judged, decide, reasons, truth
+from quimbi_assets.actions.routing import HELD, MAY_NOT, NO_RULE, Judged, decide, reasons, truth
 from quimbi_assets.actions.rules import ActionRule
 from quimbi_assets_tests.actions.conditions import part_of, random_condition, truths_of
 
@@ -54,6 +54,9 @@ def test_a_control_group_is_as_if_the_rule_were_not_there():
     decision = decide(rules, {})
     assert (decision.sets, decision.left_alone) == ({"queue": "b"}, ("one",))
     assert [one.rule for one in decision.fired] == ["two"]
+    assert decision.reason == ""
+    alone = decide([*rules[:1], judged("far", "value > 500")], {})
+    assert (alone.fired, alone.left_alone, alone.reason) == ((), ("one",), f"{HELD}one")
 
 
 def test_nobody_who_may_not_be_written_to_is_reached_out_to():

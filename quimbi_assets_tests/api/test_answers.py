@@ -357,13 +357,20 @@ def test_who_answers_a_ticket(ask, database):
         assert fired[rule]["sets"]["queue"] == queue
         assert all(one["why"] and one["about"] for one in answer["fired"])
         assert all(one["wanting"] for one in answer["nearly"])
-    for unknown in ({}, {"customer_id": "nobody"}, {"customer_id": "a\0b"}, {"email": "nobody@example.com"}):
+    for unknown in (
+        {"email": None},
+        {"customer_id": "nobody"},
+        {"customer_id": "a\0b"},
+        {"email": "nobody@example.com"},
+    ):
         answer = ask("/route-ticket", method="POST", json=unknown)
         assert (answer["queue"], answer["is_known"], answer["fired"]) == ("general", False, [])
         assert "no profile" in answer["reason"]
         assert "example.com" not in answer["reason"]
     ask("/route-ticket", 422, method="POST", json={"customer_id": "a", "email": "a@example.com"})
     ask("/route-ticket", 422, method="POST", json={"customer": "a"})
+    told = ask("/route-ticket", 422, method="POST", json={})
+    assert "give customer_id, email or email_sha256" in told["detail"]
 
 
 def test_whose_e_mail_it_is(ask, database, home):

@@ -221,6 +221,8 @@ def test_a_ticket_is_routed_by_its_writer_s_address(north):
         assert (nobody["is_known"], nobody["customer_id"]) == (False, None)
         text = await refusal(client, "route_ticket", customer_id=ONE, email="nobody@example.com")
         assert "give one of customer_id, email and email_sha256" in text
+        assert "give customer_id, email or email_sha256" in await refusal(client, "route_ticket")
+        assert (await answer(client, "route_ticket", email=None))["queue"] == nobody["queue"]
 
     north(main)
 

@@ -127,6 +127,21 @@ def test_who_is_merged_or_gone_is_not_told_again_until_they_change(database, api
     assert push(database, store_id).changed == 0
 
 
+def test_tickets_of_a_file_are_said_to_be_no_tickets_of_gorgias_s(database, api):
+    store_id = "push-foreign"
+    publish(database, store_id, 1)
+    told = push(database, store_id, send=False).lines()
+    assert "nobody who wrote to support is known" in told[1]
+    with administering(database) as cursor:
+        sql = (
+            "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, created_at) VALUES (%s, %s, %s, %s)"
+        )
+        cursor.execute(sql, (store_id, "1", "c0000", "2024-02-02 12:00Z"))
+    told = push(database, store_id, send=False).lines()
+    assert "these tickets did not come from Gorgias" in told[1]
+    assert "quimbi gorgias pull" in told[1]
+
+
 def test_what_is_not_known_any_more_is_taken_back(database, api, shop):
     store_id = shop()
     install(store_id, ["a"], None, None, print, dry_run=False, period=PERIOD)

@@ -8,7 +8,7 @@ it had not written down once more.
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,9 @@ from quimbi_assets.resources.postgres.tables import fields
 from quimbi_assets.resources.postgres.tables.fields import Telling
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.served import read_names
+from quimbi_assets.resources.postgres.tables.sources import read_sources
 from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.postgres.tables.tickets import count_meetings
 
 SAID_EVERY = 100
 
@@ -45,6 +47,8 @@ class PushReport:
     """That telling takes, where nothing was sent."""
     known: int = 0
     """Customers with a profile whom the helpdesk knows, where nothing was sent."""
+    is_foreign: bool = False
+    """Whether the store has tickets of files alone, where nothing was sent."""
 
     def lines(self) -> list[str]:
         """Say it in words."""
@@ -59,6 +63,8 @@ class PushReport:
     def _why_nothing(self) -> str:
         """Say why there is nobody to tell of."""
         if not self.known:
+            if self.is_foreign:
+                return "these tickets did not come from Gorgias, and whose its own are is not known yet: quimbi gorgias pull"
             return (
                 "nobody who wrote to support is known among the customers with a profile: pull tickets and run the "
                 "store; quimbi stores says how many tickets find their customer"
@@ -100,7 +106,8 @@ def push_fields(
 
     if not send:
         _, changed, _, n_left_out = read()
-        return _shown(account.name, changed, n_left_out, fields.count_known(database, store_id))
+        shown = _shown(account.name, changed, n_left_out, fields.count_known(database, store_id))
+        return replace(shown, is_foreign=_is_foreign(database, store_id))
     n_refused = 0
     with (
         closing(Client(account, say, period, pause)) as client,
@@ -124,6 +131,14 @@ def _shown(account: str, changed: Sequence[Telling], n_left_out: int, n_known: i
     example = f"{changed[0].customer_id} {dict(changed[0].state) or 'nothing any more'}" if changed else ""
     n_calls = sum(len(one.helpdesk_ids) * (bool(one.state) + len(one.taken_back)) for one in changed)
     return PushReport(account, len(changed), n_new, None, 0, n_left_out, example, n_calls, n_known)
+
+
+def _is_foreign(database: Database, store_id: str) -> bool:
+    """Tell whether a store has tickets, none of them pulled."""
+    if any(known.source.is_helpdesk for known in read_sources(database, store_id)):
+        return False
+    with database.transaction(store_id) as cursor:
+        return count_meetings(cursor, store_id).tickets > 0
 
 
 def _numbers_of(client: Client, store_id: str, axes: Sequence[str]) -> dict[str, int]:
