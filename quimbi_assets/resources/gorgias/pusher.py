@@ -64,7 +64,7 @@ class PushReport:
         """Say why there is nobody to tell of."""
         if not self.known:
             if self.is_foreign:
-                return "these tickets did not come from Gorgias, and whose its own are is not known yet: quimbi gorgias pull"
+                return "these tickets did not come from Gorgias, whose own are not known yet: quimbi gorgias pull"
             return (
                 "nobody who wrote to support is known among the customers with a profile: pull tickets and run the "
                 "store; quimbi stores says how many tickets find their customer"
