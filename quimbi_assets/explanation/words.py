@@ -150,14 +150,14 @@ def _move_record(move: Move | None, past: Past, names: Mapping[str, str], curren
 
 def change_words(change: Change, past: Past, currency: str = "") -> str:
     """Say a change as something a customer does: ``"2 more orders at the weekend, one a week, by 9 Jan 2026"``."""
+    by = f"{_local(past, change.days) - timedelta(days=1):%-d %b %Y}"
     if not change.kind:
-        return f"{plural(change.days, 'day')} without an order"
+        return f"{change.days:,} more {'day' if change.days == 1 else 'days'} without an order, until {by},"
     kind = KINDS[change.kind]
     total = past.order_total(change)
     worth = "" if total is None else f" ({format_money(total, currency)}{' each' if change.n > 1 else ''})"
     spaced = f", {SPACING[change.every]}," if change.n > 1 else "," if kind.ticket is not None else ""
-    by = _local(past, change.days) - timedelta(days=1)
-    return f"{change.n} more {kind.one if change.n == 1 else kind.many}{worth}{spaced} by {by:%-d %b %Y}"
+    return f"{change.n} more {kind.one if change.n == 1 else kind.many}{worth}{spaced} by {by}"
 
 
 def _local(past: Past, days: int) -> Any:
@@ -251,7 +251,8 @@ def _since_words(receipt: Receipt, past: Past, currency: str) -> str:
     if since.cause == "new":
         return f"They are new since {day}: {' and '.join(did)}{money}."
     if since.cause == "silent":
-        return f"Since {day} no order of theirs is recorded, and no request to support."
+        has_tickets = any(column.startswith("tickets.") for column in past.recorded)
+        return f"Since {day} no order of theirs is recorded{', and no request to support' if has_tickets else ''}."
     return f"Since {day} they acted: {' and '.join(did) or 'something they had bought was refunded'}{money}."
 
 

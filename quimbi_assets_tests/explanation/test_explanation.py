@@ -204,6 +204,21 @@ def test_a_change_in_words(pasts, kind, n, words):
     assert re.match(words, change_words(Change.of(kind, n, 7), past, "USD"))
 
 
+def test_silence_in_words(pasts, models, shown):
+    past = next(iter(pasts.values()))
+    last = past.history.end.tz_localize("UTC").tz_convert(past.history.store.time_zone) + pd.Timedelta(days=246)
+    until = f"{last:%-d %b %Y}"
+    assert change_words(Change.waiting(247), past) == f"247 more days without an order, until {until},"
+    assert change_words(Change.waiting(1), past).startswith("1 more day without an order, until ")
+    receipt = explain(past, models, ["purchase_value"])
+    silent = replace(receipt, since=replace(receipt.since, cause="silent", orders=0, tickets=0))
+    said = receipt_record(silent, past, shown)["since"]["words"]
+    assert said.endswith("no order of theirs is recorded, and no request to support.")
+    recorded = frozenset(column for column in past.recorded if not column.startswith("tickets."))
+    said = receipt_record(silent, replace(past, recorded=recorded), shown)["since"]["words"]
+    assert said.endswith("no order of theirs is recorded.")
+
+
 def test_moves_that_were_recorded_are_told(models, pasts, shown):
     past = list(pasts.values())[-1]
     move = {"week": "2026-01-05", "axis": "purchase_value", "from": "light", "to": "heavy", "cause": "model"}
