@@ -4,6 +4,7 @@ Belongs here: ``quimbi gorgias``. Does not: requests, what is read and stored (`
 """
 
 import os
+from datetime import date, timedelta
 from typing import Any
 
 from quimbi_assets.commands.console import err, out, steps
@@ -111,21 +112,31 @@ def uninstall(store_id: str, *, dry_run: bool) -> None:
 
 
 def support(store_id: str, axis: str, weeks: int) -> dict[str, Any]:
-    """Return the structure of ``quimbi gorgias support --json``."""
-    from quimbi_assets.resources.postgres.tables.tickets import read_support
+    """Return the structure of ``quimbi gorgias support --json``; days are the store's, the last one included."""
+    from quimbi_assets.resources.postgres.tables.tickets import last_whole_week, read_support
 
     database = open_database()
-    read_store(database, store_id)
-    rows = [vars(one) for one in read_support(database, store_id, axis, weeks)]
+    store, last_day = read_store(database, store_id), last_whole_week(database, store_id)
+    if last_day is None:
+        raise BadInputError(
+            f"store {store_id} has no orders or no tickets to compare: quimbi load --tickets, or quimbi gorgias pull"
+        )
+    rows = [vars(one) for one in read_support(database, store, axis, weeks, last_day)]
     if not rows:
         raise BadInputError(f"store {store_id} has no groups of {axis}: give lifecycle, value_tier or an active axis")
-    return {"store_id": store_id, "axis": axis, "weeks": weeks, "groups": rows}
+    first_day = last_day - timedelta(days=7 * weeks - 1)
+    window = {"first_day": first_day.isoformat(), "last_day": last_day.isoformat()}
+    before = {"first_day_before": (first_day - timedelta(days=7 * weeks)).isoformat()}
+    return {"store_id": store_id, "axis": axis, "weeks": weeks, **window, **before, "groups": rows}
 
 
 def print_support(known: dict[str, Any]) -> None:
     """Print who wrote how much, and how they rated it."""
-    span = plural(known["weeks"], "week")
-    head = f"the last {span} by {known['axis']}, who wrote most first; in brackets the {span} before"
+    first, last, before = (
+        f"{date.fromisoformat(known[name]):%-d %b %Y}" for name in ("first_day", "last_day", "first_day_before")
+    )
+    span = f"{plural(known['weeks'], 'whole week')}, {first} to {last},"
+    head = f"the last {span} by {known['axis']}, who wrote most first; in brackets as long before, from {before}"
     out.print(head, markup=False)
     for row in known["groups"]:
         often, rating = row["tickets_per_100_orders"], row["mean_rating"]

@@ -1,5 +1,6 @@
 """Tickets from a local Gorgias: every one once, within the account's limit, whatever happens on the way."""
 
+import json
 import os
 import signal
 import subprocess
@@ -404,10 +405,10 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
     tickets = [("1", "shop-0", 5), ("2", "shop-0", 2), ("3", "shop-1", None), ("4", "shop-9", 1)]
     sql = (
         "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, satisfaction_score, created_at) "
-        "VALUES (%s, %s, %s, %s, '2024-02-02 12:00Z')"
+        "VALUES (%s, %s, %s, %s, %s)"
     )
     with administering(database) as cursor:
-        cursor.executemany(sql, [(shop, *row) for row in tickets])
+        cursor.executemany(sql, [(shop, *row, "2024-02-02 12:00Z") for row in tickets])
     view = "SELECT group_id, week::text, orders, tickets, ratings, mean_rating, tickets_per_100_orders::int "
     rows = administer(
         database,
@@ -415,24 +416,34 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
         (shop,),
     )
     assert rows == [("low", monday, 1, 1, 0, None, 100), ("top", monday, 1, 2, 2, 3.5, 200)]
-    assert _code(["gorgias", "support", "--store-id", shop]) == 0
+    support = ["gorgias", "support", "--store-id", shop]
+    assert _code([*support, "--json"]) == 0
+    known = json.loads(capsys.readouterr().out)
+    assert known["last_day"] == "2024-01-28"  # of the week of the tickets neither Saturday nor Sunday is known
+    assert not any(one["orders"] + one["tickets"] for one in known["groups"])
+    an_order = (
+        "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price, status) "
+        "VALUES (%s, %s, 'shop-0', %s, 1, %s)"
+    )
+    with administering(database) as cursor:  # the next week has begun; what is no purchase counts nowhere
+        cursor.execute(an_order, (shop, "monday", "2024-02-05 10:00Z", "paid"))
+        cursor.execute(an_order, (shop, "off", "2024-02-01 10:00Z", "cancelled"))
+        cursor.execute(an_order, (shop, "try", "2024-02-01 10:00Z", "test"))
+        cursor.execute(sql, (shop, "monday", "shop-0", 1, "2024-02-05 12:00Z"))
+    assert _code(support) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("the last 4 whole weeks, 8 Jan 2024 to 4 Feb 2024, by value_tier")
+    assert lines[0].endswith("in brackets as long before, from 11 Dec 2023")
     assert " ".join(lines[1].split()) == "top 2 tickets: 200.0 per 100 orders, rated 3.5 of 5 by 2 ratings"
     assert " ".join(lines[2].split()) == "low 1 ticket: 100.0 per 100 orders, no rating"
     assert len(lines) == 3
-    with administering(database) as cursor:  # a week later the same are what was before
-        cursor.execute(
-            "INSERT INTO quimbi.orders (store_id, order_id, customer_id, order_date, total_price) "
-            "SELECT %s, 'later-' || n, 'shop-0', '2024-02-09 10:00Z', 1 FROM generate_series(1, 4) AS n",
-            (shop,),
-        )
-        cursor.execute(
-            "INSERT INTO quimbi.support_tickets (store_id, ticket_id, customer_id, satisfaction_score, created_at) "
-            "VALUES (%s, '5', 'shop-0', 1, '2024-02-09 12:00Z')",
-            (shop,),
-        )
-    assert _code(["gorgias", "support", "--store-id", shop, "--weeks", "1"]) == 0
+    with administering(database) as cursor:  # a week later the same are what was before; that week ends on a Sunday
+        cursor.executemany(an_order, [(shop, f"later-{n}", "2024-02-11 10:00Z", "paid") for n in range(3)])
+        cursor.execute(sql, (shop, "sunday", "shop-9", None, "2024-02-11 23:00Z"))
+    assert _code([*support, "--weeks", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     wanted = "top 1 ticket: 25.0 (200.0) per 100 orders, rated 1.0 (3.5) of 5 by 1 rating"
-    assert [" ".join(line.split()) for line in lines[1:]] == [wanted]
-    assert _code(["gorgias", "support", "--store-id", shop, "--axis", "nothing"]) == 2
+    assert lines[0].startswith("the last 1 whole week, 5 Feb 2024 to 11 Feb 2024, ")
+    assert " ".join(lines[1].split()) == wanted
+    assert " ".join(lines[2].split()) == "low 0 tickets: no orders, no rating"
+    assert _code([*support, "--axis", "nothing"]) == 2

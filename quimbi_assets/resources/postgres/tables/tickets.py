@@ -9,6 +9,7 @@ customer id ``email:...`` or ``helpdesk_id:...`` (``identities.OWN_KEY``), by wh
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from quimbi_assets.resources.postgres.copy import copy_frame
 from quimbi_assets.resources.postgres.database import Database
 from quimbi_assets.resources.postgres.tables.identities import OWN_KEY, address_hashes, adopt_tickets, keep_identities
 from quimbi_assets.resources.postgres.tables.personal import read_erased
+from quimbi_assets.resources.postgres.tables.stores import store_currency
+from quimbi_assets.store import Store
 
 _STAGED = """
     CREATE TEMP TABLE sent_tickets (
@@ -319,22 +322,44 @@ def count_left_out(cursor: Any, store_id: str) -> dict[str, int]:
     return {reason.removeprefix("left out: "): int(n) for reason, n in cursor.fetchall()}
 
 
+_WHOLE_WEEKS = """
+    SELECT date_trunc('week', least(
+        (SELECT max(order_date) FROM quimbi.orders WHERE store_id = %(store)s),
+        (SELECT max(created_at) FROM quimbi.support_tickets WHERE store_id = %(store)s)
+    ) AT TIME ZONE time_zone + interval '1 day')::date FROM quimbi.stores WHERE store_id = %(store)s
+"""
+"""The Monday up to which both orders and tickets are known; NULL: the store has none of one."""
 _BY_GROUP = """
-    WITH asked AS (
-        SELECT *, (max(week) OVER () - week) / (7 * %(weeks)s) AS span
-        FROM quimbi.support_by_segment WHERE store_id = %(store)s
+    WITH stored_orders AS (SELECT * FROM quimbi.orders WHERE store_id = %(store)s),
+    placed AS (
+        SELECT customer_id, place.value AS group_id, store.time_zone
+        FROM quimbi.customer_profiles AS profile JOIN quimbi.stores AS store USING (store_id),
+            jsonb_each_text(jsonb_strip_nulls(coalesce(dominant_segments, '{{}}')
+                || jsonb_build_object('lifecycle', lifecycle, 'value_tier', value_tier))) AS place
+        WHERE profile.store_id = %(store)s AND place.key = %(axis)s
+    ), happened AS (
+        SELECT customer_id, order_date AS at, 1 AS orders, 0 AS tickets, NULL::float AS rating
+        FROM ({judged}) AS judged WHERE reason IS NULL
+        UNION ALL
+        SELECT customer_id, created_at, 0, 1, satisfaction_score FROM quimbi.support_tickets WHERE store_id = %(store)s
+    ), dated AS (
+        SELECT group_id, orders, tickets, rating,
+            (%(until)s::date - 1 - (at AT TIME ZONE time_zone)::date) / (7 * %(weeks)s) AS span
+        FROM placed JOIN happened USING (customer_id)
+        WHERE (at AT TIME ZONE time_zone)::date < %(until)s::date
     ), counted AS (
-        SELECT group_id, span, sum(orders) AS orders, sum(tickets) AS tickets, sum(ratings) AS ratings,
-            100.0 * sum(tickets)::float / nullif(sum(orders), 0)::float AS often,
-            sum(mean_rating * ratings) / nullif(sum(ratings), 0)::float AS rating
-        FROM asked WHERE axis_name = %(axis)s AND span < 2 GROUP BY 1, 2
+        SELECT group_id, span, sum(orders) AS orders, sum(tickets) AS tickets, count(rating) AS ratings,
+            100.0 * sum(tickets)::float / nullif(sum(orders), 0)::float AS often, avg(rating) AS rating
+        FROM dated WHERE span < 2 GROUP BY 1, 2
     )
-    SELECT coalesce(segment_name, now.group_id), now.orders::bigint, now.tickets::bigint, now.often,
-        now.ratings::bigint, now.rating, before.often, before.rating
-    FROM counted AS now LEFT JOIN counted AS before ON before.group_id = now.group_id AND before.span = 1
+    SELECT coalesce(segment_name, placed.group_id), coalesce(now.orders, 0)::bigint, coalesce(now.tickets, 0)::bigint,
+        now.often, coalesce(now.ratings, 0)::bigint, now.rating, before.often, before.rating
+    FROM (SELECT DISTINCT group_id FROM placed) AS placed
+    LEFT JOIN counted AS now ON now.group_id = placed.group_id AND now.span = 0
+    LEFT JOIN counted AS before ON before.group_id = placed.group_id AND before.span = 1
     LEFT JOIN quimbi.dim_segment_master AS segment ON segment.store_id = %(store)s AND axis_name = %(axis)s
-        AND segment_id = now.group_id AND valid_to IS NULL
-    WHERE now.span = 0 ORDER BY now.often DESC NULLS LAST, 1
+        AND segment_id = placed.group_id AND valid_to IS NULL
+    ORDER BY now.often DESC NULLS LAST, 1
 """
 
 
@@ -353,7 +378,23 @@ class Support:
     mean_rating_before: float | None
 
 
-def read_support(database: Database, store_id: str, axis: str, weeks: int) -> list[Support]:
-    """Return what each segment of an axis, ``lifecycle`` or ``value_tier`` wrote in the last weeks, most first."""
-    rows = database.execute(store_id, _BY_GROUP, {"store": store_id, "axis": axis, "weeks": weeks})
-    return [Support(*row) for row in rows]
+def last_whole_week(database: Database, store_id: str) -> date | None:
+    """Return the last Sunday up to which both orders and tickets of a store are known; None without either.
+
+    Whichever ends earlier decides: beyond it, what was written would be set against orders that are not loaded yet.
+    """
+    ((monday,),) = database.execute(store_id, _WHOLE_WEEKS, {"store": store_id})
+    return None if monday is None else monday - timedelta(days=1)
+
+
+def read_support(database: Database, store: Store, axis: str, weeks: int, last_day: date) -> list[Support]:
+    """Return what each segment of an axis, ``lifecycle`` or ``value_tier`` wrote in the weeks up to a day, most first.
+
+    Orders count by the store's policy.
+    """
+    from quimbi_assets.ingest.policy import judged_orders_sql  # imports Ibis, 0.5 s
+
+    currency = store.policy.currency or store_currency(database, store.store_id)
+    judged = judged_orders_sql(store.policy, currency).replace("%", "%%")
+    asked = {"store": store.store_id, "axis": axis, "weeks": weeks, "until": last_day + timedelta(days=1)}
+    return [Support(*row) for row in database.execute(store.store_id, _BY_GROUP.format(judged=judged), asked)]
