@@ -77,6 +77,8 @@ class Table:
     """Yields chunk by chunk in the file's order; of large files only the columns that are asked for, if any are."""
     chosen: Mapping[str, str] = field(default_factory=dict)
     """Canonical column → the file's, where a person has said so."""
+    used: frozenset[str] = frozenset()
+    """The file's columns that others were made of."""
 
     def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame], more: Sequence[str] = ()) -> "Table":
         """Return the table with each chunk's frame changed, and with `more` columns."""
@@ -219,15 +221,45 @@ def _without_mark(file: str, opened: ExitStack) -> str:
 
 
 def _records(read: "DuckDBPyRelation") -> "DuckDBPyRelation":
-    """Return the records of JSON: of a service's answer those that it lists; what they list in turn is text."""
+    """Return the records of JSON: of a service's answer those that it lists; what they list in turn is text.
+
+    An object without any field is nothing.
+    """
     listed = [name for name in _LISTED if name in read.columns and "id" not in read.columns]
     if listed and (read.types[read.columns.index(listed[0])].id, len(listed)) == ("list", 1):
-        read = read.project(f'unnest("{listed[0]}", max_depth := 2)')
+        read = _with_requesters(read, f'unnest("{listed[0]}", max_depth := 2)')
     lists = [
         n for n, kind in zip(read.columns, read.types, strict=True) if re.match(r"MAP|(STRUCT|JSON).*\]$", str(kind))
     ]
     names = ['"' + name.replace('"', '""') + '"' for name in lists]
-    return read.project(f"* REPLACE ({', '.join(f'to_json({n})::VARCHAR AS {n}' for n in names)})") if names else read
+    texts = ", ".join(f"nullif(to_json({n})::VARCHAR, '{{}}') AS {n}" for n in names)
+    return read.project(f"* REPLACE ({texts})") if names else read
+
+
+_REQUESTERS = """
+    WITH person AS (
+        SELECT who.id::VARCHAR AS id, any_value(who.email) AS email
+        FROM (SELECT unnest(users) AS who FROM answer) GROUP BY ALL HAVING email IS NOT NULL
+    ), record AS (SELECT *, row_number() OVER () AS "quimbi row" FROM (SELECT {records} FROM answer))
+    SELECT record.* EXCLUDE ("quimbi row"), person.email AS requester_email
+    FROM record LEFT JOIN person ON record.requester_id::VARCHAR = person.id ORDER BY "quimbi row"
+"""
+"""Records with the addresses of those who asked, in the order of the answer."""
+
+
+def _with_requesters(read: "DuckDBPyRelation", records: str) -> "DuckDBPyRelation":
+    """Return the records of an answer, with the addresses of those who asked where it lists its users beside them.
+
+    So Zendesk answers what is asked with ``include=users``: tickets name their requester by number alone.
+    """
+    listed = read.project(records)
+    users, names = str(dict(zip(read.columns, read.types, strict=True)).get("users", "")), {*listed.columns}
+    if "requester_id" not in names or {"requester", "requester_email"} & names or not re.match(r"STRUCT.*\]$", users):
+        return listed
+    if not {"id", "email"} <= {*read.project("unnest(users, max_depth := 2)").columns}:
+        return listed
+    named = read.query("answer", _REQUESTERS.format(records=records))
+    return listed if named is None else named  # never: it is a question
 
 
 def _temporary(opened: ExitStack) -> IO[bytes]:

@@ -226,7 +226,29 @@ def test_json_without_any_field_is_text(tmp_path, text):
     path.write_text(text)
     with open_table(path) as table:
         (chunk,) = table.chunks(None)
-    assert chunk.frame.map(lambda cell: isinstance(cell, str)).all(axis=None)
+    assert chunk.frame.map(lambda cell: isinstance(cell, str) or pd.isna(cell)).all(axis=None)
+
+
+def test_an_empty_object_is_nothing(tmp_path):
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps([{"id": 1, "conversation_rating": {}}, {"id": 2, "conversation_rating": {}}]))
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    assert chunk.frame["conversation_rating"].isna().all()
+
+
+def test_an_answer_s_users_say_who_asked(tmp_path):
+    """Tickets stay in their order; a user without an address, or one who is not listed, has none."""
+    asked = {7: 2, 8: 1, 9: 3, 10: 4, 11: 2, 12: None}
+    tickets = [{"id": n, "requester_id": who} for n, who in asked.items()]
+    users = [{"id": 1, "email": "a@x.org", "name": "A"}, {"id": 2, "email": "b@x.org"}, {"id": 3, "email": None}]
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps({"tickets": tickets, "users": [*users, users[0]], "count": 6}))
+    with open_table(path) as table:
+        (chunk,) = table.chunks(None)
+    assert list(chunk.frame.columns) == ["id", "requester_id", "requester_email"]
+    assert chunk.frame["id"].to_list() == list(asked)
+    assert chunk.frame["requester_email"].fillna("-").to_list() == ["b@x.org", "a@x.org", "-", "-", "b@x.org", "-"]
 
 
 def test_json_has_a_column_for_each_field_within_a_field(tmp_path):
