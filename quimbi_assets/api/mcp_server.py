@@ -174,8 +174,8 @@ class StoreTools:
         false and what holds for everybody, with the reason. Rules in left_alone are not to be acted on.
         """
         with self._asked(context) as (now, store_id):
-            said = {name: key for name, key in (("customer_id", customer_id), ("email", email)) if key != ""}
-            return answers.route_ticket(now, store_id, answers.TicketQuestion.model_validate(said))
+            asked = {name: key for name, key in (("customer_id", customer_id), ("email", email)) if key != ""}
+            return answers.route_ticket(now, store_id, answers.TicketQuestion.model_validate(asked))
 
     def explain_customer(self, context: Context, customer_id: CustomerId) -> models.Explanation:
         """Tell why a customer is in each of their segments, what moved of late, and what would move them on.

@@ -23,12 +23,14 @@ from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.tables import SUPPORT_TICKETS
 from quimbi_assets.store import zone
 
-WAITS: Mapping[str, Literal["min", "s"]] = {
-    "metric_set_reply_time_in_minutes_calendar": "min",
-    "first_reply_time_in_minutes": "min",
-    "first_response_time_seconds": "s",
+WAITS: Mapping[str, tuple[str, Literal["min", "s"]]] = {
+    "metric_set_reply_time_in_minutes_calendar": ("first_response_at", "min"),
+    "first_reply_time_in_minutes": ("first_response_at", "min"),
+    "first_response_time_seconds": ("first_response_at", "s"),
+    "time_to_close_seconds": ("resolved_at", "s"),
 }
-"""Names, as exported, for what passed from writing to the first reply, and its unit; hours of business are none."""
+"""Names, as exported, for what passed from writing to an instant, which that is, and the unit; hours of business are
+none."""
 CLOCKED = re.compile(r"(?P<name>.+ at) \((?P<zone>[\w+-]+(?:/[\w+-]+)*)\)", re.ASCII)
 """How Intercom calls a column of instants: ``Conversation started at (America/New_York)``, by that clock."""
 INTERCOM = frozenset({"source_author_id", "created_at", "state"})
@@ -36,20 +38,23 @@ INTERCOM = frozenset({"source_author_id", "created_at", "state"})
 EPOCHS = ("created_at", "statistics_first_admin_reply_at", "statistics_last_close_at")
 """Intercom's instants, in seconds since 1970."""
 LISTS = ("tags", "tags_tags")
-SHOPS_ID, REPLIED = "customer_external_id", "first_response_at"
-"""Columns that are made, where the file has none of the name."""
+SHOPS_ID = "customer_external_id"
+"""A column that is made, where the file has none of the name, as instants are (:data:`WAITS`)."""
+STARTED = ("source_delivered_as", "delivered_as", "started_by")
+BY_STORE = frozenset({"admin_initiated", "automated", "campaigns_initiated", "admin", "teammate"})
+"""Intercom's columns for who began a conversation, and what they hold where the store did: a message of a teammate's, a
+series, a campaign. Assumption: ``operator_initiated``, a bot's greeting, is kept, since a customer answered it."""
 
 
 def tickets_shaped(table: Table, time_zone: str) -> Table:
     """Return a table of tickets whose cells are what their columns say; others as they are.
 
-    A reply's instant is worked out from dates that are in `time_zone` where they have no offset.
+    An instant is worked out of a wait from dates that are in `time_zone` where they have no offset.
     """
     table = _by_their_clocks(table)
     names = columns.by_name(table.columns)
-    wait = next((name for name in WAITS if name in names), None)
-    created = columns.candidates(table.columns, SUPPORT_TICKETS, table.chosen)["created_at"]
-    answered = columns.candidates(table.columns, SUPPORT_TICKETS, table.chosen)["first_response_at"]
+    possible = columns.candidates(table.columns, SUPPORT_TICKETS, table.chosen)
+    created, waits = possible["created_at"], _waits(names, possible)
     is_intercom = names.keys() >= INTERCOM
     lists = [names[name] for name in LISTS if name in names]
     epochs = [names[name] for name in EPOCHS if name in names] if is_intercom else []
@@ -60,23 +65,53 @@ def tickets_shaped(table: Table, time_zone: str) -> Table:
         made |= {name: _instants(frame[name]) for name in epochs}
         if contacts is not None:
             made[SHOPS_ID] = frame[contacts].map(_shops_id).astype("str")
-        if wait and is_waited:
+        if waits:
             written, _ = parse_dates(frame[created[0]], time_zone)
-            made[REPLIED] = written + pd.to_timedelta(parse_amounts(frame[names[wait]]), unit=WAITS[wait])
+            for instant, (wait, unit) in waits.items():
+                made[instant] = written + pd.to_timedelta(parse_amounts(frame[wait]), unit=unit)
         return frame.assign(**made)
 
-    is_waited = bool(wait and created and not answered)
-    more = [SHOPS_ID] * (contacts is not None) + [REPLIED] * is_waited
-    return replace(table.changed(changed, more)) if lists or epochs or more else table
+    more = [*([SHOPS_ID] if contacts is not None else []), *waits]
+    used = {*(wait for wait, _ in waits.values()), *(names[name] for name in STARTED if name in names)}
+    table = replace(table, used=table.used | used)
+    return table.changed(changed, more) if lists or epochs or more else table
+
+
+def _waits(names: Mapping[str, str], possible: Mapping[str, list[str]]) -> dict[str, tuple[str, Literal["min", "s"]]]:
+    """Return the instants that only a wait tells, each with the file's column of it and the unit."""
+    waits: dict[str, tuple[str, Literal["min", "s"]]] = {}
+    for name, (instant, unit) in WAITS.items():
+        if name in names and possible["created_at"] and not possible[instant]:
+            waits.setdefault(instant, (names[name], unit))
+    return waits
+
+
+def begun_by_store(frame: pd.DataFrame) -> pd.Series:
+    """Tell of each row of Intercom's whether the store wrote first: (n,) bool, wholly false of others' rows.
+
+    >>> begun_by_store(pd.DataFrame({"source.delivered_as": ["automated", "customer_initiated", None]})).tolist()
+    [True, False, False]
+    """
+    names = columns.by_name(frame.columns)
+    begun = pd.Series(False, index=frame.index)
+    for name in (names[name] for name in STARTED if name in names):
+        begun |= frame[name].astype("str").str.strip().str.lower().isin(BY_STORE)
+    return begun
 
 
 def _by_their_clocks(table: Table) -> Table:
     """Return a table with the columns whose names say by which clock they are again, in UTC and called without it."""
-    clocked = {name: match for name in table.columns if (match := CLOCKED.fullmatch(name)) and _is_zone(match["zone"])}
+    meant = {spelling for spellings in SUPPORT_TICKETS.aliases.values() for spelling in spellings}
+    clocked = {
+        name: match
+        for name in table.columns
+        if (match := CLOCKED.fullmatch(name)) and _is_zone(match["zone"]) and columns.normalised(match["name"]) in meant
+    }
 
     def changed(frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**{match["name"]: _in_utc(frame[name], match["zone"]) for name, match in clocked.items()})
 
+    table = replace(table, used=table.used | clocked.keys())
     return table.changed(changed, [match["name"] for match in clocked.values()]) if clocked else table
 
 

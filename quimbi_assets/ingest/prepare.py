@@ -13,6 +13,7 @@ import pandas as pd
 from quimbi_assets.ingest import columns, tables
 from quimbi_assets.ingest.cells import NULL_WORDS, as_text, largest_amount
 from quimbi_assets.ingest.files import Chunk
+from quimbi_assets.ingest.helpdesks import begun_by_store
 from quimbi_assets.ingest.keys import ErasedKeys, IdSet, hashed, without_addresses
 from quimbi_assets.ingest.rows import apply_schema, as_json, broken_rows, hide_addresses, read_rows, stored_schema
 from quimbi_assets.ingest.survey import Survey, counted, watched_ids
@@ -23,6 +24,8 @@ LONGEST_NAME = 120
 NO_ORDER = "no accepted order has this order_id"
 LEFT_OUT = "left out: {:,} erased"
 """Of rows that name a customer who was erased."""
+NO_QUESTIONS = "left out: {:,} that the store began"
+"""Of tickets that are no customer's question."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Preparation:
         """Rows so far; identical repetitions are not among the accepted; tickets answered before they were written."""
         self.n_left_out = 0
         """Rows of people who were erased."""
+        self.n_begun_by_store = 0
+        """Tickets that are no customer's question, which are left out, too."""
         self.refused: Counter[str] = Counter()
         """Rows by reason."""
         self.accepted_ids: list[np.ndarray] = []
@@ -115,6 +120,7 @@ class Preparation:
             (self.n_backwards, "tickets were answered before they were written: a clock's slip, or a day without time"),
         )
         left_out = [LEFT_OUT.format(self.n_left_out)] if self.n_left_out else []
+        left_out += [NO_QUESTIONS.format(self.n_begun_by_store)] if self.n_begun_by_store else []
         return [f"{n:,} {what}" for n, what in counts if n] + left_out
 
     def prepare(self, chunk: Chunk) -> Prepared:
@@ -125,6 +131,9 @@ class Preparation:
         broken = chunk.broken
         if self._erased:
             frame, broken = self._without_erased(frame, broken)
+        if spec is tables.SUPPORT_TICKETS and (begun := begun_by_store(frame)).any():
+            self.n_begun_by_store += int(begun.sum())
+            frame = frame[~begun]
         if spec is tables.ORDERS and (name := self.survey.columns.get("customer_id")):
             words = frame[name].dropna().isin([word for word in NULL_WORDS if word])
             self._n_unnamed += chunk.words.get(name, 0) + int(words.sum())

@@ -106,7 +106,7 @@ def survey(table: Table, spec: TableSpec, where: str) -> Survey:
         {name: kind for name, kind in person.items() if name in filled},
         signs,
         facts.n_rows,
-        _ignored(table, spec, filled, {*likely.values(), *person, *(_words(table, spec))}),
+        _ignored(table, spec, filled, {*likely.values(), *person, *_words(table, spec), *table.used}),
         is_export,
         IdSet.spread(facts.ids),
         IdSet.of(facts.heads),

@@ -181,6 +181,26 @@ def test_what_a_new_store_is_advised_works(quimbi, files, tmp_path):
     assert "5 of 5 tickets belong to 5 known customers" in out
 
 
+def test_what_was_worked_out_of_a_column_is_not_said_to_be_ignored(quimbi, files, tmp_path, database):
+    """A list of Intercom's, cut to some columns; what a teammate began is left out and counted."""
+    load(quimbi, "clocked", files(orders=lambda f: f.assign(customer_email=f["customer_id"] + "@example.com")))
+    names = "Conversation ID", "User email", "Conversation started at (UTC)", "First response time (seconds)"
+    names += "Time to close (seconds)", "Started by", "Seats (UTC)"
+    written = [("1", "2025-04-03 09:00:00", 5400, 14400, "Customer", 2)]
+    written += [("2", "2025-04-03 09:00:00", None, None, "Customer", 2), ("3", "2025-04-03 9:00", 1, 2, "Teammate", 2)]
+    rows = [(number, "c1@example.com", *rest) for number, *rest in written]
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "tickets.csv", index=False)
+    code, out, _ = quimbi("load", "--store-id", "clocked", "--tickets", tmp_path / "tickets.csv")
+    assert code == 0, out
+    assert "support_tickets: 2 rows read: 2 new" in out
+    assert "ignored columns: Seats (UTC)\n" in out
+    assert "left out: 1 that the store began" in out
+    sql = "SELECT first_response_at::text, resolved_at::text FROM quimbi.support_tickets WHERE store_id = 'clocked' "
+    with administering(database) as cursor:
+        cursor.execute(f"SET LOCAL TIME ZONE 'UTC'; {sql} ORDER BY ticket_id")
+        assert cursor.fetchall() == [("2025-04-03 10:30:00+00", "2025-04-03 13:00:00+00"), (None, None)]
+
+
 def test_tickets_of_a_known_store_say_how_many_belong_to_customers(quimbi, files, tmp_path):
     paths = files(orders=lambda f: f.assign(customer_email=f["customer_id"] + "@example.com"))
     load(quimbi, "writers", paths)

@@ -1,5 +1,6 @@
 """Tickets of other helpdesks as they export them, without a word about columns."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -37,3 +38,33 @@ def test_tickets_are_read_as_they_were(name):
     assert (first["subject"], first["channel"]) == ("Where is my order?", CHANNELS[name])
     assert first["tags"].replace(",", "") == "late refund"
     assert "ignored" not in repr(store)
+
+
+def test_an_answer_of_zendesk_s_with_its_users_finds_their_customers(tmp_path):
+    """As asked with ``include=users``: tickets name their requester by number, users say the addresses."""
+    tickets = [json.loads(line) for line in (EXPORTS / "zendesk_tickets.json").read_text().splitlines() if line]
+    users = [one.pop("requester") for one in tickets]
+    tickets = [one | {"requester_id": user["id"]} for one, user in zip(tickets, users, strict=True)]
+    answer = tmp_path / "zd.json"
+    answer.write_text(json.dumps({"tickets": tickets, "users": users, "count": 2, "next_page": None}))
+    store = open_store(orders=EXPORTS / "shopify_orders.csv", tickets=answer, time_zone="Europe/London")
+    rows = store.history.tables["raw_tickets"].to_pandas().set_index("ticket_id").sort_index()
+    assert rows["customer_id"].to_list() == ["ann@example.com", "ben@example.com"]
+
+
+def test_intercom_s_unrated_and_the_store_s_own_messages(tmp_path):
+    """No rating is an empty object; conversations that the store began are no customer's question."""
+    asked, other = json.loads((EXPORTS / "intercom_conversations.json").read_text())
+    rows = [one | {"conversation_rating": {}} for one in (asked, other)]
+    agent = {"type": "admin", "id": "s1", "email": "sam@shop.example"}
+    for n, how in enumerate(("admin_initiated", "automated", "campaigns_initiated", "operator_initiated")):
+        source = asked["source"] | {"delivered_as": how}
+        source |= {"author": agent} if how != "operator_initiated" else {}
+        rows.append(rows[0] | {"id": str(600 + n), "source": source})
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps(rows))
+    store = open_store(orders=EXPORTS / "shopify_orders.csv", tickets=path, time_zone="Europe/London")
+    assert store.refused["support_tickets"].empty
+    tickets = store.history.tables["raw_tickets"].to_pandas().set_index("ticket_id").sort_index()
+    assert tickets.index.to_list() == ["501", "502", "603"]
+    assert tickets["satisfaction_score"].isna().all()
