@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from glob import escape as glob_escape
 from glob import glob
 from itertools import chain
 from pathlib import Path
@@ -41,7 +42,7 @@ BATCH_ROWS = 8_192
 """Rows of a Parquet file that are unpacked at once: of 100 kB each they take 0.8 GB."""
 
 MOST_ROWS = 100_000_000
-"""Of a Parquet file; the largest shop measured has 1.5 million lines."""
+"""Of a Parquet file, or of the files of a pattern; the largest shop measured has 1.5 million lines."""
 
 MOST_BYTES, LET_BE, MOST_RATIO = 16 << 30, 256 << 20, 200
 """What a file unpacks to at most; and above how much it may not be over so many times the file: 5 to 20 is usual."""
@@ -130,23 +131,36 @@ def open_table(path: str | Path, called: str | None = None) -> Iterator[Table]:
 
 _JSON = (".json", ".jsonl", ".ndjson")
 _READERS = {".parquet": "read_parquet(?, union_by_name = true)"}
-_READERS |= dict.fromkeys(_JSON, "read_json_auto(?, union_by_name = true, sample_size = -1)")
+_READERS |= dict.fromkeys(_JSON, "read_json_auto(?, union_by_name = true, sample_size = -1, compression = 'none')")
 _LISTED = ("tickets", "conversations", "orders", "customers", "products", "data")
 """What Zendesk, Intercom, Gorgias and shops call the list in an answer of their APIs."""
-_AS_CSV = "read_csv(?, union_by_name = true, all_varchar = true, header = true)"
+_AS_CSV = "read_csv(?, union_by_name = true, all_varchar = true, header = true, compression = 'none', delim = '{}'"
+_AS_CSV += """, quote = '"', escape = '"', skip = 0)"""
+"""Nothing is left to be guessed: with another dialect a file of which one line is broken has other columns, or no row."""
 
 
 def is_for_duckdb(path: str | Path) -> bool:
     """Whether a path is a pattern of several files, or of JSON: DuckDB reads these."""
-    return bool(re.search(r"[*?\[]", str(path))) or Path(path).suffix.lower() in _JSON
+    return _is_pattern(path) or _suffix(path) in _JSON
+
+
+def _is_pattern(path: str | Path) -> bool:
+    """Whether a path has signs of a pattern and is not, as it stands, a file's."""
+    return bool(re.search(r"[*?\[]", str(path))) and not Path(path).expanduser().exists()
+
+
+def _suffix(path: str | Path) -> str:
+    return Path(str(path).removesuffix(".gz")).suffix.lower()
 
 
 def matching_files(path: str | Path) -> list[Path]:
     """Return the files that a path or pattern means, by name; BadInputError if there is none."""
-    pattern = str(Path(path).expanduser())
-    files = sorted(map(Path, glob(pattern, recursive=True))) if is_for_duckdb(path) else [Path(pattern)]
-    if not files or not all(file.is_file() for file in files):
-        raise BadInputError(f"no such file: {path}" if len(files) < 2 else f"{path} matches what is no file")
+    place = Path(path).expanduser()
+    files = sorted(map(Path, glob(str(place), recursive=True))) if _is_pattern(path) else [place]
+    if not files or not all(file.exists() for file in files):
+        raise BadInputError(f"no such file: {path}")
+    if odd := [file for file in files if not file.is_file()]:
+        raise BadInputError(f"cannot read {odd[0]}: it is not a regular file")
     return files
 
 
@@ -154,21 +168,21 @@ def are_parts(files: Sequence[Path], key_of: Callable[[Sequence[str]], str | Non
     """Whether files are parts of one table: of one kind, no value of the column that `key_of` finds in two of them."""
     import duckdb
 
-    suffixes = {Path(file.name.removesuffix(".gz")).suffix.lower() for file in files}
+    suffixes = {_suffix(file) for file in files}
     if len(suffixes) > 1:
         return False
-    reader = _READERS.get(suffixes.pop(), _AS_CSV).replace("(?,", "(?, filename = true,")
-    names = [str(file) for file in files]
     try:
-        with duckdb.connect() as connection:
-            key = key_of(connection.sql(f"SELECT * FROM {reader} LIMIT 0", params=[names]).columns)
+        with ExitStack() as opened, duckdb.connect() as connection:
+            plain = _all_unpacked(files, str(files[0].parent), opened)
+            all_rows, names = _selection(plain, suffixes.pop(), "filename = true, ")
+            key = key_of(connection.sql(f"SELECT * FROM ({all_rows}) LIMIT 0", params=names).columns)
             if key is None:
                 return True
             column = '"' + key.replace('"', '""') + '"'
-            rows = f"SELECT {column} FROM {reader} GROUP BY 1 HAVING min(filename) < max(filename)"
+            rows = f"SELECT {column} FROM ({all_rows}) GROUP BY 1 HAVING min(filename) < max(filename)"
             sql = f"SELECT count({column}) FROM ({rows})"
-            return bool(connection.execute(sql, [names]).fetchall()[0][0] == 0)
-    except duckdb.Error:  # what it cannot read may be read one by one
+            return bool(connection.execute(sql, names).fetchall()[0][0] == 0)
+    except (duckdb.Error, BadInputError):  # what it cannot read may be read one by one
         return False
 
 
@@ -176,28 +190,35 @@ def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
     """Return files of one kind, whose columns are put together by name, as a table that DuckDB reads."""
     import duckdb
 
-    files = [str(file) for file in matching_files(path)]
-    suffixes = {Path(file.removesuffix(".gz")).suffix.lower() for file in files}
-    if suffixes <= {*_JSON}:
-        files = [_without_mark(file, opened) for file in files]
+    found = matching_files(path)
+    suffixes = {_suffix(file) for file in found}
     if len(suffixes) > 1:
         raise BadInputError(
             f"{place} matches files of several kinds: {', '.join(sorted(suffixes))}; give one kind at a time"
         )
     suffix = suffixes.pop()
-    reader = _READERS.get(suffix, _AS_CSV)
+    files = _all_unpacked(found, place, opened)
+    if suffix in _JSON:
+        files = [_without_mark(file, opened) for file in files]
+    size = sum(file.stat().st_size for file in files)
     connection = opened.enter_context(duckdb.connect())
+    all_rows, names = _selection(files, suffix)
 
-    def rows() -> pa.RecordBatchReader:
-        read = connection.sql(f"SELECT * FROM {reader}", params=[files])
-        return (_records(read) if suffix in _JSON else read).to_arrow_reader(CHUNK_ROWS)
+    def unpacked() -> Iterator[pa.RecordBatch]:
+        read = connection.sql(all_rows, params=names)
+        n_rows = n_bytes = 0
+        for batch in (_records(read) if suffix in _JSON else read).to_arrow_reader(BATCH_ROWS):
+            n_rows, n_bytes = n_rows + len(batch), n_bytes + batch.nbytes
+            _refuse_swollen(place, size, n_bytes)
+            _refuse_long(place, n_rows)
+            yield batch
 
     def chunks(_: Sequence[str] | None) -> Iterator[Chunk]:
         try:
-            for table in _of_size(rows()):
+            for table in _of_size(unpacked()):
                 yield Chunk(as_frame(table))
         except (duckdb.Error, OSError) as error:
-            raise BadInputError(f"cannot read {place}: {str(error).splitlines()[0]}") from error
+            raise _unread(error, place, dict(zip(map(str, files), found, strict=True))) from error
 
     first = next(iter(chunks(None)), None)
     if first is None or first.frame.empty:
@@ -205,19 +226,55 @@ def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
     return Table([str(name) for name in first.frame.columns], chunks)
 
 
-def _without_mark(file: str, opened: ExitStack) -> str:
+def _selection(files: Sequence[Path], suffix: str, more: str = "") -> tuple[str, list[list[str]]]:
+    """Return the statement that reads files of one kind, put together by column, and its parameters: names of files."""
+    names: dict[str, list[str]] = {}
+    for file in files:
+        reader = _READERS[suffix] if suffix in _READERS else _AS_CSV.format(_header(file)[1])
+        names.setdefault(reader.replace("(?, ", f"(?, {more}"), []).append(glob_escape(str(file)))
+    return " UNION ALL BY NAME ".join(f"SELECT * FROM {reader}" for reader in names), list(names.values())
+
+
+def _all_unpacked(files: Sequence[Path], place: str, opened: ExitStack) -> list[Path]:
+    """Return files as `_unpacked` does each; together, too, they may unpack to no more than one may."""
+    plain, size, n_bytes = [], 0, 0
+    for file in files:
+        try:
+            plain.append(_unpacked(file, place, opened))
+        except OSError as error:
+            raise BadInputError(f"cannot read {file}: {error.strerror}") from error
+        if plain[-1] is not file:
+            size, n_bytes = size + file.stat().st_size, n_bytes + plain[-1].stat().st_size
+            _refuse_swollen(place, size, n_bytes)
+    return plain
+
+
+def _unread(error: Exception, place: str, found: Mapping[str, Path]) -> BadInputError:
+    """Return why DuckDB cannot read files; of several, `found` by what it calls them, which of them and what helps."""
+    reason = str(error).splitlines()[0]
+    for name, file in found.items():
+        if re.search(rf"(?m)^\s*file = {re.escape(name)}$|[\"']{re.escape(name)}[\"']", str(error)):
+            reason = reason.replace(name, str(file))
+            if len(found) > 1:
+                reason += f" in {file}; mend it"
+                reason += ", or load it by itself: a single file is read line by line" * (_suffix(file) not in _READERS)
+            break
+    return BadInputError(f"cannot read {place}: {reason}")
+
+
+def _without_mark(file: Path, opened: ExitStack) -> Path:
     """Return a file in UTF-8 without the mark of its encoding, which DuckDB takes for JSON; it may be itself."""
-    with Path(file).open("rb") as marked:
+    with file.open("rb") as marked:
         head = marked.read(len(codecs.BOM_UTF8))
     encoding = "utf-16" if head.startswith(_UTF16) else "utf-8-sig" if head == codecs.BOM_UTF8 else None
     if encoding is None:
         return file
     target = _temporary(opened)
     try:
-        _transcoded(Path(file), encoding, target)
+        _transcoded(file, encoding, target)
     except UnicodeDecodeError:
         return file  # DuckDB says what is wrong with it
-    return target.name
+    return Path(target.name)
 
 
 def _records(read: "DuckDBPyRelation") -> "DuckDBPyRelation":
@@ -295,6 +352,12 @@ def _refuse_swollen(place: str, size: int, unpacked: int) -> None:
         )
 
 
+def _refuse_long(place: str, n_rows: int) -> None:
+    """BadInputError if there are more rows than any shop has."""
+    if n_rows > MOST_ROWS:
+        raise BadInputError(f"cannot read {place}: it has more than {MOST_ROWS:,} rows; load it in parts")
+
+
 def _parquet_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, bool]:
     """Return a Parquet file as a table, and whether it is too large to be kept in memory."""
 
@@ -305,10 +368,9 @@ def _parquet_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, b
         # The path, not an open file: a thread of Arrow's may hold a buffer of Python's still when the process ends.
         file = opened.enter_context(pq.ParquetFile(str(plain)))
         columns = [str(name) for name in as_frame(file.schema_arrow.empty_table()).columns]
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last, of a column's name
+    except (pa.ArrowException, OSError, UnicodeDecodeError, BadInputError) as error:  # the third, of a column's name
         raise broken(error) from error
-    if file.metadata.num_rows > MOST_ROWS:
-        raise BadInputError(f"cannot read {place}: it has {file.metadata.num_rows:,} rows; load it in parts")
+    _refuse_long(place, file.metadata.num_rows)
 
     def unpacked(wanted: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         n_bytes = 0
@@ -349,10 +411,21 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     index = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]
     table = table.drop_columns(index)
     for place, column in enumerate(table.columns):
+        _require_zone(table.field(place))
         table = table.set_column(place, table.field(place).name, _readable(column))
     exact = any(pa.types.is_integer(column.type) and column.null_count for column in table.columns)
     frame: pd.DataFrame = table.to_pandas(types_mapper=_WHOLE_NUMBERS.get if exact else None)
     return frame
+
+
+def _require_zone(field: pa.Field) -> None:
+    """BadInputError if instants are said to be of a time zone that nobody knows."""
+    zone = field.type.tz if pa.types.is_timestamp(field.type) else None
+    try:
+        if zone:
+            pa.lib.string_to_tzinfo(zone)
+    except (LookupError, ValueError):
+        raise BadInputError(f"{field.name} is in a time zone that is not known, {zone!r}; write it in UTC") from None
 
 
 def _readable(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -388,11 +461,16 @@ _CALENDAR = (-62_135_596_800, 253_402_300_799)
 _BEYOND = " after 1970, beyond the calendar"
 
 
+def _header(plain: Path) -> tuple[str, str]:
+    """Return a CSV file's first line, and what it is delimited by."""
+    with plain.open("rb") as file:
+        header = file.readline(CHUNK_BYTES).decode("utf-8-sig", errors="replace").partition("\r")[0].rstrip("\n")
+    return header, max(",;\t", key=header.count)
+
+
 def _csv_table(plain: Path, place: str, opened: ExitStack) -> tuple[Table, bool]:
     plain, n_quotes = _as_utf8(plain, place, opened)
-    with plain.open("rb") as file:
-        header = file.readline(CHUNK_BYTES).decode("utf-8-sig").partition("\r")[0].rstrip("\n")
-    delimiter = max(",;\t", key=header.count)
+    header, delimiter = _header(plain)
     names = _unique([name.strip() for name in next(csv.reader([header], delimiter=delimiter))])
     if n_quotes:
         _refuse_open_quotes(plain, place, delimiter)

@@ -127,8 +127,9 @@ def test_directory_is_bad_input(tmp_path):
         read_table(tmp_path)
 
 
-def test_a_fifo_is_not_waited_for(tmp_path):
-    path = tmp_path / "pipe"
+@pytest.mark.parametrize("name", ["pipe", "pipe.json"])
+def test_a_fifo_is_not_waited_for(tmp_path, name):
+    path = tmp_path / name
     os.mkfifo(path)
     with pytest.raises(BadInputError, match="not a regular file"):
         read_table(path)
@@ -316,7 +317,62 @@ def test_a_file_that_swells_is_refused_before_it_fills_the_memory(tmp_path, monk
 def test_a_file_of_too_many_rows_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MOST_ROWS", 2)
     pq.write_table(pa.table({"id": [1, 2, 3]}), tmp_path / "orders.parquet")
-    with pytest.raises(BadInputError, match=r"3 rows; load it in parts"):
+    with pytest.raises(BadInputError, match=r"more than 2 rows; load it in parts"):
+        read_table(tmp_path / "orders.parquet")
+    with pytest.raises(BadInputError, match=r"more than 2 rows; load it in parts"):
+        read_table(tmp_path / "*.parquet")
+
+
+@pytest.mark.parametrize("name", ["gb_{}.csv.gz", "gb_{}.json.gz", "gb_{}.parquet"])
+def test_files_of_a_pattern_swell_no_more_than_one_may(tmp_path, monkeypatch, name):
+    """Each by itself is let be; together they are too much for so few bytes."""
+    monkeypatch.setattr(files, "LET_BE", 1 << 20)
+    monkeypatch.setattr(files, "BATCH_ROWS", 2_048)
+    for number in range(3):
+        path = tmp_path / name.format(number)
+        if path.suffix == ".parquet":
+            pq.write_table(pa.table({"id": range(8_192), "note": ["x" * 80] * 8_192}), path)
+        else:
+            head, row = (b"id,note\n", b"1,x\n") if ".csv" in name else (b"", b'{"id":1}\n')
+            path.write_bytes(gzip.compress(head + row * (700_000 // len(row))))
+        assert len(read_table(path)) > 8_000
+    monkeypatch.setattr(files, "MOST_RATIO", 5)
+    with pytest.raises(BadInputError, match=r"unpack to more than"):
+        read_table(tmp_path / name.format("*"))
+
+
+def test_what_is_no_pattern_is_a_file(tmp_path):
+    """Signs of patterns in a file's own name, alone or among others, are no sign of anything."""
+    for name, text in (("o[1].csv", "id\n1\n"), ("o1.csv", "id\n2\n"), ("o[2].json", '{"id": 3}')):
+        (tmp_path / name).write_text(text)
+    assert read_table(tmp_path / "o[1].csv")["id"].tolist() == ["1"]
+    assert read_table(tmp_path / "o[2].json")["id"].tolist() == [3]
+    assert sorted(read_table(tmp_path / "*.csv")["id"]) == ["1", "2"]
+
+
+@pytest.mark.parametrize("bad", [b"a,b\n1,2\n1,2,3\n", b"a,b\n1,2\n1,2\n3,4\n1\n5,6\n", b"a,b\n1,\xe9\n"])
+@pytest.mark.parametrize("name", ["bad.csv", "bad.csv.gz"])
+def test_which_file_of_a_pattern_is_broken_is_said(tmp_path, bad, name):
+    """And none of its rows is lost: DuckDB finds a dialect in which such a file has other columns, or one row."""
+    (tmp_path / "good.csv").write_text("a,b\n1,2\n")
+    (tmp_path / name).write_bytes(gzip.compress(bad) if name.endswith("gz") else bad)
+    with pytest.raises(BadInputError) as raised:
+        read_table(tmp_path / "*.csv*")
+    assert f"{tmp_path / name}; mend it, or load it by itself" in str(raised.value)
+    assert "quimbi-load-" not in str(raised.value)
+
+
+def test_files_of_a_pattern_may_have_each_its_delimiter(tmp_path):
+    for name, text in (("a.csv", "a,b\n1,2\n"), ("b.csv", "b;a\n4;3\n")):
+        (tmp_path / name).write_text(text)
+    assert sorted(read_table(tmp_path / "*.csv").to_dict("list").items()) == [("a", ["1", "3"]), ("b", ["2", "4"])]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "+99:99"])
+def test_a_time_zone_that_nobody_knows_is_bad_input(tmp_path, zone):
+    at = pa.array([0], pa.timestamp("us", zone))
+    pq.write_table(pa.table({"id": ["1"], "order_date": at}), tmp_path / "orders.parquet")
+    with pytest.raises(BadInputError, match=r"orders.parquet as Parquet: order_date is in a time zone .* in UTC"):
         read_table(tmp_path / "orders.parquet")
 
 
