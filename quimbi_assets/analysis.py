@@ -227,7 +227,7 @@ def _listed(table: Table, customers: pd.Series, addresses: pd.Series) -> tuple[p
         raise BadInputError(
             f"customers must hold two keys of each customer, such as customer_id and email: it has {has}"
         )
-    keys = pd.DataFrame({name: as_text(chunk.frame[name], surveyed.signs[name]) for name in kinds})
+    keys = pd.DataFrame({name: as_text(chunk.frame[name], surveyed.signs[name], are_ids=True) for name in kinds})
     by_key = read_list(keys, kinds, customers, addresses)
     if by_key is None:
         raise BadInputError(

@@ -112,11 +112,15 @@ def rounded_ids(where: str, column: str) -> BadInputError:
     )
 
 
-def as_text(values: pd.Series, signs: Signs | None = None) -> pd.Series:
+NUL_SHOWN = "\\u0000"
+"""The NUL byte, which PostgreSQL's text cannot hold, as ids and refused rows have it: without it ids become others."""
+
+
+def as_text(values: pd.Series, signs: Signs | None = None, *, are_ids: bool = False) -> pd.Series:
     """Return values of any type, lists included, as text without surrounding space, NULL where there is nothing.
 
     Whole numbers held as floats, or written so, lose their ``.0`` if every value of the column is a whole number:
-    `signs` are `text_signs` of the whole column, of which `values` may be a part.
+    `signs` are `text_signs` of the whole column, of which `values` may be a part. A NUL byte is left out, of ids shown.
 
     >>> as_text(pd.Series([1001.0, None, 7.0])).tolist()
     ['1001', nan, '7']
@@ -129,7 +133,7 @@ def as_text(values: pd.Series, signs: Signs | None = None) -> pd.Series:
     whole = Signs.NOT_WHOLE not in signs
     if whole and pd.api.types.is_float_dtype(values.dtype):
         return values.astype("Int64").astype("str")
-    text = plain_text(values)
+    text = plain_text(values, are_ids=are_ids)
     return text.str.removesuffix(".0") if whole and Signs.FILLED in signs else text
 
 
@@ -159,13 +163,13 @@ def _joined(parts: Any) -> str:
     return ", ".join(str(part.get("name", part) if isinstance(part, dict) else part) for part in parts)
 
 
-def plain_text(values: pd.Series) -> pd.Series:
-    """Return values as text, stripped, NULL for `NULL_WORDS`; floats keep their ``.0``."""
+def plain_text(values: pd.Series, *, are_ids: bool = False) -> pd.Series:
+    """Return values as text, stripped, NULL for `NULL_WORDS`; floats keep their ``.0``, and ids what is a NUL byte."""
     if values.dtype == object:
         values = values.map(_plain, na_action="ignore")
     text = values.astype("str").str.strip()
     if text.str.contains("\0", regex=False).any():
-        text = text.str.replace("\0", "", regex=False)  # PostgreSQL's text cannot hold it
+        text = text.str.replace("\0", NUL_SHOWN if are_ids else "", regex=False)
     return text.mask(text.isin(NULL_WORDS))
 
 

@@ -136,7 +136,7 @@ _LISTED = ("tickets", "conversations", "orders", "customers", "products", "data"
 """What Zendesk, Intercom, Gorgias and shops call the list in an answer of their APIs."""
 _AS_CSV = "read_csv(?, union_by_name = true, all_varchar = true, header = true, compression = 'none', delim = '{}'"
 _AS_CSV += """, quote = '"', escape = '"', skip = 0)"""
-"""Nothing is left to be guessed: with another dialect a file of which one line is broken has other columns, or no row."""
+"""Nothing is left to be guessed: in another dialect a file with one broken line has other columns, or no row."""
 
 
 def is_for_duckdb(path: str | Path) -> bool:

@@ -160,7 +160,7 @@ class Preparation:
         for column in ("customer_id", "order_id"):
             if column in self.survey.columns:
                 kinds.setdefault(self.survey.columns[column], column)
-        texts = pd.DataFrame({name: as_text(frame[name], self.survey.signs.get(name)) for name in kinds})
+        texts = pd.DataFrame({name: as_text(frame[name], self.survey.signs.get(name), are_ids=True) for name in kinds})
         named, in_lines = self._erased.name(texts, kinds), self._erased.name_lines(broken)
         if "order_id" in self.survey.columns:
             order = self.survey.columns["order_id"]
@@ -245,7 +245,7 @@ class Preparation:
             good,
             rows,
             typed.loc[refused, spec.key[0]].dropna().drop_duplicates(),
-            pd.DataFrame({name: as_text(person[name], self.survey.signs[name]) for name in names}),
+            pd.DataFrame({name: as_text(person[name], self.survey.signs[name], are_ids=True) for name in names}),
         )
 
     def _without_repetitions(self, good: pd.DataFrame, reasons: pd.Series) -> tuple[pd.DataFrame, pd.Series]:

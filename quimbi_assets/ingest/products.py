@@ -10,7 +10,7 @@ import pandas as pd
 
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest import columns
-from quimbi_assets.ingest.cells import as_text
+from quimbi_assets.ingest.cells import as_text, plain_text
 from quimbi_assets.ingest.files import Table
 from quimbi_assets.ingest.survey import Survey
 from quimbi_assets.ingest.tables import LONGEST_ID, PRODUCTS
@@ -57,9 +57,9 @@ def _by_key(
         values["category"] = values["category"].str.split(r"(?<!\\),", regex=True).str[0].str.strip()
     if "product_type" in values:
         values["product_type"] = values["product_type"].mask(values["product_type"].str.fullmatch(NO_TYPE, case=False))
-    keys = [text(name) for name in possible if name in surveyed.signs]
+    keys = [as_text(frame[name], surveyed.signs[name], are_ids=True) for name in possible if name in surveyed.signs]
     if handle is not None and (variant := _variants(frame)) is not None:
-        keys.append(variant)
+        keys.append(plain_text(variant))
     rows = pd.concat([pd.DataFrame({"product_id": key, **values}) for key in keys])
     rows = rows[rows["product_id"].str.len() <= LONGEST_ID].dropna(subset=list(values), how="all")
     return rows.reindex(columns=list(PRODUCTS.columns)).drop_duplicates("product_id")

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pandera
 
-from quimbi_assets.ingest.cells import Signs, as_labels, as_text, parse_amounts, plain_ratings, plain_text
+from quimbi_assets.ingest.cells import NUL_SHOWN, Signs, as_labels, as_text, parse_amounts, plain_ratings, plain_text
 from quimbi_assets.ingest.dates import EARLIEST, FUTURE, TOO_EARLY, parse_dates
 from quimbi_assets.ingest.survey import Survey
 from quimbi_assets.ingest.tables import NOT_NEGATIVE, Kind, Limit, TableSpec
 from quimbi_assets.texts import ADDRESS
 
+HOLDS_NUL = f"holds a NUL byte, shown as {NUL_SHOWN}, which no id has"
 BROKEN_LINE = "the line does not have as many cells as the header"
 
 _UTC = pd.DatetimeTZDtype("us", "UTC")  # pandera compares types exactly: plain "datetime64[ns, UTC]" would fail
@@ -61,7 +62,10 @@ def read_rows(frame: pd.DataFrame, survey: Survey, time_zone: str, now: pd.Times
         values, signs = (nothing, Signs.NONE) if name is None else (frame[name], survey.signs[name])
         wrong = nothing
         if column.kind in ("text", "labels"):
-            text = as_text(values, signs)
+            is_id = column.name.endswith("_id")
+            text = as_text(values, signs, are_ids=is_id)
+            if is_id and (has_nul := text.str.contains(NUL_SHOWN, regex=False).fillna(value=False).astype(bool)).any():
+                wrong, text = wrong.mask(has_nul, f"{column.name} {HOLDS_NUL}"), text.mask(has_nul)
             typed[column.name] = as_labels(text) if column.kind == "labels" else text
         elif column.kind == "date":
             typed[column.name], wrong = _dates(column.name, values, signs, time_zone, now)
@@ -108,7 +112,7 @@ def apply_schema(typed: pd.DataFrame, reasons: pd.Series, schema: pandera.DataFr
 
 
 def as_json(rows: pd.DataFrame) -> pd.Series:
-    """Return each row as one JSON object in text, without the NUL that PostgreSQL cannot hold: (n,) indexed from 0."""
+    """Return each row as one JSON object in text, a NUL as `NUL_SHOWN`: (n,) indexed from 0."""
     if rows.empty:
         return pd.Series(dtype="str")
     rows = rows.reset_index(drop=True)
@@ -118,7 +122,7 @@ def as_json(rows: pd.DataFrame) -> pd.Series:
         elif rows[column].dtype == object:
             rows[column] = rows[column].map(str, na_action="ignore")
     lines = rows.to_json(orient="records", lines=True, date_format="iso", date_unit="us").splitlines()
-    return pd.Series(lines, dtype="str").str.replace(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", regex=True)
+    return pd.Series(lines, dtype="str").str.replace(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1\\\\u0000", regex=True)
 
 
 def hide_addresses(rows: pd.Series, secret: bytes) -> pd.Series:

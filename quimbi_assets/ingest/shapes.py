@@ -285,14 +285,15 @@ def _stream(
 def _with_keys(frame: pd.DataFrame, roles: _Roles, time_zone: str) -> pd.DataFrame:
     """Return lines with the columns named above: whose each is, of which order, when, worth what, and if it is back."""
     of_order, of_line, signs = roles.of_order, roles.of_line, roles.signs
+    dates = of_order["order_date"]
 
     def text(name: str) -> pd.Series:
-        return as_text(frame[name], signs[name])
+        return as_text(frame[name], signs[name], are_ids=name != dates)
 
     def number(name: str) -> pd.Series:
         return parse_amounts(frame[name], signs.get(name))
 
-    dates, quantity = of_order["order_date"], number(of_line["quantity"])
+    quantity = number(of_line["quantity"])
     written = frame[dates] if pd.api.types.is_datetime64_any_dtype(frame[dates].dtype) else text(dates)
     instants, _ = parse_dates(written, time_zone, signs[dates])
     order, cost = text(of_order["order_id"]), quantity * number(of_line["price"])

@@ -266,4 +266,4 @@ def most_common(counts: Counter[str]) -> str | None:
 
 def watched_ids(values: pd.Series) -> pd.Series:
     """Return ids as text, whether or not a later cell of their column shows that their ``.0`` means nothing."""
-    return cells.plain_text(values).str.removesuffix(".0")
+    return cells.plain_text(values, are_ids=True).str.removesuffix(".0")

@@ -91,7 +91,10 @@ def _read(cursor: Any, store_id: str, path: Path, secret: bytes) -> None:
         for chunk in table.chunks(None):
             rows = chunk.frame.set_axis(pd.RangeIndex(n_rows, n_rows + len(chunk.frame)))
             n_rows += len(rows)
-            texts = {name: as_text(rows[name], known.signs[name]).str.removeprefix("'") for name in known.person}
+            texts = {
+                name: as_text(rows[name], known.signs[name], are_ids=True).str.removeprefix("'")
+                for name in known.person
+            }
             keys.add(pd.DataFrame(texts))
             consent = read_consent(rows)
             blocked = consent["suppressed"].fillna(value=False) | ~consent["accepts_marketing"].fillna(value=True)

@@ -10,7 +10,7 @@ import pytest
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.canonical import canonical_tables
 from quimbi_assets.ingest.files import Chunk, Table, open_table
-from quimbi_assets.ingest.rows import stored_schema
+from quimbi_assets.ingest.rows import HOLDS_NUL, stored_schema
 from quimbi_assets.ingest.survey import survey
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, SUPPORT_TICKETS
 from quimbi_assets_tests.ingest.prepared import prepare_table
@@ -166,11 +166,23 @@ def test_identifiers_of_any_type_meet():
     assert len(lines.accepted) == 1
 
 
+@pytest.mark.parametrize("column", ["order_id", "customer_id"])
+def test_an_id_with_a_nul_byte_is_refused(column):
+    """Without it 'a\\0b' would be the id 'ab', somebody else's, and '\\0' no id at all: a guest's."""
+    ids = ["ab", "a\0b", "\0", "c"]
+    orders = {"order_id": list("1234"), "customer_id": list("5678"), "source": ["we\0b"] * 4} | {column: ids}
+    prepared = prepare_orders(orders_of(**orders), "UTC", NOW)
+    assert prepared.accepted[column].tolist() == ["ab", "c"]
+    assert prepared.accepted["source"].tolist() == ["web"] * 2
+    assert set(prepared.refused["reason"]) == {f"{column} {HOLDS_NUL}"}
+    assert [json.loads(row)[column] for row in prepared.refused["row"]] == ["a\\u0000b", "\\u0000"]
+
+
 def test_infinity_and_nul_survive_as_json():
     frame = pd.DataFrame({"order_id": ["a\0", "b"], "customer_id": ["c", "c"], "order_date": ["2024-01-05"] * 2})
     prepared = prepare_orders(frame.assign(total_price=[np.inf, 1.0]), "UTC", NOW)
     assert json.loads(prepared.refused["row"][0])["total_price"] == "inf"
-    assert "\\u0000" not in prepared.refused["row"][0]
+    assert json.loads(prepared.refused["row"][0])["order_id"] == "a\\u0000"
 
 
 def test_amount_limit_follows_the_currency():

@@ -252,7 +252,7 @@ class _Load:
         for chunk in file.table.chunks(None):
             rows = chunk.frame.set_axis(pd.RangeIndex(n_rows, n_rows + len(chunk.frame)))
             n_rows += len(rows)
-            ids = pd.DataFrame({name: as_text(rows[name], file.survey.signs[name]) for name in sources})
+            ids = pd.DataFrame({name: as_text(rows[name], file.survey.signs[name], are_ids=True) for name in sources})
             broken = chunk.broken
             if self._erased:
                 named, in_lines = self._erased.name(ids, sources), self._erased.name_lines(broken)
