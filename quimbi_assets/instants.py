@@ -69,6 +69,10 @@ def end_of_day(last: Instant, time_zone: str) -> Instant:
     return _local_midnight(pd.Timestamp(local.date()) + pd.Timedelta(days=1), time_zone)
 
 
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+"""Of days that can be asked for: far from what instants in nanoseconds can be."""
+
+
 def parse_week(text: str) -> date:
     """Read a week, named by the Monday that opens it; no date or another day is a ``BadInputError``.
 
@@ -79,6 +83,8 @@ def parse_week(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError as error:
         raise BadInputError(f"week {text!r} is not a date; write the Monday that opens it, as 2010-06-07") from error
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise BadInputError(f"week {text} is of no year from {FIRST_YEAR} to {LAST_YEAR}; write it as 2010-06-07")
     if day.weekday() != MONDAY:
         monday = (pd.Timestamp(day) - pd.Timedelta(days=day.weekday())).date()
         raise BadInputError(f"week {text} is a {day:%A}; a week is named by its Monday, which is {monday}")

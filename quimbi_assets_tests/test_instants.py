@@ -42,3 +42,9 @@ def test_a_week_is_named_by_its_monday():
 )
 def test_a_week_ends_by_the_store_s_clock(zone, week, end):
     assert week_end(week, zone) == pd.Timestamp(end)
+
+
+@pytest.mark.parametrize("week", ["0001-01-01", "9999-12-27"])
+def test_a_week_beyond_all_instants_is_bad_input(week):
+    with pytest.raises(BadInputError, match="write it as 2010-06-07"):
+        parse_week(week)

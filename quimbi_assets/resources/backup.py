@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -204,6 +205,8 @@ def _run(program: str, url: str, options: list[str]) -> None:
     )
     if done.returncode:
         reason = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
+        if -done.returncode == signal.SIGXFSZ:
+            reason = "its file would be larger than files may be here (ulimit -f)"
         raise DatabaseUnavailableError(f"{program} failed: {reason}")
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.instants import FIRST_YEAR, LAST_YEAR
 from quimbi_assets.simulation.archetypes import Flags, Floats, Ints
 
 DAY_US = 86_400_000_000
@@ -44,6 +45,8 @@ class Clock:
         except (KeyError, OSError, ValueError) as error:
             raise ValueError(f"unknown time zone {time_zone!r}") from error
         stop = np.datetime64(str(end_date), "D") + 1
+        if not FIRST_YEAR <= stop.astype("datetime64[Y]").astype(int) + 1970 <= LAST_YEAR:
+            raise ValueError(f"{end_date} is of no year from {FIRST_YEAR} to {LAST_YEAR}: write a day as 2025-12-31")
         n_days = round(N_YEARS * 365.25)
         days = stop - n_days + np.arange(n_days)
         month = days.astype("datetime64[M]").astype(int) % 12

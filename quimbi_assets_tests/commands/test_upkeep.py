@@ -14,6 +14,7 @@ from functools import partial
 import pytest
 
 from quimbi_assets.commands import upkeep
+from quimbi_assets.errors import DatabaseUnavailableError
 from quimbi_assets.resources import backup
 from quimbi_assets.resources.postgres.database import EVERY_STORE, administration
 from quimbi_assets.resources.postgres.run_lock import RunLock
@@ -260,3 +261,9 @@ def elsewhere_with_database(home):
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     return done.stdout
+
+
+def test_a_dump_that_is_too_large_for_its_file_says_so(monkeypatch):
+    monkeypatch.setattr(backup, "client_command", lambda *_: (["sh", "-c", "kill -XFSZ $$"], {}))
+    with pytest.raises(DatabaseUnavailableError, match=r"pg_dump failed: .* larger than files may be here"):
+        backup._run("pg_dump", "", [])

@@ -80,3 +80,9 @@ def test_local_hours_do_not_shift_with_daylight_saving(store):
     winter = local.dt.month.isin([1, 2, 12])
     utc_hour = (when.dt.hour - 20) % 24
     assert utc_hour[winter].median() - utc_hour[is_summer].median() == 1
+
+
+@pytest.mark.parametrize("end", ["9999-12-31", "0001-01-01"])
+def test_a_window_beyond_all_instants_is_refused(end):
+    with pytest.raises(ValueError, match="write a day as 2025-12-31"):
+        Clock.ending(end, "UTC")

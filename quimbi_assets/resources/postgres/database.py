@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from quimbi_assets.errors import DatabaseUnavailableError
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
 from quimbi_assets.resources.home import directory, quimbi_home
 from quimbi_assets.resources.postgres import migrations
 
@@ -63,6 +63,10 @@ _TO_BE_OWNED = """
             AND deptype = 'e')
 """
 """What is not the owner's yet in one of the databases; a column's sequence goes with its table."""
+_WRITTEN_BADLY = (
+    "DATABASE_URL cannot be read: in its user and password each of @ : / ? # % [ ] and space has to be "
+    "percent-encoded, @ as %40 and % as %25"
+)
 _INTEGERS = (21, 23, 20)
 """PostgreSQL's type codes of smallint, integer and bigint."""
 SERIALIZATION, DEADLOCK, TOO_MANY, SHUTTING_DOWN = "40001", "40P01", "53300", "57P"
@@ -296,21 +300,28 @@ def client_command(program: str, url: str, options: str = "") -> tuple[list[str]
 
 
 def _external(url: str) -> Database:
-    parts = urlsplit(url)
+    """Return the databases of an address; BadInputError, in which nothing of it is, if it is none of PostgreSQL's."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise BadInputError(_WRITTEN_BADLY) from None
     if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):
-        raise DatabaseUnavailableError(
+        raise BadInputError(
             "DATABASE_URL must read postgresql://user:password@host:port/database; only PostgreSQL is supported"
         )
     userinfo, _, places = parts.netloc.rpartition("@")
     is_cut = parts.fragment or "@" in userinfo or re.search(r"%(?![0-9A-Fa-f]{2})", url)
     if is_cut or not re.fullmatch(r"(?:(?:[^:,\[\]]*|\[[^\]]*\])(?::\d*)?(?:,|$))*", places):
-        # Nothing of it is repeated: what stands where a host should may be half a password.
-        raise DatabaseUnavailableError(
-            "DATABASE_URL cannot be read: in its user and password each of @ : / ? # % has to be percent-encoded, "
-            "@ as %40 and % as %25"
-        )
+        raise BadInputError(_WRITTEN_BADLY)  # what stands where a host should may be half a password
     store = parts.path.strip("/")
     plain = urlunsplit(parts._replace(scheme="postgresql"))
+    try:
+        parse_dsn(plain)
+    except psycopg2.ProgrammingError:
+        raise BadInputError(
+            "DATABASE_URL cannot be read: PostgreSQL's client knows no such setting as stands after its ?, or the "
+            "address is cut; https://www.postgresql.org/docs/current/libpq-connect.html has all of them"
+        ) from None
     return _on(plain, store, f"{store}_dagster", f"{store}_mlflow")
 
 

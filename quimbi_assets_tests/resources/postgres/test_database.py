@@ -166,8 +166,16 @@ def test_schema_newer_than_the_code_or_older_than_the_first_release_is_refused(d
 @pytest.mark.parametrize("url", ["mysql://u@h/d", "postgresql://host-without-database"])
 def test_url_of_another_kind_is_refused(monkeypatch, url):
     monkeypatch.setenv("DATABASE_URL", url)
-    with pytest.raises(DatabaseUnavailableError, match="DATABASE_URL must read"):
+    with pytest.raises(BadInputError, match="DATABASE_URL must read"):
         open_database()
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:planted PW@[::1/x", "postgresql://u:planted@h/x?planted=bar"])
+def test_an_address_that_cannot_be_read_is_bad_input_and_not_repeated(monkeypatch, url):
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(BadInputError, match="DATABASE_URL cannot be read") as raised:
+        open_database()
+    assert "planted" not in str(raised.value)
 
 
 def test_unreachable_server_is_one_line_without_the_password(monkeypatch):
@@ -234,7 +242,7 @@ def test_of_an_error_that_quotes_a_row_the_first_line_is_kept(database):
 @pytest.mark.parametrize("password", ["planted%zz6602", "planted@6602", "planted/6602", "planted#6602", "planted?6602"])
 def test_a_password_written_badly_is_not_repeated(monkeypatch, password):
     monkeypatch.setenv("DATABASE_URL", f"postgresql://shop:{password}@127.0.0.1:1/shop")
-    with pytest.raises(DatabaseUnavailableError, match="DATABASE_URL") as raised:
+    with pytest.raises(BadInputError, match="DATABASE_URL") as raised:
         open_database()
     assert "planted" not in str(raised.value)
     assert "6602" not in str(raised.value)
