@@ -18,7 +18,7 @@ from quimbi_assets.resources.exports import STDOUT, sink
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
-from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.postgres.tables.stores import require_any_row
 
 
 def erase_customer(
@@ -30,9 +30,9 @@ def erase_customer(
     tables, home = parquet_tables(), quimbi_home()
     if dry_run:
         database = open_database()
-        read_store(database, store_id)
+        require_any_row(database, store_id)
         return erasure.dry_run(database, tables, home, erasure.person_of(database, home, store_id, customer_id, email))
-    with steps(store_id) as progress, store_lock(store_id, progress, wait=wait) as run_lock:
+    with steps(store_id) as progress, store_lock(store_id, progress, wait=wait, require=require_any_row) as run_lock:
         database = run_lock.guarded(open_database())
         person = erasure.person_of(database, home, store_id, customer_id, email, to_erase=True)
         return erasure.erase(database, tables, home, person, progress.step)
@@ -65,7 +65,8 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
     if done:
         store_id = receipt["store_id"]
         out.print(f"receipt: {receipt['receipt']} (quimbi erase --verify FILE checks it)", markup=False)
-        out.print(f"next: quimbi run --store-id {store_id}, for texts and trends without them", markup=False)
+        if receipt["tables"]["quimbi.orders"]["removed"] or receipt["files"]:
+            out.print(f"next: quimbi run --store-id {store_id}, for texts and trends without them", markup=False)
     else:
         out.print("dry run: nothing was erased")
 
@@ -73,7 +74,7 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
 def export_customer(store_id: str, customer_id: str | None, email: str | None, path: Path) -> None:
     """Write all that is held of a person as JSON; ``-`` is standard output."""
     database, home = open_database(), quimbi_home()
-    read_store(database, store_id)
+    require_any_row(database, store_id)
     person = erasure.person_of(database, home, store_id, customer_id, email)
     record = erasure.everything_of(database, parquet_tables(), person)
     if path == STDOUT:

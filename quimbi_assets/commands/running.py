@@ -7,7 +7,7 @@ the assets, full tables (``showing``).
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from quimbi_assets.commands.console import Steps, out, steps
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.instants import to_instant
 from quimbi_assets.resources.home import home_catalogue
-from quimbi_assets.resources.postgres.database import open_database
+from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.publications import read_held_reasons
 from quimbi_assets.resources.postgres.tables.stores import read_store
@@ -64,14 +64,17 @@ class RunOptions:
 
 
 @contextmanager
-def store_lock(store_id: str, progress: Steps, *, wait: bool) -> Iterator[RunLock]:
+def store_lock(
+    store_id: str, progress: Steps, *, wait: bool, require: Callable[[Database, str], object] = read_store
+) -> Iterator[RunLock]:
     """Hold the right to run a store for as long as the block runs.
 
-    If somebody else runs it: ``StoreBusyError``, unless this is to wait; ``progress`` then hears for whom.
+    If somebody else runs it: ``StoreBusyError``, unless this is to wait; ``progress`` then hears for whom. `require`
+    raises where there is nothing that could be run.
     """
     progress.step("starting the database", 0.0)
     database = open_database()
-    read_store(database, store_id)
+    require(database, store_id)
     with closing(RunLock(database)) as lock:
         lock.take([store_id], progress.step if wait else None)
         yield lock

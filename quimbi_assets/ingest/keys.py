@@ -7,11 +7,15 @@ missing, where the secret is kept, keys that are stored (``resources.postgres.ma
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+
+BETWEEN_WORDS = r"[\s,;|\"'<>()]+"
+SHORT = 6
+"""Characters below which a number is no sign of anybody where it stands among others."""
 
 
 def hashed(ids: pd.Series) -> np.ndarray:
@@ -134,12 +138,29 @@ class ErasedKeys:
 
     def name_lines(self, lines: Iterable[str]) -> list[bool]:
         """Return which lines that could not be split into columns hold a customer's key or address."""
+        return self._are_in([re.split(BETWEEN_WORDS, line) for line in lines])
+
+    def name_refused(self, rows: pd.DataFrame) -> list[bool]:
+        """Return which rows, text that is to be kept as it is, hold a customer's key or address in whichever column.
+
+        A short number is none, as in an erasure: among others it may be an amount.
+
+        >>> erased = ErasedKeys(b"s", {"customer_id": frozenset(keyed_hashes(pd.Series(["VICTIM9", "7"]), b"s"))})
+        >>> erased.name_refused(pd.DataFrame({"note": ["of victim9, late", "7", None]}))
+        [True, False, False]
+        """
+        texts = [[cell.strip() for cell in row if isinstance(cell, str)] for row in rows.itertuples(index=False)]
+        split = [[word for cell in row for word in {cell, *re.split(BETWEEN_WORDS, cell)}] for row in texts]
+        return self._are_in([[word for word in row if len(word) >= SHORT or not word.isdigit()] for row in split])
+
+    def _are_in(self, split: Sequence[Sequence[str]]) -> list[bool]:
+        """Return in which lists of words a customer's key or address is, all small or all capital too."""
         hashes = frozenset().union(*(self.hashes.get(kind, frozenset()) for kind in ("customer_id", "email")))
-        split = [re.split(r"[\s,;|\"'<>()]+", line) for line in lines]
         words = pd.Series([word for words in split for word in words], dtype="str")
         places = np.repeat(np.arange(len(split)), [len(words) for words in split])
         is_theirs = keyed_hashes(words, self.secret).isin(hashes)
-        is_theirs |= keyed_hashes(words.str.casefold(), self.secret).isin(hashes)
+        for other in (words.str.casefold(), words.str.upper()):
+            is_theirs |= keyed_hashes(other, self.secret).isin(hashes)
         return [bool(one) for one in np.isin(np.arange(len(split)), places[is_theirs.to_numpy()])]
 
     def learn_orders(self, order_ids: pd.Series) -> None:

@@ -169,6 +169,15 @@ class Preparation:
         self.n_left_out += int(named.sum()) + sum(in_lines)
         return frame[~named], [line for line, is_theirs in zip(broken, in_lines, strict=True) if not is_theirs]
 
+    def _without_erased_in(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Leave out, of refused rows, those that name somebody who was erased in a column of whichever meaning."""
+        if not self._erased or rows.empty:
+            return rows
+        texts = pd.DataFrame({name: as_text(rows[name]) for name in rows})
+        is_theirs = np.array(self._erased.name_refused(texts))
+        self.n_left_out += int(is_theirs.sum())
+        return rows[~is_theirs]
+
     def _one_row_an_order(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Keep the rows of a line export that carry the order's fields; of an order without one, its first row."""
         ids = watched_ids(frame[self.survey.columns["order_id"]])
@@ -226,8 +235,8 @@ class Preparation:
             good, reasons = self._without_repetitions(good, reasons)
         refused = reasons.notna()
         used = list(dict.fromkeys(self.survey.columns.values()))  # others may name people, and mend nothing
-        texts = as_json(frame.loc[refused, used])
-        rows = pd.DataFrame({"row": texts, "reason": reasons[refused].to_numpy()}, dtype="str")
+        kept = self._without_erased_in(frame.loc[refused, used])
+        rows = pd.DataFrame({"row": as_json(kept), "reason": reasons[kept.index].to_numpy()}, dtype="str")
         rows = pd.concat([rows, broken_rows(broken)], ignore_index=True) if broken else rows
         if self._hiding_with is not None:
             rows["row"] = hide_addresses(rows["row"], self._hiding_with)

@@ -353,6 +353,60 @@ def test_an_address_is_erased_wherever_it_stands_in_an_event(database, planted):
     assert not {"ann77", "c773x"} & set(re.findall(r"[a-z0-9]+", after.casefold()))
 
 
+def test_a_load_that_was_refused_as_a_whole_is_in_reach(quimbi, database, home, tmp_path):
+    """There is no store of that name, but there are rows of it, and a person in them; who is erased stays away."""
+    bad = ["q2,VICTIM99XX,notadate,5", "q3,VICTIM99XX,2025-02-01,7,extra", "q5,v2,bad,9"]
+    bad.append('q6,o,2025-03-01,1,x,"VICTIM99XX"')
+    (tmp_path / "q.csv").write_text("\n".join(["order_id,customer_id,order_date,total_price", *bad, ""]))
+    load = ("load", "--store-id", "qnew", "--orders", tmp_path / "q.csv")
+    assert quimbi(*load)[0] == 2
+    who = ("--store-id", "qnew", "--customer-id", "VICTIM99XX")
+    code, printed, _ = quimbi("export-customer", *who)
+    assert (code, len(json.loads(printed)["tables"]["quarantined_rows"]["rows"])) == (0, 3)
+    assert (
+        json.loads(quimbi("erase", *who, "--dry-run", "--json")[1])["tables"]["quimbi.quarantined_rows"]["removed"] == 3
+    )
+    code, printed, said = quimbi("erase", *who)
+    assert (code, "next: quimbi run" in printed) == (0, False), said
+    assert search(database, home, ("VICTIM99XX",)) == set()
+    assert quimbi(*load)[0] == 2
+    assert search(database, home, ("VICTIM99XX",)) == set()
+    assert quimbi("refused", "--store-id", "qnew", "--json")[1].count('"rows": 1') == 1
+    assert "unknown store" in quimbi("erase", "--store-id", "qnever", "--customer-id", "VICTIM99XX")[2]
+
+
+def test_who_is_erased_comes_back_in_no_column_of_a_refused_row(quimbi, database, home, tmp_path):
+    """Whatever the column, also in small letters; others are kept, though a number in them is a short id."""
+    good = [f"g{n},good{n},2025-01-0{n},3,web" for n in range(1, 8)] + [
+        "e1,VICTIM88XX,2025-01-09,3,web",
+        "e2,7,2025-01-09,3,web",
+    ]
+    bad = ["b1,o,bad,9,of victim88xx", "b2,o,bad,9,VICTIM88XX", "b3,o,bad,7,web", "b4,o,bad,7.5,web"]
+    load = ("load", "--store-id", "qback", "--orders", tmp_path / "q.csv")
+    for rows in (good, good + bad):
+        (tmp_path / "q.csv").write_text("\n".join(["order_id,customer_id,order_date,total_price,source", *rows, ""]))
+        code, printed, _ = quimbi(*load)
+        assert code == 0
+        for who in ("VICTIM88XX", "7") if rows is good else ():
+            assert quimbi("erase", "--store-id", "qback", "--customer-id", who)[0] == 0
+    assert "left out: 4 erased" in printed
+    assert search(database, home, ("VICTIM88XX",)) == set()
+    assert '"refused": 2' in quimbi("refused", "--store-id", "qback", "--json")[1]
+
+
+@pytest.mark.parametrize("option", ["--customers", "--tickets"])
+def test_a_file_of_erased_people_alone_is_left_out_and_the_load_goes_on(quimbi, database, tmp_path, option):
+    store = f"qalone{option}"
+    orders = ["order_id,customer_id,order_date,total_price", "1,ann,2025-01-01,3", "2,ben,2025-01-01,3", ""]
+    (tmp_path / "o.csv").write_text("\n".join(orders))
+    (tmp_path / "f.csv").write_text("ticket_id,customer_id,created_at,email\n1,ann,2025-01-02,ann@x.org\n")
+    load = ("load", "--store-id", store, "--orders", tmp_path / "o.csv")
+    assert quimbi(*load)[0] == 0
+    assert quimbi("erase", "--store-id", store, "--customer-id", "ann")[0] == 0
+    code, printed, said = quimbi(*load, option, tmp_path / "f.csv")
+    assert (code, printed.count("left out: 1 erased")) == (0, 2), said
+
+
 def test_who_is_not_known_is_not_erased(quimbi, planted):
     code, _, said = quimbi("erase", "--store-id", STORE, "--customer-id", "nobody")
     assert (code, said.strip().splitlines()[-1]) == (2, f"quimbi: store {STORE} holds nothing of nobody")

@@ -33,7 +33,7 @@ from quimbi_assets.resources.postgres.sent import Sent, SentFile, load_command, 
 from quimbi_assets.resources.postgres.tables import consent, identities, products, stores
 from quimbi_assets.resources.postgres.tables.personal import keep_erased_orders, read_erased, refuse_erased
 from quimbi_assets.resources.postgres.tables.shops import summarise_shop
-from quimbi_assets.resources.postgres.transfer import Refusals, Transfer
+from quimbi_assets.resources.postgres.transfer import Refusals, Transfer, drop_expired
 from quimbi_assets.store import Store
 
 NO_CATEGORY = "lines say no category; a list of products brings it: --products F (in Shopify: Products, Export)"
@@ -89,6 +89,7 @@ def load_store(
         raise BadInputError("nothing to load: give --orders F; a store that is known may do without")
     if orders_path is None:
         stores.read_store(database, store_id)
+    drop_expired(database)
     with ExitStack() as opened:
         files, notes = open_files(sent, wanted, _time_zone(database, wanted), opened, say)
         refusals = Refusals(opened.enter_context(TemporaryFile(prefix="quimbi-refused-")))
@@ -290,6 +291,9 @@ class _Load:
         if match is None and n_blocked:
             notes = [f"none of them has orders yet; {n_blocked:,} suppressed addresses are kept for when somebody has"]
             return TableReport(CUSTOMERS.name, file.place, file.survey.n_rows, 0, 0, 0, 0, 0, {}, [], [], notes, 0)
+        if match is None and self._n_left_out >= file.survey.n_rows:
+            notes = [LEFT_OUT.format(self._n_left_out)]
+            return TableReport(CUSTOMERS.name, file.place, file.survey.n_rows, 0, 0, 0, 0, 0, {}, [], [], notes, 0)
         match = match or self._match(file, "customers is")
         new, changed, same = matching.learn(self._cursor, self._store.store_id, keys, match)
         self._cursor.execute("SELECT count(*) FROM met WHERE has_orders")
@@ -317,7 +321,7 @@ class _Load:
     def _name_writers(self, file: SentFile) -> list[str]:
         """Write whose each is into the staged tickets; say how many are of customers."""
         self._cursor.execute("SELECT EXISTS (SELECT FROM quimbi.orders WHERE store_id = %s)", (self._store.store_id,))
-        if not self._cursor.fetchone()[0]:
+        if not self._cursor.fetchone()[0] or not self._transfers[SUPPORT_TICKETS.name].preparation.n_accepted:
             return []
         keys, match = self._keys[SUPPORT_TICKETS.name], self._match(file, "tickets is of")
         if not match.is_guess:

@@ -13,11 +13,20 @@ from quimbi_assets.errors import BadInputError
 from quimbi_assets.ingest.prepare import Preparation, Prepared
 from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
-from quimbi_assets.resources.postgres.database import owning
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database, owning
 from quimbi_assets.resources.postgres.sent import SentFile
 
 KEPT_DAYS = 90
-"""After which a refused row is dropped with the store's next load; nobody mends a file as old as that."""
+"""After which a refused row is dropped, with the next load of whichever store; nobody mends a file as old as that."""
+_EXPIRED = "seen_at < now() - make_interval(days => %s)"
+
+
+def drop_expired(database: Database) -> None:
+    """Drop refused rows of every store that are older than :data:`KEPT_DAYS`: it may never be loaded again."""
+    whose = f"SELECT DISTINCT store_id FROM quimbi.quarantined_rows WHERE {_EXPIRED}"
+    for (store_id,) in database.execute(EVERY_STORE, whose, (KEPT_DAYS,)):
+        dropped = f"DELETE FROM quimbi.quarantined_rows WHERE store_id = %s AND {_EXPIRED}"
+        database.execute(store_id, dropped, (store_id, KEPT_DAYS))
 
 
 class Refusals:
@@ -33,10 +42,6 @@ class Refusals:
 
     def write(self, cursor: Any, store_id: str) -> None:
         """Write them into the quarantine; rows already kept stay as they are, for :data:`KEPT_DAYS`."""
-        cursor.execute(
-            "DELETE FROM quimbi.quarantined_rows WHERE store_id = %s AND seen_at < now() - make_interval(days => %s)",
-            (store_id, KEPT_DAYS),
-        )
         if not self._file.tell():
             return
         self._file.seek(0)

@@ -216,7 +216,7 @@ def test_identical_refused_rows_are_counted_not_lost(database, load):
     assert kept["occurrences"].tolist() == [3]
 
 
-def test_refused_rows_have_no_column_that_was_not_read_and_expire(database, load):
+def test_refused_rows_have_no_column_that_was_not_read_and_expire(database, load, file):
     bad = "order_id,product_id,quantity,price,gift_note\n" + "1,mug,1,10,for Ann\n" * 4 + "1,mug,{},10,for Bob\n"
     load(items=bad.format(0))
     (row,) = read_quarantined(database, load.store).query("table == 'order_items'")["row"]
@@ -226,6 +226,10 @@ def test_refused_rows_have_no_column_that_was_not_read_and_expire(database, load
         "UPDATE quimbi.quarantined_rows SET seen_at = seen_at - interval '91 days' WHERE store_id = %s",
         (load.store,),
     )
+    load_store(
+        database, f"{load.store[:50]}-other", file("other.csv", ORDERS), now=NOW
+    )  # the store's own may never come
+    assert read_quarantined(database, load.store).empty
     load(items=bad.format(-7))
     (row,) = read_quarantined(database, load.store).query("table == 'order_items'")["row"]
     assert row["quantity"] == "-7"

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.ingest.keys import HELPDESK, ErasedKeys, comparable, keyed_hashes
+from quimbi_assets.ingest.keys import HELPDESK, SHORT, ErasedKeys, comparable, keyed_hashes
 from quimbi_assets.ingest.tables import CUSTOMERS, ORDERS, SUPPORT_TICKETS
 from quimbi_assets.resources.postgres.tables.identities import OWN_KEY
 
@@ -80,8 +80,6 @@ _KEY_COLUMNS = {
       for name in spec.aliases[column]),
     *(name for spec in (CUSTOMERS, SUPPORT_TICKETS) for names in spec.person.values() for name in names.split()),
 }  # fmt: skip
-_SHORT = 6
-"""Characters below which a number is no sign of anybody where it stands among others."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Person:
     def parameters(self) -> dict[str, Any]:
         """What conditions of places speak of."""
         texts = sorted({text.casefold() for text in (*self.customers, *self.addresses, *self.numbers)})
-        telling = [t for t in texts if len(t) >= _SHORT or not t.isdigit()]
+        telling = [t for t in texts if len(t) >= SHORT or not t.isdigit()]
         return {
             "store": self.store_id,
             "customers": list(self.customers),
@@ -115,7 +113,7 @@ class Person:
     @property
     def needles(self) -> tuple[str, ...]:
         """Texts that, wherever they stand, are this person: addresses and ids, longest first; no short number."""
-        telling = {t for t in (*self.customers, *self.addresses) if len(t) >= _SHORT or not t.isdigit()} - {""}
+        telling = {t for t in (*self.customers, *self.addresses) if len(t) >= SHORT or not t.isdigit()} - {""}
         return tuple(sorted(telling, key=lambda text: (-len(text), text)))
 
 

@@ -30,6 +30,13 @@ def read_store(database: Database, store_id: str) -> Store:
     return store
 
 
+def require_any_row(database: Database, store_id: str) -> None:
+    """UnknownStoreError if there is neither a store of that id nor a refused row: of a first load it may be all."""
+    refused = "SELECT EXISTS (SELECT FROM quimbi.quarantined_rows WHERE store_id = %s)"
+    if database.execute(store_id, refused, (store_id,)) == [(False,)]:
+        read_store(database, store_id)
+
+
 def store_currency(database: Database, store_id: str) -> str | None:
     """Return a known store's currency, else that of most of its orders; None where none is recorded."""
     most = (
