@@ -124,6 +124,8 @@ class Transfer:
             with owning(self._cursor):
                 self._cursor.execute(f"ANALYZE quimbi.{self._spec.name}")
             return self.preparation.n_accepted, 0, 0
+        if not self.preparation.n_accepted:  # all were erased people's: there is not even a column to write
+            return 0, 0, 0
         self._cursor.execute(f"ANALYZE {self.staged}")
         spec, absent = self._spec, self.preparation.absent_columns
         recorded = [name for name in spec.columns if name not in absent]
