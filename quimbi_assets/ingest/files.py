@@ -190,14 +190,14 @@ def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
     """Return files of one kind, whose columns are put together by name, as a table that DuckDB reads."""
     import duckdb
 
-    found = matching_files(path)
-    suffixes = {_suffix(file) for file in found}
+    files_meant = matching_files(path)
+    suffixes = {_suffix(file) for file in files_meant}
     if len(suffixes) > 1:
         raise BadInputError(
             f"{place} matches files of several kinds: {', '.join(sorted(suffixes))}; give one kind at a time"
         )
     suffix = suffixes.pop()
-    files = _all_unpacked(found, place, opened)
+    files = _all_unpacked(files_meant, place, opened)
     if suffix in _JSON:
         files = [_without_mark(file, opened) for file in files]
     size = sum(file.stat().st_size for file in files)
@@ -218,7 +218,7 @@ def _duckdb_table(path: str | Path, place: str, opened: ExitStack) -> Table:
             for table in _of_size(unpacked()):
                 yield Chunk(as_frame(table))
         except (duckdb.Error, OSError) as error:
-            raise _unread(error, place, dict(zip(map(str, files), found, strict=True))) from error
+            raise _unread(error, place, dict(zip(map(str, files), files_meant, strict=True))) from error
 
     first = next(iter(chunks(None)), None)
     if first is None or first.frame.empty:

@@ -235,8 +235,8 @@ class Preparation:
             good, reasons = self._without_repetitions(good, reasons)
         refused = reasons.notna()
         used = list(dict.fromkeys(self.survey.columns.values()))  # others may name people, and mend nothing
-        kept = self._without_erased_in(frame.loc[refused, used])
-        rows = pd.DataFrame({"row": as_json(kept), "reason": reasons[kept.index].to_numpy()}, dtype="str")
+        others = self._without_erased_in(frame.loc[refused, used])
+        rows = pd.DataFrame({"row": as_json(others), "reason": reasons[others.index].to_numpy()}, dtype="str")
         rows = pd.concat([rows, broken_rows(broken)], ignore_index=True) if broken else rows
         if self._hiding_with is not None:
             rows["row"] = hide_addresses(rows["row"], self._hiding_with)
