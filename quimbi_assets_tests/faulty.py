@@ -591,9 +591,10 @@ _UNDER_WAY = """
 """
 _AUDIENCES = """
     SELECT audience, md5(string_agg(r, ',' ORDER BY r)) FROM (
-        SELECT audience, concat_ws(' ', filter, customers, value, entered, left_it, as_of) AS r
+        SELECT audience, concat_ws(' ', filter, customers, value, as_of) AS r
         FROM quimbi.audiences WHERE store_id = %(s)s
         UNION ALL SELECT audience, customer_id FROM quimbi.audience_members WHERE store_id = %(s)s AND left_at IS NULL
     ) q GROUP BY 1
 """
+"""Not how many came and left: that is of the last renewal, and when it is done again nobody comes."""
 _WEEKS = "SELECT DISTINCT week FROM quimbi.customer_history WHERE store_id = %s"

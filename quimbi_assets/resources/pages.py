@@ -29,7 +29,7 @@ from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.identities import customer_called
 from quimbi_assets.resources.postgres.tables.promotions import FORECASTS, read_fit
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
-from quimbi_assets.resources.postgres.tables.treatments import TrialState, read_trials
+from quimbi_assets.resources.postgres.tables.treatments import UNCOUNTED, TrialState, read_trials
 
 CHURN, VALUE = FORECASTS
 MOST_TO_LOSE = "Most to lose first: risk of leaving times what they spent; whoever has under 10 % is not among them."
@@ -145,9 +145,10 @@ def read_store_facts(database: Database, store_id: str, *, in_a_file: bool = Fal
 
 def _helped(trial: TrialState, currency: str, zone: str) -> tuple[str, str]:
     """Say what is tried, and what is known of it as of when."""
+    if trial.computed_at is None:
+        return trial.subject, UNCOUNTED
     words = in_words(trial.finding, currency, trial.ended_at)
-    counted = "" if trial.computed_at is None else f", as counted on {written_day(trial.computed_at, zone)}"
-    return trial.subject, words + counted
+    return trial.subject, f"{words}, as counted on {written_day(trial.computed_at, zone)}"
 
 
 def read_customer_facts(database: Database, store_id: str, customer_id: str) -> CustomerFacts:
