@@ -181,11 +181,15 @@ class ModelRegistry:
         from mlflow.entities import LoggedModelOutput
 
         logged = self.client.create_logged_model(run.experiment_id, "model", source_run_id=run.run_id, tags=tags)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model"
-            save(model, path, example)
-            self.client.log_model_artifacts(logged.model_id, str(path))
-        self.client.finalize_logged_model(logged.model_id, "READY")
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model"
+                save(model, path, example)
+                self.client.log_model_artifacts(logged.model_id, str(path))
+            self.client.finalize_logged_model(logged.model_id, "READY")
+        except BaseException:
+            self.client.finalize_logged_model(logged.model_id, "FAILED")
+            raise
         self.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
         return str(logged.artifact_location), str(logged.model_id)
 

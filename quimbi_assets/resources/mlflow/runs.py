@@ -144,11 +144,11 @@ class Tracking:
             return 0
         runs = self.client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'", max_results=1000)
         newest = self.client.search_logged_models([experiment.experiment_id]) if runs else []
+        half_saved = [model for model in newest if str(model.status) == "PENDING"]
+        for model in half_saved:  # first: they are looked for where a run is under way
+            self.client.finalize_logged_model(model.model_id, "FAILED")
         for run in runs:
             self.client.set_terminated(run.info.run_id, "KILLED")
-        half_saved = [model for model in newest if str(model.status) == "PENDING"]
-        for model in half_saved:
-            self.client.finalize_logged_model(model.model_id, "FAILED")
         return len(runs) + len(half_saved)
 
     def experiment(self, store_id: str) -> str:

@@ -91,6 +91,22 @@ def test_a_connection_that_breaks_at_the_name_is_tried_again(tracking, model, fe
     assert is_transient(raised.value)
 
 
+def test_a_model_that_could_not_be_saved_is_not_left_half_saved(tracking, model, features, monkeypatch):
+    finalize = type(tracking.client).finalize_logged_model
+
+    def cut(self, model_id, status):
+        if status == "READY":
+            raise MlflowException("the connection was cut")
+        return finalize(self, model_id, status)
+
+    monkeypatch.setattr(type(tracking.client), "finalize_logged_model", cut)
+    with pytest.raises(MlflowException, match="was cut"):
+        fitted(tracking, "cut_shop", model, features)
+    experiment = tracking.client.get_experiment_by_name("quimbi/cut_shop")
+    saved = tracking.client.search_logged_models([experiment.experiment_id])
+    assert [str(one.status) for one in saved] == ["FAILED"]
+
+
 def test_aliases_moved_in_mlflow_s_pages_are_put_back(tracking, model, features):
     first, second = (fitted(tracking, "moved_shop", model, features) for _ in range(2))
     tracking.registry.follow("moved_shop", published(first, second))
