@@ -392,6 +392,7 @@ VOLATILE = (
 )  # fmt: skip
 """Columns that say when, in which run or by which number: never the same twice."""
 _DRIFT = "drift", "alert", "alert_cause"
+_LAST = "publication_id = (SELECT max(publication_id) FROM quimbi.publications p WHERE p.store_id = t.store_id)"
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "data": dict.fromkeys(
         ("orders", "order_items", "support_tickets", "quarantined_rows", "customer_identities", "erased_customers",
@@ -399,12 +400,10 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
          "ticket_reopenings", "helpdesk_customers"), "true"
     ),
     "published": {
-        "publications": "publication_id = (SELECT max(publication_id) FROM quimbi.publications p "
-                        "WHERE p.store_id = t.store_id)",
+        "publications": _LAST, "promotions": _LAST,
         "axis_models": "true", "dim_segment_master": "valid_to IS NULL", "archetypes": "valid_to IS NULL",
-        "customer_profiles": "true", "group_figures": "true", "promotions": "publication_id IS NOT NULL",
+        "customer_profiles": "true", "group_figures": "true",
     },
-    "echoed": {"promotions": "echoed_at IS NOT NULL"},
     "actions": {"customer_actions": "true"},
     "arms": {"treatments": "true", "trials": "true"},
     "names": {"segment_renames": "true"},
