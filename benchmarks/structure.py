@@ -30,12 +30,13 @@ ROOT = PACKAGE.parent
 MOST_CODE_LINES = 40
 SAY_NOTHING = frozenset({"found", "own", "kept", "given", "said", "told"})
 """Names that could stand for the result of anything, be it a function's name or that of what is assigned."""
-AT_MOST = {"modules": 339, "lines": 53_500, "Parquet files opened by a run": 60, "names that say nothing": 1}
+AT_MOST = {"modules": 341, "lines": 54_600, "Parquet files opened by a run": 60, "names that say nothing": 1}
 """What there may be; of everything else none. The names that say nothing may only become fewer. Fourteen
 axes from orders to drift fit in 26,000 lines; what is foretold of customers (value, who stays) has 2,500 beside, and
 what people do with it (lifecycle, words, lists out, the page, any shop in) 9,500 more, and what machines and operators
 ask of it (HTTP, MCP, health of three hundred stores) 4,500; tickets, rules, receipts and whether they helped 6,700;
-erasing a person and giving out what is held of them 950; a password, logs, what kills leave cleared away 800."""
+erasing a person and giving out what is held of them 950; a password, logs, what kills leave cleared away 800; what
+fresh eyes found of trials, rules, other services' exports and erasures 1,100."""
 _NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 IN_CLOSE_WRITE, IN_CLOSE_NOWRITE = 0x8, 0x10
 

@@ -5,6 +5,7 @@ which of two rules is heard (``resources.postgres.tables.actions``).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from quimbi_assets.actions.rules import ActionRule
@@ -42,6 +43,13 @@ def never_fire(rules: Asked, vocabulary: Vocabulary) -> dict[str, str]:
         elif not rule.trial.control:
             before.append((rule, part))
     return reasons
+
+
+def with_shares(part: Part, shares: frozenset[str]) -> Part:
+    """Return a condition in which features that are shares are known as such, by ``axis.feature``: 0 to 1."""
+    if part.one is not None and part.one.name in shares:
+        return replace(part, one=replace(part.one, is_share=True))
+    return replace(part, parts=tuple(with_shares(one, shares) for one in part.parts))
 
 
 def domains_of(vocabulary: Vocabulary) -> dict[str, frozenset[Any]]:

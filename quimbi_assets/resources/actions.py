@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quimbi_assets.actions.findings import never_fire, without_segments
+from quimbi_assets.actions.findings import never_fire, with_shares, without_segments
 from quimbi_assets.actions.routing import Decision, Reason, decide
 from quimbi_assets.actions.rules import (
     EFFECTS,
@@ -162,7 +162,12 @@ def check_rules(database: Database, store_id: str) -> Check:
 
 def checked(rules: StoreRules, evaluation: Evaluation, vocabulary: Vocabulary) -> Check:
     """Return what is to be known of rules that were evaluated."""
-    asked = [(rule, part) for rule, part, _ in rules.parts]
+    from quimbi_assets.axes import AXES  # imports Ibis, which a ticket does not wait for
+
+    shares = frozenset(
+        f"{axis.name}.{feature.name}" for axis in AXES.values() for feature in axis.features if feature.unit == "share"
+    )
+    asked = [(rule, with_shares(part, shares)) for rule, part, _ in rules.parts]
     idle = {**rules.unmeasured, **without_segments(asked, vocabulary)}
     return Check(rules, evaluation, never_fire(asked, vocabulary), idle)
 

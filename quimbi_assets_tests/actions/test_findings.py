@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from quimbi_assets.actions.findings import never_fire, without_segments
+from quimbi_assets.actions.findings import never_fire, with_shares, without_segments
 from quimbi_assets.actions.rules import read_rules
 from quimbi_assets.audiences.filters import take_apart
 from quimbi_assets_tests.actions.conditions import HERE
@@ -23,6 +23,13 @@ def test_a_contradiction():
 def test_per_cent_in_place_of_a_share():
     rules = asked("  a: {when: value > 5 and risk > 60, queue: x}")
     assert never_fire(rules, HERE) == {"a": "it is true of nobody: risk > 60; risk is a share, 0 to 1: 60 % is 0.6"}
+
+
+def test_a_feature_that_is_a_share_is_no_percentage():
+    ((rule, part),) = asked("  a: {when: orders > 1 and (value > 30 or value > 40), queue: x}")
+    assert never_fire([(rule, part)], HERE) == {}
+    found = never_fire([(rule, with_shares(part, frozenset({"value"})))], HERE)
+    assert found["a"].endswith("; value is a share, 0 to 1: 60 % is 0.6")
 
 
 def test_after_a_rule_that_stops():
