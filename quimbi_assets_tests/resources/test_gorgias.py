@@ -107,6 +107,19 @@ def test_every_ticket_once_and_then_a_handful_of_calls(database, api, shop):
     assert read_change(database, shop) == changed_at  # nothing new is no change
 
 
+def test_many_changes_of_late_are_not_walked_again_and_again(database, api, shop):
+    """More than a page of them lies within what is read again for the sake of clocks."""
+    api.fill(N, EMAILS)
+    pull(database, shop)
+    now = datetime.now(UTC)
+    for ticket_id in range(1, 300):
+        api.change(ticket_id, now - timedelta(seconds=ticket_id), priority="high")
+    assert pull(database, shop).calls <= 16  # two walks of three pages of tickets, and a page of each other list
+    again = pull(database, shop)
+    assert (again.calls <= 8, any(again.written.values())) == (True, False)
+    assert stored(database, shop) == api.expected()
+
+
 def test_what_is_written_of_a_ticket(database, api, shop):
     api.fill(40, EMAILS)
     pull(database, shop)

@@ -5,8 +5,8 @@ Belongs here: what is read in which order, going on where a process was killed. 
 
 The first pull walks each list in the order of creation, which nothing changes: a page and the place of the next one are
 one transaction. Later ones walk from what changed last down to what was known before. Pages shift meanwhile, since what
-changes moves to the top: what a walk misses by that has changed since it began, so walks follow one another until the
-first page says it all.
+changes moves to the top: what a walk misses by that has changed since it began, so walks follow one another until
+nothing has, or the first page says it all.
 """
 
 import json
@@ -225,15 +225,17 @@ class _Puller:
             identities.learn_customers_that_are_addresses(cursor, store_id, self._secret)
 
     def run(self) -> None:
-        """Read what there is: all of it the first time, then what has changed, until nothing has."""
+        """Read what there is: all of it the first time, then what has changed, until nothing has since a walk began."""
+        before = self.mark.known
         if self.mark.known is None:
             self._walk_all()
         for _ in range(MOST_WALKS):
             newest, n_pages = self._walk_changes()
             self.mark.known = self._at_most_now(newest) or self.mark.known
             self._note()
-            if n_pages <= 1:
+            if n_pages <= 1 or newest == before:
                 return
+            before = newest
 
     def _walk_all(self) -> None:
         """Read each list from its beginning, or from where an earlier pull came to."""
@@ -249,7 +251,7 @@ class _Puller:
 
     def _at_most_now(self, newest: str | None) -> str | None:
         """Return an instant, but none to come: by a ticket of the year 2099 nothing would have changed until then."""
-        return newest and min(newest, self._now.isoformat(), key=pd.Timestamp)
+        return newest and min(newest, pd.Timestamp.now("UTC").isoformat(), key=pd.Timestamp)
 
     def _walk_list(self, name: str) -> None:
         stream = STREAMS[name]
