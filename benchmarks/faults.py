@@ -6,8 +6,9 @@ and the same command again has to end well, as if nothing had been, leaving noth
 
 ``--acts``, ``--faults`` choose; ``--every 5`` takes every fifth effect, ``--seed`` says which, ``--minutes``
 ends in time. What was tried is added up in ``--work``, so that it can be gone on with, and ``--out docs/faults.md``
-writes its table. ``--some 3`` kills three times, of which ``make test`` makes use; ``--pairs`` lets two acts meet
-instead: a second one is begun before each effect of a first. Exit 1 if something was not as it has to be.
+writes its table; ``docs/faults.jsonl`` is what that holds, to be gone on with as ``trials.jsonl`` of another folder.
+``--some 3`` kills three times, of which ``make test`` makes use; ``--pairs`` lets two acts meet instead: a second one
+is begun before each effect of a first. Exit 1 if something was not as it has to be.
 """
 
 import argparse
@@ -611,10 +612,11 @@ has published leaves segments that are the same with other numbers in their ids.
 compared by their rank.
 
 The table is of commit 74a524b, whose looks left promotions, trials, sources and consent out: with these, load, rename,
-promote, erase and snapshot were killed before each effect once more. A connection cut just before a model's files were
-declared complete left it half saved in MLflow for ever, before five effects of a run and a refit; mended, and these
-five tried again on the code after it. An earlier table (400 customers, two axes, commit c50de53) had 44 of 614 such
-trials, of all four faults: nothing wrong.
+promote, erase and snapshot were killed before each effect once more. Where a model could not be saved, since the
+connection was cut or the disk full, it stayed half saved in MLflow for ever: before five effects of a run and a refit
+where it was cut, before fourteen of a run where the disk was full. Mended; the five, and six of the fourteen, were
+tried again on the code after it, the other eight are empty here. An earlier table (400 customers, two axes, commit
+c50de53) had 44 of 614 such trials, of all four faults: nothing wrong.
 """
 
 
