@@ -199,18 +199,21 @@ class ShopHealth:
         checks = [f"failed checks: {', '.join(self.failed_checks)}"] if self.failed_checks else []
         stale = [f"old: {' and '.join(self.stale)}"] if self.stale else []
         held = [f"refit held: {', '.join(self.held)}"] if self.held else []
-        few = self.met is not None and self.met < FEW_MET
-        met = [f"only {self.met:.0%} of tickets meet a customer"] if few else []
+        met = [f"only {self.met:.0%} of tickets meet a customer"] if self._is_met_by_few else []
         return "; ".join([*failing, *checks, *stale, *held, *met])
+
+    @property
+    def _is_met_by_few(self) -> bool:
+        return self.met is not None and self.met < FEW_MET
 
     def mend(self) -> str:
         """Say what to do about the first of its problems."""
         of_store = f"--store-id {self.store_id}"
-        if self.held and not (self.failing or self.failed_checks or self.stale):
-            return f"quimbi run {of_store} --axes {self.held[0]} --promote, where its segments make sense to you"
-        is_few = self.met is not None and self.met < FEW_MET
-        if is_few and not (self.failing or self.failed_checks or self.stale or self.held):
-            return f"quimbi load {of_store} --customers F, a list with their addresses"
+        if not (self.failing or self.failed_checks or self.stale):
+            if self.held:
+                return f"quimbi run {of_store} --axes {self.held[0]} --promote, where its segments make sense to you"
+            if self._is_met_by_few:
+                return f"quimbi load {of_store} --customers F, a list with their addresses"
         return f"quimbi run {of_store}"
 
     def ran(self) -> str:
