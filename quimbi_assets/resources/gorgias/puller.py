@@ -5,8 +5,8 @@ Belongs here: what is read in which order, going on where a process was killed. 
 
 The first pull walks each list in the order of creation, which nothing changes: a page and the place of the next one are
 one transaction. Later ones walk from what changed last down to what was known before. Pages shift meanwhile, since what
-changes moves to the top: what a walk misses by that has changed since it began, so walks follow one another until
-nothing has, or the first page says it all.
+changes moves to the top: what a walk misses by that has changed since it began, so walks follow one another, each down
+to where the one before began, until nothing has changed since, or the first page says it all.
 """
 
 import json
@@ -38,6 +38,8 @@ from quimbi_assets.resources.postgres.tables.tickets import Meeting, Written
 
 OVERLAP = pd.Timedelta(minutes=10)
 """Read again before what is known: clocks differ, and what was written late has an earlier instant."""
+BETWEEN_WALKS = pd.Timedelta(minutes=1)
+"""The same for a walk that follows another at once: what was written late the next pull reads."""
 SURVEY_DAYS = 60
 """A survey is answered within these, and no list says which were."""
 SURVEYS_EVERY = pd.Timedelta(hours=20)
@@ -226,16 +228,16 @@ class _Puller:
 
     def run(self) -> None:
         """Read what there is: all of it the first time, then what has changed, until nothing has since a walk began."""
-        before = self.mark.known
+        before, overlap = self.mark.known, OVERLAP
         if self.mark.known is None:
             self._walk_all()
         for _ in range(MOST_WALKS):
-            newest, n_pages = self._walk_changes()
+            newest, n_pages = self._walk_changes(overlap)
             self.mark.known = self._at_most_now(newest) or self.mark.known
             self._note()
             if n_pages <= 1 or newest == before:
                 return
-            before = newest
+            before, overlap = newest, BETWEEN_WALKS
 
     def _walk_all(self) -> None:
         """Read each list from its beginning, or from where an earlier pull came to."""
@@ -274,9 +276,9 @@ class _Puller:
                 self.mark.places.pop(name, None)
         raise BadInputError(f"Gorgias refuses its own cursors in {stream.path}: try again later")
 
-    def _walk_changes(self) -> tuple[str | None, int]:
+    def _walk_changes(self, overlap: pd.Timedelta) -> tuple[str | None, int]:
         """Read what has changed since the mark; return the newest change, and how many pages of tickets that took."""
-        known = None if self.mark.known is None else pd.Timestamp(self.mark.known) - OVERLAP
+        known = None if self.mark.known is None else pd.Timestamp(self.mark.known) - overlap
         newest, n_pages = self._walk_down("tickets", known)
         if known is None:
             return newest, n_pages  # no ticket yet, so nothing about any
