@@ -475,6 +475,8 @@ class Look:
             if table == "customer_history":
                 every = [name for (name,) in self.ask(_COLUMNS, ("customer_history",))]
                 left_out += _DRIFT if group == "weeks" else sorted({*every} - {*_DRIFT, "customer_id", "week"})
+            if table == "promotions":
+                left_out.append("reason")  # a first run given again after it has published is not the first any more
             row, pairs = "(to_jsonb(t) - %s)::text", [one for pair in self._ranked_ids.items() for one in pair]
             for _ in self._ranked_ids:
                 row = f"replace({row}, %s, %s)"
