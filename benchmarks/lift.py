@@ -12,16 +12,20 @@ the 90 days before; those acted on spend more by the effect.
 """
 
 import argparse
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from quimbi_assets.lift.assignment import Outcome
 from quimbi_assets.lift.comparison import DAYS, Calendar, Floats, Sums
 from quimbi_assets.lift.verdict import HARMED, HELPED, Finding, conclude
 
 BEGAN = datetime(2026, 1, 5, tzinfo=UTC)
+COMPARED: Mapping[str, Outcome] = {"ordered": "ordered", "orders": "orders"}
+"""By which outcome of a trial the drawn ones are compared; the others are spend."""
 
 
 def campaign(
@@ -98,13 +102,13 @@ def spent_in(store: Path) -> Floats:
     return np.column_stack([np.concatenate(rows[::2]), np.concatenate(rows[1::2])])
 
 
-def looked(sums: Sums, calendar: Calendar) -> tuple[Finding, Finding]:
+def looked(sums: Sums, calendar: Calendar, outcome: Outcome) -> tuple[Finding, Finding]:
     """Return what is said at the end, and at the first look at which it was decided (else at the end)."""
-    last = conclude(sums, calendar, "ordered")
+    last = conclude(sums, calendar, outcome)
     if last.decided_at is None:
         return last, last
     number = -(-(last.decided_at - BEGAN) // timedelta(days=DAYS))
-    return last, conclude(Sums(sums.over[:number], sums.entered[:number]), calendar, "ordered")
+    return last, conclude(sums.of_looks(number), calendar, outcome)
 
 
 def measure(
@@ -123,7 +127,7 @@ def measure(
     for number in range(n_campaigns):
         rng = np.random.default_rng((seed, number))
         sums, truth = campaign(rng, n_first, n_weekly, control, effect, outcome, calendar, spent)
-        last, then = looked(sums, calendar)
+        last, then = looked(sums, calendar, COMPARED.get(outcome, "spend"))
         holds += last.low is not None and last.low <= truth <= last.high
         holds_then += then.low is not None and then.low <= truth <= then.high
         helped += last.verdict == HELPED

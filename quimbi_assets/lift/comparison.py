@@ -86,25 +86,40 @@ class Differences:
 
     difference: Floats
     standard_error: Floats
+    """Where there is no true difference."""
+    variance_slope: Floats
+    """Of the standard error's square, by the true difference: the arm with the higher mean varies more."""
     freedom: Floats
     """Degrees of freedom of the standard error."""
     information: Floats
     """Share, 0 to 1, of what will be known at the end; never less than before."""
 
+    def interval(self, errors: Floats) -> tuple[Floats, Floats]:
+        """Return the ends of what true differences lie within so many of their standard errors, shape (n_looks,) each.
 
-def compare(sums: Sums, calendar: Calendar) -> Differences:
-    """Return the difference of the arms' means at every look that there was.
+        Nought is outside where the difference is more than ``errors`` times ``standard_error``.
+        """
+        square = errors**2
+        middle = self.difference + square * self.variance_slope / 2
+        reach = np.sqrt(np.maximum(middle**2 - self.difference**2 + square * self.standard_error**2, 0.0))
+        return middle - reach, middle + reach
+
+
+def compare(sums: Sums, calendar: Calendar, *, is_share: bool = False) -> Differences:
+    """Return the difference of the arms' means, shares where outcomes are 0 or 1, at every look that there was.
 
     Notes
     -----
     The outcome is adjusted for what was expected of the customer at entry: ``y - theta (x - mean x)`` with the arms'
     common slope, which removes what the arms differ in by chance. Standard errors are Welch's, each arm's variance
-    mixed with a little of the common one.
+    mixed with a little of the common one. That belongs to the common mean: of a true difference the arms' means lie
+    above and below it, and what is borrowed is taken in proportion, as of what some do more often (of a share ``p`` as
+    ``p (1 - p)``). So the interval is the score's: of true differences that the data do not reject.
 
     References
     ----------
     Deng, Xu, Kohavi & Walker 2013, *Improving the sensitivity of online controlled experiments by utilizing
-    pre-experiment data*.
+    pre-experiment data*; Miettinen & Nurminen 1985, *Comparative analysis of two rates*.
     """
     total = np.cumsum(sums.over, axis=0)
     n = total[:, :, 0]
@@ -118,9 +133,13 @@ def compare(sums: Sums, calendar: Calendar) -> Differences:
         slope = np.nan_to_num(xy.sum(axis=1) / xx.sum(axis=1), posinf=0.0, neginf=0.0)
         left_over = np.maximum(yy - 2 * slope[:, None] * xy + slope[:, None] ** 2 * xx, 0.0)
         common = left_over.sum(axis=1) / (n.sum(axis=1) - 2)
-        variance = (left_over + BORROWED * common[:, None]) / (n - 1 + BORROWED)
-        parts = variance / n
+        borrowed = BORROWED / (n - 1 + BORROWED)
+        parts = ((1 - borrowed) * left_over / (n - 1) + borrowed * common[:, None]) / n
         square = parts.sum(axis=1)
+        mean = total[:, :, 1].sum(axis=1) / n.sum(axis=1)
+        growth = common * ((1 - 2 * mean) / (1 - mean) if is_share else 1.0) / mean
+        others = n[:, ::-1] / n.sum(axis=1, keepdims=True)
+        slopes = _acted_less_control(borrowed * others / n) * growth
         difference = _acted_less_control(mean_y) - slope * _acted_less_control(mean_x)
         freedom = square**2 / (parts**2 / (n - 1)).sum(axis=1)
     enough &= square > 0
@@ -128,6 +147,7 @@ def compare(sums: Sums, calendar: Calendar) -> Differences:
     return Differences(
         np.where(enough, difference, none),
         np.where(enough, np.sqrt(square), none),
+        np.where(enough, np.nan_to_num(slopes, posinf=0.0, neginf=0.0), none),
         np.where(enough, freedom, none),
         _information(sums, calendar),
     )

@@ -55,10 +55,11 @@ class Finding(JsonRecord):
 
 def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetime | None = None) -> Finding:
     """Return what may be concluded from the looks that there were; none is to come after a trial was ended."""
-    differences = compare(sums, calendar)
-    far = _distances(differences)
-    usable = np.flatnonzero(np.isfinite(far))
-    beyond = usable[np.abs(differences.difference[usable]) > far[usable]]
+    differences = compare(sums, calendar, is_share=outcome in SHARES)
+    errors = _errors(differences)
+    usable = np.flatnonzero(np.isfinite(errors))
+    lows, highs = differences.interval(errors)
+    beyond = usable[(lows[usable] > 0) | (highs[usable] < 0)]
     total, entered = sums.over.sum(axis=0), int(sums.entered.sum())
     n = total[:, 0].astype(int)
     acted, control = (float(total[arm, 1] / n[arm]) if n[arm] else None for arm in (ACTED, CONTROL))
@@ -66,35 +67,30 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetim
     over = looked >= calendar.n_looked(min(ended_at or calendar.ends_at, calendar.ends_at))
     verdict, decided_at = (NO_DIFFERENCE if over else NOT_YET), None
     if len(beyond):
-        is_more = bool(differences.difference[beyond[0]] > 0)
+        is_more = bool(lows[beyond[0]] > 0)
         verdict = HARMED if is_more == (outcome in LESS_IS_BETTER) else HELPED
         decided_at = calendar.look(int(beyond[0]) + 1)
     at = int(usable[-1]) if len(usable) else None
-    size = None if at is None else float(differences.difference[at])
-    reach = None if at is None else float(far[at])
+    columns = (differences.difference, lows, highs, (errors + _power()) * differences.standard_error)
+    size, low, high, could_see = (None if at is None else float(each[at]) for each in columns)
     return Finding(
-        verdict, outcome, int(n[ACTED]), int(n[CONTROL]), entered - int(sums.windows.sum()), acted, control, size,
-        None if size is None or reach is None else size - reach,
-        None if size is None or reach is None else size + reach,
-        None if at is None or reach is None else reach + _power() * float(differences.standard_error[at]),
-        decided_at, calendar.look(looked) if looked else None, calendar.ends_at,
+        verdict, outcome, int(n[ACTED]), int(n[CONTROL]), entered - int(sums.windows.sum()), acted, control,
+        size, low, high, could_see, decided_at, calendar.look(looked) if looked else None, calendar.ends_at,
     )  # fmt: skip
 
 
-def _distances(differences: Differences) -> Floats:
-    """Return how far from zero is far enough at each look, in the outcome's unit; infinity where none is."""
+def _errors(differences: Differences) -> Floats:
+    """Return how many standard errors from zero are far enough at each look; NaN where none is."""
     from scipy.special import ndtr, stdtrit
 
-    distances = np.full(len(differences.difference), np.inf)
+    errors = np.full(len(differences.difference), np.nan)
     places = np.flatnonzero(np.isfinite(differences.standard_error))
     if len(places):
-        error = differences.standard_error[places]
-        bounds = boundary(error**2, differences.information[places])
+        bounds = boundary(differences.standard_error[places] ** 2, differences.information[places])
         finite = np.isfinite(bounds)
         # Of few customers: as improbable by Student's distribution as the boundary is by the normal one.
-        wide = -stdtrit(differences.freedom[places][finite], ndtr(-bounds[finite]))
-        distances[places[finite]] = wide * error[finite]
-    return distances
+        errors[places[finite]] = -stdtrit(differences.freedom[places][finite], ndtr(-bounds[finite]))
+    return errors
 
 
 def _power() -> float:

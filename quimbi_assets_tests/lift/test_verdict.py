@@ -52,6 +52,19 @@ def test_difference_by_hand():
     assert found.standard_error[5] == pytest.approx(np.sqrt(sum(mixed)))
 
 
+@pytest.mark.parametrize(("is_share", "rate"), [(True, (1 - 2 * 0.19) / (0.19 * 0.81)), (False, 1 / 0.19)])
+def test_interval_ends_at_true_differences_so_many_of_their_errors_away(is_share, rate):
+    calendar = Calendar(BEGAN, 1, 30)
+    found = compare(at_once((900, 180), (100, 10), calendar, 6), calendar, is_share=is_share)
+    common = (900 * 0.2 * 0.8 + 100 * 0.1 * 0.9) / 998
+    for end in (ends[5] for ends in found.interval(np.full(6, 2.0))):
+        square = 0.0
+        for n, share, mean in ((900, 0.2, 0.19 + 0.1 * end), (100, 0.1, 0.19 - 0.9 * end)):  # 0.19 over all
+            borrowed = common * (1 + rate * (mean - 0.19))
+            square += (n * share * (1 - share) + 300 * borrowed) / (n + 299) / n
+        assert (0.1 - end) ** 2 == pytest.approx(2.0**2 * square)
+
+
 def test_expectation_removes_chance():
     calendar = Calendar(BEGAN, 1, 7)
     over = np.zeros((2, 2, 6))
