@@ -18,7 +18,15 @@ from quimbi_assets.axes import AXES, Axis, Measurement
 from quimbi_assets.axis_table import TableFacts, table_writer
 from quimbi_assets.defs.events import Metadata, Rule, SchemaCheck, StageEvent, facts, inactive
 from quimbi_assets.defs.labels import code_version, data_version
-from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, PROFILES_KEY, REFERENCE_KEY, axis_key, axis_spec
+from quimbi_assets.defs.partitions import (
+    HISTORY,
+    ORDERS_KEY,
+    PROFILES_KEY,
+    REFERENCE_KEY,
+    axis_key,
+    axis_spec,
+    last_tables,
+)
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.instants import to_instant
@@ -87,8 +95,8 @@ def features(
     require_population(history, config.min_population)
     progress.step(f"features of {len(selected)} axes", 0.1)
     if PROFILES_KEY in (context.run.asset_selection or ()):
-        left = {name: tables.table(axis_key("features", name), store_id) for name in AXES if name not in selected}
-        refuse_apart({n: t for n, t in left.items() if t is not None}, history.end, history.n_customers)
+        others = [name for name in AXES if name not in selected]
+        refuse_apart(last_tables(tables, store_id, others), history.end, history.n_customers)
     reference = axes.fit_reference(history)
     measurement = axes.measure(history, selected, reference=reference)
     at, recorded, run_id = measurement.history.end, measurement.recorded, context.run_id

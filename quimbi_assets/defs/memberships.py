@@ -16,11 +16,13 @@ from quimbi_assets.clustering.scoring import N_ORDERS
 from quimbi_assets.defs.events import Metadata, Rule, StageEvent, facts, inactive
 from quimbi_assets.defs.partitions import axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
+from quimbi_assets.errors import BadInputError
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
 from quimbi_assets.resources.publishing import models_chosen
 
 TOLERANCE = 1e-9
+NEVER_FITTED = TableFacts.inactive("no model of it was ever fitted; quimbi run fits one")
 CHECK = Rule(
     "memberships_sum_to_1",
     "Memberships of every customer are between 0 and 1 and sum to 1 within 1e-9.",
@@ -53,7 +55,10 @@ def memberships(
     """Score every customer of the partition's store on the selected axes."""
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("memberships", name) in context.selected_asset_keys]
-    fitted = {name: tables.required(axis_key("models", name), store_id).facts for name in selected}
+    models = {name: tables.table(axis_key("models", name), store_id) for name in selected}
+    if not any(models.values()):
+        raise BadInputError(f"store {store_id} has no models yet: quimbi run --store-id {store_id}")
+    fitted = {name: NEVER_FITTED if table is None else table.facts for name, table in models.items()}
     progress.step("scoring customers", 0.68)
     active = [name for name in selected if fitted[name].inactive_reason is None]
     serving = models_chosen(database, tracking.registry, store_id, active)

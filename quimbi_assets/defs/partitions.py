@@ -5,14 +5,15 @@ Belongs here: the partitions definition, asset keys, owners. Does not: any asset
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import partial
 
 import dagster as dg
 
+from quimbi_assets.axis_table import AxisTable
 from quimbi_assets.instants import FIRST_WEEK_VARIABLE, two_years_before
-from quimbi_assets.resources.parquet_io import RAW, REFERENCE
+from quimbi_assets.resources.parquet_io import RAW, REFERENCE, ParquetTables
 
 STORES = dg.DynamicPartitionsDefinition(name="stores")
 
@@ -53,6 +54,14 @@ RUN_LOCK = "run_lock"
 def axis_key(stage: str, axis_name: str) -> dg.AssetKey:
     """Key of an axis's asset in a stage, e.g. ``features/purchase_value``."""
     return dg.AssetKey([stage, axis_name])
+
+
+def last_tables(tables: ParquetTables, store_id: str, names: Iterable[str]) -> dict[str, dict[str, AxisTable]]:
+    """Return the last tables that there are of these axes, by stage and axis."""
+    return {
+        stage: {name: table for name in names if (table := tables.table(axis_key(stage, name), store_id)) is not None}
+        for stage in AXIS_STAGES
+    }
 
 
 ORDERS_KEY, ITEMS_KEY, TICKETS_KEY = (dg.AssetKey(parts) for parts in RAW.values())

@@ -26,6 +26,7 @@ from quimbi_assets.defs.partitions import (
     PROFILES_KEY,
     STORES,
     axis_key,
+    last_tables,
 )
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
@@ -94,7 +95,7 @@ def customer_profiles(
     """Assemble the profiles of the partition's store and publish the run's result with them."""
     store_id, registry = context.partition_key, tracking.registry
     progress.step("assembling profiles", 0.8)
-    latest, history = _latest(tables, store_id), tables.history(store_id)
+    latest, history = last_tables(tables, store_id, AXES), tables.history(store_id)
     aligned = align(latest, context.run_id)
     if aligned is None:
         publish_reasons(database, store_id, axis_states(latest, {}))
@@ -138,14 +139,6 @@ def _context(
 ) -> ProfileContext:
     stays = {name: StayModel.from_json(states[name].stays) for name in aligned.axes}
     return aligned.context(store.store_id, choice.kept, store.currency or "", stays)
-
-
-def _latest(tables: Tables, store_id: str) -> dict[str, dict[str, AxisTable]]:
-    """Return the last tables that there are, by stage and axis."""
-    return {
-        stage: {name: table for name in AXES if (table := tables.table(axis_key(stage, name), store_id)) is not None}
-        for stage in AXIS_STAGES
-    }
 
 
 def axis_states(

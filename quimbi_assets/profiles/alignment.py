@@ -79,11 +79,8 @@ def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> Aligned
     A BadInputError if they do not: profiles would lose an axis, or be of two instants. A run of some axes after new
     orders, or one that died half-way, leaves them so; what is published stays until all are computed together.
     """
-    active = {
-        stage: {name: table for name, table in tables[stage].items() if table.facts.inactive_reason is None}
-        for stage in STAGES
-    }
-    axes = [name for name in active["features"] if all(name in active[stage] for stage in STAGES)]
+    active = _active(tables)
+    axes = list(active["features"])
     if not axes:
         return None
     measured, scored, described = (active[stage] for stage in STAGES)
@@ -109,14 +106,22 @@ def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> Aligned
     )
 
 
-def refuse_apart(before: Mapping[str, AxisTable], at: Instant, n_customers: int) -> None:
+def _active(tables: Mapping[str, Mapping[str, AxisTable]]) -> dict[str, dict[str, AxisTable]]:
+    """Return the tables of axes that are active at every stage: what is only measured yet is profiled by nobody."""
+    active = {
+        stage: {name: table for name, table in tables[stage].items() if table.facts.inactive_reason is None}
+        for stage in STAGES
+    }
+    axes = [name for name in active["features"] if all(name in active[stage] for stage in STAGES)]
+    return {stage: {name: active[stage][name] for name in axes} for stage in STAGES}
+
+
+def refuse_apart(before: Mapping[str, Mapping[str, AxisTable]], at: Instant, n_customers: int) -> None:
     """Say at once what `align` would after hours: BadInputError if tables computed before fit none made now.
 
-    ``before`` are features of axes that are not computed anew.
+    ``before`` are those of axes that are not computed anew, by stage and axis.
     """
-    for name, table in before.items():
-        if table.facts.inactive_reason is not None:
-            continue
+    for name, table in _active(before)["features"].items():
         if table.facts.at != at:
             raise BadInputError(f"{name} was computed as of {table.facts.at}, this run is as of {at}; {TOGETHER}")
         if table.n_rows != n_customers:

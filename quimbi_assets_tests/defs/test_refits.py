@@ -11,7 +11,8 @@ from quimbi_assets.commands.console import Steps
 from quimbi_assets.commands.decisions import promote_and_publish, promote_version
 from quimbi_assets.commands.running import RunOptions, run_and_summarise, run_store
 from quimbi_assets.commands.showing import segments_of
-from quimbi_assets.defs.partitions import axis_key
+from quimbi_assets.definitions import build_defs
+from quimbi_assets.defs.partitions import STORES, axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
@@ -36,6 +37,10 @@ def rows(database, sql, *parameters):
 
 def run(**options):
     run_store(STORE, RunOptions(axes=[AXIS], **options), Steps(None, STORE))
+
+
+def job(name):
+    return build_defs().resolve_job_def(name)
 
 
 def axis_now():
@@ -189,3 +194,27 @@ def test_segments_that_meet_no_limit_are_weak_and_say_which(store, monkeypatch):
         check = dg.AssetCheckKey(axis_key("models", AXIS), "real_differences")
         (record,) = instance.event_log_storage.get_asset_check_execution_history(check, limit=1)
     assert record.event.asset_check_evaluation.passed  # customers do differ
+
+
+def test_a_store_of_which_some_axes_were_run_is_rescored_and_run_again(database, tmp_path):
+    """Rescoring measures every axis; those without a model are in nobody's way."""
+    write_store(400, tmp_path, seed=6)
+    orders = pd.read_parquet(tmp_path / "orders.parquet")
+    placed = pd.to_datetime(orders["order_date"], utc=True)
+    is_later = placed >= placed.max() - pd.Timedelta(days=30)
+    for part, rows in (("earlier", orders[~is_later]), ("later", orders[is_later])):
+        rows.to_parquet(tmp_path / f"{part}.parquet")
+    load_store(database, "partly", tmp_path / "earlier.parquet")
+    with open_instance() as instance:
+        instance.add_dynamic_partitions(str(STORES.name), ["partly"])
+        refused = job("rescore").execute_in_process(instance=instance, partition_key="partly", raise_on_error=False)
+        assert "store partly has no models yet: quimbi run" in str(
+            refused.get_step_failure_events()[0].step_failure_data.error
+        )
+        run_store("partly", RunOptions(axes=[AXIS]), Steps(None, "partly"))
+        assert job("rescore").execute_in_process(instance=instance, partition_key="partly").success
+    first = read_publication(database, "partly")
+    assert set(first.model_versions) >= {AXIS}
+    load_store(database, "partly", tmp_path / "later.parquet")
+    run_store("partly", RunOptions(axes=[AXIS]), Steps(None, "partly"))
+    assert read_publication(database, "partly").as_of > first.as_of
