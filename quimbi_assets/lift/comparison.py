@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from quimbi_assets.lift.assignment import SHARES, Outcome
+
 Floats = NDArray[np.float64]
 CONTROL, ACTED = 0, 1
 ARMS = ("control", "acted")
@@ -23,7 +25,8 @@ FEWEST = 30
 """Customers of the smaller arm from which on it is looked at."""
 BORROWED = 300
 """Customers' worth of the arms' common variance in each arm's: of few customers none may have ordered, or for much,
-and then they seem to be alike, too. With 100 "helped" was wrong of 5.9 % of campaigns with baskets of all sizes."""
+and then they seem to be alike, too. With 100 "helped" was wrong of 5.9 % of campaigns with baskets of all sizes. Of
+ratings nothing: few customers give them of all sizes, too, and they vary less the higher they are."""
 MOST_OPEN = 0.95
 """Share of all information that there is taken to be at most while anybody may still enter."""
 DAYS = 7
@@ -88,7 +91,7 @@ class Differences:
     standard_error: Floats
     """Where there is no true difference."""
     variance_slope: Floats
-    """Of the standard error's square, by the true difference: the arm with the higher mean varies more."""
+    """Of the standard error's square, by the true difference: what is borrowed varies more, the higher the mean."""
     freedom: Floats
     """Degrees of freedom of the standard error."""
     information: Floats
@@ -105,8 +108,8 @@ class Differences:
         return middle - reach, middle + reach
 
 
-def compare(sums: Sums, calendar: Calendar, *, is_share: bool = False) -> Differences:
-    """Return the difference of the arms' means, shares where outcomes are 0 or 1, at every look that there was.
+def compare(sums: Sums, calendar: Calendar, outcome: Outcome) -> Differences:
+    """Return the difference of the arms' means at every look that there was.
 
     Notes
     -----
@@ -133,11 +136,12 @@ def compare(sums: Sums, calendar: Calendar, *, is_share: bool = False) -> Differ
         slope = np.nan_to_num(xy.sum(axis=1) / xx.sum(axis=1), posinf=0.0, neginf=0.0)
         left_over = np.maximum(yy - 2 * slope[:, None] * xy + slope[:, None] ** 2 * xx, 0.0)
         common = left_over.sum(axis=1) / (n.sum(axis=1) - 2)
-        borrowed = BORROWED / (n - 1 + BORROWED)
+        n_borrowed = 0 if outcome == "rating" else BORROWED
+        borrowed = n_borrowed / (n - 1 + n_borrowed)
         parts = ((1 - borrowed) * left_over / (n - 1) + borrowed * common[:, None]) / n
         square = parts.sum(axis=1)
         mean = total[:, :, 1].sum(axis=1) / n.sum(axis=1)
-        growth = common * ((1 - 2 * mean) / (1 - mean) if is_share else 1.0) / mean
+        growth = common * ((1 - 2 * mean) / (1 - mean) if outcome in SHARES else 1.0) / mean
         others = n[:, ::-1] / n.sum(axis=1, keepdims=True)
         slopes = _acted_less_control(borrowed * others / n) * growth
         difference = _acted_less_control(mean_y) - slope * _acted_less_control(mean_x)

@@ -55,7 +55,7 @@ class Finding(JsonRecord):
 
 def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetime | None = None) -> Finding:
     """Return what may be concluded from the looks that there were; none is to come after a trial was ended."""
-    differences = compare(sums, calendar, is_share=outcome in SHARES)
+    differences = compare(sums, calendar, outcome)
     errors = _errors(differences)
     usable = np.flatnonzero(np.isfinite(errors))
     lows, highs = differences.interval(errors)

@@ -41,6 +41,8 @@ UNFINISHED = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
+BEGINNING_SECONDS = 180.0
+"""Between a run's launch and its first sign of life; Dagster's monitor waits as long."""
 ENDING_SECONDS = 2.0
 """Between a run's last use of its session and the record of its end; only then is it taken for dead."""
 
@@ -134,7 +136,8 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
     """Report as failed (cancelled, where they were to be) the runs whose process is gone, so that they block no queue.
 
     A run is known by its session at the database (``postgres.run_lock``), which ends with the process that opened it,
-    killed or not, on this host or another; numbers of processes are given anew. Returns the ids of the runs ended.
+    killed or not, on this host or another; numbers of processes are given anew. One that was launched and never began
+    is over, too. Returns the ids of the runs ended.
     """
     suspects = {run.run_id for run in _without_session(instance)}
     if suspects:
@@ -146,7 +149,20 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
             instance.report_run_canceled(run, gone)
         else:
             instance.report_run_failed(run, gone)
-    return [run.run_id for run in dead]
+    never_begun = [
+        run for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING])) if _is_late(instance, run)
+    ]
+    for run in never_begun:
+        instance.report_run_failed(run, f"the run did not begin within {BEGINNING_SECONDS:.0f} seconds of its launch")
+    return [run.run_id for run in (*dead, *never_begun)]
+
+
+def _is_late(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether a run was launched long ago and has never had a process."""
+    if run.tags.get(PROCESS_TAG, "").endswith(run.run_id):
+        return False
+    launched_at = instance.get_run_stats(run.run_id).launch_time
+    return launched_at is not None and time.time() - launched_at > BEGINNING_SECONDS
 
 
 class WatchedRunLauncher(DefaultRunLauncher):

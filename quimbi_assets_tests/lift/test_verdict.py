@@ -44,7 +44,7 @@ def test_looks_are_weekly_and_the_last_is_the_end():
 
 def test_difference_by_hand():
     calendar = Calendar(BEGAN, 1, 30)
-    found = compare(at_once((900, 180), (100, 10), calendar, 6), calendar)
+    found = compare(at_once((900, 180), (100, 10), calendar, 6), calendar, "ordered")
     assert np.isnan(found.difference[:4]).all()
     assert found.difference[5] == pytest.approx(0.10)
     common = (900 * 0.2 * 0.8 + 100 * 0.1 * 0.9) / 998  # of which each arm borrows 300 customers' worth
@@ -52,10 +52,10 @@ def test_difference_by_hand():
     assert found.standard_error[5] == pytest.approx(np.sqrt(sum(mixed)))
 
 
-@pytest.mark.parametrize(("is_share", "rate"), [(True, (1 - 2 * 0.19) / (0.19 * 0.81)), (False, 1 / 0.19)])
-def test_interval_ends_at_true_differences_so_many_of_their_errors_away(is_share, rate):
+@pytest.mark.parametrize(("outcome", "rate"), [("ordered", (1 - 2 * 0.19) / (0.19 * 0.81)), ("orders", 1 / 0.19)])
+def test_interval_ends_at_true_differences_so_many_of_their_errors_away(outcome, rate):
     calendar = Calendar(BEGAN, 1, 30)
-    found = compare(at_once((900, 180), (100, 10), calendar, 6), calendar, is_share=is_share)
+    found = compare(at_once((900, 180), (100, 10), calendar, 6), calendar, outcome)
     common = (900 * 0.2 * 0.8 + 100 * 0.1 * 0.9) / 998
     for end in (ends[5] for ends in found.interval(np.full(6, 2.0))):
         square = 0.0
@@ -71,7 +71,7 @@ def test_expectation_removes_chance():
     # y = x, give or take a half, in both arms; the acted ones were expected to have more: no difference is left.
     for arm, x in ((CONTROL, np.repeat([0.0, 1.0], [60, 40])), (ACTED, np.repeat([0.0, 1.0], [300, 600]))):
         over[0, arm] = len(x), x.sum(), (x * x).sum() + len(x) / 4, x.sum(), (x * x).sum(), (x * x).sum()
-    found = compare(Sums(over, over[:, :, 0]), calendar)
+    found = compare(Sums(over, over[:, :, 0]), calendar, "orders")
     assert found.difference[0] == pytest.approx(0, abs=1e-12)
 
 
@@ -115,8 +115,8 @@ def test_before_windows_are_over_nothing_can_be_told():
     assert (
         in_words(finding) == "cannot tell yet: nobody of the control group counts yet, for no window of theirs is over"
     )
-    finding = conclude(at_once((4000, 0), (800, 0), calendar, 3), calendar, "ordered")
-    assert finding.could_see is None
+    finding = conclude(at_once((4000, 0), (800, 0), calendar, 6), calendar, "ordered")
+    assert (finding.n_acted, finding.could_see) == (4000, None)  # nobody ordered: nothing says how much chance there is
 
 
 def test_nobody_who_ordered_is_no_finding():
@@ -158,6 +158,21 @@ def test_baskets_of_all_sizes_are_no_help(simulation):
         sums, _ = simulation.campaign(rng, 2000, 60, 0.1, 0.0, "heavy", calendar)
         none.append(conclude(sums, calendar, "spend").verdict)
     assert none.count(HELPED) <= 10  # one in twenty
+
+
+def test_better_ratings_vary_less_and_are_told_as_sure_as_they_are():
+    """Were variance borrowed from the many who were acted on, the interval held the truth in 75 % of such trials."""
+    calendar, values, rng = Calendar(BEGAN, 1, 7), np.arange(1.0, 6.0), np.random.default_rng(15)
+    shares = {ACTED: np.array([0.02, 0.02, 0.03, 0.13, 0.8]), CONTROL: np.array([0.3, 0.15, 0.15, 0.2, 0.2])}
+    truth, n_held = (shares[ACTED] - shares[CONTROL]) @ values, 0
+    for _ in range(400):
+        over = np.zeros((2, 2, 6))
+        for arm, n in ((ACTED, 360), (CONTROL, 40)):
+            counts = rng.multinomial(n, shares[arm])
+            over[0, arm, :3] = n, counts @ values, counts @ values**2
+        finding = conclude(Sums(over, over[:, :, 0]), calendar, "rating")
+        n_held += finding.low <= truth <= finding.high
+    assert 0.93 <= n_held / 400 <= 0.97
 
 
 def test_a_decision_stands():

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -74,14 +75,14 @@ def begun(instance, **tags):
     run = instance.create_run_for_job(nothing, tags={})
     instance.add_run_tags(run.run_id, {PROCESS_TAG: process_tag(run.run_id), **tags})
     instance.report_engine_event("begun", run)
-    instance.handle_new_event(started(run))
+    instance.handle_new_event(came(run, "PIPELINE_START"))
     return run.run_id
 
 
-def started(run):
-    event = dg.DagsterEvent(event_type_value="PIPELINE_START", job_name=run.job_name)
+def came(run, kind, at=0.0):
+    event = dg.DagsterEvent(event_type_value=kind, job_name=run.job_name)
     return dg.EventLogEntry(
-        error_info=None, level=20, user_message="", run_id=run.run_id, timestamp=0.0, dagster_event=event
+        error_info=None, level=20, user_message="", run_id=run.run_id, timestamp=at, dagster_event=event
     )
 
 
@@ -130,6 +131,16 @@ def test_runs_that_never_had_a_session_are_left_alone(instance, tag):
     run_id = begun(instance, **{PROCESS_TAG: tag})
     assert end_dead_runs(instance) == []
     instance.delete_run(run_id)
+
+
+@pytest.mark.parametrize(("ago", "is_over"), [(10.0, False), (200.0, True)])
+def test_a_run_that_was_launched_and_never_began_is_over(instance, ago, is_over):
+    """Its worker was killed before it said who it is; the store's other runs would wait for it."""
+    run = instance.create_run_for_job(nothing, tags={})
+    instance.handle_new_event(came(run, "PIPELINE_STARTING", time.time() - ago))
+    assert end_dead_runs(instance) == [run.run_id] * is_over
+    assert status(instance, run.run_id) == ("FAILURE" if is_over else "STARTING")
+    instance.delete_run(run.run_id)
 
 
 def test_a_run_whose_end_is_being_recorded_is_not_taken_for_dead(instance, monkeypatch):

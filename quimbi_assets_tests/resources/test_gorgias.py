@@ -39,7 +39,7 @@ PERIOD = 0.5
 ALONE = """
 import sys
 from quimbi_assets.resources.dagster_resources import Progress
-from quimbi_assets.resources.gorgias.puller import pull_tickets
+from quimbi_assets.resources.gorgias.puller import Mark, pull_tickets
 from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 pull_tickets(open_database(), sys.argv[1], period=0.5, pause=0.05)
 """
@@ -341,9 +341,13 @@ def test_a_ticket_of_the_far_future_hides_no_change(database, api, shop):
     api.change(7, now + timedelta(days=30_000))
     pull(database, shop)
     for ticket_id in range(10, 290):  # more than a page
-        api.change(ticket_id, now + timedelta(seconds=ticket_id), priority="critical")
+        api.change(ticket_id, now - timedelta(seconds=ticket_id), priority="critical")
     pull(database, shop)
     assert stored(database, shop) == api.expected()
+    (known,) = read_sources(
+        database, shop
+    )  # up to a change, not up to the walk's end: what it missed has changed since
+    assert abs(pd.Timestamp(Mark.from_json(known.mark).known) - (now - timedelta(seconds=10))) < timedelta(seconds=1)
 
 
 def test_a_ticket_that_is_listed_twice_is_stored_once(database, api, shop):

@@ -233,7 +233,7 @@ class _Puller:
             self._walk_all()
         for _ in range(MOST_WALKS):
             newest, n_pages = self._walk_changes(overlap)
-            self.mark.known = self._at_most_now(newest) or self.mark.known
+            self.mark.known = newest or self.mark.known
             self._note()
             if n_pages <= 1 or newest == before:
                 return
@@ -244,16 +244,12 @@ class _Puller:
         if self.mark.began is None:
             tickets_listed = STREAMS["tickets"]
             first = self._client.pages("/tickets", tickets_listed.order(tickets_listed.changed, "desc"))
-            self.mark.began = self._at_most_now(_newest(next(first)[0], tickets_listed.changed))
+            self.mark.began = _newest(next(first)[0], tickets_listed.changed)
         for name in STREAMS:
             if name not in self.mark.done:
                 self._walk_list(name)
         self.mark.known, self.mark.surveys_at = self.mark.began, self._now.isoformat()
         self.mark.began, self.mark.done = None, []
-
-    def _at_most_now(self, newest: str | None) -> str | None:
-        """Return an instant, but none to come: by a ticket of the year 2099 nothing would have changed until then."""
-        return newest and min(newest, pd.Timestamp.now("UTC").isoformat(), key=pd.Timestamp)
 
     def _walk_list(self, name: str) -> None:
         stream = STREAMS[name]
@@ -360,6 +356,7 @@ class _Puller:
 
 
 def _newest(rows: list[Any], column: str) -> str | None:
-    """Return the latest instant of a page, as text."""
+    """Return the latest instant of a page as text; of those to come, as of a ticket of 2099, only if all are: now."""
+    now = pd.Timestamp.now("UTC")
     instants = [at for at in (shapes.instant(row.get(column)) for row in rows) if at is not None]
-    return max(instants).isoformat() if instants else None
+    return max((at for at in instants if at <= now), default=now).isoformat() if instants else None
