@@ -257,16 +257,18 @@ def print_lift(lift: dict[str, Any]) -> None:
         out.print(f"[bold]{one['subject']}[/bold]: {one['words']}")
         who = f"  {_acted_words(one)}, {one['entered_control']:,} control"
         if one["decided_at"] is not None:
-            when = f"decided {one['decided_at']:%d %b %Y}"
+            when = f"decided {one['decided_at']:%-d %b %Y}"
         elif one["ended_at"] is not None:
-            when = f"ended {one['ended_at']:%d %b %Y}: nobody is held back any more"
+            when = f"ended {one['ended_at']:%-d %b %Y}: nobody is held back any more"
         else:
-            when = f"counts until {one['ends_at']:%d %b %Y}"
+            when = f"counts until {one['ends_at']:%-d %b %Y}"
         out.print(f"{who}; outcome in {one['window_days']} days of each; {when}", markup=False)
     if lift["trials"]:
         known = {"tickets" if one["outcome"] in OF_TICKETS else "orders": one["known_until"] for one in lift["trials"]}
         until = "; ".join(
-            f"there are no {what}" if at is None else f"{what} are known until {at:%d %b %Y}"
+            f"there are no {what}" if at is None else f"{what} are known until {at:%-d %b %Y}"
             for what, at in sorted(known.items())
         )
-        out.print(f"In brackets what 95 of 100 such intervals hold, however often one looks; {until}", style="dim")
+        brackets = any(one["low"] is not None for one in lift["trials"])
+        said = "In brackets what 95 of 100 such intervals hold, however often one looks; " if brackets else ""
+        out.print(f"{said}{until}", style="dim")

@@ -134,7 +134,8 @@ def _instants(seconds: pd.Series) -> pd.Series:
     """Return seconds since 1970 as instants; what is none is left for whoever reads dates to refuse."""
     if not pd.api.types.is_numeric_dtype(seconds.dtype):
         return seconds
-    return pd.to_datetime(seconds, unit="s", utc=True).astype("datetime64[us, UTC]")
+    read = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce").astype("datetime64[us, UTC]")
+    return read if read.notna().equals(seconds.notna()) else read.astype("object").where(read.notna(), seconds)
 
 
 def _items(cell: Any) -> Iterable[Any]:

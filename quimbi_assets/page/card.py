@@ -99,8 +99,8 @@ def _orders(facts: Mapping[str, Any]) -> str:
 def _returns(facts: Mapping[str, Any]) -> str:
     if facts["returns"] is None:
         return ""
-    shop = "" if facts["shop_returns"] is None else f" (shop {facts['shop_returns']:.0%})"
-    return f"sends back {facts['returns']:.0%} of what they buy{shop}"
+    shop = "" if facts["shop_returns"] is None else f" (shop {format_percent(facts['shop_returns'])})"
+    return f"sends back {format_percent(facts['returns'])} of what they buy{shop}"
 
 
 def _support(facts: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ def test_what_an_agent_reads(card):
         "who": "lower half in value, usually every 27 days",
         "silence": "no order in the 12 days to 1 Jun 2024: lapsed",
         "orders": "6 orders, €145, since May 2024",
-        "returns": "sends back 22% of what they buy",  # the store has no segments of that axis to compare with
+        "returns": "sends back 22 % of what they buy",  # the store has no segments of that axis to compare with
         "support": "2 open tickets, 3 in all, last rating 2 of 5",
         "do": "Put it right first, without asking twice; no offer before that.",
         "risk": "50 % chance to stay away",

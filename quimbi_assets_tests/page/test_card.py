@@ -22,7 +22,7 @@ def test_what_is_read_in_three_seconds():
         "who": "lower half in value, usually every 27 days",
         "silence": "last order 477 days ago: lapsed",  # whole days, as profiles have them
         "orders": "6 orders, $145, since May 2024",
-        "returns": "sends back 22% of what they buy (shop 5%)",
+        "returns": "sends back 22 % of what they buy (shop 5 %)",
         "support": "2 open tickets, 3 in all, last rating 2 of 5",
         "do": "Put it right first, without asking twice; no offer before that.",
         "rules": "queue senior, priority high",

@@ -463,7 +463,7 @@ def test_tickets_per_100_orders_and_ratings_by_segment(database, shop, capsys):
     assert _code([*support, "--weeks", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     wanted = "top 1 ticket: 25.0 (200.0) per 100 orders, rated 1.0 (3.5) of 5 by 1 rating"
-    assert lines[0].startswith("the last 1 whole week, 5 Feb 2024 to 11 Feb 2024, ")
+    assert lines[0].startswith("the last whole week, 5 Feb 2024 to 11 Feb 2024, by ")
     assert " ".join(lines[1].split()) == wanted
     assert " ".join(lines[2].split()) == "low 0 tickets: no orders, no rating"
     assert _code([*support, "--axis", "nothing"]) == 2
