@@ -136,7 +136,8 @@ def print_support(known: dict[str, Any]) -> None:
         f"{date.fromisoformat(known[name]):%-d %b %Y}" for name in ("first_day", "last_day", "first_day_before")
     )
     span = "whole week" if known["weeks"] == 1 else f"{known['weeks']} whole weeks"
-    head = f"the last {span}, {first} to {last}, by {known['axis']}, who wrote most first; in brackets as long before, from {before}"
+    head = f"the last {span}, {first} to {last}, by {known['axis']}, who wrote most first; "
+    head += f"in brackets as long before, from {before}"
     out.print(head, markup=False)
     for row in known["groups"]:
         often, rating = row["tickets_per_100_orders"], row["mean_rating"]
