@@ -270,5 +270,5 @@ def print_lift(lift: dict[str, Any]) -> None:
             for what, at in sorted(known.items())
         )
         brackets = any(one["low"] is not None for one in lift["trials"])
-        said = "In brackets what 95 of 100 such intervals hold, however often one looks; " if brackets else ""
-        out.print(f"{said}{until}", style="dim")
+        legend = "In brackets what 95 of 100 such intervals hold, however often one looks; " if brackets else ""
+        out.print(f"{legend}{until}", style="dim")

@@ -12,7 +12,7 @@ import numpy as np
 
 from quimbi_assets.lift.assignment import LESS_IS_BETTER, MEANINGS, SHARES, Outcome
 from quimbi_assets.lift.boundary import Floats, boundary
-from quimbi_assets.lift.comparison import ACTED, CONTROL, Calendar, Differences, Sums, compare
+from quimbi_assets.lift.comparison import ACTED, CONTROL, FEWEST, Calendar, Differences, Sums, compare
 from quimbi_assets.naming.values import format_percent, plural
 from quimbi_assets.store import JsonRecord
 
@@ -71,6 +71,8 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetim
         verdict = HARMED if is_more == (outcome in LESS_IS_BETTER) else HELPED
         decided_at = calendar.look(int(beyond[0]) + 1)
     at = int(usable[-1]) if len(usable) else None
+    if outcome in SHARES:
+        lows, highs = np.clip(lows, -1.0, 1.0), np.clip(highs, -1.0, 1.0)
     columns = (differences.difference, lows, highs, (errors + _power()) * differences.standard_error)
     size, low, high, could_see = (None if at is None else float(each[at]) for each in columns)
     return Finding(
@@ -110,6 +112,9 @@ def in_words(finding: Finding, currency: str = "", ended_at: datetime | None = N
     low, high = (_change(value, finding, currency) for value in (finding.low, finding.high))
     text = f"{verdict}: {arms} {MEANINGS[finding.outcome]}, {_change(finding.difference, finding, currency)}"
     text += f" ({low} to {high})"
+    is_more = (finding.verdict == HELPED) != (finding.outcome in LESS_IS_BETTER)
+    if finding.decided_at is not None and not (finding.low > 0 if is_more else finding.high < 0):
+        text += f"; that was clear on {finding.decided_at:%-d %b %Y}, and is not by now"
     if finding.verdict in (NOT_YET, NO_DIFFERENCE):
         text += f"; a difference of {_change(finding.could_see, finding, currency).lstrip('+')} would mostly be seen"
     return text
@@ -125,6 +130,9 @@ def _without_interval(finding: Finding, currency: str) -> str:
         return f"nobody of the {arm} counts"
     if finding.acted == finding.control:
         return f"{_figure(finding.acted, finding, currency)} {MEANINGS[finding.outcome]} in either arm"
+    if least >= FEWEST:
+        arms = " against ".join(_figure(one, finding, currency) for one in (finding.acted, finding.control))
+        return f"{arms} {MEANINGS[finding.outcome]}, and nobody differs within an arm, so chance is not known"
     return f"too few to compare, of the {arm} {plural(least, 'customer')}"
 
 

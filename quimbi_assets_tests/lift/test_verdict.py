@@ -175,6 +175,38 @@ def test_better_ratings_vary_less_and_are_told_as_sure_as_they_are():
     assert 0.93 <= n_held / 400 <= 0.97
 
 
+def test_a_decision_that_is_not_clear_any_more_says_so():
+    calendar = Calendar(BEGAN, 4, 7)
+    over = np.zeros((calendar.n_looks, 2, 6))
+    for week in (1, 2, 3):
+        over[week, ACTED, :3], over[week, CONTROL, :3] = (300, 120, 120), (300, 20, 20)
+    over[4, ACTED, :3], over[4, CONTROL, :3] = (3000, 60, 60), (3000, 1800, 1800)
+    finding = conclude(Sums(over, over[:, :, 0]), calendar, "ordered")
+    assert finding.verdict == HELPED
+    assert in_words(finding).endswith("; that was clear on 19 Jan 2026, and is not by now")
+    early = conclude(Sums(over[:4], over[:4, :, 0]), calendar, "ordered")
+    assert early.decided_at == finding.decided_at
+    assert "by now" not in in_words(early)
+
+
+def test_where_nobody_differs_within_an_arm_nothing_is_sure_and_nothing_is_too_few():
+    calendar = Calendar(BEGAN, 1, 7)
+    shares = conclude(at_once((3000, 3000), (300, 0), calendar, 2), calendar, "ordered")
+    words = "cannot tell: 100 % against 0 % who ordered, and nobody differs within an arm, so chance is not known"
+    assert in_words(shares) == words
+    over = np.zeros((2, 2, 6))
+    over[0, :, :3] = 300, np.full(300, 19.90).sum(), (np.full(300, 19.90) ** 2).sum()  # nought but for rounding
+    assert in_words(conclude(Sums(over, over[:, :, 0]), calendar, "spend"), "USD") == (
+        "cannot tell: 19.90 USD spend a customer, net of refunds in either arm"
+    )
+
+
+def test_shares_differ_by_all_at_most():
+    calendar = Calendar(BEGAN, 1, 7)
+    finding = conclude(at_once((300, 299), (300, 0), calendar, 2), calendar, "ordered")
+    assert (finding.verdict, finding.high) == (HELPED, 1.0)
+
+
 def test_a_decision_stands():
     """Looks to come change neither that it was decided nor when."""
     calendar = Calendar(BEGAN, 26, 30)

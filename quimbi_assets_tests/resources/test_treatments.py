@@ -162,6 +162,10 @@ def test_the_list_of_a_rule_is_those_on_whom_it_acts(database, shop, home, tmp_p
         assert len(listed(path)) == check.evaluation.acted["win"]
         export(database, "tried", ExportTarget("csv", "csv", rule="all", out=path), print)
         assert listed(path) == set(shop)
+        (home / "actions.yaml").write_text(text.replace("win:", "new: {when: value >= 0, queue: q}, win:"))
+        summary = export(database, "tried", ExportTarget("csv", "csv", rule="new", out=path), print)
+        assert "the last run had rule new act on nobody; written or changed since: quimbi run" in summary.lines
+        (home / "actions.yaml").write_text(text)
         for words, asked in (
             ("has no rule 'wim'; there are: win, all", {"rule": "wim"}),
             ("each say who: give one of them", {"rule": "win", "where": "value > 1"}),
