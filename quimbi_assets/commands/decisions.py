@@ -105,20 +105,18 @@ def rename_segment(store_id: str, axis_name: str, segment: str, name: str, *, wa
 def refuse_unfinished(store_id: str, axis_name: str) -> None:
     """BadInputError if to publish an axis anew would publish what a run left that did not end."""
     from quimbi_assets.axes import AXES
-    from quimbi_assets.defs.partitions import axis_key
+    from quimbi_assets.defs.partitions import last_tables
+    from quimbi_assets.profiles.alignment import active_tables
     from quimbi_assets.resources.parquet_io import parquet_tables
 
-    database, tables = open_database(), parquet_tables()
+    database, profiled = open_database(), active_tables(last_tables(parquet_tables(), store_id, AXES))
     published, rows = read_publication(database, store_id), read_promotions(database, store_id).rows
     if published is None:
         return
     chosen = [row for row in rows if row.axis == axis_name and not row.for_past]
     is_left = bool(chosen) and not (chosen[-1].is_published or chosen[-1].by_hand)
-    for name in AXES:
-        for stage in ("features", "memberships"):
-            table = tables.table(axis_key(stage, name), store_id)
-            if table is None or table.facts.inactive_reason:
-                continue
+    for stage in ("features", "memberships"):
+        for name, table in profiled[stage].items():
             is_left |= table.facts.at != published.as_of
             if stage == "memberships" and name != axis_name:  # those of the axis are scored anew
                 version = table.facts.model_version

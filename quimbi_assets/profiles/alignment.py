@@ -79,7 +79,7 @@ def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> Aligned
     A BadInputError if they do not: profiles would lose an axis, or be of two instants. A run of some axes after new
     orders, or one that died half-way, leaves them so; what is published stays until all are computed together.
     """
-    active = _active(tables)
+    active = active_tables(tables)
     axes = list(active["features"])
     if not axes:
         return None
@@ -106,7 +106,7 @@ def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> Aligned
     )
 
 
-def _active(tables: Mapping[str, Mapping[str, AxisTable]]) -> dict[str, dict[str, AxisTable]]:
+def active_tables(tables: Mapping[str, Mapping[str, AxisTable]]) -> dict[str, dict[str, AxisTable]]:
     """Return the tables of axes that are active at every stage: what is only measured yet is profiled by nobody."""
     active = {
         stage: {name: table for name, table in tables[stage].items() if table.facts.inactive_reason is None}
@@ -121,7 +121,7 @@ def refuse_apart(before: Mapping[str, Mapping[str, AxisTable]], at: Instant, n_c
 
     ``before`` are those of axes that are not computed anew, by stage and axis.
     """
-    for name, table in _active(before)["features"].items():
+    for name, table in active_tables(before)["features"].items():
         if table.facts.at != at:
             raise BadInputError(f"{name} was computed as of {table.facts.at}, this run is as of {at}; {TOGETHER}")
         if table.n_rows != n_customers:

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 
 from quimbi_assets.commands.console import Steps
-from quimbi_assets.commands.decisions import promote_and_publish, promote_version
+from quimbi_assets.commands.decisions import promote_and_publish, promote_version, rename_segment
 from quimbi_assets.commands.running import RunOptions, run_and_summarise, run_store
 from quimbi_assets.commands.showing import segments_of
 from quimbi_assets.definitions import build_defs
@@ -218,3 +218,7 @@ def test_a_store_of_which_some_axes_were_run_is_rescored_and_run_again(database,
     load_store(database, "partly", tmp_path / "later.parquet")
     run_store("partly", RunOptions(axes=[AXIS]), Steps(None, "partly"))
     assert read_publication(database, "partly").as_of > first.as_of
+    (axis,) = segments_of("partly")["axes"]
+    segment = axis["segments"][0]["segment_id"]
+    rename_segment("partly", AXIS, segment, "ours")
+    assert segments_of("partly")["axes"][0]["segments"][0]["segment_name"] == "ours"
