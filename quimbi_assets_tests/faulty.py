@@ -549,7 +549,7 @@ _RANKS = """
     SELECT axis_name, segment_id, rank() OVER (PARTITION BY axis_name ORDER BY length(segment_id), segment_id)
     FROM (SELECT DISTINCT axis_name, segment_id FROM quimbi.dim_segment_master WHERE store_id = %s) q ORDER BY 2 DESC
 """
-_TRAITS = "SELECT DISTINCT archetype_id, traits::text FROM quimbi.archetypes WHERE store_id = %s ORDER BY 1"
+_TRAITS = "SELECT DISTINCT archetype_id, traits::text FROM quimbi.archetypes WHERE store_id = %s AND valid_to IS NULL"
 _COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'quimbi' AND table_name = %s"
 _PUBLISHED = "SELECT model_versions FROM quimbi.publications WHERE store_id = %s ORDER BY publication_id DESC LIMIT 1"
 _AXES = "SELECT axis_name, model_version FROM quimbi.axis_models WHERE store_id = %s AND status <> 'inactive'"

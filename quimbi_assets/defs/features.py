@@ -18,21 +18,14 @@ from quimbi_assets.axes import AXES, Axis, Measurement
 from quimbi_assets.axis_table import TableFacts, table_writer
 from quimbi_assets.defs.events import Metadata, Rule, SchemaCheck, StageEvent, facts, inactive
 from quimbi_assets.defs.labels import code_version, data_version
-from quimbi_assets.defs.partitions import (
-    HISTORY,
-    ORDERS_KEY,
-    PROFILES_KEY,
-    REFERENCE_KEY,
-    axis_key,
-    axis_spec,
-    last_tables,
-)
+from quimbi_assets.defs.partitions import HISTORY, ORDERS_KEY, PROFILES_KEY, REFERENCE_KEY, axis_key, axis_spec
 from quimbi_assets.defs.runs import retried
 from quimbi_assets.history import History
 from quimbi_assets.instants import to_instant
 from quimbi_assets.pipeline import require_population
 from quimbi_assets.profiles.alignment import refuse_apart
-from quimbi_assets.resources.dagster_resources import Listener, Tables
+from quimbi_assets.resources.dagster_resources import Listener, StoreDatabase, Tables
+from quimbi_assets.resources.postgres.tables.publications import read_publication
 from quimbi_assets.resources.spark import open_engine
 
 CHECK = Rule(
@@ -85,7 +78,11 @@ _REFERENCE_SPEC = axis_spec(
 )
 @retried
 def features(
-    context: dg.AssetExecutionContext, config: FeatureOptions, tables: Tables, progress: Listener
+    context: dg.AssetExecutionContext,
+    config: FeatureOptions,
+    tables: Tables,
+    database: StoreDatabase,
+    progress: Listener,
 ) -> Iterator[StageEvent]:
     """Compute the selected axes' features of every customer of the partition's store."""
     store_id = context.partition_key
@@ -95,8 +92,10 @@ def features(
     require_population(history, config.min_population)
     progress.step(f"features of {len(selected)} axes", 0.1)
     if PROFILES_KEY in (context.run.asset_selection or ()):
-        others = [name for name in AXES if name not in selected]
-        refuse_apart(last_tables(tables, store_id, others), history.end, history.n_customers)
+        published = read_publication(database, store_id)
+        others = [] if published is None else [n for n in AXES if n in published.model_versions and n not in selected]
+        left = {name: tables.table(axis_key("features", name), store_id) for name in others}
+        refuse_apart({n: t for n, t in left.items() if t is not None}, history.end, history.n_customers)
     reference = axes.fit_reference(history)
     measurement = axes.measure(history, selected, reference=reference)
     at, recorded, run_id = measurement.history.end, measurement.recorded, context.run_id

@@ -116,12 +116,14 @@ def active_tables(tables: Mapping[str, Mapping[str, AxisTable]]) -> dict[str, di
     return {stage: {name: active[stage][name] for name in axes} for stage in STAGES}
 
 
-def refuse_apart(before: Mapping[str, Mapping[str, AxisTable]], at: Instant, n_customers: int) -> None:
+def refuse_apart(before: Mapping[str, AxisTable], at: Instant, n_customers: int) -> None:
     """Say at once what `align` would after hours: BadInputError if tables computed before fit none made now.
 
-    ``before`` are those of axes that are not computed anew, by stage and axis.
+    ``before`` are features of axes that are profiled and not computed anew.
     """
-    for name, table in active_tables(before)["features"].items():
+    for name, table in before.items():
+        if table.facts.inactive_reason is not None:
+            continue
         if table.facts.at != at:
             raise BadInputError(f"{name} was computed as of {table.facts.at}, this run is as of {at}; {TOGETHER}")
         if table.n_rows != n_customers:

@@ -74,8 +74,7 @@ def test_features_measured_anew_do_not_go_with_memberships_of_before(tables, at_
 
 
 def test_what_cannot_be_aligned_is_refused_before_it_is_computed(tables):
-    before = together(tables("one"), tables("two", at=LATER, status="inactive", reason="no refunds"))
-    before["features"] |= tables("measured", at=LATER)["features"]  # and not scored: profiles know nothing of it
+    before = tables("one")["features"] | tables("two", at=LATER, status="inactive", reason="no refunds")["features"]
     refuse_apart(before, AT, len(CUSTOMERS))
     with pytest.raises(BadInputError, match=f"one was computed as of {AT}, this run is as of {LATER}; nothing new"):
         refuse_apart(before, LATER, len(CUSTOMERS))
