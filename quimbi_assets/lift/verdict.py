@@ -128,7 +128,7 @@ def _without_interval(finding: Finding, currency: str) -> str:
         return f"nobody of the {arm} counts yet, for {NOBODYS.get(finding.outcome, 'no window of theirs')} is over"
     if not least:
         return f"nobody of the {arm} counts"
-    if finding.acted == finding.control:
+    if _figure(finding.acted, finding, currency) == _figure(finding.control, finding, currency):
         return f"{_figure(finding.acted, finding, currency)} {MEANINGS[finding.outcome]} in either arm"
     if least >= FEWEST:
         arms = " against ".join(_figure(one, finding, currency) for one in (finding.acted, finding.control))

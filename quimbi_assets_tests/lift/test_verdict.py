@@ -175,6 +175,19 @@ def test_better_ratings_vary_less_and_are_told_as_sure_as_they_are():
     assert 0.93 <= n_held / 400 <= 0.97
 
 
+def test_few_who_are_all_content_are_no_harm():
+    """Of 30 controls all may give fives: were their variance taken for nought, 12 % of such trials said "harmed"."""
+    calendar, values, rng = Calendar(BEGAN, 1, 7), np.arange(1.0, 6.0), np.random.default_rng(16)
+    verdicts = []
+    for _ in range(400):
+        over = np.zeros((2, 2, 6))
+        for arm, n in ((ACTED, 270), (CONTROL, 30)):
+            counts = rng.multinomial(n, [0.02, 0.02, 0.03, 0.13, 0.8])
+            over[0, arm, :3] = n, counts @ values, counts @ values**2
+        verdicts.append(conclude(Sums(over, over[:, :, 0]), calendar, "rating").verdict)
+    assert verdicts.count(HARMED) + verdicts.count(HELPED) <= 20  # one in twenty
+
+
 def test_a_decision_that_is_not_clear_any_more_says_so():
     calendar = Calendar(BEGAN, 4, 7)
     over = np.zeros((calendar.n_looks, 2, 6))
@@ -195,7 +208,8 @@ def test_where_nobody_differs_within_an_arm_nothing_is_sure_and_nothing_is_too_f
     words = "cannot tell: 100 % against 0 % who ordered, and nobody differs within an arm, so chance is not known"
     assert in_words(shares) == words
     over = np.zeros((2, 2, 6))
-    over[0, :, :3] = 300, np.full(300, 19.90).sum(), (np.full(300, 19.90) ** 2).sum()  # nought but for rounding
+    for arm, n in ((ACTED, 2700), (CONTROL, 300)):  # nought but for rounding
+        over[0, arm, :3] = n, np.full(n, 19.90).sum(), (np.full(n, 19.90) ** 2).sum()
     assert in_words(conclude(Sums(over, over[:, :, 0]), calendar, "spend"), "USD") == (
         "cannot tell: 19.90 USD spend a customer, net of refunds in either arm"
     )

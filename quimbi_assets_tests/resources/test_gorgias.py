@@ -160,6 +160,25 @@ def test_updates_between_two_pages_are_not_missed(database, api, shop):
     assert stored(database, shop) == api.expected()
 
 
+def test_what_is_written_late_is_read_however_much_changes_meanwhile(database, api, shop):
+    """A pull goes on from what its first walk saw, not its last."""
+    api.fill(N, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
+    pull(database, shop)
+    first = datetime.now(UTC) - timedelta(minutes=30)
+    for ticket_id in range(1, 300):
+        api.change(ticket_id, first - timedelta(milliseconds=ticket_id), priority="high")
+
+    def during():  # the newest moves on by far more than is read again, and one is written late
+        api.change(1, first + timedelta(minutes=25), priority="critical")
+
+    api.then = {len(api.calls) + 1: during}
+    pull(database, shop)
+    for ticket_id in range(400, 410):
+        api.change(ticket_id, first - timedelta(minutes=5), priority="critical")
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
 def test_a_backfill_sees_what_changes_behind_it(database, api, shop):
     api.fill(400, EMAILS)
     later = datetime(2026, 1, 1, tzinfo=UTC)
@@ -347,7 +366,7 @@ def test_a_ticket_of_the_far_future_hides_no_change(database, api, shop):
     (known,) = read_sources(
         database, shop
     )  # up to a change, not up to the walk's end: what it missed has changed since
-    assert abs(pd.Timestamp(Mark.from_json(known.mark).known) - (now - timedelta(seconds=10))) < timedelta(seconds=1)
+    assert abs(pd.Timestamp(Mark.from_json(known.mark).newest) - (now - timedelta(seconds=10))) < timedelta(seconds=1)
 
 
 def test_a_ticket_that_is_listed_twice_is_stored_once(database, api, shop):

@@ -39,7 +39,8 @@ from quimbi_assets.resources.postgres.tables.tickets import Meeting, Written
 OVERLAP = pd.Timedelta(minutes=10)
 """Read again before what is known: clocks differ, and what was written late has an earlier instant."""
 BETWEEN_WALKS = pd.Timedelta(minutes=1)
-"""The same for a walk that follows another at once: what was written late the next pull reads."""
+"""The same for a walk that follows another at once: the next pull, which begins before the first one's newest, reads
+what was written late."""
 SURVEY_DAYS = 60
 """A survey is answered within these, and no list says which were."""
 SURVEYS_EVERY = pd.Timedelta(hours=20)
@@ -95,6 +96,8 @@ class Mark:
 
     known: str | None = None
     """Everything that changed by this instant of Gorgias's is stored; None: the first pull is not done."""
+    newest: str | None = None
+    """What had changed last when the last walk began; ``known`` is of the first of a pull, for what is written late."""
     began: str | None = None
     """What had changed last when the first pull began."""
     places: dict[str, str] = field(default_factory=dict)
@@ -228,16 +231,19 @@ class _Puller:
 
     def run(self) -> None:
         """Read what there is: all of it the first time, then what has changed, until nothing has since a walk began."""
-        before, overlap = self.mark.known, OVERLAP
+        before = self.mark.newest or self.mark.known
         if self.mark.known is None:
             self._walk_all()
-        for _ in range(MOST_WALKS):
-            newest, n_pages = self._walk_changes(overlap)
-            self.mark.known = newest or self.mark.known
+        since = None if self.mark.known is None else pd.Timestamp(self.mark.known) - OVERLAP
+        for number in range(MOST_WALKS):
+            newest, n_pages = self._walk_changes(since)
+            self.mark.newest = newest or self.mark.newest
+            if number == 0:
+                self.mark.known = newest or self.mark.known
             self._note()
             if n_pages <= 1 or newest == before:
                 return
-            before, overlap = newest, BETWEEN_WALKS
+            before, since = newest, None if newest is None else pd.Timestamp(newest) - BETWEEN_WALKS
 
     def _walk_all(self) -> None:
         """Read each list from its beginning, or from where an earlier pull came to."""
@@ -272,9 +278,8 @@ class _Puller:
                 self.mark.places.pop(name, None)
         raise BadInputError(f"Gorgias refuses its own cursors in {stream.path}: try again later")
 
-    def _walk_changes(self, overlap: pd.Timedelta) -> tuple[str | None, int]:
-        """Read what has changed since the mark; return the newest change, and how many pages of tickets that took."""
-        known = None if self.mark.known is None else pd.Timestamp(self.mark.known) - overlap
+    def _walk_changes(self, known: pd.Timestamp | None) -> tuple[str | None, int]:
+        """Read what has changed since an instant; return the newest change, and how many pages of tickets that took."""
         newest, n_pages = self._walk_down("tickets", known)
         if known is None:
             return newest, n_pages  # no ticket yet, so nothing about any
