@@ -186,7 +186,7 @@ def _runs() -> Iterator[Finding]:
         waiting = len(instance.get_runs(RunsFilter(statuses=UNFINISHED)))
     line = f"{waiting} under way"
     if ended:
-        line += f"; {len(ended)} whose process was gone are ended: {', '.join(one[:8] for one in ended)}"
+        line += f"; {len(ended)} whose process was gone or never began are ended: {', '.join(one[:8] for one in ended)}"
     yield Finding("runs", line, "run their stores again: quimbi stores says which" if ended else None)
 
 

@@ -93,7 +93,8 @@ def features(
     progress.step(f"features of {len(selected)} axes", 0.1)
     if PROFILES_KEY in (context.run.asset_selection or ()):
         published = read_publication(database, store_id)
-        others = [] if published is None else [n for n in AXES if n in published.model_versions and n not in selected]
+        profiled = set() if published is None else set(published.model_versions)
+        others = [name for name in AXES if name in profiled and name not in selected]
         left = {name: tables.table(axis_key("features", name), store_id) for name in others}
         refuse_apart({n: t for n, t in left.items() if t is not None}, history.end, history.n_customers)
     reference = axes.fit_reference(history)

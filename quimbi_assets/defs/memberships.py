@@ -57,7 +57,7 @@ def memberships(
     selected = [name for name in AXES if axis_key("memberships", name) in context.selected_asset_keys]
     models = {name: tables.table(axis_key("models", name), store_id) for name in selected}
     if not any(models.values()):
-        raise BadInputError(f"store {store_id} has no models yet: quimbi run --store-id {store_id}")
+        raise BadInputError(f"store {store_id} has no model of these axes yet: quimbi run --store-id {store_id}")
     fitted = {name: NEVER_FITTED if table is None else table.facts for name, table in models.items()}
     progress.step("scoring customers", 0.68)
     active = [name for name in selected if fitted[name].inactive_reason is None]

@@ -1,6 +1,6 @@
 """Stores are partitions; the names every stage shares.
 
-Belongs here: the partitions definition, asset keys, owners. Does not: any asset.
+Belongs here: the partitions definition, asset keys, what rests under an axis's keys, owners. Does not: any asset.
 """
 
 import os

@@ -160,12 +160,14 @@ def failure_text(context: dg.RunFailureSensorContext) -> str:
 @dg.sensor(
     minimum_interval_seconds=PAUSE_SECONDS // 2,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Ends runs whose process is gone, wherever it was, so that their stores' other runs can begin.",
+    description="Ends runs whose process is gone, wherever it was, or that never began: others of their stores can.",
 )
 def ended_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Report runs as failed whose process is gone."""
+    """Report runs as failed whose process is gone, or that never had one."""
     ended = end_dead_runs(context.instance)
-    return dg.SkipReason(f"ended, their process being gone: {', '.join(ended)}" if ended else "no run lost its process")
+    return dg.SkipReason(
+        f"ended, their process being gone or never begun: {', '.join(ended)}" if ended else "no run lost its process"
+    )
 
 
 SENSORS = (stores_known, orders_arrived, helpdesks_called, run_failed, ended_runs, stores_looked_at, checks_changed)

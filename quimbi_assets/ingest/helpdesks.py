@@ -37,6 +37,8 @@ INTERCOM = frozenset({"source_author_id", "created_at", "state"})
 """Columns that together only conversations of Intercom's have."""
 EPOCHS = ("created_at", "statistics_first_admin_reply_at", "statistics_last_close_at")
 """Intercom's instants, in seconds since 1970."""
+NUMBERS = frozenset({"integer", "floating", "decimal", "mixed-integer-float"})
+"""What pandas finds a column of instants in seconds to be."""
 LISTS = ("tags", "tags_tags")
 SHOPS_ID = "customer_external_id"
 """A column that is made, where the file has none of the name, as instants are (:data:`WAITS`)."""
@@ -132,8 +134,9 @@ def _in_utc(values: pd.Series, time_zone: str) -> pd.Series:
 
 def _instants(seconds: pd.Series) -> pd.Series:
     """Return seconds since 1970 as instants; what is none is left for whoever reads dates to refuse."""
-    if not pd.api.types.is_numeric_dtype(seconds.dtype):
+    if pd.api.types.infer_dtype(seconds, skipna=True) not in NUMBERS:
         return seconds
+    seconds = seconds.astype("float64")  # where some are below nought DuckDB has them as decimals
     read = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce").astype("datetime64[us, UTC]")
     return read if read.notna().equals(seconds.notna()) else read.astype("object").where(read.notna(), seconds)
 

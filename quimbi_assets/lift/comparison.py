@@ -118,8 +118,8 @@ def compare(sums: Sums, calendar: Calendar, outcome: Outcome) -> Differences:
     The outcome is adjusted for what was expected of the customer at entry: ``y - theta (x - mean x)`` with the arms'
     common slope, which removes what the arms differ in by chance. Standard errors are Welch's, each arm's variance
     mixed with a little of the common one. That belongs to the common mean: of a true difference the arms' means lie
-    above and below it, and what is borrowed is taken in proportion, as of what some do more often (of a share ``p`` as
-    ``p (1 - p)``). So the interval is the score's: of true differences that the data do not reject.
+    above and below it, and what is borrowed is taken in proportion, as of what some do more often. So the interval is
+    the score's: of true differences that the data do not reject.
 
     References
     ----------
@@ -143,11 +143,11 @@ def compare(sums: Sums, calendar: Calendar, outcome: Outcome) -> Differences:
         within = left_over / (n - 1)
         variance = (1 - borrowed) * within + borrowed * common[:, None]
         if outcome == "rating":
-            variance, borrowed = np.maximum(within, variance), 0.0 * borrowed
+            variance = np.maximum(within, variance)
         parts = variance / n
         square = parts.sum(axis=1)
         mean = total[:, :, 1].sum(axis=1) / n.sum(axis=1)
-        growth = common * ((1 - 2 * mean) / (1 - mean) if outcome in SHARES else 1.0) / mean
+        growth = _elasticity(outcome, mean) * common / mean
         others = n[:, ::-1] / n.sum(axis=1, keepdims=True)
         slopes = _acted_less_control(borrowed * others / n) * growth
         difference = _acted_less_control(mean_y) - slope * _acted_less_control(mean_x)
@@ -161,6 +161,13 @@ def compare(sums: Sums, calendar: Calendar, outcome: Outcome) -> Differences:
         np.where(enough, freedom, none),
         _information(sums, calendar),
     )
+
+
+def _elasticity(outcome: Outcome, mean: Floats) -> Floats | float:
+    """Return by how many per cent a variance grows with each of its mean; a share's is ``p (1 - p)``."""
+    if outcome in SHARES:
+        return (1 - 2 * mean) / (1 - mean)
+    return 0.0 if outcome == "rating" else 1.0
 
 
 def _acted_less_control(values: Floats) -> Floats:

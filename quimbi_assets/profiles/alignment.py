@@ -119,7 +119,7 @@ def active_tables(tables: Mapping[str, Mapping[str, AxisTable]]) -> dict[str, di
 def refuse_apart(before: Mapping[str, AxisTable], at: Instant, n_customers: int) -> None:
     """Say at once what `align` would after hours: BadInputError if tables computed before fit none made now.
 
-    ``before`` are features of axes that are profiled and not computed anew.
+    ``before`` are features of published axes that are not computed anew; `align` says it of what was never published.
     """
     for name, table in before.items():
         if table.facts.inactive_reason is not None:

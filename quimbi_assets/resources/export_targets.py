@@ -128,7 +128,7 @@ def _to_read(
     if group is not None:
         _mark(database, store_id, group.subject, listed)
     lines = [written(n_rows, "customer", path), *left_out(controls)]
-    if target.rule is not None and not n_rows:
+    if target.rule is not None and not n_rows and not contactable:
         lines.append(f"the last run had rule {target.rule} act on nobody; written or changed since: quimbi run")
     return Summary([*lines, *without_addresses(database, store_id)])
 

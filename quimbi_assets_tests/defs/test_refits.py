@@ -208,7 +208,7 @@ def test_a_store_of_which_some_axes_were_run_is_rescored_and_run_again(database,
     with open_instance() as instance:
         instance.add_dynamic_partitions(str(STORES.name), ["partly"])
         refused = job("rescore").execute_in_process(instance=instance, partition_key="partly", raise_on_error=False)
-        assert "store partly has no models yet: quimbi run" in str(
+        assert "store partly has no model of these axes yet: quimbi run" in str(
             refused.get_step_failure_events()[0].step_failure_data.error
         )
         run_store("partly", RunOptions(axes=[AXIS]), Steps(None, "partly"))

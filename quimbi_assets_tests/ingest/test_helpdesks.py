@@ -70,11 +70,12 @@ def test_intercom_s_unrated_and_the_store_s_own_messages(tmp_path):
     assert tickets["satisfaction_score"].isna().all()
 
 
-def test_a_time_that_no_calendar_has_is_refused_in_its_row(tmp_path):
+@pytest.mark.parametrize("at", [93415500000000, -93415500000000, -100000000000])
+def test_a_time_that_no_calendar_has_is_refused_in_its_row(tmp_path, at):
     asked, other = json.loads((EXPORTS / "intercom_conversations.json").read_text())
     path = tmp_path / "conversations.json"
-    path.write_text(json.dumps([asked | {"created_at": 93415500000000}, other]))
+    path.write_text(json.dumps([asked | {"created_at": at}, other]))
     store = open_store(orders=EXPORTS / "shopify_orders.csv", tickets=path, time_zone="Europe/London")
     (refused,) = store.refused["support_tickets"]["reason"]
-    assert refused.startswith("created_at is not a date")
+    assert refused.startswith(("created_at is not a date", "created_at lies before 1980"))
     assert store.history.tables["raw_tickets"].to_pandas()["ticket_id"].to_list() == ["502"]

@@ -243,14 +243,15 @@ class _Puller:
             self._note()
             if n_pages <= 1 or newest == before:
                 return
-            before, since = newest, None if newest is None else pd.Timestamp(newest) - BETWEEN_WALKS
+            before, since = newest, since if newest is None else pd.Timestamp(newest) - BETWEEN_WALKS
 
     def _walk_all(self) -> None:
         """Read each list from its beginning, or from where an earlier pull came to."""
         if self.mark.began is None:
             tickets_listed = STREAMS["tickets"]
             first = self._client.pages("/tickets", tickets_listed.order(tickets_listed.changed, "desc"))
-            self.mark.began = _newest(next(first)[0], tickets_listed.changed)
+            rows, _ = next(first)
+            self.mark.began = _newest(rows, tickets_listed.changed) or (self._now.isoformat() if rows else None)
         for name in STREAMS:
             if name not in self.mark.done:
                 self._walk_list(name)
@@ -361,7 +362,7 @@ class _Puller:
 
 
 def _newest(rows: list[Any], column: str) -> str | None:
-    """Return the latest instant of a page as text; of those to come, as of a ticket of 2099, only if all are: now."""
+    """Return the latest instant of a page as text, of those to come none: by a ticket of 2099 nothing changed since."""
     now = pd.Timestamp.now("UTC")
-    instants = [at for at in (shapes.instant(row.get(column)) for row in rows) if at is not None]
-    return max((at for at in instants if at <= now), default=now).isoformat() if instants else None
+    instants = [at for at in (shapes.instant(row.get(column)) for row in rows) if at is not None and at <= now]
+    return max(instants).isoformat() if instants else None
