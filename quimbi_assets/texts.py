@@ -10,6 +10,8 @@ LONGEST = 64
 """Characters that are shown of an id or a title."""
 FORMULA = r"\A(\s*[=+\-@＝＋－＠]|[\t\r])"
 """How a text begins that a spreadsheet would compute: a customer named ``=HYPERLINK(...)`` must stay a name."""
+UNSEEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+"""What a terminal obeys that shows a file: control characters but tab and line end, and direction."""
 _ENDS = r"\s@<>|`\"'(),;:\\"
 ADDRESS = re.compile(rf"[^{_ENDS}]+@[^{_ENDS}]*[^{_ENDS}.]")
 _OBEYED = re.compile(r"[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
@@ -45,12 +47,12 @@ def escaped_json(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text that a spreadsheet takes for one.
+    r"""Return a text that a spreadsheet takes for one, and a terminal, too.
 
-    >>> cell("=1+1"), cell("a-b")
-    ("'=1+1", 'a-b')
+    >>> cell("=1+1"), cell("a-b"), cell("\x1b[2Jann")
+    ("'=1+1", 'a-b', '�[2Jann')
     """
-    return re.sub(FORMULA, r"'\1", text)
+    return re.sub(UNSEEN, "\ufffd", re.sub(FORMULA, r"'\1", text))
 
 
 def slack(text: str) -> str:

@@ -31,6 +31,8 @@ WAITS: Mapping[str, tuple[str, Literal["min", "s"]]] = {
 }
 """Names, as exported, for what passed from writing to an instant, which that is, and the unit; hours of business are
 none."""
+LONGEST_WAIT = pd.Timedelta(days=36_525)
+"""A century: whoever waited longer waited for a mistake of the export's."""
 CLOCKED = re.compile(r"(?P<name>.+ at) \((?P<zone>[\w+-]+(?:/[\w+-]+)*)\)", re.ASCII)
 """How Intercom calls a column of instants: ``Conversation started at (America/New_York)``, by that clock."""
 INTERCOM = frozenset({"source_author_id", "created_at", "state"})
@@ -70,13 +72,21 @@ def tickets_shaped(table: Table, time_zone: str) -> Table:
         if waits:
             written, _ = parse_dates(frame[created[0]], time_zone)
             for instant, (wait, unit) in waits.items():
-                made[instant] = written + pd.to_timedelta(parse_amounts(frame[wait]), unit=unit)
+                made[instant] = _after(written, frame[wait], unit)
         return frame.assign(**made)
 
     more = [*([SHOPS_ID] if contacts is not None else []), *waits]
     used = {*(wait for wait, _ in waits.values()), *(names[name] for name in STARTED if name in names)}
     table = replace(table, used=table.used | used)
     return table.changed(changed, more) if lists or epochs or more else table
+
+
+def _after(written: pd.Series, waits: pd.Series, unit: Literal["min", "s"]) -> pd.Series:
+    """Return instants some time after others; a wait that is no time is left for whoever reads dates to refuse."""
+    amounts = parse_amounts(waits)
+    after = written + pd.to_timedelta(amounts.where(amounts.abs() <= LONGEST_WAIT / pd.Timedelta(1, unit)), unit=unit)
+    is_none = after.isna() & waits.notna() & written.notna()
+    return after.astype("object").mask(is_none, waits.astype("str")) if is_none.any() else after
 
 
 def _waits(names: Mapping[str, str], possible: Mapping[str, list[str]]) -> dict[str, tuple[str, Literal["min", "s"]]]:

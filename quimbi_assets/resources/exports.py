@@ -1,7 +1,7 @@
 """Files of customers: CSV and Parquet, written as the rows come out of the database.
 
-Belongs here: writing files and standard output, cells that a spreadsheet takes for text. Does not: who is in them
-(``tables.customers``), services.
+Belongs here: writing files and standard output, cells that a spreadsheet and a terminal take for text. Does not: who is
+in them (``tables.customers``), services.
 """
 
 import os
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.texts import FORMULA, cell
+from quimbi_assets.texts import FORMULA, UNSEEN, cell
 
 Format = Literal["csv", "parquet"]
 STDOUT = Path("-")
@@ -94,7 +94,8 @@ def _written(
 def spreadsheet_cells(rows: pa.Table) -> pa.Table:
     """Return rows with texts that none computes, an apostrophe before those that one would, and instants in ISO 8601.
 
-    Numbers stay as they are: -12.5 is no formula. Names of columns are texts too. Fractions of a second are left out.
+    What a terminal would obey is U+FFFD, since people read files there, too; Parquet keeps it. Numbers stay as they
+    are: -12.5 is no formula. Names of columns are texts too. Fractions of a second are left out.
 
     >>> spreadsheet_cells(pa.table({"id": ["=1+1", "a-b"], "n": [-12.5, 0.0]})).to_pydict()
     {'id': ["'=1+1", 'a-b'], 'n': [-12.5, 0.0]}
@@ -107,5 +108,5 @@ def _cell(values: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.strftime(values.cast(pa.timestamp("s", "UTC"), safe=False), INSTANT)
     if not pa.types.is_string(values.type):
         return values
-    # One call without scalars, for which pyarrow would import pandas.
-    return pc.replace_substring_regex(values, FORMULA, r"'\1")
+    # Calls without scalars, for which pyarrow would import pandas.
+    return pc.replace_substring_regex(pc.replace_substring_regex(values, FORMULA, r"'\1"), UNSEEN, "\ufffd")

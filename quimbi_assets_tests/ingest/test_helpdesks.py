@@ -79,3 +79,15 @@ def test_a_time_that_no_calendar_has_is_refused_in_its_row(tmp_path, at):
     (refused,) = store.refused["support_tickets"]["reason"]
     assert refused.startswith(("created_at is not a date", "created_at lies before 1980"))
     assert store.history.tables["raw_tickets"].to_pandas()["ticket_id"].to_list() == ["502"]
+
+
+@pytest.mark.parametrize("waited", ["1e12", "-1e12", "inf", "soon"])
+def test_a_wait_that_is_no_time_is_refused_in_its_row(tmp_path, waited):
+    rows = pd.read_csv(EXPORTS / "zendesk_tickets.csv", dtype="str")
+    rows.loc[rows["Id"] == "501", "First reply time in minutes"] = waited
+    path = tmp_path / "tickets.csv"
+    rows.to_csv(path, index=False)
+    store = open_store(orders=EXPORTS / "shopify_orders.csv", tickets=path, time_zone="Europe/London")
+    (refused,) = store.refused["support_tickets"]["reason"]
+    assert refused.startswith("first_response_at is not a date")
+    assert store.history.tables["raw_tickets"].to_pandas()["ticket_id"].to_list() == ["502"]

@@ -17,7 +17,7 @@ from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, s
 from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
-HOSTILE = ["=HYPERLINK(1)", " +1", "-5", "@x", "\tx", "a-b, \"c\"\nd", "plain"]  # fmt: skip
+HOSTILE = ["=HYPERLINK(1)", " +1", "-5", "@x", "\tx", "a-b, \"c\"\nd", "\x1b[2J\u202ePAY\r\x9b", "plain"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,16 @@ def test_csv_has_every_column_and_no_formula(rows, tmp_path):
     assert write_rows(tmp_path / "out.csv", rows(), "csv") == len(HOSTILE)
     with (tmp_path / "out.csv").open(newline="") as file:
         lines = {line["customer_id"]: line for line in csv.DictReader(file)}
-    assert set(lines) == {"'=HYPERLINK(1)", "' +1", "'-5", "'@x", "'\tx", 'a-b, "c"\nd', "plain"}
+    assert set(lines) == {
+        "'=HYPERLINK(1)",
+        "' +1",
+        "'-5",
+        "'@x",
+        "'\tx",
+        'a-b, "c"\nd',
+        "\ufffd[2J\ufffdPAY\ufffd\ufffd",
+        "plain",
+    }
     one = lines["'=HYPERLINK(1)"]
     assert one["lifetime_value"] == "-12.5"
     assert (one["segment_a"], one["segment_id_a"], one["strength_a"]) == ("few", "a_1", "balanced")
