@@ -195,8 +195,9 @@ def list_named(name: str | None, options: Mapping[str, Any]) -> str:
 
 
 def entered_on(text: str | None, options: Mapping[str, Any]) -> datetime | None:
-    """Return since when a list for reading counts as acted on, None: from now on; BadInputError of what is to come."""
-    from quimbi_assets.instants import to_instant, zoned  # imports pandas
+    """Return since when a list for reading counts as acted on, None: from now on; BadInputError of another time."""
+    from quimbi_assets.ingest.dates import EARLIEST, TOO_EARLY  # imports pandas, as the next
+    from quimbi_assets.instants import to_instant, zoned
 
     if text is None:
         return None
@@ -205,6 +206,8 @@ def entered_on(text: str | None, options: Mapping[str, Any]) -> datetime | None:
         raise BadInputError("--entered is of csv and parquet by a filter: what is sent is sent now")
     if entered_at > datetime.now(UTC):
         raise BadInputError(f"--entered {text} is yet to come")
+    if entered_at < EARLIEST:
+        raise BadInputError(f"--entered {text} {TOO_EARLY}")
     return entered_at
 
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
+from quimbi_assets.commands.customers import entered_on
+from quimbi_assets.errors import BadInputError
 from quimbi_assets_tests.resources.published import publish
 
 
@@ -165,3 +167,9 @@ def test_similar_customers_in_words_and_json(quimbi, shop):
     code, out, err = quimbi("similar", "--store-id", shop, "--customer-id", "nobody")
     assert (code, out) == (2, "")
     assert "no profile of customer nobody" in err
+
+
+@pytest.mark.parametrize(("text", "why"), [("0001-01-01", "lies before 1980"), ("2999-01-01", "yet to come")])
+def test_a_list_counts_from_a_time_that_was(text, why):
+    with pytest.raises(BadInputError, match=why):
+        entered_on(text, {"form": "csv", "audience": None})
