@@ -38,9 +38,8 @@ N = 1_050
 PERIOD = 0.5
 ALONE = """
 import sys
-from quimbi_assets.resources.dagster_resources import Progress
-from quimbi_assets.resources.gorgias.puller import Mark, pull_tickets
-from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
+from quimbi_assets.resources.gorgias.puller import pull_tickets
+from quimbi_assets.resources.postgres.database import open_database
 pull_tickets(open_database(), sys.argv[1], period=0.5, pause=0.05)
 """
 
@@ -228,6 +227,78 @@ def test_a_cursor_that_gorgias_forgot_begins_the_list_anew(database, api, shop):
     assert stored(database, shop) == api.expected()
 
 
+def unspam(api, *ticket_ids):
+    """Take tickets for none, as somebody does who looks through the spam."""
+    for ticket_id in ticket_ids:
+        api.change(ticket_id, datetime.now(UTC), spam=False)
+
+
+@pytest.mark.parametrize("cut", ["502", "kill"])
+def test_what_was_spam_is_caught_up_with_after_a_cut(database, api, shop, cut):
+    api.fill(600, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
+    for ticket_id in (49, 63):
+        api.lists["tickets"][ticket_id - 1]["spam"] = True
+    pull(database, shop)
+    unspam(api, 49, 63)
+    at = len(api.calls) + 2
+    if cut == "kill":
+        process = subprocess.Popen([sys.executable, "-c", ALONE, shop], env=os.environ)
+        api.then = {at: lambda: os.kill(process.pid, signal.SIGKILL)}
+        assert process.wait() == -signal.SIGKILL
+    else:
+        api.faults = dict.fromkeys(range(at, at + 10), "502")
+        with pytest.raises(ServiceUnavailableError):
+            pull(database, shop)
+        api.faults = {}
+    assert stored(database, shop) != api.expected()
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+    assert pull(database, shop).calls <= 6
+
+
+def test_what_was_spam_and_is_gone_keeps_nobody_waiting(database, api, shop, monkeypatch):
+    api.fill(300, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
+    for ticket_id in (49, 51):
+        api.lists["tickets"][ticket_id - 1]["spam"] = True
+    pull(database, shop)
+    unspam(api, 49, 51)
+    answer = api._ticket
+    gone = (404, {"error": {"msg": "gone"}}, {})
+    monkeypatch.setattr(api, "_ticket", lambda number: gone if number == 51 else answer(number))
+    pull(database, shop)
+    assert stored(database, shop)["49"] == api.expected()["49"]
+
+
+def test_an_account_without_tickets_is_read_when_it_has_some(database, api, shop):
+    assert pull(database, shop).calls == 1
+    api.fill(150, EMAILS, last=datetime.now(UTC) - timedelta(hours=1))
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
+def test_a_cursor_that_is_forgotten_while_changes_are_read_begins_anew(database, api, shop):
+    api.fill(600, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
+    pull(database, shop)
+    now = datetime.now(UTC)
+    for ticket_id in range(1, 250):
+        api.change(ticket_id, now - timedelta(seconds=ticket_id), priority="high")
+    n = len(api.calls)
+    api.then = {
+        n + 1 + refuses: lambda refuses=refuses: setattr(api, "refuses_cursors", not refuses) for refuses in (0, 1)
+    }
+    pull(database, shop)
+    assert (stored(database, shop), api.then) == (api.expected(), {})
+
+
+def test_reading_everything_again_tells_runs_what_a_call_brought(database, api, shop):
+    api.fill(60, EMAILS)
+    before = read_change(database, shop)
+    pull(database, shop, is_due=False)
+    assert read_change(database, shop) == before
+    pull(database, shop, full=True)
+    assert read_change(database, shop) != before
+
+
 def test_other_apps_of_the_shop_are_left_their_part(database, api, shop):
     api.fill(300, EMAILS)
 
@@ -394,6 +465,43 @@ def test_a_clock_that_was_set_back_reads_late_ratings_again(database, api, shop)
     survey = next(one for one in api.lists["satisfaction-surveys"] if one["score"] is None)
     survey["score"] = 1
     assert pull(database, shop).written["surveys"].changed == 1
+
+
+@pytest.mark.parametrize("days", [0.9, 7, 90])
+def test_a_rating_that_came_late_before_a_pause_is_read_after_it(database, api, shop, days):
+    """Written sixty days before the pull that was last, answered after it: where as many lie around it as on a page."""
+    now = datetime.now(UTC)
+    last = now - timedelta(days=days)
+    api.fill(N, EMAILS, last=last - timedelta(hours=5))
+    asked = last - timedelta(days=59)
+    rated = {one["ticket_id"] for one in api.lists["satisfaction-surveys"]} | {int(one) for one in api.left_out}
+    late, *others = (number for number in range(1, N) if number not in rated)
+    for number in others[:400]:
+        api.ask(number, last - timedelta(hours=4 * number % 1_400), None)
+    api.ask(late, asked, None)
+    pull(database, shop)
+    (source,) = read_sources(database, shop)
+    mark = Mark.from_json(source.mark)
+    mark.surveys_at = last.isoformat()
+    keep_source(database, shop, source.source, None, mark.to_json())
+    at = min(asked + timedelta(days=59, hours=12), now)
+    api.lists["satisfaction-surveys"][-1] |= {"score": 2, "scored_datetime": written(at)}
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
+def test_a_page_of_tickets_to_come_costs_a_page(database, api, shop):
+    now = datetime.now(UTC)
+    api.fill(N, EMAILS, last=now - timedelta(days=400))
+    for ticket_id in range(1, 121):
+        api.change(ticket_id, now + timedelta(days=3_000))
+    pull(database, shop)
+    for first in (200, 400, 600):
+        for ticket_id in range(first, first + 100):
+            api.change(ticket_id, datetime.now(UTC) - timedelta(seconds=1), priority="high")
+        pull(database, shop)
+    assert stored(database, shop) == api.expected()
+    assert json.loads(read_sources(database, shop)[0].mark)["newest"] is not None
 
 
 def test_the_asset_pulls_what_is_asked_for(database, api, shop, monkeypatch):

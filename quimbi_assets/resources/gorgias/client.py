@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx2
 
@@ -115,9 +115,14 @@ class Client:
             if not following:
                 return
 
-    def ticket(self, ticket_id: str) -> dict[str, Any]:
-        """Return a ticket with its messages and its survey."""
-        return self._ask("GET", f"/tickets/{ticket_id}")
+    def ticket(self, ticket_id: str) -> dict[str, Any] | None:
+        """Return a ticket with its messages and its survey; None of one that is gone, or merged into another."""
+        answer = self._request("GET", f"/tickets/{quote(ticket_id, safe='')}", None, None)
+        if answer.status_code in (*MERGED, *GONE):
+            return None
+        if answer.status_code >= 300:
+            raise _refusal(answer, self._account)
+        return self._parsed(answer)
 
     def customer(self, helpdesk_id: str) -> dict[str, Any] | None:
         """Return a customer with all keys; of one that was merged into another that one, None of one that is gone."""

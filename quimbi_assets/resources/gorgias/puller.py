@@ -6,11 +6,11 @@ Belongs here: what is read in which order, going on where a process was killed. 
 The first pull walks each list in the order of creation, which nothing changes: a page and the place of the next one are
 one transaction. Later ones walk from what changed last down to what was known before. Pages shift meanwhile, since what
 changes moves to the top: what a walk misses by that has changed since it began, so walks follow one another, each down
-to where the one before began, until nothing has changed since, or the first page says it all.
+to a little before where the one before began, until nothing has changed since, or the first page says it all.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
@@ -106,6 +106,8 @@ class Mark:
     """Lists that the first pull has read."""
     surveys_at: str | None = None
     """When the days of late answers were last read."""
+    to_catch_up: list[str] = field(default_factory=list)
+    """Tickets that were stored long after they were written, so that what is in them is still to be read."""
     is_news: bool = False
     """Whether anything was stored that no run of the store was told of."""
     share: float | None = None
@@ -190,7 +192,8 @@ def pull_tickets(
         sources = read_sources(database, store_id)
         known = next((one for one in sources if one.source == source), None)
         called_at = max((one.called_at for one in sources if one.called_at is not None), default=None)
-        mark = Mark.from_json(known.mark if known and not full else None)
+        mark = Mark.from_json(known.mark if known else None)
+        mark = Mark(is_news=mark.is_news, share=mark.share) if full else mark
         puller = _Puller(database, store_id, source, client, mark, say)
         puller.run()
         looked_up = puller.look_up(look_up)
@@ -231,10 +234,13 @@ class _Puller:
 
     def run(self) -> None:
         """Read what there is: all of it the first time, then what has changed, until nothing has since a walk began."""
+        self._catch_up()
         before = self.mark.newest or self.mark.known
         if self.mark.known is None:
             self._walk_all()
-        since = None if self.mark.known is None else pd.Timestamp(self.mark.known) - OVERLAP
+        if self.mark.known is None:
+            return  # no ticket yet, so nothing about any
+        since = pd.Timestamp(self.mark.known) - OVERLAP
         for number in range(MOST_WALKS):
             newest, n_pages = self._walk_changes(since)
             self.mark.newest = newest or self.mark.newest
@@ -251,80 +257,96 @@ class _Puller:
             tickets_listed = STREAMS["tickets"]
             first = self._client.pages("/tickets", tickets_listed.order(tickets_listed.changed, "desc"))
             rows, _ = next(first)
-            self.mark.began = _newest(rows, tickets_listed.changed) or (self._now.isoformat() if rows else None)
+            if not rows:
+                return
+            self.mark.began, self.mark.done = _newest(rows, tickets_listed.changed) or self._now.isoformat(), []
         for name in STREAMS:
             if name not in self.mark.done:
                 self._walk_list(name)
-        self.mark.known, self.mark.surveys_at = self.mark.began, self._now.isoformat()
-        self.mark.began, self.mark.done = None, []
+        self.mark.known, self.mark.began, self.mark.done = self.mark.began, None, []
 
     def _walk_list(self, name: str) -> None:
         stream = STREAMS[name]
         query = stream.order("created_datetime", "asc")
-        for _ in range(2):
+
+        def walk() -> None:
             place = self.mark.places.get(name)
+            if name == "surveys" and place is None:
+                self.mark.surveys_at = self._now.isoformat()
+            for number, (rows, following) in enumerate(self._client.pages(stream.path, query, place), start=1):
+                if following:
+                    self.mark.places[name] = following
+                else:
+                    self.mark.places.pop(name, None)
+                    self.mark.done.append(name)
+                self._store(name, rows)
+                if number % SAID_EVERY == 0:
+                    self._say(f"{name}: {number:,} pages")
+
+        self._again(name, walk)
+
+    def _walk_changes(self, since: pd.Timestamp) -> tuple[str | None, int]:
+        """Read what has changed since an instant; return the newest change, and how many pages of tickets that took."""
+        newest, n_pages = self._walk_down("tickets", since)
+        self._walk_down("messages", since)
+        self._walk_down("events", since)
+        now = self._now
+        surveys_at = now if self.mark.surveys_at is None else pd.Timestamp(self.mark.surveys_at)
+        if self.mark.surveys_at and abs(now - surveys_at) < SURVEYS_EVERY:  # a clock may have been set back since
+            self._walk_down("surveys", since)
+        else:
+            self._walk_down("surveys", min(since, min(now, surveys_at) - pd.Timedelta(days=SURVEY_DAYS)))
+            self.mark.surveys_at = now.isoformat()
+        return newest, n_pages
+
+    def _walk_down(self, name: str, since: pd.Timestamp) -> tuple[str | None, int]:
+        """Read a list from what changed last; return the newest change but of times to come, and how many pages."""
+        stream, newest, n_pages = STREAMS[name], None, 0
+
+        def walk() -> None:
+            nonlocal newest, n_pages
+            for rows, _ in self._client.pages(stream.path, stream.order(stream.changed, "desc")):
+                n_pages += 1
+                newest = newest or _newest(rows, stream.changed)
+                self._store(name, rows, since)
+                self._catch_up()
+                oldest = shapes.instant(rows[-1].get(stream.changed)) if rows else None
+                if oldest is not None and oldest < since:
+                    return
+
+        self._again(name, walk)
+        return newest, n_pages
+
+    def _again(self, name: str, walk: Callable[[], None]) -> None:
+        """Walk a list, and where Gorgias does not know its own cursor any more once again."""
+        for _ in range(2):
             try:
-                for number, (rows, following) in enumerate(self._client.pages(stream.path, query, place), start=1):
-                    if following:
-                        self.mark.places[name] = following
-                    else:
-                        self.mark.places.pop(name, None)
-                        self.mark.done.append(name)
-                    self._store(name, rows)
-                    if number % SAID_EVERY == 0:
-                        self._say(f"{name}: {number:,} pages")
-                return
+                return walk()
             except StaleCursorError as error:
                 self._say(f"{error}; reading {name} from the beginning")
                 self.mark.places.pop(name, None)
-        raise BadInputError(f"Gorgias refuses its own cursors in {stream.path}: try again later")
+        raise BadInputError(f"Gorgias refuses its own cursors in {STREAMS[name].path}: try again later")
 
-    def _walk_changes(self, known: pd.Timestamp | None) -> tuple[str | None, int]:
-        """Read what has changed since an instant; return the newest change, and how many pages of tickets that took."""
-        newest, n_pages = self._walk_down("tickets", known)
-        if known is None:
-            return newest, n_pages  # no ticket yet, so nothing about any
-        self._walk_down("messages", known)
-        self._walk_down("events", known)
-        surveys_at = self.mark.surveys_at and pd.Timestamp(self.mark.surveys_at)
-        if surveys_at and abs(self._now - surveys_at) < SURVEYS_EVERY:  # a clock may have been set back since
-            self._walk_down("surveys", known)
-        else:
-            self._walk_down("surveys", min(known, self._now - pd.Timedelta(days=SURVEY_DAYS)))
-            self.mark.surveys_at = self._now.isoformat()
-        return newest, n_pages
+    def _catch_up(self) -> None:
+        """Read what was written in tickets while they were left out: one was taken for spam, say, and is none."""
+        while self.mark.to_catch_up:
+            ticket_id = self.mark.to_catch_up[0]
+            ticket = self._client.ticket(ticket_id) or {}
+            messages, survey = ticket.get("messages"), ticket.get("satisfaction_survey")
+            self._store("messages", messages if isinstance(messages, list) else [])
+            self.mark.to_catch_up = self.mark.to_catch_up[1:]
+            self._store("surveys", [{"ticket_id": ticket_id, **survey}] if isinstance(survey, dict) else [])
 
-    def _walk_down(self, name: str, until: pd.Timestamp | None) -> tuple[str | None, int]:
-        stream, newest, n_pages = STREAMS[name], None, 0
-        for rows, _ in self._client.pages(stream.path, stream.order(stream.changed, "desc")):
-            n_pages += 1
-            newest = newest if n_pages > 1 else _newest(rows, stream.changed)
-            new_ids = set(self._store(name, rows).new_ids)
-            for row in rows:
-                created = shapes.instant(row.get("created_datetime"))
-                if until is not None and created is not None and created < until and str(row.get("id")) in new_ids:
-                    self._catch_up(str(row["id"]))
-            oldest = shapes.instant(rows[-1].get(stream.changed)) if rows else None
-            if until is not None and oldest is not None and oldest < until:
-                break
-        return newest, n_pages
-
-    def _catch_up(self, ticket_id: str) -> None:
-        """Read what was written in a ticket while it was left out: it was taken for spam, say, and is none."""
-        ticket = self._client.ticket(ticket_id)
-        self._store("messages", ticket.get("messages") or [])
-        survey = ticket.get("satisfaction_survey")
-        self._store("surveys", [{"ticket_id": ticket_id, **survey}] if survey else [])
-
-    def _store(self, name: str, rows: list[Any]) -> Written:
-        """Store a page, and how far it is, in one transaction."""
+    def _store(self, name: str, rows: list[Any], since: pd.Timestamp | None = None) -> None:
+        """Store a page, and how far it is, in one transaction; what is new and older than `since` is to catch up."""
         with self._database.transaction(self._store_id) as cursor:
             bulk.lock(cursor, f"load:{self._store_id}")
             written = STREAMS[name].write(cursor, self._store_id, rows, self._secret)
             self.written[name] += written
             self.mark.is_news = self.mark.is_news or bool(written)
+            if since is not None:
+                self.mark.to_catch_up += _written_before(since, rows, written.new_ids)
             note_mark(cursor, self._store_id, self._source, self.mark.to_json())
-        return written
 
     def _note(self) -> None:
         with self._database.transaction(self._store_id) as cursor:
@@ -366,3 +388,9 @@ def _newest(rows: list[Any], column: str) -> str | None:
     now = pd.Timestamp.now("UTC")
     instants = [at for at in (shapes.instant(row.get(column)) for row in rows) if at is not None and at <= now]
     return max(instants).isoformat() if instants else None
+
+
+def _written_before(since: pd.Timestamp, rows: list[Any], new_ids: Iterable[str]) -> list[str]:
+    """Return those of new tickets that are older than an instant."""
+    created = {str(row.get("id")): shapes.instant(row.get("created_datetime")) for row in rows}
+    return [one for one in new_ids if (at := created.get(one)) is not None and at < since]
