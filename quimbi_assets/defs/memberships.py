@@ -19,6 +19,7 @@ from quimbi_assets.defs.runs import retried
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.profiles.scores import AxisScores, score_axis, scores_schema, scores_to_table
 from quimbi_assets.resources.dagster_resources import Listener, Mlflow, StoreDatabase, Tables
+from quimbi_assets.resources.postgres.tables.promotions import read_promotions
 from quimbi_assets.resources.publishing import models_chosen
 
 TOLERANCE = 1e-9
@@ -52,10 +53,20 @@ CHECK = Rule(
 def memberships(
     context: dg.AssetExecutionContext, tables: Tables, database: StoreDatabase, tracking: Mlflow, progress: Listener
 ) -> Iterator[StageEvent]:
-    """Score every customer of the partition's store on the selected axes."""
+    """Score every customer of the partition's store on the selected axes.
+
+    One of which no model was ever chosen is inactive; BadInputError where one was and its table is gone.
+    """
     store_id = context.partition_key
     selected = [name for name in AXES if axis_key("memberships", name) in context.selected_asset_keys]
     models = {name: tables.table(axis_key("models", name), store_id) for name in selected}
+    chosen = read_promotions(database, store_id).chosen()
+    gone = [name for name, table in models.items() if table is None and name in chosen]
+    if gone:
+        raise BadInputError(
+            f"store {store_id}: what was found with the models of {', '.join(gone)} is missing from its files, as "
+            f"after half a restore, and profiles would lose these axes; fit them anew: quimbi run --store-id {store_id}"
+        )
     if not any(models.values()):
         raise BadInputError(f"store {store_id} has no model of these axes yet: quimbi run --store-id {store_id}")
     fitted = {name: NEVER_FITTED if table is None else table.facts for name, table in models.items()}

@@ -16,6 +16,7 @@ from quimbi_assets.defs.partitions import STORES, axis_key
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.dagster_instance import open_instance
 from quimbi_assets.resources.dagster_resources import open_tracking
+from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import open_database
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.promotions import read_promotions
@@ -222,3 +223,19 @@ def test_a_store_of_which_some_axes_were_run_is_rescored_and_run_again(database,
     segment = axis["segments"][0]["segment_id"]
     rename_segment("partly", AXIS, segment, "ours")
     assert segments_of("partly")["axes"][0]["segments"][0]["segment_name"] == "ours"
+
+
+def test_an_axis_whose_table_of_models_is_gone_is_not_dropped_from_what_is_published(database, tmp_path):
+    """As after a restore of some files: it was fitted, and people see it."""
+    write_store(400, tmp_path, seed=6)
+    load_store(database, "torn", tmp_path / "orders.parquet")
+    run_store("torn", RunOptions(axes=[AXIS, "price_sensitivity"]), Steps(None, "torn"))
+    before = read_publication(database, "torn")
+    assert set(before.model_versions) >= {AXIS, "price_sensitivity"}
+    parquet_tables().place(axis_key("models", "price_sensitivity"), "torn").unlink()
+    with open_instance() as instance:
+        refused = job("rescore").execute_in_process(instance=instance, partition_key="torn", raise_on_error=False)
+    error = str(refused.get_step_failure_events()[0].step_failure_data.error)
+    assert "models of price_sensitivity is missing from its files" in error
+    assert "fit them anew: quimbi run --store-id torn" in error
+    assert read_publication(database, "torn") == before
