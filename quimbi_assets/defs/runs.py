@@ -17,7 +17,7 @@ import dagster as dg
 from quimbi_assets.defs.partitions import RUN_LOCK, STORE_TAG, STORES
 from quimbi_assets.engines import is_fault
 from quimbi_assets.errors import UnknownStoreError
-from quimbi_assets.resources.dagster_instance import PROCESS_TAG, process_tag
+from quimbi_assets.resources.dagster_instance import PARTITION_TAG, PROCESS_TAG, RANGE_TAGS, process_tag
 from quimbi_assets.resources.dagster_resources import open_tracking
 from quimbi_assets.resources.parquet_io import parquet_tables
 from quimbi_assets.resources.postgres.database import Database, is_transient, keep_rows_out, open_database
@@ -26,8 +26,6 @@ from quimbi_assets.resources.postgres.tables.stores import read_store
 from quimbi_assets.resources.publishing import sweep
 
 UI_VARIABLE, DEFAULT_UI = "QUIMBI_DAGSTER_UI", "http://127.0.0.1:3000"
-PARTITION_TAG = "dagster/partition"
-RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 MOST_RETRIES = 3
 FIRST_PAUSE_SECONDS = 2
 GROWTH = 4

@@ -35,6 +35,9 @@ STATEMENT_TIMEOUT_MS = 600_000
 POOL_RECYCLE_SECONDS = 3600
 #: On a run: which process executes it, put there once the run has its session at the database.
 PROCESS_TAG = "quimbi/process"
+#: On a run: its partition, or the first and last of a backfill's.
+PARTITION_TAG = "dagster/partition"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 UNFINISHED = [
     DagsterRunStatus.NOT_STARTED,
     DagsterRunStatus.STARTING,
@@ -42,7 +45,7 @@ UNFINISHED = [
     DagsterRunStatus.CANCELING,
 ]
 BEGINNING_SECONDS = 180.0
-"""Between a run's launch and its first sign of life; Dagster's monitor waits as long."""
+"""Between a run's launch, or its start, and its first sign of life; Dagster's monitor waits as long for a start."""
 ENDING_SECONDS = 2.0
 """Between a run's last use of its session and the record of its end; only then is it taken for dead."""
 
@@ -144,25 +147,11 @@ def end_dead_runs(instance: DagsterInstance) -> list[str]:
         time.sleep(ENDING_SECONDS)
     dead = [run for run in _without_session(instance) if run.run_id in suspects] if suspects else []
     for run in dead:
-        gone = f"the process that executed this run is gone ({run.tags[PROCESS_TAG].split()[0]})"
         if run.status == DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, gone)
+            instance.report_run_canceled(run, _why_over(run))
         else:
-            instance.report_run_failed(run, gone)
-    never_begun = [
-        run for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTING])) if _is_late(instance, run)
-    ]
-    for run in never_begun:
-        instance.report_run_failed(run, f"the run did not begin within {BEGINNING_SECONDS:.0f} seconds of its launch")
-    return [run.run_id for run in (*dead, *never_begun)]
-
-
-def _is_late(instance: DagsterInstance, run: DagsterRun) -> bool:
-    """Whether a run was launched long ago and has never had a process."""
-    if run.tags.get(PROCESS_TAG, "").endswith(run.run_id):
-        return False
-    launched_at = instance.get_run_stats(run.run_id).launch_time
-    return launched_at is not None and time.time() - launched_at > BEGINNING_SECONDS
+            instance.report_run_failed(run, _why_over(run))
+    return [run.run_id for run in dead]
 
 
 class WatchedRunLauncher(DefaultRunLauncher):
@@ -177,16 +166,38 @@ class WatchedRunLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        """Return whether a run has its session at the database; one that has not begun to work has none yet."""
-        process = run.tags.get(PROCESS_TAG, "")
-        if not process.endswith(run.run_id) or runs_with_session(open_database(), [run.run_id]):
+        """Return whether a run has its session at the database; one that is about to begin to work has none yet."""
+        if not _needs_session(self._instance, run) or runs_with_session(open_database(), [run.run_id]):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         time.sleep(ENDING_SECONDS)  # if it has come to its end, the record says so then, and the monitor looks there
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"process {process.split()[0]} is gone")
+        return CheckRunHealthResult(WorkerStatus.FAILED, _why_over(run))
 
 
 def _without_session(instance: DagsterInstance) -> list[DagsterRun]:
-    runs = instance.get_runs(RunsFilter(statuses=UNFINISHED))
-    runs = [run for run in runs if run.tags.get(PROCESS_TAG, "").endswith(run.run_id)]
+    runs = [run for run in instance.get_runs(RunsFilter(statuses=UNFINISHED)) if _needs_session(instance, run)]
     alive = runs_with_session(open_database(), [run.run_id for run in runs])
     return [run for run in runs if run.run_id not in alive]
+
+
+def _needs_session(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether a run without a session is over: it said which process it is, or had long enough to.
+
+    Runs of no store, as of the page of all stores, begin without ever saying so.
+    """
+    if _has_process(run):
+        return True
+    stats = instance.get_run_stats(run.run_id)
+    since = stats.launch_time if stats.start_time is None else stats.start_time
+    is_of_store = any(tag in run.tags for tag in (PARTITION_TAG, *RANGE_TAGS))
+    is_late = since is not None and time.time() - since > BEGINNING_SECONDS
+    return is_late and (stats.start_time is None or is_of_store)
+
+
+def _has_process(run: DagsterRun) -> bool:
+    return run.tags.get(PROCESS_TAG, "").endswith(run.run_id)
+
+
+def _why_over(run: DagsterRun) -> str:
+    if _has_process(run):
+        return f"the process that executed this run is gone ({run.tags[PROCESS_TAG].split()[0]})"
+    return f"the run did not begin to work within {BEGINNING_SECONDS:.0f} seconds"

@@ -75,7 +75,7 @@ def begun(instance, **tags):
     run = instance.create_run_for_job(nothing, tags={})
     instance.add_run_tags(run.run_id, {PROCESS_TAG: process_tag(run.run_id), **tags})
     instance.report_engine_event("begun", run)
-    instance.handle_new_event(came(run, "PIPELINE_START"))
+    instance.handle_new_event(came(run, "PIPELINE_START", time.time() - 200))
     return run.run_id
 
 
@@ -127,9 +127,10 @@ def test_what_was_to_be_cancelled_is_cancelled(instance):
 
 @pytest.mark.parametrize("tag", ["", "elsewhere:1", "elsewhere:1 11111111-0000-4000-8000-000000000000"])
 def test_runs_that_never_had_a_session_are_left_alone(instance, tag):
-    """Also those run again after they failed: a re-run has its parent's tags until it begins."""
+    """Runs of no store never have one, nor do those run again after they failed: a re-run has its parent's tags."""
     run_id = begun(instance, **{PROCESS_TAG: tag})
     assert end_dead_runs(instance) == []
+    assert monitored(instance) == []
     instance.delete_run(run_id)
 
 
@@ -140,6 +141,39 @@ def test_a_run_that_was_launched_and_never_began_is_over(instance, ago, is_over)
     instance.handle_new_event(came(run, "PIPELINE_STARTING", time.time() - ago))
     assert end_dead_runs(instance) == [run.run_id] * is_over
     assert status(instance, run.run_id) == ("FAILURE" if is_over else "STARTING")
+    instance.delete_run(run.run_id)
+
+
+@pytest.mark.parametrize("look", [end_dead_runs, monitored])
+@pytest.mark.parametrize("tag", ["dagster/partition", "dagster/asset_partition_range_start"])
+@pytest.mark.parametrize(("ago", "is_over"), [(10.0, False), (200.0, True)])
+def test_a_store_s_run_that_started_and_never_said_who_it_is_is_over(instance, look, tag, ago, is_over):
+    """Its worker was killed between Dagster's start and its session; others of its store would wait for ever."""
+    run = instance.create_run_for_job(nothing, tags={tag: "mine"})
+    instance.handle_new_event(came(run, "PIPELINE_STARTING", time.time() - 400))
+    instance.handle_new_event(came(run, "PIPELINE_START", time.time() - ago))
+    assert look(instance) == [run.run_id] * is_over
+    assert status(instance, run.run_id) == ("FAILURE" if is_over else "STARTED")
+    instance.delete_run(run.run_id)
+
+
+@pytest.mark.parametrize("look", [end_dead_runs, monitored])
+def test_a_run_that_has_its_session_may_say_so_late(instance, database, look):
+    run = instance.create_run_for_job(nothing, tags={"dagster/partition": "mine"})
+    instance.handle_new_event(came(run, "PIPELINE_START", time.time() - 200))
+    lock = RunLock(database, run.run_id)
+    assert look(instance) == []
+    lock.close()
+    assert look(instance) == [run.run_id]
+
+
+@pytest.mark.parametrize(("ago", "is_over"), [(10.0, False), (200.0, True)])
+def test_a_run_that_was_cancelled_before_it_began_is_cancelled(instance, ago, is_over):
+    run = instance.create_run_for_job(nothing, tags={})
+    instance.handle_new_event(came(run, "PIPELINE_STARTING", time.time() - ago))
+    instance.report_run_canceling(instance.get_run_by_id(run.run_id))
+    assert end_dead_runs(instance) == [run.run_id] * is_over
+    assert status(instance, run.run_id) == ("CANCELED" if is_over else "CANCELING")
     instance.delete_run(run.run_id)
 
 
