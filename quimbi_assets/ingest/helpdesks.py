@@ -39,8 +39,8 @@ INTERCOM = frozenset({"source_author_id", "created_at", "state"})
 """Columns that together only conversations of Intercom's have."""
 EPOCHS = ("created_at", "statistics_first_admin_reply_at", "statistics_last_close_at")
 """Intercom's instants, in seconds since 1970."""
-NUMBERS = frozenset({"integer", "floating", "decimal", "mixed-integer-float"})
-"""What pandas finds a column of instants in seconds to be."""
+SECONDS = r"\d{9,}(?:\.\d+)?"
+"""Such instants as text; eight digits are a day."""
 LISTS = ("tags", "tags_tags")
 SHOPS_ID = "customer_external_id"
 """A column that is made, where the file has none of the name, as instants are (:data:`WAITS`)."""
@@ -142,13 +142,17 @@ def _in_utc(values: pd.Series, time_zone: str) -> pd.Series:
     return texts.where(read.notna(), values)
 
 
-def _instants(seconds: pd.Series) -> pd.Series:
-    """Return seconds since 1970 as instants; what is none is left for whoever reads dates to refuse."""
-    if pd.api.types.infer_dtype(seconds, skipna=True) not in NUMBERS:
-        return seconds
-    seconds = seconds.astype("float64")  # where some are below nought DuckDB has them as decimals
+def _instants(cells: pd.Series) -> pd.Series:
+    """Return seconds since 1970, numbers or text, as instants; other cells are left for whoever reads dates."""
+    if pd.api.types.is_datetime64_any_dtype(cells.dtype):
+        return cells
+    if pd.api.types.is_numeric_dtype(cells.dtype):
+        seconds = cells.astype("float64")
+    else:  # DuckDB has text among numbers in quotes, and numbers of which some are below nought as decimals
+        cells = cells.astype("str").str.strip(' "')
+        seconds = pd.to_numeric(cells.where(cells.str.fullmatch(SECONDS))).astype("float64")
     read = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce").astype("datetime64[us, UTC]")
-    return read if read.notna().equals(seconds.notna()) else read.astype("object").where(read.notna(), seconds)
+    return read if read.notna().equals(cells.notna()) else read.astype("object").where(read.notna(), cells)
 
 
 def _items(cell: Any) -> Iterable[Any]:

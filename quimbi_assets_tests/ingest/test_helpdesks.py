@@ -81,6 +81,20 @@ def test_a_time_that_no_calendar_has_is_refused_in_its_row(tmp_path, at):
     assert store.history.tables["raw_tickets"].to_pandas()["ticket_id"].to_list() == ["502"]
 
 
+@pytest.mark.parametrize("at", ["2025-04-03T09:00:00Z", 1743670800, "1743670800", "1743670800.0", "soon", True])
+@pytest.mark.parametrize("others", [int, str])
+def test_instants_are_read_cell_by_cell(tmp_path, at, others):
+    """In seconds since 1970, as numbers or text, or written out; what is neither is refused alone."""
+    asked, other = json.loads((EXPORTS / "intercom_conversations.json").read_text())
+    path = tmp_path / "conversations.json"
+    path.write_text(json.dumps([asked | {"created_at": at}, other | {"created_at": others(other["created_at"])}]))
+    store = open_store(orders=EXPORTS / "shopify_orders.csv", tickets=path, time_zone="Europe/London")
+    created = store.history.tables["raw_tickets"].to_pandas().set_index("ticket_id")["created_at"]
+    is_none = at in ("soon", True)
+    assert created.drop("502").to_dict() == ({} if is_none else {"501": pd.Timestamp("2025-04-03 09:00")})
+    assert store.refused["support_tickets"]["reason"].str[:24].to_list() == ["created_at is not a date"] * is_none
+
+
 @pytest.mark.parametrize("waited", ["1e12", "-1e12", "inf", "soon"])
 def test_a_wait_that_is_no_time_is_refused_in_its_row(tmp_path, waited):
     rows = pd.read_csv(EXPORTS / "zendesk_tickets.csv", dtype="str")
