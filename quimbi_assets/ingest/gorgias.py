@@ -3,16 +3,20 @@
 Belongs here: shapes of its REST API, what of it is no customer's question. Does not: requests (``resources.gorgias``),
 storing, whose a ticket is (``resources.postgres.tables.tickets``).
 
+What is no object, text or number where one is documented counts as absent: no answer of Gorgias's raises an error here.
+
 References: developers.gorgias.com, *List tickets*, *List messages*, *List events*, *List surveys*. Its instants come
 with and without microseconds and offset; those without are UTC.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
+from quimbi_assets.ingest.dates import EARLIEST
 from quimbi_assets.ingest.tables import LONGEST_ID
 
 Listed = Sequence[Mapping[str, Any]]
@@ -23,7 +27,9 @@ REOPENED = "ticket-reopened"
 PRIORITIES = {"critical": "urgent"}
 """Of Gorgias's words those that others write otherwise."""
 SPAM, TRASH, BY_STORE = "left out: spam", "left out: in the trash", "left out: the store wrote first"
-UNREADABLE = "left out: created_datetime is missing or cannot be read"
+UNREADABLE = "left out: id or created_datetime is missing or cannot be read"
+LATEST = pd.Timestamp("9999-01-01", tz="UTC")
+"""Up to here a year has four digits in every time zone."""
 LONGEST_TEXT = 2_000
 """Characters of a subject, or of all tags, that are stored."""
 TICKET = ("ticket_id", "created_at", "channel", "status", "priority", "subject", "tags", "resolved_at")
@@ -36,9 +42,9 @@ def ticket_rows(listed: Listed) -> pd.DataFrame:
     """Return tickets as rows: :data:`TICKET`, :data:`WRITER` and ``left_out``, (n, 12), each ticket once.
 
     ``left_out`` says why a row is no question of a customer's, NULL for those that are. A ticket that waits for its
-    customer, since an agent wrote last, is ``pending``.
+    customer, since an agent wrote last, is ``pending``. One whose id cannot be read is left out under a hash of it.
     """
-    facts = [_ticket(one) for one in listed if one.get("id") is not None]
+    facts = [_ticket(one) for one in _objects(listed)]
     rows = pd.DataFrame(facts, columns=[*TICKET, *WRITER, "left_out", "wrote", "received"], dtype="str")
     rows = rows.drop_duplicates("ticket_id", keep="first").reset_index(drop=True)
     for name in ("created_at", "resolved_at", "wrote", "received"):
@@ -52,23 +58,30 @@ def ticket_rows(listed: Listed) -> pd.DataFrame:
 
 
 def _ticket(one: Mapping[str, Any]) -> dict[str, str | None]:
-    customer = one.get("customer") or {}
+    ticket_id = _id(one.get("id"))
     why = SPAM if one.get("spam") else TRASH if one.get("trashed_datetime") else None
     priority = _text(one.get("priority"))
     return {
-        "ticket_id": _id(one.get("id")),
+        "ticket_id": ticket_id or "unreadable:" + hashlib.sha256(repr(one.get("id")).encode()).hexdigest()[:32],
         "created_at": _text(one.get("created_datetime")),
         "channel": _text(one.get("channel")),
         "status": _text(one.get("status")),
         "priority": PRIORITIES.get(priority or "", priority),
         "subject": _text(one.get("subject")),
-        "tags": _text(", ".join(str(tag.get("name") or "").replace(",", " ") for tag in one.get("tags") or ())),
+        "tags": _tags(one.get("tags")),
         "resolved_at": _text(one.get("closed_datetime")),
-        **writer(customer),
-        "left_out": why or (BY_STORE if one.get("from_agent") else None),
+        **writer(_object(one.get("customer"))),
+        "left_out": why or (BY_STORE if one.get("from_agent") else None if ticket_id else UNREADABLE),
         "wrote": _text(one.get("last_message_datetime")),
         "received": _text(one.get("last_received_message_datetime")),
     }
+
+
+def _tags(tags: Any) -> str | None:
+    """Return names, each of an object or a text, with commas between them."""
+    listed = tags if isinstance(tags, list) else []
+    names = [_text(tag.get("name") if isinstance(tag, Mapping) else tag) for tag in listed]
+    return _text(", ".join(name.replace(",", " ") for name in names if name))
 
 
 def writer(customer: Mapping[str, Any]) -> dict[str, str | None]:
@@ -77,16 +90,16 @@ def writer(customer: Mapping[str, Any]) -> dict[str, str | None]:
     >>> writer({"id": 5, "email": "ann@example.com", "integrations": {"9": {"customer": {"id": 77}}}})
     {'helpdesk_id': '5', 'email': 'ann@example.com', 'shop_id': '77'}
     """
-    integrations = customer.get("integrations") or {}
-    data = integrations.values() if isinstance(integrations, Mapping) else integrations
-    shops = [(one.get("customer") or {}).get("id") for one in data if isinstance(one, Mapping)]
-    shop_id = next((one for one in shops if one), None) or customer.get("external_id")
-    return {"helpdesk_id": _id(customer.get("id")), "email": _text(customer.get("email")), "shop_id": _id(shop_id)}
+    integrations = customer.get("integrations")
+    shops = _objects(list(integrations.values()) if isinstance(integrations, Mapping) else integrations)
+    ids = [*(_object(one.get("customer")).get("id") for one in shops), customer.get("external_id")]
+    shop_id = next((known for known in (_id(one) for one in ids if one) if known), None)
+    return {"helpdesk_id": _id(customer.get("id")), "email": _text(customer.get("email")), "shop_id": shop_id}
 
 
 def other_addresses(customer: Mapping[str, Any]) -> list[str]:
     """Return all addresses of a customer, as a single answer has them."""
-    channels = [one for one in customer.get("channels") or () if one.get("type") == "email"]
+    channels = [one for one in _objects(customer.get("channels")) if one.get("type") == "email"]
     addresses = [_text(customer.get("email")), *(_text(one.get("address")) for one in channels)]
     return [address for address in dict.fromkeys(addresses) if address]
 
@@ -94,8 +107,8 @@ def other_addresses(customer: Mapping[str, Any]) -> list[str]:
 def first_responses(listed: Listed) -> pd.DataFrame:
     """Return ``ticket_id, at`` of an agent's first public message in each ticket of a page; rules do not count."""
     rows = [
-        (_id(one.get("ticket_id")), _text(one.get("sent_datetime") or one.get("created_datetime")))
-        for one in listed
+        (_id(one.get("ticket_id")), _text(one.get("sent_datetime")) or _text(one.get("created_datetime")))
+        for one in _objects(listed)
         if one.get("from_agent") and one.get("public") is not False and one.get("channel") != "internal-note"
         if one.get("rule_id") is None and one.get("via") != "rule"
     ]
@@ -106,7 +119,7 @@ def reopenings(listed: Listed) -> pd.DataFrame:
     """Return ``event_id, ticket_id, at`` of each time that a ticket was opened again."""
     rows = [
         (_id(one.get("id")), _id(one.get("object_id")), _text(one.get("created_datetime")))
-        for one in listed
+        for one in _objects(listed)
         if one.get("type") == REOPENED
     ]
     return _dated(rows, ["event_id", "ticket_id", "at"])
@@ -115,30 +128,34 @@ def reopenings(listed: Listed) -> pd.DataFrame:
 def ratings(listed: Listed) -> pd.DataFrame:
     """Return ``ticket_id, score`` (1 to 5) of surveys that were answered."""
     rows = [
-        (_id(one.get("ticket_id")), float(one["score"]))
-        for one in listed
-        if one.get("ticket_id") is not None and one.get("score") in (1, 2, 3, 4, 5)
+        (ticket_id, float(one["score"]))
+        for one in _objects(listed)
+        if (ticket_id := _id(one.get("ticket_id"))) and one.get("score") in (1, 2, 3, 4, 5) and one["score"] is not True
     ]
     return pd.DataFrame(rows, columns=["ticket_id", "score"]).drop_duplicates("ticket_id")
 
 
 def instants(texts: pd.Series) -> pd.Series:
-    """Return instants, NaT where there is none that can be read: (n,) UTC.
+    """Return instants, NaT where there is none that can be read from 1980 to :data:`LATEST`: (n,) UTC.
 
     >>> instants(pd.Series(["2026-01-02T03:04:05.678901+02:00", "2026-01-02T03:04:05", "soon"], dtype="str")).tolist()
     [Timestamp('2026-01-02 01:04:05.678901+0000', tz='UTC'), Timestamp('2026-01-02 03:04:05+0000', tz='UTC'), NaT]
     """
-    read = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-    return read.astype("datetime64[us, UTC]")
+    is_date = texts.str.match(r"\d{4}-\d{2}-\d{2}").fillna(value=False).astype(bool)  # "now" would be read, too
+    read = pd.to_datetime(texts.where(is_date), format="ISO8601", utc=True, errors="coerce").astype(
+        "datetime64[us, UTC]"
+    )
+    return read.where((read >= EARLIEST) & (read < LATEST))
 
 
 def instant(text: Any) -> pd.Timestamp | None:
-    """Return one instant, None where it cannot be read."""
+    """Return one instant, None where it cannot be read from 1980 to :data:`LATEST`."""
     try:
         at = datetime.fromisoformat(str(text))
-    except ValueError:
+        read = pd.Timestamp((at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC))
+    except (ValueError, OverflowError):
         return None
-    return pd.Timestamp(at if at.tzinfo else at.replace(tzinfo=UTC)).tz_convert("UTC")
+    return read if EARLIEST <= read < LATEST else None
 
 
 def _dated(rows: Iterable[tuple[str | None, ...]], names: list[str]) -> pd.DataFrame:
@@ -147,14 +164,22 @@ def _dated(rows: Iterable[tuple[str | None, ...]], names: list[str]) -> pd.DataF
     return frame.dropna().drop_duplicates(names[0] if len(names) == 3 else names).reset_index(drop=True)
 
 
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
 def _id(value: Any) -> str | None:
     text = _text(value)
     return None if text is None or len(text) > LONGEST_ID else text
 
 
 def _text(value: Any) -> str | None:
-    """Return what PostgreSQL can store of a value, None of nothing."""
-    if value is None:
+    """Return what PostgreSQL can store of a text or a number, None of anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = str(value).encode("utf-8", "replace").decode().replace("\0", "").strip()
     return text[:LONGEST_TEXT] or None

@@ -425,6 +425,38 @@ def test_what_is_no_answer_of_gorgias_is_told_at_once_and_made_up_for(database, 
     assert stored(database, shop) == api.expected()
 
 
+def test_what_is_misshapen_on_a_page_is_left_out_and_all_others_are_stored(database, api, shop):
+    api.fill(120, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
+    unreadable = [{"created_datetime": "0001-01-01T00:00:00+05:00"}, {"created_datetime": "9999-12-31T23:59:59-05:00"},
+                  {"created_datetime": [1]}, {"id": "x" * 501}, {"id": ""}, {"id": [1]}]  # fmt: skip
+    readable = [{"tags": [None]}, {"tags": ["refund"]}, {"customer": "ann"}, {"customer": {"id": "x" * 501}},
+                {"closed_datetime": "0001-01-01T00:00:00+05:00"}, {"updated_datetime": "0001-01-01T00:00:00+05:00"},
+                {"subject": 'a\n\\.\n"b'}]  # fmt: skip
+    about = [{"ticket_id": [1], "object_id": [1]}, {"id": "x" * 501}, {"sent_datetime": [1]}, {"score": [1]},
+             {"created_datetime": "0001-01-01T00:00:00+05:00", "sent_datetime": "0001-01-01"}]  # fmt: skip
+    usual = {name: {**api.lists[name][5], "id": "none", "type": "ticket-reopened", "from_agent": True,
+                    "ticket_id": "none", "object_id": "none"} for name in api.lists if api.lists[name]}  # fmt: skip
+    misshapen = {name: [None, "text", [1], *({**one, **facts} for facts in about)] for name, one in usual.items()}
+    misshapen["tickets"] = [None, "text", [1]] + [
+        {**api.lists["tickets"][0], "id": f"made-{number}", **facts}
+        for number, facts in enumerate([*readable, *unreadable, {"id": 'a"b', "spam": True}])
+    ]
+    rows = api._rows
+
+    def mixed(name, order, kind):
+        well_formed = rows(name, order, kind)
+        return [*well_formed[:50], *misshapen[name], *well_formed[50:]]
+
+    api._rows = mixed
+    for _ in range(2):
+        report = pull(database, shop)
+        tickets = stored(database, shop)
+        assert {number: row for number, row in tickets.items() if not number.startswith("made")} == api.expected()
+        assert len(tickets) == len(api.expected()) + len(readable)
+        assert report.left_out["id or created_datetime is missing or cannot be read"] == len(unreadable)
+        assert sum(report.left_out.values()) == len(api.left_out) + len(unreadable) + 1
+
+
 def test_a_ticket_of_the_far_future_hides_no_change(database, api, shop):
     now = datetime.now(UTC)
     api.fill(300, EMAILS, last=now - timedelta(days=1))

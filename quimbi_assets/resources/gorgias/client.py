@@ -99,15 +99,15 @@ class Client:
     def pages(self, path: str, query: Mapping[str, str], cursor: str | None = None) -> Iterator[tuple[list[Any], str]]:
         """Yield a list's pages, each with the cursor of the next one, empty at the end; from `cursor` on if given.
 
-        StaleCursorError if Gorgias refuses the cursor.
+        What is no object on a page of some is not yielded. StaleCursorError if Gorgias refuses the cursor.
         """
         following = cursor or ""
         while True:
             asked = {**query, "limit": str(PAGE)} | ({"cursor": following} if following else {})
             answer = self._ask("GET", path, asked)
-            rows: Any = answer.get("data")
-            meta = answer.get("meta") or {}
-            is_list = isinstance(rows, list) and isinstance(meta, dict) and all(isinstance(one, dict) for one in rows)
+            data, meta = answer.get("data"), answer.get("meta") or {}
+            rows = [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+            is_list = isinstance(data, list) and isinstance(meta, dict) and bool(rows or not data)
             came_from, following = following, str(meta.get("next_cursor") or "") if is_list else ""
             if not is_list or (following and following == came_from):  # the same page would follow for ever
                 raise ServiceUnavailableError(f"{self._account.address} {NO_ANSWER}")

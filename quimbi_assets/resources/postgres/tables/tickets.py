@@ -193,10 +193,10 @@ def _stage(cursor: Any, rows: pd.DataFrame, secret: bytes) -> None:
 
 def _leave_out(cursor: Any, store_id: str, ids: pd.Series, left_out: pd.DataFrame) -> int:
     """Keep in the quarantine which tickets of a page are left out, and why; return how many were stored before."""
-    kept_as = """'{"ticket_id": "' || ticket_id || '"}'"""
+    kept_as = "jsonb_build_object('ticket_id', ticket_id)"
     cursor.execute(
         f"DELETE FROM quimbi.quarantined_rows USING unnest(%s::text[]) AS sent (ticket_id) WHERE store_id = %s "
-        f"AND \"table\" = 'support_tickets' AND row_md5 = md5({kept_as}) AND reason LIKE 'left out: %%'",
+        f"AND \"table\" = 'support_tickets' AND row_md5 = md5({kept_as}::text) AND reason LIKE 'left out: %%'",
         (ids.tolist(), store_id),
     )
     if left_out.empty:
@@ -204,7 +204,7 @@ def _leave_out(cursor: Any, store_id: str, ids: pd.Series, left_out: pd.DataFram
     which = (left_out["ticket_id"].tolist(), left_out["left_out"].tolist())
     cursor.execute(
         'INSERT INTO quimbi.quarantined_rows (store_id, "table", row_md5, reason, "row") '
-        f"SELECT %s, 'support_tickets', md5({kept_as}), reason, ({kept_as})::jsonb "
+        f"SELECT %s, 'support_tickets', md5({kept_as}::text), reason, {kept_as} "
         "FROM unnest(%s::text[], %s::text[]) AS sent (ticket_id, reason) ON CONFLICT DO NOTHING",
         (store_id, *which),
     )
