@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quimbi_assets.lift.assignment import SHARES, Outcome
+from quimbi_assets.lift.boundary import LATE
 
 Floats = NDArray[np.float64]
 CONTROL, ACTED = 0, 1
@@ -97,7 +98,7 @@ class Differences:
     freedom: Floats
     """Degrees of freedom of the standard error."""
     information: Floats
-    """Share, 0 to 1, of what will be known at the end; never less than before."""
+    """Share, 0 to 1, of what will be known at the end, by which the error is spent; never less than before."""
 
     def interval(self, errors: Floats) -> tuple[Floats, Floats]:
         """Return the ends of what true differences lie within so many of their standard errors, shape (n_looks,) each.
@@ -117,9 +118,10 @@ def compare(sums: Sums, calendar: Calendar, outcome: Outcome) -> Differences:
     -----
     The outcome is adjusted for what was expected of the customer at entry: ``y - theta (x - mean x)`` with the arms'
     common slope, which removes what the arms differ in by chance. Standard errors are Welch's, each arm's variance
-    mixed with a little of the common one. That belongs to the common mean: of a true difference the arms' means lie
-    above and below it, and what is borrowed is taken in proportion, as of what some do more often. So the interval is
-    the score's: of true differences that the data do not reject.
+    mixed with that of `BORROWED` customers of both; of ratings the arm's own where that is more. What is borrowed
+    belongs to the common mean: of a true difference the arms' means lie above and below it, and what is borrowed is
+    taken in proportion, as of what some do more often. So the interval is the score's: of true differences that the
+    data do not reject.
 
     References
     ----------
@@ -177,7 +179,9 @@ def _acted_less_control(values: Floats) -> Floats:
 def _information(sums: Sums, calendar: Calendar) -> Floats:
     """Return how much of all there will be is there, by the pace of entries, which no outcome has a part in.
 
-    The first week's entries, mostly whoever qualified already, tell no pace, unless they are all there is.
+    The first week's entries, mostly whoever qualified already, tell no pace, unless they are all there is. What is
+    expected changes from look to look, as after a quiet month; so of the error that is left by then a look spends what
+    it would if that had been expected all along, and no look is left with nothing.
     """
     entered, over = (np.cumsum(part.sum(axis=1)) for part in (sums.entered, sums.windows))
     if not len(entered):
@@ -186,6 +190,8 @@ def _information(sums: Sums, calendar: Calendar) -> Floats:
     since = np.minimum(looked, calendar.weeks)
     pace = np.where(since > 1, (entered - entered[0]) / np.maximum(since - 1, 1), entered[0])
     expected = np.maximum(entered + pace * (calendar.weeks - since), 1.0)
-    share = np.minimum(over / expected, np.where(looked < calendar.n_looks, MOST_OPEN, 1.0))
-    share[looked == calendar.n_looks] = 1.0
-    return np.maximum.accumulate(share)
+    last = looked == calendar.n_looks
+    before = np.minimum(np.concatenate(([0.0], over[:-1])) / expected, MOST_OPEN)
+    share = np.where(last, 1.0, np.minimum(over / expected, MOST_OPEN))
+    left = np.cumprod((1 - share**LATE) / (1 - before**LATE))
+    return np.where(last, 1.0, np.maximum(1 - left, 0.0) ** (1 / LATE))

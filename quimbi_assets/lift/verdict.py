@@ -25,7 +25,10 @@ POWER = 0.8
 
 @dataclass(frozen=True)
 class Finding(JsonRecord):
-    """A trial as of its latest look; figures of the arms are of customers whose window is over."""
+    """A trial as of its latest look; figures of the arms are of customers whose window is over.
+
+    Where nothing was known at that look that was not before, the arms are as of the last at which more was.
+    """
 
     READERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = dict.fromkeys(
         ("decided_at", "looked_at", "ends_at"), datetime.fromisoformat
@@ -60,7 +63,8 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetim
     usable = np.flatnonzero(np.isfinite(errors))
     lows, highs = differences.interval(errors)
     beyond = usable[(lows[usable] > 0) | (highs[usable] < 0)]
-    total, entered = sums.over.sum(axis=0), int(sums.entered.sum())
+    at = int(usable[-1]) if len(usable) else None
+    entered, total = int(sums.entered.sum()), sums.over[: None if at is None else at + 1].sum(axis=0)
     n = total[:, 0].astype(int)
     acted, control = (float(total[arm, 1] / n[arm]) if n[arm] else None for arm in (ACTED, CONTROL))
     looked = len(sums.over)
@@ -70,7 +74,6 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetim
         is_more = bool(lows[beyond[0]] > 0)
         verdict = HARMED if is_more == (outcome in LESS_IS_BETTER) else HELPED
         decided_at = calendar.look(int(beyond[0]) + 1)
-    at = int(usable[-1]) if len(usable) else None
     if outcome in SHARES:
         lows, highs = np.clip(lows, -1.0, 1.0), np.clip(highs, -1.0, 1.0)
     columns = (differences.difference, lows, highs, (errors + _power()) * differences.standard_error)
@@ -128,12 +131,13 @@ def _without_interval(finding: Finding, currency: str) -> str:
         return f"nobody of the {arm} counts yet, for {NOBODYS.get(finding.outcome, 'no window of theirs')} is over"
     if not least:
         return f"nobody of the {arm} counts"
-    if _figure(finding.acted, finding, currency) == _figure(finding.control, finding, currency):
-        return f"{_figure(finding.acted, finding, currency)} {MEANINGS[finding.outcome]} in either arm"
-    if least >= FEWEST:
-        arms = " against ".join(_figure(one, finding, currency) for one in (finding.acted, finding.control))
-        return f"{arms} {MEANINGS[finding.outcome]}, and nobody differs within an arm, so chance is not known"
-    return f"too few to compare, of the {arm} {plural(least, 'customer')}"
+    if least < FEWEST:
+        return f"too few to compare, of the {arm} {plural(least, 'customer')}"
+    acted, control = (_figure(one, finding, currency) for one in (finding.acted, finding.control))
+    if acted == control:
+        return f"{acted} {MEANINGS[finding.outcome]} in either arm"
+    arms = f"{acted} against {control} {MEANINGS[finding.outcome]}"
+    return f"{arms}, and nobody differs within an arm, so chance is not known"
 
 
 def _figure(value: float | None, finding: Finding, currency: str) -> str:

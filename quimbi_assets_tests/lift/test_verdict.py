@@ -79,6 +79,22 @@ def test_one_look_is_the_usual_test():
     assert boundary(np.array([4.0]), np.array([1.0]))[0] == pytest.approx(1.959964, abs=1e-4)
 
 
+@pytest.mark.parametrize("weeks", [range(0, 26, 4), [0, *range(2, 26)]], ids=["monthly", "one quiet week"])
+def test_looks_after_a_quiet_time_can_tell(weeks):
+    """Nobody entering says little of who will: error is left for those who do."""
+    calendar = Calendar(BEGAN, 26, 7)
+    over, entered = np.zeros((27, 2, 6)), np.zeros((27, 2))
+    for week in weeks:
+        entered[week] = 100, 900
+        over[week + 1, CONTROL, :3], over[week + 1, ACTED, :3] = (100, 10, 10), (900, 135, 135)
+    findings = [conclude(Sums(over, entered).of_looks(n), calendar, "ordered") for n in range(1, 28)]
+    decided = findings[-1].decided_at
+    assert decided is not None
+    assert decided < calendar.look(20)
+    for finding in findings[2:]:  # what is said of the arms and of their difference is of one look
+        assert finding.acted - finding.control == pytest.approx(finding.difference)
+
+
 def test_two_looks_err_as_often_as_one():
     # Half of the error at either look; that of both together is held against chance itself.
     shares = (np.array([0.5, 1.0])) ** (1 / 6)
@@ -239,3 +255,27 @@ def test_planted_effects_are_seen_at_their_size_and_none_where_there_is_none(sim
     # One in twenty may be wrong; benchmarks/lift.py counts many.
     assert [finding.verdict for finding, truth in findings if not truth].count(NO_DIFFERENCE) >= 9
     assert sum(finding.low <= truth <= finding.high for finding, truth in findings) >= 21  # of 24
+
+
+def test_who_all_spent_the_same_tell_no_chance():
+    """Sums of 19.90 do not add up to the last digit."""
+    for n in range(30, 400):
+        calendar = Calendar(BEGAN, 2, 30)
+        sums = at_once((5 * n, 0), (n, 0), calendar, calendar.n_looks)
+        for arm, size in ((ACTED, 5 * n), (CONTROL, n)):
+            spent = np.full(size, 19.9)
+            sums.over[4, arm, :3] = size, spent.sum(), (spent**2).sum()
+        assert conclude(sums, calendar, "spend").difference is None
+
+
+def test_what_a_rating_varies_by_does_not_grow_with_it():
+    calendar = Calendar(BEGAN, 1, 30)
+    found = compare(at_once((900, 180), (100, 10), calendar, 6), calendar, "rating")
+    low, high = (ends[5] for ends in found.interval(np.full(6, 2.0)))
+    assert high - found.difference[5] == pytest.approx(found.difference[5] - low)
+
+
+def test_of_few_it_is_said_that_they_are_few():
+    calendar = Calendar(BEGAN, 2, 30)
+    finding = conclude(at_once((900, 93), (29, 3), calendar, calendar.n_looks), calendar, "ordered")
+    assert in_words(finding) == "cannot tell: too few to compare, of the control group 29 customers"

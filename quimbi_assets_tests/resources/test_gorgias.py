@@ -505,7 +505,7 @@ def test_a_rating_that_came_late_before_a_pause_is_read_after_it(database, api, 
     now = datetime.now(UTC)
     last = now - timedelta(days=days)
     api.fill(N, EMAILS, last=last - timedelta(hours=5))
-    asked = last - timedelta(days=59)
+    asked = last - timedelta(days=59, hours=12)
     rated = {one["ticket_id"] for one in api.lists["satisfaction-surveys"]} | {int(one) for one in api.left_out}
     late, *others = (number for number in range(1, N) if number not in rated)
     for number in others[:400]:
@@ -516,7 +516,7 @@ def test_a_rating_that_came_late_before_a_pause_is_read_after_it(database, api, 
     mark = Mark.from_json(source.mark)
     mark.surveys_at = last.isoformat()
     keep_source(database, shop, source.source, None, mark.to_json())
-    at = min(asked + timedelta(days=59, hours=12), now)
+    at = min(asked + timedelta(days=59, hours=20), now)
     api.lists["satisfaction-surveys"][-1] |= {"score": 2, "scored_datetime": written(at)}
     pull(database, shop)
     assert stored(database, shop) == api.expected()

@@ -392,5 +392,5 @@ def _newest(rows: list[Any], column: str) -> str | None:
 
 def _written_before(since: pd.Timestamp, rows: list[Any], new_ids: Iterable[str]) -> list[str]:
     """Return those of new tickets that are older than an instant."""
-    created = {str(row.get("id")): shapes.instant(row.get("created_datetime")) for row in rows}
+    created = {str(row.get("id")).strip(): shapes.instant(row.get("created_datetime")) for row in rows}
     return [one for one in new_ids if (at := created.get(one)) is not None and at < since]
