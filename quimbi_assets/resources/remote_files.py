@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from glob import glob
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -45,11 +46,26 @@ LOOK = "look at the address and the network"
 _SUFFIXES = (".csv", ".tsv", ".txt", ".gz", ".parquet", ".jsonl", ".ndjson")
 """Of files that are what their name says, whatever a server calls them."""
 _PATTERN = re.compile(r"[*?\[]")
+_ADDRESS = re.compile(r"^\s*\w+=|^\s*[A-Za-z][\w+.-]+:|://|:.*@|[?&]\w+=")
+"""What begins as an address or a setting does, or holds a password as one does, well written or not."""
 
 
 def is_remote(place: str | Path) -> bool:
     """Whether a place is an address that is read here."""
     return isinstance(place, str) and place.lower().startswith(SCHEMES)
+
+
+def is_address(place: str | Path) -> bool:
+    """Whether a place looks like an address, of whatever kind and however written, and is no file of this machine.
+
+    >>> is_address("postgres:ann:s3cret@shop"), is_address("ann:s3cret@shop/db"), is_address("orders/*.csv")
+    (True, True, False)
+    """
+    return bool(_ADDRESS.search(str(place))) and not _exists(place) and not glob(str(Path(place).expanduser()))
+
+
+def _exists(place: str | Path) -> bool:
+    return Path(place).expanduser().exists()
 
 
 def shown(place: str | Path) -> str:
@@ -68,16 +84,22 @@ def check_place(place: str | Path) -> None:
     """
     if is_remote(place):
         _checked(str(place))
-    elif "://" in str(place):
+    elif is_address(place):
         raise BadInputError(f"files are of this machine, or addresses that begin with {', '.join(SCHEMES)}")
-    elif not _PATTERN.search(str(place)) and not Path(place).expanduser().exists():
+    elif not _PATTERN.search(str(place)) and not _exists(place):
         raise BadInputError(f"no such file: {place}")
 
 
 def _checked(address: str) -> tuple[str, str, str]:
     """Return the scheme, host or bucket, and path of an address; of web addresses the path is the last part's."""
-    parts, scheme = urlsplit(address), address.partition("://")[0].lower()
+    scheme = address.partition("://")[0].lower()
     web = scheme in ("http", "https")
+    example = "host/orders.csv" if web else "bucket/orders/*.parquet"
+    names_no_file = BadInputError(f"an address {scheme}://... that names no file: it is to be as {scheme}://{example}")
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # brackets, as of IPv6, that nothing closes
+        raise names_no_file from None
     # A key may hold a slash, before which the host seems to end: s3://KEY:a/b@bucket.
     if "@" in parts.netloc or (not web and (":" in parts.netloc or re.search(r"[?&]\w+=", address))):
         means = "" if web else f"; credentials come from the environment: {CREDENTIALS[scheme]}"
@@ -87,8 +109,7 @@ def _checked(address: str) -> tuple[str, str, str]:
     except ValueError:
         has_port = False
     if not parts.hostname or not has_port or (not web and not parts.path.strip("/")):
-        example = "host/orders.csv" if web else "bucket/orders/*.parquet"
-        raise BadInputError(f"an address {scheme}://... that names no file: it is to be as {scheme}://{example}")
+        raise names_no_file
     if web and "*" in parts.path:
         raise BadInputError(f"{shown(address)}: a web server does not list its files: name one file, without *")
     if web:

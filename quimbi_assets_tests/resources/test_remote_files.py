@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -221,6 +222,12 @@ def test_what_a_web_server_does_not_give_is_one_line(database, web, answer, mess
         f"https://ann:{SECRET}@shop.example/a.csv",
         f"https://ann:a/{SECRET}@shop.example/a.csv",
         f"ftp://ann:{SECRET}@shop.example/a.csv",
+        f"https://ann:{SECRET}@[shop/a.csv",
+        f"https:/ann:{SECRET}@shop/a.csv",
+        f"postgres:ann:{SECRET}@shop",
+        f"ann:{SECRET}@shop/a.csv",
+        f"password={SECRET} host=shop",
+        f"shop/a.csv?signature={SECRET}",
     ],
 )
 def test_an_address_with_a_password_is_refused_and_not_shown(address):
@@ -230,7 +237,19 @@ def test_an_address_with_a_password_is_refused_and_not_shown(address):
     assert os.linesep not in str(raised.value)
 
 
-@pytest.mark.parametrize("address", ["s3://shop", "gs://", "https://", "https://shop.example/*.csv"])
+def test_a_file_that_is_named_as_an_address_may_be_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ann:orders@shop.csv", "year=2024.csv"):
+        Path(name).touch()
+        check_place(name)
+        check_place(name[:-5] + "*")
+    with pytest.raises(BadInputError, match=r"^no such file: ann@shop\.csv$"):
+        check_place("ann@shop.csv")
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://shop", "s3://[x/y.csv", "gs://", "https://", "https://[/x.csv", "https://shop.example/*.csv"]
+)
 def test_an_address_that_names_no_file_is_refused(address):
     with pytest.raises(BadInputError, match="name"):
         check_place(address)

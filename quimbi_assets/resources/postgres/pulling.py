@@ -26,7 +26,7 @@ from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.sources import EVERY, KnownSource, Source, find_source, keep_source
 from quimbi_assets.resources.postgres.tables.stores import find_store
 from quimbi_assets.resources.remote_files import SCHEMES as OF_FILES
-from quimbi_assets.resources.remote_files import is_remote, shown
+from quimbi_assets.resources.remote_files import is_address, is_remote, shown
 from quimbi_assets.store import currency_code
 
 SCHEMES = ("postgresql://", "postgres://")
@@ -55,7 +55,7 @@ def is_database(address: str) -> bool:
     address = _resolved(address)
     if address.startswith(SCHEMES) or is_remote(address):
         return not is_remote(address)
-    if "://" in address or re.match(r"\s*\w+=", address):  # not shown: it may hold a password
+    if is_address(address):  # not shown: it may hold a password
         raise BadInputError(
             "--from reads postgresql://user@host/database, files of this machine or at "
             f"{', '.join(OF_FILES)}, or env:NAME of a variable that holds such an address"
@@ -137,7 +137,7 @@ def _read(
                     say(f"reading {name} of {shown}")
                     copied[name] = _copied(cursor, query.replace("{since}", since), folder / f"{name}.csv")
         except psycopg2.Error as error:
-            raise BadInputError(f"cannot read {shown}: {_reason(error, source.address)}") from None
+            raise BadInputError(f"cannot read {server_of(source.address)}: {_reason(error, source.address)}") from None
     files = {name: path for name, path in copied.items() if path is not None}
     if "orders" not in files:
         raise BadInputError(f"{shown} holds no order of store {store_id}: look at --schema, --layout and --store-id")
@@ -216,13 +216,11 @@ def _tables(cursor: Any, store_id: str, source: Source) -> tuple[Layout, Tables]
         where = f"schema {source.schema}" if source.schema else "no schema"
         lacks = f"{where} has {'no ' if source.schema else ''}{wanted}"
         raise BadInputError(
-            f"{without_password(source.address)}: {lacks}; there are: {there[:500] or 'none that may be read'}"
+            f"{server_of(source.address)}: {lacks}; there are: {there[:500] or 'none that may be read'}"
         )
     if len(fitting) > 1:
         several = ", ".join(sorted(fitting))
-        raise BadInputError(
-            f"{without_password(source.address)}: schemas {several} have {wanted}: say which with --schema"
-        )
+        raise BadInputError(f"{server_of(source.address)}: schemas {several} have {wanted}: say which with --schema")
     store = cursor.mogrify("%s", (store_id,)).decode()
     return layout, Tables(fitting[0], schemas[fitting[0]], store, cursor.connection)
 
@@ -243,7 +241,7 @@ def _reading(address: str) -> Iterator[Any]:
     try:
         connection = psycopg2.connect(url, connect_timeout=CONNECT_SECONDS, application_name="quimbi load")
     except psycopg2.Error as error:
-        raise BadInputError(f"cannot reach {without_password(address)}: {_reason(error, address)}") from None
+        raise BadInputError(f"cannot reach {server_of(address)}: {_reason(error, address)}") from None
     with closing(connection):
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:
@@ -265,7 +263,7 @@ def _resolved(address: str) -> str:
 
 
 def without_password(address: str) -> str:
-    """Return an address as it may be shown and stored.
+    """Return an address as it may be stored, and shown once it was connected to.
 
     >>> without_password("postgresql://ann:s3cret@shop.example/db"), without_password("env:SHOP_URL")
     ('postgresql://ann@shop.example/db', 'env:SHOP_URL')
@@ -276,8 +274,19 @@ def without_password(address: str) -> str:
         return shown(address)
     scheme, _, rest = address.partition("://")
     user, at, place = rest.rpartition("@")
-    place = re.sub(r"[?&](?:password|passfile|sslpassword)=[^&]*", "", place)
+    place = re.sub(
+        r"[?&](?:password|passfile|sslpassword|oauth_client_secret|scram_(?:client|server)_key)=[^&]*", "", place
+    )
     return f"{scheme}://{user.partition(':')[0]}{at}{place}"
+
+
+def server_of(address: str) -> str:
+    """Return an address as it may be shown before anybody knows what its settings are, without them.
+
+    >>> server_of("postgresql://ann:s3cret@shop.example/db?pasword=s3cret"), server_of("env:SHOP_URL")
+    ('postgresql://ann@shop.example/db', 'env:SHOP_URL')
+    """
+    return without_password(address).partition("?")[0]
 
 
 def _reason(error: psycopg2.Error, address: str) -> str:
@@ -290,6 +299,8 @@ def _reason(error: psycopg2.Error, address: str) -> str:
     credentials = url.partition("://")[2].rpartition("@")[0]
     secrets = {url, credentials, credentials.partition(":")[2], unquote(credentials.partition(":")[2])}
     secrets |= set(re.findall(r"[?&](?:password|sslpassword)=([^&]*)", url))
+    settings = re.split("[?&]", url)[1:]
+    secrets |= {f'"{setting.rpartition("=")[2]}"' for setting in settings}  # a misspelt one may be a password
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         reason = reason.replace(secret, "***")
     return reason.removeprefix("ERROR: ")

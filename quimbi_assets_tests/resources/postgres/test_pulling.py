@@ -121,6 +121,9 @@ def test_wrong_addresses_are_one_line_without_the_password(database, shop, monke
         "postgresql://ann:s3cret-word@127.0.0.1:1/shop",
         "postgresql://ann:s3cret-word@127.0.0.1:port/shop",
         "postgresql://ann:s3cret-word@host/shop?password=s3cret-word&no_such=1",
+        "postgresql://127.0.0.1:1/shop?user=ann&sslpassword=s3cret-word&pasword=s3cret-word",
+        "postgresql://127.0.0.1:1/shop?pasword=s3cret-word%zz",
+        "postgresql://127.0.0.1:1/shop?s3cret-word",
         address(database, "nowhere").replace("postgres@", "postgres:s3cret-word@"),
     ):
         with pytest.raises(BadInputError) as raised:
@@ -134,7 +137,16 @@ def test_wrong_addresses_are_one_line_without_the_password(database, shop, monke
     assert "s3cret-word" not in str(raised.value)
 
 
-@pytest.mark.parametrize("wrong", ["mysql://ann:s3cret-word@host/db", "host=shop password=s3cret-word dbname=db"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "mysql://ann:s3cret-word@host/db",
+        "host=shop password=s3cret-word dbname=db",
+        "postgres:ann:s3cret-word@host",
+        "postgresql:/ann:s3cret-word@127.0.0.1/db",
+        "ann:s3cret-word@host/db",
+    ],
+)
 def test_an_address_of_another_kind_is_not_taken_for_a_file(database, wrong):
     with pytest.raises(BadInputError, match="--from reads postgresql://") as raised:
         pull(database, "wrong", Source(wrong), ASKED)
