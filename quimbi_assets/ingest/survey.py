@@ -189,6 +189,7 @@ def _ignored(table: Table, spec: TableSpec, filled: list[str], used: set[str]) -
     if columns.is_line_export(names, table.chosen):
         other = ORDER_ITEMS if spec is ORDERS else ORDERS
         used = {*used, *kinds_of(table, other), *(n for n in names if columns.normalised(n) in columns.STATES)}
+    meaning = columns.by_name(names)
     meant = {alias for spellings in spec.aliases.values() for alias in spellings}  # but empty: told as absent
     states = columns.STATES if spec is ORDERS else {}
     return [
@@ -196,7 +197,7 @@ def _ignored(table: Table, spec: TableSpec, filled: list[str], used: set[str]) -
         for name in names
         if name not in used
         and columns.normalised(name) not in states
-        and not (columns.normalised(name) in meant and name not in filled)
+        and not (columns.normalised(name) in meant and name not in filled and name in meaning.values())
     ]
 
 

@@ -149,6 +149,35 @@ def test_extra_columns_are_named_and_ignored(quimbi, files):
     assert "ignored columns: store_id, mood" in out
 
 
+def test_a_column_whose_name_differs_in_case_alone_is_ignored_and_named(quimbi, files):
+    paths = files(orders=lambda f: f.assign(Customer_ID="another"))
+    code, out, _ = load(quimbi, "cased", paths)
+    assert code == 0
+    assert "ignored columns: Customer_ID\n" in out
+
+
+def test_of_many_extra_columns_the_first_are_named(quimbi, files):
+    names = [f"extra {number}" for number in range(1_024)]
+    paths = files(orders=lambda f: f.reindex(columns=[*f.columns, *names], fill_value="x"))
+    code, out, _ = load(quimbi, "surplus", paths)
+    assert code == 0
+    assert f"ignored columns: {', '.join(names[:20])} and 1,004 more\n" in out
+
+
+def test_of_many_reasons_to_refuse_a_file_the_rest_are_counted(quimbi, files):
+    faults = [("order_id", ""), ("order_date", ""), ("order_date", "x"), ("total_price", "x")]
+
+    def with_faults(frame):
+        for place, (column, value) in enumerate(faults):
+            frame.loc[frame.index % 5 == place, column] = value
+        return frame
+
+    code, _, err = load(quimbi, "refused", files(orders=with_faults))
+    assert code == 2
+    assert err.splitlines()[-1].count("(6)") == 3
+    assert err.endswith("; and 6 for other reasons\n")
+
+
 def test_a_column_wholly_null_counts_as_absent(quimbi, files):
     paths = files(orders=lambda f: f.assign(discount_amount=pd.NA))
     code, out, _ = load(quimbi, "nulls", paths)

@@ -10,6 +10,9 @@ from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.postgres.tables.shops import ShopSummary
 from quimbi_assets.store import Store
 
+MOST_COLUMNS = 20
+"""Columns that mean nothing here of which a person is told the names."""
+
 
 @dataclass(frozen=True)
 class TableReport:
@@ -48,7 +51,9 @@ class TableReport:
         if self.absent_columns:
             lines.append(f"  not recorded: {', '.join(self.absent_columns)}")
         if self.ignored_columns:
-            lines.append(f"  ignored columns: {', '.join(self.ignored_columns)}")
+            more = len(self.ignored_columns) - MOST_COLUMNS
+            listed = ", ".join(self.ignored_columns[:MOST_COLUMNS]) + (f" and {more:,} more" if more > 0 else "")
+            lines.append(f"  ignored columns: {listed}")
         return lines + [f"  {note}" for note in self.notes]
 
 

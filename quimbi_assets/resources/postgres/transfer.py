@@ -58,6 +58,10 @@ class Refusals:
         )
 
 
+MOST_REASONS = 3
+"""Why rows were refused, the most frequent first, that the one line of an error says."""
+
+
 class Transfer:
     """A file's rows on their way into a table.
 
@@ -103,9 +107,12 @@ class Transfer:
         bulk.behind(copy, map(self.preparation.prepare, self._file.table.chunks(None)))
         judged = self.preparation
         if judged.n_refused * 2 > judged.n_read or not (judged.n_accepted or judged.n_left_out):
-            main = "; ".join(f"{reason} ({count:,})" for reason, count in judged.refused.most_common(3))
+            main = judged.refused.most_common(MOST_REASONS)
+            told = "; ".join(f"{reason} ({count:,})" for reason, count in main)
+            if others := judged.n_refused - sum(count for _, count in main):
+                told += f"; and {others:,} for other reasons"
             refused = f"{judged.n_refused:,} of {judged.n_read:,} rows refused"
-            raise BadInputError(f"{self._file.place}: {refused}, so nothing was loaded: {main}")
+            raise BadInputError(f"{self._file.place}: {refused}, so nothing was loaded: {told}")
 
     def _copy(self, prepared: Prepared) -> None:
         rows = prepared.accepted
