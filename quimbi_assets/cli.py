@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import click
 
-from quimbi_assets.commands.console import print_json
+from quimbi_assets.commands.console import print_json, stdout_fault
 from quimbi_assets.errors import BadInputError, FilterError
 from quimbi_assets.resources.home import PRIVATE
 from quimbi_assets.texts import printable
@@ -681,6 +681,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _code(arguments: list[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="quimbi", standalone_mode=False)
+        sys.stdout.flush()
     except FilterError as error:
         code = _fail(str(error), 2)
         click.echo(printable(textwrap.indent(error.pointed, "    "), keeping="\n"), err=True)
@@ -701,6 +702,8 @@ def _code(arguments: list[str] | None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and (reason := stdout_fault(error)):
+            return _fail(f"cannot write to standard output: {reason}", 2)
         if os.environ.get("QUIMBI_DEBUG"):
             traceback.print_exc()
         line = " ".join(str(error).split())[:500] or type(error).__name__

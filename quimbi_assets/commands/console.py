@@ -4,10 +4,12 @@ Belongs here: the two streams, progress lines. Does not: what is done, and how i
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -30,6 +32,16 @@ class HarmlessConsole(Console):
             yield segment if is_plain else segment._replace(text=printable(segment.text, keeping="\n"))
 
 
+def _open_closed_streams() -> None:
+    """Lead to nowhere what of the three streams this process was started without, as some managers of services do."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, "w" if number else "r", encoding="utf-8")  # noqa: SIM115
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+
+
+_open_closed_streams()
 out = HarmlessConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH)
 err = HarmlessConsole(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDTH)
 
@@ -64,6 +76,19 @@ def steps(title: str) -> Iterator[Steps]:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         yield Steps(bar, title)
+
+
+def stdout_fault(error: OSError) -> str | None:
+    """Return why standard output takes nothing more, None where it does: then the error is of something else."""
+    if error.errno not in (ENOSPC, EDQUOT, EFBIG, EIO) or error.filename is not None:
+        return None
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError as fault:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python, at its end, puts what is left
+        return fault.strerror
+    return None
 
 
 def print_json(value: Any) -> None:

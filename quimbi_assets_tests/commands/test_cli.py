@@ -267,6 +267,16 @@ def test_ctrl_c_is_one_line_and_leaves_everything_usable(two_stores, quimbi):
     assert json.loads(out)["store_id"] == "south"
 
 
+@pytest.mark.parametrize("arguments", ["customers --json", "customers", "customers --csv -", "segments"])
+@pytest.mark.parametrize("where", [">&-", "> /dev/full", "<&- >&- 2>&-"])
+def test_a_standard_output_that_takes_nothing(two_stores, arguments, where):
+    command = f"{sys.executable} -m quimbi_assets.cli {arguments} --store-id north {where}"
+    done = subprocess.run(["sh", "-c", command], check=False, capture_output=True, text=True)
+    refusal = "quimbi: cannot write to standard output: No space left on device\n"
+    assert done.returncode == (2 if where == "> /dev/full" else 0)
+    assert done.stderr == refusal or (done.returncode == 0 and "quimbi: " not in done.stderr)
+
+
 @pytest.fixture
 def first_run(two_stores):
     """A run of a store that is under way in a process of its own."""
