@@ -14,7 +14,7 @@ from pathlib import Path
 
 from quimbi_assets.commands.console import out, steps
 from quimbi_assets.errors import BadInputError
-from quimbi_assets.resources.home import quimbi_home
+from quimbi_assets.resources.home import quimbi_home, refuse_half_restored
 from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 
 GIB = 2**30
@@ -41,6 +41,11 @@ class Finding:
 
 def looked_over() -> Iterator[Finding]:
     """Yield how everything is, one after the other; what cannot be looked at is not well, too."""
+    try:
+        refuse_half_restored()
+    except BadInputError as error:
+        yield from (*_disk(), Finding("home", "half restored: nothing more can be looked at", str(error)))
+        return
     checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("disk", _disk),
         ("memory", _memory),

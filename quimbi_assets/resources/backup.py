@@ -27,29 +27,19 @@ from typing import IO, Any
 import psycopg2
 
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
-from quimbi_assets.resources.home import directory, private_file, quimbi_home
+from quimbi_assets.resources.home import BEGUN, directory, private_file, quimbi_home
 from quimbi_assets.resources.postgres.access import allow_reading, allow_serving
-from quimbi_assets.resources.postgres.database import (
-    EVERY_STORE,
-    Database,
-    client_command,
-    new_databases,
-    open_database,
-)
-from quimbi_assets.resources.postgres.migrations import EVERYBODY, HEAD, OPERATOR, ROLES, secure
+from quimbi_assets.resources.postgres.database import EVERY_STORE, LOCK, Database, client_command, new_databases
+from quimbi_assets.resources.postgres.migrations import EVERYBODY, HEAD, OPERATOR, ROLES, secure, upgrade
 
 MANIFEST, FORMAT = "manifest.json", 1
 ARTIFACTS = "mlartifacts"
 """Folder of MLflow's artifacts below the home; MLflow knows each by its whole address."""
-NOT_KEPT = ("postgres", "postgres.*", "dagster", "logs", "pages_address", ".restoring", "*.lock", "*.partial")
+NOT_KEPT = ("postgres", "postgres.*", "dagster", "logs", "pages_address", BEGUN.parts[0], "*.lock", "*.partial")
 """Of a home: the server's own files, and what is made anew."""
-UNFINISHED = ".restoring"
-"""Folder in a home that is being restored: what is unpacked waits there until the databases have arrived."""
 DUMPS = {f"databases/{name}.dump" for name in ("quimbi", "dagster", "mlflow")}
 FACTS = {"format": int, "made_at": str, "schema": str, "stores": list, "roles": list, "artifacts": str, "files": dict}
 """What a manifest says, and the types of that."""
-BEGUN = "begun"
-"""File in it, from when the databases may be of the backup: which backup, and which databases; there it goes on."""
 ADDRESSES = """
     SELECT format('UPDATE %I SET %I = %%(new)s || substr(%I, length(%%(old)s) + 1) WHERE starts_with(%I, %%(old)s)',
         table_name, column_name, column_name, column_name)
@@ -94,27 +84,43 @@ def restore_backup(path: Path) -> dict[str, Any]:
     version than this one, or if there is something already.
     """
     home, which = quimbi_home(), _sum(path)
-    unpacked = home / UNFINISHED
-    begun = unpacked / BEGUN
+    begun = home / BEGUN
+    unpacked = begun.parent
     mark = begun.read_text() if begun.is_file() else ""
     is_resumed = bool(mark) and mark.startswith(which)
     if not is_resumed and any(one != unpacked for one in home.iterdir()):
         raise BadInputError(f"{home} is not empty: restore into a new folder, QUIMBI_HOME=/path/of/another quimbi ...")
-    for half in (unpacked / "home", unpacked / "databases") if is_resumed else (unpacked,):
-        shutil.rmtree(half, ignore_errors=True)
+    if not is_resumed:
+        begun.unlink(missing_ok=True)
+    _clear(unpacked)
     manifest = _unpack(path, unpacked)
+    if not is_resumed:
+        _note(begun, which)  # from here on what is there is of this restoration: a server that is being made
     empty = new_databases()
     wanted = f"{which} {hashlib.sha256(empty.libpq_url.encode()).hexdigest()}"
     if mark != wanted and _has_stores(empty):
         shutil.rmtree(unpacked)
         raise BadInputError("the database of DATABASE_URL has stores already: restore into one that is empty")
-    begun.write_text(wanted)  # from here on what is there is of this restoration
+    _note(begun, wanted)  # and these databases may be of the backup
     _restore_databases(empty, unpacked / "databases", manifest)
     for one in sorted((unpacked / "home").glob("*")):
         shutil.rmtree(home / one.name, ignore_errors=True)
         one.replace(home / one.name)
     shutil.rmtree(unpacked)
     return manifest
+
+
+def _note(begun: Path, text: str) -> None:
+    with private_file(begun) as file:
+        file.write(text.encode())
+
+
+def _clear(unpacked: Path) -> None:
+    """Remove what was unpacked, but not the mark of what was begun."""
+    for half in (unpacked / "home", unpacked / "databases"):
+        shutil.rmtree(half, ignore_errors=True)
+    if not (unpacked / BEGUN.name).exists():
+        shutil.rmtree(unpacked, ignore_errors=True)
 
 
 def _has_stores(database: Database) -> bool:
@@ -134,10 +140,10 @@ def _unpack(path: Path, unpacked: Path) -> dict[str, Any]:
             if not (unpacked / name).is_file() or _sum(unpacked / name) != wanted:
                 raise BadInputError(f"{path} is damaged at {name}; nothing was restored")
     except (tarfile.TarError, OSError) as error:
-        shutil.rmtree(unpacked, ignore_errors=True)
+        _clear(unpacked)
         raise BadInputError(f"{path} cannot be read as a backup: {error}") from error
     except BadInputError:
-        shutil.rmtree(unpacked, ignore_errors=True)
+        _clear(unpacked)
         raise
     return manifest
 
@@ -154,11 +160,11 @@ def _restore_databases(empty: Database, dumps: Path, manifest: dict[str, Any]) -
         cursor.execute(ADDRESSES)
         for (change,) in cursor.fetchall():
             cursor.execute(change, {"old": old, "new": new})
-    database = open_database()
-    with database.by_owner() as cursor:
+    upgrade(empty.url, LOCK)
+    with empty.by_owner() as cursor:
         secure(cursor)
-    allow_reading(database)
-    allow_serving(database)
+    allow_reading(empty)
+    allow_serving(empty)
 
 
 def _facts(database: Database, home: Path) -> dict[str, Any]:

@@ -19,15 +19,33 @@ PRIVATE = 0o077
 OURS = ["dagster", "erasures", "keys", "logs", "mlartifacts", "reports", "storage", "pages_address"]
 OURS += ["postgres.lock", "postgres.users", "postgres.log", "postgres.log.1"]
 """What a home may hold of ours; ``postgres`` is its server's, and closed by it."""
+BEGUN = Path(".restoring", "begun")
+"""Of a home that is being restored, from when there may be databases of the backup: which backup, and which databases.
+
+What is unpacked waits beside it until the databases have arrived.
+"""
 PAGES_VARIABLE, DEFAULT_PAGES = "QUIMBI_PAGES_UI", "http://127.0.0.1:8000"
 
 
 def quimbi_home() -> Path:
     """Return the absolute path of the project's home directory, created if missing."""
-    chosen = os.environ.get("QUIMBI_HOME") or ".quimbi"
-    home = directory(Path(chosen).expanduser().absolute())
+    home = directory(_chosen_home())
     _close(home)
     return home
+
+
+def _chosen_home() -> Path:
+    return Path(os.environ.get("QUIMBI_HOME") or ".quimbi").expanduser().absolute()
+
+
+def refuse_half_restored(home: Path | None = None) -> None:
+    """Raise a BadInputError if a restoration into a home, by default ``quimbi_home()``, was begun and has not ended."""
+    home = home or _chosen_home()
+    if (home / BEGUN).is_file():
+        raise BadInputError(
+            f"a restore into {home} was begun and has not ended: give the same command again (quimbi restore FILE), "
+            "or take an empty folder"
+        )
 
 
 @cache

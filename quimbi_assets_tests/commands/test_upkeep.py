@@ -167,17 +167,20 @@ def test_a_backup_leaves_nothing_of_one_that_was_killed_and_is_not_in_itself(sav
     assert quimbi("backup", "--out", home / "b.tar")[0] == 2
 
 
-@pytest.mark.parametrize("when", ["home", "begun"])
+@pytest.mark.parametrize("when", [".restoring/home", ".restoring/begun", "postgres.lock", "postgres.users"])
 def test_a_restore_that_was_killed_is_done_again(saved, tmp_path, when):
     killed = tmp_path / "killed"
     environment = {**os.environ, "QUIMBI_HOME": str(killed)}
     command = [sys.executable, "-m", "quimbi_assets.cli", "restore", str(saved[0])]
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as restoring:
         deadline = time.monotonic() + 60
-        while not (killed / ".restoring" / when).exists() and time.monotonic() < deadline:
+        while not (killed / when).exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         restoring.kill()
     assert (killed / ".restoring").exists()
+    if when != ".restoring/home":
+        assert "has not ended: give the same command again" in elsewhere(killed, "stores", expected=2)
+        assert "MEND  home" in elsewhere_with_database(killed)
     (killed / ".restoring" / "home" / "half").write_text("x")
     elsewhere(killed, "restore", saved[0])
     assert {one["store_id"] for one in json.loads(elsewhere(killed, "stores", "--json"))["stores"]} >= {

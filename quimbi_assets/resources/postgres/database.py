@@ -19,7 +19,7 @@ import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from quimbi_assets.errors import BadInputError, DatabaseUnavailableError
-from quimbi_assets.resources.home import directory, quimbi_home
+from quimbi_assets.resources.home import directory, quimbi_home, refuse_half_restored
 from quimbi_assets.resources.postgres import migrations
 
 if TYPE_CHECKING:
@@ -243,8 +243,9 @@ def open_database(home: Path | None = None) -> Database:
     With ``DATABASE_URL`` the home, by default ``quimbi_home()``, is not used. When everything is in place the cost is
     one query (no Alembic import). Call it in every process that uses the embedded server: the call counts the process
     among the server's users. DatabaseUnavailableError if the server cannot be started or reached, or lacks databases
-    that the role may not create; BadInputError if the home cannot be used.
+    that the role may not create; BadInputError if the home cannot be used, or is half restored.
     """
+    refuse_half_restored(home)
     database, admin = _addresses(home)
     if not _is_current(database):
         _create_missing(database, admin)
