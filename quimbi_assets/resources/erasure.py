@@ -65,6 +65,8 @@ BEYOND = (
 TYPE = re.compile(r"(?:u?int|float|decimal|date|utf)\d+", re.IGNORECASE)
 """Words of Dagster's record that an id could be."""
 MOST_SEGMENTS = 1_000
+LARGEST_RECEIPT = 64 * 2**20
+"""Bytes; one names each file that was changed."""
 LOCK_WAIT = "60s"
 AGAIN = "; this was begun, or done, before: what went then is not counted here"
 
@@ -174,7 +176,11 @@ def person_of(
 
 def verify(path: Path, home: Path) -> dict[str, Any]:
     """Return a receipt that this home signed; BadInputError if it is none, or not as it was signed."""
+    if path.exists() and not path.is_file():
+        raise BadInputError(f"cannot read {path}: it is not a regular file")
     try:
+        if path.stat().st_size > LARGEST_RECEIPT:
+            raise BadInputError("too large")
         receipt: dict[str, Any] = json.loads(path.read_bytes(), object_pairs_hook=_once)
         signature, store_id = receipt.pop("signature").encode(), receipt["store_id"]
         key = home / "keys" / f"{requested_store(store_id, None, None).store_id}.key"

@@ -1,6 +1,7 @@
 """A person is planted everywhere a home holds something, and after ``quimbi erase`` is searched for everywhere."""
 
 import json
+import os
 import re
 from contextlib import closing
 from pathlib import Path
@@ -217,7 +218,7 @@ def _figures(database, stage):
     return n, n_in
 
 
-def test_a_receipt_says_whether_it_is_as_it_was_signed(quimbi, planted, home, tmp_path):
+def test_a_receipt_says_whether_it_is_as_it_was_signed(quimbi, planted, home, tmp_path, monkeypatch):
     (path,) = (home / "erasures").glob(f"{STORE}-*.json")
     assert path.stat().st_mode & 0o077 == 0
     code, printed, _ = quimbi("erase", "--verify", path)
@@ -229,7 +230,13 @@ def test_a_receipt_says_whether_it_is_as_it_was_signed(quimbi, planted, home, tm
     changed.write_text(json.dumps(receipt))
     code, _, said = quimbi("erase", "--verify", changed)
     assert (code, "not as it was signed" in said) == (2, True)
-    assert quimbi("erase", "--verify", Path("/dev/null"))[0] == 2
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for odd in (Path("/dev/null"), Path("/dev/zero"), pipe, tmp_path):
+        assert quimbi("erase", "--verify", odd)[2] == f"quimbi: cannot read {odd}: it is not a regular file\n"
+    with monkeypatch.context() as patched:
+        patched.setattr(erasure, "LARGEST_RECEIPT", 10)
+        assert quimbi("erase", "--verify", path)[0] == 2
     for text in ("[" * 100_000, "[]", '{"signature": "é", "store_id": "needles"}', '{"signature": 1, "store_id": []}',
                  '{"signature": "a", "store_id": "' + 5_000 * "x" + '"}',
                  path.read_text().replace('"ended_at"', '"ended_at": "x", "ended_at"')):  # fmt: skip
