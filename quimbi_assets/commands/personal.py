@@ -52,6 +52,7 @@ def verify_receipt(path: Path) -> None:
 def print_receipt(receipt: Mapping[str, Any]) -> None:
     """Print what was removed, or would be, place by place, and what is out of reach."""
     done = "receipt" in receipt
+    is_again = done and receipt["what"].endswith(erasure.AGAIN)
     for table, counts in receipt["tables"].items():
         if counts["removed"] or counts.get("left"):
             left = f", {counts['left']:,} left" if counts.get("left") else ""
@@ -64,8 +65,10 @@ def print_receipt(receipt: Mapping[str, Any]) -> None:
         out.print(f"not reached: {what}", markup=False)
     if done:
         store_id = receipt["store_id"]
+        if is_again:
+            out.print(receipt["what"], markup=False)
         out.print(f"receipt: {receipt['receipt']} (quimbi erase --verify FILE checks it)", markup=False)
-        if receipt["tables"]["quimbi.orders"]["removed"] or receipt["files"]:
+        if receipt["tables"]["quimbi.orders"]["removed"] or receipt["files"] or is_again:
             out.print(f"next: quimbi run --store-id {store_id}, for texts and trends without them", markup=False)
     else:
         out.print("dry run: nothing was erased")
