@@ -178,7 +178,7 @@ def simulate_files(
 
     if seed < 0:
         raise BadInputError(f"--seed {seed}: use 0 or more")
-    folder = directory(out_dir.expanduser().absolute())
+    folder = directory(out_dir.expanduser().absolute(), "--out")
     if (acted is None) != (effect is None):
         raise BadInputError("--acted says on whom, --effect by how much they order more: give both")
     write, kind = (write_exports, "csv") if as_shopify else (write_store, "parquet")

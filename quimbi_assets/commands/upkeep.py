@@ -113,8 +113,10 @@ def restore(path: Path) -> None:
     """Put a backup into the home, which has to be empty."""
     from quimbi_assets.resources.backup import restore_backup
 
-    if not path.is_file():
+    if not path.exists():
         raise BadInputError(f"there is no file {path}")
+    if not path.is_file():
+        raise BadInputError(f"cannot read {path}: it is not a regular file")
     with steps("restore") as progress:
         progress.step("unpacking, then the databases")
         manifest = restore_backup(path)

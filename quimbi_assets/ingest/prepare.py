@@ -115,13 +115,16 @@ class Preparation:
         is_repeated_by_lines = self.survey.spec is tables.ORDERS and self.survey.is_export
         n_repeated = 0 if is_repeated_by_lines else self.n_repeated
         counts = (
-            (n_repeated, "rows repeat an earlier row exactly and were taken once"),
-            (self._n_unnamed, "rows say in a word that nobody is their customer, such as null: they are guests'"),
-            (self.n_backwards, "tickets were answered before they were written: a clock's slip, or a day without time"),
-        )
+            (n_repeated, "row repeats an earlier row exactly and was taken once",
+             "rows repeat an earlier row exactly and were taken once"),
+            (self._n_unnamed, "row says in a word that nobody is its customer, such as null: it is a guest's",
+             "rows say in a word that nobody is their customer, such as null: they are guests'"),
+            (self.n_backwards, "ticket was answered before it was written: a clock's slip, or a day without time",
+             "tickets were answered before they were written: a clock's slip, or a day without time"),
+        )  # fmt: skip
         left_out = [LEFT_OUT.format(self.n_left_out)] if self.n_left_out else []
         left_out += [NO_QUESTIONS.format(self.n_begun_by_store)] if self.n_begun_by_store else []
-        return [f"{n:,} {what}" for n, what in counts if n] + left_out
+        return [f"{n:,} {one if n == 1 else many}" for n, one, many in counts if n] + left_out
 
     def prepare(self, chunk: Chunk) -> Prepared:
         """Sort the next chunk, as `files.Table` yields it."""

@@ -141,7 +141,8 @@ def _unpack(path: Path, unpacked: Path) -> dict[str, Any]:
                 raise BadInputError(f"{path} is damaged at {name}; nothing was restored")
     except (tarfile.TarError, OSError) as error:
         _clear(unpacked)
-        raise BadInputError(f"{path} cannot be read as a backup: {error}") from error
+        reason = (isinstance(error, OSError) and error.strerror) or "it is no tar file, or damaged"
+        raise BadInputError(f"{path} cannot be read as a backup: {reason}") from error
     except BadInputError:
         _clear(unpacked)
         raise

@@ -87,6 +87,9 @@ def test_every_command_helps(quimbi, command):
         (["simulate", "--customers", "5", "--out", "x", "--slow-down-share", "0.1"], "and a date"),
         (["fly"], "fly"),
         (["simulate", "--customers", "0", "--out", "x"], "--customers"),
+        (["simulate", "--customers", "5", "--out", "/dev/full"], "point --out at"),
+        (["restore", "/dev/null"], "cannot read /dev/null: it is not a regular file"),
+        (["restore", "/nowhere"], "there is no file /nowhere"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr_and_exit_2(quimbi, arguments, word):

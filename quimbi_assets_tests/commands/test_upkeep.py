@@ -151,6 +151,12 @@ def test_a_hostile_backup_does_nothing_that_a_manifest_does_not_say(saved, tmp_p
     assert "0 | t" in elsewhere(tmp_path / "home", "sql", "--command", asked)
 
 
+def test_a_file_that_is_no_tar_is_refused_in_words(tmp_path):
+    (tmp_path / "a.csv").write_text("order_id,customer_id\n")
+    text = elsewhere(tmp_path / "home", "restore", tmp_path / "a.csv", expected=2)
+    assert text.splitlines()[-1].endswith("a.csv cannot be read as a backup: it is no tar file, or damaged")
+
+
 @pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"format": "1"}', "[" * 100_000])
 def test_what_is_no_manifest_is_refused_in_a_line(saved, tmp_path, text):
     bent = _bent(saved[0], tmp_path / "bent.tar", lambda _: text.encode())

@@ -120,7 +120,7 @@ def test_identical_rows_collapse_and_contradictions_keep_the_first():
     prepared = prepare_orders(frame, "UTC", NOW)
     assert prepared.accepted[["order_id", "total_price"]].to_numpy().tolist() == [["a", 1.0], ["b", 2.0]]
     assert reasons(prepared) == ["order_id occurs twice with different contents; the first was kept"] * 2
-    assert prepared.notes == ["1 rows repeat an earlier row exactly and were taken once"]
+    assert prepared.notes == ["1 row repeats an earlier row exactly and was taken once"]
     assert prepared.contested.tolist() == ["b", "a"]
 
 

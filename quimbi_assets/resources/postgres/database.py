@@ -306,7 +306,8 @@ def _external(url: str) -> Database:
         parts = urlsplit(url)
     except ValueError:
         raise BadInputError(_WRITTEN_BADLY) from None
-    if parts.scheme.split("+")[0] not in ("postgresql", "postgres") or not parts.path.strip("/"):
+    is_ours = re.match(r"(?:postgresql|postgres)(?:\+[^:/]*)?://", url, re.IGNORECASE)
+    if not is_ours or not parts.path.strip("/"):
         raise BadInputError(
             "DATABASE_URL must read postgresql://user:password@host:port/database; only PostgreSQL is supported"
         )

@@ -163,7 +163,9 @@ def test_schema_newer_than_the_code_or_older_than_the_first_release_is_refused(d
         open_database()
 
 
-@pytest.mark.parametrize("url", ["mysql://u@h/d", "postgresql://host-without-database"])
+@pytest.mark.parametrize(
+    "url", ["mysql://u@h/d", "postgresql://host-without-database", "postgres:u:x@h", "postgres:/u:x@h/d"]
+)
 def test_url_of_another_kind_is_refused(monkeypatch, url):
     monkeypatch.setenv("DATABASE_URL", url)
     with pytest.raises(BadInputError, match="DATABASE_URL must read"):
