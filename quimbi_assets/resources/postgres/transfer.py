@@ -108,11 +108,11 @@ class Transfer:
         judged = self.preparation
         if judged.n_refused * 2 > judged.n_read or not (judged.n_accepted or judged.n_left_out):
             main = judged.refused.most_common(MOST_REASONS)
-            told = "; ".join(f"{reason} ({count:,})" for reason, count in main)
+            reasons = "; ".join(f"{reason} ({count:,})" for reason, count in main)
             if others := judged.n_refused - sum(count for _, count in main):
-                told += f"; and {others:,} for other reasons"
+                reasons += f"; and {others:,} for other reasons"
             refused = f"{judged.n_refused:,} of {judged.n_read:,} rows refused"
-            raise BadInputError(f"{self._file.place}: {refused}, so nothing was loaded: {told}")
+            raise BadInputError(f"{self._file.place}: {refused}, so nothing was loaded: {reasons}")
 
     def _copy(self, prepared: Prepared) -> None:
         rows = prepared.accepted
