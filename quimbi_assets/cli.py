@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import click
 
 from quimbi_assets.commands.console import print_json, stdout_fault
-from quimbi_assets.errors import BadInputError, FilterError
+from quimbi_assets.errors import BadInputError, DatabaseUnavailableError, FilterError, ServiceUnavailableError
 from quimbi_assets.resources.home import PRIVATE
 from quimbi_assets.texts import printable
 
@@ -34,6 +34,7 @@ LIMIT = click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(0, 1_000_000), metavar="N", help="How many to show."
 )
 FILE = click.Path(path_type=Path)
+PORT = click.IntRange(1, 65535)
 WHO = click.option("--customer-id", metavar="C", help="Who, by the shop's id.")
 EMAIL = click.option("--email", metavar="E", help="Who, by an address.")
 CSV = click.option("--csv", type=FILE, metavar="F", help="Write all of them, with every column, as CSV; - is stdout.")
@@ -520,9 +521,9 @@ def restore(path: Path) -> None:
 
 
 @cli.command()
-@click.option("--dagster-port", default=3000, show_default=True)
-@click.option("--mlflow-port", default=5000, show_default=True)
-@click.option("--page-port", default=8000, show_default=True)
+@click.option("--dagster-port", default=3000, show_default=True, type=PORT)
+@click.option("--mlflow-port", default=5000, show_default=True, type=PORT)
+@click.option("--page-port", default=8000, show_default=True, type=PORT)
 @click.option("--automate", is_flag=True, help="Switch all schedules and sensors on, but those switched off by hand.")
 def ui(dagster_port: int, mlflow_port: int, page_port: int, automate: bool) -> None:
     """Serve the pages of stores, Dagster and MLflow until Ctrl-C."""
@@ -532,7 +533,7 @@ def ui(dagster_port: int, mlflow_port: int, page_port: int, automate: bool) -> N
 
 
 @cli.command()
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", default=8000, show_default=True, type=PORT)
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="IP", help="Where to listen; with --public.")
 @click.option("--public", multiple=True, metavar="NAME", help="Also answer programs by this host name; no pages then.")
 def api(port: int, host: str, public: tuple[str, ...]) -> None:
@@ -707,7 +708,8 @@ def _code(arguments: list[str] | None) -> int:
         if os.environ.get("QUIMBI_DEBUG"):
             traceback.print_exc()
         line = " ".join(str(error).split())[:500] or type(error).__name__
-        return _fail(f"{line} (QUIMBI_DEBUG=1 shows where)", 1)
+        says_all = isinstance(error, DatabaseUnavailableError | ServiceUnavailableError)
+        return _fail(line if says_all else f"{line} (QUIMBI_DEBUG=1 shows where)", 1)
     return int(code or 0)
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from quimbi_assets.resources.home import home_catalogue
 from quimbi_assets.resources.postgres.database import Database, open_database
 from quimbi_assets.resources.postgres.run_lock import RunLock
 from quimbi_assets.resources.postgres.tables.publications import read_held_reasons
-from quimbi_assets.resources.postgres.tables.stores import read_store
+from quimbi_assets.resources.postgres.tables.stores import read_store, require_order_before
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's events are in the instance; on the terminal stands our own progress."""
@@ -83,7 +84,8 @@ def store_lock(
 def run_store(store_id: str, options: RunOptions, progress: Steps, *, wait: bool = False) -> str:
     """Materialize the graph for one store and return the id of Dagster's run."""
     options = options.checked()
-    with store_lock(store_id, progress, wait=wait) as lock:
+    require = partial(require_order_before, at=None if options.as_of is None else to_instant(options.as_of, "--as-of"))
+    with store_lock(store_id, progress, wait=wait, require=require) as lock:
         return materialize(lock, store_id, "store", progress, _selection(options.axes), _run_config(options))
 
 

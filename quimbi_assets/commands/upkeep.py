@@ -223,7 +223,8 @@ def _stores() -> Iterator[Finding]:
 
     shops = list_shops(open_database())
     ill = [shop for shop in shops if shop.problems()]
-    yield Finding("stores", f"{len(shops) - len(ill):,} of {len(shops):,} need nothing")
+    line = f"{len(ill):,} of {len(shops):,} need a look" if ill else f"{len(shops):,}, none needs a look"
+    yield Finding("stores", line, "what each needs is said below" if ill else None)
     for shop in ill:
         yield Finding("store", f"{shop.store_id}: {shop.problems()}", shop.mend())
     for store_id, n in open_database().execute(EVERY_STORE, _BY_ADDRESS):

@@ -86,6 +86,8 @@ def test_every_command_helps(quimbi, command):
         (["snapshot", "--store-id", "nowhere", "--week", "monday"], "'monday' is not a date"),
         (["simulate", "--customers", "5", "--out", "x", "--slow-down-share", "0.1"], "and a date"),
         (["fly"], "fly"),
+        *((["api", "--port", str(port)], "--port") for port in (-1, 65_536, 99_999_999)),
+        *((["ui", f"--{name}-port", "99999999"], name) for name in ("dagster", "mlflow", "page")),
         (["simulate", "--customers", "0", "--out", "x"], "--customers"),
         (["simulate", "--customers", "5", "--out", "/dev/full"], "point --out at"),
         (["restore", "/dev/null"], "cannot read /dev/null: it is not a regular file"),
@@ -97,6 +99,23 @@ def test_bad_input_is_one_line_on_stderr_and_exit_2(quimbi, arguments, word):
     assert (code, out) == (2, "")
     assert word in err.splitlines()[-1]
     assert sum(line.startswith("quimbi:") for line in err.splitlines()) == 1
+
+
+def test_a_server_that_does_not_answer_is_one_line_that_says_all(quimbi, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann:planted@127.0.0.1:1/shop")
+    code, out, err = quimbi("stores")
+    assert (code, out) == (1, "")
+    assert err.startswith("quimbi: cannot reach the database of DATABASE_URL: ")
+    assert not any(word in err for word in ("planted", "QUIMBI_DEBUG"))
+
+
+def test_an_instant_before_the_first_order_is_refused_before_a_run_begins(quimbi, files, database):
+    orders, _ = files()
+    quimbi("load", "--store-id", "young", "--orders", orders)
+    code, _, err = quimbi("run", "--store-id", "young", "--as-of", "0001-01-01")
+    assert code == 2
+    assert "young has no order before 0001-01-01 00:00:00: the first is of 2025-01-10 10:00:00" in err
+    assert not database.execute_dagster("SELECT 1 FROM run_tags WHERE value = 'young'")
 
 
 def test_an_id_that_is_no_text_is_bad_input(quimbi, two_stores):

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -253,6 +254,16 @@ def test_the_doctor_says_that_all_is_well(monkeypatch, quimbi, database):
     well = upkeep.Finding("disk", "much")
     monkeypatch.setattr(upkeep, "looked_over", lambda: iter([well]))
     assert quimbi("doctor") == (0, "ok    disk      much\n", "")
+
+
+@pytest.mark.parametrize(
+    ("problems", "line"), [(["old: orders", ""], "1 of 2 need a look"), (["", ""], "2, none needs a look")]
+)
+def test_the_doctor_counts_the_stores_that_need_a_look(monkeypatch, database, problems, line):
+    shops = [SimpleNamespace(store_id="s", problems=lambda ill=ill: ill, mend=lambda: "mend") for ill in problems]
+    monkeypatch.setattr("quimbi_assets.resources.postgres.tables.shops.list_shops", lambda _, **__: shops)
+    first = next(upkeep._stores())
+    assert (first.line, first.is_well) == (line, not any(problems))
 
 
 def test_a_database_that_does_not_answer_is_a_line_of_its_own(tmp_path, monkeypatch):

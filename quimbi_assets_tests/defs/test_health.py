@@ -114,6 +114,7 @@ def test_exactly_the_broken_ones_need_a_look(shops):
     assert state["health-fine"].weak == ("price",)
     mends = {store_id: state[store_id].mend() for store_id in problems}
     assert mends.pop("health-held").startswith("quimbi run --store-id health-held --axes price --promote")
+    assert mends.pop("health-old").startswith("quimbi load --store-id health-old with newer orders")
     assert mends == {store_id: f"quimbi run --store-id {store_id}" for store_id in mends}
     few = replace(state["health-fine"], met=0.2)
     assert few.mend() == "quimbi load --store-id health-fine --customers F, a list with their addresses"

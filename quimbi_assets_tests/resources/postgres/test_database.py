@@ -250,6 +250,13 @@ def test_a_password_written_badly_is_not_repeated(monkeypatch, password):
     assert "6602" not in str(raised.value)
 
 
+@pytest.mark.parametrize("port", [0, 65536, 99999])
+def test_a_port_that_cannot_be_is_bad_input(monkeypatch, port):
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://shop:planted@127.0.0.1:1,127.0.0.1:{port}/shop")
+    with pytest.raises(BadInputError, match=f"DATABASE_URL: there is no port {port}, ports are 1 to 65535"):
+        open_database()
+
+
 @pytest.mark.parametrize("places", ["[::1]:1", "127.0.0.1:1,127.0.0.1:2", "127.0.0.1:1"])
 def test_addresses_of_several_kinds_are_taken(monkeypatch, places):
     monkeypatch.setenv("DATABASE_URL", f"postgresql://shop:pl%40nted@{places}/shop")

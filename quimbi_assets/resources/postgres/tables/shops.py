@@ -214,6 +214,8 @@ class ShopHealth:
                 return f"quimbi run {of_store} --axes {self.held[0]} --promote, where its segments make sense to you"
             if self._is_met_by_few:
                 return f"quimbi load {of_store} --customers F, a list with their addresses"
+        if "orders" in self.stale and not (self.failing or self.failed_checks):
+            return f"quimbi load {of_store} with newer orders (--orders F, or --from URL), then quimbi run {of_store}"
         return f"quimbi run {of_store}"
 
     def ran(self) -> str:

@@ -133,6 +133,15 @@ def newest_order(database: Database, store_id: str) -> "pd.Timestamp | None":
     return _utc(newest)
 
 
+def require_order_before(database: Database, store_id: str, at: "pd.Timestamp | None") -> None:
+    """Refuse, with a ``BadInputError``, an unknown store, or an instant by which it had no order, counted or not."""
+    read_store(database, store_id)
+    sql = "SELECT min(order_date) FROM quimbi.orders WHERE store_id = %s"
+    first = None if at is None else _utc(database.execute(store_id, sql, (store_id,))[0][0])
+    if at is not None and first is not None and first >= at.tz_localize("UTC"):
+        raise BadInputError(f"store {store_id} has no order before {at}: the first is of {first.tz_localize(None)}")
+
+
 def write_plan(database: Database, store_id: str, plan: StorePlan) -> None:
     """Keep a store's plan; the default one is not written down, so that it may improve."""
     text = None if plan == StorePlan() else plan.to_json()
