@@ -11,7 +11,8 @@ LONGEST = 64
 FORMULA = r"\A(\s*[=+\-@＝＋－＠]|[\t\r])"
 """How a text begins that a spreadsheet would compute: a customer named ``=HYPERLINK(...)`` must stay a name."""
 UNSEEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-"""What a terminal obeys that shows a file: control characters but tab and line end, and direction."""
+"""What a terminal obeys that shows a file: control characters but tab and line end, and direction. Of a line that ends
+as in Windows ``\r`` is taken off first."""
 _ENDS = r"\s@<>|`\"'(),;:\\"
 ADDRESS = re.compile(rf"[^{_ENDS}]+@[^{_ENDS}]*[^{_ENDS}.]")
 _OBEYED = re.compile(r"[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
@@ -52,7 +53,7 @@ def cell(text: str) -> str:
     >>> cell("=1+1"), cell("a-b"), cell("\x1b[2Jann")
     ("'=1+1", 'a-b', '�[2Jann')
     """
-    return re.sub(UNSEEN, "\ufffd", re.sub(FORMULA, r"'\1", text))
+    return re.sub(UNSEEN, "\ufffd", re.sub(FORMULA, r"'\1", text).replace("\r\n", "\n"))
 
 
 def slack(text: str) -> str:

@@ -56,7 +56,7 @@ _NO_STATE = re.compile(r"postgres(\.|/|$)|logs/|dagster/|keys/$")
 _PASSING = (
     (r"\.(\S+?)\.\d+\.[0-9a-f]{8}\.(partial|before)", r"\1 (\2)"),
     (r"m-[0-9a-f]{32}|[0-9a-f]{32}|[0-9a-f-]{36}", "*"),
-    (r"(erasures/)\.?(\w+)-[0-9a-f-]+\.json[0-9a-z.]*", r"\1\2-*.json"),
+    (r"(erasures/)\.?(\w+)-[0-9a-f-]+\.(json|begun)[0-9a-z.]*", r"\1\2-*.\3"),
 )
 """What in a file's name is new each time."""
 

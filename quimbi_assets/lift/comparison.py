@@ -181,7 +181,7 @@ def _information(sums: Sums, calendar: Calendar) -> Floats:
 
     The first week's entries, mostly whoever qualified already, tell no pace, unless they are all there is. What is
     expected changes from look to look, as after a quiet month; so of the error that is left by then a look spends what
-    it would if that had been expected all along, and no look is left with nothing.
+    it would if that had been expected all along. Beyond `MOST_OPEN` the last look alone spends.
     """
     entered, over = (np.cumsum(part.sum(axis=1)) for part in (sums.entered, sums.windows))
     if not len(entered):

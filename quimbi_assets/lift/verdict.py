@@ -27,7 +27,8 @@ POWER = 0.8
 class Finding(JsonRecord):
     """A trial as of its latest look; figures of the arms are of customers whose window is over.
 
-    Where nothing was known at that look that was not before, the arms are as of the last at which more was.
+    Where no error was left to spend at it, as nothing more was known, or nearly all before, the arms are as of the last
+    look at which some was.
     """
 
     READERS: ClassVar[Mapping[str, Callable[[Any], Any]]] = dict.fromkeys(
@@ -38,7 +39,7 @@ class Finding(JsonRecord):
     n_acted: int
     n_control: int
     n_open: int
-    """Customers who came in time to count, and whose window is not over."""
+    """Customers who came in time to count, and whose window was not over at the look that the arms are of."""
     acted: float | None
     """Mean of the outcome; None where nobody counts yet."""
     control: float | None
@@ -64,7 +65,8 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetim
     lows, highs = differences.interval(errors)
     beyond = usable[(lows[usable] > 0) | (highs[usable] < 0)]
     at = int(usable[-1]) if len(usable) else None
-    entered, total = int(sums.entered.sum()), sums.over[: None if at is None else at + 1].sum(axis=0)
+    until = None if at is None else at + 1
+    total, n_open = sums.over[:until].sum(axis=0), int(sums.entered.sum() - sums.windows[:until].sum())
     n = total[:, 0].astype(int)
     acted, control = (float(total[arm, 1] / n[arm]) if n[arm] else None for arm in (ACTED, CONTROL))
     looked = len(sums.over)
@@ -79,7 +81,7 @@ def conclude(sums: Sums, calendar: Calendar, outcome: Outcome, ended_at: datetim
     columns = (differences.difference, lows, highs, (errors + _power()) * differences.standard_error)
     size, low, high, could_see = (None if at is None else float(each[at]) for each in columns)
     return Finding(
-        verdict, outcome, int(n[ACTED]), int(n[CONTROL]), entered - int(sums.windows.sum()), acted, control,
+        verdict, outcome, int(n[ACTED]), int(n[CONTROL]), n_open, acted, control,
         size, low, high, could_see, decided_at, calendar.look(looked) if looked else None, calendar.ends_at,
     )  # fmt: skip
 

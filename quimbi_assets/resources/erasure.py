@@ -34,10 +34,13 @@ from quimbi_assets.resources.postgres.tables import personal
 from quimbi_assets.resources.postgres.tables.identities import known_secret, store_secret
 from quimbi_assets.resources.postgres.tables.personal import PLACES, Person, find_person
 from quimbi_assets.resources.postgres.tables.publications import recount
+from quimbi_assets.resources.postgres.tables.sources import forget_tickets
 from quimbi_assets.resources.postgres.tables.stores import note_change, requested_store
 from quimbi_assets.texts import ADDRESS
 
 Say = Callable[[str], None]
+Counts = dict[str, dict[str, int]]
+"""Rows, or occurrences in a log, by kind of place and place."""
 FOLDER = "erasures"
 ERASED = "[erased]"
 OF_STORE = """
@@ -68,7 +71,7 @@ MOST_SEGMENTS = 1_000
 LARGEST_RECEIPT = 64 * 2**20
 """Bytes; one names each file that was changed."""
 LOCK_WAIT = "60s"
-AGAIN = "; this was begun, or done, before: what went then is not counted here"
+AGAIN = "; this was done before: what went then is not counted here"
 
 
 def erase(
@@ -76,6 +79,8 @@ def erase(
 ) -> dict[str, Any]:
     """Erase a person, keep the receipt in the home and return it; the caller holds the right to run the store."""
     began = datetime.now(UTC)
+    say("what there is")
+    begun, there = _note(home, person, _counts(database, tables, home, person))
     say("files")
     files = {str(place.relative_to(tables.base)): n for place, n in _drop_files(tables, person)}
     logs = {str(path.relative_to(home)): n for path, n in _clean_texts(home, person, write=True)}
@@ -87,6 +92,7 @@ def erase(
         person = personal.known_now(cursor, secret, person)
         is_again = personal.read_erased(cursor, person.store_id, secret).hold(person.keys)
         rows = personal.delete_rows(cursor, person)
+        forget_tickets(cursor, person.store_id, person.numbers)
         recount(cursor, person.store_id)
         if rows["orders"]:
             note_change(cursor, person.store_id)
@@ -94,35 +100,60 @@ def erase(
     beyond = _forget(database, events)
     with database.transaction(person.store_id) as cursor:
         left = personal.count_rows(cursor, person)
+    gone = _most(there, {"tables": rows, "files": files, "logs": logs, "dagster": events})
     receipt = {
-        "what": "a person's data were erased" + AGAIN * is_again,
+        "what": "a person's data were erased" + AGAIN * (is_again and not any(gone["tables"].values())),
         "store_id": person.store_id,
         "began_at": began.isoformat(timespec="seconds"),
         "ended_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "person": {kind: sorted(keys) for kind, keys in person.keys.items() if kind != "order_id"},
-        "tables": {f"quimbi.{name}": {"removed": n, "left": left[name]} for name, n in rows.items()},
-        "files": files,
-        "logs": logs,
-        "dagster": events,
+        "tables": {f"quimbi.{name}": {"removed": n, "left": left[name]} for name, n in gone["tables"].items()},
+        **{place: gone[place] for place in ("files", "logs", "dagster")},
         "not_reached": [*beyond, *BEYOND],
     }
-    return _sign(home, receipt)
+    signed = _sign(home, receipt)
+    begun.unlink()
+    return signed
 
 
 def dry_run(database: Database, tables: ParquetTables, home: Path, person: Person) -> dict[str, Any]:
     """Return what an erasure would remove, nothing being changed."""
+    there = _counts(database, tables, home, person)
+    removed = {f"quimbi.{name}": {"removed": n} for name, n in there["tables"].items()}
+    return {"store_id": person.store_id, **there, "tables": removed, "not_reached": list(BEYOND)}
+
+
+def _counts(database: Database, tables: ParquetTables, home: Path, person: Person) -> Counts:
     with database.transaction(person.store_id) as cursor:
         rows = personal.count_rows(cursor, person)
-    files = {str(place.relative_to(tables.base)): n for place, n in _find_files(tables, person)}
-    logs = {str(path.relative_to(home)): n for path, n in _clean_texts(home, person, write=False)}
     return {
-        "store_id": person.store_id,
-        "tables": {f"quimbi.{name}": {"removed": n} for name, n in rows.items()},
-        "files": files,
-        "logs": logs,
+        "tables": rows,
+        "files": {str(place.relative_to(tables.base)): n for place, n in _find_files(tables, person)},
+        "logs": {str(path.relative_to(home)): n for path, n in _clean_texts(home, person, write=False)},
         "dagster": _clean_events(database, person, write=False),
-        "not_reached": list(BEYOND),
     }
+
+
+def _note(home: Path, person: Person, there: Counts) -> tuple[Path, Counts]:
+    """Note what there is of a person before anything goes, so that an erasure that was cut short still knows it.
+
+    Return the file of the note, and what there was: with what an erasure that did not end had noted of them.
+    """
+    keys = {key for kind, hashes in person.keys.items() if kind != "order_id" for key in hashes}
+    path = _receipts(home) / f"{person.store_id}-{min(keys, default='')[:16]}.begun"
+    for earlier in path.parent.glob(f"{person.store_id}-*.begun"):
+        noted = json.loads(earlier.read_bytes())
+        if not keys.isdisjoint(noted["keys"]):
+            path, there, keys = earlier, _most(noted["there"], there), keys | set(noted["keys"])
+    with private_file(path) as file:
+        file.write(json.dumps({"keys": sorted(keys), "there": there}).encode())
+    return path, there
+
+
+def _most(one: Counts, other: Counts) -> Counts:
+    """Return the larger of two counts of each place."""
+    return {kind: {place: max(one[kind].get(place, 0), other[kind].get(place, 0)) for place in one[kind] | other[kind]}
+            for kind in one}  # fmt: skip
 
 
 def everything_of(database: Database, tables: ParquetTables, person: Person) -> dict[str, Any]:
@@ -204,13 +235,17 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _sign(home: Path, receipt: dict[str, Any]) -> dict[str, Any]:
     store_id = receipt["store_id"]
     signed = receipt | {"signature": _signature(receipt, store_secret(home, store_id))}
-    folder = home / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
     stamp = re.sub(r"[^0-9]", "", receipt["ended_at"])[:14]
-    path = folder / f"{store_id}-{stamp}-{signed['signature'][:8]}.json"
+    path = _receipts(home) / f"{store_id}-{stamp}-{signed['signature'][:8]}.json"
     with private_file(path) as file:
         file.write(json.dumps(signed, ensure_ascii=False, indent=2).encode())
     return signed | {"receipt": str(path)}
+
+
+def _receipts(home: Path) -> Path:
+    folder = home / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def _signature(receipt: Mapping[str, Any], key: bytes) -> str:

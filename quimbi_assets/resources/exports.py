@@ -109,4 +109,5 @@ def _cell(values: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pa.types.is_string(values.type):
         return values
     # Calls without scalars, for which pyarrow would import pandas.
-    return pc.replace_substring_regex(pc.replace_substring_regex(values, FORMULA, r"'\1"), UNSEEN, "\ufffd")
+    texts = pc.replace_substring(pc.replace_substring_regex(values, FORMULA, r"'\1"), "\r\n", "\n")
+    return pc.replace_substring_regex(texts, UNSEEN, "\ufffd")

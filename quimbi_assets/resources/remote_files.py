@@ -61,11 +61,16 @@ def is_address(place: str | Path) -> bool:
     >>> is_address("postgres:ann:s3cret@shop"), is_address("ann:s3cret@shop/db"), is_address("orders/*.csv")
     (True, True, False)
     """
-    return bool(_ADDRESS.search(str(place))) and not _exists(place) and not glob(str(Path(place).expanduser()))
+    return bool(_ADDRESS.search(str(place))) and not _exists(place)
 
 
 def _exists(place: str | Path) -> bool:
-    return Path(place).expanduser().exists()
+    """Whether a file of this machine, or one that a pattern means, is there; an error would show what it was asked."""
+    try:
+        path = Path(place).expanduser()
+        return path.exists() or bool(glob(str(path)))
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def shown(place: str | Path) -> str:
@@ -85,7 +90,7 @@ def check_place(place: str | Path) -> None:
     if is_remote(place):
         _checked(str(place))
     elif is_address(place):
-        raise BadInputError(f"files are of this machine, or addresses that begin with {', '.join(SCHEMES)}")
+        raise BadInputError(f"there is no such file, and addresses of files begin with {', '.join(SCHEMES)}")
     elif not _PATTERN.search(str(place)) and not _exists(place):
         raise BadInputError(f"no such file: {place}")
 

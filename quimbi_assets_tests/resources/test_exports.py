@@ -17,7 +17,7 @@ from quimbi_assets.resources.postgres.tables.customers import read_vocabulary, s
 from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
-HOSTILE = ["=HYPERLINK(1)", " +1", "-5", "@x", "\tx", "a-b, \"c\"\nd", "\x1b[2J\u202ePAY\r\x9b", "plain"]  # fmt: skip
+HOSTILE = ["=HYPERLINK(1)", " +1", "-5", "@x", "\tx", "a-b, \"c\"\r\nd", "\x1b[2J\u202ePAY\r\x9b", "plain"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

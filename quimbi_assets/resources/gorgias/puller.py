@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from quimbi_assets.errors import BadInputError
+from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.ingest import gorgias as shapes
 from quimbi_assets.resources.gorgias.client import PERIOD, Client, Say, StaleCursorError, account_of
 from quimbi_assets.resources.home import quimbi_home
@@ -234,7 +234,10 @@ class _Puller:
 
     def run(self) -> None:
         """Read what there is: all of it the first time, then what has changed, until nothing has since a walk began."""
+        self._walk()
         self._catch_up()
+
+    def _walk(self) -> None:
         before = self.mark.newest or self.mark.known
         if self.mark.known is None:
             self._walk_all()
@@ -309,7 +312,6 @@ class _Puller:
                 n_pages += 1
                 newest = newest or _newest(rows, stream.changed)
                 self._store(name, rows, since)
-                self._catch_up()
                 oldest = shapes.instant(rows[-1].get(stream.changed)) if rows else None
                 if oldest is not None and oldest < since:
                     return
@@ -330,11 +332,17 @@ class _Puller:
     def _catch_up(self) -> None:
         """Read what was written in tickets while they were left out: one was taken for spam, say, and is none."""
         while self.mark.to_catch_up:
-            ticket_id = self.mark.to_catch_up[0]
-            ticket = self._client.ticket(ticket_id) or {}
+            ticket_id, *others = self.mark.to_catch_up
+            try:
+                ticket = self._client.ticket(ticket_id) or {}
+            except ServiceUnavailableError as error:  # of this ticket perhaps: the next pull begins with the others
+                self.mark.to_catch_up = [*others, ticket_id]
+                self._say(f"{len(others) + 1:,} tickets that were left out once are still to be read: {error}")
+                self._note()
+                return
             messages, survey = ticket.get("messages"), ticket.get("satisfaction_survey")
             self._store("messages", messages if isinstance(messages, list) else [])
-            self.mark.to_catch_up = self.mark.to_catch_up[1:]
+            self.mark.to_catch_up = others
             self._store("surveys", [{"ticket_id": ticket_id, **survey}] if isinstance(survey, dict) else [])
 
     def _store(self, name: str, rows: list[Any], since: pd.Timestamp | None = None) -> None:

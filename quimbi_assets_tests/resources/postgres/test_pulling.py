@@ -124,6 +124,8 @@ def test_wrong_addresses_are_one_line_without_the_password(database, shop, monke
         "postgresql://127.0.0.1:1/shop?user=ann&sslpassword=s3cret-word&pasword=s3cret-word",
         "postgresql://127.0.0.1:1/shop?pasword=s3cret-word%zz",
         "postgresql://127.0.0.1:1/shop?s3cret-word",
+        "host=h user=u password=s3cret-word" + 300 * "x",
+        "~nobody-here:s3cret-word@shop/db",
         address(database, "nowhere").replace("postgres@", "postgres:s3cret-word@"),
     ):
         with pytest.raises(BadInputError) as raised:

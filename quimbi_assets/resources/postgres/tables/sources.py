@@ -5,6 +5,7 @@ password, or is the name of an environment variable.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +131,19 @@ def note_mark(cursor: Any, store_id: str, source: Source, mark: str) -> None:
         ON CONFLICT (store_id, source_md5) DO UPDATE SET mark = EXCLUDED.mark
         """,
         {"store": store_id, "key": source.key, "mark": mark},
+    )
+
+
+def forget_tickets(cursor: Any, store_id: str, ticket_ids: Sequence[str]) -> None:
+    """Take tickets out of what a pull that was cut off still had to read."""
+    cursor.execute(
+        """
+        UPDATE quimbi.sources SET mark = jsonb_set(mark::jsonb, '{to_catch_up}',
+            (mark::jsonb -> 'to_catch_up') - %(ids)s::text[])::text
+        WHERE store_id = %(store)s AND CASE settings ->> 'layout'
+            WHEN %(layout)s THEN mark::jsonb -> 'to_catch_up' ?| %(ids)s ELSE false END
+        """,
+        {"store": store_id, "layout": HELPDESK_LAYOUT, "ids": list(ticket_ids)},
     )
 
 
