@@ -613,8 +613,9 @@ has published leaves segments that are the same with other numbers in their ids.
 compared by their rank.
 
 Every effect was tried with every fault that it can meet, and nothing was wrong in the end. Trials are of commits
-74a524b to 7570cf9. Those of 74a524b, most of SIGKILL, left promotions, trials, sources and consent out of their looks:
-with these, load, rename, promote, erase and snapshot were killed before each effect once more. Where a model could not
+74a524b to 7570cf9, those of erase of de060d3. Those of 74a524b, most of SIGKILL, left promotions, trials, sources and
+consent out of their looks: with these, load, rename, promote and snapshot were killed before each effect once more.
+Where a model could not
 be saved, since the connection was cut or the disk full, it stayed half saved in MLflow for ever: mended, and tried
 again on the code after it. Why a version serves (`promotions.reason`) is not compared: a first run that has published
 and then failed is given again as a second one, which says so.
