@@ -227,19 +227,19 @@ def test_a_cursor_that_gorgias_forgot_begins_the_list_anew(database, api, shop):
     assert stored(database, shop) == api.expected()
 
 
-def unspam(api, *ticket_ids):
-    """Take tickets for none, as somebody does who looks through the spam."""
+def unspammed(database, api, shop, *ticket_ids):
+    """Pull a store's tickets while these are spam, and take them for none, as somebody does who looks through it."""
+    api.fill(600, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
+    for ticket_id in ticket_ids:
+        api.lists["tickets"][ticket_id - 1]["spam"] = True
+    pull(database, shop)
     for ticket_id in ticket_ids:
         api.change(ticket_id, datetime.now(UTC), spam=False)
 
 
 @pytest.mark.parametrize("cut", ["502", "kill"])
 def test_what_was_spam_is_caught_up_with_after_a_cut(database, api, shop, cut):
-    api.fill(600, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
-    for ticket_id in (49, 63):
-        api.lists["tickets"][ticket_id - 1]["spam"] = True
-    pull(database, shop)
-    unspam(api, 49, 63)
+    unspammed(database, api, shop, 49, 63)
     at = len(api.calls) + 2
     if cut == "kill":
         process = subprocess.Popen([sys.executable, "-c", ALONE, shop], env=os.environ)
@@ -257,11 +257,7 @@ def test_what_was_spam_is_caught_up_with_after_a_cut(database, api, shop, cut):
 
 
 def test_what_was_spam_and_is_gone_keeps_nobody_waiting(database, api, shop, monkeypatch):
-    api.fill(300, EMAILS, last=datetime.now(UTC) - timedelta(days=1))
-    for ticket_id in (49, 51):
-        api.lists["tickets"][ticket_id - 1]["spam"] = True
-    pull(database, shop)
-    unspam(api, 49, 51)
+    unspammed(database, api, shop, 49, 51)
     answer = api._ticket
     gone = (404, {"error": {"msg": "gone"}}, {})
     monkeypatch.setattr(api, "_ticket", lambda number: gone if number == 51 else answer(number))
