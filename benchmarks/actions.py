@@ -83,12 +83,7 @@ def copy_store(database: Database, store_id: str, n_customers: int) -> None:
                 + (f"LIMIT {n_customers}" if table == "customer_profiles" else ""),
                 (store_id,),
             )
-        # Written as a run writes it, not as it is stored elsewhere; and who moved: ten times a year, one of them late.
-        cursor.execute(
-            "UPDATE quimbi.customer_profiles SET segment_memberships = segment_memberships || '{}' WHERE store_id = %s",
-            (CROWD,),
-        )
-        cursor.execute(MOVES, (CROWD,))
+        cursor.execute(MOVES, (CROWD,))  # who moved: ten times a year, one of them late
         cursor.execute("ANALYZE quimbi.customer_profiles, quimbi.segment_migrations")
 
 

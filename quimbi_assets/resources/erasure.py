@@ -28,8 +28,7 @@ from quimbi_assets.axis_table import drop_customers, remove, rows_of_customers
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.resources.home import private_file
 from quimbi_assets.resources.parquet_io import EXTENSION, ParquetTables
-from quimbi_assets.resources.postgres.copy import lock
-from quimbi_assets.resources.postgres.database import Database, administration
+from quimbi_assets.resources.postgres.database import Database, administration, lock
 from quimbi_assets.resources.postgres.tables import personal
 from quimbi_assets.resources.postgres.tables.identities import known_secret, store_secret
 from quimbi_assets.resources.postgres.tables.personal import PLACES, Person, find_person

@@ -21,8 +21,7 @@ from quimbi_assets.errors import BadInputError, ServiceUnavailableError
 from quimbi_assets.ingest import gorgias as shapes
 from quimbi_assets.resources.gorgias.client import PERIOD, Client, Say, StaleCursorError, account_of
 from quimbi_assets.resources.home import quimbi_home
-from quimbi_assets.resources.postgres import copy as bulk
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import Database, lock
 from quimbi_assets.resources.postgres.tables import identities, tickets
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.shops import FEW_MET
@@ -228,7 +227,7 @@ class _Puller:
         self._now = pd.Timestamp.now("UTC")
         self._home = database.home or quimbi_home()
         with database.transaction(store_id) as cursor:
-            bulk.lock(cursor, f"load:{store_id}")
+            lock(cursor, f"load:{store_id}")
             self._secret = identities.store_secret(self._home, store_id)
             identities.learn_customers_that_are_addresses(cursor, store_id, self._secret)
 
@@ -348,7 +347,7 @@ class _Puller:
     def _store(self, name: str, rows: list[Any], since: pd.Timestamp | None = None) -> None:
         """Store a page, and how far it is, in one transaction; what is new and older than `since` is to catch up."""
         with self._database.transaction(self._store_id) as cursor:
-            bulk.lock(cursor, f"load:{self._store_id}")
+            lock(cursor, f"load:{self._store_id}")
             written = STREAMS[name].write(cursor, self._store_id, rows, self._secret)
             self.written[name] += written
             self.mark.is_news = self.mark.is_news or bool(written)
@@ -379,7 +378,7 @@ class _Puller:
     def finish(self, *, is_due: bool) -> tuple[Meeting, dict[str, int]]:
         """Give tickets the customers who are known by now; note, if it is due, that the store changed, if it has."""
         with self._database.transaction(self._store_id) as cursor:
-            bulk.lock(cursor, f"load:{self._store_id}")
+            lock(cursor, f"load:{self._store_id}")
             self.mark.is_news |= tickets.adopt_writers(cursor, self._store_id, self._home) > 0
             meeting = tickets.count_meetings(cursor, self._store_id)
             left_out = tickets.count_left_out(cursor, self._store_id)

@@ -36,11 +36,6 @@ def behind(work: Callable[[T], object], pieces: Iterable[T]) -> None:
             doing.result()
 
 
-def lock(cursor: Any, name: str) -> None:
-    """Wait for the transaction's exclusive right to `name`."""
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"quimbi:{name}",))
-
-
 def copy_frame(cursor: Any, target: str, frame: "pd.DataFrame | pa.Table") -> None:
     """Append `frame` to the table `target`, whose columns have the frame's names."""
     names = frame.column_names if isinstance(frame, pa.Table) else frame.columns
@@ -58,7 +53,8 @@ def copy_csv(cursor: Any, target: str, names: Iterable[str], text: io.BytesIO) -
     is_ours = target.startswith("quimbi.")
     into = "copied" if is_ours else target
     if is_ours:
-        cursor.execute(f"CREATE TEMP TABLE copied ON COMMIT DROP AS SELECT {columns} FROM {target} WITH NO DATA")
+        # Stored as there: what a temporary table compresses stays so, whatever ours is told to do with the column.
+        cursor.execute(f"CREATE TEMP TABLE copied (LIKE {target} INCLUDING DEFAULTS INCLUDING STORAGE) ON COMMIT DROP")
     cursor.copy_expert(f"COPY {into} ({columns}) FROM STDIN (FORMAT csv)", text, size=1 << 20)
     if is_ours:
         cursor.execute(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM copied; DROP TABLE copied")

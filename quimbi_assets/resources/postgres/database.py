@@ -229,6 +229,11 @@ def bound_to(whose: Whose) -> tuple[str, tuple[str, ...]]:
     return f"SET LOCAL ROLE {role}; SET LOCAL quimbi.store_id TO %s", (store_id,)
 
 
+def lock(cursor: Any, name: str) -> None:
+    """Wait for the transaction's exclusive right to `name`."""
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"quimbi:{name}",))
+
+
 @contextmanager
 def owning(cursor: Any) -> Iterator[None]:
     """Let a store's transaction be the owner's for as long as the block runs, for what only an owner may."""

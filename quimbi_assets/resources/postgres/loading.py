@@ -27,7 +27,7 @@ from quimbi_assets.ingest.tables import CUSTOMERS, ORDER_ITEMS, ORDERS, PRODUCTS
 from quimbi_assets.resources.home import quimbi_home
 from quimbi_assets.resources.postgres import copy as bulk
 from quimbi_assets.resources.postgres import matching
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import Database, lock
 from quimbi_assets.resources.postgres.load_report import LoadReport, TableReport, table_report
 from quimbi_assets.resources.postgres.sent import Sent, SentFile, load_command, open_files
 from quimbi_assets.resources.postgres.tables import consent, identities, products, stores
@@ -120,7 +120,7 @@ def _loaded(
 ) -> LoadReport:
     began, store_id = time.monotonic(), wanted.store_id
     with database.transaction(store_id) as cursor:
-        bulk.lock(cursor, f"load:{store_id}")
+        lock(cursor, f"load:{store_id}")
         before = stores.find_store(cursor, store_id)
         known = before or wanted
         store = replace(

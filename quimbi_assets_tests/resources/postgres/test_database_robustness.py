@@ -101,6 +101,15 @@ def test_processes_starting_at_once_share_one_server(start, fresh):
     assert running(fresh) is None
 
 
+def test_why_it_does_not_start_is_said_and_not_what_was_wrong_before(start, fresh):
+    end(start())
+    with (fresh / "postgres.log").open("a") as log:
+        log.write("FATAL:  terminating connection due to administrator command\n")
+    (fresh / "postgres" / "postgresql.conf").unlink()
+    with pytest.raises(DatabaseUnavailableError, match=r"could not access .*postgresql\.conf"):
+        start_server(fresh)
+
+
 def test_one_ends_while_another_works(start, fresh):
     first, second = start(), start()
     server = running(fresh)

@@ -12,6 +12,7 @@ from quimbi_assets.axes import Features, measure
 from quimbi_assets.errors import BadInputError, UnknownStoreError
 from quimbi_assets.ingest.tables import ORDER_ITEMS
 from quimbi_assets.resources.postgres import copy as bulk
+from quimbi_assets.resources.postgres.database import lock
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.reading import stored_history
 from quimbi_assets.resources.postgres.tables.products import name_products
@@ -377,7 +378,7 @@ def test_tables_that_were_just_filled_are_never_compared_row_by_row(database, tm
     with administering(database) as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'quimbi.order_items'::regclass")
         assert cursor.fetchone()[0] > 0
-        bulk.lock(cursor, "load:just-filled")
+        lock(cursor, "load:just-filled")
         staged = bulk.staging(cursor, "staged", ORDER_ITEMS.name, ORDER_ITEMS.columns)
         bulk.copy_frame(cursor, staged, pd.read_parquet(files[1], columns=["order_id", "line_no"]))
         cursor.execute("CREATE TEMP TABLE contested (key text) ON COMMIT DROP")

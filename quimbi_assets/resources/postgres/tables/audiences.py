@@ -13,7 +13,7 @@ import pyarrow as pa
 from quimbi_assets.audiences.definitions import Audience
 from quimbi_assets.audiences.filters import EVERYBODY, Query
 from quimbi_assets.lift.assignment import Trial
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import Database, lock
 from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, stream, utc
 from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted
@@ -57,7 +57,7 @@ def refresh_audience(database: Database, store_id: str, audience: Audience, quer
 
     Whoever may not be written to is in none: who is in one leaves it.
     """
-    from quimbi_assets.resources.postgres.copy import lock, upsert  # which import pandas: whoever reads does without
+    from quimbi_assets.resources.postgres.copy import upsert  # which imports pandas: whoever reads does without
 
     parameters = {"store": store_id, "audience": audience.name, **query.parameters}
     chosen = CHOSEN.format(condition=f"({query.condition}) AND {CONTACTABLE}", joined="")

@@ -13,8 +13,8 @@ import pandas as pd
 from quimbi_assets.audiences.filters import EVERYBODY
 from quimbi_assets.ingest.policy import judged_orders_sql
 from quimbi_assets.lift.assignment import MOST_CONTROL, Trial
-from quimbi_assets.resources.postgres import copy as bulk
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.copy import copy_frame
+from quimbi_assets.resources.postgres.database import Database, lock
 from quimbi_assets.resources.postgres.tables.history import read_weeks
 from quimbi_assets.resources.postgres.tables.stores import read_store, store_currency
 from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted
@@ -185,12 +185,12 @@ def publish_notices(database: Database, store_id: str, week: date, notices: pd.D
     notices = notices[NOTICE_COLUMNS].assign(store_id=store_id, week=str(week))
     of_week = "FROM quimbi.alert_notices WHERE store_id = %s AND week = %s"
     with database.transaction(store_id) as cursor:
-        bulk.lock(cursor, f"notices:{store_id}")
+        lock(cursor, f"notices:{store_id}")
         cursor.execute(f"SELECT {of_week} AND told_at IS NOT NULL LIMIT 1", (store_id, week))
         if cursor.fetchone() is not None:
             return False
         cursor.execute(f"DELETE {of_week}", (store_id, week))
-        bulk.copy_frame(cursor, "quimbi.alert_notices", notices)
+        copy_frame(cursor, "quimbi.alert_notices", notices)
     return True
 
 

@@ -12,8 +12,8 @@ import pandas as pd
 
 from quimbi_assets.instants import Instant, two_years_before
 from quimbi_assets.marketing import GROUPINGS
-from quimbi_assets.resources.postgres.copy import copy_frame, lock, merge, staging
-from quimbi_assets.resources.postgres.database import EVERY_STORE, Database
+from quimbi_assets.resources.postgres.copy import copy_frame, merge, staging
+from quimbi_assets.resources.postgres.database import EVERY_STORE, Database, lock
 
 if TYPE_CHECKING:
     from quimbi_assets.weekly.noise import NoiseThresholds

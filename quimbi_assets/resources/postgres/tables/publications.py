@@ -20,8 +20,8 @@ from psycopg2.extras import execute_values
 from quimbi_assets.axis_table import INACTIVE
 from quimbi_assets.errors import NeverRunError, UnknownCustomerError
 from quimbi_assets.instants import Instant, to_instant
-from quimbi_assets.resources.postgres.copy import as_csv, behind, copy_csv, copy_frame, lock, upsert
-from quimbi_assets.resources.postgres.database import Database, owning
+from quimbi_assets.resources.postgres.copy import as_csv, behind, copy_csv, copy_frame, upsert
+from quimbi_assets.resources.postgres.database import Database, lock, owning
 from quimbi_assets.resources.postgres.migrations import show_axes
 from quimbi_assets.resources.postgres.tables.promotions import mark_published
 

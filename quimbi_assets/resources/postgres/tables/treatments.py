@@ -66,23 +66,23 @@ WOULD_SET = " OR ".join(
     for effect in EFFECTS
 )
 """Whether a rule would set anything of a customer whom it holds back."""
-TRIED = f"""
-    WITH tried AS (SELECT * FROM jsonb_to_recordset(%(tried)s::jsonb)
-        AS tried (place integer, subject text, {", ".join(f"{effect} boolean" for effect in EFFECTS)}))
-"""
+TRIED = f"""jsonb_to_recordset(%(tried)s::jsonb)
+    AS tried (place integer, subject text, {", ".join(f"{effect} boolean" for effect in EFFECTS)})"""
 HELD = f"""
-    FROM hits CROSS JOIN LATERAL unnest(fires) AS fired JOIN tried ON place = -fired
+    CREATE TEMP TABLE held ON COMMIT DROP AS
+    SELECT place, subject, customer_id, predicted_orders_90d, predicted_value_90d
+    FROM hits CROSS JOIN LATERAL unnest(fires) AS fired JOIN {TRIED} ON place = -fired
     WHERE (last IS NULL OR place <= last) AND ({WOULD_SET})
 """
 """Those of ``hits`` whom a rule holds back and else would do something about."""
 OF_RULES = (
-    f"""{TRIED} INSERT INTO quimbi.treatments
+    f"""INSERT INTO quimbi.treatments
             (store_id, subject, customer_id, arm, acted_at, expected_orders, expected_spend)
         SELECT %(store)s, subject, customer_id, arm, CASE WHEN arm = 'acted' THEN now() END,
             predicted_orders_90d, predicted_value_90d
         FROM (SELECT subject, customer_id, 'acted' AS arm, predicted_orders_90d, predicted_value_90d
-            FROM decided JOIN tried USING (place)
-            UNION ALL SELECT subject, customer_id, 'control', predicted_orders_90d, predicted_value_90d {HELD}
+            FROM decided JOIN {TRIED} USING (place)
+            UNION ALL SELECT subject, customer_id, 'control', predicted_orders_90d, predicted_value_90d FROM held
         ) AS entering
         WHERE NOT EXISTS (SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s
             AND treated.subject = entering.subject AND treated.customer_id = entering.customer_id)""",
@@ -97,7 +97,7 @@ OF_RULES = (
         WHERE store_id = %(store)s AND subject LIKE 'rule/%%' AND NOT subject = ANY(%(going_on)s)
             AND ended_at IS NULL""",
 )
-"""Trials of all rules at once, from the tables ``hits`` and ``decided``: for whom which rules set something, by their
+"""Trials of all rules at once, from the tables ``decided`` and ``held``: for whom which rules set something, by their
 places, and whom they hold back."""
 EXPECTED = {"ordered": "expected_orders", "orders": "expected_orders", "spend": "expected_spend"}
 MEASURED: dict[Outcome, str] = {
@@ -242,7 +242,7 @@ def enter(cursor: Any, store_id: str, group: Group, chosen: str, asked: dict[str
 
 
 def enter_rules(cursor: Any, store_id: str, rules: Sequence[ActionRule], unasked: Iterable[str] = ()) -> None:
-    """Assign those whom rules, in order, choose (tables ``hits``, ``decided``) and who were not assigned yet.
+    """Assign those whom rules, in order, choose (tables ``decided``, ``held``) and who were not assigned yet.
 
     Of a rule enters for whom it sets something, and whom it holds back and else would. For whom an earlier rule leaves
     it nothing to set, or who may not be written to, both arms are alike, and they would only blur what it does. A
@@ -255,8 +255,12 @@ def enter_rules(cursor: Any, store_id: str, rules: Sequence[ActionRule], unasked
 
 
 def count_held(cursor: Any, rules: Sequence[ActionRule]) -> dict[int, int]:
-    """Return how many customers each rule, by its place, holds back and else would do something about (``hits``)."""
-    cursor.execute(f"{TRIED} SELECT place, count(*) {HELD} GROUP BY place", {"tried": _tried(rules)})
+    """Return how many customers each rule, by its place, holds back and else would do something about.
+
+    They are in the temporary table ``held`` from then on; that of ``hits`` is there.
+    """
+    cursor.execute(HELD, {"tried": _tried(rules)})
+    cursor.execute("SELECT place, count(*) FROM held GROUP BY place")
     return dict(cursor.fetchall())
 
 
