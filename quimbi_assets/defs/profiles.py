@@ -53,6 +53,7 @@ from quimbi_assets.resources.postgres.tables.publications import (
     publish_reasons,
     read_archetypes,
     read_lineages,
+    read_publication,
 )
 from quimbi_assets.resources.publishing import forecast_model, publish
 from quimbi_assets.store import Store
@@ -96,7 +97,7 @@ def customer_profiles(
     store_id, registry = context.partition_key, tracking.registry
     progress.step("assembling profiles", 0.8)
     latest, history = last_tables(tables, store_id, AXES), tables.history(store_id)
-    aligned = align(latest, context.run_id)
+    aligned = align(latest, context.run_id, _published_axes(database, store_id))
     if aligned is None:
         publish_reasons(database, store_id, axis_states(latest, {}))
         raise dg.Failure("no axis is active for this store: there is nothing to profile")
@@ -132,6 +133,11 @@ def customer_profiles(
     )
     publish(database, registry, publication)
     yield from batches.events(aligned, archetypes(), marketing.affinities or {}, table_metadata(database, TABLE))
+
+
+def _published_axes(database: StoreDatabase, store_id: str) -> list[str]:
+    published = read_publication(database, store_id)
+    return [] if published is None else [name for name in published.model_versions if name in AXES]
 
 
 def _context(

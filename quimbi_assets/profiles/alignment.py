@@ -71,14 +71,23 @@ class AlignedAxes:
         return {n: scores_from_table(t.take(places), t.facts.segment_ids) for n, t in self.memberships.items()}
 
 
-def align(tables: Mapping[str, Mapping[str, AxisTable]], run_id: str) -> AlignedAxes | None:
+def align(
+    tables: Mapping[str, Mapping[str, AxisTable]], run_id: str, published: Iterable[str] = ()
+) -> AlignedAxes | None:
     """Gather the active axes, which have to describe the same customers as of the same instant; None if none is active.
 
-    ``tables`` are the last ones by stage and axis, those of models among them.
+    ``tables`` are the last ones by stage and axis, those of models among them; ``published`` the axes of the profiles
+    that people see.
 
-    A BadInputError if they do not: profiles would lose an axis, or be of two instants. A run of some axes after new
-    orders, or one that died half-way, leaves them so; what is published stays until all are computed together.
+    A BadInputError if they do not, or if tables of a published one are gone: profiles would lose an axis, or be of two
+    instants. A run of some axes after new orders, or one that died half-way, leaves them so; what is published stays
+    until all are computed together.
     """
+    lost = [name for name in published if not all(name in tables[stage] for stage in (*STAGES, "models"))]
+    if lost:
+        raise BadInputError(
+            f"what was computed of {', '.join(lost)} is missing from the files, as after half a restore; {TOGETHER}"
+        )
     active = active_tables(tables)
     axes = list(active["features"])
     if not axes:

@@ -225,13 +225,21 @@ def test_a_store_of_which_some_axes_were_run_is_rescored_and_run_again(database,
     assert segments_of("partly")["axes"][0]["segments"][0]["segment_name"] == "ours"
 
 
-def test_an_axis_whose_table_of_models_is_gone_is_not_dropped_from_what_is_published(database, tmp_path):
+def test_an_axis_whose_tables_are_gone_is_not_dropped_from_what_is_published(database, tmp_path):
     """As after a restore of some files: it was fitted, and people see it."""
     write_store(400, tmp_path, seed=6)
     load_store(database, "torn", tmp_path / "orders.parquet")
     run_store("torn", RunOptions(axes=[AXIS, "price_sensitivity"]), Steps(None, "torn"))
     before = read_publication(database, "torn")
     assert set(before.model_versions) >= {AXIS, "price_sensitivity"}
+    of_axis = next(one for one in segments_of("torn")["axes"] if one["axis"] == AXIS)
+    for stage in ("memberships", "segments"):
+        table = parquet_tables().place(axis_key(stage, "price_sensitivity"), "torn")
+        elsewhere = table.rename(tmp_path / "elsewhere.parquet")
+        with pytest.raises(BadInputError, match="computed of price_sensitivity is missing from the files"):
+            rename_segment("torn", AXIS, of_axis["segments"][0]["segment_id"], "ours")
+        assert read_publication(database, "torn") == before
+        elsewhere.rename(table)
     parquet_tables().place(axis_key("models", "price_sensitivity"), "torn").unlink()
     with open_instance() as instance:
         refused = job("rescore").execute_in_process(instance=instance, partition_key="torn", raise_on_error=False)
