@@ -11,7 +11,8 @@ LONGEST = 64
 FORMULA = r"\A(\s*[=+\-@＝＋－＠]|[\t\r])"
 """How a text begins that a spreadsheet would compute: a customer named ``=HYPERLINK(...)`` must stay a name."""
 UNSEEN = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-"""What a terminal obeys that shows a file: control characters but tab and line end, and direction. Of a line that ends
+"""What a terminal obeys that shows a file: control characters but tab and line end, and what turns
+text around (marks of direction, which names have, stay). Of a line that ends
 as in Windows ``\r`` is taken off first."""
 _ENDS = r"\s@<>|`\"'(),;:\\"
 ADDRESS = re.compile(rf"[^{_ENDS}]+@[^{_ENDS}]*[^{_ENDS}.]")

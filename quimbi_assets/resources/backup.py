@@ -12,13 +12,14 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -31,6 +32,7 @@ from quimbi_assets.resources.home import BEGUN, directory, private_file, quimbi_
 from quimbi_assets.resources.postgres.access import allow_reading, allow_serving
 from quimbi_assets.resources.postgres.database import EVERY_STORE, LOCK, Database, client_command, new_databases
 from quimbi_assets.resources.postgres.migrations import EVERYBODY, HEAD, OPERATOR, ROLES, secure, upgrade
+from quimbi_assets.resources.postgres.server.files import binary
 
 MANIFEST, FORMAT = "manifest.json", 1
 ARTIFACTS = "mlartifacts"
@@ -38,6 +40,8 @@ ARTIFACTS = "mlartifacts"
 NOT_KEPT = ("postgres", "postgres.*", "dagster", "logs", "pages_address", BEGUN.parts[0], "*.lock", "*.partial")
 """Of a home: the server's own files, and what is made anew."""
 DUMPS = {f"databases/{name}.dump" for name in ("quimbi", "dagster", "mlflow")}
+UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;"
+"""What ``pg_restore`` sets on every server, and an earlier one refuses."""
 FACTS = {"format": int, "made_at": str, "schema": str, "stores": list, "roles": list, "artifacts": str, "files": dict}
 """What a manifest says, and the types of that."""
 ADDRESSES = """
@@ -96,11 +100,20 @@ def restore_backup(path: Path) -> dict[str, Any]:
     manifest = _unpack(path, unpacked)
     if not is_resumed:
         _note(begun, which)  # from here on what is there is of this restoration: a server that is being made
-    empty = new_databases()
+    try:
+        empty = new_databases()
+    except (BadInputError, DatabaseUnavailableError):
+        if not is_resumed and [*home.iterdir()] == [unpacked]:  # nothing was made anywhere
+            shutil.rmtree(unpacked)
+        raise
     wanted = f"{which} {hashlib.sha256(empty.libpq_url.encode()).hexdigest()}"
     if mark != wanted and _has_stores(empty):
-        shutil.rmtree(unpacked)
-        raise BadInputError("the database of DATABASE_URL has stores already: restore into one that is empty")
+        is_elsewhere = mark not in ("", which)
+        (_clear if is_elsewhere else shutil.rmtree)(unpacked)
+        raise BadInputError(
+            "the database of DATABASE_URL has stores already: restore into one that is empty"
+            + "; the restore that was begun here is into another, and is ended with that address" * is_elsewhere
+        )
     _note(begun, wanted)  # and these databases may be of the backup
     _restore_databases(empty, unpacked / "databases", manifest)
     for one in sorted((unpacked / "home").glob("*")):
@@ -154,8 +167,7 @@ def _restore_databases(empty: Database, dumps: Path, manifest: dict[str, Any]) -
     with empty.by_owner() as cursor:
         cursor.execute(ROLES)  # policies name them
     for name, url in reversed(empty.libpq_urls.items()):
-        options = ["--clean", "--if-exists", "--no-owner", "--no-acl", "--single-transaction", "--exit-on-error"]
-        _run("pg_restore", url, [*options, str(dumps / f"{name}.dump")])
+        _restore_database(url, dumps / f"{name}.dump")
     old, new = manifest["artifacts"], (quimbi_home() / ARTIFACTS).as_uri()
     with closing(psycopg2.connect(empty.libpq_urls["mlflow"])) as connection, connection, connection.cursor() as cursor:
         cursor.execute(ADDRESSES)
@@ -166,6 +178,37 @@ def _restore_databases(empty: Database, dumps: Path, manifest: dict[str, Any]) -
         secure(cursor)
     allow_reading(empty)
     allow_serving(empty)
+
+
+def _restore_database(url: str, dump: Path) -> None:
+    """Bring a database back in one transaction, on a server of an earlier version, too."""
+    reading = [str(binary("pg_restore")), "--clean", "--if-exists", "--no-owner", "--no-acl", "--file=-", str(dump)]
+    writing, environment = client_command("psql", url, "-c client_min_messages=error")
+    writing += ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(reading, stdout=subprocess.PIPE, stderr=errors) as script,
+        subprocess.Popen(writing, stdin=subprocess.PIPE, stderr=errors, env={**os.environ, **environment}) as session,
+    ):
+        assert script.stdout is not None
+        assert session.stdin is not None
+        with suppress(BrokenPipeError):  # the server's client says why
+            session.stdin.write(b"BEGIN;\n")
+            for line in script.stdout:
+                if line.strip() != UNKNOWN_BEFORE_17:
+                    session.stdin.write(line)
+                if line.startswith(b"SELECT "):  # settings are over: what follows may be a shop's own words
+                    break
+            shutil.copyfileobj(script.stdout, session.stdin, 1 << 20)
+            if not script.wait():  # half of a script is not to stay
+                session.stdin.write(b"COMMIT;\n")
+            session.stdin.close()
+        script.stdout.close()
+        codes = script.wait(), session.wait()
+        errors.seek(0)
+        text = errors.read().decode(errors="replace")
+    if any(codes):
+        raise DatabaseUnavailableError(f"the restore of {dump.stem} failed: {_reason(text, max(codes))}")
 
 
 def _facts(database: Database, home: Path) -> dict[str, Any]:
@@ -211,10 +254,17 @@ def _run(program: str, url: str, options: list[str]) -> None:
         [*command, *options], check=False, env={**os.environ, **environment}, capture_output=True, text=True
     )
     if done.returncode:
-        reason = next(iter(done.stderr.strip().splitlines()[-1:]), f"exit code {done.returncode}")
+        reason = _reason(done.stderr, done.returncode)
         if -done.returncode == signal.SIGXFSZ:
             reason = "its file would be larger than files may be here (ulimit -f)"
         raise DatabaseUnavailableError(f"{program} failed: {reason}")
+
+
+def _reason(text: str, code: int) -> str:
+    """Return the line of a client of the server that says why it ended, which is seldom the last."""
+    lines = text.strip().splitlines()
+    telling = [line for line in lines if re.search("error|fatal", line, re.IGNORECASE)]
+    return [f"exit code {code}", *lines[-1:], *telling[:1]][-1]
 
 
 def _files_of(home: Path) -> list[Path]:

@@ -99,7 +99,7 @@ def erase(
     beyond = _forget(database, events)
     with database.transaction(person.store_id) as cursor:
         left = personal.count_rows(cursor, person)
-    gone = _most(there, {"tables": rows, "files": files, "logs": logs, "dagster": events})
+    gone = _each(max, there, {"tables": rows, "files": files, "logs": logs, "dagster": events})
     receipt = {
         "what": "a person's data were erased" + AGAIN * (is_again and not any(gone["tables"].values())),
         "store_id": person.store_id,
@@ -110,9 +110,7 @@ def erase(
         **{place: gone[place] for place in ("files", "logs", "dagster")},
         "not_reached": [*beyond, *BEYOND],
     }
-    signed = _sign(home, receipt)
-    begun.unlink()
-    return signed
+    return _sign(home, receipt, begun)
 
 
 def dry_run(database: Database, tables: ParquetTables, home: Path, person: Person) -> dict[str, Any]:
@@ -136,22 +134,36 @@ def _counts(database: Database, tables: ParquetTables, home: Path, person: Perso
 def _note(home: Path, person: Person, there: Counts) -> tuple[Path, Counts]:
     """Note what there is of a person before anything goes, so that an erasure that was cut short still knows it.
 
-    Return the file of the note, and what there was: with what an erasure that did not end had noted of them.
+    Return the file of the note, and what there was: with what erasures that did not end had noted of them. One whose
+    receipt is there did end.
     """
     keys = {key for kind, hashes in person.keys.items() if kind != "order_id" for key in hashes}
-    path = _receipts(home) / f"{person.store_id}-{min(keys, default='')[:16]}.begun"
-    for earlier in path.parent.glob(f"{person.store_id}-*.begun"):
-        noted = json.loads(earlier.read_bytes())
-        if not keys.isdisjoint(noted["keys"]):
-            path, there, keys = earlier, _most(noted["there"], there), keys | set(noted["keys"])
-    with private_file(path) as file:
-        file.write(json.dumps({"keys": sorted(keys), "there": there}).encode())
+    folder, before, known = _receipts(home), None, set[str]()
+    notes = {path: json.loads(path.read_bytes()) for path in folder.glob(f"{person.store_id}-*.begun")}
+    of_them = {path: note for path, note in notes.items() if not keys.isdisjoint(note["keys"])}
+    for note in sorted(of_them.values(), key=lambda note: -len(note["keys"])):
+        is_over = (folder / note.get("receipt", "")).is_file()
+        if not is_over and not known.issuperset(note["keys"]):  # or another has its counts already
+            before, known = (
+                note["there"] if before is None else _each(sum, before, note["there"]),
+                {*known, *note["keys"]},
+            )
+    there = there if before is None else _each(max, before, there)
+    path = folder / f"{person.store_id}-{min(keys | known, default='')[:16]}.begun"
+    _write_note(path, {"keys": sorted(keys | known), "there": there})
+    for other in of_them.keys() - {path}:
+        other.unlink()
     return path, there
 
 
-def _most(one: Counts, other: Counts) -> Counts:
-    """Return the larger of two counts of each place."""
-    return {kind: {place: max(one[kind].get(place, 0), other[kind].get(place, 0)) for place in one[kind] | other[kind]}
+def _write_note(path: Path, note: Mapping[str, Any]) -> None:
+    with private_file(path) as file:
+        file.write(json.dumps(note).encode())
+
+
+def _each(of: Callable[[list[int]], int], one: Counts, other: Counts) -> Counts:
+    """Return the sum, or the larger, of two counts of each place."""
+    return {kind: {place: of([one[kind].get(place, 0), other[kind].get(place, 0)]) for place in one[kind] | other[kind]}
             for kind in one}  # fmt: skip
 
 
@@ -231,13 +243,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _sign(home: Path, receipt: dict[str, Any]) -> dict[str, Any]:
+def _sign(home: Path, receipt: dict[str, Any], begun: Path) -> dict[str, Any]:
+    """Keep a receipt, signed, in place of the note of what was begun, which names it until it is there."""
     store_id = receipt["store_id"]
     signed = receipt | {"signature": _signature(receipt, store_secret(home, store_id))}
     stamp = re.sub(r"[^0-9]", "", receipt["ended_at"])[:14]
     path = _receipts(home) / f"{store_id}-{stamp}-{signed['signature'][:8]}.json"
+    _write_note(begun, json.loads(begun.read_bytes()) | {"receipt": path.name})
     with private_file(path) as file:
         file.write(json.dumps(signed, ensure_ascii=False, indent=2).encode())
+    begun.unlink()
     return signed | {"receipt": str(path)}
 
 

@@ -16,6 +16,7 @@ from quimbi_assets.resources import erasure
 from quimbi_assets.resources.parquet_io import ParquetTables
 from quimbi_assets.resources.postgres.database import EVERY_STORE, administration
 from quimbi_assets.resources.postgres.tables import personal
+from quimbi_assets.resources.postgres.tables.personal import Person
 from quimbi_assets.simulation import write_store
 from quimbi_assets_tests.administrator import administer, administering
 
@@ -272,6 +273,26 @@ def test_an_erasure_that_is_cut_short_is_ended_by_the_next(quimbi, planted, data
         assert (orders["removed"] > 0, orders["left"], bool(told["files"])) == (True, 0, True)
         _, printed, _ = quimbi("erase", "--store-id", STORE, "--email", OTHERS_EMAIL)
         assert f"a person's data were erased{erasure.AGAIN}\n" in printed
+
+
+def test_what_was_noted_of_an_erasure_that_was_cut_short_is_of_that_person_and_counts_once(tmp_path):
+    def note(keys, n):
+        person = Person("s", (), (), {"customer_id": frozenset(keys), "order_id": frozenset({"o"})}, ())
+        places = {"tables": {"orders": n}, "files": {}, "logs": {}, "dagster": {}}
+        return erasure._note(tmp_path, person, places)
+
+    assert note("a", 10)[1]["tables"] == {"orders": 10}
+    assert note("a", 3)[1]["tables"] == {"orders": 10}  # seven went before it was cut
+    assert note("b", 4)[1]["tables"] == {"orders": 4}  # somebody else
+    both, there = note("abc", 1)  # who turned out to be one
+    assert there["tables"] == {"orders": 14}
+    assert list((tmp_path / "erasures").iterdir()) == [both]
+    again, there = note("a", 2)
+    assert there["tables"] == {"orders": 14}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "unlink", lambda _, **__: None)  # killed between the receipt and that
+        erasure._sign(tmp_path, {"store_id": "s", "ended_at": "2026-01-01T00:00:00"}, again)
+    assert note("a", 1)[1]["tables"] == {"orders": 1}
 
 
 def test_what_takes_an_administrator_is_said(database):

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tarfile
 import time
+from contextlib import closing, nullcontext
 from functools import partial
 from types import SimpleNamespace
 
+import psycopg2
 import pytest
 
 from quimbi_assets.commands import upkeep
@@ -206,6 +208,49 @@ def test_a_server_that_has_stores_is_never_restored_over(saved, database, tmp_pa
         text = elsewhere(tmp_path / "home", "restore", saved[0], expected=2, DATABASE_URL=url)
         assert "has stores already" in text
     assert database.execute(EVERY_STORE, "SELECT count(*) FROM quimbi.orders") == before
+
+
+def test_another_address_ends_no_restore_that_was_begun(saved, database, tmp_path):
+    """What it was begun with does, then; and where no server answered, nothing was begun."""
+    home, url = tmp_path / "home", administration(database, database.libpq_url)
+    nowhere = "postgresql://x:y@127.0.0.1:1/db"
+    elsewhere(home, "restore", saved[0], expected=1, DATABASE_URL=nowhere)
+    assert "no store yet" in elsewhere(home, "stores")
+    shutil.rmtree(home)
+    (home / ".restoring").mkdir(parents=True)
+    begun = home / ".restoring" / "begun"
+    begun.write_text(f"{hashlib.sha256(saved[0].read_bytes()).hexdigest()} {hashlib.sha256(b'another').hexdigest()}")
+    text = elsewhere(home, "restore", saved[0], expected=2, DATABASE_URL=url)
+    assert "is ended with that address" in text
+    assert begun.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "reason"), [("", 0, ""), ("no SQL;", 0, "syntax error"), ("", 3, "cannot read")]
+)
+def test_a_database_comes_back_whole_or_not_at_all(database, tmp_path, monkeypatch, more, code, reason):
+    """Also on a server of before version 17, which knows a setting less; a shop's own words are no settings."""
+    reader = tmp_path / "pg_restore"
+    reader.write_text(
+        f'#!/bin/sh\nfor last; do :; done\ncat "$last"\n[ {code} = 0 ] || echo cannot read >&2\nexit {code}\n'
+    )
+    reader.chmod(0o755)
+    monkeypatch.setattr(backup, "binary", lambda _: reader)
+    monkeypatch.setattr(backup, "UNKNOWN_BEFORE_17", b"SET unknown_here = 0;")
+    (tmp_path / "a.dump").write_text(
+        "SET unknown_here = 0;\nSELECT 1;\nCREATE TABLE public.came_back (said text);\n"
+        f"COPY public.came_back FROM stdin;\nSET unknown_here = 0;\n\\.\n{more}\n"
+    )
+    url = administration(database, database.libpq_url)
+    with nullcontext() if not reason else pytest.raises(DatabaseUnavailableError, match=reason):
+        backup._restore_database(url, tmp_path / "a.dump")
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('public.came_back') IS NOT NULL")
+        assert cursor.fetchone()[0] is not bool(reason)
+        if not reason:
+            cursor.execute("SELECT said FROM public.came_back")
+            assert cursor.fetchall() == [("SET unknown_here = 0;",)]
+            cursor.execute("DROP TABLE public.came_back")
 
 
 def test_a_file_with_two_names_is_in_it_twice(tmp_path):

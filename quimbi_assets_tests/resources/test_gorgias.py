@@ -25,7 +25,7 @@ from quimbi_assets.resources.postgres.database import EVERY_STORE
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.outbox import only_sender
 from quimbi_assets.resources.postgres.tables.shops import NewestOrders, shops_health
-from quimbi_assets.resources.postgres.tables.sources import forget_tickets, keep_source, read_sources
+from quimbi_assets.resources.postgres.tables.sources import keep_source, read_sources
 from quimbi_assets.resources.postgres.tables.stores import read_change
 from quimbi_assets_tests.administrator import administer, administering
 from quimbi_assets_tests.gorgias_api import BEGIN, GorgiasApi, written
@@ -265,16 +265,42 @@ def test_what_was_spam_and_is_gone_keeps_nobody_waiting(database, api, shop, mon
     assert stored(database, shop)["49"] == api.expected()["49"]
 
 
+@pytest.mark.parametrize("status", [400, 403, 418])
+def test_what_was_spam_and_is_refused_waits_and_keeps_nobody_else_waiting(database, api, shop, monkeypatch, status):
+    unspammed(database, api, shop, 49, 51)
+    answer, refused = api._ticket, (status, {"error": {"msg": "not now"}}, {})
+    with monkeypatch.context() as patched:
+        patched.setattr(api, "_ticket", lambda number: refused if number == 49 else answer(number))
+        for expected in (["51", "49"], ["49"]):
+            pull(database, shop)
+            assert Mark.from_json(read_sources(database, shop)[0].mark).to_catch_up == expected
+        assert stored(database, shop)["51"] == api.expected()["51"]
+    pull(database, shop)
+    assert stored(database, shop) == api.expected()
+
+
 def test_who_is_erased_is_not_caught_up_with(database, api, shop):
     api.fill(30, EMAILS)
     pull(database, shop)
     (source,) = read_sources(database, shop)
+    theirs = [
+        ticket
+        for (ticket,) in database.execute(
+            shop, "SELECT ticket_id FROM quimbi.support_tickets WHERE store_id = %s AND customer_id = 'shop-3'", (shop,)
+        )
+    ]
+    other = next(str(n) for n in range(1, 31) if str(n) not in theirs)
     mark = Mark.from_json(source.mark)
-    mark.to_catch_up = ["11", "12", "13"]
+    mark.to_catch_up = [*theirs, other]
     keep_source(database, shop, source.source, None, mark.to_json())
-    with database.transaction(shop) as cursor:
-        forget_tickets(cursor, shop, ["12", "99"])
-    assert Mark.from_json(read_sources(database, shop)[0].mark).to_catch_up == ["11", "13"]
+    assert theirs
+    assert _code(["erase", "--store-id", shop, "--email", EMAILS[3]]) == 0
+    assert Mark.from_json(read_sources(database, shop)[0].mark).to_catch_up == [other]
+    keep_source(database, shop, source.source, None, mark.to_json())  # as a pull that went on meanwhile notes it
+    at = len(api.calls)
+    pull(database, shop)
+    assert Mark.from_json(read_sources(database, shop)[0].mark).to_catch_up == []
+    assert [call for call in api.calls[at:] if "/tickets/" in call] == [f"/api/tickets/{other}"]
 
 
 def test_an_account_without_tickets_is_read_when_it_has_some(database, api, shop):

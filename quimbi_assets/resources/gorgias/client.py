@@ -116,9 +116,13 @@ class Client:
                 return
 
     def ticket(self, ticket_id: str) -> dict[str, Any] | None:
-        """Return a ticket with its messages and its survey; None of one that is gone, merged, or not to be shown."""
+        """Return a ticket with its messages and its survey; None of one that is gone or was merged."""
         answer = self._request("GET", f"/tickets/{quote(ticket_id, safe='')}", None, None)
-        return None if answer.status_code >= 300 else self._parsed(answer)
+        if answer.status_code in (*MERGED, *GONE):
+            return None
+        if answer.status_code >= 300:
+            raise _refusal(answer, self._account)
+        return self._parsed(answer)
 
     def customer(self, helpdesk_id: str) -> dict[str, Any] | None:
         """Return a customer with all keys; of one that was merged into another that one, None of one that is gone."""

@@ -329,12 +329,23 @@ class _Puller:
         raise BadInputError(f"Gorgias refuses its own cursors in {STREAMS[name].path}: try again later")
 
     def _catch_up(self) -> None:
-        """Read what was written in tickets while they were left out: one was taken for spam, say, and is none."""
+        """Read what was written in tickets while they were left out: one was taken for spam, say, and is none.
+
+        One that is not stored any more, whose customer was erased, or that is spam again, is not asked for.
+        """
         while self.mark.to_catch_up:
             ticket_id, *others = self.mark.to_catch_up
+            with self._database.transaction(self._store_id) as cursor:
+                if not tickets.is_stored(cursor, self._store_id, ticket_id):
+                    self.mark.to_catch_up = others
+                    note_mark(cursor, self._store_id, self._source, self.mark.to_json())
+                    continue
             try:
                 ticket = self._client.ticket(ticket_id) or {}
-            except ServiceUnavailableError as error:  # of this ticket perhaps: the next pull begins with the others
+            except (
+                ServiceUnavailableError,
+                BadInputError,
+            ) as error:  # of this ticket perhaps: the next pull begins with the others
                 self.mark.to_catch_up = [*others, ticket_id]
                 self._say(f"{len(others) + 1:,} tickets that were left out once are still to be read: {error}")
                 self._note()

@@ -38,13 +38,13 @@ def behind(work: Callable[[T], object], pieces: Iterable[T]) -> None:
 
 def copy_frame(cursor: Any, target: str, frame: "pd.DataFrame | pa.Table") -> None:
     """Append `frame` to the table `target`, whose columns have the frame's names."""
-    names = frame.column_names if isinstance(frame, pa.Table) else frame.columns
+    names = frame.column_names if isinstance(frame, pa.Table) else list(frame.columns)
     for start in range(0, len(frame), CHUNK):
         part = frame.slice(start, CHUNK) if isinstance(frame, pa.Table) else frame.iloc[start : start + CHUNK]
         copy_csv(cursor, target, names, as_csv(part))
 
 
-def copy_csv(cursor: Any, target: str, names: Iterable[str], text: io.BytesIO) -> None:
+def copy_csv(cursor: Any, target: str, names: Sequence[str], text: io.BytesIO) -> None:
     """Append rows that are CSV already (``as_csv``), of columns with these names.
 
     Into a table of ours by way of a temporary one: PostgreSQL copies into none that has row-level security.
@@ -53,11 +53,22 @@ def copy_csv(cursor: Any, target: str, names: Iterable[str], text: io.BytesIO) -
     is_ours = target.startswith("quimbi.")
     into = "copied" if is_ours else target
     if is_ours:
-        # Stored as there: what a temporary table compresses stays so, whatever ours is told to do with the column.
-        cursor.execute(f"CREATE TEMP TABLE copied (LIKE {target} INCLUDING DEFAULTS INCLUDING STORAGE) ON COMMIT DROP")
+        cursor.execute(f"CREATE TEMP TABLE copied ON COMMIT DROP AS SELECT {columns} FROM {target} WITH NO DATA")
+        _store_alike(cursor, target, names)
     cursor.copy_expert(f"COPY {into} ({columns}) FROM STDIN (FORMAT csv)", text, size=1 << 20)
     if is_ours:
         cursor.execute(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM copied; DROP TABLE copied")
+
+
+def _store_alike(cursor: Any, target: str, names: Sequence[str]) -> None:
+    """Let ``copied`` leave alone what `target` stores as it is: what a temporary table packs stays packed in ours."""
+    cursor.execute(
+        "SELECT string_agg(format('ALTER %%I SET STORAGE EXTERNAL', attname), ', ') FROM pg_attribute "
+        "WHERE attrelid = %s::regclass AND attstorage = 'e' AND attname = ANY(%s)",
+        (target, names),
+    )
+    if (changes := cursor.fetchone()[0]) is not None:
+        cursor.execute(f"ALTER TABLE copied {changes}")
 
 
 def as_csv(frame: "pd.DataFrame | pa.Table") -> io.BytesIO:

@@ -320,8 +320,8 @@ def _external(url: str) -> Database:
     is_cut = parts.fragment or "@" in userinfo or re.search(r"%(?![0-9A-Fa-f]{2})", url)
     if is_cut or not re.fullmatch(r"(?:(?:[^:,\[\]]*|\[[^\]]*\])(?::\d*)?(?:,|$))*", places):
         raise BadInputError(_WRITTEN_BADLY)  # what stands where a host should may be half a password
-    if wrong := [port for port in re.findall(r":(\d+)(?:,|$)", places) if not 1 <= int(port) <= 65535]:
-        raise BadInputError(f"DATABASE_URL: there is no port {wrong[0]}, ports are 1 to 65535")
+    if wrong := [port for port in re.findall(r":(\d+)(?:,|$)", places) if len(port) > 5 or not 1 <= int(port) <= 65535]:
+        raise BadInputError(f"DATABASE_URL: there is no port {wrong[0][:12]}, ports are 1 to 65535")
     store = parts.path.strip("/")
     plain = urlunsplit(parts._replace(scheme="postgresql"))
     try:

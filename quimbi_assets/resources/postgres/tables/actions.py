@@ -23,7 +23,7 @@ from quimbi_assets.naming.values import currency_sign
 from quimbi_assets.resources.postgres.database import Database, lock
 from quimbi_assets.resources.postgres.tables.consent import BARRED, CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import CHOSEN, utc
-from quimbi_assets.resources.postgres.tables.treatments import count_held, enter_rules
+from quimbi_assets.resources.postgres.tables.treatments import enter_rules, hold_back
 
 PUBLISHED = """EXISTS (
     SELECT FROM quimbi.customer_actions AS decided WHERE decided.store_id = profile.store_id
@@ -96,6 +96,7 @@ CHANGES = (
                 AND stored.customer_id = decided.customer_id AND stored.rule = decided.rule)""",
 )
 """What makes the table as it was decided: who is not chosen any more, whose actions changed, who is new."""
+OVER = "DROP TABLE hits, decided, held"
 GIVE_WAY = f"""
     UPDATE quimbi.customer_actions AS stored
     SET {", ".join(f"{one} = CASE WHEN NOT by_others.{one} THEN stored.{one} END" for one in EFFECTS)}
@@ -189,7 +190,7 @@ def refresh_actions(
             counts.append(cursor.rowcount)
         cursor.execute("SELECT max(as_of) FROM hits")
         (as_of,) = cursor.fetchone()
-        cursor.execute("DROP TABLE hits, decided, held")
+        cursor.execute(OVER)
     left, changed, entered = counts
     return replace(evaluation, entered=entered, changed=changed, left=left, as_of=as_of)
 
@@ -198,7 +199,7 @@ def evaluate_actions(database: Database, store_id: str, rules: Sequence[Compiled
     """Return what rules would decide; nothing is written down."""
     with utc(database, store_id) as cursor:
         evaluation = _evaluate(cursor, store_id, rules, zone)
-        cursor.execute("DROP TABLE hits, decided, held")
+        cursor.execute(OVER)
     return evaluation
 
 
@@ -221,7 +222,7 @@ def _evaluate(cursor: Any, store_id: str, rules: Sequence[Compiled], zone: str) 
     cursor.execute(COUNTED)
     counted = cursor.fetchall()
     chosen = {named[row[0] - 1]: row[-2] for row in counted if row[1] == EACH_RULE}
-    held = count_held(cursor, [one.rule for one in rules])
+    held = hold_back(cursor, [one.rule for one in rules])
     cursor.execute(BARRED_BY)
     barred = dict(cursor.fetchall())
     cursor.execute("SELECT rule, count(*) FROM decided GROUP BY rule")

@@ -214,6 +214,15 @@ def _leave_out(cursor: Any, store_id: str, ids: pd.Series, left_out: pd.DataFram
     return int(cursor.rowcount)
 
 
+def is_stored(cursor: Any, store_id: str, ticket_id: str) -> bool:
+    """Tell whether a store has a ticket."""
+    cursor.execute(
+        "SELECT EXISTS (SELECT FROM quimbi.support_tickets WHERE store_id = %s AND ticket_id = %s)",
+        (store_id, ticket_id),
+    )
+    return bool(cursor.fetchone()[0])
+
+
 def write_responses(cursor: Any, store_id: str, rows: pd.DataFrame) -> Written:
     """Note when tickets were first answered: ``ticket_id, at``; the earliest of all pages counts."""
     return Written(changed=_with_rows(cursor, store_id, "ticket_id text, at timestamptz", rows, [_FIRST]))

@@ -74,7 +74,7 @@ HELD = f"""
     FROM hits CROSS JOIN LATERAL unnest(fires) AS fired JOIN {TRIED} ON place = -fired
     WHERE (last IS NULL OR place <= last) AND ({WOULD_SET})
 """
-"""Those of ``hits`` whom a rule holds back and else would do something about."""
+"""Makes the table of those of ``hits`` whom a rule holds back and else would do something about."""
 OF_RULES = (
     f"""INSERT INTO quimbi.treatments
             (store_id, subject, customer_id, arm, acted_at, expected_orders, expected_spend)
@@ -254,10 +254,10 @@ def enter_rules(cursor: Any, store_id: str, rules: Sequence[ActionRule], unasked
         cursor.execute(statement, {"store": store_id, "tried": _tried(rules), "going_on": going_on})
 
 
-def count_held(cursor: Any, rules: Sequence[ActionRule]) -> dict[int, int]:
-    """Return how many customers each rule, by its place, holds back and else would do something about.
+def hold_back(cursor: Any, rules: Sequence[ActionRule]) -> dict[int, int]:
+    """Make the temporary table ``held`` of those whom rules hold back and else would do something about (of ``hits``).
 
-    They are in the temporary table ``held`` from then on; that of ``hits`` is there.
+    Return how many each rule, by its place, holds back.
     """
     cursor.execute(HELD, {"tried": _tried(rules)})
     cursor.execute("SELECT place, count(*) FROM held GROUP BY place")
