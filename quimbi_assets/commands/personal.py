@@ -44,7 +44,7 @@ def verify_receipt(path: Path) -> None:
     left = sum(one["left"] for one in receipt["tables"].values())
     out.print(
         f"{path}: signed by this home for store {receipt['store_id']}, {receipt['ended_at']}; "
-        f"{plural(left, 'row')} left",
+        f"{plural(left, 'row')} left then",
         markup=False,
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from quimbi_assets.commands.console import out, steps
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.naming.values import plural
 from quimbi_assets.resources.home import quimbi_home, refuse_half_restored
 from quimbi_assets.resources.postgres.database import EVERY_STORE, open_database
 
@@ -101,8 +102,9 @@ def backup(path: Path, *, wait: bool) -> None:
             raise BadInputError(
                 f"cannot write {path}: {error.strerror}; choose a folder with room, of yours"
             ) from error
+    n_stores = plural(len(manifest["stores"]), "store")
     size = f"{path.stat().st_size / 2**20:,.0f} MB"
-    out.print(f"{path}  {len(manifest['stores'])} stores, {len(manifest['files']):,} files, {size}", markup=False)
+    out.print(f"{path}  {n_stores}, {plural(len(manifest['files']), 'file')}, {size}", markup=False)
     out.print("It holds every customer and the stores' keys: keep it where nobody else reads.", markup=False)
     elsewhere = os.environ.get("QUIMBI_STORAGE_URL")
     if elsewhere:
@@ -121,7 +123,8 @@ def restore(path: Path) -> None:
         progress.step("unpacking, then the databases")
         manifest = restore_backup(path)
     made = manifest["made_at"]
-    out.print(f"{len(manifest['stores'])} stores as of {made}, in {quimbi_home()}; next: quimbi stores", markup=False)
+    n_stores = plural(len(manifest["stores"]), "store")
+    out.print(f"{n_stores} as of {made}, in {quimbi_home()}; next: quimbi stores", markup=False)
 
 
 def _disk() -> Iterator[Finding]:

@@ -224,7 +224,7 @@ def test_a_receipt_says_whether_it_is_as_it_was_signed(quimbi, planted, home, tm
     assert path.stat().st_mode & 0o077 == 0
     code, printed, _ = quimbi("erase", "--verify", path)
     assert code == 0
-    assert "0 rows left" in printed
+    assert "0 rows left then" in printed
     receipt = json.loads(path.read_text())
     receipt["tables"]["quimbi.orders"]["removed"] += 1
     changed = tmp_path / "changed.json"
