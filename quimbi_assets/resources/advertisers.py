@@ -75,6 +75,8 @@ def write_advertisers_list(
     )
     # The file appears once what is recorded of it is: nobody is on a list who is not recorded.
     with sink(path) as file, utc(database, store_id) as cursor:
+        # Who enters and who is written are asked one after the other: of one state, whatever is published in between.
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         take_contacts(cursor, database, store_id, contacts)
         cursor.execute(f"SELECT count(*) FILTER (WHERE NOT {is_known}) {chosen}", parameters)
         (without,) = cursor.fetchone()

@@ -6,7 +6,7 @@ Belongs here: which writer or sender a form has, and what to say of it. Does not
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,8 @@ from quimbi_assets.resources.postgres.tables.customers import (
 from quimbi_assets.resources.postgres.tables.treatments import Group, enter, mark_acted, running_trial
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from quimbi_assets.resources.klaviyo.sender import Selection
 
 ADVERTISERS = ("meta", "google")
@@ -122,11 +124,17 @@ def _to_read(
         query = Query(query.text, f"({query.condition}) AND {CONTACTABLE}", query.parameters)
     group = None if group is None else replace(group, query=query)
     controls = 0 if group is None else _enter(database, store_id, group)
-    listed = query if group is None else group.acted(store_id)
-    rows = stream_profiles(database, store_id, listed, vocabulary, with_addresses=True)
-    n_rows = write_rows(path, rows, "parquet" if target.form == "parquet" else "csv")
+    listed = query if group is None else group.entered(store_id)
+    rows, customers = stream_profiles(database, store_id, listed, vocabulary, with_addresses=True), []
+
+    def noted() -> "Iterator[pa.Table]":
+        for part in rows:
+            customers.append(part["customer_id"])
+            yield part
+
+    n_rows = write_rows(path, rows if group is None else noted(), "parquet" if target.form == "parquet" else "csv")
     if group is not None:
-        _mark(database, store_id, group.subject, listed)
+        _mark(database, store_id, group.subject, customers)
     lines = [written(n_rows, "customer", path), *left_out(controls)]
     if target.rule is not None and not n_rows and not contactable:
         lines.append(f"the last run had rule {target.rule} act on nobody; written or changed since: quimbi run")
@@ -205,13 +213,11 @@ def _enter(database: Database, store_id: str, group: Group) -> int:
         return enter(cursor, store_id, group, chosen, {"store": store_id, **group.query.parameters})
 
 
-def _mark(database: Database, store_id: str, subject: str, listed: Query) -> None:
-    """Note that those on a list for reading were acted on, once its file is there."""
+def _mark(database: Database, store_id: str, subject: str, customers: "Sequence[pa.ChunkedArray]") -> None:
+    """Note that the customers on a list for reading were acted on, once its file is there."""
+    ids = [one for part in customers for one in part.to_pylist()]
     with utc(database, store_id) as cursor:
-        among = (
-            f"AND customer_id IN (SELECT profile.customer_id {CHOSEN.format(condition=listed.condition, joined='')})"
-        )
-        mark_acted(cursor, store_id, subject, among, {"store": store_id, **listed.parameters})
+        mark_acted(cursor, store_id, subject, "AND customer_id = ANY(%(customers)s)", {"customers": ids})
 
 
 def written(n_rows: int, noun: str, path: Path) -> str:

@@ -1,6 +1,7 @@
 """Control groups, through what acts: nobody of one is ever sent, all are recorded, what came of it is read back."""
 
 import csv
+import hashlib
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from quimbi_assets.audiences.definitions import Audience, ExportTarget
 from quimbi_assets.errors import BadInputError
 from quimbi_assets.lift.assignment import Trial, in_control
 from quimbi_assets.lift.verdict import HARMED, HELPED, NO_DIFFERENCE, NOT_YET, in_words
+from quimbi_assets.resources import advertisers, export_targets
 from quimbi_assets.resources import audiences as files
 from quimbi_assets.resources.actions import decide_store
 from quimbi_assets.resources.audiences import audience_query
@@ -22,6 +24,7 @@ from quimbi_assets.resources.export_targets import export
 from quimbi_assets.resources.pages import page_version
 from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.database import administration
+from quimbi_assets.resources.postgres.tables import treatments
 from quimbi_assets.resources.postgres.tables.audiences import (
     assign_members,
     refresh_audience,
@@ -222,6 +225,40 @@ def test_advertisers_lists_and_a_list_that_was_not_finished(database, shop, tmp_
     controls, acted, _ = arms(database, "export/ads")
     assert len(path.read_text().splitlines()) - 1 == len(acted) == 200 - len(controls)
     assert controls == {one for one in shop[:200] if in_control("tried", "export/ads", one, 0.2)}
+
+
+@pytest.mark.parametrize(("form", "writer"), [("csv", export_targets), ("meta", advertisers)])
+def test_a_list_holds_nobody_who_came_to_be_chosen_once_it_was_recorded(database, tmp_path, monkeypatch, form, writer):
+    """Published in between: the first quarter leaves the list, the second half comes to it."""
+    store, path, ids = f"raced_{form}", tmp_path / "list.csv", [f"r{number:03}@example.com" for number in range(200)]
+
+    def publish_worth(*quarters):
+        worth = pa.array(np.repeat(np.array(quarters, dtype=float), 50))
+        publish(database, store, 200, customer_id=pa.array(ids), lifetime_value=worth)
+
+    def racing(*asked):
+        controls = treatments.enter(*asked)
+        publish_worth(1, 600, 600, 600)
+        return controls
+
+    def write():
+        export(database, store, ExportTarget("race", form, "value > 500", out=path, trial=Trial(0.1)), print)
+        rows = list(csv.reader(path.read_text().splitlines()))[1:]
+        hashed = {hashlib.sha256(one.encode()).hexdigest(): one for one in ids}
+        acted = "SELECT customer_id FROM quimbi.treatments WHERE store_id = %s AND arm = 'acted'"
+        recorded = [{one for (one,) in administer(database, acted + also, (store,))} for also in ("", marked)]
+        return {row[1] if form == "csv" else hashed[row[0]] for row in rows}, *recorded
+
+    marked = " AND acted_at IS NOT NULL"
+    publish_worth(600, 600, 1, 1)
+    monkeypatch.setattr(writer, "enter", racing)
+    on_it, recorded, acted_on = write()
+    assert recorded <= set(ids[:100])
+    assert on_it == acted_on == (recorded & set(ids[50:]) if form == "csv" else recorded)
+    monkeypatch.undo()
+    on_it, recorded, _ = write()
+    assert on_it == recorded & set(ids[50:])
+    assert on_it > {one for one in ids[100:] if not in_control(store, "export/race", one, 0.1)}
 
 
 def test_an_audience_has_one_control_group_wherever_it_goes(database, shop, home, tmp_path, monkeypatch):

@@ -33,6 +33,10 @@ IN_CONTROL = f"""coalesce((
 
 Lists are written by it. Rules and the weekly message go by the hash and the share of now.
 """
+IN_ACTED = """EXISTS (
+    SELECT FROM quimbi.treatments AS treated WHERE treated.store_id = %(store)s AND treated.subject = %(subject)s
+        AND treated.customer_id = profile.customer_id AND treated.arm = 'acted')"""
+"""Condition over ``profile``: they entered, and are not in the control group."""
 ANEW = """
     ON CONFLICT (store_id, subject) DO UPDATE SET control = EXCLUDED.control, ended_at = NULL,
         began_at = CASE WHEN trials.control = EXCLUDED.control THEN trials.began_at ELSE EXCLUDED.began_at END
@@ -183,6 +187,14 @@ class Group:
         condition = f"({self.query.condition}) AND NOT {IN_CONTROL.format(customer='profile.customer_id')}"
         asked = {**self.query.parameters, **parameters(store_id, self.subject, self.trial.control)}
         return replace(self.query, condition=condition, parameters=asked)
+
+    def entered(self, store_id: str) -> Query:
+        """Return whom there is to act on of those who are recorded: profiles may be published once they have entered.
+
+        Without a control group, as ``acted``: then nobody is recorded.
+        """
+        query = self.acted(store_id)
+        return replace(query, condition=f"({query.condition}) AND {IN_ACTED}") if self.trial.control else query
 
 
 @dataclass(frozen=True)
