@@ -37,6 +37,7 @@ from quimbi_assets.resources.postgres.tables.actions import (
     judge_customer,
     refresh_actions,
 )
+from quimbi_assets.resources.postgres.tables.consent import CONTACTABLE
 from quimbi_assets.resources.postgres.tables.customers import read_vocabulary
 
 LOG = logging.getLogger(__name__)
@@ -53,13 +54,14 @@ def project_rules() -> RuleBook:
 
 
 def rule_query(store_id: str, name: str) -> Query:
-    """Return whom the last run had a rule act on: not its control group, nor who may not be written to."""
+    """Return whom the last run had a rule act on: not its control group, nor who may not be written to by now."""
     book = project_rules().of_store(store_id)
     rule = next((one for one in book if one.name == name), None)
     if rule is None:
         raise BadInputError(f"store {store_id} has no rule {name!r}; there are: {', '.join(one.name for one in book)}")
-    reaching = [effect for effect in OUTREACH if effect in rule.sets] or list(rule.sets)
-    return Query(f"rule {name}", DECIDED_BY.format(effects=", ".join(reaching)), {"rule": name})
+    reaching = [effect for effect in OUTREACH if effect in rule.sets]
+    decided = DECIDED_BY.format(effects=", ".join(reaching or rule.sets))
+    return Query(f"rule {name}", f"{decided} AND {CONTACTABLE}" if reaching else decided, {"rule": name})
 
 
 @dataclass(frozen=True)

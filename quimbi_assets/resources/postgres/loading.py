@@ -179,6 +179,7 @@ class _Load:
                 self._judge(file, refusals, now)
         reports = [self._write(name, file) for name, file in self._files.items()]
         keep_erased_orders(self._cursor, self._store.store_id, self._erased)
+        consent.withhold_outreach(self._cursor, self._store.store_id)
         if not {ORDERS.name, CUSTOMERS.name} & self._files.keys():
             return reports, 0
         return reports, identities.adopt_tickets(self._cursor, self._store.store_id, self._home)

@@ -29,8 +29,8 @@ PUBLISHED = """EXISTS (
     SELECT FROM quimbi.customer_actions AS decided WHERE decided.store_id = profile.store_id
         AND decided.customer_id = profile.customer_id
         AND coalesce(decided.campaign, decided.message, decided.export) IS NOT NULL)"""
-"""Condition over ``profile``, for who may not read suppressed addresses: the last run saw that they may be written to.
-"""
+"""Condition over ``profile``, for who may not read suppressed addresses: when last run or loaded, they could be written
+to."""
 DECIDED_BY = """EXISTS (
     SELECT FROM quimbi.customer_actions AS decided WHERE decided.store_id = profile.store_id
         AND decided.customer_id = profile.customer_id AND decided.rule = %(rule)s

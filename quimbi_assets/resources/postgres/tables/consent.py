@@ -1,14 +1,15 @@
 """Who may be written to: the table ``customer_consent``.
 
-Belongs here: its SQL, and the condition that leaves out who may not. Does not: how cells are read (``ingest.consent``),
-whose a row is (``matching``).
+Belongs here: its SQL, the condition that leaves out who may not, what they lose of what was decided. Does not: how
+cells are read (``ingest.consent``), whose a row is (``matching``).
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from quimbi_assets.actions.rules import EFFECTS, OUTREACH
 from quimbi_assets.audiences.filters import EVERYBODY, Query
-from quimbi_assets.resources.postgres.database import Database
+from quimbi_assets.resources.postgres.database import Database, lock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,21 @@ BARRED = """
     JOIN quimbi.suppressed_keys AS suppressed USING (store_id, key_hash) WHERE identity.store_id = %(store)s
 """
 """The customers of a store who are not :data:`CONTACTABLE`, all at once: looked up one by one, 27,000 take a second."""
+
+WITHHELD = (
+    f"""UPDATE quimbi.customer_actions SET {", ".join(f"{one} = NULL" for one in OUTREACH)}
+        WHERE store_id = %(store)s AND coalesce({", ".join(OUTREACH)}) IS NOT NULL AND customer_id IN ({BARRED})""",
+    f"""DELETE FROM quimbi.customer_actions
+        WHERE store_id = %(store)s AND coalesce({", ".join(EFFECTS)}) IS NULL""",
+)
+"""What rules decided goes where it reaches out to who may not be written to: until the next run programs read it."""
+
+
+def withhold_outreach(cursor: Any, store_id: str) -> None:
+    """Take campaign, message and export from those who may not be written to by now; who answers them stays."""
+    lock(cursor, f"actions:{store_id}")  # what is being decided may be by what was recorded before
+    for statement in WITHHELD:
+        cursor.execute(statement, {"store": store_id})
 
 
 class RowConsent:

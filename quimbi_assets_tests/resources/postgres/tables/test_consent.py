@@ -1,12 +1,20 @@
 """Consent comes with lists of customers and outlives them."""
 
+import csv
+
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from quimbi_assets.audiences.definitions import ExportTarget
 from quimbi_assets.errors import BadInputError
+from quimbi_assets.resources.actions import decide_store, route_ticket
 from quimbi_assets.resources.contacts import take_contacts
+from quimbi_assets.resources.export_targets import export
+from quimbi_assets.resources.postgres.access import ServedDatabase
 from quimbi_assets.resources.postgres.loading import load_store
 from quimbi_assets.resources.postgres.tables.consent import read_consent_counts
+from quimbi_assets_tests.administrator import administer
 from quimbi_assets_tests.resources.published import publish
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
@@ -114,3 +122,34 @@ def test_an_address_that_was_suppressed_is_blocked_whoever_has_it(database, load
     # Said to be reachable again, it is.
     load("bounced", customers=pd.DataFrame({"email": ["gone@example.com"], "bounced": ["0"], "customer_id": ["c0000"]}))
     assert not blocked(database, "bounced", tmp_path / "contacts.csv")["c0000"]
+
+
+def test_who_unsubscribes_after_a_run_has_no_campaign_from_then_on(database, load, home, tmp_path):
+    load("left", orders=orders())
+    publish(database, "left", 5, n_orders=pa.array([1] * 5))
+    rules = "a: {when: orders >= 0, queue: q, control: 0}, b: {when: orders >= 0, campaign: c, message: m, control: 0}"
+    (home / "actions.yaml").write_text(f"rules: {{{rules}}}")
+    served, target = ServedDatabase.of(database), ExportTarget("csv", "csv", rule="b", out=tmp_path / "list.csv")
+    try:
+        decide_store(database, "left")
+        barred = {"email": ["p0@example.com", "p1@example.com", "p2@example.com"], "suppressed": ["yes", None, None]}
+        load("left", customers=pd.DataFrame({**barred, "accepts_marketing": [None, "no", "yes"]}))
+        rows = database.execute("left", "SELECT customer_id, rule, campaign FROM quimbi.customer_actions")
+        assert sorted(rows) == sorted(
+            [(one, "a", None) for one in CUSTOMERS] + [(one, "b", "c") for one in CUSTOMERS[2:]]
+        )
+        with served.of_store("left") as now:
+            told = [route_ticket(now, "left", one, is_served=True) for one in CUSTOMERS[:3]]
+        assert [(one["queue"], one["campaign"], one["message"]) for one in told] == [
+            ("q", None, None),
+            ("q", None, None),
+            ("q", "c", "m"),
+        ]
+        forbid = "INSERT INTO quimbi.customer_consent VALUES ('left', 'c0004', false, NULL, now())"
+        administer(database, forbid)  # by whatever way it came to be known
+        export(database, "left", target, print)
+        listed = {row["customer_id"] for row in csv.DictReader(target.out.read_text().splitlines())}
+        assert listed == set(CUSTOMERS[2:4])
+    finally:
+        (home / "actions.yaml").unlink()
+        served.close()
